@@ -1,0 +1,229 @@
+"""Settings of the process: number format, epsilon, image layout, verbosity.
+
+Settings are plain module state, the same for every thread. What varies by
+thread or by trace (name scopes, the state overlay) lives in `hornbeam.core`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+__all__ = [
+    "backend",
+    "disable_interactive_logging",
+    "disable_traceback_filtering",
+    "dtype_policy",
+    "enable_interactive_logging",
+    "enable_traceback_filtering",
+    "epsilon",
+    "floatx",
+    "image_data_format",
+    "is_interactive_logging_enabled",
+    "is_traceback_filtering_enabled",
+    "set_dtype_policy",
+    "set_epsilon",
+    "set_floatx",
+    "set_image_data_format",
+]
+
+_FLOAT_TYPES = ("bfloat16", "float16", "float32", "float64")
+_DATA_FORMATS = ("channels_last", "channels_first")
+
+_settings: dict[str, Any] = {
+    "floatx": "float32",
+    "epsilon": 1e-7,
+    "image_data_format": "channels_last",
+    "interactive_logging": True,
+    "traceback_filtering": True,
+    "dtype_policy": None,
+}
+
+
+def backend() -> str:
+    """Return the name of the engine, always `"jax"`.
+
+    Example:
+        >>> backend()
+        'jax'
+    """
+    return "jax"
+
+
+def floatx() -> str:
+    """Return the default float dtype, `"float32"` unless `set_floatx` changed it.
+
+    Example:
+        >>> floatx()
+        'float32'
+    """
+    return _settings["floatx"]
+
+
+def set_floatx(value: str) -> None:
+    """Set the default float dtype of new variables and constants.
+
+    Args:
+        value: One of `"bfloat16"`, `"float16"`, `"float32"`, `"float64"`.
+
+    Raises:
+        ValueError: If `value` is not one of these.
+
+    Example:
+        >>> set_floatx("float32")
+    """
+    if value not in _FLOAT_TYPES:
+        raise ValueError(f"set_floatx: expected one of {_FLOAT_TYPES}, received {value!r}.")
+    _settings["floatx"] = value
+
+
+def epsilon() -> float:
+    """Return the small number that keeps divisions and logarithms finite, 1e-7.
+
+    Example:
+        >>> epsilon()
+        1e-07
+    """
+    return _settings["epsilon"]
+
+
+def set_epsilon(value: float) -> None:
+    """Set the value that `epsilon()` returns.
+
+    Example:
+        >>> set_epsilon(1e-7)
+    """
+    _settings["epsilon"] = float(value)
+
+
+def image_data_format() -> str:
+    """Return the default layout of images, `"channels_last"` or `"channels_first"`.
+
+    Example:
+        >>> image_data_format()
+        'channels_last'
+    """
+    return _settings["image_data_format"]
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Set the default layout of images for layers created from now on.
+
+    Args:
+        data_format: `"channels_last"` (B, H, W, C) or `"channels_first"` (B, C, H, W).
+
+    Raises:
+        ValueError: If `data_format` is neither.
+
+    Example:
+        >>> set_image_data_format("channels_last")
+    """
+    _settings["image_data_format"] = standardize_data_format(data_format)
+
+
+def standardize_data_format(data_format: str | None) -> str:
+    """Return `data_format`, or the default where it is `None`; checks the name."""
+    if data_format is None:
+        return image_data_format()
+    value = str(data_format).lower()
+    # Keras 1 called the two layouts by the engines that used them.
+    value = {"tf": "channels_last", "th": "channels_first"}.get(value, value)
+    if value not in _DATA_FORMATS:
+        raise ValueError(
+            f"data_format must be one of {_DATA_FORMATS} or None, received {data_format!r}."
+        )
+    return value
+
+
+def enable_interactive_logging() -> None:
+    """Show progress displays on standard output (the default).
+
+    Example:
+        >>> enable_interactive_logging()
+    """
+    _settings["interactive_logging"] = True
+
+
+def disable_interactive_logging() -> None:
+    """Send progress to the `hornbeam` logger instead of standard output.
+
+    Example:
+        >>> disable_interactive_logging(); enable_interactive_logging()
+    """
+    _settings["interactive_logging"] = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Tell whether progress goes to standard output.
+
+    Example:
+        >>> is_interactive_logging_enabled()
+        True
+    """
+    return _settings["interactive_logging"]
+
+
+def enable_traceback_filtering() -> None:
+    """Keep JAX's inner frames out of tracebacks (the default).
+
+    Example:
+        >>> enable_traceback_filtering()
+    """
+    _set_traceback_filtering(True)
+
+
+def disable_traceback_filtering() -> None:
+    """Show JAX's inner frames in tracebacks.
+
+    Example:
+        >>> disable_traceback_filtering(); enable_traceback_filtering()
+    """
+    _set_traceback_filtering(False)
+
+
+def _set_traceback_filtering(value: bool) -> None:
+    import jax
+
+    _settings["traceback_filtering"] = value
+    jax.config.update("jax_traceback_filtering", "auto" if value else "off")
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """Tell whether JAX's inner frames are kept out of tracebacks.
+
+    Example:
+        >>> is_traceback_filtering_enabled()
+        True
+    """
+    return _settings["traceback_filtering"]
+
+
+def dtype_policy() -> Any:
+    """Return the default `DTypePolicy` of new layers.
+
+    Example:
+        >>> dtype_policy().name
+        'float32'
+    """
+    from hornbeam.dtypes import DTypePolicy
+
+    return _settings["dtype_policy"] or DTypePolicy(floatx())
+
+
+def set_dtype_policy(policy: Any) -> None:
+    """Set the default dtype policy of layers created from now on.
+
+    Args:
+        policy: A name such as `"mixed_bfloat16"`, a `DTypePolicy`, or `None` for `floatx()`.
+
+    Example:
+        >>> set_dtype_policy("float32")
+    """
+    from hornbeam.dtypes import get_policy
+
+    _settings["dtype_policy"] = None if policy is None else get_policy(policy)
+
+
+def output_is_terminal() -> bool:
+    """Tell whether standard output is a terminal or a notebook, which can redraw a line."""
+    return bool(getattr(sys.stdout, "isatty", lambda: False)()) or "ipykernel" in sys.modules

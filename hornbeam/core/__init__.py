@@ -1,0 +1,1 @@
+"""Variables, symbolic tensors, names and random state: what everything above stands on."""

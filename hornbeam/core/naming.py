@@ -1,0 +1,80 @@
+"""Unique names as Keras gives them, and name scopes."""
+
+from __future__ import annotations
+
+import collections
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+__all__ = ["auto_name", "current_path", "name_scope", "reset_names", "to_snake_case"]
+
+_counters: collections.Counter[str] = collections.Counter()
+_lock = threading.Lock()
+_scopes: ContextVar[tuple[str, ...]] = ContextVar("hornbeam_name_scopes", default=())
+
+
+def to_snake_case(name: str) -> str:
+    """Turn a class name into the form used for instances.
+
+    Example:
+        >>> to_snake_case("MaxPooling2D"), to_snake_case("LSTM"), to_snake_case("RMSprop")
+        ('max_pooling2d', 'lstm', 'rm_sprop')
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def auto_name(prefix: str) -> str:
+    """Return `prefix` in snake case, with a number from its second use on.
+
+    Example:
+        >>> reset_names(); auto_name("Dense"), auto_name("Dense")
+        ('dense', 'dense_1')
+    """
+    prefix = to_snake_case(prefix)
+    with _lock:
+        count = _counters[prefix]
+        _counters[prefix] += 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def reset_names() -> None:
+    """Start the numbering of names anew."""
+    with _lock:
+        _counters.clear()
+
+
+def current_path() -> str:
+    """Return the names of the open scopes, joined by slashes.
+
+    Example:
+        >>> with name_scope("block"), name_scope("dense"):
+        ...     current_path()
+        'block/dense'
+    """
+    return "/".join(_scopes.get())
+
+
+@contextmanager
+def name_scope(name: str) -> Iterator[str]:
+    """Prefix the paths of variables created inside by `name`.
+
+    Args:
+        name: One path element, without slashes.
+
+    Example:
+        >>> with name_scope("encoder") as path:
+        ...     path
+        'encoder'
+    """
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"name_scope: expected a non-empty string, received {name!r}.")
+    token = _scopes.set((*_scopes.get(), name))
+    try:
+        yield current_path()
+    finally:
+        _scopes.reset(token)

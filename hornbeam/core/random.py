@@ -1,0 +1,132 @@
+"""Random state: seed generators, and the global one.
+
+A draw's key is the pair `[seed, counter]` of 32-bit numbers, used as a raw
+Threefry key, as Keras on JAX uses it: equal seeds give Keras's own numbers.
+"""
+
+from __future__ import annotations
+
+import random as python_random
+import threading
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hornbeam.core import naming
+from hornbeam.core.variable import Variable
+
+__all__ = ["SeedGenerator", "draw_seed", "global_seed_generator", "make_default_seed", "set_random_seed"]
+
+
+def make_default_seed() -> int:
+    """Draw a seed from Python's generator, which `set_random_seed` makes repeatable."""
+    return python_random.randint(1, int(1e9))
+
+
+class SeedGenerator:
+    """A source of random keys whose state is a variable.
+
+    Args:
+        seed: An integer. Default: drawn at random (from Python's generator).
+        name: Name. Default: `"seed_generator"`, numbered.
+
+    Raises:
+        ValueError: If `seed` is not an integer.
+
+    Example:
+        >>> generator = SeedGenerator(7)
+        >>> [int(n) for n in generator.next()], [int(n) for n in generator.next()]
+        ([7, 0], [7, 1])
+    """
+
+    def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any):
+        if kwargs:
+            raise TypeError(f"SeedGenerator: unexpected arguments {sorted(kwargs)}.")
+        if seed is None:
+            seed = make_default_seed()
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+            raise ValueError(f"SeedGenerator: `seed` must be an integer, received {seed!r}.")
+        self.name = name or naming.auto_name("seed_generator")
+        self._initial_seed = int(seed)
+        initial = np.array([self._initial_seed % 2**32, 0], "uint32")
+        with naming.name_scope(self.name):
+            self.state = Variable(
+                initial, dtype="uint32", trainable=False, aggregation="none",
+                name="seed_generator_state",
+            )  # fmt: skip
+
+    def next(self, ordered: bool = True) -> Any:
+        """Return a raw key, uint32 of shape (2,), and advance the state."""
+        state = self.state.value
+        self.state.assign(state + jnp.array([0, 1], "uint32"))
+        return state
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self._initial_seed}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
+        return cls(**config)
+
+
+_global: SeedGenerator | None = None
+_lock = threading.Lock()
+
+
+def global_seed_generator() -> SeedGenerator:
+    """Return the generator that draws without a `seed` use."""
+    global _global
+    with _lock:
+        if _global is None:
+            _global = SeedGenerator(name="global_seed_generator")
+        return _global
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed Python's, NumPy's and Hornbeam's generators.
+
+    Args:
+        seed: An integer from 0 to 2**32 - 1.
+
+    Raises:
+        ValueError: If `seed` is not such an integer.
+
+    Example:
+        >>> set_random_seed(0)
+    """
+    global _global
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+        raise ValueError(f"set_random_seed: expected an integer from 0 to 2**32 - 1, received {seed!r}.")
+    python_random.seed(int(seed))
+    np.random.seed(int(seed))
+    with _lock:
+        _global = SeedGenerator(int(seed), name="global_seed_generator")
+
+
+def draw_seed(seed: Any) -> Any:
+    """Return the raw key for one draw.
+
+    Args:
+        seed: A `SeedGenerator` (advanced), an integer (the same key each time), a raw key
+            of shape (2,), or `None` for the global generator.
+
+    Raises:
+        ValueError: If `seed` is none of these.
+    """
+    if seed is None:
+        return global_seed_generator().next()
+    if isinstance(seed, SeedGenerator):
+        return seed.next()
+    if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
+        return jnp.array([int(seed) % 2**32, 0], "uint32")
+    if isinstance(seed, (jax.Array, np.ndarray, Variable)):
+        key = seed.value if isinstance(seed, Variable) else seed
+        if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+            return jax.random.key_data(key)
+        if key.shape == (2,):
+            return jnp.asarray(key, "uint32")
+    raise ValueError(
+        f"`seed` must be an integer, a SeedGenerator or None, received {seed!r}."
+    )

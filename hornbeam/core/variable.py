@@ -1,0 +1,357 @@
+"""Variables, and the overlay that maps them to traced values.
+
+A `Variable` holds one array and is used as a plain object. Inside an
+`Overlay` its value is whatever the overlay says, and assignments stay in the
+overlay: that is how code that assigns becomes a pure function of its state.
+Overlays are context-local, so that threads may trace and predict at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hornbeam.core import naming
+from hornbeam.dtypes import is_float, standardize_dtype
+
+__all__ = ["Overlay", "Variable", "autocast_scope", "current_overlay", "value_and_grad"]
+
+_overlay: ContextVar[Overlay | None] = ContextVar("hornbeam_overlay", default=None)
+_autocast: ContextVar[str | None] = ContextVar("hornbeam_autocast", default=None)
+
+
+class Overlay:
+    """Values of variables for the duration of a block; assignments end here.
+
+    Args:
+        variables: Variables to map.
+        values: Their values, in the same order.
+
+    Reading a variable that the overlay does not map falls back to the overlay
+    outside, then to the variable's own array; such a variable is noted in
+    `strays`, because a compiled program would freeze what it read.
+
+    Example:
+        >>> counter = Variable(0.0, name="counter")
+        >>> with Overlay([counter], [5.0]) as overlay:
+        ...     counter.assign_add(1.0)
+        ...     seen = float(counter.value)
+        >>> seen, float(counter.value), float(overlay.value_of(counter))
+        (6.0, 0.0, 6.0)
+    """
+
+    def __init__(self, variables: Iterable[Variable] = (), values: Iterable[Any] = ()):
+        self._values = {v: x for v, x in zip(variables, values, strict=True)}
+        self._mapped = frozenset(self._values)
+        self.assigned: dict[Variable, None] = {}  # in the order of first assignment
+        self.strays: dict[Variable, None] = {}  # read or assigned without being mapped
+        self.losses: list[tuple[Any, Any]] = []  # (layer, value) pairs of `add_loss`
+        self._outer: Overlay | None = None
+
+    def __enter__(self) -> Overlay:
+        self._outer = _overlay.get()
+        self._token = _overlay.set(self)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _overlay.reset(self._token)
+
+    def value_of(self, variable: Variable) -> Any:
+        """Return the value of `variable` as code inside the block sees it."""
+        if variable in self._values:
+            return self._values[variable]
+        self.strays[variable] = None
+        if self._outer is not None:
+            return self._outer.value_of(variable)
+        return variable._array()
+
+    def assign(self, variable: Variable, value: Any) -> None:
+        """Set the value of `variable` inside the block."""
+        if variable not in self._mapped:
+            self.strays[variable] = None
+        self._values[variable] = value
+        self.assigned[variable] = None
+
+
+def current_overlay() -> Overlay | None:
+    """Return the innermost overlay of this context, or `None`."""
+    return _overlay.get()
+
+
+@contextmanager
+def autocast_scope(dtype: str | None) -> Iterator[None]:
+    """Read floating-point variables as `dtype` inside the block (`None`: as stored)."""
+    token = _autocast.set(dtype)
+    try:
+        yield
+    finally:
+        _autocast.reset(token)
+
+
+class Variable:
+    """An array that can be assigned, with a name and a place in its layer.
+
+    Args:
+        initializer: A value, or a function of `(shape, dtype)` that makes one.
+        shape: Shape, needed where `initializer` is a function.
+        dtype: Dtype name. Default: that of the value, `floatx()` for a function.
+        trainable: Whether optimizers change it.
+        autocast: Whether layers with a mixed dtype policy read it in their compute dtype.
+        aggregation: How replicas combine it: `"none"`, `"mean"`, `"sum"`, `"only_first_replica"`.
+        synchronization: Kept for Keras's signature; one program holds all replicas here.
+        name: Name. Default: `"variable"`, numbered.
+        layout: Kept for `hornbeam.distribution`.
+
+    Raises:
+        ValueError: If `initializer` is a function and `shape` is missing or has unknown sizes.
+
+    Example:
+        >>> v = Variable([1.0, 2.0], name="v")
+        >>> v.assign_add([1.0, 1.0])
+        >>> v.numpy()
+        array([2., 3.], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Sequence[int] | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+        layout: Any = None,
+    ):
+        self.name = name or naming.auto_name("variable")
+        if "/" in self.name:
+            raise ValueError(f"Variable: `name` must not contain '/', received {name!r}.")
+        scope = naming.current_path()
+        self.path = f"{scope}/{self.name}" if scope else self.name
+        self.trainable = trainable
+        self.autocast = autocast
+        self.aggregation = aggregation
+        self.synchronization = synchronization
+        self.layout = layout
+        self.regularizer: Callable[[Any], Any] | None = None
+        self.constraint: Callable[[Any], Any] | None = None
+        self.overwrite_with_gradient = False
+        # Made outside any trace that is under way: a variable outlives the trace.
+        with jax.ensure_compile_time_eval():
+            if isinstance(initializer, str):
+                from hornbeam import initializers
+
+                initializer = initializers.get(initializer)
+            if callable(initializer):
+                if shape is None or any(size is None for size in shape):
+                    raise ValueError(
+                        f"Variable '{self.path}': `shape` must be fully known where the "
+                        f"initializer is a function, received {shape}."
+                    )
+                dtype = standardize_dtype(dtype)
+                value = initializer(tuple(shape), dtype=dtype)
+            else:
+                value = initializer.value if isinstance(initializer, Variable) else initializer
+                if dtype is None and not hasattr(value, "dtype"):
+                    kind = np.asarray(value).dtype
+                    dtype = standardize_dtype(None if kind.kind == "f" else kind)
+            # A copy, so that the buffer is this variable's own and may be donated.
+            self._value: jax.Array = jnp.array(
+                value, dtype=None if dtype is None else standardize_dtype(dtype)
+            )
+        if shape is not None and tuple(shape) != self._value.shape:
+            raise ValueError(
+                f"Variable '{self.path}': the initial value has shape {self._value.shape}, "
+                f"expected {tuple(shape)}."
+            )
+        self._shape = self._value.shape
+        self._dtype = self._value.dtype.name
+        # Whether somebody else may hold the array; if so it must not be donated.
+        self._lent = False
+
+    @property
+    def value(self) -> Any:
+        """The array, or what the current overlay has in its place."""
+        overlay = _overlay.get()
+        if overlay is None:
+            self._lent = True
+            value: Any = self._value
+        else:
+            value = overlay.value_of(self)
+        dtype = _autocast.get()
+        if dtype is not None and self.autocast and dtype != self._dtype and is_float(self._dtype):
+            return value.astype(dtype)
+        return value
+
+    def _array(self) -> jax.Array:
+        self._lent = True
+        return self._value
+
+    def assign(self, value: Any) -> None:
+        """Replace the value; the shape must stay, the dtype is kept.
+
+        Raises:
+            ValueError: If `value` has another shape.
+        """
+        if isinstance(value, Variable):
+            value = value.value
+        shape = jnp.shape(value)
+        if shape != self._shape:
+            raise ValueError(
+                f"Variable '{self.path}': cannot assign a value of shape {shape}, "
+                f"expected {self._shape}."
+            )
+        overlay = _overlay.get()
+        if overlay is not None:
+            overlay.assign(self, jnp.asarray(value, dtype=self._dtype))
+        else:
+            # A JAX array given here stays the giver's; anything else is copied.
+            self._value = jnp.asarray(value, dtype=self._dtype)
+            self._lent = True
+
+    def assign_add(self, value: Any) -> None:
+        """Add `value`."""
+        self.assign(self._uncast() + jnp.asarray(value, self._dtype))
+
+    def assign_sub(self, value: Any) -> None:
+        """Subtract `value`."""
+        self.assign(self._uncast() - jnp.asarray(value, self._dtype))
+
+    def _uncast(self) -> Any:
+        with autocast_scope(None):
+            return self.value
+
+    def _set_own(self, value: jax.Array) -> None:
+        """Take over an array that nobody else holds (the result of a compiled step)."""
+        self._value = value
+        self._lent = False
+
+    def _take_for_donation(self) -> jax.Array:
+        """Return an array that may be donated: the own one, or a copy where it is lent."""
+        return jnp.array(self._value) if self._lent else self._value
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._shape
+
+    @property
+    def dtype(self) -> str:
+        dtype = _autocast.get()
+        if dtype is not None and self.autocast and is_float(self._dtype):
+            return dtype
+        return self._dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self._shape)
+
+    def numpy(self) -> np.ndarray:
+        """Return a copy of the value as a NumPy array."""
+        return np.array(self.value)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.value, dtype=dtype)
+
+    def __jax_array__(self) -> Any:
+        return self.value
+
+    def __repr__(self) -> str:
+        overlay = _overlay.get()
+        shown = "traced" if overlay is not None else np.array2string(np.asarray(self._value), threshold=8)
+        return f"<Variable path={self.path}, shape={self._shape}, dtype={self._dtype}, value={shown}>"
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.value[key]
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.value)
+
+    # Between two variables `==` asks whether they are the same object, so that lists of
+    # variables can be searched; with anything else it compares elements.
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return self is other if isinstance(other, Variable) else self.value == other
+
+    def __ne__(self, other: object) -> Any:
+        return self is not other if isinstance(other, Variable) else self.value != other
+
+
+def _add_operators() -> None:
+    """Give `Variable` the arithmetic of its value."""
+    binary = "add sub mul truediv floordiv mod pow matmul and or xor".split()
+    names = [f"__{prefix}{name}__" for name in binary for prefix in ("", "r")]
+    for name in [*names, *(f"__{word}__" for word in "lt le gt ge".split())]:
+
+        def method(self: Variable, other: Any, name: str = name) -> Any:
+            if isinstance(other, Variable):
+                other = other.value
+            return getattr(self.value, name)(other)
+
+        setattr(Variable, name, method)
+    for name in ("__neg__", "__pos__", "__abs__", "__invert__"):
+        setattr(Variable, name, lambda self, name=name: getattr(self.value, name)())
+
+
+_add_operators()
+
+
+def value_and_grad(
+    function: Callable[[], Any], variables: Sequence[Variable], has_aux: bool = False
+) -> tuple[Any, list[Any]]:
+    """Run `function` and differentiate what it returns with respect to variables.
+
+    What `function` assigns to other variables (moving averages, metrics, seeds) takes
+    effect as in a plain call.
+
+    Args:
+        function: Takes nothing, returns a scalar loss; with `has_aux`, a pair of loss and
+            anything else.
+        variables: Variables to differentiate by.
+        has_aux: Whether `function` returns a pair.
+
+    Returns:
+        What `function` returned, and the gradients in the order of `variables`, each of
+        its variable's shape and dtype.
+
+    Example:
+        >>> w = Variable(3.0)
+        >>> loss, grads = value_and_grad(lambda: w.value ** 2, [w])
+        >>> float(loss), float(grads[0])
+        (9.0, 6.0)
+    """
+    variables = list(variables)
+    assigned: list[Variable] = []
+
+    def pure(values: list[Any]) -> tuple[Any, tuple[Any, list[Any]]]:
+        with Overlay(variables, values) as overlay:
+            result = function()
+            loss, aux = result if has_aux else (result, None)
+        assigned[:] = overlay.assigned
+        return loss, (aux, [overlay.value_of(v) for v in assigned])
+
+    with autocast_scope(None):
+        values = [v.value for v in variables]
+    (loss, (aux, updates)), grads = jax.value_and_grad(pure, has_aux=True)(values)
+    for variable, update in zip(assigned, updates, strict=True):
+        variable.assign(update)
+    return ((loss, aux) if has_aux else loss), grads

@@ -1,0 +1,51 @@
+"""Wording of errors: how values, shapes and near misses are described."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from hornbeam import tree
+
+__all__ = ["describe", "one_of", "unknown_name"]
+
+
+def describe(value: Any) -> str:
+    """Say in a few words what `value` is: shape and dtype for tensors, else its repr.
+
+    Example:
+        >>> import numpy as np
+        >>> describe(np.zeros((2, 3), "float32"))
+        'float32 tensor of shape (2, 3)'
+    """
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype} tensor of shape {tuple(value.shape)}"
+    if tree.is_nested(value):
+        items = [describe(item) for item in tree.flatten(value)[:4]]
+        return f"{type(value).__name__} of [{', '.join(items)}]"
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def one_of(names: Iterable[str]) -> str:
+    """List names for a message, in quotes.
+
+    Example:
+        >>> one_of(["a", "b"])
+        "'a', 'b'"
+    """
+    return ", ".join(repr(name) for name in names)
+
+
+def unknown_name(kind: str, name: Any, known: Iterable[str]) -> ValueError:
+    """Return the error for a name that nothing answers to, with the nearest known names.
+
+    Example:
+        >>> str(unknown_name("loss", "msee", ["mse", "mae"]))
+        "Unknown loss 'msee'. Did you mean 'mse'? Known: 'mae', 'mse'."
+    """
+    known = sorted(set(known))
+    near = difflib.get_close_matches(str(name), known, n=2)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return ValueError(f"Unknown {kind} {name!r}.{hint} Known: {one_of(known)}.")

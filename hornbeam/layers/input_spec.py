@@ -1,0 +1,109 @@
+"""What a layer expects of its inputs, and the check of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hornbeam import tree
+from hornbeam.dtypes import standardize_dtype
+
+__all__ = ["InputSpec", "check_input_spec"]
+
+
+class InputSpec:
+    """Rank, shape and dtype that a layer expects of an input.
+
+    Args:
+        dtype: Expected dtype.
+        shape: Expected shape, `None` where any size will do.
+        ndim: Expected rank.
+        max_ndim: Largest rank.
+        min_ndim: Smallest rank.
+        axes: Expected sizes by axis.
+        allow_last_axis_squeeze: Whether a last axis of size 1 may be missing or extra.
+        name: Key of the input in a dict.
+        optional: Whether the input may be `None`.
+
+    Example:
+        >>> InputSpec(min_ndim=2, axes={-1: 784})
+        InputSpec(min_ndim=2, axes={-1: 784})
+    """
+
+    def __init__(
+        self,
+        dtype: Any = None,
+        shape: Sequence[int | None] | None = None,
+        ndim: int | None = None,
+        max_ndim: int | None = None,
+        min_ndim: int | None = None,
+        axes: dict[int, int | None] | None = None,
+        allow_last_axis_squeeze: bool = False,
+        name: str | None = None,
+        optional: bool = False,
+    ):
+        self.dtype = standardize_dtype(dtype) if dtype is not None else None
+        self.shape = tuple(shape) if shape is not None else None
+        self.ndim = len(self.shape) if self.shape is not None else ndim
+        self.max_ndim, self.min_ndim = max_ndim, min_ndim
+        self.axes = {int(k): v for k, v in (axes or {}).items()}
+        self.allow_last_axis_squeeze = allow_last_axis_squeeze
+        self.name, self.optional = name, optional
+
+    def __repr__(self) -> str:
+        parts = ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes")
+        shown = [f"{part}={getattr(self, part)}" for part in parts if getattr(self, part)]
+        return f"InputSpec({', '.join(shown)})"
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            name: getattr(self, name) for name in ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes")
+        }
+
+
+def check_input_spec(spec: Any, inputs: Any, label: str) -> None:
+    """Raise `ValueError` naming the layer where `inputs` do not meet `spec`."""
+    specs = tree.flatten(spec)
+    if isinstance(inputs, dict) and all(s is not None and s.name for s in specs):
+        tensors = [inputs.get(s.name) for s in specs]
+    else:
+        tensors = tree.flatten(inputs)
+    if len(specs) != len(tensors):
+        raise ValueError(f"{label} expects {len(specs)} inputs, received {len(tensors)}.")
+    for index, (one, x) in enumerate(zip(specs, tensors, strict=True)):
+        if one is None or (x is None and one.optional):
+            continue
+        if not hasattr(x, "shape"):
+            raise ValueError(f"{label}: input {index} must be a tensor, received {x!r}.")
+        problem = _problem(one, tuple(x.shape), str(x.dtype))
+        if problem:
+            which = f"input {index}" if len(specs) > 1 else "the input"
+            raise ValueError(f"{label}: {which} {problem}, received shape {tuple(x.shape)}.")
+
+
+def _problem(spec: InputSpec, shape: tuple[int | None, ...], dtype: str) -> str | None:
+    rank = len(shape)
+    if spec.ndim is not None and rank != spec.ndim:
+        squeezed = spec.allow_last_axis_squeeze and abs(rank - spec.ndim) == 1
+        if not squeezed:
+            return f"must have {spec.ndim} dimensions (batch included){_remedy(spec.ndim, rank)}"
+        return None
+    if spec.max_ndim is not None and rank > spec.max_ndim:
+        return f"must have at most {spec.max_ndim} dimensions"
+    if spec.min_ndim is not None and rank < spec.min_ndim:
+        return f"must have at least {spec.min_ndim} dimensions (batch included){_remedy(spec.min_ndim, rank)}"
+    if spec.dtype is not None and spec.dtype != dtype:
+        return f"must have dtype {spec.dtype}, has {dtype}"
+    for axis, size in spec.axes.items():
+        if size is not None and -rank <= axis < rank and shape[axis] not in (size, None):
+            return f"must have size {size} on axis {axis}"
+    for axis, size in enumerate(spec.shape or ()):
+        if size is not None and shape[axis] not in (size, None):
+            return f"must have shape {spec.shape}"
+    return None
+
+
+def _remedy(expected: int, received: int) -> str:
+    if received == expected - 1:
+        return "; if one sample was meant, add the batch axis with `x[None]`, if channels are missing, `x[..., None]`"
+    return ""

@@ -1,0 +1,101 @@
+"""Small numeric helpers for preparing data: one-hot labels and norm scaling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from hornbeam.errors import describe
+
+__all__ = ["normalize", "to_categorical"]
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> Any:
+    """Turn class numbers into rows with a single one (one-hot).
+
+    Args:
+        x: Whole numbers of any shape. A last axis of size 1 is dropped.
+        num_classes: Length of a row; by default the largest number in `x` plus one.
+
+    Returns:
+        A float64 array of shape `x.shape + (num_classes,)`, or a JAX array in the
+        default float type where `x` is one. As in NumPy, -1 means the last class.
+
+    Raises:
+        ValueError: If `x` is empty and `num_classes` is not given, or holds no numbers.
+        IndexError: If a number in `x` has no place in `num_classes`.
+
+    Example:
+        >>> to_categorical([0, 2], num_classes=3)
+        array([[1., 0., 0.],
+               [0., 0., 1.]])
+    """
+    if isinstance(x, jax.Array) and num_classes is not None:
+        return _one_hot_traced(x, num_classes)
+    try:
+        labels = np.asarray(x).astype("int64")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"to_categorical: x must hold whole numbers, received {describe(x)}. "
+            "Map names to numbers first, e.g. with np.unique(x, return_inverse=True)."
+        ) from error
+    shape = _label_shape(labels.shape)
+    labels = labels.reshape(-1)
+    if num_classes is None:
+        if not labels.size:
+            raise ValueError("to_categorical: x is empty; give num_classes.")
+        num_classes = int(labels.max()) + 1
+    if labels.size and not -num_classes <= labels.min() <= labels.max() < num_classes:
+        worst = labels.max() if labels.max() >= num_classes else labels.min()
+        raise IndexError(
+            f"to_categorical: x holds {worst}, but num_classes={num_classes} leaves room for 0 to "
+            f"{num_classes - 1} only. Give a larger num_classes or renumber the classes from 0."
+        )
+    rows = np.zeros((labels.size, num_classes))
+    rows[np.arange(labels.size), labels] = 1
+    return rows.reshape((*shape, num_classes))
+
+
+def _label_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape
+
+
+def _one_hot_traced(x: jax.Array, num_classes: int) -> jax.Array:
+    from hornbeam import config
+
+    labels = x.reshape(_label_shape(x.shape))
+    return jax.nn.one_hot(labels, num_classes, dtype=config.floatx())
+
+
+def normalize(x: Any, axis: int = -1, order: Any = 2) -> np.ndarray:
+    """Scale `x` to norm one along an axis; what is all zeros stays so.
+
+    Args:
+        x: Array of numbers.
+        axis: The axis along which the norm is taken.
+        order: Order of the norm, as in `numpy.linalg.norm`: 1, 2, `np.inf`, ...
+
+    Returns:
+        A float array of the shape of `x` (of shape `(1, n)` for a vector, as in Keras).
+
+    Raises:
+        ValueError: If `axis` or `order` is not a usable number.
+
+    Example:
+        >>> normalize([[3.0, 4.0]])
+        array([[0.6, 0.8]])
+    """
+    array = np.asarray(x)
+    rank = array.ndim
+    if not isinstance(axis, (int, np.integer)) or not -rank <= axis < rank:
+        raise ValueError(
+            f"normalize: axis must be a whole number from {-rank} to {rank - 1} for x of shape "
+            f"{array.shape}, received axis={axis!r}."
+        )
+    if isinstance(order, (bool, str)) or not np.isscalar(order) or not order >= 1:
+        raise ValueError(f"normalize: order must be a number >= 1, received order={order!r}.")
+    norms = np.atleast_1d(np.linalg.norm(array, order, axis))
+    norms[norms == 0] = 1
+    return array / np.expand_dims(norms, axis)
