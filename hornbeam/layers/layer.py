@@ -12,12 +12,11 @@ import functools
 import inspect
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import errors, tree
@@ -36,7 +35,7 @@ from hornbeam.core.symbolic import (
 )
 from hornbeam.core.variable import Overlay, Variable, autocast_scope, current_overlay
 from hornbeam.dtypes import DTypePolicy, get_policy, is_float
-from hornbeam.layers.input_spec import InputSpec, check_input_spec
+from hornbeam.layers.input_spec import check_input_spec
 
 __all__ = ["Layer"]
 
@@ -45,13 +44,6 @@ _build_lock = threading.RLock()
 # `training` of the call under way, for the layers inside it; unset outside any call.
 _training: ContextVar[bool | None] = ContextVar("hornbeam_training", default=None)
 _depth: ContextVar[int] = ContextVar("hornbeam_call_depth", default=0)
-
-_OLD_WORDS = {
-    "input_dtype": "dtype",  # Keras 1
-    "batch_size": None,
-    "input_length": None,
-}
-
 
 class Layer(Operation):
     """A function with variables: the part that networks are made of.
@@ -447,8 +439,6 @@ class Layer(Operation):
         """
         self.built = True
 
-    build = None  # type: ignore[assignment]  # replaced below by the wrapped function
-
     def _ensure_built(self, args: tuple, kwargs: dict[str, Any]) -> None:
         if self.built:
             return
@@ -576,17 +566,11 @@ class Layer(Operation):
         dtype = self.input_dtype
 
         def one(x: Any) -> Any:
-            if isinstance(x, KerasTensor):
-                if self.autocast and is_float(x.dtype) and x.dtype != dtype:
-                    cast = KerasTensor(x.shape, dtype, name=x.name)
-                    cast._history = x._history
-                    set_mask(cast, get_mask(x)) if get_mask(x) is not None else None
-                    return x
-                return x
             if isinstance(x, (jax.Array, np.ndarray, Variable)) or hasattr(x, "__array__"):
                 tensor = convert(x)
                 if self.autocast and is_float(tensor.dtype) and tensor.dtype.name != dtype:
-                    tensor, mask = tensor.astype(dtype), get_mask(tensor)
+                    mask = get_mask(tensor)
+                    tensor = tensor.astype(dtype)
                     if mask is not None:
                         set_mask(tensor, mask)
                 return tensor
@@ -831,17 +815,7 @@ def _wrap_build(build: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def _base_build(self: Layer, input_shape: Any = None) -> None:
-    """Create the variables. Subclasses override it; the base has none to create.
-
-    Args:
-        input_shape: Shape of the input (nested for several), `None` where unknown.
-    """
-    self.built = True
-
-
-_base_build.__name__ = "build"
-Layer.build = _wrap_build(_base_build)  # type: ignore[method-assign]
+Layer.build = _wrap_build(Layer.build)  # type: ignore[method-assign]
 Layer._call_signature = inspect.signature(Layer.call)
 
 
@@ -988,5 +962,3 @@ def _pop_input_shape(layer: Layer, kwargs: dict[str, Any]) -> tuple[int | None, 
         input_shape = (input_shape,)
     return (batch_size, *input_shape)
 
-
-_unused: tuple[Any, ...] = (InputSpec, Iterator, jnp)

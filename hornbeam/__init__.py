@@ -1,0 +1,95 @@
+"""Hornbeam: deep learning with the Keras interface, on JAX."""
+
+from hornbeam import (
+    activations,
+    callbacks,
+    config,
+    constraints,
+    datasets,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    ops,
+    optimizers,
+    random,
+    regularizers,
+    saving,
+    tree,
+    utils,
+)
+from hornbeam.core.naming import name_scope
+from hornbeam.core.symbolic import KerasTensor, Operation
+from hornbeam.core.variable import Variable, value_and_grad
+from hornbeam.dtypes import DTypePolicy, FloatDTypePolicy
+from hornbeam.initializers import Initializer
+from hornbeam.layers import Input, InputSpec, Layer
+from hornbeam.losses import Loss
+from hornbeam.metrics import Metric
+from hornbeam.models import Function, Model, Sequential
+from hornbeam.optimizers import Optimizer
+from hornbeam.regularizers import Regularizer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DTypePolicy",
+    "FloatDTypePolicy",
+    "Function",
+    "Initializer",
+    "Input",
+    "InputSpec",
+    "KerasTensor",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Model",
+    "Operation",
+    "Optimizer",
+    "Regularizer",
+    "Sequential",
+    "Variable",
+    "activations",
+    "callbacks",
+    "config",
+    "constraints",
+    "datasets",
+    "initializers",
+    "install_as_keras",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "name_scope",
+    "ops",
+    "optimizers",
+    "random",
+    "regularizers",
+    "saving",
+    "tree",
+    "uninstall_as_keras",
+    "utils",
+    "value_and_grad",
+    "version",
+]
+
+
+def version() -> str:
+    """Return the version of Hornbeam.
+
+    Example:
+        >>> version() == __version__
+        True
+    """
+    return __version__
+
+
+def __getattr__(name: str) -> object:
+    # The `keras` face is loaded only where somebody wants it.
+    if name in ("install_as_keras", "uninstall_as_keras", "keras"):
+        import importlib
+
+        face = importlib.import_module("hornbeam.keras")
+        return face if name == "keras" else getattr(face, name)
+    raise AttributeError(f"module 'hornbeam' has no attribute {name!r}")

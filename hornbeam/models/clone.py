@@ -1,0 +1,120 @@
+"""Copies of models with fresh weights, and models from JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from hornbeam.core.symbolic import OpCall
+from hornbeam.layers.layer import Layer
+from hornbeam.models.functional import Functional
+from hornbeam.models.model import Model
+from hornbeam.models.sequential import Sequential
+
+__all__ = ["clone_model", "model_from_json"]
+
+
+def clone_model(
+    model: Model,
+    input_tensors: Any = None,
+    clone_function: Callable[[Layer], Layer] | None = None,
+    call_function: Callable[..., Any] | None = None,
+    recursive: bool = False,
+    **kwargs: Any,
+) -> Model:
+    """Return a model of the same architecture with weights initialised anew.
+
+    Args:
+        model: A functional or sequential model, or a subclassed one with `get_config`.
+        input_tensors: Symbolic tensors to build the copy on.
+        clone_function: Makes the copy of each layer. Default: from its configuration.
+        call_function: Called as `call_function(layer, *args, **kwargs)` in place of the layer.
+        recursive: Whether `clone_function` is applied inside nested models too.
+
+    Raises:
+        ValueError: If `model` is no model, or a subclassed one is given a `clone_function`.
+
+    Example:
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(2)])
+        >>> clone_model(model).count_params()
+        8
+    """
+    if not isinstance(model, Model):
+        raise ValueError(f"clone_model: expected a Model, received {model!r}.")
+
+    def copy(layer: Any) -> Any:
+        if recursive and isinstance(layer, (Functional, Sequential)):
+            return clone_model(layer, None, clone_function, call_function, True)
+        if isinstance(layer, OpCall):
+            return OpCall(layer.info, layer.settings, layer.name)
+        if clone_function is not None and isinstance(layer, Layer) and not _is_input(layer):
+            return clone_function(layer)
+        return type(layer).from_config(layer.get_config())
+
+    if isinstance(model, Sequential):
+        clone = Sequential([copy(layer) for layer in model._stack], name=model.name)
+        if input_tensors is not None:
+            return Functional(input_tensors, clone(input_tensors), name=model.name)
+        return clone
+    if isinstance(model, Functional):
+        from hornbeam import tree
+
+        copies = {id(o): copy(o) for o in model._graph.operations}
+        known: dict[int, Any] = {}
+        given = tree.flatten(input_tensors) if input_tensors is not None else None
+        for position, x in enumerate(model.inputs):
+            made = copies[id(x._producer[0].operation)]
+            known[id(x)] = given[position] if given else made._inbound_nodes[0].outputs
+        for node in model._graph.nodes:
+            if not node.inputs:
+                continue
+            args, kwargs = tree.map_structure(
+                lambda v: known[id(v)] if id(v) in known else v, (node.args, node.kwargs)
+            )
+            operation = copies[id(node.operation)]
+            results = (
+                call_function(operation, *args, **kwargs)
+                if call_function is not None
+                else operation(*args, **kwargs)
+            )
+            for old, new in zip(tree.flatten(node.outputs), tree.flatten(results), strict=True):
+                known[id(old)] = new
+        swap = lambda v: known[id(v)]  # noqa: E731
+        return Functional(
+            tree.map_structure(swap, model._inputs_struct),
+            tree.map_structure(swap, model._outputs_struct),
+            name=model.name,
+        )
+    if clone_function is not None or input_tensors is not None:
+        raise ValueError(
+            "clone_model: `clone_function` and `input_tensors` need a functional or sequential "
+            f"model; {type(model).__name__} is a subclassed one."
+        )
+    return type(model).from_config(model.get_config())
+
+
+def _is_input(layer: Layer) -> bool:
+    return type(layer).__name__ == "InputLayer"
+
+
+def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
+    """Return the model whose `to_json` gave `json_string`, with fresh weights.
+
+    Args:
+        json_string: The text.
+        custom_objects: Classes and functions of yours by name.
+
+    Raises:
+        ValueError: If the text is no model's configuration.
+
+    Example:
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(2)])
+        >>> model_from_json(model.to_json()).count_params()
+        8
+    """
+    from hornbeam import saving
+
+    return saving.deserialize_keras_object(json.loads(json_string), custom_objects=custom_objects)

@@ -1,0 +1,286 @@
+"""`Sequential`: a stack of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hornbeam import errors
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.layers.layer import Layer, _is_shape, _shape_from_config, _shape_of
+from hornbeam.models.functional import Functional
+from hornbeam.models.model import Model
+
+__all__ = ["Sequential"]
+
+
+class Sequential(Model):
+    """A stack of layers, each taking the output of the one before.
+
+    Args:
+        layers: Layers to add, in order. An `Input`, or `input_shape=` on the first layer,
+            builds the model at once; otherwise the first call does.
+        trainable: Whether optimizers change its variables.
+        name: Name. Default: `"sequential"`, numbered.
+
+    Raises:
+        TypeError: If something that is no layer is added.
+        ValueError: If two layers share a name.
+
+    Example:
+        >>> import hornbeam as hb
+        >>> model = Sequential([hb.Input((4,)), hb.layers.Dense(2), hb.layers.Dense(1)])
+        >>> model.count_params()
+        13
+    """
+
+    _not_children = Model._not_children | {"_functional", "_stack"}
+
+    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, **kwargs: Any):
+        object.__setattr__(self, "_stack", [])
+        object.__setattr__(self, "_functional", None)
+        super().__init__(trainable=trainable, name=name, **kwargs)
+        for layer in layers or ():
+            self._append(layer)
+        self._rebuild()
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Put a layer on top.
+
+        Raises:
+            TypeError: If it is no layer.
+            ValueError: If a layer of that name is in the stack already.
+        """
+        self._append(layer)
+        if rebuild:
+            self._rebuild()
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Take the topmost layer off and return it.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if not self.layers:
+            raise ValueError(f"{self._label()}: `pop` needs a layer to take, the stack is empty.")
+        layer = self._stack.pop()
+        self.built = False
+        object.__setattr__(self, "_functional", None)
+        self._programs = {}
+        if rebuild:
+            self._rebuild()
+        return layer
+
+    def _append(self, layer: Any) -> None:
+        from hornbeam.layers.input_layer import InputLayer
+
+        if isinstance(layer, KerasTensor):
+            origin = layer._history[0].operation if layer._history else None
+            if not isinstance(origin, InputLayer):
+                raise TypeError(
+                    f"{self._label()}: expected a layer or `Input(shape)`, received {layer!r}."
+                )
+            layer = origin
+        if not isinstance(layer, Layer):
+            if callable(layer) and not isinstance(layer, type):
+                from hornbeam.layers import Lambda
+
+                layer = Lambda(layer)
+            else:
+                hint = f" Write `{layer.__name__}(...)`." if isinstance(layer, type) else ""
+                raise TypeError(
+                    f"{self._label()}: expected a layer, received {errors.describe(layer)}.{hint}"
+                )
+        if isinstance(layer, InputLayer) and self._stack:
+            if isinstance(self._stack[0], InputLayer):
+                raise ValueError(
+                    f"{self._label()}: it has an input already; `Input` must be the first thing added."
+                )
+            raise ValueError(f"{self._label()}: `Input` must come before all layers.")
+        if layer.name in {x.name for x in self._stack}:
+            raise ValueError(
+                f"{self._label()}: layer names must be unique, '{layer.name}' is in the stack already. "
+                "Pass another `name=`."
+            )
+        if not self._stack and not isinstance(layer, InputLayer) and layer._batch_input_shape:
+            dtype = "float32" if type(layer).__name__ != "Embedding" else "int32"
+            if dtype == "float32" and layer.dtype_policy is not None:
+                dtype = layer.input_dtype
+            self._stack.append(InputLayer(batch_shape=layer._batch_input_shape, dtype=dtype))
+        elif not self._stack and isinstance(layer, Functional) and len(layer.inputs) == 1:
+            first = layer.inputs[0]
+            self._stack.append(InputLayer(batch_shape=first.shape, dtype=first.dtype))
+        elif not self._stack and isinstance(layer, Sequential) and layer._functional is not None:
+            first = layer._functional.inputs[0]
+            self._stack.append(InputLayer(batch_shape=first.shape, dtype=first.dtype))
+        self._stack.append(layer)
+        self.built = False
+        object.__setattr__(self, "_functional", None)
+        self._programs = {}
+
+    def _rebuild(self) -> None:
+        from hornbeam.layers.input_layer import InputLayer
+
+        if self._stack and isinstance(self._stack[0], InputLayer):
+            if len(self._stack) > 1:
+                self.build(self._stack[0].batch_shape)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The stack, without the input."""
+        from hornbeam.layers.input_layer import InputLayer
+
+        return [x for x in self._stack if not isinstance(x, InputLayer)]
+
+    @property
+    def _layers(self) -> list[Layer]:
+        return list(self._stack)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create all variables.
+
+        Args:
+            input_shape: Shape of the input with the batch axis. Default: that of `Input`.
+
+        Raises:
+            ValueError: If no shape is known, or a layer does not fit the one before.
+        """
+        from hornbeam.layers.input_layer import InputLayer
+
+        if not self._stack:
+            raise ValueError(f"{self._label()}: it has no layers yet; `add` one before it is built.")
+        if isinstance(self._stack[0], InputLayer):
+            start = self._stack[0]
+        else:
+            if input_shape is None:
+                raise ValueError(
+                    f"{self._label()}: its input shape is not known. Start with `Input(shape)`, "
+                    "pass `input_shape=` to the first layer, or call it on data."
+                )
+            if not _is_shape(input_shape):  # several inputs: run layer by layer
+                self.built = True
+                return
+            start = InputLayer(batch_shape=_shape_from_config(input_shape), dtype=self.compute_dtype)
+            self._stack.insert(0, start)
+        x = y = start._inbound_nodes[0].outputs
+        for layer in self.layers:
+            try:
+                y = layer(y)
+            except NotImplementedError:
+                self.built = True  # a layer that cannot be traced: run layer by layer
+                return
+        # Set beside the instance's own parts: the functional model holds the same layers.
+        object.__setattr__(self, "_functional", Functional(inputs=x, outputs=y, name=self.name))
+        self.built = True
+
+    def _ensure_built(self, args: tuple, kwargs: dict[str, Any]) -> None:
+        if not self.built and self._stack:
+            shape = _shape_of(args[0] if args else next(iter(kwargs.values())))
+            if _is_shape(shape):
+                shape = (None, *shape[1:]) if shape else shape
+            with _outside_of_scope(self):
+                self.build(shape)
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Run the stack."""
+        if self._functional is not None:
+            return self._functional.call(inputs, training=training, mask=mask)
+        for layer in self.layers:
+            inputs = layer(inputs)
+        return inputs
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        if self._functional is not None:
+            return self._functional.compute_output_spec(*args, **kwargs)
+        return super().compute_output_spec(*args, **kwargs)
+
+    def _graph_model(self) -> Functional:
+        if self._functional is None:
+            raise AttributeError(
+                f"{self._label()} has no defined input yet. Start it with `Input(shape)`, or call "
+                "it on data."
+            )
+        return self._functional
+
+    @property
+    def input(self) -> Any:
+        """Symbolic input of the stack."""
+        return self._graph_model().input
+
+    @property
+    def output(self) -> Any:
+        """Symbolic output of the stack."""
+        return self._graph_model().output
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        return self._graph_model().inputs
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        return self._graph_model().outputs
+
+    @property
+    def input_names(self) -> list[str]:
+        return self._graph_model().input_names
+
+    @property
+    def output_names(self) -> list[str]:
+        return self._graph_model().output_names
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the layers' configurations, and the input shape where it is known."""
+        from hornbeam.saving.config import serialize
+
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self._trainable,
+            "dtype": serialize(self.dtype_policy),
+            "layers": [serialize(layer) for layer in self._stack],
+        }
+        if self._functional is not None:
+            config["build_input_shape"] = list(self._functional.inputs[0].shape)
+        return config
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        if self._functional is None:
+            return self._build_shapes
+        return {"input_shape": list(self._functional.inputs[0].shape)}
+
+    @classmethod
+    def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
+        """Make a stack from what `get_config` returned (Keras 1 wrote a bare list of layers)."""
+        from hornbeam.saving.config import custom_object_scope, deserialize
+
+        config = {"layers": config} if isinstance(config, list) else dict(config)
+        with custom_object_scope(custom_objects or {}):
+            layers = [deserialize(entry) for entry in config["layers"]]
+        model = cls(layers, name=config.get("name"))
+        shape = config.get("build_input_shape")
+        if shape is not None and not model.built and model.layers:
+            model.build(_shape_from_config(shape))
+        if config.get("trainable") is False:
+            model._trainable = False
+        if isinstance(config.get("dtype"), (dict, str)):
+            from hornbeam.dtypes import get_policy
+
+            model.dtype_policy = get_policy(config["dtype"])
+        return model
+
+
+class _outside_of_scope:
+    """Leave the model's own name scope for a moment; `build` opens it itself."""
+
+    def __init__(self, model: Model):
+        self._name = model.name
+
+    def __enter__(self) -> None:
+        from hornbeam.core import naming
+
+        scopes = naming._scopes.get()
+        self._token = naming._scopes.set(scopes[:-1] if scopes and scopes[-1] == self._name else scopes)
+
+    def __exit__(self, *exc: object) -> None:
+        from hornbeam.core import naming
+
+        naming._scopes.reset(self._token)

@@ -1,0 +1,149 @@
+"""The table that `Model.summary` prints."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from hornbeam import tree
+from hornbeam.dtypes import standardize_dtype
+from hornbeam.layers.layer import Layer
+
+__all__ = ["count_bytes", "print_summary"]
+
+
+def print_summary(
+    model: Any,
+    line_length: int | None = None,
+    positions: Sequence[float] | None = None,
+    print_fn: Callable[..., Any] | None = None,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+    layer_range: Sequence[str] | None = None,
+) -> None:
+    """Print the layers of `model` and its numbers of parameters; see `Model.summary`."""
+    branching = _is_branching(model)
+    columns = ["Layer (type)", "Output Shape", "Param #"]
+    if branching:
+        columns.append("Connected to")
+    if show_trainable:
+        columns.append("Trainable")
+    table = Table(box=box.HEAVY_HEAD, show_lines=True)
+    relative = positions or ([0.33, 0.56, 0.67, 1.0] if branching else [0.45, 0.75, 1.0])
+    if max(relative) > 1:
+        relative = [p / max(relative) for p in relative]
+    width = line_length or (88 if branching else 78) + (12 if show_trainable else 0)
+    lefts = [0.0, *relative[:-1]]
+    for index, (name, left, right) in enumerate(zip(columns, lefts, relative, strict=False)):
+        size = max(8, int((right - left) * width) - 2)
+        table.add_column(name, justify="right" if index == 2 else "left", width=size, overflow="fold")
+    for name in columns[len(relative) :]:
+        table.add_column(name, justify="center", width=9)
+
+    def rows(parent: Any, depth: int) -> None:
+        for layer in _in_range(parent.layers, layer_range if depth == 0 else None):
+            label = f"{'    ' * depth}{layer.name} ({type(layer).__name__})"
+            cells = [escape(label), escape(_output_shape(layer)), _params(layer)]
+            if branching:
+                cells.append(escape(_connections(layer, parent)))
+            if show_trainable:
+                cells.append(("Y" if layer.trainable else "N") if layer.weights else "-")
+            table.add_row(*cells)
+            if expand_nested and hasattr(layer, "layers"):
+                rows(layer, depth + 1)
+
+    rows(model, 0)
+    sink = io.StringIO()
+    console = Console(file=sink, width=max(width + 16, 80), highlight=False, color_system=None)
+    console.print(f'Model: "{model.name}"', markup=False)
+    console.print(table)
+    trainable, others = model.trainable_weights, model.non_trainable_weights
+    optimizer = list(model.optimizer.variables) if getattr(model, "optimizer", None) else []
+    for label, variables in (
+        ("Total", [*trainable, *others, *optimizer]),
+        ("Trainable", trainable),
+        ("Non-trainable", others),
+        ("Optimizer", optimizer),
+    ):
+        if label != "Optimizer" or optimizer:
+            count = sum(int(np.prod(v.shape)) for v in variables)
+            console.print(f" {label} params: {count:,} ({count_bytes(variables)})", markup=False)
+    text = sink.getvalue()
+    for line in text.rstrip("\n").split("\n"):
+        (print_fn or print)(line.rstrip())
+
+
+def count_bytes(variables: Sequence[Any]) -> str:
+    """Return the memory of variables in words, such as `"26.63 KB"`."""
+    size = float(sum(int(np.prod(v.shape)) * _itemsize(v.dtype) for v in variables))
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if size < 1024 or unit == "TB":
+            break
+        size /= 1024
+    return f"{size:.2f} {unit}"
+
+
+def _itemsize(dtype: str) -> int:
+    import jax.numpy as jnp
+
+    return jnp.dtype(standardize_dtype(dtype)).itemsize
+
+
+def _params(layer: Layer) -> str:
+    return f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
+
+
+def _output_shape(layer: Layer) -> str:
+    shapes = []
+    for node in layer._inbound_nodes[:1]:
+        shapes = [str(x.shape) for x in tree.flatten(node.outputs)]
+    if not shapes and getattr(layer, "_functional", None) is not None:
+        shapes = [str(x.shape) for x in layer._functional.outputs]  # type: ignore[attr-defined]
+    return ", ".join(shapes) or "?"
+
+
+def _connections(layer: Layer, parent: Any) -> str:
+    if not hasattr(parent, "_graph"):
+        return "-"
+    members = {id(node) for node in parent._graph.nodes}
+    sources = []
+    for node in layer._inbound_nodes:
+        if id(node) in members:
+            for x in node.inputs:
+                if x._history is not None:
+                    sources.append(f"{x._history[0].operation.name}[{x._keras_history[1]}][{x._history[1]}]")
+    return ", ".join(sources) or "-"
+
+
+def _is_branching(model: Any) -> bool:
+    """Tell whether a graph is more than a chain."""
+    if not hasattr(model, "_graph"):
+        return False
+    nodes = [n for n in model._graph.nodes if n.inputs]
+    uses: dict[int, int] = {}
+    for node in nodes:
+        for x in node.inputs:
+            uses[id(x)] = uses.get(id(x), 0) + 1
+    return any(len(n.inputs) > 1 for n in nodes) or any(u > 1 for u in uses.values())
+
+
+def _in_range(layers: list[Layer], layer_range: Sequence[str] | None) -> list[Layer]:
+    if layer_range is None:
+        return layers
+    if len(layer_range) != 2:
+        raise ValueError(f"summary: `layer_range` must be two names, received {layer_range!r}.")
+    hits = [
+        [i for i, layer in enumerate(layers) if layer.name == end or re.fullmatch(end, layer.name)]
+        for end in layer_range
+    ]
+    if not hits[0] or not hits[1]:
+        raise ValueError(f"summary: no layer is named as in `layer_range` {layer_range!r}.")
+    return layers[min(hits[0][0], hits[1][-1]) : max(hits[0][0], hits[1][-1]) + 1]

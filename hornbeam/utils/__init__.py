@@ -1,0 +1,50 @@
+"""Small tools that Keras keeps under `keras.utils`."""
+
+from hornbeam.core import naming
+from hornbeam.core.random import set_random_seed
+from hornbeam.saving.config import (
+    CustomObjectScope,
+    custom_object_scope,
+    deserialize_keras_object,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+    serialize_keras_object,
+)
+from hornbeam.utils.numerical import normalize, to_categorical
+from hornbeam.utils.progbar import Progbar
+
+__all__ = [
+    "CustomObjectScope",
+    "Progbar",
+    "clear_session",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "normalize",
+    "register_keras_serializable",
+    "serialize_keras_object",
+    "set_random_seed",
+    "to_categorical",
+]
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Start the numbering of names anew.
+
+    Args:
+        free_memory: Whether to collect garbage at once.
+
+    Example:
+        >>> clear_session()
+    """
+    naming.reset_names()
+    if free_memory:
+        import gc
+
+        gc.collect()
+
+
