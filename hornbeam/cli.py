@@ -1,0 +1,100 @@
+"""The command `hornbeam`."""
+
+from __future__ import annotations
+
+import argparse
+import builtins
+import os
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from types import ModuleType
+
+__all__ = ["main", "run_script"]
+
+_DESCRIPTION = "Hornbeam, a deep-learning framework with the Keras interface."
+_RUN = """Run a Python script that imports keras or tensorflow.keras, unchanged, on Hornbeam.
+What follows the script's name is passed to it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: Words after `hornbeam`; by default those of this process.
+
+    Returns:
+        0, the exit code of the script, 1 where it raised, or 2 for a mistaken command line.
+
+    Example:
+        >>> main(["run", "no-such-script.py"])
+        2
+    """
+    parser = argparse.ArgumentParser(prog="hornbeam", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"hornbeam {_version()}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run a Keras script on Hornbeam", description=_RUN)
+    run.add_argument("script", help="path of the script")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the script")
+    options = parser.parse_args(arguments)
+    return run_script(options.script, options.arguments)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("hornbeam")
+    except metadata.PackageNotFoundError:  # run from a checkout
+        return "(not installed)"
+
+
+def run_script(path: str, arguments: Sequence[str] = ()) -> int:
+    """Run a script as `python path arguments...` does, with Hornbeam in Keras's place.
+
+    Takes over `sys.argv`, `sys.path[0]` and the module `__main__` of this process.
+
+    Args:
+        path: Path of the script.
+        arguments: What the script finds in `sys.argv[1:]`.
+
+    Returns:
+        0 where the script ran to its end, 1 where it raised (the traceback is printed),
+        2 where it cannot be read.
+
+    Raises:
+        SystemExit: Where the script raises it, with its own exit code.
+
+    Example:
+        >>> run_script("no-such-script.py")
+        2
+    """
+    try:
+        with open(path, "rb") as file:
+            source = file.read()
+    except OSError as error:
+        print(
+            f"hornbeam run: cannot read {path!r}: {error.strerror}. Give the path of a Python "
+            "script: hornbeam run script.py [arguments]",
+            file=sys.stderr,
+        )
+        return 2
+
+    from hornbeam.keras import install_as_keras
+
+    install_as_keras()
+    module = ModuleType("__main__")
+    module.__dict__.update(__file__=path, __builtins__=builtins)
+    sys.modules["__main__"] = module
+    sys.argv = [path, *arguments]
+    folder = os.path.dirname(os.path.realpath(path))
+    if not sys.flags.safe_path:  # as Python: without -P, the first entry is the script's folder
+        sys.path[0] = folder
+    try:
+        exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        # The first frame is ours; the traceback reads as if Python had run the script.
+        trace = error.__traceback__.tb_next if error.__traceback__ else None
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        return 130 if isinstance(error, KeyboardInterrupt) else 1
+    return 0

@@ -1,0 +1,23 @@
+"""The drop-in face: `import keras` and `tensorflow.keras` can mean Hornbeam.
+
+`hornbeam.install_as_keras()` makes the names of Keras 1, 2 and 3 importable, all answered by
+Hornbeam; `hornbeam run script.py` does so for a script that stays as it is. The attributes of
+this package are the face too: `hornbeam.keras.layers.Dense`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam.keras.finder import install_as_keras, uninstall_as_keras
+from hornbeam.keras.modules import face_module
+
+__all__ = ["install_as_keras", "uninstall_as_keras"]
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(face_module("keras"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *dir(face_module("keras"))})

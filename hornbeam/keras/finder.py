@@ -1,0 +1,98 @@
+"""Importing the face: a finder that answers for `keras`, `tensorflow` and all below them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+from hornbeam.keras.modules import face_module, is_face_name, why_missing
+
+__all__ = ["FaceFinder", "install_as_keras", "uninstall_as_keras"]
+
+_ROOTS = ("keras", "tensorflow")
+
+
+class FaceFinder(MetaPathFinder, Loader):
+    """Finds and loads the modules of the face; real Keras and TensorFlow stay out of sight.
+
+    Example:
+        >>> FaceFinder().find_spec("numpy") is None
+        True
+    """
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Answer for names below `keras` and `tensorflow`, leave others to Python."""
+        if name.partition(".")[0] not in _ROOTS:
+            return None
+        if is_face_name(name):
+            return ModuleSpec(name, self, origin="hornbeam.keras", is_package=True)
+        # Python also comes here for the X of `from keras.layers import X`. It replaces errors
+        # that carry the name it asked for by its own, which cannot say why; so name the parent.
+        parent = name.rpartition(".")[0]
+        raise ModuleNotFoundError(f"Cannot import {name!r}. {why_missing(name)}", name=parent)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return the face module itself, always the same one."""
+        return face_module(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Do nothing: a face module looks its attributes up when they are asked for."""
+
+
+_finder = FaceFinder()
+_set_aside: dict[str, ModuleType] = {}
+
+
+def install_as_keras(force: bool = False) -> None:
+    """Make `import keras` and `import tensorflow.keras` mean Hornbeam in this process.
+
+    Args:
+        force: Go on where the real Keras or TensorFlow was imported before. What was imported
+            from them keeps working; new imports mean Hornbeam.
+
+    Raises:
+        RuntimeError: If the real Keras or TensorFlow was imported before and not `force`.
+
+    Example:
+        >>> install_as_keras(force=True)
+        >>> from keras.utils import to_categorical
+        >>> to_categorical([1], 2)
+        array([[0., 1.]])
+        >>> uninstall_as_keras()
+    """
+    if _finder in sys.meta_path:
+        return
+    real = {name: sys.modules[name] for name in list(sys.modules) if _is_below_root(name)}
+    if real and not force:
+        found = " and ".join(root for root in _ROOTS if root in real) or next(iter(real))
+        raise RuntimeError(
+            f"install_as_keras: the real {found} was imported before. Call install_as_keras() "
+            "first, start the script with `hornbeam run`, or pass force=True to go on."
+        )
+    for name in real:
+        _set_aside[name] = sys.modules.pop(name)
+    sys.meta_path.insert(0, _finder)
+
+
+def uninstall_as_keras() -> None:
+    """Undo `install_as_keras`: new imports of Keras and TensorFlow mean the real ones again.
+
+    Example:
+        >>> uninstall_as_keras()
+    """
+    if _finder not in sys.meta_path:
+        return
+    sys.meta_path.remove(_finder)
+    for name in [name for name in sys.modules if _is_below_root(name)]:
+        del sys.modules[name]
+    sys.modules.update(_set_aside)
+    _set_aside.clear()
+
+
+def _is_below_root(name: str) -> bool:
+    return name.partition(".")[0] in _ROOTS

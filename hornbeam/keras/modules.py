@@ -1,0 +1,150 @@
+"""Face modules: modules named as Keras's, whose attributes are looked up in Hornbeam."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.util
+from types import ModuleType
+from typing import Any
+
+from hornbeam.keras.table import (
+    ALIASES,
+    KERAS_MODULES,
+    KERAS_ROOTS,
+    KERAS_VERSION,
+    TENSORFLOW_VERSION,
+)
+
+__all__ = ["FaceModule", "face_module", "is_face_name", "why_missing"]
+
+_PLAIN_PARENTS = ("tensorflow", "tensorflow.python")
+
+
+class FaceModule(ModuleType):
+    """A module of the face: its attributes are those of the Hornbeam modules behind it.
+
+    Args:
+        name: Full name, such as `"tensorflow.keras.layers"`.
+        places: Names of the Hornbeam modules behind it, searched in order.
+
+    Example:
+        >>> FaceModule("keras.utils", ("hornbeam.utils",)).__name__
+        'keras.utils'
+    """
+
+    def __init__(self, name: str, places: tuple[str, ...]):
+        super().__init__(name, f"Hornbeam, standing in for `{name}`.")
+        self.__path__: list[str] = []
+        self._places = places
+        if name in KERAS_ROOTS:
+            self.__version__ = KERAS_VERSION
+        elif name == "tensorflow":
+            self.__version__ = TENSORFLOW_VERSION
+
+    def _modules(self) -> list[ModuleType]:
+        return [importlib.import_module(place) for place in self._places]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            if name == "__all__":
+                return [public for public in dir(self) if not public.startswith("_")]
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        inner = f"{self.__name__}.{name}"
+        if is_face_name(inner):
+            return face_module(inner)
+        alias = ALIASES.get(self.__name__, {}).get(name)
+        if alias is not None:
+            return _resolve(alias)
+        for module in self._modules():
+            if hasattr(module, name):
+                return getattr(module, name)
+        raise AttributeError(
+            f"module {self.__name__!r} has no attribute {name!r}. {why_missing(inner)}"
+        )
+
+    def __dir__(self) -> list[str]:
+        names = set(self.__dict__) | set(ALIASES.get(self.__name__, {})) | _children(self.__name__)
+        for module in self._modules():
+            names |= set(getattr(module, "__all__", None) or dir(module))
+        return sorted(names)
+
+
+def _resolve(place: str) -> Any:
+    module, _, name = f"hornbeam.{place}".rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def _children(name: str) -> set[str]:
+    candidates = {f"{root}.{module}" for root in KERAS_ROOTS for module in KERAS_MODULES if module}
+    candidates |= {*KERAS_ROOTS, *_PLAIN_PARENTS, *ALIASES}
+    starts = [other for other in candidates if other.startswith(f"{name}.")]
+    return {other[len(name) + 1 :] for other in starts if "." not in other[len(name) + 1 :]}
+
+
+@functools.cache
+def _places(name: str) -> tuple[str, ...] | None:
+    """Return the Hornbeam modules behind a face module, `None` where there is no such module."""
+    if name in _PLAIN_PARENTS or name in ALIASES:
+        return ()
+    for root in KERAS_ROOTS:
+        if name == root or name.startswith(f"{root}."):
+            rows = KERAS_MODULES.get(name[len(root) + 1 :], ())
+            places = [f"hornbeam.{place}" if place else "hornbeam" for place in rows]
+            return tuple(place for place in places if _exists(place)) or None
+    return None
+
+
+def _exists(place: str) -> bool:
+    try:
+        return importlib.util.find_spec(place) is not None
+    except ModuleNotFoundError:  # a parent is missing, or is no package
+        return False
+
+
+def is_face_name(name: str) -> bool:
+    """Tell whether the face has a module of this full name.
+
+    Example:
+        >>> is_face_name("keras.utils"), is_face_name("keras.no_such_module")
+        (True, False)
+    """
+    return _places(name) is not None
+
+
+@functools.cache
+def face_module(name: str) -> ModuleType:
+    """Return the one face module of a full name, such as `"keras.layers"`.
+
+    Raises:
+        ModuleNotFoundError: If the face has no such module.
+
+    Example:
+        >>> face_module("tensorflow.keras.utils").__name__
+        'tensorflow.keras.utils'
+    """
+    places = _places(name)
+    if places is None:
+        raise ModuleNotFoundError(f"No module named {name!r}. {why_missing(name)}", name=name)
+    return FaceModule(name, places)
+
+
+def why_missing(name: str) -> str:
+    """Say why the face has nothing of this full name, with the nearest names it has.
+
+    Example:
+        >>> why_missing("keras.utils.to_categorial").split(". ")[1]
+        "Did you mean 'to_categorical'?"
+    """
+    parent, _, last = name.rpartition(".")
+    if name.startswith("tensorflow.") and not name.startswith(KERAS_ROOTS):
+        reason = (
+            "Hornbeam's stand-in for TensorFlow covers `tensorflow.keras` and a few aliases of "
+            "`hornbeam.ops` only."
+        )
+    else:
+        reason = f"Hornbeam stands in for Keras here and has no counterpart of {name!r}."
+    known = dir(face_module(parent)) if is_face_name(parent) else []
+    near = difflib.get_close_matches(last, known, n=2)
+    return reason + (f" Did you mean {' or '.join(map(repr, near))}?" if near else "")

@@ -1,0 +1,152 @@
+"""Which Hornbeam modules answer for which Keras modules.
+
+A row maps a module name, written without its root (`keras`, `tensorflow.keras`, ...), to the
+places below `hornbeam` that are searched for its attributes, in order. An empty place is
+`hornbeam` itself. A row whose places do not exist is not importable.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ALIASES", "KERAS_MODULES", "KERAS_ROOTS", "KERAS_VERSION", "TENSORFLOW_VERSION"]
+
+# What scripts read from `__version__`: the interface that is met, marked as Hornbeam's.
+KERAS_VERSION = "3.15.1+hornbeam"
+TENSORFLOW_VERSION = "2.21.0+hornbeam"
+
+# Every root shows the same modules.
+KERAS_ROOTS = ("keras", "tensorflow.keras", "tensorflow.python.keras")
+
+_CURRENT = [
+    "activations", "backend", "callbacks", "config", "constraints", "datasets",
+    "datasets.boston_housing", "datasets.california_housing", "datasets.cifar10",
+    "datasets.cifar100", "datasets.fashion_mnist", "datasets.imdb", "datasets.mnist",
+    "datasets.reuters", "distribution", "dtype_policies", "export", "initializers", "layers",
+    "legacy", "losses", "metrics", "mixed_precision", "models", "ops", "ops.image", "ops.linalg",
+    "ops.nn", "ops.numpy", "optimizers", "optimizers.legacy", "optimizers.schedules",
+    "preprocessing", "preprocessing.image", "preprocessing.sequence", "preprocessing.text",
+    "quantizers", "random", "regularizers", "saving", "tree", "utils", "utils.legacy",
+    "visualization", "wrappers",
+    "applications", "applications.convnext", "applications.densenet",
+    "applications.efficientnet", "applications.efficientnet_v2", "applications.imagenet_utils",
+    "applications.inception_resnet_v2", "applications.inception_v3", "applications.mobilenet",
+    "applications.mobilenet_v2", "applications.mobilenet_v3", "applications.nasnet",
+    "applications.resnet", "applications.resnet50", "applications.resnet_v2",
+    "applications.vgg16", "applications.vgg19", "applications.xception",
+]  # fmt: skip
+
+KERAS_MODULES: dict[str, tuple[str, ...]] = {"": ("",)} | {name: (name,) for name in _CURRENT}
+
+# Keras 1 and 2 spread the families over modules that have since been merged.
+KERAS_MODULES |= {
+    f"layers.{name}": ("layers",)
+    for name in (
+        "advanced_activations", "convolutional", "convolutional_recurrent", "core",
+        "cudnn_recurrent", "embeddings", "experimental", "experimental.preprocessing", "local",
+        "merge", "noise", "normalization", "pooling", "preprocessing", "recurrent", "wrappers",
+    )
+}  # fmt: skip
+KERAS_MODULES |= {
+    f"utils.{name}": ("utils",)
+    for name in ("data_utils", "generic_utils", "io_utils", "layer_utils", "np_utils", "vis_utils")
+}
+KERAS_MODULES |= {
+    "engine": ("layers", "models"),
+    "engine.base_layer": ("layers",),
+    "engine.input_layer": ("layers",),
+    "engine.sequential": ("models",),
+    "engine.topology": ("layers", "models"),
+    "engine.training": ("models",),
+    "objectives": ("losses",),
+}
+
+# Names that stand in a module beside those of its places: module -> name -> place.
+ALIASES: dict[str, dict[str, str]] = {
+    "tensorflow": {
+        "Variable": "Variable",
+        "abs": "ops.abs",
+        "add": "ops.add",
+        "argmax": "ops.argmax",
+        "argmin": "ops.argmin",
+        "cast": "ops.cast",
+        "clip_by_value": "ops.clip",
+        "concat": "ops.concatenate",
+        "convert_to_tensor": "ops.convert_to_tensor",
+        "constant": "ops.convert_to_tensor",
+        "exp": "ops.exp",
+        "expand_dims": "ops.expand_dims",
+        "matmul": "ops.matmul",
+        "maximum": "ops.maximum",
+        "minimum": "ops.minimum",
+        "multiply": "ops.multiply",
+        "ones": "ops.ones",
+        "ones_like": "ops.ones_like",
+        "pow": "ops.power",
+        "reduce_max": "ops.max",
+        "reduce_mean": "ops.mean",
+        "reduce_min": "ops.min",
+        "reduce_prod": "ops.prod",
+        "reduce_sum": "ops.sum",
+        "reshape": "ops.reshape",
+        "shape": "ops.shape",
+        "sigmoid": "ops.sigmoid",
+        "sqrt": "ops.sqrt",
+        "square": "ops.square",
+        "squeeze": "ops.squeeze",
+        "stack": "ops.stack",
+        "subtract": "ops.subtract",
+        "tanh": "ops.tanh",
+        "transpose": "ops.transpose",
+        "where": "ops.where",
+        "zeros": "ops.zeros",
+        "zeros_like": "ops.zeros_like",
+    },
+    "tensorflow.math": {
+        "abs": "ops.abs",
+        "add": "ops.add",
+        "argmax": "ops.argmax",
+        "cos": "ops.cos",
+        "exp": "ops.exp",
+        "log": "ops.log",
+        "maximum": "ops.maximum",
+        "minimum": "ops.minimum",
+        "multiply": "ops.multiply",
+        "pow": "ops.power",
+        "reduce_max": "ops.max",
+        "reduce_mean": "ops.mean",
+        "reduce_min": "ops.min",
+        "reduce_std": "ops.std",
+        "reduce_sum": "ops.sum",
+        "reduce_variance": "ops.var",
+        "rsqrt": "ops.rsqrt",
+        "sigmoid": "ops.sigmoid",
+        "sin": "ops.sin",
+        "sqrt": "ops.sqrt",
+        "square": "ops.square",
+        "subtract": "ops.subtract",
+        "tanh": "ops.tanh",
+    },
+    "tensorflow.nn": {
+        "elu": "ops.elu",
+        "gelu": "activations.gelu",
+        "leaky_relu": "ops.leaky_relu",
+        "log_softmax": "ops.log_softmax",
+        "relu": "ops.relu",
+        "relu6": "ops.relu6",
+        "selu": "ops.selu",
+        "sigmoid": "ops.sigmoid",
+        "silu": "ops.silu",
+        "softmax": "ops.softmax",
+        "softplus": "ops.softplus",
+        "swish": "ops.silu",
+        "tanh": "ops.tanh",
+    },
+    "tensorflow.random": {"set_seed": "keras.tensorflow.set_seed"},
+    "tensorflow.config": {
+        "list_physical_devices": "keras.tensorflow.list_physical_devices",
+    },
+}
+for _dtype in (
+    "bfloat16", "bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64",
+    "uint8", "uint16", "uint32", "uint64",
+):  # fmt: skip
+    ALIASES["tensorflow"][_dtype] = f"keras.tensorflow.{_dtype}"

@@ -1,0 +1,38 @@
+"""Settings of the test run; they must stand before JAX or Keras is imported."""
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CACHE = ROOT / ".cache"
+
+# The real Keras serves as the reference, on the same engine. Its folder is the checkout's own, so
+# that what a developer keeps in ~/.keras cannot change a result.
+os.environ["KERAS_BACKEND"] = "jax"
+os.environ["KERAS_HOME"] = str(CACHE / "keras")
+os.environ["MPLBACKEND"] = "Agg"
+# What XLA compiled is kept, so that a second run starts fast.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+
+import pytest  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def fresh_state():
+    """Give each test the names, seeds and settings of a new process."""
+    import hornbeam as hb
+
+    hb.utils.clear_session()
+    hb.utils.set_random_seed(0)
+    floatx, epsilon = hb.config.floatx(), hb.config.epsilon()
+    layout, logging = hb.config.image_data_format(), hb.config.is_interactive_logging_enabled()
+    yield
+    hb.config.set_floatx(floatx)
+    hb.config.set_epsilon(epsilon)
+    hb.config.set_image_data_format(layout)
+    hb.config.set_dtype_policy(None)
+    if logging:
+        hb.config.enable_interactive_logging()
+    else:
+        hb.config.disable_interactive_logging()

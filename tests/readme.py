@@ -1,0 +1,18 @@
+"""Print the README's first Python program, so that it can be run: python tests/readme.py."""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def first_program() -> str:
+    """Return the first fenced block marked `python`."""
+    block = re.search(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    if block is None:
+        raise SystemExit(f"{README} has no block of Python.")
+    return block.group(1)
+
+
+if __name__ == "__main__":
+    print(first_program(), end="")
