@@ -51,13 +51,20 @@ def test_to_categorical_refuses(x, words):
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, np.inf])
-@pytest.mark.parametrize("axis", [0, 1, -1])
+@pytest.mark.parametrize("axis", [1, 2, -1, -2])
 def test_normalize_is_kerass(axis, order):
     import keras
 
     x = np.random.default_rng(0).normal(size=(3, 4, 2))
     x[1, :, 0] = 0
     np.testing.assert_array_equal(normalize(x, axis, order), keras.utils.normalize(x, axis, order))
+
+
+@pytest.mark.parametrize("order", [1, 2, np.inf])
+def test_normalize_along_the_first_axis(order):
+    # Keras takes axis=0 for -1 in one place and fails here, so the transpose is the reference.
+    x = np.random.default_rng(0).normal(size=(3, 4, 2))
+    np.testing.assert_allclose(normalize(x, 0, order), normalize(x.T, -1, order).T)
 
 
 def test_normalize_of_vectors_lists_and_zeros():

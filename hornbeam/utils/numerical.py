@@ -96,6 +96,5 @@ def normalize(x: Any, axis: int = -1, order: Any = 2) -> np.ndarray:
         )
     if isinstance(order, (bool, str)) or not np.isscalar(order) or not order >= 1:
         raise ValueError(f"normalize: order must be a number >= 1, received order={order!r}.")
-    norms = np.atleast_1d(np.linalg.norm(array, order, axis))
-    norms[norms == 0] = 1
-    return array / np.expand_dims(norms, axis)
+    norms = np.linalg.norm(array, order, axis, keepdims=True)
+    return np.atleast_2d(array / np.where(norms == 0, 1, norms))
