@@ -475,7 +475,7 @@ class Model(Layer):
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Return the arguments of `compile`, ready for JSON; `None` where not compiled."""
-        return self._compiled.get_config() if self._compiled else None
+        return self._compiled.get_config(self.optimizer) if self._compiled else None
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile from what `get_compile_config` returned."""

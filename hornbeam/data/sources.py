@@ -1,0 +1,275 @@
+"""Sources of batches.
+
+A source yields batches `(x, y, sample_weight)` of an epoch. The order of rows is a
+pure function of seed and epoch, so that an epoch can be repeated exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from hornbeam import tree
+
+__all__ = ["ArraySource", "IterableSource", "Source", "make_source"]
+
+Batch = tuple[Any, Any, Any]
+
+
+class Source:
+    """What yields the batches of an epoch.
+
+    Attributes:
+        num_batches: Batches in an epoch, `None` where not known.
+    """
+
+    num_batches: int | None = None
+
+    def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch."""
+        raise NotImplementedError
+
+    def on_epoch_end(self) -> None:
+        """Tell the source that an epoch is over."""
+
+
+class ArraySource(Source):
+    """Batches of rows of arrays.
+
+    Args:
+        x, y, sample_weight: Arrays, or lists or dicts of them, with equal numbers of rows.
+        batch_size: Rows a batch; the last may be smaller.
+        shuffle: Whether rows are shuffled in each epoch; `"batch"` shuffles whole batches.
+
+    Raises:
+        ValueError: If there are no rows, or their numbers differ.
+
+    Example:
+        >>> source = ArraySource(np.arange(5), batch_size=2)
+        >>> [x.tolist() for x, _, _ in source.epoch(seed=0, epoch=0)]
+        [[0, 1], [2, 3], [4]]
+    """
+
+    def __init__(
+        self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int = 32,
+        shuffle: bool | str = False,
+    ):  # fmt: skip
+        self.data = tuple(_as_arrays(part, name) for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight")))
+        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise ValueError(f"`batch_size` must be a positive integer, received {batch_size!r}.")
+        self.batch_size, self.shuffle = int(batch_size), shuffle
+        self.num_rows = _count_rows(self.data)
+        self.num_batches = math.ceil(self.num_rows / self.batch_size)
+
+    def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch."""
+        size, rows = self.batch_size, self.num_rows
+        order: np.ndarray | None = None
+        if self.shuffle == "batch":
+            batches = np.random.default_rng([seed, epoch]).permutation(self.num_batches)
+            order = np.concatenate([np.arange(b * size, min((b + 1) * size, rows)) for b in batches])
+        elif self.shuffle:
+            order = np.random.default_rng([seed, epoch]).permutation(rows)
+        for start in range(0, rows, size):
+            part: Any = slice(start, start + size) if order is None else order[start : start + size]
+            yield tree.map_structure(lambda a, p=part: None if a is None else a[p], self.data)
+
+    def split(self, fraction: float) -> tuple[ArraySource, ArraySource]:
+        """Return sources of the first rows and of the last `fraction` of them."""
+        at = int(math.floor(self.num_rows * (1.0 - fraction)))
+        if not 0 < at < self.num_rows:
+            raise ValueError(
+                f"`validation_split`={fraction} leaves {at} of {self.num_rows} rows for training and "
+                f"{self.num_rows - at} for validation; both need at least one."
+            )
+        cut = [
+            tree.map_structure(lambda a, p=part: None if a is None else a[p], self.data)
+            for part in (slice(0, at), slice(at, None))
+        ]
+        first = ArraySource(*cut[0], batch_size=self.batch_size, shuffle=self.shuffle)
+        return first, ArraySource(*cut[1], batch_size=self.batch_size)
+
+
+class IterableSource(Source):
+    """Batches from a generator, a `PyDataset`, or any iterable of batches.
+
+    Something that can only be iterated once goes on where the last epoch ended.
+
+    Args:
+        data: Yields `x`, `(x, y)` or `(x, y, sample_weight)`.
+
+    Example:
+        >>> source = IterableSource([(np.zeros((2, 3)), np.zeros(2))])
+        >>> len(list(source.epoch(seed=0, epoch=0))), source.num_batches
+        (1, 1)
+    """
+
+    def __init__(self, data: Any):
+        self._data = data
+        self._once: Iterator[Any] | None = data if hasattr(data, "__next__") else None
+        self._indexed = not hasattr(data, "__iter__") and hasattr(data, "__getitem__")
+        try:
+            self.num_batches = None if self._once is not None else len(data)
+        except TypeError:
+            self.num_batches = None
+
+    def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch."""
+        if self._indexed or (hasattr(self._data, "on_epoch_end") and hasattr(self._data, "__getitem__")):
+            batches: Any = (self._data[i] for i in range(len(self._data)))
+        else:
+            batches = self._once if self._once is not None else iter(self._data)
+        for batch in batches:
+            yield unpack(_to_host(batch))
+
+    def on_epoch_end(self) -> None:
+        if hasattr(self._data, "on_epoch_end"):
+            self._data.on_epoch_end()
+
+
+def unpack(batch: Any) -> Batch:
+    """Return a batch as `(x, y, sample_weight)`.
+
+    Raises:
+        ValueError: If it is a tuple of more than three.
+
+    Example:
+        >>> unpack((1, 2))
+        (1, 2, None)
+    """
+    if not isinstance(batch, tuple):
+        if isinstance(batch, list) and len(batch) in (2, 3) and all(hasattr(b, "shape") for b in batch):
+            return unpack(tuple(batch))
+        return batch, None, None
+    if len(batch) > 3 or not batch:
+        raise ValueError(
+            "A batch must be `x`, `(x, y)` or `(x, y, sample_weight)`, received a tuple of "
+            f"{len(batch)}."
+        )
+    return (*batch, *(None,) * (3 - len(batch)))  # type: ignore[return-value]
+
+
+def make_source(
+    x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None,
+    shuffle: bool | str = False,
+) -> Source:  # fmt: skip
+    """Return the source for what a user passed as data.
+
+    Raises:
+        ValueError: If `x` is missing, or targets come beside a generator.
+    """
+    if x is None:
+        raise ValueError("`x` is missing: pass inputs, or an iterable that yields batches.")
+    if isinstance(x, Source):
+        return x
+    if _is_iterable_of_batches(x):
+        for name, given in (("y", y), ("sample_weight", sample_weight)):
+            if given is not None:
+                raise ValueError(
+                    f"`{name}` must not be passed when `x` is a generator or data set: it yields "
+                    "`(x, y)` or `(x, y, sample_weight)` itself."
+                )
+        return IterableSource(x)
+    return ArraySource(x, y, sample_weight, batch_size or 32, shuffle)
+
+
+def _is_iterable_of_batches(x: Any) -> bool:
+    if isinstance(x, (list, tuple, Mapping, np.ndarray, jax.Array, str, bytes)) or _is_table(x):
+        return False
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return False
+    return hasattr(x, "__next__") or hasattr(x, "__iter__") or hasattr(x, "__getitem__")
+
+
+def _is_table(x: Any) -> bool:
+    """Tell whether `x` is a pandas (or similar) frame or series."""
+    return hasattr(x, "to_numpy") and (hasattr(x, "columns") or hasattr(x, "name"))
+
+
+def _as_arrays(structure: Any, name: str) -> Any:
+    """Return a structure of arrays with narrow dtypes, rows first."""
+    if structure is None:
+        return None
+    if isinstance(structure, (list, tuple)) and _is_numbers(structure):
+        structure = np.asarray(structure)
+    if isinstance(structure, Mapping):
+        structure = dict(structure)
+
+    def one(a: Any) -> Any:
+        if a is None:
+            return None
+        if isinstance(a, jax.Array):
+            return a
+        array = a.to_numpy() if hasattr(a, "to_numpy") else np.asarray(a)
+        if array.dtype == object:
+            try:
+                array = array.astype("float32")
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"`{name}` has dtype object (first value {array.flat[0] if array.size else None!r}); "
+                    "expected numbers in arrays of one shape. Stack rows with `np.array(...)`, encode "
+                    "strings as numbers."
+                ) from None
+        if array.dtype.kind in "USM":
+            raise ValueError(
+                f"`{name}` has dtype {array.dtype}; expected numbers. Encode text first, for example "
+                "with `np.unique(labels, return_inverse=True)`."
+            )
+        narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32"}.get(array.dtype.name)
+        if narrow:
+            array = array.astype(narrow)
+        if array.ndim == 0:
+            raise ValueError(f"`{name}` must have a batch axis, received the single number {array}.")
+        return array
+
+    return tree.map_structure(one, structure)
+
+
+def _is_numbers(x: Any) -> bool:
+    """Tell whether a nested list holds plain numbers (and so is one array)."""
+    first = x
+    while isinstance(first, (list, tuple)):
+        if not first:
+            return True
+        first = first[0]
+    return isinstance(first, (int, float, np.number, str))
+
+
+def _to_host(batch: Any) -> Any:
+    """Turn tensors of other libraries into NumPy arrays."""
+
+    def one(a: Any) -> Any:
+        if a is None or isinstance(a, (np.ndarray, jax.Array)):
+            return a
+        if hasattr(a, "detach"):  # a torch tensor
+            return a.detach().cpu().numpy()
+        return np.asarray(a) if hasattr(a, "__array__") or isinstance(a, (int, float)) else a
+
+    return tree.map_structure(one, batch) if isinstance(batch, (tuple, dict)) else _list_batch(batch, one)
+
+
+def _list_batch(batch: Any, one: Any) -> Any:
+    return [one(item) for item in batch] if isinstance(batch, list) else one(batch)
+
+
+def _count_rows(data: Any) -> int:
+    counts = [
+        (name, index, len(a))
+        for name, part in zip(("x", "y", "sample_weight"), data, strict=True)
+        for index, a in enumerate(tree.flatten(part))
+        if a is not None
+    ]
+    if not counts:
+        raise ValueError("`x` holds no arrays.")
+    if len({n for _, _, n in counts}) > 1:
+        shown = ", ".join(f"{name}[{i}]: {n}" for name, i, n in counts)
+        raise ValueError(f"All data must have the same number of rows, received {shown}.")
+    if counts[0][2] == 0:
+        raise ValueError("The data are empty: `x` has 0 rows.")
+    return counts[0][2]
+
+

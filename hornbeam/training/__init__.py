@@ -1,0 +1,1 @@
+"""Training: what `compile` chose, the steps, and the loops around them."""

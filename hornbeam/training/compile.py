@@ -1,0 +1,466 @@
+"""What `compile` chose: optimizer, losses and metrics, matched to the model's outputs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hornbeam import errors, losses, metrics, optimizers, tree
+from hornbeam.core.symbolic import convert
+from hornbeam.losses import Loss
+from hornbeam.metrics import Metric
+
+__all__ = ["Compiled", "compile_from_config", "compile_model"]
+
+
+def compile_model(model: Any, **arguments: Any) -> None:
+    """Set `model.optimizer` and what losses and metrics need; see `Model.compile`."""
+    for old in ("sample_weight_mode", "target_tensors", "experimental_run_tf_function"):
+        arguments.pop(old, None)
+    if "class_mode" in arguments:  # Keras 0
+        arguments.pop("class_mode")
+    known = {
+        "optimizer", "loss", "metrics", "loss_weights", "weighted_metrics", "run_eagerly",
+        "steps_per_execution", "jit_compile", "auto_scale_loss",
+    }  # fmt: skip
+    unknown = set(arguments) - known
+    if unknown:
+        raise TypeError(
+            f"compile: unexpected arguments {errors.one_of(sorted(unknown))}; it takes {errors.one_of(sorted(known))}."
+        )
+    steps = arguments["steps_per_execution"]
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"compile: `steps_per_execution` must be a positive integer, received {steps!r}.")
+    optimizer = optimizers.get(arguments["optimizer"])
+    policy = getattr(model.dtype_policy, "name", "")
+    if arguments["auto_scale_loss"] and policy == "mixed_float16" and optimizer is not None:
+        if not isinstance(optimizer, optimizers.LossScaleOptimizer):
+            optimizer = optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
+    compiled = Compiled(model, arguments)
+    model.optimizer = optimizer
+    model._compiled = compiled
+    model._programs = {}
+    model.stop_training = False
+
+
+def compile_from_config(model: Any, config: dict[str, Any]) -> None:
+    """Compile `model` from what `get_compile_config` returned; builds the optimizer's slots."""
+    from hornbeam.saving.config import deserialize
+
+    def revive(value: Any) -> Any:
+        if isinstance(value, dict) and "class_name" in value:
+            return deserialize(value)
+        if isinstance(value, dict):
+            return {key: revive(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [revive(item) for item in value]
+        return value
+
+    accepted = set(inspect.signature(model.compile).parameters)
+    arguments = {key: revive(value) for key, value in config.items() if key in accepted}
+    model.compile(**arguments)
+    if model.optimizer is not None and model.built:
+        model.optimizer.build(model.trainable_variables)
+
+
+class Compiled:
+    """Losses and metrics of a compiled model.
+
+    They are matched to the outputs when the first batch shows their shapes.
+
+    Args:
+        model: The model.
+        arguments: The arguments of `compile`.
+    """
+
+    def __init__(self, model: Any, arguments: dict[str, Any]):
+        self.arguments = arguments
+        self.run_eagerly = bool(arguments["run_eagerly"])
+        self.steps_per_execution = arguments["steps_per_execution"]
+        self.loss_tracker = metrics.Mean(name="loss")
+        self._losses: list[Loss | None] | None = None
+        self._loss_weights: list[Any] = []
+        self._output_trackers: list[Any] = []
+        self._metrics: list[list[tuple[Metric, bool]]] | None = None
+        self._names: list[str] = []
+        self._check_names(model)
+
+    def _check_names(self, model: Any) -> None:
+        """Look up every name at once, so that a misspelling shows before any data do."""
+        for entry in tree.flatten(_plain(self.arguments["loss"])):
+            if isinstance(entry, str):
+                losses.get(entry)
+        for kind in ("metrics", "weighted_metrics"):
+            for entry in tree.flatten(_plain(self.arguments[kind])):
+                if isinstance(entry, str) and entry not in _BY_SHAPE:
+                    _metric_by_name(entry)
+                elif entry is not None and not isinstance(entry, (str, Metric)) and not callable(entry):
+                    raise ValueError(
+                        f"compile: `{kind}` must hold names, functions or Metrics, received {entry!r}."
+                    )
+        names = _output_names(model)
+        if names:
+            for kind in ("loss", "metrics", "weighted_metrics", "loss_weights"):
+                self._spread(self.arguments[kind], names, kind)
+
+    # --- matching to outputs -------------------------------------------------------------
+
+    def _spread(self, given: Any, names: list[str], kind: str) -> list[Any]:
+        """Return one entry an output from what `compile` was given."""
+        several = kind in ("metrics", "weighted_metrics")
+        count = len(names)
+        if given is None:
+            return [[] for _ in names] if several else [None] * count
+        if isinstance(given, Mapping):
+            unknown = [key for key in given if key not in names]
+            if unknown:
+                raise ValueError(
+                    f"compile: `{kind}` names outputs {errors.one_of(unknown)} that do not exist; the "
+                    f"model's outputs are {errors.one_of(names)}."
+                )
+            entries = [given.get(name) for name in names]
+            return [_as_list(e) for e in entries] if several else entries
+        if several:
+            if not isinstance(given, (list, tuple)):
+                given = [given]
+            nested = any(isinstance(e, (list, tuple)) or e is None for e in given)
+            if count == 1 and not (nested and len(given) == 1):
+                return [list(given)]
+            if nested or (len(given) == count and count > 1):
+                if len(given) != count:
+                    raise ValueError(
+                        f"compile: `{kind}` has {len(given)} entries for {count} outputs "
+                        f"({errors.one_of(names)})."
+                    )
+                return [_as_list(e) for e in given]
+            # One flat list for several outputs: to each of them.
+            return [list(given) for _ in names]
+        if isinstance(given, (list, tuple)):
+            if len(given) != count:
+                raise ValueError(
+                    f"compile: `{kind}` has {len(given)} entries for {count} output"
+                    f"{'s' if count > 1 else ''} ({errors.one_of(names)})."
+                )
+            return list(given)
+        return [given] * count
+
+    def _names_for(self, model: Any, y_pred: Any) -> list[str]:
+        count = len(tree.flatten(y_pred))
+        names = _output_names(model)
+        if names and len(names) == count:
+            return names
+        if isinstance(y_pred, Mapping):
+            return sorted(y_pred)
+        return [f"output_{i + 1}" if count > 1 else "output" for i in range(count)]
+
+    def _build_losses(self, model: Any, y_true: Any, y_pred: Any) -> None:
+        if self._losses is not None:
+            return
+        self._names = names = self._names_for(model, y_pred)
+        entries = self._spread(self.arguments["loss"], names, "loss")
+        weights = self._spread(self.arguments["loss_weights"], names, "loss_weights")
+        self._loss_weights = [1.0 if w is None else w for w in weights]
+        made = [None if e is None else as_loss(e) for e in entries]
+        if len(names) > 1:
+            self._output_trackers = [
+                metrics.Mean(name=f"{n}_loss") if e is not None else None
+                for n, e in zip(names, made, strict=True)
+            ]
+        self._losses = made
+
+    def _build_metrics(self, model: Any, y_true: Any, y_pred: Any) -> None:
+        if self._metrics is not None:
+            return
+        names = self._names_for(model, y_pred)
+        loss_entries = self._spread(self.arguments["loss"], names, "loss")
+        rows: list[list[tuple[Metric, bool]]] = [[] for _ in names]
+        targets = self._targets(y_true, names)
+        outputs = tree.flatten(y_pred)
+        taken: set[str] = set()
+        for kind, weighted in (("metrics", False), ("weighted_metrics", True)):
+            for i, entries in enumerate(self._spread(self.arguments[kind], names, kind)):
+                for entry in entries:
+                    if entry is None:
+                        continue
+                    metric = _as_metric(entry, targets[i], outputs[i], loss_entries[i])
+                    name = metric.name if len(names) == 1 else f"{names[i]}_{metric.name}"
+                    if name in taken and weighted:
+                        name = f"weighted_{name}"
+                    metric._log_name = name
+                    taken.add(name)
+                    rows[i].append((metric, weighted))
+        self._metrics = rows
+
+    def _targets(self, y_true: Any, names: list[str], what: str = "y") -> list[Any]:
+        """Return the targets one an output, from a tensor, list or dict."""
+        if y_true is None:
+            return [None] * len(names)
+        if isinstance(y_true, Mapping):
+            unknown = [key for key in y_true if key not in names]
+            if unknown:
+                raise ValueError(
+                    f"`{what}` names outputs {errors.one_of(map(str, unknown))} that do not exist; the model's "
+                    f"outputs are {errors.one_of(names)}."
+                )
+            return [y_true.get(name) for name in names]
+        if isinstance(y_true, (list, tuple)):
+            flat = list(y_true)
+            if len(flat) != len(names):
+                raise ValueError(
+                    f"`{what}` has {len(flat)} arrays for {len(names)} output"
+                    f"{'s' if len(names) > 1 else ''} ({errors.one_of(names)})."
+                )
+            return flat
+        if len(names) > 1 and what == "y":
+            raise ValueError(
+                f"The model has {len(names)} outputs ({errors.one_of(names)}), `y` holds one array. Pass "
+                "a list or a dict by output name."
+            )
+        return [y_true] * len(names)
+
+    # --- use in a step -----------------------------------------------------------------------
+
+    def total_loss(self, model: Any, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+        """Return the weighted sum of the outputs' losses and of `model.losses`."""
+        extra = model.losses
+        terms = []
+        if self.arguments["loss"] is not None:
+            self._build_losses(model, y, y_pred)
+            assert self._losses is not None
+            targets = self._targets(y, self._names)
+            weights = self._targets(sample_weight, self._names, "sample_weight")
+            for i, (loss, target, output) in enumerate(
+                zip(self._losses, targets, tree.flatten(y_pred), strict=True)
+            ):
+                if loss is None:
+                    continue
+                if target is None:
+                    raise ValueError(
+                        f"Model '{model.name}': output '{self._names[i]}' has the loss {loss.name!r} but no "
+                        "target. Pass `y` (or set its loss to None)."
+                    )
+                _check_target(loss, target, output, self._names[i])
+                value = loss(target, output, sample_weight=weights[i])
+                if self._output_trackers and self._output_trackers[i] is not None:
+                    self._output_trackers[i].update_state(
+                        jax.lax.stop_gradient(value), sample_weight=_rows(output)
+                    )
+                terms.append(value * self._loss_weights[i])
+        terms.extend(jnp.asarray(value) for value in extra)
+        if not terms:
+            raise ValueError(
+                f"Model '{model.name}' has nothing to minimise: pass `loss=` to `compile`, or call "
+                "`add_loss` in a layer."
+            )
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term.astype(total.dtype)
+        return total
+
+    def update_metrics(self, model: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
+        """Update the metrics of `compile` with a batch."""
+        if self.arguments["metrics"] is None and self.arguments["weighted_metrics"] is None:
+            return
+        self._build_metrics(model, y, y_pred)
+        assert self._metrics is not None
+        names = self._names_for(model, y_pred)
+        targets = self._targets(y, names)
+        weights = self._targets(sample_weight, names, "sample_weight")
+        for row, target, output, weight in zip(
+            self._metrics, targets, tree.flatten(y_pred), weights, strict=True
+        ):
+            for metric, weighted in row:
+                if target is None:
+                    continue
+                mapped = getattr(metric, "_map_target", None)
+                given = mapped(target, output) if mapped else target
+                metric.update_state(given, output, sample_weight=weight if weighted else None)
+
+    def all_metrics(self) -> list[Metric]:
+        """Loss tracker, trackers of outputs, metrics."""
+        rows = [metric for row in self._metrics or [] for metric, _ in row]
+        return [self.loss_tracker, *(t for t in self._output_trackers if t is not None), *rows]
+
+    def get_config(self, optimizer: Any) -> dict[str, Any]:
+        """Return the arguments of `compile`, with the optimizer in use, ready for JSON."""
+        from hornbeam.saving.config import serialize
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: plain(item) for key, item in value.items()}
+            if isinstance(value, (list, tuple)):
+                return [plain(item) for item in value]
+            return serialize(value)
+
+        order = ("loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution")
+        config = {"optimizer": serialize(optimizer), **{key: plain(self.arguments[key]) for key in order}}
+        config["jit_compile"] = self.arguments["jit_compile"] is not False
+        return config
+
+
+def _rows(x: Any) -> Any:
+    return x.shape[0] if getattr(x, "shape", ()) else 1
+
+
+def _as_list(entry: Any) -> list[Any]:
+    if entry is None:
+        return []
+    return list(entry) if isinstance(entry, (list, tuple)) else [entry]
+
+
+def _plain(x: Any) -> Any:
+    return dict(x) if isinstance(x, Mapping) else x
+
+
+def _output_names(model: Any) -> list[str] | None:
+    try:
+        return list(model.output_names)
+    except AttributeError:
+        return None
+
+
+def as_loss(entry: Any) -> Loss:
+    """Return a `Loss` for a name, function or `Loss`."""
+    found = losses.get(entry)
+    if isinstance(found, Loss):
+        return found
+    if isinstance(found, type) and issubclass(found, Loss):
+        return found()
+    if not callable(found):
+        raise ValueError(f"compile: `loss` must be a name, a function or a Loss, received {entry!r}.")
+    return _FunctionLoss(found)
+
+
+class _FunctionLoss(Loss):
+    """A loss from a function of `(y_true, y_pred)`."""
+
+    def __init__(self, function: Any):
+        name = getattr(function, "__name__", None) or type(function).__name__
+        super().__init__(name=name.strip("<>"), reduction="sum_over_batch_size")
+        self._function = function
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self._function(y_true, y_pred)
+
+
+def _check_target(loss: Loss, target: Any, output: Any, name: str) -> None:
+    """Raise where targets and outputs of a crossentropy cannot belong together."""
+    kind = type(loss).__name__.lower() + " " + str(loss.name)
+    t, o = tuple(jnp.shape(target)), tuple(jnp.shape(output))
+    if "sparse" not in kind and "categorical" in kind and "crossentropy" in kind:
+        if len(t) == len(o) - 1 or (len(t) == len(o) and t[-1] == 1 and o[-1] > 1):
+            raise ValueError(
+                f"Output '{name}' has shape {o} and its targets have shape {t}, which look like class numbers; "
+                "'categorical_crossentropy' expects one-hot rows of the output's shape. Use "
+                "loss='sparse_categorical_crossentropy', or `hornbeam.utils.to_categorical(y)`."
+            )
+        if len(t) == len(o) and t[-1] != o[-1]:
+            raise ValueError(
+                f"Output '{name}' has {o[-1]} classes (shape {o}), its targets have {t[-1]} (shape {t}). Make "
+                "the last layer's units equal to the number of classes."
+            )
+    elif "sparse" in kind and len(t) == len(o) and t[-1] == o[-1] and o[-1] > 1 and len(o) == 2:
+        raise ValueError(
+            f"Output '{name}' has shape {o} and its targets have shape {t}, which look like one-hot rows; "
+            "'sparse_categorical_crossentropy' expects class numbers. Use "
+            "loss='categorical_crossentropy', or pass `y.argmax(-1)`."
+        )
+
+
+# Names whose meaning depends on the shapes of targets and outputs.
+_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
+_NEEDS_ONE_HOT = (
+    "Precision", "Recall", "AUC", "F1Score", "FBetaScore", "TruePositives", "TrueNegatives",
+    "FalsePositives", "FalseNegatives",
+)  # fmt: skip
+_SHORT = {"f1": "F1Score", "f1_score": "F1Score", "fbeta_score": "FBetaScore", "auc": "AUC"}
+
+
+def _metric_by_name(name: str) -> Any:
+    try:
+        return metrics.get(name)
+    except ValueError:
+        found = getattr(metrics, _SHORT.get(name.lower(), ""), None)
+        if found is not None:
+            return found()
+        function = _loss_function(name)
+        if function is not None:
+            return function
+        known = [n for n in metrics.__all__ if n.islower()] + ["accuracy", "auc", "f1_score", "precision", "recall"]
+        raise errors.unknown_name("metric", name, known) from None
+
+
+def _loss_function(name: str) -> Any:
+    try:
+        found = losses.get(name)
+    except ValueError:
+        return None
+    return found
+
+
+def _as_metric(entry: Any, target: Any, output: Any, loss: Any) -> Any:
+    """Return the `Metric` that an entry of `metrics=` means for these shapes."""
+    if isinstance(entry, Metric):
+        return entry
+    if isinstance(entry, type) and issubclass(entry, Metric):
+        return entry()
+    if isinstance(entry, str):
+        lower = entry.lower()
+        if lower in _BY_SHAPE:
+            function = _by_shape(lower, target, output, loss)
+            return metrics.MeanMetricWrapper(function, name=entry)
+        metric = _f_score(lower, output, loss) or _metric_by_name(entry)
+        if isinstance(metric, type):
+            metric = metric()
+        if isinstance(metric, Metric):
+            metric.name = entry if lower in ("precision", "recall", "auc", "f1_score", "f1") else metric.name
+            if type(metric).__name__ in _NEEDS_ONE_HOT:
+                metric._map_target = _one_hot_if_sparse
+            return metric
+        return metrics.MeanMetricWrapper(metric, name=entry)
+    if isinstance(entry, Loss):
+        return metrics.MeanMetricWrapper(entry.call, name=entry.name)
+    name = getattr(entry, "__name__", None) or type(entry).__name__
+    if isinstance(entry, dict):
+        return metrics.get(entry)
+    return metrics.MeanMetricWrapper(entry, name=name.strip("<>"))
+
+
+def _f_score(name: str, output: Any, loss: Any) -> Any:
+    """Return the F1 score for a name: one number, for labels of every kind."""
+    if name not in ("f1", "f1_score", "f1score"):
+        return None
+    independent = jnp.shape(output)[-1] == 1 or _is_binary(loss)
+    return metrics.F1Score(average="macro", threshold=0.5 if independent else None, name=name)
+
+
+def _is_binary(loss: Any) -> bool:
+    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    return "binary" in str(name).lower()
+
+
+def _one_hot_if_sparse(target: Any, output: Any) -> Any:
+    """Return class numbers as one-hot rows where the outputs are one score a class."""
+    t, o = jnp.shape(target), jnp.shape(output)
+    if o[-1] > 1 and (len(t) == len(o) - 1 or (len(t) == len(o) and t[-1] == 1)):
+        labels = jnp.reshape(convert(target), o[:-1])
+        return jax.nn.one_hot(labels.astype("int32"), o[-1])
+    return jnp.reshape(convert(target), o) if len(t) != len(o) else target
+
+
+def _by_shape(name: str, target: Any, output: Any, loss: Any) -> Any:
+    t, o = jnp.shape(target), jnp.shape(output)
+    exact = name in ("accuracy", "acc")
+    if (o and o[-1] == 1) or _is_binary(loss):
+        kind = "binary"
+    elif len(t) < len(o) or (t and t[-1] == 1 and o[-1] > 1):
+        kind = "sparse_categorical"
+    else:
+        kind = "categorical"
+    return getattr(metrics if exact else losses, f"{kind}_{'accuracy' if exact else 'crossentropy'}")
+
+

@@ -1,0 +1,112 @@
+"""Class weights: weights of rows by the class of their target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from hornbeam import errors, tree
+from hornbeam.data.sources import Source
+
+__all__ = ["ClassWeighted", "weights_of_rows"]
+
+
+class ClassWeighted(Source):
+    """A source whose `sample_weight` is multiplied by the weight of each row's class.
+
+    Args:
+        source: The source.
+        class_weight: `{class: weight}`, or that by output name (or in a list by output).
+        model: The model, for the names of its outputs.
+    """
+
+    def __init__(self, source: Source, class_weight: Any, model: Any):
+        self._source = source
+        self.num_batches = source.num_batches
+        try:
+            names = list(model.output_names)
+        except AttributeError:
+            names = ["output"]
+        self._names = names
+        if isinstance(class_weight, Mapping) and not any(isinstance(v, Mapping) for v in class_weight.values()):
+            if len(names) > 1:
+                raise ValueError(
+                    f"fit: the model has {len(names)} outputs, so `class_weight` must say which one is meant: "
+                    f"{{output name: {{class: weight}}}} with the names {errors.one_of(names)}."
+                )
+            self._by_output: list[Any] = [class_weight]
+        elif isinstance(class_weight, Mapping):
+            unknown = [k for k in class_weight if k not in names]
+            if unknown:
+                raise errors.unknown_name("output in `class_weight`:", unknown[0], names)
+            self._by_output = [class_weight.get(name) for name in names]
+        elif isinstance(class_weight, (list, tuple)) and len(class_weight) == len(names):
+            self._by_output = list(class_weight)
+        else:
+            raise ValueError(
+                f"fit: `class_weight` must be a dict {{class: weight}}, received {errors.describe(class_weight)}."
+            )
+
+    def epoch(self, seed: int, epoch: int) -> Iterator[Any]:
+        """Yield the batches of an epoch."""
+        for x, y, weight in self._source.epoch(seed, epoch):
+            yield x, y, self._weigh(y, weight)
+
+    def on_epoch_end(self) -> None:
+        self._source.on_epoch_end()
+
+    def _weigh(self, y: Any, given: Any) -> Any:
+        if len(self._names) == 1:
+            only = tree.flatten(y)[0]
+            factor = weights_of_rows(only, self._by_output[0])
+            base = None if given is None else np.asarray(tree.flatten(given)[0])
+            return factor if base is None else base * _like(factor, base)
+        targets = [y[name] for name in self._names] if isinstance(y, Mapping) else list(y)
+        bases = _by_name(given, self._names)
+        out: dict[str, Any] = {}
+        for name, target, table in zip(self._names, targets, self._by_output, strict=True):
+            factor = None if table is None else weights_of_rows(target, table)
+            base = bases.get(name)
+            if factor is not None and base is not None:
+                factor = np.asarray(base) * _like(factor, np.asarray(base))
+            # Every output gets a weight, so that batches have one structure.
+            out[name] = factor if factor is not None else base if base is not None else np.ones(len(target), "float32")
+        return out
+
+
+def _by_name(given: Any, names: list[str]) -> dict[str, Any]:
+    if given is None:
+        return {}
+    if isinstance(given, Mapping):
+        return dict(given)
+    if isinstance(given, (list, tuple)):
+        return dict(zip(names, given, strict=True))
+    return {name: given for name in names}
+
+
+def _like(factor: np.ndarray, base: np.ndarray) -> np.ndarray:
+    return factor.reshape(factor.shape + (1,) * (base.ndim - factor.ndim))
+
+
+def weights_of_rows(y: Any, class_weight: Mapping[Any, float]) -> np.ndarray:
+    """Return float32 weights of shape (B,) (or y's leading axes) for class numbers or one-hot rows.
+
+    Classes that are not listed weigh 1.
+
+    Example:
+        >>> weights_of_rows(np.array([0, 1, 1]), {1: 2.0})
+        array([1., 2., 2.], dtype=float32)
+    """
+    y = np.asarray(y)
+    if y.ndim > 1 and y.shape[-1] > 1:
+        labels = y.argmax(-1)
+    else:
+        labels = y.reshape(y.shape[:-1]) if y.ndim > 1 else y
+        labels = np.rint(labels).astype("int64")
+    keys = {int(k): float(v) for k, v in class_weight.items()}
+    out = np.ones(labels.shape, "float32")
+    for label, weight in keys.items():
+        out[labels == label] = weight
+    return out
