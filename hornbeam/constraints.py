@@ -1,0 +1,167 @@
+"""Constraints: functions applied to weights after each update."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from hornbeam import config, errors
+
+__all__ = ["Constraint", "MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm", "deserialize", "get", "max_norm", "min_max_norm", "non_neg", "serialize", "unit_norm"]
+
+
+class Constraint:
+    """Base of constraints; subclasses implement `__call__(w)`.
+
+    Example:
+        >>> class Half(Constraint):
+        ...     def __call__(self, w):
+        ...         return w / 2
+        >>> Half()(jnp.ones(1))
+        Array([0.5], dtype=float32)
+    """
+
+    def __call__(self, w: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must implement `__call__(w)`.")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        from hornbeam.saving.config import constructor_config
+
+        return constructor_config(self, Constraint)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make a constraint from what `get_config` returned."""
+        return cls(**config)
+
+
+def _norm(w: Any, axis: Any) -> Any:
+    return jnp.sqrt(jnp.sum(jnp.square(w), axis=axis, keepdims=True))
+
+
+class MaxNorm(Constraint):
+    """Norms along `axis` at most `max_value`.
+
+    Args:
+        max_value: Largest norm.
+        axis: Axis or axes of the inputs of a unit.
+
+    Example:
+        >>> MaxNorm(1.0)(jnp.array([[2.0], [0.0]])).round(3)
+        Array([[1.],
+               [0.]], dtype=float32)
+    """
+
+    def __init__(self, max_value: float = 2, axis: Any = 0):
+        self.max_value, self.axis = max_value, axis
+
+    def __call__(self, w: Any) -> Any:
+        norms = _norm(w, self.axis)
+        return w * (jnp.clip(norms, 0, self.max_value) / (config.epsilon() + norms))
+
+
+class NonNeg(Constraint):
+    """Negative weights become zero.
+
+    Example:
+        >>> NonNeg()(jnp.array([-1.0, 2.0]))
+        Array([0., 2.], dtype=float32)
+    """
+
+    def __call__(self, w: Any) -> Any:
+        return w * (w >= 0).astype(w.dtype)
+
+
+class UnitNorm(Constraint):
+    """Norms along `axis` equal to 1.
+
+    Args:
+        axis: Axis or axes of the inputs of a unit.
+
+    Example:
+        >>> UnitNorm()(jnp.array([[2.0], [0.0]])).round(3)
+        Array([[1.],
+               [0.]], dtype=float32)
+    """
+
+    def __init__(self, axis: Any = 0):
+        self.axis = axis
+
+    def __call__(self, w: Any) -> Any:
+        return w / (config.epsilon() + _norm(w, self.axis))
+
+
+class MinMaxNorm(Constraint):
+    """Norms along `axis` between `min_value` and `max_value`.
+
+    Args:
+        min_value: Least norm.
+        max_value: Largest norm.
+        rate: Share of the way to the bound that one application goes.
+        axis: Axis or axes of the inputs of a unit.
+
+    Example:
+        >>> MinMaxNorm(0.0, 1.0)(jnp.array([[2.0], [0.0]])).round(3)
+        Array([[1.],
+               [0.]], dtype=float32)
+    """
+
+    def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0):
+        self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
+
+    def __call__(self, w: Any) -> Any:
+        norms = _norm(w, self.axis)
+        wanted = self.rate * jnp.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
+        return w * (wanted / (config.epsilon() + norms))
+
+
+max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
+_NAMES = {
+    "max_norm": MaxNorm, "maxnorm": MaxNorm, "MaxNorm": MaxNorm, "non_neg": NonNeg, "nonneg": NonNeg,
+    "NonNeg": NonNeg, "unit_norm": UnitNorm, "unitnorm": UnitNorm, "UnitNorm": UnitNorm,
+    "min_max_norm": MinMaxNorm, "MinMaxNorm": MinMaxNorm,
+}  # fmt: skip
+
+
+def get(identifier: Any) -> Any:
+    """Return the constraint that a name, config, class, function or object stands for.
+
+    Raises:
+        ValueError: If a name is unknown.
+
+    Example:
+        >>> type(get("non_neg")).__name__
+        'NonNeg'
+    """
+    if identifier is None or isinstance(identifier, Constraint):
+        return identifier
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
+    if isinstance(identifier, str):
+        from hornbeam.saving.config import get_registered_object
+
+        found: Any = _NAMES.get(identifier) or get_registered_object(identifier)
+        if found is None:
+            raise errors.unknown_name("constraint", identifier, _NAMES)
+        return found() if isinstance(found, type) else found
+    if isinstance(identifier, type) and issubclass(identifier, Constraint):
+        return identifier()
+    if callable(identifier):
+        return identifier
+    raise ValueError(f"Expected a constraint's name, object or function, received {identifier!r}.")
+
+
+def serialize(constraint: Any) -> Any:
+    """Return the config of a constraint, with its class, ready for JSON."""
+    from hornbeam.saving.config import serialize as to_config
+
+    return to_config(constraint)
+
+
+def deserialize(config: Any, custom_objects: Any = None) -> Any:
+    """Return the constraint of a config with its class."""
+    from hornbeam.saving.config import deserialize as from_config
+
+    return from_config(config, custom_objects=custom_objects)

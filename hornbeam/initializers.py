@@ -1,0 +1,404 @@
+"""Initializers: functions of `(shape, dtype)` that make the first values of weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hornbeam import errors
+from hornbeam.core.random import SeedGenerator, draw_seed, make_default_seed
+from hornbeam.core.naming import to_snake_case
+from hornbeam.dtypes import standardize_dtype
+
+__all__ = [
+    "Constant",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "Identity",
+    "Initializer",
+    "LecunNormal",
+    "LecunUniform",
+    "Ones",
+    "Orthogonal",
+    "RandomNormal",
+    "RandomUniform",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "Zeros",
+    "deserialize",
+    "get",
+    "serialize",
+]
+
+
+class Initializer:
+    """Base of initializers; subclasses implement `__call__(shape, dtype=None)`.
+
+    Example:
+        >>> class Sevens(Initializer):
+        ...     def __call__(self, shape, dtype=None, **kwargs):
+        ...         return jnp.full(shape, 7.0)
+        >>> Sevens()((2,))
+        Array([7., 7.], dtype=float32)
+    """
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must implement `__call__(shape, dtype)`.")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        from hornbeam.saving.config import constructor_config
+
+        return constructor_config(self, Initializer)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make an initializer from what `get_config` returned."""
+        return cls(**config)
+
+    def clone(self) -> Any:
+        """Return an equal initializer."""
+        return type(self).from_config(self.get_config())
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{k}={v!r}" for k, v in self.get_config().items())
+        return f"{type(self).__name__}({shown})"
+
+
+class Zeros(Initializer):
+    """Zeros.
+
+    Example:
+        >>> Zeros()((2,))
+        Array([0., 0.], dtype=float32)
+    """
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        return jnp.zeros(shape, standardize_dtype(dtype))
+
+
+class Ones(Initializer):
+    """Ones.
+
+    Example:
+        >>> Ones()((2,))
+        Array([1., 1.], dtype=float32)
+    """
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        return jnp.ones(shape, standardize_dtype(dtype))
+
+
+class Constant(Initializer):
+    """One value everywhere.
+
+    Args:
+        value: A number, or an array that broadcasts to the shape.
+
+    Example:
+        >>> Constant(3.0)((2,))
+        Array([3., 3.], dtype=float32)
+    """
+
+    def __init__(self, value: Any = 0.0):
+        self.value = value
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        return jnp.broadcast_to(jnp.asarray(self.value, standardize_dtype(dtype)), shape)
+
+
+class Identity(Initializer):
+    """The identity matrix, times `gain`; other shapes than matrices are an error.
+
+    Args:
+        gain: Factor.
+
+    Raises:
+        ValueError: If the shape is not two-dimensional.
+
+    Example:
+        >>> Identity()((2, 2))
+        Array([[1., 0.],
+               [0., 1.]], dtype=float32)
+    """
+
+    def __init__(self, gain: float = 1.0):
+        self.gain = gain
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        if len(shape) != 2:
+            raise ValueError(f"Identity: expected a shape of two dimensions, received {tuple(shape)}.")
+        return self.gain * jnp.eye(*shape, dtype=standardize_dtype(dtype))
+
+
+class _Random(Initializer):
+    """An initializer that draws: equal integer seeds give equal values."""
+
+    def __init__(self, seed: Any = None):
+        self._draw = make_default_seed() if seed is None else seed
+        self.seed = seed
+        if not isinstance(self._draw, (int, SeedGenerator)) or isinstance(seed, bool):
+            raise ValueError(
+                f"{type(self).__name__}: `seed` must be an integer, a SeedGenerator or None, received {seed!r}."
+            )
+
+    def _key(self) -> Any:
+        return draw_seed(self._draw)
+
+
+class RandomNormal(_Random):
+    """Normally distributed values.
+
+    Args:
+        mean: Mean.
+        stddev: Standard deviation.
+        seed: Integer or `SeedGenerator`.
+
+    Example:
+        >>> RandomNormal(seed=1)((2, 3)).shape
+        (2, 3)
+    """
+
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None):
+        self.mean, self.stddev = mean, stddev
+        super().__init__(seed)
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        draw = jax.random.normal(self._key(), tuple(shape), standardize_dtype(dtype))
+        return draw * self.stddev + self.mean
+
+
+class TruncatedNormal(RandomNormal):
+    """Normally distributed values, those beyond two standard deviations drawn again.
+
+    Args:
+        mean: Mean.
+        stddev: Standard deviation before truncation.
+        seed: Integer or `SeedGenerator`.
+
+    Example:
+        >>> bool(abs(TruncatedNormal(stddev=1.0, seed=1)((100,))).max() <= 2.0)
+        True
+    """
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        draw = jax.random.truncated_normal(self._key(), -2.0, 2.0, tuple(shape), standardize_dtype(dtype))
+        return draw * self.stddev + self.mean
+
+
+class RandomUniform(_Random):
+    """Uniformly distributed values.
+
+    Args:
+        minval: Least value.
+        maxval: Upper bound.
+        seed: Integer or `SeedGenerator`.
+
+    Example:
+        >>> RandomUniform(seed=1)((2, 3)).shape
+        (2, 3)
+    """
+
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Any = None):
+        self.minval, self.maxval = minval, maxval
+        super().__init__(seed)
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        return jax.random.uniform(
+            self._key(), tuple(shape), standardize_dtype(dtype), self.minval, self.maxval
+        )
+
+
+class VarianceScaling(_Random):
+    """Values whose variance is `scale / n`, with n the fan in, the fan out or their mean.
+
+    Args:
+        scale: Factor, positive.
+        mode: `"fan_in"`, `"fan_out"` or `"fan_avg"`.
+        distribution: `"truncated_normal"`, `"untruncated_normal"` or `"uniform"`.
+        seed: Integer or `SeedGenerator`.
+
+    Raises:
+        ValueError: If an argument is none of these.
+
+    Example:
+        >>> VarianceScaling(seed=1)((2, 3)).shape
+        (2, 3)
+    """
+
+    def __init__(
+        self, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal",
+        seed: Any = None, input_axes: Any = None, output_axes: Any = None,
+    ):  # fmt: skip
+        if scale <= 0:
+            raise ValueError(f"{type(self).__name__}: `scale` must be positive, received {scale}.")
+        if mode not in ("fan_in", "fan_out", "fan_avg"):
+            raise ValueError(
+                f"{type(self).__name__}: `mode` must be 'fan_in', 'fan_out' or 'fan_avg', received {mode!r}."
+            )
+        distribution = {"normal": "truncated_normal"}.get(distribution.lower(), distribution.lower())
+        if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
+            raise ValueError(f"{type(self).__name__}: unknown `distribution` {distribution!r}.")
+        self.scale, self.mode, self.distribution = scale, mode, distribution
+        self.input_axes, self.output_axes = input_axes, output_axes
+        super().__init__(seed)
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        shape, dtype = tuple(shape), standardize_dtype(dtype)
+        fan_in, fan_out = _fans(shape, self.input_axes, self.output_axes)
+        fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
+        variance = self.scale / max(1.0, fan)
+        if self.distribution == "uniform":
+            limit = math.sqrt(3.0 * variance)
+            return jax.random.uniform(self._key(), shape, dtype, -limit, limit)
+        if self.distribution == "untruncated_normal":
+            return jax.random.normal(self._key(), shape, dtype) * math.sqrt(variance)
+        # 0.8796...: standard deviation of a normal distribution cut at two.
+        stddev = math.sqrt(variance) / 0.87962566103423978
+        return jax.random.truncated_normal(self._key(), -2.0, 2.0, shape, dtype) * stddev
+
+
+def _fans(shape: tuple[int, ...], input_axes: Any, output_axes: Any) -> tuple[float, float]:
+    """Return the numbers of inputs and outputs of a unit for a weight's shape."""
+    if input_axes is not None or output_axes is not None:
+        ins = [input_axes] if isinstance(input_axes, int) else list(input_axes or ())
+        outs = [output_axes] if isinstance(output_axes, int) else list(output_axes or ())
+        rank = len(shape)
+        ins, outs = [a % rank for a in ins], [a % rank for a in outs]
+        field = math.prod(n for a, n in enumerate(shape) if a not in ins and a not in outs)
+        return field * math.prod(shape[a] for a in ins), field * math.prod(shape[a] for a in outs)
+    if len(shape) < 2:
+        size = shape[0] if shape else 1
+        return size, size
+    field = math.prod(shape[:-2])
+    return shape[-2] * field, shape[-1] * field
+
+
+def _scaling(scale: float, mode: str, distribution: str, name: str, source: str) -> type:
+    """Make the class of one well-known variance scaling."""
+
+    def __init__(self: Any, seed: Any = None, input_axes: Any = None, output_axes: Any = None) -> None:
+        VarianceScaling.__init__(self, scale, mode, distribution, seed, input_axes, output_axes)
+
+    doc = f"""{source}
+
+    `VarianceScaling` with scale {scale}, mode `{mode}`, {distribution.replace("_", " ")}.
+
+    Args:
+        seed: Integer or `SeedGenerator`.
+
+    Example:
+        >>> {name}(seed=1)((2, 3)).shape
+        (2, 3)
+    """
+    body = {"__init__": __init__, "__doc__": doc, "__module__": __name__}
+    return type(name, (VarianceScaling,), body)
+
+
+_GLOROT = "Glorot and Bengio 2010."
+_HE = "He et al. 2015."
+_LECUN = "LeCun et al. 1998."
+GlorotUniform = _scaling(1.0, "fan_avg", "uniform", "GlorotUniform", _GLOROT)
+GlorotNormal = _scaling(1.0, "fan_avg", "truncated_normal", "GlorotNormal", _GLOROT)
+HeUniform = _scaling(2.0, "fan_in", "uniform", "HeUniform", _HE)
+HeNormal = _scaling(2.0, "fan_in", "truncated_normal", "HeNormal", _HE)
+LecunUniform = _scaling(1.0, "fan_in", "uniform", "LecunUniform", _LECUN)
+LecunNormal = _scaling(1.0, "fan_in", "truncated_normal", "LecunNormal", _LECUN)
+
+
+class Orthogonal(_Random):
+    """An orthogonal matrix, times `gain` (Saxe et al. 2013).
+
+    Args:
+        gain: Factor.
+        seed: Integer or `SeedGenerator`.
+
+    Raises:
+        ValueError: If the shape has fewer than two dimensions.
+
+    Example:
+        >>> q = Orthogonal(seed=1)((3, 3))
+        >>> bool(jnp.allclose(q @ q.T, jnp.eye(3), atol=1e-5))
+        True
+    """
+
+    def __init__(self, gain: float = 1.0, seed: Any = None):
+        self.gain = gain
+        super().__init__(seed)
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        if len(shape) < 2:
+            raise ValueError(f"Orthogonal: expected two or more dimensions, received shape {tuple(shape)}.")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        flat = (max(rows, columns), min(rows, columns))
+        draw = jax.random.normal(self._key(), flat, "float32")
+        q, r = jnp.linalg.qr(draw)
+        q = q * jnp.sign(jnp.diag(r))
+        q = q.T if rows < columns else q
+        return (self.gain * q.reshape(shape)).astype(standardize_dtype(dtype))
+
+
+_CLASSES: dict[str, type] = {
+    name: value
+    for name, value in list(globals().items())
+    if isinstance(value, type) and issubclass(value, Initializer) and not name.startswith("_")
+}
+_NAMES: dict[str, Callable[[], Any]] = {to_snake_case(name): c for name, c in _CLASSES.items()}
+_NAMES |= {
+    "zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform,
+    "eye": Identity, "identity_initializer": Identity, "identitymatrix": Identity, "IdentityInitializer": Identity,
+    "OrthogonalInitializer": Orthogonal,
+}  # fmt: skip
+
+
+def get(identifier: Any) -> Any:
+    """Return the initializer that a name, config, class, function or object stands for.
+
+    Raises:
+        ValueError: If a name is unknown.
+
+    Example:
+        >>> get("he_normal").__class__.__name__
+        'HeNormal'
+    """
+    if identifier is None or isinstance(identifier, Initializer):
+        return identifier
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
+    if isinstance(identifier, str):
+        from hornbeam.saving.config import get_registered_object
+
+        found = _NAMES.get(identifier) or _CLASSES.get(identifier) or _NAMES.get(identifier.lower())
+        found = found or get_registered_object(identifier)
+        if found is None:
+            raise errors.unknown_name("initializer", identifier, _NAMES)
+        return found() if isinstance(found, type) else found
+    if isinstance(identifier, type) and issubclass(identifier, Initializer):
+        return identifier()
+    if callable(identifier):
+        return identifier
+    import numpy as np
+
+    if isinstance(identifier, (int, float, np.ndarray, jax.Array)):
+        return Constant(identifier)
+    raise ValueError(f"Expected an initializer's name, object or function, received {identifier!r}.")
+
+
+def serialize(initializer: Any) -> Any:
+    """Return the config of an initializer, with its class, ready for JSON."""
+    from hornbeam.saving.config import serialize as to_config
+
+    return to_config(initializer)
+
+
+def deserialize(config: Any, custom_objects: Any = None) -> Any:
+    """Return the initializer of a config with its class."""
+    from hornbeam.saving.config import deserialize as from_config
+
+    return from_config(config, custom_objects=custom_objects)

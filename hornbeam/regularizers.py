@@ -1,0 +1,198 @@
+"""Regularizers: penalties on weights or outputs, added to the loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from hornbeam import errors
+
+__all__ = ["L1", "L1L2", "L2", "OrthogonalRegularizer", "Regularizer", "deserialize", "get", "l1", "l1_l2", "l2", "serialize"]
+
+
+class Regularizer:
+    """Base of regularizers; subclasses implement `__call__(x)`, which returns a scalar.
+
+    Example:
+        >>> class Mean(Regularizer):
+        ...     def __call__(self, x):
+        ...         return jnp.mean(x)
+        >>> float(Mean()(jnp.ones(3)))
+        1.0
+    """
+
+    def __call__(self, x: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must implement `__call__(x)`.")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        from hornbeam.saving.config import constructor_config
+
+        return constructor_config(self, Regularizer)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make a regularizer from what `get_config` returned."""
+        return cls(**config)
+
+
+def _factor(name: str, value: Any) -> float:
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+        raise ValueError(f"Regularizer: `{name}` must be a non-negative number, received {value!r}.")
+    return float(value)
+
+
+class L1L2(Regularizer):
+    """`l1 * sum(|x|) + l2 * sum(x^2)`.
+
+    Args:
+        l1: Factor of the absolute values.
+        l2: Factor of the squares.
+
+    Example:
+        >>> float(L1L2(l1=1.0, l2=1.0)(jnp.array([2.0])))
+        6.0
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0):
+        self.l1, self.l2 = _factor("l1", l1), _factor("l2", l2)
+
+    def __call__(self, x: Any) -> Any:
+        penalty = jnp.zeros((), x.dtype)
+        if self.l1:
+            penalty += self.l1 * jnp.sum(jnp.abs(x))
+        if self.l2:
+            penalty += self.l2 * jnp.sum(jnp.square(x))
+        return penalty
+
+
+class L1(Regularizer):
+    """`l1 * sum(|x|)`.
+
+    Args:
+        l1: Factor.
+
+    Example:
+        >>> float(L1(0.5)(jnp.array([2.0, -2.0])))
+        2.0
+    """
+
+    def __init__(self, l1: float = 0.01):
+        self.l1 = 0.01 if l1 is None else _factor("l1", l1)
+
+    def __call__(self, x: Any) -> Any:
+        return self.l1 * jnp.sum(jnp.abs(x))
+
+
+class L2(Regularizer):
+    """`l2 * sum(x^2)`.
+
+    Args:
+        l2: Factor.
+
+    Example:
+        >>> float(L2(0.5)(jnp.array([2.0])))
+        2.0
+    """
+
+    def __init__(self, l2: float = 0.01):
+        self.l2 = 0.01 if l2 is None else _factor("l2", l2)
+
+    def __call__(self, x: Any) -> Any:
+        return self.l2 * jnp.sum(jnp.square(x))
+
+
+class OrthogonalRegularizer(Regularizer):
+    """Penalty on rows (or columns) of a matrix that are not orthogonal to each other.
+
+    Args:
+        factor: Factor.
+        mode: `"rows"` or `"columns"`.
+
+    Raises:
+        ValueError: If `mode` is neither, or the weight is no matrix.
+
+    Example:
+        >>> float(OrthogonalRegularizer()(jnp.eye(2)))
+        0.0
+    """
+
+    def __init__(self, factor: float = 0.01, mode: str = "rows"):
+        if mode not in ("rows", "columns"):
+            raise ValueError(f"OrthogonalRegularizer: `mode` must be 'rows' or 'columns', received {mode!r}.")
+        self.factor, self.mode = _factor("factor", factor), mode
+
+    def __call__(self, x: Any) -> Any:
+        if x.ndim != 2:
+            raise ValueError(f"OrthogonalRegularizer: expected a matrix, received {errors.describe(x)}.")
+        vectors = x if self.mode == "rows" else x.T
+        vectors = vectors / jnp.maximum(jnp.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        products = vectors @ vectors.T
+        count = vectors.shape[0]
+        others = products * (1.0 - jnp.eye(count, dtype=x.dtype))
+        pairs = count * (count - 1.0) / 2.0
+        return self.factor * 0.5 * jnp.sum(jnp.abs(others)) / pairs
+
+
+def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
+    """Return `L1L2(l1, l2)`.
+
+    Example:
+        >>> l1_l2().l2
+        0.01
+    """
+    return L1L2(l1=l1, l2=l2)
+
+
+l1, l2 = L1, L2
+
+_NAMES: dict[str, Any] = {
+    "l1": L1, "l2": L2, "l1_l2": lambda: L1L2(0.01, 0.01), "l1l2": lambda: L1L2(0.01, 0.01),
+    "L1": L1, "L2": L2, "L1L2": lambda: L1L2(0.01, 0.01), "orthogonal_regularizer": OrthogonalRegularizer,
+    "OrthogonalRegularizer": OrthogonalRegularizer,
+}  # fmt: skip
+
+
+def get(identifier: Any) -> Any:
+    """Return the regularizer that a name, config, class, function or object stands for.
+
+    Raises:
+        ValueError: If a name is unknown.
+
+    Example:
+        >>> get("l2").l2
+        0.01
+    """
+    if identifier is None or isinstance(identifier, Regularizer):
+        return identifier
+    if isinstance(identifier, dict):
+        return deserialize(identifier)
+    if isinstance(identifier, str):
+        from hornbeam.saving.config import get_registered_object
+
+        found = _NAMES.get(identifier) or get_registered_object(identifier)
+        if found is None:
+            raise errors.unknown_name("regularizer", identifier, _NAMES)
+        return found() if identifier in _NAMES or isinstance(found, type) else found
+    if isinstance(identifier, type) and issubclass(identifier, Regularizer):
+        return identifier()
+    if callable(identifier):
+        return identifier
+    raise ValueError(f"Expected a regularizer's name, object or function, received {identifier!r}.")
+
+
+def serialize(regularizer: Any) -> Any:
+    """Return the config of a regularizer, with its class, ready for JSON."""
+    from hornbeam.saving.config import serialize as to_config
+
+    return to_config(regularizer)
+
+
+def deserialize(config: Any, custom_objects: Any = None) -> Any:
+    """Return the regularizer of a config with its class."""
+    from hornbeam.saving.config import deserialize as from_config
+
+    return from_config(config, custom_objects=custom_objects)

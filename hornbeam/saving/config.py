@@ -1,0 +1,501 @@
+"""Objects to JSON and back.
+
+A file's class names are looked up in Hornbeam's own registries and among what the
+user registered or passed; nothing that a file names is ever imported or run.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import jax
+import numpy as np
+
+from hornbeam import errors
+from hornbeam.core.symbolic import OPS, OpCall, Operation
+from hornbeam.dtypes import DTypePolicy, get_policy
+
+__all__ = [
+    "CustomObjectScope",
+    "constructor_config",
+    "custom_object_scope",
+    "deserialize",
+    "deserialize_keras_object",
+    "deserialize_op",
+    "from_constructor_config",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "register_keras_serializable",
+    "serialize",
+    "serialize_keras_object",
+    "serialize_op",
+]
+
+_registered: dict[str, Any] = {}
+_names: dict[Any, str] = {}
+_custom: dict[str, Any] = {}
+_lock = threading.Lock()
+_scope: ContextVar[dict[str, Any]] = ContextVar("hornbeam_custom_objects", default={})  # noqa: B039
+
+
+# --- the user's own classes and functions -----------------------------------------------------
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
+    """Register a class or function of yours, so that files that hold it can be loaded.
+
+    Args:
+        package: Prefix of its name in files.
+        name: Its name there. Default: its own.
+
+    Raises:
+        ValueError: If a class has no `get_config`.
+
+    Example:
+        >>> @register_keras_serializable("demo")
+        ... def double(x):
+        ...     return 2 * x
+        >>> get_registered_name(double)
+        'demo>double'
+    """
+
+    def register(target: Any) -> Any:
+        if inspect.isclass(target) and not hasattr(target, "get_config"):
+            raise ValueError(
+                f"register_keras_serializable: class {target.__name__} has no `get_config`."
+            )
+        full = f"{package}>{name or target.__name__}"
+        with _lock:
+            _registered[full] = target
+            _names[target] = full
+        return target
+
+    return register
+
+
+def get_registered_name(obj: Any) -> str:
+    """Return the name under which a class or function is registered, or its own.
+
+    Example:
+        >>> get_registered_name(print)
+        'print'
+    """
+    try:
+        return _names.get(obj) or obj.__name__
+    except TypeError:
+        return obj.__name__
+
+
+def get_registered_object(name: str, custom_objects: Any = None, module_objects: Any = None) -> Any:
+    """Return what is registered (or in scope) under `name`, or `None`.
+
+    Example:
+        >>> get_registered_object("nothing") is None
+        True
+    """
+    for table in (custom_objects or {}, _scope.get(), _custom, _registered, module_objects or {}):
+        if name in table:
+            return table[name]
+    return None
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """Return the table of custom objects of the process, which may be changed.
+
+    Example:
+        >>> get_custom_objects()
+        {}
+    """
+    return _custom
+
+
+class custom_object_scope:  # noqa: N801  (Keras's name)
+    """Make classes and functions known by name inside a block.
+
+    Args:
+        custom_objects: Mapping of names to classes or functions.
+
+    Example:
+        >>> with custom_object_scope({"twice": lambda x: 2 * x}):
+        ...     get_registered_object("twice")(3)
+        6
+    """
+
+    def __init__(self, custom_objects: Mapping[str, Any]):
+        if not isinstance(custom_objects, Mapping):
+            raise TypeError(f"custom_object_scope: expected a dict, received {custom_objects!r}.")
+        self._objects = dict(custom_objects)
+
+    def __enter__(self) -> custom_object_scope:
+        self._token = _scope.set({**_scope.get(), **self._objects})
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _scope.reset(self._token)
+
+
+CustomObjectScope = custom_object_scope
+
+
+# --- the allowlist -------------------------------------------------------------------------------
+
+
+@functools.cache
+def _families() -> dict[str, Any]:
+    """Return our modules of classes by the name that Keras's files give them."""
+    from hornbeam import (
+        activations, callbacks, constraints, initializers, layers, losses, metrics, models, optimizers,
+        regularizers,
+    )  # fmt: skip
+    from hornbeam.optimizers import schedules
+
+    return {
+        "keras.layers": layers,
+        "keras.models": models,
+        "keras": models,
+        "keras.initializers": initializers,
+        "keras.regularizers": regularizers,
+        "keras.constraints": constraints,
+        "keras.losses": losses,
+        "keras.metrics": metrics,
+        "keras.optimizers": optimizers,
+        "keras.optimizers.schedules": schedules,
+        "keras.activations": activations,
+        "keras.callbacks": callbacks,
+    }
+
+
+@functools.cache
+def _our_modules() -> dict[int, str]:
+    """Return Keras's module name of each of our public classes, by the class's id."""
+    table: dict[int, str] = {}
+    for module, ours in _families().items():
+        for name in ours.__all__:
+            value = getattr(ours, name, None)
+            if inspect.isclass(value):
+                table.setdefault(id(value), module)
+    return table
+
+
+def _find_class(module: str | None, name: str, registered: str | None) -> Any:
+    for key in (registered, name):
+        found = get_registered_object(key) if key else None
+        if found is not None:
+            return found
+    if name in ("DTypePolicy", "FloatDTypePolicy", "Policy"):
+        return DTypePolicy
+    if name in ("Functional", "Model", "Sequential"):
+        from hornbeam import models
+
+        return models.Functional if name in ("Functional", "Model") else models.Sequential
+    families = _families()
+    public = (module or "").replace("tensorflow.", "").replace("tf_keras", "keras").replace("keras.src", "keras")
+    order = [m for key, m in families.items() if key == public]
+    order += [m for key, m in families.items() if public.startswith(f"{key}.") and key != "keras"]
+    for ours in [*order, *families.values()]:
+        if name in ours.__all__ and inspect.isclass(getattr(ours, name)):
+            return getattr(ours, name)
+    return None
+
+
+# --- to JSON -----------------------------------------------------------------------------------------
+
+
+def serialize(obj: Any) -> Any:
+    """Return `obj` as JSON can hold it.
+
+    Args:
+        obj: Number, string, list, dict, dtype policy, built-in function, or an object with
+            `get_config`.
+
+    Raises:
+        ValueError: If it is a lambda, or an object that cannot be described.
+
+    Example:
+        >>> serialize((1, 2)), serialize(None)
+        ([1, 2], None)
+    """
+    if obj is None or isinstance(obj, (bool, int, float, str)):
+        return obj
+    if isinstance(obj, (np.generic, jax.Array, np.ndarray)):
+        if np.ndim(obj) == 0:
+            return np.asarray(obj).item()
+        array = np.asarray(obj)
+        return {"class_name": "__numpy__", "config": {"value": array.tolist(), "dtype": array.dtype.name}}
+    if isinstance(obj, (list, tuple)):
+        return [serialize(item) for item in obj]
+    if isinstance(obj, Mapping):
+        return {key: serialize(item) for key, item in obj.items()}
+    if isinstance(obj, DTypePolicy):
+        return {
+            "module": "keras", "class_name": "DTypePolicy", "config": obj.get_config(), "registered_name": None,
+        }  # fmt: skip
+    if isinstance(obj, OpCall):
+        return serialize_op(obj)
+    if inspect.isclass(obj) or (callable(obj) and not hasattr(obj, "get_config")):
+        return _serialize_function(obj)
+    if not hasattr(obj, "get_config"):
+        raise ValueError(
+            f"Cannot save {errors.describe(obj)}: it has no `get_config`. Give its class one, and register "
+            "it with `hornbeam.saving.register_keras_serializable()`."
+        )
+    cls = getattr(type(obj), "_of", type(obj))
+    module = _our_modules().get(id(cls))
+    if cls.__name__ == "Functional" and module:
+        module = "keras.src.models.functional"
+    config: dict[str, Any] = {
+        "module": module or cls.__module__,
+        "class_name": cls.__name__,
+        "config": obj.get_config(),
+        "registered_name": None if module else get_registered_name(cls),
+    }
+    if module == "keras.models":
+        config["module"] = "keras"
+    if isinstance(obj, Operation) and hasattr(obj, "get_build_config") and getattr(obj, "built", False):
+        build = obj.get_build_config()
+        if build and cls.__name__ not in ("InputLayer",):
+            config["build_config"] = build
+    if getattr(obj, "compiled", False) and hasattr(obj, "get_compile_config"):
+        config["compile_config"] = obj.get_compile_config()
+    return config
+
+
+def _serialize_function(function: Any) -> Any:
+    name = getattr(function, "__name__", type(function).__name__)
+    if name == "<lambda>":
+        raise ValueError(
+            "A lambda cannot be saved: its code would have to be in the file. Write a named function and "
+            "register it with `@hornbeam.saving.register_keras_serializable()`."
+        )
+    registered = get_registered_name(function)
+    if registered != name:
+        return {
+            "module": "builtins", "class_name": "function", "config": registered, "registered_name": "function",
+        }  # fmt: skip
+    module = getattr(function, "__module__", "") or ""
+    if module.startswith("hornbeam."):
+        return name
+    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+
+
+def serialize_op(operation: OpCall) -> dict[str, Any]:
+    """Return an op of a graph in Keras's form: module, class name, settings."""
+    info = operation.info
+    settings = {key: serialize(value) for key, value in operation.settings.items()}
+    return {
+        "module": info.module,
+        "class_name": info.class_name,
+        "config": {"name": operation.name, **settings},
+        "registered_name": info.class_name,
+    }
+
+
+# --- from JSON ----------------------------------------------------------------------------------------
+
+
+def deserialize(config: Any, custom_objects: Any = None, safe_mode: bool = True) -> Any:
+    """Return the object that `config` describes.
+
+    Args:
+        config: What `serialize` gave, or Keras wrote.
+        custom_objects: Classes and functions of yours by name.
+        safe_mode: Kept for Keras's signature; code in files is refused either way.
+
+    Raises:
+        ValueError: If a class is unknown, or the config holds code.
+
+    Example:
+        >>> from hornbeam import initializers
+        >>> deserialize(serialize(initializers.Zeros())).__class__.__name__
+        'Zeros'
+    """
+    if custom_objects:
+        with custom_object_scope(custom_objects):
+            return deserialize(config, safe_mode=safe_mode)
+    if isinstance(config, (list, tuple)):
+        return [deserialize(item, safe_mode=safe_mode) for item in config]
+    if isinstance(config, str):
+        found = get_registered_object(config)
+        return config if found is None else found
+    if not isinstance(config, Mapping):
+        return config
+    if "class_name" not in config or "config" not in config:
+        return {key: deserialize(item, safe_mode=safe_mode) for key, item in config.items()}
+    name, inner = config["class_name"], config["config"]
+    module, registered = config.get("module"), config.get("registered_name")
+    if name == "__numpy__":
+        return np.array(inner["value"], dtype=inner["dtype"])
+    if name in ("__tensor__", "__tuple__"):
+        items = inner.get("value", config.get("items", [])) if isinstance(inner, Mapping) else inner
+        return tuple(items) if name == "__tuple__" else np.array(items, dtype=inner.get("dtype"))
+    if name in ("__lambda__", "__bytes__", "__ellipsis__", "__slice__", "__class__", "__typespec__"):
+        if name == "__slice__":
+            return slice(inner.get("start"), inner.get("stop"), inner.get("step"))
+        if name == "__ellipsis__":
+            return Ellipsis
+        raise ValueError(
+            "The file holds Python code (a lambda). Hornbeam does not run code from files. Write the function "
+            "in your program and pass it: `load_model(path, custom_objects={'name': function})`."
+        )
+    if name == "function":
+        found = get_registered_object(str(inner)) or _own_function(str(inner))
+        if found is None:
+            raise _unknown("function", str(inner))
+        return found
+    if str(module).startswith("keras.src.ops") or (name in OPS and registered == name):
+        return deserialize_op(dict(config))
+    cls = _find_class(module, str(name), registered)
+    if cls is None:
+        raise _unknown("class", str(registered or name))
+    if not inspect.isclass(cls):
+        return cls
+    if cls is DTypePolicy:
+        return get_policy(config)
+    if not isinstance(inner, (Mapping, list)):
+        raise ValueError(f"The config of {name} must be a dict, received {errors.describe(inner)}.")
+    obj = cls.from_config(dict(inner) if isinstance(inner, Mapping) else inner)
+    if config.get("build_config") and not getattr(obj, "built", True):
+        try:
+            obj.build_from_config(config["build_config"])
+        except (TypeError, ValueError, NotImplementedError, AttributeError):
+            pass  # built at the first call; loading weights before that says what is missing
+    if config.get("compile_config") and hasattr(obj, "compile_from_config"):
+        obj.compile_from_config(config["compile_config"])
+    return obj
+
+
+def _own_function(name: str) -> Any:
+    families = _families()
+    for module in ("keras.activations", "keras.losses", "keras.metrics"):
+        if name in families[module].__all__:
+            return getattr(families[module], name)
+    return None
+
+
+def _unknown(kind: str, name: str) -> ValueError:
+    short = name.split(">")[-1]
+    return ValueError(
+        f"Unknown {kind} {name!r}. If it is yours, pass it: `custom_objects={{{short!r}: {short}}}`, or register it "
+        "with `@hornbeam.saving.register_keras_serializable()` before loading."
+    )
+
+
+def deserialize_op(config: dict[str, Any]) -> OpCall:
+    """Return the op of a graph from Keras's form.
+
+    Raises:
+        ValueError: If no op has that name.
+    """
+    info = OPS.get(config["class_name"])
+    if info is None:
+        raise errors.unknown_name("op", config["class_name"], OPS)
+    settings = dict(config["config"])
+    name = settings.pop("name", None)
+    known = set(info.signature.parameters) - set(info.tensor_names)
+    unknown = set(settings) - known
+    if unknown:
+        raise ValueError(
+            f"The saved op {config['class_name']} has settings {errors.one_of(sorted(unknown))} that are not known."
+        )
+    full = {
+        key: p.default
+        for key, p in info.signature.parameters.items()
+        if key in known and p.default is not p.empty
+    }
+    values = {key: _tuples(deserialize(value)) for key, value in settings.items()}
+    return OpCall(info, {**full, **values}, name)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+serialize_keras_object = serialize
+deserialize_keras_object = deserialize
+
+
+# --- configuration from constructors ------------------------------------------------------------------
+
+
+def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
+    """Return the values of an object's constructor arguments, ready for JSON.
+
+    An argument's value is the attribute of its name; where there is none, what the
+    constructor was given. Classes that override `get_config` and call this through `super()`
+    add their own arguments themselves: only classes above them count.
+
+    Args:
+        obj: The object.
+        base: Base class; its own constructor's arguments are not included.
+        skip: Names to leave out.
+    """
+    cls = getattr(type(obj), "_of", type(obj))
+    chain = list(cls.__mro__)
+    chain = chain[: chain.index(base)]
+    overriding = [i for i, c in enumerate(chain) if "get_config" in c.__dict__ and not _is_ours(c)]
+    if overriding:
+        chain = chain[overriding[-1] + 1 :]
+    names: dict[str, Any] = {}
+    for c in chain:
+        if "__init__" not in c.__dict__:
+            continue
+        parameters = list(inspect.signature(c.__init__).parameters.values())[1:]
+        for p in parameters:
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in skip:
+                names.setdefault(p.name, p.default)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    captured = _captured_arguments(obj, cls)
+    config = {}
+    for name, default in names.items():
+        if name in obj.__dict__ or hasattr(type(obj), name):
+            value = getattr(obj, name)
+        elif f"_{name}" in obj.__dict__:
+            value = obj.__dict__[f"_{name}"]
+        else:
+            value = captured.get(name, None if default is inspect.Parameter.empty else default)
+        try:
+            config[name] = serialize(value)
+        except ValueError as error:
+            raise ValueError(f"{cls.__name__}: argument `{name}` cannot be saved. {error}") from None
+    return config
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.split(".")[0] == "hornbeam"
+
+
+def _captured_arguments(obj: Any, cls: type) -> dict[str, Any]:
+    args, kwargs = getattr(obj, "_captured", ((), {}))
+    try:
+        bound = inspect.signature(cls.__init__).bind(obj, *args, **kwargs)
+    except TypeError:
+        return dict(kwargs)
+    arguments = dict(bound.arguments)
+    arguments.update(arguments.pop("kwargs", {}))
+    return arguments
+
+
+def from_constructor_config(cls: type, config: Mapping[str, Any]) -> Any:
+    """Make an object from what `constructor_config` gave.
+
+    Raises:
+        TypeError: If the constructor does not take an argument of the config.
+    """
+    values = {}
+    for key, value in config.items():
+        nested = isinstance(value, Mapping) and "class_name" in value and "config" in value
+        lists = isinstance(value, list) and any(isinstance(v, Mapping) and "class_name" in v for v in value)
+        values[key] = deserialize(value) if (nested or lists) else value
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise TypeError(f"{cls.__name__}.from_config: {error} The config is {dict(config)!r:.300}.") from error
+
+
