@@ -1,0 +1,262 @@
+"""Layers that merge several inputs."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax.numpy as jnp
+
+from hornbeam.layers.layer import Layer
+
+__all__ = [
+    "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract", "add", "average", "concatenate",
+    "dot", "maximum", "minimum", "multiply", "subtract",
+]  # fmt: skip
+
+
+class _Merge(Layer):
+    """Base: takes a list of tensors, broadcast against each other."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        shapes = input_shape if isinstance(input_shape, (list, tuple)) else None
+        if not shapes or not all(isinstance(s, (list, tuple)) for s in shapes):
+            raise ValueError(f"{self._label()} merges a list of tensors, received one of shape {input_shape}.")
+        self._check(shapes)
+
+    def _check(self, shapes: Any) -> None:
+        ranks = {len(s) for s in shapes}
+        if len(ranks) == 1:
+            for axis in range(1, ranks.pop()):
+                sizes = {s[axis] for s in shapes} - {None, 1}
+                if len(sizes) > 1:
+                    raise ValueError(
+                        f"{self._label()}: inputs must have equal shapes (or size 1) on axis {axis}, received "
+                        f"{[tuple(s) for s in shapes]}."
+                    )
+
+    def call(self, inputs: Any) -> Any:
+        if not isinstance(inputs, (list, tuple)):
+            raise ValueError(f"{self._label()} merges a list of tensors.")
+        rank = max(x.ndim for x in inputs)
+        # Lower ranks get axes after the batch axis.
+        inputs = [x.reshape(x.shape[:1] + (1,) * (rank - x.ndim) + x.shape[1:]) for x in inputs]
+        return self._merge(inputs)
+
+    def _merge(self, inputs: list[Any]) -> Any:
+        raise NotImplementedError
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        masks = [m for m in previous_mask or [] if m is not None]
+        if len(masks) < len(previous_mask or []) or not masks:
+            return None
+        from hornbeam import ops
+
+        return functools.reduce(ops.logical_and, masks)
+
+
+class Add(_Merge):
+    """Sum.
+
+    Example:
+        >>> Add()([jnp.ones((1, 1)), jnp.ones((1, 1))])
+        Array([[2.]], dtype=float32)
+    """
+
+    def _merge(self, inputs: list[Any]) -> Any:
+        return functools.reduce(jnp.add, inputs)
+
+
+class Subtract(_Merge):
+    """First minus second.
+
+    Example:
+        >>> Subtract()([jnp.ones((1, 1)), jnp.ones((1, 1))])
+        Array([[0.]], dtype=float32)
+    """
+
+    def _merge(self, inputs: list[Any]) -> Any:
+        if len(inputs) != 2:
+            raise ValueError(f"{self._label()}: expected 2 inputs, received {len(inputs)}.")
+        return inputs[0] - inputs[1]
+
+
+class Multiply(_Merge):
+    """Product.
+
+    Example:
+        >>> Multiply()([jnp.ones((1, 1)), jnp.ones((1, 1))])
+        Array([[1.]], dtype=float32)
+    """
+
+    def _merge(self, inputs: list[Any]) -> Any:
+        return functools.reduce(jnp.multiply, inputs)
+
+
+class Average(_Merge):
+    """Mean.
+
+    Example:
+        >>> Average()([jnp.ones((1, 1)), jnp.zeros((1, 1))])
+        Array([[0.5]], dtype=float32)
+    """
+
+    def _merge(self, inputs: list[Any]) -> Any:
+        return functools.reduce(jnp.add, inputs) / len(inputs)
+
+
+class Maximum(_Merge):
+    """Largest value.
+
+    Example:
+        >>> Maximum()([jnp.ones((1, 1)), jnp.zeros((1, 1))])
+        Array([[1.]], dtype=float32)
+    """
+
+    def _merge(self, inputs: list[Any]) -> Any:
+        return functools.reduce(jnp.maximum, inputs)
+
+
+class Minimum(_Merge):
+    """Least value.
+
+    Example:
+        >>> Minimum()([jnp.ones((1, 1)), jnp.zeros((1, 1))])
+        Array([[0.]], dtype=float32)
+    """
+
+    def _merge(self, inputs: list[Any]) -> Any:
+        return functools.reduce(jnp.minimum, inputs)
+
+
+class Concatenate(_Merge):
+    """Inputs joined along an axis.
+
+    Args:
+        axis: Axis.
+
+    Raises:
+        ValueError: If sizes differ on another axis.
+
+    Example:
+        >>> Concatenate()([jnp.ones((1, 2)), jnp.ones((1, 3))]).shape
+        (1, 5)
+    """
+
+    def __init__(self, axis: int = -1, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def _check(self, shapes: Any) -> None:
+        ranks = {len(s) for s in shapes}
+        if len(ranks) > 1:
+            raise ValueError(f"{self._label()}: inputs must have one rank, received shapes {[tuple(s) for s in shapes]}.")
+        rank = ranks.pop()
+        for axis in range(rank):
+            if axis != self.axis % rank and len({s[axis] for s in shapes} - {None}) > 1:
+                raise ValueError(
+                    f"{self._label()}: inputs must have equal sizes on all axes but {self.axis}, received "
+                    f"{[tuple(s) for s in shapes]}."
+                )
+
+    def _merge(self, inputs: list[Any]) -> Any:
+        return jnp.concatenate(inputs, self.axis)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        if not previous_mask or all(m is None for m in previous_mask):
+            return None
+        from hornbeam import ops
+
+        axis = self.axis % len(inputs[0].shape)
+        if axis >= 2:  # features joined: a step counts where it counts in all inputs
+            masks = [m for m in previous_mask if m is not None]
+            return functools.reduce(ops.logical_and, masks)
+        filled = [
+            ops.ones_like(x[..., 0], dtype="bool") if m is None else m for x, m in zip(inputs, previous_mask, strict=True)
+        ]
+        return ops.concatenate(filled, axis=axis)
+
+
+class Dot(_Merge):
+    """Product of two inputs, summed over an axis of each.
+
+    Args:
+        axes: Axis or pair of axes to sum over.
+        normalize: Whether inputs are scaled to norm 1 before, which gives the cosine.
+
+    Example:
+        >>> Dot(axes=1)([jnp.ones((1, 3)), jnp.ones((1, 3))])
+        Array([[3.]], dtype=float32)
+    """
+
+    def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any):
+        super().__init__(**kwargs)
+        if not isinstance(axes, int) and not (isinstance(axes, (list, tuple)) and len(axes) == 2):
+            raise ValueError(f"Dot: `axes` must be an integer or a pair, received {axes!r}.")
+        self.axes, self.normalize = axes, normalize
+
+    def _check(self, shapes: Any) -> None:
+        if len(shapes) != 2:
+            raise ValueError(f"{self._label()}: expected 2 inputs, received {len(shapes)}.")
+
+    def call(self, inputs: Any) -> Any:
+        a, b = inputs
+        axes = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+        i, j = axes[0] % a.ndim, axes[1] % b.ndim
+        if self.normalize:
+            a = a / jnp.sqrt(jnp.maximum(jnp.sum(a * a, axis=i, keepdims=True), 1e-12))
+            b = b / jnp.sqrt(jnp.maximum(jnp.sum(b * b, axis=j, keepdims=True), 1e-12))
+        letters = "abcdefghijklm"
+        left = ["z", *letters[: a.ndim - 1]]
+        right = ["z", *letters[a.ndim - 1 : a.ndim + b.ndim - 2]]
+        left[i] = right[j] = "s"
+        kept = [c for c in [*left[1:], *right[1:]] if c != "s"]
+        out = jnp.einsum(f"{''.join(left)},{''.join(right)}->z{''.join(kept)}", a, b)
+        return out[:, None] if out.ndim == 1 else out
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None
+
+
+def add(inputs: Any, **kwargs: Any) -> Any:
+    """Return `Add()(inputs)`."""
+    return Add(**kwargs)(inputs)
+
+
+def subtract(inputs: Any, **kwargs: Any) -> Any:
+    """Return `Subtract()(inputs)`."""
+    return Subtract(**kwargs)(inputs)
+
+
+def multiply(inputs: Any, **kwargs: Any) -> Any:
+    """Return `Multiply()(inputs)`."""
+    return Multiply(**kwargs)(inputs)
+
+
+def average(inputs: Any, **kwargs: Any) -> Any:
+    """Return `Average()(inputs)`."""
+    return Average(**kwargs)(inputs)
+
+
+def maximum(inputs: Any, **kwargs: Any) -> Any:
+    """Return `Maximum()(inputs)`."""
+    return Maximum(**kwargs)(inputs)
+
+
+def minimum(inputs: Any, **kwargs: Any) -> Any:
+    """Return `Minimum()(inputs)`."""
+    return Minimum(**kwargs)(inputs)
+
+
+def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
+    """Return `Concatenate(axis)(inputs)`."""
+    return Concatenate(axis=axis, **kwargs)(inputs)
+
+
+def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
+    """Return `Dot(axes)(inputs)`."""
+    return Dot(axes=axes, **kwargs)(inputs)
