@@ -1,26 +1,251 @@
-"""Reductions along axes."""
+"""Reductions along axes, running sums, and reductions by segment."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.dtypes import standardize_dtype
+from hornbeam.ops.lift import named
 
-__all__: list[str] = []
-
-
-def _publish(name: str, function: Callable[..., Any]) -> None:
-    def reduction(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-        return function(convert(x), axis=axis, keepdims=keepdims)
-
-    reduction.__name__ = reduction.__qualname__ = name
-    reduction.__doc__ = f"Return `{name}` of `x` along `axis` (all axes by default)."
-    globals()[name] = op("numpy", "".join(w.capitalize() for w in name.split("_")))(reduction)
-    __all__.append(name)
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "average", "corrcoef", "count_nonzero", "cumprod", "cumsum",
+    "logsumexp", "max", "mean", "median", "min", "moments", "nanargmax", "nanargmin", "nancumprod", "nancumsum",
+    "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum",
+    "nanvar", "percentile", "prod", "ptp", "quantile", "segment_max", "segment_min", "segment_prod", "segment_sum",
+    "std", "sum", "trapezoid", "var",
+]  # fmt: skip
 
 
-for _name in "sum mean max min prod std var any all argmax argmin".split():
-    _publish(_name, getattr(jnp, _name))
+def _axes(axis: Any) -> Any:
+    return tuple(axis) if isinstance(axis, list) else axis
+
+
+def _float(x: Any) -> Any:
+    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(standardize_dtype(None))
+
+
+def _integer(x: Any) -> Any:
+    """Return booleans as numbers, so that they can be ordered or summed."""
+    return x.astype("int32") if x.dtype == bool else x
+
+
+def _reduction(name: str, function: Callable[..., Any], doc: str, result: Any) -> Any:
+    def lifted(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return function(convert(x), axis=_axes(axis), keepdims=keepdims)
+
+    named(lifted, name, __name__, doc + " along `axis` (default: all).", f"{name}([1.0, 3.0])", result)
+    return op("numpy")(lifted)
+
+
+def _extreme(name: str, function: Callable[..., Any], doc: str, result: Any) -> Any:
+    def lifted(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
+        return function(convert(x), axis=_axes(axis), keepdims=keepdims, initial=initial)
+
+    doc += " along `axis` (default: all); `initial` takes part as one more element."
+    named(lifted, name, __name__, doc, f"{name}([1.0, 3.0])", result)
+    return op("numpy")(lifted)
+
+
+def _in_float(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, **settings: function(_float(x), **settings)
+
+
+def _wide(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Sum in float32 what is narrower, as a sum of many terms needs it, and return it narrow."""
+
+    def reduce(x: Any, **settings: Any) -> Any:
+        x = _float(x)
+        narrow = x.dtype.name in ("float16", "bfloat16")
+        return function(x.astype("float32") if narrow else x, **settings).astype(x.dtype)
+
+    return reduce
+
+
+def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Variances of narrow floats and of complex numbers."""
+
+    def reduce(x: Any, **settings: Any) -> Any:
+        x = _float(x)
+        if x.dtype.name in ("float16", "bfloat16"):
+            return function(x.astype("float32"), **settings).astype(x.dtype)
+        return function(x, **settings)
+
+    return reduce
+
+
+sum = _reduction("sum", jnp.sum, "Return the sum", 4.0)  # noqa: A001
+mean = _reduction("mean", _wide(jnp.mean), "Return the mean", 2.0)
+std = _reduction("std", _spread(jnp.std), "Return the standard deviation", 1.0)
+var = _reduction("var", _spread(jnp.var), "Return the variance", 1.0)
+any = _reduction("any", jnp.any, "Tell whether one element is true", True)  # noqa: A001
+all = _reduction("all", jnp.all, "Tell whether all elements are true", True)  # noqa: A001
+max = _extreme("max", jnp.max, "Return the maximum", 3.0)  # noqa: A001
+min = _extreme("min", jnp.min, "Return the minimum", 1.0)  # noqa: A001
+amax = _reduction("amax", jnp.max, "Return the maximum", 3.0)
+amin = _reduction("amin", jnp.min, "Return the minimum", 1.0)
+argmax = _reduction("argmax", jnp.argmax, "Return the index of the maximum", 1)
+argmin = _reduction("argmin", jnp.argmin, "Return the index of the minimum", 0)
+median = _reduction("median", _in_float(jnp.median), "Return the median", 2.0)
+ptp = _reduction("ptp", jnp.ptp, "Return maximum less minimum", 2.0)
+nansum = _reduction("nansum", jnp.nansum, "Return the sum of what is a number", 4.0)
+nanmean = _reduction("nanmean", _in_float(jnp.nanmean), "Return the mean of what is a number", 2.0)
+nanstd = _reduction("nanstd", _in_float(jnp.nanstd), "Return the standard deviation of what is a number", 1.0)
+nanvar = _reduction("nanvar", _in_float(jnp.nanvar), "Return the variance of what is a number", 1.0)
+nanmax = _reduction("nanmax", jnp.nanmax, "Return the maximum of what is a number", 3.0)
+nanmin = _reduction("nanmin", jnp.nanmin, "Return the minimum of what is a number", 1.0)
+nanprod = _reduction("nanprod", jnp.nanprod, "Return the product of what is a number", 3.0)
+nanmedian = _reduction("nanmedian", _in_float(jnp.nanmedian), "Return the median of what is a number", 2.0)
+nanargmax = _reduction("nanargmax", jnp.nanargmax, "Return the index of the maximum of what is a number", 1)
+nanargmin = _reduction("nanargmin", jnp.nanargmin, "Return the index of the minimum of what is a number", 0)
+
+
+@op("numpy")
+def prod(x: Tensor, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
+    """Return the product along `axis` (default: all).
+
+    Example:
+        >>> prod(jnp.array([2.0, 3.0]))
+        Array(6., dtype=float32)
+    """
+    dtype = None if dtype is None else standardize_dtype(dtype)
+    return jnp.prod(convert(x), axis=_axes(axis), keepdims=keepdims, dtype=dtype)
+
+
+def _running(name: str, function: Callable[..., Any], doc: str, result: Any) -> Any:
+    def lifted(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+        x = _integer(convert(x))
+        return function(x, axis=axis, dtype=None if dtype is None else standardize_dtype(dtype))
+
+    named(lifted, name, __name__, doc + " along `axis` (default: of the flat tensor).", f"{name}([2.0, 3.0])", result)
+    return op("numpy")(lifted)
+
+
+cumsum = _running("cumsum", jnp.cumsum, "Return running sums", [2.0, 5.0])
+cumprod = _running("cumprod", jnp.cumprod, "Return running products", [2.0, 6.0])
+nancumsum = _running("nancumsum", jnp.nancumsum, "Return running sums, nan counting as 0", [2.0, 5.0])
+nancumprod = _running("nancumprod", jnp.nancumprod, "Return running products, nan counting as 1", [2.0, 6.0])
+
+
+@op("numpy")
+def count_nonzero(x: Tensor, axis: Any = None) -> Tensor:
+    """Return how many elements along `axis` (default: all) are not zero.
+
+    Example:
+        >>> count_nonzero(jnp.array([0, 2, 3]))
+        Array(2, dtype=int32)
+    """
+    return jnp.count_nonzero(convert(x), axis=_axes(axis)).astype("int32")
+
+
+def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
+    """Return the mean along `axis` (default: all), weighted by `weights`.
+
+    Example:
+        >>> average(jnp.array([1.0, 3.0]), weights=jnp.array([3.0, 1.0]))
+        Array(1.5, dtype=float32)
+    """
+    return _average(x, weights=weights, axis=axis)
+
+
+@op("numpy", "Average")
+def _average(x: Tensor, weights: Tensor = None, axis: Any = None) -> Tensor:
+    weights = None if weights is None else convert(weights)
+    return jnp.average(_float(convert(x)), axis=_axes(axis), weights=weights)
+
+
+def _at(name: str, function: Callable[..., Any], doc: str, share: float) -> Any:
+    def lifted(
+        x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False
+    ) -> Tensor:
+        x = _float(convert(x))
+        return function(x, jnp.asarray(q, x.dtype), axis=_axes(axis), method=method, keepdims=keepdims)
+
+    named(lifted, name, __name__, doc + " along `axis` (default: all).", f"{name}([1.0, 3.0], {share})", 2.0)
+    return op("numpy")(lifted)
+
+
+quantile = _at("quantile", jnp.quantile, "Return what the share `q` of the elements does not exceed", 0.5)
+nanquantile = _at("nanquantile", jnp.nanquantile, "Return the quantile `q` of what is a number", 0.5)
+percentile = _at("percentile", jnp.percentile, "Return what `q` per cent of the elements do not exceed", 50.0)
+nanpercentile = _at("nanpercentile", jnp.nanpercentile, "Return the percentile `q` of what is a number", 50.0)
+
+
+@op("math")
+def logsumexp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    """Return `log(sum(exp(x)))` along `axis` (default: all), without overflow.
+
+    Example:
+        >>> logsumexp(jnp.array([0.0]))
+        Array(0., dtype=float32)
+    """
+    return jax.nn.logsumexp(_float(convert(x)), axis=_axes(axis), keepdims=keepdims)
+
+
+@op("nn")
+def moments(x: Tensor, axes: Any, keepdims: bool = False, synchronized: bool = False) -> Tensor:
+    """Return mean and variance along `axes`; programs over several devices see all of `x`.
+
+    Example:
+        >>> moments(jnp.array([1.0, 3.0]), 0)
+        (Array(2., dtype=float32), Array(1., dtype=float32))
+    """
+    x = convert(x)
+    wide = x.astype("float32") if x.dtype.name in ("float16", "bfloat16") else x
+    first = jnp.mean(wide, axis=_axes(axes), keepdims=True)
+    second = jnp.var(wide, axis=_axes(axes), keepdims=keepdims)
+    if not keepdims:
+        first = jnp.squeeze(first, _axes(axes))
+    low, high = (-65504.0, 65504.0) if x.dtype == jnp.float16 else (None, None)
+    return jnp.clip(first, low, high).astype(x.dtype), jnp.clip(second, low, high).astype(x.dtype)
+
+
+@op("numpy")
+def corrcoef(x: Tensor) -> Tensor:
+    """Return the correlation of each pair of rows.
+
+    Example:
+        >>> corrcoef(jnp.array([[1.0, 2.0], [2.0, 4.0]])).round(3).tolist()
+        [[1.0, 1.0], [1.0, 1.0]]
+    """
+    return jnp.corrcoef(_float(convert(x)))
+
+
+@op("numpy")
+def trapezoid(y: Tensor, x: Any = None, dx: float = 1.0, axis: int = -1) -> Tensor:
+    """Integrate along an axis by the trapezoidal rule.
+
+    Args:
+        y: Values.
+        x: Where they stand. Default: `dx` apart.
+        dx: Distance.
+        axis: Axis.
+
+    Example:
+        >>> trapezoid(jnp.array([1.0, 3.0]))
+        Array(2., dtype=float32)
+    """
+    return jnp.trapezoid(_float(convert(y)), None if x is None else convert(x), dx, axis)
+
+
+def _segments(name: str, function: Callable[..., Any], doc: str) -> Any:
+    def lifted(
+        data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False
+    ) -> Tensor:
+        return function(
+            convert(data), convert(segment_ids), num_segments, indices_are_sorted=sorted
+        )
+
+    doc += " of the rows of each segment; `sorted` promises that `segment_ids` ascend."
+    named(lifted, name, __name__, doc, f"{name}([1.0, 3.0], [0, 1])", [1.0, 3.0])
+    return op("math")(lifted)
+
+
+segment_sum = _segments("segment_sum", jax.ops.segment_sum, "Return the sum")
+segment_max = _segments("segment_max", jax.ops.segment_max, "Return the maximum")
+segment_min = _segments("segment_min", jax.ops.segment_min, "Return the minimum")
+segment_prod = _segments("segment_prod", jax.ops.segment_prod, "Return the product")

@@ -1,0 +1,23 @@
+"""Callbacks: code that runs at events of training, evaluation and prediction."""
+
+from hornbeam.callbacks.callback import Callback, CallbackList
+from hornbeam.callbacks.early_stopping import EarlyStopping
+from hornbeam.callbacks.history import History
+from hornbeam.callbacks.model_checkpoint import ModelCheckpoint
+from hornbeam.callbacks.progbar_logger import ProgbarLogger
+from hornbeam.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
+from hornbeam.callbacks.small import CSVLogger, LambdaCallback, TerminateOnNaN
+
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "ProgbarLogger",
+    "ReduceLROnPlateau",
+    "TerminateOnNaN",
+]

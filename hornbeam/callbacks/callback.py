@@ -1,0 +1,167 @@
+"""The base of callbacks, and the list that calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = ["Callback", "CallbackList"]
+
+
+class Callback:
+    """Code that runs at events of training, evaluation and prediction.
+
+    Attributes:
+        model: The model.
+        params: `verbose`, `epochs`, `steps`.
+        observes_only: True promises that batch hooks only look; the loop then need not wait
+            for each step's results.
+
+    Example:
+        >>> class Stop(Callback):
+        ...     def on_epoch_end(self, epoch, logs=None):
+        ...         self.model.stop_training = True
+        >>> Stop().model is None
+        True
+    """
+
+    observes_only = False
+
+    def __init__(self) -> None:
+        self.params: dict[str, Any] = {}
+        self._model: Any = None
+
+    @property
+    def model(self) -> Any:
+        """The model."""
+        return self.__dict__.get("_model")
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Take `params`."""
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        """Take the model."""
+        self._model = model
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Run before an epoch (numbered from 0)."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Run after an epoch; `logs` holds its results by name."""
+
+    def on_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Run before a step of training; older name."""
+
+    def on_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Run after a step of training; older name."""
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Run before a step of training."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Run after a step of training."""
+        self.on_batch_end(batch, logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Run before a batch of evaluation."""
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Run after a batch of evaluation."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Run before a batch of prediction."""
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Run after a batch of prediction."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Run when training starts."""
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Run when training ends."""
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Run when evaluation starts."""
+
+    def on_test_end(self, logs: Any = None) -> None:
+        """Run when evaluation ends."""
+
+    def on_predict_begin(self, logs: Any = None) -> None:
+        """Run when prediction starts."""
+
+    def on_predict_end(self, logs: Any = None) -> None:
+        """Run when prediction ends."""
+
+
+class CallbackList(Callback):
+    """Callbacks called one after the other.
+
+    Args:
+        callbacks: A callback or a list of them.
+        add_history: Whether a `History` is added where there is none.
+        add_progbar: Whether a `ProgbarLogger` is added where there is none.
+        model: The model.
+        **params: Handed to `set_params`.
+
+    Raises:
+        TypeError: If something in the list is no callback.
+
+    Example:
+        >>> len(CallbackList([Callback()]).callbacks)
+        1
+    """
+
+    def __init__(self, callbacks: Any = None, add_history: bool = False, add_progbar: bool = False, model: Any = None, **params: Any):
+        from hornbeam.callbacks.history import History
+        from hornbeam.callbacks.progbar_logger import ProgbarLogger
+
+        super().__init__()
+        given: Iterable[Any] = callbacks if isinstance(callbacks, (list, tuple)) else [] if callbacks is None else [callbacks]
+        self.callbacks = list(given)
+        for c in self.callbacks:
+            if isinstance(c, type) or not hasattr(c, "on_epoch_end"):
+                hint = f" Write `{c.__name__}(...)`." if isinstance(c, type) else ""
+                raise TypeError(f"`callbacks` must hold Callback objects, received {c!r}.{hint}")
+        if add_progbar and not any(isinstance(c, ProgbarLogger) for c in self.callbacks):
+            self.callbacks.append(ProgbarLogger())
+        if add_history and not any(isinstance(c, History) for c in self.callbacks):
+            self.callbacks.append(History())
+        if model is not None:
+            self.set_model(model)
+        self.set_params(params)
+
+    def append(self, callback: Callback) -> None:
+        """Add a callback."""
+        self.callbacks.append(callback)
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Hand `params` to all."""
+        self.params = params
+        for c in self.callbacks:
+            c.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        """Hand the model to all."""
+        self._model = model
+        if getattr(model, "history", None) is None:
+            from hornbeam.callbacks.history import History
+
+            model.history = next((c for c in self.callbacks if isinstance(c, History)), None)
+        for c in self.callbacks:
+            c.set_model(model)
+
+
+def _forward(name: str) -> Any:
+    def call(self: CallbackList, *args: Any) -> None:
+        for c in self.callbacks:
+            getattr(c, name)(*args)
+
+    call.__name__ = name
+    call.__doc__ = getattr(Callback, name).__doc__
+    return call
+
+
+for _name in [n for n in vars(Callback) if n.startswith("on_")]:
+    setattr(CallbackList, _name, _forward(_name))

@@ -1,0 +1,39 @@
+"""`History`: the results of every epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam.callbacks.callback import Callback
+
+__all__ = ["History"]
+
+
+class History(Callback):
+    """Collects each epoch's results; `fit` returns it.
+
+    Attributes:
+        epoch: Numbers of the epochs.
+        history: Lists of values by name.
+
+    Example:
+        >>> h = History(); h.on_epoch_end(0, {"loss": 1.0}); h.history
+        {'loss': [1.0]}
+    """
+
+    observes_only = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epoch: list[int] = []
+        self.history: dict[str, list[Any]] = {}
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.epoch, self.history = [], {}
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+        if self.model is not None:
+            self.model.history = self

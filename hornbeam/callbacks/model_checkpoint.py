@@ -1,0 +1,102 @@
+"""`ModelCheckpoint`: saves the model in training."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hornbeam.callbacks.monitor import MonitorCallback
+
+__all__ = ["ModelCheckpoint"]
+
+
+class ModelCheckpoint(MonitorCallback):
+    """Saves the model, or its weights, after epochs or batches.
+
+    Args:
+        filepath: Path; may hold `{epoch:02d}` and `{val_loss:.2f}`-like fields. It ends in `.keras` or `.h5`, for weights
+            in `.weights.h5` (or `.h5`, Keras 2's layout).
+        monitor: Name of the value that decides what is best.
+        verbose: 1 tells of each saving.
+        save_best_only: Whether only improvements are saved.
+        save_weights_only: Whether only weights are saved.
+        mode: `"min"`, `"max"` or `"auto"`.
+        save_freq: `"epoch"`, or a number of batches.
+        initial_value_threshold: Value to beat at the start.
+        **kwargs: Keras 1's `period`: epochs from saving to saving.
+
+    Example:
+        >>> ModelCheckpoint("best.keras", save_best_only=True).monitor
+        'val_loss'
+    """
+
+    def __init__(
+        self, filepath: Any, monitor: str = "val_loss", verbose: int = 0, save_best_only: bool = False,
+        save_weights_only: bool = False, mode: str = "auto", save_freq: Any = "epoch",
+        initial_value_threshold: float | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(monitor, mode)
+        self.period = kwargs.pop("period", 1)
+        for old in ("options", "load_weights_on_restart"):
+            kwargs.pop(old, None)
+        if kwargs:
+            raise TypeError(f"ModelCheckpoint: unexpected arguments {sorted(kwargs)}.")
+        if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq < 1):
+            raise ValueError(f"ModelCheckpoint: `save_freq` must be 'epoch' or a number of batches, received {save_freq!r}.")
+        self.filepath = os.fspath(filepath)
+        self.verbose, self.save_best_only, self.save_weights_only = verbose, save_best_only, save_weights_only
+        self.save_freq, self.best = save_freq, initial_value_threshold
+        endings = (".weights.h5", ".h5", ".hdf5") if save_weights_only else (".keras", ".h5", ".hdf5")
+        if not self.filepath.endswith(endings):
+            raise ValueError(
+                f"ModelCheckpoint: `filepath` must end in one of {endings}"
+                f"{' (weights only)' if save_weights_only else ''}, received {self.filepath!r}."
+            )
+        self._epoch = self._batches = 0
+        self.observes_only = save_freq == "epoch"
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if self.save_freq != "epoch":
+            self._batches += 1
+            if self._batches % self.save_freq == 0:
+                self._save(self._epoch, batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.save_freq == "epoch" and (epoch + 1) % self.period == 0:
+            self._save(epoch, None, logs)
+
+    def _save(self, epoch: int, batch: int | None, logs: Any) -> None:
+        logs = logs or {}
+        fields = {**logs, "epoch": epoch + 1, **({} if batch is None else {"batch": batch + 1})}
+        try:
+            path = self.filepath.format(**fields)
+        except KeyError as error:
+            raise KeyError(
+                f"ModelCheckpoint: `filepath` {self.filepath!r} names {error}, available are {sorted(fields)}."
+            ) from None
+        if self.save_best_only:
+            value = self.value(logs)
+            if value is None:
+                return
+            if not self.is_better(value, self.best):
+                self._tell(f"Epoch {epoch + 1}: {self.monitor} did not improve from {self.best:.5f}")
+                return
+            before = "inf" if self.best is None else f"{self.best:.5f}"
+            self._tell(f"Epoch {epoch + 1}: {self.monitor} improved from {before} to {value:.5f}, saving to {path}")
+            self.best = value
+        else:
+            self._tell(f"Epoch {epoch + 1}: saving to {path}")
+        folder = os.path.dirname(path)
+        if folder:
+            os.makedirs(folder, exist_ok=True)
+        if self.save_weights_only:
+            self.model.save_weights(path, overwrite=True)
+        else:
+            self.model.save(path, overwrite=True)
+
+    def _tell(self, text: str) -> None:
+        if self.verbose > 0:
+            print(text)

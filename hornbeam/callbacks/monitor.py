@@ -1,0 +1,59 @@
+"""What callbacks that watch a value share: which one, and what counts as better."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from hornbeam.callbacks.callback import Callback
+
+__all__ = ["MonitorCallback"]
+
+
+class MonitorCallback(Callback):
+    """Base of callbacks that watch a value.
+
+    Args:
+        monitor: Name of the value.
+        mode: `"min"`, `"max"` or `"auto"`: from the name.
+        min_delta: Least change that counts as better.
+    """
+
+    def __init__(self, monitor: str = "val_loss", mode: str = "auto", min_delta: float = 0.0):
+        super().__init__()
+        if mode not in ("auto", "min", "max"):
+            raise ValueError(f"{type(self).__name__}: `mode` must be 'auto', 'min' or 'max', received {mode!r}.")
+        self.monitor, self.mode = monitor, mode
+        self.min_delta = abs(min_delta)
+        self._warned = False
+        if mode == "auto":
+            words = ("acc", "auc", "precision", "recall", "f1", "fmeasure", "fbeta", "iou", "r2_score")
+            mode = "max" if any(word in monitor.lower() for word in words) and "loss" not in monitor else "min"
+        self._sign = 1 if mode == "max" else -1
+
+    @property
+    def monitor_op(self) -> Any:
+        """`np.greater` or `np.less`."""
+        return np.greater if self._sign > 0 else np.less
+
+    def worst(self) -> float:
+        """Return the value that anything is better than."""
+        return -self._sign * float("inf")
+
+    def is_better(self, value: float, best: float | None) -> bool:
+        """Tell whether `value` is better than `best` by more than `min_delta`."""
+        return best is None or bool(self._sign * (value - best) > self.min_delta)
+
+    def value(self, logs: Any) -> Any:
+        """Return the watched value, or `None` with one warning where it is missing."""
+        found = (logs or {}).get(self.monitor)
+        if found is None and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{type(self).__name__}: there is no value {self.monitor!r} to watch; available are "
+                f"{', '.join(map(repr, logs or {}))}.",
+                stacklevel=4,
+            )
+        return found

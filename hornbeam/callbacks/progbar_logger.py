@@ -1,0 +1,82 @@
+"""`ProgbarLogger`: the progress display."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam.callbacks.callback import Callback
+from hornbeam.utils.progbar import Progbar
+
+__all__ = ["ProgbarLogger"]
+
+
+class ProgbarLogger(Callback):
+    """Shows progress: a bar in a terminal (`verbose=1`), a line an epoch (`verbose=2`).
+
+    Example:
+        >>> ProgbarLogger().observes_only
+        True
+    """
+
+    observes_only = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: Progbar | None = None
+        self._in_training = False
+        self._done = 0
+
+    def _start(self) -> None:
+        self._bar = Progbar(self.params.get("steps"), verbose=self.params.get("verbose", 1), unit_name="step")
+        self._done = 0
+
+    def _advance(self, batch: int, logs: Any) -> None:
+        assert self._bar is not None
+        self._done = batch + 1
+        # The last step is drawn at the epoch's end, with the validation's results.
+        if self._bar.due():
+            self._bar.update(self._done, list((logs or {}).items()), finalize=False)
+
+    def _finish(self, logs: Any) -> None:
+        assert self._bar is not None
+        if self._bar.target is None:
+            self._bar.target = self._done
+        self._bar.update(self._bar.target, list((logs or {}).items()), finalize=True)
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._in_training = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._in_training = False
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if self.params.get("verbose") and self.params.get("epochs", 1) > 1:
+            print(f"Epoch {epoch + 1}/{self.params['epochs']}")
+        self._start()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._advance(batch, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._finish(logs)
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        if not self._in_training:
+            self._start()
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        if not self._in_training:
+            self._advance(batch, logs)
+
+    def on_test_end(self, logs: Any = None) -> None:
+        if not self._in_training:
+            self._finish(logs)
+
+    def on_predict_begin(self, logs: Any = None) -> None:
+        self._start()
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._advance(batch, None)
+
+    def on_predict_end(self, logs: Any = None) -> None:
+        self._finish(None)

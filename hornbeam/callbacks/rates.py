@@ -1,0 +1,109 @@
+"""Callbacks that set the learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hornbeam.callbacks.callback import Callback
+from hornbeam.callbacks.monitor import MonitorCallback
+
+__all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]
+
+
+def _rate(model: Any) -> float:
+    return float(np.asarray(model.optimizer.learning_rate))
+
+
+class LearningRateScheduler(Callback):
+    """Sets the learning rate before each epoch.
+
+    Args:
+        schedule: Function of epoch and current rate (or of the epoch alone) that returns the new rate.
+        verbose: 1 tells of each.
+
+    Example:
+        >>> LearningRateScheduler(lambda epoch, lr: lr * 0.9).verbose
+        0
+    """
+
+    def __init__(self, schedule: Callable[..., float], verbose: int = 0):
+        super().__init__()
+        self.schedule, self.verbose = schedule, verbose
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        try:
+            rate = self.schedule(epoch, _rate(self.model))
+        except TypeError:
+            rate = self.schedule(epoch)
+        if not isinstance(rate, (float, int, np.floating)) and np.ndim(rate) != 0:
+            raise ValueError(f"LearningRateScheduler: `schedule` must return a number, received {rate!r}.")
+        self.model.optimizer.learning_rate = float(rate)
+        if self.verbose > 0:
+            print(f"\nEpoch {epoch + 1}: learning rate set to {float(rate):g}.")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if logs is not None:
+            logs["learning_rate"] = _rate(self.model)
+
+
+class ReduceLROnPlateau(MonitorCallback):
+    """Lowers the learning rate when a value no longer improves.
+
+    Args:
+        monitor: Name of the value.
+        factor: Factor of the rate, below 1.
+        patience: Epochs without improvement that are borne.
+        verbose: 1 tells of each.
+        mode: `"min"`, `"max"` or `"auto"`.
+        min_delta: Least change that counts.
+        cooldown: Epochs after a reduction in which nothing is counted.
+        min_lr: Least rate.
+
+    Example:
+        >>> ReduceLROnPlateau(factor=0.5).factor
+        0.5
+    """
+
+    def __init__(
+        self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10, verbose: int = 0, mode: str = "auto",
+        min_delta: float = 1e-4, cooldown: int = 0, min_lr: float = 0.0, **kwargs: Any,
+    ):  # fmt: skip
+        min_delta = kwargs.pop("epsilon", min_delta)  # Keras 1's word
+        if kwargs:
+            raise TypeError(f"ReduceLROnPlateau: unexpected arguments {sorted(kwargs)}.")
+        super().__init__(monitor, mode, min_delta)
+        if factor >= 1.0:
+            raise ValueError(f"ReduceLROnPlateau: `factor` must be below 1, received {factor}.")
+        self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = factor, patience, verbose, cooldown, min_lr
+        self._reset()
+
+    def _reset(self) -> None:
+        self.best: float | None = None
+        self.cooldown_counter = self.wait = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._reset()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        rate = _rate(self.model)
+        if logs is not None:
+            logs["learning_rate"] = rate
+        value = self.value(logs)
+        if value is None:
+            return
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.wait = 0
+        if self.is_better(value, self.best):
+            self.best, self.wait = value, 0
+        elif self.cooldown_counter == 0:
+            self.wait += 1
+            if self.wait >= self.patience and rate > np.float32(self.min_lr):
+                new = max(rate * self.factor, self.min_lr)
+                self.model.optimizer.learning_rate = new
+                if self.verbose > 0:
+                    print(f"\nEpoch {epoch + 1}: learning rate reduced to {new:g}.")
+                self.cooldown_counter, self.wait = self.cooldown, 0

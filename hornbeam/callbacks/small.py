@@ -1,0 +1,112 @@
+"""Small callbacks: a log file, functions as hooks, a stop at NaN."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hornbeam.callbacks.callback import Callback
+
+__all__ = ["CSVLogger", "LambdaCallback", "TerminateOnNaN"]
+
+
+class CSVLogger(Callback):
+    """Writes each epoch's results as a line of a CSV file.
+
+    Args:
+        filename: Path.
+        separator: Between values.
+        append: Whether an existing file is continued.
+
+    Example:
+        >>> CSVLogger("log.csv").sep
+        ','
+    """
+
+    def __init__(self, filename: Any, separator: str = ",", append: bool = False):
+        super().__init__()
+        self.filename, self.sep, self.append = os.fspath(filename), separator, append
+        self.keys: list[str] | None = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        going_on = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
+        self._header = not going_on
+        if not self.append:
+            with open(self.filename, "w", newline=""):
+                pass
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs = logs or {}
+        if self.keys is None:
+            self.keys = sorted(logs)
+        # Opened for each line: a killed process keeps what was written.
+        with open(self.filename, "a", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", *self.keys], delimiter=self.sep, extrasaction="ignore")
+            if self._header:
+                writer.writeheader()
+                self._header = False
+            writer.writerow({"epoch": epoch, **{k: _cell(logs.get(k, "NA")) for k in self.keys}})
+
+
+def _cell(value: Any) -> Any:
+    return value if np.ndim(value) == 0 else f'"[{", ".join(map(str, np.ravel(value)))}]"'
+
+
+class LambdaCallback(Callback):
+    """Functions as hooks.
+
+    Args:
+        on_epoch_begin, on_epoch_end, on_train_batch_begin, on_train_batch_end: Called with number and logs.
+        on_train_begin, on_train_end: Called with logs.
+        **kwargs: Further hooks by name.
+
+    Example:
+        >>> LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch)).on_epoch_end(3, {})
+        3
+    """
+
+    def __init__(
+        self, on_epoch_begin: Callable[..., Any] | None = None, on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None, on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None, on_train_batch_end: Callable[..., Any] | None = None,
+        **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__()
+        hooks = {
+            "on_epoch_begin": on_epoch_begin, "on_epoch_end": on_epoch_end, "on_train_begin": on_train_begin,
+            "on_train_end": on_train_end, "on_train_batch_begin": on_train_batch_begin,
+            "on_train_batch_end": on_train_batch_end, **kwargs,
+        }  # fmt: skip
+        for name, function in hooks.items():
+            if function is not None:
+                setattr(self, name, function)
+        self.observes_only = not any("batch" in n for n, f in hooks.items() if f is not None)
+
+
+class TerminateOnNaN(Callback):
+    """Stops training when the loss is not finite.
+
+    Args:
+        raise_error: Whether an error is raised instead.
+
+    Example:
+        >>> TerminateOnNaN().raise_error
+        False
+    """
+
+    def __init__(self, raise_error: bool = False):
+        super().__init__()
+        self.raise_error = raise_error
+
+    def on_batch_end(self, batch: int, logs: Any = None) -> None:
+        loss = (logs or {}).get("loss")
+        if loss is not None and not np.isfinite(loss):
+            text = f"Batch {batch}: the loss is {loss}, training stops."
+            if self.raise_error:
+                raise RuntimeError(text)
+            print(text)
+            self.model.stop_training = True

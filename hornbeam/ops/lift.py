@@ -1,0 +1,74 @@
+"""Makers of ops that differ only in the function they apply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hornbeam.core.symbolic import Tensor, convert, op
+
+__all__ = ["binary", "camel", "named", "number", "unary"]
+
+
+def number(x: Any) -> Any:
+    """Return `x` as an array; Python numbers stay, so that they take the other side's dtype."""
+    return x if isinstance(x, (bool, int, float, complex)) else convert(x)
+
+
+def camel(name: str) -> str:
+    """Return the class name under which an op is saved.
+
+    Example:
+        >>> camel("true_divide")
+        'TrueDivide'
+    """
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def named(function: Any, name: str, module: str, doc: str, call: str, result: Any) -> None:
+    """Give a made function its name, its module, and a docstring whose example gives `result`."""
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = module
+    function.__doc__ = f"""{doc}
+
+    Example:
+        >>> {call}.tolist()
+        {result!r}
+    """
+
+
+def unary(
+    name: str, function: Callable[[Any], Any], doc: str, sample: Any, result: Any,
+    module: str = "numpy", class_name: str | None = None, where: str = "hornbeam.ops.elementwise",
+) -> Callable[[Any], Any]:  # fmt: skip
+    """Make an op of one tensor.
+
+    Args:
+        name: Its name.
+        function: What it applies to a JAX array.
+        doc: First sentence of its docstring.
+        sample: Argument of its example.
+        result: What the example gives.
+        module: Module of its saved name.
+        class_name: Class of its saved name. Default: `name` in camel case.
+        where: Module that it stands in.
+    """
+
+    def lifted(x: Tensor) -> Tensor:
+        return function(convert(x))
+
+    named(lifted, name, where, doc, f"{name}({sample!r})", result)
+    return op(module, class_name or camel(name))(lifted)
+
+
+def binary(
+    name: str, function: Callable[[Any, Any], Any], doc: str, sample: tuple[Any, Any], result: Any,
+    class_name: str | None = None, where: str = "hornbeam.ops.elementwise",
+) -> Callable[[Any, Any], Any]:  # fmt: skip
+    """Make an op of two tensors that broadcast; arguments as for `unary`."""
+
+    def lifted(x1: Tensor, x2: Tensor) -> Tensor:
+        return function(number(x1), number(x2))
+
+    named(lifted, name, where, doc, f"{name}{sample!r}", result)
+    return op("numpy", class_name or camel(name))(lifted)
