@@ -1,26 +1,41 @@
-"""Products of vectors and matrices."""
+"""Products of vectors and matrices, decompositions, norms."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jax.scipy.linalg as jsl
 
 from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.ops.lift import number
 
-__all__ = ["dot", "einsum", "matmul", "norm", "one_hot"]
+__all__ = [
+    "cdist", "cholesky", "cholesky_inverse", "correlate", "cross", "det", "dot", "eig", "eigh", "einsum", "inner",
+    "inv", "jvp", "kron", "logdet", "lstsq", "lu_factor", "matmul", "matrix_rank", "norm", "outer", "pinv", "qr",
+    "slogdet", "solve", "solve_triangular", "svd", "tensordot", "vdot",
+]  # fmt: skip
+
+
+def _float(x: Any) -> Any:
+    x = convert(x)
+    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype("float32")
 
 
 @op("numpy")
 def matmul(x1: Tensor, x2: Tensor) -> Tensor:
-    """Matrix product.
+    """Matrix product over the last two axes; axes before them broadcast.
 
     Example:
         >>> matmul(jnp.ones((1, 2)), jnp.ones((2, 1)))
         Array([[2.]], dtype=float32)
     """
-    return jnp.matmul(convert(x1), convert(x2))
+    x1, x2 = convert(x1), convert(x2)
+    # Bytes are summed in 32 bits: their products leave their range at once.
+    wide = "int32" if x1.dtype == x2.dtype == jnp.int8 else None
+    return jnp.matmul(x1, x2, preferred_element_type=wide)
 
 
 @op("numpy")
@@ -31,41 +46,357 @@ def dot(x1: Tensor, x2: Tensor) -> Tensor:
         >>> dot(jnp.ones(2), jnp.ones(2))
         Array(2., dtype=float32)
     """
-    return jnp.dot(convert(x1), convert(x2))
+    return jnp.dot(number(x1), number(x2))
 
 
-def einsum(subscripts: str, *operands: Any) -> Any:
+@op("numpy")
+def inner(x1: Tensor, x2: Tensor) -> Tensor:
+    """Product over the last axes of both.
+
+    Example:
+        >>> inner(jnp.ones(2), jnp.ones(2))
+        Array(2., dtype=float32)
+    """
+    return jnp.inner(number(x1), number(x2))
+
+
+@op("numpy")
+def outer(x1: Tensor, x2: Tensor) -> Tensor:
+    """Products of each element of the flat `x1` with each of the flat `x2`.
+
+    Example:
+        >>> outer(jnp.array([1, 2]), jnp.array([3])).tolist()
+        [[3], [6]]
+    """
+    return jnp.outer(convert(x1), convert(x2))
+
+
+@op("numpy")
+def vdot(x1: Tensor, x2: Tensor) -> Tensor:
+    """Product of the flat tensors, the first conjugated.
+
+    Example:
+        >>> vdot(jnp.ones(2), jnp.ones(2))
+        Array(2., dtype=float32)
+    """
+    return jnp.vdot(convert(x1), convert(x2))
+
+
+@op("numpy")
+def kron(x1: Tensor, x2: Tensor) -> Tensor:
+    """Kronecker product.
+
+    Example:
+        >>> kron(jnp.array([1, 2]), jnp.array([1, 1]))
+        Array([1, 1, 2, 2], dtype=int32)
+    """
+    return jnp.kron(convert(x1), convert(x2))
+
+
+@op("numpy")
+def tensordot(x1: Tensor, x2: Tensor, axes: Any = 2) -> Tensor:
+    """Sum of products over axes: how many, or a pair of lists of axes.
+
+    Example:
+        >>> tensordot(jnp.ones((2, 3)), jnp.ones((3, 2)), 1).shape
+        (2, 2)
+    """
+    return jnp.tensordot(convert(x1), convert(x2), axes)
+
+
+@op("numpy")
+def cross(
+    x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+) -> Tensor:
+    """Cross product of vectors along an axis.
+
+    Args:
+        x1: Tensor.
+        x2: Tensor.
+        axisa: Axis of the vectors in `x1`.
+        axisb: Axis of the vectors in `x2`.
+        axisc: Axis of the vectors in the result.
+        axis: All three at once.
+
+    Example:
+        >>> cross(jnp.array([1, 0, 0]), jnp.array([0, 1, 0]))
+        Array([0, 0, 1], dtype=int32)
+    """
+    return jnp.cross(convert(x1), convert(x2), axisa, axisb, axisc, axis)
+
+
+@op("numpy")
+def correlate(x1: Tensor, x2: Tensor, mode: str = "valid") -> Tensor:
+    """Correlation of two vectors; `mode` is `"valid"`, `"same"` or `"full"`.
+
+    Example:
+        >>> correlate(jnp.ones(3), jnp.ones(2))
+        Array([2., 2.], dtype=float32)
+    """
+    return jnp.correlate(convert(x1), convert(x2), mode)
+
+
+def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
     """Sum of products, in Einstein's notation.
+
+    Args:
+        subscripts: Such as `"bij,bjk->bik"`.
+        *operands: Tensors.
+        **kwargs: `optimize`, as for `numpy.einsum`.
 
     Example:
         >>> einsum("i,i", jnp.ones(2), jnp.ones(2))
         Array(2., dtype=float32)
     """
-    return _einsum(list(operands), subscripts)
+    return _einsum(*operands, subscripts=subscripts, **kwargs)
 
 
 @op("numpy", "Einsum")
-def _einsum(operands: Tensor, subscripts: str) -> Tensor:
-    return jnp.einsum(subscripts, *[convert(x) for x in operands])
+def _einsum(*operands: Tensor, subscripts: str, **kwargs: Any) -> Tensor:
+    return jnp.einsum(subscripts, *[convert(x) for x in operands], **kwargs)
 
 
 @op("linalg")
-def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
+def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:  # noqa: A002
     """Norm of vectors or matrices.
+
+    Args:
+        x: Tensor.
+        ord: Order: a number, `"fro"`, `"nuc"`, infinity. Default: the Euclidean norm.
+        axis: An axis for vectors, two for matrices. Default: all.
+        keepdims: Whether those axes stay, with size 1.
 
     Example:
         >>> norm(jnp.array([3.0, 4.0]))
         Array(5., dtype=float32)
     """
-    return jnp.linalg.norm(convert(x), ord=ord, axis=axis, keepdims=keepdims)
+    axis = tuple(axis) if isinstance(axis, list) else axis
+    return jnp.linalg.norm(_float(x), ord=ord, axis=axis, keepdims=keepdims)
 
 
-@op("nn")
-def one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: Any = None) -> Tensor:
-    """Return rows that are 1 at the index and 0 elsewhere.
+@op("math", "CDist")
+def cdist(x: Tensor, y: Tensor) -> Tensor:
+    """Euclidean distance of each row of `x` (..., M, D) to each of `y` (..., N, D).
 
     Example:
-        >>> one_hot(jnp.array([1]), 2)
-        Array([[0., 1.]], dtype=float32)
+        >>> cdist(jnp.zeros((1, 2)), jnp.array([[3.0, 4.0]]))
+        Array([[5.]], dtype=float32)
     """
-    return jax.nn.one_hot(convert(x), num_classes, axis=axis, dtype=dtype or "float32")
+    x, y = _float(x), _float(y)
+    return jnp.sqrt(jnp.sum(jnp.square(x[..., :, None, :] - y[..., None, :, :]), -1))
+
+
+@op("linalg")
+def cholesky(x: Tensor, upper: bool = False) -> Tensor:
+    """Cholesky factor of positive definite matrices, lower unless `upper`.
+
+    Example:
+        >>> cholesky(jnp.array([[4.0]]))
+        Array([[2.]], dtype=float32)
+    """
+    return jnp.linalg.cholesky(_float(x), upper=upper)
+
+
+@op("linalg")
+def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
+    """Inverse of the matrix whose Cholesky factor is `x`.
+
+    Example:
+        >>> cholesky_inverse(jnp.array([[2.0]]))
+        Array([[0.25]], dtype=float32)
+    """
+    x = _float(x)
+    inverse = jsl.solve_triangular(x, jnp.broadcast_to(jnp.eye(x.shape[-1], dtype=x.dtype), x.shape), lower=not upper)
+    other = jnp.swapaxes(inverse, -1, -2)
+    return inverse @ other if upper else other @ inverse
+
+
+@op("linalg")
+def det(x: Tensor) -> Tensor:
+    """Determinant of square matrices.
+
+    Example:
+        >>> det(jnp.array([[2.0]]))
+        Array(2., dtype=float32)
+    """
+    return jnp.linalg.det(_float(x))
+
+
+@op("numpy")
+def slogdet(x: Tensor) -> Tensor:
+    """Sign, and logarithm of the absolute value, of the determinant.
+
+    Example:
+        >>> slogdet(jnp.array([[1.0]]))
+        (Array(1., dtype=float32), Array(0., dtype=float32))
+    """
+    return tuple(jnp.linalg.slogdet(_float(x)))
+
+
+@op("math")
+def logdet(x: Tensor) -> Tensor:
+    """Logarithm of the determinant of positive definite matrices.
+
+    Example:
+        >>> logdet(jnp.array([[1.0]]))
+        Array(0., dtype=float32)
+    """
+    return jnp.linalg.slogdet(_float(x))[1]
+
+
+@op("linalg")
+def eig(x: Tensor) -> Tensor:
+    """Eigenvalues and eigenvectors of square matrices, complex (on CPU).
+
+    Example:
+        >>> eig(jnp.array([[2.0]]))[0]
+        Array([2.+0.j], dtype=complex64)
+    """
+    return tuple(jnp.linalg.eig(_float(x)))
+
+
+@op("linalg")
+def eigh(x: Tensor) -> Tensor:
+    """Eigenvalues (ascending) and eigenvectors of symmetric matrices.
+
+    Example:
+        >>> eigh(jnp.array([[2.0]]))[0]
+        Array([2.], dtype=float32)
+    """
+    return tuple(jnp.linalg.eigh(_float(x)))
+
+
+@op("linalg")
+def inv(x: Tensor) -> Tensor:
+    """Inverse of square matrices.
+
+    Example:
+        >>> inv(jnp.array([[2.0]]))
+        Array([[0.5]], dtype=float32)
+    """
+    return jnp.linalg.inv(_float(x))
+
+
+@op("linalg")
+def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
+    """Pseudo-inverse of matrices; singular values below `rcond` times the greatest count as 0.
+
+    Example:
+        >>> pinv(jnp.array([[2.0]]))
+        Array([[0.5]], dtype=float32)
+    """
+    return jnp.linalg.pinv(_float(x), rtol=rcond)
+
+
+@op("linalg")
+def matrix_rank(x: Tensor, tol: float | None = None) -> Tensor:
+    """Number of singular values above `tol`.
+
+    Example:
+        >>> matrix_rank(jnp.eye(2))
+        Array(2, dtype=int32)
+    """
+    x = _float(x)
+    values = jnp.linalg.svd(x, compute_uv=False)
+    if tol is None:
+        largest = values.max(axis=-1, keepdims=True)
+        bound = largest * max(x.shape[-2:]) * jnp.finfo(x.dtype).eps
+    else:
+        bound = jnp.asarray(tol)
+    return jnp.sum(values > bound, axis=-1).astype("int32")
+
+
+@op("linalg")
+def lu_factor(x: Tensor) -> Tensor:
+    """LU decomposition of square matrices: both factors in one matrix, and the pivots.
+
+    Example:
+        >>> lu_factor(jnp.array([[2.0]]))[0]
+        Array([[2.]], dtype=float32)
+    """
+    return tuple(jsl.lu_factor(_float(x)))
+
+
+@op("linalg")
+def qr(x: Tensor, mode: str = "reduced") -> Tensor:
+    """QR decomposition; `mode` is `"reduced"` or `"complete"`.
+
+    Example:
+        >>> [a.shape for a in qr(jnp.ones((3, 2)))]
+        [(3, 2), (2, 2)]
+    """
+    if mode not in ("reduced", "complete"):
+        raise ValueError(f"qr: `mode` must be 'reduced' or 'complete', received {mode!r}.")
+    return tuple(jnp.linalg.qr(_float(x), mode))
+
+
+@op("linalg")
+def solve(a: Tensor, b: Tensor) -> Tensor:
+    """Solve `a @ x = b`, with `b` a vector, or a matrix of the rank of `a`.
+
+    Example:
+        >>> solve(jnp.array([[2.0]]), jnp.array([4.0]))
+        Array([2.], dtype=float32)
+    """
+    return _with_vector(jnp.linalg.solve, _float(a), _float(b))
+
+
+@op("linalg")
+def solve_triangular(a: Tensor, b: Tensor, lower: bool = False) -> Tensor:
+    """Solve `a @ x = b` with `a` upper (or `lower`) triangular.
+
+    Example:
+        >>> solve_triangular(jnp.array([[2.0]]), jnp.array([4.0]))
+        Array([2.], dtype=float32)
+    """
+    return _with_vector(lambda a, b: jsl.solve_triangular(a, b, lower=lower), _float(a), _float(b))
+
+
+def _with_vector(solver: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    return solver(a, b[..., None])[..., 0] if b.ndim == a.ndim - 1 else solver(a, b)
+
+
+@op("linalg", "SVD")
+def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> Tensor:
+    """Singular value decomposition `u @ diag(s) @ vh`.
+
+    Args:
+        x: Matrices (..., M, N).
+        full_matrices: Whether u is (M, M) and vh (N, N).
+        compute_uv: Whether all three are returned, or the singular values only.
+
+    Example:
+        >>> svd(jnp.array([[2.0]]), compute_uv=False)
+        Array([2.], dtype=float32)
+    """
+    found = jnp.linalg.svd(_float(x), full_matrices=full_matrices, compute_uv=compute_uv)
+    return tuple(found) if compute_uv else found
+
+
+@op("linalg")
+def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
+    """Least-squares solution of `a @ x = b`.
+
+    Example:
+        >>> lstsq(jnp.array([[2.0]]), jnp.array([4.0])).round(4)
+        Array([2.], dtype=float32)
+    """
+    return jnp.linalg.lstsq(_float(a), _float(b), rcond=rcond)[0]
+
+
+@op("linalg", "JVP")
+def jvp(fun: Tensor, primals: Tensor, tangents: Tensor, has_aux: bool = False) -> Tensor:
+    """Return `fun(*primals)` and its derivative in the direction `tangents`.
+
+    Args:
+        fun: Function of the primals; with `has_aux`, it returns a pair of result and anything.
+        primals: List of tensors.
+        tangents: List of tensors of the same shapes.
+        has_aux: Whether `fun` returns a pair.
+
+    Example:
+        >>> jvp(lambda x: x * x, [jnp.array(3.0)], [jnp.array(1.0)])
+        (Array(9., dtype=float32), Array(6., dtype=float32))
+    """
+    primals, tangents = [convert(x) for x in primals], [convert(x) for x in tangents]
+    return jax.jvp(fun, primals, tangents, has_aux=has_aux)

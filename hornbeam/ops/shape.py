@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import builtins
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from hornbeam.core.symbolic import KerasTensor, Tensor, convert, op
-from hornbeam.dtypes import standardize_dtype
+from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.ops.lift import named
 
 __all__ = [
-    "arange", "broadcast_to", "concatenate", "convert_to_numpy", "convert_to_tensor", "expand_dims", "eye", "flip", "full",
-    "get_item", "is_tensor", "ones", "ones_like", "repeat", "reshape", "shape", "squeeze", "stack", "stop_gradient", "take",
-    "tile", "transpose", "zeros", "zeros_like",
+    "append", "array_split", "broadcast_to", "concatenate", "depth_to_space", "diff", "dsplit", "dstack", "expand_dims",
+    "flip", "fliplr", "flipud", "hsplit", "hstack", "meshgrid", "moveaxis", "pad", "ravel", "rearrange", "repeat",
+    "reshape", "roll", "rot90", "space_to_depth", "split", "squeeze", "stack", "swapaxes", "tile", "transpose",
+    "unstack", "vsplit", "vstack",
 ]  # fmt: skip
 
 
@@ -28,7 +28,10 @@ def reshape(x: Tensor, newshape: Sequence[int]) -> Tensor:
         >>> reshape(jnp.zeros((2, 3)), (3, -1)).shape
         (3, 2)
     """
-    return jnp.reshape(convert(x), newshape)
+    if isinstance(newshape, int):
+        newshape = (newshape,)
+    # A size that is not known, as `shape(x)` of a symbolic tensor gives it, is worked out.
+    return jnp.reshape(convert(x), [-1 if size is None else size for size in newshape])
 
 
 @op("numpy")
@@ -65,25 +68,25 @@ def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
 
 
 @op("numpy")
-def expand_dims(x: Tensor, axis: int) -> Tensor:
+def expand_dims(x: Tensor, axis: Any) -> Tensor:
     """Insert an axis of size 1.
 
     Example:
         >>> expand_dims(jnp.zeros(2), 0).shape
         (1, 2)
     """
-    return jnp.expand_dims(convert(x), axis)
+    return jnp.expand_dims(convert(x), tuple(axis) if isinstance(axis, list) else axis)
 
 
 @op("numpy")
-def squeeze(x: Tensor, axis: int | None = None) -> Tensor:
+def squeeze(x: Tensor, axis: Any = None) -> Tensor:
     """Remove axes of size 1.
 
     Example:
         >>> squeeze(jnp.zeros((1, 2))).shape
         (2,)
     """
-    return jnp.squeeze(convert(x), axis)
+    return jnp.squeeze(convert(x), tuple(axis) if isinstance(axis, list) else axis)
 
 
 @op("numpy")
@@ -131,147 +134,301 @@ def flip(x: Tensor, axis: Any = None) -> Tensor:
 
 
 @op("numpy")
-def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
-    """Take elements by index.
+def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
+    """Exchange two axes.
 
     Example:
-        >>> take(jnp.array([5, 6]), jnp.array([1]))
-        Array([6], dtype=int32)
+        >>> swapaxes(jnp.zeros((2, 3)), 0, 1).shape
+        (3, 2)
     """
-    return jnp.take(convert(x), convert(indices), axis)
-
-
-@op("numpy", "GetItem")
-def get_item(x: Tensor, key: Any) -> Tensor:
-    """Return `x[key]`.
-
-    Example:
-        >>> get_item(jnp.array([5, 6]), 1)
-        Array(6, dtype=int32)
-    """
-    return convert(x)[key]
+    return jnp.swapaxes(convert(x), axis1, axis2)
 
 
 @op("numpy")
-def zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
-    """Return zeros of `x`'s shape and dtype.
+def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
+    """Move axes to other places.
 
     Example:
-        >>> zeros_like(jnp.ones(2))
-        Array([0., 0.], dtype=float32)
+        >>> moveaxis(jnp.zeros((2, 3, 4)), 0, -1).shape
+        (3, 4, 2)
     """
-    return jnp.zeros_like(convert(x), dtype=dtype and standardize_dtype(dtype))
+    return jnp.moveaxis(convert(x), source, destination)
 
 
 @op("numpy")
-def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
-    """Return ones of `x`'s shape and dtype.
+def ravel(x: Tensor) -> Tensor:
+    """Return the elements in one axis.
 
     Example:
-        >>> ones_like(jnp.zeros(2))
-        Array([1., 1.], dtype=float32)
+        >>> ravel(jnp.zeros((2, 3))).shape
+        (6,)
     """
-    return jnp.ones_like(convert(x), dtype=dtype and standardize_dtype(dtype))
+    return jnp.ravel(convert(x))
+
+
+@op("numpy")
+def roll(x: Tensor, shift: Any, axis: Any = None) -> Tensor:
+    """Shift elements along axes; those that leave enter at the other end.
+
+    Example:
+        >>> roll(jnp.array([1, 2, 3]), 1)
+        Array([3, 1, 2], dtype=int32)
+    """
+    return jnp.roll(convert(x), shift, axis)
+
+
+@op("numpy")
+def rot90(array: Tensor, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
+    """Turn by `k` right angles in the plane of two axes.
+
+    Example:
+        >>> rot90(jnp.array([[1, 2]])).tolist()
+        [[2], [1]]
+    """
+    return jnp.rot90(convert(array), k, tuple(axes))
+
+
+@op("numpy")
+def fliplr(x: Tensor) -> Tensor:
+    """Reverse the order along axis 1.
+
+    Example:
+        >>> fliplr(jnp.array([[1, 2]]))
+        Array([[2, 1]], dtype=int32)
+    """
+    return jnp.fliplr(convert(x))
+
+
+@op("numpy")
+def flipud(x: Tensor) -> Tensor:
+    """Reverse the order along axis 0.
+
+    Example:
+        >>> flipud(jnp.array([1, 2]))
+        Array([2, 1], dtype=int32)
+    """
+    return jnp.flipud(convert(x))
+
+
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
+    """Add elements before and after, along each axis.
+
+    Args:
+        x: Tensor.
+        pad_width: Pair (before, after) for each axis, or one pair or number for all.
+        mode: `"constant"`, `"reflect"`, `"symmetric"`, `"edge"`, `"wrap"`...
+        constant_values: Value of `"constant"`. Default: 0.
+
+    Raises:
+        ValueError: If `constant_values` is given with another mode.
+
+    Example:
+        >>> pad(jnp.array([1]), (1, 1))
+        Array([0, 1, 0], dtype=int32)
+    """
+    if constant_values is not None and mode != "constant":
+        raise ValueError(f"pad: `constant_values` goes with mode 'constant', received mode {mode!r}.")
+    return _pad(x, constant_values=constant_values, pad_width=pad_width, mode=mode)
+
+
+@op("numpy", "Pad")
+def _pad(x: Tensor, constant_values: Tensor = None, pad_width: Any = 0, mode: str = "constant") -> Tensor:
+    settings = {} if constant_values is None else {"constant_values": constant_values}
+    return jnp.pad(convert(x), pad_width, mode, **settings)
+
+
+def _sections(indices_or_sections: Any) -> Any:
+    return list(indices_or_sections) if isinstance(indices_or_sections, tuple) else indices_or_sections
+
+
+@op("numpy")
+def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> Tensor:
+    """Cut into equal parts, or at the given indices.
+
+    Example:
+        >>> [part.tolist() for part in split(jnp.arange(4), 2)]
+        [[0, 1], [2, 3]]
+    """
+    return jnp.split(convert(x), _sections(indices_or_sections), axis)
+
+
+@op("numpy")
+def array_split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> Tensor:
+    """Cut into parts that are as equal as can be.
+
+    Example:
+        >>> [part.tolist() for part in array_split(jnp.arange(3), 2)]
+        [[0, 1], [2]]
+    """
+    return jnp.array_split(convert(x), _sections(indices_or_sections), axis)
+
+
+def _split_along(name: str, function: Callable[..., Any], axis: int) -> Any:
+    def lifted(x: Tensor, indices_or_sections: Any) -> Tensor:
+        return function(convert(x), _sections(indices_or_sections))
+
+    sample = [[[1.0]]]
+    named(lifted, name, __name__, f"Cut along axis {axis}.", f"{name}({sample}, 1)[0]", sample)
+    return op("numpy")(lifted)
+
+
+hsplit = _split_along("hsplit", jnp.hsplit, 1)
+vsplit = _split_along("vsplit", jnp.vsplit, 0)
+dsplit = _split_along("dsplit", jnp.dsplit, 2)
+
+
+def _join_along(name: str, function: Callable[..., Any], axis: int, result: Any) -> Any:
+    def lifted(xs: Tensor) -> Tensor:
+        return function([convert(x) for x in xs])
+
+    doc = f"Join along axis {axis}; vectors are lifted to enough axes first."
+    named(lifted, name, __name__, doc, f"{name}([[1.0], [2.0]])", result)
+    return op("numpy")(lifted)
+
+
+hstack = _join_along("hstack", jnp.hstack, 1, [1.0, 2.0])
+vstack = _join_along("vstack", jnp.vstack, 0, [[1.0], [2.0]])
+dstack = _join_along("dstack", jnp.dstack, 2, [[[1.0, 2.0]]])
+
+
+@op("numpy")
+def append(x1: Tensor, x2: Tensor, axis: int | None = None) -> Tensor:
+    """Join two tensors, both flat where `axis` is `None`.
+
+    Example:
+        >>> append(jnp.array([1]), jnp.array([2]))
+        Array([1, 2], dtype=int32)
+    """
+    return jnp.append(convert(x1), convert(x2), axis)
 
 
 @op("core")
-def stop_gradient(variable: Tensor) -> Tensor:
-    """Return the value; no gradient flows through it.
+def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> Tensor:
+    """Return the list of slices along an axis.
+
+    Args:
+        x: Tensor.
+        num: Size of the axis; found where not given.
+        axis: Axis.
 
     Example:
-        >>> stop_gradient(jnp.ones(1))
-        Array([1.], dtype=float32)
+        >>> [part.tolist() for part in unstack(jnp.array([[1], [2]]))]
+        [[1], [2]]
     """
-    return jax.lax.stop_gradient(convert(variable))
+    x = convert(x)
+    count = x.shape[axis] if num is None else num
+    return [jax.lax.index_in_dim(x, i, axis % x.ndim, keepdims=False) for i in range(count)]
 
 
-def zeros(shape: Sequence[int], dtype: Any = None) -> Any:
-    """Return zeros.
+@op("numpy")
+def meshgrid(*x: Tensor, indexing: str = "xy") -> Tensor:
+    """Return the coordinates of a grid's points from those along each axis.
+
+    Args:
+        *x: Vectors.
+        indexing: `"xy"` (first two axes exchanged) or `"ij"`.
 
     Example:
-        >>> zeros((2,))
-        Array([0., 0.], dtype=float32)
+        >>> [c.tolist() for c in meshgrid(jnp.array([1, 2]), jnp.array([3]))]
+        [[[1, 2]], [[3, 3]]]
     """
-    return jnp.zeros(shape, standardize_dtype(dtype))
+    return jnp.meshgrid(*[convert(v) for v in x], indexing=indexing)
 
 
-def ones(shape: Sequence[int], dtype: Any = None) -> Any:
-    """Return ones.
+@op("numpy")
+def diff(a: Tensor, n: int = 1, axis: int = -1) -> Tensor:
+    """Return differences of neighbours, `n` times over.
 
     Example:
-        >>> ones((2,))
-        Array([1., 1.], dtype=float32)
+        >>> diff(jnp.array([1, 3, 6]))
+        Array([2, 3], dtype=int32)
     """
-    return jnp.ones(shape, standardize_dtype(dtype))
+    return jnp.diff(convert(a), n, axis)
 
 
-def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
-    """Return a tensor filled with a value.
+@op("nn")
+def depth_to_space(x: Tensor, block_size: int, data_format: str = "channels_last") -> Tensor:
+    """Turn groups of channels into blocks of pixels: (B, H, W, C*b*b) -> (B, H*b, W*b, C).
 
     Example:
-        >>> full((2,), 3.0)
-        Array([3., 3.], dtype=float32)
+        >>> depth_to_space(jnp.zeros((1, 1, 1, 4)), 2).shape
+        (1, 2, 2, 1)
     """
-    return jnp.full(shape, fill_value, standardize_dtype(dtype))
+    x, b = convert(x), block_size
+    x = jnp.moveaxis(x, 1, -1) if data_format == "channels_first" else x
+    B, H, W, C = x.shape
+    if data_format == "channels_first":
+        y = x.reshape(B, H, W, C // (b * b), b, b).transpose(0, 1, 4, 2, 5, 3)
+    else:
+        y = x.reshape(B, H, W, b, b, C // (b * b)).transpose(0, 1, 3, 2, 4, 5)
+    y = y.reshape(B, H * b, W * b, C // (b * b))
+    return jnp.moveaxis(y, -1, 1) if data_format == "channels_first" else y
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
-    """Return a matrix with ones on a diagonal.
+@op("nn")
+def space_to_depth(x: Tensor, block_size: int, data_format: str = "channels_last") -> Tensor:
+    """Turn blocks of pixels into groups of channels; the inverse of `depth_to_space`.
 
     Example:
-        >>> eye(1)
-        Array([[1.]], dtype=float32)
+        >>> space_to_depth(jnp.zeros((1, 2, 2, 1)), 2).shape
+        (1, 1, 1, 4)
     """
-    return jnp.eye(N, M, k, standardize_dtype(dtype))
+    x, b = convert(x), block_size
+    x = jnp.moveaxis(x, 1, -1) if data_format == "channels_first" else x
+    B, H, W, C = x.shape
+    blocks = x.reshape(B, H // b, b, W // b, b, C)
+    order = (0, 1, 3, 5, 2, 4) if data_format == "channels_first" else (0, 1, 3, 2, 4, 5)
+    y = blocks.transpose(order).reshape(B, H // b, W // b, C * b * b)
+    return jnp.moveaxis(y, -1, 1) if data_format == "channels_first" else y
 
 
-def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
-    """Return evenly spaced values.
+@op("einops")
+def rearrange(tensor: Tensor, pattern: Tensor, **axes_lengths: Tensor) -> Tensor:
+    """Reorder, split and join axes as a pattern of names says.
+
+    Args:
+        tensor: Tensor.
+        pattern: Such as `"b (h w) c -> b h w c"`.
+        **axes_lengths: Sizes of axes inside brackets; one in each pair may be left out.
+
+    Raises:
+        ValueError: If the two sides name different axes, or a size does not fit.
 
     Example:
-        >>> arange(3)
-        Array([0, 1, 2], dtype=int32)
+        >>> rearrange(jnp.zeros((2, 6)), "b (h w) -> b h w", h=2).shape
+        (2, 2, 3)
     """
-    return jnp.arange(start, stop, step, dtype and standardize_dtype(dtype))
+    x = convert(tensor)
+    left, right = (_groups(side) for side in pattern.split("->"))
+    if len(left) != x.ndim:
+        raise ValueError(f"rearrange: {pattern!r} names {len(left)} axes, the tensor has shape {x.shape}.")
+    sizes: dict[str, int] = dict(axes_lengths)
+    for group, size in zip(left, x.shape, strict=True):
+        unknown = [name for name in group if name not in sizes]
+        known = math.prod(sizes[name] for name in group if name in sizes)
+        if len(unknown) > 1 or size % known:
+            raise ValueError(f"rearrange: cannot split an axis of size {size} into {group} with {axes_lengths}.")
+        for name in unknown:
+            sizes[name] = size // known
+    names, wanted = [n for g in left for n in g], [n for g in right for n in g]
+    if sorted(names) != sorted(wanted):
+        raise ValueError(f"rearrange: the two sides of {pattern!r} must name the same axes.")
+    split_up = x.reshape([sizes[n] for n in names]).transpose([names.index(n) for n in wanted])
+    return split_up.reshape([math.prod(sizes[n] for n in group) for group in right])
 
 
-def shape(x: Any) -> tuple[int | None, ...]:
-    """Return the shape.
-
-    Example:
-        >>> shape(jnp.zeros((2, 3)))
-        (2, 3)
-    """
-    return builtins.tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
-
-
-def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Any:
-    """Return `x` as a JAX array.
-
-    Example:
-        >>> convert_to_tensor([1.0])
-        Array([1.], dtype=float32)
-    """
-    if sparse or ragged:
-        raise ValueError("convert_to_tensor: sparse and ragged tensors are not supported.")
-    return convert(x, dtype)
-
-
-def convert_to_numpy(x: Any) -> np.ndarray:
-    """Return `x` as a NumPy array.
-
-    Example:
-        >>> convert_to_numpy(jnp.ones(1))
-        array([1.], dtype=float32)
-    """
-    return np.asarray(convert(x))
-
-
-def is_tensor(x: Any) -> bool:
-    """Tell whether `x` is a JAX array or a symbolic tensor.
-
-    Example:
-        >>> is_tensor(jnp.ones(1)), is_tensor([1.0])
-        (True, False)
-    """
-    return isinstance(x, (jax.Array, KerasTensor))
+def _groups(side: str) -> list[list[str]]:
+    """Return the names of each axis on one side of a pattern."""
+    groups: list[list[str]] = []
+    inside = False
+    for word in side.replace("(", " ( ").replace(")", " ) ").split():
+        if word == "(":
+            groups.append([])
+            inside = True
+        elif word == ")":
+            inside = False
+        elif inside:
+            groups[-1].append(word)
+        else:
+            groups.append([] if word == "1" else [word])
+    return groups

@@ -1,0 +1,220 @@
+"""Conditions, loops and maps that compile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hornbeam import tree
+from hornbeam.core.symbolic import KerasTensor, Tensor, any_symbolic, convert, op
+from hornbeam.core.variable import Variable
+
+__all__ = [
+    "associative_scan", "cond", "custom_gradient", "fori_loop", "map", "scan", "switch", "vectorize",
+    "vectorized_map", "while_loop",
+]  # fmt: skip
+
+
+def _converted(structure: Any) -> Any:
+    return tree.map_structure(lambda x: x if x is None else convert(x), structure)
+
+
+def _known(x: Any) -> bool:
+    """Tell whether a predicate has a value now, so that plain Python can branch on it."""
+    return not isinstance(x, (jax.core.Tracer, KerasTensor))
+
+
+@op("core")
+def cond(pred: Tensor, true_fn: Tensor, false_fn: Tensor) -> Tensor:
+    """Return `true_fn()` where `pred` holds, else `false_fn()`.
+
+    Args:
+        pred: A boolean scalar.
+        true_fn: Function of nothing.
+        false_fn: Function of nothing; its result has the same structure, shapes and dtypes.
+
+    Example:
+        >>> cond(jnp.array(True), lambda: 1, lambda: 2)
+        1
+    """
+    pred = pred.value if isinstance(pred, Variable) else pred
+    if _known(pred):
+        return true_fn() if bool(pred) else false_fn()
+    return jax.lax.cond(pred, true_fn, false_fn)
+
+
+@op("core")
+def switch(index: Tensor, branches: Tensor, *operands: Tensor) -> Tensor:
+    """Return `branches[index](*operands)`, the index cut to the range.
+
+    Example:
+        >>> switch(1, [lambda x: x, lambda x: 2 * x], jnp.array(3))
+        Array(6, dtype=int32, weak_type=True)
+    """
+    return jax.lax.switch(convert(index), branches, *_converted(list(operands)))
+
+
+def while_loop(cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None) -> Any:
+    """Apply `body` to the loop variables while `cond` holds.
+
+    Args:
+        cond: Function of the loop variables that returns a boolean.
+        body: Function of the loop variables that returns them anew, same shapes and dtypes.
+        loop_vars: A tensor, or a tuple or list of tensors.
+        maximum_iterations: Upper bound.
+
+    Example:
+        >>> while_loop(lambda i: i < 5, lambda i: i + 1, (jnp.array(0),))
+        (Array(5, dtype=int32),)
+    """
+    return _while_loop(loop_vars, cond, body, maximum_iterations)
+
+
+@op("core", "WhileLoop")
+def _while_loop(loop_vars: Tensor, cond: Any, body: Any, maximum_iterations: int | None = None) -> Tensor:
+    several = isinstance(loop_vars, (tuple, list))
+    state = tuple(_converted(list(loop_vars))) if several else (_converted(loop_vars),)
+
+    def going(carry: Any) -> Any:
+        count, state = carry
+        again = cond(*state)
+        if maximum_iterations is not None:
+            again = jnp.logical_and(again, count < maximum_iterations)
+        return again
+
+    def step(carry: Any) -> Any:
+        count, state = carry
+        new = body(*state)
+        return count + 1, tuple(new) if isinstance(new, (tuple, list)) else (new,)
+
+    _, final = jax.lax.while_loop(going, step, (jnp.int32(0), state))
+    return final if several else final[0]
+
+
+def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
+    """Apply `value = body_fun(i, value)` for i from `lower` to `upper - 1`.
+
+    Example:
+        >>> fori_loop(0, 3, lambda i, x: x + i, jnp.array(0))
+        Array(3, dtype=int32)
+    """
+    return _fori_loop(init_val, lower, upper, body_fun)
+
+
+@op("core", "ForiLoop")
+def _fori_loop(init_val: Tensor, lower: Any, upper: Any, body_fun: Any) -> Tensor:
+    return jax.lax.fori_loop(lower, upper, body_fun, _converted(init_val))
+
+
+@op("core")
+def scan(
+    f: Tensor, init: Tensor, xs: Tensor = None, length: int | None = None, reverse: bool = False, unroll: Any = 1
+) -> Tensor:
+    """Run `carry, y = f(carry, x)` over the slices of `xs`; return the last carry and the ys, stacked.
+
+    Args:
+        f: Function of carry and slice.
+        init: First carry.
+        xs: Structure of tensors that share their first axis.
+        length: Number of steps, needed without `xs`.
+        reverse: Whether to run from the end.
+        unroll: How many steps one turn of the compiled loop holds (true: all).
+
+    Example:
+        >>> scan(lambda total, x: (total + x, total + x), jnp.array(0), jnp.array([1, 2]))
+        (Array(3, dtype=int32), Array([1, 3], dtype=int32))
+    """
+    xs = None if xs is None else _converted(xs)
+    return jax.lax.scan(f, _converted(init), xs, length, reverse, unroll)
+
+
+@op("core")
+def associative_scan(f: Tensor, elems: Tensor, reverse: bool = False, axis: int = 0) -> Tensor:
+    """Return the running results of an associative function of two, in logarithmic depth.
+
+    Example:
+        >>> associative_scan(lambda a, b: a + b, jnp.array([1, 2, 3]))
+        Array([1, 3, 6], dtype=int32)
+    """
+    return jax.lax.associative_scan(f, _converted(elems), reverse, axis)
+
+
+@op("core")
+def map(f: Tensor, xs: Tensor) -> Tensor:  # noqa: A001
+    """Apply `f` to each slice along the first axis, one after the other.
+
+    Example:
+        >>> map(lambda x: 2 * x, jnp.array([1, 2]))
+        Array([2, 4], dtype=int32)
+    """
+    return jax.lax.map(f, _converted(xs))
+
+
+def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
+    """Apply `function` to each slice along the first axis, all at once.
+
+    Example:
+        >>> vectorized_map(lambda x: 2 * x, jnp.array([1, 2]))
+        Array([2, 4], dtype=int32)
+    """
+    return _vectorized_map(elements, function)
+
+
+@op("core", "VectorizedMap")
+def _vectorized_map(elements: Tensor, function: Any) -> Tensor:
+    return jax.vmap(function)(_converted(elements))
+
+
+def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: str | None = None) -> Callable[..., Any]:
+    """Return `pyfunc`, which takes scalars (or what `signature` says), as a function of tensors.
+
+    Args:
+        pyfunc: Function.
+        excluded: Positions and names of arguments that are passed as they are.
+        signature: Such as `"(n),(n)->()"`. Default: scalars.
+
+    Example:
+        >>> vectorize(lambda a, b: a + b)(jnp.array([1, 2]), 3)
+        Array([4, 5], dtype=int32)
+    """
+    lifted = jnp.vectorize(pyfunc, excluded=set(excluded or ()), signature=signature)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if any_symbolic(args, kwargs):
+            raise ValueError("vectorize: the function takes arrays; put it into a layer for symbolic tensors.")
+        return lifted(*[x.value if isinstance(x, Variable) else x for x in args], **kwargs)
+
+    return call
+
+
+def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function state its own gradient.
+
+    Args:
+        f: Function of tensors that returns its result and a function `grad(*args, upstream)`
+            (or `grad(upstream)`) of the gradient with respect to each argument.
+
+    Example:
+        >>> @custom_gradient
+        ... def f(x):
+        ...     return x, lambda upstream: 5.0 * upstream
+        >>> jax.grad(f)(1.0)
+        Array(5., dtype=float32, weak_type=True)
+    """
+
+    @jax.custom_gradient
+    def wrapped(*args: Any) -> Any:
+        result, grad = f(*args)
+
+        def backward(upstream: Any) -> Any:
+            return grad(upstream)
+
+        return result, backward
+
+    def call(*args: Any) -> Any:
+        return wrapped(*[x.value if isinstance(x, Variable) else x for x in args])
+
+    return call

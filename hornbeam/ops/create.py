@@ -1,0 +1,395 @@
+"""Making tensors, and turning things into tensors and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hornbeam.core.symbolic import KerasTensor, Tensor, convert, op
+from hornbeam.core.variable import Variable
+from hornbeam.dtypes import standardize_dtype
+from hornbeam.ops.lift import named, number
+
+__all__ = [
+    "arange", "array", "bartlett", "blackman", "convert_to_numpy", "convert_to_tensor", "diag", "diagflat",
+    "diagonal", "dtype", "empty", "empty_like", "eye", "full", "full_like", "geomspace", "hamming", "hanning",
+    "identity", "is_tensor", "kaiser", "linspace", "logspace", "ndim", "ones", "ones_like", "shape", "size",
+    "stop_gradient", "trace", "tri", "tril", "triu", "vander", "zeros", "zeros_like",
+]  # fmt: skip
+
+
+def _dtype(value: Any) -> str | None:
+    return None if value is None else standardize_dtype(value)
+
+
+def _like(name: str, function: Callable[..., Any], doc: str, result: Any) -> Any:
+    def lifted(x: Tensor, dtype: Any = None) -> Tensor:
+        return function(convert(x), dtype=_dtype(dtype))
+
+    named(lifted, name, __name__, doc + " of `x`'s shape, and of its dtype where none is given.", f"{name}([2.0])", result)
+    return op("numpy")(lifted)
+
+
+zeros_like = _like("zeros_like", jnp.zeros_like, "Return zeros", [0.0])
+ones_like = _like("ones_like", jnp.ones_like, "Return ones", [1.0])
+empty_like = _like("empty_like", jnp.empty_like, "Return zeros", [0.0])
+
+
+@op("numpy")
+def full_like(x: Tensor, fill_value: Tensor, dtype: Any = None) -> Tensor:
+    """Return a tensor of `x`'s shape filled with a value.
+
+    Example:
+        >>> full_like(jnp.zeros(2), 3)
+        Array([3., 3.], dtype=float32)
+    """
+    return jnp.full_like(convert(x), number(fill_value), dtype=_dtype(dtype))
+
+
+def zeros(shape: Sequence[int], dtype: Any = None) -> Any:
+    """Return zeros.
+
+    Example:
+        >>> zeros((2,))
+        Array([0., 0.], dtype=float32)
+    """
+    return jnp.zeros(shape, standardize_dtype(dtype))
+
+
+def ones(shape: Sequence[int], dtype: Any = None) -> Any:
+    """Return ones.
+
+    Example:
+        >>> ones((2,))
+        Array([1., 1.], dtype=float32)
+    """
+    return jnp.ones(shape, standardize_dtype(dtype))
+
+
+def empty(shape: Sequence[int], dtype: Any = None) -> Any:
+    """Return a tensor of no particular values (zeros).
+
+    Example:
+        >>> empty((2,)).shape
+        (2,)
+    """
+    return jnp.empty(shape, standardize_dtype(dtype))
+
+
+def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
+    """Return a tensor filled with a value, of the value's dtype where none is given.
+
+    Example:
+        >>> full((2,), 3.0)
+        Array([3., 3.], dtype=float32)
+    """
+    return jnp.full(shape, number(fill_value), _dtype(dtype))
+
+
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+    """Return a matrix of N rows and M (default N) columns with ones on diagonal `k`.
+
+    Example:
+        >>> eye(1)
+        Array([[1.]], dtype=float32)
+    """
+    return jnp.eye(N, M, k, standardize_dtype(dtype))
+
+
+def identity(n: int, dtype: Any = None) -> Any:
+    """Return the identity matrix.
+
+    Example:
+        >>> identity(1)
+        Array([[1.]], dtype=float32)
+    """
+    return jnp.identity(n, standardize_dtype(dtype))
+
+
+def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
+    """Return a matrix with ones on and below diagonal `k`.
+
+    Example:
+        >>> tri(2).tolist()
+        [[1.0, 0.0], [1.0, 1.0]]
+    """
+    return jnp.tri(N, M, k, standardize_dtype(dtype))
+
+
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
+    """Return evenly spaced values from `start` (default 0) up to, not including, `stop`.
+
+    Example:
+        >>> arange(3)
+        Array([0, 1, 2], dtype=int32)
+    """
+    if dtype is None:
+        given = [v for v in (start, stop, step) if v is not None]
+        dtype = jnp.result_type(*[number(v) for v in given]).name
+    return jnp.arange(start, stop, step, standardize_dtype(dtype))
+
+
+def _spaced(x: Any) -> Any:
+    return x if isinstance(x, (int, float)) else convert(x)
+
+
+@op("numpy")
+def linspace(
+    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
+    axis: int = 0,
+) -> Tensor:  # fmt: skip
+    """Return `num` evenly spaced values.
+
+    Args:
+        start: First value.
+        stop: Last value, included with `endpoint`.
+        num: How many.
+        endpoint: Whether `stop` is included.
+        retstep: Whether the step is returned too.
+        dtype: Dtype. Default: a float.
+        axis: Where the new axis stands, for `start` and `stop` that are tensors.
+
+    Example:
+        >>> linspace(0.0, 1.0, 3)
+        Array([0. , 0.5, 1. ], dtype=float32)
+    """
+    return jnp.linspace(_spaced(start), _spaced(stop), num, endpoint, retstep, _dtype(dtype), axis)
+
+
+@op("numpy")
+def logspace(
+    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, base: float = 10, dtype: Any = None,
+    axis: int = 0,
+) -> Tensor:  # fmt: skip
+    """Return `num` values from `base**start` to `base**stop` whose logarithms are evenly spaced.
+
+    Example:
+        >>> logspace(0.0, 2.0, 3).round().tolist()
+        [1.0, 10.0, 100.0]
+    """
+    return jnp.logspace(_spaced(start), _spaced(stop), num, endpoint, base, _dtype(dtype), axis)
+
+
+@op("numpy")
+def geomspace(
+    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
+) -> Tensor:
+    """Return `num` values from `start` to `stop`, each the same multiple of the one before.
+
+    Example:
+        >>> geomspace(1.0, 100.0, 3).round().tolist()
+        [1.0, 10.0, 100.0]
+    """
+    return jnp.geomspace(_spaced(start), _spaced(stop), num, endpoint, _dtype(dtype), axis)
+
+
+def _window(name: str, function: Callable[..., Any]) -> Any:
+    def window(x: Any) -> Any:
+        return function(int(x)).astype(standardize_dtype(None))
+
+    named(window, name, __name__, f"Return the {name.capitalize()} window of length `x`.", f"{name}(1)", [1.0])
+    return window
+
+
+bartlett = _window("bartlett", jnp.bartlett)
+blackman = _window("blackman", jnp.blackman)
+hamming = _window("hamming", jnp.hamming)
+hanning = _window("hanning", jnp.hanning)
+
+
+def kaiser(x: Any, beta: float) -> Any:
+    """Return the Kaiser window of length `x` and shape `beta`.
+
+    Example:
+        >>> kaiser(1, 2.0)
+        Array([1.], dtype=float32)
+    """
+    return jnp.kaiser(int(x), beta).astype(standardize_dtype(None))
+
+
+@op("numpy")
+def tril(x: Tensor, k: int = 0) -> Tensor:
+    """Return `x` with zeros above diagonal `k`.
+
+    Example:
+        >>> tril(jnp.ones((2, 2))).tolist()
+        [[1.0, 0.0], [1.0, 1.0]]
+    """
+    return jnp.tril(convert(x), k)
+
+
+@op("numpy")
+def triu(x: Tensor, k: int = 0) -> Tensor:
+    """Return `x` with zeros below diagonal `k`.
+
+    Example:
+        >>> triu(jnp.ones((2, 2))).tolist()
+        [[1.0, 1.0], [0.0, 1.0]]
+    """
+    return jnp.triu(convert(x), k)
+
+
+@op("numpy")
+def diag(x: Tensor, k: int = 0) -> Tensor:
+    """Return diagonal `k` of a matrix, or the matrix with a vector on that diagonal.
+
+    Example:
+        >>> diag(jnp.array([[1, 2], [3, 4]]))
+        Array([1, 4], dtype=int32)
+    """
+    return jnp.diag(convert(x), k)
+
+
+@op("numpy")
+def diagflat(x: Tensor, k: int = 0) -> Tensor:
+    """Return the matrix with the flat `x` on diagonal `k`.
+
+    Example:
+        >>> diagflat(jnp.array([[1, 2]])).tolist()
+        [[1, 0], [0, 2]]
+    """
+    return jnp.diagflat(convert(x), k)
+
+
+@op("numpy")
+def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """Return the diagonal of the planes of two axes, on the last axis.
+
+    Example:
+        >>> diagonal(jnp.array([[1, 2], [3, 4]]))
+        Array([1, 4], dtype=int32)
+    """
+    return jnp.diagonal(convert(x), offset, axis1, axis2)
+
+
+@op("numpy")
+def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """Return the sum of the diagonal.
+
+    Example:
+        >>> trace(jnp.array([[1, 2], [3, 4]]))
+        Array(5, dtype=int32)
+    """
+    return jnp.trace(convert(x), offset, axis1, axis2)
+
+
+@op("numpy")
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """Return the matrix of the powers of a vector's elements.
+
+    Example:
+        >>> vander(jnp.array([2, 3]), 2).tolist()
+        [[2, 1], [3, 1]]
+    """
+    return jnp.vander(convert(x), N, increasing)
+
+
+@op("numpy")
+def array(x: Tensor, dtype: Any = None) -> Tensor:
+    """Return `x` as a tensor.
+
+    Example:
+        >>> array([1.0])
+        Array([1.], dtype=float32)
+    """
+    return jnp.asarray(convert(x), _dtype(dtype))
+
+
+@op("core")
+def convert_to_tensor(
+    x: Tensor, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None
+) -> Tensor:
+    """Return `x` as a JAX array.
+
+    Args:
+        x: Array, variable, number, nested list.
+        dtype: Dtype. Default: that of the data.
+        sparse: Must not be true.
+        ragged: Must not be true.
+
+    Raises:
+        ValueError: If `sparse` or `ragged` is true.
+
+    Example:
+        >>> convert_to_tensor([1.0])
+        Array([1.], dtype=float32)
+    """
+    if sparse or ragged:
+        raise ValueError("convert_to_tensor: sparse and ragged tensors are not supported.")
+    return convert(x, dtype)
+
+
+def convert_to_numpy(x: Any) -> np.ndarray:
+    """Return `x` as a NumPy array.
+
+    Example:
+        >>> convert_to_numpy(jnp.ones(1))
+        array([1.], dtype=float32)
+    """
+    return np.array(convert(x))
+
+
+def is_tensor(x: Any) -> bool:
+    """Tell whether `x` is a JAX array or a symbolic tensor.
+
+    Example:
+        >>> is_tensor(jnp.ones(1)), is_tensor([1.0])
+        (True, False)
+    """
+    return isinstance(x, (jax.Array, KerasTensor))
+
+
+def shape(x: Any) -> tuple[int | None, ...]:
+    """Return the shape; unknown sizes are `None`.
+
+    Example:
+        >>> shape(jnp.zeros((2, 3)))
+        (2, 3)
+    """
+    return tuple(x.shape) if hasattr(x, "shape") else tuple(np.shape(x))
+
+
+def ndim(x: Any) -> int:
+    """Return the number of axes.
+
+    Example:
+        >>> ndim(jnp.zeros((2, 3)))
+        2
+    """
+    return len(shape(x))
+
+
+def size(x: Any) -> Any:
+    """Return the number of elements, `None` where a size is unknown.
+
+    Example:
+        >>> size(jnp.zeros((2, 3)))
+        6
+    """
+    sizes = shape(x)
+    return None if None in sizes else int(np.prod([n for n in sizes if n is not None], dtype=int))
+
+
+def dtype(x: Any) -> str:
+    """Return the name of `x`'s dtype.
+
+    Example:
+        >>> dtype(jnp.zeros(2))
+        'float32'
+    """
+    return standardize_dtype(x.dtype if hasattr(x, "dtype") else convert(x).dtype)
+
+
+@op("core")
+def stop_gradient(variable: Tensor) -> Tensor:
+    """Return the value; no gradient flows through it.
+
+    Example:
+        >>> stop_gradient(jnp.ones(1))
+        Array([1.], dtype=float32)
+    """
+    return jax.lax.stop_gradient(convert(variable.value if isinstance(variable, Variable) else variable))
