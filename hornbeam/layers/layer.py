@@ -566,6 +566,8 @@ class Layer(Operation):
         dtype = self.input_dtype
 
         def one(x: Any) -> Any:
+            if isinstance(x, KerasTensor):
+                return x
             if isinstance(x, (jax.Array, np.ndarray, Variable)) or hasattr(x, "__array__"):
                 tensor = convert(x)
                 if self.autocast and is_float(tensor.dtype) and tensor.dtype.name != dtype:
