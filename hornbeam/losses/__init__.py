@@ -1,75 +1,168 @@
-"""Losses: functions of targets and outputs, and objects that reduce them."""
+"""Losses: functions of `(y_true, y_pred)`, and objects that add reduction and weights."""
 
-import inspect
+from __future__ import annotations
+
+from collections.abc import Callable
 from typing import Any
 
 from hornbeam import errors
 from hornbeam.core.naming import to_snake_case
-from hornbeam.losses.functions import (
-    binary_crossentropy,
-    categorical_crossentropy,
-    huber,
-    mean_absolute_error,
-    mean_absolute_percentage_error,
-    mean_squared_error,
-    mean_squared_logarithmic_error,
-    sparse_categorical_crossentropy,
-)
-from hornbeam.losses.loss import (
+from hornbeam.losses.classes import (
     BinaryCrossentropy,
+    BinaryFocalCrossentropy,
+    CTC,
     CategoricalCrossentropy,
+    CategoricalFocalCrossentropy,
+    CategoricalGeneralizedCrossEntropy,
+    CategoricalHinge,
+    Circle,
+    CosineSimilarity,
+    Dice,
+    Hinge,
     Huber,
-    Loss,
+    KLDivergence,
+    LogCosh,
+    LossFunctionWrapper,
     MeanAbsoluteError,
     MeanAbsolutePercentageError,
     MeanSquaredError,
     MeanSquaredLogarithmicError,
+    Poisson,
     SparseCategoricalCrossentropy,
+    SquaredHinge,
+    Tversky,
 )
+from hornbeam.losses.functions import (
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_generalized_cross_entropy,
+    categorical_hinge,
+    circle,
+    cosine_similarity,
+    dice,
+    hinge,
+    huber,
+    kl_divergence,
+    log_cosh,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+    tversky,
+)
+from hornbeam.losses.loss import Loss
+from hornbeam.losses.sequence import ctc
 
 __all__ = [
+    "BCE",
     "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "CTC",
     "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
+    "CategoricalHinge",
+    "Circle",
+    "CosineSimilarity",
+    "Dice",
+    "Hinge",
     "Huber",
+    "KLD",
+    "KLDivergence",
+    "LogCosh",
     "Loss",
+    "MAE",
+    "MAPE",
+    "MSE",
+    "MSLE",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
+    "Poisson",
     "SparseCategoricalCrossentropy",
+    "SquaredHinge",
+    "Tversky",
+    "bce",
     "binary_crossentropy",
+    "binary_focal_crossentropy",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
+    "categorical_hinge",
+    "circle",
+    "cosine_proximity",
+    "cosine_similarity",
+    "ctc",
     "deserialize",
+    "dice",
     "get",
+    "hinge",
     "huber",
+    "huber_loss",
+    "kl_divergence",
+    "kld",
+    "kullback_leibler_divergence",
+    "log_cosh",
+    "logcosh",
+    "mae",
+    "mape",
     "mean_absolute_error",
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "mse",
+    "msle",
+    "poisson",
     "serialize",
     "sparse_categorical_crossentropy",
+    "squared_hinge",
+    "tversky",
 ]
 
-_CLASSES: dict[str, Any] = {n: v for n, v in list(globals().items()) if inspect.isclass(v) and issubclass(v, Loss) and v is not Loss}
-_FUNCTIONS: dict[str, Any] = {n: globals()[n] for n in __all__ if n.islower() and n not in ("get", "serialize", "deserialize")}
-_FUNCTIONS |= {
-    "mse": mean_squared_error, "mae": mean_absolute_error, "mape": mean_absolute_percentage_error,
-    "msle": mean_squared_logarithmic_error, "bce": binary_crossentropy, "huber_loss": huber,
-}  # fmt: skip
-_OF_FUNCTION = {_FUNCTIONS[to_snake_case(n)]: c for n, c in _CLASSES.items()}
+# Names of Keras 1 and 2, and the short ones.
+mse = MSE = mean_squared_error
+mae = MAE = mean_absolute_error
+mape = MAPE = mean_absolute_percentage_error
+msle = MSLE = mean_squared_logarithmic_error
+bce = BCE = binary_crossentropy
+kld = KLD = kullback_leibler_divergence = kl_divergence
+logcosh = log_cosh
+huber_loss = huber
+cosine_proximity = cosine_similarity
+
+_CLASSES: dict[str, type[Loss]] = {
+    name: value
+    for name, value in list(globals().items())
+    if isinstance(value, type) and issubclass(value, Loss) and value not in (Loss, LossFunctionWrapper)
+}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    name: globals()[name]
+    for name in __all__
+    if name not in _CLASSES and name not in ("Loss", "get", "serialize", "deserialize")
+}
+_FUNCTIONS |= {"cosine": cosine_similarity, "KL_divergence": kl_divergence, "logCosh": log_cosh}
 
 
 def get(identifier: Any) -> Any:
     """Return the loss that a name, config, class, function or object stands for.
 
-    A function of ours comes back as its `Loss`, so that it has a reduction and settings.
+    Args:
+        identifier: None (gives None), a name in any of Keras's spellings (`"mse"`,
+            `"mean_squared_error"` give the function, `"MeanSquaredError"` an object), a
+            config, a `Loss` class or object, or a function.
 
     Raises:
         ValueError: If a name is unknown.
 
     Example:
-        >>> get("mse").name
-        'mean_squared_error'
+        >>> get("mse").__name__, get("Huber").delta
+        ('mean_squared_error', 1.0)
     """
     if identifier is None or isinstance(identifier, Loss):
         return identifier
@@ -78,29 +171,42 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, str):
         from hornbeam.saving.config import get_registered_object
 
-        found = get_registered_object(identifier) or _CLASSES.get(identifier) or _FUNCTIONS.get(identifier)
+        found: Any = get_registered_object(identifier) or _FUNCTIONS.get(identifier)
+        found = found or _CLASSES.get(identifier)
         found = found or _FUNCTIONS.get(identifier.lower()) or _FUNCTIONS.get(to_snake_case(identifier))
         if found is None:
-            raise errors.unknown_name("loss", identifier, _FUNCTIONS)
-        return get(found)
-    if inspect.isclass(identifier) and issubclass(identifier, Loss):
+            raise errors.unknown_name("loss", identifier, [*_FUNCTIONS, *_CLASSES])
+        return found() if isinstance(found, type) else found
+    if isinstance(identifier, type) and issubclass(identifier, Loss):
         return identifier()
-    if identifier in _OF_FUNCTION:
-        return _OF_FUNCTION[identifier]()
     if callable(identifier):
         return identifier
     raise ValueError(f"Expected a loss's name, object or function, received {identifier!r}.")
 
 
 def serialize(loss: Any) -> Any:
-    """Return the config of a loss, with its class, ready for JSON."""
+    """Return the config of a loss, with its class, ready for JSON.
+
+    Example:
+        >>> serialize(Huber())["class_name"]
+        'Huber'
+    """
     from hornbeam.saving.config import serialize as to_config
 
     return to_config(loss)
 
 
-def deserialize(config: Any, custom_objects: Any = None) -> Any:
-    """Return the loss of a config with its class."""
+def deserialize(name: Any, custom_objects: Any = None) -> Any:
+    """Return the loss of a config or a name.
+
+    Example:
+        >>> deserialize(serialize(Huber(delta=2.0))).delta
+        2.0
+    """
+    from hornbeam.saving.config import custom_object_scope
     from hornbeam.saving.config import deserialize as from_config
 
-    return from_config(config, custom_objects=custom_objects)
+    if isinstance(name, str):
+        with custom_object_scope(custom_objects or {}):
+            return get(name)
+    return from_config(name, custom_objects=custom_objects)

@@ -1,174 +1,174 @@
-"""Losses as objects: a function of `(y_true, y_pred)` with a reduction."""
+"""The base of loss objects: a loss function with reduction, sample weights and masks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import tree
-from hornbeam.core.naming import to_snake_case
-from hornbeam.core.symbolic import convert, get_mask
-from hornbeam.dtypes import get_policy
-from hornbeam.losses import functions
+from hornbeam import errors, tree
+from hornbeam.core.naming import auto_name
+from hornbeam.core.symbolic import any_symbolic, convert, get_mask
+from hornbeam.dtypes import DTypePolicy, get_policy
+from hornbeam.saving.config import constructor_config, from_constructor_config
 
-__all__ = [
-    "BinaryCrossentropy", "CategoricalCrossentropy", "Huber", "Loss", "MeanAbsoluteError", "MeanAbsolutePercentageError",
-    "MeanSquaredError", "MeanSquaredLogarithmicError", "SparseCategoricalCrossentropy", "reduce_weighted",
-]  # fmt: skip
+__all__ = ["Loss", "expand_weights", "squeeze_or_expand", "standardize_reduction"]
 
-_REDUCTIONS = ("sum_over_batch_size", "sum", "none", "mean", "mean_with_sample_weight")
+_REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
+
+
+def standardize_reduction(reduction: Any) -> str | None:
+    """Return a checked reduction; Keras 2's "auto" is "sum_over_batch_size".
+
+    Raises:
+        ValueError: If it is none of the reductions.
+
+    Example:
+        >>> standardize_reduction("auto")
+        'sum_over_batch_size'
+    """
+    if reduction == "auto":
+        return "sum_over_batch_size"
+    if reduction not in _REDUCTIONS:
+        raise ValueError(
+            f"Loss: `reduction` must be one of {errors.one_of(_REDUCTIONS[:-1])} or None, "
+            f"received {reduction!r}."
+        )
+    return reduction
 
 
 class Loss:
-    """Base of losses; subclasses implement `call(y_true, y_pred)`, which gives a value a sample.
+    """A loss with its reduction to one number.
+
+    Subclasses implement `call(y_true, y_pred)`, which gives one value a sample.
 
     Args:
-        name: Name.
-        reduction: `"sum_over_batch_size"` (mean over samples), `"sum"`, `"mean"`, `"mean_with_sample_weight"` or `None`.
-        dtype: Dtype of the arithmetic. Default: `floatx()`.
+        name: Name. Default: the class's name in snake case.
+        reduction: `"sum_over_batch_size"` or `"mean"` (mean over all values), `"sum"`,
+            `"mean_with_sample_weight"` (weighted values over the sum of weights), or
+            `"none"`/None: all values. `"auto"` of Keras 2 is the default.
+        dtype: Dtype name or policy in which it is computed. Default: `floatx()`.
+
+    Raises:
+        ValueError: If `reduction` is unknown.
 
     Example:
-        >>> class Difference(Loss):
+        >>> class Gap(Loss):
         ...     def call(self, y_true, y_pred):
-        ...         return jnp.mean(y_pred - y_true, axis=-1)
-        >>> float(Difference()([[0.0]], [[2.0]]))
+        ...         return jnp.max(jnp.abs(y_true - y_pred), axis=-1)
+        >>> float(Gap()([[0.0, 1.0]], [[0.0, 3.0]]))
         2.0
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        loss = super().__new__(cls)
+        loss._captured = (args, kwargs)
+        return loss
+
     def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None):
-        self.name = name or to_snake_case(type(self).__name__)
-        reduction = "none" if reduction is None else {"auto": "sum_over_batch_size"}.get(reduction, reduction)
-        if reduction not in _REDUCTIONS:
-            raise ValueError(f"{type(self).__name__}: `reduction` must be one of {_REDUCTIONS}, received {reduction!r}.")
-        self.reduction = reduction
-        self.dtype_policy = get_policy(dtype)
+        self.name = name or auto_name(type(self).__name__)
+        self.reduction = standardize_reduction(reduction)
+        self._given_dtype = dtype
+        self._dtype_policy: DTypePolicy = get_policy(dtype)
 
     @property
     def dtype(self) -> str:
-        """Dtype of the arithmetic."""
-        compute = self.dtype_policy.compute_dtype
-        return "float32" if compute in ("float16", "bfloat16") and self.dtype_policy.name.startswith("mixed") else compute
+        """Dtype in which targets and predictions are compared."""
+        # A mixed default policy is for layers: losses are sums, and want full width.
+        policy = self._dtype_policy
+        return policy.variable_dtype if self._given_dtype is None else policy.compute_dtype
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        mask = next((get_mask(x) for x in tree.flatten(y_pred) if get_mask(x) is not None), None)
-        y_true = tree.map_structure(convert, y_true)
-        y_pred = tree.map_structure(lambda x: convert(x, self.dtype), y_pred)
+        """Return the reduced loss.
+
+        Args:
+            y_true: Targets.
+            y_pred: Predictions. A mask attached to them counts as weights 0 and 1.
+            sample_weight: Factor of each value: a number, or shape `(B,)` or that of the values.
+        """
+        if any_symbolic(y_true, y_pred):
+            return self.call(y_true, y_pred)
+        predictions = tree.flatten(y_pred)
+        mask = get_mask(predictions[0]) if len(predictions) == 1 else None
+        y_true, y_pred = tree.map_structure(self._to_dtype, (y_true, y_pred))
         values = self.call(y_true, y_pred)
-        return reduce_weighted(values, sample_weight, mask, self.reduction, self.dtype)
+        if mask is None:
+            mask = get_mask(values)
+        return _reduce(jnp.asarray(values, self.dtype), sample_weight, mask, self.reduction)
+
+    def _to_dtype(self, x: Any) -> Any:
+        return None if x is None else convert(x, dtype=self.dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return a value a sample."""
-        raise NotImplementedError(f"{type(self).__name__} must implement `call(y_true, y_pred)`.")
+        """Return one value a sample."""
+        raise NotImplementedError(f"{type(self).__name__}: implement `call(self, y_true, y_pred)`.")
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        from hornbeam.saving.config import constructor_config
-
-        return {"name": self.name, "reduction": self.reduction, **constructor_config(self, Loss, skip=("name", "reduction", "dtype"))}
+        config: dict[str, Any] = {"name": self.name, "reduction": self.reduction}
+        if self._given_dtype is not None:
+            config["dtype"] = self._dtype_policy.name
+        return {**config, **constructor_config(self, Loss, skip=("name", "reduction", "dtype"))}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make a loss from what `get_config` returned."""
-        config = dict(config)
-        config.pop("fn", None)
-        return cls(**config)
+        """Make a loss from what `get_config` gave."""
+        return from_constructor_config(cls, config)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, reduction={self.reduction}>"
 
 
-def reduce_weighted(values: Any, sample_weight: Any, mask: Any, reduction: str, dtype: str = "float32") -> Any:
-    """Multiply values by weights and masks and reduce them.
-
-    Args:
-        values: Value a sample (and time step), shape (B, ...).
-        sample_weight: Weights of the first axes of `values`.
-        mask: Booleans of the first axes; masked values do not count in means.
-        reduction: Name.
-        dtype: Dtype of the result.
-
-    Raises:
-        ValueError: If the weights' shape does not fit.
-    """
-    values = jnp.asarray(values, dtype)
-    weights = None
-    if sample_weight is not None:
-        weights = _align(convert(sample_weight).astype(dtype), values, "sample_weight")
-    if mask is not None:
-        mask = _align(convert(mask).astype(dtype), values, "mask")
-        total, valid = mask.size, jnp.sum(mask)
-        if reduction in ("mean", "sum_over_batch_size"):
-            # The mean is over what is not masked.
-            mask = mask * (total / jnp.maximum(valid, 1e-7))
-        weights = mask if weights is None else weights * mask
-    if weights is not None:
-        values = values * weights
-    if reduction == "none":
-        return values
-    total_value = jnp.sum(values)
-    if reduction == "sum":
-        return total_value
-    if reduction == "mean_with_sample_weight" and weights is not None:
-        return total_value / jnp.maximum(jnp.sum(jnp.broadcast_to(weights, values.shape)), 1e-7)
-    return total_value / max(values.size, 1)
-
-
-def _align(weights: Any, values: Any, what: str) -> Any:
-    if weights.ndim == values.ndim + 1 and weights.shape[-1] == 1:
-        weights = weights[..., 0]
-    if weights.ndim > values.ndim or any(
-        a not in (b, 1) for a, b in zip(weights.shape, values.shape, strict=False)
-    ):
-        raise ValueError(
-            f"`{what}` of shape {weights.shape} does not fit losses of shape {values.shape}; it must have their first axes."
-        )
-    return weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
-
-
-def _loss(function: Callable[..., Any], name: str, text: str, example: str, **defaults: Any) -> type:
-    """Make the class around a function; `defaults` are its further arguments."""
-    import inspect
-
-    def call(self: Any, y_true: Any, y_pred: Any) -> Any:
-        return function(y_true, y_pred, **{key: getattr(self, key) for key in defaults})
-
-    parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-    everything = {**defaults, "reduction": "sum_over_batch_size", "name": function.__name__, "dtype": None}
-    if function is functions.huber:
-        everything["name"] = "huber_loss"
-    if function is functions.sparse_categorical_crossentropy:
-        everything = {"ignore_class": everything.pop("ignore_class"), **everything}
-        everything = {"from_logits": everything.pop("from_logits"), **everything}
-    parameters += [inspect.Parameter(k, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=v) for k, v in everything.items()]
-    signature = inspect.Signature(parameters)
-
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        try:
-            bound = signature.bind(self, *args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{name}: {error}.") from None
-        bound.apply_defaults()
-        values = dict(bound.arguments)
-        values.pop("self")
-        Loss.__init__(self, values.pop("name"), values.pop("reduction"), values.pop("dtype"))
-        for key, value in values.items():
-            setattr(self, key, value)
-
-    __init__.__signature__ = signature  # type: ignore[attr-defined]
-    doc = f"""{text}
-
-    `{function.__name__}` with a reduction; its arguments are that function's and those of `Loss`.
+def squeeze_or_expand(values: Any, weights: Any) -> tuple[Any, Any]:
+    """Match the ranks of values and weights: `(B,)` weights are one a sample.
 
     Example:
-        >>> {example}
+        >>> [x.shape for x in squeeze_or_expand(jnp.ones((2, 3)), jnp.ones(2))]
+        [(2, 3), (2, 1)]
     """
-    return type(name, (Loss,), {"__init__": __init__, "call": call, "__doc__": doc, "__module__": __name__})
+    if weights.ndim == values.ndim + 1 and weights.shape[-1] == 1:
+        return values, weights[..., 0]
+    if values.ndim == weights.ndim + 1 and values.shape[-1] == 1 and weights.ndim > 1:
+        return values[..., 0], weights
+    return values, expand_weights(values, weights)
 
 
-MeanSquaredError = _loss(functions.mean_squared_error, "MeanSquaredError", "Mean of squared errors.", "float(MeanSquaredError()([[0.0]], [[2.0]]))\n        4.0")
-MeanAbsoluteError = _loss(functions.mean_absolute_error, "MeanAbsoluteError", "Mean of absolute errors.", "float(MeanAbsoluteError()([[0.0]], [[2.0]]))\n        2.0")
-MeanAbsolutePercentageError = _loss(functions.mean_absolute_percentage_error, "MeanAbsolutePercentageError", "Mean of errors relative to the target, in percent.", "float(MeanAbsolutePercentageError()([[2.0]], [[1.0]]))\n        50.0")
-MeanSquaredLogarithmicError = _loss(functions.mean_squared_logarithmic_error, "MeanSquaredLogarithmicError", "Mean of squared errors of logarithms.", "float(MeanSquaredLogarithmicError()([[0.0]], [[0.0]]))\n        0.0")
-Huber = _loss(functions.huber, "Huber", "Squared error within `delta`, linear beyond.", "float(Huber()([[0.0]], [[2.0]]))\n        1.5", delta=1.0)
-BinaryCrossentropy = _loss(functions.binary_crossentropy, "BinaryCrossentropy", "Crossentropy of yes-or-no targets.", "round(float(BinaryCrossentropy()([[1.0]], [[0.5]])), 4)\n        0.6931", from_logits=False, label_smoothing=0.0, axis=-1)
-CategoricalCrossentropy = _loss(functions.categorical_crossentropy, "CategoricalCrossentropy", "Crossentropy of one-hot targets.", "round(float(CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])), 4)\n        0.6931", from_logits=False, label_smoothing=0.0, axis=-1)
-SparseCategoricalCrossentropy = _loss(functions.sparse_categorical_crossentropy, "SparseCategoricalCrossentropy", "Crossentropy of class numbers.", "round(float(SparseCategoricalCrossentropy()([1], [[0.5, 0.5]])), 4)\n        0.6931", from_logits=False, ignore_class=None, axis=-1)
+def expand_weights(values: Any, weights: Any) -> Any:
+    """Give weights of the values' first axes the missing last ones."""
+    missing = values.ndim - weights.ndim
+    if weights.ndim and missing > 0 and weights.shape == values.shape[: weights.ndim]:
+        return jnp.reshape(weights, weights.shape + (1,) * missing)
+    return weights
+
+
+def _reduce(values: Any, sample_weight: Any, mask: Any, reduction: str | None) -> Any:
+    weights = None
+    if sample_weight is not None:
+        weights = convert(sample_weight, dtype=values.dtype)
+        values, weights = squeeze_or_expand(values, weights)
+    if mask is not None:
+        values, mask = squeeze_or_expand(values, convert(mask).astype(values.dtype))
+        if reduction in ("sum_over_batch_size", "mean"):
+            # So that the mean is over what is not masked.
+            mask = mask * (mask.size / jnp.maximum(jnp.sum(mask), 1e-7))
+        weights = mask if weights is None else weights * mask
+    if weights is not None:
+        try:
+            jnp.broadcast_shapes(values.shape, weights.shape)
+        except ValueError:
+            raise ValueError(
+                f"Loss: `sample_weight` of shape {weights.shape} does not fit the loss values of shape "
+                f"{values.shape}; pass one weight a sample, {values.shape[:1]}, or one a value."
+            ) from None
+        values = values * weights
+    if reduction in ("none", None):
+        return values
+    total = jnp.sum(values)
+    if reduction == "sum":
+        return total
+    if reduction == "mean_with_sample_weight" and weights is not None:
+        count = jnp.sum(jnp.broadcast_to(weights, values.shape))
+        return jnp.where(count == 0, 0.0, total / jnp.where(count == 0, 1.0, count))
+    return total / max(values.size, 1)
+
+
