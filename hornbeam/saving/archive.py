@@ -75,7 +75,7 @@ def load_archive(filepath: Any, custom_objects: Any = None, compile: bool = True
         compile_config = config.pop("compile_config", None)
         model = objects.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
         if compile and compile_config:
-            from hornbeam.saving.legacy import compile_or_warn
+            from hornbeam.saving.compiling import compile_or_warn
 
             compile_or_warn(model, compile_config, custom_objects, what)
         with folder.weights() as file:

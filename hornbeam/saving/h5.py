@@ -1,0 +1,313 @@
+"""`.h5` files of Keras 1 to 3: whole models and weights, a group for each layer by its name."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import h5py
+import numpy as np
+
+from hornbeam.core.variable import Variable
+from hornbeam.saving import config as objects
+from hornbeam.saving.archive import KERAS_VERSION
+from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
+from hornbeam.saving.files import check_overwrite, parse_json, written_aside
+from hornbeam.saving.weights import (
+    Differences,
+    check_built,
+    file_label,
+    member,
+    read_array,
+    read_weights,
+    write_weights,
+)
+
+__all__ = ["load_h5", "load_h5_weights", "opened_h5", "save_h5", "save_h5_weights", "save_layered_weights"]
+
+# HDF5 keeps at most 64 KiB of attributes in an object's header; longer lists are cut in pieces.
+_ATTRIBUTE_LIMIT = 60_000
+_TOP = "top_level_model_weights"
+
+
+@contextmanager
+def opened_h5(filepath: Any) -> Iterator[h5py.File]:
+    """Open a file for reading.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    try:
+        file = h5py.File(filepath, "r")
+    except OSError as error:
+        raise ValueError(f"{file_label(filepath)} is no readable HDF5 file: {error}.") from None
+    with file:
+        yield file
+
+
+# --- writing -----------------------------------------------------------------------------------------
+
+
+def save_h5(model: Any, filepath: Any, overwrite: bool = True, include_optimizer: bool = True) -> None:
+    """Write architecture, weights and training state to an `.h5` file.
+
+    Args:
+        model: A functional or sequential model, or a subclassed one with `get_config`.
+        filepath: Path of the file.
+        overwrite: Whether an existing one may be replaced.
+        include_optimizer: Whether the training state is written.
+    """
+    check_overwrite(filepath, overwrite)
+    full = objects.serialize(model)
+    compiled = full.pop("compile_config", None)
+    with written_aside(filepath) as path, h5py.File(path, "w") as file:
+        file.attrs["keras_version"] = KERAS_VERSION
+        file.attrs["backend"] = "jax"
+        file.attrs["model_config"] = json.dumps(_plain_classes(full))
+        _write_layers(file.create_group("model_weights"), model)
+        if compiled and include_optimizer:
+            optimizer = compiled.pop("optimizer", None)
+            if isinstance(optimizer, dict):
+                compiled["optimizer_config"] = {
+                    "class_name": optimizer.get("registered_name") or optimizer["class_name"],
+                    "config": optimizer["config"],
+                }
+            file.attrs["training_config"] = json.dumps(compiled)
+            if model.optimizer is not None:
+                _write_group(file.create_group("optimizer_weights"), _unique(model.optimizer.variables))
+
+
+def save_layered_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
+    """Write only the weights, in Keras 2's layout: a group for each layer by its name."""
+    check_built(model, "save_weights")
+    check_overwrite(filepath, overwrite)
+    with written_aside(filepath) as path, h5py.File(path, "w") as file:
+        _write_layers(file, model)
+
+
+def save_h5_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
+    """Write only the weights, in Keras 3's layout (`.weights.h5`)."""
+    check_built(model, "save_weights")
+    check_overwrite(filepath, overwrite)
+    with written_aside(filepath) as path, h5py.File(path, "w") as file:
+        write_weights(file, model)
+
+
+def _plain_classes(entry: Any, inside: str = "") -> Any:
+    """Return a model's configuration with its layers in the form of `.h5` files: class and config alone."""
+    if isinstance(entry, list):
+        return [_plain_classes(item, inside) for item in entry]
+    if not isinstance(entry, dict):
+        return entry
+    is_layer = inside == "layers" and "class_name" in entry and "config" in entry
+    if not is_layer and "module" in entry and inside != "":
+        return entry  # initializers and the like keep Keras 3's form
+    module = str(entry.get("module", ""))
+    if module.startswith("keras.src.ops"):
+        return entry
+    plain = {key: value for key, value in entry.items() if key not in ("module", "registered_name", "build_config")}
+    if entry.get("registered_name") and ">" in str(entry["registered_name"]):
+        plain["class_name"] = entry["registered_name"]
+    config = plain.get("config")
+    if isinstance(config, dict) and isinstance(config.get("layers"), list):
+        plain["config"] = {**config, "layers": _plain_classes(config["layers"], "layers")}
+    return plain
+
+
+def _weights_of(layer: Any) -> list[Variable]:
+    """Weights in the order of `.h5` files: all trainable ones, then the others."""
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
+
+
+def _top_variables(model: Any) -> list[Variable]:
+    """Weights of the model itself, outside its layers."""
+    below = {v for layer in model.layers for v in layer.weights}
+    return [v for v in _weights_of(model) if v not in below]
+
+
+def _write_layers(root: h5py.Group, model: Any) -> None:
+    _write_names(root, "layer_names", [layer.name for layer in model.layers])
+    root.attrs["backend"] = "jax"
+    root.attrs["keras_version"] = KERAS_VERSION
+    for layer in model.layers:
+        _write_group(root.create_group(layer.name), _unique(_weights_of(layer)))
+    _write_group(root.create_group(_TOP), _unique(_top_variables(model)))
+
+
+def _unique(variables: list[Variable]) -> list[tuple[str, Any]]:
+    """Return paths and values; of variables with one path the later ones get a number."""
+    named: dict[str, Any] = {}
+    for variable in variables:
+        path, number = variable.path, 1
+        while path in named:
+            path, number = f"{variable.path}_{number}", number + 1
+        named[path] = np.asarray(variable._value)
+    return list(named.items())
+
+
+def _write_group(group: h5py.Group, named: list[tuple[str, Any]]) -> None:
+    _write_names(group, "weight_names", [name for name, _ in named])
+    for name, value in named:
+        group.create_dataset(name, data=value)
+
+
+def _write_names(group: h5py.Group, attribute: str, names: list[str]) -> None:
+    data = [name.encode() for name in names]
+    if not data:
+        group.attrs[attribute] = np.zeros(0, "S1")
+        return
+    longest = max(map(len, data))
+    per_piece = max(1, _ATTRIBUTE_LIMIT // longest)
+    if len(data) <= per_piece:
+        group.attrs[attribute] = np.array(data)
+        return
+    for number, start in enumerate(range(0, len(data), per_piece)):
+        group.attrs[f"{attribute}{number}"] = np.array(data[start : start + per_piece])
+
+
+# --- reading -----------------------------------------------------------------------------------------
+
+
+def load_h5(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
+    """Return the model of an `.h5` file; arguments as `hornbeam.saving.load_model`'s.
+
+    Raises:
+        ValueError: If the file holds weights only, or does not fit together.
+    """
+    what = file_label(filepath)
+    with opened_h5(filepath) as file:
+        if "model_config" not in file.attrs:
+            raise ValueError(
+                f"{what} holds weights only, no architecture. Build the model in your program and call "
+                f"`model.load_weights({what})`."
+            )
+        config = parse_json(file.attrs["model_config"], f"{what}: model_config")
+        model = objects.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
+        weights = member(file, "model_weights")
+        if weights is not None:
+            _read_layers(weights, model, what)
+        if compile and "training_config" in file.attrs:
+            training = parse_json(file.attrs["training_config"], f"{what}: training_config")
+            compile_or_warn(model, modern_compile_config(training), custom_objects, what)
+            state = member(file, "optimizer_weights")
+            if state is not None and model.optimizer is not None:
+                _read_optimizer(state, model, what)
+    return model
+
+
+def load_h5_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_name: bool = False) -> None:
+    """Read weights into `model` from an `.h5` or `.weights.h5` file, whichever its content is.
+
+    Args:
+        model: A built model.
+        filepath: Path of the file.
+        skip_mismatch: Whether what does not fit is left out with a warning.
+        by_name: Whether layers are matched by name; those of other names keep their weights.
+
+    Raises:
+        ValueError: If something does not fit; all differences are listed, nothing is changed.
+    """
+    what = file_label(filepath)
+    with opened_h5(filepath) as file:
+        root = member(file, "model_weights") or file
+        if _has_names(root, "layer_names"):
+            _read_layers(root, model, what, skip_mismatch, by_name)
+        else:
+            read_weights(file, model, what, skip_mismatch, by_name)
+
+
+def _has_names(group: Any, attribute: str) -> bool:
+    return attribute in group.attrs or f"{attribute}0" in group.attrs
+
+
+def _read_names(group: Any, attribute: str) -> list[str]:
+    if attribute in group.attrs:
+        found = list(group.attrs[attribute])
+    else:
+        found, number = [], 0
+        while f"{attribute}{number}" in group.attrs:
+            found.extend(group.attrs[f"{attribute}{number}"])
+            number += 1
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in found]
+
+
+def _datasets(group: Any, what: str) -> list[Any]:
+    """Return the arrays of a layer's group in their order."""
+    found = []
+    for name in _read_names(group, "weight_names"):
+        dataset = member(group, name)
+        if not isinstance(dataset, h5py.Dataset):
+            raise ValueError(f"{what} is damaged: {group.name} names the array {name!r} and does not hold it.")
+        found.append(dataset)
+    return found
+
+
+def _read_layers(root: Any, model: Any, what: str, skip_mismatch: bool = False, by_name: bool = False) -> None:
+    if not model.built:
+        check_built(model, what)
+    differences = Differences(what, skip_mismatch)
+    names = [n for n in _read_names(root, "layer_names")]
+    groups = {}
+    for name in names:
+        group = member(root, name)
+        if group is None:
+            raise ValueError(f"{what} is damaged: it names the layer {name!r} and does not hold it.")
+        groups[name] = _datasets(group, what)
+    jobs: list[tuple[Variable, Any]] = []
+    if by_name:
+        pairs = [(layer, groups[layer.name]) for layer in model.layers if layer.name in groups]
+    else:
+        layers = [layer for layer in model.layers if layer.weights]
+        saved = [(name, groups[name]) for name in names if groups[name]]
+        if len(layers) != len(saved):
+            differences.add(
+                f"the model has {len(layers)} layers with weights ({', '.join(x.name for x in layers[:8])}), "
+                f"the file {len(saved)} ({', '.join(name for name, _ in saved[:8])})"
+            )
+            if not skip_mismatch:
+                differences.report()
+        pairs = [(layer, data) for layer, (_, data) in zip(layers, saved, strict=False)]
+    for layer, data in pairs:
+        jobs.extend(_match(_weights_of(layer), data, f"{type(layer).__name__} '{layer.name}'", differences))
+    top = member(root, _TOP)
+    if top is not None:
+        jobs.extend(_match(_top_variables(model), _datasets(top, what), f"the model '{model.name}'", differences))
+    if differences.lines and not skip_mismatch:
+        differences.report()
+    for variable, dataset in jobs:
+        variable.assign(read_array(dataset, variable._dtype))
+    differences.report()
+
+
+def _match(
+    variables: list[Variable], data: list[Any], label: str, differences: Differences
+) -> list[tuple[Variable, Any]]:
+    """Pair variables with arrays, noting what does not fit."""
+    if len(variables) != len(data):
+        differences.add(f"{label}: the layer has {len(variables)} weights, the file {len(data)}.")
+        return []
+    wrong = [(v, d) for v, d in zip(variables, data, strict=True) if v.shape != d.shape]
+    for variable, dataset in wrong:
+        differences.add(f"{label}: '{variable.name}' has shape {variable.shape}, the file's has {dataset.shape}.")
+    return [] if wrong else list(zip(variables, data, strict=True))
+
+
+def _read_optimizer(state: Any, model: Any, what: str) -> None:
+    optimizer = model.optimizer
+    if not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    data = _datasets(state, what)
+    variables = optimizer.variables
+    if [d.shape for d in data] == [v.shape for v in variables]:
+        for variable, dataset in zip(variables, data, strict=True):
+            variable.assign(read_array(dataset, variable._dtype))
+        return
+    if data:
+        warnings.warn(
+            f"{what}: the state of the optimizer '{optimizer.name}' was not loaded: it has {len(variables)} "
+            f"variables, the file {len(data)}, or their shapes differ. The weights were loaded.",
+            stacklevel=4,
+        )
