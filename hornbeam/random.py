@@ -12,7 +12,9 @@ from hornbeam.core.random import SeedGenerator, draw_seed
 from hornbeam.core.symbolic import convert
 from hornbeam.dtypes import standardize_dtype
 
-__all__ = ["SeedGenerator", "categorical", "dropout", "normal", "randint", "shuffle", "truncated_normal", "uniform"]
+__all__ = [
+    "SeedGenerator", "beta", "binomial", "categorical", "dropout", "gamma", "normal", "randint", "shuffle", "truncated_normal", "uniform",
+]  # fmt: skip
 
 
 def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
@@ -99,3 +101,40 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
         shape = tuple(inputs.shape[i] if n is None else n for i, n in enumerate(noise_shape))
     keep = jax.random.bernoulli(draw_seed(seed), 1.0 - rate, shape)
     return jnp.where(keep, inputs / (1.0 - rate), jnp.zeros_like(inputs))
+
+
+def gamma(shape: Sequence[int], alpha: Any, dtype: Any = None, seed: Any = None) -> Any:
+    """Draw from the gamma distribution of shape parameter `alpha` and scale 1.
+
+    Example:
+        >>> gamma((2,), 2.0, seed=1).shape
+        (2,)
+    """
+    dtype = standardize_dtype(dtype)
+    return jax.random.gamma(draw_seed(seed), convert(alpha).astype(dtype), tuple(shape), dtype)
+
+
+def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Any:
+    """Draw from the beta distribution of parameters `alpha` and `beta`.
+
+    Example:
+        >>> beta((2,), 2.0, 3.0, seed=1).shape
+        (2,)
+    """
+    dtype = standardize_dtype(dtype)
+    first, second = convert(alpha).astype(dtype), convert(beta).astype(dtype)
+    return jax.random.beta(draw_seed(seed), first, second, tuple(shape), dtype)
+
+
+def binomial(
+    shape: Sequence[int], counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None
+) -> Any:
+    """Draw how many of `counts` trials succeed, each with a probability of `probabilities`.
+
+    Example:
+        >>> binomial((2,), 5.0, 0.5, seed=1).shape
+        (2,)
+    """
+    dtype = standardize_dtype(dtype)
+    n, p = convert(counts).astype("float32"), convert(probabilities).astype("float32")
+    return jax.random.binomial(draw_seed(seed), n, p, tuple(shape)).astype(dtype)

@@ -1,40 +1,23 @@
 """Functions of tensors, by the names of `keras.ops`."""
 
-from hornbeam.activations import (  # noqa: F401
-    celu,
-    elu,
-    gelu,
-    glu,
-    hard_sigmoid,
-    hard_silu,
-    hard_swish,
-    hard_tanh,
-    leaky_relu,
-    log_sigmoid,
-    log_softmax,
-    relu6,
-    selu,
-    sigmoid,
-    silu,
-    soft_shrink,
-    softmax,
-    softplus,
-    softsign,
-    sparse_plus,
-    squareplus,
-    swish,
-    tanh_shrink,
-)
-from hornbeam.activations import _relu as relu
-from hornbeam.ops import elementwise, linalg, reduce, shape as _shape
+from hornbeam.ops import control as control
+from hornbeam.ops import conv as _conv_module
+from hornbeam.ops import create, elementwise, index, linalg, nn, reduce
+from hornbeam.ops import shape as _shape_module
+from hornbeam.ops.control import *  # noqa: F403
+from hornbeam.ops.conv import *  # noqa: F403
+from hornbeam.ops.create import *  # noqa: F403
 from hornbeam.ops.elementwise import *  # noqa: F403
+from hornbeam.ops.index import *  # noqa: F403
 from hornbeam.ops.linalg import *  # noqa: F403
+from hornbeam.ops.nn import *  # noqa: F403
 from hornbeam.ops.reduce import *  # noqa: F403
 from hornbeam.ops.shape import *  # noqa: F403
 
 __all__ = sorted(
-    {*elementwise.__all__, *linalg.__all__, *reduce.__all__, *_shape.__all__, "relu", "celu", "elu", "gelu", "glu",
-     "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "log_sigmoid", "log_softmax", "relu6",
-     "selu", "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_plus", "squareplus", "swish",
-     "tanh_shrink"}
-)  # fmt: skip
+    {
+        name
+        for module in (control, _conv_module, create, elementwise, index, linalg, nn, reduce, _shape_module)
+        for name in module.__all__
+    }
+)
