@@ -104,7 +104,7 @@ def load_model(
         ValueError: If it holds no model, or one of unknown classes.
     """
     from hornbeam.saving.archive import load_archive
-    from hornbeam.saving.files import kind_of
+    from hornbeam.saving.disk import kind_of
     from hornbeam.saving.h5 import load_h5
 
     path = os.fspath(filepath)
@@ -161,9 +161,9 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
         ValueError: If it does not fit; all differences are listed, nothing is changed.
     """
     from hornbeam.saving.archive import load_archive_weights
-    from hornbeam.saving.files import kind_of
+    from hornbeam.saving.disk import kind_of
     from hornbeam.saving.h5 import load_h5_weights
-    from hornbeam.saving.weights import check_built
+    from hornbeam.saving.layout import check_built
 
     by_name = bool(kwargs.pop("by_name", False))
     kwargs.pop("options", None)

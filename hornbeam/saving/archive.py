@@ -16,8 +16,8 @@ from typing import Any
 import h5py
 
 from hornbeam.saving import config as objects
-from hornbeam.saving.files import check_overwrite, parse_json, written_aside
-from hornbeam.saving.weights import file_label, read_weights, walk, write_weights
+from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
+from hornbeam.saving.layout import file_label, read_weights, walk, write_weights
 
 __all__ = ["KERAS_VERSION", "load_archive", "load_archive_weights", "save_archive"]
 

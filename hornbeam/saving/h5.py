@@ -15,8 +15,8 @@ from hornbeam.core.variable import Variable
 from hornbeam.saving import config as objects
 from hornbeam.saving.archive import KERAS_VERSION
 from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
-from hornbeam.saving.files import check_overwrite, parse_json, written_aside
-from hornbeam.saving.weights import (
+from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
+from hornbeam.saving.layout import (
     Differences,
     check_built,
     file_label,

@@ -1,0 +1,118 @@
+"""Careful file work: written aside, synced and renamed; recognised by content."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["MissingFileError", "check_overwrite", "kind_of", "parse_json", "written_aside"]
+
+
+class MissingFileError(FileNotFoundError, ValueError):
+    """There is no file: an OS error to Python, a `ValueError` to Keras."""
+
+
+_MAX_JSON = 256 * 2**20
+_MAX_DEPTH = 200
+
+
+def kind_of(path: Any) -> str:
+    """Return `"zip"`, `"h5"`, `"folder"` or `"unknown"` by the content of a file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return "folder"
+    if not path.exists():
+        near = sorted(p.name for p in path.parent.glob("*") if p.suffix in (".keras", ".h5", ".hdf5")) if (
+            path.parent.is_dir()
+        ) else []
+        there = f" Model files there: {', '.join(near[:8])}." if near else ""
+        raise MissingFileError(f"File not found: no file at '{path}'.{there}")
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head.startswith(b"PK"):
+        return "zip"
+    return "h5" if head == b"\x89HDF\r\n\x1a\n" else "unknown"
+
+
+def check_overwrite(path: Any, overwrite: bool) -> None:
+    """Raise `FileExistsError` where something stands at `path` and must stay."""
+    if not overwrite and Path(path).exists():
+        raise FileExistsError(f"'{path}' exists already; pass `overwrite=True` to replace it.")
+
+
+@contextmanager
+def written_aside(path: Any, folder: bool = False) -> Iterator[Path]:
+    """Yield a path beside `path` to write to; it takes the place of `path` when all went well.
+
+    Args:
+        path: The file (or folder) to make; its parent folders are made too.
+        folder: Whether it is a folder.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)
+    aside = Path(place) / path.name
+    try:
+        if folder:
+            aside.mkdir()
+        yield aside
+        for file in [p for p in aside.rglob("*") if p.is_file()] if folder else [aside]:
+            _sync(file)
+        if folder and path.is_dir():
+            old = Path(place) / f"{path.name}.old"
+            os.replace(path, old)
+        os.replace(aside, path)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:  # folders cannot be opened on some systems
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def parse_json(text: bytes | str, what: str) -> Any:
+    """Return the value of a JSON text, bounded in size and depth.
+
+    Raises:
+        ValueError: If it is no JSON, too long or nested too deeply.
+    """
+    if len(text) > _MAX_JSON:
+        raise ValueError(f"{what} is {len(text)} bytes long, more than a model's configuration can be.")
+    try:
+        value = json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{what} is no valid JSON: {error}.") from None
+    except RecursionError:
+        raise ValueError(f"{what} is nested too deeply.") from None
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"{what} is nested more than {_MAX_DEPTH} levels deep.")
+        level = [
+            item
+            for x in level
+            if isinstance(x, (dict, list))
+            for item in (x.values() if isinstance(x, dict) else x)
+        ]
+    return value

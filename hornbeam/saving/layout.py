@@ -1,0 +1,356 @@
+"""Weights in HDF5, laid out as Keras 3 does: a group for each part of a model, by attribute name.
+
+Below a part's group stand `vars` with its own arrays, and the groups of its own parts.
+Lists and dictionaries of parts are groups too, whose members are named by class.
+"""
+
+from __future__ import annotations
+
+import collections
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import jax.numpy as jnp
+import numpy as np
+
+from hornbeam.core.naming import to_snake_case
+from hornbeam.core.variable import Variable
+from hornbeam.layers.layer import Layer
+from hornbeam.optimizers import Optimizer
+
+__all__ = ["Differences", "read_array", "read_weights", "walk", "write_array", "write_weights"]
+
+# Attributes of the bases that do not lead to parts.
+_SKIPPED = frozenset(["input", "output", "inputs", "outputs", "history", "metrics", "trainable_variables"])
+
+
+class Differences:
+    """What did not fit between a file and a model, gathered for one message.
+
+    Args:
+        what: Name of the file for the message.
+        skip: Whether `report` warns instead of raising.
+    """
+
+    def __init__(self, what: str, skip: bool = False):
+        self.what, self.skip = what, skip
+        self.lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        """Note one difference."""
+        self.lines.append(line)
+
+    def report(self) -> None:
+        """Raise `ValueError` (or warn) if anything was noted."""
+        if not self.lines:
+            return
+        shown = "\n".join(f"  - {line}" for line in self.lines[:20])
+        rest = len(self.lines) - 20
+        more = f"\n  and {rest} more" if rest > 0 else ""
+        if self.skip:
+            warnings.warn(f"{self.what}: skipped what does not fit:\n{shown}{more}", stacklevel=4)
+            return
+        raise ValueError(
+            f"{self.what} does not fit the model, nothing was loaded:\n{shown}{more}\n"
+            "Build the same architecture first, or pass `skip_mismatch=True` to load only what fits."
+        )
+
+
+# --- the parts of a model -------------------------------------------------------------------------
+
+
+def walk(part: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the path and the object of `part` and of each layer and optimizer below it, each once.
+
+    Attributes are taken in the order of their names, private ones last: where one layer is held
+    twice, it stands under the first name.
+
+    Args:
+        part: A layer, model or optimizer.
+
+    Example:
+        >>> from hornbeam.layers import Dense
+        >>> [path for path, _ in walk(Dense(2))]
+        ['']
+    """
+    yield from _walk(part, "", set())
+
+
+def _walk(part: Any, path: str, visited: set[int]) -> Iterator[tuple[str, Any]]:
+    if id(part) in visited:
+        return
+    visited.add(id(part))
+    yield path, part
+    for name, child in _children(part):
+        below = f"{path}/{name}" if path else name
+        if isinstance(child, (Layer, Optimizer)):
+            yield from _walk(child, below, visited)
+        else:
+            yield from _walk_container(child, below, visited)
+
+
+def _walk_container(container: Any, path: str, visited: set[int]) -> Iterator[tuple[str, Any]]:
+    if id(container) in visited:
+        return
+    visited.add(id(container))
+    counts: collections.Counter[str] = collections.Counter()
+    items = container.values() if isinstance(container, Mapping) else container
+    for item in items:
+        is_part = isinstance(item, (Layer, Optimizer))
+        if not is_part and not _holds_parts(item):
+            continue
+        name = to_snake_case(_class_name(item)) if is_part else "container"
+        number = counts[name]
+        counts[name] += 1
+        below = f"{path}/{name}_{number}" if number else f"{path}/{name}"
+        if is_part:
+            yield from _walk(item, below, visited)
+        else:
+            yield from _walk_container(item, below, visited)
+
+
+def _class_name(part: Any) -> str:
+    return getattr(type(part), "_of", type(part)).__name__
+
+
+def _holds_parts(x: Any, depth: int = 0) -> bool:
+    if not isinstance(x, (list, tuple, set, dict)) or depth > 8:
+        return False
+    items = x.values() if isinstance(x, dict) else x
+    return any(isinstance(item, (Layer, Optimizer)) or _holds_parts(item, depth + 1) for item in items)
+
+
+def _children(part: Any) -> list[tuple[str, Any]]:
+    """Return the attributes of `part` that hold parts, in Keras's order."""
+    if isinstance(part, Optimizer):
+        inner = getattr(part, "inner_optimizer", None)
+        return [("inner_optimizer", inner)] if inner is not None else []
+    hidden = type(part)._not_children - {"optimizer"}
+    names = {name for name in vars(part) if name not in hidden}
+    for cls in type(part).__mro__:
+        if cls is Layer:
+            break
+        if cls.__module__.startswith("hornbeam.models."):
+            continue
+        names.update(n for n, value in vars(cls).items() if isinstance(value, property))
+    names -= _SKIPPED
+    found: dict[str, Any] = {}
+    for name in names:
+        try:
+            value = getattr(part, name)
+        except Exception:  # a user's property may raise anything; it then holds no part
+            continue
+        if isinstance(value, (Layer, Optimizer)) or _holds_parts(value):
+            found[name] = value
+    if hasattr(part, "_compiled"):  # a model: its layers, the graph's inputs included
+        layers = part.layers
+        if layers:
+            found["layers"] = layers
+        if part.optimizer is None:
+            found.pop("optimizer", None)
+    return sorted(found.items(), key=lambda item: (item[0].startswith("_"), item[0]))
+
+
+# --- arrays -----------------------------------------------------------------------------------------
+
+
+def write_array(group: h5py.Group, name: str, value: Any) -> None:
+    """Write an array; bfloat16 and other types that HDF5 lacks go as bytes with the dtype's name."""
+    array = np.asarray(value)
+    dataset = group.create_dataset(name, data=array)
+    if array.dtype.kind == "V":
+        dataset.attrs["dtype"] = array.dtype.name
+
+
+def read_array(dataset: Any, dtype: str | None = None) -> np.ndarray:
+    """Read an array.
+
+    Args:
+        dataset: The HDF5 dataset.
+        dtype: Type of arrays that were written as bytes without the type's name.
+
+    Raises:
+        ValueError: If it lies outside the file, holds no numbers, or is larger than the file pays for.
+    """
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"The file holds no array at {getattr(dataset, 'name', dataset)!r}.")
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"The array {dataset.name!r} lies outside the file; such files are not read.")
+    if dataset.dtype.kind not in "biufcV":
+        raise ValueError(f"The array {dataset.name!r} holds no numbers but {dataset.dtype}.")
+    # What is compressed may be smaller on disk, within what the usual filters reach.
+    if dataset.nbytes > 1100 * (dataset.id.get_storage_size() + 64):
+        raise ValueError(f"The array {dataset.name!r} claims {dataset.nbytes} bytes that the file does not hold.")
+    array = np.asarray(dataset[()])
+    if array.dtype.kind == "V":
+        saved = dataset.attrs.get("dtype", dtype)
+        if array.dtype.names or saved is None:
+            raise ValueError(f"The array {dataset.name!r} has the unknown type {array.dtype}.")
+        array = array.view(jnp.dtype(saved))
+    return array
+
+
+def member(group: Any, name: str) -> Any:
+    """Return what stands at a path in `group`, or `None`; links to elsewhere are refused."""
+    for step in [s for s in name.split("/") if s]:
+        link = group.get(step, getlink=True) if isinstance(group, h5py.Group) else None
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"The file has a link at {group.name}/{step}; links are not followed.")
+        group = group[step]
+    return group
+
+
+class _Store(Mapping):
+    """The arrays of a `vars` group by name, read when asked for."""
+
+    def __init__(self, group: Any):
+        self._group = group
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        found = member(self._group, name)
+        if found is None:
+            raise KeyError(f"The file has no array {name!r} in {self._group.name}.")
+        return read_array(found)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._group)
+
+    def __len__(self) -> int:
+        return len(self._group)
+
+
+# --- writing and reading ----------------------------------------------------------------------------
+
+
+def write_weights(root: h5py.Group, model: Any, include_optimizer: bool = True) -> None:
+    """Write all weights of `model`, and its optimizer's state, below `root`."""
+    for path, part in walk(model):
+        if not include_optimizer and isinstance(part, Optimizer):
+            continue
+        group = root.require_group(f"{path}/vars" if path else "vars")
+        group.attrs["name"] = str(part.name)
+        store: dict[str, Any] = {}
+        part.save_own_variables(store)
+        for name, value in store.items():
+            write_array(group, str(name), value)
+
+
+def read_weights(root: h5py.Group, model: Any, what: str, skip_mismatch: bool = False, by_name: bool = False) -> None:
+    """Read weights of `model` from below `root`, where `write_weights` or Keras wrote them.
+
+    All shapes are compared before anything is changed.
+
+    Args:
+        root: Group of the file.
+        model: A built model.
+        what: Name of the file for messages.
+        skip_mismatch: Whether what does not fit is left out with a warning.
+        by_name: Whether the layers directly below are matched by their names instead of places.
+
+    Raises:
+        ValueError: If something does not fit; all differences are listed.
+    """
+    differences = Differences(what, skip_mismatch)
+    pairs = _by_name(root, model) if by_name else [(root, model)]
+    jobs: list[tuple[Any, Any]] = []
+    for start, top in pairs:
+        for path, part in walk(top):
+            group = member(start, f"{path}/vars")
+            if isinstance(part, Optimizer):
+                _plan_optimizer(part, group, model, jobs, what)
+            elif group is None:
+                if _own(part):
+                    differences.add(f"{_label(part, path)}: the file has nothing for it.")
+            elif _plan(part, group, path, differences):
+                jobs.append((part, group))
+    if differences.lines and not skip_mismatch:
+        differences.report()
+    for part, group in jobs:
+        part.load_own_variables(_Store(group))
+    differences.report()
+
+
+def _label(part: Any, path: str) -> str:
+    return f"{_class_name(part)} '{part.name}'" + (f" (at '{path}')" if path else "")
+
+
+def _own(part: Any) -> list[Variable]:
+    return part._direct_variables()
+
+
+def _plan(part: Any, group: Any, path: str, differences: Differences) -> bool:
+    """Tell whether the arrays of `group` fit `part`, noting what does not."""
+    if type(part).load_own_variables is not Layer.load_own_variables:
+        return True  # the class knows its own arrays
+    own = _own(part)
+    if len(group) != len(own):
+        hint = "" if part.built or own else " It is not built yet: call the model on data first."
+        differences.add(
+            f"{_label(part, path)}: the layer has {len(own)} variables, the file {len(group)} "
+            f"({', '.join(str(getattr(member(group, n), 'shape', '?')) for n in list(group)[:6])}).{hint}"
+        )
+        return False
+    fits = True
+    for index, variable in enumerate(own):
+        dataset = member(group, str(index))
+        shape = getattr(dataset, "shape", None)
+        if shape != variable.shape:
+            differences.add(
+                f"{_label(part, path)}: '{variable.name}' has shape {variable.shape}, the file's has {shape}."
+            )
+            fits = False
+    return fits
+
+
+def _plan_optimizer(optimizer: Any, group: Any, model: Any, jobs: list[tuple[Any, Any]], what: str) -> None:
+    if group is None:
+        return
+    if not optimizer.built and len(group) > len(optimizer._variables) and optimizer is model.optimizer:
+        optimizer.build(model.trainable_variables)
+    own = optimizer.variables
+    shapes = [getattr(member(group, str(i)), "shape", None) for i in range(len(own))]
+    if len(group) == len(own) and shapes == [v.shape for v in own]:
+        jobs.append((optimizer, group))
+        return
+    warnings.warn(
+        f"{what}: the state of the optimizer '{optimizer.name}' was not loaded: it has {len(own)} variables, "
+        f"the file {len(group)}, or their shapes differ. The weights were loaded.",
+        stacklevel=5,
+    )
+
+
+def _by_name(root: h5py.Group, model: Any) -> list[tuple[Any, Any]]:
+    """Pair the groups of the file's layers with the model's layers of the same names."""
+    named: dict[str, Any] = {}
+    for container in ("layers", ""):
+        holder = member(root, container) if container else root
+        for key in holder if isinstance(holder, h5py.Group) else ():
+            own = member(holder, f"{key}/vars")
+            if own is not None and "name" in own.attrs:
+                named.setdefault(_text(own.attrs["name"]), member(holder, key))
+    return [(named[layer.name], layer) for layer in model.layers if layer.name in named]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def check_built(model: Any, what: str) -> None:
+    """Raise `ValueError` where `model` has no weights yet."""
+    if not model.built:
+        raise ValueError(
+            f"{what}: the model '{model.name}' is not built, so it has no weights yet. Call it on data or "
+            "`build(input_shape)` it first."
+        )
+
+
+def file_label(path: Any) -> str:
+    """Return how messages name a file."""
+    return f"'{Path(path).name}'"
+
+
