@@ -11,7 +11,7 @@ from hornbeam import activations, constraints, errors, initializers, ops, regula
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 
-__all__ = ["Activation", "Dense", "Embedding", "Identity", "Lambda", "Masking"]
+__all__ = ["Activation", "Dense", "Embedding", "Identity", "Lambda", "Masking", "Rescaling"]
 
 
 def positive_integer(layer: str, name: str, value: Any) -> int:
@@ -253,3 +253,26 @@ class Lambda(Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
+
+
+class Rescaling(Layer):
+    """`inputs * scale + offset`.
+
+    Args:
+        scale: Factor, a number or one a channel.
+        offset: Added, a number or one a channel.
+
+    Example:
+        >>> Rescaling(1 / 255)(jnp.array([255.0]))
+        Array([1.], dtype=float32)
+    """
+
+    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.scale, self.offset = scale, offset
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        x = inputs.astype(self.compute_dtype)
+        return x * jnp.asarray(self.scale, x.dtype) + jnp.asarray(self.offset, x.dtype)

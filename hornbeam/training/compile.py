@@ -187,7 +187,9 @@ class Compiled:
                     if entry is None:
                         continue
                     metric = _as_metric(entry, targets[i], outputs[i], loss_entries[i])
-                    name = metric.name if len(names) == 1 else f"{names[i]}_{metric.name}"
+                    # A name given as a string is the name in logs, as in Keras: "mae" stays "mae".
+                    own = entry if isinstance(entry, str) else metric.name
+                    name = own if len(names) == 1 else f"{names[i]}_{own}"
                     if name in taken and weighted:
                         name = f"weighted_{name}"
                     metric._log_name = name
