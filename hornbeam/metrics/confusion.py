@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hornbeam.losses.functions import match
+from hornbeam.metrics.shapes import match
 from hornbeam.metrics.metric import Metric
 
 __all__ = ["AUC", "F1Score", "FBetaScore", "Precision", "Recall"]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from hornbeam.core.symbolic import convert
 from hornbeam.losses import functions
-from hornbeam.losses.functions import match
+from hornbeam.metrics.shapes import match
 from hornbeam.metrics.metric import Mean, MeanMetricWrapper
 
 __all__ = [

@@ -12,7 +12,6 @@ from hornbeam.core import naming
 from hornbeam.core.symbolic import convert, get_mask
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.dtypes import standardize_dtype
-from hornbeam.losses.loss import reduce_weighted
 
 __all__ = ["Mean", "MeanMetricWrapper", "Metric", "Sum"]
 
@@ -146,7 +145,11 @@ class Sum(Metric):
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add values."""
-        self.total.assign_add(reduce_weighted(convert(values, self._dtype), sample_weight, None, "sum", self._dtype))
+        values = convert(values, self._dtype)
+        if sample_weight is not None:
+            weights = convert(sample_weight).astype(self._dtype)
+            values = values * weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
+        self.total.assign_add(jnp.sum(values))
 
     def result(self) -> Any:
         """Return the sum."""
