@@ -67,9 +67,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
     def register(target: Any) -> Any:
         if inspect.isclass(target) and not hasattr(target, "get_config"):
-            raise ValueError(
-                f"register_keras_serializable: class {target.__name__} has no `get_config`."
-            )
+            raise ValueError(f"register_keras_serializable: class {target.__name__} has no `get_config`.")
         full = f"{package}>{name or target.__name__}"
         with _lock:
             _registered[full] = target
@@ -115,7 +113,7 @@ def get_custom_objects() -> dict[str, Any]:
     return _custom
 
 
-class custom_object_scope:  # noqa: N801  (Keras's name)
+class custom_object_scope:
     """Make classes and functions known by name inside a block.
 
     Args:
@@ -150,7 +148,15 @@ CustomObjectScope = custom_object_scope
 def _families() -> dict[str, Any]:
     """Return our modules of classes by the name that Keras's files give them."""
     from hornbeam import (
-        activations, callbacks, constraints, initializers, layers, losses, metrics, models, optimizers,
+        activations,
+        callbacks,
+        constraints,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        models,
+        optimizers,
         regularizers,
     )  # fmt: skip
     from hornbeam.optimizers import schedules
@@ -348,7 +354,9 @@ def deserialize(config: Any, custom_objects: Any = None, safe_mode: bool = True)
         if found is None:
             raise _unknown("function", str(inner))
         return found
-    if str(module).startswith("keras.src.ops") or (name in OPS and registered == name):
+    # `.h5` files leave modules out; a layer's config states `trainable` or `dtype`, an op's does not.
+    bare_op = module is None and name in OPS and isinstance(inner, Mapping) and not {"trainable", "dtype"} & set(inner)
+    if str(module).startswith("keras.src.ops") or (name in OPS and registered == name) or bare_op:
         return deserialize_op(dict(config))
     cls = _find_class(module, str(name), registered)
     if cls is None:
@@ -403,11 +411,7 @@ def deserialize_op(config: dict[str, Any]) -> OpCall:
         raise ValueError(
             f"The saved op {config['class_name']} has settings {errors.one_of(sorted(unknown))} that are not known."
         )
-    full = {
-        key: p.default
-        for key, p in info.signature.parameters.items()
-        if key in known and p.default is not p.empty
-    }
+    full = {key: p.default for key, p in info.signature.parameters.items() if key in known and p.default is not p.empty}
     values = {key: _tuples(deserialize(value)) for key, value in settings.items()}
     return OpCall(info, {**full, **values}, name)
 
@@ -442,16 +446,21 @@ def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
     if overriding:
         chain = chain[overriding[-1] + 1 :]
     names: dict[str, Any] = {}
+    captured = _captured_arguments(obj, cls)
+    own = True
     for c in chain:
         if "__init__" not in c.__dict__:
             continue
         parameters = list(inspect.signature(c.__init__).parameters.values())[1:]
         for p in parameters:
-            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in skip:
+            if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) or p.name in skip:
+                continue
+            # What a parent needs and the caller did not give, the class below it supplied.
+            if own or p.default is not p.empty or p.name in captured:
                 names.setdefault(p.name, p.default)
+        own = False
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    captured = _captured_arguments(obj, cls)
     config = {}
     for name, default in names.items():
         if name in obj.__dict__ or hasattr(type(obj), name):
@@ -497,5 +506,3 @@ def from_constructor_config(cls: type, config: Mapping[str, Any]) -> Any:
         return cls(**values)
     except TypeError as error:
         raise TypeError(f"{cls.__name__}.from_config: {error} The config is {dict(config)!r:.300}.") from error
-
-

@@ -75,6 +75,7 @@ def save_h5(model: Any, filepath: Any, overwrite: bool = True, include_optimizer
                     "class_name": optimizer.get("registered_name") or optimizer["class_name"],
                     "config": optimizer["config"],
                 }
+            compiled["loss"] = _long_names(compiled.get("loss"))
             file.attrs["training_config"] = json.dumps(compiled)
             if model.optimizer is not None:
                 _write_group(file.create_group("optimizer_weights"), _unique(model.optimizer.variables))
@@ -115,6 +116,19 @@ def _plain_classes(entry: Any, inside: str = "") -> Any:
     if isinstance(config, dict) and isinstance(config.get("layers"), list):
         plain["config"] = {**config, "layers": _plain_classes(config["layers"], "layers")}
     return plain
+
+
+def _long_names(loss: Any) -> Any:
+    """Return losses with short names such as `mse` spelled out: Keras reads only those here."""
+    from hornbeam import losses
+
+    if isinstance(loss, str):
+        return getattr(losses.get(loss), "__name__", loss)
+    if isinstance(loss, list):
+        return [_long_names(item) for item in loss]
+    if isinstance(loss, dict) and "class_name" not in loss:
+        return {key: _long_names(item) for key, item in loss.items()}
+    return loss
 
 
 def _weights_of(layer: Any) -> list[Variable]:
@@ -249,7 +263,7 @@ def _read_layers(root: Any, model: Any, what: str, skip_mismatch: bool = False, 
     if not model.built:
         check_built(model, what)
     differences = Differences(what, skip_mismatch)
-    names = [n for n in _read_names(root, "layer_names")]
+    names = list(_read_names(root, "layer_names"))
     groups = {}
     for name in names:
         group = member(root, name)
