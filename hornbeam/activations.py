@@ -95,9 +95,7 @@ def mish(x: Tensor) -> Tensor:
 
 
 @op("nn", "ReLU")
-def relu(
-    x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
-) -> Tensor:
+def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
     """Return `x` above `threshold`, at most `max_value`; below, `negative_slope * (x - threshold)`.
 
     Args:

@@ -13,10 +13,13 @@ __all__ = ["DTypePolicy", "FloatDTypePolicy", "get_policy", "is_float", "result_
 
 _PYTHON_TYPES = {bool: "bool", int: "int32", float: None, str: "string"}
 _FLOATS = frozenset(["float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"])
-ALLOWED = frozenset(
-    ["bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"]
-    + ["complex64", "complex128", "string"]
-) | _FLOATS
+ALLOWED = (
+    frozenset(
+        ["bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"]
+        + ["complex64", "complex128", "string"]
+    )
+    | _FLOATS
+)
 
 
 def standardize_dtype(dtype: Any) -> str:
@@ -109,8 +112,7 @@ class DTypePolicy:
             compute = name.removeprefix("mixed_")
             if compute not in ("bfloat16", "float16"):
                 raise ValueError(
-                    f"DTypePolicy: unknown policy {name!r}; mixed policies are "
-                    "'mixed_bfloat16' and 'mixed_float16'."
+                    f"DTypePolicy: unknown policy {name!r}; mixed policies are 'mixed_bfloat16' and 'mixed_float16'."
                 )
             self._compute_dtype, self._variable_dtype = compute, "float32"
         else:
@@ -118,8 +120,7 @@ class DTypePolicy:
                 self._compute_dtype = self._variable_dtype = standardize_dtype(name)
             except ValueError as error:
                 raise ValueError(
-                    f"DTypePolicy: unknown policy {name!r}; expected a dtype name, "
-                    "'mixed_bfloat16' or 'mixed_float16'."
+                    f"DTypePolicy: unknown policy {name!r}; expected a dtype name, 'mixed_bfloat16' or 'mixed_float16'."
                 ) from error
 
     @property

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import errors
-from hornbeam.core.random import SeedGenerator, draw_seed, make_default_seed
 from hornbeam.core.naming import to_snake_case
+from hornbeam.core.random import SeedGenerator, draw_seed, make_default_seed
 from hornbeam.dtypes import standardize_dtype
 
 __all__ = [
@@ -210,9 +210,7 @@ class RandomUniform(_Random):
         super().__init__(seed)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
-        return jax.random.uniform(
-            self._key(), tuple(shape), standardize_dtype(dtype), self.minval, self.maxval
-        )
+        return jax.random.uniform(self._key(), tuple(shape), standardize_dtype(dtype), self.minval, self.maxval)
 
 
 class VarianceScaling(_Random):

@@ -34,7 +34,9 @@ def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: 
     return jax.random.normal(draw_seed(seed), tuple(shape), standardize_dtype(dtype)) * stddev + mean
 
 
-def truncated_normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
+def truncated_normal(
+    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
+) -> Any:
     """Draw from a normal distribution cut at two standard deviations; arguments as for `normal`.
 
     Example:
@@ -126,9 +128,7 @@ def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: Any = None, seed: A
     return jax.random.beta(draw_seed(seed), first, second, tuple(shape), dtype)
 
 
-def binomial(
-    shape: Sequence[int], counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None
-) -> Any:
+def binomial(shape: Sequence[int], counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> Any:
     """Draw how many of `counts` trials succeed, each with a probability of `probabilities`.
 
     Example:

@@ -113,12 +113,21 @@ class CallbackList(Callback):
         1
     """
 
-    def __init__(self, callbacks: Any = None, add_history: bool = False, add_progbar: bool = False, model: Any = None, **params: Any):
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ):
         from hornbeam.callbacks.history import History
         from hornbeam.callbacks.progbar_logger import ProgbarLogger
 
         super().__init__()
-        given: Iterable[Any] = callbacks if isinstance(callbacks, (list, tuple)) else [] if callbacks is None else [callbacks]
+        given: Iterable[Any] = (
+            callbacks if isinstance(callbacks, (list, tuple)) else [] if callbacks is None else [callbacks]
+        )
         self.callbacks = list(given)
         for c in self.callbacks:
             if isinstance(c, type) or not hasattr(c, "on_epoch_end"):

@@ -42,7 +42,9 @@ class ModelCheckpoint(MonitorCallback):
         if kwargs:
             raise TypeError(f"ModelCheckpoint: unexpected arguments {sorted(kwargs)}.")
         if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq < 1):
-            raise ValueError(f"ModelCheckpoint: `save_freq` must be 'epoch' or a number of batches, received {save_freq!r}.")
+            raise ValueError(
+                f"ModelCheckpoint: `save_freq` must be 'epoch' or a number of batches, received {save_freq!r}."
+            )
         self.filepath = os.fspath(filepath)
         self.verbose, self.save_best_only, self.save_weights_only = verbose, save_best_only, save_weights_only
         self.save_freq, self.best = save_freq, initial_value_threshold

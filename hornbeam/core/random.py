@@ -127,6 +127,4 @@ def draw_seed(seed: Any) -> Any:
             return jax.random.key_data(key)
         if key.shape == (2,):
             return jnp.asarray(key, "uint32")
-    raise ValueError(
-        f"`seed` must be an integer, a SeedGenerator or None, received {seed!r}."
-    )
+    raise ValueError(f"`seed` must be an integer, a SeedGenerator or None, received {seed!r}.")

@@ -100,9 +100,7 @@ class KerasTensor:
     @property
     def _producer(self) -> tuple[Node, int]:
         if self._history is None:
-            raise ValueError(
-                f"{self!r} was made by no layer. Start a graph with `hornbeam.Input(shape)`."
-            )
+            raise ValueError(f"{self!r} was made by no layer. Start a graph with `hornbeam.Input(shape)`.")
         return self._history
 
     def reshape(self, newshape: Sequence[int]) -> Any:
@@ -159,8 +157,8 @@ def _add_operators() -> None:
         floordiv="floor_divide", matmul="matmul", **{"and": "logical_and", "or": "logical_or"},
         xor="logical_xor",
     )  # fmt: skip
-    compare = dict(lt="less", le="less_equal", gt="greater", ge="greater_equal", ne="not_equal")
-    unary = dict(neg="negative", abs="absolute", invert="logical_not")
+    compare = {"lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal", "ne": "not_equal"}
+    unary = {"neg": "negative", "abs": "absolute", "invert": "logical_not"}
 
     def method(name: str, swap: bool = False) -> Callable[..., Any]:
         def call(self: KerasTensor, *other: Any) -> Any:
@@ -216,8 +214,7 @@ class Operation:
     def __init__(self, name: str | None = None):
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(
-                f"{type(self).__name__}: `name` must be a non-empty string without '/', "
-                f"received {name!r}."
+                f"{type(self).__name__}: `name` must be a non-empty string without '/', received {name!r}."
             )
         self.name = name or naming.auto_name(self._default_name())
         self._inbound_nodes: list[Node] = []
@@ -231,9 +228,7 @@ class Operation:
         taken = {id(x) for x in tree.flatten((args, kwargs))}
         # An operation that hands an input through still gives a tensor of its own.
         outputs = tree.map_structure(
-            lambda x: KerasTensor(x.shape, x.dtype)
-            if isinstance(x, KerasTensor) and id(x) in taken
-            else x,
+            lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) and id(x) in taken else x,
             outputs,
         )
         Node(self, args, kwargs, outputs)
@@ -391,8 +386,7 @@ def _abstract(function: Callable[..., Any], args: Any, kwargs: Any, trial: int |
     leaves = tree.flatten((args, kwargs))
     where = [i for i, x in enumerate(leaves) if isinstance(x, KerasTensor)]
     structs = [
-        jax.ShapeDtypeStruct([trial if n is None else n for n in leaves[i].shape], leaves[i].dtype)
-        for i in where
+        jax.ShapeDtypeStruct([trial if n is None else n for n in leaves[i].shape], leaves[i].dtype) for i in where
     ]
     masks = [get_mask(leaves[i]) for i in where]
     static: list[Any] = []
@@ -464,9 +458,7 @@ class OpInfo:
         self.function, self.public = function, public
         self.module, self.class_name = module, class_name
         self.signature = inspect.signature(function)
-        self.tensor_names = [
-            name for name, p in self.signature.parameters.items() if "Tensor" in str(p.annotation)
-        ]
+        self.tensor_names = [name for name, p in self.signature.parameters.items() if "Tensor" in str(p.annotation)]
 
 
 class OpCall(Operation):
@@ -496,9 +488,7 @@ class OpCall(Operation):
             return super().compute_output_spec(*args, **kwargs)
         if known is None:
             result = super().compute_output_spec(*args, **kwargs)
-            known = tree.map_structure(
-                lambda x: (x.shape, x.dtype) if isinstance(x, KerasTensor) else x, result
-            )
+            known = tree.map_structure(lambda x: (x.shape, x.dtype) if isinstance(x, KerasTensor) else x, result)
             with _spec_lock:
                 if len(_spec_cache) >= 4096:
                     _spec_cache.clear()

@@ -47,7 +47,7 @@ class Overlay:
     """
 
     def __init__(self, variables: Iterable[Variable] = (), values: Iterable[Any] = ()):
-        self._values = {v: x for v, x in zip(variables, values, strict=True)}
+        self._values = dict(zip(variables, values, strict=True))
         self._mapped = frozenset(self._values)
         self.assigned: dict[Variable, None] = {}  # in the order of first assignment
         self.strays: dict[Variable, None] = {}  # read or assigned without being mapped
@@ -163,13 +163,10 @@ class Variable:
                     kind = np.asarray(value).dtype
                     dtype = standardize_dtype(None if kind.kind == "f" else kind)
             # A copy, so that the buffer is this variable's own and may be donated.
-            self._value: jax.Array = jnp.array(
-                value, dtype=None if dtype is None else standardize_dtype(dtype)
-            )
+            self._value: jax.Array = jnp.array(value, dtype=None if dtype is None else standardize_dtype(dtype))
         if shape is not None and tuple(shape) != self._value.shape:
             raise ValueError(
-                f"Variable '{self.path}': the initial value has shape {self._value.shape}, "
-                f"expected {tuple(shape)}."
+                f"Variable '{self.path}': the initial value has shape {self._value.shape}, expected {tuple(shape)}."
             )
         self._shape = self._value.shape
         self._dtype = self._value.dtype.name
@@ -204,10 +201,7 @@ class Variable:
             value = value.value
         shape = jnp.shape(value)
         if shape != self._shape:
-            raise ValueError(
-                f"Variable '{self.path}': cannot assign a value of shape {shape}, "
-                f"expected {self._shape}."
-            )
+            raise ValueError(f"Variable '{self.path}': cannot assign a value of shape {shape}, expected {self._shape}.")
         overlay = _overlay.get()
         if overlay is not None:
             overlay.assign(self, jnp.asarray(value, dtype=self._dtype))

@@ -58,7 +58,9 @@ class ArraySource(Source):
         self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int = 32,
         shuffle: bool | str = False,
     ):  # fmt: skip
-        self.data = tuple(_as_arrays(part, name) for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight")))
+        self.data = tuple(
+            _as_arrays(part, name) for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
+        )
         if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ValueError(f"`batch_size` must be a positive integer, received {batch_size!r}.")
         self.batch_size, self.shuffle = int(batch_size), shuffle
@@ -146,10 +148,7 @@ def unpack(batch: Any) -> Batch:
             return unpack(tuple(batch))
         return batch, None, None
     if len(batch) > 3 or not batch:
-        raise ValueError(
-            "A batch must be `x`, `(x, y)` or `(x, y, sample_weight)`, received a tuple of "
-            f"{len(batch)}."
-        )
+        raise ValueError(f"A batch must be `x`, `(x, y)` or `(x, y, sample_weight)`, received a tuple of {len(batch)}.")
     return (*batch, *(None,) * (3 - len(batch)))  # type: ignore[return-value]
 
 
@@ -271,5 +270,3 @@ def _count_rows(data: Any) -> int:
     if counts[0][2] == 0:
         raise ValueError("The data are empty: `x` has 0 rows.")
     return counts[0][2]
-
-

@@ -60,9 +60,7 @@ class FaceModule(ModuleType):
         for module in self._modules():
             if hasattr(module, name):
                 return getattr(module, name)
-        raise AttributeError(
-            f"module {self.__name__!r} has no attribute {name!r}. {why_missing(inner)}"
-        )
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}. {why_missing(inner)}")
 
     def __dir__(self) -> list[str]:
         names = set(self.__dict__) | set(ALIASES.get(self.__name__, {})) | _children(self.__name__)
@@ -140,8 +138,7 @@ def why_missing(name: str) -> str:
     parent, _, last = name.rpartition(".")
     if name.startswith("tensorflow.") and not name.startswith(KERAS_ROOTS):
         reason = (
-            "Hornbeam's stand-in for TensorFlow covers `tensorflow.keras` and a few aliases of "
-            "`hornbeam.ops` only."
+            "Hornbeam's stand-in for TensorFlow covers `tensorflow.keras` and a few aliases of `hornbeam.ops` only."
         )
     else:
         reason = f"Hornbeam stands in for Keras here and has no counterpart of {name!r}."

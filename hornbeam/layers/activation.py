@@ -32,9 +32,15 @@ class ReLU(_Activation):
         Array([0., 2.], dtype=float32)
     """
 
-    def __init__(self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any):
+    def __init__(
+        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+    ):
         super().__init__(**kwargs)
-        for name, value in (("max_value", max_value or 0), ("negative_slope", negative_slope), ("threshold", threshold)):
+        for name, value in (
+            ("max_value", max_value or 0),
+            ("negative_slope", negative_slope),
+            ("threshold", threshold),
+        ):
             if value is None or value < 0:
                 raise ValueError(f"ReLU: `{name}` must not be negative, received {value!r}.")
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold

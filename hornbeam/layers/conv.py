@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from hornbeam import activations, constraints, initializers, regularizers
 from hornbeam.config import standardize_data_format
@@ -130,28 +129,37 @@ class _Conv(Layer):
         return self.activation(x)
 
 
-class Conv1D(_Conv):
-    __doc__ = (_Conv.__doc__ or "").replace("over `_rank` axes", "along sequences (B, T, C)") + """
+class Conv1D(_Conv):  # noqa: D101  (made from the base)
+    __doc__ = (
+        (_Conv.__doc__ or "").replace("over `_rank` axes", "along sequences (B, T, C)")
+        + """
     Example:
         >>> Conv1D(4, 3, padding="same")(jnp.ones((1, 5, 2))).shape
         (1, 5, 4)
     """
+    )
     _rank = 1
 
 
-class Conv2D(_Conv):
-    __doc__ = (_Conv.__doc__ or "").replace("over `_rank` axes", "over images (B, H, W, C)") + """
+class Conv2D(_Conv):  # noqa: D101  (made from the base)
+    __doc__ = (
+        (_Conv.__doc__ or "").replace("over `_rank` axes", "over images (B, H, W, C)")
+        + """
     Example:
         >>> Conv2D(4, 3)(jnp.ones((1, 5, 5, 2))).shape
         (1, 3, 3, 4)
     """
+    )
     _rank = 2
 
 
-class Conv3D(_Conv):
-    __doc__ = (_Conv.__doc__ or "").replace("over `_rank` axes", "over volumes (B, D, H, W, C)") + """
+class Conv3D(_Conv):  # noqa: D101  (made from the base)
+    __doc__ = (
+        (_Conv.__doc__ or "").replace("over `_rank` axes", "over volumes (B, D, H, W, C)")
+        + """
     Example:
         >>> Conv3D(4, 3)(jnp.ones((1, 3, 3, 3, 2))).shape
         (1, 1, 1, 1, 4)
     """
+    )
     _rank = 3

@@ -81,7 +81,7 @@ class InputLayer(Layer):
         return cls(**{k: v for k, v in config.items() if k not in ("trainable", "ragged", "sparse")})
 
 
-def Input(  # noqa: N802  (Keras's name)
+def Input(
     shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,
     dtype: Any = None,

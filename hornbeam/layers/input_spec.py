@@ -56,9 +56,7 @@ class InputSpec:
         return f"InputSpec({', '.join(shown)})"
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            name: getattr(self, name) for name in ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes")
-        }
+        return {name: getattr(self, name) for name in ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes")}
 
 
 def check_input_spec(spec: Any, inputs: Any, label: str) -> None:

@@ -45,6 +45,7 @@ _build_lock = threading.RLock()
 _training: ContextVar[bool | None] = ContextVar("hornbeam_training", default=None)
 _depth: ContextVar[int] = ContextVar("hornbeam_call_depth", default=0)
 
+
 class Layer(Operation):
     """A function with variables: the part that networks are made of.
 
@@ -129,8 +130,7 @@ class Layer(Operation):
             return
         if "_seen" not in self.__dict__:
             raise RuntimeError(
-                f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`, "
-                f"before setting `{name}`."
+                f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`, before setting `{name}`."
             )
         # Children count in the order in which they were first seen; those appended to a list
         # since the last look come before the one set now.
@@ -290,9 +290,7 @@ class Layer(Operation):
         kwargs.pop("layout", None)
         kwargs.pop("experimental_autocast", None)
         if kwargs:
-            raise TypeError(
-                f"{self._label()}: add_weight got unexpected arguments {errors.one_of(kwargs)}."
-            )
+            raise TypeError(f"{self._label()}: add_weight got unexpected arguments {errors.one_of(kwargs)}.")
         shape = () if shape is None else tuple(np.atleast_1d(shape)) if not isinstance(shape, tuple) else shape
         dtype = dtype or self.variable_dtype
         if any(size is None for size in shape):
@@ -398,9 +396,7 @@ class Layer(Operation):
             if callable(value):
                 value = value()
             if getattr(value, "shape", ()) not in ((), None):
-                raise ValueError(
-                    f"{self._label()}: add_loss expected a scalar, received {errors.describe(value)}."
-                )
+                raise ValueError(f"{self._label()}: add_loss expected a scalar, received {errors.describe(value)}.")
             if overlay is not None:
                 overlay.losses.append((self, value))
             else:
@@ -451,11 +447,7 @@ class Layer(Operation):
 
     def _shapes_for_build(self, args: tuple, kwargs: dict[str, Any]) -> tuple[list, dict]:
         """Return the arguments of `build`: one shape, or one for each `NAME_shape` it takes."""
-        shapes = {
-            name: _shape_of(x)
-            for name, x in self._call_arguments(args, kwargs).items()
-            if _has_tensor(x)
-        }
+        shapes = {name: _shape_of(x) for name, x in self._call_arguments(args, kwargs).items() if _has_tensor(x)}
         parameters = inspect.signature(self.build).parameters
         wanted = [n for n, p in parameters.items() if p.kind in (0, 1, 3)]
         if len(wanted) <= 1:
@@ -464,11 +456,7 @@ class Layer(Operation):
         named = {n: shapes.get(n.removesuffix("_shape")) for n in wanted if n.endswith("_shape")}
         if "input_shape" in wanted and named.get("input_shape") is None:
             named["input_shape"] = next(iter(shapes.values()), None)
-        return [], {
-            n: s
-            for n, s in named.items()
-            if s is not None or parameters[n].default is inspect.Parameter.empty
-        }
+        return [], {n: s for n, s in named.items() if s is not None or parameters[n].default is inspect.Parameter.empty}
 
     def _call_arguments(self, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of `call` by name, variable ones spread out."""
@@ -503,16 +491,12 @@ class Layer(Operation):
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs. Subclasses override it."""
-        raise NotImplementedError(
-            f"{type(self).__name__} must implement `call(self, inputs)` to be called."
-        )
+        raise NotImplementedError(f"{type(self).__name__} must implement `call(self, inputs)` to be called.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Convert the inputs, build where needed, call, and pass masks on."""
         if "_seen" not in self.__dict__:
-            raise RuntimeError(
-                f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`."
-            )
+            raise RuntimeError(f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`.")
         args, kwargs = self._convert_inputs(args, kwargs)
         parameters = self._call_signature.parameters
         takes_training = "training" in parameters or _has_var_keyword(parameters)
@@ -722,8 +706,7 @@ class Layer(Operation):
         ):
             if len(given) != len(own):
                 raise ValueError(
-                    f"{self._label()}: stateless_call expected {len(own)} values in `{name}`, "
-                    f"received {len(given)}."
+                    f"{self._label()}: stateless_call expected {len(own)} values in `{name}`, received {len(given)}."
                 )
         values = [v.value if isinstance(v, Variable) else v for v in [*trainable_variables, *non_trainable_variables]]
         with Overlay([*trainable, *others], values) as overlay:
@@ -775,9 +758,7 @@ class Layer(Operation):
                     f"{self._label()} is not built, so it has no variables to load the "
                     f"{len(store.keys())} saved ones into. Build it or call it on data first."
                 )
-            raise ValueError(
-                f"{self._label()} has {len(own)} variables, the file has {len(store.keys())}."
-            )
+            raise ValueError(f"{self._label()} has {len(own)} variables, the file has {len(store.keys())}.")
         for index, variable in enumerate(own):
             variable.assign(np.asarray(store[str(index)]))
 
@@ -963,4 +944,3 @@ def _pop_input_shape(layer: Layer, kwargs: dict[str, Any]) -> tuple[int | None, 
     if isinstance(input_shape, (int, np.integer)):
         input_shape = (input_shape,)
     return (batch_size, *input_shape)
-

@@ -154,7 +154,9 @@ class Concatenate(_Merge):
     def _check(self, shapes: Any) -> None:
         ranks = {len(s) for s in shapes}
         if len(ranks) > 1:
-            raise ValueError(f"{self._label()}: inputs must have one rank, received shapes {[tuple(s) for s in shapes]}.")
+            raise ValueError(
+                f"{self._label()}: inputs must have one rank, received shapes {[tuple(s) for s in shapes]}."
+            )
         rank = ranks.pop()
         for axis in range(rank):
             if axis != self.axis % rank and len({s[axis] for s in shapes} - {None}) > 1:
@@ -176,7 +178,8 @@ class Concatenate(_Merge):
             masks = [m for m in previous_mask if m is not None]
             return functools.reduce(ops.logical_and, masks)
         filled = [
-            ops.ones_like(x[..., 0], dtype="bool") if m is None else m for x, m in zip(inputs, previous_mask, strict=True)
+            ops.ones_like(x[..., 0], dtype="bool") if m is None else m
+            for x, m in zip(inputs, previous_mask, strict=True)
         ]
         return ops.concatenate(filled, axis=axis)
 

@@ -68,14 +68,14 @@ class BatchNormalization(_Normalization):
         if renorm:
             raise ValueError("BatchNormalization: `renorm=True` is not supported; pass False.")
         self._keep(
-            dict(
-                axis=axis, momentum=float(momentum), epsilon=float(epsilon), center=center, scale=scale,
-                beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
-                moving_mean_initializer=moving_mean_initializer, moving_variance_initializer=moving_variance_initializer,
-                beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer, beta_constraint=beta_constraint,
-                gamma_constraint=gamma_constraint, synchronized=synchronized, renorm=renorm,
-                renorm_clipping=renorm_clipping, renorm_momentum=renorm_momentum,
-            )
+            {
+                "axis": axis, "momentum": float(momentum), "epsilon": float(epsilon), "center": center, "scale": scale,
+                "beta_initializer": beta_initializer, "gamma_initializer": gamma_initializer,
+                "moving_mean_initializer": moving_mean_initializer, "moving_variance_initializer": moving_variance_initializer,
+                "beta_regularizer": beta_regularizer, "gamma_regularizer": gamma_regularizer, "beta_constraint": beta_constraint,
+                "gamma_constraint": gamma_constraint, "synchronized": synchronized, "renorm": renorm,
+                "renorm_clipping": renorm_clipping, "renorm_momentum": renorm_momentum,
+            }
         )  # fmt: skip
         self.supports_masking = True
 
@@ -86,7 +86,11 @@ class BatchNormalization(_Normalization):
             name="moving_mean", shape=(size,), initializer=self.moving_mean_initializer, trainable=False, autocast=False
         )
         self.moving_variance = self.add_weight(
-            name="moving_variance", shape=(size,), initializer=self.moving_variance_initializer, trainable=False, autocast=False
+            name="moving_variance",
+            shape=(size,),
+            initializer=self.moving_variance_initializer,
+            trainable=False,
+            autocast=False,
         )
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
 
@@ -151,12 +155,12 @@ class LayerNormalization(_Normalization):
             raise ValueError("LayerNormalization: `rms_scaling=True` is not supported.")
         super().__init__(**kwargs)
         self._keep(
-            dict(
-                axis=list(axis) if isinstance(axis, (list, tuple)) else axis, epsilon=float(epsilon), center=center,
-                scale=scale, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
-                beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer, beta_constraint=beta_constraint,
-                gamma_constraint=gamma_constraint,
-            )
+            {
+                "axis": list(axis) if isinstance(axis, (list, tuple)) else axis, "epsilon": float(epsilon), "center": center,
+                "scale": scale, "beta_initializer": beta_initializer, "gamma_initializer": gamma_initializer,
+                "beta_regularizer": beta_regularizer, "gamma_regularizer": gamma_regularizer, "beta_constraint": beta_constraint,
+                "gamma_constraint": gamma_constraint,
+            }
         )  # fmt: skip
         self.supports_masking = True
 

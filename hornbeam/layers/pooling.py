@@ -53,7 +53,14 @@ class _Pooling(Layer):
 
     _rank = 2
 
-    def __init__(self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         name, rank = type(self).__name__, self._rank
         self.pool_size = sizes(name, "pool_size", pool_size, rank)
@@ -67,7 +74,9 @@ class _Pooling(Layer):
         first = self.data_format == "channels_first"
         x = jnp.moveaxis(inputs, 1, -1) if first else inputs
         if self.padding == "valid" and any(n < w for n, w in zip(x.shape[1:-1], self.pool_size, strict=True)):
-            raise ValueError(f"{self._label()}: the window {self.pool_size} is larger than the input {inputs.shape}. Use padding='same'.")
+            raise ValueError(
+                f"{self._label()}: the window {self.pool_size} is larger than the input {inputs.shape}. Use padding='same'."
+            )
         x = self._pool(x)
         return jnp.moveaxis(x, -1, 1) if first else x
 
@@ -124,11 +133,14 @@ class _GlobalPooling(Layer):
 def _make(name: str, base: type, rank: int, kind: str, extra: dict[str, Any] | None = None) -> type:
     """Make the public class of one kind and rank."""
     shape = (1, *(4,) * rank, 1)
-    doc = (base.__doc__ or base.__mro__[1].__doc__ or "").replace("{kind}", kind) + f"""
+    doc = (
+        (base.__doc__ or base.__mro__[1].__doc__ or "").replace("{kind}", kind)
+        + f"""
     Example:
         >>> {name}()(jnp.ones({shape})).shape
         {(1, 1) if "Global" in name else (1, *(2,) * rank, 1)}
     """
+    )
     return type(name, (base,), {"_rank": rank, "__doc__": doc, "__module__": __name__, **(extra or {})})
 
 

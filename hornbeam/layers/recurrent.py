@@ -82,7 +82,9 @@ class _Cell(Layer):
         masks: list[Any] = [None, None]
         for i, (rate, size) in enumerate(((self.dropout, inputs.shape[-1]), (self.recurrent_dropout, self.units))):
             if training and rate:
-                masks[i] = random_dropout(jnp.ones((inputs.shape[0], size), inputs.dtype), rate, seed=self.seed_generator)
+                masks[i] = random_dropout(
+                    jnp.ones((inputs.shape[0], size), inputs.dtype), rate, seed=self.seed_generator
+                )
         return masks[0], masks[1]
 
     def project(self, inputs: Any) -> Any:
@@ -159,7 +161,11 @@ class LSTMCell(_Cell):
         n = self.units
 
         def start(shape: Any, dtype: Any = None) -> Any:
-            parts = [self.bias_initializer((n,), dtype=dtype), jnp.ones((n,), dtype), self.bias_initializer((2 * n,), dtype=dtype)]
+            parts = [
+                self.bias_initializer((n,), dtype=dtype),
+                jnp.ones((n,), dtype),
+                self.bias_initializer((2 * n,), dtype=dtype),
+            ]
             return jnp.concatenate(parts)
 
         return start
@@ -254,7 +260,9 @@ class _Recurrent(Layer):
             kwargs.pop(old, None)
         names = [n for n in self._positional if n != "units"]
         if len(args) > len(names):
-            raise TypeError(f"{type(self).__name__}: at most {len(names) + 1} positional arguments, received {len(args) + 1}.")
+            raise TypeError(
+                f"{type(self).__name__}: at most {len(names) + 1} positional arguments, received {len(args) + 1}."
+            )
         kwargs.update(dict(zip(names, args, strict=False)))
         of_cell = {k: kwargs.pop(k) for k in self._cell_arguments if k in kwargs}
         super().__init__(**kwargs)
@@ -279,9 +287,13 @@ class _Recurrent(Layer):
             self.cell.build((shape[0], shape[-1]))
         if self.stateful:
             if shape[0] is None:
-                raise ValueError(f"{self._label()}: `stateful=True` needs a fixed batch size: `Input(batch_shape=...)`.")
+                raise ValueError(
+                    f"{self._label()}: `stateful=True` needs a fixed batch size: `Input(batch_shape=...)`."
+                )
             self._kept = [
-                self.add_weight(name=f"state_{i}", shape=(shape[0], self.cell.units), initializer="zeros", trainable=False)
+                self.add_weight(
+                    name=f"state_{i}", shape=(shape[0], self.cell.units), initializer="zeros", trainable=False
+                )
                 for i in range(self.cell.states)
             ]
 
@@ -367,12 +379,15 @@ def _short(cls: type) -> str:
     return {"SimpleRNN": "simple_rnn", "LSTM": "lstm", "GRU": "gru"}.get(cls.__name__, cls.__name__.lower())
 
 
-class SimpleRNN(_Recurrent):
-    __doc__ = (_Recurrent.__doc__ or "").replace("A cell", "`SimpleRNNCell`") + """
+class SimpleRNN(_Recurrent):  # noqa: D101  (made from the base)
+    __doc__ = (
+        (_Recurrent.__doc__ or "").replace("A cell", "`SimpleRNNCell`")
+        + """
     Example:
         >>> SimpleRNN(2)(jnp.ones((1, 4, 3))).shape
         (1, 2)
     """
+    )
     _cell_class = SimpleRNNCell
     _positional = ("units", "activation")
 
@@ -387,21 +402,31 @@ def _with(names: tuple[str, ...], **after: str) -> tuple[str, ...]:
     return tuple(out)
 
 
-class LSTM(_Recurrent):
-    __doc__ = (_Recurrent.__doc__ or "").replace("A cell", "`LSTMCell`") + """
+class LSTM(_Recurrent):  # noqa: D101  (made from the base)
+    __doc__ = (
+        (_Recurrent.__doc__ or "").replace("A cell", "`LSTMCell`")
+        + """
     Example:
         >>> LSTM(2, return_sequences=True)(jnp.ones((1, 4, 3))).shape
         (1, 4, 2)
     """
+    )
     _cell_class = LSTMCell
-    _cell_arguments = _with(_Recurrent._cell_arguments, activation="recurrent_activation", bias_initializer="unit_forget_bias")
+    _cell_arguments = _with(
+        _Recurrent._cell_arguments, activation="recurrent_activation", bias_initializer="unit_forget_bias"
+    )
 
 
-class GRU(_Recurrent):
-    __doc__ = (_Recurrent.__doc__ or "").replace("A cell", "`GRUCell`") + """
+class GRU(_Recurrent):  # noqa: D101  (made from the base)
+    __doc__ = (
+        (_Recurrent.__doc__ or "").replace("A cell", "`GRUCell`")
+        + """
     Example:
         >>> GRU(2)(jnp.ones((1, 4, 3))).shape
         (1, 2)
     """
+    )
     _cell_class = GRUCell
-    _cell_arguments = _with(_Recurrent._cell_arguments, activation="recurrent_activation", recurrent_dropout="reset_after")
+    _cell_arguments = _with(
+        _Recurrent._cell_arguments, activation="recurrent_activation", recurrent_dropout="reset_after"
+    )

@@ -108,5 +108,3 @@ class RepeatVector(Layer):
 
     def call(self, inputs: Any) -> Any:
         return jnp.repeat(inputs[:, None], self.n, axis=1)
-
-

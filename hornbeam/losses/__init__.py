@@ -8,9 +8,9 @@ from typing import Any
 from hornbeam import errors
 from hornbeam.core.naming import to_snake_case
 from hornbeam.losses.classes import (
+    CTC,
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
-    CTC,
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
     CategoricalGeneralizedCrossEntropy,

@@ -86,8 +86,7 @@ def _one_hot_pair(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         )
     if t != o and remedy:
         raise ValueError(
-            f"{name}: `y_true` of shape {t} and `y_pred` of shape {o} do not fit; expected the same "
-            f"shape.{remedy}"
+            f"{name}: `y_true` of shape {t} and `y_pred` of shape {o} do not fit; expected the same shape.{remedy}"
         )
     return _pair(name, y_true, y_pred, equal=True)
 

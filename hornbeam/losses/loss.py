@@ -31,8 +31,7 @@ def standardize_reduction(reduction: Any) -> str | None:
         return "sum_over_batch_size"
     if reduction not in _REDUCTIONS:
         raise ValueError(
-            f"Loss: `reduction` must be one of {errors.one_of(_REDUCTIONS[:-1])} or None, "
-            f"received {reduction!r}."
+            f"Loss: `reduction` must be one of {errors.one_of(_REDUCTIONS[:-1])} or None, received {reduction!r}."
         )
     return reduction
 
@@ -170,5 +169,3 @@ def _reduce(values: Any, sample_weight: Any, mask: Any, reduction: str | None) -
         count = jnp.sum(jnp.broadcast_to(weights, values.shape))
         return jnp.where(count == 0, 0.0, total / jnp.where(count == 0, 1.0, count))
     return total / max(values.size, 1)
-
-

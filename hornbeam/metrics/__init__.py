@@ -1,42 +1,239 @@
-"""Metrics: what is measured while a model trains."""
+"""Metrics: values that accumulate over batches, and the functions they are means of."""
 
-import inspect
+from __future__ import annotations
+
 from typing import Any
 
 from hornbeam import errors
 from hornbeam.core.naming import to_snake_case
-from hornbeam.losses.functions import *  # noqa: F403
-from hornbeam.losses.functions import mean_absolute_error, mean_absolute_percentage_error, mean_squared_error, mean_squared_logarithmic_error
-from hornbeam.metrics import confusion, means
-from hornbeam.metrics.confusion import *  # noqa: F403
-from hornbeam.metrics.means import *  # noqa: F403
-from hornbeam.metrics.metric import Mean, MeanMetricWrapper, Metric, Sum
+from hornbeam.losses import (
+    BCE,
+    KLD,
+    MAE,
+    MAPE,
+    MSE,
+    MSLE,
+    bce,
+    binary_crossentropy,
+    binary_focal_crossentropy,
+    categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    cosine_proximity,
+    cosine_similarity,
+    hinge,
+    huber,
+    kl_divergence,
+    kld,
+    kullback_leibler_divergence,
+    log_cosh,
+    logcosh,
+    mae,
+    mape,
+    mean_absolute_error,
+    mean_absolute_percentage_error,
+    mean_squared_error,
+    mean_squared_logarithmic_error,
+    mse,
+    msle,
+    poisson,
+    sparse_categorical_crossentropy,
+    squared_hinge,
+)
+from hornbeam.metrics.accuracy import (
+    Accuracy,
+    BinaryAccuracy,
+    CategoricalAccuracy,
+    SparseCategoricalAccuracy,
+    SparseTopKCategoricalAccuracy,
+    TopKCategoricalAccuracy,
+    accuracy,
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
+from hornbeam.metrics.confusion import (
+    AUC,
+    FalseNegatives,
+    FalsePositives,
+    Precision,
+    PrecisionAtRecall,
+    Recall,
+    RecallAtPrecision,
+    SensitivityAtSpecificity,
+    SpecificityAtSensitivity,
+    TrueNegatives,
+    TruePositives,
+)
+from hornbeam.metrics.f_score import (
+    F1Score,
+    FBetaScore,
+)
+from hornbeam.metrics.iou import (
+    BinaryIoU,
+    IoU,
+    MeanIoU,
+    OneHotIoU,
+    OneHotMeanIoU,
+)
+from hornbeam.metrics.metric import Metric
+from hornbeam.metrics.reduction import (
+    Mean,
+    MeanMetricWrapper,
+    Sum,
+)
+from hornbeam.metrics.regression import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    CategoricalHinge,
+    ConcordanceCorrelation,
+    CosineSimilarity,
+    Hinge,
+    KLDivergence,
+    LogCoshError,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    PearsonCorrelation,
+    Poisson,
+    R2Score,
+    RootMeanSquaredError,
+    SparseCategoricalCrossentropy,
+    SquaredHinge,
+    concordance_correlation,
+    pearson_correlation,
+)
 
 __all__ = [
-    *confusion.__all__, *means.__all__, "Mean", "MeanMetricWrapper", "Metric", "Sum", "deserialize", "get", "serialize",
-    "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_error", "mean_squared_logarithmic_error",
-]  # fmt: skip
+    "AUC",
+    "Accuracy",
+    "BCE",
+    "BinaryAccuracy",
+    "BinaryCrossentropy",
+    "BinaryIoU",
+    "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "CategoricalHinge",
+    "ConcordanceCorrelation",
+    "CosineSimilarity",
+    "F1Score",
+    "FBetaScore",
+    "FalseNegatives",
+    "FalsePositives",
+    "Hinge",
+    "IoU",
+    "KLD",
+    "KLDivergence",
+    "LogCoshError",
+    "MAE",
+    "MAPE",
+    "MSE",
+    "MSLE",
+    "Mean",
+    "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
+    "MeanIoU",
+    "MeanMetricWrapper",
+    "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
+    "Metric",
+    "OneHotIoU",
+    "OneHotMeanIoU",
+    "PearsonCorrelation",
+    "Poisson",
+    "Precision",
+    "PrecisionAtRecall",
+    "R2Score",
+    "Recall",
+    "RecallAtPrecision",
+    "RootMeanSquaredError",
+    "SensitivityAtSpecificity",
+    "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "SparseTopKCategoricalAccuracy",
+    "SpecificityAtSensitivity",
+    "SquaredHinge",
+    "Sum",
+    "TopKCategoricalAccuracy",
+    "TrueNegatives",
+    "TruePositives",
+    "accuracy",
+    "bce",
+    "binary_accuracy",
+    "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "categorical_accuracy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
+    "concordance_correlation",
+    "cosine_proximity",
+    "cosine_similarity",
+    "deserialize",
+    "get",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "kld",
+    "kullback_leibler_divergence",
+    "log_cosh",
+    "logcosh",
+    "mae",
+    "mape",
+    "mean_absolute_error",
+    "mean_absolute_percentage_error",
+    "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "mse",
+    "msle",
+    "pearson_correlation",
+    "poisson",
+    "serialize",
+    "sparse_categorical_accuracy",
+    "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy",
+    "squared_hinge",
+    "top_k_categorical_accuracy",
+]
 
-_CLASSES: dict[str, Any] = {n: v for n, v in list(globals().items()) if inspect.isclass(v) and issubclass(v, Metric) and v is not Metric}
-_NAMES: dict[str, Any] = {to_snake_case(n): c for n, c in _CLASSES.items()}
-_NAMES |= {
-    "mse": _CLASSES["MeanSquaredError"], "mae": _CLASSES["MeanAbsoluteError"], "mape": _CLASSES["MeanAbsolutePercentageError"],
-    "msle": _CLASSES["MeanSquaredLogarithmicError"], "rmse": _CLASSES["RootMeanSquaredError"], "auc": _CLASSES["AUC"],
-    "f1_score": _CLASSES["F1Score"], "fbeta_score": _CLASSES["FBetaScore"],
-    "top_k_categorical_accuracy": _CLASSES["TopKCategoricalAccuracy"],
-    "sparse_top_k_categorical_accuracy": _CLASSES["SparseTopKCategoricalAccuracy"],
+_CLASSES: dict[str, type[Metric]] = {
+    name: value
+    for name, value in list(globals().items())
+    if isinstance(value, type) and issubclass(value, Metric) and value is not Metric
+}
+_NAMES: dict[str, type[Metric]] = {
+    **{to_snake_case(name): cls for name, cls in _CLASSES.items()},
+    "acc": Accuracy, "auc": AUC, "bce": BinaryCrossentropy, "cosine": CosineSimilarity,
+    "cosine_proximity": CosineSimilarity, "f1": F1Score, "fbeta_score": FBetaScore, "kld": KLDivergence,
+    "kullback_leibler_divergence": KLDivergence, "log_cosh": LogCoshError, "logcosh": LogCoshError,
+    "mae": MeanAbsoluteError, "mape": MeanAbsolutePercentageError, "mean_iou": MeanIoU,
+    "mse": MeanSquaredError, "msle": MeanSquaredLogarithmicError, "r2": R2Score, "rmse": RootMeanSquaredError,
+    "top_k_accuracy": TopKCategoricalAccuracy,
+}  # fmt: skip
+_FUNCTIONS = {
+    name: globals()[name] for name in __all__ if name not in _CLASSES and name[0].islower() and name not in (
+        "get", "serialize", "deserialize",
+    )
 }  # fmt: skip
 
 
 def get(identifier: Any) -> Any:
     """Return the metric that a name, config, class, function or object stands for.
 
+    Args:
+        identifier: None (gives None), a name in any of Keras's spellings (gives a `Metric`
+            of default arguments, or a function where there is no such metric), a config, a
+            `Metric` class or object, or a function.
+
     Raises:
-        ValueError: If a name is unknown.
+        ValueError: If a name is unknown, or its metric needs arguments.
 
     Example:
-        >>> get("mse").name
-        'mean_squared_error'
+        >>> get("mse").name, get("AUC").num_thresholds
+        ('mean_squared_error', 200)
     """
     if identifier is None or isinstance(identifier, Metric):
         return identifier
@@ -45,26 +242,53 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, str):
         from hornbeam.saving.config import get_registered_object
 
-        found = get_registered_object(identifier) or _CLASSES.get(identifier) or _NAMES.get(identifier) or _NAMES.get(identifier.lower())
+        found: Any = get_registered_object(identifier) or _CLASSES.get(identifier)
+        for name in (identifier, identifier.lower(), to_snake_case(identifier)):
+            found = found or _NAMES.get(name) or _FUNCTIONS.get(name)
         if found is None:
-            raise errors.unknown_name("metric", identifier, _NAMES)
-        return found() if inspect.isclass(found) else found
-    if inspect.isclass(identifier) and issubclass(identifier, Metric):
-        return identifier()
+            raise errors.unknown_name("metric", identifier, [*_NAMES, *_CLASSES, *_FUNCTIONS])
+        return _made(found)
+    if isinstance(identifier, type) and issubclass(identifier, Metric):
+        return _made(identifier)
     if callable(identifier):
         return identifier
     raise ValueError(f"Expected a metric's name, object or function, received {identifier!r}.")
 
 
+def _made(found: Any) -> Any:
+    if not isinstance(found, type):
+        return found
+    try:
+        return found()
+    except TypeError as error:
+        raise ValueError(
+            f"The metric {found.__name__} needs arguments: pass an object of it, not its name. ({error})"
+        ) from None
+
+
 def serialize(metric: Any) -> Any:
-    """Return the config of a metric, with its class, ready for JSON."""
+    """Return the config of a metric, with its class, ready for JSON.
+
+    Example:
+        >>> serialize(AUC())["class_name"]
+        'AUC'
+    """
     from hornbeam.saving.config import serialize as to_config
 
     return to_config(metric)
 
 
 def deserialize(config: Any, custom_objects: Any = None) -> Any:
-    """Return the metric of a config with its class."""
+    """Return the metric of a config or a name.
+
+    Example:
+        >>> deserialize(serialize(AUC(num_thresholds=50))).num_thresholds
+        50
+    """
+    from hornbeam.saving.config import custom_object_scope
     from hornbeam.saving.config import deserialize as from_config
 
+    if isinstance(config, str):
+        with custom_object_scope(custom_objects or {}):
+            return get(config)
     return from_config(config, custom_objects=custom_objects)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from hornbeam.core.symbolic import convert
 from hornbeam.losses import functions
-from hornbeam.metrics.shapes import match
 from hornbeam.metrics.metric import Mean, MeanMetricWrapper
+from hornbeam.metrics.shapes import match
 
 __all__ = [
     "Accuracy", "BinaryAccuracy", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy", "MeanAbsoluteError",
@@ -97,7 +97,11 @@ def _mean_of(function: Any, name: str, label: str, text: str, **defaults: Any) -
     """Make the metric that is the mean of a function."""
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        order = ["name", "dtype", *defaults] if name not in ("TopKCategoricalAccuracy", "SparseTopKCategoricalAccuracy") else [*defaults, "name", "dtype"]
+        order = (
+            ["name", "dtype", *defaults]
+            if name not in ("TopKCategoricalAccuracy", "SparseTopKCategoricalAccuracy")
+            else [*defaults, "name", "dtype"]
+        )
         given = {**dict(zip(order, args, strict=False)), **kwargs}
         unknown = set(given) - set(order)
         if unknown:
@@ -119,10 +123,17 @@ def _mean_of(function: Any, name: str, label: str, text: str, **defaults: Any) -
 
 
 Accuracy = _mean_of(accuracy, "Accuracy", "accuracy", "Share of equal values.")
-BinaryAccuracy = _mean_of(binary_accuracy, "BinaryAccuracy", "binary_accuracy", "Accuracy of yes-or-no targets.", threshold=0.5)
-CategoricalAccuracy = _mean_of(categorical_accuracy, "CategoricalAccuracy", "categorical_accuracy", "Accuracy for one-hot targets.")
+BinaryAccuracy = _mean_of(
+    binary_accuracy, "BinaryAccuracy", "binary_accuracy", "Accuracy of yes-or-no targets.", threshold=0.5
+)
+CategoricalAccuracy = _mean_of(
+    categorical_accuracy, "CategoricalAccuracy", "categorical_accuracy", "Accuracy for one-hot targets."
+)
 SparseCategoricalAccuracy = _mean_of(
-    sparse_categorical_accuracy, "SparseCategoricalAccuracy", "sparse_categorical_accuracy", "Accuracy for class numbers."
+    sparse_categorical_accuracy,
+    "SparseCategoricalAccuracy",
+    "sparse_categorical_accuracy",
+    "Accuracy for class numbers.",
 )
 TopKCategoricalAccuracy = _mean_of(
     top_k_categorical_accuracy, "TopKCategoricalAccuracy", "top_k_categorical_accuracy", "Class among the k best.", k=5
@@ -131,13 +142,23 @@ SparseTopKCategoricalAccuracy = _mean_of(
     sparse_top_k_categorical_accuracy, "SparseTopKCategoricalAccuracy", "sparse_top_k_categorical_accuracy",
     "Class among the k best.", k=5,
 )  # fmt: skip
-MeanSquaredError = _mean_of(functions.mean_squared_error, "MeanSquaredError", "mean_squared_error", "Mean squared error.")
-MeanAbsoluteError = _mean_of(functions.mean_absolute_error, "MeanAbsoluteError", "mean_absolute_error", "Mean absolute error.")
+MeanSquaredError = _mean_of(
+    functions.mean_squared_error, "MeanSquaredError", "mean_squared_error", "Mean squared error."
+)
+MeanAbsoluteError = _mean_of(
+    functions.mean_absolute_error, "MeanAbsoluteError", "mean_absolute_error", "Mean absolute error."
+)
 MeanAbsolutePercentageError = _mean_of(
-    functions.mean_absolute_percentage_error, "MeanAbsolutePercentageError", "mean_absolute_percentage_error", "Mean relative error."
+    functions.mean_absolute_percentage_error,
+    "MeanAbsolutePercentageError",
+    "mean_absolute_percentage_error",
+    "Mean relative error.",
 )
 MeanSquaredLogarithmicError = _mean_of(
-    functions.mean_squared_logarithmic_error, "MeanSquaredLogarithmicError", "mean_squared_logarithmic_error", "Mean squared error of logarithms."
+    functions.mean_squared_logarithmic_error,
+    "MeanSquaredLogarithmicError",
+    "mean_squared_logarithmic_error",
+    "Mean squared error of logarithms.",
 )
 BinaryCrossentropy = _mean_of(
     functions.binary_crossentropy, "BinaryCrossentropy", "binary_crossentropy", "Crossentropy of yes-or-no targets.",

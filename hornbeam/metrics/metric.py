@@ -1,4 +1,4 @@
-"""The base of metrics, and means."""
+"""The base of metrics: values that accumulate over batches."""
 
 from __future__ import annotations
 
@@ -7,238 +7,210 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import initializers
-from hornbeam.core import naming
-from hornbeam.core.symbolic import convert, get_mask
+from hornbeam.core.naming import auto_name, name_scope
 from hornbeam.core.variable import Overlay, Variable
-from hornbeam.dtypes import standardize_dtype
+from hornbeam.dtypes import get_policy, standardize_dtype
+from hornbeam.saving.config import constructor_config, from_constructor_config
 
-__all__ = ["Mean", "MeanMetricWrapper", "Metric", "Sum"]
+__all__ = ["Metric", "divide_no_nan"]
+
+
+def divide_no_nan(a: Any, b: Any) -> Any:
+    """Return `a / b`, and 0 where `b` is 0.
+
+    Example:
+        >>> float(divide_no_nan(1.0, 0.0))
+        0.0
+    """
+    return jnp.where(b == 0, 0.0, a / jnp.where(b == 0, 1.0, b))
 
 
 class Metric:
-    """Base of metrics: `update_state` with batches, then `result`.
+    """A value that is updated batch by batch and read at any time.
+
+    Subclasses make their variables with `add_variable` and implement `update_state` and
+    `result`, by `jax.numpy` or `hornbeam.ops`.
 
     Args:
-        dtype: Dtype of the state. Default: `floatx()`.
+        dtype: Dtype name or policy of variables and result. Default: `floatx()`.
         name: Name. Default: the class's name in snake case, numbered.
 
     Example:
-        >>> class Count(Metric):
-        ...     def __init__(self, name=None):
-        ...         super().__init__(name=name)
-        ...         self.count = self.add_weight(name="count", initializer="zeros")
+        >>> class Largest(Metric):
+        ...     def __init__(self, name="largest", **kwargs):
+        ...         super().__init__(name=name, **kwargs)
+        ...         self.value = self.add_weight(shape=(), initializer="zeros", name="value")
         ...     def update_state(self, y_true, y_pred, sample_weight=None):
-        ...         self.count.assign_add(1.0)
+        ...         self.value.assign(jnp.maximum(self.value, jnp.max(y_pred)))
         ...     def result(self):
-        ...         return self.count.value
-        >>> float(Count()([0], [0]))
-        1.0
+        ...         return self.value.value
+        >>> metric = Largest()
+        >>> metric.update_state(None, jnp.array([1.0, 3.0])); float(metric.result())
+        3.0
     """
 
+    _captured: tuple[Any, Any] = ((), {})
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "reset_states" in cls.__dict__ and "reset_state" not in cls.__dict__:
+            cls.reset_state = cls.__dict__["reset_states"]  # type: ignore[method-assign]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        metric = super().__new__(cls)
+        metric._captured = (args, kwargs)
+        metric._own_variables = []
+        return metric
+
     def __init__(self, dtype: Any = None, name: str | None = None):
-        self.name = name or naming.auto_name(type(self).__name__)
-        self._dtype = standardize_dtype(getattr(dtype, "name", dtype))
-        self._variables: list[Variable] = []
+        self.name = name or auto_name(type(self).__name__)
+        self._dtype_policy = get_policy(standardize_dtype(None) if dtype is None else dtype)
 
     @property
     def dtype(self) -> str:
-        """Dtype of the state."""
-        return self._dtype
+        """Dtype of the metric's variables."""
+        return self._dtype_policy.variable_dtype
+
+    @property
+    def dtype_policy(self) -> Any:
+        return self._dtype_policy
+
+    # --- state -------------------------------------------------------------------------
+
+    def add_variable(
+        self,
+        shape: Sequence[int] | str = (),
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "sum",
+        name: str | None = None,
+    ) -> Variable:
+        """Make a variable of the metric's state.
+
+        Args:
+            shape: Shape.
+            initializer: Initializer of its first value; `reset_state` sets zeros.
+            dtype: Dtype name. Default: the metric's.
+            aggregation: How replicas combine it.
+            name: Name. Default: `"variable"`, numbered.
+        """
+        if isinstance(shape, str):  # Keras 2 had the name first
+            name, shape = shape, ()
+        with name_scope(self.name.replace("/", "_")):
+            variable = Variable(
+                "zeros" if initializer is None else initializer,
+                shape=tuple(shape),
+                dtype=dtype or self.dtype,
+                trainable=False,
+                aggregation=aggregation,
+                name=name,
+            )
+        self._own_variables.append(variable)
+        return variable
+
+    def add_weight(
+        self,
+        shape: Sequence[int] | str = (),
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> Variable:
+        """Make a variable of the metric's state; see `add_variable`."""
+        return self.add_variable(shape, initializer, dtype, kwargs.get("aggregation", "sum"), name)
 
     @property
     def variables(self) -> list[Variable]:
-        """The state, that of metrics held by attributes included."""
-        inner = [v for m in self.__dict__.values() if isinstance(m, Metric) for v in m.variables]
-        own = [v for v in self.__dict__.values() if isinstance(v, Variable)]
-        return list(dict.fromkeys([*self._variables, *own, *inner]))
+        """The metric's variables, then those of the metrics that its attributes hold."""
+        found = dict.fromkeys(self._own_variables)
+        nested: list[Metric] = []
+        for value in list(self.__dict__.values()):
+            for part in _parts(value):
+                if isinstance(part, Variable):
+                    found[part] = None
+                elif part is not self:
+                    nested.append(part)
+        for metric in nested:
+            found.update(dict.fromkeys(metric.variables))
+        return list(found)
 
-    def add_variable(self, shape: Any = (), initializer: Any = None, dtype: Any = None, aggregation: str = "sum", name: str | None = None) -> Variable:
-        """Create a variable of the state; zeros by default."""
-        with naming.name_scope(self.name):
-            variable = Variable(
-                initializers.get(initializer or "zeros"), shape=tuple(shape), dtype=dtype or self._dtype, trainable=False,
-                autocast=False, aggregation=aggregation, name=name,
-            )  # fmt: skip
-        self._variables.append(variable)
-        return variable
+    weights = variables
 
-    def add_weight(self, shape: Any = (), initializer: Any = None, dtype: Any = None, name: str | None = None, **kwargs: Any) -> Variable:
-        """Create a variable of the state; `add_variable` by another name."""
-        if isinstance(shape, str):  # Keras 2: add_weight("name", ...)
-            shape, name = (), shape
-        return self.add_variable(shape, initializer, dtype, name=name)
+    def reset_state(self) -> None:
+        """Set all variables to 0."""
+        for variable in self.variables:
+            variable.assign(jnp.zeros(variable.shape, variable.dtype))
+
+    def reset_states(self) -> None:
+        """Set all variables to 0 (Keras 2's name)."""
+        cls = type(self)
+        if cls.reset_state is cls.reset_states:  # a subclass of Keras 2, which overrides this one
+            Metric.reset_state(self)
+        else:
+            self.reset_state()
+
+    # --- what subclasses give ----------------------------------------------------------
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Take a batch into account."""
-        raise NotImplementedError(f"{type(self).__name__} must implement `update_state`.")
+        raise NotImplementedError(f"{type(self).__name__}: implement `update_state`.")
 
     def result(self) -> Any:
-        """Return the current value."""
-        raise NotImplementedError(f"{type(self).__name__} must implement `result`.")
-
-    def reset_state(self) -> None:
-        """Start anew."""
-        for v in self.variables:
-            v.assign(jnp.zeros(v.shape, v._dtype))
-
-    def reset_states(self) -> None:
-        """Start anew; Keras 1's and 2's name."""
-        self.reset_state()
+        """Return the value for all batches since the last reset."""
+        raise NotImplementedError(f"{type(self).__name__}: implement `result`.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Update the state, and return the result."""
         self.update_state(*args, **kwargs)
         return self.result()
 
+    # --- as pure functions -------------------------------------------------------------
+
     def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """Return the new state for a given one, changing nothing."""
-        own = self.variables
-        with Overlay(own, metric_variables) as overlay:
-            self.update_state(*args, **kwargs)
-            return [overlay.value_of(v) for v in own]
+        """Return the variables' new values, from their old ones and a batch."""
+        return self._stateless(metric_variables, lambda: self.update_state(*args, **kwargs))[1]
 
     def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
-        """Return the value for a given state."""
-        with Overlay(self.variables, metric_variables):
-            return self.result()
+        """Return the result that these values of the variables give."""
+        return self._stateless(metric_variables, self.result)[0]
 
     def stateless_reset_state(self) -> list[Any]:
-        """Return the state of a fresh start."""
-        own = self.variables
-        with Overlay(own, [v.value for v in own]) as overlay:
-            self.reset_state()
-            return [overlay.value_of(v) for v in own]
+        """Return the variables' values after a reset."""
+        return self._stateless([v.value for v in self.variables], self.reset_state)[1]
+
+    def _stateless(self, values: Sequence[Any], function: Callable[[], Any]) -> tuple[Any, list[Any]]:
+        variables = self.variables
+        if len(values) != len(variables):
+            raise ValueError(
+                f"Metric '{self.name}': expected values of its {len(variables)} variables "
+                f"({', '.join(v.path for v in variables)}), received {len(values)}."
+            )
+        given = [v.value if isinstance(v, Variable) else v for v in values]
+        with Overlay(variables, given) as overlay:
+            result = function()
+        return result, [overlay.value_of(v) for v in variables]
+
+    # --- configuration -----------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        from hornbeam.saving.config import constructor_config
-
-        return {"name": self.name, "dtype": self._dtype, **constructor_config(self, Metric, skip=("name", "dtype"))}
+        config = {"name": self.name, "dtype": self._dtype_policy.name}
+        return {**config, **constructor_config(self, Metric, skip=("name", "dtype"))}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make a metric from what `get_config` returned."""
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = config["dtype"]["config"]["name"]
-        return cls(**config)
+        """Make a metric from what `get_config` gave."""
+        return from_constructor_config(cls, config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
 
 
-class Sum(Metric):
-    """Weighted sum of values.
-
-    Args:
-        name: Name.
-        dtype: Dtype.
-
-    Example:
-        >>> float(Sum()([1.0, 2.0]))
-        3.0
-    """
-
-    def __init__(self, name: str = "sum", dtype: Any = None):
-        super().__init__(dtype, name)
-        self.total = self.add_variable(name="total")
-
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        """Add values."""
-        values = convert(values, self._dtype)
-        if sample_weight is not None:
-            weights = convert(sample_weight).astype(self._dtype)
-            values = values * weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
-        self.total.assign_add(jnp.sum(values))
-
-    def result(self) -> Any:
-        """Return the sum."""
-        return self.total.value
-
-
-class Mean(Metric):
-    """Weighted mean of values.
-
-    Args:
-        name: Name.
-        dtype: Dtype.
-
-    Example:
-        >>> float(Mean()([1.0, 2.0]))
-        1.5
-    """
-
-    def __init__(self, name: str = "mean", dtype: Any = None):
-        super().__init__(dtype, name)
-        self.total = self.add_variable(name="total")
-        self.count = self.add_variable(name="count")
-
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        """Take values into account."""
-        values = convert(values, self._dtype)
-        weights = jnp.ones((), self._dtype) if sample_weight is None else convert(sample_weight).astype(self._dtype)
-        if weights.ndim > values.ndim and weights.shape[-1] == 1:
-            weights = weights[..., 0]
-        weights = weights.reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
-        weights = jnp.broadcast_to(weights, values.shape)
-        self.total.assign_add(jnp.sum(values * weights))
-        self.count.assign_add(jnp.sum(weights))
-
-    def result(self) -> Any:
-        """Return the mean; 0 before any value."""
-        return self.total.value / jnp.where(self.count.value == 0, 1.0, self.count.value)
-
-
-class MeanMetricWrapper(Mean):
-    """Mean of a function of `(y_true, y_pred)`.
-
-    Args:
-        fn: Function that returns a value a sample.
-        name: Name. Default: the function's.
-        dtype: Dtype.
-        **kwargs: Further arguments of the function.
-
-    Example:
-        >>> from hornbeam.losses import mean_squared_error
-        >>> float(MeanMetricWrapper(mean_squared_error)([[0.0]], [[2.0]]))
-        4.0
-    """
-
-    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any):
-        super().__init__(name or fn.__name__, dtype)
-        self.fn = fn
-        self._arguments = kwargs
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Take a batch into account; masked steps of `y_pred` count nothing."""
-        mask = get_mask(y_pred)
-        values = convert(self.fn(y_true, y_pred, **self._arguments)).astype(self._dtype)
-        if mask is not None:
-            weights = convert(mask).astype(self._dtype)
-            if sample_weight is not None:
-                given = convert(sample_weight).astype(self._dtype)
-                weights = weights * given.reshape(given.shape + (1,) * (weights.ndim - given.ndim))
-            sample_weight = weights
-        super().update_state(values, sample_weight)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return name, dtype, function and its arguments."""
-        from hornbeam.saving.config import serialize
-
-        config = {"name": self.name, "dtype": self._dtype, **self._arguments}
-        return {**config, "fn": serialize(self.fn)} if type(self) is MeanMetricWrapper else config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make a metric from what `get_config` returned."""
-        from hornbeam.saving.config import deserialize
-
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = config["dtype"]["config"]["name"]
-        if "fn" in config:
-            from hornbeam import metrics
-
-            fn = config["fn"]
-            config["fn"] = getattr(metrics, fn, None) if isinstance(fn, str) else deserialize(fn)
-        return cls(**config)
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, (Variable, Metric)):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [part for item in value for part in _parts(item)]
+    return []

@@ -70,14 +70,10 @@ def clone_model(
         for node in model._graph.nodes:
             if not node.inputs:
                 continue
-            args, kwargs = tree.map_structure(
-                lambda v: known[id(v)] if id(v) in known else v, (node.args, node.kwargs)
-            )
+            args, kwargs = tree.map_structure(lambda v: known[id(v)] if id(v) in known else v, (node.args, node.kwargs))
             operation = copies[id(node.operation)]
             results = (
-                call_function(operation, *args, **kwargs)
-                if call_function is not None
-                else operation(*args, **kwargs)
+                call_function(operation, *args, **kwargs) if call_function is not None else operation(*args, **kwargs)
             )
             for old, new in zip(tree.flatten(node.outputs), tree.flatten(results), strict=True):
                 known[id(old)] = new

@@ -173,9 +173,7 @@ class Functional(Model):
     @property
     def output_names(self) -> list[str]:
         """Names of the outputs: keys of the dict, else the last layers' names."""
-        if isinstance(self._outputs_struct, dict) and not any(
-            tree.is_nested(x) for x in self._outputs_struct.values()
-        ):
+        if isinstance(self._outputs_struct, dict) and not any(tree.is_nested(x) for x in self._outputs_struct.values()):
             return sorted(self._outputs_struct)
         return [x._history[0].operation.name if x._history else x.name for x in self.outputs]
 
@@ -251,9 +249,7 @@ class Functional(Model):
                 hint = " If this is one sample, add the batch axis: `x[None]`."
             elif len(shape) == len(want) and sorted(map(str, shape[1:])) == sorted(map(str, want[1:])):
                 hint = " The axes seem to be in another order."
-            raise ValueError(
-                f"{self._label()}: input '{name}' must have shape {want}, received shape {shape}.{hint}"
-            )
+            raise ValueError(f"{self._label()}: input '{name}' must have shape {want}, received shape {shape}.{hint}")
         if not isinstance(x, KerasTensor) and x.dtype.name != expected.dtype:
             if is_float(x.dtype) and is_float(expected.dtype) and self.autocast:
                 # Layers cast by their own policies; doubles were narrowed already.
@@ -355,9 +351,7 @@ def _with_own_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
 
     old = tree.flatten(inputs)
     graph = Graph(old, tree.flatten(outputs))
-    new = [
-        x if _is_input(x) else Input(batch_shape=x.shape, dtype=x.dtype, name=_free_name(x)) for x in old
-    ]
+    new = [x if _is_input(x) else Input(batch_shape=x.shape, dtype=x.dtype, name=_free_name(x)) for x in old]
     copies = graph.run(list(new))
     return tree.pack_sequence_as(inputs, new), tree.pack_sequence_as(outputs, copies)
 
@@ -521,10 +515,7 @@ def _modern_call(call: Any) -> dict[str, Any]:
     kwargs: dict[str, Any] = {}
     tensors = []
     for item in call if isinstance(call[0], list) else [call]:
-        tensors.append(
-            {"class_name": "__keras_tensor__", "config": {"keras_history": [item[0], item[1], item[2]]}}
-        )
+        tensors.append({"class_name": "__keras_tensor__", "config": {"keras_history": [item[0], item[1], item[2]]}})
         if len(item) > 3 and item[3]:
             kwargs.update(item[3])
     return {"args": [tensors[0] if len(tensors) == 1 else tensors], "kwargs": kwargs}
-

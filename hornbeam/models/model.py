@@ -395,9 +395,7 @@ class Model(Layer):
         """
         from hornbeam.training.loop import evaluate
 
-        return evaluate(
-            self, x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, **kwargs
-        )
+        return evaluate(self, x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, **kwargs)
 
     def predict(
         self,
@@ -421,9 +419,7 @@ class Model(Layer):
 
         return on_batch(self, "train", x, y, sample_weight, class_weight, return_dict)
 
-    def test_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
-    ) -> Any:
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Evaluate one batch; metrics accumulate until `reset_metrics`."""
         from hornbeam.training.loop import on_batch
 

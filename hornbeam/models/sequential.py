@@ -36,7 +36,9 @@ class Sequential(Model):
 
     _not_children = Model._not_children | {"_functional", "_stack"}
 
-    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, **kwargs: Any):
+    def __init__(
+        self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, **kwargs: Any
+    ):
         object.__setattr__(self, "_stack", [])
         object.__setattr__(self, "_functional", None)
         super().__init__(trainable=trainable, name=name, **kwargs)
@@ -77,9 +79,7 @@ class Sequential(Model):
         if isinstance(layer, KerasTensor):
             origin = layer._history[0].operation if layer._history else None
             if not isinstance(origin, InputLayer):
-                raise TypeError(
-                    f"{self._label()}: expected a layer or `Input(shape)`, received {layer!r}."
-                )
+                raise TypeError(f"{self._label()}: expected a layer or `Input(shape)`, received {layer!r}.")
             layer = origin
         if not isinstance(layer, Layer):
             if callable(layer) and not isinstance(layer, type):
@@ -88,14 +88,10 @@ class Sequential(Model):
                 layer = Lambda(layer)
             else:
                 hint = f" Write `{layer.__name__}(...)`." if isinstance(layer, type) else ""
-                raise TypeError(
-                    f"{self._label()}: expected a layer, received {errors.describe(layer)}.{hint}"
-                )
+                raise TypeError(f"{self._label()}: expected a layer, received {errors.describe(layer)}.{hint}")
         if isinstance(layer, InputLayer) and self._stack:
             if isinstance(self._stack[0], InputLayer):
-                raise ValueError(
-                    f"{self._label()}: it has an input already; `Input` must be the first thing added."
-                )
+                raise ValueError(f"{self._label()}: it has an input already; `Input` must be the first thing added.")
             raise ValueError(f"{self._label()}: `Input` must come before all layers.")
         if layer.name in {x.name for x in self._stack}:
             raise ValueError(
@@ -197,8 +193,7 @@ class Sequential(Model):
     def _graph_model(self) -> Functional:
         if self._functional is None:
             raise AttributeError(
-                f"{self._label()} has no defined input yet. Start it with `Input(shape)`, or call "
-                "it on data."
+                f"{self._label()} has no defined input yet. Start it with `Input(shape)`, or call it on data."
             )
         return self._functional
 

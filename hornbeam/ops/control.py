@@ -57,7 +57,9 @@ def switch(index: Tensor, branches: Tensor, *operands: Tensor) -> Tensor:
     return jax.lax.switch(convert(index), branches, *_converted(list(operands)))
 
 
-def while_loop(cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None) -> Any:
+def while_loop(
+    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
+) -> Any:
     """Apply `body` to the loop variables while `cond` holds.
 
     Args:
@@ -143,7 +145,7 @@ def associative_scan(f: Tensor, elems: Tensor, reverse: bool = False, axis: int 
 
 
 @op("core")
-def map(f: Tensor, xs: Tensor) -> Tensor:  # noqa: A001
+def map(f: Tensor, xs: Tensor) -> Tensor:
     """Apply `f` to each slice along the first axis, one after the other.
 
     Example:

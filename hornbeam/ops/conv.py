@@ -143,9 +143,7 @@ def conv_transpose(
     rank = inputs.ndim - 2
     steps, dilation = _each(strides, rank), _each(dilation_rate, rank)
     extra = (None,) * rank if output_padding is None else _each(output_padding, rank)
-    pads = [
-        _transposed_padding(kernel.shape[i], steps[i], dilation[i], padding, extra[i]) for i in range(rank)
-    ]
+    pads = [_transposed_padding(kernel.shape[i], steps[i], dilation[i], padding, extra[i]) for i in range(rank)]
     dtype = jnp.result_type(inputs, kernel)
     return jax.lax.conv_transpose(
         inputs.astype(dtype), kernel.astype(dtype), steps, pads, rhs_dilation=dilation,
@@ -166,7 +164,8 @@ def _transposed_padding(
         else:
             before = window - 1
         return before, total - before
-    crop = window // 2 if padding == "same" else 0
+    crop = window // 2 - -(-output_padding // 2) if padding == "same" else 0
+        after_crop = window // 2 if padding == "same" else 0
     before = window - 1 - crop
     return before, window - 1 - crop + output_padding
 

@@ -30,7 +30,9 @@ def _like(name: str, function: Callable[..., Any], doc: str, result: Any) -> Any
     def lifted(x: Tensor, dtype: Any = None) -> Tensor:
         return function(convert(x), dtype=_dtype(dtype))
 
-    named(lifted, name, __name__, doc + " of `x`'s shape, and of its dtype where none is given.", f"{name}([2.0])", result)
+    named(
+        lifted, name, __name__, doc + " of `x`'s shape, and of its dtype where none is given.", f"{name}([2.0])", result
+    )
     return op("numpy")(lifted)
 
 
@@ -81,13 +83,13 @@ def empty(shape: Sequence[int], dtype: Any = None) -> Any:
 
 
 def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
-    """Return a tensor filled with a value, of the value's dtype where none is given.
+    """Return a tensor filled with a value, of dtype `floatx()` where none is given.
 
     Example:
         >>> full((2,), 3.0)
         Array([3., 3.], dtype=float32)
     """
-    return jnp.full(shape, number(fill_value), _dtype(dtype))
+    return jnp.full(shape, number(fill_value), standardize_dtype(dtype))
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
@@ -300,9 +302,7 @@ def array(x: Tensor, dtype: Any = None) -> Tensor:
 
 
 @op("core")
-def convert_to_tensor(
-    x: Tensor, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None
-) -> Tensor:
+def convert_to_tensor(x: Tensor, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Tensor:
     """Return `x` as a JAX array.
 
     Args:

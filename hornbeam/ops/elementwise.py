@@ -35,7 +35,7 @@ def _floating(x: Any) -> Any:
 
 
 absolute = unary("absolute", jnp.absolute, "Return the absolute value of each element.", -2.0, 2.0)
-abs = absolute  # noqa: A001
+abs = absolute
 fabs = unary("fabs", lambda x: jnp.fabs(_floating(x)), "Return absolute values, as floats.", -2, 2.0)
 negative = unary("negative", jnp.negative, "Return `-x`.", 2.0, -2.0)
 sign = unary("sign", jnp.sign, "Return -1, 0 or 1 by the sign of each element.", -3.0, -1.0)
@@ -77,7 +77,7 @@ rad2deg = unary("rad2deg", lambda x: jnp.rad2deg(_floating(x)), "Turn radians in
 real = unary("real", jnp.real, "Return the real part.", 1.0, 1.0)
 imag = unary("imag", jnp.imag, "Return the imaginary part.", 1.0, 0.0)
 conjugate = unary("conjugate", jnp.conjugate, "Return the complex conjugate.", 1.0, 1.0)
-conj = unary("conj", jnp.conj, "Return the complex conjugate.", 1.0, 1.0)
+conj = conjugate
 angle = unary("angle", lambda x: jnp.angle(_floating(x)), "Return the angle of complex numbers.", 1.0, 0.0)
 isfinite = unary("isfinite", jnp.isfinite, "Tell which elements are finite.", 1.0, True)
 isinf = unary("isinf", jnp.isinf, "Tell which elements are infinite.", 1.0, False)
@@ -112,9 +112,7 @@ subtract = binary("subtract", jnp.subtract, "Return `x1 - x2`.", (1, 2), -1)
 multiply = binary("multiply", jnp.multiply, "Return `x1 * x2`.", (2, 3), 6)
 true_divide = binary("true_divide", jnp.true_divide, "Return `x1 / x2`, as a float.", (1, 2), 0.5)
 divide = binary("divide", jnp.true_divide, "Return `x1 / x2`, as a float.", (1, 2), 0.5)
-divide_no_nan = binary(
-    "divide_no_nan", _divide_no_nan, "Return `x1 / x2`, 0 where `x2` is 0.", (1.0, 0.0), 0.0
-)
+divide_no_nan = binary("divide_no_nan", _divide_no_nan, "Return `x1 / x2`, 0 where `x2` is 0.", (1.0, 0.0), 0.0)
 floor_divide = binary("floor_divide", jnp.floor_divide, "Return `x1 / x2`, rounded down.", (7, 2), 3)
 mod = binary("mod", jnp.mod, "Return the rest of a division, with the sign of `x2`.", (-7, 3), 2)
 fmod = binary("fmod", jnp.fmod, "Return the rest of a division, with the sign of `x1`.", (-7, 3), -1)
@@ -176,7 +174,7 @@ def clip(x: Tensor, x_min: Any, x_max: Any) -> Tensor:
 
 
 @op("numpy")
-def round(x: Tensor, decimals: int = 0) -> Tensor:  # noqa: A001
+def round(x: Tensor, decimals: int = 0) -> Tensor:
     """Round to `decimals` places, halves to the even neighbour.
 
     Example:
@@ -198,9 +196,7 @@ def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf:
 
 
 @op("numpy")
-def isclose(
-    x1: Tensor, x2: Tensor, rtol: Tensor = 1e-05, atol: Tensor = 1e-08, equal_nan: bool = False
-) -> Tensor:
+def isclose(x1: Tensor, x2: Tensor, rtol: Tensor = 1e-05, atol: Tensor = 1e-08, equal_nan: bool = False) -> Tensor:
     """Tell where `|x1 - x2| <= atol + rtol * |x2|`.
 
     Example:
@@ -278,7 +274,7 @@ def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
         Array([  0, 255], dtype=uint8)
     """
     x, dtype = convert(x), jnp.dtype(standardize_dtype(dtype))
-    if dtype == bool:
+    if dtype == jnp.dtype("bool"):
         return x.astype(bool)
     limits = jnp.iinfo(dtype) if jnp.issubdtype(dtype, jnp.integer) else jnp.finfo(dtype)
     own: Any = None

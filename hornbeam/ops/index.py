@@ -85,7 +85,7 @@ def _one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: Any = None, spa
 @op("nn")
 def multi_hot(
     inputs: Tensor, num_classes: int | None = None, axis: int = -1, dtype: Any = None, sparse: bool = False,
-    num_tokens: int | None = None,
+    **kwargs: Any,
 ) -> Tensor:  # fmt: skip
     """Return vectors that are 1 at each of the indices along the last axis.
 
@@ -95,7 +95,7 @@ def multi_hot(
         axis: Where that axis stands.
         dtype: Dtype. Default: `floatx()`.
         sparse: Must be false.
-        num_tokens: Older name of `num_classes`.
+        **kwargs: `num_tokens`, an older name of `num_classes`.
 
     Example:
         >>> multi_hot(jnp.array([0, 2]), 3)
@@ -103,7 +103,9 @@ def multi_hot(
     """
     if sparse:
         raise ValueError("multi_hot: sparse tensors are not supported; leave `sparse` false.")
-    count = num_tokens if num_classes is None else num_classes
+    count = kwargs.pop("num_tokens", None) if num_classes is None else num_classes
+    if kwargs:
+        raise TypeError(f"multi_hot: unexpected arguments {sorted(kwargs)}.")
     if count is None:
         raise ValueError("multi_hot: give `num_classes`.")
     inputs = convert(inputs)
@@ -150,13 +152,11 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
             f"scatter_update: `reduction` must be None, 'add', 'max', 'min' or 'mul', received {reduction!r}."
         )
     inputs = convert(inputs)
-    return getattr(inputs.at[_positions(indices)], reduction or "set")(
-        convert(updates).astype(inputs.dtype)
-    )
+    return getattr(inputs.at[_positions(indices)], reduction or "set")(convert(updates).astype(inputs.dtype))
 
 
 @op("core")
-def slice(inputs: Tensor, start_indices: Tensor, shape: Sequence[int]) -> Tensor:  # noqa: A001
+def slice(inputs: Tensor, start_indices: Tensor, shape: Sequence[int]) -> Tensor:
     """Return the block of `shape` that starts at `start_indices` (they may be traced).
 
     Example:
@@ -166,9 +166,7 @@ def slice(inputs: Tensor, start_indices: Tensor, shape: Sequence[int]) -> Tensor
     inputs = convert(inputs)
     starts = start_indices if isinstance(start_indices, (list, tuple)) else convert(start_indices)
     # -1 reaches to the end of an axis.
-    sizes = [
-        inputs.shape[i] - int(starts[i]) if size == -1 else size for i, size in enumerate(shape)
-    ]
+    sizes = [inputs.shape[i] - int(starts[i]) if size == -1 else size for i, size in enumerate(shape)]
     return jax.lax.dynamic_slice(inputs, list(starts), sizes)
 
 
@@ -277,7 +275,7 @@ def digitize(x: Tensor, bins: Tensor) -> Tensor:
 
 
 @op("numpy")
-def histogram(x: Tensor, bins: int = 10, range: Any = None) -> Tensor:  # noqa: A002
+def histogram(x: Tensor, bins: int = 10, range: Any = None) -> Tensor:
     """Return counts by bin, and the bins' edges.
 
     Args:

@@ -23,21 +23,26 @@ __all__ = [
 ]  # fmt: skip
 
 
+def _floating(x: Any) -> Any:
+    """Return integers as `floatx()`, anything else as it is."""
+    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(standardize_dtype(None))
+
+
 def _activation(name: str, function: Callable[[Any], Any], doc: str, result: float) -> Any:
     return unary(name, function, doc, 0.0, result, "nn", where=__name__)
 
 
 relu = _activation("relu", jax.nn.relu, "Return `max(x, 0)`.", 0.0)
 relu6 = _activation("relu6", jax.nn.relu6, "Return `min(max(x, 0), 6)`.", 0.0)
-sigmoid = _activation("sigmoid", jax.nn.sigmoid, "Return `1 / (1 + exp(-x))`.", 0.5)
+sigmoid = _activation("sigmoid", lambda x: jax.nn.sigmoid(_floating(x)), "Return `1 / (1 + exp(-x))`.", 0.5)
 sparse_sigmoid = _activation(
     "sparse_sigmoid", jax.nn.sparse_sigmoid, "Return 0 below -1, 1 above 1, a line between.", 0.5
 )
 softplus = _activation("softplus", jax.nn.softplus, "Return `log(1 + exp(x))`.", math.log(2.0))
 softsign = _activation("softsign", jax.nn.soft_sign, "Return `x / (1 + |x|)`.", 0.0)
-silu = _activation("silu", jax.nn.silu, "Return `x * sigmoid(x)` (Ramachandran et al. 2017).", 0.0)
+silu = _activation("silu", lambda x: jax.nn.silu(_floating(x)), "Return `x * sigmoid(x)` (Ramachandran et al. 2017).", 0.0)
 selu = _activation("selu", jax.nn.selu, "Return the scaled `elu` of Klambauer et al. 2017.", 0.0)
-log_sigmoid = _activation("log_sigmoid", jax.nn.log_sigmoid, "Return the logarithm of `sigmoid`.", 0.0)
+log_sigmoid = _activation("log_sigmoid", lambda x: jax.nn.log_sigmoid(_floating(x)), "Return the logarithm of `sigmoid`.", 0.0)
 hard_sigmoid = _activation("hard_sigmoid", jax.nn.hard_sigmoid, "Return `relu6(x + 3) / 6`.", 0.5)
 hard_silu = _activation("hard_silu", jax.nn.hard_silu, "Return `x * relu6(x + 3) / 6`.", 0.0)
 hard_tanh = _activation("hard_tanh", jax.nn.hard_tanh, "Return `x` cut to [-1, 1].", 0.0)
@@ -128,7 +133,7 @@ def hard_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
         >>> hard_shrink(jnp.array([2.0, 0.1]))
         Array([2., 0.], dtype=float32)
     """
-    x = convert(x)
+    x = _floating(convert(x))
     return jnp.where(jnp.abs(x) > threshold, x, jnp.zeros_like(x))
 
 
@@ -156,7 +161,7 @@ def squareplus(x: Tensor, b: float = 4) -> Tensor:
 
 
 def _along_axes(function: Callable[..., Any], x: Any, axis: Any) -> Any:
-    x = convert(x)
+    x = _floating(convert(x))
     return function(x, axis=tuple(axis) if isinstance(axis, list) else axis)
 
 
@@ -311,8 +316,7 @@ def normalize(x: Tensor, axis: Any = -1, order: int = 2, epsilon: float | None =
         >>> normalize(jnp.array([3.0, 4.0]))
         Array([0.6, 0.8], dtype=float32)
     """
-    x = convert(x)
-    x = x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(standardize_dtype(None))
+    x = _floating(convert(x))
     axis = tuple(axis) if isinstance(axis, list) else axis
     epsilon = config.epsilon() if epsilon is None else epsilon
     if order == 2:
@@ -378,8 +382,7 @@ def _layer_norm(
     x: Tensor, gamma: Tensor = None, beta: Tensor = None, axis: Any = -1, epsilon: float | None = None,
     rms_scaling: bool = False,
 ) -> Tensor:  # fmt: skip
-    x = convert(x)
-    x = x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(standardize_dtype(None))
+    x = _floating(convert(x))
     axes = sorted(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
     epsilon = config.epsilon() if epsilon is None else epsilon
     shape = [size if i in axes else 1 for i, size in enumerate(x.shape)]
@@ -408,8 +411,7 @@ def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float 
 
 @op("nn", "RMSNorm")
 def _rms_norm(x: Tensor, scale: Tensor = None, axis: Any = -1, epsilon: float | None = None) -> Tensor:
-    x = convert(x)
-    x = x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(standardize_dtype(None))
+    x = _floating(convert(x))
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     epsilon = config.epsilon() if epsilon is None else epsilon
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))

@@ -78,14 +78,14 @@ def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
     return reduce
 
 
-sum = _reduction("sum", jnp.sum, "Return the sum", 4.0)  # noqa: A001
+sum = _reduction("sum", jnp.sum, "Return the sum", 4.0)
 mean = _reduction("mean", _wide(jnp.mean), "Return the mean", 2.0)
 std = _reduction("std", _spread(jnp.std), "Return the standard deviation", 1.0)
 var = _reduction("var", _spread(jnp.var), "Return the variance", 1.0)
-any = _reduction("any", jnp.any, "Tell whether one element is true", True)  # noqa: A001
-all = _reduction("all", jnp.all, "Tell whether all elements are true", True)  # noqa: A001
-max = _extreme("max", jnp.max, "Return the maximum", 3.0)  # noqa: A001
-min = _extreme("min", jnp.min, "Return the minimum", 1.0)  # noqa: A001
+any = _reduction("any", jnp.any, "Tell whether one element is true", True)
+all = _reduction("all", jnp.all, "Tell whether all elements are true", True)
+max = _extreme("max", jnp.max, "Return the maximum", 3.0)
+min = _extreme("min", jnp.min, "Return the minimum", 1.0)
 amax = _reduction("amax", jnp.max, "Return the maximum", 3.0)
 amin = _reduction("amin", jnp.min, "Return the minimum", 1.0)
 argmax = _reduction("argmax", jnp.argmax, "Return the index of the maximum", 1)
@@ -159,9 +159,7 @@ def _average(x: Tensor, weights: Tensor = None, axis: Any = None) -> Tensor:
 
 
 def _at(name: str, function: Callable[..., Any], doc: str, share: float) -> Any:
-    def lifted(
-        x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False
-    ) -> Tensor:
+    def lifted(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
         x = _float(convert(x))
         return function(x, jnp.asarray(q, x.dtype), axis=_axes(axis), method=method, keepdims=keepdims)
 
@@ -233,12 +231,8 @@ def trapezoid(y: Tensor, x: Any = None, dx: float = 1.0, axis: int = -1) -> Tens
 
 
 def _segments(name: str, function: Callable[..., Any], doc: str) -> Any:
-    def lifted(
-        data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False
-    ) -> Tensor:
-        return function(
-            convert(data), convert(segment_ids), num_segments, indices_are_sorted=sorted
-        )
+    def lifted(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
+        return function(convert(data), convert(segment_ids), num_segments, indices_are_sorted=sorted)
 
     doc += " of the rows of each segment; `sorted` promises that `segment_ids` ascend."
     named(lifted, name, __name__, doc, f"{name}([1.0, 3.0], [0, 1])", [1.0, 3.0])

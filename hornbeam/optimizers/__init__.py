@@ -8,7 +8,18 @@ from hornbeam.optimizers.loss_scale import LossScaleOptimizer
 from hornbeam.optimizers.optimizer import Optimizer
 from hornbeam.optimizers.rules import SGD, Adam, AdamW, RMSprop
 
-__all__ = ["SGD", "Adam", "AdamW", "LossScaleOptimizer", "Optimizer", "RMSprop", "deserialize", "get", "schedules", "serialize"]
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "LossScaleOptimizer",
+    "Optimizer",
+    "RMSprop",
+    "deserialize",
+    "get",
+    "schedules",
+    "serialize",
+]
 
 _NAMES = {c.__name__.lower(): c for c in (SGD, Adam, AdamW, RMSprop)}
 

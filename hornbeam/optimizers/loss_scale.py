@@ -45,7 +45,9 @@ class LossScaleOptimizer(Optimizer):
         self.inner_optimizer, self.initial_scale = inner_optimizer, float(initial_scale)
         self.dynamic_growth_steps = dynamic_growth_steps
         self.step_counter = self.add_variable((), "zeros", "int32", name="step_counter")
-        self.dynamic_scale = self.add_variable((), lambda s, dtype: jnp.full(s, initial_scale, dtype), "float32", name="dynamic_scale")
+        self.dynamic_scale = self.add_variable(
+            (), lambda s, dtype: jnp.full(s, initial_scale, dtype), "float32", name="dynamic_scale"
+        )
 
     @property
     def variables(self) -> list[Variable]:
@@ -91,7 +93,9 @@ class LossScaleOptimizer(Optimizer):
                 self.inner_optimizer.apply(grads, variables)
                 return [overlay.value_of(v) for v in touched]
 
-        for v, value in zip(touched, jax.lax.cond(finite, update, lambda x: x, [v.value for v in touched]), strict=True):
+        for v, value in zip(
+            touched, jax.lax.cond(finite, update, lambda x: x, [v.value for v in touched]), strict=True
+        ):
             v.assign(value)
         grow = finite & (self.step_counter.value + 1 >= self.dynamic_growth_steps)
         self.dynamic_scale.assign(jnp.where(finite, jnp.where(grow, scale * 2, scale), scale / 2))

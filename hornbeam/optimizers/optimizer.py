@@ -78,7 +78,9 @@ class Optimizer:
         self._slot: dict[str, dict[Variable, Variable]] = {}
         self._no_decay: set[str] = set()
         with naming.name_scope(self.name):
-            self._iterations = self._track(Variable(0, dtype="int32", trainable=False, autocast=False, name="iteration"))
+            self._iterations = self._track(
+                Variable(0, dtype="int32", trainable=False, autocast=False, name="iteration")
+            )
             if callable(learning_rate) and not isinstance(learning_rate, Variable):
                 self._learning_rate: Any = learning_rate
             else:
@@ -89,7 +91,9 @@ class Optimizer:
                         f"{label}: `learning_rate` must be a number, a schedule or a function, received {learning_rate!r}."
                     )
                 self._learning_rate = self._track(
-                    Variable(float(learning_rate), dtype="float32", trainable=False, autocast=False, name="learning_rate")
+                    Variable(
+                        float(learning_rate), dtype="float32", trainable=False, autocast=False, name="learning_rate"
+                    )
                 )
 
     def _track(self, variable: Variable) -> Variable:
@@ -172,14 +176,21 @@ class Optimizer:
                 Variable(initializer, shape=shape, dtype=dtype, trainable=False, autocast=False, name=name)
             )
 
-    def add_variable_from_reference(self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros") -> Variable:
+    def add_variable_from_reference(
+        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
+    ) -> Variable:
         """Create a state variable of the shape and dtype of another."""
         name = f"{reference_variable.path.replace('/', '_')}_{name or 'variable'}"
         return self.add_variable(
-            None if isinstance(initializer, Variable) else reference_variable.shape, initializer, reference_variable._dtype, name=name
+            None if isinstance(initializer, Variable) else reference_variable.shape,
+            initializer,
+            reference_variable._dtype,
+            name=name,
         )
 
-    def add_optimizer_variables(self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros") -> Any:
+    def add_optimizer_variables(
+        self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros"
+    ) -> Any:
         """Create a state variable (or several, by a list of names) for each trainable one."""
         names = [name] if isinstance(name, str) else list(name)
         starts = [initializer] * len(names) if isinstance(initializer, str) else list(initializer)
@@ -213,9 +224,7 @@ class Optimizer:
         grads = list(grads)
         variables = list(trainable_variables) if trainable_variables is not None else self._trainable
         if len(grads) != len(variables):
-            raise ValueError(
-                f"{type(self).__name__}: received {len(grads)} gradients for {len(variables)} variables."
-            )
+            raise ValueError(f"{type(self).__name__}: received {len(grads)} gradients for {len(variables)} variables.")
         if variables and all(g is None for g in grads):
             raise ValueError(
                 f"{type(self).__name__}: no variable has a gradient; the loss does not depend on "
@@ -326,7 +335,9 @@ class Optimizer:
                 if v in self._slot.get("average", {}):
                     v.assign(self._value("average", v))
 
-    def stateless_apply(self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    def stateless_apply(
+        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+    ) -> tuple[list[Any], list[Any]]:
         """Return new values of weights and state for given ones, changing nothing."""
         if not self.built:
             raise ValueError(f"{type(self).__name__}: `build` it before `stateless_apply`.")
@@ -383,9 +394,7 @@ class Optimizer:
             ValueError: If their number differs.
         """
         if len(weights) != len(self._variables):
-            raise ValueError(
-                f"{type(self).__name__}: expected {len(self._variables)} arrays, received {len(weights)}."
-            )
+            raise ValueError(f"{type(self).__name__}: expected {len(self._variables)} arrays, received {len(weights)}.")
         for variable, value in zip(self._variables, weights, strict=True):
             variable.assign(value)
 

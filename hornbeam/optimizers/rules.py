@@ -62,7 +62,12 @@ class RMSprop(Optimizer):
         centered: bool = False, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
-        self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, 1e-7 if epsilon is None else epsilon, centered
+        self.rho, self.momentum, self.epsilon, self.centered = (
+            rho,
+            momentum,
+            1e-7 if epsilon is None else epsilon,
+            centered,
+        )
 
     def _slot_names(self) -> tuple[str, ...]:
         names = ("velocity",)

@@ -36,9 +36,7 @@ __all__ = [
 ]
 
 
-def save_model(
-    model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
-) -> None:
+def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
     """Save architecture, weights and training state; the path's extension chooses the format.
 
     Args:
@@ -88,9 +86,7 @@ def save_model(
         save_h5(model, path, overwrite, include_optimizer)
 
 
-def load_model(
-    filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
-) -> Any:
+def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
     """Return the model of a `.keras` or `.h5` file.
 
     Args:

@@ -85,9 +85,7 @@ def load_archive(filepath: Any, custom_objects: Any = None, compile: bool = True
     return model
 
 
-def load_archive_weights(
-    model: Any, filepath: Any, skip_mismatch: bool = False, by_name: bool = False
-) -> None:
+def load_archive_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_name: bool = False) -> None:
     """Load only the weights of a `.keras` file into `model`."""
     with _opened(filepath) as folder, folder.weights() as file:
         read_weights(file, model, file_label(filepath), skip_mismatch, by_name)
@@ -113,9 +111,11 @@ class _Members:
     def __init__(self, path: Path, archive: zipfile.ZipFile | None):
         self._path, self._archive = path, archive
         self._what = file_label(path)
-        self._names = self._check() if archive else {
-            p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file() and not p.is_symlink()
-        }
+        self._names = (
+            self._check()
+            if archive
+            else {p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file() and not p.is_symlink()}
+        )
         missing = {_CONFIG, _WEIGHTS} - self._names
         if missing:
             raise ValueError(f"{self._what} is no `.keras` file: it lacks {', '.join(sorted(missing))}.")
@@ -191,5 +191,3 @@ def _opened(filepath: Any) -> Iterator[_Members]:
         raise ValueError(f"{file_label(path)} is a damaged zip file: {error}.") from None
     with archive:
         yield _Members(path, archive)
-
-

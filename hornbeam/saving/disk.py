@@ -32,9 +32,11 @@ def kind_of(path: Any) -> str:
     if path.is_dir():
         return "folder"
     if not path.exists():
-        near = sorted(p.name for p in path.parent.glob("*") if p.suffix in (".keras", ".h5", ".hdf5")) if (
-            path.parent.is_dir()
-        ) else []
+        near = (
+            sorted(p.name for p in path.parent.glob("*") if p.suffix in (".keras", ".h5", ".hdf5"))
+            if (path.parent.is_dir())
+            else []
+        )
         there = f" Model files there: {', '.join(near[:8])}." if near else ""
         raise MissingFileError(f"File not found: no file at '{path}'.{there}")
     with path.open("rb") as file:
@@ -110,9 +112,6 @@ def parse_json(text: bytes | str, what: str) -> Any:
         if depth > _MAX_DEPTH:
             raise ValueError(f"{what} is nested more than {_MAX_DEPTH} levels deep.")
         level = [
-            item
-            for x in level
-            if isinstance(x, (dict, list))
-            for item in (x.values() if isinstance(x, dict) else x)
+            item for x in level if isinstance(x, (dict, list)) for item in (x.values() if isinstance(x, dict) else x)
         ]
     return value

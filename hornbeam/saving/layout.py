@@ -352,5 +352,3 @@ def check_built(model: Any, what: str) -> None:
 def file_label(path: Any) -> str:
     """Return how messages name a file."""
     return f"'{Path(path).name}'"
-
-

@@ -26,9 +26,7 @@ def check_before_training(model: Any, source: Source) -> None:
     _, y, _ = source.data
     if y is None:
         if given is not None and type(model).compute_loss is _base().compute_loss and _plain_steps(model):
-            raise ValueError(
-                f"Model '{model.name}' was compiled with a loss, but no targets came: pass `y`."
-            )
+            raise ValueError(f"Model '{model.name}' was compiled with a loss, but no targets came: pass `y`.")
         return
     try:
         names = list(model.output_names)
@@ -74,8 +72,7 @@ def _check_values(name: str, shape: Any, loss: Any, target: np.ndarray) -> None:
     if target.dtype.kind == "f" and np.isnan(target).any():
         rows = np.unique(np.argwhere(np.isnan(target))[:, 0])
         raise ValueError(
-            f"{where} hold NaN in {len(rows)} of {len(target)} rows (first: row {rows[0]}). Drop or fill "
-            "those rows."
+            f"{where} hold NaN in {len(rows)} of {len(target)} rows (first: row {rows[0]}). Drop or fill those rows."
         )
     if kind == "sparsecategoricalcrossentropy" and getattr(loss, "ignore_class", None) is None:
         classes = shape[-1] if shape is not None else None
@@ -101,5 +98,3 @@ def _check_values(name: str, shape: Any, loss: Any, target: np.ndarray) -> None:
             "to 1. For labels -1 and 1 use (y + 1) / 2; for several classes use "
             "sparse_categorical_crossentropy."
         )
-
-

@@ -99,9 +99,7 @@ class Compiled:
                 if isinstance(entry, str) and entry not in _BY_SHAPE:
                     _metric_by_name(entry)
                 elif entry is not None and not isinstance(entry, (str, Metric)) and not callable(entry):
-                    raise ValueError(
-                        f"compile: `{kind}` must hold names, functions or Metrics, received {entry!r}."
-                    )
+                    raise ValueError(f"compile: `{kind}` must hold names, functions or Metrics, received {entry!r}.")
         names = _output_names(model)
         if names:
             for kind in ("loss", "metrics", "weighted_metrics", "loss_weights"):
@@ -133,8 +131,7 @@ class Compiled:
             if nested or (len(given) == count and count > 1):
                 if len(given) != count:
                     raise ValueError(
-                        f"compile: `{kind}` has {len(given)} entries for {count} outputs "
-                        f"({errors.one_of(names)})."
+                        f"compile: `{kind}` has {len(given)} entries for {count} outputs ({errors.one_of(names)})."
                     )
                 return [_as_list(e) for e in given]
             # One flat list for several outputs: to each of them.
@@ -167,8 +164,7 @@ class Compiled:
         made = [None if e is None else as_loss(e) for e in entries]
         if len(names) > 1:
             self._output_trackers = [
-                metrics.Mean(name=f"{n}_loss") if e is not None else None
-                for n, e in zip(names, made, strict=True)
+                metrics.Mean(name=f"{n}_loss") if e is not None else None for n, e in zip(names, made, strict=True)
             ]
         self._losses = made
 
@@ -235,9 +231,7 @@ class Compiled:
             assert self._losses is not None
             targets = self._targets(y, self._names)
             weights = self._targets(sample_weight, self._names, "sample_weight")
-            for i, (loss, target, output) in enumerate(
-                zip(self._losses, targets, tree.flatten(y_pred), strict=True)
-            ):
+            for i, (loss, target, output) in enumerate(zip(self._losses, targets, tree.flatten(y_pred), strict=True)):
                 if loss is None:
                     continue
                 if target is None:
@@ -248,9 +242,7 @@ class Compiled:
                 _check_target(loss, target, output, self._names[i])
                 value = loss(target, output, sample_weight=weights[i])
                 if self._output_trackers and self._output_trackers[i] is not None:
-                    self._output_trackers[i].update_state(
-                        jax.lax.stop_gradient(value), sample_weight=_rows(output)
-                    )
+                    self._output_trackers[i].update_state(jax.lax.stop_gradient(value), sample_weight=_rows(output))
                 terms.append(value * self._loss_weights[i])
         terms.extend(jnp.asarray(value) for value in extra)
         if not terms:
@@ -272,9 +264,7 @@ class Compiled:
         names = self._names_for(model, y_pred)
         targets = self._targets(y, names)
         weights = self._targets(sample_weight, names, "sample_weight")
-        for row, target, output, weight in zip(
-            self._metrics, targets, tree.flatten(y_pred), weights, strict=True
-        ):
+        for row, target, output, weight in zip(self._metrics, targets, tree.flatten(y_pred), weights, strict=True):
             for metric, weighted in row:
                 if target is None:
                     continue
@@ -464,5 +454,3 @@ def _by_shape(name: str, target: Any, output: Any, loss: Any) -> Any:
     else:
         kind = "categorical"
     return getattr(metrics if exact else losses, f"{kind}_{'accuracy' if exact else 'crossentropy'}")
-
-

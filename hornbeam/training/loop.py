@@ -160,9 +160,7 @@ def evaluate(
     return values[0] if len(values) == 1 else values
 
 
-def _run_evaluation(
-    model: Any, source: Source, steps: int | None, callbacks: Any, interrupts: Any
-) -> dict[str, Any]:
+def _run_evaluation(model: Any, source: Source, steps: int | None, callbacks: Any, interrupts: Any) -> dict[str, Any]:
     program = _program(model, "test")
     eager_logs = _wants_logs(callbacks, "test")
     model.reset_metrics()
@@ -181,9 +179,7 @@ def _run_evaluation(
     return results
 
 
-def predict(
-    model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any
-) -> Any:
+def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any) -> Any:
     """Predict; see `Model.predict`."""
     source = make_source(x, batch_size=batch_size)
     if isinstance(source, ArraySource):
@@ -211,9 +207,7 @@ def predict(
     return tree.map_structure(lambda *parts: np.concatenate([np.asarray(p) for p in parts]), *outputs)
 
 
-def on_batch(
-    model: Any, kind: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool
-) -> Any:
+def on_batch(model: Any, kind: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
     """Run one batch through a step of training or evaluation; see `Model.train_on_batch`."""
     model._need_compiled(f"{kind}_on_batch")
     rows = next((len(a) for a in tree.flatten(x) if hasattr(a, "__len__")), 0)
@@ -337,7 +331,11 @@ def _validation_source(data: Any, batch_size: int | None) -> Source:
                 "fit: `validation_data` must be `(x, y)`, `(x, y, sample_weight)` or an iterable of batches, "
                 f"received a {type(data).__name__} of {len(data)}."
             )
-        return make_source(*data, batch_size=batch_size) if len(data) == 2 else ArraySource(*data, batch_size=batch_size or 32)
+        return (
+            make_source(*data, batch_size=batch_size)
+            if len(data) == 2
+            else ArraySource(*data, batch_size=batch_size or 32)
+        )
     return make_source(data, batch_size=batch_size)
 
 
@@ -364,7 +362,15 @@ def _old_arguments(old: dict[str, Any], epochs: int) -> int:
     if "nb_epoch" in old:
         warnings.warn("`nb_epoch` is Keras 1's word for `epochs`.", DeprecationWarning, stacklevel=4)
         epochs = old.pop("nb_epoch")
-    for name in ("max_queue_size", "max_q_size", "workers", "nb_worker", "use_multiprocessing", "pickle_safe", "show_accuracy"):
+    for name in (
+        "max_queue_size",
+        "max_q_size",
+        "workers",
+        "nb_worker",
+        "use_multiprocessing",
+        "pickle_safe",
+        "show_accuracy",
+    ):
         old.pop(name, None)
     if old:
         raise TypeError(f"Unexpected arguments {errors.one_of(sorted(old))}.")
@@ -414,5 +420,3 @@ class _Held:
         if self._interrupts._pending:
             self._interrupts._pending = False
             raise KeyboardInterrupt
-
-

@@ -119,9 +119,7 @@ def make_program(model: Any, kind: str) -> Callable[[Any], Any]:
 def _step_of(model: Any, kind: str) -> Callable[[Any], Any]:
     """Return `train_step`, `test_step` or `predict_step`, Keras's stateless form adapted."""
     step = getattr(model, f"{kind}_step")
-    required = [
-        p for p in inspect.signature(step).parameters.values() if p.kind in (0, 1) and p.default is p.empty
-    ]
+    required = [p for p in inspect.signature(step).parameters.values() if p.kind in (0, 1) and p.default is p.empty]
     if len(required) < 2:
         return step
     if kind == "predict":

@@ -83,7 +83,7 @@ def _by_name(given: Any, names: list[str]) -> dict[str, Any]:
         return dict(given)
     if isinstance(given, (list, tuple)):
         return dict(zip(names, given, strict=True))
-    return {name: given for name in names}
+    return dict.fromkeys(names, given)
 
 
 def _like(factor: np.ndarray, base: np.ndarray) -> np.ndarray:

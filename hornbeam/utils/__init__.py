@@ -46,5 +46,3 @@ def clear_session(free_memory: bool = True) -> None:
         import gc
 
         gc.collect()
-
-

@@ -42,7 +42,9 @@ class Progbar:
         """Tell whether enough time has gone by to draw again."""
         return self.verbose == 1 and time.perf_counter() - self._drawn >= self.interval
 
-    def update(self, current: int, values: Sequence[tuple[str, Any]] | None = None, finalize: bool | None = None) -> None:
+    def update(
+        self, current: int, values: Sequence[tuple[str, Any]] | None = None, finalize: bool | None = None
+    ) -> None:
         """Show step `current` and `values`; `finalize` ends the line (by default at the target)."""
         self._seen = current
         if finalize is None:

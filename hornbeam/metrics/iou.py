@@ -1,0 +1,186 @@
+"""Intersection over union of classes, from a confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from hornbeam.core.symbolic import convert
+from hornbeam.losses.loss import squeeze_or_expand
+from hornbeam.metrics.metric import Metric, divide_no_nan
+
+__all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
+
+
+class IoU(Metric):
+    """Mean over chosen classes of `true positives / (true positives + both kinds of errors)`.
+
+    Args:
+        num_classes: Number of classes.
+        target_class_ids: Class numbers that count.
+        name: Name. Default: the class's, numbered.
+        dtype: Dtype of the confusion matrix. Default: int32.
+        ignore_class: Target class number to leave out.
+        sparse_y_true: Whether targets are class numbers, not one score a class.
+        sparse_y_pred: Whether predictions are class numbers, not one score a class.
+        axis: Axis of the scores.
+
+    Raises:
+        ValueError: If a class number is out of range.
+
+    Example:
+        >>> float(IoU(num_classes=2, target_class_ids=[0])([0, 0, 1, 1], [0, 1, 0, 1]).round(4))
+        0.333...
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Sequence[int],
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ):
+        super().__init__(name=name, dtype=dtype or "int32")
+        ids = list(target_class_ids)
+        if ids and max(ids) >= num_classes:
+            raise ValueError(
+                f"{type(self).__name__}: `target_class_ids` {ids} must be below `num_classes`={num_classes}."
+            )
+        self.num_classes, self.target_class_ids = num_classes, ids
+        self.ignore_class, self.axis = ignore_class, axis
+        self.sparse_y_true, self.sparse_y_pred = sparse_y_true, sparse_y_pred
+        self.total_confusion_matrix = self.add_variable(
+            shape=(num_classes, num_classes), initializer="zeros", name="total_confusion_matrix"
+        )
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        y_true, y_pred = convert(y_true), convert(y_pred)
+        if not self.sparse_y_true:
+            y_true = jnp.argmax(y_true, axis=self.axis)
+        if not self.sparse_y_pred:
+            y_pred = jnp.argmax(y_pred, axis=self.axis)
+        weights = jnp.ones((), self.dtype)
+        if sample_weight is not None:
+            _, weights = squeeze_or_expand(y_true, convert(sample_weight).astype(self.dtype))
+        weights = jnp.broadcast_to(weights, y_true.shape).reshape(-1)
+        y_true, y_pred = (jnp.reshape(y, (-1,)).astype("int32") for y in (y_true, y_pred))
+        if self.ignore_class is not None:
+            weights = jnp.where(y_true == self.ignore_class, 0, weights)
+            y_true = jnp.where(y_true == self.ignore_class, 0, y_true)
+        matrix = jnp.zeros((self.num_classes, self.num_classes), self.dtype)
+        self.total_confusion_matrix.assign_add(matrix.at[y_true, y_pred].add(weights))
+
+    def result(self) -> Any:
+        matrix = self.total_confusion_matrix.value.astype("float32")
+        hits = jnp.diag(matrix)
+        union = matrix.sum(axis=0) + matrix.sum(axis=1) - hits
+        ids = jnp.asarray(self.target_class_ids)
+        hits, union = hits[ids], union[ids]
+        # Classes that occur nowhere do not count.
+        return divide_no_nan(jnp.sum(divide_no_nan(hits, union)), jnp.sum(union > 0).astype("float32"))
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config["dtype"] = self._dtype_policy.name
+        return config
+
+
+class MeanIoU(IoU):
+    """Mean over all classes of the intersection over union; arguments as for `IoU`.
+
+    Example:
+        >>> float(MeanIoU(num_classes=2)([0, 0, 1, 1], [0, 1, 0, 1]).round(4))
+        0.333...
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_true: bool = True,
+        sparse_y_pred: bool = True,
+        axis: int = -1,
+    ):
+        super().__init__(
+            num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
+        )
+
+
+class BinaryIoU(IoU):
+    """Intersection over union of yes-or-no predictions.
+
+    Args:
+        target_class_ids: Of 0 and 1 those that count.
+        threshold: A score of at least this is class 1.
+        name: Name. Default: the class's, numbered.
+        dtype: Dtype of the confusion matrix. Default: int32.
+
+    Example:
+        >>> float(BinaryIoU(threshold=0.3)([0, 1, 0, 1], [0.1, 0.2, 0.4, 0.7]).round(4))
+        0.333...
+    """
+
+    def __init__(
+        self,
+        target_class_ids: Sequence[int] = (0, 1),
+        threshold: float = 0.5,
+        name: str | None = None,
+        dtype: Any = None,
+    ):
+        super().__init__(2, target_class_ids, name, dtype)
+        self.threshold = threshold
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        super().update_state(y_true, convert(y_pred) >= self.threshold, sample_weight)
+
+
+class OneHotIoU(IoU):
+    """`IoU` for one-hot targets and one score a class.
+
+    Example:
+        >>> metric = OneHotIoU(num_classes=2, target_class_ids=[0])
+        >>> float(metric([[1, 0], [0, 1]], [[0.8, 0.2], [0.3, 0.7]]))
+        1.0
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        target_class_ids: Sequence[int],
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ):
+        super().__init__(
+            num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis
+        )
+
+
+class OneHotMeanIoU(OneHotIoU):
+    """`MeanIoU` for one-hot targets and one score a class.
+
+    Example:
+        >>> float(OneHotMeanIoU(num_classes=2)([[1, 0], [0, 1]], [[0.8, 0.2], [0.3, 0.7]]))
+        1.0
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
+    ):
+        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_pred, axis)
