@@ -138,6 +138,10 @@ def leaves(x):
 @pytest.mark.parametrize("row", ROWS, ids=ident)
 def test_like_keras(row):
     name, args, kwargs = row
+    if name == "sparsemax":
+        pytest.skip("Keras's does not sum to 1; see test_sparsemax")
+    if name in ("layer_normalization", "rms_normalization") and args[0].dtype == "int32":
+        pytest.skip("Keras returns integers")
     try:
         expected = leaves(getattr(keras.ops, name)(*args, **kwargs))
     except Exception as error:
@@ -156,7 +160,7 @@ SYMBOLIC = [
     row for row in ROWS
     if isinstance(row[1][0], np.ndarray) and row[1][0].ndim > 1
     and row[0] not in ("nonzero", "unique", "bincount", "shape", "size", "ndim", "view", "in_top_k")
-    and not (row[0] == "where" and len(row[1]) == 1)
+    and not (row[0] == "segment_min") and not (row[0] == "where" and len(row[1]) == 1)
 ]  # fmt: skip
 
 
@@ -234,6 +238,17 @@ def test_variables_lists_and_numbers():
     assert ops.add(1, 2).dtype == "int32"
     assert ops.exp([0, 1]).dtype == "float32"
     assert ops.dtype(ops.add(np.ones(2, "float64"), 1)) == "float32"
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+def test_sparsemax(axis):
+    """The nearest point of the simplex, found by bisection of the threshold."""
+    low, high = X.min(axis, keepdims=True) - 1, X.max(axis, keepdims=True)
+    for _ in range(60):
+        middle = (low + high) / 2
+        much = np.maximum(X - middle, 0).sum(axis, keepdims=True) > 1
+        low, high = np.where(much, middle, low), np.where(much, high, middle)
+    np.testing.assert_allclose(ops.sparsemax(X, axis), np.maximum(X - low, 0), atol=1e-5)
 
 
 def test_names():

@@ -164,10 +164,12 @@ def _transposed_padding(
         else:
             before = window - 1
         return before, total - before
-    crop = window // 2 - -(-output_padding // 2) if padding == "same" else 0
-        after_crop = window // 2 if padding == "same" else 0
-    before = window - 1 - crop
-    return before, window - 1 - crop + output_padding
+    if padding != "same":
+        return window - 1, window - 1 + output_padding
+    # Half of what is added goes to the front, as Keras has it.
+    total = 2 * (window - 1 - window // 2) + output_padding
+    before = min(window - 1 - window // 2 + -(-output_padding // 2), window - 1)
+    return before, total - before
 
 
 def _pool(inputs: Any, size: Any, strides: Any, padding: str, data_format: str | None, first: Any, combine: Any) -> Any:

@@ -1,0 +1,133 @@
+"""Initializers, regularizers, constraints, activations and random draws against Keras's."""
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+
+from hornbeam import activations, constraints, initializers, random, regularizers
+
+FAMILIES = {
+    "initializers": initializers, "regularizers": regularizers, "constraints": constraints,
+}  # fmt: skip
+
+INITIALIZERS = [
+    ("Zeros", {}, (3, 4)), ("Ones", {}, (3,)), ("Constant", {"value": 2.5}, (2, 2)), ("Identity", {"gain": 2.0}, (3, 4)),
+    ("RandomNormal", {"seed": 1, "mean": 1.0}, (3, 4)), ("RandomUniform", {"seed": 2, "maxval": 3.0}, (3, 4)),
+    ("TruncatedNormal", {"seed": 3}, (50,)), ("Orthogonal", {"seed": 4, "gain": 2.0}, (3, 5)),
+    ("Orthogonal", {"seed": 4}, (2, 3, 4)), ("VarianceScaling", {"seed": 5, "distribution": "untruncated_normal"}, (3, 4)),
+    ("VarianceScaling", {"seed": 5, "mode": "fan_out", "scale": 3.0, "distribution": "uniform"}, (3, 3, 2, 4)),
+    *[(name, {"seed": 7}, shape)
+      for name in ("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal")
+      for shape in ((3, 4), (5,), (3, 3, 2, 4))],
+    ("GlorotUniform", {"seed": 1, "input_axes": 0, "output_axes": (1, 2)}, (3, 4, 5)),
+]  # fmt: skip
+OBJECTS = [("initializers", name, settings) for name, settings, _ in INITIALIZERS] + [
+    ("initializers", "GlorotUniform", {}), ("initializers", "Orthogonal", {}), ("initializers", "VarianceScaling", {}),
+    ("regularizers", "L1", {"l1": 0.5}), ("regularizers", "L2", {"l2": 0.5}), ("regularizers", "L1L2", {"l1": 0.5, "l2": 0.25}),
+    ("regularizers", "OrthogonalRegularizer", {"factor": 0.5, "mode": "columns"}),
+    ("constraints", "MaxNorm", {"max_value": 3, "axis": 1}), ("constraints", "NonNeg", {}),
+    ("constraints", "UnitNorm", {"axis": [0, 1]}), ("constraints", "MinMaxNorm", {"min_value": 0.5, "rate": 0.5}),
+]  # fmt: skip
+
+
+def close(ours, theirs, tolerance=1e-5):
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+    np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "settings", "shape"), INITIALIZERS)
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_initializer_values(name, settings, shape, dtype):
+    ours, theirs = getattr(initializers, name)(**settings), getattr(keras.initializers, name)(**settings)
+    tolerance = 1e-5 if dtype == "float32" else 2e-3
+    close(ours(shape, dtype), theirs(shape, dtype), tolerance)
+    with jax.ensure_compile_time_eval():
+        close(ours(shape, dtype), theirs(shape, dtype), tolerance)
+
+
+@pytest.mark.parametrize(("family", "name", "settings"), OBJECTS)
+def test_config_and_lookup(family, name, settings):
+    module, reference = FAMILIES[family], getattr(keras, family)
+    ours, theirs = getattr(module, name)(**settings), getattr(reference, name)(**settings)
+    assert ours.get_config() == pytest.approx(theirs.get_config())
+    again = module.deserialize(reference.serialize(theirs))
+    assert type(again) is type(ours)
+    assert again.get_config() == pytest.approx(ours.get_config())
+    assert type(reference.deserialize(module.serialize(ours))) is type(theirs)
+    assert module.get(ours) is ours
+    assert type(module.get(type(ours))) is type(ours)
+
+
+NAMES = [
+    ("initializers", "zero zeros one ones normal uniform glorot_uniform glorot_normal he_normal he_uniform lecun_normal "
+     "lecun_uniform orthogonal identity truncated_normal random_normal random_uniform variance_scaling GlorotUniform "
+     "HeNormal constant"),
+    ("regularizers", "l1 l2 l1_l2 L1 L2 L1L2 l1l2 orthogonal_regularizer"),
+    ("constraints", "max_norm maxnorm MaxNorm non_neg nonneg unit_norm unitnorm min_max_norm"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "name"), [(f, n) for f, names in NAMES for n in names.split()])
+def test_names(family, name):
+    assert callable(FAMILIES[family].get(name))
+    with pytest.raises(ValueError, match="Unknown"):
+        FAMILIES[family].get(name + "x")
+    assert FAMILIES[family].get(None) is None
+
+
+W = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+
+
+@pytest.mark.parametrize(("family", "name", "settings"), [row for row in OBJECTS if row[0] != "initializers"])
+def test_penalties_and_projections(family, name, settings):
+    ours, theirs = getattr(FAMILIES[family], name)(**settings), getattr(getattr(keras, family), name)(**settings)
+    close(ours(jnp.asarray(W)), theirs(keras.ops.convert_to_tensor(W)))
+
+
+ACTIVATIONS = sorted(set(activations.__all__) - {"get", "serialize", "deserialize"})
+SETTINGS = {
+    "relu": [{}, {"negative_slope": 0.1}, {"max_value": 1.0}, {"threshold": 0.5}, {"threshold": 0.5, "negative_slope": 0.1}],
+    "threshold": [{"threshold": 0.1, "default_value": 2.0}], "gelu": [{}, {"approximate": True}],
+    "softmax": [{}, {"axis": 0}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "settings"), [(n, s) for n in ACTIVATIONS for s in SETTINGS.get(n, [{}])])
+def test_activations(name, settings):
+    assert activations.get(name) is getattr(activations, name)
+    if name == "sparsemax":
+        return  # Keras's does not sum to 1; test_ops checks ours
+    x = W[:, :2]
+    close(getattr(activations, name)(x, **settings), getattr(keras.activations, name)(keras.ops.array(x), **settings))
+
+
+def test_activation_lookup():
+    assert activations.get(None) is activations.linear
+    assert activations.serialize(activations.relu) == keras.activations.serialize(keras.activations.relu)
+    assert activations.deserialize("gelu") is activations.gelu
+    with pytest.raises(ValueError, match="Did you mean 'relu'"):
+        activations.get("rellu")
+    public = {n for n in dir(keras.activations) if not n.startswith("_") and callable(getattr(keras.activations, n))}
+    assert public <= set(activations.__all__)
+
+
+DRAWS = [
+    ("normal", ((3, 4), 1.0, 2.0), {}), ("normal", ((3,),), {"dtype": "float16"}), ("uniform", ((3, 4), -1.0, 2.0), {}),
+    ("uniform", ((5,), 0, 9), {"dtype": "float32"}), ("truncated_normal", ((30,), 1.0, 2.0), {}), ("randint", ((9,), 0, 100), {}),
+    ("randint", ((9,), 0, 100), {"dtype": "uint8"}), ("categorical", (np.log([[0.2, 0.8], [0.5, 0.5]]), 6), {}),
+    ("shuffle", (np.arange(12).reshape(3, 4),), {"axis": 1}), ("dropout", (np.ones((4, 5), "float32"), 0.4), {}),
+    ("dropout", (np.ones((4, 5), "float32"), 0.4), {"noise_shape": (4, 1)}), ("gamma", ((4,), 2.0), {}),
+    ("dropout", (np.ones((4, 5), "float32"), 0.4), {"noise_shape": (None, 1)}),
+    ("beta", ((4,), 2.0, 3.0), {}), ("binomial", ((4,), 9.0, 0.3), {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "args", "kwargs"), DRAWS)
+def test_draws(name, args, kwargs):
+    close(getattr(random, name)(*args, **kwargs, seed=3), getattr(keras.random, name)(*args, **kwargs, seed=3))
+    ours, theirs = random.SeedGenerator(5), keras.random.SeedGenerator(5)
+    for _ in range(2):
+        close(getattr(random, name)(*args, **kwargs, seed=ours), getattr(keras.random, name)(*args, **kwargs, seed=theirs))
