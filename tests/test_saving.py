@@ -1,0 +1,315 @@
+"""Model files: round trips with ourselves and with Keras in both directions, layouts, refusals."""
+
+import json
+import pickle
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+import hornbeam as hb
+from hornbeam.saving.layout import walk
+
+BOTH = (hb, keras)
+
+
+def stack(lib):
+    layers = lib.layers
+    return lib.Sequential(
+        [
+            lib.Input((8, 8, 1)),
+            layers.Conv2D(4, 3, activation="relu", kernel_regularizer="l2"),
+            layers.BatchNormalization(),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dropout(0.5),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def graph(lib):
+    layers = lib.layers
+    a, b = lib.Input((3,), name="a"), lib.Input((3,), name="b")
+    shared = layers.Dense(4, name="shared")
+    x = lib.ops.concatenate([shared(a) + shared(b) * 2.0, shared(a)], axis=-1)
+    inner = lib.Sequential(
+        [lib.Input((8,)), layers.Dense(5), layers.BatchNormalization(), layers.Dense(8)]
+    )
+    x = layers.Reshape((4, 2))(inner(x))
+    outputs = [layers.Dense(2, name="p")(x), layers.LSTM(3, name="q")(x)]
+    return lib.Model({"a": a, "b": b}, outputs)
+
+
+def data(kind):
+    rng = np.random.default_rng(0)
+    if kind is stack:
+        return rng.random((16, 8, 8, 1), "float32"), rng.integers(0, 3, 16)
+    x = {name: rng.random((6, 3), "float32") for name in "ab"}
+    return x, [np.zeros((6, 4, 2)), np.zeros((6, 3))]
+
+
+def trained(lib, kind):
+    model = kind(lib)
+    loss = "sparse_categorical_crossentropy" if kind is stack else "mean_squared_error"
+    model.compile("adam", loss)
+    model.fit(*data(kind), epochs=1, verbose=0)
+    return model
+
+
+@pytest.fixture(scope="module")
+def models():
+    return {(lib, kind): trained(lib, kind) for lib in BOTH for kind in (stack, graph)}
+
+
+def same(a, b, kind):
+    x = data(kind)[0]
+    first, second = (m.predict(x, verbose=0) for m in (a, b))
+    for p, q in zip(*(y if isinstance(y, list) else [y] for y in (first, second)), strict=True):
+        np.testing.assert_allclose(p, q, rtol=1e-5, atol=1e-6)
+
+
+def load(lib, path, **kwargs):
+    return (hb.saving.load_model if lib is hb else keras.models.load_model)(path, **kwargs)
+
+
+@pytest.mark.parametrize("kind", [stack, graph])
+@pytest.mark.parametrize("extension", [".keras", ".h5"])
+@pytest.mark.parametrize(("writer", "reader"), [(hb, hb), (hb, keras), (keras, hb)])
+def test_whole_model(models, tmp_path, writer, reader, kind, extension):
+    model = models[writer, kind]
+    path = str(tmp_path / f"model{extension}")
+    model.save(path)
+    again = load(reader, path)
+    same(model, again, kind)
+    own, read = model.optimizer.variables, again.optimizer.variables
+    for a, b in zip(own, read, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+@pytest.mark.parametrize("kind", [stack, graph])
+@pytest.mark.parametrize("name", ["w.weights.h5", "w.keras"])
+@pytest.mark.parametrize(("writer", "reader"), [(hb, hb), (hb, keras), (keras, hb)])
+def test_weights_alone(models, tmp_path, writer, reader, kind, name):
+    model, path = models[writer, kind], str(tmp_path / name)
+    model.save(path) if name.endswith(".keras") else model.save_weights(path)
+    if reader is keras and name.endswith(".keras"):
+        pytest.skip("read by the test of whole models")
+    again = kind(reader)
+    again.load_weights(path)
+    same(model, again, kind)
+
+
+@pytest.mark.parametrize("reader", BOTH)
+def test_layered_weights(models, tmp_path, reader):
+    path = str(tmp_path / "w.h5")
+    models[hb, stack].save_weights(path)
+    again = stack(reader)
+    again.load_weights(path)
+    same(models[hb, stack], again, stack)
+
+
+def listing(path):
+    with h5py.File(path) as file:
+        found = {}
+        file.visititems(lambda name, item: found.update({name: getattr(item, "shape", None)}))
+    return found
+
+
+def parts_model(lib):
+    layers = lib.layers
+
+    class Net(lib.Model):
+        def __init__(self):
+            super().__init__()
+            first = layers.Dense(2)
+            self.zed, self.alpha = first, first
+            self.many = [first, layers.Dense(2), [layers.Dense(2)]]
+            self.named = {"x": layers.Dense(2)}
+            self._hidden = layers.Dense(2)
+            self.stack = lib.Sequential([layers.Dense(2), layers.Dropout(0.1)])
+            self.scale = self.add_weight(shape=(2,), name="scale")
+
+        def call(self, x):
+            parts = [self.zed, self.many[1], *self.many[2], self.named["x"], self._hidden]
+            for layer in [*parts, self.stack]:
+                x = layer(x)
+            return x * self.scale
+
+    model = Net()
+    model(np.ones((1, 2), "float32"))
+    return model
+
+
+def test_layout_of_subclassed_models(tmp_path):
+    paths = []
+    for lib in BOTH:
+        paths.append(str(tmp_path / f"{lib.__name__}.weights.h5"))
+        parts_model(lib).save_weights(paths[-1])
+    assert listing(paths[0]) == listing(paths[1])
+    model = parts_model(hb)
+    model.load_weights(paths[1])
+    assert [path for path, _ in walk(model)][:2] == ["", "alpha"]
+
+
+def test_archive_members(models, tmp_path):
+    models[hb, stack].save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+        assert archive.namelist() == ["metadata.json", "config.json", "model.weights.h5"]
+        assert json.loads(archive.read("config.json"))["class_name"] == "Sequential"
+    assert [p.name for p in tmp_path.iterdir()] == ["m.keras"]
+
+
+def test_content_decides_the_format(models, tmp_path):
+    models[hb, stack].save(tmp_path / "m.h5")
+    (tmp_path / "m.h5").rename(tmp_path / "m.keras")
+    same(models[hb, stack], hb.saving.load_model(tmp_path / "m.keras"), stack)
+
+
+def test_folder(models, tmp_path):
+    models[hb, stack].save(tmp_path / "m.keras", zipped=False)
+    assert (tmp_path / "m.keras").is_dir()
+    same(models[hb, stack], hb.saving.load_model(tmp_path / "m.keras"), stack)
+
+
+def small(units=2, name="head"):
+    return hb.Sequential([hb.Input((3,)), hb.layers.Dense(units, name=name)])
+
+
+def test_differences_are_listed_and_nothing_changes(tmp_path):
+    for name in ("w.weights.h5", "w.h5"):
+        path = tmp_path / name
+        small(4).save_weights(path)
+        model = small(2)
+        before = model.get_weights()
+        with pytest.raises(ValueError, match=r"head.*kernel.*\(3, 2\).*\(3, 4\)"):
+            model.load_weights(path)
+        with pytest.warns(UserWarning, match="skipped"):
+            model.load_weights(path, skip_mismatch=True)
+        for a, b in zip(before, model.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_by_name(tmp_path):
+    source = small(name="x")
+    for name in ("w.weights.h5", "w.h5"):
+        source.save_weights(tmp_path / name)
+        for layer, loaded in (("x", True), ("y", False)):
+            model = small(name=layer)
+            model.load_weights(tmp_path / name, by_name=True)
+            equal = np.array_equal(model.get_weights()[0], source.get_weights()[0])
+            assert equal == loaded
+
+
+def test_half_width_weights(tmp_path):
+    def make(lib):
+        return lib.Sequential([lib.Input((3,)), lib.layers.Dense(2, dtype="bfloat16")])
+
+    for name in ("w.weights.h5", "w.h5"):
+        if name == "w.weights.h5":
+            make(keras).save_weights(tmp_path / f"k{name}")
+            make(hb).load_weights(tmp_path / f"k{name}")
+        model, again = make(hb), make(hb)
+        model.save_weights(tmp_path / name)
+        again.load_weights(tmp_path / name)
+        np.testing.assert_array_equal(model.get_weights()[0], again.get_weights()[0])
+
+
+def test_custom_layers(tmp_path):
+    class Twice(hb.layers.Layer):
+        def call(self, x):
+            return 2 * x
+
+    model = hb.Sequential([hb.Input((3,)), Twice()])
+    for name in ("m.keras", "m.h5"):
+        model.save(tmp_path / name)
+        with pytest.raises(ValueError, match=r"custom_objects=.*register_keras_serializable"):
+            hb.saving.load_model(tmp_path / name)
+        again = hb.saving.load_model(tmp_path / name, custom_objects={"Twice": Twice})
+        np.testing.assert_array_equal(again.predict(np.ones((1, 3)), verbose=0), [[2, 2, 2]])
+
+
+class _Trap:
+    def __reduce__(self):
+        return (print, ("ran",))
+
+
+def test_code_in_files_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x + 1)])
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(ValueError, match=r"code"):
+        hb.saving.load_model(tmp_path / "m.keras")
+    (tmp_path / "p.keras").write_bytes(pickle.dumps(_Trap()))
+    with pytest.raises(ValueError, match="neither"):
+        hb.saving.load_model(tmp_path / "p.keras")
+
+
+def _linked(path, make_link):
+    small().save_weights(path)
+    with h5py.File(path, "a") as file:
+        del file["layers/dense/vars/0"]
+        make_link(file["layers/dense/vars"])
+
+
+@pytest.mark.parametrize("kind", ["soft", "external", "storage", "claims", "text"])
+def test_arrays_elsewhere_are_refused(tmp_path, kind):
+    path = tmp_path / "w.weights.h5"
+    (tmp_path / "other.bin").write_bytes(bytes(64))
+
+    def change(group):
+        if kind == "soft":
+            group["0"] = h5py.SoftLink("/layers/dense/vars/1")
+        elif kind == "external":
+            group["0"] = h5py.ExternalLink("other.h5", "/x")
+        elif kind == "storage":
+            outside = [(str(tmp_path / "other.bin"), 0, 24)]
+            group.create_dataset("0", (3, 2), "float32", external=outside)
+        elif kind == "claims":
+            group.create_dataset("0", (300_000, 200_000), "float32", chunks=(100, 100))
+        else:
+            group["0"] = np.array([["a", "b"]] * 3, dtype=h5py.string_dtype())
+
+    _linked(path, change)
+    model = small()
+    before = model.get_weights()
+    with pytest.raises(ValueError, match=r"link|outside|shape|numbers"):
+        model.load_weights(path)
+    np.testing.assert_array_equal(before[0], model.get_weights()[0])
+
+
+@pytest.mark.parametrize("name", ["../evil", "extra.txt", "/etc/x"])
+def test_unexpected_members_are_refused(tmp_path, name):
+    small().save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras", "a") as archive:
+        archive.writestr(name, "x")
+    with pytest.raises(ValueError, match="unexpected member"):
+        hb.saving.load_model(tmp_path / "m.keras")
+
+
+def test_damaged_files(tmp_path):
+    for name in ("m.keras", "m.h5"):
+        small().save(tmp_path / name)
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(ValueError, match=name):
+            hb.saving.load_model(tmp_path / name)
+
+
+def test_paths(tmp_path):
+    model = small()
+    with pytest.raises(ValueError, match=r"\.keras"):
+        model.save(tmp_path / "m")
+    with pytest.raises(ValueError, match=r"weights\.h5"):
+        model.save_weights(tmp_path / "m")
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(FileExistsError, match="overwrite"):
+        model.save(tmp_path / "m.keras", overwrite=False)
+    with pytest.raises(FileNotFoundError, match=r"m\.keras"):
+        hb.saving.load_model(tmp_path / "n.keras")
+    with pytest.raises(ValueError, match="weights only"):
+        model.save_weights(tmp_path / "w.h5")
+        hb.saving.load_model(tmp_path / "w.h5")
+    with pytest.raises(ValueError, match="not built"):
+        hb.Sequential([hb.layers.Dense(2)]).load_weights(tmp_path / "w.h5")
