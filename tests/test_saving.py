@@ -12,6 +12,9 @@ import pytest
 import hornbeam as hb
 from hornbeam.saving.layout import walk
 
+# Keras itself warns when NumPy reads its variables.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 BOTH = (hb, keras)
 
 
