@@ -506,8 +506,13 @@ class Layer(Operation):
         if training is None and "training" in parameters:
             default = parameters["training"].default
             training = default if isinstance(default, (bool, np.bool_)) else None
+        # A recorded call is replayed in training and outside of it, so only what was given is kept.
+        replayed = kwargs.get("training") is None and any_symbolic(args, kwargs)
         if "training" in parameters and "training" not in self._call_signature_positional(args):
-            kwargs["training"] = training
+            if not replayed:
+                kwargs["training"] = training
+            elif parameters["training"].default is inspect.Parameter.empty:
+                kwargs["training"] = None
         elif not takes_training:
             kwargs.pop("training", None)
         masks = self._fill_masks(args, kwargs)
