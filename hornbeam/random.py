@@ -75,19 +75,21 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
         (1, 2)
     """
     logits = convert(logits)
-    shape = (num_samples, *logits.shape[:-1])
-    draws = jax.random.categorical(draw_seed(seed), logits, axis=-1, shape=shape)
-    return jnp.moveaxis(draws, 0, -1).astype(standardize_dtype(dtype))
+    # The classes are put on axis 1, so that the samples of a row lie side by side.
+    draws = jax.random.categorical(
+        draw_seed(seed), logits[..., None], axis=1, shape=(logits.shape[0], num_samples)
+    )
+    return draws.astype(standardize_dtype(dtype))
 
 
 def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
-    """Return `x` with the entries along `axis` in random order.
+    """Return `x` with the elements along `axis` in random order, each line in one of its own.
 
     Example:
         >>> shuffle(jnp.arange(3), seed=1).shape
         (3,)
     """
-    return jax.random.permutation(draw_seed(seed), convert(x), axis)
+    return jax.random.permutation(draw_seed(seed), convert(x), axis, independent=True)
 
 
 def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
