@@ -68,7 +68,6 @@ IMPORTS = [
     ("keras.layers.embeddings", "Embedding", "layers.Embedding"),
     ("keras.layers.advanced_activations", "LeakyReLU", "layers.LeakyReLU"),
     ("keras.layers.merge", "concatenate", "layers.concatenate"),
-    ("keras.layers.wrappers", "TimeDistributed", "layers.TimeDistributed"),
     ("keras.engine", "Layer", "layers.Layer"),
     ("keras.engine.topology", "Layer", "layers.Layer"),
     ("keras.engine.training", "Model", "models.Model"),
@@ -260,7 +259,8 @@ KERAS_2 = """
     print("GPUs:", len(tf.config.list_physical_devices("GPU")))
     words = layers.Input(shape=(12,), dtype="int32")
     x = layers.Embedding(50, 8)(words)
-    x = layers.Bidirectional(layers.LSTM(4))(x)
+    x = layers.LSTM(8, return_sequences=True)(x)
+    x = layers.LSTM(4)(x)
     outputs = layers.Dense(1, activation="sigmoid")(x)
     model = Model(words, outputs)
     model.compile(optimizer=keras.optimizers.Adam(learning_rate=0.01),

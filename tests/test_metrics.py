@@ -1,0 +1,232 @@
+"""Metrics against Keras's: one row a metric, the same sweeps over every row."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hornbeam import metrics
+from hornbeam.core.program import Program
+from hornbeam.core.symbolic import set_mask
+
+RNG = np.random.default_rng(0)
+REAL, REAL2 = RNG.normal(size=(2, 6, 3)).astype("float32")
+P = RNG.uniform(0.05, 0.95, size=(6, 3)).astype("float32")
+ONE_HOT = np.eye(3, dtype="float32")[[0, 2, 1, 2, 0, 1]]
+BITS = (RNG.random((6, 3)) > 0.4).astype("float32")
+LABELS = np.array([0, 2, 1, 2, 0, 1])
+COLUMN, COLUMN_BITS = P[:, :1], BITS[:, :1]
+
+# Class, settings, targets, predictions.
+METRICS = [
+    ("Accuracy", {}, LABELS, np.array([0, 2, 2, 2, 1, 1])),
+    ("BinaryAccuracy", {}, BITS, P),
+    ("BinaryAccuracy", {"threshold": 0.3}, COLUMN_BITS[:, 0], COLUMN),
+    ("CategoricalAccuracy", {}, ONE_HOT, P),
+    ("SparseCategoricalAccuracy", {}, LABELS, P),
+    ("SparseCategoricalAccuracy", {}, LABELS[:, None], P),
+    ("TopKCategoricalAccuracy", {"k": 2}, ONE_HOT, P),
+    ("SparseTopKCategoricalAccuracy", {"k": 2}, LABELS, P),
+    ("Precision", {}, BITS, P),
+    ("Precision", {"thresholds": [0.2, 0.6]}, BITS, P),
+    ("Precision", {"top_k": 2}, BITS, P),
+    ("Precision", {"class_id": 1}, BITS, P),
+    ("Recall", {}, COLUMN_BITS, COLUMN),
+    ("Recall", {"top_k": 2, "class_id": 2}, BITS, P),
+    ("TruePositives", {}, BITS, P),
+    ("FalsePositives", {"thresholds": [0.2, 0.6]}, BITS, P),
+    ("TrueNegatives", {}, BITS, P),
+    ("FalseNegatives", {}, COLUMN_BITS[:, 0], COLUMN),
+    ("AUC", {}, BITS, P),
+    ("AUC", {"curve": "PR"}, BITS, P),
+    ("AUC", {"curve": "PR", "summation_method": "minoring", "num_thresholds": 20}, BITS, P),
+    ("AUC", {"summation_method": "majoring", "thresholds": [0.1, 0.5, 0.7]}, BITS, P),
+    ("AUC", {"multi_label": True}, BITS, P),
+    ("AUC", {"multi_label": True, "num_labels": 3, "label_weights": [1.0, 2.0, 0.5], "curve": "PR"}, BITS, P),
+    ("AUC", {"from_logits": True}, BITS, REAL),
+    ("F1Score", {}, ONE_HOT, P),
+    ("F1Score", {"average": "macro", "threshold": 0.5}, BITS, P),
+    ("F1Score", {"average": "micro"}, ONE_HOT, P),
+    ("FBetaScore", {"average": "weighted", "beta": 2.0, "threshold": 0.4}, BITS, P),
+    ("SensitivityAtSpecificity", {"specificity": 0.4}, BITS, P),
+    ("SpecificityAtSensitivity", {"sensitivity": 0.6, "num_thresholds": 50}, BITS, P),
+    ("PrecisionAtRecall", {"recall": 0.6}, BITS, P),
+    ("RecallAtPrecision", {"precision": 0.6, "class_id": 1}, BITS, P),
+    ("MeanSquaredError", {}, REAL, REAL2),
+    ("RootMeanSquaredError", {}, REAL, REAL2),
+    ("MeanAbsoluteError", {}, REAL, REAL2),
+    ("MeanAbsolutePercentageError", {}, REAL, REAL2),
+    ("MeanSquaredLogarithmicError", {}, P, P[::-1]),
+    ("CosineSimilarity", {}, REAL, REAL2),
+    ("LogCoshError", {}, REAL, REAL2),
+    ("R2Score", {}, REAL, REAL2),
+    ("R2Score", {"class_aggregation": None}, REAL, REAL2),
+    ("R2Score", {"class_aggregation": "variance_weighted_average", "num_regressors": 2}, REAL, REAL2),
+    ("PearsonCorrelation", {}, REAL, REAL2),
+    ("ConcordanceCorrelation", {}, REAL, REAL2),
+    ("BinaryCrossentropy", {"label_smoothing": 0.1}, BITS, P),
+    ("CategoricalCrossentropy", {"from_logits": True}, ONE_HOT, REAL),
+    ("SparseCategoricalCrossentropy", {}, LABELS, P),
+    ("KLDivergence", {}, P, P[::-1]),
+    ("Poisson", {}, P, P[::-1]),
+    ("Hinge", {}, BITS, REAL),
+    ("SquaredHinge", {}, BITS, REAL),
+    ("CategoricalHinge", {}, ONE_HOT, REAL),
+    ("MeanIoU", {"num_classes": 3}, LABELS, np.array([0, 2, 2, 2, 1, 1])),
+    ("IoU", {"num_classes": 3, "target_class_ids": [0, 2], "ignore_class": 1}, LABELS, np.array([0, 2, 2, 2, 1, 1])),
+    ("BinaryIoU", {"threshold": 0.4}, BITS, P),
+    ("OneHotIoU", {"num_classes": 3, "target_class_ids": [1, 2]}, ONE_HOT, P),
+    ("OneHotMeanIoU", {"num_classes": 3}, ONE_HOT, P),
+]
+IDS = [f"{row[0]}-{i}" for i, row in enumerate(METRICS)]
+every_metric = pytest.mark.parametrize(("cls", "settings", "y_true", "y_pred"), METRICS, ids=IDS)
+
+
+def close(ours, theirs):
+    assert np.shape(ours) == np.shape(theirs)
+    np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-5, atol=1e-6)
+
+
+@every_metric
+def test_values_and_state_are_kerass(cls, settings, y_true, y_pred):
+    import keras
+
+    keras.utils.clear_session()
+    ours, theirs = getattr(metrics, cls)(**settings), getattr(keras.metrics, cls)(**settings)
+    for weights in (None, np.arange(6.0) + 1, (np.arange(6.0) % 2)[:, None]):
+        if weights is not None and y_true.shape[-1:] == (3,) and cls in (
+            "Precision", "Recall", "TruePositives", "FalsePositives", "TrueNegatives", "FalseNegatives", "AUC",
+            "SensitivityAtSpecificity", "SpecificityAtSensitivity", "PrecisionAtRecall", "RecallAtPrecision",
+            "BinaryIoU", "R2Score", "RootMeanSquaredError", "F1Score", "FBetaScore",
+        ) and weights.ndim == 1:  # fmt: skip
+            weights = weights[:, None]
+        if weights is not None and weights.ndim == 2 and (cls.endswith("IoU") and cls != "BinaryIoU"):
+            weights = weights[:, 0]
+        ours.update_state(y_true, y_pred, sample_weight=weights)
+        theirs.update_state(y_true, y_pred, sample_weight=weights)
+        close(ours.result(), theirs.result())
+    assert [(v.path, v.shape, v.dtype, v.trainable) for v in ours.variables] == [
+        (v.path, tuple(v.shape), v.dtype, v.trainable) for v in theirs.variables
+    ]
+    for a, b in zip(ours.variables, theirs.variables, strict=True):
+        np.testing.assert_allclose(np.asarray(a.value), np.asarray(b.value), rtol=1e-5, atol=1e-5)
+    ours.reset_state()
+    assert not any(np.any(np.asarray(v.value)) for v in ours.variables)
+
+
+@every_metric
+def test_config_round_trip(cls, settings, y_true, y_pred):
+    import keras
+
+    keras.utils.clear_session()
+    ours = getattr(metrics, cls)(**settings)
+    config, theirs = metrics.serialize(ours), keras.metrics.serialize(getattr(keras.metrics, cls)(**settings))
+    assert {k: config[k] for k in ("module", "class_name")} == {k: theirs[k] for k in ("module", "class_name")}
+    missing = {k: v for k, v in theirs["config"].items() if config["config"].get(k) != v}
+    assert set(missing) <= {"thresholds"}
+    again = metrics.deserialize(config)
+    assert again.get_config() == ours.get_config()
+    assert getattr(keras.metrics, cls).from_config(config["config"]).name == ours.name
+    close(again(y_true, y_pred), ours(y_true, y_pred))
+
+
+@every_metric
+def test_program_and_stateless(cls, settings, y_true, y_pred):
+    ours = getattr(metrics, cls)(**settings)
+    expected = getattr(metrics, cls)(**settings)
+    for _ in range(2):
+        expected.update_state(y_true, y_pred)
+    step = Program(lambda t, p: ours.update_state(t, p))
+    step(y_true, y_pred)
+    step(y_true, y_pred)
+    close(Program(ours.result)(), expected.result())
+    state = ours.stateless_update_state(ours.stateless_reset_state(), y_true, y_pred)
+    state = ours.stateless_update_state(state, y_true, y_pred)
+    close(ours.stateless_result(state), expected.result())
+
+
+WEIGHTS = [None, (6,), (6, 1), (6, 3), (1, 3), (), (6, 3, 1)]
+
+
+@pytest.mark.parametrize("shape", WEIGHTS)
+@pytest.mark.parametrize("cls", ["Mean", "Sum"])
+def test_weights_of_mean_and_sum(cls, shape):
+    import keras
+
+    weights = None if shape is None else np.random.default_rng(1).random(shape).astype("float32")
+    ours, theirs = getattr(metrics, cls)(), getattr(keras.metrics, cls)()
+    for metric in (ours, theirs):
+        metric.update_state(P, sample_weight=weights)
+    for a, b in zip(ours.variables, theirs.variables, strict=True):
+        close(a.value, b.value)
+
+
+@pytest.mark.parametrize("weights", [None, np.array([[1.0, 2], [3, 4]])])
+def test_mask_of_the_predictions(weights):
+    import keras
+
+    x = np.array([[[1.0, 2], [0, 0]], [[3, 4], [5, 6]]], "float32")
+    theirs = keras.metrics.MeanSquaredError()
+    theirs.update_state(np.zeros((2, 2, 2)), keras.layers.Masking()(x), sample_weight=weights)
+    ours, y_pred = metrics.MeanSquaredError(), jnp.asarray(x)
+    set_mask(y_pred, jnp.array([[True, False], [True, True]]))
+    ours.update_state(np.zeros((2, 2, 2)), y_pred, sample_weight=weights)
+    close(ours.result(), theirs.result())
+
+
+def test_empty_results_are_zero():
+    for cls in (metrics.Mean, metrics.AUC, metrics.Precision, metrics.F1Score, metrics.R2Score):
+        assert float(cls().result()) == 0.0
+
+
+def test_nested_metrics_and_old_spellings():
+    class Both(metrics.Metric):
+        def __init__(self, scale=2.0, **kwargs):
+            super().__init__(**kwargs)
+            self.scale = scale
+            self.inner = metrics.Mean(name="inner")
+            self.extra = self.add_weight("extra", initializer="zeros")
+
+        def update_state(self, value):
+            self.inner.update_state(value)
+            self.extra.assign_add(1.0)
+
+        def result(self):
+            return self.scale * self.inner.result() + self.extra.value
+
+        def reset_states(self):
+            super().reset_states()
+
+    metric = Both()
+    assert [v.path for v in metric.variables] == ["both/extra", "inner/total", "inner/count"]
+    assert float(metric(3.0)) == 7.0
+    metric.reset_state()
+    assert float(metric.result()) == 0.0
+    assert Both.from_config(metric.get_config()).scale == 2.0
+
+
+def test_names_are_numbered_where_keras_numbers_them():
+    made = [metrics.AUC(), metrics.AUC(), metrics.Precision(), metrics.Mean(), metrics.Mean(), metrics.MeanIoU(2)]
+    assert [m.name for m in made] == ["auc", "auc_1", "precision", "mean", "mean", "mean_io_u"]
+
+
+NAMES = (
+    "mse MSE mae mape msle rmse bce kld logcosh cosine_similarity cosine_proximity acc accuracy binary_accuracy AUC auc "
+    "precision Recall f1_score r2_score top_k_categorical_accuracy sum mean hinge KLDivergence huber"
+).split()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_get_by_name(name):
+    assert callable(metrics.get(name))
+
+
+def test_get_other_things():
+    assert metrics.get(None) is None
+    assert metrics.get(metrics.binary_accuracy) is metrics.binary_accuracy
+    assert metrics.get({"class_name": "AUC", "config": {"num_thresholds": 7}}).num_thresholds == 7
+    with pytest.raises(ValueError, match="Did you mean"):
+        metrics.get("acuracy")
+    with pytest.raises(ValueError, match="needs arguments"):
+        metrics.get("MeanIoU")
+    with pytest.raises(ValueError, match="curve"):
+        metrics.AUC(curve="x")
