@@ -69,8 +69,8 @@ def while_loop(
         maximum_iterations: Upper bound.
 
     Example:
-        >>> while_loop(lambda i: i < 5, lambda i: i + 1, (jnp.array(0),))
-        (Array(5, dtype=int32),)
+        >>> int(while_loop(lambda i: i < 5, lambda i: i + 1, jnp.array(0)))
+        5
     """
     return _while_loop(loop_vars, cond, body, maximum_iterations)
 
@@ -100,8 +100,8 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
     """Apply `value = body_fun(i, value)` for i from `lower` to `upper - 1`.
 
     Example:
-        >>> fori_loop(0, 3, lambda i, x: x + i, jnp.array(0))
-        Array(3, dtype=int32)
+        >>> int(fori_loop(0, 3, lambda i, x: x + i, jnp.array(0)))
+        3
     """
     return _fori_loop(init_val, lower, upper, body_fun)
 

@@ -68,7 +68,7 @@ arcsinh = unary("arcsinh", lambda x: jnp.arcsinh(_floating(x)), "Invert `sinh`."
 arccosh = unary("arccosh", lambda x: jnp.arccosh(_floating(x)), "Invert `cosh`.", 1.0, 0.0)
 arctanh = unary("arctanh", lambda x: jnp.arctanh(_floating(x)), "Invert `tanh`.", 0.0, 0.0)
 sinc = unary("sinc", lambda x: jnp.sinc(_floating(x)), "Return `sin(pi x) / (pi x)`, 1 at 0.", 0.0, 1.0)
-i0 = unary("i0", lambda x: jnp.i0(_floating(x)), "Return the modified Bessel function of order 0.", 0.0, 1.0)
+i0 = unary("i0", lambda x: jnp.i0(_floating(x)), "Return the modified Bessel function of order 0.", [], [])
 erf = unary("erf", lambda x: jax.lax.erf(_floating(x)), "Return the error function.", 0.0, 0.0, "math")
 erfc = unary("erfc", lambda x: jax.lax.erfc(_floating(x)), "Return `1 - erf(x)`.", 0.0, 1.0, "math")
 erfinv = unary("erfinv", lambda x: jax.lax.erf_inv(_floating(x)), "Invert `erf`.", 0.0, 0.0, "math")
@@ -233,8 +233,8 @@ def where(condition: Tensor, x1: Tensor = None, x2: Tensor = None) -> Tensor:
     """Return `x1` where `condition` holds, else `x2`; without them, the indices where it holds.
 
     Example:
-        >>> where(jnp.array([True, False]), 1.0, 2.0)
-        Array([1., 2.], dtype=float32)
+        >>> where(jnp.array([True, False]), 1.0, 2.0).tolist()
+        [1.0, 2.0]
     """
     if (x1 is None) != (x2 is None):
         raise ValueError("where: give both `x1` and `x2`, or neither.")

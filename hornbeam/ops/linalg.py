@@ -393,8 +393,8 @@ def jvp(fun: Tensor, primals: Tensor, tangents: Tensor, has_aux: bool = False) -
         has_aux: Whether `fun` returns a pair.
 
     Example:
-        >>> jvp(lambda x: x * x, [jnp.array(3.0)], [jnp.array(1.0)])
-        (Array(9., dtype=float32), Array(6., dtype=float32))
+        >>> [float(x) for x in jvp(lambda x: x * x, [jnp.array(3.0)], [jnp.array(1.0)])]
+        [9.0, 6.0]
     """
     primals, tangents = [convert(x) for x in primals], [convert(x) for x in tangents]
     return jax.jvp(fun, primals, tangents, has_aux=has_aux)
