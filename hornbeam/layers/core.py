@@ -162,11 +162,6 @@ class Embedding(Layer):
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        config.pop("weights", None)
-        return config
-
 
 class Masking(Layer):
     """Marks time steps whose values all equal `mask_value` as padding.

@@ -735,7 +735,7 @@ class Layer(Operation):
             from hornbeam.saving.config import serialize
 
             config["activity_regularizer"] = serialize(self.activity_regularizer)
-        config.update(constructor_config(self, Layer, skip=(*_BASE_ARGUMENTS, "kwargs", "args")))
+        config.update(constructor_config(self, Layer, skip=(*_BASE_ARGUMENTS, "weights", "kwargs", "args")))
         return config
 
     @classmethod

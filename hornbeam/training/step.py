@@ -98,7 +98,7 @@ def make_program(model: Any, kind: str) -> Callable[[Any], Any]:
 
     def steps(*batches: Any) -> Any:
         batches = tree.map_structure(lambda a: None if a is None else convert(a), batches)
-        return run_steps(step, batches, keep_all=kind == "predict")
+        return run_steps(step, tuple(map(_packed, batches)), keep_all=kind == "predict")
 
     if model.run_eagerly:
         return steps
@@ -114,6 +114,16 @@ def make_program(model: Any, kind: str) -> Callable[[Any], Any]:
     trainable = set(model.trainable_variables)
     changing = [v for v in everything if v in trainable or not v.trainable]
     return Program(steps, assigned=[*changing, *tracked], read=everything)
+
+
+def _packed(batch: Any) -> Any:
+    """Return a batch as steps receive it, without what is not there: `x`, `(x, y)` or all three."""
+    x, y, sample_weight = unpack(batch)
+    if sample_weight is not None:
+        return x, y, sample_weight
+    if y is not None:
+        return x, y
+    return (x,) if isinstance(x, (tuple, list)) else x
 
 
 def _step_of(model: Any, kind: str) -> Callable[[Any], Any]:
