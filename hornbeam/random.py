@@ -76,9 +76,7 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
     """
     logits = convert(logits)
     # The classes are put on axis 1, so that the samples of a row lie side by side.
-    draws = jax.random.categorical(
-        draw_seed(seed), logits[..., None], axis=1, shape=(logits.shape[0], num_samples)
-    )
+    draws = jax.random.categorical(draw_seed(seed), logits[..., None], axis=1, shape=(logits.shape[0], num_samples))
     return draws.astype(standardize_dtype(dtype))
 
 

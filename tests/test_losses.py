@@ -49,7 +49,13 @@ LOSSES = [
     ),
     ("CategoricalCrossentropy", "categorical_crossentropy", {}, ONE_HOT, UNSCALED),
     ("CategoricalCrossentropy", "categorical_crossentropy", {}, ONE_HOT, EDGES),
-    ("CategoricalCrossentropy", "categorical_crossentropy", {"from_logits": True, "label_smoothing": 0.2}, ONE_HOT, REAL),
+    (
+        "CategoricalCrossentropy",
+        "categorical_crossentropy",
+        {"from_logits": True, "label_smoothing": 0.2},
+        ONE_HOT,
+        REAL,
+    ),
     ("CategoricalCrossentropy", "categorical_crossentropy", {"axis": 1}, DEEP[:, ::-1], DEEP),
     ("CategoricalFocalCrossentropy", "categorical_focal_crossentropy", {}, ONE_HOT, UNSCALED),
     (

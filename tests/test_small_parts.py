@@ -138,4 +138,6 @@ def test_draws(name, args, kwargs):
     close(getattr(random, name)(*args, **kwargs, seed=3), getattr(keras.random, name)(*args, **kwargs, seed=3))
     ours, theirs = random.SeedGenerator(5), keras.random.SeedGenerator(5)
     for _ in range(2):
-        close(getattr(random, name)(*args, **kwargs, seed=ours), getattr(keras.random, name)(*args, **kwargs, seed=theirs))
+        close(
+            getattr(random, name)(*args, **kwargs, seed=ours), getattr(keras.random, name)(*args, **kwargs, seed=theirs)
+        )

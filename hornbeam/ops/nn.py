@@ -40,9 +40,13 @@ sparse_sigmoid = _activation(
 )
 softplus = _activation("softplus", jax.nn.softplus, "Return `log(1 + exp(x))`.", 0.6931471824645996)
 softsign = _activation("softsign", jax.nn.soft_sign, "Return `x / (1 + |x|)`.", 0.0)
-silu = _activation("silu", lambda x: jax.nn.silu(_floating(x)), "Return `x * sigmoid(x)` (Ramachandran et al. 2017).", 0.0)
+silu = _activation(
+    "silu", lambda x: jax.nn.silu(_floating(x)), "Return `x * sigmoid(x)` (Ramachandran et al. 2017).", 0.0
+)
 selu = _activation("selu", jax.nn.selu, "Return the scaled `elu` of Klambauer et al. 2017.", 0.0)
-log_sigmoid = _activation("log_sigmoid", lambda x: jax.nn.log_sigmoid(_floating(x)), "Return the logarithm of `sigmoid`.", -0.6931471824645996)
+log_sigmoid = _activation(
+    "log_sigmoid", lambda x: jax.nn.log_sigmoid(_floating(x)), "Return the logarithm of `sigmoid`.", -0.6931471824645996
+)
 hard_sigmoid = _activation("hard_sigmoid", jax.nn.hard_sigmoid, "Return `relu6(x + 3) / 6`.", 0.5)
 hard_silu = _activation("hard_silu", jax.nn.hard_silu, "Return `x * relu6(x + 3) / 6`.", 0.0)
 hard_tanh = _activation("hard_tanh", jax.nn.hard_tanh, "Return `x` cut to [-1, 1].", 0.0)
