@@ -173,7 +173,7 @@ def make_source(
                     "`(x, y)` or `(x, y, sample_weight)` itself."
                 )
         return IterableSource(x)
-    return ArraySource(x, y, sample_weight, batch_size or 32, shuffle)
+    return ArraySource(x, y, sample_weight, 32 if batch_size is None else batch_size, shuffle)
 
 
 def _is_iterable_of_batches(x: Any) -> bool:

@@ -137,6 +137,8 @@ class LayerNormalization(_Normalization):
         center, scale: Whether `beta` is added, and `gamma` multiplied.
         beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint,
             gamma_constraint: Of the weights.
+        rms_scaling: Whether the mean stays and nothing is added: the input is divided by its standard
+            deviation only, and multiplied by `gamma`.
 
     Weights: gamma and beta, of the shape of `axis`.
 
@@ -148,18 +150,16 @@ class LayerNormalization(_Normalization):
     def __init__(
         self, axis: Any = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
         beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", beta_regularizer: Any = None,
-        gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None, **kwargs: Any,
+        gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None,
+        rms_scaling: bool = False, **kwargs: Any,
     ):  # fmt: skip
-        rms = kwargs.pop("rms_scaling", False)
-        if rms:
-            raise ValueError("LayerNormalization: `rms_scaling=True` is not supported.")
         super().__init__(**kwargs)
         self._keep(
             {
                 "axis": list(axis) if isinstance(axis, (list, tuple)) else axis, "epsilon": float(epsilon), "center": center,
                 "scale": scale, "beta_initializer": beta_initializer, "gamma_initializer": gamma_initializer,
                 "beta_regularizer": beta_regularizer, "gamma_regularizer": gamma_regularizer, "beta_constraint": beta_constraint,
-                "gamma_constraint": gamma_constraint,
+                "gamma_constraint": gamma_constraint, "rms_scaling": rms_scaling,
             }
         )  # fmt: skip
         self.supports_masking = True
@@ -170,7 +170,7 @@ class LayerNormalization(_Normalization):
 
     def build(self, input_shape: Any) -> None:
         shape = tuple(input_shape[a] for a in self._axes(len(input_shape)))
-        self._scale_and_offset(shape, self.scale, self.center)
+        self._scale_and_offset(shape, self.scale or self.rms_scaling, self.center and not self.rms_scaling)
 
     def call(self, inputs: Any) -> Any:
         x = inputs.astype("float32") if inputs.dtype in (jnp.float16, jnp.bfloat16) else inputs
@@ -178,7 +178,7 @@ class LayerNormalization(_Normalization):
         shape = tuple(x.shape[i] if i in axes else 1 for i in range(x.ndim))
         mean = jnp.mean(x, axis=axes, keepdims=True)
         variance = jnp.mean(jnp.square(x - mean), axis=axes, keepdims=True)
-        y = (x - mean) / jnp.sqrt(variance + self.epsilon)
+        y = (x if self.rms_scaling else x - mean) / jnp.sqrt(variance + self.epsilon)
         if self.gamma is not None:
             y = y * self.gamma.value.astype(x.dtype).reshape(shape)
         if self.beta is not None:

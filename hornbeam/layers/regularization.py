@@ -91,8 +91,9 @@ class _SpatialDropout(Dropout):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        config.pop("noise_shape", None)
-        return config
+        # Keras's constructors take just these, and the dtype as a name.
+        own = {k: v for k, v in config.items() if k in ("name", "rate", "seed", "data_format")}
+        return {**own, "dtype": self.dtype_policy.name}
 
 
 class SpatialDropout1D(_SpatialDropout):
@@ -194,10 +195,16 @@ class ActivityRegularization(Layer):
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any):
-        super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **kwargs)
+        super().__init__(**kwargs)
+        self.activity_regularizer = regularizers.L1L2(l1=l1, l2=l2)
         self.l1, self.l2 = l1, l2
         self.supports_masking = True
         self.built = True
 
     def call(self, inputs: Any) -> Any:
         return inputs
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        config.pop("activity_regularizer", None)  # made from l1 and l2
+        return config

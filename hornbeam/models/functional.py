@@ -37,7 +37,10 @@ class Graph:
         state: dict[int, bool] = {}  # id of node: finished?
 
         def needed(node: Node) -> list[Node]:
-            return [x._history[0] for x in node.inputs if x._history and id(x) not in sources]
+            if _makes_source(node, sources):
+                return []
+            made = [(x, x._history[0]) for x in node.inputs if x._history]
+            return [maker for x, maker in made if id(x) not in sources or _makes_source(maker, sources)]
 
         for output in outputs:
             if output._history is None:
@@ -50,8 +53,7 @@ class Graph:
                 if id(node) not in state:
                     state[id(node)] = False
                     met.setdefault(node.operation, len(met))
-                    ahead = [] if _makes_source(node, sources) else needed(node)
-                    stack.extend(n for n in reversed(ahead) if id(n) not in state)
+                    stack.extend(n for n in reversed(needed(node)) if id(n) not in state)
                     if not node.inputs and not _makes_source(node, sources):
                         raise ValueError(
                             f"The outputs depend on {node.outputs!r} of '{node.operation.name}', "
@@ -75,7 +77,6 @@ class Graph:
             depth[node.operation] = node_depth[id(node)] = level
             for parent in needed(node):
                 node_depth[id(parent)] = max(node_depth[id(parent)], level + 1)
-        # Every input stands at the very start.
         self.operations = sorted(met, key=lambda o: (-depth[o], met[o]))
         rank = {id(node): i for i, node in enumerate(postorder)}
         self.nodes = sorted(postorder, key=lambda n: (-node_depth[id(n)], rank[id(n)]))

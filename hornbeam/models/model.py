@@ -420,7 +420,7 @@ class Model(Layer):
         return on_batch(self, "train", x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Evaluate one batch; metrics accumulate until `reset_metrics`."""
+        """Evaluate one batch; returns results as `evaluate` does."""
         from hornbeam.training.loop import on_batch
 
         return on_batch(self, "test", x, y, sample_weight, None, return_dict)

@@ -317,6 +317,8 @@ def _plan_optimizer(optimizer: Any, group: Any, model: Any, jobs: list[tuple[Any
     if len(group) == len(own) and shapes == [v.shape for v in own]:
         jobs.append((optimizer, group))
         return
+    if optimizer is not model.optimizer:
+        return  # of a model inside this one, which does not train by it
     warnings.warn(
         f"{what}: the state of the optimizer '{optimizer.name}' was not loaded: it has {len(own)} variables, "
         f"the file {len(group)}, or their shapes differ. The weights were loaded.",

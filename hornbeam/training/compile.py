@@ -121,6 +121,13 @@ class Compiled:
                     f"model's outputs are {errors.one_of(names)}."
                 )
             entries = [given.get(name) for name in names]
+            if kind == "loss" and len(given) < count:
+                missing = [name for name in names if name not in given]
+                raise ValueError(
+                    f"compile: `loss` has no entry for the output{'s' if len(missing) > 1 else ''} "
+                    f"{errors.one_of(missing)}. Give one, or None for an output without a loss: "
+                    f"{{..., '{missing[0]}': None}}."
+                )
             return [_as_list(e) for e in entries] if several else entries
         if several:
             if not isinstance(given, (list, tuple)):
@@ -162,7 +169,7 @@ class Compiled:
         weights = self._spread(self.arguments["loss_weights"], names, "loss_weights")
         self._loss_weights = [1.0 if w is None else w for w in weights]
         made = [None if e is None else as_loss(e) for e in entries]
-        if len(names) > 1:
+        if sum(loss is not None for loss in made) > 1:
             self._output_trackers = [
                 metrics.Mean(name=f"{n}_loss") if e is not None else None for n, e in zip(names, made, strict=True)
             ]

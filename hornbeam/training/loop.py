@@ -216,6 +216,7 @@ def on_batch(model: Any, kind: str, x: Any, y: Any, sample_weight: Any, class_we
     if class_weight is not None:
         source = ClassWeighted(source, class_weight, model)
     batch = next(source.epoch(0, 0))
+    model.reset_metrics()  # a result is of this batch alone
     with _Interrupts() as interrupts, interrupts.held():
         results = Logs(_program(model, kind)(batch)).read()
     if return_dict:

@@ -95,13 +95,28 @@ def make_program(model: Any, kind: str) -> Callable[[Any], Any]:
         all outputs for `"predict"`).
     """
     step = _step_of(model, kind)
+    names: list[str] = []
 
     def steps(*batches: Any) -> Any:
         batches = tree.map_structure(lambda a: None if a is None else convert(a), batches)
-        return run_steps(step, tuple(map(_packed, batches)), keep_all=kind == "predict")
+        results = run_steps(step, tuple(map(_packed, batches)), keep_all=kind == "predict")
+        if isinstance(results, dict):
+            names[:] = results
+        return results
 
     if model.run_eagerly:
         return steps
+    program = _compiled(model, kind, steps)
+
+    def run(*batches: Any) -> Any:
+        results = program(*batches)
+        # JAX sorts a dictionary's keys; people count on the loss being first.
+        return {name: results[name] for name in names} if isinstance(results, dict) else results
+
+    return run
+
+
+def _compiled(model: Any, kind: str, steps: Callable[..., Any]) -> Program:
     everything = model.variables
     if kind == "predict":
         return Program(steps, read=everything, donate=False)
@@ -168,7 +183,8 @@ def run_steps(step: Callable[[Any], Any], batches: tuple[Any, ...], keep_all: bo
     results = [step(batches[0])]
     if len(batches) > 2 and isinstance(tree.flatten(batches)[0], jax.core.Tracer) and not keep_all:
         # The first step ran by itself: it built what was not built. The others are a scan.
-        return _scan(step, batches[1:])
+        last = _scan(step, batches[1:])
+        return {name: last[name] for name in results[0]} if isinstance(last, dict) else last
     results.extend(step(batch) for batch in batches[1:])
     return results if keep_all else results[-1]
 

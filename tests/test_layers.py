@@ -1,0 +1,180 @@
+"""Every layer against Keras's: values, gradients, dtypes, shapes, configurations, files."""
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+import pytest
+from layer_rows import ROWS
+
+import hornbeam as hb
+from hornbeam.core.symbolic import get_mask
+
+pytestmark = [
+    # Keras calls this argument deprecated.
+    pytest.mark.filterwarnings("ignore:You passed `rms_scaling"),
+    # Keras's own variables do not know NumPy 2's `copy` argument.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
+]
+
+
+def pair(row):
+    """Return Hornbeam's layer and Keras's of one row."""
+    keras.utils.clear_session()
+    return row.make(lambda name: getattr(hb.layers, name)), row.make(lambda name: getattr(keras.layers, name))
+
+
+def built_pair(row, x):
+    """Return both layers built on `x`, with the same random weights."""
+    ours, reference = pair(row)
+    shape = [a.shape for a in x] if isinstance(x, list) else x.shape
+    for layer in (ours, reference):
+        if not layer.built:
+            layer.build(shape)
+    random = np.random.RandomState(1)
+    weights = [random.rand(*w.shape).astype("float32") + 0.1 for w in reference.weights]
+    reference.set_weights(weights)
+    ours.set_weights(weights)
+    return ours, reference
+
+
+def close(a, b, row=None):
+    a, b = [[np.asarray(x, "float32") for x in hb.tree.flatten(tensors)] for tensors in (a, b)]
+    assert [x.shape for x in a] == [x.shape for x in b]
+    wide = 10 if row is not None and row.why_loose else 1
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-5 * wide, atol=2e-6 * wide)
+
+
+def pure(layer, training):
+    """Return `layer` as a function of trainable values and inputs: outputs and new states."""
+
+    def run(trainable, x):
+        others = [v.value for v in layer.non_trainable_variables]
+        return layer.stateless_call(trainable, others, x, **training)
+
+    return run
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_values_and_gradients(name):
+    """Outputs, states and gradients compiled, in use and in training; outputs and penalties uncompiled."""
+    row = ROWS[name]
+    x = row.inputs()
+    ours, reference = built_pair(row, x)
+    names = [(w.path, w.shape, w.dtype, w.trainable) for w in reference.weights]
+    assert [(w.path, w.shape, w.dtype, w.trainable) for w in ours.weights] == names
+    accepts = "training" in ours._call_signature.parameters
+    for training in [{"training": True}, {"training": False}] if accepts else [{}]:
+        results = []
+        for layer in (ours, reference):
+            run = pure(layer, training)
+
+            def loss(trainable, x, run=run):
+                y, others = run(trainable, x)
+                weight = jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)
+                return jnp.sum(y * weight), (y, others)
+
+            wanted = (0,) if row.integers else (0, 1)
+            compiled = jax.jit(jax.grad(loss, argnums=wanted, has_aux=True))
+            results.append(compiled([v.value for v in layer.trainable_variables], x))
+        close(*results, row)
+    x = jax.tree.map(jnp.asarray, x)
+    close(ours(x), reference(x), row)  # uncompiled
+    close(ours.losses, reference.losses)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_symbolic_shapes_and_dtypes(name):
+    row = ROWS[name]
+    shapes = row.shape if isinstance(row.shape, list) else [row.shape]
+    dtype = "int32" if row.integers else "float32"
+    for policy in ("float32", "mixed_bfloat16"):
+        results = []
+        for library, layer in zip((hb, keras), pair(row), strict=True):
+            layer = type(layer).from_config({**layer.get_config(), "dtype": policy})
+            inputs = [library.Input(shape[1:], dtype=dtype) for shape in shapes]
+            outputs = layer(inputs if isinstance(row.shape, list) else inputs[0])
+            results.append((outputs.shape, str(outputs.dtype), [str(w.dtype) for w in layer.weights]))
+            if library is hb and policy != "float32":
+                y = layer(row.inputs())
+                assert (y.shape[1:], str(y.dtype)) == (outputs.shape[1:], outputs.dtype)
+        assert results[0] == results[1]
+
+
+def plain(config):
+    """Return a configuration as JSON would hold it, without entries that say nothing, numbers in single precision."""
+    if isinstance(config, dict):
+        return {key: plain(value) for key, value in config.items() if value is not None}
+    if isinstance(config, (list, tuple)):
+        return [plain(value) for value in config]
+    return float(np.float32(config)) if isinstance(config, float) else config
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_configuration(name):
+    ours, reference = pair(ROWS[name])
+    assert plain(ours.get_config()) == plain(reference.get_config())
+    again = type(ours).from_config(ours.get_config())
+    assert again.get_config() == ours.get_config()
+
+
+def test_files_in_both_directions(tmp_path):
+    """All rows as the branches of one model, which each library writes and the other opens."""
+    models = []
+    # Keras cannot read these back from the .h5 that it writes: a list of axes is lost there.
+    rows = {name: row for name, row in ROWS.items() if name not in ("layer_normalization_axes", "softmax_axes")}
+    for library in (hb, keras):
+        inputs, outputs = [], []
+        for row in rows.values():
+            several = isinstance(row.shape, list)
+            new = [
+                library.Input(shape[1:], dtype="int32" if row.integers else "float32")
+                for shape in (row.shape if several else [row.shape])
+            ]
+            layer = row.make(lambda name, library=library: getattr(library.layers, name))
+            inputs += new
+            outputs.append(layer(new if several else new[0]))
+        models.append(library.Model(inputs, outputs))
+    x = [a for row in rows.values() for a in (row.inputs() if isinstance(row.shape, list) else [row.inputs()])]
+    for writer, reader in ((models[0], keras), (models[1], hb)):
+        expected = writer(x)
+        for suffix in (".keras", ".h5"):
+            path = str(tmp_path / f"model{suffix}")
+            writer.save(path)
+            close(reader.models.load_model(path, compile=False)(x), expected)
+
+
+MASKED = {
+    "dense": lambda L: [L("Dense")(3, activation="tanh")],
+    "activation": lambda L: [L("Activation")("relu"), L("Dropout")(0.1), L("LayerNormalization")()],
+    "pooled": lambda L: [L("GlobalAveragePooling1D")()],
+    "normalized": lambda L: [L("BatchNormalization")()],
+    "reshaped": lambda L: [L("Reshape")((3, 4)), L("LeakyReLU")()],
+    "flat": lambda L: [L("Flatten")()],
+    "convolved": lambda L: [L("Conv1D")(2, 2)],
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.filterwarnings("ignore:.*does not support mask")
+def test_masks_pass_as_in_keras(name):
+    x = np.array([[1, 2, 0, 0], [3, 0, 4, 0]], "int32")
+    results = []
+    for library in (hb, keras):
+        layers = [library.layers.Embedding(5, 3, mask_zero=True)]
+        layers += MASKED[name](lambda name, library=library: getattr(library.layers, name))
+        model = library.Sequential(layers)
+        model.build((None, 4))
+        random = np.random.RandomState(2)
+        model.set_weights([random.rand(*w.shape) for w in model.weights])
+        y = jnp.asarray(x)
+        for layer in layers:
+            y = layer(y)
+        training = [model(x, training=True)] if name == "normalized" else []
+        results.append((get_mask(y) if library is hb else getattr(y, "_keras_mask", None), [y, *training]))
+    (ours, y), (reference, expected) = results
+    close(y, expected)
+    assert (ours is None) == (reference is None)
+    if ours is not None:
+        np.testing.assert_array_equal(np.asarray(ours), np.asarray(reference))
