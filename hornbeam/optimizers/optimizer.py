@@ -108,8 +108,10 @@ class Optimizer:
         return list(self._variables)
 
     @property
-    def iterations(self) -> Variable:
-        """Number of updates done."""
+    def iterations(self) -> Any:
+        """Number of updates done: a variable; where gradients are accumulated, its value by whole updates."""
+        if self.gradient_accumulation_steps:
+            return self._iterations.value // self.gradient_accumulation_steps
         return self._iterations
 
     @property

@@ -1,0 +1,143 @@
+"""Optimizers against Keras's: three steps each, slots, configurations; older spellings."""
+
+import keras
+import numpy as np
+import pytest
+
+import hornbeam as hb
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+
+# name: recipe, `k -> optimizer`
+ROWS = {
+    "sgd": lambda k: k.optimizers.SGD(0.1),
+    "sgd_momentum": lambda k: k.optimizers.SGD(0.1, momentum=0.9),
+    "sgd_nesterov": lambda k: k.optimizers.SGD(0.1, momentum=0.9, nesterov=True),
+    "sgd_clipnorm": lambda k: k.optimizers.SGD(0.1, clipnorm=0.5),
+    "sgd_clipvalue": lambda k: k.optimizers.SGD(0.1, clipvalue=0.3),
+    "sgd_global_clipnorm": lambda k: k.optimizers.SGD(0.1, global_clipnorm=0.5),
+    "sgd_weight_decay": lambda k: k.optimizers.SGD(0.1, weight_decay=0.01),
+    "sgd_ema": lambda k: k.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=2),
+    "sgd_accumulated": lambda k: k.optimizers.SGD(0.1, momentum=0.5, gradient_accumulation_steps=2),
+    "sgd_schedule": lambda k: k.optimizers.SGD(k.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5, staircase=True)),
+    "sgd_inverse": lambda k: k.optimizers.SGD(k.optimizers.schedules.InverseTimeDecay(0.1, 2, 0.5)),
+    "rmsprop": lambda k: k.optimizers.RMSprop(0.01),
+    "rmsprop_momentum": lambda k: k.optimizers.RMSprop(0.01, rho=0.8, momentum=0.5, epsilon=1e-4),
+    "rmsprop_centered": lambda k: k.optimizers.RMSprop(0.01, centered=True, momentum=0.5),
+    "adam": lambda k: k.optimizers.Adam(0.01),
+    "adam_options": lambda k: k.optimizers.Adam(0.01, beta_1=0.8, beta_2=0.9, epsilon=1e-3, amsgrad=True),
+    "adam_ema": lambda k: k.optimizers.Adam(0.01, use_ema=True, weight_decay=0.1, clipnorm=1.0),
+    "adam_accumulated": lambda k: k.optimizers.Adam(0.01, gradient_accumulation_steps=3),
+    "adamw": lambda k: k.optimizers.AdamW(0.01),
+    "adamw_options": lambda k: k.optimizers.AdamW(0.01, weight_decay=0.1, amsgrad=True, name="mine"),
+    "scaled": lambda k: k.optimizers.LossScaleOptimizer(k.optimizers.SGD(0.1, momentum=0.5), initial_scale=4.0),
+}  # fmt: skip
+
+
+def variables(k):
+    random = np.random.RandomState(0)
+    layers = [k.layers.Dense(2, name="first"), k.layers.Dense(3, use_bias=False, name="second")]
+    model = k.Sequential([k.Input((3,)), *layers], name="net")
+    model.set_weights([random.randn(*w.shape) for w in model.weights])
+    return model.trainable_variables
+
+
+def plain(config):
+    """Return a configuration as JSON would hold it, numbers in single precision."""
+    if isinstance(config, dict):
+        return {key: plain(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [plain(value) for value in config]
+    return float(np.float32(config)) if isinstance(config, float) else config
+
+
+# Called as ordinary code, Keras's LossScaleOptimizer leaks a tracer; its own test is below.
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "scaled"])
+def test_three_steps(name):
+    results = []
+    for k in (hb, keras):
+        k.utils.clear_session()
+        optimizer, weights = ROWS[name](k), variables(k)
+        random = np.random.RandomState(1)
+        history = []
+        for _ in range(4):
+            optimizer.apply([random.randn(*w.shape).astype("float32") for w in weights], weights)
+            history.append([np.asarray(w) for w in weights])
+        optimizer.finalize_variable_values(weights)
+        history.append([np.asarray(w) for w in weights])
+        slots = [(v.path, v.shape, str(v.dtype), np.asarray(v)) for v in optimizer.variables]
+        results.append((history, slots, float(optimizer.learning_rate), int(optimizer.iterations)))
+    (ours, our_slots, *scalars), (reference, slots, *others) = results
+    for step, (a, b) in enumerate(zip(ours, reference, strict=True)):
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6, err_msg=f"step {step}")
+    assert [s[:3] for s in our_slots] == [s[:3] for s in slots]
+    for x, y in zip(our_slots, slots, strict=True):
+        np.testing.assert_allclose(x[3], y[3], rtol=1e-5, atol=1e-6, err_msg=x[0])
+    np.testing.assert_allclose(scalars, others, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_configuration(name):
+    keras.utils.clear_session()
+    ours, reference = ROWS[name](hb), ROWS[name](keras)
+    assert plain(ours.get_config()) == plain(reference.get_config())
+    again = type(ours).from_config(ours.get_config())
+    assert again.get_config() == ours.get_config()
+
+
+def test_loss_scale_skips_what_overflows():
+    # Without Keras: its optimizer fails in the step in which the scale grows.
+    weights = variables(hb)
+    optimizer = hb.optimizers.LossScaleOptimizer(hb.optimizers.SGD(1.0), initial_scale=8.0, dynamic_growth_steps=2)
+    before = [w.numpy() for w in weights]
+    optimizer.build(weights)
+    assert float(optimizer.scale_loss(2.0)) == 16.0
+    optimizer.apply([np.full(w.shape, np.inf, "float32") for w in weights], weights)
+    assert all((w.numpy() == b).all() for w, b in zip(weights, before, strict=True))
+    assert float(optimizer.dynamic_scale.value) == 4.0
+    for _ in range(2):
+        optimizer.apply([np.full(w.shape, 4.0, "float32") for w in weights], weights)
+    assert float(optimizer.dynamic_scale.value) == 8.0
+    for w, b in zip(weights, before, strict=True):
+        np.testing.assert_allclose(w.numpy(), b - 2.0, rtol=1e-6)
+
+
+def test_older_spellings():
+    adam = hb.optimizers.Adam(lr=0.002, beta_1=0.9, beta_2=0.999, epsilon=None, decay=0.0, amsgrad=False, name="a")
+    assert adam.get_config() == hb.optimizers.Adam(0.002, name="a").get_config()
+    assert float(adam.lr) == np.float32(0.002)
+    sgd = hb.optimizers.SGD(lr=0.1, decay=0.5, momentum=0.9, nesterov=True)
+    weights = variables(hb)
+    rates = []
+    for _ in range(3):
+        rates.append(float(sgd.learning_rate))
+        sgd.apply([np.ones(w.shape, "float32") for w in weights], weights)
+    np.testing.assert_allclose(rates, [0.1, 0.1 / 1.5, 0.1 / 2], rtol=1e-6)
+    assert hb.optimizers.get("adam").learning_rate == np.float32(0.001)
+
+
+BAD = {
+    "unknown": (lambda: hb.optimizers.get("adaam"), "adam"),
+    "rate": (lambda: hb.optimizers.SGD("fast"), "learning_rate"),
+    "argument": (lambda: hb.optimizers.Adam(beta1=0.9), "beta1"),
+    "momentum": (lambda: hb.optimizers.SGD(momentum=2.0), "momentum"),
+    "clips": (lambda: hb.optimizers.SGD(clipnorm=1.0, clipvalue=1.0), "clipnorm"),
+    "accumulation": (lambda: hb.optimizers.SGD(gradient_accumulation_steps=1.5), "gradient_accumulation_steps"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_arguments(name):
+    make, text = BAD[name]
+    with pytest.raises((ValueError, TypeError), match=text):
+        make()
+
+
+def test_gradients_of_others_are_refused():
+    weights = variables(hb)
+    optimizer = hb.optimizers.SGD(0.1)
+    with pytest.raises(ValueError, match="gradient"):
+        optimizer.apply([np.ones(w.shape, "float32") for w in weights[:1]], weights)
+    with pytest.raises(ValueError, match="gradient"):
+        optimizer.apply([None] * len(weights), weights)
