@@ -1,6 +1,7 @@
 """Settings of the test run; they must stand before JAX or Keras is imported."""
 
 import os
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,6 +25,8 @@ def fresh_state():
     import hornbeam as hb
 
     hb.utils.clear_session()
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()
     hb.utils.set_random_seed(0)
     floatx, epsilon = hb.config.floatx(), hb.config.epsilon()
     layout, logging = hb.config.image_data_format(), hb.config.is_interactive_logging_enabled()

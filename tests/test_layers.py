@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
+from compare import plain
 from layer_rows import ROWS
 
 import hornbeam as hb
@@ -100,15 +101,6 @@ def test_symbolic_shapes_and_dtypes(name):
                 y = layer(row.inputs())
                 assert (y.shape[1:], str(y.dtype)) == (outputs.shape[1:], outputs.dtype)
         assert results[0] == results[1]
-
-
-def plain(config):
-    """Return a configuration as JSON would hold it, without entries that say nothing, numbers in single precision."""
-    if isinstance(config, dict):
-        return {key: plain(value) for key, value in config.items() if value is not None}
-    if isinstance(config, (list, tuple)):
-        return [plain(value) for value in config]
-    return float(np.float32(config)) if isinstance(config, float) else config
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from compare import plain
 
 import hornbeam as hb
 
@@ -40,41 +41,6 @@ def variables(k):
     model = k.Sequential([k.Input((3,)), *layers], name="net")
     model.set_weights([random.randn(*w.shape) for w in model.weights])
     return model.trainable_variables
-
-
-def plain(config):
-    """Return a configuration as JSON would hold it, numbers in single precision."""
-    if isinstance(config, dict):
-        return {key: plain(value) for key, value in config.items()}
-    if isinstance(config, (list, tuple)):
-        return [plain(value) for value in config]
-    return float(np.float32(config)) if isinstance(config, float) else config
-
-
-# Called as ordinary code, Keras's LossScaleOptimizer leaks a tracer; its own test is below.
-@pytest.mark.parametrize("name", [name for name in ROWS if name != "scaled"])
-def test_three_steps(name):
-    results = []
-    for k in (hb, keras):
-        k.utils.clear_session()
-        optimizer, weights = ROWS[name](k), variables(k)
-        random = np.random.RandomState(1)
-        history = []
-        for _ in range(4):
-            optimizer.apply([random.randn(*w.shape).astype("float32") for w in weights], weights)
-            history.append([np.asarray(w) for w in weights])
-        optimizer.finalize_variable_values(weights)
-        history.append([np.asarray(w) for w in weights])
-        slots = [(v.path, v.shape, str(v.dtype), np.asarray(v)) for v in optimizer.variables]
-        results.append((history, slots, float(optimizer.learning_rate), int(optimizer.iterations)))
-    (ours, our_slots, *scalars), (reference, slots, *others) = results
-    for step, (a, b) in enumerate(zip(ours, reference, strict=True)):
-        for x, y in zip(a, b, strict=True):
-            np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6, err_msg=f"step {step}")
-    assert [s[:3] for s in our_slots] == [s[:3] for s in slots]
-    for x, y in zip(our_slots, slots, strict=True):
-        np.testing.assert_allclose(x[3], y[3], rtol=1e-5, atol=1e-6, err_msg=x[0])
-    np.testing.assert_allclose(scalars, others, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -1,6 +1,7 @@
 """Layers."""
 
 from hornbeam.layers.activation import ELU, LeakyReLU, ReLU, Softmax
+from hornbeam.layers.bidirectional import Bidirectional, TimeDistributed, Wrapper
 from hornbeam.layers.conv import Conv1D, Conv2D, Conv3D
 from hornbeam.layers.core import Activation, Dense, Embedding, Identity, Lambda, Masking, Rescaling
 from hornbeam.layers.input_layer import Input, InputLayer
@@ -39,7 +40,8 @@ from hornbeam.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )  # fmt: skip
-from hornbeam.layers.recurrent import GRU, LSTM, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell
+from hornbeam.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
+from hornbeam.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
 from hornbeam.layers.regularization import (
     ActivityRegularization,
     Dropout,
@@ -56,7 +58,8 @@ MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
 Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
 
 __all__ = [
-    "GRU", "GRUCell", "LSTM", "LSTMCell", "SimpleRNN", "SimpleRNNCell",
+    "RNN", "GRU", "GRUCell", "LSTM", "LSTMCell", "SimpleRNN", "SimpleRNNCell", "StackedRNNCells", "Bidirectional",
+    "TimeDistributed", "Wrapper",
     "Activation", "ActivityRegularization", "Add", "Average", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
     "AvgPool1D", "AvgPool2D", "AvgPool3D", "BatchNormalization", "Concatenate", "Conv1D", "Conv2D", "Conv3D",
     "Convolution1D", "Convolution2D", "Convolution3D", "Dense", "Dot", "Dropout", "ELU", "Embedding", "Flatten",

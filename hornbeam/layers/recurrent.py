@@ -1,432 +1,374 @@
-"""Recurrent layers: cells, and the loop over time around them."""
+"""Recurrent layers: the loop over time around a cell."""
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from hornbeam import activations, constraints, initializers, regularizers
-from hornbeam.core.random import SeedGenerator
-from hornbeam.layers.core import positive_integer
+from hornbeam import tree
+from hornbeam.core.variable import Overlay, Variable, autocast_scope
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.random import dropout as random_dropout
+from hornbeam.layers.recurrent_cells import (
+    GRUCell,
+    LSTMCell,
+    SimpleRNNCell,
+    StackedRNNCells,
+    accept_old_arguments,
+    as_list,
+    check_cell,
+    has_parts,
+    initial_state_of,
+)
 
-__all__ = ["GRU", "LSTM", "GRUCell", "LSTMCell", "SimpleRNN", "SimpleRNNCell"]
+__all__ = ["GRU", "LSTM", "RNN", "SimpleRNN"]
 
-_OF_WEIGHTS = ("initializer", "regularizer", "constraint")
-_MODULES = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}
+_LOOP = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
+_CELL = (
+    "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
+    "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
+    "activity_regularizer", "kernel_constraint", "recurrent_constraint", "bias_constraint", "dropout",
+    "recurrent_dropout", "reset_after", "seed",
+)  # fmt: skip
 
 
-class _Cell(Layer):
-    """One step of a recurrence; `gates` blocks of weights side by side."""
+class RNN(Layer):
+    """A cell run along the time axis of (B, T, C).
 
-    gates = 1
-    states = 1
+    Where a mask (B, T) is false, states stay and the output repeats the last one.
+
+    Args:
+        cell: A cell: an object with `state_size` and `call(inputs, states)` that returns output and
+            new states. A list of cells is stacked.
+        return_sequences: Whether all outputs are returned, (B, T, units), not only the last.
+        return_state: Whether the last states are returned too, in a tuple after the output.
+        go_backwards: Whether time runs backwards (outputs then stand in that order).
+        stateful: Whether a batch starts from the states in which the last one ended; needs a fixed
+            batch size.
+        unroll: Whether the loop is written out in the compiled program.
+        zero_output_for_mask: Whether outputs at masked steps are zero.
+        **kwargs: Arguments of `Layer`. `time_major`: whether inputs and outputs are (T, B, C).
+
+    Raises:
+        ValueError: If `cell` is no cell, or the batch size is unknown and `stateful` true.
+
+    Example:
+        >>> layer = RNN([LSTMCell(3), GRUCell(2)], return_sequences=True)
+        >>> layer(jnp.ones((1, 4, 5))).shape
+        (1, 4, 2)
+    """
+
+    # States are no weights: files and counts leave them out, as Keras does.
+    _not_children = Layer._not_children | {"states"}
 
     def __init__(
-        self, units: int, activation: Any = "tanh", use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None, bias_regularizer: Any = None, kernel_constraint: Any = None,
-        recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
-        recurrent_dropout: float = 0.0, seed: Any = None, **kwargs: Any,
+        self, cell: Any, return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
+        stateful: bool = False, unroll: bool = False, zero_output_for_mask: bool = False, **kwargs: Any,
     ):  # fmt: skip
+        time_major = kwargs.pop("time_major", False)
         super().__init__(**kwargs)
-        name = type(self).__name__
-        self.units = positive_integer(name, "units", units)
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        given = locals()
-        for weight in ("kernel", "recurrent", "bias"):
-            for kind in _OF_WEIGHTS:
-                setattr(self, f"{weight}_{kind}", _MODULES[kind].get(given[f"{weight}_{kind}"]))
-        for key, rate in (("dropout", dropout), ("recurrent_dropout", recurrent_dropout)):
-            if not 0 <= rate <= 1:
-                raise ValueError(f"{name}: `{key}` must be from 0 to 1, received {rate!r}.")
-        self.dropout, self.recurrent_dropout, self.seed = dropout, recurrent_dropout, seed
-        if dropout or recurrent_dropout:
-            self.seed_generator = SeedGenerator(seed)
+        if isinstance(cell, (list, tuple)):
+            cell = StackedRNNCells(cell)
+        check_cell(cell, type(self).__name__, "cell")
+        self.cell = cell
+        self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
+        self.stateful, self.unroll, self.zero_output_for_mask = stateful, unroll, zero_output_for_mask
+        self.time_major = time_major
+        self.input_spec = InputSpec(ndim=3)
+        self.supports_masking = True
+        self.states: list[Any] | None = None
 
     @property
     def state_size(self) -> Any:
-        """Size of the state, or a list of them."""
-        return self.units if self.states == 1 else [self.units] * self.states
+        """Size of the cell's state, or a list of them."""
+        return self.cell.state_size
 
-    def _bias_shape(self) -> tuple[int, ...]:
-        return (self.units * self.gates,)
-
-    def build(self, input_shape: Any) -> None:
-        width = self.units * self.gates
-        for name, key, shape in (
-            ("kernel", "kernel", (input_shape[-1], width)), ("recurrent_kernel", "recurrent", (self.units, width)),
-        ):  # fmt: skip
-            weight = self.add_weight(
-                name=name, shape=shape, initializer=getattr(self, f"{key}_initializer"),
-                regularizer=getattr(self, f"{key}_regularizer"), constraint=getattr(self, f"{key}_constraint"),
-            )  # fmt: skip
-            setattr(self, name, weight)
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                name="bias", shape=self._bias_shape(), initializer=self._bias_start(),
-                regularizer=self.bias_regularizer, constraint=self.bias_constraint,
-            )  # fmt: skip
-
-    def _bias_start(self) -> Any:
-        return self.bias_initializer
-
-    def noise(self, inputs: Any, training: Any) -> tuple[Any, Any]:
-        """Return dropout masks of inputs (B, C) and of the state (B, units), the same for all steps; `None` for none."""
-        masks: list[Any] = [None, None]
-        for i, (rate, size) in enumerate(((self.dropout, inputs.shape[-1]), (self.recurrent_dropout, self.units))):
-            if training and rate:
-                masks[i] = random_dropout(
-                    jnp.ones((inputs.shape[0], size), inputs.dtype), rate, seed=self.seed_generator
-                )
-        return masks[0], masks[1]
-
-    def project(self, inputs: Any) -> Any:
-        """Return the inputs' part of the gates, for one step or for all at once."""
-        x = jnp.matmul(inputs, self.kernel.value)
-        bias = self._input_bias()
-        return x if bias is None else x + bias
-
-    def _input_bias(self) -> Any:
-        return None if self.bias is None else self.bias.value
-
-    def step(self, x: Any, states: tuple[Any, ...], noise: Any) -> tuple[Any, ...]:
-        """Return the new states (the first is the output) from projected inputs `x`."""
-        raise NotImplementedError
-
-    def call(self, inputs: Any, states: Any, training: bool | None = False) -> tuple[Any, list[Any]]:
-        states = tuple(states) if isinstance(states, (list, tuple)) else (states,)
-        input_noise, state_noise = self.noise(inputs, training)
-        x = self.project(inputs if input_noise is None else inputs * input_noise)
-        new = self.step(x, states, state_noise)
-        return new[0], list(new)
-
-    def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
-        """Return zeros for each state."""
-        return [jnp.zeros((batch_size, self.units), self.compute_dtype) for _ in range(self.states)]
-
-
-def _noisy(h: Any, noise: Any) -> Any:
-    return h if noise is None else h * noise
-
-
-class SimpleRNNCell(_Cell):
-    """`h = activation(x @ kernel + h @ recurrent_kernel + bias)`.
-
-    Args:
-        units: Size of the output.
-
-    Example:
-        >>> SimpleRNNCell(2)(jnp.ones((1, 3)), [jnp.zeros((1, 2))])[0].shape
-        (1, 2)
-    """
-
-    def step(self, x: Any, states: tuple[Any, ...], noise: Any) -> tuple[Any, ...]:
-        return (self.activation(x + _noisy(states[0], noise) @ self.recurrent_kernel.value),)
-
-
-class LSTMCell(_Cell):
-    """Long short-term memory (Hochreiter and Schmidhuber 1997); gates in the order i, f, c, o.
-
-    Args:
-        units: Size of the output.
-
-    Example:
-        >>> LSTMCell(2)(jnp.ones((1, 3)), [jnp.zeros((1, 2)), jnp.zeros((1, 2))])[0].shape
-        (1, 2)
-    """
-
-    gates, states = 4, 2
-
-    def __init__(
-        self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros", unit_forget_bias: bool = True, **kwargs: Any,
-    ):  # fmt: skip
-        super().__init__(
-            units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, **kwargs
-        )
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.unit_forget_bias = unit_forget_bias
-
-    def _bias_start(self) -> Any:
-        if not self.unit_forget_bias:
-            return self.bias_initializer
-        n = self.units
-
-        def start(shape: Any, dtype: Any = None) -> Any:
-            parts = [
-                self.bias_initializer((n,), dtype=dtype),
-                jnp.ones((n,), dtype),
-                self.bias_initializer((2 * n,), dtype=dtype),
-            ]
-            return jnp.concatenate(parts)
-
-        return start
-
-    def step(self, x: Any, states: tuple[Any, ...], noise: Any) -> tuple[Any, ...]:
-        h, c = states
-        i, f, g, o = jnp.split(x + _noisy(h, noise) @ self.recurrent_kernel.value, 4, axis=-1)
-        gate = self.recurrent_activation
-        c = gate(f) * c + gate(i) * self.activation(g)
-        return gate(o) * self.activation(c), c
-
-
-class GRUCell(_Cell):
-    """Gated recurrent unit (Cho et al. 2014); gates in the order z, r, h.
-
-    Args:
-        units: Size of the output.
-
-    Example:
-        >>> GRUCell(2)(jnp.ones((1, 3)), [jnp.zeros((1, 2))])[0].shape
-        (1, 2)
-    """
-
-    gates = 3
-
-    def __init__(
-        self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros", reset_after: bool = True, **kwargs: Any,
-    ):  # fmt: skip
-        super().__init__(
-            units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, **kwargs
-        )
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.reset_after = reset_after
-
-    def _bias_shape(self) -> tuple[int, ...]:
-        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
-
-    def _input_bias(self) -> Any:
-        if self.bias is None:
-            return None
-        return self.bias.value[0] if self.reset_after else self.bias.value
-
-    def step(self, x: Any, states: tuple[Any, ...], noise: Any) -> tuple[Any, ...]:
-        (h,) = states
-        gate, kernel, n = self.recurrent_activation, self.recurrent_kernel.value, self.units
-        seen = _noisy(h, noise)
-        xz, xr, xh = jnp.split(x, 3, axis=-1)
-        if self.reset_after:
-            inner = seen @ kernel
-            if self.bias is not None:
-                inner = inner + self.bias.value[1]
-            iz, ir, ih = jnp.split(inner, 3, axis=-1)
-            z, r = gate(xz + iz), gate(xr + ir)
-            new = self.activation(xh + r * ih)
-        else:
-            iz, ir = jnp.split(seen @ kernel[:, : 2 * n], 2, axis=-1)
-            z, r = gate(xz + iz), gate(xr + ir)
-            new = self.activation(xh + (r * seen) @ kernel[:, 2 * n :])
-        return (z * h + (1 - z) * new,)
-
-
-class _Recurrent(Layer):
-    """A cell run along (B, T, C).
-
-    Args:
-        units: Size of the output.
-        return_sequences: Whether all outputs are returned, (B, T, units), instead of the last.
-        return_state: Whether the last states are returned too.
-        go_backwards: Whether time runs backwards.
-        stateful: Whether a batch starts with the last one's states.
-        unroll: Whether the loop is written out in the program.
-        dropout, recurrent_dropout: Shares of inputs and states dropped in training, the same at every step.
-        zero_output_for_mask: Whether outputs at masked steps are zero instead of the last one.
-        **kwargs: Arguments of the cell and of `Layer`.
-    """
-
-    _cell_class: type = _Cell
-    _cell_arguments: tuple[str, ...] = (
-        "units", "activation", "use_bias", "kernel_initializer", "recurrent_initializer", "bias_initializer",
-        "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "kernel_constraint", "recurrent_constraint",
-        "bias_constraint", "dropout", "recurrent_dropout", "seed",
-    )  # fmt: skip
-
-    def __init__(
-        self, units: int, *args: Any, return_sequences: bool = False, return_state: bool = False,
-        go_backwards: bool = False, stateful: bool = False, unroll: bool = False, zero_output_for_mask: bool = False,
-        **kwargs: Any,
-    ):  # fmt: skip
-        for old in ("implementation", "time_major", "use_cudnn"):
-            kwargs.pop(old, None)
-        names = [n for n in self._positional if n != "units"]
-        if len(args) > len(names):
-            raise TypeError(
-                f"{type(self).__name__}: at most {len(names) + 1} positional arguments, received {len(args) + 1}."
-            )
-        kwargs.update(dict(zip(names, args, strict=False)))
-        of_cell = {k: kwargs.pop(k) for k in self._cell_arguments if k in kwargs}
-        super().__init__(**kwargs)
-        self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
-        self.stateful, self.unroll, self.zero_output_for_mask = stateful, unroll, zero_output_for_mask
-        self.cell = self._cell_class(units, dtype=self.dtype_policy, name=f"{_short(type(self))}_cell", **of_cell)
-        self.input_spec = InputSpec(ndim=3)
-        self.supports_masking = True
-        self._kept: list[Any] | None = None
-
-    _positional = ("units", "activation", "recurrent_activation")
-
-    def __getattr__(self, name: str) -> Any:
-        # The cell's settings are the layer's.
-        if name in type(self)._cell_arguments and "cell" in self.__dict__:
-            return getattr(self.__dict__["cell"], name)
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
-    def build(self, input_shape: Any, *unused: Any) -> None:
-        shape = input_shape[0] if isinstance(input_shape[0], (list, tuple)) else input_shape
-        if not self.cell.built:
-            self.cell.build((shape[0], shape[-1]))
-        if self.stateful:
-            if shape[0] is None:
-                raise ValueError(
-                    f"{self._label()}: `stateful=True` needs a fixed batch size: `Input(batch_shape=...)`."
-                )
-            self._kept = [
-                self.add_weight(
-                    name=f"state_{i}", shape=(shape[0], self.cell.units), initializer="zeros", trainable=False
-                )
-                for i in range(self.cell.states)
-            ]
-
-    def _direct_variables(self) -> list[Any]:
-        return []
+    def get_initial_state(self, batch_size: int) -> list[Any]:
+        """Return the states that a sequence starts from, usually zeros of (batch_size, units)."""
+        return as_list(initial_state_of(self.cell, batch_size, self.compute_dtype))
 
     def reset_state(self) -> None:
-        """Set kept states back to zero."""
-        for v in self._kept or []:
-            v.assign(jnp.zeros(v.shape))
+        """Set the kept states of a stateful layer back to zero."""
+        for state in tree.flatten(self.states):
+            if state is not None:
+                state.assign(jnp.zeros(state.shape))
 
     reset_states = reset_state
 
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = False) -> Any:
-        if isinstance(sequences, (list, tuple)):
-            sequences, *given = sequences
-            initial_state = given or initial_state
-            mask = mask[0] if isinstance(mask, (list, tuple)) else mask
+    def build(self, input_shape: Any) -> None:
+        batch = input_shape[1 if self.time_major else 0]
+        if isinstance(self.cell, Layer) and not self.cell.built:
+            self.cell.build((batch, *input_shape[2:]))
+        if self.stateful:
+            if batch is None:
+                raise ValueError(
+                    f"{self._label()}: `stateful=True` keeps states from batch to batch, so the batch size "
+                    "must be fixed: state it with `Input(batch_shape=(batch, time, features))`."
+                )
+            self.states = tree.map_structure(
+                lambda x: Variable(x, trainable=False, name="rnn_state"), self.get_initial_state(batch)
+            )
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        super().build_from_config(sequence_shape_only(config))
+
+    def __call__(self, sequences: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run the layer; `[sequences, *states]` gives initial states too, as in Keras 1 and 2."""
+        return super().__call__(*split_states(sequences, args, kwargs), **kwargs)
+
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+        x = sequences if self.time_major else jnp.swapaxes(sequences, 0, 1)  # (T, B, C)
+        if mask is not None:
+            mask = jnp.asarray(mask, bool)
+            mask = mask if self.time_major else jnp.swapaxes(mask, 0, 1)
+        last, outputs, states = self._loop(x, self._start(initial_state, x.shape[1]), mask, training)
+        if self.stateful:
+            for kept, new in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
+                kept.assign(new)
+        result = last
+        if self.return_sequences:
+            result = outputs if self.time_major else jnp.swapaxes(outputs, 0, 1)
+        return (result, *states) if self.return_state else result
+
+    def _start(self, given: Any, batch: int) -> list[Any]:
+        """Return the states to start from: those given, those kept, or the cell's own."""
+        zeros = self.get_initial_state(batch)
+        flat = tree.flatten(zeros)
+        if given is None:
+            given = [x.value for x in tree.flatten(self.states)] if self.stateful else flat
+        given = tree.flatten(given)
+        if len(given) != len(flat):
+            raise ValueError(
+                f"`initial_state` must hold {len(flat)} states of shapes {[x.shape for x in flat]}, received {len(given)}."
+            )
+        states = [zero if x is None else jnp.asarray(x, zero.dtype) for x, zero in zip(given, flat, strict=True)]
+        for x, zero in zip(states, flat, strict=True):
+            if x.shape != zero.shape:
+                kept = " Batches of a stateful layer must all have its fixed size." if self.stateful else ""
+                raise ValueError(f"a state must have shape {zero.shape}, received {x.shape}.{kept}")
+        return tree.pack_sequence_as(zeros, states)
+
+    def _loop(self, x: Any, states: list[Any], mask: Any, training: Any) -> tuple[Any, Any, list[Any]]:
+        """Run the cell along x (T, B, C); return last output, all outputs (or `None`) and last states."""
         cell = self.cell
-        if initial_state is not None:
-            states = tuple(initial_state) if isinstance(initial_state, (list, tuple)) else (initial_state,)
-        elif self._kept is not None:
-            states = tuple(v.value.astype(sequences.dtype) for v in self._kept)
+        if has_parts(cell):
+            noise = cell.noise(*x.shape[1:3], training)
+            x = cell.project(x, noise)  # the inputs' part of all steps at once
+
+            def step(x_t: Any, before: Any) -> Any:
+                return cell.step(x_t, before, noise)
         else:
-            states = tuple(cell.get_initial_state(sequences.shape[0]))
-        input_noise, state_noise = cell.noise(sequences[:, 0], training)
-        if input_noise is not None:
-            sequences = sequences * input_noise[:, None]
-        # The inputs' part of all steps is one product.
-        x = jnp.swapaxes(cell.project(sequences), 0, 1)
-        steps: Any = (x, None if mask is None else jnp.swapaxes(mask, 0, 1))
-        start = jnp.zeros_like(states[0]) if self.zero_output_for_mask else states[0]
+            step = cell if callable(cell) else cell.call
+
+        def cell_step(x_t: Any, before: Any) -> Any:
+            output, after = step(x_t, before)
+            old = tree.flatten(before)
+            new = [b.astype(a.dtype) for a, b in zip(old, tree.flatten(after), strict=True)]
+            return output, tree.pack_sequence_as(before, new)
+
+        # A first abstract step tells the output's shape, and which variables (seeds, say) a step assigns:
+        # those go round the loop with the states.
+        with Overlay() as overlay:
+            first = jax.eval_shape(lambda x, s: cell_step(x, s)[0], jax.ShapeDtypeStruct(x.shape[1:], x.dtype), states)
+        carried = list(overlay.assigned)
 
         def body(carry: Any, now: Any) -> Any:
-            before, last = carry
+            before, last, values = carry
             x_t, keep = now
-            after = cell.step(x_t, before, state_noise)
-            out = after[0]
+            with Overlay(carried, values) as overlay:
+                output, after = cell_step(x_t, before)
+                values = [overlay.value_of(v) for v in carried]
             if keep is not None:
-                keep = keep[:, None]
-                out = jnp.where(keep, out, jnp.zeros_like(out) if self.zero_output_for_mask else last)
-                after = tuple(jnp.where(keep, a, b) for a, b in zip(after, before, strict=True))
-                last = jnp.where(keep, out, last)
-            else:
-                last = out
-            return (after, last), out
+                other = jnp.zeros_like(output) if self.zero_output_for_mask else last
+                output = _where(keep, output, other)
+                after = tree.map_structure(lambda a, b: _where(keep, a, b), after, before)
+            return (after, output, values), output if self.return_sequences else None
 
+        with autocast_scope(None):
+            values = [v.value for v in carried]
+        start = (states, jnp.zeros(first.shape, first.dtype), values)
+        if self.go_backwards:
+            x, mask = x[::-1], None if mask is None else mask[::-1]
         unroll = x.shape[0] if self.unroll else 1
-        first = jnp.zeros_like(start) if mask is not None else start
-        (states, last), outputs = jax.lax.scan(
-            body, (tuple(s.astype(x.dtype) for s in states), first.astype(x.dtype)), steps, reverse=False, unroll=unroll
-        ) if not self.go_backwards else jax.lax.scan(
-            body, (tuple(s.astype(x.dtype) for s in states), first.astype(x.dtype)),
-            (x[::-1], None if steps[1] is None else steps[1][::-1]), unroll=unroll,
-        )  # fmt: skip
-        if self._kept is not None:
-            for v, s in zip(self._kept, states, strict=True):
-                v.assign(s)
-        result = jnp.swapaxes(outputs, 0, 1) if self.return_sequences else last
-        return [result, *states] if self.return_state else result
+        (states, last, values), outputs = jax.lax.scan(body, start, (x, mask), unroll=unroll)
+        for variable, value in zip(carried, values, strict=True):
+            variable.assign(value)
+        return last, outputs, states
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        mask = previous_mask[0] if isinstance(previous_mask, (list, tuple)) else previous_mask
-        mask = mask if self.return_sequences else None
-        return [mask, *[None] * self.cell.states] if self.return_state else mask
+        mask = as_list(previous_mask)[0] if self.return_sequences else None
+        return [mask, *[None] * len(as_list(self.state_size))] if self.return_state else mask
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config() | {name: getattr(self, name) for name in _LOOP}
+        return {**config, "time_major": True} if self.time_major else config
+
+
+def _where(keep: Any, new: Any, old: Any) -> Any:
+    """Choose by samples: `keep` is (B,), the others (B, ...)."""
+    return jnp.where(keep.reshape(keep.shape + (1,) * (new.ndim - 1)), new, old)
+
+
+def split_states(sequences: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """Return positional arguments in which `[sequences, *states]` is taken apart (states into `kwargs`)."""
+    if isinstance(sequences, (list, tuple)) and len(sequences) > 1 and hasattr(sequences[0], "shape"):
+        kwargs["initial_state"] = list(sequences[1:])
+        sequences = sequences[0]
+    return sequences, *args
+
+
+def sequence_shape_only(config: dict[str, Any]) -> dict[str, Any]:
+    """Return a build config with the shape of the sequences alone, where it has the states' too."""
+    shapes = config.get("shapes_dict") or config
+    return {"input_shape": shapes["sequences_shape"]} if "sequences_shape" in shapes else config
+
+
+class _Recurrent(RNN):
+    """What the three layers with a cell of their own share: the cell's arguments are theirs.
+
+    Args:
+        cell_class: Class of the cell.
+        arguments: All arguments of the layer's constructor by name.
+    """
+
+    def __init__(self, cell_class: type, arguments: dict[str, Any]):
+        kwargs = arguments["kwargs"]
+        of_cell = inspect.signature(cell_class.__init__).parameters
+        shared = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
+        cell = cell_class(
+            **{name: value for name, value in arguments.items() if name in of_cell and name not in ("self", "kwargs")},
+            **shared,
+            name={SimpleRNNCell: "simple_rnn_cell", LSTMCell: "lstm_cell", GRUCell: "gru_cell"}[cell_class],
+        )
+        loop = {name: arguments[name] for name in _LOOP if name in arguments}
+        super().__init__(cell, activity_regularizer=arguments["activity_regularizer"], **loop, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         from hornbeam.saving.config import serialize
 
         config = super().get_config()
-        activity = config.pop("activity_regularizer", None)
-        config = {k: v for k, v in config.items() if k in ("name", "trainable", "dtype")}
-        for key in ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask"):
-            config[key] = getattr(self, key)
-        for key in self._cell_arguments:
-            config[key] = serialize(getattr(self.cell, key))
-            if key == "bias_regularizer":
-                config["activity_regularizer"] = activity
+        config["activity_regularizer"] = serialize(self.activity_regularizer)
+        config.pop("use_cudnn", None)
         return config
 
 
-def _short(cls: type) -> str:
-    return {"SimpleRNN": "simple_rnn", "LSTM": "lstm", "GRU": "gru"}.get(cls.__name__, cls.__name__.lower())
+def _of_cell(name: str) -> property:
+    return property(lambda self: getattr(self.cell, name), doc=f"The cell's `{name}`.")
 
 
-class SimpleRNN(_Recurrent):  # noqa: D101  (made from the base)
-    __doc__ = (
-        (_Recurrent.__doc__ or "").replace("A cell", "`SimpleRNNCell`")
-        + """
+for _name in _CELL:
+    if _name != "activity_regularizer":
+        setattr(_Recurrent, _name, _of_cell(_name))
+
+
+class SimpleRNN(_Recurrent):
+    """A plain recurrence along (B, T, C): `h = activation(x @ kernel + h @ recurrent_kernel + bias)`.
+
+    Args:
+        units, activation, use_bias, seed: As in `SimpleRNNCell`.
+        kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties of the weights.
+        activity_regularizer: Penalty of the outputs.
+        kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
+        dropout, recurrent_dropout: Shares of inputs and state set to zero in training, drawn once a sequence.
+        return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`.
+
+    Raises:
+        ValueError: If `units` is not a positive integer.
+
     Example:
         >>> SimpleRNN(2)(jnp.ones((1, 4, 3))).shape
         (1, 2)
     """
-    )
-    _cell_class = SimpleRNNCell
-    _positional = ("units", "activation")
+
+    @accept_old_arguments
+    def __init__(
+        self, units: int, activation: Any = "tanh", use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
+        kernel_constraint: Any = None, recurrent_constraint: Any = None, bias_constraint: Any = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, return_sequences: bool = False,
+        return_state: bool = False, go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
+        seed: int | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(SimpleRNNCell, locals())
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["seed"]  # Keras's files have none here
+        return config
 
 
-def _with(names: tuple[str, ...], **after: str) -> tuple[str, ...]:
-    """Return `names` with others put in after some of them."""
-    out: list[str] = []
-    for name in names:
-        out.append(name)
-        if name in after:
-            out.append(after[name])
-    return tuple(out)
+class LSTM(_Recurrent):
+    """Long short-term memory (Hochreiter and Schmidhuber 1997) along (B, T, C).
 
+    Args:
+        units, activation, recurrent_activation, use_bias, unit_forget_bias, seed: As in `LSTMCell`.
+        kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties of the weights.
+        activity_regularizer: Penalty of the outputs.
+        kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
+        dropout, recurrent_dropout: Shares of inputs and state set to zero in training, drawn once a sequence.
+        return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`. The states are h and c.
+        use_cudnn: Kept for Keras's signature; XLA compiles the loop on every device.
 
-class LSTM(_Recurrent):  # noqa: D101  (made from the base)
-    __doc__ = (
-        (_Recurrent.__doc__ or "").replace("A cell", "`LSTMCell`")
-        + """
+    Raises:
+        ValueError: If `units` is not a positive integer.
+
     Example:
         >>> LSTM(2, return_sequences=True)(jnp.ones((1, 4, 3))).shape
         (1, 4, 2)
     """
-    )
-    _cell_class = LSTMCell
-    _cell_arguments = _with(
-        _Recurrent._cell_arguments, activation="recurrent_activation", bias_initializer="unit_forget_bias"
-    )
+
+    @accept_old_arguments
+    def __init__(
+        self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros", unit_forget_bias: bool = True, kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
+        kernel_constraint: Any = None, recurrent_constraint: Any = None, bias_constraint: Any = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None,
+        return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
+        stateful: bool = False, unroll: bool = False, use_cudnn: Any = "auto", **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(LSTMCell, locals())
+        self.use_cudnn = use_cudnn
 
 
-class GRU(_Recurrent):  # noqa: D101  (made from the base)
-    __doc__ = (
-        (_Recurrent.__doc__ or "").replace("A cell", "`GRUCell`")
-        + """
+class GRU(_Recurrent):
+    """Gated recurrent units (Cho et al. 2014) along (B, T, C).
+
+    Args:
+        units, activation, recurrent_activation, use_bias, reset_after, seed: As in `GRUCell`.
+        kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties of the weights.
+        activity_regularizer: Penalty of the outputs.
+        kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
+        dropout, recurrent_dropout: Shares of inputs and state set to zero in training, drawn once a sequence.
+        return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`.
+        use_cudnn: Kept for Keras's signature; XLA compiles the loop on every device.
+
+    Raises:
+        ValueError: If `units` is not a positive integer.
+
     Example:
         >>> GRU(2)(jnp.ones((1, 4, 3))).shape
         (1, 2)
     """
-    )
-    _cell_class = GRUCell
-    _cell_arguments = _with(
-        _Recurrent._cell_arguments, activation="recurrent_activation", recurrent_dropout="reset_after"
-    )
+
+    @accept_old_arguments
+    def __init__(
+        self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
+        recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
+        recurrent_dropout: float = 0.0, seed: int | None = None, return_sequences: bool = False,
+        return_state: bool = False, go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
+        reset_after: bool = True, use_cudnn: Any = "auto", **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(GRUCell, locals())
+        self.use_cudnn = use_cudnn

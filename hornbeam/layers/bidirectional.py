@@ -1,0 +1,227 @@
+"""Layers around a layer: both directions in time, and every step in time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from hornbeam import errors, tree
+from hornbeam.layers.input_spec import InputSpec
+from hornbeam.layers.layer import Layer
+from hornbeam.layers.recurrent import sequence_shape_only, split_states
+
+__all__ = ["Bidirectional", "TimeDistributed", "Wrapper"]
+
+_MERGES = {
+    "sum": lambda a, b: a + b,
+    "mul": lambda a, b: a * b,
+    "ave": lambda a, b: (a + b) / 2,
+    "concat": lambda a, b: jnp.concatenate([a, b], axis=-1),
+}
+
+
+def _check_layer(owner: str, layer: Any) -> None:
+    if not isinstance(layer, Layer):
+        raise ValueError(f"{owner}: `layer` must be a layer, received {errors.describe(layer)}.")
+
+
+class Wrapper(Layer):
+    """The base of layers that change what another layer does.
+
+    Args:
+        layer: The layer inside.
+
+    Raises:
+        ValueError: If `layer` is not a layer.
+
+    Example:
+        >>> from hornbeam.layers.core import Dense
+        >>> class Twice(Wrapper):
+        ...     def call(self, inputs):
+        ...         return self.layer(self.layer(inputs))
+        >>> Twice(Dense(3))(jnp.ones((2, 3))).shape
+        (2, 3)
+    """
+
+    def __init__(self, layer: Layer, **kwargs: Any):
+        _check_layer(type(self).__name__, layer)
+        super().__init__(**kwargs)
+        self.layer = layer
+
+    def build(self, input_shape: Any = None) -> None:
+        if not self.layer.built:
+            self.layer.build(input_shape)
+
+
+class TimeDistributed(Wrapper):
+    """A layer applied to every step of (B, T, ...), with the same weights.
+
+    Args:
+        layer: The layer; it sees all steps as one batch of B * T samples. A mask (B, T, S, ...)
+            reaches it as (B * T, S, ...); one of (B, T) passes by.
+
+    Raises:
+        ValueError: If `layer` is not a layer, or inputs have no time axis.
+
+    Example:
+        >>> from hornbeam.layers.core import Dense
+        >>> TimeDistributed(Dense(2))(jnp.ones((3, 5, 4))).shape
+        (3, 5, 2)
+    """
+
+    def __init__(self, layer: Layer, **kwargs: Any):
+        super().__init__(layer, **kwargs)
+        self.supports_masking = True
+        self.input_spec = InputSpec(min_ndim=3)
+
+    def build(self, input_shape: Any) -> None:
+        super().build((input_shape[0], *input_shape[2:]))
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        B, T = inputs.shape[:2]
+        arguments: dict[str, Any] = {}
+        if mask is not None and mask.ndim > 2 and "mask" in self.layer._call_signature.parameters:
+            arguments["mask"] = _join(mask)
+        outputs = self.layer(_join(inputs), **arguments)
+        return tree.map_structure(lambda x: x.reshape(B, T, *x.shape[1:]), outputs)
+
+
+def _join(x: Any) -> Any:
+    """Return (B, T, ...) as (B * T, ...)."""
+    return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
+
+
+class Bidirectional(Layer):
+    """A recurrent layer run forwards and, a second one like it, backwards along (B, T, C).
+
+    Args:
+        layer: The layer to copy: an `RNN`, or one with `go_backwards`, `return_sequences` and
+            `return_state` arguments.
+        merge_mode: How the two outputs become one: `"concat"`, `"sum"`, `"mul"`, `"ave"`; `None` gives
+            both.
+        weights: Initial weights, forward ones first.
+        backward_layer: The layer that runs backwards. Default: a copy of `layer`.
+
+    Returns:
+        The outputs, those of the backward layer in the order of time; with `return_state`, a tuple
+        of them and the states, forward ones first.
+
+    Raises:
+        ValueError: If `merge_mode` is not known, or the two layers do not fit together.
+
+    Example:
+        >>> from hornbeam.layers.recurrent import LSTM
+        >>> Bidirectional(LSTM(2, return_sequences=True))(jnp.ones((3, 5, 4))).shape
+        (3, 5, 4)
+    """
+
+    def __init__(
+        self, layer: Any, merge_mode: str | None = "concat", weights: Any = None, backward_layer: Any = None,
+        **kwargs: Any,
+    ):  # fmt: skip
+        name = type(self).__name__
+        for given in (layer, *([] if backward_layer is None else [backward_layer])):
+            _check_layer(name, given)
+            missing = [a for a in ("go_backwards", "return_sequences", "return_state") if not hasattr(given, a)]
+            if missing:
+                raise ValueError(f"{name}: {given!r} is no recurrent layer: it has no {errors.one_of(missing)}.")
+        if merge_mode is not None and merge_mode not in _MERGES:
+            raise ValueError(
+                f"{name}: `merge_mode` must be one of {errors.one_of(_MERGES)} or None, received {merge_mode!r}."
+            )
+        super().__init__(weights=weights, **kwargs)
+        self.merge_mode = merge_mode
+        self.forward_layer = _copy(layer, "forward_")
+        if backward_layer is None:
+            backward_layer = _copy(layer, "backward_", go_backwards=not layer.go_backwards)
+        self.backward_layer = backward_layer
+        if layer.return_sequences:
+            # A masked step has no last output that both directions share, so it gives zero, as in Keras.
+            for one in (self.forward_layer, backward_layer):
+                one.zero_output_for_mask = True
+        self._check_pair()
+        self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
+        self.stateful = getattr(layer, "stateful", False)
+        self.supports_masking = True
+        self.input_spec = InputSpec(ndim=3)
+
+    def _check_pair(self) -> None:
+        forward, backward = self.forward_layer, self.backward_layer
+        if forward.go_backwards == backward.go_backwards:
+            raise ValueError(
+                f"{self._label()}: the two layers must run in different directions, but both have "
+                f"`go_backwards={forward.go_backwards}`. Make `backward_layer` with `go_backwards=True`."
+            )
+        for name in ("stateful", "return_sequences", "return_state"):
+            values = getattr(forward, name, False), getattr(backward, name, False)
+            if values[0] != values[1]:
+                raise ValueError(
+                    f"{self._label()}: the two layers must have the same `{name}`, received {values[0]} forwards "
+                    f"and {values[1]} backwards."
+                )
+
+    @property
+    def states(self) -> list[Any] | None:
+        """Kept states of stateful layers, forward ones first."""
+        pair = self.forward_layer.states, self.backward_layer.states
+        return None if None in pair else [*pair[0], *pair[1]]
+
+    def reset_state(self) -> None:
+        """Set the kept states of both layers back to zero."""
+        self.forward_layer.reset_state()
+        self.backward_layer.reset_state()
+
+    reset_states = reset_state
+
+    def build(self, input_shape: Any) -> None:
+        for layer in (self.forward_layer, self.backward_layer):
+            if not layer.built:
+                layer.build(input_shape)
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        super().build_from_config(sequence_shape_only(config))
+
+    def __call__(self, sequences: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run the layer; `[sequences, *states]` gives initial states too, as in Keras 1 and 2."""
+        return super().__call__(*split_states(sequences, args, kwargs), **kwargs)
+
+    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None) -> Any:
+        starts: list[dict[str, Any]] = [{}, {}]
+        if initial_state is not None:
+            states = list(initial_state)
+            if len(states) % 2:
+                raise ValueError(
+                    f"`initial_state` must hold as many states for each direction, received {len(states)}."
+                )
+            half = len(states) // 2
+            starts = [{"initial_state": states[:half]}, {"initial_state": states[half:]}]
+        layers = self.forward_layer, self.backward_layer
+        results = [
+            layer(sequences, mask=mask, training=training, **start) for layer, start in zip(layers, starts, strict=True)
+        ]
+        states = [state for result in results for state in result[1:]] if self.return_state else []
+        y, y_back = [result[0] for result in results] if self.return_state else results
+        if self.return_sequences:
+            y_back = jnp.flip(y_back, axis=0 if getattr(self.backward_layer, "time_major", False) else 1)
+        merged = (y, y_back) if self.merge_mode is None else (_MERGES[self.merge_mode](y, y_back),)
+        return (*merged, *states) if len(merged) + len(states) > 1 else merged[0]
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        mask = previous_mask if self.return_sequences else None
+        return [mask, mask] if self.merge_mode is None else mask
+
+    def get_config(self) -> dict[str, Any]:
+        from hornbeam.saving.config import serialize
+
+        config = super().get_config()
+        config.pop("weights", None)
+        config["layer"], config["backward_layer"] = serialize(self.forward_layer), serialize(self.backward_layer)
+        return config
+
+
+def _copy(layer: Any, prefix: str, **changes: Any) -> Any:
+    """Return a new layer of `layer`'s configuration, named after it."""
+    config = layer.get_config()
+    name = config["name"].removeprefix("forward_")
+    return type(layer).from_config({**config, "name": prefix + name, **changes})

@@ -1,0 +1,422 @@
+"""Recurrent cells: one step in time.
+
+A cell of this file works in three parts, so that a loop over time can run the first two
+for all steps at once: `noise` draws the dropout of a whole sequence, `project` is the
+inputs' part of the gates, `step` the recurrence itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from hornbeam import activations, constraints, errors, initializers, regularizers, tree
+from hornbeam.core.random import SeedGenerator
+from hornbeam.layers.core import positive_integer
+from hornbeam.layers.layer import Layer
+from hornbeam.random import dropout as random_dropout
+
+__all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
+
+# Keras 1 and 2 words, and what they are called now (`None`: of no effect any more).
+_OLD_ARGUMENTS = {
+    "output_dim": "units",
+    "inner_activation": "recurrent_activation",
+    "init": "kernel_initializer",
+    "inner_init": "recurrent_initializer",
+    "W_regularizer": "kernel_regularizer",
+    "U_regularizer": "recurrent_regularizer",
+    "b_regularizer": "bias_regularizer",
+    "dropout_W": "dropout",
+    "dropout_U": "recurrent_dropout",
+    "forget_bias_init": "unit_forget_bias",
+    "implementation": None,
+    "consume_less": None,
+}
+
+
+def accept_old_arguments(init: Callable[..., None]) -> Callable[..., None]:
+    """Let a constructor take the argument names of Keras 1 and 2 too."""
+
+    @functools.wraps(init)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
+        for old in [name for name in kwargs if name in _OLD_ARGUMENTS]:
+            value, new = kwargs.pop(old), _OLD_ARGUMENTS[old]
+            if old == "forget_bias_init":
+                value = value in ("one", "ones")
+            if new is not None:
+                kwargs[new] = value
+        init(self, *args, **kwargs)
+
+    return wrapped
+
+
+def initial_state_of(cell: Any, batch_size: Any, dtype: Any = None) -> Any:
+    """Return the state that `cell` starts from: zeros, where it does not say."""
+    if hasattr(cell, "get_initial_state"):
+        return cell.get_initial_state(batch_size=batch_size)
+    dtype = dtype or getattr(cell, "compute_dtype", None)
+    sizes = cell.state_size
+    if isinstance(sizes, int):
+        return jnp.zeros((batch_size, sizes), dtype)
+    return [jnp.zeros((batch_size, *(n if isinstance(n, tuple) else (n,))), dtype) for n in sizes]
+
+
+def as_list(x: Any) -> list[Any]:
+    """Return a list of `x`, or of what stands in it."""
+    return list(x) if isinstance(x, (list, tuple)) else [x]
+
+
+def has_parts(cell: Any) -> bool:
+    """Tell whether `cell` steps by `noise`, `project` and `step`, rather than by a `call` of its own."""
+    return isinstance(cell, (_Cell, StackedRNNCells)) and type(cell).call in (_Cell.call, StackedRNNCells.call)
+
+
+class _Cell(Layer):
+    """What the three cells share: weights of `gates` blocks side by side, dropout, `states` states of `units`.
+
+    Args:
+        units: Size of the output and of each state.
+        others: The rest of the cell's constructor arguments by name.
+    """
+
+    gates = 1
+    states = 1
+
+    def __init__(self, units: int, seed: Any, others: dict[str, Any], **kwargs: Any):
+        super().__init__(**kwargs)
+        self.units = positive_integer(type(self).__name__, "units", units)
+        families = {
+            "activation": activations,
+            "initializer": initializers,
+            "regularizer": regularizers,
+            "constraint": constraints,
+        }
+        for name, value in others.items():
+            family = families.get(name.rsplit("_", 1)[-1])
+            setattr(self, name, family.get(value) if family else value)
+        self.dropout = min(1.0, max(0.0, self.dropout))
+        self.recurrent_dropout = min(1.0, max(0.0, self.recurrent_dropout))
+        self.seed = seed
+        self.seed_generator = SeedGenerator(seed)
+        self.state_size: Any = self.units if self.states == 1 else [self.units] * self.states
+        self.output_size = self.units
+
+    def _bias_shape(self) -> tuple[int, ...]:
+        return (self.units * self.gates,)
+
+    def _bias_start(self) -> Any:
+        return self.bias_initializer
+
+    def build(self, input_shape: Any) -> None:
+        width = self.units * self.gates
+        self.kernel = self._add("kernel", (input_shape[-1], width), self.kernel_initializer)
+        self.recurrent_kernel = self._add("recurrent_kernel", (self.units, width), self.recurrent_initializer)
+        self.bias = self._add("bias", self._bias_shape(), self._bias_start()) if self.use_bias else None
+
+    def _add(self, name: str, shape: tuple[int, ...], initializer: Any) -> Any:
+        weight = name.removesuffix("_kernel")
+        return self.add_weight(
+            name=name, shape=shape, initializer=initializer, regularizer=getattr(self, f"{weight}_regularizer"),
+            constraint=getattr(self, f"{weight}_constraint"),
+        )  # fmt: skip
+
+    def noise(self, batch: int, features: int, training: Any) -> tuple[Any, Any]:
+        """Return what inputs (B, features) and states (B, units) are multiplied by; `None` for nothing."""
+        sizes = ((self.dropout, features), (self.recurrent_dropout, self.units))
+        draws = [
+            random_dropout(jnp.ones((batch, size), self.compute_dtype), rate, seed=self.seed_generator)
+            if training and rate
+            else None
+            for rate, size in sizes
+        ]
+        return draws[0], draws[1]
+
+    def project(self, inputs: Any, noise: tuple[Any, Any]) -> Any:
+        """Return the inputs' part of the gates, for one step (B, C) or for all (T, B, C)."""
+        x = jnp.matmul(_noisy(inputs, noise[0]), self.kernel.value)
+        bias = self._input_bias()
+        return x if bias is None else x + bias
+
+    def _input_bias(self) -> Any:
+        return None if self.bias is None else self.bias.value
+
+    def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
+        """Return output and new states from the projected inputs `x` of one step."""
+        raise NotImplementedError
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
+        noise = self.noise(*inputs.shape, training)
+        output, new = self.step(self.project(inputs, noise), as_list(states), noise)
+        return output, new if isinstance(states, (list, tuple)) else new[0]
+
+    def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
+        """Return the zeros, (batch_size, units), that a sequence starts from."""
+        return [jnp.zeros((batch_size, self.units), self.compute_dtype) for _ in range(self.states)]
+
+
+def _noisy(x: Any, noise: Any) -> Any:
+    return x if noise is None else x * noise
+
+
+class SimpleRNNCell(_Cell):
+    """One step of a plain recurrence: `h = activation(x @ kernel + h @ recurrent_kernel + bias)`.
+
+    Args:
+        units: Size of the output and of the state.
+        activation: Name or function.
+        use_bias: Whether a bias is added.
+        kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties of the weights.
+        kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
+        dropout: Share of the inputs set to zero in training.
+        recurrent_dropout: Share of the state set to zero in training.
+        seed: Seed of the dropout. Default: random.
+
+    Weights: `kernel` (inputs, units), `recurrent_kernel` (units, units), `bias` (units,).
+
+    Raises:
+        ValueError: If `units` is not a positive integer.
+
+    Example:
+        >>> output, states = SimpleRNNCell(2)(jnp.ones((1, 3)), [jnp.zeros((1, 2))])
+        >>> output.shape, len(states)
+        ((1, 2), 1)
+    """
+
+    @accept_old_arguments
+    def __init__(
+        self, units: int, activation: Any = "tanh", use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None, bias_regularizer: Any = None, kernel_constraint: Any = None,
+        recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
+        recurrent_dropout: float = 0.0, seed: int | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(units, seed, _others(locals()), **kwargs)
+
+    def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
+        h = self.activation(x + _noisy(states[0], noise[1]) @ self.recurrent_kernel.value)
+        return h, [h]
+
+
+class LSTMCell(_Cell):
+    """One step of long short-term memory (Hochreiter and Schmidhuber 1997).
+
+    With gates i, f, g, o side by side in the weights: `c = f * c + i * g`, `h = o * activation(c)`.
+
+    Args:
+        units: Size of the output and of the two states, h and c.
+        activation: Of g and of the new c.
+        recurrent_activation: Of i, f and o.
+        use_bias: Whether a bias is added.
+        kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
+        unit_forget_bias: Whether the bias of f starts at one (Jozefowicz et al. 2015).
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties of the weights.
+        kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
+        dropout: Share of the inputs set to zero in training.
+        recurrent_dropout: Share of h set to zero in training.
+        seed: Seed of the dropout. Default: random.
+
+    Weights: `kernel` (inputs, 4 units), `recurrent_kernel` (units, 4 units), `bias` (4 units,).
+
+    Raises:
+        ValueError: If `units` is not a positive integer.
+
+    Example:
+        >>> output, states = LSTMCell(2)(jnp.ones((1, 3)), [jnp.zeros((1, 2)), jnp.zeros((1, 2))])
+        >>> output.shape, len(states)
+        ((1, 2), 2)
+    """
+
+    gates, states = 4, 2
+
+    @accept_old_arguments
+    def __init__(
+        self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros", unit_forget_bias: bool = True, kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None, bias_regularizer: Any = None, kernel_constraint: Any = None,
+        recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
+        recurrent_dropout: float = 0.0, seed: int | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(units, seed, _others(locals()), **kwargs)
+
+    def _bias_start(self) -> Any:
+        if not self.unit_forget_bias:
+            return self.bias_initializer
+        n = self.units
+
+        def start(shape: Any, dtype: Any = None) -> Any:
+            first = self.bias_initializer((n,), dtype=dtype)
+            last = self.bias_initializer((2 * n,), dtype=dtype)
+            return jnp.concatenate([first, jnp.ones((n,), first.dtype), last])
+
+        return start
+
+    def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
+        h, c = states
+        i, f, g, o = jnp.split(x + _noisy(h, noise[1]) @ self.recurrent_kernel.value, 4, axis=-1)
+        gate = self.recurrent_activation
+        c = gate(f) * c + gate(i) * self.activation(g)
+        h = gate(o) * self.activation(c)
+        return h, [h, c]
+
+
+class GRUCell(_Cell):
+    """One step of a gated recurrent unit (Cho et al. 2014).
+
+    With gates z, r and candidate g side by side in the weights: `h = z * h + (1 - z) * g`.
+
+    Args:
+        units: Size of the output and of the state.
+        activation: Of g.
+        recurrent_activation: Of z and r.
+        use_bias: Whether a bias is added.
+        kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
+        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties of the weights.
+        kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
+        dropout: Share of the inputs set to zero in training.
+        recurrent_dropout: Share of the state set to zero in training.
+        reset_after: Whether r multiplies the state after its matrix product, not before.
+        seed: Seed of the dropout. Default: random.
+
+    Weights: `kernel` (inputs, 3 units), `recurrent_kernel` (units, 3 units), `bias` (2, 3 units), for inputs
+    and state; without `reset_after`, (3 units,).
+
+    Raises:
+        ValueError: If `units` is not a positive integer.
+
+    Example:
+        >>> output, states = GRUCell(2)(jnp.ones((1, 3)), [jnp.zeros((1, 2))])
+        >>> output.shape, len(states)
+        ((1, 2), 1)
+    """
+
+    gates = 3
+
+    @accept_old_arguments
+    def __init__(
+        self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
+        bias_regularizer: Any = None, kernel_constraint: Any = None, recurrent_constraint: Any = None,
+        bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0, reset_after: bool = True,
+        seed: int | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(units, seed, _others(locals()), **kwargs)
+
+    def _bias_shape(self) -> tuple[int, ...]:
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    def _input_bias(self) -> Any:
+        if self.bias is None or not self.reset_after:
+            return super()._input_bias()
+        return self.bias.value[0]
+
+    def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
+        (h,) = states
+        seen, kernel, n = _noisy(h, noise[1]), self.recurrent_kernel.value, self.units
+        xz, xr, xg = jnp.split(x, 3, axis=-1)
+        inner = seen @ (kernel if self.reset_after else kernel[:, : 2 * n])
+        if self.reset_after and self.bias is not None:
+            inner = inner + self.bias.value[1]
+        z = self.recurrent_activation(xz + inner[:, :n])
+        r = self.recurrent_activation(xr + inner[:, n : 2 * n])
+        g = self.activation(xg + (r * inner[:, 2 * n :] if self.reset_after else (r * seen) @ kernel[:, 2 * n :]))
+        h = z * h + (1 - z) * g
+        return h, [h]
+
+
+def _others(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return a constructor's arguments without those that the base handles by name."""
+    return {k: v for k, v in arguments.items() if k not in ("self", "units", "seed", "kwargs", "__class__")}
+
+
+class StackedRNNCells(Layer):
+    """Cells on top of each other as one cell: each takes the output of the one below.
+
+    Args:
+        cells: The cells, lowest first.
+
+    Raises:
+        ValueError: If one of `cells` has no `call` or no `state_size`.
+
+    Example:
+        >>> cell = StackedRNNCells([LSTMCell(3), GRUCell(2)])
+        >>> cell.state_size, cell.output_size
+        ([[3, 3], 2], 2)
+    """
+
+    def __init__(self, cells: Sequence[Any], **kwargs: Any):
+        super().__init__(**kwargs)
+        for cell in cells:
+            check_cell(cell, type(self).__name__, "cells")
+        self.cells = list(cells)
+
+    @property
+    def state_size(self) -> list[Any]:
+        """Sizes of the states, one entry a cell."""
+        return [cell.state_size for cell in self.cells]
+
+    @property
+    def output_size(self) -> Any:
+        """Size of the last cell's output."""
+        return output_size_of(self.cells[-1])
+
+    def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
+        """Return the states that a sequence starts from, one entry a cell."""
+        return [initial_state_of(cell, batch_size) for cell in self.cells]
+
+    def build(self, input_shape: Any) -> None:
+        for cell in self.cells:
+            if isinstance(cell, Layer) and not cell.built:
+                cell.build(input_shape)
+            size = output_size_of(cell)
+            input_shape = (input_shape[0], *(size if isinstance(size, tuple) else (size,)))
+
+    def noise(self, batch: int, features: int, training: Any) -> list[Any]:
+        """Return the noise of each cell; `None` for cells that draw their own."""
+        draws = []
+        for cell in self.cells:
+            draws.append(cell.noise(batch, features, training) if has_parts(cell) else None)
+            features = output_size_of(cell)
+        return draws
+
+    def project(self, inputs: Any, noise: list[Any]) -> Any:
+        """Return what the first cell makes of the inputs ahead of the loop."""
+        first = self.cells[0]
+        return first.project(inputs, noise[0]) if has_parts(first) else inputs
+
+    def step(self, x: Any, states: Sequence[Any], noise: list[Any]) -> tuple[Any, list[Any]]:
+        """Return output and new states from the projected inputs `x` of one step."""
+        after = []
+        for i, (cell, before) in enumerate(zip(self.cells, states, strict=True)):
+            if has_parts(cell):
+                x, new = cell.step(x if i == 0 else cell.project(x, noise[i]), as_list(before), noise[i])
+            else:
+                x, new = cell(x, as_list(before))
+            after.append(tree.pack_sequence_as(before, tree.flatten(new)))
+        return x, after
+
+    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
+        noise = self.noise(*inputs.shape[:2], training)
+        return self.step(self.project(inputs, noise), states, noise)
+
+
+def output_size_of(cell: Any) -> Any:
+    """Return the size of a cell's output: what it says, else that of its first state."""
+    size = getattr(cell, "output_size", None)
+    return as_list(cell.state_size)[0] if size is None else size
+
+
+def check_cell(cell: Any, owner: str, argument: str) -> None:
+    """Raise `ValueError` unless `cell` can be run along a sequence."""
+    for needed in ("call", "state_size"):
+        if not hasattr(cell, needed):
+            raise ValueError(
+                f"{owner}: `{argument}` takes cells, which have `call(inputs, states)` and `state_size`; "
+                f"received {errors.describe(cell)}, which has no `{needed}`."
+            )

@@ -1,0 +1,16 @@
+"""What the comparisons with Keras share."""
+
+from typing import Any
+
+import numpy as np
+
+__all__ = ["plain"]
+
+
+def plain(config: Any) -> Any:
+    """Return a configuration as JSON would hold it, without entries that say nothing, numbers in single precision."""
+    if isinstance(config, dict):
+        return {key: plain(value) for key, value in config.items() if value is not None}
+    if isinstance(config, (list, tuple)):
+        return [plain(value) for value in config]
+    return float(np.float32(config)) if isinstance(config, float) else config
