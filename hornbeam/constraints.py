@@ -84,7 +84,7 @@ class NonNeg(Constraint):
     """
 
     def __call__(self, w: Any) -> Any:
-        return w * (w >= 0).astype(w.dtype)
+        return jnp.maximum(w, 0)
 
 
 class UnitNorm(Constraint):

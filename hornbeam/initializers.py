@@ -43,7 +43,7 @@ class Initializer:
     Example:
         >>> class Sevens(Initializer):
         ...     def __call__(self, shape, dtype=None, **kwargs):
-        ...         return jnp.full(shape, 7.0)
+        ...         return jnp.full(shape, 7.0, dtype or "float32")
         >>> Sevens()((2,))
         Array([7., 7.], dtype=float32)
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp  # noqa: F401  (examples use it)
 
 from hornbeam import activations, constraints, initializers, regularizers
 from hornbeam.config import standardize_data_format

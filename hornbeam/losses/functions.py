@@ -542,7 +542,7 @@ def tversky(y_true: Tensor, y_pred: Tensor, alpha: float = 0.5, beta: float = 0.
         axis: Axes over which to sum. Default: all.
 
     Example:
-        >>> float(tversky(jnp.array([[1.0, 0.0]]), jnp.array([[1.0, 0.0]])))
+        >>> round(float(tversky(jnp.array([[1.0, 0.0]]), jnp.array([[1.0, 0.0]]))), 4)
         0.0
     """
     y_true, y_pred = _pair("tversky", y_true, y_pred)

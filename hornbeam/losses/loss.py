@@ -36,6 +36,12 @@ def standardize_reduction(reduction: Any) -> str | None:
     return reduction
 
 
+def _tensors(x: Any) -> Any:
+    """Return lists of mere numbers as one array; tensors and structures of them as they are."""
+    numbers = isinstance(x, (list, tuple)) and all(isinstance(n, (bool, int, float)) for n in tree.flatten(x))
+    return convert(x) if numbers else x
+
+
 class Loss:
     """A loss with its reduction to one number.
 
@@ -89,7 +95,7 @@ class Loss:
             return self.call(y_true, y_pred)
         predictions = tree.flatten(y_pred)
         mask = get_mask(predictions[0]) if len(predictions) == 1 else None
-        y_true, y_pred = tree.map_structure(self._to_dtype, (y_true, y_pred))
+        y_true, y_pred = tree.map_structure(self._to_dtype, (_tensors(y_true), _tensors(y_pred)))
         values = self.call(y_true, y_pred)
         if mask is None:
             mask = get_mask(values)

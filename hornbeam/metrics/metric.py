@@ -41,7 +41,7 @@ class Metric:
         ...         super().__init__(name=name, **kwargs)
         ...         self.value = self.add_weight(shape=(), initializer="zeros", name="value")
         ...     def update_state(self, y_true, y_pred, sample_weight=None):
-        ...         self.value.assign(jnp.maximum(self.value, jnp.max(y_pred)))
+        ...         self.value.assign(jnp.maximum(self.value.value, jnp.max(y_pred)))
         ...     def result(self):
         ...         return self.value.value
         >>> metric = Largest()

@@ -114,7 +114,7 @@ class Functional(Model):
         >>> import hornbeam as hb
         >>> a, b = hb.Input((2,), name="a"), hb.Input((2,), name="b")
         >>> model = hb.Model({"a": a, "b": b}, a + 2 * b)
-        >>> model({"a": [[1.0, 1.0]], "b": [[1.0, 2.0]]})
+        >>> model({"a": hb.ops.array([[1.0, 1.0]]), "b": hb.ops.array([[1.0, 2.0]])})
         Array([[3., 5.]], dtype=float32)
     """
 

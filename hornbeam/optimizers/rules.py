@@ -21,8 +21,8 @@ class SGD(Optimizer):
         **kwargs: Those of `Optimizer`.
 
     Example:
-        >>> SGD(0.1).name
-        'sgd'
+        >>> SGD(0.1, momentum=0.9).momentum
+        0.9
     """
 
     def __init__(self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **kwargs: Any):
@@ -53,8 +53,8 @@ class RMSprop(Optimizer):
         **kwargs: Those of `Optimizer`.
 
     Example:
-        >>> RMSprop().name
-        'rm_sprop'
+        >>> RMSprop().rho
+        0.9
     """
 
     def __init__(
@@ -118,8 +118,8 @@ class Adam(Optimizer):
         **kwargs: Those of `Optimizer`; also Keras 1's `lr` and `decay`.
 
     Example:
-        >>> Adam(lr=0.001, beta_1=0.9, beta_2=0.999, epsilon=None, decay=0.0, amsgrad=False).name
-        'adam'
+        >>> Adam(lr=0.001, beta_1=0.9, beta_2=0.999, epsilon=None, decay=0.0, amsgrad=False).epsilon
+        1e-07
     """
 
     def __init__(
