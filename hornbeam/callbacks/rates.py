@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -32,12 +33,17 @@ class LearningRateScheduler(Callback):
     def __init__(self, schedule: Callable[..., float], verbose: int = 0):
         super().__init__()
         self.schedule, self.verbose = schedule, verbose
+        try:
+            inspect.signature(schedule).bind(0, 0.1)
+        except TypeError:  # Keras 1's form: a function of the epoch
+            self._takes_rate = False
+        except ValueError:  # a built-in function without a signature
+            self._takes_rate = True
+        else:
+            self._takes_rate = True
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        try:
-            rate = self.schedule(epoch, _rate(self.model))
-        except TypeError:
-            rate = self.schedule(epoch)
+        rate = self.schedule(epoch, _rate(self.model)) if self._takes_rate else self.schedule(epoch)
         if not isinstance(rate, (float, int, np.floating)) and np.ndim(rate) != 0:
             raise ValueError(f"LearningRateScheduler: `schedule` must return a number, received {rate!r}.")
         self.model.optimizer.learning_rate = float(rate)

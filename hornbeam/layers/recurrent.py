@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import tree
+from hornbeam.core.naming import to_snake_case
 from hornbeam.core.variable import Overlay, Variable, autocast_scope
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -241,7 +242,7 @@ class _Recurrent(RNN):
         cell = cell_class(
             **{name: value for name, value in arguments.items() if name in of_cell and name not in ("self", "kwargs")},
             **shared,
-            name={SimpleRNNCell: "simple_rnn_cell", LSTMCell: "lstm_cell", GRUCell: "gru_cell"}[cell_class],
+            name=to_snake_case(cell_class.__name__),
         )
         loop = {name: arguments[name] for name in _LOOP if name in arguments}
         super().__init__(cell, activity_regularizer=arguments["activity_regularizer"], **loop, **kwargs)

@@ -85,6 +85,8 @@ class _Cell(Layer):
 
     gates = 1
     states = 1
+    dropout: float
+    recurrent_dropout: float
 
     def __init__(self, units: int, seed: Any, others: dict[str, Any], **kwargs: Any):
         super().__init__(**kwargs)
@@ -149,7 +151,8 @@ class _Cell(Layer):
         raise NotImplementedError
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
-        noise = self.noise(*inputs.shape, training)
+        batch, features = inputs.shape
+        noise = self.noise(batch, features, training)
         output, new = self.step(self.project(inputs, noise), as_list(states), noise)
         return output, new if isinstance(states, (list, tuple)) else new[0]
 
@@ -402,7 +405,8 @@ class StackedRNNCells(Layer):
         return x, after
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
-        noise = self.noise(*inputs.shape[:2], training)
+        batch, features = inputs.shape[:2]
+        noise = self.noise(batch, features, training)
         return self.step(self.project(inputs, noise), states, noise)
 
 

@@ -1,0 +1,246 @@
+"""Callbacks against Keras's: the same decisions from the same results; interruption; the display."""
+
+import csv
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+import hornbeam as hb
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+
+X = np.random.RandomState(0).randn(12, 3).astype("float32")
+Y = X[:, :1].copy()
+LOSSES = [1.0, 0.8, 0.9, 0.79, 0.795, 0.9, 0.85, 0.2, 0.3, 0.31, 0.32, 0.4]
+ACCURACIES = [0.1, 0.5, 0.4, 0.5, 0.6, 0.3, 0.2, 0.6, 0.61, 0.1, 0.1, 0.1]
+
+
+def network(k):
+    model = k.Sequential([k.Input((3,)), k.layers.Dense(1)])
+    model.compile(k.optimizers.SGD(0.1), "mse", metrics=["mae"])
+    return model
+
+
+# name: recipe `(callbacks, folder) -> callback`
+WATCHING = {
+    "stop": lambda c: c.EarlyStopping(patience=2),
+    "stop_at_once": lambda c: c.EarlyStopping(patience=0),
+    "stop_min_delta": lambda c: c.EarlyStopping(patience=2, min_delta=0.05, monitor="val_loss", mode="min"),
+    "stop_auto_max": lambda c: c.EarlyStopping(patience=3, monitor="val_accuracy", mode="max"),
+    "stop_baseline": lambda c: c.EarlyStopping(patience=3, baseline=0.5),
+    "stop_restore": lambda c: c.EarlyStopping(patience=3, restore_best_weights=True),
+    "stop_restore_never_better": lambda c: c.EarlyStopping(patience=2, baseline=0.01, restore_best_weights=True),
+    "stop_start_from": lambda c: c.EarlyStopping(patience=1, start_from_epoch=4),
+    "plateau": lambda c: c.ReduceLROnPlateau(patience=1, factor=0.5),
+    "plateau_options": lambda c: c.ReduceLROnPlateau(patience=2, factor=0.5, min_delta=0.02, cooldown=1, min_lr=0.04),
+    "plateau_max": lambda c: c.ReduceLROnPlateau(monitor="val_accuracy", mode="max", patience=1, cooldown=2),
+    "schedule": lambda c: c.LearningRateScheduler(lambda epoch, rate: rate * 0.9 if epoch > 2 else rate),
+    "schedule_of_epoch": lambda c: c.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch)),
+}
+
+
+@pytest.mark.parametrize("name", WATCHING)
+def test_decisions(name):
+    """Driven by given results: when training stops, at which rate, with which weights."""
+    traces = []
+    for k in (hb, keras):
+        model, callback = network(k), WATCHING[name](k.callbacks)
+        callback.set_model(model)
+        model.stop_training = False
+        callback.on_train_begin({})
+        trace = []
+        for epoch, (loss, accuracy) in enumerate(zip(LOSSES, ACCURACIES, strict=True)):
+            callback.on_epoch_begin(epoch, {})
+            model.set_weights([np.full((3, 1), float(epoch)), np.zeros(1)])
+            logs = {"val_loss": loss, "val_accuracy": accuracy}
+            callback.on_epoch_end(epoch, logs)
+            trace.append((float(np.asarray(model.optimizer.learning_rate)), logs.get("learning_rate")))
+            if model.stop_training:
+                break
+        callback.on_train_end({})
+        traces.append((len(trace), trace, float(np.asarray(model.get_weights()[0])[0, 0])))
+    assert traces[0][0] == traces[1][0]
+    assert traces[0][2] == traces[1][2]
+    for ours, reference in zip(traces[0][1], traces[1][1], strict=True):
+        assert (ours[1] is None) == (reference[1] is None)
+        np.testing.assert_allclose(ours[0], reference[0], rtol=1e-6)
+
+
+SAVING = {
+    "all": ("{epoch:02d}-{val_loss:.2f}.keras", {}),
+    "best": ("best-{epoch}.keras", {"save_best_only": True, "monitor": "val_loss", "mode": "min"}),
+    "best_max": ("best-{epoch}.keras", {"save_best_only": True, "monitor": "val_accuracy", "mode": "max"}),
+    "weights": ("{epoch}.weights.h5", {"save_weights_only": True, "save_best_only": True}),
+    "threshold": ("{epoch}.keras", {"save_best_only": True, "initial_value_threshold": 0.85}),
+    "h5": ("{epoch}.h5", {"save_best_only": True, "monitor": "val_loss", "verbose": 0, "mode": "min"}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*HDF5 file.*considered legacy")
+@pytest.mark.parametrize("name", SAVING)
+def test_what_is_saved(name, tmp_path):
+    pattern, options = SAVING[name]
+    names = []
+    for k in (hb, keras):
+        folder = tmp_path / k.__name__
+        folder.mkdir()
+        model, callback = network(k), k.callbacks.ModelCheckpoint(str(folder / pattern), **options)
+        callback.set_model(model)
+        callback.on_train_begin({})
+        for epoch, (loss, accuracy) in enumerate(zip(LOSSES[:6], ACCURACIES[:6], strict=True)):
+            callback.on_epoch_begin(epoch, {})
+            callback.on_epoch_end(epoch, {"val_loss": loss, "val_accuracy": accuracy})
+        names.append(sorted(os.listdir(folder)))
+    assert names[0] == names[1]
+    assert names[0]
+
+
+def test_checkpoints_in_training(tmp_path, capsys):
+    """The spelling of tutorials; saving by batches; epochs from saving to saving."""
+    path = str(tmp_path / "best_model.h5")
+    model = network(hb)
+    best = hb.callbacks.ModelCheckpoint(path, monitor="val_loss", verbose=1, save_best_only=True, mode="min")
+    by_batch = hb.callbacks.ModelCheckpoint(
+        tmp_path / "batch-{epoch}-{batch}.weights.h5", save_weights_only=True, save_freq=2
+    )
+    seldom = hb.callbacks.ModelCheckpoint(str(tmp_path / "seldom-{epoch}.keras"), period=2)
+    model.fit(X, Y, epochs=3, batch_size=4, validation_data=(X, Y), verbose=0, callbacks=[best, by_batch, seldom])
+    text = capsys.readouterr().out
+    assert text.count("improved") == 3
+    assert path in text
+    names = set(os.listdir(tmp_path))
+    assert names == {
+        "best_model.h5", "batch-1-2.weights.h5", "batch-2-1.weights.h5", "batch-2-3.weights.h5", "batch-3-2.weights.h5",
+        "seldom-2.keras",
+    }  # fmt: skip
+    np.testing.assert_array_equal(hb.models.load_model(path).predict(X, verbose=0), model.predict(X, verbose=0))
+
+
+def test_log_file(tmp_path):
+    rows = []
+    for k in (hb, keras):
+        path, model = tmp_path / f"{k.__name__}.csv", network(k)
+        model.set_weights([np.ones((3, 1)), np.zeros(1)])
+        for append in (False, True):
+            logger = k.callbacks.CSVLogger(str(path), separator=";", append=append)
+            model.fit(X, Y, epochs=2, shuffle=False, verbose=0, callbacks=[logger], validation_split=0.5)
+        with open(path, newline="") as file:
+            rows.append(list(csv.reader(file, delimiter=";")))
+    assert rows[0][0] == rows[1][0]
+    np.testing.assert_allclose(np.array(rows[0][1:], float), np.array(rows[1][1:], float), rtol=1e-4)
+
+
+def test_hooks_are_called_as_keras_calls_them():
+    calls = []
+    for k in (hb, keras):
+        seen = []
+
+        class Spy(k.callbacks.Callback):
+            def __getattribute__(self, name, seen=seen):
+                value = super().__getattribute__(name)
+                if not name.startswith("on_"):
+                    return value
+
+                def hook(*args, **kwargs):
+                    numbers = [a for a in args if isinstance(a, int)]
+                    logs = next((sorted(a) for a in args if isinstance(a, dict)), None)
+                    seen.append((name, numbers, logs if name.endswith("end") else None))
+                    return value(*args, **kwargs)
+
+                return hook
+
+            def on_train_batch_end(self, batch, logs=None):
+                pass
+
+        model = network(k)
+        model.fit(X, Y, epochs=2, batch_size=6, validation_data=(X, Y), verbose=0, callbacks=[Spy()])
+        model.evaluate(X, Y, verbose=0, callbacks=[Spy()])
+        model.predict(X, verbose=0, callbacks=[Spy()])
+        calls.append([c for c in seen if "batch" not in c[0] or "train_batch" in c[0]])
+    ours, reference = ([c[:2] for c in rows if not c[0].startswith(("on_batch",))] for rows in calls)
+    assert ours == reference
+
+
+def test_lambda_and_nan():
+    seen = []
+    hooks = hb.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(("epoch", epoch, sorted(logs))),
+        on_train_batch_end=lambda batch, logs: seen.append(("batch", batch, float(logs["loss"]) > 0)),
+    )
+    network(hb).fit(X, Y, batch_size=6, verbose=0, callbacks=[hooks])
+    assert seen == [("batch", 0, True), ("batch", 1, True), ("epoch", 0, ["loss", "mae"])]
+    model = network(hb)
+    model.set_weights([np.full((3, 1), np.nan), np.zeros(1)])
+    history = model.fit(X, Y, epochs=5, batch_size=4, verbose=0, callbacks=[hb.callbacks.TerminateOnNaN()])
+    assert len(history.epoch) == 1
+
+
+def test_auto_knows_what_is_better():
+    """Keras can tell only after `compile`; the name says it too."""
+    assert hb.callbacks.EarlyStopping(monitor="val_accuracy").monitor_op is np.greater
+    assert hb.callbacks.EarlyStopping(monitor="val_loss").monitor_op is np.less
+
+
+def test_unknown_values_are_named():
+    for make in (hb.callbacks.EarlyStopping, hb.callbacks.ReduceLROnPlateau):
+        with pytest.warns(UserWarning, match="'val_los'.*available are 'loss', 'mae'"):
+            network(hb).fit(X, Y, epochs=2, verbose=0, callbacks=[make(monitor="val_los")])
+
+
+BAD = {
+    "mode": (lambda c: c.EarlyStopping(mode="up"), "mode"),
+    "factor": (lambda c: c.ReduceLROnPlateau(factor=2.0), "factor"),
+    "path": (lambda c: c.ModelCheckpoint("model.txt"), "filepath"),
+    "frequency": (lambda c: c.ModelCheckpoint("model.keras", save_freq=0), "save_freq"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_arguments(name):
+    make, text = BAD[name]
+    with pytest.raises(ValueError, match=text):
+        make(hb.callbacks)
+
+
+class Interrupt(hb.callbacks.Callback):
+    """Ends the third step with an exception, or as Ctrl-C does."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.weights = how, []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.weights.append(self.model.get_weights())
+        if len(self.weights) == 3:
+            if self.how == "signal":
+                signal.raise_signal(signal.SIGINT)
+            raise RuntimeError("stop here")
+
+
+@pytest.mark.parametrize("how", ["signal", "exception"])
+def test_an_interrupted_fit_keeps_the_last_step(how):
+    model = network(hb)
+    interrupt = Interrupt(how)
+    with pytest.raises(KeyboardInterrupt if how == "signal" else RuntimeError):
+        model.fit(X, Y, epochs=3, batch_size=2, verbose=0, callbacks=[interrupt])
+    for ours, kept in zip(model.get_weights(), interrupt.weights[-1], strict=True):
+        np.testing.assert_array_equal(ours, kept)
+    assert int(model.optimizer.iterations.value) == 3
+    before = model.evaluate(X, Y, verbose=0)[0]
+    model.fit(X, Y, epochs=5, batch_size=2, verbose=0)
+    assert model.evaluate(X, Y, verbose=0)[0] < before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_line_an_epoch_without_a_terminal(capsys):
+    network(hb).fit(X, Y, epochs=2, batch_size=4, validation_data=(X, Y))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("Epoch")] == ["Epoch 1/2", "Epoch 2/2"]
+    results = [line for line in lines if "val_loss:" in line]
+    assert len(results) == 2
+    assert all("3/3" in line and "loss: " in line and "\r" not in line for line in results)
+    network(hb).fit(X, Y, verbose=0)
+    assert capsys.readouterr().out == ""
