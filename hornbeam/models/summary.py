@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hornbeam import tree
+from hornbeam.core.symbolic import OpCall
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.layers.layer import Layer
 
@@ -49,13 +50,15 @@ def print_summary(
         table.add_column(name, justify="center", width=9)
 
     def rows(parent: Any, depth: int) -> None:
-        for layer in _in_range(parent.layers, layer_range if depth == 0 else None):
-            label = f"{'    ' * depth}{layer.name} ({type(layer).__name__})"
+        for layer in _in_range(_members(parent), layer_range if depth == 0 else None):
+            mark = f"{'   ' * depth}└ " if depth else ""
+            label = f"{mark}{layer.name} ({_kind(layer)})"
             cells = [escape(label), escape(_output_shape(layer)), _params(layer)]
             if branching:
                 cells.append(escape(_connections(layer, parent)))
             if show_trainable:
-                cells.append(("Y" if layer.trainable else "N") if layer.weights else "-")
+                has_weights = isinstance(layer, Layer) and layer.weights
+                cells.append(("Y" if layer.trainable else "N") if has_weights else "-")
             table.add_row(*cells)
             if expand_nested and hasattr(layer, "layers"):
                 rows(layer, depth + 1)
@@ -97,7 +100,19 @@ def _itemsize(dtype: str) -> int:
     return jnp.dtype(standardize_dtype(dtype)).itemsize
 
 
-def _params(layer: Layer) -> str:
+def _members(parent: Any) -> list[Any]:
+    """Return what stands in the table: the layers and ops of a graph, or the layers."""
+    chain = hasattr(parent, "add")  # of a Sequential the input is understood
+    return parent.layers if chain or not hasattr(parent, "_graph") else parent.operations
+
+
+def _kind(operation: Any) -> str:
+    return operation.info.class_name if isinstance(operation, OpCall) else type(operation).__name__
+
+
+def _params(layer: Any) -> str:
+    if not isinstance(layer, Layer):
+        return "0"
     return f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
 
 
