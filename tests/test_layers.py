@@ -170,3 +170,72 @@ def test_masks_pass_as_in_keras(name):
     assert (ours is None) == (reference is None)
     if ours is not None:
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(reference))
+
+
+# (old, new): what scripts of Keras 1 and 2 write, and its meaning
+OLD = {
+    "dense": (
+        lambda L: L.Dense(output_dim=3, init="he_normal", W_regularizer="l2", bias=False, input_dim=4),
+        lambda L: L.Dense(3, kernel_initializer="he_normal", kernel_regularizer="l2", use_bias=False, input_shape=(4,)),
+    ),
+    "batch_input_shape": (lambda L: L.Dense(2, batch_input_shape=(8, 4)), lambda L: L.Dense(2, input_shape=(4,))),
+    "conv1d": (
+        lambda L: L.Conv1D(nb_filter=3, filter_length=2, border_mode="same", subsample_length=2),
+        lambda L: L.Conv1D(3, 2, padding="same", strides=2),
+    ),
+    "conv2d": (
+        lambda L: L.Convolution2D(3, 2, border_mode="same", subsample=(2, 2), dim_ordering="th"),
+        lambda L: L.Conv2D(3, 2, padding="same", strides=(2, 2), data_format="channels_first"),
+    ),
+    "pooling": (
+        lambda L: L.MaxPooling1D(pool_length=3, stride=2, border_mode="same"),
+        lambda L: L.MaxPooling1D(3, strides=2, padding="same"),
+    ),
+    "dropout": (lambda L: L.Dropout(p=0.3), lambda L: L.Dropout(0.3)),
+    "embedding": (
+        lambda L: L.Embedding(5, 3, init="normal", W_regularizer="l1", input_length=7),
+        lambda L: L.Embedding(5, 3, "normal", embeddings_regularizer="l1"),
+    ),
+    "leaky_relu": (lambda L: L.LeakyReLU(alpha=0.1), lambda L: L.LeakyReLU(negative_slope=0.1)),
+    "elu": (lambda L: L.ELU(alpha=0.1), lambda L: L.ELU(0.1)),
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_older_words(name):
+    configs = [{**make(hb.layers).get_config(), "name": None} for make in OLD[name]]
+    assert configs[0] == configs[1]
+
+
+def test_weights_at_the_start():
+    weights = [np.ones((4, 2), "float32"), np.full(2, 3.0, "float32")]
+    layer = hb.layers.Dense(2, weights=weights, input_dim=4)
+    hb.Sequential([layer])
+    for ours, given in zip(layer.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(ours, given)
+
+
+# (recipe, input, what the message says)
+BAD = {
+    "units": (lambda: hb.layers.Dense(-1), None, "Dense: `units`.*-1"),
+    "filters": (lambda: hb.layers.Conv2D(0, 3), None, "Conv2D: `filters`.*0"),
+    "kernel_size": (lambda: hb.layers.Conv2D(1, (1, 2, 3)), None, "Conv2D: `kernel_size`"),
+    "padding": (lambda: hb.layers.Conv2D(1, 1, padding="full"), None, "Conv2D: `padding`.*full"),
+    "activation": (lambda: hb.layers.Dense(1, activation="rlu"), None, "rlu.*relu"),
+    "initializer": (lambda: hb.layers.Dense(1, kernel_initializer="he_norml"), None, "he_normal"),
+    "argument": (lambda: hb.layers.Dense(1, units_=3), None, "units_.*kernel_initializer"),
+    "rate": (lambda: hb.layers.Dropout(1.5), None, "rate.*1.5"),
+    "groups": (lambda: hb.layers.Conv2D(4, 1, groups=3), None, "groups"),
+    "rank": (lambda: hb.layers.Conv2D(1, 1, name="c"), np.ones((2, 3, 3)), "'c' .*4"),
+    "reshape": (lambda: hb.layers.Reshape((7,), name="r"), np.ones((2, 6)), "'r'.*6 numbers.*7"),
+    "concatenate": (lambda: hb.layers.Concatenate(name="m"), [np.ones((2, 3)), np.ones((3, 3))], "'m'"),
+    "no_list": (lambda: hb.layers.Add(name="m"), np.ones((2, 3)), "'m'.*list"),
+    "window": (lambda: hb.layers.MaxPooling2D(9, name="p"), np.ones((1, 4, 4, 1)), "'p'.*9"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_arguments_are_named(name):
+    make, x, text = BAD[name]
+    with pytest.raises((ValueError, TypeError), match=f"(?s){text}"):
+        make()(x)

@@ -36,6 +36,7 @@ from hornbeam.core.symbolic import (
 from hornbeam.core.variable import Overlay, Variable, autocast_scope, current_overlay
 from hornbeam.dtypes import DTypePolicy, get_policy, is_float
 from hornbeam.layers.input_spec import check_input_spec
+from hornbeam.layers.old_arguments import accept_old_arguments
 
 __all__ = ["Layer"]
 
@@ -80,6 +81,8 @@ class Layer(Operation):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
             cls.build = _wrap_build(cls.__dict__["build"])  # type: ignore[method-assign]
+        if "__init__" in cls.__dict__ and _is_ours(cls):
+            cls.__init__ = accept_old_arguments(cls.__init__)  # type: ignore[method-assign]
         cls._call_signature = inspect.signature(cls.call)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:

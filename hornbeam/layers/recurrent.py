@@ -18,7 +18,6 @@ from hornbeam.layers.recurrent_cells import (
     LSTMCell,
     SimpleRNNCell,
     StackedRNNCells,
-    accept_old_arguments,
     as_list,
     check_cell,
     has_parts,
@@ -285,7 +284,6 @@ class SimpleRNN(_Recurrent):
         (1, 2)
     """
 
-    @accept_old_arguments
     def __init__(
         self, units: int, activation: Any = "tanh", use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
@@ -324,7 +322,6 @@ class LSTM(_Recurrent):
         (1, 4, 2)
     """
 
-    @accept_old_arguments
     def __init__(
         self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
@@ -360,7 +357,6 @@ class GRU(_Recurrent):
         (1, 2)
     """
 
-    @accept_old_arguments
     def __init__(
         self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",

@@ -7,8 +7,7 @@ inputs' part of the gates, `step` the recurrence itself.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -20,38 +19,6 @@ from hornbeam.layers.layer import Layer
 from hornbeam.random import dropout as random_dropout
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
-
-# Keras 1 and 2 words, and what they are called now (`None`: of no effect any more).
-_OLD_ARGUMENTS = {
-    "output_dim": "units",
-    "inner_activation": "recurrent_activation",
-    "init": "kernel_initializer",
-    "inner_init": "recurrent_initializer",
-    "W_regularizer": "kernel_regularizer",
-    "U_regularizer": "recurrent_regularizer",
-    "b_regularizer": "bias_regularizer",
-    "dropout_W": "dropout",
-    "dropout_U": "recurrent_dropout",
-    "forget_bias_init": "unit_forget_bias",
-    "implementation": None,
-    "consume_less": None,
-}
-
-
-def accept_old_arguments(init: Callable[..., None]) -> Callable[..., None]:
-    """Let a constructor take the argument names of Keras 1 and 2 too."""
-
-    @functools.wraps(init)
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
-        for old in [name for name in kwargs if name in _OLD_ARGUMENTS]:
-            value, new = kwargs.pop(old), _OLD_ARGUMENTS[old]
-            if old == "forget_bias_init":
-                value = value in ("one", "ones")
-            if new is not None:
-                kwargs[new] = value
-        init(self, *args, **kwargs)
-
-    return wrapped
 
 
 def initial_state_of(cell: Any, batch_size: Any, dtype: Any = None) -> Any:
@@ -190,7 +157,6 @@ class SimpleRNNCell(_Cell):
         ((1, 2), 1)
     """
 
-    @accept_old_arguments
     def __init__(
         self, units: int, activation: Any = "tanh", use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
@@ -236,7 +202,6 @@ class LSTMCell(_Cell):
 
     gates, states = 4, 2
 
-    @accept_old_arguments
     def __init__(
         self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
@@ -300,7 +265,6 @@ class GRUCell(_Cell):
 
     gates = 3
 
-    @accept_old_arguments
     def __init__(
         self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -52,6 +53,9 @@ class Reshape(Layer):
     Args:
         target_shape: Shape without the batch axis; one size may be -1.
 
+    Raises:
+        ValueError: If a sample does not have as many numbers as the shape.
+
     Example:
         >>> Reshape((2, -1))(jnp.ones((1, 6))).shape
         (1, 2, 3)
@@ -63,6 +67,12 @@ class Reshape(Layer):
         self.built = True
 
     def call(self, inputs: Any) -> Any:
+        size, fixed = math.prod(inputs.shape[1:]), math.prod(n for n in self.target_shape if n != -1)
+        if self.target_shape.count(-1) > 1 or (size % fixed if -1 in self.target_shape and fixed else size != fixed):
+            raise ValueError(
+                f"{self._label()}: a sample of shape {inputs.shape[1:]} has {size} numbers, which do not fill "
+                f"`target_shape` {self.target_shape}. Change the shape, or let one size be -1."
+            )
         return jnp.reshape(inputs, (inputs.shape[0], *self.target_shape))
 
 
