@@ -7,6 +7,9 @@ import pytest
 import hornbeam as hb
 from hornbeam import ops
 
+# Hundreds of comparisons, each with its own small programs: minutes in all.
+pytestmark = pytest.mark.slow
+
 rng = np.random.default_rng(0)
 X = rng.uniform(0.1, 0.9, (2, 3)).astype("float32")
 Y = rng.uniform(0.1, 0.9, (2, 3)).astype("float32")

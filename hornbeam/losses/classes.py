@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
+
 from hornbeam.core.naming import to_snake_case
+from hornbeam.core.symbolic import any_symbolic, convert, set_mask
 from hornbeam.losses import functions
 from hornbeam.losses.loss import Loss
 from hornbeam.losses.sequence import ctc
@@ -468,13 +471,17 @@ class SparseCategoricalCrossentropy(Loss):
         self.axis = axis
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return functions.sparse_categorical_crossentropy(
+        values = functions.sparse_categorical_crossentropy(
             y_true,
             y_pred,
             from_logits=self.from_logits,
             ignore_class=self.ignore_class,
             axis=self.axis,
         )
+        if self.ignore_class is not None and not any_symbolic(values):
+            # What is ignored does not count in the mean either.
+            set_mask(values, jnp.reshape(convert(y_true), values.shape) != self.ignore_class)
+        return values
 
 
 class CategoricalGeneralizedCrossEntropy(Loss):

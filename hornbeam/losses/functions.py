@@ -592,8 +592,8 @@ def circle(
     other = ~same
     if remove_diagonal:
         same = same & ~jnp.eye(*same.shape, dtype=bool)
-    pull = jax.lax.stop_gradient(jax.nn.relu(1.0 + margin - similarity))
-    push = jax.lax.stop_gradient(jax.nn.relu(similarity + margin))
+    pull = jax.nn.relu(1.0 + margin - similarity)
+    push = jax.nn.relu(similarity + margin)
     positive = -gamma * pull * (similarity - (1.0 - margin))
     negative = gamma * push * (similarity - margin)
     return jax.nn.softplus(_masked_logsumexp(positive, same) + _masked_logsumexp(negative, other))

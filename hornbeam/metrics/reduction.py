@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from hornbeam.core.naming import to_snake_case
 from hornbeam.core.symbolic import convert, get_mask
@@ -116,6 +117,9 @@ class MeanMetricWrapper(Mean):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         mask = get_mask(y_pred)
+        if np.ndim(y_true) == np.ndim(y_pred) == 1:
+            # A number a sample: each has its own value, so that each weight counts.
+            y_true, y_pred = (jnp.expand_dims(convert(y), -1) for y in (y_true, y_pred))
         values = convert(self.fn(y_true, y_pred, **self._fn_kwargs))
         if mask is None:
             mask = get_mask(values)
