@@ -115,7 +115,7 @@ class _Cell(Layer):
 
     def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
         """Return output and new states from the projected inputs `x` of one step."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must implement `step(x, states, noise)`.")
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
         batch, features = inputs.shape
