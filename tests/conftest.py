@@ -21,12 +21,15 @@ import pytest  # noqa: E402
 
 @pytest.fixture(autouse=True)
 def fresh_state():
-    """Give each test the names, seeds and settings of a new process."""
+    """Give each test the names, seeds and settings of a new process.
+
+    Memory is left to Python: collecting it before every test took most of the time of a run.
+    """
     import hornbeam as hb
 
-    hb.utils.clear_session()
+    hb.utils.clear_session(free_memory=False)
     if "keras" in sys.modules:
-        sys.modules["keras"].utils.clear_session()
+        sys.modules["keras"].utils.clear_session(free_memory=False)
     hb.utils.set_random_seed(0)
     floatx, epsilon = hb.config.floatx(), hb.config.epsilon()
     layout, logging = hb.config.image_data_format(), hb.config.is_interactive_logging_enabled()

@@ -18,12 +18,16 @@ class Row:
         make: Recipe, `L -> layer`.
         shape: Shape of the input with its batch axis, or a list of shapes.
         integers: If set, inputs are integers below it.
+        spread: Whether several inputs are arguments of their own, not a list.
+        options: Further arguments of the call.
         why_loose: Why tolerance is ten times wider than 1e-5, if it is.
     """
 
     make: Any
     shape: Any
     integers: int = 0
+    spread: bool = False
+    options: Any = None
     why_loose: str = ""
 
     def inputs(self, seed: int = 0) -> Any:
@@ -53,6 +57,15 @@ ROWS = {
     "masking": Row(lambda L: L("Masking")(mask_value=0.5), SEQUENCE),
     "identity": Row(lambda L: L("Identity")(), VECTOR),
     "rescaling": Row(lambda L: L("Rescaling")(0.5, offset=1.0), IMAGE),
+    "embedding_lora": Row(lambda L: L("Embedding")(7, 3, lora_rank=2), (2, 5), integers=7),
+    "dense_lora": Row(lambda L: L("Dense")(3, lora_rank=2), VECTOR),
+    "reversible_embedding": Row(
+        lambda L: L("ReversibleEmbedding")(7, 4, tie_weights=False, mask_zero=True), (2, 5), integers=7),
+    "reversible_embedding_back": Row(
+        lambda L: L("ReversibleEmbedding")(7, 4, logit_soft_cap=2.0), SEQUENCE, options={"reverse": True}),
+    "einsum_dense": Row(lambda L: L("EinsumDense")("abc,cde->abde", (None, 2, 3), bias_axes="de", activation="relu"), SEQUENCE),
+    "einsum_dense_ahead": Row(lambda L: L("EinsumDense")("...x,xy->...y", 3, bias_axes="y"), IMAGE),
+    "einsum_dense_behind": Row(lambda L: L("EinsumDense")("ab...,bc->ac...", 3, bias_axes="c", lora_rank=2), SEQUENCE),
     # convolutions
     "conv1d": Row(lambda L: L("Conv1D")(3, 2), SEQUENCE),
     "conv1d_causal": Row(lambda L: L("Conv1D")(3, 3, padding="causal", dilation_rate=2, activation="relu"), SEQUENCE),
@@ -62,11 +75,24 @@ ROWS = {
     "conv2d_dilation": Row(lambda L: L("Conv2D")(2, 2, dilation_rate=2, padding="same"), IMAGE),
     "conv2d_first": Row(lambda L: L("Conv2D")(3, 2, data_format="channels_first"), IMAGE),
     "conv3d": Row(lambda L: L("Conv3D")(2, 2, strides=2, padding="same"), VOLUME),
+    "conv1d_transpose": Row(lambda L: L("Conv1DTranspose")(3, 3, strides=2, padding="same", activation="tanh"), SEQUENCE),
+    "conv2d_transpose": Row(lambda L: L("Conv2DTranspose")(3, 3, strides=2), IMAGE),
+    "conv2d_transpose_padded": Row(
+        lambda L: L("Conv2DTranspose")(3, (3, 2), strides=2, padding="same", output_padding=1, use_bias=False), IMAGE),
+    "conv2d_transpose_dilated": Row(lambda L: L("Conv2DTranspose")(2, 2, dilation_rate=2, data_format="channels_first"), IMAGE),
+    "conv3d_transpose": Row(lambda L: L("Conv3DTranspose")(2, 2, strides=(1, 2, 2)), VOLUME),
+    "depthwise_conv1d": Row(lambda L: L("DepthwiseConv1D")(3, depth_multiplier=2, activation="relu"), SEQUENCE),
+    "depthwise_conv2d": Row(
+        lambda L: L("DepthwiseConv2D")(3, strides=2, padding="same", depth_multiplier=2, depthwise_regularizer="l2"), IMAGE),
+    "depthwise_conv2d_dilated": Row(lambda L: L("DepthwiseConv2D")(2, dilation_rate=2, use_bias=False), IMAGE),
+    "separable_conv1d": Row(lambda L: L("SeparableConv1D")(3, 2, padding="causal"), SEQUENCE),
+    "separable_conv2d": Row(lambda L: L("SeparableConv2D")(3, 3, depth_multiplier=2, pointwise_regularizer="l1"), IMAGE),
     # pooling
     "max_pooling1d": Row(lambda L: L("MaxPooling1D")(2), SEQUENCE),
     "max_pooling2d": Row(lambda L: L("MaxPooling2D")(2), IMAGE),
     "max_pooling2d_same": Row(lambda L: L("MaxPooling2D")((3, 2), strides=2, padding="same"), IMAGE),
     "max_pooling2d_first": Row(lambda L: L("MaxPooling2D")(2, data_format="channels_first"), IMAGE),
+    "max_pooling2d_large": Row(lambda L: L("MaxPooling2D")((9, 8), strides=1, padding="same"), (1, 10, 10, 2)),
     "max_pooling3d": Row(lambda L: L("MaxPooling3D")(2), VOLUME),
     "average_pooling1d": Row(lambda L: L("AveragePooling1D")(3, strides=1, padding="same"), SEQUENCE),
     "average_pooling2d": Row(lambda L: L("AveragePooling2D")(2), IMAGE),
@@ -79,6 +105,50 @@ ROWS = {
     "global_max1d": Row(lambda L: L("GlobalMaxPooling1D")(), SEQUENCE),
     "global_max2d": Row(lambda L: L("GlobalMaxPooling2D")(), IMAGE),
     "global_max3d": Row(lambda L: L("GlobalMaxPooling3D")(keepdims=True), VOLUME),
+    "adaptive_average1d": Row(lambda L: L("AdaptiveAveragePooling1D")(4), SEQUENCE),
+    "adaptive_average2d": Row(lambda L: L("AdaptiveAveragePooling2D")((4, 3)), IMAGE),
+    "adaptive_average3d": Row(lambda L: L("AdaptiveAveragePooling3D")(2), VOLUME),
+    "adaptive_max1d": Row(lambda L: L("AdaptiveMaxPooling1D")(4), SEQUENCE),
+    "adaptive_max2d": Row(lambda L: L("AdaptiveMaxPooling2D")(3, data_format="channels_first"), IMAGE),
+    "adaptive_max3d": Row(lambda L: L("AdaptiveMaxPooling3D")((2, 3, 4)), VOLUME),
+    # resizing
+    "zero_padding1d": Row(lambda L: L("ZeroPadding1D")((1, 2)), SEQUENCE),
+    "zero_padding2d": Row(lambda L: L("ZeroPadding2D")((1, 2)), IMAGE),
+    "zero_padding2d_pairs": Row(lambda L: L("ZeroPadding2D")(((1, 0), (0, 2)), data_format="channels_first"), IMAGE),
+    "zero_padding3d": Row(lambda L: L("ZeroPadding3D")(), VOLUME),
+    "cropping1d": Row(lambda L: L("Cropping1D")((1, 2)), SEQUENCE),
+    "cropping2d": Row(lambda L: L("Cropping2D")(((1, 0), (2, 1)), data_format="channels_first"), (2, 3, 6, 5)),
+    "cropping3d": Row(lambda L: L("Cropping3D")(1), VOLUME),
+    "up_sampling1d": Row(lambda L: L("UpSampling1D")(3), SEQUENCE),
+    "up_sampling2d": Row(lambda L: L("UpSampling2D")((2, 3)), IMAGE),
+    "up_sampling2d_bilinear": Row(lambda L: L("UpSampling2D")(2, interpolation="bilinear", data_format="channels_first"), IMAGE),
+    "up_sampling2d_bicubic": Row(lambda L: L("UpSampling2D")((2, 3), interpolation="bicubic"), IMAGE),
+    "up_sampling2d_lanczos": Row(lambda L: L("UpSampling2D")(2, interpolation="lanczos5"), IMAGE),
+    "up_sampling3d": Row(lambda L: L("UpSampling3D")((1, 2, 3)), VOLUME),
+    # attention
+    "attention": Row(lambda L: L("Attention")(), [(2, 3, 4), (2, 5, 4)]),
+    "attention_options": Row(
+        lambda L: L("Attention")(use_scale=True, score_mode="concat", dropout=0.3, seed=3), [(2, 3, 4), (2, 5, 4), (2, 5, 4)]),
+    "attention_causal": Row(
+        lambda L: L("Attention")(use_scale=True), [(2, 5, 4), (2, 5, 4)],
+        options={"use_causal_mask": True, "return_attention_scores": True}),
+    "additive_attention": Row(lambda L: L("AdditiveAttention")(), [(2, 3, 4), (2, 5, 4)]),
+    "multi_head": Row(lambda L: L("MultiHeadAttention")(2, 3), [(2, 3, 4), (2, 5, 4)], spread=True),
+    "multi_head_options": Row(
+        lambda L: L("MultiHeadAttention")(2, 3, value_dim=5, output_shape=7, use_gate=False, dropout=0.3, seed=1,
+                                          kernel_regularizer="l2"),
+        [(2, 3, 4), (2, 5, 4), (2, 5, 6)], spread=True, options={"return_attention_scores": True}),
+    "multi_head_window": Row(
+        lambda L: L("MultiHeadAttention")(2, 3, sliding_window=2, use_bias=False, use_gate=True), [(2, 5, 4), (2, 5, 4)],
+        spread=True, options={"use_causal_mask": True}),
+    "multi_head_axes": Row(lambda L: L("MultiHeadAttention")(2, 3, attention_axes=(2,)), [(2, 3, 4, 5), (2, 3, 4, 5)], spread=True),
+    "multi_head_2d": Row(
+        lambda L: L("MultiHeadAttention")(2, 3, attention_axes=(1, 2)), [(2, 2, 3, 5), (2, 3, 2, 5)], spread=True,
+        options={"return_attention_scores": True}),
+    "group_query": Row(lambda L: L("GroupQueryAttention")(3, 4, 2), [(2, 3, 4), (2, 5, 4)], spread=True),
+    "group_query_options": Row(
+        lambda L: L("GroupQueryAttention")(3, 4, 1, sliding_window=3, use_gate=True, use_bias=False, dropout=0.2, seed=1),
+        [(2, 5, 4), (2, 5, 4)], spread=True, options={"use_causal_mask": True, "return_attention_scores": True}),
     # normalization
     "batch_normalization": Row(lambda L: L("BatchNormalization")(momentum=0.9), VECTOR),
     "batch_normalization_image": Row(lambda L: L("BatchNormalization")(scale=False, epsilon=0.01), IMAGE),
@@ -86,6 +156,12 @@ ROWS = {
     "layer_normalization": Row(lambda L: L("LayerNormalization")(), SEQUENCE),
     "layer_normalization_axes": Row(lambda L: L("LayerNormalization")(axis=[1, 2], center=False, epsilon=0.1), IMAGE),
     "layer_normalization_rms": Row(lambda L: L("LayerNormalization")(rms_scaling=True), SEQUENCE),
+    "group_normalization": Row(lambda L: L("GroupNormalization")(2), IMAGE),
+    "group_normalization_axis": Row(lambda L: L("GroupNormalization")(-1, axis=1, epsilon=0.1, scale=False), IMAGE),
+    "rms_normalization": Row(lambda L: L("RMSNormalization")(), SEQUENCE),
+    "unit_normalization": Row(lambda L: L("UnitNormalization")(axis=(1, 2)), SEQUENCE),
+    "spectral_normalization": Row(lambda L: L("SpectralNormalization")(L("Dense")(3)), SEQUENCE),
+    "spectral_normalization_conv": Row(lambda L: L("SpectralNormalization")(L("Conv2D")(3, 2), power_iterations=3), IMAGE),
     # merging
     "add": Row(lambda L: L("Add")(), PAIR),
     "add_broadcast": Row(lambda L: L("Add")(), [(2, 3, 4), (2, 1, 4), (2, 4)]),
@@ -104,6 +180,8 @@ ROWS = {
     "spatial_dropout1d": Row(lambda L: L("SpatialDropout1D")(0.5, seed=3), SEQUENCE),
     "spatial_dropout2d": Row(lambda L: L("SpatialDropout2D")(0.5, seed=3), IMAGE),
     "spatial_dropout3d": Row(lambda L: L("SpatialDropout3D")(0.5, seed=3), VOLUME),
+    "alpha_dropout": Row(lambda L: L("AlphaDropout")(0.4, seed=3), VECTOR),
+    "alpha_dropout_shape": Row(lambda L: L("AlphaDropout")(0.4, noise_shape=(None, 1, 4), seed=3), SEQUENCE),
     "gaussian_noise": Row(lambda L: L("GaussianNoise")(0.5, seed=3), VECTOR),
     "gaussian_dropout": Row(lambda L: L("GaussianDropout")(0.5, seed=3), VECTOR),
     "activity_regularization": Row(lambda L: L("ActivityRegularization")(l1=0.1, l2=0.2), VECTOR),
@@ -116,7 +194,17 @@ ROWS = {
     # activation
     "relu": Row(lambda L: L("ReLU")(max_value=1.0, negative_slope=0.1, threshold=0.2), VECTOR),
     "leaky_relu": Row(lambda L: L("LeakyReLU")(negative_slope=0.2), VECTOR),
+    "prelu": Row(lambda L: L("PReLU")(), VECTOR),
+    "prelu_shared": Row(lambda L: L("PReLU")(alpha_regularizer="l2", shared_axes=[1, 2]), IMAGE),
     "elu": Row(lambda L: L("ELU")(alpha=0.5), VECTOR),
     "softmax": Row(lambda L: L("Softmax")(), SEQUENCE),
     "softmax_axes": Row(lambda L: L("Softmax")(axis=[1, 2]), IMAGE),
+    # convolutional recurrence
+    "conv_lstm1d": Row(lambda L: L("ConvLSTM1D")(3, 2, padding="same", return_sequences=True), (2, 3, 5, 2)),
+    "conv_lstm2d": Row(
+        lambda L: L("ConvLSTM2D")(2, (3, 2), strides=2, recurrent_activation="hard_sigmoid", kernel_regularizer="l2"),
+        (2, 3, 6, 5, 2)),
+    "conv_lstm2d_first": Row(
+        lambda L: L("ConvLSTM2D")(2, 2, data_format="channels_first", return_state=True, go_backwards=True), (2, 3, 2, 5, 4)),
+    "conv_lstm3d": Row(lambda L: L("ConvLSTM3D")(2, 2, dilation_rate=2, use_bias=False), (1, 2, 4, 4, 4, 1)),
 }  # fmt: skip

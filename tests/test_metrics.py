@@ -92,7 +92,7 @@ def close(ours, theirs):
 def test_values_and_state_are_kerass(cls, settings, y_true, y_pred):
     import keras
 
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     ours, theirs = getattr(metrics, cls)(**settings), getattr(keras.metrics, cls)(**settings)
     for weights in (None, np.arange(6.0) + 1, (np.arange(6.0) % 2)[:, None]):
         if weights is not None and y_true.shape[-1:] == (3,) and cls in (
@@ -125,7 +125,7 @@ def test_values_and_state_are_kerass(cls, settings, y_true, y_pred):
 def test_config_round_trip(cls, settings, y_true, y_pred):
     import keras
 
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     ours = getattr(metrics, cls)(**settings)
     config, theirs = metrics.serialize(ours), keras.metrics.serialize(getattr(keras.metrics, cls)(**settings))
     assert {k: config[k] for k in ("module", "class_name")} == {k: theirs[k] for k in ("module", "class_name")}

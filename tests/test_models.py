@@ -82,7 +82,7 @@ MODELS = {
 
 def make(recipe, k):
     """Return the model with weights that do not depend on the library."""
-    k.utils.clear_session()
+    k.utils.clear_session(free_memory=False)
     model = recipe(k)
     random = np.random.RandomState(1)
     model.set_weights([random.rand(*w.shape) for w in model.weights])

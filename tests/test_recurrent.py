@@ -125,7 +125,7 @@ def test_symbolic_shapes(row):
 
 @pytest.mark.parametrize("row", CONFIG_ROWS)
 def test_config(row):
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
     layer, reference = pair(CONFIG_ROWS[row])
     assert plain(layer.get_config()) == plain(reference.get_config())
     again = type(layer).from_config(layer.get_config())

@@ -1,12 +1,70 @@
 """Layers."""
 
-from hornbeam.layers.activation import ELU, LeakyReLU, ReLU, Softmax
-from hornbeam.layers.bidirectional import Bidirectional, TimeDistributed, Wrapper
-from hornbeam.layers.conv import Conv1D, Conv2D, Conv3D
-from hornbeam.layers.core import Activation, Dense, Embedding, Identity, Lambda, Masking, Rescaling
-from hornbeam.layers.input_layer import Input, InputLayer
-from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer
+from hornbeam.layers.activation import (
+    ELU,
+    LeakyReLU,
+    PReLU,
+    ReLU,
+    Softmax,
+    ThresholdedReLU,
+)  # fmt: skip
+from hornbeam.layers.attention import (
+    AdditiveAttention,
+    Attention,
+)  # fmt: skip
+from hornbeam.layers.bidirectional import (
+    Bidirectional,
+    TimeDistributed,
+    Wrapper,
+)  # fmt: skip
+from hornbeam.layers.conv import (
+    Conv1D,
+    Conv1DTranspose,
+    Conv2D,
+    Conv2DTranspose,
+    Conv3D,
+    Conv3DTranspose,
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)  # fmt: skip
+from hornbeam.layers.conv_lstm import (
+    ConvLSTM1D,
+    ConvLSTM2D,
+    ConvLSTM3D,
+)  # fmt: skip
+from hornbeam.layers.core import (
+    Activation,
+    Dense,
+    Embedding,
+    Identity,
+    Lambda,
+    Masking,
+    Rescaling,
+    ReversibleEmbedding,
+)  # fmt: skip
+from hornbeam.layers.einsum_dense import (
+    EinsumDense,
+)  # fmt: skip
+from hornbeam.layers.input_layer import (
+    Input,
+    InputLayer,
+)  # fmt: skip
+from hornbeam.layers.input_spec import (
+    InputSpec,
+)  # fmt: skip
+from hornbeam.layers.jax_layer import (
+    FlaxLayer,
+    JaxLayer,
+)  # fmt: skip
+from hornbeam.layers.layer import (
+    Layer,
+)  # fmt: skip
+from hornbeam.layers.local import (
+    LocallyConnected1D,
+    LocallyConnected2D,
+)  # fmt: skip
 from hornbeam.layers.merging import (
     Add,
     Average,
@@ -25,8 +83,24 @@ from hornbeam.layers.merging import (
     multiply,
     subtract,
 )  # fmt: skip
-from hornbeam.layers.normalization import BatchNormalization, LayerNormalization
+from hornbeam.layers.multi_head_attention import (
+    GroupQueryAttention,
+    MultiHeadAttention,
+)  # fmt: skip
+from hornbeam.layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)  # fmt: skip
 from hornbeam.layers.pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
     AveragePooling1D,
     AveragePooling2D,
     AveragePooling3D,
@@ -40,10 +114,21 @@ from hornbeam.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )  # fmt: skip
-from hornbeam.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
-from hornbeam.layers.recurrent_cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells
+from hornbeam.layers.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+    SimpleRNN,
+)  # fmt: skip
+from hornbeam.layers.recurrent_cells import (
+    GRUCell,
+    LSTMCell,
+    SimpleRNNCell,
+    StackedRNNCells,
+)  # fmt: skip
 from hornbeam.layers.regularization import (
     ActivityRegularization,
+    AlphaDropout,
     Dropout,
     GaussianDropout,
     GaussianNoise,
@@ -51,22 +136,71 @@ from hornbeam.layers.regularization import (
     SpatialDropout2D,
     SpatialDropout3D,
 )  # fmt: skip
-from hornbeam.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
+from hornbeam.layers.reshaping import (
+    Flatten,
+    Permute,
+    RepeatVector,
+    Reshape,
+)  # fmt: skip
+from hornbeam.layers.resizing import (
+    Cropping1D,
+    Cropping2D,
+    Cropping3D,
+    UpSampling1D,
+    UpSampling2D,
+    UpSampling3D,
+    ZeroPadding1D,
+    ZeroPadding2D,
+    ZeroPadding3D,
+)  # fmt: skip
+from hornbeam.layers.spectral import (
+    SpectralNormalization,
+)  # fmt: skip
 
+# Second names of Keras 1, 2 and 3.
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
+GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = (
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
+)
+GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D = GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D
 Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
+Convolution1DTranspose, Convolution2DTranspose, Convolution3DTranspose = (
+    Conv1DTranspose,
+    Conv2DTranspose,
+    Conv3DTranspose,
+)
+AtrousConvolution1D, AtrousConvolution2D, Deconvolution2D, Deconvolution3D = (
+    Conv1D,
+    Conv2D,
+    Conv2DTranspose,
+    Conv3DTranspose,
+)
+SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D
+CuDNNGRU, CuDNNLSTM = GRU, LSTM
 
 __all__ = [
-    "RNN", "GRU", "GRUCell", "LSTM", "LSTMCell", "SimpleRNN", "SimpleRNNCell", "StackedRNNCells", "Bidirectional",
-    "TimeDistributed", "Wrapper",
-    "Activation", "ActivityRegularization", "Add", "Average", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
-    "AvgPool1D", "AvgPool2D", "AvgPool3D", "BatchNormalization", "Concatenate", "Conv1D", "Conv2D", "Conv3D",
-    "Convolution1D", "Convolution2D", "Convolution3D", "Dense", "Dot", "Dropout", "ELU", "Embedding", "Flatten",
+    "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "Add",
+    "AdditiveAttention", "AlphaDropout", "AtrousConvolution1D", "AtrousConvolution2D", "Attention", "Average",
+    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "AvgPool1D", "AvgPool2D", "AvgPool3D",
+    "BatchNormalization", "Bidirectional", "Concatenate", "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose",
+    "Conv3D", "Conv3DTranspose", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Convolution1D", "Convolution1DTranspose",
+    "Convolution2D", "Convolution2DTranspose", "Convolution3D", "Convolution3DTranspose", "Cropping1D", "Cropping2D",
+    "Cropping3D", "CuDNNGRU", "CuDNNLSTM", "Deconvolution2D", "Deconvolution3D", "Dense", "DepthwiseConv1D",
+    "DepthwiseConv2D", "Dot", "Dropout", "ELU", "EinsumDense", "Embedding", "Flatten", "FlaxLayer", "GRU", "GRUCell",
     "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "Identity", "Input", "InputLayer", "InputSpec",
-    "Lambda", "Layer", "LayerNormalization", "LeakyReLU", "Masking", "MaxPool1D", "MaxPool2D", "MaxPool3D", "MaxPooling1D",
-    "MaxPooling2D", "MaxPooling3D", "Maximum", "Minimum", "Multiply", "Permute", "ReLU", "RepeatVector", "Rescaling", "Reshape",
-    "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "Subtract", "add", "average", "concatenate",
-    "dot", "maximum", "minimum", "multiply", "subtract",
+    "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "GroupNormalization", "GroupQueryAttention",
+    "Identity", "Input", "InputLayer", "InputSpec", "JaxLayer", "LSTM", "LSTMCell", "Lambda", "Layer", "LayerNormalization",
+    "LeakyReLU", "LocallyConnected1D", "LocallyConnected2D", "Masking", "MaxPool1D", "MaxPool2D", "MaxPool3D",
+    "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "Maximum", "Minimum", "MultiHeadAttention", "Multiply", "PReLU",
+    "Permute", "RMSNormalization", "RNN", "ReLU", "RepeatVector", "Rescaling", "Reshape", "ReversibleEmbedding",
+    "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN",
+    "SimpleRNNCell", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "SpectralNormalization",
+    "StackedRNNCells", "Subtract", "ThresholdedReLU", "TimeDistributed", "UnitNormalization", "UpSampling1D",
+    "UpSampling2D", "UpSampling3D", "Wrapper", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "add", "average",
+    "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
 ]  # fmt: skip

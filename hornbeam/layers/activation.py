@@ -7,9 +7,11 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import activations
+from hornbeam.layers.arguments import add_named_weight, keep
+from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 
-__all__ = ["ELU", "LeakyReLU", "ReLU", "Softmax"]
+__all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "ThresholdedReLU"]
 
 
 class _Activation(Layer):
@@ -109,3 +111,67 @@ class Softmax(_Activation):
         if mask is not None:
             inputs = jnp.where(mask, inputs, jnp.finfo(inputs.dtype).min / 2)
         return activations.softmax(inputs, self.axis)
+
+
+class PReLU(_Activation):
+    """Linear on both sides of zero, the slope of the negative side learnt (He et al. 2015).
+
+    Args:
+        alpha_initializer, alpha_regularizer, alpha_constraint: Of the slopes.
+        shared_axes: Axes along which one slope serves all, counted from 1 (the batch axis has no slopes).
+
+    Weights: `alpha`, of the input's shape without the batch axis, 1 along `shared_axes`.
+
+    Example:
+        >>> PReLU(alpha_initializer="ones")(jnp.array([[-1.0, 2.0]]))
+        Array([[-1.,  2.]], dtype=float32)
+    """
+
+    def __init__(
+        self, alpha_initializer: Any = "Zeros", alpha_regularizer: Any = None, alpha_constraint: Any = None,
+        shared_axes: Any = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        keep(self, locals())
+        self.shared_axes = list(shared_axes) if hasattr(shared_axes, "__iter__") else [shared_axes]
+        if shared_axes is None:
+            self.shared_axes = None  # type: ignore[assignment]
+        self.built = False
+
+    def build(self, input_shape: Any) -> None:
+        shared = self.shared_axes or []
+        shape = tuple(1 if axis in shared else size for axis, size in enumerate(input_shape))[1:]
+        if None in shape:
+            raise ValueError(
+                f"{self._label()}: the sizes of all axes without `shared_axes` must be known, received {input_shape}."
+            )
+        self.alpha = add_named_weight(self, "alpha", shape)
+        free = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in shared}
+        self.input_spec = InputSpec(ndim=len(input_shape), axes=free)
+
+    def call(self, inputs: Any) -> Any:
+        return jnp.maximum(inputs, 0) + self.alpha.value * jnp.minimum(inputs, 0)
+
+
+class ThresholdedReLU(_Activation):
+    """The input where it is above a threshold, zero elsewhere (Konda et al. 2014). A layer of Keras 1 and 2.
+
+    Args:
+        theta: Threshold.
+
+    Raises:
+        ValueError: If `theta` is negative or no number.
+
+    Example:
+        >>> ThresholdedReLU(1.0)(jnp.array([0.5, 1.0, 2.0]))
+        Array([0., 0., 2.], dtype=float32)
+    """
+
+    def __init__(self, theta: float = 1.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        if not isinstance(theta, (int, float)) or theta < 0:
+            raise ValueError(f"ThresholdedReLU: `theta` must be a non-negative number, received {theta!r}.")
+        self.theta = theta
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * (inputs > self.theta).astype(inputs.dtype)

@@ -1,50 +1,117 @@
-"""Convolutions: one body for 1, 2 and 3 dimensions."""
+"""Convolutions: one body for plain, transposed, depthwise and separable ones in 1, 2 and 3 dimensions."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp  # noqa: F401  (examples use it)
+import jax.numpy as jnp
 
-from hornbeam import activations, constraints, initializers, regularizers
+from hornbeam import ops
 from hornbeam.config import standardize_data_format
-from hornbeam.layers.core import positive_integer
+from hornbeam.layers.arguments import add_named_weight, keep, one_of, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 
-__all__ = ["Conv1D", "Conv2D", "Conv3D"]
+__all__ = [
+    "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "DepthwiseConv1D",
+    "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
+]  # fmt: skip
+
+_SHARED = """strides: Steps of the window.
+        padding: `"valid"`, `"same"`; along sequences, transposed ones apart, also `"causal"`: zeros before the first step.
+        data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
+        dilation_rate: Distance between the window's taps. Above 1 it does not go with `strides` above 1.
+        activation: Name or function.
+        use_bias: Whether a bias is added."""
 
 
-def sizes(layer: str, name: str, value: Any, rank: int) -> tuple[int, ...]:
-    """Return `value` as a tuple of `rank` positive integers; one integer stands for all."""
-    items = tuple(value) if hasattr(value, "__iter__") else (value,) * rank
-    if len(items) != rank:
-        raise ValueError(f"{layer}: `{name}` must be an integer or {rank} integers, received {value!r}.")
-    return tuple(positive_integer(layer, name, n) for n in items)
+class _Convolution(Layer):
+    """What all convolutions share: sizes, layout, the channels' axis, bias and activation.
+
+    A subclass's constructor gives its arguments to `_keep`, makes its kernels in `_build(channels)` and
+    convolves in `_convolve(inputs)`.
+    """
+
+    _rank = 2
+    _paddings: tuple[str, ...] = ("valid", "same")
+    filters: int
+    strides: tuple[int, ...]
+    kernel_size: tuple[int, ...]
+    dilation_rate: tuple[int, ...]
+    padding: str
+    use_bias: bool
+    activation: Any
+
+    def _keep(self, arguments: dict[str, Any]) -> None:
+        """Keep the constructor's `locals()`, checked."""
+        keep(self, arguments)
+        name, rank = type(self).__name__, self._rank
+        for argument in ("kernel_size", "strides", "dilation_rate"):
+            setattr(self, argument, sizes(name, argument, arguments[argument], rank))
+        for argument in ("filters", "groups", "depth_multiplier"):
+            if argument in arguments:
+                setattr(self, argument, positive_integer(name, argument, arguments[argument]))
+        self.padding = one_of(name, "padding", arguments["padding"], self._paddings)
+        self.data_format = standardize_data_format(arguments["data_format"])
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(f"{name}: `strides` above 1 and `dilation_rate` above 1 do not go together.")
+        self.input_spec = InputSpec(ndim=rank + 2)
+
+    def build(self, input_shape: Any) -> None:
+        axis = -1 if self.data_format == "channels_last" else 1
+        channels = input_shape[axis]
+        if channels is None:
+            raise ValueError(f"{self._label()}: the number of channels must be known, received shape {input_shape}.")
+        outputs = self._build(channels)
+        self.bias = add_named_weight(self, "bias", (outputs,)) if self.use_bias else None
+        self.input_spec = InputSpec(ndim=self._rank + 2, axes={axis: channels})
+        self._check_window(input_shape)
+
+    def _check_window(self, shape: Any) -> None:
+        inner = shape[1:-1] if self.data_format == "channels_last" else shape[2:]
+        for size, window, step in zip(inner, self.kernel_size, self.dilation_rate, strict=True):
+            if self.padding == "valid" and size is not None and size < (window - 1) * step + 1:
+                raise ValueError(
+                    f"{self._label()}: the window {self.kernel_size} is larger than the input {tuple(shape)}. Use "
+                    "padding='same', a smaller kernel_size, or fewer poolings before."
+                )
+
+    def _build(self, channels: int) -> int:
+        """Make the kernels for inputs of `channels` channels; return the number of output channels."""
+        raise NotImplementedError
+
+    def _convolve(self, inputs: Any) -> Any:
+        raise NotImplementedError
+
+    def _options(self) -> dict[str, Any]:
+        """Return the arguments that the ops of all kinds share."""
+        return {
+            "strides": self.strides,
+            "padding": "valid" if self.padding == "causal" else self.padding,
+            "data_format": self.data_format,
+            "dilation_rate": self.dilation_rate,
+        }
+
+    def call(self, inputs: Any) -> Any:
+        if self.padding == "causal":  # zeros before the first step, so that no output looks ahead
+            time = 1 if self.data_format == "channels_last" else 2
+            before = self.dilation_rate[0] * (self.kernel_size[0] - 1)
+            inputs = jnp.pad(inputs, [(before, 0) if axis == time else (0, 0) for axis in range(3)])
+        x = self._convolve(inputs)
+        if self.bias is not None:
+            bias = self.bias.value
+            x = x + (bias if self.data_format == "channels_last" else bias.reshape(-1, *(1,) * self._rank))
+        return self.activation(x)
 
 
-def padding_name(layer: str, padding: Any, allowed: tuple[str, ...]) -> str:
-    """Return the padding's name in lower case; raise where it is unknown."""
-    value = str(padding).lower()
-    if value not in allowed:
-        raise ValueError(f"{layer}: `padding` must be one of {allowed}, received {padding!r}.")
-    return value
-
-
-class _Conv(Layer):
-    """A convolution over `_rank` axes.
+class _Conv(_Convolution):
+    __doc__ = f"""Convolution of one kind.
 
     Args:
         filters: Number of output channels.
         kernel_size: Size of the window: an integer, or one an axis.
-        strides: Steps of the window.
-        padding: `"valid"`, `"same"`, in one dimension also `"causal"`.
-        data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
-        dilation_rate: Distance between the window's taps.
+        {_SHARED}
         groups: Groups of channels that are convolved separately.
-        activation: Name or function.
-        use_bias: Whether a bias is added.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
             kernel_constraint, bias_constraint: As for `Dense`.
 
@@ -54,7 +121,7 @@ class _Conv(Layer):
         ValueError: If an argument is out of range, or channels do not divide into groups.
     """
 
-    _rank = 2
+    groups: int
 
     def __init__(
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", data_format: str | None = None,
@@ -64,103 +131,211 @@ class _Conv(Layer):
         bias_constraint: Any = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        name, rank = type(self).__name__, self._rank
-        self.filters = positive_integer(name, "filters", filters)
-        self.kernel_size = sizes(name, "kernel_size", kernel_size, rank)
-        self.strides = sizes(name, "strides", strides, rank)
-        self.padding = padding_name(name, padding, ("valid", "same", "causal") if rank == 1 else ("valid", "same"))
-        self.data_format = standardize_data_format(data_format)
-        self.dilation_rate = sizes(name, "dilation_rate", dilation_rate, rank)
-        self.groups = positive_integer(name, "groups", groups)
+        self._keep(locals())
         if self.filters % self.groups:
-            raise ValueError(f"{name}: `filters` ({filters}) must be a multiple of `groups` ({groups}).")
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(f"{name}: `strides` above 1 and `dilation_rate` above 1 do not go together.")
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        self.input_spec = InputSpec(min_ndim=rank + 2)
+            raise ValueError(f"{type(self).__name__}: `filters` ({filters}) must be a multiple of `groups` ({groups}).")
 
-    def build(self, input_shape: Any) -> None:
-        axis = -1 if self.data_format == "channels_last" else 1
-        channels = input_shape[axis]
-        if channels is None:
-            raise ValueError(f"{self._label()}: the number of channels must be known, received shape {input_shape}.")
+    def _build(self, channels: int) -> int:
         if channels % self.groups:
             raise ValueError(f"{self._label()}: {channels} channels do not divide into {self.groups} groups.")
-        self.kernel = self.add_weight(
-            name="kernel", shape=(*self.kernel_size, channels // self.groups, self.filters),
-            initializer=self.kernel_initializer, regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
-        )  # fmt: skip
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                name="bias", shape=(self.filters,), initializer=self.bias_initializer,
-                regularizer=self.bias_regularizer, constraint=self.bias_constraint,
-            )  # fmt: skip
-        self.input_spec = InputSpec(ndim=self._rank + 2, axes={axis: channels})
-        for size, window, step in zip(self._inner(input_shape), self.kernel_size, self.dilation_rate, strict=True):
-            if self.padding == "valid" and size is not None and size < (window - 1) * step + 1:
+        self.kernel = add_named_weight(
+            self, "kernel", (*self.kernel_size, channels // self.groups, self.filters), "kernel"
+        )
+        return self.filters
+
+    def _convolve(self, inputs: Any) -> Any:
+        return ops.conv(inputs, self.kernel.value, **self._options())
+
+
+class _ConvTranspose(_Convolution):
+    __doc__ = f"""Convolution of one kind.
+
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window: an integer, or one an axis.
+        output_padding: Elements added at the end of each axis of the result, below `strides`. Default: chosen so
+            that a convolution of the same arguments gives the input's size back.
+        {_SHARED}
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint: As for `Dense`.
+
+    Weights: `kernel` of shape (*kernel_size, filters, channels), `bias` of shape (filters,).
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    def __init__(
+        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", output_padding: Any = None,
+        data_format: str | None = None, dilation_rate: Any = 1, activation: Any = None, use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
+        bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
+        bias_constraint: Any = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self._keep(locals())
+        self._keep_output_padding(output_padding)
+
+    def _keep_output_padding(self, given: Any) -> None:
+        name = type(self).__name__
+        if given is not None:
+            items = tuple(given) if hasattr(given, "__iter__") else (given,) * self._rank
+            if len(items) != self._rank or not all(
+                isinstance(n, int) and 0 <= n < s for n, s in zip(items, self.strides, strict=True)
+            ):
                 raise ValueError(
-                    f"{self._label()}: the window {self.kernel_size} is larger than the input {tuple(input_shape)}. Use "
-                    "padding='same', a smaller kernel_size, or fewer poolings before."
+                    f"{name}: `output_padding` must be {self._rank} integers from 0 up to below `strides` "
+                    f"{self.strides}, received {given!r}."
                 )
+            given = items
+        self.output_padding = given
 
-    def _inner(self, shape: Any) -> Any:
-        return shape[1:-1] if self.data_format == "channels_last" else shape[2:]
+    def _check_window(self, shape: Any) -> None:
+        """A window may be larger than the input: the result is larger than both."""
 
-    def call(self, inputs: Any) -> Any:
-        letters = "DHW"[-self._rank :]
-        layout = f"N{letters}C" if self.data_format == "channels_last" else f"NC{letters}"
-        padding: Any = self.padding.upper()
-        if self.padding == "causal":
-            padding = [(self.dilation_rate[0] * (self.kernel_size[0] - 1), 0)]
-        x = jax.lax.conv_general_dilated(
-            inputs, self.kernel.value, self.strides, padding, rhs_dilation=self.dilation_rate,
-            dimension_numbers=(layout, f"{letters}IO", layout), feature_group_count=self.groups,
-        )  # fmt: skip
-        if self.bias is not None:
-            bias = self.bias.value
-            x = x + (bias if self.data_format == "channels_last" else bias.reshape(-1, *(1,) * self._rank))
-        return self.activation(x)
+    def _build(self, channels: int) -> int:
+        self.kernel = add_named_weight(self, "kernel", (*self.kernel_size, self.filters, channels))
+        return self.filters
+
+    def _convolve(self, inputs: Any) -> Any:
+        return ops.conv_transpose(inputs, self.kernel.value, output_padding=self.output_padding, **self._options())
 
 
-class Conv1D(_Conv):  # noqa: D101  (made from the base)
-    __doc__ = (
-        (_Conv.__doc__ or "").replace("over `_rank` axes", "along sequences (B, T, C)")
-        + """
-    Example:
-        >>> Conv1D(4, 3, padding="same")(jnp.ones((1, 5, 2))).shape
-        (1, 5, 4)
+class _DepthwiseConv(_Convolution):
+    __doc__ = f"""Convolution of one kind.
+
+    Args:
+        kernel_size: Size of the window: an integer, or one an axis.
+        depth_multiplier: Number of filters a channel.
+        {_SHARED}
+        depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer, activity_regularizer,
+            depthwise_constraint, bias_constraint: As for `Dense`.
+
+    Weights: `kernel` of shape (*kernel_size, channels, depth_multiplier), `bias` of shape
+    (channels * depth_multiplier,).
+
+    Raises:
+        ValueError: If an argument is out of range.
     """
-    )
-    _rank = 1
+
+    depth_multiplier: int
+
+    def __init__(
+        self, kernel_size: Any, strides: Any = 1, padding: str = "valid", depth_multiplier: int = 1,
+        data_format: str | None = None, dilation_rate: Any = 1, activation: Any = None, use_bias: bool = True,
+        depthwise_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
+        depthwise_constraint: Any = None, bias_constraint: Any = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self._keep(locals())
+
+    def _build(self, channels: int) -> int:
+        self.kernel = add_named_weight(
+            self, "kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise"
+        )
+        return channels * self.depth_multiplier
+
+    def _convolve(self, inputs: Any) -> Any:
+        return ops.depthwise_conv(inputs, self.kernel.value, **self._options())
 
 
-class Conv2D(_Conv):  # noqa: D101  (made from the base)
-    __doc__ = (
-        (_Conv.__doc__ or "").replace("over `_rank` axes", "over images (B, H, W, C)")
-        + """
-    Example:
-        >>> Conv2D(4, 3)(jnp.ones((1, 5, 5, 2))).shape
-        (1, 3, 3, 4)
+class _SeparableConv(_Convolution):
+    __doc__ = f"""Convolution of one kind.
+
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window: an integer, or one an axis.
+        depth_multiplier: Number of filters a channel in the first part.
+        {_SHARED}
+        depthwise_initializer, pointwise_initializer, bias_initializer, depthwise_regularizer,
+            pointwise_regularizer, bias_regularizer, activity_regularizer, depthwise_constraint,
+            pointwise_constraint, bias_constraint: As for `Dense`.
+
+    Weights: `depthwise_kernel` of shape (*kernel_size, channels, depth_multiplier), `pointwise_kernel` of shape
+    (1, ..., channels * depth_multiplier, filters), `bias` of shape (filters,).
+
+    Raises:
+        ValueError: If an argument is out of range.
     """
-    )
-    _rank = 2
+
+    depth_multiplier: int
+
+    def __init__(
+        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
+        data_format: str | None = None, dilation_rate: Any = 1, depth_multiplier: int = 1, activation: Any = None,
+        use_bias: bool = True, depthwise_initializer: Any = "glorot_uniform",
+        pointwise_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None, pointwise_regularizer: Any = None, bias_regularizer: Any = None,
+        activity_regularizer: Any = None, depthwise_constraint: Any = None, pointwise_constraint: Any = None,
+        bias_constraint: Any = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self._keep(locals())
+
+    def _build(self, channels: int) -> int:
+        deep, ones = channels * self.depth_multiplier, (1,) * self._rank
+        self.depthwise_kernel = add_named_weight(
+            self, "depthwise_kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise"
+        )
+        self.pointwise_kernel = add_named_weight(self, "pointwise_kernel", (*ones, deep, self.filters), "pointwise")
+        return self.filters
+
+    def _convolve(self, inputs: Any) -> Any:
+        return ops.separable_conv(inputs, self.depthwise_kernel.value, self.pointwise_kernel.value, **self._options())
 
 
-class Conv3D(_Conv):  # noqa: D101  (made from the base)
-    __doc__ = (
-        (_Conv.__doc__ or "").replace("over `_rank` axes", "over volumes (B, D, H, W, C)")
-        + """
-    Example:
-        >>> Conv3D(4, 3)(jnp.ones((1, 3, 3, 3, 2))).shape
-        (1, 1, 1, 1, 4)
-    """
-    )
-    _rank = 3
+@variant(1, "4, 3", (1, 5, 2), (1, 3, 4))
+class Conv1D(_Conv):
+    """A convolution along sequences (B, T, C)."""
+
+    _paddings = ("valid", "same", "causal")
+
+
+@variant(2, "4, 3", (1, 5, 5, 2), (1, 3, 3, 4))
+class Conv2D(_Conv):
+    """A convolution over images (B, H, W, C)."""
+
+
+@variant(3, "4, 3", (1, 5, 5, 5, 2), (1, 3, 3, 3, 4))
+class Conv3D(_Conv):
+    """A convolution over volumes (B, D, H, W, C)."""
+
+
+@variant(1, "4, 3", (1, 5, 2), (1, 7, 4))
+class Conv1DTranspose(_ConvTranspose):
+    """The transpose of a convolution along sequences (B, T, C): it widens the axes by its strides (Zeiler et al. 2010)."""
+
+
+@variant(2, "4, 3", (1, 5, 5, 2), (1, 7, 7, 4))
+class Conv2DTranspose(_ConvTranspose):
+    """The transpose of a convolution over images (B, H, W, C): it widens the axes by its strides (Zeiler et al. 2010)."""
+
+
+@variant(3, "4, 3", (1, 5, 5, 5, 2), (1, 7, 7, 7, 4))
+class Conv3DTranspose(_ConvTranspose):
+    """The transpose of a convolution over volumes (B, D, H, W, C): it widens the axes by its strides (Zeiler et al. 2010)."""
+
+
+@variant(1, "3", (1, 5, 2), (1, 3, 2))
+class DepthwiseConv1D(_DepthwiseConv):
+    """A convolution along sequences (B, T, C) of each channel with filters of its own."""
+
+    _paddings = ("valid", "same", "causal")
+
+
+@variant(2, "3", (1, 5, 5, 2), (1, 3, 3, 2))
+class DepthwiseConv2D(_DepthwiseConv):
+    """A convolution over images (B, H, W, C) of each channel with filters of its own."""
+
+
+@variant(1, "4, 3", (1, 5, 2), (1, 3, 4))
+class SeparableConv1D(_SeparableConv):
+    """A convolution along sequences (B, T, C) of each channel, then a mix of the channels (Chollet 2016)."""
+
+    _paddings = ("valid", "same", "causal")
+
+
+@variant(2, "4, 3", (1, 5, 5, 2), (1, 3, 3, 4))
+class SeparableConv2D(_SeparableConv):
+    """A convolution over images (B, H, W, C) of each channel, then a mix of the channels (Chollet 2016)."""

@@ -7,21 +7,18 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import activations, constraints, errors, initializers, ops, regularizers
+from hornbeam import activations, errors, ops
+from hornbeam.layers.arguments import add_named_weight, keep, no_quantization, positive_integer
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.lora import Adaptable
 
-__all__ = ["Activation", "Dense", "Embedding", "Identity", "Lambda", "Masking", "Rescaling"]
-
-
-def positive_integer(layer: str, name: str, value: Any) -> int:
-    """Return `value` if it is a positive integer; else raise, naming the argument."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise ValueError(f"{layer}: `{name}` must be a positive integer, received {value!r}.")
-    return int(value)
+__all__ = [
+    "Activation", "Dense", "Embedding", "Identity", "Lambda", "Masking", "Rescaling", "ReversibleEmbedding",
+]  # fmt: skip
 
 
-class Dense(Layer):
+class Dense(Adaptable):
     """`activation(x @ kernel + bias)` on the last axis.
 
     Args:
@@ -32,6 +29,7 @@ class Dense(Layer):
         kernel_regularizer, bias_regularizer: Penalties of the weights.
         activity_regularizer: Penalty of the outputs.
         kernel_constraint, bias_constraint: Applied after each update.
+        lora_rank, lora_alpha: If given, the layer is adapted: see `enable_lora`.
         quantization_config: Kept for Keras's signature; must be `None`.
 
     Weights: `kernel` of shape (inputs, units), `bias` of shape (units,).
@@ -48,40 +46,24 @@ class Dense(Layer):
         self, units: int, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
         activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
-        quantization_config: Any = None, **kwargs: Any,
+        lora_rank: int | None = None, lora_alpha: float | None = None, quantization_config: Any = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        no_quantization("Dense", quantization_config)
+        keep(self, locals())
         self.units = positive_integer("Dense", "units", units)
-        self.activation = activations.get(activation)
-        self.use_bias = use_bias
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.kernel_constraint = constraints.get(kernel_constraint)
-        self.bias_constraint = constraints.get(bias_constraint)
-        if quantization_config is not None:
-            raise ValueError("Dense: `quantization_config` is not supported; pass None.")
-        self.quantization_config = None
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
         size = input_shape[-1]
-        self.kernel = self.add_weight(
-            name="kernel", shape=(size, self.units), initializer=self.kernel_initializer,
-            regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
-        )  # fmt: skip
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                name="bias", shape=(self.units,), initializer=self.bias_initializer,
-                regularizer=self.bias_regularizer, constraint=self.bias_constraint,
-            )  # fmt: skip
+        self.kernel = add_named_weight(self, "kernel", (size, self.units))
+        self.bias = add_named_weight(self, "bias", (self.units,)) if self.use_bias else None
         self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
+        self._start_lora()
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        x = jnp.matmul(inputs, self.kernel.value)
+        x = jnp.matmul(inputs, self._adapted_value())
         if self.bias is not None:
             x = x + self.bias.value
         return self.activation(x)
@@ -108,7 +90,7 @@ class Activation(Layer):
         return self.activation(inputs)
 
 
-class Embedding(Layer):
+class Embedding(Adaptable):
     """Rows of a table, looked up by integers.
 
     Args:
@@ -119,6 +101,8 @@ class Embedding(Layer):
         embeddings_constraint: Applied to the table after each update.
         mask_zero: Whether 0 is padding, which later layers leave out.
         weights: Initial table.
+        lora_rank, lora_alpha: If given, the layer is adapted: see `enable_lora`.
+        quantization_config: Kept for Keras's signature; must be `None`.
 
     Weights: `embeddings` of shape (input_dim, output_dim). Integers outside the table take its last
     row's side: JAX clips indices.
@@ -128,39 +112,95 @@ class Embedding(Layer):
         (1, 2, 4)
     """
 
+    _adapted = "embeddings"
+
     def __init__(
         self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform",
         embeddings_regularizer: Any = None, embeddings_constraint: Any = None, mask_zero: bool = False,
-        weights: Any = None, quantization_config: Any = None, **kwargs: Any,
+        weights: Any = None, lora_rank: int | None = None, lora_alpha: float | None = None,
+        quantization_config: Any = None, **kwargs: Any,
     ):  # fmt: skip
         length = kwargs.pop("input_length", None)
         if length is not None:
             kwargs.setdefault("input_shape", (length,) if isinstance(length, int) else tuple(length))
         super().__init__(weights=weights, **kwargs)
+        no_quantization("Embedding", quantization_config)
+        keep(self, {k: v for k, v in locals().items() if k not in ("weights", "length")})
         self.input_dim = positive_integer("Embedding", "input_dim", input_dim)
         self.output_dim = positive_integer("Embedding", "output_dim", output_dim)
-        self.embeddings_initializer = initializers.get(embeddings_initializer)
-        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
-        self.embeddings_constraint = constraints.get(embeddings_constraint)
-        self.mask_zero = mask_zero
-        if quantization_config is not None:
-            raise ValueError("Embedding: `quantization_config` is not supported; pass None.")
-        self.quantization_config = None
         self.supports_masking = mask_zero
         self.autocast = False
 
     def build(self, input_shape: Any = None) -> None:
-        self.embeddings = self.add_weight(
-            name="embeddings", shape=(self.input_dim, self.output_dim), initializer=self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,
-        )  # fmt: skip
+        self.embeddings = add_named_weight(self, "embeddings", (self.input_dim, self.output_dim))
+        self._start_lora()
 
     def call(self, inputs: Any) -> Any:
-        rows = jnp.take(self.embeddings.value, inputs.astype("int32"), axis=0, mode="clip")
+        index = inputs.astype("int32")
+        rows = jnp.take(self.embeddings.value, index, axis=0, mode="clip")
+        if self.lora_enabled:  # the rows' part of the product alone
+            thin = jnp.take(self.lora_a.value, index, axis=0, mode="clip")
+            rows = rows + (self.lora_alpha / self.lora_rank) * jnp.matmul(thin, self.lora_b.value)
         return rows.astype(self.compute_dtype)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return ops.not_equal(inputs, 0) if self.mask_zero else None
+
+
+class ReversibleEmbedding(Embedding):
+    """An embedding that can be run backwards, from rows to scores of the integers, as language models do.
+
+    Args:
+        input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero: As for
+            `Embedding`.
+        tie_weights: Whether both directions use one table.
+        reverse_dtype: Dtype of the product backwards. Default: the compute dtype.
+        logit_soft_cap: If given, scores are kept between minus and plus this number, by `cap * tanh(score / cap)`.
+        **kwargs: Arguments of `Embedding`.
+
+    Weights: `embeddings` of shape (input_dim, output_dim); without tied weights also `reverse_embeddings` of shape
+    (output_dim, input_dim).
+
+    Example:
+        >>> layer = ReversibleEmbedding(10, 4)
+        >>> layer(layer(jnp.array([[1, 2]])), reverse=True).shape
+        (1, 2, 10)
+    """
+
+    def __init__(
+        self, input_dim: int, output_dim: int, tie_weights: bool = True, embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None, embeddings_constraint: Any = None, mask_zero: bool = False,
+        reverse_dtype: Any = None, logit_soft_cap: float | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(
+            input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero,
+            **kwargs,
+        )  # fmt: skip
+        self.tie_weights, self.reverse_dtype, self.logit_soft_cap = tie_weights, reverse_dtype, logit_soft_cap
+
+    def build(self, input_shape: Any = None) -> None:
+        super().build(input_shape)
+        if not self.tie_weights:
+            self.reverse_embeddings = self.add_weight(
+                name="reverse_embeddings", shape=(self.output_dim, self.input_dim),
+                initializer=self.embeddings_initializer,
+            )  # fmt: skip
+
+    def call(self, inputs: Any, reverse: bool = False) -> Any:
+        if not reverse:
+            return super().call(inputs)
+        table = self._adapted_value().T if self.tie_weights else self.reverse_embeddings.value
+        dtype = self.reverse_dtype or self.compute_dtype
+        scores = jnp.matmul(inputs.astype(dtype), table.astype(dtype))
+        cap = self.logit_soft_cap
+        return scores if cap is None else cap * jnp.tanh(scores / cap)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        # Backwards the inputs are rows of numbers: the mask of what they came from stays.
+        return previous_mask if jnp.issubdtype(inputs.dtype, jnp.floating) else super().compute_mask(inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"quantization_config": None, **super().get_config()}
 
 
 class Masking(Layer):

@@ -6,31 +6,30 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import constraints, initializers, regularizers
+from hornbeam import ops
+from hornbeam.layers.arguments import add_named_weight, keep
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 
-__all__ = ["BatchNormalization", "LayerNormalization"]
+__all__ = ["BatchNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization"]
 
 
 class _Normalization(Layer):
-    """Base: keeps the arguments that scale and offset share."""
-
-    def _keep(self, arguments: dict[str, Any]) -> None:
-        for name, value in arguments.items():
-            kind = name.rsplit("_", 1)[-1]
-            module = {"initializer": initializers, "regularizer": regularizers, "constraint": constraints}.get(kind)
-            setattr(self, name, module.get(value) if module else value)
+    """Base: scale `gamma` and offset `beta`."""
 
     def _scale_and_offset(self, shape: tuple[int, ...], scale: bool, center: bool) -> None:
-        self.gamma = self.beta = None
-        for name, wanted in (("gamma", scale), ("beta", center)):
-            if wanted:
-                weight = self.add_weight(
-                    name=name, shape=shape, initializer=getattr(self, f"{name}_initializer"),
-                    regularizer=getattr(self, f"{name}_regularizer"), constraint=getattr(self, f"{name}_constraint"),
-                )  # fmt: skip
-                setattr(self, name, weight)
+        self.gamma = add_named_weight(self, "gamma", shape) if scale else None
+        self.beta = add_named_weight(self, "beta", shape) if center else None
+
+
+def _wide(inputs: Any) -> Any:
+    """Return half-precision inputs in float32: statistics need it."""
+    return inputs.astype("float32") if inputs.dtype in (jnp.float16, jnp.bfloat16) else inputs
+
+
+def _axes(axis: Any, rank: int) -> tuple[int, ...]:
+    """Return one axis or several as sorted non-negative numbers."""
+    return tuple(sorted(a % rank for a in (axis if isinstance(axis, (list, tuple)) else [axis])))
 
 
 class BatchNormalization(_Normalization):
@@ -67,35 +66,19 @@ class BatchNormalization(_Normalization):
             (axis,) = axis
         if renorm:
             raise ValueError("BatchNormalization: `renorm=True` is not supported; pass False.")
-        self._keep(
-            {
-                "axis": axis, "momentum": float(momentum), "epsilon": float(epsilon), "center": center, "scale": scale,
-                "beta_initializer": beta_initializer, "gamma_initializer": gamma_initializer,
-                "moving_mean_initializer": moving_mean_initializer, "moving_variance_initializer": moving_variance_initializer,
-                "beta_regularizer": beta_regularizer, "gamma_regularizer": gamma_regularizer, "beta_constraint": beta_constraint,
-                "gamma_constraint": gamma_constraint, "synchronized": synchronized, "renorm": renorm,
-                "renorm_clipping": renorm_clipping, "renorm_momentum": renorm_momentum,
-            }
-        )  # fmt: skip
+        keep(self, locals())
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
         size = input_shape[self.axis]
         self._scale_and_offset((size,), self.scale, self.center)
-        self.moving_mean = self.add_weight(
-            name="moving_mean", shape=(size,), initializer=self.moving_mean_initializer, trainable=False, autocast=False
-        )
-        self.moving_variance = self.add_weight(
-            name="moving_variance",
-            shape=(size,),
-            initializer=self.moving_variance_initializer,
-            trainable=False,
-            autocast=False,
-        )
+        fixed = {"trainable": False, "autocast": False}
+        self.moving_mean = add_named_weight(self, "moving_mean", (size,), **fixed)
+        self.moving_variance = add_named_weight(self, "moving_variance", (size,), **fixed)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        x = inputs.astype("float32") if inputs.dtype in (jnp.float16, jnp.bfloat16) else inputs
+        x = _wide(inputs)
         axis = self.axis % x.ndim
         others = tuple(i for i in range(x.ndim) if i != axis)
         shape = tuple(x.shape[i] if i == axis else 1 for i in range(x.ndim))
@@ -154,27 +137,17 @@ class LayerNormalization(_Normalization):
         rms_scaling: bool = False, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
-        self._keep(
-            {
-                "axis": list(axis) if isinstance(axis, (list, tuple)) else axis, "epsilon": float(epsilon), "center": center,
-                "scale": scale, "beta_initializer": beta_initializer, "gamma_initializer": gamma_initializer,
-                "beta_regularizer": beta_regularizer, "gamma_regularizer": gamma_regularizer, "beta_constraint": beta_constraint,
-                "gamma_constraint": gamma_constraint, "rms_scaling": rms_scaling,
-            }
-        )  # fmt: skip
+        axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        keep(self, locals())
         self.supports_masking = True
 
-    def _axes(self, rank: int) -> tuple[int, ...]:
-        axes = self.axis if isinstance(self.axis, list) else [self.axis]
-        return tuple(sorted(a % rank for a in axes))
-
     def build(self, input_shape: Any) -> None:
-        shape = tuple(input_shape[a] for a in self._axes(len(input_shape)))
+        shape = tuple(input_shape[a] for a in _axes(self.axis, len(input_shape)))
         self._scale_and_offset(shape, self.scale or self.rms_scaling, self.center and not self.rms_scaling)
 
     def call(self, inputs: Any) -> Any:
-        x = inputs.astype("float32") if inputs.dtype in (jnp.float16, jnp.bfloat16) else inputs
-        axes = self._axes(x.ndim)
+        x = _wide(inputs)
+        axes = _axes(self.axis, x.ndim)
         shape = tuple(x.shape[i] if i in axes else 1 for i in range(x.ndim))
         mean = jnp.mean(x, axis=axes, keepdims=True)
         variance = jnp.mean(jnp.square(x - mean), axis=axes, keepdims=True)
@@ -184,3 +157,118 @@ class LayerNormalization(_Normalization):
         if self.beta is not None:
             y = y + self.beta.value.astype(x.dtype).reshape(shape)
         return y.astype(self.compute_dtype)
+
+
+class GroupNormalization(_Normalization):
+    """Scales groups of channels of each sample to mean 0 and variance 1 (Wu and He 2018).
+
+    Args:
+        groups: Number of groups; -1 for one a channel (instance normalization).
+        axis: Axis of the channels.
+        epsilon: Added to the variance.
+        center, scale: Whether `beta` is added, and `gamma` multiplied.
+        beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint,
+            gamma_constraint: Of the weights.
+
+    Weights: gamma and beta, one number a channel.
+
+    Raises:
+        ValueError: If the channels do not divide into `groups`.
+
+    Example:
+        >>> GroupNormalization(2)(jnp.ones((1, 3, 4))).shape
+        (1, 3, 4)
+    """
+
+    def __init__(
+        self, groups: int = 32, axis: int = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
+        beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", beta_regularizer: Any = None,
+        gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        if not isinstance(groups, int) or (groups < 1 and groups != -1):
+            raise ValueError(f"GroupNormalization: `groups` must be a positive integer or -1, received {groups!r}.")
+        keep(self, locals())
+        self.supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        channels = input_shape[self.axis]
+        if channels is None:
+            raise ValueError(f"{self._label()}: the size of axis {self.axis} must be known, received {input_shape}.")
+        if self.groups == -1:
+            self.groups = channels
+        if channels % self.groups:
+            raise ValueError(
+                f"{self._label()}: the {channels} channels of axis {self.axis} do not divide into `groups` "
+                f"{self.groups}."
+            )
+        self._scale_and_offset((channels,), self.scale, self.center)
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
+
+    def call(self, inputs: Any) -> Any:
+        axis = self.axis % inputs.ndim
+        x = jnp.moveaxis(_wide(inputs), axis, -1)
+        grouped = x.reshape(*x.shape[:-1], self.groups, -1)
+        others = (*range(1, x.ndim - 1), x.ndim)  # all but samples and groups
+        mean = jnp.mean(grouped, axis=others, keepdims=True)
+        variance = jnp.mean(jnp.square(grouped - mean), axis=others, keepdims=True)
+        y = ((grouped - mean) / jnp.sqrt(variance + self.epsilon)).reshape(x.shape)
+        if self.gamma is not None:
+            y = y * self.gamma.value.astype(y.dtype)
+        if self.beta is not None:
+            y = y + self.beta.value.astype(y.dtype)
+        return jnp.moveaxis(y, -1, axis).astype(self.compute_dtype)
+
+
+class RMSNormalization(Layer):
+    """Divides each sample by the root of its mean square over some axes (Zhang and Sennrich 2019).
+
+    Args:
+        axis: Axis or axes.
+        epsilon: Added to the mean square.
+
+    Weights: `scale`, of the shape of `axis`.
+
+    Example:
+        >>> RMSNormalization()(jnp.full((1, 2), 3.0)).round(3)
+        Array([[1., 1.]], dtype=float32)
+    """
+
+    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any):
+        super().__init__(**kwargs)
+        keep(self, locals())
+        self.supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        shape = tuple(input_shape[a] for a in _axes(self.axis, len(input_shape)))
+        self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")
+
+    def call(self, inputs: Any) -> Any:
+        return ops.rms_normalization(inputs, self.scale.value, self.axis, self.epsilon)
+
+
+class UnitNormalization(Layer):
+    """Divides each sample by its Euclidean length over some axes.
+
+    Args:
+        axis: Axis or axes.
+
+    Raises:
+        TypeError: If `axis` is no integer and no list of integers.
+
+    Example:
+        >>> UnitNormalization()(jnp.array([[3.0, 4.0]]))
+        Array([[0.6, 0.8]], dtype=float32)
+    """
+
+    def __init__(self, axis: Any = -1, **kwargs: Any):
+        super().__init__(**kwargs)
+        axis = list(axis) if isinstance(axis, (list, tuple)) else axis
+        if not all(isinstance(a, int) for a in (axis if isinstance(axis, list) else [axis])):
+            raise TypeError(f"UnitNormalization: `axis` must be an integer or a list of integers, received {axis!r}.")
+        self.axis = axis
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        return ops.normalize(inputs, axis=self.axis, order=2, epsilon=1e-12)

@@ -1,124 +1,117 @@
-"""Pooling: one body for maximum and average in 1, 2 and 3 dimensions.
-
-A window's result is computed from strided slices of the input, one a position in the window:
-on CPU the gradient of that is many times faster than that of XLA's windowed reduction.
-"""
+"""Pooling: one body for maximum and average, and one for all windows, in 1, 2 and 3 dimensions."""
 
 from __future__ import annotations
 
-import functools
-import itertools
-import math
 from typing import Any
 
 import jax.numpy as jnp
 
+from hornbeam import ops
 from hornbeam.config import standardize_data_format
-from hornbeam.layers.conv import padding_name, sizes
+from hornbeam.layers.arguments import keep, one_of, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 
 __all__ = [
-    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "GlobalAveragePooling1D", "GlobalAveragePooling2D",
-    "GlobalAveragePooling3D", "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "MaxPooling1D",
-    "MaxPooling2D", "MaxPooling3D",
+    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "AveragePooling1D", "AveragePooling2D", "AveragePooling3D",
+    "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D", "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D", "GlobalMaxPooling3D", "MaxPooling1D", "MaxPooling2D", "MaxPooling3D",
 ]  # fmt: skip
 
 
-def window_slices(x: Any, window: tuple[int, ...], strides: tuple[int, ...], padding: str, fill: float) -> list[Any]:
-    """Return a slice of `x` (B, ..., C) for each position in the window, in the window's order."""
-    inner = x.shape[1:-1]
-    if padding == "same":
-        outer = [math.ceil(n / s) for n, s in zip(inner, strides, strict=True)]
-        missing = [max((o - 1) * s + w - n, 0) for o, s, w, n in zip(outer, strides, window, inner, strict=True)]
-        x = jnp.pad(x, [(0, 0), *((m // 2, m - m // 2) for m in missing), (0, 0)], constant_values=fill)
-    else:
-        outer = [(n - w) // s + 1 for n, s, w in zip(inner, strides, window, strict=True)]
-    slices = []
-    for offset in itertools.product(*map(range, window)):
-        cut = [slice(o, o + (n - 1) * s + 1, s) for o, n, s in zip(offset, outer, strides, strict=True)]
-        slices.append(x[(slice(None), *cut)])
-    return slices
-
-
 class _Pooling(Layer):
-    """The {kind} of each window.
+    """Pooling of windows of one size.
 
     Args:
-        pool_size: Size of the window.
+        pool_size: Size of the window: an integer, or one an axis.
         strides: Steps of the window. Default: its size.
-        padding: `"valid"` or `"same"`.
-        data_format: `"channels_last"` or `"channels_first"`.
+        padding: `"valid"` or `"same"`; what `"same"` adds never counts.
+        data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
+
+    Raises:
+        ValueError: If an argument is out of range, or the window larger than the input.
     """
 
     _rank = 2
+    _op: Any = None
 
     def __init__(
-        self,
-        pool_size: Any = 2,
-        strides: Any = None,
-        padding: str = "valid",
-        data_format: str | None = None,
-        **kwargs: Any,
-    ):
-        super().__init__(**kwargs)
-        name, rank = type(self).__name__, self._rank
-        self.pool_size = sizes(name, "pool_size", pool_size, rank)
-        self.strides = self.pool_size if strides is None else sizes(name, "strides", strides, rank)
-        self.padding = padding_name(name, padding, ("valid", "same"))
+        self, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None,
+        name: str | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(name=name, **kwargs)
+        label, rank = type(self).__name__, self._rank
+        self.pool_size = sizes(label, "pool_size", pool_size, rank)
+        self.strides = self.pool_size if strides is None else sizes(label, "strides", strides, rank)
+        self.padding = one_of(label, "padding", padding, ("valid", "same"))
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=rank + 2)
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        first = self.data_format == "channels_first"
-        x = jnp.moveaxis(inputs, 1, -1) if first else inputs
-        if self.padding == "valid" and any(n < w for n, w in zip(x.shape[1:-1], self.pool_size, strict=True)):
-            raise ValueError(
-                f"{self._label()}: the window {self.pool_size} is larger than the input {inputs.shape}. Use padding='same'."
-            )
-        x = self._pool(x)
-        return jnp.moveaxis(x, -1, 1) if first else x
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        # Keras writes the padding before the strides.
-        strides = config.pop("strides")
-        layout = config.pop("data_format")
-        return {**config, "strides": strides, "data_format": layout}
+        return type(self)._op(inputs, self.pool_size, self.strides, self.padding, self.data_format)
 
 
-class _Max(_Pooling):
-    def _pool(self, x: Any) -> Any:
-        lowest = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
-        slices = window_slices(x, self.pool_size, self.strides, self.padding, lowest)
-        # At ties the first position wins, and gets the gradient.
-        return functools.reduce(lambda a, b: jnp.where(b > a, b, a), slices)
+class _MaxPooling(_Pooling):
+    __doc__ = _Pooling.__doc__
+    _op = staticmethod(ops.max_pool)
 
 
-class _Average(_Pooling):
-    def _pool(self, x: Any) -> Any:
-        total = functools.reduce(jnp.add, window_slices(x, self.pool_size, self.strides, self.padding, 0))
-        if self.padding == "valid":
-            return total / math.prod(self.pool_size)
-        ones = jnp.ones((1, *x.shape[1:-1], 1), x.dtype)
-        return total / functools.reduce(jnp.add, window_slices(ones, self.pool_size, self.strides, "same", 0))
+class _AveragePooling(_Pooling):
+    __doc__ = _Pooling.__doc__
+    _op = staticmethod(ops.average_pool)
+
+
+class _AdaptivePooling(Layer):
+    """Pooling of a given number of windows.
+
+    Args:
+        output_size: Number of windows: an integer, or one an axis. They divide the axis as evenly as can be.
+        data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
+
+    Raises:
+        ValueError: If an argument is out of range.
+    """
+
+    _rank = 2
+    _op: Any = None
+
+    def __init__(self, output_size: Any, data_format: str | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.output_size = sizes(type(self).__name__, "output_size", output_size, self._rank)
+        self.data_format = standardize_data_format(data_format)
+        self.input_spec = InputSpec(ndim=self._rank + 2)
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        return type(self)._op(inputs, self.output_size, self.data_format)
+
+
+class _AdaptiveMaxPooling(_AdaptivePooling):
+    __doc__ = _AdaptivePooling.__doc__
+    _op = staticmethod(ops.adaptive_max_pool)
+
+
+class _AdaptiveAveragePooling(_AdaptivePooling):
+    __doc__ = _AdaptivePooling.__doc__
+    _op = staticmethod(ops.adaptive_average_pool)
 
 
 class _GlobalPooling(Layer):
-    """The {kind} over all positions.
+    """Pooling of whole axes.
 
     Args:
-        data_format: `"channels_last"` or `"channels_first"`.
+        data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
         keepdims: Whether the axes are kept with size 1.
     """
 
     _rank = 2
-    _reduce: Any = None
+    _op: Any = None
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
-        self.data_format, self.keepdims = standardize_data_format(data_format), keepdims
+        keep(self, {"keepdims": keepdims, "data_format": standardize_data_format(data_format)})
         self.input_spec = InputSpec(ndim=self._rank + 2)
         self.built = True
 
@@ -127,49 +120,97 @@ class _GlobalPooling(Layer):
         return tuple(range(start, start + self._rank))
 
     def call(self, inputs: Any) -> Any:
-        return type(self)._reduce(inputs, axis=self._axes(), keepdims=self.keepdims)
+        return type(self)._op(inputs, axis=self._axes(), keepdims=self.keepdims)
 
 
-def _make(name: str, base: type, rank: int, kind: str, extra: dict[str, Any] | None = None) -> type:
-    """Make the public class of one kind and rank."""
-    shape = (1, *(4,) * rank, 1)
-    doc = (
-        (base.__doc__ or base.__mro__[1].__doc__ or "").replace("{kind}", kind)
-        + f"""
-    Example:
-        >>> {name}()(jnp.ones({shape})).shape
-        {(1, 1) if "Global" in name else (1, *(2,) * rank, 1)}
-    """
-    )
-    return type(name, (base,), {"_rank": rank, "__doc__": doc, "__module__": __name__, **(extra or {})})
+class _GlobalMaxPooling(_GlobalPooling):
+    __doc__ = _GlobalPooling.__doc__
+    _op = staticmethod(jnp.max)
 
 
-MaxPooling1D = _make("MaxPooling1D", _Max, 1, "maximum")
-MaxPooling2D = _make("MaxPooling2D", _Max, 2, "maximum")
-MaxPooling3D = _make("MaxPooling3D", _Max, 3, "maximum")
-AveragePooling1D = _make("AveragePooling1D", _Average, 1, "mean")
-AveragePooling2D = _make("AveragePooling2D", _Average, 2, "mean")
-AveragePooling3D = _make("AveragePooling3D", _Average, 3, "mean")
-GlobalMaxPooling1D = _make("GlobalMaxPooling1D", _GlobalPooling, 1, "maximum", {"_reduce": staticmethod(jnp.max)})
-GlobalMaxPooling2D = _make("GlobalMaxPooling2D", _GlobalPooling, 2, "maximum", {"_reduce": staticmethod(jnp.max)})
-GlobalMaxPooling3D = _make("GlobalMaxPooling3D", _GlobalPooling, 3, "maximum", {"_reduce": staticmethod(jnp.max)})
-GlobalAveragePooling2D = _make("GlobalAveragePooling2D", _GlobalPooling, 2, "mean", {"_reduce": staticmethod(jnp.mean)})
-GlobalAveragePooling3D = _make("GlobalAveragePooling3D", _GlobalPooling, 3, "mean", {"_reduce": staticmethod(jnp.mean)})
+class _GlobalAveragePooling(_GlobalPooling):
+    __doc__ = _GlobalPooling.__doc__
+    _op = staticmethod(jnp.mean)
 
 
-class GlobalAveragePooling1D(_GlobalPooling):
-    """The mean over all time steps; padded steps are left out.
+@variant(1, "", (1, 4, 1), (1, 2, 1))
+class MaxPooling1D(_MaxPooling):
+    """The maximum of each window of steps of sequences (B, T, C)."""
 
-    Args:
-        data_format: `"channels_last"` (B, T, C) or `"channels_first"`.
-        keepdims: Whether the axis is kept with size 1.
 
-    Example:
-        >>> GlobalAveragePooling1D()(jnp.ones((1, 4, 2))).shape
-        (1, 2)
-    """
+@variant(2, "", (1, 4, 4, 1), (1, 2, 2, 1))
+class MaxPooling2D(_MaxPooling):
+    """The maximum of each window of pixels of images (B, H, W, C)."""
 
-    _rank = 1
+
+@variant(3, "", (1, 4, 4, 4, 1), (1, 2, 2, 2, 1))
+class MaxPooling3D(_MaxPooling):
+    """The maximum of each window of points of volumes (B, D, H, W, C)."""
+
+
+@variant(1, "2", (1, 5, 1), (1, 2, 1))
+class AdaptiveMaxPooling1D(_AdaptiveMaxPooling):
+    """The maximum of each of a given number of windows of steps of sequences (B, T, C)."""
+
+
+@variant(2, "2", (1, 5, 5, 1), (1, 2, 2, 1))
+class AdaptiveMaxPooling2D(_AdaptiveMaxPooling):
+    """The maximum of each of a given number of windows of pixels of images (B, H, W, C)."""
+
+
+@variant(3, "2", (1, 5, 5, 5, 1), (1, 2, 2, 2, 1))
+class AdaptiveMaxPooling3D(_AdaptiveMaxPooling):
+    """The maximum of each of a given number of windows of points of volumes (B, D, H, W, C)."""
+
+
+@variant(1, "", (1, 4, 1), (1, 1))
+class GlobalMaxPooling1D(_GlobalMaxPooling):
+    """The maximum of all steps of sequences (B, T, C)."""
+
+
+@variant(2, "", (1, 4, 4, 1), (1, 1))
+class GlobalMaxPooling2D(_GlobalMaxPooling):
+    """The maximum of all pixels of images (B, H, W, C)."""
+
+
+@variant(3, "", (1, 4, 4, 4, 1), (1, 1))
+class GlobalMaxPooling3D(_GlobalMaxPooling):
+    """The maximum of all points of volumes (B, D, H, W, C)."""
+
+
+@variant(1, "", (1, 4, 1), (1, 2, 1))
+class AveragePooling1D(_AveragePooling):
+    """The mean of each window of steps of sequences (B, T, C)."""
+
+
+@variant(2, "", (1, 4, 4, 1), (1, 2, 2, 1))
+class AveragePooling2D(_AveragePooling):
+    """The mean of each window of pixels of images (B, H, W, C)."""
+
+
+@variant(3, "", (1, 4, 4, 4, 1), (1, 2, 2, 2, 1))
+class AveragePooling3D(_AveragePooling):
+    """The mean of each window of points of volumes (B, D, H, W, C)."""
+
+
+@variant(1, "2", (1, 5, 1), (1, 2, 1))
+class AdaptiveAveragePooling1D(_AdaptiveAveragePooling):
+    """The mean of each of a given number of windows of steps of sequences (B, T, C)."""
+
+
+@variant(2, "2", (1, 5, 5, 1), (1, 2, 2, 1))
+class AdaptiveAveragePooling2D(_AdaptiveAveragePooling):
+    """The mean of each of a given number of windows of pixels of images (B, H, W, C)."""
+
+
+@variant(3, "2", (1, 5, 5, 5, 1), (1, 2, 2, 2, 1))
+class AdaptiveAveragePooling3D(_AdaptiveAveragePooling):
+    """The mean of each of a given number of windows of points of volumes (B, D, H, W, C)."""
+
+
+@variant(1, "", (1, 4, 1), (1, 1))
+class GlobalAveragePooling1D(_GlobalAveragePooling):
+    """The mean of all steps of sequences (B, T, C); padded steps are left out."""
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any):
         super().__init__(data_format, keepdims, **kwargs)
@@ -177,7 +218,7 @@ class GlobalAveragePooling1D(_GlobalPooling):
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         if mask is None:
-            return jnp.mean(inputs, axis=self._axes(), keepdims=self.keepdims)
+            return super().call(inputs)
         axis = self._axes()[0]
         weights = jnp.expand_dims(mask.astype(inputs.dtype), 2 if axis == 1 else 1)
         total = jnp.sum(inputs * weights, axis=axis, keepdims=self.keepdims)
@@ -185,3 +226,13 @@ class GlobalAveragePooling1D(_GlobalPooling):
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return None
+
+
+@variant(2, "", (1, 4, 4, 1), (1, 1))
+class GlobalAveragePooling2D(_GlobalAveragePooling):
+    """The mean of all pixels of images (B, H, W, C)."""
+
+
+@variant(3, "", (1, 4, 4, 4, 1), (1, 1))
+class GlobalAveragePooling3D(_GlobalAveragePooling):
+    """The mean of all points of volumes (B, D, H, W, C)."""

@@ -155,7 +155,7 @@ class RNN(Layer):
         """Run the cell along x (T, B, C); return last output, all outputs (or `None`) and last states."""
         cell = self.cell
         if has_parts(cell):
-            noise = cell.noise(*x.shape[1:3], training)
+            noise = cell.noise(x.shape[1:], training)
             x = cell.project(x, noise)  # the inputs' part of all steps at once
 
             def step(x_t: Any, before: Any) -> Any:
@@ -255,13 +255,14 @@ class _Recurrent(RNN):
         return config
 
 
-def _of_cell(name: str) -> property:
+def of_cell(name: str) -> property:
+    """Return a property that reads the cell's attribute of this name."""
     return property(lambda self: getattr(self.cell, name), doc=f"The cell's `{name}`.")
 
 
 for _name in _CELL:
     if _name != "activity_regularizer":
-        setattr(_Recurrent, _name, _of_cell(_name))
+        setattr(_Recurrent, _name, of_cell(_name))
 
 
 class SimpleRNN(_Recurrent):

@@ -12,9 +12,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import activations, constraints, errors, initializers, regularizers, tree
+from hornbeam import errors, tree
 from hornbeam.core.random import SeedGenerator
-from hornbeam.layers.core import positive_integer
+from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.layer import Layer
 from hornbeam.random import dropout as random_dropout
 
@@ -58,15 +58,7 @@ class _Cell(Layer):
     def __init__(self, units: int, seed: Any, others: dict[str, Any], **kwargs: Any):
         super().__init__(**kwargs)
         self.units = positive_integer(type(self).__name__, "units", units)
-        families = {
-            "activation": activations,
-            "initializer": initializers,
-            "regularizer": regularizers,
-            "constraint": constraints,
-        }
-        for name, value in others.items():
-            family = families.get(name.rsplit("_", 1)[-1])
-            setattr(self, name, family.get(value) if family else value)
+        keep(self, others)
         self.dropout = min(1.0, max(0.0, self.dropout))
         self.recurrent_dropout = min(1.0, max(0.0, self.recurrent_dropout))
         self.seed = seed
@@ -82,27 +74,24 @@ class _Cell(Layer):
 
     def build(self, input_shape: Any) -> None:
         width = self.units * self.gates
-        self.kernel = self._add("kernel", (input_shape[-1], width), self.kernel_initializer)
-        self.recurrent_kernel = self._add("recurrent_kernel", (self.units, width), self.recurrent_initializer)
-        self.bias = self._add("bias", self._bias_shape(), self._bias_start()) if self.use_bias else None
+        self.kernel = add_named_weight(self, "kernel", (input_shape[-1], width))
+        self.recurrent_kernel = add_named_weight(self, "recurrent_kernel", (self.units, width), "recurrent")
+        self.bias = None
+        if self.use_bias:
+            self.bias = add_named_weight(self, "bias", self._bias_shape(), initializer=self._bias_start())
 
-    def _add(self, name: str, shape: tuple[int, ...], initializer: Any) -> Any:
-        weight = name.removesuffix("_kernel")
-        return self.add_weight(
-            name=name, shape=shape, initializer=initializer, regularizer=getattr(self, f"{weight}_regularizer"),
-            constraint=getattr(self, f"{weight}_constraint"),
-        )  # fmt: skip
-
-    def noise(self, batch: int, features: int, training: Any) -> tuple[Any, Any]:
-        """Return what inputs (B, features) and states (B, units) are multiplied by; `None` for nothing."""
-        sizes = ((self.dropout, features), (self.recurrent_dropout, self.units))
+    def noise(self, shape: Sequence[int], training: Any) -> tuple[Any, Any]:
+        """Return what inputs of `shape` (B, ...) and the state are multiplied by in training; `None` for nothing."""
         draws = [
-            random_dropout(jnp.ones((batch, size), self.compute_dtype), rate, seed=self.seed_generator)
+            random_dropout(jnp.ones(size, self.compute_dtype), rate, seed=self.seed_generator)
             if training and rate
             else None
-            for rate, size in sizes
+            for rate, size in ((self.dropout, shape), (self.recurrent_dropout, self._state_shape(shape[0])))
         ]
         return draws[0], draws[1]
+
+    def _state_shape(self, batch: Any) -> tuple[Any, ...]:
+        return (batch, self.units)
 
     def project(self, inputs: Any, noise: tuple[Any, Any]) -> Any:
         """Return the inputs' part of the gates, for one step (B, C) or for all (T, B, C)."""
@@ -118,14 +107,13 @@ class _Cell(Layer):
         raise NotImplementedError(f"{type(self).__name__} must implement `step(x, states, noise)`.")
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
-        batch, features = inputs.shape
-        noise = self.noise(batch, features, training)
+        noise = self.noise(inputs.shape, training)
         output, new = self.step(self.project(inputs, noise), as_list(states), noise)
         return output, new if isinstance(states, (list, tuple)) else new[0]
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
-        """Return the zeros, (batch_size, units), that a sequence starts from."""
-        return [jnp.zeros((batch_size, self.units), self.compute_dtype) for _ in range(self.states)]
+        """Return the zeros, one state of (batch_size, ...) each, that a sequence starts from."""
+        return [jnp.zeros(self._state_shape(batch_size), self.compute_dtype) for _ in range(self.states)]
 
 
 def _noisy(x: Any, noise: Any) -> Any:
@@ -201,6 +189,7 @@ class LSTMCell(_Cell):
     """
 
     gates, states = 4, 2
+    _gate_axis = -1
 
     def __init__(
         self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
@@ -224,9 +213,13 @@ class LSTMCell(_Cell):
 
         return start
 
+    def _recur(self, h: Any) -> Any:
+        """Return the state's part of the gates."""
+        return h @ self.recurrent_kernel.value
+
     def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
         h, c = states
-        i, f, g, o = jnp.split(x + _noisy(h, noise[1]) @ self.recurrent_kernel.value, 4, axis=-1)
+        i, f, g, o = jnp.split(x + self._recur(_noisy(h, noise[1])), 4, axis=self._gate_axis)
         gate = self.recurrent_activation
         c = gate(f) * c + gate(i) * self.activation(g)
         h = gate(o) * self.activation(c)
@@ -344,12 +337,13 @@ class StackedRNNCells(Layer):
             size = output_size_of(cell)
             input_shape = (input_shape[0], *(size if isinstance(size, tuple) else (size,)))
 
-    def noise(self, batch: int, features: int, training: Any) -> list[Any]:
+    def noise(self, shape: Sequence[int], training: Any) -> list[Any]:
         """Return the noise of each cell; `None` for cells that draw their own."""
         draws = []
         for cell in self.cells:
-            draws.append(cell.noise(batch, features, training) if has_parts(cell) else None)
-            features = output_size_of(cell)
+            draws.append(cell.noise(shape, training) if has_parts(cell) else None)
+            size = output_size_of(cell)
+            shape = (shape[0], *(size if isinstance(size, tuple) else (size,)))
         return draws
 
     def project(self, inputs: Any, noise: list[Any]) -> Any:
@@ -369,8 +363,7 @@ class StackedRNNCells(Layer):
         return x, after
 
     def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
-        batch, features = inputs.shape[:2]
-        noise = self.noise(batch, features, training)
+        noise = self.noise(inputs.shape, training)
         return self.step(self.project(inputs, noise), states, noise)
 
 

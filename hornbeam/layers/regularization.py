@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp  # noqa: F401  (for the examples)
+import jax.numpy as jnp
 
 from hornbeam import random, regularizers
 from hornbeam.core.random import SeedGenerator
@@ -12,6 +12,7 @@ from hornbeam.layers.layer import Layer
 
 __all__ = [
     "ActivityRegularization",
+    "AlphaDropout",
     "Dropout",
     "GaussianDropout",
     "GaussianNoise",
@@ -180,6 +181,36 @@ class GaussianDropout(_Noise):
     def _draw(self, inputs: Any) -> Any:
         stddev = (self.rate / (1.0 - self.rate)) ** 0.5
         return inputs * random.normal(inputs.shape, 1.0, stddev, inputs.dtype, self.seed_generator)
+
+
+class AlphaDropout(_Noise):
+    """Dropout that keeps mean and variance, for networks of `selu` (Klambauer et al. 2017).
+
+    Args:
+        rate: Share, from 0 to 1.
+        noise_shape: Shape of the draw; axes of size 1 share it. `None` entries are the input's sizes.
+        seed: Integer.
+
+    Example:
+        >>> AlphaDropout(0.5)(jnp.ones(2))
+        Array([1., 1.], dtype=float32)
+    """
+
+    def __init__(self, rate: float, noise_shape: Any = None, seed: Any = None, **kwargs: Any):
+        rate = _rate("AlphaDropout", rate)
+        super().__init__(seed, rate > 0, **kwargs)
+        self.rate = rate
+        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+
+    def _draw(self, inputs: Any) -> Any:
+        shape = inputs.shape if self.noise_shape is None else self.noise_shape
+        shape = tuple(n if given is None else given for n, given in zip(inputs.shape, shape, strict=True))
+        low = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717  # selu far to the left
+        kept = random.uniform(shape, seed=self.seed_generator) >= self.rate
+        rate = self.rate
+        scale = ((1 - rate) * (1 + rate * low**2)) ** -0.5 if rate < 1 else 0.0
+        offset = -scale * low * rate
+        return (jnp.where(kept, inputs, low) * scale + offset).astype(inputs.dtype)
 
 
 class ActivityRegularization(Layer):

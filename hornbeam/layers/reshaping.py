@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam.config import standardize_data_format
-from hornbeam.layers.core import positive_integer
+from hornbeam.layers.arguments import positive_integer
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 

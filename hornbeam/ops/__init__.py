@@ -2,7 +2,7 @@
 
 from hornbeam.ops import control as control
 from hornbeam.ops import conv as _conv_module
-from hornbeam.ops import create, elementwise, index, linalg, nn, reduce
+from hornbeam.ops import create, elementwise, index, linalg, nn, pool, reduce
 from hornbeam.ops import shape as _shape_module
 from hornbeam.ops.control import *  # noqa: F403
 from hornbeam.ops.conv import *  # noqa: F403
@@ -11,13 +11,14 @@ from hornbeam.ops.elementwise import *  # noqa: F403
 from hornbeam.ops.index import *  # noqa: F403
 from hornbeam.ops.linalg import *  # noqa: F403
 from hornbeam.ops.nn import *  # noqa: F403
+from hornbeam.ops.pool import *  # noqa: F403
 from hornbeam.ops.reduce import *  # noqa: F403
 from hornbeam.ops.shape import *  # noqa: F403
 
 __all__ = sorted(
     {
         name
-        for module in (control, _conv_module, create, elementwise, index, linalg, nn, reduce, _shape_module)
+        for module in (control, _conv_module, create, elementwise, index, linalg, nn, pool, reduce, _shape_module)
         for name in module.__all__
     }
 )

@@ -1,4 +1,4 @@
-"""Convolutions and pooling over any number of spatial axes."""
+"""Convolutions over any number of spatial axes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ import jax.numpy as jnp
 from hornbeam.config import standardize_data_format
 from hornbeam.core.symbolic import Tensor, convert, op
 
-__all__ = [
-    "adaptive_average_pool", "adaptive_max_pool", "average_pool", "conv", "conv_transpose", "depthwise_conv",
-    "max_pool", "separable_conv",
-]  # fmt: skip
+__all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 
 
-def _each(value: Any, rank: int) -> tuple[int, ...]:
+def each(value: Any, rank: int) -> tuple[int, ...]:
+    """Return one number for each of `rank` axes; one integer stands for all."""
     return (value,) * rank if isinstance(value, int) else tuple(value)
 
 
@@ -66,8 +64,8 @@ def conv(
     groups = channels // kernel.shape[-2]
     dtype = jnp.result_type(inputs, kernel)
     return jax.lax.conv_general_dilated(
-        inputs.astype(dtype), kernel.astype(dtype), _each(strides, rank), _padding(padding),
-        rhs_dilation=_each(dilation_rate, rank), dimension_numbers=layout, feature_group_count=groups,
+        inputs.astype(dtype), kernel.astype(dtype), each(strides, rank), _padding(padding),
+        rhs_dilation=each(dilation_rate, rank), dimension_numbers=layout, feature_group_count=groups,
     )  # fmt: skip
 
 
@@ -141,8 +139,8 @@ def conv_transpose(
     """
     inputs, kernel = convert(inputs), convert(kernel)
     rank = inputs.ndim - 2
-    steps, dilation = _each(strides, rank), _each(dilation_rate, rank)
-    extra = (None,) * rank if output_padding is None else _each(output_padding, rank)
+    steps, dilation = each(strides, rank), each(dilation_rate, rank)
+    extra = (None,) * rank if output_padding is None else each(output_padding, rank)
     pads = [_transposed_padding(kernel.shape[i], steps[i], dilation[i], padding, extra[i]) for i in range(rank)]
     dtype = jnp.result_type(inputs, kernel)
     return jax.lax.conv_transpose(
@@ -170,87 +168,3 @@ def _transposed_padding(
     total = 2 * (window - 1 - window // 2) + output_padding
     before = min(window - 1 - window // 2 + -(-output_padding // 2), window - 1)
     return before, total - before
-
-
-def _pool(inputs: Any, size: Any, strides: Any, padding: str, data_format: str | None, first: Any, combine: Any) -> Any:
-    rank = inputs.ndim - 2
-    window = _each(size, rank)
-    steps = window if strides is None else _each(strides, rank)
-    if standardize_data_format(data_format) == "channels_first":
-        window, steps = (1, 1, *window), (1, 1, *steps)
-    else:
-        window, steps = (1, *window, 1), (1, *steps, 1)
-    return jax.lax.reduce_window(inputs, first, combine, window, steps, _padding(padding))
-
-
-@op("nn")
-def max_pool(
-    inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
-) -> Tensor:
-    """Return the maximum of each window.
-
-    Args:
-        inputs: (B, *space, C) or (B, C, *space).
-        pool_size: Window: one number, or one for each spatial axis.
-        strides: Likewise. Default: `pool_size`.
-        padding: `"valid"` or `"same"`.
-        data_format: Default: `hornbeam.config.image_data_format()`.
-
-    Example:
-        >>> max_pool(jnp.ones((1, 4, 4, 1)), 2).shape
-        (1, 2, 2, 1)
-    """
-    x = convert(inputs)
-    least = -jnp.inf if jnp.issubdtype(x.dtype, jnp.floating) else jnp.iinfo(x.dtype).min
-    return _pool(x, pool_size, strides, padding, data_format, least, jax.lax.max)
-
-
-@op("nn")
-def average_pool(
-    inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
-) -> Tensor:
-    """Return the mean of each window; what padding adds does not count. Arguments as for `max_pool`.
-
-    Example:
-        >>> average_pool(jnp.ones((1, 4, 4, 1)), 2).shape
-        (1, 2, 2, 1)
-    """
-    x = convert(inputs)
-    zero = jnp.zeros((), x.dtype).item() if x.dtype.kind in "iu" else 0.0
-    total = _pool(x, pool_size, strides, padding, data_format, zero, jax.lax.add)
-    count = _pool(jnp.ones_like(x[:1]), pool_size, strides, padding, data_format, zero, jax.lax.add)
-    return total / count
-
-
-def _adaptive(inputs: Any, output_size: Any, data_format: str | None, reduce: Any) -> Any:
-    x = convert(inputs)
-    rank = x.ndim - 2
-    start = 2 if standardize_data_format(data_format) == "channels_first" else 1
-    for axis, count in enumerate(_each(output_size, rank), start):
-        length = x.shape[axis]
-        edges = [(i * length // count, -(-(i + 1) * length // count)) for i in range(count)]
-        parts = [jax.lax.slice_in_dim(x, low, high, axis=axis) for low, high in edges]
-        x = jnp.concatenate([reduce(part, axis=axis, keepdims=True) for part in parts], axis)
-    return x
-
-
-@op("nn")
-def adaptive_average_pool(inputs: Tensor, output_size: Any, data_format: str | None = None) -> Tensor:
-    """Return means of windows whose size is chosen so that `output_size` of them fit.
-
-    Example:
-        >>> adaptive_average_pool(jnp.ones((1, 5, 5, 1)), 2).shape
-        (1, 2, 2, 1)
-    """
-    return _adaptive(inputs, output_size, data_format, jnp.mean)
-
-
-@op("nn")
-def adaptive_max_pool(inputs: Tensor, output_size: Any, data_format: str | None = None) -> Tensor:
-    """Return maxima of windows whose size is chosen so that `output_size` of them fit.
-
-    Example:
-        >>> adaptive_max_pool(jnp.ones((1, 5, 5, 1)), 2).shape
-        (1, 2, 2, 1)
-    """
-    return _adaptive(inputs, output_size, data_format, jnp.max)

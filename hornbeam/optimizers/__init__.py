@@ -3,29 +3,35 @@
 from typing import Any
 
 from hornbeam import errors
-from hornbeam.optimizers import schedules
+from hornbeam.optimizers import legacy, schedules
+from hornbeam.optimizers.adafactor import Adafactor
+from hornbeam.optimizers.adam import Adam, Adamax, AdamW, Lamb, Lion, Nadam
+from hornbeam.optimizers.gradient_descent import SGD, Adadelta, Adagrad, Ftrl, RMSprop
 from hornbeam.optimizers.loss_scale import LossScaleOptimizer
+from hornbeam.optimizers.multi import MultiOptimizer, OptimizerMap
+from hornbeam.optimizers.muon import Muon
+from hornbeam.optimizers.optax import OptaxOptimizer, is_transformation
 from hornbeam.optimizers.optimizer import Optimizer
-from hornbeam.optimizers.rules import SGD, Adam, AdamW, RMSprop
+from hornbeam.optimizers.schedule_free import ScheduleFreeAdamW
 
 __all__ = [
-    "SGD",
-    "Adam",
-    "AdamW",
-    "LossScaleOptimizer",
-    "Optimizer",
-    "RMSprop",
-    "deserialize",
-    "get",
-    "schedules",
-    "serialize",
-]
+    "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion",
+    "LossScaleOptimizer", "MultiOptimizer", "Muon", "Nadam", "OptaxOptimizer", "Optimizer", "OptimizerMap",
+    "RMSprop", "ScheduleFreeAdamW", "deserialize", "get", "legacy", "schedules", "serialize",
+]  # fmt: skip
 
-_NAMES = {c.__name__.lower(): c for c in (SGD, Adam, AdamW, RMSprop)}
+# What a name alone can make.
+_NAMES = {
+    c.__name__.lower(): c
+    for c in (
+        SGD, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Muon, Nadam, RMSprop,
+        ScheduleFreeAdamW,
+    )
+}  # fmt: skip
 
 
 def get(identifier: Any) -> Any:
-    """Return the optimizer that a name, config, class or object stands for.
+    """Return the optimizer that a name, config, class, object or Optax transformation stands for.
 
     Raises:
         ValueError: If a name is unknown.
@@ -47,6 +53,8 @@ def get(identifier: Any) -> Any:
         return found()
     if isinstance(identifier, type) and issubclass(identifier, Optimizer):
         return identifier()
+    if is_transformation(identifier):
+        return OptaxOptimizer(identifier)
     raise ValueError(f"Expected an optimizer's name or object, received {identifier!r}.")
 
 

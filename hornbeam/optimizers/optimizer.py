@@ -21,6 +21,9 @@ from hornbeam.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 
 __all__ = ["Optimizer"]
 
+# Slots that any optimizer may have.
+_OF_BASE = ("average", "gradient_accumulator")
+
 
 class Optimizer:
     """Base of optimizers.
@@ -41,8 +44,6 @@ class Optimizer:
     Raises:
         ValueError: If an argument is out of range.
     """
-
-    _slots: tuple[str, ...] = ()
 
     def __init__(
         self, learning_rate: Any = 0.001, weight_decay: float | None = None, clipnorm: float | None = None,
@@ -153,20 +154,35 @@ class Optimizer:
         else:
             self._trainable = new = variables
             self.built = True
-        if self.use_ema:
-            self._make_slot(new, "average", copy=True)
+        groups = self._slot_groups()
         if self.gradient_accumulation_steps:
-            self._make_slot(new, "gradient_accumulator")
-        for variable in new:
-            for slot in self._slot_names():
-                self._make_slot([variable], slot)
+            groups = [("gradient_accumulator",), *groups]
+        if self.use_ema:
+            groups = [("average",), *groups]
+        for slots in groups:
+            for variable in new:
+                for slot in slots:
+                    if slot in _OF_BASE or slot in self._slots_of(variable):
+                        self._slot.setdefault(slot, {})[variable] = self._make_slot(slot, variable)
 
-    def _slot_names(self) -> tuple[str, ...]:
-        return self._slots
+    def _slot_groups(self) -> list[tuple[str, ...]]:
+        """Return the names of the slots: those of a group stand together for each variable, group after group."""
+        return []
 
-    def _make_slot(self, variables: list[Variable], slot: str, copy: bool = False) -> None:
-        for v in variables:
-            self._slot.setdefault(slot, {})[v] = self.add_variable_from_reference(v, slot, v if copy else "zeros")
+    def _slots_of(self, variable: Variable) -> tuple[str, ...]:
+        """Return the names of the slots that `variable` has."""
+        return tuple(slot for slots in self._slot_groups() for slot in slots)
+
+    def _slot_start(self, slot: str, variable: Variable) -> Any:
+        """Return the initializer of a slot, or a variable to copy."""
+        return "zeros"
+
+    def _make_slot(self, slot: str, variable: Variable) -> Variable:
+        if slot in _OF_BASE:
+            start: Any = variable if slot == "average" else "zeros"
+        else:
+            start = self._slot_start(slot, variable)
+        return self.add_variable_from_reference(variable, slot, start)
 
     def add_variable(
         self, shape: Any, initializer: Any = "zeros", dtype: Any = None, aggregation: str = "none", layout: Any = None,
@@ -257,7 +273,7 @@ class Optimizer:
         due = (self._iterations.value + 1) % steps == 0
         sums = [self._value("gradient_accumulator", v) + g for g, v in pairs]
         touched = [v for _, v in pairs] + [
-            s for v in self._variables if v is not self._iterations and not v.name.endswith("gradient_accumulator")
+            s for v in self.variables if v is not self._iterations and not v.name.endswith("gradient_accumulator")
             for s in [v]
         ]  # fmt: skip
         before = [v.value for v in touched]
@@ -277,10 +293,10 @@ class Optimizer:
         grads = self._clip([g for g, _ in pairs])
         rate = jnp.asarray(self._current_rate(), "float32")
         variables = [v for _, v in pairs]
-        if self.weight_decay is not None:
-            for v in variables:
-                if self._decays(v):
-                    v.assign_sub(v.value * (self.weight_decay * rate).astype(v._dtype))
+        for v in variables:
+            decay = self._decay_of(v)
+            if decay is not None and self._decays(v):
+                v.assign_sub(v.value * (decay * rate).astype(v._dtype))
         for g, v in zip(grads, variables, strict=True):
             self.update_step(g.astype(v._dtype), v, rate)
         for v in variables:
@@ -291,17 +307,25 @@ class Optimizer:
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Update one variable; override it for a rule of your own."""
-        slots = [self._value(s, variable) for s in self._slot_names()]
-        step = self._iterations.value
-        if self.gradient_accumulation_steps:
-            step = step // self.gradient_accumulation_steps
+        names = self._slots_of(variable)
         rate = jnp.asarray(learning_rate).astype(variable._dtype)
-        value, *slots = self._rule(gradient, variable.value, rate, (step + 1).astype(variable._dtype), *slots)
+        step = (self._updates_done() + 1).astype(variable._dtype)
+        slots = [self._value(name, variable) for name in names]
+        value, *slots = self._rule_of(variable)(gradient, variable.value, rate, step, *slots)
         variable.assign(value)
-        for name, slot in zip(self._slot_names(), slots, strict=True):
+        for name, slot in zip(names, slots, strict=True):
             self._slot[name][variable].assign(slot)
 
+    def _updates_done(self) -> Any:
+        """Return the number of updates of weights before this one."""
+        return self._iterations.value // (self.gradient_accumulation_steps or 1)
+
+    def _rule_of(self, variable: Variable) -> Any:
+        """Return the rule for one variable."""
+        return self._rule
+
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
+        """Return the new weight and slots, from gradient, weight, learning rate, step from 1 and slots."""
         raise NotImplementedError(f"{type(self).__name__} must implement `update_step`.")
 
     def _clip(self, grads: list[Any]) -> list[Any]:
@@ -317,6 +341,10 @@ class Optimizer:
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
         """Leave variables out of weight decay, by object or by pattern of their path."""
         self._no_decay |= {re.escape(v.path) for v in var_list or ()} | set(var_names or ())
+
+    def _decay_of(self, variable: Variable) -> float | None:
+        """Return the weight decay of one variable."""
+        return self.weight_decay
 
     def _decays(self, variable: Variable) -> bool:
         return not any(re.search(pattern, variable.path) for pattern in self._no_decay)
@@ -343,7 +371,7 @@ class Optimizer:
         """Return new values of weights and state for given ones, changing nothing."""
         if not self.built:
             raise ValueError(f"{type(self).__name__}: `build` it before `stateless_apply`.")
-        everything = [*self._trainable, *self._variables]
+        everything = [*self._trainable, *self.variables]
         with Overlay(everything, [*trainable_variables, *optimizer_variables]) as overlay:
             self.apply(grads)
             values = [overlay.value_of(v) for v in everything]
@@ -395,30 +423,30 @@ class Optimizer:
         Raises:
             ValueError: If their number differs.
         """
-        if len(weights) != len(self._variables):
-            raise ValueError(f"{type(self).__name__}: expected {len(self._variables)} arrays, received {len(weights)}.")
-        for variable, value in zip(self._variables, weights, strict=True):
+        if len(weights) != len(self.variables):
+            raise ValueError(f"{type(self).__name__}: expected {len(self.variables)} arrays, received {len(weights)}.")
+        for variable, value in zip(self.variables, weights, strict=True):
             variable.assign(value)
 
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of `variables` as NumPy arrays."""
-        return [v.numpy() for v in self._variables]
+        return [v.numpy() for v in self.variables]
 
     def save_own_variables(self, store: Any) -> None:
         """Write `variables` into `store`, by number."""
-        for index, variable in enumerate(self._variables):
+        for index, variable in enumerate(self.variables):
             store[str(index)] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
         """Read `variables` from `store`; numbers that differ leave the state as it is, with a warning."""
-        if len(store.keys()) != len(self._variables):
+        if len(store.keys()) != len(self.variables):
             warnings.warn(
-                f"The file has {len(store.keys())} variables of the optimizer '{self.name}', {len(self._variables)} were "
+                f"The file has {len(store.keys())} variables of the optimizer '{self.name}', {len(self.variables)} were "
                 "expected; its state starts anew.",
                 stacklevel=2,
             )
             return
-        for index, variable in enumerate(self._variables):
+        for index, variable in enumerate(self.variables):
             variable.assign(np.asarray(store[str(index)]))
 
 

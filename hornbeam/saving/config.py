@@ -236,7 +236,7 @@ def serialize(obj: Any) -> Any:
         return {"class_name": "__numpy__", "config": {"value": array.tolist(), "dtype": array.dtype.name}}
     if isinstance(obj, (list, tuple)):
         return [serialize(item) for item in obj]
-    if isinstance(obj, Mapping):
+    if isinstance(obj, Mapping) and not hasattr(obj, "get_config"):
         return {key: serialize(item) for key, item in obj.items()}
     if isinstance(obj, DTypePolicy):
         return {

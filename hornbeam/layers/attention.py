@@ -1,0 +1,167 @@
+"""Attention without projections: scores of queries against keys weigh the values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hornbeam import ops, random
+from hornbeam.core.random import SeedGenerator
+from hornbeam.layers.arguments import keep, one_of
+from hornbeam.layers.layer import Layer
+
+__all__ = ["AdditiveAttention", "Attention", "where_allowed"]
+
+
+def where_allowed(scores: Any, allowed: Any) -> Any:
+    """Return scores that are hopeless where `allowed` is false; `None` allows all.
+
+    Where nothing is allowed, all stand alike, and no number becomes NaN.
+    """
+    if allowed is None:
+        return scores
+    return jnp.where(allowed, scores, jnp.asarray(jnp.finfo(scores.dtype).min / 2, scores.dtype))
+
+
+class _Attention(Layer):
+    """What both share: masks, dropout, the sum of the values. A subclass has `_scores(query, key)`."""
+
+    dropout: float
+
+    def _keep(self, arguments: dict[str, Any]) -> None:
+        keep(self, arguments)
+        if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout <= 1:
+            raise ValueError(
+                f"{type(self).__name__}: `dropout` must be a number from 0 to 1, received {self.dropout!r}."
+            )
+        if self.dropout > 0:
+            self.seed_generator = SeedGenerator(arguments["seed"])
+        self.supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        self._check(
+            input_shape
+            if isinstance(input_shape, (list, tuple)) and isinstance(input_shape[0], (list, tuple))
+            else None
+        )
+        self._make_weights(input_shape[0][-1])
+
+    def _check(self, inputs: Any, masks: Any = None) -> None:
+        if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
+            raise ValueError(f"{self._label()} takes a list of 2 or 3 tensors: [query, value] or [query, value, key].")
+        if masks is not None and (not isinstance(masks, (list, tuple)) or not 2 <= len(masks) <= len(inputs)):
+            raise ValueError(
+                f"{self._label()}: `mask` must be a list [query_mask, value_mask] (each may be None), received {masks!r}."
+            )
+
+    def _make_weights(self, size: int) -> None:
+        raise NotImplementedError
+
+    def _scores(self, query: Any, key: Any) -> Any:
+        raise NotImplementedError
+
+    def call(
+        self, inputs: Any, mask: Any = None, training: bool = False, return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:  # fmt: skip
+        self._check(inputs, mask)
+        query, value = inputs[0], inputs[1]
+        scores = self._scores(query, inputs[2] if len(inputs) > 2 else value)  # (B, Tq, Tv)
+        allowed = None if mask is None or mask[1] is None else jnp.asarray(mask[1], bool)[:, None]
+        if use_causal_mask:
+            causal = jnp.tril(jnp.ones(scores.shape[-2:], bool))
+            allowed = causal if allowed is None else jnp.logical_and(allowed, causal)
+        weights = jax.nn.softmax(where_allowed(scores, allowed), axis=-1)
+        if training and self.dropout > 0:
+            weights = random.dropout(weights, self.dropout, seed=self.seed_generator)
+        result = jnp.matmul(weights, value)
+        if mask is not None and mask[0] is not None:
+            result = result * jnp.asarray(mask[0], result.dtype)[..., None]
+        return (result, weights) if return_attention_scores else result
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        query = previous_mask[0] if isinstance(previous_mask, (list, tuple)) else None
+        return None if query is None else ops.convert_to_tensor(query)
+
+
+class Attention(_Attention):
+    """Dot-product attention (Luong et al. 2015): `softmax(query @ key^T) @ value`.
+
+    Called on a list: query (B, Tq, C), value (B, Tv, D) and, if it is not the value, key (B, Tv, C).
+    `mask=[query_mask, value_mask]` leaves values out of the sum, and sets results of masked queries to zero;
+    `use_causal_mask=True` lets step t see values up to t only; `return_attention_scores=True` returns
+    (result, weights of shape (B, Tq, Tv)).
+
+    Args:
+        use_scale: Whether the scores have a learnt factor.
+        score_mode: `"dot"`, or `"concat"`: the sum of `tanh(query + key)` times a learnt factor.
+        dropout: Share of the weights set to zero in training.
+        seed: Seed of the dropout. Default: random.
+
+    Weights: `scale` and, in mode `"concat"`, `concat_score_weight`: single numbers.
+
+    Raises:
+        ValueError: If an argument is out of range, or the inputs are no list of 2 or 3 tensors.
+
+    Example:
+        >>> Attention()([jnp.ones((1, 2, 4)), jnp.ones((1, 3, 4))]).shape
+        (1, 2, 4)
+    """
+
+    def __init__(
+        self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed: int | None = None,
+        **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        self._keep(locals())
+        self.score_mode = one_of("Attention", "score_mode", score_mode, ("dot", "concat"))
+
+    def _make_weights(self, size: int) -> None:
+        self.scale = self.concat_score_weight = None
+        if self.use_scale:
+            self.scale = self.add_weight(name="scale", shape=(), initializer="ones")
+        if self.score_mode == "concat":
+            self.concat_score_weight = self.add_weight(name="concat_score_weight", shape=(), initializer="ones")
+
+    def _scores(self, query: Any, key: Any) -> Any:
+        scale = 1.0 if self.scale is None else self.scale.value
+        if self.concat_score_weight is None:
+            return jnp.matmul(query, jnp.swapaxes(key, 1, 2)) * scale
+        both = jnp.tanh(scale * (query[:, :, None] + key[:, None]))
+        return self.concat_score_weight.value * jnp.sum(both, axis=-1)
+
+
+class AdditiveAttention(_Attention):
+    """Additive attention (Bahdanau et al. 2014): scores are sums of `scale * tanh(query + key)`.
+
+    Called as `Attention`.
+
+    Args:
+        use_scale: Whether the sum has learnt weights.
+        dropout: Share of the weights set to zero in training.
+        seed: Seed of the dropout. Default: random.
+
+    Weights: `scale`, one number a channel.
+
+    Raises:
+        ValueError: If an argument is out of range, or the inputs are no list of 2 or 3 tensors.
+
+    Example:
+        >>> AdditiveAttention()([jnp.ones((1, 2, 4)), jnp.ones((1, 3, 4))]).shape
+        (1, 2, 4)
+    """
+
+    def __init__(self, use_scale: bool = True, dropout: float = 0.0, seed: int | None = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._keep(locals())
+
+    def _make_weights(self, size: int) -> None:
+        self.scale = None
+        if self.use_scale:
+            self.scale = self.add_weight(name="scale", shape=(size,), initializer="glorot_uniform")
+
+    def _scores(self, query: Any, key: Any) -> Any:
+        scale = 1.0 if self.scale is None else self.scale.value
+        return jnp.sum(scale * jnp.tanh(query[:, :, None] + key[:, None]), axis=-1)

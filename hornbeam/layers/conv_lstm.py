@@ -1,0 +1,159 @@
+"""Long short-term memory whose gates are convolutions, in 1, 2 and 3 dimensions."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import jax.numpy as jnp
+
+from hornbeam import ops
+from hornbeam.config import standardize_data_format
+from hornbeam.layers.arguments import add_named_weight, one_of, positive_integer, sizes, variant
+from hornbeam.layers.input_spec import InputSpec
+from hornbeam.layers.recurrent import _Recurrent, of_cell
+from hornbeam.layers.recurrent_cells import LSTMCell, _noisy
+
+__all__ = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"]
+
+
+class ConvLSTMCell(LSTMCell):
+    """One step of convolutional long short-term memory over `rank` axes; see `ConvLSTM2D`.
+
+    Example:
+        >>> cell = ConvLSTMCell(1, filters=4, kernel_size=3)
+        >>> cell.build((None, 8, 2))
+        >>> cell.kernel.shape, cell.recurrent_kernel.shape
+        ((3, 2, 16), (3, 4, 16))
+    """
+
+    def __init__(
+        self, rank: int, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
+        data_format: str | None = None, dilation_rate: Any = 1, activation: Any = "tanh",
+        recurrent_activation: Any = "sigmoid", use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+        recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", unit_forget_bias: bool = True,
+        kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None,
+        kernel_constraint: Any = None, recurrent_constraint: Any = None, bias_constraint: Any = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        label, of_lstm = f"ConvLSTM{rank}D", inspect.signature(LSTMCell.__init__).parameters
+        positive_integer(label, "filters", filters)
+        arguments = {
+            name: value for name, value in locals().items() if name in of_lstm and name not in ("self", "kwargs")
+        }
+        super().__init__(filters, **arguments, **kwargs)
+        self.rank, self.filters = rank, filters
+        self.kernel_size = sizes(label, "kernel_size", kernel_size, rank)
+        self.strides = sizes(label, "strides", strides, rank)
+        self.padding = one_of(label, "padding", padding, ("valid", "same"))
+        self.data_format = standardize_data_format(data_format)
+        self.dilation_rate = sizes(label, "dilation_rate", dilation_rate, rank)
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise ValueError(f"{label}: `strides` above 1 and `dilation_rate` above 1 do not go together.")
+
+    def build(self, input_shape: Any) -> None:
+        first = self.data_format == "channels_first"
+        channels = input_shape[1 if first else -1]
+        inner = tuple(input_shape[2:] if first else input_shape[1:-1])
+        if channels is None or None in inner:
+            raise ValueError(
+                f"{self._label()}: all sizes but batch and time must be known, received {tuple(input_shape)}."
+            )
+        width = self.units * self.gates
+        self.kernel = add_named_weight(self, "kernel", (*self.kernel_size, channels, width))
+        self.recurrent_kernel = add_named_weight(
+            self, "recurrent_kernel", (*self.kernel_size, self.filters, width), "recurrent"
+        )  # fmt: skip
+        self.bias = None
+        if self.use_bias:
+            self.bias = add_named_weight(self, "bias", (width,), initializer=self._bias_start())
+        outer = tuple(
+            -(-size // step) if self.padding == "same" else (size - (window - 1) * dilation - 1) // step + 1
+            for size, window, step, dilation in zip(
+                inner, self.kernel_size, self.strides, self.dilation_rate, strict=True
+            )
+        )
+        if min(outer) < 1:
+            raise ValueError(
+                f"{self._label()}: the window {self.kernel_size} is larger than the input {tuple(input_shape)}."
+            )
+        self._inner_state = (self.filters, *outer) if first else (*outer, self.filters)
+
+    def _state_shape(self, batch: Any) -> tuple[Any, ...]:
+        return (batch, *self._inner_state)
+
+    @property
+    def _gate_axis(self) -> int:  # type: ignore[override]
+        return 1 if self.data_format == "channels_first" else -1
+
+    def project(self, inputs: Any, noise: tuple[Any, Any]) -> Any:
+        """Return the inputs' part of the gates, for one step (B, ...) or for all (T, B, ...)."""
+        x = _noisy(inputs, noise[0])
+        flat = x.reshape(-1, *x.shape[-self.rank - 1 :])
+        y = ops.conv(flat, self.kernel.value, self.strides, self.padding, self.data_format, self.dilation_rate)
+        if self.bias is not None:
+            bias = self.bias.value
+            y = y + (bias if self.data_format == "channels_last" else bias.reshape(-1, *(1,) * self.rank))
+        return y.reshape(*x.shape[: -self.rank - 1], *y.shape[1:])
+
+    def _recur(self, h: Any) -> Any:
+        return ops.conv(h, self.recurrent_kernel.value, 1, "same", self.data_format)
+
+
+class _ConvLSTM(_Recurrent):
+    """Long short-term memory whose products are convolutions (Shi et al. 2015).
+
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window: an integer, or one an axis.
+        strides: Steps of the window on the inputs.
+        padding: `"valid"` or `"same"`, of the inputs.
+        data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
+        dilation_rate: Distance between the window's taps.
+        activation, recurrent_activation, use_bias, unit_forget_bias, dropout, recurrent_dropout, seed: As for `LSTM`.
+        kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer, recurrent_regularizer,
+            bias_regularizer, activity_regularizer, kernel_constraint, recurrent_constraint, bias_constraint: Of the
+            weights.
+        return_sequences, return_state, go_backwards, stateful: As in `RNN`. The states are h and c.
+
+    Weights: `kernel` (*kernel_size, channels, 4 filters), `recurrent_kernel` (*kernel_size, filters, 4 filters),
+    `bias` (4 filters,).
+
+    Raises:
+        ValueError: If an argument is out of range, or a size of the space is unknown.
+    """
+
+    _rank = 2
+
+    def __init__(
+        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", data_format: str | None = None,
+        dilation_rate: Any = 1, activation: Any = "tanh", recurrent_activation: Any = "sigmoid",
+        use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
+        bias_initializer: Any = "zeros", unit_forget_bias: bool = True, kernel_regularizer: Any = None,
+        recurrent_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
+        kernel_constraint: Any = None, recurrent_constraint: Any = None, bias_constraint: Any = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None,
+        return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
+        stateful: bool = False, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(ConvLSTMCell, {"rank": self._rank, **locals()})
+        self.input_spec = InputSpec(ndim=self._rank + 3)
+
+
+for _name in ("filters", "kernel_size", "strides", "padding", "data_format", "dilation_rate"):
+    setattr(_ConvLSTM, _name, of_cell(_name))
+
+
+@variant(1, "4, 3", (1, 3, 5, 2), (1, 3, 4))
+class ConvLSTM1D(_ConvLSTM):
+    """Convolutional long short-term memory along sequences (B, T, L, C)."""
+
+
+@variant(2, "4, 3", (1, 3, 5, 5, 2), (1, 3, 3, 4))
+class ConvLSTM2D(_ConvLSTM):
+    """Convolutional long short-term memory along sequences of images (B, T, H, W, C)."""
+
+
+@variant(3, "4, 3", (1, 2, 5, 5, 5, 2), (1, 3, 3, 3, 4))
+class ConvLSTM3D(_ConvLSTM):
+    """Convolutional long short-term memory along sequences of volumes (B, T, D, H, W, C)."""

@@ -1,0 +1,144 @@
+"""Locally connected layers of Keras 1 and 2: convolutions whose kernel differs at every position."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from hornbeam.config import standardize_data_format
+from hornbeam.layers.arguments import add_named_weight, keep, one_of, positive_integer, sizes, variant
+from hornbeam.layers.input_spec import InputSpec
+from hornbeam.layers.layer import Layer
+
+__all__ = ["LocallyConnected1D", "LocallyConnected2D"]
+
+
+class _LocallyConnected(Layer):
+    """A convolution without shared weights.
+
+    A layer of Keras 1 and 2.
+
+    Args:
+        filters: Number of output channels.
+        kernel_size: Size of the window: an integer, or one an axis.
+        strides: Steps of the window.
+        padding: `"valid"`; with `implementation=2` also `"same"`.
+        data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
+        activation: Name or function.
+        use_bias: Whether a bias is added.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint: As for `Dense`.
+        implementation: How the kernel is stored: 1, (positions, window * channels, filters), or 2, a matrix from
+            all inputs to all outputs of which only the windows count.
+
+    Weights: `kernel`, and `bias` of the output's shape.
+
+    Raises:
+        ValueError: If an argument is out of range, or a size of the input is unknown.
+    """
+
+    _rank = 2
+    filters: int
+    use_bias: bool
+    activation: Any
+
+    def __init__(
+        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", data_format: str | None = None,
+        activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
+        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
+        implementation: int = 1, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        keep(self, locals())
+        name = type(self).__name__
+        self.filters = positive_integer(name, "filters", filters)
+        self.kernel_size = sizes(name, "kernel_size", kernel_size, self._rank)
+        self.strides = sizes(name, "strides", strides, self._rank)
+        if implementation not in (1, 2):
+            raise ValueError(f"{name}: `implementation` must be 1 or 2, received {implementation!r}.")
+        self.padding = one_of(name, "padding", padding, ("valid",) if implementation == 1 else ("valid", "same"))
+        self.data_format = standardize_data_format(data_format)
+        self.input_spec = InputSpec(ndim=self._rank + 2)
+
+    def build(self, input_shape: Any) -> None:
+        first = self.data_format == "channels_first"
+        channels = input_shape[1 if first else -1]
+        inner = tuple(input_shape[2:] if first else input_shape[1:-1])
+        if channels is None or None in inner:
+            raise ValueError(
+                f"{self._label()}: all sizes but the batch's must be known, received {tuple(input_shape)}."
+            )
+        self._before, outer = [], []
+        for size, window, step in zip(inner, self.kernel_size, self.strides, strict=True):
+            count = math.ceil(size / step) if self.padding == "same" else (size - window) // step + 1
+            if count < 1:
+                raise ValueError(
+                    f"{self._label()}: the window {self.kernel_size} is larger than the input {input_shape}."
+                )
+            outer.append(count)
+            self._before.append(max((count - 1) * step + window - size, 0) // 2 if self.padding == "same" else 0)
+        self._inner, self._outer = inner, tuple(outer)
+        if self.implementation == 1:
+            shape: tuple[int, ...] = (math.prod(outer), math.prod(self.kernel_size) * channels, self.filters)
+        elif first:
+            shape = (channels, *inner, self.filters, *outer)
+        else:
+            shape = (*inner, channels, *outer, self.filters)
+        self.kernel = add_named_weight(self, "kernel", shape)
+        result = (self.filters, *outer) if first else (*outer, self.filters)
+        self.bias = add_named_weight(self, "bias", result) if self.use_bias else None
+        self.input_spec = InputSpec(shape=(None, *input_shape[1:]))
+
+    def call(self, inputs: Any) -> Any:
+        x = self._from_windows(inputs) if self.implementation == 1 else self._from_all(inputs)
+        if self.bias is not None:
+            x = x + self.bias.value
+        return self.activation(x)
+
+    def _from_windows(self, x: Any) -> Any:
+        first = self.data_format == "channels_first"
+        start = 2 if first else 1
+        patches = []
+        for offset in itertools.product(*map(range, self.kernel_size)):
+            cut = [slice(None)] * x.ndim
+            for axis, (o, n, s) in enumerate(zip(offset, self._outer, self.strides, strict=True), start):
+                cut[axis] = slice(o, o + (n - 1) * s + 1, s)
+            patch = x[tuple(cut)].reshape(x.shape[0], *((x.shape[1], -1) if first else (-1, x.shape[-1])))
+            patches.append(patch)
+        # A window's numbers stand in the order of the data: channels innermost, or outermost.
+        stacked = jnp.stack(patches, axis=2)  # (B, C, W, L) or (B, L, W, C)
+        if first:
+            y = jnp.einsum("bkl,lkf->bfl", stacked.reshape(x.shape[0], -1, stacked.shape[-1]), self.kernel.value)
+            return y.reshape(x.shape[0], self.filters, *self._outer)
+        y = jnp.einsum("blk,lkf->blf", stacked.reshape(*stacked.shape[:2], -1), self.kernel.value)
+        return y.reshape(x.shape[0], *self._outer, self.filters)
+
+    def _from_all(self, x: Any) -> Any:
+        inside = np.ones((*self._inner, *self._outer), bool)  # which inputs lie in the window of which outputs
+        rank = self._rank
+        for axis in range(rank):
+            index = np.arange(self._inner[axis])[:, None]
+            begin = np.arange(self._outer[axis]) * self.strides[axis] - self._before[axis]
+            near = (index >= begin) & (index < begin + self.kernel_size[axis])
+            shape = [1] * (2 * rank)
+            shape[axis], shape[rank + axis] = near.shape
+            inside &= near.reshape(shape)
+        first = self.data_format == "channels_first"
+        mask = np.expand_dims(inside, (0, rank + 1) if first else (rank, 2 * rank + 1))
+        kernel = self.kernel.value * jnp.asarray(mask, self.kernel.value.dtype)
+        return jnp.tensordot(x, kernel, axes=rank + 1)
+
+
+@variant(1, "4, 3", (1, 5, 2), (1, 3, 4))
+class LocallyConnected1D(_LocallyConnected):
+    """A convolution along sequences (B, T, C) whose kernel differs at every step."""
+
+
+@variant(2, "4, 3", (1, 5, 5, 2), (1, 3, 3, 4))
+class LocallyConnected2D(_LocallyConnected):
+    """A convolution over images (B, H, W, C) whose kernel differs at every pixel."""

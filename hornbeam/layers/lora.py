@@ -1,0 +1,113 @@
+"""Low-rank adaptation: a frozen weight plus a trained product of two thin matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from hornbeam.layers.arguments import positive_integer
+from hornbeam.layers.layer import Layer
+
+__all__ = ["Adaptable"]
+
+
+class Adaptable(Layer):
+    """A layer one of whose weights can be trained by low-rank adaptation (Hu et al. 2021).
+
+    A subclass names the weight in `_adapted`, keeps `lora_rank` and `lora_alpha`, calls `_start_lora` at the
+    end of `build` and reads the weight by `_adapted_value()`.
+    """
+
+    _adapted = "kernel"
+    lora_rank: int | None
+    lora_alpha: float | None
+    lora_enabled = False
+
+    def enable_lora(
+        self,
+        rank: int,
+        lora_alpha: float | None = None,
+        a_initializer: Any = "he_uniform",
+        b_initializer: Any = "zeros",
+    ) -> None:
+        """Freeze the weight W and train A and B in its place: the layer uses `W + (lora_alpha / rank) * A @ B`.
+
+        Args:
+            rank: Columns of A and rows of B.
+            lora_alpha: Factor. Default: `rank`.
+            a_initializer, b_initializer: Initializers of A and B.
+
+        Raises:
+            ValueError: If the layer is not built, adapted already, or its weight has a constraint.
+
+        Example:
+            >>> from hornbeam.layers import Dense
+            >>> layer = Dense(3)
+            >>> layer.build((None, 8))
+            >>> layer.enable_lora(2)
+            >>> [(w.name, w.shape) for w in layer.trainable_weights]
+            [('bias', (3,)), ('lora_kernel_a', (8, 2)), ('lora_kernel_b', (2, 3))]
+        """
+        weight = self._adapted
+        if self.lora_enabled:
+            raise ValueError(f"{self._label()}: low-rank adaptation is on already.")
+        if not self.built and weight not in self.__dict__:
+            raise ValueError(f"{self._label()}: build the layer, or call it on data, before `enable_lora`.")
+        if getattr(self, f"{weight}_constraint") is not None:
+            raise ValueError(
+                f"{self._label()}: a weight with a constraint cannot be adapted. Leave `{weight}_constraint` out."
+            )
+        self.lora_rank = positive_integer(type(self).__name__, "rank", rank)
+        self.lora_alpha = lora_alpha if lora_alpha is not None else rank
+        frozen = getattr(self, weight)
+        self.lora_a = self.add_weight(
+            name=f"lora_{weight}_a", shape=(*frozen.shape[:-1], rank), initializer=a_initializer
+        )  # fmt: skip
+        self.lora_b = self.add_weight(
+            name=f"lora_{weight}_b", shape=(rank, frozen.shape[-1]), initializer=b_initializer
+        )  # fmt: skip
+        frozen.trainable = False
+        self.lora_enabled = True
+
+    def _start_lora(self) -> None:
+        """Adapt at the end of `build` where the constructor was given a rank."""
+        if self.lora_rank:
+            self.enable_lora(self.lora_rank, self.lora_alpha)
+
+    def _adapted_value(self) -> Any:
+        """Return the weight with what adaptation adds."""
+        frozen = getattr(self, self._adapted).value
+        if not self.lora_enabled:
+            return frozen
+        return frozen + (self.lora_alpha / self.lora_rank) * jnp.matmul(self.lora_a.value, self.lora_b.value)
+
+    # Files hold the sum in the weight's place, so that they open without adaptation too.
+
+    def save_own_variables(self, store: Any) -> None:
+        if not self.lora_enabled:
+            return super().save_own_variables(store)
+        kept = [v for v in self._direct_variables() if v not in (self.lora_a, self.lora_b)]
+        for index, variable in enumerate(kept):
+            merged = self._adapted_value() if variable is getattr(self, self._adapted) else variable._value
+            store[str(index)] = np.asarray(merged)
+
+    def load_own_variables(self, store: Any) -> None:
+        if not self.lora_enabled or len(store.keys()) == len(self._direct_variables()):
+            return super().load_own_variables(store)
+        adapters = (self.lora_a, self.lora_b)
+        kept = [v for v in self._direct_variables() if v not in adapters]
+        if len(store.keys()) != len(kept):
+            raise ValueError(f"{self._label()} has {len(kept)} variables, the file has {len(store.keys())}.")
+        for index, variable in enumerate(kept):
+            variable.assign(np.asarray(store[str(index)]))
+        for variable in adapters:
+            variable.assign(np.zeros(variable.shape))
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if not config.get("lora_rank"):  # as Keras, which writes them only where they are used
+            config.pop("lora_rank", None)
+            config.pop("lora_alpha", None)
+        return config

@@ -1,0 +1,317 @@
+"""Attention with learnt projections and several heads: one body for all ways to share keys and values."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hornbeam.layers.activation import Softmax
+from hornbeam.layers.arguments import keep, positive_integer
+from hornbeam.layers.einsum_dense import EinsumDense
+from hornbeam.layers.layer import Layer
+from hornbeam.layers.regularization import Dropout
+
+__all__ = ["GroupQueryAttention", "MultiHeadAttention"]
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+class _HeadAttention(Layer):
+    """What both layers share: projections, masks, scores, gate.
+
+    A subclass's constructor gives its arguments to `_keep`; its `build` makes the projections by `_project`.
+    """
+
+    dropout: float
+    sliding_window: int | None
+    _output: tuple[int, ...] | None = None
+
+    def _keep(self, arguments: dict[str, Any]) -> None:
+        keep(self, arguments)
+        name = type(self).__name__
+        if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout <= 1:
+            raise ValueError(f"{name}: `dropout` must be a number from 0 to 1, received {self.dropout!r}.")
+        if self.sliding_window is not None:
+            positive_integer(name, "sliding_window", self.sliding_window)
+        flash = arguments["flash_attention"]
+        if flash not in (None, True, False):
+            raise ValueError(f"{name}: `flash_attention` must be True, False or None, received {flash!r}.")
+        self.supports_masking = True
+
+    def _project(self, equation: str, output_shape: Any, bias_axes: str, name: str) -> EinsumDense:
+        """Return a projection with this layer's initializers, regularizers and constraints."""
+
+        def own(initializer: Any) -> Any:
+            # Each projection draws its own numbers, of the same distribution.
+            return (
+                type(initializer).from_config(initializer.get_config())
+                if hasattr(initializer, "get_config")
+                else initializer
+            )
+
+        return EinsumDense(
+            equation, output_shape, bias_axes=bias_axes if self.use_bias else None, name=name,
+            kernel_initializer=own(self.kernel_initializer), bias_initializer=own(self.bias_initializer),
+            kernel_regularizer=self.kernel_regularizer, bias_regularizer=self.bias_regularizer,
+            activity_regularizer=self.activity_regularizer, kernel_constraint=self.kernel_constraint,
+            bias_constraint=self.bias_constraint, dtype=self.dtype_policy,
+        )  # fmt: skip
+
+    def _check_shapes(self, query: Any, value: Any, key: Any) -> None:
+        key = value if key is None else key
+        if len({len(query), len(value), len(key)}) > 1:
+            raise ValueError(
+                f"{self._label()}: query, value and key must have equally many axes, received shapes {tuple(query)}, "
+                f"{tuple(value)} and {tuple(key)}."
+            )
+        if list(value[1:-1]) != list(key[1:-1]):
+            raise ValueError(
+                f"{self._label()}: value and key must have equal positions, received shapes {tuple(value)} and {tuple(key)}."
+            )
+
+    def _allowed(
+        self, positions: tuple[int, int], value_mask: Any, key_mask: Any, attention_mask: Any, use_causal_mask: bool
+    ) -> Any:
+        """Return which values (S) each query (T) may see, (B, T, S), or `None` for all."""
+        parts = [jnp.asarray(m, bool)[:, None, :] for m in (value_mask, key_mask) if m is not None]
+        distance = jnp.arange(positions[0])[:, None] - jnp.arange(positions[1])
+        if use_causal_mask:
+            parts.append((distance >= 0)[None])
+        if self.sliding_window is not None:
+            parts.append((jnp.abs(distance) < self.sliding_window)[None])
+        if attention_mask is not None:
+            parts.append(jnp.asarray(attention_mask, bool))
+        if not parts:
+            return None
+        allowed = parts[0]
+        for part in parts[1:]:
+            allowed = jnp.logical_and(allowed, part)
+        return allowed
+
+    def compute_mask(
+        self, query: Any, value: Any, query_mask: Any = None, value_mask: Any = None, key_mask: Any = None,
+        *args: Any, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        return query_mask
+
+
+class MultiHeadAttention(_HeadAttention):
+    """Attention of several heads, each with projections of its own (Vaswani et al. 2017).
+
+    Called as `layer(query, value, key=value)`: query (B, T, C), value and key (B, S, C); the result is (B, T, C).
+    Further arguments of the call: `attention_mask` (B, T, S), true where a position may be looked at;
+    `use_causal_mask`; `return_attention_scores`, for (result, weights of shape (B, heads, T, S)); and `query_mask`,
+    `value_mask`, `key_mask`, which masks of inputs fill in.
+
+    Args:
+        num_heads: Number of heads.
+        key_dim: Size of a head's queries and keys.
+        value_dim: Size of a head's values. Default: `key_dim`.
+        dropout: Share of the weights set to zero in training.
+        use_bias: Whether projections have a bias.
+        output_shape: Shape of a position of the result, a number or several. Default: that of the query.
+        attention_axes: Axes along which is attended. Default: all but the batch's and the last.
+        sliding_window: If given, a position sees those less than this many steps away.
+        flash_attention: Kept for Keras's signature; XLA chooses the kernel.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint: Of the projections.
+        use_gate: Whether the heads' results are multiplied by `sigmoid` of one more projection of the query.
+        seed: Seed of the dropout. Default: random.
+
+    Weights: `kernel` and `bias` of the projections `query`, `key`, `value`, `attention_output` and, with `use_gate`,
+    `gate`.
+
+    Raises:
+        ValueError: If an argument is out of range, or shapes do not fit.
+
+    Example:
+        >>> layer = MultiHeadAttention(num_heads=2, key_dim=3)
+        >>> layer(jnp.ones((1, 4, 5)), jnp.ones((1, 6, 5))).shape
+        (1, 4, 5)
+    """
+
+    def __init__(
+        self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0, use_bias: bool = True,
+        output_shape: Any = None, attention_axes: Any = None, sliding_window: int | None = None,
+        flash_attention: bool | None = None, kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
+        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
+        use_gate: bool = False, seed: int | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self._keep(locals())
+        self.num_heads = positive_integer("MultiHeadAttention", "num_heads", num_heads)
+        self.key_dim = positive_integer("MultiHeadAttention", "key_dim", key_dim)
+        self.value_dim = positive_integer("MultiHeadAttention", "value_dim", value_dim or key_dim)
+        self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        if isinstance(self.attention_axes, list):
+            self.attention_axes = tuple(self.attention_axes)
+        self._softmax: Softmax | None = None
+
+    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+        self._check_shapes(query_shape, value_shape, key_shape)
+        rank = len(query_shape)
+        if self.attention_axes is None:
+            self.attention_axes = tuple(range(1, rank - 1))
+        axes = tuple(axis % rank for axis in self.attention_axes)
+        inner = tuple(query_shape[1:-1])
+        heads = self.num_heads
+        space = _LETTERS[: rank - 1]
+        into = f"{space}x,xyz->{space}yz"
+        self.query_dense = self._project(into, (*inner, heads, self.key_dim), "yz", "query")
+        self.query_dense.build(query_shape)
+        inner_values = tuple(value_shape[1:-1])
+        self.key_dense = self._project(into, (*inner_values, heads, self.key_dim), "yz", "key")
+        self.key_dense.build(key_shape or value_shape)
+        if self.use_gate:
+            self._gate_dense = self._project(into, (*inner, heads, self.value_dim), "yz", "gate")
+            self._gate_dense.build(query_shape)
+        self.value_dense = self._project(into, (*inner_values, heads, self.value_dim), "yz", "value")
+        self.value_dense.build(value_shape)
+        self._score_equation, self._sum_equation = _equations(rank, axes)
+        self._softmax = Softmax(axis=-1 if len(axes) == 1 else list(range(-len(axes), 0)), dtype=self.dtype_policy)
+        self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy)
+        shape = self.output_shape
+        shape = (query_shape[-1],) if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        last = "uvwst"[: len(shape)]
+        if len(last) < len(shape):
+            raise ValueError(f"{self._label()}: `output_shape` may have up to 5 axes, received {shape}.")
+        self.output_dense = self._project(
+            f"{space}yz,yz{last}->{space}{last}", (*inner, *shape), last, "attention_output"
+        )
+        self.output_dense.build((*query_shape[:-1], heads, self.value_dim))
+
+    def call(
+        self, query: Any, value: Any, key: Any = None, query_mask: Any = None, value_mask: Any = None,
+        key_mask: Any = None, attention_mask: Any = None, return_attention_scores: bool = False,
+        training: bool | None = None, use_causal_mask: bool = False,
+    ) -> Any:  # fmt: skip
+        allowed = self._allowed(
+            (query.shape[1], value.shape[1]), value_mask, key_mask, attention_mask, use_causal_mask
+        )  # fmt: skip
+        q = self.query_dense(query) / math.sqrt(self.key_dim)
+        k = self.key_dense(value if key is None else key)
+        v = self.value_dense(value)
+        scores = jnp.einsum(self._score_equation, q, k)  # (B, the axes not attended, heads, T, S)
+        if allowed is not None:  # a mask lacks the axes not attended, and the heads
+            free = scores.ndim - allowed.ndim
+            allowed = allowed.reshape(allowed.shape[:1] + (1,) * free + allowed.shape[1:])
+        weights = self._softmax(scores, mask=allowed)
+        dropped = self._dropout_layer(weights, training=training)
+        result = jnp.einsum(self._sum_equation, dropped, v)
+        if self.use_gate:
+            result = result * jax.nn.sigmoid(self._gate_dense(query))
+        result = self.output_dense(result)
+        return (result, weights) if return_attention_scores else result
+
+
+def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
+    """Return the equations of scores and of sums, for tensors (B, ..., heads, size) of `rank` + 1 axes.
+
+    Scores have the axes not attended, the heads, then the attended axes of queries and those of values.
+    """
+    query = _LETTERS[: rank - 1] + "yz"
+    values = list(query)
+    for number, axis in enumerate(axes):
+        values[axis] = "klmnopqrst"[number]
+    value = "".join(values)
+    free = "".join(letter for axis, letter in enumerate(query[:-2]) if axis not in axes) + "y"
+    scores = free + "".join(query[axis] for axis in axes) + "".join(value[axis] for axis in axes)
+    return f"{query},{value}->{scores}", f"{scores},{value}->{query}"
+
+
+class GroupQueryAttention(_HeadAttention):
+    """Attention in which groups of query heads share keys and values (Ainslie et al. 2023).
+
+    Called as `MultiHeadAttention`. With as many key-value heads as query heads it is multi-head attention; with one,
+    multi-query attention.
+
+    Args:
+        head_dim: Size of a head.
+        num_query_heads: Number of heads of the query.
+        num_key_value_heads: Number of heads of key and value; divides `num_query_heads`.
+        dropout: Share of the weights set to zero in training.
+        use_bias: Whether projections have a bias.
+        sliding_window: If given, a position sees those less than this many steps away.
+        flash_attention: Kept for Keras's signature; XLA chooses the kernel.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
+            kernel_constraint, bias_constraint: Of the projections.
+        use_gate: Whether the heads' results are multiplied by `sigmoid` of one more projection of the query.
+        seed: Seed of the dropout. Default: random.
+
+    Weights: As for `MultiHeadAttention`.
+
+    Raises:
+        ValueError: If an argument is out of range, or shapes do not fit.
+
+    Example:
+        >>> layer = GroupQueryAttention(head_dim=3, num_query_heads=4, num_key_value_heads=2)
+        >>> layer(jnp.ones((1, 4, 5)), jnp.ones((1, 6, 5))).shape
+        (1, 4, 5)
+    """
+
+    def _default_name(self) -> str:
+        return "grouped_query_attention"
+
+    def __init__(
+        self, head_dim: int, num_query_heads: int, num_key_value_heads: int, dropout: float = 0.0,
+        use_bias: bool = True, sliding_window: int | None = None, flash_attention: bool | None = None,
+        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
+        bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
+        bias_constraint: Any = None, use_gate: bool = False, seed: int | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        self._keep(locals())
+        for argument in ("head_dim", "num_query_heads", "num_key_value_heads"):
+            positive_integer("GroupQueryAttention", argument, getattr(self, argument))
+        if num_query_heads % num_key_value_heads:
+            raise ValueError(
+                f"GroupQueryAttention: `num_query_heads` ({num_query_heads}) must be a multiple of "
+                f"`num_key_value_heads` ({num_key_value_heads})."
+            )
+
+    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+        self._check_shapes(query_shape, value_shape, key_shape)
+        if len(query_shape) != 3:
+            raise ValueError(f"{self._label()}: query must have shape (B, T, C), received {tuple(query_shape)}.")
+        heads, shared, size = self.num_query_heads, self.num_key_value_heads, self.head_dim
+        into = "bqm,mnh->bqnh"
+        self._query_dense = self._project(into, (None, heads, size), "nh", "query")
+        self._query_dense.build(query_shape)
+        self._key_dense = self._project(into, (None, shared, size), "nh", "key")
+        self._key_dense.build(key_shape or value_shape)
+        if self.use_gate:
+            self._gate_dense = self._project(into, (None, heads, size), "nh", "gate")
+            self._gate_dense.build(query_shape)
+        self._value_dense = self._project(into, (None, shared, size), "nh", "value")
+        self._value_dense.build(value_shape)
+        self._softmax = Softmax(axis=-1, dtype=self.dtype_policy)
+        self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy)
+        self._output_dense = self._project("bqnh,nhm->bqm", (None, query_shape[-1]), "m", "attention_output")
+        self._output_dense.build((*query_shape[:-1], heads, size))
+
+    def call(
+        self, query: Any, value: Any, key: Any = None, query_mask: Any = None, value_mask: Any = None,
+        key_mask: Any = None, attention_mask: Any = None, return_attention_scores: bool = False,
+        training: bool | None = None, use_causal_mask: bool = False,
+    ) -> Any:  # fmt: skip
+        allowed = self._allowed(
+            (query.shape[1], value.shape[1]), value_mask, key_mask, attention_mask, use_causal_mask
+        )  # fmt: skip
+        group = self.num_query_heads // self.num_key_value_heads
+        q = self._query_dense(query) / math.sqrt(self.head_dim)
+        k = jnp.repeat(self._key_dense(value if key is None else key), group, axis=2)
+        v = jnp.repeat(self._value_dense(value), group, axis=2)
+        scores = jnp.einsum("btnh,bsnh->bnts", q, k)
+        if allowed is not None and allowed.ndim == 3:
+            allowed = allowed[:, None]
+        weights = self._softmax(scores, mask=allowed)
+        dropped = self._dropout_layer(weights, training=training)
+        result = jnp.einsum("bnts,bsnh->btnh", dropped, v)
+        if self.use_gate:
+            result = result * jax.nn.sigmoid(self._gate_dense(query))
+        result = self._output_dense(result)
+        return (result, weights) if return_attention_scores else result

@@ -1,0 +1,72 @@
+"""Spectral normalization of another layer's kernel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from hornbeam import initializers
+from hornbeam.layers.arguments import positive_integer
+from hornbeam.layers.bidirectional import Wrapper
+
+__all__ = ["SpectralNormalization"]
+
+
+class SpectralNormalization(Wrapper):
+    """Keeps the largest singular value of a layer's kernel at about 1 (Miyato et al. 2018).
+
+    Each call in training estimates the singular value by power iterations and divides the kernel by it.
+
+    Args:
+        layer: A layer with a `kernel` or `embeddings`.
+        power_iterations: Number of iterations a call.
+        **kwargs: Arguments of `Layer`.
+
+    Weights: those of the layer, and `vector_u` of shape (1, outputs), not trained.
+
+    Raises:
+        ValueError: If `power_iterations` is not positive, or the layer has no kernel.
+
+    Example:
+        >>> from hornbeam.layers.core import Dense
+        >>> SpectralNormalization(Dense(2))(jnp.ones((1, 3))).shape
+        (1, 2)
+    """
+
+    def __init__(self, layer: Any, power_iterations: int = 1, **kwargs: Any):
+        super().__init__(layer, **kwargs)
+        self.power_iterations = positive_integer("SpectralNormalization", "power_iterations", power_iterations)
+
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        self.kernel = getattr(self.layer, "kernel", None)
+        if self.kernel is None:
+            self.kernel = getattr(self.layer, "embeddings", None)
+        if self.kernel is None:
+            raise ValueError(f"{self._label()}: {type(self.layer).__name__} has no `kernel` and no `embeddings`.")
+        self.vector_u = self.add_weight(
+            name="vector_u", shape=(1, self.kernel.shape[-1]), trainable=False,
+            initializer=initializers.TruncatedNormal(stddev=0.02),
+        )  # fmt: skip
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        if training:
+            kernel, u = normalized(self.kernel.value, self.vector_u.value, self.power_iterations)
+            self.vector_u.assign(u)
+            self.kernel.assign(kernel)
+        return self.layer(inputs)
+
+
+def normalized(kernel: Any, u: Any, iterations: int) -> tuple[Any, Any]:
+    """Return `kernel` divided by its largest singular value, and the new estimate of its vector `u`."""
+    matrix = kernel.reshape(-1, kernel.shape[-1])
+    for _ in range(iterations):
+        v = _unit(u @ matrix.T)
+        u = _unit(v @ matrix)
+    u, v = (jnp.asarray(x) for x in (u, v))
+    return kernel / (v @ matrix @ u.T).reshape(()), u
+
+
+def _unit(x: Any) -> Any:
+    return x / jnp.maximum(jnp.linalg.norm(x), 1e-12)

@@ -1,0 +1,199 @@
+"""Several optimizers as one."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from typing import Any
+
+from hornbeam.core.variable import Variable
+from hornbeam.optimizers.optimizer import Optimizer
+
+__all__ = ["MultiOptimizer", "OptimizerMap"]
+
+
+class OptimizerMap(MutableMapping):
+    """Patterns of variables' paths, and the optimizers of what matches.
+
+    Args:
+        default_optimizer: For variables that match no pattern.
+        optimizer_map: Patterns (regular expressions that match a whole path) and optimizers.
+
+    Raises:
+        ValueError: On a lookup, if two patterns match.
+
+    Example:
+        >>> from hornbeam.optimizers import SGD, Adam
+        >>> choice = OptimizerMap(SGD(), {".*encoder.*": Adam()})
+        >>> type(choice["net/encoder/kernel"]).__name__, type(choice["net/head/kernel"]).__name__
+        ('Adam', 'SGD')
+    """
+
+    def __init__(self, default_optimizer: Any, optimizer_map: Any = None):
+        from hornbeam.optimizers import get
+
+        self._default = get(default_optimizer)
+        self._map: dict[str, Any] = {pattern: get(optimizer) for pattern, optimizer in (optimizer_map or {}).items()}
+
+    @property
+    def default_optimizer(self) -> Any:
+        """The optimizer of what matches no pattern."""
+        return self._default
+
+    def __getitem__(self, path: str) -> Any:
+        if path in self._map:
+            return self._map[path]
+        matching = [pattern for pattern in self._map if re.fullmatch(pattern, path)]
+        if len(matching) > 1:
+            raise ValueError(
+                f"OptimizerMap: several patterns match the variable '{path}': {matching}. Make them exclude each other."
+            )
+        return self._map[matching[0]] if matching else self._default
+
+    def __setitem__(self, pattern: str, optimizer: Any) -> None:
+        from hornbeam.optimizers import get
+
+        if pattern in self._map:
+            raise ValueError(f"OptimizerMap: {pattern!r} has an optimizer already; delete it first.")
+        self._map[pattern] = get(optimizer)
+
+    def __delitem__(self, pattern: str) -> None:
+        del self._map[pattern]
+
+    def __len__(self) -> int:
+        return len(self._map)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._map)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        from hornbeam.saving.config import serialize
+
+        return {
+            "default_optimizer": serialize(self._default),
+            "optimizer_map": {pattern: serialize(optimizer) for pattern, optimizer in self._map.items()},
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> OptimizerMap:
+        """Make a map from what `get_config` returned."""
+        from hornbeam.saving.config import deserialize
+
+        rest = {pattern: deserialize(value) for pattern, value in (config.get("optimizer_map") or {}).items()}
+        return cls(deserialize(config["default_optimizer"]), rest)
+
+
+class MultiOptimizer(Optimizer):
+    """Updates each variable by an optimizer chosen for it.
+
+    Args:
+        optimizer_map: An `OptimizerMap`, or a function that takes a variable and returns its optimizer.
+        loss_scale_factor: Factor of the loss, taken off the gradients again.
+        name: Name.
+
+    Raises:
+        ValueError: If `optimizer_map` is neither.
+
+    Example:
+        >>> from hornbeam.optimizers import SGD, Adam
+        >>> optimizer = MultiOptimizer(OptimizerMap(SGD(), {".*encoder.*": Adam()}))
+        >>> [type(inner).__name__ for inner in optimizer.optimizers]
+        ['Adam', 'SGD']
+    """
+
+    def __init__(self, optimizer_map: Any, loss_scale_factor: float | None = None, name: str | None = None):
+        super().__init__(0.0, loss_scale_factor=loss_scale_factor, name=name)
+        if not isinstance(optimizer_map, OptimizerMap) and not callable(optimizer_map):
+            raise ValueError(
+                "MultiOptimizer: `optimizer_map` must be an OptimizerMap, or a function that takes a variable and "
+                f"returns an optimizer, received {optimizer_map!r}."
+            )
+        self.optimizer_map = optimizer_map
+        self._parts: list[tuple[Any, list[Variable]]] = []
+
+    @property
+    def optimizers(self) -> list[Any]:
+        """The optimizers inside, the default one last."""
+        if isinstance(self.optimizer_map, OptimizerMap):
+            return list(dict.fromkeys([*self.optimizer_map.values(), self.optimizer_map.default_optimizer]))
+        return [optimizer for optimizer, _ in self._parts]
+
+    @property
+    def learning_rate(self) -> Any:
+        """Not there: each optimizer has its own."""
+        raise AttributeError(
+            "A MultiOptimizer has no learning rate of its own: read and set those of its `optimizers`."
+        )
+
+    @property
+    def variables(self) -> list[Variable]:
+        """Its own variables, then those of the optimizers inside."""
+        return [*self._variables, *(v for optimizer in self.optimizers for v in optimizer.variables)]
+
+    def build(self, variables: Iterable[Variable]) -> None:
+        """Choose the optimizers, and create their slots."""
+        variables = list(variables)
+        if self.built and variables == self._trainable:
+            return
+        choose: Callable[[Variable], Any]
+        if isinstance(self.optimizer_map, OptimizerMap):
+            chosen = self.optimizer_map
+            unused = [p for p in chosen if not any(re.fullmatch(p, v.path) for v in variables)]
+            if unused:
+                warnings.warn(
+                    f"MultiOptimizer: no variable's path matches {unused}. A pattern must match a whole path, such as "
+                    f"'{variables[0].path if variables else ''}'.",
+                    stacklevel=2,
+                )
+            choose = lambda v: chosen[v.path]  # noqa: E731
+        else:
+            choose = self.optimizer_map
+        known = {v: optimizer for optimizer, mine in self._parts for v in mine}
+        parts: dict[int, tuple[Any, list[Variable]]] = {}
+        for variable in variables:
+            optimizer = known.get(variable) or choose(variable)
+            parts.setdefault(id(optimizer), (optimizer, []))[1].append(variable)
+        self._parts = list(parts.values())
+        self._trainable, self.built = variables, True
+        for optimizer in self.optimizers:
+            optimizer.build(parts.get(id(optimizer), (optimizer, []))[1])
+
+    def _current_rate(self) -> Any:
+        return 0.0
+
+    def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
+        gradients = {v: g for g, v in pairs}
+        for optimizer, mine in self._parts:
+            there = [v for v in mine if v in gradients]
+            if there:
+                optimizer.apply([gradients[v] for v in there], there)
+
+    def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
+        """Do what each optimizer does at the end."""
+        wanted = set(var_list)
+        for optimizer, mine in self._parts:
+            optimizer.finalize_variable_values([v for v in mine if v in wanted])
+
+    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
+        """Leave variables out of weight decay in all optimizers."""
+        for optimizer in self.optimizers:
+            optimizer.exclude_from_weight_decay(var_list, var_names)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        from hornbeam.saving.config import serialize
+
+        return {
+            "optimizer_map": serialize(self.optimizer_map), "loss_scale_factor": self.loss_scale_factor,
+            "name": self.name,
+        }  # fmt: skip
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """Make an optimizer from what `get_config` returned."""
+        from hornbeam.saving.config import deserialize
+
+        config = dict(config)
+        return cls(deserialize(config.pop("optimizer_map"), custom_objects), **config)
