@@ -40,7 +40,7 @@ def built_pair(row, x):
         if not layer.built:
             layer.build(*(shape if row.spread else [shape]))
     random = np.random.RandomState(1)
-    weights = [random.rand(*w.shape).astype("float32") + 0.1 for w in reference.weights]
+    weights = [np.asarray(random.rand(*w.shape) + 0.1, "float32") for w in reference.weights]
     reference.set_weights(weights)
     ours.set_weights(weights)
     return ours, reference
@@ -81,7 +81,9 @@ def test_values_and_gradients(name):
             def loss(trainable, x, run=run):
                 y, others = run(trainable, x)
                 # A different weight for each number: an error in one does not cancel another's.
-                total = sum(jnp.sum(z * jnp.cos(jnp.arange(z.size, dtype=z.dtype)).reshape(z.shape)) for z in jax.tree.leaves(y))
+                total = sum(
+                    jnp.sum(z * jnp.cos(jnp.arange(z.size, dtype=z.dtype)).reshape(z.shape)) for z in jax.tree.leaves(y)
+                )
                 return total, (y, others)
 
             wanted = (0,) if row.integers else (0, 1)
@@ -109,7 +111,8 @@ def test_symbolic_shapes_and_dtypes(name):
             if library is hb and policy != "float32":
                 values = hb.tree.flatten(call(row, layer, row.inputs()))
                 assert [(y.shape[1:], str(y.dtype)) for y in values] == [(y.shape[1:], str(y.dtype)) for y in outputs]
-        assert results[0] == results[1]
+        if not row.why_other_shape:
+            assert results[0] == results[1]
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -123,27 +126,25 @@ def test_configuration(name):
 def test_files_in_both_directions(tmp_path):
     """All rows as the branches of one model, which each library writes and the other opens."""
     models = []
-    # Keras cannot read these back from the .h5 that it writes: a list of axes is lost there.
-    rows = {name: row for name, row in ROWS.items() if name not in ("layer_normalization_axes", "softmax_axes")}
     for library in (hb, keras):
-        inputs, outputs = [], []
-        for row in rows.values():
+        branches = {".keras": ([], [], []), ".h5": ([], [], [])}
+        for row in (row for row in ROWS.values() if not row.why_no_file):
             several = isinstance(row.shape, list)
-            new = [
-                library.Input(shape[1:], dtype="int32" if row.integers else "float32")
-                for shape in (row.shape if several else [row.shape])
-            ]
+            dtype = "int32" if row.integers else "float32"
+            new = [library.Input(shape[1:], dtype=dtype) for shape in (row.shape if several else [row.shape])]
             layer = row.make(lambda name, library=library: getattr(library.layers, name))
-            inputs += new
-            outputs += hb.tree.flatten(call(row, layer, new if several else new[0]))
-        models.append(library.Model(inputs, outputs))
-    x = [a for row in rows.values() for a in (row.inputs() if isinstance(row.shape, list) else [row.inputs()])]
-    for writer, reader in ((models[0], keras), (models[1], hb)):
-        expected = writer(x)
-        for suffix in (".keras", ".h5"):
+            results = hb.tree.flatten(call(row, layer, new if several else new[0]))
+            for suffix, (inputs, outputs, data) in branches.items():
+                if suffix == ".keras" or not row.why_no_h5:
+                    inputs += new
+                    outputs += results
+                    data += row.inputs() if several else [row.inputs()]
+        models.append({suffix: (library.Model(i, o), x) for suffix, (i, o, x) in branches.items()})
+    for writers, reader in ((models[0], keras), (models[1], hb)):
+        for suffix, (writer, x) in writers.items():
             path = str(tmp_path / f"model{suffix}")
             writer.save(path)
-            close(reader.models.load_model(path, compile=False)(x), expected)
+            close(reader.models.load_model(path, compile=False)(x), writer(x))
 
 
 MASKED = {
@@ -239,7 +240,7 @@ BAD = {
     "reshape": (lambda: hb.layers.Reshape((7,), name="r"), np.ones((2, 6)), "'r'.*6 numbers.*7"),
     "concatenate": (lambda: hb.layers.Concatenate(name="m"), [np.ones((2, 3)), np.ones((3, 3))], "'m'"),
     "no_list": (lambda: hb.layers.Add(name="m"), np.ones((2, 3)), "'m'.*list"),
-    "window": (lambda: hb.layers.MaxPooling2D(9, name="p"), np.ones((1, 4, 4, 1)), "'p'.*9"),
+    "window": (lambda: hb.layers.MaxPooling2D(9, name="p"), np.ones((1, 4, 4, 1)), "9.*'p'"),
 }
 
 

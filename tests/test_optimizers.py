@@ -93,7 +93,9 @@ def test_four_steps(name):
             np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6, err_msg=f"step {step}")
     # Keras names some of these after nothing.
     named = name.partition("_")[0] not in ("adafactor", "nadam")
-    assert [s[not named : 2 if not named else 3] for s in our_slots] == [s[not named : 2 if not named else 3] for s in slots]
+    assert [s[not named : 2 if not named else 3] for s in our_slots] == [
+        s[not named : 2 if not named else 3] for s in slots
+    ]
     for x, y in zip(our_slots, slots, strict=True):
         np.testing.assert_allclose(x[3], y[3], rtol=1e-5, atol=1e-6, err_msg=x[0])
     np.testing.assert_allclose(scalars, others, rtol=1e-6)

@@ -136,6 +136,8 @@ class Variable:
         scope = naming.current_path()
         self.path = f"{scope}/{self.name}" if scope else self.name
         self.trainable = trainable
+        # Where it stands among a layer's variables does not change when it is frozen later.
+        self.created_trainable = trainable
         self.autocast = autocast
         self.aggregation = aggregation
         self.synchronization = synchronization

@@ -84,6 +84,8 @@ from hornbeam.layers.merging import (
     subtract,
 )  # fmt: skip
 from hornbeam.layers.multi_head_attention import (
+    GroupedQueryAttention,
+    GroupedQueryAttention,
     GroupQueryAttention,
     MultiHeadAttention,
 )  # fmt: skip
@@ -193,7 +195,7 @@ __all__ = [
     "DepthwiseConv2D", "Dot", "Dropout", "ELU", "EinsumDense", "Embedding", "Flatten", "FlaxLayer", "GRU", "GRUCell",
     "GaussianDropout", "GaussianNoise", "GlobalAveragePooling1D", "GlobalAveragePooling2D", "GlobalAveragePooling3D",
     "GlobalAvgPool1D", "GlobalAvgPool2D", "GlobalAvgPool3D", "GlobalMaxPool1D", "GlobalMaxPool2D", "GlobalMaxPool3D",
-    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "GroupNormalization", "GroupQueryAttention",
+    "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "GroupNormalization", "GroupQueryAttention", "GroupedQueryAttention",
     "Identity", "Input", "InputLayer", "InputSpec", "JaxLayer", "LSTM", "LSTMCell", "Lambda", "Layer", "LayerNormalization",
     "LeakyReLU", "LocallyConnected1D", "LocallyConnected2D", "Masking", "MaxPool1D", "MaxPool2D", "MaxPool3D",
     "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "Maximum", "Minimum", "MultiHeadAttention", "Multiply", "PReLU",

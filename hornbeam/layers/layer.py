@@ -172,9 +172,9 @@ class Layer(Operation):
         return layers if include_self else layers[1:]
 
     def _direct_variables(self) -> list[Variable]:
-        """Variables of this layer itself: trainable, then others, each in order of creation."""
+        """Variables of this layer itself: those created trainable, then others, each in order of creation."""
         own = self._parts(Variable)
-        return [v for v in own if v.trainable] + [v for v in own if not v.trainable]
+        return [v for v in own if v.created_trainable] + [v for v in own if not v.created_trainable]
 
     @property
     def variables(self) -> list[Variable]:
@@ -478,7 +478,8 @@ class Layer(Operation):
 
     def get_build_config(self) -> dict[str, Any] | None:
         """Return the shapes that `build` was called with, as files hold them."""
-        return self._build_shapes
+        shapes = self._build_shapes
+        return {"shapes_dict": shapes} if shapes and len(shapes) > 1 else shapes
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build from what `get_build_config` returned."""

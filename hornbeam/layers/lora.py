@@ -107,7 +107,8 @@ class Adaptable(Layer):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        if not config.get("lora_rank"):  # as Keras, which writes them only where they are used
-            config.pop("lora_rank", None)
-            config.pop("lora_alpha", None)
+        # As Keras, which writes them only where they are used.
+        lora = {name: config.pop(name) for name in ("lora_rank", "lora_alpha") if name in config}
+        if lora.get("lora_rank"):
+            config |= {"lora_rank": self.lora_rank, "lora_alpha": self.lora_alpha or self.lora_rank}
         return config

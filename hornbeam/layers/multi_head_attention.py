@@ -14,7 +14,7 @@ from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.regularization import Dropout
 
-__all__ = ["GroupQueryAttention", "MultiHeadAttention"]
+__all__ = ["GroupQueryAttention", "GroupedQueryAttention", "MultiHeadAttention"]
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -149,7 +149,8 @@ class MultiHeadAttention(_HeadAttention):
         self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
         if isinstance(self.attention_axes, list):
             self.attention_axes = tuple(self.attention_axes)
-        self._softmax: Softmax | None = None
+        if output_shape is not None:
+            self.output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
 
     def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
         self._check_shapes(query_shape, value_shape, key_shape)
@@ -174,8 +175,7 @@ class MultiHeadAttention(_HeadAttention):
         self._score_equation, self._sum_equation = _equations(rank, axes)
         self._softmax = Softmax(axis=-1 if len(axes) == 1 else list(range(-len(axes), 0)), dtype=self.dtype_policy)
         self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy)
-        shape = self.output_shape
-        shape = (query_shape[-1],) if shape is None else (shape,) if isinstance(shape, int) else tuple(shape)
+        shape = (query_shape[-1],) if self.output_shape is None else self.output_shape
         last = "uvwst"[: len(shape)]
         if len(last) < len(shape):
             raise ValueError(f"{self._label()}: `output_shape` may have up to 5 axes, received {shape}.")
@@ -223,7 +223,7 @@ def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
     return f"{query},{value}->{scores}", f"{scores},{value}->{query}"
 
 
-class GroupQueryAttention(_HeadAttention):
+class GroupedQueryAttention(_HeadAttention):
     """Attention in which groups of query heads share keys and values (Ainslie et al. 2023).
 
     Called as `MultiHeadAttention`. With as many key-value heads as query heads it is multi-head attention; with one,
@@ -253,8 +253,7 @@ class GroupQueryAttention(_HeadAttention):
         (1, 4, 5)
     """
 
-    def _default_name(self) -> str:
-        return "grouped_query_attention"
+    _saved_as = "GroupQueryAttention"  # Keras's public name for a class of this name
 
     def __init__(
         self, head_dim: int, num_query_heads: int, num_key_value_heads: int, dropout: float = 0.0,
@@ -315,3 +314,6 @@ class GroupQueryAttention(_HeadAttention):
             result = result * jax.nn.sigmoid(self._gate_dense(query))
         result = self._output_dense(result)
         return (result, weights) if return_attention_scores else result
+
+
+GroupQueryAttention = GroupedQueryAttention

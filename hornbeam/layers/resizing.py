@@ -38,12 +38,19 @@ class _Spatial(Layer):
     """Base: knows where the spatial axes are."""
 
     _rank = 2
+    _any_format = True  # whether the layer has an argument `data_format`
 
     def __init__(self, data_format: str | None, **kwargs: Any):
         super().__init__(**kwargs)
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self._rank + 2)
         self.built = True
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        if not self._any_format:
+            del config["data_format"]
+        return config
 
     def _axes(self) -> range:
         start = 1 if self.data_format == "channels_last" else 2
@@ -151,7 +158,7 @@ class Cropping1D(_Cropping):
         (1, 2, 1)
     """
 
-    _rank = 1
+    _rank, _any_format = 1, False
 
     def __init__(self, cropping: Any = (1, 1), **kwargs: Any):
         super().__init__(cropping, "channels_last", **kwargs)
@@ -184,7 +191,7 @@ class UpSampling1D(_UpSampling):
         (1, 6, 1)
     """
 
-    _rank = 1
+    _rank, _any_format = 1, False
 
     def __init__(self, size: int = 2, **kwargs: Any):
         super().__init__(size, "channels_last", **kwargs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from hornbeam import initializers
@@ -55,7 +56,7 @@ class SpectralNormalization(Wrapper):
             kernel, u = normalized(self.kernel.value, self.vector_u.value, self.power_iterations)
             self.vector_u.assign(u)
             self.kernel.assign(kernel)
-        return self.layer(inputs)
+        return self.layer(inputs).astype(self.compute_dtype)
 
 
 def normalized(kernel: Any, u: Any, iterations: int) -> tuple[Any, Any]:
@@ -64,7 +65,7 @@ def normalized(kernel: Any, u: Any, iterations: int) -> tuple[Any, Any]:
     for _ in range(iterations):
         v = _unit(u @ matrix.T)
         u = _unit(v @ matrix)
-    u, v = (jnp.asarray(x) for x in (u, v))
+    u, v = jax.lax.stop_gradient((u, v))
     return kernel / (v @ matrix @ u.T).reshape(()), u
 
 

@@ -257,7 +257,7 @@ def serialize(obj: Any) -> Any:
         module = "keras.src.models.functional"
     config: dict[str, Any] = {
         "module": module or cls.__module__,
-        "class_name": cls.__name__,
+        "class_name": getattr(cls, "_saved_as", cls.__name__),
         "config": obj.get_config(),
         "registered_name": None if module else get_registered_name(cls),
     }

@@ -112,6 +112,8 @@ def _plain_classes(entry: Any, inside: str = "") -> Any:
     plain = {key: value for key, value in entry.items() if key not in ("module", "registered_name", "build_config")}
     if entry.get("registered_name") and ">" in str(entry["registered_name"]):
         plain["class_name"] = entry["registered_name"]
+    if entry["class_name"] == "GroupQueryAttention":
+        plain["class_name"] = "GroupedQueryAttention"  # these files hold the class's own name, not the public one
     config = plain.get("config")
     if isinstance(config, dict) and isinstance(config.get("layers"), list):
         plain["config"] = {**config, "layers": _plain_classes(config["layers"], "layers")}
