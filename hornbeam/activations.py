@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from hornbeam import errors
 from hornbeam.core.symbolic import Tensor, convert, op
 from hornbeam.ops import elementwise, nn
-from hornbeam.ops.nn import (
+from hornbeam.ops.neural import (
     celu,
     elu,
     glu,

@@ -11,7 +11,19 @@ from typing import Any
 
 from jax import tree_util
 
-__all__ = ["assert_same_structure", "flatten", "flatten_with_path", "is_nested", "map_structure", "pack_sequence_as"]
+__all__ = [
+    "MAP_TO_NONE", "assert_same_paths", "assert_same_structure", "flatten", "flatten_with_path", "is_nested",
+    "lists_to_tuples", "map_shape_structure", "map_structure", "map_structure_up_to", "pack_sequence_as", "traverse",
+]  # fmt: skip
+
+
+class MAP_TO_NONE:
+    """What a function gives to `traverse` to put `None` in a place.
+
+    Example:
+        >>> traverse(lambda x: MAP_TO_NONE if x == 1 else None, [1, 2])
+        [None, 2]
+    """
 
 
 def _is_none(x: Any) -> bool:
@@ -56,14 +68,86 @@ def _key(step: Any) -> Any:
     return step
 
 
-def map_structure(function: Callable[..., Any], *structures: Any) -> Any:
-    """Apply `function` to the leaves of structures of one shape.
+def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool = True) -> Any:
+    """Apply `func` to the leaves of structures of one shape.
+
+    Args:
+        func: Takes one leaf of each structure.
+        *structures: The structures.
+        none_is_leaf: Whether `func` sees `None` too; else it stays.
 
     Example:
         >>> map_structure(lambda a, b: a + b, {"x": 1}, {"x": 2})
         {'x': 3}
     """
-    return tree_util.tree_map(function, *structures, is_leaf=_is_none)
+    return tree_util.tree_map(func, *structures, is_leaf=_is_none if none_is_leaf else None)
+
+
+def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:
+    """Apply `func` to what stands in `structures` where `shallow_structure` has its leaves.
+
+    Example:
+        >>> map_structure_up_to([0, 0], lambda a, b: (a, b), [1, 2], [[3, 4], 5])
+        [(1, [3, 4]), (2, 5)]
+    """
+    definition = tree_util.tree_structure(shallow_structure, is_leaf=_is_none)
+    parts = [definition.flatten_up_to(structure) for structure in structures]
+    return tree_util.tree_unflatten(definition, [func(*row) for row in zip(*parts, strict=True)])
+
+
+def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
+    """Apply `func` to the shapes in `structure`: tuples and lists of sizes count as leaves.
+
+    Example:
+        >>> map_shape_structure(len, {"a": (None, 3), "b": [(2,), (4, 5)]})
+        {'a': 2, 'b': [1, 2]}
+    """
+
+    def is_shape(x: Any) -> bool:
+        return isinstance(x, (list, tuple)) and all(n is None or isinstance(n, int) for n in x)
+
+    return tree_util.tree_map(func, structure, is_leaf=lambda x: x is None or is_shape(x))
+
+
+def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) -> Any:
+    """Apply `func` to every part of `structure`, not only to its leaves.
+
+    Args:
+        func: Returns what takes a part's place; `None` leaves it (or goes on inside it), `MAP_TO_NONE` puts `None`.
+        structure: The structure.
+        top_down: Whether a part comes before what is inside it: what takes its place is then not entered.
+
+    Example:
+        >>> traverse(lambda x: tuple(x) if isinstance(x, list) else None, [1, [2]], top_down=False)
+        (1, (2,))
+    """
+
+    def replaced(part: Any) -> Any:
+        result = func(part)
+        return None if result is MAP_TO_NONE else part if result is None else result
+
+    def inside(part: Any) -> Any:
+        if isinstance(part, dict):
+            return type(part)((key, traverse(func, part[key], top_down)) for key in part)
+        items = [traverse(func, item, top_down) for item in part]
+        return type(part)(*items) if hasattr(part, "_fields") else type(part)(items)
+
+    if not is_nested(structure):
+        return replaced(structure)
+    if not top_down:
+        return replaced(inside(structure))
+    result = func(structure)
+    return inside(structure) if result is None else None if result is MAP_TO_NONE else result
+
+
+def lists_to_tuples(structure: Any) -> Any:
+    """Return `structure` with tuples in the place of lists.
+
+    Example:
+        >>> lists_to_tuples([1, {"a": [2]}])
+        (1, {'a': (2,)})
+    """
+    return traverse(lambda x: tuple(x) if isinstance(x, list) else None, structure, top_down=False)
 
 
 def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
@@ -77,8 +161,12 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
     return tree_util.tree_unflatten(definition, list(flat_sequence))
 
 
-def assert_same_structure(a: Any, b: Any) -> None:
+def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
     """Raise `ValueError` unless `a` and `b` nest alike.
+
+    Args:
+        a, b: The structures.
+        check_types: Kept for Keras's signature; a list and a tuple always differ.
 
     Example:
         >>> assert_same_structure([1, {"x": 2}], [3, {"x": 4}])
@@ -87,3 +175,17 @@ def assert_same_structure(a: Any, b: Any) -> None:
     second = tree_util.tree_structure(b, is_leaf=_is_none)
     if first != second:
         raise ValueError(f"The two structures differ: {first} and {second}.")
+
+
+def assert_same_paths(a: Any, b: Any) -> None:
+    """Raise `ValueError` unless the leaves of `a` and `b` stand at equal paths; a list and a tuple are alike.
+
+    Example:
+        >>> assert_same_paths([1, 2], (3, 4))
+    """
+    first, second = ({path for path, _ in flatten_with_path(x)} for x in (a, b))
+    if first != second:
+        raise ValueError(
+            f"The two structures have leaves at different paths: the first alone at {sorted(first - second, key=str)}, the "
+            f"second alone at {sorted(second - first, key=str)}."
+        )

@@ -244,3 +244,31 @@ def test_a_line_an_epoch_without_a_terminal(capsys):
     assert all("3/3" in line and "loss: " in line and "\r" not in line for line in results)
     network(hb).fit(X, Y, verbose=0)
     assert capsys.readouterr().out == ""
+
+
+def test_a_list_of_callbacks():
+    seen = []
+
+    class Watch(hb.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append((epoch, logs["loss"], self.params["epochs"]))
+
+    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)])
+    callbacks = hb.callbacks.CallbackList([Watch()], add_history=True, model=model, epochs=2)
+    callbacks.on_train_begin()
+    for epoch, loss in enumerate((0.5, 0.25)):
+        callbacks.on_epoch_begin(epoch)
+        callbacks.on_epoch_end(epoch, {"loss": loss})
+    callbacks.on_train_end()
+    assert seen == [(0, 0.5, 2), (1, 0.25, 2)]
+    (history,) = [c for c in callbacks.callbacks if isinstance(c, hb.callbacks.History)]
+    assert (history.history, history.epoch) == ({"loss": [0.5, 0.25]}, [0, 1])
+
+
+def test_progress_as_a_callback_of_its_own(capsys):
+    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(X, Y, epochs=2, verbose=0, callbacks=[hb.callbacks.ProgbarLogger()])
+    shown = capsys.readouterr().out
+    assert "2/2" in shown
+    assert "loss" in shown

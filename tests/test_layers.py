@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from compare import plain
-from layer_rows import ROWS
+from layer_rows import ROWS, Row
 
 import hornbeam as hb
 from hornbeam.core.symbolic import get_mask
@@ -182,6 +182,214 @@ def test_masks_pass_as_in_keras(name):
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(reference))
 
 
+# Layers that take masks of several inputs: (recipe, how it is called)
+ATTENTION = {
+    "dot": (lambda L: L("Attention")(), lambda layer, q, v, m: layer([q, v], mask=m)),
+    "values_alone": (lambda L: L("Attention")(), lambda layer, q, v, m: layer([q, v], mask=[None, m[1]], use_causal_mask=True)),
+    "additive": (lambda L: L("AdditiveAttention")(), lambda layer, q, v, m: layer([q, v], mask=m)),
+    "heads": (
+        lambda L: L("MultiHeadAttention")(2, 3), lambda layer, q, v, m: layer(q, v, query_mask=m[0], value_mask=m[1])),
+    "heads_query": (lambda L: L("MultiHeadAttention")(2, 3), lambda layer, q, v, m: layer(q, v, query_mask=m[0])),
+    "heads_key": (
+        lambda L: L("MultiHeadAttention")(2, 3), lambda layer, q, v, m: layer(q, v, v, key_mask=m[1], use_causal_mask=True)),
+    "heads_own": (
+        lambda L: L("MultiHeadAttention")(2, 3),
+        lambda layer, q, v, m: layer(q, v, attention_mask=m[0][:, :, None] & m[1][:, None], value_mask=m[1])),
+    "groups": (
+        lambda L: L("GroupQueryAttention")(3, 4, 2), lambda layer, q, v, m: layer(q, v, value_mask=m[1], use_causal_mask=True)),
+    "groups_own": (
+        lambda L: L("GroupQueryAttention")(3, 4, 2),
+        lambda layer, q, v, m: layer(q, v, attention_mask=m[0][:, :, None] & m[1][:, None])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_masks_of_attention(name):
+    make, use = ATTENTION[name]
+    random = np.random.RandomState(0)
+    q, v = random.randn(2, 3, 4).astype("float32"), random.randn(2, 5, 4).astype("float32")
+    masks = [np.array([[1, 1, 0], [1, 1, 1]], bool), np.array([[1, 1, 0, 1, 0], [1, 0, 0, 1, 1]], bool)]
+    ours, reference = pair(Row(make, [q.shape, v.shape]))
+    for layer in (ours, reference):
+        use(layer, q, v, masks)
+    ours.set_weights([random.rand(*w.shape) for w in ours.weights])
+    reference.set_weights(ours.get_weights())
+    close(use(ours, q, v, masks), use(reference, q, v, masks), Row(make, None, why_loose="sums in another order"))
+    embedded = [library.layers.Embedding(3, 4, mask_zero=True)(np.array([[1, 0], [2, 2]])) for library in (hb, keras)]
+    if name.startswith("heads"):  # the query's mask goes on
+        kept = [ours(embedded[0], embedded[0]), reference(embedded[1], embedded[1])]
+        np.testing.assert_array_equal(get_mask(kept[0]), kept[1]._keras_mask)
+
+
+# Layers that Keras 3 has no more: (recipe, one of today's that must agree once the kernels are the same everywhere)
+GONE = {
+    "local1d": (lambda L: L.LocallyConnected1D(3, 2, strides=2), lambda L: L.Conv1D(3, 2, strides=2), (2, 7, 4)),
+    "local1d_first": (
+        lambda L: L.LocallyConnected1D(3, 2, data_format="channels_first"), lambda L: L.Conv1D(3, 2, data_format="channels_first"),
+        (2, 4, 7)),
+    "local2d": (lambda L: L.LocallyConnected2D(3, (3, 2), activation="tanh"), lambda L: L.Conv2D(3, (3, 2), activation="tanh"), (2, 6, 5, 4)),
+    "local2d_first": (
+        lambda L: L.LocallyConnected2D(3, 2, data_format="channels_first"), lambda L: L.Conv2D(3, 2, data_format="channels_first"),
+        (2, 4, 5, 6)),
+    "local2d_matrix": (
+        lambda L: L.LocallyConnected2D(3, (3, 2), strides=2, padding="same", implementation=2),
+        lambda L: L.Conv2D(3, (3, 2), strides=2, padding="same"), (2, 6, 5, 4)),
+    "local2d_matrix_first": (
+        lambda L: L.LocallyConnected2D(3, 2, implementation=2, data_format="channels_first", use_bias=False),
+        lambda L: L.Conv2D(3, 2, data_format="channels_first", use_bias=False), (2, 4, 5, 6)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_locally_connected(name):
+    """With the same kernel at every position these are convolutions."""
+    old, new, shape = GONE[name]
+    layer, reference = old(hb.layers), new(hb.layers)
+    x = np.random.RandomState(0).randn(*shape).astype("float32")
+    layer.build(shape), reference.build(shape)
+    kernel = np.asarray(reference.kernel)  # (*window, channels, filters)
+    first = layer.data_format == "channels_first"
+    if layer.implementation == 1:
+        rows = np.moveaxis(kernel, -2, 0) if first else kernel
+        layer.kernel.assign(np.broadcast_to(rows.reshape(-1, 3), layer.kernel.shape))
+    else:  # what the convolution makes of each single input, one after the other
+        ones = np.eye(int(np.prod(shape[1:])), dtype="float32").reshape(-1, *shape[1:])
+        layer.kernel.assign(np.asarray(reference(ones)).reshape(layer.kernel.shape) + 7.0 * outside(layer))
+    close(layer(x), reference(x))
+    again = type(layer).from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    assert layer.bias is None or layer.bias.shape == reference(x).shape[1:]
+
+
+def outside(layer):
+    """Return 1 where an input is in no window of an output: what stands there must not count."""
+    probe = type(layer).from_config(layer.get_config())
+    probe.build(layer.get_build_config()["input_shape"])
+    probe.kernel.assign(np.ones(probe.kernel.shape))
+    size = int(np.prod(layer.get_build_config()["input_shape"][1:]))
+    ones = np.eye(size, dtype="float32").reshape(-1, *layer.get_build_config()["input_shape"][1:])
+    return (np.asarray(probe(ones)).reshape(probe.kernel.shape) == 0).astype("float32")
+
+
+def test_input_layer_and_spec():
+    for make in (
+        lambda L: L.InputLayer(shape=(3,), batch_size=2, dtype="int32", name="x"),
+        lambda L: L.InputLayer(batch_shape=(None, None, 4)),
+        lambda L: L.InputLayer(shape=(2,), optional=True),
+    ):
+        assert plain(make(hb.layers).get_config()) == plain(make(keras.layers).get_config())
+
+    class Pairs(hb.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.input_spec = hb.layers.InputSpec(min_ndim=2, max_ndim=3, axes={-1: 2})
+
+        def call(self, inputs):
+            return inputs
+
+    layer = Pairs(name="pairs")
+    assert layer(np.ones((4, 2))).shape == (4, 2)
+    for shape, text in (((4, 3), "axis -1.*2"), ((2,), "2"), ((1, 1, 1, 2), "3")):
+        with pytest.raises(ValueError, match=f"(?s)pairs.*{text}"):
+            layer(np.ones(shape))
+
+
+def test_lambda():
+    x = np.random.RandomState(0).randn(2, 3).astype("float32")
+    for library in (hb, keras):
+        layer = library.layers.Lambda(lambda x, factor: x * factor, arguments={"factor": 3.0})
+        np.testing.assert_allclose(layer(x), 3 * x)
+        inputs = library.Input((3,))
+        assert library.layers.Lambda(lambda x: x[:, :1])(inputs).shape == (None, 1)
+    with pytest.raises(ValueError, match="callable"):
+        hb.layers.Lambda(3)
+
+
+def test_thresholded_relu():
+    layer = hb.layers.ThresholdedReLU(theta=0.5)
+    np.testing.assert_array_equal(layer(np.array([[-1.0, 0.5, 0.6]], "float32")), np.array([[0, 0, 0.6]], "float32"))
+
+
+def test_lora_trains_the_thin_matrices_alone():
+    x, y = np.random.RandomState(0).randn(16, 5).astype("float32"), np.ones((16, 3), "float32")
+    layer = hb.layers.Dense(3)
+    model = hb.Sequential([hb.Input((5,)), layer])
+    base = np.asarray(layer.kernel)
+    before = model.predict(x, verbose=0)
+    layer.enable_lora(2, lora_alpha=4)
+    np.testing.assert_allclose(model.predict(x, verbose=0), before)
+    model.compile("adam", "mse")
+    model.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(layer.kernel, base)
+    assert np.abs(np.asarray(layer.lora_b)).max() > 0
+    np.testing.assert_allclose(
+        layer(x),
+        x @ (base + 2 * np.asarray(layer.lora_a) @ np.asarray(layer.lora_b)) + np.asarray(layer.bias),
+        rtol=1e-4,
+    )
+    store = {}
+    layer.save_own_variables(store)
+    plain_layer = hb.layers.Dense(3)
+    plain_layer.build((None, 5))
+    plain_layer.load_own_variables(store)
+    np.testing.assert_allclose(plain_layer(x), layer(x), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="on already"):
+        layer.enable_lora(2)
+
+
+@hb.saving.register_keras_serializable(package="tests")
+def scaled(params, state, rng, inputs, training):
+    return inputs @ params["w"] + state["calls"], {"calls": state["calls"] + (1.0 if training else 0.0)}
+
+
+@hb.saving.register_keras_serializable(package="tests")
+def start(rng, inputs):
+    return {"w": jax.random.normal(rng, (inputs.shape[-1], 2))}, {"calls": jnp.zeros(())}
+
+
+def test_jax_layer(tmp_path):
+    layer = hb.layers.JaxLayer(scaled, start, seed=1)
+    model = hb.Sequential([hb.Input((3,)), layer])
+    assert [(w.shape, w.trainable) for w in layer.weights] == [((3, 2), True), ((), False)]
+    model.compile("sgd", "mse")
+    x = np.ones((8, 3), "float32")
+    model.fit(x, np.zeros((8, 2)), batch_size=4, verbose=0)
+    assert float(layer.weights[1].value) == 2.0
+    model.save(str(tmp_path / "model.keras"))
+    again = hb.models.load_model(str(tmp_path / "model.keras"))
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    fixed = hb.layers.JaxLayer(lambda params, inputs: inputs * params, params=jnp.float32(3.0))
+    assert float(fixed(np.float32(2.0))) == 6.0
+    with pytest.raises(ValueError, match="init_fn"):
+        hb.layers.JaxLayer(scaled)
+    with pytest.raises(ValueError, match="call_fn.*names"):
+        hb.layers.JaxLayer(lambda x: x, params=1.0)
+
+
+def test_flax_layer_names_what_it_needs():
+    try:
+        import flax.linen as nn
+    except ImportError:
+        with pytest.raises(ImportError, match=r"hornbeam\[flax\]"):
+            hb.layers.FlaxLayer(None)
+        return
+
+    class Block(nn.Module):
+        @nn.compact
+        def __call__(self, inputs, training=False):
+            x = nn.BatchNorm(use_running_average=not training)(nn.Dense(4)(inputs))
+            return nn.Dropout(0.5, deterministic=not training)(x)
+
+    layer = hb.layers.FlaxLayer(Block())
+    x = np.random.RandomState(0).randn(8, 3).astype("float32")
+    assert layer(x).shape == (8, 4)
+    assert sorted((w.shape, w.trainable) for w in layer.weights) == [
+        ((3, 4), True), ((4,), False), ((4,), False), ((4,), True), ((4,), True), ((4,), True)]  # fmt: skip
+    before = [np.asarray(w) for w in layer.non_trainable_weights]
+    layer(x, training=True)
+    assert all((np.asarray(w) != b).any() for w, b in zip(layer.non_trainable_weights, before, strict=True))
+
+
 # (old, new): what scripts of Keras 1 and 2 write, and its meaning
 OLD = {
     "dense": (
@@ -208,6 +416,12 @@ OLD = {
     ),
     "leaky_relu": (lambda L: L.LeakyReLU(alpha=0.1), lambda L: L.LeakyReLU(negative_slope=0.1)),
     "elu": (lambda L: L.ELU(alpha=0.1), lambda L: L.ELU(0.1)),
+    "deconvolution": (
+        lambda L: L.Deconvolution2D(nb_filter=3, kernel_size=2, subsample=(2, 2), border_mode="same"),
+        lambda L: L.Conv2DTranspose(3, 2, strides=(2, 2), padding="same"),
+    ),
+    "up_sampling": (lambda L: L.UpSampling1D(length=3), lambda L: L.UpSampling1D(3)),
+    "prelu": (lambda L: L.PReLU(init="ones"), lambda L: L.PReLU("ones")),
 }
 
 
@@ -240,6 +454,27 @@ BAD = {
     "reshape": (lambda: hb.layers.Reshape((7,), name="r"), np.ones((2, 6)), "'r'.*6 numbers.*7"),
     "concatenate": (lambda: hb.layers.Concatenate(name="m"), [np.ones((2, 3)), np.ones((3, 3))], "'m'"),
     "no_list": (lambda: hb.layers.Add(name="m"), np.ones((2, 3)), "'m'.*list"),
+    "output_padding": (lambda: hb.layers.Conv2DTranspose(1, 3, strides=2, output_padding=2), None, "output_padding.*2"),
+    "depth_multiplier": (
+        lambda: hb.layers.DepthwiseConv2D(3, depth_multiplier=0),
+        None,
+        "DepthwiseConv2D: `depth_multiplier`",
+    ),
+    "zero_padding": (lambda: hb.layers.ZeroPadding2D((1, 2, 3)), None, "ZeroPadding2D: `padding`"),
+    "cropping": (lambda: hb.layers.Cropping1D(2, name="c"), np.ones((1, 4, 1)), "'c'.*nothing"),
+    "interpolation": (lambda: hb.layers.UpSampling2D(interpolation="area"), None, "interpolation.*area"),
+    "output_size": (lambda: hb.layers.AdaptiveMaxPooling2D(0), None, "output_size"),
+    "group_norm": (lambda: hb.layers.GroupNormalization(4, name="g"), np.ones((2, 3, 6)), "'g'.*6 channels.*4"),
+    "equation": (lambda: hb.layers.EinsumDense("ab,bc", 3), None, "equation.*ab,bc"),
+    "einsum_rank": (lambda: hb.layers.EinsumDense("abc,cd->abd", (3, 4), name="e"), np.ones((2, 3)), "'e'.*3 axes"),
+    "score_mode": (lambda: hb.layers.Attention(score_mode="sum"), None, "score_mode.*sum"),
+    "attention_list": (lambda: hb.layers.Attention(name="a"), np.ones((2, 3, 4)), "'a'.*list"),
+    "heads": (lambda: hb.layers.MultiHeadAttention(0, 3), None, "num_heads"),
+    "head_groups": (lambda: hb.layers.GroupQueryAttention(3, 4, 3), None, "num_query_heads.*4.*3"),
+    "conv_lstm": (lambda: hb.layers.ConvLSTM2D(0, 3), None, "ConvLSTM2D: `filters`"),
+    "local": (lambda: hb.layers.LocallyConnected1D(2, 3, padding="same"), None, "padding.*same"),
+    "lora": (lambda: hb.layers.Dense(2, name="d").enable_lora(2), None, "'d'.*build"),
+    "power_iterations": (lambda: hb.layers.SpectralNormalization(hb.layers.Dense(1), 0), None, "power_iterations"),
     "window": (lambda: hb.layers.MaxPooling2D(9, name="p"), np.ones((1, 4, 4, 1)), "9.*'p'"),
 }
 

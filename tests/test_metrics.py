@@ -1,9 +1,11 @@
 """Metrics against Keras's: one row a metric, the same sweeps over every row."""
 
 import jax.numpy as jnp
+import keras
 import numpy as np
 import pytest
 
+import hornbeam
 from hornbeam import metrics
 from hornbeam.core.program import Program
 from hornbeam.core.symbolic import set_mask
@@ -247,3 +249,27 @@ def test_adjusted_r2_counts_samples():
         one.update_state(REAL, REAL2)
     adjusted = 1 - (1 - np.asarray(plain.result())) * (len(REAL) - 1) / (len(REAL) - 2 - 1)
     np.testing.assert_allclose(metric.result(), adjusted, rtol=1e-5)
+
+
+# Functions that a metric makes of a loss or a hit: (name, targets, predictions)
+FUNCTIONS = [
+    ("binary_focal_crossentropy", BITS, P), ("categorical_focal_crossentropy", ONE_HOT, P), ("squared_hinge", BITS, P),
+    ("categorical_crossentropy", ONE_HOT, P), ("categorical_hinge", ONE_HOT, P), ("poisson", BITS, P),
+    ("sparse_categorical_crossentropy", LABELS, P), ("categorical_accuracy", ONE_HOT, P),
+    ("sparse_categorical_accuracy", LABELS, P), ("sparse_top_k_categorical_accuracy", LABELS, P),
+    ("concordance_correlation", BITS, P), ("pearson_correlation", BITS, P),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "y_true", "y_pred"), FUNCTIONS)
+def test_functions_are_kerass(name, y_true, y_pred):
+    ours, theirs = (np.asarray(getattr(library.metrics, name)(y_true, y_pred)) for library in (hornbeam, keras))
+    assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_function_as_a_metric():
+    for library in (hornbeam, keras):
+        metric = library.metrics.MeanMetricWrapper(lambda y_true, y_pred, power: abs(y_true - y_pred) ** power, power=2)
+        metric.update_state(np.array([[1.0], [2.0]]), np.array([[3.0], [2.0]]), sample_weight=np.array([1.0, 3.0]))
+        assert float(metric.result()) == 1.0

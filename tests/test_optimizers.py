@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import optax
 import pytest
 from compare import plain
 
@@ -165,3 +166,71 @@ def test_gradients_of_others_are_refused():
         optimizer.apply([np.ones(w.shape, "float32") for w in weights[:1]], weights)
     with pytest.raises(ValueError, match="gradient"):
         optimizer.apply([None] * len(weights), weights)
+
+
+def test_one_cycle():
+    rate = hb.optimizers.schedules.OneCycle(2.0, total_steps=10, rise=0.4, start_factor=0.1, end_factor=0.01)
+    steps = [float(rate(step)) for step in range(13)]
+    np.testing.assert_allclose([steps[0], steps[4], steps[10], steps[12]], [0.2, 2.0, 0.02, 0.02], rtol=1e-5)
+    assert steps[:5] == sorted(steps[:5])
+    assert steps[4:] == sorted(steps[4:], reverse=True)
+    schedules = hb.optimizers.schedules
+    assert schedules.deserialize(schedules.serialize(rate)).get_config() == rate.get_config()
+    with pytest.raises(ValueError, match="rise"):
+        schedules.OneCycle(1.0, 10, rise=2.0)
+
+
+def test_own_schedule_and_optimizer():
+    class Halving(hb.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step):
+            return 0.5**step
+
+    class Plain(hb.optimizers.Optimizer):
+        def update_step(self, gradient, variable, learning_rate):
+            variable.assign(variable.value - learning_rate * gradient)
+
+    weights = variables(hb)
+    before = weights[0].numpy()
+    optimizer = Plain(Halving())
+    for _ in range(2):
+        optimizer.apply([np.ones(w.shape, "float32") for w in weights], weights)
+    np.testing.assert_allclose(weights[0].numpy(), before - 1.5, rtol=1e-5)
+    config = hb.optimizers.serialize(hb.optimizers.Adam(0.1))
+    assert hb.optimizers.deserialize(config).get_config() == config["config"]
+
+
+def test_optax_is_accepted():
+    x, y = np.random.RandomState(0).randn(32, 3).astype("float32"), np.ones((32, 1), "float32")
+    histories = []
+    for optimizer in (optax.adam(0.01, eps=1e-7), hb.optimizers.Adam(0.01)):
+        hb.utils.set_random_seed(1)
+        model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)])
+        model.compile(optimizer, "mse")
+        histories.append(model.fit(x, y, epochs=3, batch_size=8, verbose=0).history["loss"])
+    np.testing.assert_allclose(*histories, rtol=1e-5)
+    made = hb.optimizers.OptaxOptimizer(optax.sgd(0.1, momentum=0.9))
+    weights = variables(hb)
+    made.build(weights)
+    assert len(made.variables) == 2 + len(weights)
+    with pytest.raises(AttributeError, match="schedule"):
+        made.learning_rate  # noqa: B018
+    with pytest.raises(TypeError, match="transformation"):
+        hb.optimizers.OptaxOptimizer("adam")
+
+
+def test_several_optimizers_in_fit():
+    x, y = np.random.RandomState(0).randn(32, 3).astype("float32"), np.ones((32, 1), "float32")
+    results = []
+    for k in (hb, keras):
+        k.utils.clear_session(free_memory=False)
+        model = k.Sequential([k.Input((3,)), k.layers.Dense(4, name="first"), k.layers.Dense(1, name="second")])
+        model.set_weights([np.random.RandomState(2).randn(*w.shape) for w in model.weights])
+        chosen = k.optimizers.OptimizerMap(k.optimizers.SGD(0.1))
+        chosen[".*second.*"] = k.optimizers.RMSprop(0.01)
+        model.compile(k.optimizers.MultiOptimizer(chosen), "mse")
+        results.append(model.fit(x, y, epochs=3, batch_size=8, shuffle=False, verbose=0).history["loss"])
+    np.testing.assert_allclose(*results, rtol=1e-4)
+    with pytest.raises(ValueError, match="several patterns"):
+        hb.optimizers.OptimizerMap("sgd", {".*a": "adam", "b.*": "adam"})["b/a"]
+    with pytest.warns(UserWarning, match="no variable's path"):
+        hb.optimizers.MultiOptimizer(hb.optimizers.OptimizerMap("sgd", {"kernel": "adam"})).build(variables(hb))

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from hornbeam import activations, constraints, initializers, random, regularizers
+from hornbeam import activations, constraints, initializers, random, regularizers, tree
 
 FAMILIES = {
     "initializers": initializers, "regularizers": regularizers, "constraints": constraints,
@@ -141,3 +141,40 @@ def test_draws(name, args, kwargs):
         close(
             getattr(random, name)(*args, **kwargs, seed=ours), getattr(keras.random, name)(*args, **kwargs, seed=theirs)
         )
+
+
+# (function, arguments): each library's results, or the kind of its error, must be the other's
+TREES = [
+    ("flatten", ({"b": [1, None], "a": (2,)},)), ("flatten", (None,)), ("flatten_with_path", ({"b": [1, 2], "a": 3},)),
+    ("is_nested", ((),)), ("is_nested", ("a",)), ("map_structure", (lambda a, b: (a, b), [1, {"x": 2}], [3, {"x": 4}])),
+    ("map_structure", (lambda a: [a], [None, 1])), ("map_structure", (lambda a: a, [1], [1, 2])),
+    ("map_structure_up_to", ([0, 0], lambda a, b: (a, b), [1, 2], [[3, 4], {"x": 1}])),
+    ("map_shape_structure", (lambda s: len(s), [(1, 2), [3, None], {"x": (4,)}])), ("map_shape_structure", (len, (1, None))),
+    ("pack_sequence_as", ({"a": [0, 0], "b": 0}, [1, 2, 3])), ("lists_to_tuples", ([1, [2, (3, [4])], {"a": [5]}],)),
+    ("traverse", (lambda x: x * 2 if isinstance(x, int) else None, [1, [2, 3], (4,), {"a": 5}])),
+    ("traverse", (lambda x: tuple(x) if isinstance(x, list) else None, [1, [2, 3]])),
+    ("traverse", (lambda x: tuple(x) if isinstance(x, list) else None, [1, [2, 3]], False)),
+    ("assert_same_structure", ([1, {"x": 2}], [3, {"x": 4}])), ("assert_same_structure", ([1, 2], [1, [2]])),
+    ("assert_same_structure", ([1, 2], (1, 2))), ("assert_same_paths", ([1, 2], (1, 2))),
+    ("assert_same_paths", ([1, 2], [1, [2]])), ("assert_same_paths", ({"a": 1}, [1])),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "args"), TREES)
+def test_trees(name, args):
+    results = []
+    for library in (tree, keras.tree):
+        try:
+            results.append(getattr(library, name)(*args))
+        except ValueError as error:
+            results.append(type(error))
+    if name == "flatten_with_path":
+        results[1] = [(tuple(path), leaf) for path, leaf in results[1]]
+    assert results[0] == results[1]
+
+
+def test_places_of_none():
+    for library in (tree, keras.tree):
+        none = library.MAP_TO_NONE
+        assert library.traverse(lambda x, none=none: none if x == 1 else None, [1, [1, 2]]) == [None, [None, 2]]
+        assert library.map_structure(lambda x: -x, [None, 1], none_is_leaf=False) == [None, -1]

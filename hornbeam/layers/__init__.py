@@ -85,7 +85,6 @@ from hornbeam.layers.merging import (
 )  # fmt: skip
 from hornbeam.layers.multi_head_attention import (
     GroupedQueryAttention,
-    GroupedQueryAttention,
     GroupQueryAttention,
     MultiHeadAttention,
 )  # fmt: skip

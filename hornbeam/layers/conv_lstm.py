@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-import jax.numpy as jnp
+import jax.numpy as jnp  # noqa: F401  (examples use it)
 
 from hornbeam import ops
 from hornbeam.config import standardize_data_format

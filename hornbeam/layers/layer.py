@@ -542,7 +542,7 @@ class Layer(Operation):
                 self.set_weights(initial)
             if not symbolic:
                 self._penalize_activity(outputs)
-            self._pass_masks_on(masks, args, outputs)
+            self._pass_masks_on(masks, args, kwargs, outputs)
             return outputs
         except Exception as error:
             raise self._explain(error, args, kwargs) from error.__cause__
@@ -610,7 +610,7 @@ class Layer(Operation):
                 )
         return previous
 
-    def _pass_masks_on(self, previous: Any, args: tuple, outputs: Any) -> None:
+    def _pass_masks_on(self, previous: Any, args: tuple, kwargs: dict[str, Any], outputs: Any) -> None:
         if not self.supports_masking:
             return
         own = type(self).compute_mask is not Layer.compute_mask
@@ -618,7 +618,13 @@ class Layer(Operation):
             return
         if previous is None and not getattr(self, "_makes_masks", own):
             return
-        mask = self.compute_mask(args[0] if len(args) == 1 else args, previous)
+        named = [n for n in inspect.signature(self.compute_mask).parameters if n.endswith("_mask")]
+        if named in ([], ["previous_mask"]):
+            mask = self.compute_mask(args[0] if len(args) == 1 else args, previous)
+        else:  # a layer of several arguments, with the mask of each
+            given = self._call_arguments(args, kwargs)
+            given = {name: value for name, value in given.items() if f"{name}_mask" in named or name in named}
+            mask = self.compute_mask(**given)
         if mask is None:
             return
         flat_masks = tree.flatten(mask)

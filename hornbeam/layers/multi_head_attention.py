@@ -52,13 +52,15 @@ class _HeadAttention(Layer):
                 else initializer
             )
 
-        return EinsumDense(
+        projection = EinsumDense(
             equation, output_shape, bias_axes=bias_axes if self.use_bias else None, name=name,
             kernel_initializer=own(self.kernel_initializer), bias_initializer=own(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer, bias_regularizer=self.bias_regularizer,
             activity_regularizer=self.activity_regularizer, kernel_constraint=self.kernel_constraint,
             bias_constraint=self.bias_constraint, dtype=self.dtype_policy,
         )  # fmt: skip
+        projection.supports_masking = True  # positions stay what they are
+        return projection
 
     def _check_shapes(self, query: Any, value: Any, key: Any) -> None:
         key = value if key is None else key
@@ -92,8 +94,8 @@ class _HeadAttention(Layer):
         return allowed
 
     def compute_mask(
-        self, query: Any, value: Any, query_mask: Any = None, value_mask: Any = None, key_mask: Any = None,
-        *args: Any, **kwargs: Any,
+        self, query: Any, value: Any, key: Any = None, query_mask: Any = None, value_mask: Any = None,
+        key_mask: Any = None,
     ) -> Any:  # fmt: skip
         return query_mask
 
