@@ -11,20 +11,29 @@ from typing import Any
 
 __all__ = [
     "backend",
+    "disable_flash_attention",
     "disable_interactive_logging",
     "disable_traceback_filtering",
     "dtype_policy",
+    "enable_flash_attention",
     "enable_interactive_logging",
     "enable_traceback_filtering",
     "epsilon",
     "floatx",
     "image_data_format",
+    "is_flash_attention_enabled",
     "is_interactive_logging_enabled",
+    "is_nnx_enabled",
     "is_traceback_filtering_enabled",
+    "max_epochs",
+    "max_steps_per_epoch",
+    "set_backend",
     "set_dtype_policy",
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",
+    "set_max_epochs",
+    "set_max_steps_per_epoch",
 ]
 
 _FLOAT_TYPES = ("bfloat16", "float16", "float32", "float64")
@@ -37,6 +46,9 @@ _settings: dict[str, Any] = {
     "interactive_logging": True,
     "traceback_filtering": True,
     "dtype_policy": None,
+    "flash_attention": None,
+    "max_epochs": None,
+    "max_steps_per_epoch": None,
 }
 
 
@@ -48,6 +60,29 @@ def backend() -> str:
         'jax'
     """
     return "jax"
+
+
+def set_backend(backend: str) -> None:
+    """Check that the engine asked for is JAX, the only one.
+
+    Raises:
+        ValueError: If `backend` is another.
+
+    Example:
+        >>> set_backend("jax")
+    """
+    if backend != "jax":
+        raise ValueError(f"set_backend: Hornbeam runs on 'jax' alone, received {backend!r}.")
+
+
+def is_nnx_enabled() -> bool:
+    """Tell whether variables are those of Flax NNX: never.
+
+    Example:
+        >>> is_nnx_enabled()
+        False
+    """
+    return False
 
 
 def floatx() -> str:
@@ -220,6 +255,81 @@ def set_dtype_policy(policy: Any) -> None:
     from hornbeam.dtypes import get_policy
 
     _settings["dtype_policy"] = None if policy is None else get_policy(policy)
+
+
+def enable_flash_attention() -> None:
+    """Let attention use fused kernels where the device has them.
+
+    Example:
+        >>> enable_flash_attention(); is_flash_attention_enabled()
+        True
+    """
+    _settings["flash_attention"] = True
+
+
+def disable_flash_attention() -> None:
+    """Let attention be computed step by step, scores and all.
+
+    Example:
+        >>> disable_flash_attention(); is_flash_attention_enabled()
+        False
+    """
+    _settings["flash_attention"] = False
+
+
+def is_flash_attention_enabled() -> bool | None:
+    """Tell what was said about fused kernels for attention; `None` if nothing: XLA chooses."""
+    return _settings["flash_attention"]
+
+
+def max_epochs() -> int | None:
+    """Return the number of epochs that no `fit` passes, or `None`.
+
+    Example:
+        >>> max_epochs() is None
+        True
+    """
+    return _settings["max_epochs"]
+
+
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Let no `fit` run more epochs than this: for trying a script out.
+
+    Args:
+        max_epochs: A positive integer, or `None` for no limit.
+
+    Example:
+        >>> set_max_epochs(None)
+    """
+    _settings["max_epochs"] = _limit("set_max_epochs", max_epochs)
+
+
+def max_steps_per_epoch() -> int | None:
+    """Return the number of steps that no epoch passes, or `None`.
+
+    Example:
+        >>> max_steps_per_epoch() is None
+        True
+    """
+    return _settings["max_steps_per_epoch"]
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Let no epoch of `fit`, `evaluate` or `predict` take more steps than this: for trying a script out.
+
+    Args:
+        max_steps_per_epoch: A positive integer, or `None` for no limit.
+
+    Example:
+        >>> set_max_steps_per_epoch(None)
+    """
+    _settings["max_steps_per_epoch"] = _limit("set_max_steps_per_epoch", max_steps_per_epoch)
+
+
+def _limit(function: str, value: Any) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise ValueError(f"{function}: expected a positive integer or None, received {value!r}.")
+    return value
 
 
 def output_is_terminal() -> bool:

@@ -141,6 +141,10 @@ class DTypePolicy:
     def quantization_mode(self) -> str | None:
         return None
 
+    def for_path(self, path: str) -> DTypePolicy:
+        """Return the policy of the layer at `path`: this one, whatever the path."""
+        return self
+
     def convert_input(self, x: Any, autocast: bool, dtype: str) -> Any:
         """Return `x` as a tensor; cast to `dtype` where `autocast` and `x` is floating point."""
         from hornbeam.core.symbolic import convert
@@ -182,6 +186,10 @@ def get_policy(identifier: Any) -> DTypePolicy:
     if isinstance(identifier, DTypePolicy):
         return identifier
     if isinstance(identifier, dict):
+        if identifier.get("class_name") == "DTypePolicyMap":
+            from hornbeam.dtype_policies import DTypePolicyMap
+
+            return DTypePolicyMap(**identifier["config"])
         # Keras 2 saved policies as class "Policy"; Keras 3 as "DTypePolicy".
         return DTypePolicy(identifier["config"]["name"])
     if isinstance(identifier, str):

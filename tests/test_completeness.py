@@ -23,6 +23,7 @@ FAMILIES = {
     "regularizers": ("test_small_parts.py",),
     "constraints": ("test_small_parts.py",),
     "random": ("test_small_parts.py", "test_ops.py"),
+    "dtype_policies": ("test_small_parts.py",),
     "tree": ("test_small_parts.py",),
     "ops": ("test_ops.py", "test_signal_ops.py", "test_image_ops.py"),
     "ops.image": ("test_image_ops.py",),

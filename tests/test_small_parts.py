@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from hornbeam import activations, constraints, initializers, random, regularizers, tree
+from hornbeam import activations, constraints, dtype_policies, initializers, layers, random, regularizers, tree
 
 FAMILIES = {
     "initializers": initializers, "regularizers": regularizers, "constraints": constraints,
@@ -178,3 +178,41 @@ def test_places_of_none():
         none = library.MAP_TO_NONE
         assert library.traverse(lambda x, none=none: none if x == 1 else None, [1, [1, 2]]) == [None, [None, 2]]
         assert library.map_structure(lambda x: -x, [None, 1], none_is_leaf=False) == [None, -1]
+
+
+# (recipe, paths): each library's policies for layers at these paths, or the kind of error
+POLICIES = [
+    (lambda d: d.DTypePolicyMap("mixed_bfloat16", {"a": d.DTypePolicy("float16"), "m/.*": d.DTypePolicy("bfloat16")}),
+     ["a", "x/a", "a_1", "m/a", "m/a/b", "zm/a"]),
+    (lambda d: d.DTypePolicyMap(policy_map={"m/.*": d.DTypePolicy("float16"), ".*/b": d.DTypePolicy("float32")}), ["m/b", "m/a"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("make", "paths"), POLICIES)
+def test_policies_by_path(make, paths):
+    results = []
+    for library in (dtype_policies, keras.dtype_policies):
+        policies, found = make(library), []
+        for path in paths:
+            try:
+                found.append(policies[path].name)
+            except ValueError:
+                found.append("several")
+        results.append((found, policies.name, policies.compute_dtype, policies.variable_dtype, len(policies)))
+        again = library.deserialize(library.serialize(policies))
+        assert again.get_config() == policies.get_config()
+    assert results[0] == results[1]
+    # Keras's loses the names of the policies.
+    ours, theirs = (library.serialize(make(library)) for library in (dtype_policies, keras.dtype_policies))
+    assert {**ours, "config": 0} == {**theirs, "config": 0}
+
+
+def test_policies_of_layers():
+    policies = dtype_policies.DTypePolicyMap("mixed_bfloat16", {".*head": "float32"})
+    body, head = (layers.Dense(2, dtype=policies, name=name) for name in ("body", "head"))
+    assert [body(jnp.ones((1, 3))).dtype, head(jnp.ones((1, 3))).dtype] == ["bfloat16", "float32"]
+    assert type(head).from_config(head.get_config()).compute_dtype == "float32"
+    for name in ("mixed_float16", "float16", {"class_name": "DTypePolicy", "config": {"name": "float16"}}):
+        assert dtype_policies.get(name).name == keras.dtype_policies.get(name).name
+    with pytest.raises(ValueError, match="float_16"):
+        dtype_policies.get("float_16")

@@ -1,6 +1,7 @@
 """compile, fit, evaluate and predict against Keras's: the same histories from the same weights."""
 
 import threading
+import warnings
 
 import jax.numpy as jnp
 import keras
@@ -382,3 +383,27 @@ def test_fit_before_compile():
     for method in ("fit", "evaluate", "train_on_batch"):
         with pytest.raises((RuntimeError, ValueError), match="compile"):
             getattr(SOFTMAX(hb), method)(X, CLASSES)
+
+
+def test_limits_of_the_configuration():
+    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = np.ones((32, 3), "float32"), np.ones((32, 1), "float32")
+    hb.config.set_max_epochs(2)
+    hb.config.set_max_steps_per_epoch(3)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            history = model.fit(x, y, epochs=5, batch_size=4, verbose=0)
+        assert ["limits epochs to 2" in str(w.message) for w in caught] == [True, False]
+        assert (history.epoch, int(model.optimizer.iterations.value)) == ([0, 1], 6)
+        with pytest.warns(UserWarning, match="limits steps to 3"):
+            assert len(model.predict(x, batch_size=4, verbose=0)) == 12
+    finally:
+        hb.config.set_max_epochs(None)
+        hb.config.set_max_steps_per_epoch(None)
+    assert len(model.predict(x, batch_size=4, verbose=0)) == 32
+    with pytest.raises(ValueError, match="positive integer"):
+        hb.config.set_max_epochs(0)
+    with pytest.raises(ValueError, match="jax"):
+        hb.config.set_backend("torch")

@@ -369,14 +369,14 @@ class Layer(Operation):
     @property
     def dtype(self) -> str:
         """Dtype of the variables."""
-        return self.dtype_policy.variable_dtype
+        return self.dtype_policy.for_path(self.path).variable_dtype
 
     variable_dtype = dtype
 
     @property
     def compute_dtype(self) -> str:
         """Dtype of the arithmetic and of the outputs."""
-        return self.dtype_policy.compute_dtype
+        return self.dtype_policy.for_path(self.path).compute_dtype
 
     @property
     def input_dtype(self) -> str:

@@ -180,6 +180,9 @@ class GroupNormalization(_Normalization):
         (1, 3, 4)
     """
 
+    groups: int
+    axis: int
+
     def __init__(
         self, groups: int = 32, axis: int = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
         beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", beta_regularizer: Any = None,

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from hornbeam.core.patterns import PatternMap
 from hornbeam.core.variable import Variable
 from hornbeam.optimizers.optimizer import Optimizer
 
 __all__ = ["MultiOptimizer", "OptimizerMap"]
 
 
-class OptimizerMap(MutableMapping):
+class OptimizerMap(PatternMap):
     """Patterns of variables' paths, and the optimizers of what matches.
 
     Args:
@@ -31,41 +31,17 @@ class OptimizerMap(MutableMapping):
     """
 
     def __init__(self, default_optimizer: Any, optimizer_map: Any = None):
+        super().__init__(self._value(default_optimizer), optimizer_map)
+
+    def _value(self, value: Any) -> Any:
         from hornbeam.optimizers import get
 
-        self._default = get(default_optimizer)
-        self._map: dict[str, Any] = {pattern: get(optimizer) for pattern, optimizer in (optimizer_map or {}).items()}
+        return get(value)
 
     @property
     def default_optimizer(self) -> Any:
         """The optimizer of what matches no pattern."""
         return self._default
-
-    def __getitem__(self, path: str) -> Any:
-        if path in self._map:
-            return self._map[path]
-        matching = [pattern for pattern in self._map if re.fullmatch(pattern, path)]
-        if len(matching) > 1:
-            raise ValueError(
-                f"OptimizerMap: several patterns match the variable '{path}': {matching}. Make them exclude each other."
-            )
-        return self._map[matching[0]] if matching else self._default
-
-    def __setitem__(self, pattern: str, optimizer: Any) -> None:
-        from hornbeam.optimizers import get
-
-        if pattern in self._map:
-            raise ValueError(f"OptimizerMap: {pattern!r} has an optimizer already; delete it first.")
-        self._map[pattern] = get(optimizer)
-
-    def __delitem__(self, pattern: str) -> None:
-        del self._map[pattern]
-
-    def __len__(self) -> int:
-        return len(self._map)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._map)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
@@ -73,7 +49,7 @@ class OptimizerMap(MutableMapping):
 
         return {
             "default_optimizer": serialize(self._default),
-            "optimizer_map": {pattern: serialize(optimizer) for pattern, optimizer in self._map.items()},
+            "optimizer_map": {pattern: serialize(optimizer) for pattern, optimizer in self._entries.items()},
         }
 
     @classmethod
@@ -117,7 +93,7 @@ class MultiOptimizer(Optimizer):
     def optimizers(self) -> list[Any]:
         """The optimizers inside, the default one last."""
         if isinstance(self.optimizer_map, OptimizerMap):
-            return list(dict.fromkeys([*self.optimizer_map.values(), self.optimizer_map.default_optimizer]))
+            return list(dict.fromkeys([*self.optimizer_map._entries.values(), self.optimizer_map.default_optimizer]))
         return [optimizer for optimizer, _ in self._parts]
 
     @property
@@ -140,7 +116,7 @@ class MultiOptimizer(Optimizer):
         choose: Callable[[Variable], Any]
         if isinstance(self.optimizer_map, OptimizerMap):
             chosen = self.optimizer_map
-            unused = [p for p in chosen if not any(re.fullmatch(p, v.path) for v in variables)]
+            unused = [p for p in chosen if not any(p in chosen.matching(v.path) for v in variables)]
             if unused:
                 warnings.warn(
                     f"MultiOptimizer: no variable's path matches {unused}. A pattern must match a whole path, such as "

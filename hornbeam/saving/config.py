@@ -194,7 +194,7 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
         found = get_registered_object(key) if key else None
         if found is not None:
             return found
-    if name in ("DTypePolicy", "FloatDTypePolicy", "Policy"):
+    if name in ("DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "Policy"):
         return DTypePolicy
     if name in ("Functional", "Model", "Sequential"):
         from hornbeam import models
@@ -239,9 +239,9 @@ def serialize(obj: Any) -> Any:
     if isinstance(obj, Mapping) and not hasattr(obj, "get_config"):
         return {key: serialize(item) for key, item in obj.items()}
     if isinstance(obj, DTypePolicy):
-        return {
-            "module": "keras", "class_name": "DTypePolicy", "config": obj.get_config(), "registered_name": None,
-        }  # fmt: skip
+        from hornbeam.dtype_policies import serialize as serialize_policy
+
+        return serialize_policy(obj)
     if isinstance(obj, OpCall):
         return serialize_op(obj)
     if inspect.isclass(obj) or (callable(obj) and not hasattr(obj, "get_config")):

@@ -57,6 +57,7 @@ def fit(
     if steps_per_epoch is not None and steps_per_epoch < 1:
         raise ValueError(f"fit: `steps_per_epoch` must be a positive integer, received {steps_per_epoch}.")
 
+    epochs, steps_per_epoch = _limited("epochs", epochs), _limited_steps(steps_per_epoch)
     source = make_source(x, y, sample_weight, batch_size, shuffle)
     validation: Source | None = None
     if validation_data is not None:
@@ -73,7 +74,7 @@ def fit(
     if class_weight is not None:
         source = ClassWeighted(source, class_weight, model)
 
-    steps = steps_per_epoch or source.num_batches
+    steps = steps_per_epoch or _limited_steps(source.num_batches)
     verbose = _verbosity(verbose)
     if not isinstance(callbacks, CallbackList):
         callbacks = CallbackList(
@@ -95,7 +96,10 @@ def fit(
             callbacks.on_epoch_begin(epoch)
             if batches is None:
                 batches = source.epoch(seed, epoch)
-            taken = batches if steps_per_epoch is None else _take(source, batches, steps_per_epoch, seed, epoch)
+            if steps_per_epoch is None:
+                taken = itertools.islice(batches, config.max_steps_per_epoch())
+            else:
+                taken = _take(source, batches, steps_per_epoch, seed, epoch)
             step, logs = 0, {}
             for chunk in _chunks(taken, compiled.steps_per_execution):
                 callbacks.on_train_batch_begin(step)
@@ -152,6 +156,7 @@ def evaluate(
             callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=1,
             steps=steps or source.num_batches,
         )  # fmt: skip
+    steps = _limited_steps(steps)
     with _Interrupts() as interrupts:
         results = _run_evaluation(model, source, steps, callbacks, interrupts)
     if return_dict:
@@ -166,7 +171,7 @@ def _run_evaluation(model: Any, source: Source, steps: int | None, callbacks: An
     model.reset_metrics()
     callbacks.on_test_begin()
     logs, step = Logs({}), 0
-    for batch in itertools.islice(source.epoch(0, 0), steps):
+    for batch in itertools.islice(source.epoch(0, 0), steps or config.max_steps_per_epoch()):
         callbacks.on_test_batch_begin(step)
         with interrupts.held():
             logs = Logs(program(batch))
@@ -187,7 +192,8 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
             if a is not None and a.dtype.kind not in "biufcV":
                 raise ValueError(f"predict: `x` has dtype {a.dtype}; expected numbers.")
     verbose = _verbosity(verbose)
-    total = steps or source.num_batches
+    steps = _limited_steps(steps)
+    total = steps or _limited_steps(source.num_batches)
     if not isinstance(callbacks, CallbackList):
         callbacks = CallbackList(
             callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=1, steps=total
@@ -195,7 +201,7 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
     program = _program(model, "predict")
     outputs: list[Any] = []
     callbacks.on_predict_begin()
-    for step, (batch, _, _) in enumerate(itertools.islice(source.epoch(0, 0), steps)):
+    for step, (batch, _, _) in enumerate(itertools.islice(source.epoch(0, 0), steps or config.max_steps_per_epoch())):
         callbacks.on_predict_batch_begin(step)
         # A batch of inputs alone, whatever nests in it.
         result = program((batch, None, None))[0]
@@ -356,6 +362,19 @@ def _wants_logs(callbacks: Any, kind: str) -> bool:
         and any(getattr(type(c), hook, None) is not getattr(Callback, hook, None) for hook in hooks)
         for c in callbacks.callbacks
     )
+
+
+def _limited(what: str, number: int) -> int:
+    """Return `number`, or the limit that `hornbeam.config` sets to it, with a warning."""
+    limit = config.max_epochs() if what == "epochs" else config.max_steps_per_epoch()
+    if limit is None or number <= limit:
+        return number
+    warnings.warn(f"`hornbeam.config` limits {what} to {limit} (of {number}).", stacklevel=4)
+    return limit
+
+
+def _limited_steps(steps: int | None) -> int | None:
+    return None if steps is None else _limited("steps", steps)
 
 
 def _old_arguments(old: dict[str, Any], epochs: int) -> int:

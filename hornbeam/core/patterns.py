@@ -1,0 +1,65 @@
+"""Mappings from patterns of paths to what is chosen for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+__all__ = ["PatternMap"]
+
+
+class PatternMap(MutableMapping[str, Any]):
+    """Patterns (regular expressions that match a whole path), and what holds for the paths that match.
+
+    Args:
+        default: What holds for paths that match no pattern.
+        entries: Patterns and values.
+
+    Raises:
+        ValueError: On a lookup, if several patterns match; on setting a pattern that is there.
+
+    Example:
+        >>> chosen = PatternMap("sgd", {".*encoder.*": "adam"})
+        >>> chosen["net/encoder/kernel"], chosen["net/head/kernel"]
+        ('adam', 'sgd')
+    """
+
+    def __init__(self, default: Any, entries: dict[str, Any] | None = None):
+        self._default = default
+        self._entries: dict[str, Any] = {}
+        for pattern, value in (entries or {}).items():
+            self[pattern] = value
+
+    def _value(self, value: Any) -> Any:
+        """Return what is kept of a value that is set; raise where it is none."""
+        return value
+
+    def matching(self, path: str) -> list[str]:
+        """Return the patterns that match `path`; one equal to it comes alone."""
+        return [path] if path in self._entries else [p for p in self._entries if re.fullmatch(p, path)]
+
+    def __getitem__(self, path: str) -> Any:
+        found = self.matching(path)
+        if len(found) > 1:
+            raise ValueError(
+                f"{type(self).__name__}: several patterns match '{path}': {found}. Make them exclude each other."
+            )
+        return self._entries[found[0]] if found else self._default
+
+    def __setitem__(self, pattern: str, value: Any) -> None:
+        if pattern in self._entries:
+            raise ValueError(f"{type(self).__name__}: {pattern!r} is set already; delete it first.")
+        self._entries[pattern] = self._value(value)
+
+    def __delitem__(self, pattern: str) -> None:
+        del self._entries[pattern]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} default={self._default!r}, patterns={self._entries!r}>"
