@@ -6,6 +6,7 @@ from hornbeam import (
     config,
     constraints,
     datasets,
+    dtype_policies,
     initializers,
     layers,
     losses,
@@ -20,6 +21,7 @@ from hornbeam import (
     utils,
 )
 from hornbeam.core.naming import name_scope
+from hornbeam.core.remat import RematScope, remat
 from hornbeam.core.symbolic import KerasTensor, Operation
 from hornbeam.core.variable import Variable, value_and_grad
 from hornbeam.dtypes import DTypePolicy, FloatDTypePolicy
@@ -48,6 +50,7 @@ __all__ = [
     "Operation",
     "Optimizer",
     "Regularizer",
+    "RematScope",
     "Sequential",
     "Variable",
     "activations",
@@ -55,6 +58,7 @@ __all__ = [
     "config",
     "constraints",
     "datasets",
+    "dtype_policies",
     "initializers",
     "install_as_keras",
     "layers",
@@ -66,6 +70,7 @@ __all__ = [
     "optimizers",
     "random",
     "regularizers",
+    "remat",
     "saving",
     "tree",
     "uninstall_as_keras",

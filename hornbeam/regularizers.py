@@ -19,6 +19,7 @@ __all__ = [
     "l1",
     "l1_l2",
     "l2",
+    "orthogonal_regularizer",
     "serialize",
 ]
 
@@ -160,6 +161,8 @@ def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
 
 
 l1, l2 = L1, L2
+
+orthogonal_regularizer = OrthogonalRegularizer
 
 _NAMES: dict[str, Any] = {
     "l1": L1, "l2": L2, "l1_l2": lambda: L1L2(0.01, 0.01), "l1l2": lambda: L1L2(0.01, 0.01),

@@ -1,5 +1,6 @@
 """Every layer against Keras's: values, gradients, dtypes, shapes, configurations, files."""
 
+import contextlib
 import functools
 
 import jax
@@ -292,6 +293,77 @@ def test_input_layer_and_spec():
     for shape, text in (((4, 3), "axis -1.*2"), ((2,), "2"), ((1, 1, 1, 2), "3")):
         with pytest.raises(ValueError, match=f"(?s)pairs.*{text}"):
             layer(np.ones(shape))
+
+
+SCOPES = {
+    "full": {},
+    "activations": {"mode": "activations"},
+    "larger_than": {"mode": "larger_than", "output_size_threshold": 7},
+    "list_of_layers": {"mode": "list_of_layers", "layer_names": ["inner"]},
+    "none": {"mode": None},
+}
+
+
+@pytest.mark.parametrize("name", SCOPES)
+def test_rematerialization_changes_no_number(name):
+    class Inner(hb.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.normalize, self.dense = hb.layers.BatchNormalization(), hb.layers.Dense(4, activation="tanh")
+            self.drop = hb.layers.Dropout(0.5, seed=1)
+
+        def call(self, x, training=False):
+            y = self.drop(self.dense(self.normalize(x, training=training)), training=training)
+            self.add_loss(hb.ops.sum(y**2))
+            return y
+
+    x, results, programs = np.random.RandomState(0).randn(4, 3).astype("float32"), [], []
+    for scope in (None, hb.RematScope(**SCOPES[name])):
+        hb.utils.set_random_seed(1)
+        with scope or contextlib.nullcontext():
+            layer = Inner(name="inner")
+        layer(x)
+        layer.set_weights([np.random.RandomState(2).rand(*w.shape) for w in layer.weights])
+
+        def loss(trainable, layer=layer):
+            y, others, losses = layer.stateless_call(
+                trainable, [v.value for v in layer.non_trainable_variables], x, training=True, return_losses=True
+            )
+            return jnp.sum(y) + sum(losses), others
+
+        weights = [v.value for v in layer.trainable_variables]
+        results.append(jax.grad(loss, has_aux=True)(weights))
+        programs.append(str(jax.make_jaxpr(jax.grad(loss, has_aux=True))(weights)))
+    close(*results)
+    assert ("remat" in programs[1] or "checkpoint" in programs[1]) == (name != "none")
+    with pytest.raises(ValueError, match="mode"):
+        hb.RematScope("some")
+    assert float(jax.grad(hb.remat(jnp.sin))(0.0)) == 1.0
+
+
+def test_metrics_added_in_call():
+    class Watched(hb.layers.Dense):
+        def call(self, inputs):
+            y = super().call(inputs)
+            self.add_metric(hb.ops.mean(inputs), name="mean_input", aggregation="mean")
+            return y
+
+    model = hb.Sequential([hb.Input((3,)), Watched(1)])
+    model.compile("sgd", "mse")
+    x = np.arange(24, dtype="float32").reshape(8, 3)
+    history = model.fit(x, x[:, :1], batch_size=4, verbose=0).history
+    np.testing.assert_allclose(history["mean_input"], [x.mean()])
+    with pytest.raises(ValueError, match="name"):
+        hb.layers.Dense(1).add_metric(1.0)
+
+
+def test_configs_with_classes():
+    layer = hb.layers.Conv2D(3, 2, name="c")
+    config = hb.layers.serialize(layer)
+    assert plain(config) == plain(keras.layers.serialize(keras.layers.Conv2D(3, 2, name="c")))
+    assert hb.layers.deserialize(config).get_config() == layer.get_config()
+    with pytest.raises(ValueError, match="MeanSquaredError"):
+        hb.layers.deserialize(hb.losses.serialize(hb.losses.MeanSquaredError()))
 
 
 def test_lambda():

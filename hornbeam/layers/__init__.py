@@ -1,5 +1,7 @@
 """Layers."""
 
+from typing import Any
+
 from hornbeam.layers.activation import (
     ELU,
     LeakyReLU,
@@ -182,6 +184,39 @@ AtrousConvolution1D, AtrousConvolution2D, Deconvolution2D, Deconvolution3D = (
 SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D
 CuDNNGRU, CuDNNLSTM = GRU, LSTM
 
+
+def serialize(layer: Layer) -> dict[str, Any]:
+    """Return the config of a layer, with its class, ready for JSON.
+
+    Example:
+        >>> serialize(Dense(2))["class_name"]
+        'Dense'
+    """
+    from hornbeam.saving.config import serialize as to_config
+
+    return to_config(layer)
+
+
+def deserialize(config: dict[str, Any], custom_objects: Any = None) -> Layer:
+    """Return the layer of a config with its class.
+
+    Raises:
+        ValueError: If the class is unknown, or no layer's.
+
+    Example:
+        >>> deserialize(serialize(Dense(2))).units
+        2
+    """
+    from hornbeam.saving.config import deserialize as from_config
+
+    layer = from_config(config, custom_objects=custom_objects)
+    if not isinstance(layer, Layer):
+        raise ValueError(
+            f"layers.deserialize: expected the config of a layer, received that of {type(layer).__name__}."
+        )
+    return layer
+
+
 __all__ = [
     "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D",
     "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D", "Add",
@@ -203,5 +238,5 @@ __all__ = [
     "SimpleRNNCell", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "SpectralNormalization",
     "StackedRNNCells", "Subtract", "ThresholdedReLU", "TimeDistributed", "UnitNormalization", "UpSampling1D",
     "UpSampling2D", "UpSampling3D", "Wrapper", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "add", "average",
-    "concatenate", "dot", "maximum", "minimum", "multiply", "subtract",
+    "concatenate", "deserialize", "dot", "maximum", "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip

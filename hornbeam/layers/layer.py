@@ -22,6 +22,7 @@ import numpy as np
 from hornbeam import errors, tree
 from hornbeam.core import naming
 from hornbeam.core.random import SeedGenerator
+from hornbeam.core.remat import current_scope
 from hornbeam.core.symbolic import (
     KerasTensor,
     Operation,
@@ -109,6 +110,7 @@ class Layer(Operation):
         self.autocast = autocast
         self.supports_masking = "compute_mask" in _defined_below_base(type(self))
         self._trainable = bool(trainable)
+        self._remat = current_scope()
         self._path: str | None = None
         self._build_shapes: dict[str, Any] | None = None
         self.input_spec: Any = None
@@ -536,7 +538,8 @@ class Layer(Operation):
                     outputs = self.symbolic_call(*args, **kwargs)
                 else:
                     with autocast_scope(self.compute_dtype if self.autocast else None):
-                        outputs = self.call(*args, **kwargs)
+                        function = self.call if self._remat is None else self._remat.wrap(self, self.call)
+                        outputs = function(*args, **kwargs)
             if self._initial_weights is not None:
                 initial, self._initial_weights = self._initial_weights, None
                 self.set_weights(initial)
@@ -632,6 +635,39 @@ class Layer(Operation):
         for x, m in zip(flat_outputs, flat_masks, strict=False):
             if m is not None and x is not None and get_mask(x) is None:
                 set_mask(x, m)
+
+    def rematerialized_call(self, layer_call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+        """Return `layer_call`, a function of this layer, as the `RematScope` in which the layer was made wants it.
+
+        Args:
+            layer_call: Such as `self.call`.
+            *args, **kwargs: What it will be called with; kept for Keras's signature.
+        """
+        return layer_call if self._remat is None else self._remat.wrap(self, layer_call)
+
+    def add_metric(self, value: Any, aggregation: str | None = None, name: str | None = None) -> None:
+        """Report the mean of `value` under `name` among the model's metrics; a method of Keras 1 and 2.
+
+        Args:
+            value: Tensor, computed in `call`.
+            aggregation: `"mean"`, or `None` for the same.
+            name: Name of the metric.
+
+        Raises:
+            ValueError: If there is no name, or the aggregation is another.
+        """
+        from hornbeam.metrics import Mean
+
+        if not name or aggregation not in (None, "mean"):
+            raise ValueError(
+                f"{self._label()}: add_metric takes a `name`, and `aggregation` 'mean' or None, received {name!r} and "
+                f"{aggregation!r}."
+            )
+        added = self.__dict__.setdefault("added_metrics", {})
+        if name not in added:
+            added[name] = Mean(name=name)
+            self._look_for_parts()
+        added[name].update_state(value)
 
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """Return the mask of the outputs; the base passes the input's mask on."""
