@@ -793,8 +793,16 @@ class Layer(Operation):
 
     def save_own_variables(self, store: Any) -> None:
         """Write this layer's own variables into `store`, a mapping of names to arrays."""
-        for index, variable in enumerate(self._direct_variables()):
-            store[str(index)] = np.asarray(variable._value)
+        for index, variable in enumerate(self._saved_variables()):
+            store[str(index)] = np.asarray(self._saved_value(variable))
+
+    def _saved_variables(self) -> list[Variable]:
+        """Return the variables of this layer itself that files hold."""
+        return self._direct_variables()
+
+    def _saved_value(self, variable: Variable) -> Any:
+        """Return what files hold of one of them."""
+        return variable._value
 
     def load_own_variables(self, store: Any) -> None:
         """Read this layer's own variables from `store`.
@@ -802,7 +810,7 @@ class Layer(Operation):
         Raises:
             ValueError: If number or shapes differ.
         """
-        own = self._direct_variables()
+        own = self._saved_variables()
         if len(store.keys()) != len(own):
             if len(own) == 0 and not self.built:
                 raise ValueError(

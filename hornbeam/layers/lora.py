@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from hornbeam.core.variable import Variable
 from hornbeam.layers.arguments import positive_integer
 from hornbeam.layers.layer import Layer
 
@@ -85,25 +86,19 @@ class Adaptable(Layer):
 
     # Files hold the sum in the weight's place, so that they open without adaptation too.
 
-    def save_own_variables(self, store: Any) -> None:
-        if not self.lora_enabled:
-            return super().save_own_variables(store)
-        kept = [v for v in self._direct_variables() if v not in (self.lora_a, self.lora_b)]
-        for index, variable in enumerate(kept):
-            merged = self._adapted_value() if variable is getattr(self, self._adapted) else variable._value
-            store[str(index)] = np.asarray(merged)
+    def _saved_variables(self) -> list[Variable]:
+        thin = (self.lora_a, self.lora_b) if self.lora_enabled else ()
+        return [v for v in self._direct_variables() if v not in thin]
+
+    def _saved_value(self, variable: Variable) -> Any:
+        adapted = self.lora_enabled and variable is getattr(self, self._adapted)
+        return self._adapted_value() if adapted else super()._saved_value(variable)
 
     def load_own_variables(self, store: Any) -> None:
-        if not self.lora_enabled or len(store.keys()) == len(self._direct_variables()):
-            return super().load_own_variables(store)
-        adapters = (self.lora_a, self.lora_b)
-        kept = [v for v in self._direct_variables() if v not in adapters]
-        if len(store.keys()) != len(kept):
-            raise ValueError(f"{self._label()} has {len(kept)} variables, the file has {len(store.keys())}.")
-        for index, variable in enumerate(kept):
-            variable.assign(np.asarray(store[str(index)]))
-        for variable in adapters:
-            variable.assign(np.zeros(variable.shape))
+        super().load_own_variables(store)
+        if self.lora_enabled:  # the weight read holds what they added
+            self.lora_a.assign(np.zeros(self.lora_a.shape))
+            self.lora_b.assign(np.zeros(self.lora_b.shape))
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -6,6 +6,7 @@ from hornbeam.ops.conv import (
     depthwise_conv,
     separable_conv,
 )  # fmt: skip
+from hornbeam.ops.ctc import ctc_decode, ctc_loss
 from hornbeam.ops.elementwise import (
     polar,
 )  # fmt: skip
@@ -52,6 +53,7 @@ from hornbeam.ops.neural import (
     tanh_shrink,
     threshold,
 )  # fmt: skip
+from hornbeam.ops.patches import fold, unfold
 from hornbeam.ops.pool import (
     adaptive_average_pool,
     adaptive_max_pool,
@@ -67,6 +69,7 @@ from hornbeam.ops.shape import (
 )  # fmt: skip
 
 __all__ = [
+    "ctc_decode", "ctc_loss", "fold", "unfold",
     "adaptive_average_pool", "adaptive_max_pool", "average_pool", "batch_normalization", "binary_crossentropy",
     "categorical_crossentropy", "celu", "conv", "conv_transpose", "depth_to_space", "depthwise_conv",
     "dot_product_attention", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish",

@@ -19,6 +19,7 @@ import numpy as np
 from hornbeam.core.naming import to_snake_case
 from hornbeam.core.variable import Variable
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.lora import Adaptable
 from hornbeam.optimizers import Optimizer
 
 __all__ = ["Differences", "read_array", "read_weights", "walk", "write_array", "write_weights"]
@@ -280,12 +281,12 @@ def _label(part: Any, path: str) -> str:
 
 
 def _own(part: Any) -> list[Variable]:
-    return part._direct_variables()
+    return part._saved_variables()
 
 
 def _plan(part: Any, group: Any, path: str, differences: Differences) -> bool:
     """Tell whether the arrays of `group` fit `part`, noting what does not."""
-    if type(part).load_own_variables is not Layer.load_own_variables:
+    if type(part).load_own_variables not in (Layer.load_own_variables, Adaptable.load_own_variables):
         return True  # the class knows its own arrays
     own = _own(part)
     if len(group) != len(own):
