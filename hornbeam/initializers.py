@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hornbeam import errors
 from hornbeam.core.naming import to_snake_case
@@ -15,6 +16,7 @@ from hornbeam.core.random import SeedGenerator, draw_seed, make_default_seed
 from hornbeam.dtypes import standardize_dtype
 
 __all__ = [
+    "STFT", "STFTInitializer", "stft",
     "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer",
     "Initializer", "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "OrthogonalInitializer", "RandomNormal",
     "RandomUniform", "TruncatedNormal", "VarianceScaling", "Zeros", "constant", "deserialize", "get",
@@ -122,6 +124,61 @@ class Identity(Initializer):
         if len(shape) != 2:
             raise ValueError(f"Identity: expected a shape of two dimensions, received {tuple(shape)}.")
         return self.gain * jnp.eye(*shape, dtype=standardize_dtype(dtype))
+
+
+class STFT(Initializer):
+    """Kernels of a convolution that computes a short-time Fourier transform.
+
+    Args:
+        side: `"real"` or `"imag"`: which part of the result.
+        window: Name of a window of SciPy, weights of the kernel's length, or `None`.
+        scaling: `"density"`: the window is divided by the root of the sum of its squares; `"spectrum"`: by its sum;
+            `None`: by nothing. Without a window it has no effect.
+        periodic: Whether the window is the periodic one.
+
+    Raises:
+        ValueError: If an argument is unknown, or the shape is not (length, channels, frequencies).
+
+    Example:
+        >>> STFT("real", None)((4, 1, 3))[:, 0].round().astype(int).tolist()
+        [[1, 1, 1], [1, 0, -1], [1, -1, 1], [1, 0, -1]]
+    """
+
+    def __init__(
+        self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False
+    ):
+        if side not in ("real", "imag"):
+            raise ValueError(f"STFT: `side` must be 'real' or 'imag', received {side!r}.")
+        if scaling not in (None, "density", "spectrum"):
+            raise ValueError(f"STFT: `scaling` must be 'density', 'spectrum' or None, received {scaling!r}.")
+        self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
+        if isinstance(window, str):
+            self._weights(4)  # an unknown name is an error now, not at the first call
+
+    def _weights(self, length: int) -> Any:
+        if self.window is None:
+            return np.ones(length)
+        weights = np.asarray(self.window) if not isinstance(self.window, str) else None
+        if weights is None:
+            from scipy.signal import get_window
+
+            try:
+                weights = get_window(self.window, length, fftbins=self.periodic)
+            except ValueError as error:
+                raise ValueError(f"STFT: `window` is no window of SciPy: {self.window!r}.") from error
+        if weights.shape != (length,):
+            raise ValueError(f"STFT: `window` must have shape ({length},), received {weights.shape}.")
+        total = {None: 1.0, "density": np.sqrt(np.sum(weights**2)), "spectrum": np.sum(weights)}
+        return weights / total[self.scaling]
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+        if len(shape) != 3:
+            raise ValueError(f"STFT: expected a shape (length, channels, frequencies), received {tuple(shape)}.")
+        length, channels, frequencies = shape
+        angles = 2 * np.pi * np.outer(np.arange(length), np.arange(frequencies)) / max(2 * (frequencies - 1), 1)
+        waves = np.cos(angles) if self.side == "real" else -np.sin(angles)
+        kernel = waves * self._weights(length)[:, None]
+        return jnp.asarray(np.broadcast_to(kernel[:, None], (length, channels, frequencies)), standardize_dtype(dtype))
 
 
 class _Random(Initializer):
@@ -343,7 +400,7 @@ _NAMES |= {
 
 
 # Second names of Keras 1, 2 and 3.
-IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+IdentityInitializer, OrthogonalInitializer, STFTInitializer, stft = Identity, Orthogonal, STFT, STFT
 constant, identity, ones, orthogonal, zeros = Constant, Identity, Ones, Orthogonal, Zeros
 glorot_normal, glorot_uniform, he_normal, he_uniform = GlorotNormal, GlorotUniform, HeNormal, HeUniform
 lecun_normal, lecun_uniform, variance_scaling = LecunNormal, LecunUniform, VarianceScaling
@@ -376,7 +433,6 @@ def get(identifier: Any) -> Any:
         return identifier()
     if callable(identifier):
         return identifier
-    import numpy as np
 
     if isinstance(identifier, (int, float, np.ndarray, jax.Array)):
         return Constant(identifier)

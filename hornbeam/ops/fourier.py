@@ -200,8 +200,8 @@ def istft(
 
     Example:
         >>> parts = stft(jnp.arange(8.0), 4, 1, 4)
-        >>> istft(parts, 4, 1, 4, length=8).round(3).tolist()
-        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+        >>> istft(parts, 4, 1, 4, length=8).round().astype(int).tolist()
+        [0, 1, 2, 3, 4, 5, 6, 7]
     """
     z = _complex(x, "istft")
     if z.ndim < 2:
