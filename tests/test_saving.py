@@ -316,3 +316,13 @@ def test_paths(tmp_path):
         hb.saving.load_model(tmp_path / "w.h5")
     with pytest.raises(ValueError, match="not built"):
         hb.Sequential([hb.layers.Dense(2)]).load_weights(tmp_path / "w.h5")
+
+
+def test_models_that_take_parts_of_tensors(tmp_path):
+    x = np.random.RandomState(0).randn(2, 3, 4).astype("float32")
+    for writer, reader in ((hb, keras), (keras, hb), (hb, hb)):
+        inputs = writer.Input((3, 4))
+        model = writer.Model(inputs, inputs[:, 0] + inputs[..., 1:, 0][:, :1])
+        model.save(str(tmp_path / "parts.keras"))
+        again = reader.models.load_model(str(tmp_path / "parts.keras"))
+        np.testing.assert_allclose(again(x), x[:, 0] + x[:, 1:2, 0], rtol=1e-6)

@@ -236,6 +236,11 @@ def serialize(obj: Any) -> Any:
         return {"class_name": "__numpy__", "config": {"value": array.tolist(), "dtype": array.dtype.name}}
     if isinstance(obj, (list, tuple)):
         return [serialize(item) for item in obj]
+    if obj is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(obj, slice):
+        ends = {"start": serialize(obj.start), "stop": serialize(obj.stop), "step": serialize(obj.step)}
+        return {"class_name": "__slice__", "config": ends}
     if isinstance(obj, Mapping) and not hasattr(obj, "get_config"):
         return {key: serialize(item) for key, item in obj.items()}
     if isinstance(obj, DTypePolicy):
