@@ -1,9 +1,9 @@
-"""The base of all layers: state, building, calling, masks, losses and configuration.
+"""The base of all layers: building, calling, masks and configuration, over the state in `LayerState`.
 
-A layer is a constructor, `build` and `call`. Everything else is here, once:
-children and weights are found by looking at the layer's attributes, the
-configuration is derived from the constructor's arguments, output shapes come
-from tracing `call`.
+A layer is a constructor, `build` and `call`. Everything else is here and in `state.py`,
+once: children and weights are found by looking at the layer's attributes, the
+configuration is derived from the constructor's arguments, output shapes come from
+tracing `call`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import inspect
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,7 +22,6 @@ import numpy as np
 
 from hornbeam import errors, tree
 from hornbeam.core import naming
-from hornbeam.core.random import SeedGenerator
 from hornbeam.core.remat import current_scope
 from hornbeam.core.symbolic import (
     KerasTensor,
@@ -32,12 +32,13 @@ from hornbeam.core.symbolic import (
     get_mask,
     infer,
     set_mask,
-    shape_with_unknowns,
 )
 from hornbeam.core.variable import Overlay, Variable, autocast_scope, current_overlay
 from hornbeam.dtypes import DTypePolicy, get_policy, is_float
 from hornbeam.layers.input_spec import check_input_spec
 from hornbeam.layers.old_arguments import accept_old_arguments
+from hornbeam.layers.shapes import pop_input_shape, shape_from_config, shape_of, shape_to_config, tensors_of
+from hornbeam.layers.state import LayerState, find_regularizer
 
 __all__ = ["Layer"]
 
@@ -48,7 +49,7 @@ _training: ContextVar[bool | None] = ContextVar("hornbeam_training", default=Non
 _depth: ContextVar[int] = ContextVar("hornbeam_call_depth", default=0)
 
 
-class Layer(Operation):
+class Layer(LayerState):
     """A function with variables: the part that networks are made of.
 
     Subclasses implement `call`, and `build` where variables depend on input shapes.
@@ -75,7 +76,6 @@ class Layer(Operation):
         (2, 3)
     """
 
-    # Attributes that hold objects which are not parts of the layer.
     _not_children: frozenset[str] = frozenset({"_inbound_nodes", "_captured", "_own_variables", "_seen"})
 
     def __init_subclass__(cls, **kwargs: Any):
@@ -115,8 +115,8 @@ class Layer(Operation):
         self._build_shapes: dict[str, Any] | None = None
         self.input_spec: Any = None
         self.dtype_policy = get_policy(dtype if dtype is not None else kwargs.pop("input_dtype", None))
-        self.activity_regularizer = _regularizer(activity_regularizer)
-        self._batch_input_shape = _pop_input_shape(self, kwargs)
+        self.activity_regularizer = find_regularizer(activity_regularizer)
+        self._batch_input_shape = pop_input_shape(kwargs)
         self._initial_weights = kwargs.pop("weights", None)
         if kwargs:
             parameters = inspect.signature(type(self).__init__).parameters
@@ -126,245 +126,6 @@ class Layer(Operation):
                 f"{'s' if len(kwargs) > 1 else ''} {errors.one_of(kwargs)}. It takes: "
                 f"{', '.join([*known, *_BASE_ARGUMENTS])}."
             )
-
-    # --- children and state ------------------------------------------------------------
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name.startswith("__") or name in type(self)._not_children or not _may_hold_parts(value):
-            object.__setattr__(self, name, value)
-            return
-        if "_seen" not in self.__dict__:
-            raise RuntimeError(
-                f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`, before setting `{name}`."
-            )
-        # Children count in the order in which they were first seen; those appended to a list
-        # since the last look come before the one set now.
-        self._look_for_parts()
-        object.__setattr__(self, name, value)
-        self._look_for_parts()
-
-    def _look_for_parts(self) -> dict[int, Any]:
-        """Return the layers, metrics, seeds and variables held by attributes, in first-seen order."""
-        present: dict[int, Any] = {}
-        for name, value in self.__dict__.items():
-            if name not in type(self)._not_children:
-                _collect_parts(value, present)
-        for variable in self.__dict__.get("_own_variables", ()):
-            present.setdefault(id(variable), variable)
-        seen = self._seen
-        for key, part in present.items():
-            seen.setdefault(key, part)
-        for key in [key for key in seen if key not in present]:
-            del seen[key]
-        return seen
-
-    def _parts(self, kind: Any) -> list[Any]:
-        return [part for part in self._look_for_parts().values() if isinstance(part, kind)]
-
-    @property
-    def _layers(self) -> list[Layer]:
-        """Direct sublayers."""
-        return self._parts(Layer)
-
-    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Layer]:
-        """Return this layer and those below it, each once."""
-        found: dict[int, Layer] = {id(self): self}
-        _walk(self, found, recursive)
-        layers = list(found.values())
-        return layers if include_self else layers[1:]
-
-    def _direct_variables(self) -> list[Variable]:
-        """Variables of this layer itself: those created trainable, then others, each in order of creation."""
-        own = self._parts(Variable)
-        return [v for v in own if v.created_trainable] + [v for v in own if not v.created_trainable]
-
-    @property
-    def variables(self) -> list[Variable]:
-        """All variables, those of seed generators included, each once."""
-        found: dict[Variable, None] = {}
-        for layer in self._flatten_layers():
-            found.update(dict.fromkeys(layer._direct_variables()))
-            found.update(dict.fromkeys(seed.state for seed in layer._parts(SeedGenerator)))
-        return list(found)
-
-    @property
-    def weights(self) -> list[Variable]:
-        """All variables but the states of seed generators."""
-        found: dict[Variable, None] = {}
-        for layer in self._flatten_layers():
-            found.update(dict.fromkeys(layer._direct_variables()))
-        return list(found)
-
-    @property
-    def trainable_weights(self) -> list[Variable]:
-        """Variables that optimizers change; empty where `trainable` is false."""
-        return self.trainable_variables
-
-    @property
-    def trainable_variables(self) -> list[Variable]:
-        """Variables that optimizers change; empty where `trainable` is false."""
-        found: dict[Variable, None] = {}
-        frozen: set[int] = set()
-        for layer in self._flatten_layers():
-            if not layer.trainable or id(layer) in frozen:
-                # What is frozen freezes all below it.
-                frozen.update(id(below) for below in layer._flatten_layers())
-        for layer in self._flatten_layers():
-            if id(layer) not in frozen:
-                found.update(dict.fromkeys(v for v in layer._direct_variables() if v.trainable))
-        return list(found)
-
-    @property
-    def non_trainable_weights(self) -> list[Variable]:
-        """Weights that optimizers leave alone."""
-        trainable = set(self.trainable_variables)
-        return [v for v in self.weights if v not in trainable]
-
-    @property
-    def non_trainable_variables(self) -> list[Variable]:
-        """Variables that optimizers leave alone, states of seed generators included."""
-        trainable = set(self.trainable_variables)
-        return [v for v in self.variables if v not in trainable]
-
-    @property
-    def trainable(self) -> bool:
-        """Whether optimizers change this layer's variables; setting it sets all sublayers."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        value = bool(value)
-        for layer in self._flatten_layers():
-            layer._trainable = value
-
-    @property
-    def metrics(self) -> list[Any]:
-        """Metrics held by this layer and those below it."""
-        from hornbeam.metrics.metric import Metric
-
-        found: dict[int, Any] = {}
-        for layer in self._flatten_layers():
-            found.update((id(m), m) for m in layer._parts(Metric))
-        return list(found.values())
-
-    @property
-    def metrics_variables(self) -> list[Variable]:
-        """Variables of `metrics`."""
-        return [v for metric in self.metrics for v in metric.variables]
-
-    def add_weight(
-        self,
-        shape: Any = None,
-        initializer: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        autocast: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        aggregation: str = "none",
-        overwrite_with_gradient: bool = False,
-        name: str | None = None,
-        **kwargs: Any,
-    ) -> Variable:
-        """Create a variable of this layer.
-
-        Args:
-            shape: Shape; default `()`.
-            initializer: Name, object or function. Default: `glorot_uniform` for floats,
-                zeros for others.
-            dtype: Dtype name. Default: the layer's variable dtype.
-            trainable: Whether optimizers change it.
-            autocast: Whether it is read in the layer's compute dtype.
-            regularizer: Its penalty, added to the loss.
-            constraint: Applied after each update.
-            aggregation: How replicas combine it.
-            overwrite_with_gradient: Whether its gradient replaces it.
-            name: Name. Default: `"variable"`, numbered.
-
-        Returns:
-            The variable.
-
-        Raises:
-            ValueError: If `shape` has unknown sizes.
-        """
-        from hornbeam import constraints, initializers
-
-        if isinstance(shape, str):  # Keras 2 spelled it add_weight(name, shape, ...)
-            name, shape, initializer = shape, initializer, kwargs.pop("_initializer", None)
-        kwargs.pop("synchronization", None)
-        kwargs.pop("layout", None)
-        kwargs.pop("experimental_autocast", None)
-        if kwargs:
-            raise TypeError(f"{self._label()}: add_weight got unexpected arguments {errors.one_of(kwargs)}.")
-        shape = () if shape is None else tuple(np.atleast_1d(shape)) if not isinstance(shape, tuple) else shape
-        dtype = dtype or self.variable_dtype
-        if any(size is None for size in shape):
-            raise ValueError(
-                f"{self._label()}: cannot create the weight '{name}' of shape {shape}: a size is "
-                "unknown. Give the input's size when you build the model."
-            )
-        if initializer is None:
-            initializer = "glorot_uniform" if is_float(dtype) else "zeros"
-        with naming.name_scope(self.name) if naming.current_path() == "" else _no_scope():
-            variable = Variable(
-                initializers.get(initializer),
-                shape=tuple(int(size) for size in shape),
-                dtype=dtype,
-                trainable=trainable,
-                autocast=autocast,
-                aggregation=aggregation,
-                name=name,
-            )
-        variable.regularizer = _regularizer(regularizer)
-        variable.constraint = constraints.get(constraint)
-        variable.overwrite_with_gradient = overwrite_with_gradient
-        self._own_variables.append(variable)
-        self._look_for_parts()
-        return variable
-
-    def add_variable(self, shape: Any, initializer: Any, **kwargs: Any) -> Variable:
-        """Create a variable of this layer; `add_weight` by another name."""
-        return self.add_weight(shape=shape, initializer=initializer, **kwargs)
-
-    def count_params(self) -> int:
-        """Return the number of numbers in `weights`.
-
-        Raises:
-            ValueError: If the layer is not built yet.
-        """
-        if not self.built:
-            raise ValueError(
-                f"{self._label()} has no weights to count yet: it is not built. Call it on data, "
-                "or `build(input_shape)` it."
-            )
-        return sum(int(np.prod(v.shape)) for v in self.weights)
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Return copies of the weights as NumPy arrays, in the order of `weights`."""
-        return [v.numpy() for v in self.weights]
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set the weights from arrays in the order of `weights`.
-
-        Raises:
-            ValueError: If number or shapes differ; nothing is changed then.
-        """
-        own = self.weights
-        weights = list(weights)
-        if len(own) != len(weights):
-            raise ValueError(
-                f"{self._label()}: set_weights expected {len(own)} arrays "
-                f"({', '.join(f'{v.name} {v.shape}' for v in own[:8])}{', ...' if len(own) > 8 else ''}), "
-                f"received {len(weights)}."
-            )
-        for variable, value in zip(own, weights, strict=True):
-            if tuple(np.shape(value)) != variable.shape:
-                raise ValueError(
-                    f"{self._label()}: set_weights expected shape {variable.shape} for "
-                    f"'{variable.path}', received {tuple(np.shape(value))}."
-                )
-        for variable, value in zip(own, weights, strict=True):
-            variable.assign(value)
 
     # --- dtypes -------------------------------------------------------------------------
 
@@ -384,51 +145,6 @@ class Layer(Operation):
     def input_dtype(self) -> str:
         """Dtype that floating-point inputs are cast to."""
         return self.compute_dtype
-
-    # --- losses -------------------------------------------------------------------------
-
-    def add_loss(self, loss: Any) -> None:
-        """Add a scalar to the loss, for the call under way.
-
-        Args:
-            loss: A scalar tensor or a list of them.
-
-        Raises:
-            ValueError: If one is not a scalar.
-        """
-        overlay = current_overlay()
-        for value in tree.flatten(loss):
-            if callable(value):
-                value = value()
-            if getattr(value, "shape", ()) not in ((), None):
-                raise ValueError(f"{self._label()}: add_loss expected a scalar, received {errors.describe(value)}.")
-            if overlay is not None:
-                overlay.losses.append((self, value))
-            else:
-                self._losses.append(value)
-
-    def _added_losses(self) -> list[Any]:
-        """Losses added by this layer and those below in the call under way, or the last one."""
-        layers = self._flatten_layers()
-        overlay = current_overlay()
-        if overlay is not None:
-            members = {id(layer) for layer in layers}
-            return [value for layer, value in overlay.losses if id(layer) in members]
-        return [value for layer in layers for value in layer._losses]
-
-    def _regularization_losses(self) -> list[Any]:
-        with autocast_scope(None):
-            return [v.regularizer(v.value) for v in self.trainable_weights if v.regularizer is not None]
-
-    @property
-    def losses(self) -> list[Any]:
-        """Scalars from `add_loss` and activity regularizers, then weight penalties."""
-        return [*self._added_losses(), *self._regularization_losses()]
-
-    def _clear_losses(self) -> None:
-        for layer in self._flatten_layers():
-            if layer._losses:
-                layer._losses = []
 
     # --- building ------------------------------------------------------------------------
 
@@ -452,7 +168,7 @@ class Layer(Operation):
 
     def _shapes_for_build(self, args: tuple, kwargs: dict[str, Any]) -> tuple[list, dict]:
         """Return the arguments of `build`: one shape, or one for each `NAME_shape` it takes."""
-        shapes = {name: _shape_of(x) for name, x in self._call_arguments(args, kwargs).items() if _has_tensor(x)}
+        shapes = {name: shape_of(x) for name, x in self._call_arguments(args, kwargs).items() if _has_tensor(x)}
         parameters = inspect.signature(self.build).parameters
         wanted = [n for n, p in parameters.items() if p.kind in (0, 1, 3)]
         if len(wanted) <= 1:
@@ -489,9 +205,9 @@ class Layer(Operation):
             return
         shapes = config.get("shapes_dict") or config
         if "input_shape" in shapes and len(shapes) == 1:
-            self.build(_shape_from_config(shapes["input_shape"]))
+            self.build(shape_from_config(shapes["input_shape"]))
         else:
-            self.build(**{name: _shape_from_config(shape) for name, shape in shapes.items()})
+            self.build(**{name: shape_from_config(shape) for name, shape in shapes.items()})
 
     # --- calling --------------------------------------------------------------------------
 
@@ -645,51 +361,12 @@ class Layer(Operation):
         """
         return layer_call if self._remat is None else self._remat.wrap(self, layer_call)
 
-    def add_metric(self, value: Any, aggregation: str | None = None, name: str | None = None) -> None:
-        """Report the mean of `value` under `name` among the model's metrics; a method of Keras 1 and 2.
-
-        Args:
-            value: Tensor, computed in `call`.
-            aggregation: `"mean"`, or `None` for the same.
-            name: Name of the metric.
-
-        Raises:
-            ValueError: If there is no name, or the aggregation is another.
-        """
-        from hornbeam.metrics import Mean
-
-        if not name or aggregation not in (None, "mean"):
-            raise ValueError(
-                f"{self._label()}: add_metric takes a `name`, and `aggregation` 'mean' or None, received {name!r} and "
-                f"{aggregation!r}."
-            )
-        added = self.__dict__.setdefault("added_metrics", {})
-        if name not in added:
-            added[name] = Mean(name=name)
-            self._look_for_parts()
-        added[name].update_state(value)
-
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """Return the mask of the outputs; the base passes the input's mask on."""
         return previous_mask
 
-    def _penalize_activity(self, outputs: Any) -> None:
-        if self.activity_regularizer is None:
-            return
-        for x in tree.flatten(outputs):
-            if isinstance(x, jax.Array):
-                self.add_loss(self.activity_regularizer(x) / x.shape[0])
-
     def _scope(self) -> Any:
         return naming.name_scope(self.name)
-
-    @property
-    def path(self) -> str:
-        """Where the layer stands: names of the layers around it and its own, by slashes."""
-        return self._path or self.name
-
-    def _label(self) -> str:
-        return f"Layer '{self.path}' ({type(self).__name__})"
 
     def _explain(self, error: Exception, args: tuple, kwargs: dict[str, Any]) -> Exception:
         """Name the layer and its inputs in an error from inside it, once."""
@@ -719,18 +396,18 @@ class Layer(Operation):
         own = type(self).compute_output_shape
         if own is not Layer.compute_output_shape and not _is_ours(type(self)):
             # A user who states the shape is believed.
-            shape = own(self, _shape_of(args[0]))
-            return _tensors_of(shape, self.compute_dtype)
+            shape = own(self, shape_of(args[0]))
+            return tensors_of(shape, self.compute_dtype)
         return infer(call, *args, **kwargs)
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         """Return the output's shape for an input shape (nested for several), by tracing."""
         shapes = [*args, *kwargs.values()]
-        tensors = [_tensors_of(shape, self.compute_dtype) for shape in shapes]
+        tensors = [tensors_of(shape, self.compute_dtype) for shape in shapes]
         with self._scope(), jax.ensure_compile_time_eval():
             if not self.built:
                 self._ensure_built(tuple(tensors), {})
-        return _shape_of(self.compute_output_spec(*tensors))
+        return shape_of(self.compute_output_spec(*tensors))
 
     def stateless_call(
         self,
@@ -791,36 +468,6 @@ class Layer(Operation):
 
         return from_constructor_config(cls, config)
 
-    def save_own_variables(self, store: Any) -> None:
-        """Write this layer's own variables into `store`, a mapping of names to arrays."""
-        for index, variable in enumerate(self._saved_variables()):
-            store[str(index)] = np.asarray(self._saved_value(variable))
-
-    def _saved_variables(self) -> list[Variable]:
-        """Return the variables of this layer itself that files hold."""
-        return self._direct_variables()
-
-    def _saved_value(self, variable: Variable) -> Any:
-        """Return what files hold of one of them."""
-        return variable._value
-
-    def load_own_variables(self, store: Any) -> None:
-        """Read this layer's own variables from `store`.
-
-        Raises:
-            ValueError: If number or shapes differ.
-        """
-        own = self._saved_variables()
-        if len(store.keys()) != len(own):
-            if len(own) == 0 and not self.built:
-                raise ValueError(
-                    f"{self._label()} is not built, so it has no variables to load the "
-                    f"{len(store.keys())} saved ones into. Build it or call it on data first."
-                )
-            raise ValueError(f"{self._label()} has {len(own)} variables, the file has {len(store.keys())}.")
-        for index, variable in enumerate(own):
-            variable.assign(np.asarray(store[str(index)]))
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.__dict__.get('built', False)}>"
 
@@ -843,7 +490,7 @@ def _wrap_build(build: Callable[..., None]) -> Callable[..., None]:
         scope = naming.current_path()
         inside = scope == self.name or scope.endswith(f"/{self.name}")
         try:
-            with _no_scope() if inside else self._scope():
+            with nullcontext() if inside else self._scope():
                 self._path = naming.current_path()
                 build(self, *args, **kwargs)
         finally:
@@ -851,7 +498,7 @@ def _wrap_build(build: Callable[..., None]) -> Callable[..., None]:
         self.built = True
         names = list(inspect.signature(build).parameters)[1:]
         shapes = dict(zip(names, args, strict=False)) | kwargs
-        self._build_shapes = {n: _shape_to_config(s) for n, s in shapes.items()} or None
+        self._build_shapes = {n: shape_to_config(s) for n, s in shapes.items()} or None
 
     wrapped._wrapped = True  # type: ignore[attr-defined]
     return wrapped
@@ -859,14 +506,6 @@ def _wrap_build(build: Callable[..., None]) -> Callable[..., None]:
 
 Layer.build = _wrap_build(Layer.build)  # type: ignore[method-assign]
 Layer._call_signature = inspect.signature(Layer.call)
-
-
-class _no_scope:
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *exc: object) -> None:
-        return None
 
 
 def _defined_below_base(cls: type) -> set[str]:
@@ -878,14 +517,6 @@ def _is_ours(cls: type) -> bool:
     return cls.__module__.split(".")[0] == "hornbeam"
 
 
-def _regularizer(identifier: Any) -> Any:
-    if identifier is None:
-        return None
-    from hornbeam import regularizers
-
-    return regularizers.get(identifier)
-
-
 def _dtype_config(policy: DTypePolicy) -> dict[str, Any]:
     from hornbeam.saving.config import serialize
 
@@ -894,32 +525,6 @@ def _dtype_config(policy: DTypePolicy) -> dict[str, Any]:
 
 def _has_var_keyword(parameters: Any) -> bool:
     return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-
-
-def _may_hold_parts(value: Any) -> bool:
-    return isinstance(value, (Variable, Operation, SeedGenerator, list, tuple, dict, set)) or hasattr(
-        value, "update_state"
-    )
-
-
-def _collect_parts(value: Any, found: dict[int, Any], depth: int = 0) -> None:
-    if isinstance(value, (Layer, Variable, SeedGenerator)) or hasattr(type(value), "update_state"):
-        found.setdefault(id(value), value)
-    elif depth < 8:
-        if isinstance(value, dict):
-            for item in value.values():
-                _collect_parts(item, found, depth + 1)
-        elif isinstance(value, (list, tuple, set)):
-            for item in value:
-                _collect_parts(item, found, depth + 1)
-
-
-def _walk(layer: Layer, found: dict[int, Layer], recursive: bool) -> None:
-    for child in layer._layers:
-        if id(child) not in found:
-            found[id(child)] = child
-            if recursive:
-                _walk(child, found, recursive)
 
 
 def _any_mask() -> bool:
@@ -939,67 +544,3 @@ def _is_number_list(x: Any) -> bool:
 
 def _list_dtype(x: Any) -> str | None:
     return "float32" if any(isinstance(leaf, float) for leaf in tree.flatten(x)) else None
-
-
-def _shape_of(x: Any) -> Any:
-    """Return the shape of a tensor, or the structure of shapes of a structure of tensors."""
-    if isinstance(x, (list, tuple)) and not _is_shape(x):
-        return [_shape_of(item) for item in x]
-    if isinstance(x, dict):
-        return {key: _shape_of(item) for key, item in x.items()}
-    return shape_with_unknowns(x.shape) if hasattr(x, "shape") else None
-
-
-def _is_shape(x: Any) -> bool:
-    """Tell whether `x` is one shape, rather than a structure of shapes."""
-    return isinstance(x, (list, tuple)) and all(n is None or isinstance(n, (int, np.integer)) for n in x)
-
-
-def _tensors_of(shape: Any, dtype: str) -> Any:
-    """Return symbolic tensors for a structure of shapes."""
-    if _is_shape(shape):
-        return KerasTensor(shape, dtype)
-    if isinstance(shape, dict):
-        return {key: _tensors_of(item, dtype) for key, item in shape.items()}
-    if isinstance(shape, (list, tuple)):
-        return [_tensors_of(item, dtype) for item in shape]
-    return shape
-
-
-def _shape_to_config(shape: Any) -> Any:
-    if _is_shape(shape):
-        return [None if n is None else int(n) for n in shape]
-    if isinstance(shape, dict):
-        return {key: _shape_to_config(item) for key, item in shape.items()}
-    if isinstance(shape, (list, tuple)):
-        return [_shape_to_config(item) for item in shape]
-    return shape
-
-
-def _shape_from_config(shape: Any) -> Any:
-    if _is_shape(shape):
-        return tuple(shape)
-    if isinstance(shape, dict):
-        return {key: _shape_from_config(item) for key, item in shape.items()}
-    if isinstance(shape, (list, tuple)):
-        return [_shape_from_config(item) for item in shape]
-    return shape
-
-
-def _pop_input_shape(layer: Layer, kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
-    """Take the arguments that state the input's shape, in all their spellings."""
-    batch_size = kwargs.pop("batch_size", None)
-    batch_shape = kwargs.pop("batch_input_shape", None) or kwargs.pop("batch_shape", None)
-    input_shape = kwargs.pop("input_shape", None)
-    input_dim = kwargs.pop("input_dim", None)
-    length = kwargs.pop("input_length", None)
-    if batch_shape is not None:
-        return tuple(batch_shape)
-    if input_shape is None and input_dim is not None:
-        # Keras 1: sequences said input_dim and input_length.
-        input_shape = (input_dim,) if length is None else (length, input_dim)
-    if input_shape is None:
-        return None
-    if isinstance(input_shape, (int, np.integer)):
-        input_shape = (input_shape,)
-    return (batch_size, *input_shape)

@@ -7,56 +7,59 @@ from typing import Any
 
 from hornbeam import errors
 from hornbeam.core.naming import to_snake_case
-from hornbeam.losses.classes import (
-    CTC,
+from hornbeam.losses.loss import Loss, LossFunctionWrapper
+from hornbeam.losses.margins import (
+    CategoricalHinge,
+    Hinge,
+    SquaredHinge,
+    categorical_hinge,
+    hinge,
+    squared_hinge,
+)
+from hornbeam.losses.probabilities import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
     CategoricalGeneralizedCrossEntropy,
-    CategoricalHinge,
-    Circle,
-    CosineSimilarity,
-    Dice,
-    Hinge,
-    Huber,
     KLDivergence,
-    LogCosh,
-    LossFunctionWrapper,
-    MeanAbsoluteError,
-    MeanAbsolutePercentageError,
-    MeanSquaredError,
-    MeanSquaredLogarithmicError,
-    Poisson,
     SparseCategoricalCrossentropy,
-    SquaredHinge,
-    Tversky,
-)
-from hornbeam.losses.functions import (
     binary_crossentropy,
     binary_focal_crossentropy,
     categorical_crossentropy,
     categorical_focal_crossentropy,
     categorical_generalized_cross_entropy,
-    categorical_hinge,
-    circle,
-    cosine_similarity,
-    dice,
-    hinge,
-    huber,
     kl_divergence,
+    sparse_categorical_crossentropy,
+)
+from hornbeam.losses.regression import (
+    CosineSimilarity,
+    Huber,
+    LogCosh,
+    MeanAbsoluteError,
+    MeanAbsolutePercentageError,
+    MeanSquaredError,
+    MeanSquaredLogarithmicError,
+    Poisson,
+    cosine_similarity,
+    huber,
     log_cosh,
     mean_absolute_error,
     mean_absolute_percentage_error,
     mean_squared_error,
     mean_squared_logarithmic_error,
     poisson,
-    sparse_categorical_crossentropy,
-    squared_hinge,
+)
+from hornbeam.losses.structured import (
+    CTC,
+    Circle,
+    Dice,
+    Tversky,
+    circle,
+    ctc,
+    dice,
     tversky,
 )
-from hornbeam.losses.loss import Loss
-from hornbeam.losses.sequence import ctc
 
 __all__ = [
     "BCE",

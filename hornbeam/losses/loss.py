@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 
 from hornbeam import errors, tree
-from hornbeam.core.naming import auto_name
+from hornbeam.core.naming import auto_name, to_snake_case
 from hornbeam.core.symbolic import any_symbolic, convert, get_mask
 from hornbeam.dtypes import DTypePolicy, get_policy
 from hornbeam.saving.config import constructor_config, from_constructor_config
 
-__all__ = ["Loss", "expand_weights", "squeeze_or_expand", "standardize_reduction"]
+__all__ = ["Loss", "LossFunctionWrapper", "PlainLoss", "expand_weights", "squeeze_or_expand", "standardize_reduction"]
 
 _REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
@@ -175,3 +176,53 @@ def _reduce(values: Any, sample_weight: Any, mask: Any, reduction: str | None) -
         count = jnp.sum(jnp.broadcast_to(weights, values.shape))
         return jnp.where(count == 0, 0.0, total / jnp.where(count == 0, 1.0, count))
     return total / max(values.size, 1)
+
+
+class LossFunctionWrapper(Loss):
+    """A loss function of your own as an object.
+
+    Args:
+        fn: Function of `(y_true, y_pred, **kwargs)` that gives one value a sample.
+        reduction: How values become one number; see `Loss`.
+        name: Name. Default: the function's.
+        dtype: Dtype in which it is computed. Default: `floatx()`.
+        **kwargs: Further arguments of `fn`.
+
+    Example:
+        >>> loss = LossFunctionWrapper(lambda t, p: (t - p) ** 4, name="quartic")
+        >>> float(loss([1.0], [3.0]))
+        16.0
+    """
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+        **kwargs: Any,
+    ):
+        super().__init__(name or getattr(fn, "__name__", None), reduction, dtype)
+        self.fn = fn
+        self._fn_kwargs = kwargs
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return self.fn(y_true, y_pred, **self._fn_kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        from hornbeam.saving.config import serialize
+
+        extra = {key: serialize(value) for key, value in self._fn_kwargs.items()}
+        return {**super().get_config(), **extra}
+
+
+class PlainLoss(Loss):
+    """A loss whose function takes nothing but targets and predictions."""
+
+    _function: Callable[..., Any]
+
+    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None):
+        super().__init__(name or to_snake_case(type(self).__name__), reduction, dtype)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return type(self)._function(y_true, y_pred)

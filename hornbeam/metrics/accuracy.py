@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from hornbeam import config
 from hornbeam.core.symbolic import convert
-from hornbeam.losses.functions import match_ranks
+from hornbeam.losses.targets import match_ranks
 from hornbeam.metrics.reduction import FunctionMean
 
 __all__ = [

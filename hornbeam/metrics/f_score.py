@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from hornbeam import config, errors
 from hornbeam.core.symbolic import convert
-from hornbeam.losses.functions import match_ranks
 from hornbeam.losses.loss import squeeze_or_expand
+from hornbeam.losses.targets import match_ranks
 from hornbeam.metrics.metric import Metric
 
 __all__ = ["F1Score", "FBetaScore"]

@@ -6,11 +6,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import errors
+from hornbeam import errors, losses
 from hornbeam.core.symbolic import convert
-from hornbeam.losses import functions
-from hornbeam.losses.functions import as_float, match_ranks
 from hornbeam.losses.loss import squeeze_or_expand
+from hornbeam.losses.targets import as_float, match_ranks
 from hornbeam.metrics.metric import Metric, divide_no_nan
 from hornbeam.metrics.reduction import FunctionMean, Mean
 
@@ -50,7 +49,7 @@ def cosine_of_angle(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
         >>> cosine_of_angle([[0.0, 1.0]], [[0.0, 5.0]])
         Array([1.], dtype=float32)
     """
-    return -functions.cosine_similarity(y_true, y_pred, axis)
+    return -losses.cosine_similarity(y_true, y_pred, axis)
 
 
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
@@ -92,7 +91,7 @@ class MeanSquaredError(FunctionMean):
         2.0
     """
 
-    _function = staticmethod(functions.mean_squared_error)
+    _function = staticmethod(losses.mean_squared_error)
 
     def __init__(self, name: str | None = "mean_squared_error", dtype: Any = None):
         super().__init__(name, dtype)
@@ -110,7 +109,7 @@ class MeanAbsoluteError(FunctionMean):
         1.0
     """
 
-    _function = staticmethod(functions.mean_absolute_error)
+    _function = staticmethod(losses.mean_absolute_error)
 
     def __init__(self, name: str | None = "mean_absolute_error", dtype: Any = None):
         super().__init__(name, dtype)
@@ -128,7 +127,7 @@ class MeanAbsolutePercentageError(FunctionMean):
         25.0
     """
 
-    _function = staticmethod(functions.mean_absolute_percentage_error)
+    _function = staticmethod(losses.mean_absolute_percentage_error)
 
     def __init__(self, name: str | None = "mean_absolute_percentage_error", dtype: Any = None):
         super().__init__(name, dtype)
@@ -146,7 +145,7 @@ class MeanSquaredLogarithmicError(FunctionMean):
         0.0
     """
 
-    _function = staticmethod(functions.mean_squared_logarithmic_error)
+    _function = staticmethod(losses.mean_squared_logarithmic_error)
 
     def __init__(self, name: str | None = "mean_squared_logarithmic_error", dtype: Any = None):
         super().__init__(name, dtype)
@@ -164,7 +163,7 @@ class LogCoshError(FunctionMean):
         0.0
     """
 
-    _function = staticmethod(functions.log_cosh)
+    _function = staticmethod(losses.log_cosh)
 
     def __init__(self, name: str | None = "logcosh", dtype: Any = None):
         super().__init__(name, dtype)
@@ -244,7 +243,7 @@ class Hinge(FunctionMean):
         0.5
     """
 
-    _function = staticmethod(functions.hinge)
+    _function = staticmethod(losses.hinge)
 
     def __init__(self, name: str | None = "hinge", dtype: Any = None):
         super().__init__(name, dtype)
@@ -262,7 +261,7 @@ class SquaredHinge(FunctionMean):
         2.0
     """
 
-    _function = staticmethod(functions.squared_hinge)
+    _function = staticmethod(losses.squared_hinge)
 
     def __init__(self, name: str | None = "squared_hinge", dtype: Any = None):
         super().__init__(name, dtype)
@@ -280,7 +279,7 @@ class CategoricalHinge(FunctionMean):
         0.5
     """
 
-    _function = staticmethod(functions.categorical_hinge)
+    _function = staticmethod(losses.categorical_hinge)
 
     def __init__(self, name: str | None = "categorical_hinge", dtype: Any = None):
         super().__init__(name, dtype)
@@ -298,7 +297,7 @@ class KLDivergence(FunctionMean):
         0.0
     """
 
-    _function = staticmethod(functions.kl_divergence)
+    _function = staticmethod(losses.kl_divergence)
 
     def __init__(self, name: str | None = "kl_divergence", dtype: Any = None):
         super().__init__(name, dtype)
@@ -316,7 +315,7 @@ class Poisson(FunctionMean):
         1.0
     """
 
-    _function = staticmethod(functions.poisson)
+    _function = staticmethod(losses.poisson)
 
     def __init__(self, name: str | None = "poisson", dtype: Any = None):
         super().__init__(name, dtype)
@@ -336,7 +335,7 @@ class BinaryCrossentropy(FunctionMean):
         0.6931
     """
 
-    _function = staticmethod(functions.binary_crossentropy)
+    _function = staticmethod(losses.binary_crossentropy)
 
     def __init__(
         self,
@@ -363,7 +362,7 @@ class CategoricalCrossentropy(FunctionMean):
         0.6931
     """
 
-    _function = staticmethod(functions.categorical_crossentropy)
+    _function = staticmethod(losses.categorical_crossentropy)
 
     def __init__(
         self,
@@ -391,7 +390,7 @@ class SparseCategoricalCrossentropy(FunctionMean):
         0.6931
     """
 
-    _function = staticmethod(functions.sparse_categorical_crossentropy)
+    _function = staticmethod(losses.sparse_categorical_crossentropy)
 
     def __init__(
         self,

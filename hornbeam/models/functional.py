@@ -336,9 +336,9 @@ def _set_graph(model: Functional, inputs: Any, outputs: Any) -> None:
     model._look_for_parts()
     model.built = True
     shapes = tree.map_structure(lambda x: x.shape, inputs)
-    from hornbeam.layers.layer import _shape_to_config
+    from hornbeam.layers.shapes import shape_to_config
 
-    model._build_shapes = {"input_shape": _shape_to_config(shapes)}
+    model._build_shapes = {"input_shape": shape_to_config(shapes)}
     model._path = model.name
 
 

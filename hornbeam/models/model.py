@@ -114,10 +114,10 @@ class Model(Layer):
         Raises:
             ValueError: If `call` fails for such inputs.
         """
-        from hornbeam.layers.layer import _tensors_of
+        from hornbeam.layers.shapes import tensors_of
 
         if input_shape is not None and type(self).call is not Layer.call and not self._flat_built():
-            tensors = _tensors_of(input_shape, self.compute_dtype)
+            tensors = tensors_of(input_shape, self.compute_dtype)
             many = isinstance(tensors, list) and len(_positional(type(self).call)) > 1
             self.compute_output_spec(*(tensors if many else [tensors]))
         self.built = True
@@ -130,9 +130,9 @@ class Model(Layer):
         if not self.built and type(self).build is Model.build:
             # Layers inside `call` build themselves at the first call.
             shapes, _ = self._shapes_for_build(args, kwargs)
-            from hornbeam.layers.layer import _shape_to_config
+            from hornbeam.layers.shapes import shape_to_config
 
-            self._build_shapes = {"input_shape": _shape_to_config(shapes[0])} if shapes else None
+            self._build_shapes = {"input_shape": shape_to_config(shapes[0])} if shapes else None
             self._path = self._path or self.name
             self.built = True
             return

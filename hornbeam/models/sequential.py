@@ -7,7 +7,8 @@ from typing import Any
 
 from hornbeam import errors
 from hornbeam.core.symbolic import KerasTensor
-from hornbeam.layers.layer import Layer, _is_shape, _shape_from_config, _shape_of
+from hornbeam.layers.layer import Layer
+from hornbeam.layers.shapes import is_shape, shape_from_config, shape_of
 from hornbeam.models.functional import Functional
 from hornbeam.models.model import Model
 
@@ -153,10 +154,10 @@ class Sequential(Model):
                     f"{self._label()}: its input shape is not known. Start with `Input(shape)`, "
                     "pass `input_shape=` to the first layer, or call it on data."
                 )
-            if not _is_shape(input_shape):  # several inputs: run layer by layer
+            if not is_shape(input_shape):  # several inputs: run layer by layer
                 self.built = True
                 return
-            start = InputLayer(batch_shape=_shape_from_config(input_shape), dtype=self.compute_dtype)
+            start = InputLayer(batch_shape=shape_from_config(input_shape), dtype=self.compute_dtype)
             self._stack.insert(0, start)
         x = y = start._inbound_nodes[0].outputs
         for layer in self.layers:
@@ -171,8 +172,8 @@ class Sequential(Model):
 
     def _ensure_built(self, args: tuple, kwargs: dict[str, Any]) -> None:
         if not self.built and self._stack:
-            shape = _shape_of(args[0] if args else next(iter(kwargs.values())))
-            if _is_shape(shape):
+            shape = shape_of(args[0] if args else next(iter(kwargs.values())))
+            if is_shape(shape):
                 shape = (None, *shape[1:]) if shape else shape
             with _outside_of_scope(self):
                 self.build(shape)
@@ -253,7 +254,7 @@ class Sequential(Model):
         model = cls(layers, name=config.get("name"))
         shape = config.get("build_input_shape")
         if shape is not None and not model.built and model.layers:
-            model.build(_shape_from_config(shape))
+            model.build(shape_from_config(shape))
         if config.get("trainable") is False:
             model._trainable = False
         if isinstance(config.get("dtype"), (dict, str)):

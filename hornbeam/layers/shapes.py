@@ -1,0 +1,77 @@
+"""Shapes of structures of tensors: read, written into configurations, made into symbolic tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hornbeam.core.symbolic import KerasTensor, shape_with_unknowns
+
+__all__ = ["is_shape", "pop_input_shape", "shape_from_config", "shape_of", "shape_to_config", "tensors_of"]
+
+
+def shape_of(x: Any) -> Any:
+    """Return the shape of a tensor, or the structure of shapes of a structure of tensors."""
+    if isinstance(x, (list, tuple)) and not is_shape(x):
+        return [shape_of(item) for item in x]
+    if isinstance(x, dict):
+        return {key: shape_of(item) for key, item in x.items()}
+    return shape_with_unknowns(x.shape) if hasattr(x, "shape") else None
+
+
+def is_shape(x: Any) -> bool:
+    """Tell whether `x` is one shape, rather than a structure of shapes."""
+    return isinstance(x, (list, tuple)) and all(n is None or isinstance(n, (int, np.integer)) for n in x)
+
+
+def tensors_of(shape: Any, dtype: str) -> Any:
+    """Return symbolic tensors for a structure of shapes."""
+    if is_shape(shape):
+        return KerasTensor(shape, dtype)
+    if isinstance(shape, dict):
+        return {key: tensors_of(item, dtype) for key, item in shape.items()}
+    if isinstance(shape, (list, tuple)):
+        return [tensors_of(item, dtype) for item in shape]
+    return shape
+
+
+def shape_to_config(shape: Any) -> Any:
+    """Return a shape, or a structure of shapes, as files hold it: lists."""
+    if is_shape(shape):
+        return [None if n is None else int(n) for n in shape]
+    if isinstance(shape, dict):
+        return {key: shape_to_config(item) for key, item in shape.items()}
+    if isinstance(shape, (list, tuple)):
+        return [shape_to_config(item) for item in shape]
+    return shape
+
+
+def shape_from_config(shape: Any) -> Any:
+    """Return the shape, or structure of shapes, that `shape_to_config` wrote: tuples."""
+    if is_shape(shape):
+        return tuple(shape)
+    if isinstance(shape, dict):
+        return {key: shape_from_config(item) for key, item in shape.items()}
+    if isinstance(shape, (list, tuple)):
+        return [shape_from_config(item) for item in shape]
+    return shape
+
+
+def pop_input_shape(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
+    """Take the arguments that state the input's shape, in all their spellings."""
+    batch_size = kwargs.pop("batch_size", None)
+    batch_shape = kwargs.pop("batch_input_shape", None) or kwargs.pop("batch_shape", None)
+    input_shape = kwargs.pop("input_shape", None)
+    input_dim = kwargs.pop("input_dim", None)
+    length = kwargs.pop("input_length", None)
+    if batch_shape is not None:
+        return tuple(batch_shape)
+    if input_shape is None and input_dim is not None:
+        # Keras 1: sequences said input_dim and input_length.
+        input_shape = (input_dim,) if length is None else (length, input_dim)
+    if input_shape is None:
+        return None
+    if isinstance(input_shape, (int, np.integer)):
+        input_shape = (input_shape,)
+    return (batch_size, *input_shape)

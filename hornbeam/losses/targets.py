@@ -1,0 +1,93 @@
+"""Targets and predictions brought to one dtype and rank, for losses and metrics.
+
+Targets are cast to the dtype of the predictions; where one of the two lacks a last axis
+of size 1 the ranks are matched.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from hornbeam import config
+from hornbeam.core.symbolic import convert
+
+__all__ = ["as_float", "clip", "labels_for", "match_ranks", "mean", "one_hot_pair", "pair"]
+
+
+def match_ranks(a: Any, b: Any) -> tuple[Any, Any]:
+    """Return `a` and `b` with equal ranks where a last axis of size 1 is the difference."""
+    if a.ndim == b.ndim + 1 and a.shape[-1] == 1:
+        return (a, b[:, None]) if b.ndim == 1 else (a[..., 0], b)
+    if b.ndim == a.ndim + 1 and b.shape[-1] == 1:
+        return (a[:, None], b) if a.ndim == 1 else (a, b[..., 0])
+    return a, b
+
+
+def as_float(x: Any) -> Any:
+    """Return `x` as an array, whole numbers as `floatx()`."""
+    x = convert(x)
+    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(config.floatx())
+
+
+def pair(name: str, y_true: Any, y_pred: Any, equal: bool = False, remedy: str = "") -> tuple[Any, Any]:
+    """Return both as arrays of one dtype and rank; `equal` asks for the same shape."""
+    y_pred = as_float(y_pred)
+    y_true, y_pred = match_ranks(convert(y_true).astype(y_pred.dtype), y_pred)
+    if y_true.shape == y_pred.shape:
+        return y_true, y_pred
+    try:
+        fits = not equal and jnp.broadcast_shapes(y_true.shape, y_pred.shape) is not None
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"{name}: `y_true` of shape {y_true.shape} and `y_pred` of shape {y_pred.shape} do not "
+            f"fit; expected the same shape.{remedy}"
+        )
+    return y_true, y_pred
+
+
+def one_hot_pair(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Return one-hot targets and predictions, of the same shape; class numbers raise with the remedy."""
+    y_true, y_pred = convert(y_true), as_float(y_pred)
+    remedy = ""
+    t, o = jnp.shape(y_true), jnp.shape(y_pred)
+    if t == o[:-1] or (len(t) == len(o) and t[:-1] == o[:-1] and t[-1] == 1):
+        remedy = (
+            " For integer labels use sparse_categorical_crossentropy, or turn them into one-hot "
+            "rows with `hornbeam.utils.to_categorical`."
+        )
+    if t != o and remedy:
+        raise ValueError(
+            f"{name}: `y_true` of shape {t} and `y_pred` of shape {o} do not fit; expected the same shape.{remedy}"
+        )
+    return pair(name, y_true, y_pred, equal=True)
+
+
+def mean(x: Any, axis: Any = -1) -> Any:
+    """Return the mean over `axis`; a scalar is its own."""
+    return jnp.mean(x, axis=axis) if x.ndim else x
+
+
+def clip(p: Any) -> Any:
+    """Keep probabilities epsilon off 0 and 1."""
+    return jnp.clip(p, config.epsilon(), 1.0 - config.epsilon())
+
+
+def labels_for(name: str, y_true: Any, y_pred: Any, axis: int) -> Any:
+    """Return class numbers of the shape of `y_pred` without `axis`."""
+    labels, shape = convert(y_true), list(y_pred.shape)
+    classes = shape.pop(axis)
+    if labels.ndim == y_pred.ndim and labels.shape[axis] == 1:
+        labels = jnp.squeeze(labels, axis)
+    if labels.shape != tuple(shape):
+        remedy = ""
+        if labels.shape == y_pred.shape:
+            remedy = " For one-hot rows use categorical_crossentropy, or pass `y_true.argmax(-1)`."
+        raise ValueError(
+            f"{name}: `y_true` of shape {labels.shape} does not fit `y_pred` of shape {y_pred.shape} "
+            f"({classes} classes); expected class numbers of shape {tuple(shape)}.{remedy}"
+        )
+    return labels.astype("int32")
