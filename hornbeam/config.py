@@ -25,6 +25,8 @@ __all__ = [
     "is_interactive_logging_enabled",
     "is_nnx_enabled",
     "is_traceback_filtering_enabled",
+    "kernel_routes",
+    "kernels",
     "max_epochs",
     "max_steps_per_epoch",
     "set_backend",
@@ -32,6 +34,7 @@ __all__ = [
     "set_epsilon",
     "set_floatx",
     "set_image_data_format",
+    "set_kernels",
     "set_max_epochs",
     "set_max_steps_per_epoch",
 ]
@@ -47,6 +50,7 @@ _settings: dict[str, Any] = {
     "traceback_filtering": True,
     "dtype_policy": None,
     "flash_attention": None,
+    "kernels": "auto",
     "max_epochs": None,
     "max_steps_per_epoch": None,
 }
@@ -280,6 +284,45 @@ def disable_flash_attention() -> None:
 def is_flash_attention_enabled() -> bool | None:
     """Tell what was said about fused kernels for attention; `None` if nothing: XLA chooses."""
     return _settings["flash_attention"]
+
+
+def kernels() -> str:
+    """Return how ops are computed: `"auto"`, by the native kernels where they are installed, or `"plain"`, by XLA.
+
+    Example:
+        >>> kernels()
+        'auto'
+    """
+    return _settings["kernels"]
+
+
+def set_kernels(kernels: str) -> None:
+    """Choose how ops are computed, for what is traced from now on; what is compiled already stays as it is.
+
+    Args:
+        kernels: `"auto"`: by the kernels of `hornbeam-cpu` where they are installed and fit. `"plain"`: by XLA alone.
+
+    Raises:
+        ValueError: If `kernels` is neither.
+
+    Example:
+        >>> set_kernels("auto")
+    """
+    if kernels not in ("auto", "plain"):
+        raise ValueError(f"set_kernels: expected 'auto' or 'plain', received {kernels!r}.")
+    _settings["kernels"] = kernels
+
+
+def kernel_routes() -> dict[str, tuple[str, str]]:
+    """Return how the ops that have several ways were computed so far, as (route, reason) by op.
+
+    Example:
+        >>> isinstance(kernel_routes(), dict)
+        True
+    """
+    from hornbeam.ops import routes
+
+    return {op: tuple(route) for op, route in routes.taken().items()}
 
 
 def max_epochs() -> int | None:

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 
 from hornbeam.config import standardize_data_format
 from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.ops import routes
+from hornbeam.ops.conv_primitive import Spec, convolve
 
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 
@@ -16,10 +18,6 @@ __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 def each(value: Any, rank: int) -> tuple[int, ...]:
     """Return one number for each of `rank` axes; one integer stands for all."""
     return (value,) * rank if isinstance(value, int) else tuple(value)
-
-
-def _padding(padding: Any) -> Any:
-    return padding.upper() if isinstance(padding, str) else padding
 
 
 def _layout(rank: int, data_format: str | None) -> tuple[str, str, str]:
@@ -61,12 +59,39 @@ def conv(
             f"conv: the inputs have {channels} channels, which the kernel's {kernel.shape[-2]} (shape "
             f"{kernel.shape}) must divide."
         )
-    groups = channels // kernel.shape[-2]
     dtype = jnp.result_type(inputs, kernel)
+    inputs, kernel = inputs.astype(dtype), kernel.astype(dtype)
+    steps, dilation = each(strides, rank), each(dilation_rate, rank)
+    space, window = tuple(inputs.shape[layout[0].index(a)] for a in layout[1][:-2]), kernel.shape[:-2]
+    pads = _pads(padding, space, window, steps, dilation)
+    spec = Spec("forward", space, window, steps, pads, dilation, channels // kernel.shape[-2])
+    if _native(spec, inputs, kernel):
+        return _channels_last(lambda x: convolve(x, kernel, spec), inputs, layout)
     return jax.lax.conv_general_dilated(
-        inputs.astype(dtype), kernel.astype(dtype), each(strides, rank), _padding(padding),
-        rhs_dilation=each(dilation_rate, rank), dimension_numbers=layout, feature_group_count=groups,
-    )  # fmt: skip
+        inputs, kernel, steps, pads, rhs_dilation=dilation, dimension_numbers=layout, feature_group_count=spec.groups
+    )
+
+
+def _pads(padding: Any, space: Any, window: Any, strides: Any, dilation: Any) -> tuple[tuple[int, int], ...]:
+    """Return (before, after) for each spatial axis."""
+    if isinstance(padding, str):
+        spread = [(size - 1) * step + 1 for size, step in zip(window, dilation, strict=True)]
+        padding = jax.lax.padtype_to_pads(space, spread, strides, padding.upper())
+    return tuple((int(before), int(after)) for before, after in padding)
+
+
+def _native(spec: Spec, *operands: Any) -> bool:
+    """Tell whether the native kernel computes this, and remember it."""
+    empty = 0 in (*spec.space, *spec.out_space()) or any(x.size == 0 for x in operands)
+    sizes = (spec.space, spec.window)
+    return routes.convolution(spec.kind, operands[0].dtype, sizes, spec.padding, empty).name == "native"
+
+
+def _channels_last(function: Any, inputs: Any, layout: Any) -> Any:
+    """Apply a function of arrays with channels last to one of any layout."""
+    if layout[0][1] != "C":
+        return function(inputs)
+    return jnp.moveaxis(function(jnp.moveaxis(inputs, 1, -1)), -1, 1)
 
 
 @op("nn")
@@ -143,10 +168,25 @@ def conv_transpose(
     extra = (None,) * rank if output_padding is None else each(output_padding, rank)
     pads = [_transposed_padding(kernel.shape[i], steps[i], dilation[i], padding, extra[i]) for i in range(rank)]
     dtype = jnp.result_type(inputs, kernel)
+    inputs, kernel, layout = inputs.astype(dtype), kernel.astype(dtype), _layout(rank, data_format)
+    spec = _transposed_spec(inputs, kernel, steps, pads, dilation, layout)
+    if _native(spec, inputs, kernel):
+        return _channels_last(lambda x: convolve(x, kernel, spec), inputs, layout)
     return jax.lax.conv_transpose(
-        inputs.astype(dtype), kernel.astype(dtype), steps, pads, rhs_dilation=dilation,
-        dimension_numbers=_layout(rank, data_format), transpose_kernel=True,
-    )  # fmt: skip
+        inputs, kernel, steps, pads, rhs_dilation=dilation, dimension_numbers=layout, transpose_kernel=True
+    )
+
+
+def _transposed_spec(inputs: Any, kernel: Any, strides: Any, pads: Any, dilation: Any, layout: Any) -> Spec:
+    """Return the convolution whose gradient by the inputs is this transposed convolution."""
+    axes = [layout[0].index(axis) for axis in layout[1][:-2]]
+    spread = [(size - 1) * step + 1 for size, step in zip(kernel.shape, dilation, strict=False)]
+    wide = [(inputs.shape[axis] - 1) * stride + 1 for axis, stride in zip(axes, strides, strict=True)]
+    space = tuple(n + sum(pair) - window + 1 for n, pair, window in zip(wide, pads, spread, strict=True))
+    before = [window - 1 - pair[0] for window, pair in zip(spread, pads, strict=True)]
+    # Whatever the window does not reach needs no padding.
+    after = [max(0, n - 1 + window - size - b) for n, window, size, b in zip(wide, spread, space, before, strict=True)]
+    return Spec("inputs", space, kernel.shape[:-2], strides, tuple(zip(before, after, strict=True)), dilation)
 
 
 def _transposed_padding(

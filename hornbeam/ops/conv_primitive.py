@@ -1,0 +1,222 @@
+"""Convolution as a JAX primitive: computed by a native kernel on CPU, by XLA elsewhere.
+
+A convolution, its gradient by the inputs and its gradient by the kernel are each linear in both of their
+operands, and the derivatives of each of the three are the other two. So one primitive in three kinds has
+derivatives of any order, forward and backward.
+
+Arrays are (N, *space, C) and (N, *space, O), kernels (*window, C / groups, O).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+__all__ = ["Spec", "convolve", "convolve_fused"]
+
+# Which axes the operands and the result of each kind have: batch, input channels, output channels.
+_AXES = {"forward": ("NC", "CO", "NO"), "inputs": ("NO", "CO", "NC"), "kernel": ("NC", "NO", "CO")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What a convolution is, its operands apart.
+
+    Args:
+        kind: `"forward"`: inputs, kernel -> outputs. `"inputs"`: outputs' gradient, kernel -> inputs' gradient.
+            `"kernel"`: inputs, outputs' gradient -> kernel's gradient.
+        space: Spatial sizes of the inputs.
+        window: Spatial sizes of the kernel.
+        strides, dilation: One number a spatial axis.
+        padding: (before, after) for each spatial axis.
+        groups: Groups of channels that are convolved separately.
+        activation: `"linear"` or `"relu"`; for `convolve_fused` alone.
+    """
+
+    kind: str
+    space: tuple[int, ...]
+    window: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+    activation: str = "linear"
+
+    def as_kind(self, kind: str) -> Spec:
+        """Return the same convolution as another of its three kinds."""
+        return dataclasses.replace(self, kind=kind)
+
+    def out_space(self) -> tuple[int, ...]:
+        """Return the spatial sizes of the outputs."""
+        return tuple(
+            max(0, (size + sum(pads) - (window - 1) * dilation - 1) // stride + 1)
+            for size, window, stride, pads, dilation in zip(
+                self.space, self.window, self.strides, self.padding, self.dilation, strict=True
+            )
+        )
+
+
+def convolve(lhs: Any, rhs: Any, spec: Spec) -> Any:
+    """Compute one of the three kinds of a convolution, by the native kernel on CPU."""
+    return _conv_p.bind(lhs, rhs, spec=spec)
+
+
+def convolve_fused(inputs: Any, kernel: Any, bias: Any, spec: Spec) -> Any:
+    """Convolve, add a bias (O,) and apply the activation, in one pass over the outputs."""
+    return _fused_p.bind(inputs, kernel, bias, spec=spec)
+
+
+def _shape(lhs: Any, rhs: Any, spec: Spec) -> tuple[int, ...]:
+    if spec.kind == "forward":
+        return (lhs.shape[0], *spec.out_space(), rhs.shape[-1])
+    if spec.kind == "inputs":
+        return (lhs.shape[0], *spec.space, rhs.shape[-2] * spec.groups)
+    return (*spec.window, lhs.shape[-1] // spec.groups, rhs.shape[-1])
+
+
+def _abstract(lhs: Any, rhs: Any, *bias: Any, spec: Spec) -> Any:
+    return jax.core.ShapedArray(_shape(lhs, rhs, spec), lhs.dtype)
+
+
+def _plain(lhs: Any, rhs: Any, *, spec: Spec) -> Any:
+    """Compute by XLA's own convolution."""
+    space = "DHW"[-len(spec.space) :]
+
+    def forward(inputs: Any, kernel: Any) -> Any:
+        return jax.lax.conv_general_dilated(
+            inputs, kernel, spec.strides, spec.padding, rhs_dilation=spec.dilation,
+            dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"), feature_group_count=spec.groups,
+        )  # fmt: skip
+
+    if spec.kind == "forward":
+        return forward(lhs, rhs)
+    result = jax.ShapeDtypeStruct(_shape(lhs, rhs, spec), lhs.dtype)
+    if spec.kind == "inputs":
+        return jax.linear_transpose(lambda inputs: forward(inputs, rhs), result)(lhs)[0]
+    return jax.linear_transpose(lambda kernel: forward(lhs, kernel), result)(rhs)[0]
+
+
+def _plain_fused(inputs: Any, kernel: Any, bias: Any, *, spec: Spec) -> Any:
+    x = _plain(inputs, kernel, spec=spec) + bias
+    return jax.nn.relu(x) if spec.activation == "relu" else x
+
+
+def _native(*operands: Any, spec: Spec) -> Any:
+    """Compute by the kernel; all that it must know travels with the call, so compiled programs can be kept."""
+    shape = _shape(*operands[:2], spec)
+    call = jax.ffi.ffi_call("hornbeam_convolution", jax.ShapeDtypeStruct(shape, operands[0].dtype))
+    return call(
+        *operands, kind=spec.kind, activation=spec.activation, strides=np.array(spec.strides, np.int64),
+        dilation=np.array(spec.dilation, np.int64), before=np.array([pair[0] for pair in spec.padding], np.int64),
+        after=np.array([pair[1] for pair in spec.padding], np.int64), groups=np.int64(spec.groups),
+    )  # fmt: skip
+
+
+def _transpose_lhs(cotangent: Any, lhs: Any, rhs: Any, *, spec: Spec) -> Any:
+    kind = {"forward": "inputs", "inputs": "forward", "kernel": "inputs"}[spec.kind]
+    operands = (rhs, cotangent) if spec.kind == "kernel" else (cotangent, rhs)
+    return convolve(*operands, spec.as_kind(kind))
+
+
+def _transpose_rhs(cotangent: Any, lhs: Any, rhs: Any, *, spec: Spec) -> Any:
+    kind = {"forward": "kernel", "inputs": "kernel", "kernel": "forward"}[spec.kind]
+    operands = (cotangent, lhs) if spec.kind == "inputs" else (lhs, cotangent)
+    return convolve(*operands, spec.as_kind(kind))
+
+
+def _position(axes: str, axis: str) -> int:
+    """Return where an axis stands, counted from the end where it is one of channels."""
+    return 0 if axis == "N" else axes.index(axis) - 2
+
+
+def _merge(x: Any, batch_axis: int, axis: int) -> Any:
+    """Make the axis of a batch part of another one, as its slower half."""
+    x = jnp.moveaxis(x, batch_axis, 0)
+    axis %= x.ndim - 1
+    x = jnp.moveaxis(x, 0, axis)
+    return x.reshape(*x.shape[:axis], x.shape[axis] * x.shape[axis + 1], *x.shape[axis + 2 :])
+
+
+def _split(x: Any, axis: int, size: int) -> tuple[Any, int]:
+    axis %= x.ndim
+    return x.reshape(*x.shape[:axis], size, x.shape[axis] // size, *x.shape[axis + 1 :]), axis
+
+
+def _batch(operands: Any, axes: Any, *, spec: Spec) -> tuple[Any, int]:
+    """Turn a batch of convolutions into one convolution with more examples, channels or groups."""
+    (lhs, rhs), (lhs_axis, rhs_axis) = operands, axes
+    names = _AXES[spec.kind]
+    size = lhs.shape[lhs_axis] if lhs_axis is not None else rhs.shape[rhs_axis]
+    if (lhs_axis is None) != (rhs_axis is None):
+        # The axis that the batched operand shares with the result takes the batch.
+        side = 0 if lhs_axis is not None else 1
+        (shared,) = set(names[side]) & set(names[2])
+        if shared == "N" or spec.groups == 1:
+            merged = _merge(operands[side], axes[side], _position(names[side], shared))
+            result = convolve(*((merged, rhs) if side == 0 else (lhs, merged)), spec)
+            return _split(result, _position(names[2], shared), size)
+    # Each example becomes a group of its own.
+    merged = [
+        _merge(x, 0, -1) if axis is None else _merge(x, axis, -1)
+        for x, axis in (
+            (jnp.broadcast_to(x, (size, *x.shape)), 0) if axis is None else (x, axis)
+            for x, axis in zip(operands, axes, strict=True)
+        )
+    ]
+    return _split(convolve(*merged, dataclasses.replace(spec, groups=spec.groups * size)), -1, size)
+
+
+def _fused_batch(operands: Any, axes: Any, *, spec: Spec) -> tuple[Any, int]:
+    if axes[1] is None and axes[2] is None:
+        merged = _merge(operands[0], axes[0], 0)
+        return _split(convolve_fused(merged, *operands[1:], spec), 0, operands[0].shape[axes[0]])
+
+    def apart(inputs: Any, kernel: Any, bias: Any) -> Any:
+        x = convolve(inputs, kernel, dataclasses.replace(spec, activation="linear")) + bias
+        return jax.nn.relu(x) if spec.activation == "relu" else x
+
+    return jax.vmap(apart, axes)(*operands), 0
+
+
+def _fused_jvp(primals: Any, tangents: Any, *, spec: Spec) -> tuple[Any, Any]:
+    inputs, kernel, bias = primals
+    outputs = convolve_fused(inputs, kernel, bias, spec)
+    linear = dataclasses.replace(spec, activation="linear")
+    parts = []
+    if not isinstance(tangents[0], ad.Zero):
+        parts.append(convolve(tangents[0], kernel, linear))
+    if not isinstance(tangents[1], ad.Zero):
+        parts.append(convolve(inputs, tangents[1], linear))
+    if not isinstance(tangents[2], ad.Zero):
+        parts.append(jnp.broadcast_to(tangents[2], outputs.shape))
+    tangent = functools.reduce(jnp.add, parts)
+    # ReLU's slope can be read off its result.
+    return outputs, jnp.where(outputs > 0, tangent, 0) if spec.activation == "relu" else tangent
+
+
+def _define(name: str, plain: Any, batch: Any) -> Primitive:
+    primitive = Primitive(name)
+
+    @functools.partial(jax.jit, static_argnames="spec")
+    def run(*operands: Any, spec: Spec) -> Any:
+        return primitive.bind(*operands, spec=spec)
+
+    primitive.def_impl(run)
+    primitive.def_abstract_eval(_abstract)
+    mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=False))
+    mlir.register_lowering(primitive, mlir.lower_fun(_native, multiple_results=False), platform="cpu")
+    batching.primitive_batchers[primitive] = batch
+    return primitive
+
+
+_conv_p = _define("hornbeam_conv", _plain, _batch)
+_fused_p = _define("hornbeam_conv_fused", _plain_fused, _fused_batch)
+ad.defbilinear(_conv_p, _transpose_lhs, _transpose_rhs)
+ad.primitive_jvps[_fused_p] = _fused_jvp

@@ -1,0 +1,134 @@
+"""Which way an op is computed, and why: the one place where that is decided.
+
+There are two ways. "plain" is XLA, on every platform and for every argument. "native" is a kernel of the
+distribution `hornbeam-cpu`, which is used where it is installed, on CPU, for what it knows. Both give the same
+results up to rounding. The functions below are read top to bottom: the first reason that holds decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import platform
+import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from hornbeam import config
+
+__all__ = ["Route", "convolution", "convolutions_are_loop_safe", "portable", "taken"]
+
+
+class Route(NamedTuple):
+    """A way to compute, `"native"` or `"plain"`, and the reason for it."""
+
+    name: str
+    reason: str
+
+
+_portable: ContextVar[bool] = ContextVar("hornbeam_portable", default=False)
+_taken: dict[str, Route] = {}
+_REMEMBERED = 1000  # choices; more are not kept, so that a long process does not grow
+
+
+@contextlib.contextmanager
+def portable() -> Iterator[None]:
+    """Within this context everything traced takes the plain way: for programs that leave the process.
+
+    Example:
+        >>> with portable():
+        ...     convolution("forward", "float32", ((8, 8), (3, 3)), ((1, 1), (1, 1))).name
+        'plain'
+    """
+    token = _portable.set(True)
+    try:
+        yield
+    finally:
+        _portable.reset(token)
+
+
+@functools.cache
+def kernels() -> Any:
+    """Return the module `hornbeam_cpu`, or the reason, a string, why its kernels cannot be used."""
+    try:
+        import hornbeam_cpu
+    except ImportError:
+        if sys.platform == "linux" and platform.machine() == "x86_64":
+            logging.getLogger("hornbeam").info("Faster kernels for CPU exist: pip install 'hornbeam[cpu]'")
+        return "hornbeam-cpu is not installed"
+    except (OSError, RuntimeError, AttributeError) as error:  # built for another jaxlib or another machine
+        return f"hornbeam-cpu does not load: {error}"
+    return hornbeam_cpu
+
+
+def why_plain(dtype: Any) -> str | None:
+    """Return why no native kernel may be used with this dtype, whatever the op; `None` if one may."""
+    if _portable.get():
+        return "the program is to run elsewhere"
+    if config.kernels() == "plain":
+        return "hornbeam.config.set_kernels('plain')"
+    if jax.default_backend() != "cpu":
+        return f"the platform is {jax.default_backend()}"
+    if jax.local_device_count() > 1:
+        return "several CPU devices: XLA can divide its own ops among them, not a native kernel"
+    if isinstance(kernels(), str):
+        return kernels()
+    if np.dtype(dtype) not in kernels().dtypes():
+        return f"no native kernel for {np.dtype(dtype).name} on this processor"
+    return None
+
+
+def convolution(kind: str, dtype: Any, sizes: Any, padding: Any, empty: bool = False) -> Route:
+    """Choose for a convolution (`"forward"`) or its gradient by the `"inputs"` or the `"kernel"`.
+
+    Args:
+        kind: One of the three.
+        dtype: Dtype of inputs and kernel.
+        sizes: Spatial sizes of inputs and window, for each spatial axis.
+        padding: (before, after) for each spatial axis.
+        empty: Whether an array is empty.
+
+    Example:
+        >>> convolution("forward", "float64", ((8, 8), (3, 3)), ((1, 1), (1, 1))).name
+        'plain'
+    """
+    reason = why_plain(dtype)
+    if reason is None and len(padding) not in (1, 2, 3):
+        reason = f"{len(padding)} spatial axes"
+    if reason is None and any(n < 0 for pair in padding for n in pair):
+        reason = "the padding takes away instead of adding"
+    if reason is None and any(n >= size for pair, size in zip(padding, sizes[1], strict=True) for n in pair if n):
+        reason = "the padding is wider than the window"
+    if reason is None and empty:
+        reason = "nothing to compute"
+    route = Route("native", "oneDNN, by hornbeam-cpu") if reason is None else Route("plain", reason)
+    return _remember(f"conv {kind} {np.dtype(dtype).name} {'x'.join(map(str, sizes[0]))} window "
+                     f"{'x'.join(map(str, sizes[1]))}", route)  # fmt: skip
+
+
+def convolutions_are_loop_safe(dtype: Any = "float32") -> bool:
+    """Tell whether convolutions are as fast inside a compiled loop as outside of one.
+
+    XLA's own are on GPU and TPU; on CPU their gradients are about twenty times slower there, the native ones not.
+
+    Example:
+        >>> convolutions_are_loop_safe() in (True, False)
+        True
+    """
+    return jax.default_backend() != "cpu" or why_plain(dtype) is None
+
+
+def taken() -> dict[str, Route]:
+    """Return the routes chosen so far in this process, by op."""
+    return dict(_taken)
+
+
+def _remember(op: str, route: Route) -> Route:
+    if len(_taken) < _REMEMBERED:
+        _taken[op] = route
+    return route

@@ -1,0 +1,35 @@
+"""Kernels for Hornbeam on CPU. Importing this registers them with JAX; Hornbeam does so where it is installed."""
+
+import ctypes
+import functools
+import importlib.machinery
+import pathlib
+
+import jax
+import numpy as np
+
+__all__ = ["TARGETS", "dtypes"]
+
+# What JAX calls each kernel, and its symbol in the library.
+TARGETS = {
+    "hornbeam_convolution": "HornbeamConvolution",
+}
+
+
+def _library():
+    folder = pathlib.Path(__file__).parent
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+        if (folder / f"kernels{suffix}").exists():
+            return ctypes.CDLL(str(folder / f"kernels{suffix}"))
+    raise ImportError(f"hornbeam_cpu: no library 'kernels' in {folder}; install the package again.")
+
+
+_kernels = _library()
+for _name, _symbol in TARGETS.items():
+    jax.ffi.register_ffi_target(_name, jax.ffi.pycapsule(getattr(_kernels, _symbol)), platform="cpu")
+
+
+@functools.cache
+def dtypes():
+    """Return the dtypes that the kernels compute with on this processor."""
+    return (np.dtype("float32"), *((np.dtype(jax.numpy.bfloat16),) if _kernels.hornbeam_has_bfloat16() else ()))

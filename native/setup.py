@@ -1,0 +1,45 @@
+"""Builds the kernels: every file `src/*.cc` becomes part of one library, and oneDNN is laid beside it."""
+
+import glob
+import importlib.metadata
+import os
+import shutil
+
+import jax
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+
+def onednn(distribution, ending):
+    """Return the path of one of the files of oneDNN's wheels, which lie outside of site-packages."""
+    for file in importlib.metadata.files(distribution):
+        if str(file).endswith(ending):
+            return os.path.realpath(file.locate())
+    raise FileNotFoundError(f"{distribution} holds no {ending}")
+
+
+class Build(build_ext):
+    """Compiles against the headers of oneDNN and of jaxlib, and copies oneDNN's library to the result."""
+
+    def build_extension(self, extension):
+        header = onednn("onednn-devel-cpu-gomp", "include/dnnl.hpp")
+        library = onednn("onednn-cpu-gomp", "libdnnl.so.3")
+        extension.extra_compile_args += ["-isystem", os.path.dirname(header), "-isystem", jax.ffi.include_dir()]
+        extension.extra_link_args += [f"-L{os.path.dirname(library)}", "-l:libdnnl.so.3"]
+        super().build_extension(extension)
+        shutil.copy(library, os.path.dirname(self.get_ext_fullpath(extension.name)))
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "hornbeam_cpu.kernels",
+            sources=sorted(glob.glob("src/*.cc")),
+            depends=sorted(glob.glob("src/*.h")),
+            language="c++",
+            extra_compile_args=["-std=c++17", "-O3", "-g0", "-fopenmp", "-fno-math-errno", "-Wall"],
+            extra_link_args=["-fopenmp", "-Wl,-rpath,$ORIGIN"],
+        )
+    ],
+    cmdclass={"build_ext": Build},
+)

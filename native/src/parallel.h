@@ -1,0 +1,57 @@
+// Shared work on XLA's own threads.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <mutex>
+
+#include "xla/ffi/api/ffi.h"
+
+namespace hornbeam {
+
+// Runs work(0) ... work(count - 1) on the caller's thread and on idle threads of XLA's pool.
+//
+// The caller works too and only waits for pieces that another thread has begun: however many handlers wait at
+// once, and however full the pool is, no one waits for something that nobody does.
+// The first exception that a piece throws is thrown again here.
+template <typename Work>
+void ParallelFor(xla::ffi::ThreadPool& pool, int64_t count, const Work& work) {
+  if (count <= 1) {
+    if (count == 1) work(int64_t{0});
+    return;
+  }
+  struct State {
+    std::atomic<int64_t> next{0}, done{0};
+    std::mutex mutex;
+    std::condition_variable finished;
+    std::exception_ptr error;
+  };
+  auto state = std::make_shared<State>();
+  // A task that starts late finds nothing left to take, and then does not touch `work`, which may be gone.
+  auto take = [state, count, &work] {
+    for (int64_t i = state->next++; i < count; i = state->next++) {
+      try {
+        work(i);
+      } catch (...) {
+        std::lock_guard<std::mutex> lock(state->mutex);
+        if (!state->error) state->error = std::current_exception();
+      }
+      if (++state->done == count) {
+        std::lock_guard<std::mutex> lock(state->mutex);
+        state->finished.notify_all();
+      }
+    }
+  };
+  int64_t helpers = std::min(count, pool.num_threads()) - 1;
+  for (int64_t i = 0; i < helpers; ++i) pool.Schedule(decltype(take)(take));
+  take();
+  std::unique_lock<std::mutex> lock(state->mutex);
+  state->finished.wait(lock, [&] { return state->done == count; });
+  if (state->error) std::rethrow_exception(state->error);
+}
+
+}  // namespace hornbeam
