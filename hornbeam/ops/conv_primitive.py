@@ -110,7 +110,7 @@ def _plain_fused(inputs: Any, kernel: Any, bias: Any, *, spec: Spec) -> Any:
 
 def _native(*operands: Any, spec: Spec) -> Any:
     """Compute by the kernel; all that it must know travels with the call, so compiled programs can be kept."""
-    shape = _shape(*operands[:2], spec)
+    shape = _shape(operands[0], operands[1], spec)
     call = jax.ffi.ffi_call("hornbeam_convolution", jax.ShapeDtypeStruct(shape, operands[0].dtype))
     return call(
         *operands, kind=spec.kind, activation=spec.activation, strides=np.array(spec.strides, np.int64),
@@ -160,7 +160,7 @@ def _batch(operands: Any, axes: Any, *, spec: Spec) -> tuple[Any, int]:
         (shared,) = set(names[side]) & set(names[2])
         if shared == "N" or spec.groups == 1:
             merged = _merge(operands[side], axes[side], _position(names[side], shared))
-            result = convolve(*((merged, rhs) if side == 0 else (lhs, merged)), spec)
+            result = convolve(merged, rhs, spec) if side == 0 else convolve(lhs, merged, spec)
             return _split(result, _position(names[2], shared), size)
     # Each example becomes a group of its own.
     merged = [
@@ -176,7 +176,7 @@ def _batch(operands: Any, axes: Any, *, spec: Spec) -> tuple[Any, int]:
 def _fused_batch(operands: Any, axes: Any, *, spec: Spec) -> tuple[Any, int]:
     if axes[1] is None and axes[2] is None:
         merged = _merge(operands[0], axes[0], 0)
-        return _split(convolve_fused(merged, *operands[1:], spec), 0, operands[0].shape[axes[0]])
+        return _split(convolve_fused(merged, operands[1], operands[2], spec), 0, operands[0].shape[axes[0]])
 
     def apart(inputs: Any, kernel: Any, bias: Any) -> Any:
         x = convolve(inputs, kernel, dataclasses.replace(spec, activation="linear")) + bias
