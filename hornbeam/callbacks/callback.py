@@ -14,8 +14,11 @@ class Callback:
     Attributes:
         model: The model.
         params: `verbose`, `epochs`, `steps`.
-        observes_only: True promises that batch hooks only look; the loop then need not wait
-            for each step's results.
+        observes_only: True promises that the hooks of batches only look. Steps may then run many at a time on the
+            device, and the hooks are called for each of them afterwards, with its results. Without the promise a
+            callback with such hooks makes every step run by itself.
+        samples_only: True promises that they need not even be called for every step: they are called now and then,
+            with the latest results.
 
     Example:
         >>> class Stop(Callback):
@@ -26,6 +29,7 @@ class Callback:
     """
 
     observes_only = False
+    samples_only = False
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -43,6 +47,14 @@ class Callback:
     def set_model(self, model: Any) -> None:
         """Take the model."""
         self._model = model
+
+    def steps_until_action(self) -> int | None:
+        """Return after how many steps a callback that otherwise observes must act; `None`: never.
+
+        The loop then ends a run of steps just there, so that `on_train_batch_end` of that step finds the model as the
+        step left it.
+        """
+        return None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Run before an epoch (numbered from 0)."""

@@ -21,8 +21,6 @@ class History(Callback):
         {'loss': [1.0]}
     """
 
-    observes_only = True
-
     def __init__(self) -> None:
         super().__init__()
         self.epoch: list[int] = []

@@ -55,7 +55,13 @@ class ModelCheckpoint(MonitorCallback):
                 f"{' (weights only)' if save_weights_only else ''}, received {self.filepath!r}."
             )
         self._epoch = self._batches = 0
-        self.observes_only = save_freq == "epoch"
+        self.samples_only = save_freq == "epoch"
+
+    # Between two savings it only counts.
+    observes_only = True
+
+    def steps_until_action(self) -> int | None:
+        return None if self.save_freq == "epoch" else self.save_freq - self._batches % self.save_freq
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch

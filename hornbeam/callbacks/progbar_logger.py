@@ -14,11 +14,11 @@ class ProgbarLogger(Callback):
     """Shows progress: a bar in a terminal (`verbose=1`), a line an epoch (`verbose=2`).
 
     Example:
-        >>> ProgbarLogger().observes_only
+        >>> ProgbarLogger().samples_only
         True
     """
 
-    observes_only = True
+    samples_only = True
 
     def __init__(self) -> None:
         super().__init__()

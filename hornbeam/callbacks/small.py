@@ -84,11 +84,11 @@ class LambdaCallback(Callback):
         for name, function in hooks.items():
             if function is not None:
                 setattr(self, name, function)
-        self.observes_only = not any("batch" in n for n, f in hooks.items() if f is not None)
+        self.samples_only = not any("batch" in n for n, f in hooks.items() if f is not None)
 
 
 class TerminateOnNaN(Callback):
-    """Stops training when the loss is not finite.
+    """Stops training when the loss is not finite; small steps, which run many at a time, stop within a moment.
 
     Args:
         raise_error: Whether an error is raised instead.
@@ -98,13 +98,15 @@ class TerminateOnNaN(Callback):
         False
     """
 
+    observes_only = True
+
     def __init__(self, raise_error: bool = False):
         super().__init__()
         self.raise_error = raise_error
 
     def on_batch_end(self, batch: int, logs: Any = None) -> None:
         loss = (logs or {}).get("loss")
-        if loss is not None and not np.isfinite(loss):
+        if loss is not None and not np.isfinite(loss) and not self.model.stop_training:
             text = f"Batch {batch}: the loss is {loss}, training stops."
             if self.raise_error:
                 raise RuntimeError(text)

@@ -1,16 +1,28 @@
-"""Compiled programs over variables: a function that reads and assigns, made pure and jitted."""
+"""Compiled programs over variables: a function that reads and assigns, made pure and jitted.
+
+A program runs its function once a call, or many times in one call (`loop`): a compiled loop over
+batches that lie one after the other on the device. Both run the same traced step.
+"""
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from hornbeam.core.variable import Overlay, Variable
 
 __all__ = ["Program"]
+
+# New values of variables are taken over under this lock, and the count of times goes up before and
+# after: whoever reads many variables without it sees by an equal, even count that they belong together.
+_takeover = threading.Lock()
+_takeovers = 0
 
 
 class _Strays(Exception):
@@ -19,6 +31,56 @@ class _Strays(Exception):
     def __init__(self, read: Iterable[Variable], assigned: Iterable[Variable]):
         self.read = list(read)
         self.assigned = list(assigned)
+
+
+class _Carried:
+    """The variables that a program carries, and what is compiled for them."""
+
+    def __init__(self, program: Program, assigned: list[Variable], read: list[Variable], donate: bool):
+        self.assigned, self.read = assigned, read
+
+        def step(assigned_values: list[Any], read_values: list[Any], args: Any) -> Any:
+            program.trace_count += 1
+            with Overlay([*assigned, *read], [*assigned_values, *read_values]) as overlay:
+                result = program._function(*args)
+            reads = set(read)
+            written = [v for v in overlay.assigned if v in reads or v in overlay.strays]
+            if overlay.strays or written:
+                raise _Strays(overlay.strays, written)
+            return result, [overlay.value_of(v) for v in assigned]
+
+        # Jitted by itself, so that the single call and every loop share one trace of the function.
+        self.step = inner = jax.jit(step)
+
+        def loop(assigned_values: list[Any], read_values: list[Any], slabs: Any, start: Any, count: Any) -> Any:
+            first = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), slabs)
+            result, _ = jax.eval_shape(inner, assigned_values, read_values, first)
+            steps = jax.tree.leaves(slabs)[0].shape[0]
+            shape = (steps,) if program._keep_all else ()
+
+            def body(i: Any, state: Any) -> Any:
+                values, kept = state
+                args = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, start + i, keepdims=False), slabs)
+                result, values = inner(values, read_values, args)
+                if program._keep_all:
+                    return values, jax.tree.map(lambda all, one: all.at[i].set(one), kept, result)
+                return values, jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), kept, result)
+
+            empty = jax.tree.map(lambda a: jnp.zeros((*shape, *a.shape), a.dtype), result)
+            values, results = jax.lax.fori_loop(0, count, body, (assigned_values, empty))
+            return results, values
+
+        # Writing outputs in the order of `assigned` keeps donated buffers aligned.
+        donated = (0,) if donate else ()
+        self.once = jax.jit(lambda a, r, args: inner(a, r, args), donate_argnums=donated)
+        self.loop = jax.jit(loop, donate_argnums=donated)
+
+    def also(self, program: Program, strays: _Strays, donate: bool) -> _Carried:
+        written = set(strays.assigned)
+        assigned = list(dict.fromkeys([*self.assigned, *strays.assigned]))
+        known = set(assigned) | written
+        read = [v for v in dict.fromkeys([*self.read, *strays.read]) if v not in known]
+        return _Carried(program, assigned, read, donate)
 
 
 class Program:
@@ -35,6 +97,10 @@ class Program:
         read: Variables expected to be read only (likewise).
         donate: Whether the buffers of assigned variables are given to the result. Arrays
             that a user holds are copied first, never taken away.
+        keep_all: Whether `loop` returns the results of all its steps instead of the last's.
+
+    Attributes:
+        trace_count: How often the function was traced.
 
     Example:
         >>> total = Variable(0.0)
@@ -50,52 +116,146 @@ class Program:
         assigned: Iterable[Variable] = (),
         read: Iterable[Variable] = (),
         donate: bool = True,
+        keep_all: bool = False,
     ):
         self._function = function
         self._donate = donate
-        self._lock = threading.Lock()
-        assigned = list(dict.fromkeys(assigned))
-        read = [v for v in dict.fromkeys(read) if v not in set(assigned)]
-        self._carried = self._compile(assigned, read)
+        self._keep_all = keep_all
+        self._lock = threading.RLock()
         self.trace_count = 0
-
-    def _compile(
-        self, assigned: list[Variable], read: list[Variable]
-    ) -> tuple[list[Variable], list[Variable], Callable[..., Any]]:
-        # Writing outputs in the order of `assigned` keeps donated buffers aligned.
-        def pure(assigned_values: list[Any], read_values: list[Any], args: Any) -> Any:
-            self.trace_count += 1
-            with Overlay([*assigned, *read], [*assigned_values, *read_values]) as overlay:
-                result = self._function(*args)
-            written = [v for v in overlay.assigned if v in set(read) or v in overlay.strays]
-            if overlay.strays or written:
-                raise _Strays(overlay.strays, written)
-            return result, [overlay.value_of(v) for v in assigned]
-
-        compiled = jax.jit(pure, donate_argnums=(0,) if self._donate else ())
-        return assigned, read, compiled
-
-    def _carry_also(self, strays: _Strays) -> None:
-        with self._lock:
-            assigned, read, _ = self._carried
-            written = set(strays.assigned)
-            assigned = list(dict.fromkeys([*assigned, *strays.assigned]))
-            read = [v for v in dict.fromkeys([*read, *strays.read]) if v not in set(assigned)]
-            read = [v for v in read if v not in written]
-            self._carried = self._compile(assigned, read)
+        assigned = list(dict.fromkeys(assigned))
+        known = set(assigned)
+        self._carried = _Carried(self, assigned, [v for v in dict.fromkeys(read) if v not in known], donate)
 
     def __call__(self, *args: Any) -> Any:
-        while True:
-            assigned, read, compiled = self._carried
-            if self._donate:
-                assigned_values = [v._take_for_donation() for v in assigned]
+        """Run the function once."""
+        return self._run(lambda carried: carried.once, args)
+
+    def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Any:
+        """Run the function `count` times in one compiled loop.
+
+        Args:
+            slabs: The arguments, each array with a first axis of steps.
+            start: Index of the first step.
+            count: Number of steps, at least 1; one compiled program serves every number.
+
+        Returns:
+            What the last step returned; with `keep_all`, the results of all steps along a first axis as long
+            as that of `slabs`, of which the first `count` are filled.
+        """
+        return self._run(lambda carried: carried.loop, slabs, start, count)
+
+    def prepare(self, *args: Any, steps: int | None = None) -> None:
+        """Trace and compile for arguments of these shapes, without running.
+
+        Args:
+            *args: Arrays or `jax.ShapeDtypeStruct`s as `__call__` gets them.
+            steps: Length of the first axis of `loop`'s slabs; `None` for `__call__`.
+        """
+        shapes = jax.tree.map(_shape, args)
+
+        def compile(carried: _Carried) -> None:
+            values = [_shape(v._value) for v in carried.assigned], [_shape(v._value) for v in carried.read]
+            if steps is None:
+                carried.once.lower(*values, shapes).compile()
             else:
-                assigned_values = [v._value for v in assigned]
+                slabs = jax.tree.map(lambda a: jax.ShapeDtypeStruct((steps, *a.shape), a.dtype), shapes)
+                carried.loop.lower(*values, slabs, 0, 1).compile()
+
+        self._until_all_is_carried(compile)
+
+    def primitives(self, *args: Any) -> set[str]:
+        """Return the names of JAX's primitives that the function runs for arguments of these shapes."""
+        shapes = jax.tree.map(_shape, args)
+
+        def look(carried: _Carried) -> set[str]:
+            values = [_shape(v._value) for v in carried.assigned], [_shape(v._value) for v in carried.read]
+            found: set[str] = set()
+            _collect_primitives(carried.step.trace(*values, shapes).jaxpr.jaxpr, found)
+            return found
+
+        return self._until_all_is_carried(look)
+
+    def _until_all_is_carried(self, use: Callable[[_Carried], Any]) -> Any:
+        while True:
+            carried = self._carried
             try:
-                result, updates = compiled(assigned_values, [v._value for v in read], args)
+                return use(carried)
             except _Strays as strays:
-                self._carry_also(strays)
+                self._carry_also(carried, strays)
+
+    def _carry_also(self, carried: _Carried, strays: _Strays) -> None:
+        with self._lock:
+            if self._carried is carried:  # else another thread met them too
+                self._carried = carried.also(self, strays, self._donate)
+
+    def _run(self, compiled: Callable[[_Carried], Any], *args: Any) -> Any:
+        def run(carried: _Carried) -> Any:
+            return (_run_and_assign if carried.assigned else _run_reading)(self, carried, compiled(carried), args)
+
+        return self._until_all_is_carried(run)
+
+
+def _run_and_assign(program: Program, carried: _Carried, compiled: Any, args: Any) -> Any:
+    # One at a time: two threads must not give the same buffers away.
+    with program._lock:
+        for attempt in itertools.count():
+            if program._donate:
+                values = [v._take_for_donation() for v in carried.assigned]
+            else:
+                values = [v._value for v in carried.assigned]
+            read = [v._value for v in carried.read]
+            try:
+                result, updates = compiled(values, read, *args)
+            except RuntimeError:
+                _wait_for_new_values([*values, *read], attempt)
                 continue
-            for variable, update in zip(assigned, updates, strict=True):
-                variable._set_own(update)
+            _take_over(carried.assigned, updates)
             return result
+
+
+def _run_reading(program: Program, carried: _Carried, compiled: Any, args: Any) -> Any:
+    for attempt in itertools.count():
+        before = _takeovers
+        if before % 2:
+            with _takeover:  # another thread is about to finish
+                continue
+        values = [v._value for v in carried.read]
+        if before != _takeovers:
+            continue
+        try:
+            return compiled([], values, *args)[0]
+        except (RuntimeError, ValueError):
+            _wait_for_new_values(values, attempt)
+
+
+def _take_over(variables: list[Variable], values: list[Any]) -> None:
+    global _takeovers
+    with _takeover:
+        _takeovers += 1
+        for variable, value in zip(variables, values, strict=True):
+            variable._set_own(value)
+        _takeovers += 1
+
+
+def _wait_for_new_values(values: list[Any], attempt: int) -> None:
+    """Return where a call failed because a step in another thread had just taken its buffers; else raise again."""
+    if attempt > 1000 or not any(value.is_deleted() for value in values):
+        raise
+    time.sleep(1e-4 * min(attempt, 100))
+
+
+def _shape(a: Any) -> Any:
+    if isinstance(a, jax.ShapeDtypeStruct):
+        return a
+    return jax.ShapeDtypeStruct(jnp.shape(a), jax.dtypes.canonicalize_dtype(jnp.result_type(a)))
+
+
+def _collect_primitives(jaxpr: Any, found: set[str]) -> None:
+    for equation in jaxpr.eqns:
+        found.add(equation.primitive.name)
+        for value in equation.params.values():
+            for item in value if isinstance(value, (tuple, list)) else (value,):
+                inner = getattr(item, "jaxpr", item)
+                if hasattr(inner, "eqns"):
+                    _collect_primitives(inner, found)

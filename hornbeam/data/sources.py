@@ -6,6 +6,7 @@ pure function of seed and epoch, so that an epoch can be repeated exactly.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,6 +15,7 @@ import jax
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.data.dataset import PyDataset, Reader
 
 __all__ = ["ArraySource", "IterableSource", "Source", "make_source"]
 
@@ -25,16 +27,21 @@ class Source:
 
     Attributes:
         num_batches: Batches in an epoch, `None` where not known.
+        can_restart: Whether a further epoch starts anew, rather than going on where the last ended.
     """
 
     num_batches: int | None = None
+    can_restart = True
 
-    def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch."""
+    def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch, from batch number `start` on."""
         raise NotImplementedError
 
     def on_epoch_end(self) -> None:
         """Tell the source that an epoch is over."""
+
+    def close(self) -> None:
+        """End what reads ahead."""
 
 
 class ArraySource(Source):
@@ -67,18 +74,55 @@ class ArraySource(Source):
         self.num_rows = _count_rows(self.data)
         self.num_batches = math.ceil(self.num_rows / self.batch_size)
 
-    def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch."""
-        size, rows = self.batch_size, self.num_rows
-        order: np.ndarray | None = None
+    def order(self, seed: int, epoch: int) -> np.ndarray | None:
+        """Return the numbers of the rows in the order of an epoch, `None` for 0, 1, 2 ..."""
+        random = np.random.default_rng([seed, epoch])
         if self.shuffle == "batch":
-            batches = np.random.default_rng([seed, epoch]).permutation(self.num_batches)
-            order = np.concatenate([np.arange(b * size, min((b + 1) * size, rows)) for b in batches])
-        elif self.shuffle:
-            order = np.random.default_rng([seed, epoch]).permutation(rows)
-        for start in range(0, rows, size):
-            part: Any = slice(start, start + size) if order is None else order[start : start + size]
-            yield tree.map_structure(lambda a, p=part: None if a is None else a[p], self.data)
+            size, batches = self.batch_size, random.permutation(self.num_batches)
+            return np.concatenate([np.arange(b * size, min((b + 1) * size, self.num_rows)) for b in batches])
+        return random.permutation(self.num_rows) if self.shuffle else None
+
+    def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch, from batch number `start` on."""
+        order = self.order(seed, epoch)
+        for first in range(start * self.batch_size, self.num_rows, self.batch_size):
+            yield self.rows(order, first, self.batch_size)
+
+    def rows(self, order: np.ndarray | None, start: int, count: int) -> Batch:
+        """Return up to `count` rows from place `start` of an order on."""
+        part: Any = slice(start, start + count) if order is None else order[start : start + count]
+        return tree.map_structure(lambda a: None if a is None else a[part], self.data)
+
+    def slab(self, order: np.ndarray | None, start: int, batch_size: int, steps: int) -> Batch:
+        """Return `steps` batches from place `start` of an order on, as arrays of shape `(steps, batch_size, ...)`.
+
+        Where the rows end earlier the last of them is repeated, so that the shape is always the same.
+        """
+        count = batch_size * steps
+        here = min(count, self.num_rows - start)
+        rows: Any = slice(start, start + here) if order is None else order[start : start + here]
+
+        def one(a: Any) -> Any:
+            if a is None:
+                return None
+            a = np.asarray(a)
+            if here == count and order is None:
+                return a[rows].reshape(steps, batch_size, *a.shape[1:])
+            out = np.empty((count, *a.shape[1:]), a.dtype)
+            if order is None:
+                out[:here] = a[rows]
+            else:
+                np.take(a, rows, axis=0, out=out[:here], mode="clip")
+            used = -(-here // batch_size) * batch_size  # rows of batches beyond these are never read
+            out[here:used] = out[here - 1]
+            return out.reshape(steps, batch_size, *a.shape[1:])
+
+        return tree.map_structure(one, self.data)
+
+    @property
+    def bytes_per_row(self) -> int:
+        """Size of a row of all arrays together."""
+        return sum(a.nbytes for a in tree.flatten(self.data) if a is not None) // self.num_rows
 
     def split(self, fraction: float) -> tuple[ArraySource, ArraySource]:
         """Return sources of the first rows and of the last `fraction` of them."""
@@ -114,23 +158,41 @@ class IterableSource(Source):
         self._data = data
         self._once: Iterator[Any] | None = data if hasattr(data, "__next__") else None
         self._indexed = not hasattr(data, "__iter__") and hasattr(data, "__getitem__")
+        self._reader: Reader | None = None
         try:
-            self.num_batches = None if self._once is not None else len(data)
+            if isinstance(data, PyDataset):
+                self.num_batches = data.num_batches
+            else:
+                self.num_batches = None if self._once is not None else len(data)
         except TypeError:
             self.num_batches = None
 
-    def epoch(self, seed: int, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch."""
-        if self._indexed or (hasattr(self._data, "on_epoch_end") and hasattr(self._data, "__getitem__")):
-            batches: Any = (self._data[i] for i in range(len(self._data)))
+    def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch, from batch number `start` on."""
+        if isinstance(self._data, PyDataset):
+            self._reader = self._reader or Reader(self._data)
+            batches: Any = self._reader.batches(start)
+        elif self._indexed or (hasattr(self._data, "on_epoch_end") and hasattr(self._data, "__getitem__")):
+            batches = (self._data[i] for i in range(start, len(self._data)))
         else:
-            batches = self._once if self._once is not None else iter(self._data)
+            # What comes one after the other is read and dropped.
+            batches = itertools.islice(self._once if self._once is not None else iter(self._data), start, None)
         for batch in batches:
             yield unpack(_to_host(batch))
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether the data can be iterated anew."""
+        return self._once is None
 
     def on_epoch_end(self) -> None:
         if hasattr(self._data, "on_epoch_end"):
             self._data.on_epoch_end()
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
 
 
 def unpack(batch: Any) -> Batch:

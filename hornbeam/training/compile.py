@@ -13,6 +13,7 @@ from hornbeam import errors, losses, metrics, optimizers, tree
 from hornbeam.core.symbolic import convert
 from hornbeam.losses import Loss
 from hornbeam.metrics import Metric
+from hornbeam.training.padding import count_rows, weigh_rows
 
 __all__ = ["Compiled", "compile_from_config", "compile_model"]
 
@@ -249,7 +250,7 @@ class Compiled:
                 _check_target(loss, target, output, self._names[i])
                 value = loss(target, output, sample_weight=weights[i])
                 if self._output_trackers and self._output_trackers[i] is not None:
-                    self._output_trackers[i].update_state(jax.lax.stop_gradient(value), sample_weight=_rows(output))
+                    self._output_trackers[i].update_state(jax.lax.stop_gradient(value), sample_weight=count_rows(output))
                 terms.append(value * self._loss_weights[i])
         terms.extend(jnp.asarray(value) for value in extra)
         if not terms:
@@ -277,7 +278,7 @@ class Compiled:
                     continue
                 mapped = getattr(metric, "_map_target", None)
                 given = mapped(target, output) if mapped else target
-                metric.update_state(given, output, sample_weight=weight if weighted else None)
+                metric.update_state(given, output, sample_weight=weigh_rows(weight if weighted else None))
 
     def all_metrics(self) -> list[Metric]:
         """Loss tracker, trackers of outputs, metrics."""
@@ -299,10 +300,6 @@ class Compiled:
         config = {"optimizer": serialize(optimizer), **{key: plain(self.arguments[key]) for key in order}}
         config["jit_compile"] = self.arguments["jit_compile"] is not False
         return config
-
-
-def _rows(x: Any) -> Any:
-    return x.shape[0] if getattr(x, "shape", ()) else 1
 
 
 def _as_list(entry: Any) -> list[Any]:

@@ -7,22 +7,26 @@ weights of the last finished step.
 
 from __future__ import annotations
 
-import itertools
+import concurrent.futures
+import contextlib
 import signal
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
 from typing import Any
 
+import jax
 import numpy as np
 
 from hornbeam import config, errors, tree
-from hornbeam.callbacks import Callback, CallbackList, History
+from hornbeam.callbacks import CallbackList, History
 from hornbeam.core.random import make_default_seed
 from hornbeam.data.sources import ArraySource, Source, make_source
 from hornbeam.training.checks import check_before_training
-from hornbeam.training.step import make_program
-from hornbeam.training.weighting import ClassWeighted
+from hornbeam.training.hooks import BatchHooks, Logs
+from hornbeam.training.padding import padded_size, rows_are_independent
+from hornbeam.training.plan import Dispatch, InFlight, Plan, compile_ahead, make_plan
+from hornbeam.training.step import Steps
+from hornbeam.training.weighting import class_weighted
 
 __all__ = ["evaluate", "fit", "on_batch", "predict", "predict_on_batch"]
 
@@ -72,62 +76,53 @@ def fit(
             validation = ArraySource(*validation.data, batch_size=validation_batch_size)
     check_before_training(model, source)
     if class_weight is not None:
-        source = ClassWeighted(source, class_weight, model)
+        source = class_weighted(source, class_weight, model)
 
-    steps = steps_per_epoch or _limited_steps(source.num_batches)
+    total = steps_per_epoch or _limited_steps(source.num_batches)
     verbose = _verbosity(verbose)
     if not isinstance(callbacks, CallbackList):
         callbacks = CallbackList(
             callbacks, add_history=True, add_progbar=verbose != 0, model=model,
-            verbose=verbose, epochs=epochs, steps=steps,
+            verbose=verbose, epochs=epochs, steps=total,
         )  # fmt: skip
     model.history = next((c for c in callbacks.callbacks if isinstance(c, History)), None)
-    program = _program(model, "train")
-    seed = make_default_seed()
-    eager_logs = _wants_logs(callbacks, "train")
+    fixed = compiled.steps_per_execution if compiled.steps_per_execution > 1 else None
+    hooks = BatchHooks(callbacks, "train", fixed)
+    steps = steps_for(model, "train", keep_all=hooks.every_step)
+    plan = make_plan(steps, source, make_default_seed(), fixed)
+    validator = None if validation is None else _Validator(model, validation, validation_steps, callbacks)
     model.stop_training = False
     logs: dict[str, Any] = {}
 
-    with _Interrupts() as interrupts:
+    with _Interrupts() as interrupts, contextlib.closing(source):
         callbacks.on_train_begin()
-        batches: Iterator[Any] | None = None
+        with interrupts.held():
+            plan.begin(initial_epoch)
         for epoch in range(initial_epoch, epochs):
             model.reset_metrics()
             callbacks.on_epoch_begin(epoch)
-            if batches is None:
-                batches = source.epoch(seed, epoch)
-            if steps_per_epoch is None:
-                taken = itertools.islice(batches, config.max_steps_per_epoch())
-            else:
-                taken = _take(source, batches, steps_per_epoch, seed, epoch)
-            step, logs = 0, {}
-            for chunk in _chunks(taken, compiled.steps_per_execution):
-                callbacks.on_train_batch_begin(step)
-                with interrupts.held():
-                    logs = Logs(program(*chunk))
-                step += len(chunk)
-                callbacks.on_train_batch_end(step - 1, dict(logs.read()) if eager_logs else logs)
-                if model.stop_training:
-                    break
-            if step == 0:
+            if steps_per_epoch is None and epoch > initial_epoch:
+                plan.begin(epoch)
+            budget = config.max_steps_per_epoch() if steps_per_epoch is None else steps_per_epoch
+            done, logs = _train_epoch(model, plan, steps, hooks, budget, steps_per_epoch is not None, interrupts, validator)
+            if done == 0:
                 raise ValueError(
                     f"fit: the data yielded no batch in epoch {epoch + 1}. A generator must yield at least "
                     "one; an exhausted one cannot start again (pass `steps_per_epoch`, or a data set "
                     "that can be iterated anew)."
                 )
-            ended_early = steps_per_epoch is not None and step < steps_per_epoch and not model.stop_training
-            if steps_per_epoch is None or ended_early:
-                batches = None
+            ended_early = steps_per_epoch is not None and done < steps_per_epoch and not model.stop_training
+            _flush_gradients(model, interrupts)
             source.on_epoch_end()
-            epoch_logs = dict(logs.read())
-            if validation is not None and _due(epoch, validation_freq):
-                results = _run_evaluation(model, validation, validation_steps, callbacks, interrupts)
+            epoch_logs = dict(logs.items())
+            if validator is not None and _due(epoch, validation_freq):
+                results = validator.run(interrupts)
                 epoch_logs.update({f"val_{name}": value for name, value in results.items()})
             callbacks.on_epoch_end(epoch, epoch_logs)
-            logs = Logs(epoch_logs)
+            logs = epoch_logs
             if ended_early:
                 warnings.warn(
-                    f"fit: the data ended after {step} of {steps_per_epoch} steps in epoch {epoch + 1}; "
+                    f"fit: the data ended after {done} of {steps_per_epoch} steps in epoch {epoch + 1}; "
                     "training stops. Yield at least steps_per_epoch * epochs batches.",
                     stacklevel=3,
                 )
@@ -137,8 +132,38 @@ def fit(
         finish = getattr(model.optimizer, "finalize_variable_values", None)
         if finish is not None and model.optimizer is not None and epochs > initial_epoch:
             finish(model.trainable_variables)
-        callbacks.on_train_end(dict(logs.read()) if isinstance(logs, Logs) else {})
+        callbacks.on_train_end(logs)
     return model.history
+
+
+def _train_epoch(
+    model: Any, plan: Plan, steps: Steps, hooks: BatchHooks, budget: int | None, over_passes: bool, interrupts: Any,
+    validator: Any,
+) -> tuple[int, Any]:  # fmt: skip
+    """Run the steps of an epoch; return their number and the last results."""
+    done, logs = 0, Logs({})
+    in_flight = InFlight(steps)
+    for dispatch in plan.take(budget, hooks.most, over_passes):
+        hooks.begin(done)
+        with interrupts.held():
+            results = dispatch.run()
+        if done == 0 and validator is not None:
+            validator.compile_ahead()
+        in_flight.add(dispatch.steps, results)
+        logs = hooks.end(done, dispatch, results)
+        done += dispatch.steps
+        if model.stop_training:
+            break
+    in_flight.wait()
+    return done, logs
+
+
+def _flush_gradients(model: Any, interrupts: Any) -> None:
+    """Let an optimizer that accumulates gradients use what an epoch's end left over."""
+    flush = getattr(model.optimizer, "flush_gradients", None)
+    if flush is not None:
+        with interrupts.held():
+            flush()
 
 
 def evaluate(
@@ -156,36 +181,72 @@ def evaluate(
             callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=1,
             steps=steps or source.num_batches,
         )  # fmt: skip
-    steps = _limited_steps(steps)
-    with _Interrupts() as interrupts:
-        results = _run_evaluation(model, source, steps, callbacks, interrupts)
+    validator = _Validator(model, source, _limited_steps(steps), callbacks)
+    with _Interrupts() as interrupts, contextlib.closing(source):
+        results = validator.run(interrupts)
     if return_dict:
         return results
     values = list(results.values())
     return values[0] if len(values) == 1 else values
 
 
-def _run_evaluation(model: Any, source: Source, steps: int | None, callbacks: Any, interrupts: Any) -> dict[str, Any]:
-    program = _program(model, "test")
-    eager_logs = _wants_logs(callbacks, "test")
-    model.reset_metrics()
-    callbacks.on_test_begin()
-    logs, step = Logs({}), 0
-    for batch in itertools.islice(source.epoch(0, 0), steps or config.max_steps_per_epoch()):
-        callbacks.on_test_batch_begin(step)
+class _Validator:
+    """Runs the steps of evaluation over a source, any number of times."""
+
+    def __init__(self, model: Any, source: Source, number: int | None, callbacks: Any):
+        self._model, self._source, self._number, self._callbacks = model, source, number, callbacks
+        fixed = model._compiled.steps_per_execution
+        self._fixed = fixed if fixed > 1 else None
+        self._hooks = BatchHooks(callbacks, "test", self._fixed)
+        self._plan: Plan | None = None
+
+    def _prepare(self) -> None:
+        pad = isinstance(self._source, ArraySource) and rows_are_independent(self._model, "test")
+        self._steps = steps_for(self._model, "test", keep_all=self._hooks.every_step, padded=pad)
+        self._plan = make_plan(self._steps, self._source, fixed=self._fixed, pad=pad)
+
+    def compile_ahead(self) -> None:
+        """Compile in the background what the first evaluation will need."""
+        if self._plan is None and isinstance(self._source, ArraySource) and not self._model.run_eagerly:
+            self._prepare()
+            assert self._plan is not None
+            self._compiling = compile_ahead(self._plan.compile)
+
+    def run(self, interrupts: Any) -> dict[str, Any]:
+        """Evaluate; return the results by name."""
+        if getattr(self, "_compiling", None) is not None:
+            concurrent.futures.wait([self._compiling])
+            self._compiling = None
+        if self._plan is None:
+            self._prepare()
+        assert self._plan is not None
+        model, hooks, callbacks = self._model, self._hooks, self._callbacks
+        model.reset_metrics()
+        callbacks.on_test_begin()
+        logs, done = Logs({}), 0
         with interrupts.held():
-            logs = Logs(program(batch))
-        callbacks.on_test_batch_end(step, dict(logs.read()) if eager_logs else logs)
-        step += 1
-    if step == 0:
-        raise ValueError("evaluate: the data yielded no batch.")
-    results = dict(logs.read())
-    callbacks.on_test_end(results)
-    return results
+            self._plan.begin(0)
+        in_flight = InFlight(self._steps)
+        for dispatch in self._plan.take(self._number or config.max_steps_per_epoch(), hooks.most):
+            hooks.begin(done)
+            with interrupts.held():
+                results = dispatch.run()
+            in_flight.add(dispatch.steps, results)
+            logs = hooks.end(done, dispatch, results)
+            done += dispatch.steps
+        in_flight.wait()
+        if done == 0:
+            raise ValueError("evaluate: the data yielded no batch.")
+        found = dict(logs.items())
+        callbacks.on_test_end(found)
+        return found
 
 
 def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any) -> Any:
     """Predict; see `Model.predict`."""
+    if callbacks is None and steps is None and isinstance(x, (np.ndarray, jax.Array)) and verbose in (0, "auto"):
+        if 0 < len(x) <= (batch_size or 32) and (verbose == 0 or not config.output_is_terminal()):
+            return _predict_rows(model, x)
     source = make_source(x, batch_size=batch_size)
     if isinstance(source, ArraySource):
         for a in tree.flatten(source.data[0]):
@@ -198,19 +259,72 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
         callbacks = CallbackList(
             callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=1, steps=total
         )
-    program = _program(model, "predict")
-    outputs: list[Any] = []
+    hooks = BatchHooks(callbacks, "predict")
+    program = steps_for(model, "predict", keep_all=True)
+    pad = isinstance(source, ArraySource) and rows_are_independent(model, "predict")
+    plan = make_plan(program, source, pad=pad)
+    gathered = _Outputs(source.num_rows if isinstance(source, ArraySource) and steps is None else None)
     callbacks.on_predict_begin()
-    for step, (batch, _, _) in enumerate(itertools.islice(source.epoch(0, 0), steps or config.max_steps_per_epoch())):
-        callbacks.on_predict_batch_begin(step)
-        # A batch of inputs alone, whatever nests in it.
-        result = program((batch, None, None))[0]
-        outputs.append(result)
-        callbacks.on_predict_batch_end(step, {"outputs": result})
+    done = 0
+    with contextlib.closing(source):
+        plan.begin(0)
+        in_flight = InFlight(program)
+        for dispatch in plan.take(steps or config.max_steps_per_epoch(), hooks.most):
+            hooks.begin(done)
+            results = dispatch.run()
+            in_flight.add(dispatch.steps, results)
+            gathered.add(dispatch, results)
+            hooks.end(done, dispatch, gathered.latest if hooks.most() == 1 else None)
+            done += dispatch.steps
     callbacks.on_predict_end()
-    if not outputs:
-        raise ValueError("predict: the data yielded no batch.")
-    return tree.map_structure(lambda *parts: np.concatenate([np.asarray(p) for p in parts]), *outputs)
+    return gathered.rows()
+
+
+class _Outputs:
+    """Rows of outputs, copied to where they end up when the device has them."""
+
+    def __init__(self, total: int | None):
+        self._total, self._filled = total, 0
+        self._whole: Any = None
+        self._parts: list[Any] = []
+        self._waiting: list[tuple[Dispatch, Any]] = []
+
+    def add(self, dispatch: Dispatch, results: Any) -> None:
+        self._waiting.append((dispatch, results))
+        if len(self._waiting) > 2:
+            self._take()
+
+    @property
+    def latest(self) -> Any:
+        while self._waiting:
+            self._take()
+        return self._parts[-1]
+
+    def _take(self) -> None:
+        dispatch, results = self._waiting.pop(0)
+        self._parts.append(dispatch.by_row(results))
+
+    def rows(self) -> Any:
+        while self._waiting:
+            self._take()
+        if not self._parts:
+            raise ValueError("predict: the data yielded no batch.")
+        if len(self._parts) == 1:
+            return tree.map_structure(lambda a: a if a.flags.writeable else np.array(a), self._parts[0])
+        return tree.map_structure(lambda *parts: np.concatenate(parts), *self._parts)
+
+
+def _predict_rows(model: Any, x: Any) -> Any:
+    """Return the outputs for one batch of rows: the short way."""
+    batch, _, _ = ArraySource(x, batch_size=len(x)).data
+    if batch.dtype.kind not in "biufcV":
+        raise ValueError(f"predict: `x` has dtype {batch.dtype}; expected numbers.")
+    program = steps_for(model, "predict", keep_all=True)
+    rows, size = len(batch), padded_size(len(batch), len(batch) if program.exact_rows else 2**31)
+    if size > rows:
+        batch = np.concatenate([batch, np.broadcast_to(batch[-1:], (size - rows, *batch.shape[1:]))])
+    outputs = program.once((batch, None, None))
+    return tree.map_structure(lambda a: np.array(a)[:rows], outputs)
 
 
 def on_batch(model: Any, kind: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
@@ -220,11 +334,11 @@ def on_batch(model: Any, kind: str, x: Any, y: Any, sample_weight: Any, class_we
     source: Source = ArraySource(x, y, sample_weight, batch_size=max(rows, 1))
     check_before_training(model, source)
     if class_weight is not None:
-        source = ClassWeighted(source, class_weight, model)
+        source = class_weighted(source, class_weight, model)
     batch = next(source.epoch(0, 0))
     model.reset_metrics()  # a result is of this batch alone
     with _Interrupts() as interrupts, interrupts.held():
-        results = Logs(_program(model, kind)(batch)).read()
+        results = Logs(steps_for(model, kind).once(batch)).read()
     if return_dict:
         return results
     values = list(results.values())
@@ -234,91 +348,21 @@ def on_batch(model: Any, kind: str, x: Any, y: Any, sample_weight: Any, class_we
 def predict_on_batch(model: Any, x: Any) -> Any:
     """Return outputs for one batch; see `Model.predict_on_batch`."""
     (batch, _, _) = next(ArraySource(x, batch_size=2**31).epoch(0, 0))
-    return tree.map_structure(np.asarray, _program(model, "predict")((batch, None, None))[0])
+    return tree.map_structure(np.asarray, steps_for(model, "predict", keep_all=True).once((batch, None, None)))
 
 
 # --- parts of the loops ---------------------------------------------------------------------------
 
 
-class Logs(dict):
-    """Results by name that are fetched from the device when somebody reads them."""
-
-    def __init__(self, values: Any):
-        super().__init__(values or {})
-        self._fetched = False
-
-    def read(self) -> Logs:
-        """Fetch all values, as floats (arrays for metrics with several)."""
-        if not self._fetched:
-            self._fetched = True
-            for name, value in list(super().items()):
-                array = np.asarray(value) if not isinstance(value, (int, float)) else value
-                super().__setitem__(name, float(array) if np.ndim(array) == 0 else array)
-        return self
-
-    def __getitem__(self, name: str) -> Any:
-        return dict.__getitem__(self.read(), name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return dict.get(self.read(), name, default)
-
-    def items(self) -> Any:
-        return dict.items(self.read())
-
-    def values(self) -> Any:
-        return dict.values(self.read())
-
-    def copy(self) -> dict[str, Any]:
-        return dict(self.items())
-
-
-def _program(model: Any, kind: str) -> Any:
-    """Return the model's compiled program of a kind, made anew when what it rests on changed."""
+def steps_for(model: Any, kind: str, keep_all: bool = False, padded: bool = False) -> Steps:
+    """Return the model's compiled steps of a kind, made anew when what they rest on changed."""
     key = (model.run_eagerly, tuple(layer.trainable for layer in model._flatten_layers()))
-    known = model._programs.get(kind)
+    name = (kind, keep_all, padded)
+    known = model._programs.get(name)
     if known is None or known[0] != key:
-        known = (key, make_program(model, kind))
-        model._programs[kind] = known
+        known = (key, Steps(model, kind, keep_all, padded))
+        model._programs[name] = known
     return known[1]
-
-
-def _chunks(batches: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:
-    """Group batches of equal shapes into tuples of `size`; what does not fill one comes singly."""
-    if size == 1:
-        for batch in batches:
-            yield (batch,)
-        return
-    pending: list[Any] = []
-    shapes: Any = None
-    for batch in batches:
-        own = [np.shape(a) for a in tree.flatten(batch)]
-        if pending and own != shapes:
-            yield from ((b,) for b in pending)
-            pending = []
-        shapes = own
-        pending.append(batch)
-        if len(pending) == size:
-            yield tuple(pending)
-            pending = []
-    yield from ((b,) for b in pending)
-
-
-def _take(source: Source, batches: Iterator[Any], count: int, seed: int, epoch: int) -> Iterator[Any]:
-    """Yield `count` batches; what can be iterated anew starts again where it ends."""
-    taken = 0
-    restarts = 0
-    while taken < count:
-        any_left = False
-        for batch in batches:
-            any_left = True
-            yield batch
-            taken += 1
-            if taken == count:
-                return
-        if getattr(source, "_once", None) is not None or (not any_left and restarts):
-            return
-        restarts += 1
-        batches = source.epoch(seed, epoch + 1000003 * restarts)
 
 
 def _due(epoch: int, frequency: Any) -> bool:
@@ -352,16 +396,6 @@ def _verbosity(verbose: Any) -> int:
     if verbose not in (0, 1, 2):
         raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto', received {verbose!r}.")
     return int(verbose)
-
-
-def _wants_logs(callbacks: Any, kind: str) -> bool:
-    """Tell whether a callback reads the logs of every batch."""
-    hooks = (f"on_{kind}_batch_end", "on_batch_end") if kind == "train" else (f"on_{kind}_batch_end",)
-    return any(
-        not getattr(c, "observes_only", False)
-        and any(getattr(type(c), hook, None) is not getattr(Callback, hook, None) for hook in hooks)
-        for c in callbacks.callbacks
-    )
 
 
 def _limited(what: str, number: int) -> int:

@@ -15,10 +15,11 @@ import jax.numpy as jnp
 from hornbeam import tree
 from hornbeam.core.program import Program
 from hornbeam.core.symbolic import convert
-from hornbeam.core.variable import Overlay, Variable, value_and_grad
+from hornbeam.core.variable import Variable, value_and_grad
 from hornbeam.data.sources import unpack
+from hornbeam.training.padding import count_rows, mark_rows, rows_are_independent, rows_counted
 
-__all__ = ["make_program", "metrics_result", "predict_step", "run_steps", "test_step", "train_step"]
+__all__ = ["Steps", "metrics_result", "predict_step", "test_step", "train_step"]
 
 
 def train_step(model: Any, data: Any) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
 def test_step(model: Any, data: Any) -> dict[str, Any]:
     """Loss and metrics of a batch."""
     x, y, sample_weight = unpack(data)
-    y_pred = model(x, training=False)
+    y_pred = mark_rows(model(x, training=False))
     if y is not None or model._compiled.arguments["loss"] is None:
         try:
             loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
@@ -64,8 +65,8 @@ def predict_step(model: Any, data: Any) -> Any:
 
 
 def _track(model: Any, loss: Any, x: Any) -> None:
-    rows = next((a.shape[0] for a in tree.flatten(x) if getattr(a, "shape", ())), 1)
-    model._compiled.loss_tracker.update_state(loss, sample_weight=jnp.asarray(rows, "float32"))
+    first = next((a for a in tree.flatten(x) if getattr(a, "shape", ())), None)
+    model._compiled.loss_tracker.update_state(loss, sample_weight=jnp.asarray(count_rows(first), "float32"))
 
 
 def metrics_result(model: Any) -> dict[str, Any]:
@@ -83,52 +84,103 @@ def metrics_result(model: Any) -> dict[str, Any]:
 # --- programs ----------------------------------------------------------------------------------
 
 
-def make_program(model: Any, kind: str) -> Callable[[Any], Any]:
-    """Return the function that runs a tuple of batches through a kind of step.
+class Steps:
+    """A kind of step of a model, compiled: one batch a call, or many in one compiled loop.
 
     Args:
         model: The model.
         kind: `"train"`, `"test"` or `"predict"`.
+        keep_all: Whether `loop` returns the results of all its steps instead of the last's.
+        padded: Whether batches come with a vector that tells which rows count.
 
-    Returns:
-        A function of a tuple of batches, which gives the results of the last (the list of
-        all outputs for `"predict"`).
+    Attributes:
+        seconds_per_step: Time that a step took lately, `None` while not measured.
+        exact_rows: Whether a batch may not be filled up with further rows.
     """
-    step = _step_of(model, kind)
-    names: list[str] = []
 
-    def steps(*batches: Any) -> Any:
-        batches = tree.map_structure(lambda a: None if a is None else convert(a), batches)
-        results = run_steps(step, tuple(map(_packed, batches)), keep_all=kind == "predict")
-        if isinstance(results, dict):
-            names[:] = results
-        return results
+    def __init__(self, model: Any, kind: str, keep_all: bool = False, padded: bool = False):
+        step = _step_of(model, kind)
+        self.kind, self.keep_all, self.padded = kind, keep_all, padded
+        self.seconds_per_step: float | None = None
+        self.exact_rows = not rows_are_independent(model, "predict" if kind == "predict" else "test")
+        self._names: list[str] | None = None
+        self._loops: dict[Any, bool] = {}
+        self._prepared: set[Any] = set()
 
-    if model.run_eagerly:
-        return steps
-    program = _compiled(model, kind, steps)
+        def one_step(batch: Any, counted: Any = None) -> Any:
+            batch = tree.map_structure(lambda a: None if a is None else convert(a), batch)
+            with rows_counted(counted):
+                results = step(batch if kind == "predict" else _packed(batch))
+            if isinstance(results, dict) and kind != "predict":
+                # JAX sorts a dictionary's keys; people count on the loss being first.
+                self._names = list(results)
+                return tuple(results.values())
+            return results
 
-    def run(*batches: Any) -> Any:
-        results = program(*batches)
-        # JAX sorts a dictionary's keys; people count on the loss being first.
-        return {name: results[name] for name in names} if isinstance(results, dict) else results
+        self._step = one_step
+        self._program = None if model.run_eagerly else _compiled(model, kind, one_step, keep_all)
 
-    return run
+    @property
+    def trace_count(self) -> int:
+        """How often the step was traced."""
+        return 0 if self._program is None else self._program.trace_count
+
+    def once(self, *args: Any) -> Any:
+        """Run one batch; `args` are the batch and, where `padded`, the rows that count."""
+        return self._named((self._program or self._step)(*args))
+
+    def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Any:
+        """Run `count` batches that lie along the first axis of `slabs`, from `start` on."""
+        assert self._program is not None
+        return self._named(self._program.loop(slabs, start, count))
+
+    def prepare(self, *args: Any, steps: int | None = None) -> None:
+        """Compile for arguments of these shapes: the single step, or the loop over slabs of `steps` batches."""
+        key = (_shapes_key(args), steps)
+        if self._program is not None and key not in self._prepared:
+            self._prepared.add(key)
+            self._program.prepare(*args, steps=steps)
+
+    def can_loop(self, *args: Any) -> bool:
+        """Tell whether batches of these shapes may run in a compiled loop without losing speed."""
+        if self._program is None:
+            return False
+        if jax.default_backend() != "cpu" or _convolutions_are_loop_safe():
+            return True
+        key = _shapes_key(args)
+        if key not in self._loops:
+            # XLA computes a convolution's gradient on CPU about 20 times slower inside a loop.
+            self._loops[key] = "conv_general_dilated" not in self._program.primitives(*args)
+        return self._loops[key]
+
+    def _named(self, results: Any) -> Any:
+        if self._names is None or self.kind == "predict":
+            return results
+        return dict(zip(self._names, results, strict=True))
 
 
-def _compiled(model: Any, kind: str, steps: Callable[..., Any]) -> Program:
+def _convolutions_are_loop_safe() -> bool:
+    return False
+
+
+def _shapes_key(args: Any) -> Any:
+    leaves, structure = jax.tree.flatten(args)
+    return structure, tuple((a.shape, str(a.dtype)) for a in leaves)
+
+
+def _compiled(model: Any, kind: str, step: Callable[..., Any], keep_all: bool) -> Program:
     everything = model.variables
     if kind == "predict":
-        return Program(steps, read=everything, donate=False)
+        return Program(step, read=everything, donate=False, keep_all=True)
     tracked = [*(v for v in model.metrics_variables)]
     if kind == "test":
-        return Program(steps, assigned=tracked, read=everything)
+        return Program(step, assigned=tracked, read=everything, keep_all=keep_all)
     if model.optimizer is not None and model.built:
         model.optimizer.build(model.trainable_variables)
         tracked += model.optimizer.variables
     trainable = set(model.trainable_variables)
     changing = [v for v in everything if v in trainable or not v.trainable]
-    return Program(steps, assigned=[*changing, *tracked], read=everything)
+    return Program(step, assigned=[*changing, *tracked], read=everything, keep_all=keep_all)
 
 
 def _packed(batch: Any) -> Any:
@@ -170,42 +222,3 @@ def _step_of(model: Any, kind: str) -> Callable[[Any], Any]:
         return result
 
     return stateful
-
-
-def run_steps(step: Callable[[Any], Any], batches: tuple[Any, ...], keep_all: bool = False) -> Any:
-    """Run `step` over batches of equal shapes; inside a trace as one loop.
-
-    Args:
-        step: Takes a batch; may assign variables.
-        batches: The batches.
-        keep_all: Whether the results of all are returned, as a list, instead of the last.
-    """
-    results = [step(batches[0])]
-    if len(batches) > 2 and isinstance(tree.flatten(batches)[0], jax.core.Tracer) and not keep_all:
-        # The first step ran by itself: it built what was not built. The others are a scan.
-        last = _scan(step, batches[1:])
-        return {name: last[name] for name in results[0]} if isinstance(last, dict) else last
-    results.extend(step(batch) for batch in batches[1:])
-    return results if keep_all else results[-1]
-
-
-def _scan(step: Callable[[Any], Any], batches: tuple[Any, ...]) -> Any:
-    stacked = tree.map_structure(lambda *a: None if a[0] is None else jnp.stack(a), *batches)
-    assigned: list[Variable] = []
-
-    def probe(batch: Any) -> None:
-        with Overlay() as overlay:
-            step(batch)
-        assigned[:] = overlay.assigned
-
-    jax.eval_shape(probe, batches[0])
-
-    def body(values: list[Any], batch: Any) -> tuple[list[Any], Any]:
-        with Overlay(assigned, values) as overlay:
-            result = step(batch)
-        return [overlay.value_of(v) for v in assigned], result
-
-    values, results = jax.lax.scan(body, [v.value for v in assigned], stacked)
-    for variable, value in zip(assigned, values, strict=True):
-        variable.assign(value)
-    return tree.map_structure(lambda a: a[-1], results)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import errors, tree
-from hornbeam.data.sources import Source
+from hornbeam.data.sources import ArraySource, Source
 
-__all__ = ["ClassWeighted", "weights_of_rows"]
+__all__ = ["ClassWeighted", "class_weighted", "weights_of_rows"]
 
 
 class ClassWeighted(Source):
@@ -49,15 +49,24 @@ class ClassWeighted(Source):
                 f"fit: `class_weight` must be a dict {{class: weight}}, received {errors.describe(class_weight)}."
             )
 
-    def epoch(self, seed: int, epoch: int) -> Iterator[Any]:
-        """Yield the batches of an epoch."""
-        for x, y, weight in self._source.epoch(seed, epoch):
-            yield x, y, self._weigh(y, weight)
+    def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
+        """Yield the batches of an epoch, from batch number `start` on."""
+        for x, y, weight in self._source.epoch(seed, epoch, start):
+            yield x, y, self.weigh(y, weight)
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether a further epoch starts anew."""
+        return self._source.can_restart
+
+    def close(self) -> None:
+        self._source.close()
 
     def on_epoch_end(self) -> None:
         self._source.on_epoch_end()
 
-    def _weigh(self, y: Any, given: Any) -> Any:
+    def weigh(self, y: Any, given: Any) -> Any:
+        """Return the weights of rows with targets `y`, times those given."""
         if len(self._names) == 1:
             only = tree.flatten(y)[0]
             factor = weights_of_rows(only, self._by_output[0])
@@ -74,6 +83,15 @@ class ClassWeighted(Source):
             # Every output gets a weight, so that batches have one structure.
             out[name] = factor if factor is not None else base if base is not None else np.ones(len(target), "float32")
         return out
+
+
+def class_weighted(source: Source, class_weight: Any, model: Any) -> Source:
+    """Return a source whose rows are weighted by class; arrays are weighted once, before training."""
+    weighted = ClassWeighted(source, class_weight, model)
+    if not isinstance(source, ArraySource):
+        return weighted
+    x, y, weight = source.data
+    return ArraySource(x, y, weighted.weigh(y, weight), source.batch_size, source.shuffle)
 
 
 def _by_name(given: Any, names: list[str]) -> dict[str, Any]:

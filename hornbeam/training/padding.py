@@ -1,0 +1,134 @@
+"""Batches filled up to a shape that is compiled already, and which of their rows count."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import jax.numpy as jnp
+
+from hornbeam import tree
+from hornbeam.core.symbolic import OpCall, get_mask, set_mask
+
+__all__ = ["count_rows", "mark_rows", "padded_size", "rows_are_independent", "rows_counted", "weigh_rows"]
+
+# Boolean vector (B,) of the rows that count in the step under way; None: all.
+_counted: ContextVar[Any] = ContextVar("hornbeam_rows_counted", default=None)
+
+# Layers of ours that run code which may mix the rows of a batch, or keep state by row.
+_MAY_MIX = ("ActivityRegularization", "FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
+
+
+@contextmanager
+def rows_counted(counted: Any) -> Iterator[None]:
+    """Let only the rows that `counted` marks enter losses and metrics inside the block."""
+    token = _counted.set(counted)
+    try:
+        yield
+    finally:
+        _counted.reset(token)
+
+
+def count_rows(x: Any) -> Any:
+    """Return how many rows of `x` count in the step under way."""
+    counted = _counted.get()
+    if counted is not None:
+        return jnp.sum(counted)
+    return x.shape[0] if getattr(x, "shape", ()) else 1
+
+
+def mark_rows(outputs: Any) -> Any:
+    """Return outputs whose mask leaves out the rows that do not count."""
+    counted = _counted.get()
+    if counted is None:
+        return outputs
+
+    def mark(x: Any) -> Any:
+        own = get_mask(x)
+        marked = x + jnp.zeros((), x.dtype)  # another tensor, since masks belong to tensors
+        set_mask(marked, counted if own is None else own & counted.reshape(counted.shape + (1,) * (own.ndim - 1)))
+        return marked
+
+    return tree.map_structure(mark, outputs)
+
+
+def weigh_rows(weight: Any) -> Any:
+    """Return sample weights that are zero for rows that do not count."""
+    counted = _counted.get()
+    if counted is None:
+        return weight
+    if weight is None:
+        return counted.astype("float32")
+    return weight * counted.reshape(counted.shape + (1,) * (weight.ndim - 1)).astype(weight.dtype)
+
+
+def padded_size(rows: int, batch_size: int) -> int:
+    """Return the batch size to compile for: `batch_size`, for fewer rows the next power of two.
+
+    Example:
+        >>> [padded_size(rows, 32) for rows in (1, 3, 20, 100)]
+        [1, 4, 32, 32]
+    """
+    return min(batch_size, 1 << (rows - 1).bit_length())
+
+
+def rows_are_independent(model: Any, kind: str) -> bool:
+    """Tell whether each row's result is known to depend on that row alone, so that rows may be added and dropped.
+
+    True for models of Hornbeam's own layers and elementwise ops, with standard steps and, for `kind` `"test"`, with
+    losses and metrics of Hornbeam's own; nothing is assumed of a user's code.
+    """
+    from hornbeam.models import Functional, Sequential
+    from hornbeam.models.model import Model
+
+    if any(getattr(type(model), name) is not getattr(Model, name) for name in _STEPS[kind]):
+        return False
+    if model.built and any(x.shape[0] is not None for x in getattr(model, "inputs", None) or ()):
+        return False  # made for batches of one size
+    for layer in model._flatten_layers():
+        if isinstance(layer, Model):
+            if type(layer) not in (Functional, Sequential) or not all(map(_op_is_elementwise, _operations(layer))):
+                return False
+        elif not _layer_keeps_rows_apart(layer):
+            return False
+    return kind == "predict" or _measures_rows(model)
+
+
+_STEPS = {"predict": ("predict_step",), "test": ("test_step", "compute_loss", "compute_metrics")}
+
+
+def _operations(model: Any) -> list[Any]:
+    return list(getattr(model, "operations", None) or [])
+
+
+def _op_is_elementwise(operation: Any) -> bool:
+    return not isinstance(operation, OpCall) or operation.info.function.__module__ == "hornbeam.ops.elementwise"
+
+
+def _layer_keeps_rows_apart(layer: Any) -> bool:
+    if type(layer).__module__.split(".")[0] != "hornbeam" or type(layer).__name__ in _MAY_MIX:
+        return False
+    if layer.activity_regularizer is not None or getattr(layer, "stateful", False):
+        return False
+    axes = getattr(layer, "axis", None), getattr(layer, "axes", None)
+    return not any(axis == 0 for axis in tree.flatten(axes))
+
+
+def _measures_rows(model: Any) -> bool:
+    compiled = model._compiled
+    entries = [compiled.arguments[name] for name in ("loss", "metrics", "weighted_metrics")]
+    held = [m for layer in model._flatten_layers() for m in layer.__dict__.get("added_metrics", {}).values()]
+    return not held and all(entry is None or _is_ours(entry) for entry in tree.flatten(entries))
+
+
+def _is_ours(entry: Any) -> bool:
+    if isinstance(entry, str):
+        return True
+    function = getattr(entry, "fn", None)
+    if function is not None and not _is_ours(function):
+        return False
+    kind = entry if inspect.isfunction(entry) or inspect.isclass(entry) else type(entry)
+    return kind.__module__.split(".")[0] == "hornbeam"

@@ -1,0 +1,376 @@
+"""The plan: how an epoch is cut into dispatches to the device.
+
+A dispatch runs one step, or many steps of equal shape in one compiled loop over a slab: batches that lie
+one after the other on the device. How many is chosen from the time that a step takes, so that a dispatch is
+worth its cost and yet progress and Ctrl-C are served several times a second. The number changes speed, never
+results: one compiled loop serves every number.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.data.sources import ArraySource, Source
+from hornbeam.training.padding import padded_size
+from hornbeam.training.step import Steps
+
+__all__ = ["Dispatch", "InFlight", "Plan", "make_plan"]
+
+SECONDS_PER_DISPATCH = 0.1
+"""Time that a dispatch of many steps should take."""
+BYTES_PER_SLAB = 8 * 2**20
+STEPS_PER_SLAB = 1024
+SHARE_OF_DEVICE_MEMORY = 0.25
+"""Data up to this share of an accelerator's memory stay there; larger data are streamed in slabs."""
+
+
+@dataclasses.dataclass
+class Dispatch:
+    """Steps to run at once.
+
+    Attributes:
+        steps: Their number.
+        run: Runs them; returns the results of the last step, with `Steps.keep_all` those of all.
+        rows: Rows that count, where the plan knows them.
+        stacked: Whether the results of all come along a first axis, rather than as a list.
+    """
+
+    steps: int
+    run: Callable[[], Any]
+    rows: int | None = None
+    stacked: bool = False
+
+    def by_step(self, results: Any) -> list[Any]:
+        """Return what `run` gave with `Steps.keep_all` as a list of the results of each step, on the host."""
+        host = tree.map_structure(np.asarray, results)
+        if not self.stacked:
+            return host
+        return [tree.map_structure(lambda a, i=i: a[i], host) for i in range(self.steps)]
+
+    def by_row(self, results: Any) -> Any:
+        """Return what `run` gave with `Steps.keep_all` as arrays of rows, on the host."""
+        if self.stacked:
+            host = tree.map_structure(
+                lambda a: (a := np.asarray(a)[: self.steps]).reshape(-1, *a.shape[2:]), results
+            )
+        else:
+            host = tree.map_structure(lambda *a: np.concatenate([np.asarray(i) for i in a]), *results)
+        return host if self.rows is None else tree.map_structure(lambda a: a[: self.rows], host)
+
+
+class Plan:
+    """What is run next: dispatches of one pass over the data after the other.
+
+    Args:
+        steps: The compiled steps.
+        source: The data.
+        seed: Fixes, with the number of a pass, the order of its rows.
+        fixed: Steps a dispatch, as the user said; `None`: chosen here.
+
+    Attributes:
+        position: Number of the pass and of the next step in it; `begin(*position)` goes on from there.
+    """
+
+    def __init__(self, steps: Steps, source: Source, seed: int, fixed: int | None = None):
+        self._steps, self._source, self._seed, self._fixed = steps, source, seed, fixed
+        self.position = (0, 0)
+
+    def begin(self, number: int, start: int = 0) -> None:
+        """Start pass `number` at step `start`."""
+        self.position = (number, start)
+
+    def next(self, most: int | None = None) -> Dispatch | None:
+        """Return the next dispatch, of at most `most` steps; `None` at the end of the pass."""
+        raise NotImplementedError
+
+    def take(
+        self, budget: int | None, most: Callable[[], int | None] = lambda: None, over_passes: bool = False
+    ) -> Iterator[Dispatch]:
+        """Yield dispatches to the end of the pass, or to the end of a budget of steps.
+
+        Args:
+            budget: Most steps in all; `None`: no bound.
+            most: Tells, before each dispatch, how many steps it may have at most.
+            over_passes: Whether further passes follow until the budget is used up.
+        """
+        left, empty = budget, False
+        while left is None or left > 0:
+            bounds = [n for n in (left, most()) if n is not None]
+            dispatch = self.next(min(bounds) if bounds else None)
+            if dispatch is None:
+                if not over_passes or empty or not self._source.can_restart:
+                    return
+                empty = True
+                self.begin(self.position[0] + 1)
+                continue
+            empty = False
+            self.position = (self.position[0], self.position[1] + dispatch.steps)
+            yield dispatch
+            if left is not None:
+                left -= dispatch.steps
+
+    def compile(self) -> None:
+        """Trace and compile what the pass will need."""
+
+    def _count(self, most: int) -> int:
+        """Return how many steps the next dispatch should have, at most `most`."""
+        if self._fixed is not None:
+            return min(self._fixed, most)
+        pace = self._steps.seconds_per_step
+        return 1 if pace is None else max(1, min(most, int(SECONDS_PER_DISPATCH / max(pace, 1e-9))))
+
+
+class _ArrayPlan(Plan):
+    """Dispatches over arrays: gathered in slabs of many batches where steps may run in a compiled loop."""
+
+    def __init__(self, steps: Steps, source: ArraySource, seed: int, fixed: int | None = None, pad: bool = False):
+        super().__init__(steps, source, seed, fixed)
+        self._rows, self._pad = source.num_rows, pad
+        self._size = padded_size(source.num_rows, source.batch_size) if pad else source.batch_size
+        self._whole = self._rows // self._size
+        self._rest = 0 if pad else self._rows % self._size
+        if pad:
+            self._whole = -(-self._rows // self._size)
+        self._slab_steps: int | None = None
+        self._compiling_rest: concurrent.futures.Future | None = None
+        self._gather = _Resident(source) if _fits_on_accelerator(source) else source.slab
+
+    def begin(self, number: int, start: int = 0) -> None:
+        super().begin(number, start)
+        self._order = self._source.order(self._seed, number)
+        self._slab: tuple[int, Any] | None = None
+        if self._slab_steps is None:
+            self._slab_steps = self._choose_slab_steps()
+
+    def _choose_slab_steps(self) -> int:
+        whole = self._whole
+        wanted = min(whole, max(self._fixed or 1, self._steps_that_fit()))
+        if wanted < 2 or not self._steps.can_loop(*self._shapes(self._size)):
+            return 1
+        return min(1 << (wanted - 1).bit_length(), max(STEPS_PER_SLAB, self._fixed or 1))
+
+    def _steps_that_fit(self) -> int:
+        return min(STEPS_PER_SLAB, BYTES_PER_SLAB // max(self._source.bytes_per_row * self._size, 1))
+
+    def _shapes(self, size: int) -> tuple[Any, ...]:
+        """Return the shapes of a step's arguments for batches of `size`."""
+        batch = tree.map_structure(
+            lambda a: None if a is None else jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype), self._source.data
+        )
+        return (batch, jax.ShapeDtypeStruct((size,), bool)) if self._steps.padded else (batch,)
+
+    def next(self, most: int | None = None) -> Dispatch | None:
+        at = self.position[1]
+        if at < self._whole:
+            end = self._whole if most is None else min(self._whole, at + most)
+            return self._from_slab(at, end) if self._slab_steps > 1 else self._one_by_one(at, end)
+        if at == self._whole and self._rest:
+            return self._last(at)
+        return None
+
+    def _from_slab(self, at: int, end: int) -> Dispatch:
+        size, steps = self._size, self._slab_steps
+        first = at // steps * steps
+        if self._slab is None or self._slab[0] != first:
+            slab = self._gather(self._order, first * size, size, steps)
+            args = (slab, self._counted(first, steps)) if self._steps.padded else (slab,)
+            self._slab = (first, jax.device_put(args))
+        slabs = self._slab[1]
+        count = self._count(min(end, first + steps) - at)
+        return self._dispatch(at, count, lambda: self._steps.loop(slabs, at - first, count), stacked=True)
+
+    def _one_by_one(self, at: int, end: int) -> Dispatch:
+        count = self._count(end - at) if self._fixed else 1
+        size = self._size
+
+        def run_one(step: int) -> Any:
+            if self._pad:
+                batch = tree.map_structure(
+                    lambda a: None if a is None else a[0], self._source.slab(self._order, step * size, size, 1)
+                )
+            else:
+                batch = self._source.rows(self._order, step * size, size)
+            return self._steps.once(batch, *([self._counted(step, 1)[0]] if self._steps.padded else []))
+
+        return self._dispatch(at, count, lambda: _run_singly(self._steps, [lambda i=at + j: run_one(i) for j in range(count)]))
+
+    def _dispatch(self, at: int, count: int, run: Callable[[], Any], stacked: bool = False) -> Dispatch:
+        def run_and_look_ahead() -> Any:
+            results = run()
+            if self._rest and self._compiling_rest is None and self._steps.kind == "train":
+                # The odd last batch is compiled beside the running epoch.
+                self._compiling_rest = compile_ahead(lambda: self._steps.prepare(*self._shapes(self._rest)))
+            return results
+
+        rows = min(count * self._size, self._rows - at * self._size)
+        return Dispatch(count, run_and_look_ahead, rows, stacked)
+
+    def compile(self) -> None:
+        if self._slab_steps is None:
+            self._slab_steps = self._choose_slab_steps()
+        if self._whole:
+            steps = self._slab_steps if self._slab_steps > 1 else None
+            self._steps.prepare(*self._shapes(self._size), steps=steps)
+        if self._rest:
+            self._steps.prepare(*self._shapes(self._rest))
+
+    def _last(self, at: int) -> Dispatch:
+        def run() -> Any:
+            if self._compiling_rest is not None:
+                concurrent.futures.wait([self._compiling_rest])
+            batch = self._source.rows(self._order, at * self._size, self._rest)
+            return _run_singly(self._steps, [lambda: self._steps.once(batch)])
+
+        return Dispatch(1, run, self._rest)
+
+    def _counted(self, first: int, steps: int) -> np.ndarray:
+        """Return which rows of `steps` batches count."""
+        rows = np.arange(first * self._size, (first + steps) * self._size) < self._rows
+        return rows.reshape(steps, self._size)
+
+
+class _IterablePlan(Plan):
+    """Dispatches over batches that Python makes: one by one, read while the device computes."""
+
+    def begin(self, number: int, start: int = 0) -> None:
+        super().begin(number, start)
+        self._batches = self._source.epoch(self._seed, number, start)
+        self._pending: collections.deque[Any] = collections.deque()
+
+    def next(self, most: int | None = None) -> Dispatch | None:
+        wanted = self._count(most if most is not None else self._fixed or 1) if self._fixed else 1
+        batches = self._equal_batches(wanted)
+        if not batches:
+            return None
+        steps, count = self._steps, len(batches)
+        if self._fixed in (None, 1) or not steps.can_loop(batches[0]):
+            return Dispatch(count, lambda: _run_singly(steps, [lambda b=b: steps.once(b) for b in batches]))
+        # One shape for every number of batches, so that one program serves them all.
+        filled = [*batches, *[batches[-1]] * (self._fixed - count)]
+        slab = tree.map_structure(lambda *a: None if a[0] is None else np.stack([np.asarray(i) for i in a]), *filled)
+        return Dispatch(count, lambda: steps.loop((slab,), 0, count), stacked=True)
+
+    def _equal_batches(self, wanted: int) -> list[Any]:
+        """Return up to `wanted` batches of equal shapes."""
+        taken: list[Any] = []
+        while len(taken) < wanted:
+            batch = self._pending.popleft() if self._pending else next(self._batches, None)
+            if batch is None:
+                break
+            if taken and _shapes_of(batch) != _shapes_of(taken[0]):
+                self._pending.appendleft(batch)
+                break
+            taken.append(batch)
+        return taken
+
+
+def make_plan(steps: Steps, source: Source, seed: int = 0, fixed: int | None = None, pad: bool = False) -> Plan:
+    """Return the plan for a source; `pad` fills the last batch of arrays up to a full one."""
+    if isinstance(source, ArraySource):
+        return _ArrayPlan(steps, source, seed, fixed, pad)
+    return _IterablePlan(steps, source, seed, fixed)
+
+
+def _run_singly(steps: Steps, runs: list[Callable[[], Any]]) -> Any:
+    results = [run() for run in runs]
+    return results if steps.keep_all else results[-1]
+
+
+def _shapes_of(batch: Any) -> list[Any]:
+    return [np.shape(a) for a in tree.flatten(batch)]
+
+
+# --- data that stay on an accelerator ---------------------------------------------------------------
+
+
+def _fits_on_accelerator(source: ArraySource) -> bool:
+    device = jax.local_devices()[0]
+    if device.platform == "cpu":  # where the host's memory is the device's
+        return False
+    limit = (device.memory_stats() or {}).get("bytes_limit", 0)
+    return source.bytes_per_row * source.num_rows <= SHARE_OF_DEVICE_MEMORY * limit
+
+
+class _Resident:
+    """Arrays put on the device once; slabs are gathered there by the rows' numbers."""
+
+    def __init__(self, source: ArraySource):
+        self._rows = source.num_rows
+        self._data = jax.device_put(source.data)
+        self._take = jax.jit(
+            lambda data, rows: jax.tree.map(lambda a: a[rows.reshape(-1)].reshape(*rows.shape, *a.shape[1:]), data)
+        )
+
+    def __call__(self, order: np.ndarray | None, start: int, batch_size: int, steps: int) -> Any:
+        places = np.minimum(np.arange(start, start + batch_size * steps), self._rows - 1)
+        rows = places if order is None else order[places]
+        return self._take(self._data, rows.reshape(steps, batch_size).astype("int32"))
+
+
+# --- work in the background, and in flight -----------------------------------------------------------
+
+_compiler: concurrent.futures.ThreadPoolExecutor | None = None
+
+
+def compile_ahead(compile: Callable[[], None]) -> concurrent.futures.Future:
+    """Run `compile` in the background; what fails there is met again, and told, where it is needed."""
+    global _compiler
+    if _compiler is None:
+        _compiler = concurrent.futures.ThreadPoolExecutor(1, "hornbeam-compile")
+
+    def quietly() -> None:
+        with contextlib.suppress(Exception):
+            compile()
+
+    return _compiler.submit(quietly)
+
+
+class InFlight:
+    """Dispatches that run while the next are made: few, so that memory and the wait after Ctrl-C stay small.
+
+    Args:
+        steps: The steps; the time they take is noted in `steps.seconds_per_step`.
+    """
+
+    def __init__(self, steps: Steps):
+        self._steps = steps
+        self._running: collections.deque[tuple[int, Any]] = collections.deque()
+        self._free_since: float | None = None
+        self._first = True
+
+    def add(self, count: int, results: Any) -> None:
+        """Note a dispatch of `count` steps; waits for an older one where there are many."""
+        if not self._running and self._free_since is None:
+            self._free_since = time.perf_counter()
+        self._running.append((count, results))
+        # The first dispatch may hold a compilation; after it the time of a step must be learned.
+        while len(self._running) > (0 if self._steps.seconds_per_step is None else 2):
+            self._wait_for_oldest()
+
+    def wait(self) -> None:
+        """Wait for all."""
+        while self._running:
+            self._wait_for_oldest()
+        self._free_since = None
+
+    def _wait_for_oldest(self) -> None:
+        count, results = self._running.popleft()
+        jax.block_until_ready(results)
+        now = time.perf_counter()
+        if self._first:
+            self._first = False
+        elif self._free_since is not None:
+            seconds = (now - self._free_since) / count
+            known = self._steps.seconds_per_step
+            self._steps.seconds_per_step = seconds if known is None else min(2 * known, 0.5 * (known + seconds))
+        self._free_since = now
