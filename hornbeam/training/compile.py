@@ -250,7 +250,9 @@ class Compiled:
                 _check_target(loss, target, output, self._names[i])
                 value = loss(target, output, sample_weight=weights[i])
                 if self._output_trackers and self._output_trackers[i] is not None:
-                    self._output_trackers[i].update_state(jax.lax.stop_gradient(value), sample_weight=count_rows(output))
+                    self._output_trackers[i].update_state(
+                        jax.lax.stop_gradient(value), sample_weight=count_rows(output)
+                    )
                 terms.append(value * self._loss_weights[i])
         terms.extend(jnp.asarray(value) for value in extra)
         if not terms:

@@ -116,4 +116,3 @@ def _samples(callback: Any) -> bool:
 def _overrides(callback: Any, hook: str) -> bool:
     own = getattr(callback, hook, None)
     return own is not None and getattr(own, "__func__", own) is not getattr(Callback, hook)
-

@@ -104,7 +104,9 @@ def fit(
             if steps_per_epoch is None and epoch > initial_epoch:
                 plan.begin(epoch)
             budget = config.max_steps_per_epoch() if steps_per_epoch is None else steps_per_epoch
-            done, logs = _train_epoch(model, plan, steps, hooks, budget, steps_per_epoch is not None, interrupts, validator)
+            done, logs = _train_epoch(
+                model, plan, steps, hooks, budget, steps_per_epoch is not None, interrupts, validator
+            )
             if done == 0:
                 raise ValueError(
                     f"fit: the data yielded no batch in epoch {epoch + 1}. A generator must yield at least "
@@ -199,6 +201,7 @@ class _Validator:
         self._fixed = fixed if fixed > 1 else None
         self._hooks = BatchHooks(callbacks, "test", self._fixed)
         self._plan: Plan | None = None
+        self._compiling: concurrent.futures.Future | None = None
 
     def _prepare(self) -> None:
         pad = isinstance(self._source, ArraySource) and rows_are_independent(self._model, "test")
@@ -214,7 +217,7 @@ class _Validator:
 
     def run(self, interrupts: Any) -> dict[str, Any]:
         """Evaluate; return the results by name."""
-        if getattr(self, "_compiling", None) is not None:
+        if self._compiling is not None:
             concurrent.futures.wait([self._compiling])
             self._compiling = None
         if self._plan is None:

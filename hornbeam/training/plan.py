@@ -60,9 +60,7 @@ class Dispatch:
     def by_row(self, results: Any) -> Any:
         """Return what `run` gave with `Steps.keep_all` as arrays of rows, on the host."""
         if self.stacked:
-            host = tree.map_structure(
-                lambda a: (a := np.asarray(a)[: self.steps]).reshape(-1, *a.shape[2:]), results
-            )
+            host = tree.map_structure(lambda a: (a := np.asarray(a)[: self.steps]).reshape(-1, *a.shape[2:]), results)
         else:
             host = tree.map_structure(lambda *a: np.concatenate([np.asarray(i) for i in a]), *results)
         return host if self.rows is None else tree.map_structure(lambda a: a[: self.rows], host)
@@ -202,7 +200,9 @@ class _ArrayPlan(Plan):
                 batch = self._source.rows(self._order, step * size, size)
             return self._steps.once(batch, *([self._counted(step, 1)[0]] if self._steps.padded else []))
 
-        return self._dispatch(at, count, lambda: _run_singly(self._steps, [lambda i=at + j: run_one(i) for j in range(count)]))
+        return self._dispatch(
+            at, count, lambda: _run_singly(self._steps, [lambda i=at + j: run_one(i) for j in range(count)])
+        )
 
     def _dispatch(self, at: int, count: int, run: Callable[[], Any], stacked: bool = False) -> Dispatch:
         def run_and_look_ahead() -> Any:

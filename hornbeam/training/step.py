@@ -17,6 +17,7 @@ from hornbeam.core.program import Program
 from hornbeam.core.symbolic import convert
 from hornbeam.core.variable import Variable, value_and_grad
 from hornbeam.data.sources import unpack
+from hornbeam.ops.routes import convolutions_are_loop_safe
 from hornbeam.training.padding import count_rows, mark_rows, rows_are_independent, rows_counted
 
 __all__ = ["Steps", "metrics_result", "predict_step", "test_step", "train_step"]
@@ -145,22 +146,19 @@ class Steps:
         """Tell whether batches of these shapes may run in a compiled loop without losing speed."""
         if self._program is None:
             return False
-        if jax.default_backend() != "cpu" or _convolutions_are_loop_safe():
+        if jax.default_backend() != "cpu" or convolutions_are_loop_safe():
             return True
         key = _shapes_key(args)
         if key not in self._loops:
             # XLA computes a convolution's gradient on CPU about 20 times slower inside a loop.
-            self._loops[key] = "conv_general_dilated" not in self._program.primitives(*args)
+            names = self._program.primitives(*args)
+            self._loops[key] = not any("conv" in name and "convert" not in name for name in names)
         return self._loops[key]
 
     def _named(self, results: Any) -> Any:
         if self._names is None or self.kind == "predict":
             return results
         return dict(zip(self._names, results, strict=True))
-
-
-def _convolutions_are_loop_safe() -> bool:
-    return False
 
 
 def _shapes_key(args: Any) -> Any:
