@@ -14,10 +14,12 @@ __all__ = [
     "disable_flash_attention",
     "disable_interactive_logging",
     "disable_traceback_filtering",
+    "disable_unsafe_deserialization",
     "dtype_policy",
     "enable_flash_attention",
     "enable_interactive_logging",
     "enable_traceback_filtering",
+    "enable_unsafe_deserialization",
     "epsilon",
     "floatx",
     "image_data_format",
@@ -25,6 +27,7 @@ __all__ = [
     "is_interactive_logging_enabled",
     "is_nnx_enabled",
     "is_traceback_filtering_enabled",
+    "is_unsafe_deserialization_enabled",
     "kernel_routes",
     "kernels",
     "max_epochs",
@@ -53,6 +56,7 @@ _settings: dict[str, Any] = {
     "kernels": "auto",
     "max_epochs": None,
     "max_steps_per_epoch": None,
+    "unsafe_deserialization": False,
 }
 
 
@@ -373,6 +377,40 @@ def _limit(function: str, value: Any) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise ValueError(f"{function}: expected a positive integer or None, received {value!r}.")
     return value
+
+
+def enable_unsafe_deserialization() -> None:
+    """Let code from files run, for the rest of the process: lambdas that Keras stored as bytecode.
+
+    Nothing in a file can call this. Prefer `load_model(path, safe_mode=False)`, which holds for one file; open only
+    files that you would run as programs.
+
+    Example:
+        >>> enable_unsafe_deserialization(); is_unsafe_deserialization_enabled()
+        True
+        >>> disable_unsafe_deserialization()
+    """
+    _settings["unsafe_deserialization"] = True
+
+
+def disable_unsafe_deserialization() -> None:
+    """Refuse code from files again (the default).
+
+    Example:
+        >>> disable_unsafe_deserialization(); is_unsafe_deserialization_enabled()
+        False
+    """
+    _settings["unsafe_deserialization"] = False
+
+
+def is_unsafe_deserialization_enabled() -> bool:
+    """Tell whether `enable_unsafe_deserialization` was called.
+
+    Example:
+        >>> is_unsafe_deserialization_enabled()
+        False
+    """
+    return _settings["unsafe_deserialization"]
 
 
 def output_is_terminal() -> bool:

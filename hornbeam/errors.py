@@ -8,7 +8,22 @@ from typing import Any
 
 from hornbeam import tree
 
-__all__ = ["describe", "one_of", "unknown_name"]
+__all__ = ["FileError", "describe", "one_of", "unknown_name"]
+
+
+class FileError(ValueError):
+    """A file is damaged, is no model file, or asks for what files may not have.
+
+    Whatever is wrong with a file, loading it raises this error (or `FileNotFoundError` where there is none).
+
+    Example:
+        >>> import hornbeam as hb
+        >>> try:
+        ...     hb.models.model_from_json("{")
+        ... except hb.saving.FileError as error:
+        ...     print("JSON" in str(error))
+        True
+    """
 
 
 def describe(value: Any) -> str:

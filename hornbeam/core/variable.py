@@ -8,6 +8,8 @@ Overlays are context-local, so that threads may trace and predict at once.
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,11 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.core import naming
+from hornbeam.core.loading import current_loading
 from hornbeam.dtypes import is_float, standardize_dtype
 
 __all__ = ["Overlay", "Variable", "autocast_scope", "current_overlay", "value_and_grad"]
 
 _overlay: ContextVar[Overlay | None] = ContextVar("hornbeam_overlay", default=None)
+_first_values = threading.RLock()
 _autocast: ContextVar[str | None] = ContextVar("hornbeam_autocast", default=None)
 
 
@@ -145,25 +149,30 @@ class Variable:
         self.regularizer: Callable[[Any], Any] | None = None
         self.constraint: Callable[[Any], Any] | None = None
         self.overwrite_with_gradient = False
+        if isinstance(initializer, str):
+            from hornbeam import initializers
+
+            initializer = initializers.get(initializer)
+        # Whether somebody else may hold the array; if so it must not be donated.
+        self._lent = False
+        if callable(initializer):
+            if shape is None or any(size is None for size in shape):
+                raise ValueError(
+                    f"Variable '{self.path}': `shape` must be fully known where the "
+                    f"initializer is a function, received {shape}."
+                )
+            self._shape = tuple(int(size) for size in shape)
+            self._dtype = jnp.dtype(standardize_dtype(dtype)).name
+            self._first_value: Callable[..., Any] | None = initializer
+            if current_loading() is None:
+                self._make_first_value()
+            return
+        value = initializer.value if isinstance(initializer, Variable) else initializer
+        if dtype is None and not hasattr(value, "dtype"):
+            kind = np.asarray(value).dtype
+            dtype = standardize_dtype(None if kind.kind == "f" else kind)
         # Made outside any trace that is under way: a variable outlives the trace.
         with jax.ensure_compile_time_eval():
-            if isinstance(initializer, str):
-                from hornbeam import initializers
-
-                initializer = initializers.get(initializer)
-            if callable(initializer):
-                if shape is None or any(size is None for size in shape):
-                    raise ValueError(
-                        f"Variable '{self.path}': `shape` must be fully known where the "
-                        f"initializer is a function, received {shape}."
-                    )
-                dtype = standardize_dtype(dtype)
-                value = initializer(tuple(shape), dtype=dtype)
-            else:
-                value = initializer.value if isinstance(initializer, Variable) else initializer
-                if dtype is None and not hasattr(value, "dtype"):
-                    kind = np.asarray(value).dtype
-                    dtype = standardize_dtype(None if kind.kind == "f" else kind)
             # A copy, so that the buffer is this variable's own and may be donated.
             self._value: jax.Array = jnp.array(value, dtype=None if dtype is None else standardize_dtype(dtype))
         if shape is not None and tuple(shape) != self._value.shape:
@@ -172,8 +181,32 @@ class Variable:
             )
         self._shape = self._value.shape
         self._dtype = self._value.dtype.name
-        # Whether somebody else may hold the array; if so it must not be donated.
-        self._lent = False
+
+    def _make_first_value(self) -> None:
+        """Let the initializer make the value; while a file is being loaded that waits until somebody reads it."""
+        with _first_values, jax.ensure_compile_time_eval():
+            initializer = self.__dict__.get("_first_value")
+            if initializer is None:
+                return  # another thread was faster
+            if (rules := current_loading()) is not None:
+                rules.pay(self._nbytes, self.path)
+            value = jnp.array(initializer(self._shape, dtype=self._dtype), dtype=self._dtype)
+            if value.shape != self._shape:
+                raise ValueError(
+                    f"Variable '{self.path}': the initial value has shape {value.shape}, expected {self._shape}."
+                )
+            self._value, self._first_value = value, None
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only where the attribute is missing: a value that nobody has read or assigned yet.
+        if name == "_value" and self.__dict__.get("_first_value") is not None:
+            self._make_first_value()
+            return self.__dict__["_value"]
+        raise AttributeError(f"Variable '{self.__dict__.get('path')}' has no attribute {name!r}.")
+
+    @property
+    def _nbytes(self) -> int:
+        return math.prod(self._shape) * jnp.dtype(self._dtype).itemsize
 
     @property
     def value(self) -> Any:
@@ -208,9 +241,11 @@ class Variable:
         if overlay is not None:
             overlay.assign(self, jnp.asarray(value, dtype=self._dtype))
         else:
+            if (rules := current_loading()) is not None:
+                rules.pay(self._nbytes, self.path)
             # A JAX array given here stays the giver's; anything else is copied.
             self._value = jnp.asarray(value, dtype=self._dtype)
-            self._lent = True
+            self._lent, self._first_value = True, None
 
     def assign_add(self, value: Any) -> None:
         """Add `value`."""
@@ -227,7 +262,7 @@ class Variable:
     def _set_own(self, value: jax.Array) -> None:
         """Take over an array that nobody else holds (the result of a compiled step)."""
         self._value = value
-        self._lent = False
+        self._lent, self._first_value = False, None
 
     def _take_for_donation(self) -> jax.Array:
         """Return an array that may be donated: the own one, or a copy where it is lent."""

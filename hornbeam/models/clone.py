@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -103,7 +102,7 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
         custom_objects: Classes and functions of yours by name.
 
     Raises:
-        ValueError: If the text is no model's configuration.
+        FileError: If the text is no model's configuration.
 
     Example:
         >>> import hornbeam as hb
@@ -112,5 +111,9 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
         8
     """
     from hornbeam import saving
+    from hornbeam.saving.disk import parse_json
+    from hornbeam.saving.guard import one_error
 
-    return saving.deserialize_keras_object(json.loads(json_string), custom_objects=custom_objects)
+    with one_error("model_from_json: the text"):
+        config = parse_json(json_string, "model_from_json: the text")
+        return saving.deserialize_keras_object(config, custom_objects=custom_objects)

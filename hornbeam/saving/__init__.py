@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from hornbeam.errors import FileError
 from hornbeam.saving.config import (
     CustomObjectScope,
     custom_object_scope,
@@ -22,6 +23,7 @@ from hornbeam.saving.config import (
 
 __all__ = [
     "CustomObjectScope",
+    "FileError",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
@@ -93,24 +95,27 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
         filepath: Path of the file.
         custom_objects: Classes and functions of yours by name, beside those registered.
         compile: Whether the model is compiled as it was.
-        safe_mode: Kept for Keras's signature: code in files is refused either way.
+        safe_mode: False says that you trust the file as you trust a program: functions that Keras stored as
+            bytecode may run, and the file may claim more memory than it has bytes. Nothing in a file can say so.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it holds no model, or one of unknown classes.
+        FileError: If it holds no model, or one of unknown classes, or is damaged, or holds code.
     """
     from hornbeam.saving.archive import load_archive
     from hornbeam.saving.disk import kind_of
+    from hornbeam.saving.guard import guarded_file
     from hornbeam.saving.h5 import load_h5
 
     path = os.fspath(filepath)
     kind = kind_of(path)
     if kind == "folder" and os.path.exists(os.path.join(path, "saved_model.pb")):
-        raise ValueError(f"'{path}' is a SavedModel of TensorFlow, which is a program, not a model file.")
+        raise FileError(f"'{path}' is a SavedModel of TensorFlow, which is a program, not a model file.")
     if kind == "unknown":
-        raise ValueError(f"'{path}' is neither a `.keras` nor an `.h5` file.")
+        raise FileError(f"'{path}' is neither a `.keras` nor an `.h5` file.")
     load = load_h5 if kind == "h5" else load_archive
-    return load(path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
+    with guarded_file(path, safe_mode):
+        return load(path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
 
 
 def save_weights(model: Any, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
@@ -154,10 +159,11 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it does not fit; all differences are listed, nothing is changed.
+        FileError: If it does not fit (all differences are listed, nothing is changed) or is damaged.
     """
     from hornbeam.saving.archive import load_archive_weights
     from hornbeam.saving.disk import kind_of
+    from hornbeam.saving.guard import one_error
     from hornbeam.saving.h5 import load_h5_weights
     from hornbeam.saving.layout import check_built
 
@@ -168,7 +174,8 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
     path = os.fspath(filepath)
     kind = kind_of(path)
     if kind == "unknown":
-        raise ValueError(f"'{path}' is neither an `.h5` nor a `.keras` file.")
+        raise FileError(f"'{path}' is neither an `.h5` nor a `.keras` file.")
     check_built(model, "load_weights")
     load = load_h5_weights if kind == "h5" else load_archive_weights
-    load(model, path, skip_mismatch, by_name)
+    with one_error(f"'{os.path.basename(path)}'"):
+        load(model, path, skip_mismatch, by_name)

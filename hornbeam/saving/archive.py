@@ -5,18 +5,25 @@ from __future__ import annotations
 import datetime
 import io
 import json
+import os
 import shutil
+import stat
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 
+from hornbeam.core.loading import ALLOWANCE
+from hornbeam.errors import FileError
 from hornbeam.saving import config as objects
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
+from hornbeam.saving.hdf5 import Dataset, Group, Source, open_hdf5, root_of
 from hornbeam.saving.layout import file_label, read_weights, walk, write_weights
 
 __all__ = ["KERAS_VERSION", "load_archive", "load_archive_weights", "save_archive"]
@@ -64,14 +71,14 @@ def save_archive(
 def load_archive(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
     """Return the model of a `.keras` file or folder; arguments as `hornbeam.saving.load_model`'s."""
     what = file_label(filepath)
-    with _opened(filepath) as folder:
+    with _opened(filepath, trusted=not safe_mode) as folder:
         config = parse_json(folder.read(_CONFIG), f"{what}: {_CONFIG}")
         if not isinstance(config, dict) or "class_name" not in config:
-            raise ValueError(f"{what}: {_CONFIG} describes no model.")
+            raise FileError(f"{what}: {_CONFIG} describes no model.")
         metadata = parse_json(folder.read(_METADATA), f"{what}: {_METADATA}") if folder.has(_METADATA) else {}
         version = str(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else "3"
         if not version.startswith("3"):
-            raise ValueError(f"{what} was written by Keras {version}; only version 3's layout is known.")
+            raise FileError(f"{what} was written by Keras {version}; only version 3's layout is known.")
         compile_config = config.pop("compile_config", None)
         model = objects.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
         if compile and compile_config:
@@ -91,10 +98,8 @@ def load_archive_weights(model: Any, filepath: Any, skip_mismatch: bool = False,
         read_weights(file, model, file_label(filepath), skip_mismatch, by_name)
 
 
-def _has_arrays(file: h5py.File) -> bool:
-    found: list[str] = []
-    file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
-    return bool(found)
+def _has_arrays(file: Group) -> bool:
+    return bool(file.visititems(lambda name, item: isinstance(item, Dataset) or None))
 
 
 def _save_assets(model: Any, folder: Path) -> None:
@@ -106,58 +111,124 @@ def _save_assets(model: Any, folder: Path) -> None:
 
 
 class _Members:
-    """The checked members of an archive or folder."""
+    """The checked members of an archive or folder; together they may be little larger than it.
 
-    def __init__(self, path: Path, archive: zipfile.ZipFile | None):
-        self._path, self._archive = path, archive
+    Args:
+        path: Where it is.
+        archive: The open archive, or `None` for a folder.
+        trusted: Whether members may be of any size.
+    """
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile | None, trusted: bool = False):
+        self._path, self._archive, self._trusted = path, archive, trusted
         self._what = file_label(path)
-        self._names = (
-            self._check()
-            if archive
-            else {p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file() and not p.is_symlink()}
-        )
+        self._payable = None if trusted or not archive else path.stat().st_size + ALLOWANCE
+        self._names = self._check() if archive else set(self._files(path))
         missing = {_CONFIG, _WEIGHTS} - self._names
         if missing:
-            raise ValueError(f"{self._what} is no `.keras` file: it lacks {', '.join(sorted(missing))}.")
+            raise FileError(f"{self._what} is no `.keras` file: it lacks {', '.join(sorted(missing))}.")
+
+    def _files(self, path: Path) -> Iterator[str]:
+        """Yield the files of a folder; a link may lead anywhere, so none is followed."""
+        for place, folders, files in os.walk(path):
+            for name in folders + files:
+                full = Path(place) / name
+                if full.is_symlink():
+                    raise FileError(f"{self._what}: {full.relative_to(path)} is a link. Copy the file itself there.")
+                if name in files and full.is_file():
+                    yield full.relative_to(path).as_posix()
 
     def _check(self) -> set[str]:
+        """Return the members of the archive after a look at all of them."""
         assert self._archive is not None
-        names = set()
+        names: set[str] = set()
         for info in self._archive.infolist():
             parts = PurePosixPath(info.filename).parts
             known = info.filename in (_CONFIG, _METADATA, _WEIGHTS) or (parts and parts[0] == _ASSETS)
-            if not known or ".." in parts or info.filename.startswith("/") or "\\" in info.filename:
-                raise ValueError(f"{self._what} has the unexpected member {info.filename!r}.")
+            odd = ".." in parts or info.filename.startswith("/") or "\\" in info.filename or ":" in info.filename
+            if not known or odd or stat.S_ISLNK(info.external_attr >> 16):
+                raise FileError(f"{self._what} has the unexpected member {info.filename!r}.")
             if info.flag_bits & 1:
-                raise ValueError(f"{self._what}: {info.filename!r} is encrypted.")
+                raise FileError(f"{self._what}: {info.filename!r} is encrypted.")
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise FileError(f"{self._what}: {info.filename!r} is compressed in a way that is not read.")
             if info.filename in names:
-                raise ValueError(f"{self._what} has two members {info.filename!r}.")
-            if info.file_size > 1100 * (info.compress_size + 64):
-                raise ValueError(f"{self._what}: {info.filename!r} claims more bytes than it can hold.")
+                raise FileError(f"{self._what} has two members {info.filename!r}.")
+            self._pay(info.file_size, info.filename)
             if not info.is_dir():
                 names.add(info.filename)
         return names
 
+    def _pay(self, nbytes: int, name: str) -> None:
+        if self._payable is None:
+            return
+        if nbytes > self._payable:
+            raise FileError(
+                f"{self._what}: {name!r} claims {nbytes} bytes; unpacked, all members together may be "
+                f"{ALLOWANCE >> 20} MiB larger than the archive. If you trust it, unpack it and load the folder, or "
+                "load it with `safe_mode=False`."
+            )
+        self._payable -= nbytes
+
     def has(self, name: str) -> bool:
+        """Tell whether there is a member of this name."""
         return name in self._names
 
     def read(self, name: str) -> bytes:
-        if self._archive is None:
-            return (self._path / name).read_bytes()
-        try:
-            return self._archive.read(name)
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{self._what} is damaged: {error}.") from None
+        """Return the bytes of a member, such as a configuration."""
+        found = io.BytesIO()
+        self._copy(name, found)
+        return found.getvalue()
+
+    def _copy(self, name: str, target: BinaryIO) -> None:
+        with self._damage_named(name):
+            opened = self._archive.open(name) if self._archive else (self._path / name).open("rb")
+            with opened as file:
+                shutil.copyfileobj(file, target, 2**20)
 
     @contextmanager
-    def weights(self) -> Iterator[h5py.File]:
-        source = io.BytesIO(self.read(_WEIGHTS)) if self._archive else self._path / _WEIGHTS
+    def _damage_named(self, name: str) -> Iterator[None]:
         try:
-            file = h5py.File(source, "r")
-        except OSError as error:
-            raise ValueError(f"{self._what}: {_WEIGHTS} is damaged: {error}.") from None
-        with file:
-            yield file
+            yield
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error) as error:
+            raise FileError(f"{self._what}: {name!r} is damaged: {error}.") from None
+
+    @contextmanager
+    def weights(self) -> Iterator[Group]:
+        """Open the weights where they stand; compressed ones are unpacked on disk, not in memory."""
+        what = f"{self._what}: {_WEIGHTS}"
+        if self._archive is None:
+            with open_hdf5(self._path / _WEIGHTS, what, self._trusted) as group:
+                yield group
+            return
+        info = self._archive.getinfo(_WEIGHTS)
+        if info.compress_type == zipfile.ZIP_STORED:
+            with self._path.open("rb") as file:
+                yield root_of(Source(file, self._stored_at(file, info), info.file_size, what, self._trusted))
+            return
+        with tempfile.TemporaryFile() as unpacked:
+            self._copy(_WEIGHTS, unpacked)
+            with open_hdf5(unpacked, what, self._trusted) as group:
+                yield group
+
+    def _stored_at(self, file: BinaryIO, info: zipfile.ZipInfo) -> int:
+        """Return where a member's bytes start, after comparing their checksum."""
+        with self._damage_named(info.filename):
+            file.seek(info.header_offset)
+            signature, name, extra = struct.unpack("<4s22xHH", file.read(30))
+            start = info.header_offset + 30 + name + extra
+            if signature != b"PK\3\4" or info.compress_size != info.file_size:
+                raise zipfile.BadZipFile("its header does not fit")
+            file.seek(start)
+            left, found = info.file_size, 0
+            while left:
+                piece = file.read(min(left, 2**20))
+                if not piece:
+                    raise EOFError("it ends too early")
+                left, found = left - len(piece), zlib.crc32(piece, found)
+            if found != info.CRC:
+                raise zipfile.BadZipFile("its checksum does not fit")
+        return start
 
     def load_assets(self, model: Any) -> None:
         """Give each part that has `load_assets` a folder of its own assets."""
@@ -168,26 +239,24 @@ class _Members:
             names = [n for n in self._names if n.startswith(prefix)]
             if not names:
                 continue
-            place = Path(tempfile.mkdtemp(prefix="hornbeam-assets-"))
-            try:
+            with tempfile.TemporaryDirectory(prefix="hornbeam-assets-") as place:
                 for name in names:
-                    target = place / name.removeprefix(prefix)
+                    target = Path(place) / name.removeprefix(prefix)
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes(self.read(name))
-                part.load_assets(str(place))
-            finally:
-                shutil.rmtree(place, ignore_errors=True)
+                    with target.open("wb") as file:
+                        self._copy(name, file)
+                part.load_assets(place)
 
 
 @contextmanager
-def _opened(filepath: Any) -> Iterator[_Members]:
+def _opened(filepath: Any, trusted: bool = False) -> Iterator[_Members]:
     path = Path(filepath)
     if path.is_dir():
-        yield _Members(path, None)
+        yield _Members(path, None, trusted)
         return
     try:
         archive = zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise ValueError(f"{file_label(path)} is a damaged zip file: {error}.") from None
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
+        raise FileError(f"{file_label(path)} is a damaged zip file: {error}.") from None
     with archive:
-        yield _Members(path, archive)
+        yield _Members(path, archive, trusted)

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hornbeam.errors import FileError
+
 __all__ = ["MissingFileError", "check_overwrite", "kind_of", "parse_json", "written_aside"]
 
 
@@ -18,7 +20,8 @@ class MissingFileError(FileNotFoundError, ValueError):
     """There is no file: an OS error to Python, a `ValueError` to Keras."""
 
 
-_MAX_JSON = 256 * 2**20
+_MAX_JSON = 64 * 2**20
+_MAX_VALUES = 2_000_000  # as Python objects, some 200 MiB
 _MAX_DEPTH = 200
 
 
@@ -93,25 +96,39 @@ def _sync(path: Path) -> None:
 
 
 def parse_json(text: bytes | str, what: str) -> Any:
-    """Return the value of a JSON text, bounded in size and depth.
+    """Return the value of a JSON text, bounded in size, depth and number of values.
 
     Raises:
-        ValueError: If it is no JSON, too long or nested too deeply.
+        FileError: If it is no JSON, too long, nested too deeply, or names a member twice.
     """
+    if not isinstance(text, (bytes, str)):
+        raise FileError(f"{what} is no text.")
     if len(text) > _MAX_JSON:
-        raise ValueError(f"{what} is {len(text)} bytes long, more than a model's configuration can be.")
+        raise FileError(f"{what} is {len(text)} bytes long, more than a model's configuration can be.")
+    marks = (b",", b"[", b"{") if isinstance(text, bytes) else (",", "[", "{")
+    if sum(text.count(mark) for mark in marks) > _MAX_VALUES:  # type: ignore[arg-type]
+        raise FileError(f"{what} has more values than a model's configuration can have.")
     try:
-        value = json.loads(text)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{what} is no valid JSON: {error}.") from None
+        value = json.loads(text, object_pairs_hook=_members)
     except RecursionError:
-        raise ValueError(f"{what} is nested too deeply.") from None
+        raise FileError(f"{what} is nested too deeply.") from None
+    except ValueError as error:
+        raise FileError(f"{what} is no valid JSON: {error}.") from None
     level, depth = [value], 0
     while level:
         depth += 1
         if depth > _MAX_DEPTH:
-            raise ValueError(f"{what} is nested more than {_MAX_DEPTH} levels deep.")
+            raise FileError(f"{what} is nested more than {_MAX_DEPTH} levels deep.")
         level = [
             item for x in level if isinstance(x, (dict, list)) for item in (x.values() if isinstance(x, dict) else x)
         ]
     return value
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the member {name!r} stands there twice")
+        found[name] = value
+    return found

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import h5py
@@ -16,6 +14,7 @@ from hornbeam.saving import config as objects
 from hornbeam.saving.archive import KERAS_VERSION
 from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
+from hornbeam.saving.hdf5 import Dataset, open_hdf5
 from hornbeam.saving.layout import (
     Differences,
     check_built,
@@ -26,26 +25,11 @@ from hornbeam.saving.layout import (
     write_weights,
 )
 
-__all__ = ["load_h5", "load_h5_weights", "opened_h5", "save_h5", "save_h5_weights", "save_layered_weights"]
+__all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "save_layered_weights"]
 
 # HDF5 keeps at most 64 KiB of attributes in an object's header; longer lists are cut in pieces.
 _ATTRIBUTE_LIMIT = 60_000
 _TOP = "top_level_model_weights"
-
-
-@contextmanager
-def opened_h5(filepath: Any) -> Iterator[h5py.File]:
-    """Open a file for reading.
-
-    Raises:
-        ValueError: If it is damaged.
-    """
-    try:
-        file = h5py.File(filepath, "r")
-    except OSError as error:
-        raise ValueError(f"{file_label(filepath)} is no readable HDF5 file: {error}.") from None
-    with file:
-        yield file
 
 
 # --- writing -----------------------------------------------------------------------------------------
@@ -194,7 +178,7 @@ def load_h5(filepath: Any, custom_objects: Any = None, compile: bool = True, saf
         ValueError: If the file holds weights only, or does not fit together.
     """
     what = file_label(filepath)
-    with opened_h5(filepath) as file:
+    with open_hdf5(filepath) as file:
         if "model_config" not in file.attrs:
             raise ValueError(
                 f"{what} holds weights only, no architecture. Build the model in your program and call "
@@ -227,7 +211,7 @@ def load_h5_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_n
         ValueError: If something does not fit; all differences are listed, nothing is changed.
     """
     what = file_label(filepath)
-    with opened_h5(filepath) as file:
+    with open_hdf5(filepath) as file:
         root = member(file, "model_weights") or file
         if _has_names(root, "layer_names"):
             _read_layers(root, model, what, skip_mismatch, by_name)
@@ -255,7 +239,7 @@ def _datasets(group: Any, what: str) -> list[Any]:
     found = []
     for name in _read_names(group, "weight_names"):
         dataset = member(group, name)
-        if not isinstance(dataset, h5py.Dataset):
+        if not isinstance(dataset, Dataset):
             raise ValueError(f"{what} is damaged: {group.name} names the array {name!r} and does not hold it.")
         found.append(dataset)
     return found

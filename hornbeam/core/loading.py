@@ -1,0 +1,100 @@
+"""What holds while a file is being loaded: values are made late, room is paid for, code is refused."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from hornbeam import config
+from hornbeam.errors import FileError
+
+__all__ = ["ALLOWANCE", "Loading", "code_allowed", "current_loading", "loading", "refuse_from_files"]
+
+ALLOWANCE = 64 * 2**20
+"""Bytes that a file may claim beyond its own size: zeros take no room in a file, but in memory."""
+
+_current: ContextVar[Loading | None] = ContextVar("hornbeam_loading", default=None)
+
+
+class Loading:
+    """The rules for what a file or a configuration makes.
+
+    Variables made meanwhile get their first value when it is read: what a file then assigns was never
+    allocated twice, and what it only declares is not allocated at all.
+
+    Args:
+        what: Name of the file for messages.
+        payable: Bytes that values of variables may take; `None` for any number.
+        code: Whether the caller allowed code from the file to run.
+    """
+
+    def __init__(self, what: str, payable: int | None = ALLOWANCE, code: bool = False):
+        self.what, self.code = what, code
+        self._payable, self._lock = payable, threading.Lock()
+
+    def pay(self, nbytes: int, name: str) -> None:
+        """Take `nbytes` from what the file may claim.
+
+        Raises:
+            FileError: If that is more than the file pays for.
+        """
+        with self._lock:
+            if self._payable is None:
+                return
+            if nbytes > self._payable:
+                raise FileError(
+                    f"{self.what}: the variable '{name}' takes {nbytes} bytes, and the file pays for {self._payable} "
+                    "more. If you trust the file, load it with `safe_mode=False`."
+                )
+            self._payable -= nbytes
+
+
+def current_loading() -> Loading | None:
+    """Return the rules that hold now, or `None` where nothing is being loaded."""
+    return _current.get()
+
+
+@contextmanager
+def loading(what: str, size: int | None = None, code: bool = False, trusted: bool = False) -> Iterator[Loading]:
+    """Apply the rules inside the block; an outer block's permission to run code goes on.
+
+    Args:
+        what: Name of the file for messages.
+        size: Bytes of the file. Default: it pays for nothing beyond the allowance.
+        code: Whether the caller allowed code from the file to run.
+        trusted: Whether variables may take any room.
+    """
+    outer = _current.get()
+    code = code or (outer is not None and outer.code)
+    rules = Loading(what, None if trusted else (size or 0) + ALLOWANCE, code)
+    token = _current.set(rules)
+    try:
+        yield rules
+    finally:
+        _current.reset(token)
+
+
+def code_allowed() -> bool:
+    """Tell whether the user allowed code from files to run: for this call, or for the process."""
+    rules = _current.get()
+    return config.is_unsafe_deserialization_enabled() or (rules is not None and rules.code)
+
+
+def refuse_from_files(name: str, value: object) -> None:
+    """Raise `FileError` where a file is being loaded: for arguments that would read another file.
+
+    Args:
+        name: Class and argument for the message, such as `"StringLookup: \\`vocabulary\\`"`.
+        value: What the file gave.
+
+    Example:
+        >>> refuse_from_files("StringLookup: `vocabulary`", "words.txt")
+    """
+    rules = _current.get()
+    if rules is not None:
+        raise FileError(
+            f"{rules.what}: {name} is the path {value!r:.200}. A model file may not name other files; give the path in "
+            "your program."
+        )

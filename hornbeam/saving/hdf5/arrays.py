@@ -1,0 +1,244 @@
+"""Where the values of an HDF5 array stand, and reading them."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hornbeam.saving.hdf5.source import Cursor, Source, padded
+from hornbeam.saving.hdf5.structures import Message, chunks
+
+__all__ = ["Layout", "read_layout", "read_values"]
+
+_GZIP, _SHUFFLE, _CHECKSUM = 1, 2, 3
+_FILTERS = {4: "szip", 5: "n-bit", 6: "scale-offset", 32000: "LZF", 32001: "Blosc", 32004: "LZ4", 32015: "Zstandard"}
+# An array that has no bytes in the file is zero everywhere; so much is believed of it.
+_UNPAID = 64 * 1024
+
+
+@dataclass
+class Layout:
+    """Where values stand.
+
+    Args:
+        kind: `"inside"` (in `data`), `"whole"` (at `address`, `stored` bytes), `"chunks"` (below the tree at
+            `address`), `"chunk"` (one, at `address`) or `"none"`.
+    """
+
+    kind: str
+    data: bytes = b""
+    address: int | None = None
+    stored: int = 0
+    mask: int = 0
+    chunk: tuple[int, ...] = ()
+    filters: list[tuple[int, list[int]]] = field(default_factory=list)
+    fill: bytes = b""
+
+
+def read_layout(source: Source, header: list[Message], name: str) -> Layout:
+    """Read where an array's values stand.
+
+    Raises:
+        FileError: If they stand in another file, or in a way that is not read.
+    """
+    layout, filters, fill = None, [], b""
+    for kind, flags, data in header:
+        message = Cursor(source, data)
+        if kind == 7:
+            raise source.error(f"keeps the array {name!r} outside the file; such files are not read")
+        if kind in (8, 0x0B) and flags & 2:
+            raise source.error("shares properties between arrays, which is not read")
+        if kind == 8:
+            layout = _layout(message, name)
+        elif kind == 0x0B:
+            filters = _filters(message, name)
+        elif kind == 5:
+            fill = _fill_value(message)
+    if layout is None:
+        raise source.damaged(f"the array {name!r} has no place")
+    layout.filters, layout.fill = filters, fill
+    return layout
+
+
+def _fill_value(cursor: Cursor) -> bytes:
+    """Read the value of elements that were never written; no bytes mean zero."""
+    version, flags = cursor.uint(1), cursor.uint(1)
+    if version >= 3:
+        return cursor.take(cursor.uint(4)) if flags & 0x20 else b""
+    cursor.skip(1)
+    defined = cursor.uint(1)
+    return cursor.take(cursor.uint(4)) if cursor.left >= 4 and (version == 1 or defined) else b""
+
+
+def _layout(cursor: Cursor, name: str) -> Layout:
+    source = cursor.source
+    version = cursor.uint(1)
+    if version in (1, 2):
+        return _old_layout(cursor)
+    kind = cursor.uint(1)
+    if version not in (3, 4) or kind == 3:
+        where = "is put together from other arrays" if kind == 3 else f"is kept in version {version} of the format"
+        raise source.error(f"has the array {name!r}, which {where}; such files are not read")
+    if kind == 0:
+        return Layout("inside", data=cursor.take(cursor.uint(2)))
+    if kind == 1:
+        return Layout("whole", address=cursor.offset(), stored=cursor.length())
+    if kind != 2:
+        raise source.damaged(f"the array {name!r} has no place")
+    if version == 3:
+        rank, address = cursor.uint(1), cursor.offset()
+        return Layout("chunks", address=address, chunk=tuple(cursor.uint(4) for _ in range(rank))[:-1])
+    flags, rank, width = cursor.uint(1), cursor.uint(1), cursor.uint(1)
+    chunk = tuple(cursor.uint(width) for _ in range(rank))[:-1]
+    if cursor.uint(1) != 1:
+        raise source.error(f"keeps the array {name!r} in many pieces by a newer index, which is not read")
+    stored, mask = (cursor.length(), cursor.uint(4)) if flags & 2 else (0, 0)
+    return Layout("chunk", address=cursor.offset(), stored=stored, mask=mask, chunk=chunk)
+
+
+def _old_layout(cursor: Cursor) -> Layout:
+    rank, kind = cursor.uint(1), cursor.uint(1)
+    cursor.skip(5)
+    address = cursor.offset() if kind else None
+    sizes = tuple(cursor.uint(4) for _ in range(rank))
+    if kind == 0:
+        return Layout("inside", data=cursor.take(cursor.uint(4)))
+    if kind == 1:
+        return Layout("whole", address=address, stored=math.prod(sizes))
+    return Layout("chunks", address=address, chunk=sizes[:-1])
+
+
+def _filters(cursor: Cursor, name: str) -> list[tuple[int, list[int]]]:
+    version, count = cursor.uint(1), cursor.uint(1)
+    cursor.skip(6 if version == 1 else 0)
+    found = []
+    for _ in range(count):
+        number = cursor.uint(2)
+        length = cursor.uint(2) if version == 1 or number >= 256 else 0
+        cursor.skip(2)
+        values = cursor.uint(2)
+        cursor.skip(padded(length, 8) if version == 1 else length)
+        settings = [cursor.uint(4) for _ in range(values)]
+        if version == 1 and values % 2:
+            cursor.skip(4)
+        if number not in (_GZIP, _SHUFFLE, _CHECKSUM):
+            known = _FILTERS.get(number, f"filter {number}")
+            raise cursor.source.error(
+                f"keeps the array {name!r} compressed by {known}, which is not read; write it with gzip or plain "
+                "(`h5repack -f NONE`)"
+            )
+        found.append((number, settings))
+    if len(found) > 8:
+        raise cursor.source.damaged(f"the array {name!r} has {len(found)} filters")
+    return found
+
+
+# --- values -------------------------------------------------------------------------------------------
+
+
+def read_values(source: Source, layout: Layout, dtype: np.dtype, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """Return the values of an array.
+
+    Raises:
+        FileError: If the file does not hold as many as it says.
+    """
+    nbytes = math.prod(shape) * dtype.itemsize
+    if layout.kind == "inside":
+        if len(layout.data) < nbytes:
+            raise source.damaged(f"the array {name!r} is longer than what is stored")
+        return np.frombuffer(layout.data, dtype, math.prod(shape)).reshape(shape).copy()
+    if layout.address is None or nbytes == 0:
+        if nbytes > _UNPAID:
+            raise source.error(f"claims {nbytes} bytes for the array {name!r}, which it does not hold")
+        return _filled(shape, dtype, layout.fill)
+    if layout.kind == "whole":
+        if layout.filters or layout.stored < nbytes:
+            raise source.damaged(f"the array {name!r} is longer than what is stored")
+        array = _empty(source, shape, dtype, layout.address, nbytes)
+        source.read_into(layout.address, array)
+        return array
+    return _read_chunks(source, layout, dtype, shape, name)
+
+
+def _filled(shape: tuple[int, ...], dtype: np.dtype, fill: bytes) -> np.ndarray:
+    array = np.zeros(shape, dtype)
+    if len(fill) == dtype.itemsize and any(fill):
+        array[...] = np.frombuffer(fill, dtype, 1)[0]
+    return array
+
+
+def _empty(source: Source, shape: tuple[int, ...], dtype: np.dtype, address: int, nbytes: int) -> np.ndarray:
+    """Return memory for an array, once the file was seen to hold it."""
+    if address + nbytes > source.size:
+        raise source.damaged(f"it refers to bytes {address} to {address + nbytes}, and has {source.size}")
+    return np.empty(shape, dtype)
+
+
+def _read_chunks(source: Source, layout: Layout, dtype: np.dtype, shape: tuple[int, ...], name: str) -> np.ndarray:
+    chunk = layout.chunk
+    size = math.prod(chunk) * dtype.itemsize
+    wrong = len(chunk) != len(shape) or not all(chunk) or size >= 2**32
+    if wrong or math.prod(min(c, s) for c, s in zip(chunk, shape, strict=True)) * 64 * dtype.itemsize < size - _UNPAID:
+        raise source.damaged(f"the array {name!r} of shape {shape} has pieces of shape {chunk}")
+    assert layout.address is not None
+    if layout.kind == "chunk":
+        pieces: Any = [(layout.stored or size, layout.mask, (0,) * len(shape), layout.address)]
+    else:
+        pieces = list(chunks(source, layout.address, len(shape)))
+    nbytes = math.prod(shape) * dtype.itemsize
+    stored = sum(piece[0] for piece in pieces)
+    # Deflate reaches 1032 to 1 at most.
+    if nbytes > 1100 * stored + _UNPAID:
+        raise source.error(f"claims {nbytes} bytes for the array {name!r}, and holds {stored}")
+    array = _filled(shape, dtype, layout.fill)
+    seen = set()
+    for stored, mask, place, address in pieces:
+        if place in seen or any(p >= s or p % c for p, s, c in zip(place, shape, chunk, strict=True)):
+            raise source.damaged(f"the array {name!r} has a piece at {place}")
+        seen.add(place)
+        data = _unfiltered(source, source.read(address, stored), mask, layout.filters, size, dtype.itemsize, name)
+        block = np.frombuffer(data, dtype, math.prod(chunk)).reshape(chunk)
+        inside = tuple(slice(p, min(p + c, s)) for p, c, s in zip(place, chunk, shape, strict=True))
+        array[inside] = block[tuple(slice(0, s.stop - s.start) for s in inside)]
+    return array
+
+
+def _unfiltered(
+    source: Source, data: bytes, mask: int, filters: list[tuple[int, list[int]]], size: int, itemsize: int, name: str
+) -> bytes:
+    """Return a piece's bytes before the filters were applied."""
+    for position, (number, settings) in reversed(list(enumerate(filters))):
+        if mask >> position & 1:
+            continue
+        if number == _GZIP:
+            data = _inflated(source, data, size + 4 * len(filters), name)
+        elif number == _CHECKSUM:
+            data = data[:-4]  # what is damaged may still be read; it harms nobody
+        else:
+            data = _unshuffled(data, settings[0] if settings else itemsize)
+    if len(data) != size:
+        raise source.damaged(f"a piece of the array {name!r} has {len(data)} bytes instead of {size}")
+    return data
+
+
+def _inflated(source: Source, data: bytes, limit: int, name: str) -> bytes:
+    inflater = zlib.decompressobj()
+    try:
+        found = inflater.decompress(data, limit)
+    except zlib.error as error:
+        raise source.damaged(f"a piece of the array {name!r} cannot be decompressed ({error})") from None
+    if inflater.unconsumed_tail:
+        raise source.damaged(f"a piece of the array {name!r} is larger than it says")
+    return found
+
+
+def _unshuffled(data: bytes, itemsize: int) -> bytes:
+    if itemsize < 2:
+        return data
+    count = len(data) // itemsize
+    whole = np.frombuffer(data, np.uint8, count * itemsize).reshape(itemsize, count)
+    return whole.T.tobytes() + data[count * itemsize :]

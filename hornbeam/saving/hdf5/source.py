@@ -1,0 +1,182 @@
+"""Bounded reading of a file's bytes."""
+
+from __future__ import annotations
+
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from hornbeam.core.loading import ALLOWANCE
+from hornbeam.errors import FileError
+
+__all__ = ["Cursor", "Source", "padded"]
+
+
+class Source:
+    """A range of an open file; what is read, and how often, is bounded.
+
+    Args:
+        file: An open binary file.
+        start: Where the range starts.
+        size: Its length in bytes.
+        what: Name of the file for messages.
+        trusted: Whether arrays may be larger than the file pays for.
+    """
+
+    def __init__(self, file: BinaryIO, start: int, size: int, what: str, trusted: bool = False):
+        self._file, self._start, self.size, self.what = file, start, size, what
+        self._steps = 200_000 + size // 64
+        self._payable = None if trusted else size + ALLOWANCE
+        self.offset_size = self.length_size = 8
+        self.cache: dict[Any, Any] = {}
+
+    def move(self, base: int) -> None:
+        """Count addresses from `base` on."""
+        self._start, self.size = self._start + base, self.size - base
+
+    def error(self, text: str) -> FileError:
+        """Return the error for what is wrong with the file."""
+        return FileError(f"{self.what} {text}.")
+
+    def damaged(self, text: str) -> FileError:
+        """Return the error for damage."""
+        return FileError(f"{self.what} is damaged: {text}.")
+
+    def step(self) -> None:
+        """Count one step; a file may cause only so many."""
+        self._steps -= 1
+        if self._steps < 0:
+            raise self.damaged("its structure does not end")
+
+    def pay(self, nbytes: int, name: str) -> None:
+        """Take `nbytes` from what the file may claim.
+
+        Raises:
+            FileError: If that is more than the file pays for.
+        """
+        if self._payable is None:
+            return
+        if nbytes > self._payable:
+            raise FileError(
+                f"{self.what}: {name} claims {nbytes} bytes; all arrays together may be {ALLOWANCE >> 20} MiB larger "
+                "than the file. If you trust it, decompress it first (`h5repack -f NONE`), or load it with "
+                "`safe_mode=False`."
+            )
+        self._payable -= nbytes
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes at `offset`.
+
+        Raises:
+            FileError: If the file does not have them.
+        """
+        self._seek(offset, size)
+        data = self._file.read(size)
+        if len(data) != size:
+            raise self.damaged("it ends too early")
+        return data
+
+    def read_into(self, offset: int, array: np.ndarray) -> None:
+        """Fill a contiguous array from `offset`."""
+        view = memoryview(array.reshape(-1).view(np.uint8))
+        self._seek(offset, len(view))
+        if self._file.readinto(view) != len(view):  # type: ignore[attr-defined]
+            raise self.damaged("it ends too early")
+
+    def _seek(self, offset: int, size: int) -> None:
+        self.step()
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise self.damaged(f"it refers to bytes {offset} to {offset + size}, and has {self.size}")
+        self._file.seek(self._start + offset)
+
+    def cursor(self, offset: int, size: int) -> Cursor:
+        """Return a cursor over `size` bytes at `offset`."""
+        return Cursor(self, self.read(offset, size))
+
+    def cursor_up_to(self, offset: int, size: int) -> Cursor:
+        """Return a cursor over at most `size` bytes: fewer at the end of the file."""
+        return self.cursor(offset, min(size, max(self.size - offset, 0)))
+
+    def signed(self, offset: int, size: int, signature: bytes) -> Cursor:
+        """Return a cursor behind the signature that must stand at `offset`."""
+        cursor = self.cursor(offset, size)
+        cursor.expect(signature)
+        return cursor
+
+
+class Cursor:
+    """Reads numbers from bytes, one after the other.
+
+    Args:
+        source: Where the bytes are from.
+        data: The bytes.
+    """
+
+    def __init__(self, source: Source, data: bytes):
+        self.source, self.data, self.at = source, data, 0
+
+    def take(self, size: int) -> bytes:
+        """Return the next `size` bytes."""
+        if size < 0 or self.at + size > len(self.data):
+            raise self.source.damaged("a structure ends too early")
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def skip(self, size: int) -> None:
+        """Leave `size` bytes out."""
+        self.take(size)
+
+    def uint(self, size: int) -> int:
+        """Return an unsigned number of `size` bytes."""
+        return int.from_bytes(self.take(size), "little")
+
+    def offset(self) -> int | None:
+        """Return an address, or `None` where it is undefined."""
+        size = self.source.offset_size
+        value = self.uint(size)
+        return None if value == (1 << 8 * size) - 1 else value
+
+    def address(self) -> int:
+        """Return an address that must be defined."""
+        value = self.offset()
+        if value is None:
+            raise self.source.damaged("an address is missing")
+        return value
+
+    def length(self) -> int:
+        """Return a size."""
+        return self.uint(self.source.length_size)
+
+    def expect(self, signature: bytes) -> None:
+        """Check the bytes that must come next."""
+        if self.take(len(signature)) != signature:
+            raise self.source.damaged(f"a structure '{signature.decode()}' is missing")
+
+    def text(self, padding: int = 1) -> str:
+        """Return a text that ends with a zero byte, and skip its padding."""
+        end = self.data.find(b"\0", self.at)
+        if end < 0:
+            raise self.source.damaged("a name does not end")
+        raw = self.data[self.at : end]
+        self.skip(min(padded(end + 1 - self.at, padding), self.left))
+        return decoded(raw)
+
+    @property
+    def left(self) -> int:
+        """Number of bytes that are left."""
+        return len(self.data) - self.at
+
+
+def decoded(raw: bytes) -> str:
+    """Return a text as h5py does: what is no UTF-8 is kept as surrogates."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def padded(size: int, multiple: int) -> int:
+    """Return `size` rounded up to a multiple.
+
+    Example:
+        >>> padded(9, 8)
+        16
+    """
+    return -(-size // multiple) * multiple
