@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import activations, errors, ops
+from hornbeam.errors import FileError
 from hornbeam.layers.arguments import add_named_weight, keep, no_quantization, positive_integer
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -248,7 +249,8 @@ class Identity(Layer):
 class Lambda(Layer):
     """A function as a layer.
 
-    Saved files hold the name of a registered function, never code.
+    Saved files hold the name of a registered function, never code; code in Keras's files runs only if the user
+    says so (`load_model(path, safe_mode=False)`).
 
     Args:
         function: Takes the inputs (and `mask`, `training` if it names them).
@@ -274,12 +276,41 @@ class Lambda(Layer):
             from hornbeam.saving.config import deserialize
 
             function = deserialize(function)
+        elif isinstance(function, (list, tuple)):  # how Keras 2 stores bytecode
+            from hornbeam.saving.bytecode import function_from
+
+            function = function_from(function)
         if not callable(function):
             raise ValueError(f"Lambda: `function` must be callable, received {errors.describe(function)}.")
         self.function, self.arguments = function, dict(arguments or {})
         self.output_shape, self.mask = output_shape, mask
         self.supports_masking = mask is not None
         self.built = True
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make the layer again; where its function is bytecode, `custom_objects` may give one by the layer's name.
+
+        Raises:
+            FileError: If the function is bytecode, and the user neither gave another nor allowed it to run.
+        """
+        from hornbeam.core.loading import code_allowed
+        from hornbeam.saving.config import get_registered_object
+
+        told_apart = ("function_type", "module", "output_shape_type", "output_shape_module")  # by Keras 2
+        config = {key: value for key, value in config.items() if key not in told_apart}
+        stored, name = config.get("function"), str(config.get("name"))
+        if isinstance(stored, list) or (isinstance(stored, dict) and stored.get("class_name") == "__lambda__"):
+            given = get_registered_object(name)
+            if given is not None:
+                config["function"] = given
+            elif not code_allowed():
+                raise FileError(
+                    f"The layer '{name}' (Lambda) holds Python code. Hornbeam does not run code from files. Write the "
+                    f"function in your program and pass it by the layer's name: `custom_objects={{{name!r}: function}}`; "
+                    "or, if you trust the file as you trust a program, load it with `safe_mode=False`."
+                )
+        return super().from_config(config)
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         import inspect

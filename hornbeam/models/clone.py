@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam.core.symbolic import OpCall
+from hornbeam.layers.core import Lambda
 from hornbeam.layers.layer import Layer
 from hornbeam.models.functional import Functional
 from hornbeam.models.model import Model
@@ -50,6 +51,10 @@ def clone_model(
             return OpCall(layer.info, layer.settings, layer.name)
         if clone_function is not None and isinstance(layer, Layer) and not _is_input(layer):
             return clone_function(layer)
+        if isinstance(layer, Lambda):  # its function is here: it need not go through a configuration
+            arguments = {"output_shape": layer.output_shape, "mask": layer.mask, "arguments": layer.arguments}
+            base = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
+            return type(layer)(layer.function, **arguments, **base)
         return type(layer).from_config(layer.get_config())
 
     if isinstance(model, Sequential):

@@ -18,7 +18,8 @@ import numpy as np
 
 from hornbeam import errors
 from hornbeam.core.symbolic import OPS, OpCall, Operation
-from hornbeam.dtypes import DTypePolicy, get_policy
+from hornbeam.dtypes import DTypePolicy, get_policy, standardize_dtype
+from hornbeam.errors import FileError
 
 __all__ = [
     "CustomObjectScope",
@@ -149,7 +150,6 @@ def _families() -> dict[str, Any]:
     """Return our modules of classes by the name that Keras's files give them."""
     from hornbeam import (
         activations,
-        callbacks,
         constraints,
         initializers,
         layers,
@@ -173,7 +173,6 @@ def _families() -> dict[str, Any]:
         "keras.optimizers": optimizers,
         "keras.optimizers.schedules": schedules,
         "keras.activations": activations,
-        "keras.callbacks": callbacks,
     }
 
 
@@ -316,44 +315,43 @@ def deserialize(config: Any, custom_objects: Any = None, safe_mode: bool = True)
     Args:
         config: What `serialize` gave, or Keras wrote.
         custom_objects: Classes and functions of yours by name.
-        safe_mode: Kept for Keras's signature; code in files is refused either way.
+        safe_mode: False says that you trust the config as you trust a program: functions that Keras stored as
+            bytecode may run. Inside a call of `load_model` that said so it need not be said again.
 
     Raises:
-        ValueError: If a class is unknown, or the config holds code.
+        FileError: If the config holds code, or is nested too deeply.
+        ValueError: If a class is unknown.
 
     Example:
         >>> from hornbeam import initializers
         >>> deserialize(serialize(initializers.Zeros())).__class__.__name__
         'Zeros'
     """
-    if custom_objects:
+    from hornbeam.saving.guard import guarded_configuration
+
+    with guarded_configuration("The configuration", safe_mode):
+        if not custom_objects:
+            return _object_of(config)
         with custom_object_scope(custom_objects):
-            return deserialize(config, safe_mode=safe_mode)
+            return _object_of(config)
+
+
+def _object_of(config: Any) -> Any:
     if isinstance(config, (list, tuple)):
-        return [deserialize(item, safe_mode=safe_mode) for item in config]
+        return [_object_of(item) for item in config]
     if isinstance(config, str):
         found = get_registered_object(config)
         return config if found is None else found
     if not isinstance(config, Mapping):
         return config
     if "class_name" not in config or "config" not in config:
-        return {key: deserialize(item, safe_mode=safe_mode) for key, item in config.items()}
+        return {key: _object_of(item) for key, item in config.items()}
     name, inner = config["class_name"], config["config"]
+    if not isinstance(name, str):
+        raise FileError(f"A class name must be a string, received {errors.describe(name)}.")
     module, registered = config.get("module"), config.get("registered_name")
-    if name == "__numpy__":
-        return np.array(inner["value"], dtype=inner["dtype"])
-    if name in ("__tensor__", "__tuple__"):
-        items = inner.get("value", config.get("items", [])) if isinstance(inner, Mapping) else inner
-        return tuple(items) if name == "__tuple__" else np.array(items, dtype=inner.get("dtype"))
-    if name in ("__lambda__", "__bytes__", "__ellipsis__", "__slice__", "__class__", "__typespec__"):
-        if name == "__slice__":
-            return slice(inner.get("start"), inner.get("stop"), inner.get("step"))
-        if name == "__ellipsis__":
-            return Ellipsis
-        raise ValueError(
-            "The file holds Python code (a lambda). Hornbeam does not run code from files. Write the function "
-            "in your program and pass it: `load_model(path, custom_objects={'name': function})`."
-        )
+    if name in _PLAIN:
+        return _plain_value(name, inner, config)
     if name == "function":
         found = get_registered_object(str(inner)) or _own_function(str(inner))
         if found is None:
@@ -365,6 +363,8 @@ def deserialize(config: Any, custom_objects: Any = None, safe_mode: bool = True)
         return deserialize_op(dict(config))
     cls = _find_class(module, str(name), registered)
     if cls is None:
+        if name in _REFUSED:
+            raise FileError(f"The configuration holds a {name}, which {_REFUSED[name]}; Hornbeam does not load it.")
         raise _unknown("class", str(registered or name))
     if not inspect.isclass(cls):
         return cls
@@ -383,11 +383,39 @@ def deserialize(config: Any, custom_objects: Any = None, safe_mode: bool = True)
     return obj
 
 
+_PLAIN = frozenset(["__numpy__", "__tensor__", "__tuple__", "__lambda__", "__bytes__", "__ellipsis__", "__slice__"])
+# Classes of Keras that run what a file names.
+_REFUSED = {
+    "TFSMLayer": "runs a SavedModel, a program that stands in another file",
+    "TorchModuleWrapper": "holds a pickled PyTorch module",
+}
+
+
+def _plain_value(name: str, inner: Any, config: Mapping[str, Any]) -> Any:
+    """Return a value that JSON lacks; bytecode only where the user allowed it."""
+    if name == "__lambda__":
+        from hornbeam.saving.bytecode import function_from
+
+        return function_from(inner)
+    if name == "__ellipsis__":
+        return Ellipsis
+    if name == "__slice__":
+        return slice(inner.get("start"), inner.get("stop"), inner.get("step"))
+    if name == "__bytes__":
+        raise FileError("The configuration holds bytes, which no model's configuration needs.")
+    items = inner.get("value", config.get("items", [])) if isinstance(inner, Mapping) else inner
+    if name == "__tuple__":
+        return tuple(items)
+    # Objects and texts of any width may not be made: a few bytes would claim any number.
+    return np.array(items, dtype=standardize_dtype(inner.get("dtype")))
+
+
 def _own_function(name: str) -> Any:
     families = _families()
     for module in ("keras.activations", "keras.losses", "keras.metrics"):
-        if name in families[module].__all__:
-            return getattr(families[module], name)
+        found = getattr(families[module], name, None) if name in families[module].__all__ else None
+        if inspect.isfunction(found) and name not in ("deserialize", "get", "serialize"):
+            return found
     return None
 
 

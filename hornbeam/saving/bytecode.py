@@ -1,0 +1,132 @@
+"""Functions that Keras stored as bytecode, for users who said that they trust a file.
+
+Keras writes a lambda as the marshalled code object of the Python that saved it. The format carries no version,
+and code of another version can crash the interpreter, so the instructions are compared with those that this
+Python makes before anything runs.
+"""
+
+from __future__ import annotations
+
+import binascii
+import builtins
+import codecs
+import dis
+import marshal
+import math
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hornbeam.core.loading import code_allowed
+from hornbeam.errors import FileError
+
+__all__ = ["function_from"]
+
+_REFUSED = (
+    "The file holds Python code (a lambda). Hornbeam does not run code from files. Write the function in your "
+    "program and pass it by `custom_objects`; or, if you trust the file as you "
+    "trust a program, load it with `safe_mode=False`."
+)
+
+
+def function_from(stored: Any) -> types.FunctionType:
+    """Return the function that a file stores as bytecode.
+
+    Args:
+        stored: Keras 3's dict of `code`, `defaults` and `closure`, or Keras 2's list of the three.
+
+    Raises:
+        FileError: If the user did not allow code to run, or the code is damaged or of another Python version.
+    """
+    if not code_allowed():
+        raise FileError(_REFUSED)
+    if isinstance(stored, Mapping):
+        stored = [stored.get("code"), stored.get("defaults"), stored.get("closure")]
+    if not isinstance(stored, (list, tuple)) or len(stored) != 3 or not isinstance(stored[0], str):
+        raise FileError("The file holds a lambda in a form that is not known.")
+    code, defaults, closure = stored
+    try:
+        code = _unmarshalled(code)
+    except (ValueError, EOFError, TypeError, binascii.Error) as error:
+        raise _other_version(str(error)) from None
+    for part in _nested(code):
+        _check_version(part)
+    cells = tuple(types.CellType(value) for value in closure or ())
+    if len(cells) != len(code.co_freevars):
+        raise FileError(f"The file's lambda needs the values of {code.co_freevars}, which the file does not hold.")
+    function = types.FunctionType(code, _names(), code.co_name, _values(defaults), cells or None)
+    return function
+
+
+def _unmarshalled(text: str) -> types.CodeType:
+    try:
+        raw = codecs.decode(text.encode("ascii"), "base64")
+        code = marshal.loads(raw)
+    except (ValueError, EOFError, TypeError, binascii.Error):
+        code = marshal.loads(text.encode("raw_unicode_escape"))  # Keras 1 wrote the bytes as text
+    if not isinstance(code, types.CodeType):
+        raise ValueError("it is no code")
+    return code
+
+
+def _values(defaults: Any) -> tuple[Any, ...] | None:
+    if defaults is None:
+        return None
+    # JSON has no tuples.
+    return tuple(tuple(value) if isinstance(value, list) else value for value in defaults)
+
+
+def _names() -> dict[str, Any]:
+    """Return the names that stored functions find around them: those that Keras's users import most."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+
+    import hornbeam
+
+    return {
+        "__builtins__": builtins, "__name__": "__main__", "np": np, "numpy": np, "math": math, "jax": jax, "jnp": jnp,
+        "keras": hornbeam, "ops": hornbeam.ops, "layers": hornbeam.layers,
+    }  # fmt: skip
+
+
+def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _nested(constant)
+
+
+def _check_version(code: types.CodeType) -> None:
+    """Raise `FileError` where the instructions are not as this Python writes them.
+
+    Known instructions, empty caches behind them, a `RESUME` near the start and a known end: code of the versions
+    before and after fails one of these.
+    """
+    caches = getattr(dis, "_inline_cache_entries", ())
+    raw, at, names = code.co_code, 0, []
+    width = (lambda name, op: caches.get(name, 0)) if isinstance(caches, dict) else (lambda name, op: caches[op])
+    while at < len(raw):
+        op = raw[at]
+        name = dis.opname[op]
+        if name.startswith("<") or name == "CACHE":
+            raise _other_version(f"instruction {op} is unknown")
+        following = 2 * width(name, op)
+        if any(raw[at + 2 : at + 2 + following]):
+            raise _other_version(f"{name} is followed by what it never is")
+        names.append(name)
+        at += 2 + following
+    if "RESUME" not in names[:5] or not names[-1].startswith(("RETURN", "RAISE", "RERAISE", "JUMP")):
+        raise _other_version("it starts or ends as no function does")
+    for before, after in zip(names, names[1:], strict=False):
+        if "PRECALL" in dis.opmap and after == "CALL" and before != "PRECALL":
+            raise _other_version("a call is made in another way")
+
+
+def _other_version(detail: str) -> FileError:
+    return FileError(
+        f"The file holds a lambda as bytecode that Python {sys.version_info.major}.{sys.version_info.minor} cannot run "
+        f"({detail}): bytecode runs only under the version that wrote it. Write the function in your program and pass "
+        "it by `custom_objects`, or load the file under that version and save the model with a named function."
+    )
