@@ -1,0 +1,172 @@
+"""The measuring itself: peers start, then take turns at a workload."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench import peers as parties
+from bench.peers import ROOT, Failed, Peer, Worker
+from bench.workloads import data
+from bench.workloads.table import Workload
+
+__all__ = ["Comparison", "imports", "say"]
+
+
+def say(text: str) -> None:
+    """Show progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+_IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+
+
+def imports(chosen: list[Peer], pythons: dict[str, Path], options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """Time `import` of each library in new processes, those of JAX alone for comparison."""
+    timed = {peer.name: peer for peer in chosen if peer.name in pythons and peer.variant in ("", "eager", "step")}
+    seconds: dict[str, list[float]] = {name: [] for name in timed}
+    failures: dict[str, str] = {}
+    # The first round is not counted: it brings the files into memory.
+    for repeat in range(options.repeats + 1):
+        say(f"import: round {repeat} of {options.repeats}")
+        for name in _rotated(list(timed), repeat):
+            environment = parties.clean_environment(timed[name], scratch, options.device)
+            command = [pythons[name], "-c", _IMPORT.format(timed[name].module)]
+            result = subprocess.run(
+                command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=options.timeout, check=False
+            )
+            if result.returncode:
+                failures[name] = (result.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            elif repeat:
+                seconds[name].append(float(result.stdout.split()[-1]))
+    return {name: {"failed": failures[name]} if name in failures else {"import_s": seconds[name]} for name in timed}
+
+
+def _rotated(items: list[Any], by: int) -> list[Any]:
+    by %= max(1, len(items))
+    return items[by:] + items[:by]
+
+
+class Comparison:
+    """All peers on one workload. One works at a time, in turn, beginning with another in every round."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        chosen: list[Peer],
+        pythons: dict[str, Path],
+        options: argparse.Namespace,
+        scratch: Path,
+        results: dict[str, Any],
+    ) -> None:
+        self.workload, self.pythons, self.options, self.scratch, self.results = (
+            workload, pythons, options, scratch, results,
+        )  # fmt: skip
+        self.chosen = []
+        for peer in chosen:
+            reason = parties.unsuited(peer, workload, options.device)
+            if reason is not None:
+                results[peer.name] = {"left_out": reason}
+            elif peer.name in pythons:
+                results[peer.name] = {
+                    "first_starts": [],
+                    "second_starts": [],
+                    "fit_ms": [],
+                    "predict_us": {},
+                    "losses": [],
+                }
+                self.chosen.append(peer)
+        self.workers: dict[str, Worker] = {}
+
+    def run(self) -> None:
+        """Measure starts, then rounds of `fit` and of prediction."""
+        self.scratch.mkdir(parents=True)
+        data.save(self.workload, self.scratch)
+        try:
+            for number in range(self.options.starts):
+                for peer in _rotated(self.chosen, number):
+                    self._guarded(peer, self._starts, number, number + 1 == self.options.starts)
+            self._rounds("warm up", 1, self._fit, counted=False)
+            self._rounds("fit", self.options.repeats, self._fit)
+            self._rounds("predict", self.options.repeats, self._predict)
+        finally:
+            for worker in self.workers.values():
+                worker.close()
+        for peer in self.chosen:
+            self._check(peer)
+
+    def _say(self, peer: Peer, text: str) -> None:
+        say(f"{self.workload.name}, {peer.title}: {text}")
+
+    def _guarded(self, peer: Peer, action: Any, *arguments: Any) -> None:
+        """Do it; if that fails, note why and go on without this peer."""
+        entry = self.results[peer.name]
+        if "failed" in entry:
+            return
+        try:
+            action(peer, *arguments)
+        except Failed as reason:
+            entry["failed"] = str(reason)
+            self._say(peer, f"failed: {reason}")
+            if peer.name in self.workers:
+                self.workers.pop(peer.name).close()
+
+    def _starts(self, peer: Peer, number: int, keep: bool) -> None:
+        """Start with empty caches, and again with those that the first start left; keep the last for the rounds."""
+        entry = self.results[peer.name]
+        setup = {"workload": asdict(self.workload), "data": str(self.scratch)}
+        setup["cores"] = self.options.cores if self.options.device == "cpu" else 0
+        home = self.scratch / f"{peer.name}-{number}"
+        for kind in ("first_starts", "second_starts"):
+            worker = Worker(self.pythons[peer.name], peer, setup, home, self.options.device, self.options.timeout)
+            started = worker.started
+            entry["versions"], entry["device"] = started.pop("versions"), started.pop("device")
+            entry["losses"] = started.pop("losses")
+            entry[kind].append(started)
+            if keep and kind == "second_starts":
+                self.workers[peer.name] = worker
+            else:
+                worker.close()
+        first, second = entry["first_starts"][-1], entry["second_starts"][-1]
+        self._say(
+            peer,
+            f"first epoch after {first['first_epoch_s']:.1f} s, first step at a second start after {second['first_step_s']:.1f} s",
+        )
+
+    def _rounds(self, what: str, repeats: int, action: Any, counted: bool = True) -> None:
+        for repeat in range(repeats):
+            begun = time.monotonic()
+            for peer in _rotated(self.chosen, repeat):
+                self._guarded(peer, action, counted)
+            say(f"{self.workload.name}: {what}, round {repeat + 1} of {repeats}, {time.monotonic() - begun:.1f} s")
+
+    def _fit(self, peer: Peer, counted: bool) -> None:
+        entry = self.results[peer.name]
+        at_least = 0.3 if counted else 0
+        answer = self.workers[peer.name].ask(do="fit", epochs=self.workload.epochs, at_least=at_least)
+        entry["losses"] += answer["losses"]
+        entry["peak_mb"], entry["device_peak_mb"] = answer["peak_mb"], answer.get("device_peak_mb")
+        if counted:
+            entry["fit_ms"].append(1e3 * answer["seconds"] / (self.workload.steps * self.workload.epochs))
+
+    def _predict(self, peer: Peer, counted: bool) -> None:
+        answer = self.workers[peer.name].ask(do="predict", at_least=0.2)
+        for way, seconds in answer["seconds"].items():
+            self.results[peer.name]["predict_us"].setdefault(way, []).append(1e6 * seconds)
+
+    def _check(self, peer: Peer) -> None:
+        """A time counts only where training works: losses finite, the last below the first."""
+        entry = self.results[peer.name]
+        losses = entry.pop("losses")
+        if losses:
+            entry["first_loss"], entry["last_loss"], entry["epochs_trained"] = losses[0], losses[-1], len(losses)
+        if "failed" not in entry and not (all(loss - loss == 0 for loss in losses) and losses[-1] < losses[0]):
+            entry["failed"] = (
+                f"its loss does not fall: {losses[0]:.4g} at first, {losses[-1]:.4g} after {len(losses)} epochs"
+            )
+            self._say(peer, f"failed: {entry['failed']}")

@@ -1,0 +1,221 @@
+"""Tables of what was measured, as text that is Markdown too."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench.peers import PEERS
+
+__all__ = ["text", "write_readme"]
+
+BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
+FLOOR = ("jax-step", "jax-scan")
+
+# Dense bfloat16 operations a second by the name of the device, from the vendors' data sheets.
+PEAKS = {
+    "H200": 989e12,
+    "H100 PCIe": 756e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+}
+
+Numbers = Callable[[dict[str, Any]], list[float] | None]
+
+
+def _fit(entry: dict[str, Any]) -> list[float] | None:
+    return entry.get("fit_ms")
+
+
+def _starts(kind: str, what: str) -> Numbers:
+    return lambda entry: [start[what] for start in entry.get(kind, ())]
+
+
+def _predict(way: str) -> Numbers:
+    def numbers(entry: dict[str, Any]) -> list[float] | None:
+        ways = entry.get("predict_us", {})
+        # Libraries by hand have one way to predict, which stands beside each of ours.
+        return ways.get(way, ways.get("predict") if len(ways) == 1 else None)
+
+    return numbers
+
+
+def _memory(entry: dict[str, Any]) -> list[float] | None:
+    peak = entry.get("device_peak_mb") or entry.get("peak_mb")
+    return [peak] if peak else None
+
+
+MEASURES: dict[str, tuple[str, Numbers]] = {
+    "Training: `fit`, ms a step": ("ms", _fit),
+    "First epoch finished, from the start of the process, nothing cached": (
+        "s",
+        _starts("first_starts", "first_epoch_s"),
+    ),
+    "Second start of the same script, to its first step": ("s", _starts("second_starts", "first_step_s")),
+    "`predict` of one row": ("us", _predict("predict")),
+    "`predict_on_batch` of one row": ("us", _predict("predict_on_batch")),
+    "`model(x)` of one row": ("us", _predict("model(x)")),
+    "Peak memory": ("MB", _memory),
+}
+
+
+def text(results: dict[str, Any]) -> str:
+    """Return every table, the minima of `fit` too, and what failed or was left out and why."""
+    parts = [_heading(results)]
+    for title, (unit, numbers) in MEASURES.items():
+        parts.append(_comparison(results, title, unit, numbers, statistics.median))
+    parts.insert(2, _comparison(results, "The same, by the fastest round", "ms", _fit, min))
+    parts += [_imports(results), _utilisation(results), _remarks(results)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_readme(results: dict[str, Any], readme: Path) -> None:
+    """Put the tables of training, prediction and starts between the two marks in the README."""
+    content = readme.read_text("utf-8")
+    before, begin, rest = content.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{readme} lacks the marks {BEGIN} and {END}, between which the table belongs.")
+    parts = [_heading(results)]
+    for title, (unit, numbers) in MEASURES.items():
+        if unit != "MB" and "`model(x)`" not in title and "on_batch" not in title:
+            parts.append(_comparison(results, title, unit, numbers, statistics.median))
+    parts += [_imports(results), _utilisation(results), _remarks(results)]
+    table = "\n\n".join(part for part in parts if part)
+    readme.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", "utf-8")
+
+
+def _heading(results: dict[str, Any]) -> str:
+    machine, options = results["machine"], results["options"]
+    devices = {e["device"] for w in results["workloads"].values() for e in w["peers"].values() if "device" in e}
+    on = ", ".join(sorted(devices - {"cpu"})) if options["device"] == "gpu" else f"{machine['cores_used']} cores"
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(_versions(results).items()))
+    lines = [
+        f"{results['date'][:10]}, {machine['processor']}, {on}. {versions}.",
+        "",
+        "Each peer's cell is its time divided by Hornbeam's: above 1, Hornbeam is faster. Medians of "
+        f"{options['repeats']} rounds in turn; starts of {options['starts']}. `JAX step` and `JAX scan` are the same "
+        "steps by hand, unshuffled: the floor.",
+    ]
+    if options["quick"]:
+        lines.append("A quick run: it shows that everything works, not how fast it is.")
+    if results.get("interrupted"):
+        lines.append("The run was interrupted.")
+    return "\n".join(lines)
+
+
+def _versions(results: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for workload in results["workloads"].values():
+        for entry in workload["peers"].values():
+            found.update(entry.get("versions", {}))
+    found.pop("jaxlib", None)
+    return found
+
+
+def _columns(results: dict[str, Any]) -> list[str]:
+    """Return the peers that have a number anywhere, in the order of the table of peers."""
+    present = {
+        name
+        for workload in results["workloads"].values()
+        for name, entry in workload["peers"].items()
+        if entry.get("first_starts")
+    }
+    return [name for name in PEERS if name in present and name != "hornbeam"]
+
+
+def _comparison(
+    results: dict[str, Any], title: str, unit: str, numbers: Numbers, middle: Callable[[list[float]], float]
+) -> str:
+    columns = _columns(results)
+    rows = []
+    for workload in results["workloads"].values():
+        values: dict[str, float] = {}
+        for name, entry in workload["peers"].items():
+            found = [] if "failed" in entry else numbers(entry)
+            if found:
+                values[name] = middle(found)
+        own = values.get("hornbeam")
+        if own is None:
+            rows.append([workload["title"], "failed", "", *(_amount(values.get(name), unit) for name in columns)])
+            continue
+        ratios = {name: value / own for name, value in values.items() if name != "hornbeam"}
+        rivals = {name: ratio for name, ratio in ratios.items() if name not in FLOOR}
+        best = f"{min(rivals.values()):.2f}" if rivals else ""
+        rows.append(
+            [
+                workload["title"],
+                _amount(own, unit),
+                best,
+                *(f"{ratios[n]:.2f}" if n in ratios else "-" for n in columns),
+            ]
+        )
+    if not rows:
+        return ""
+    head = ["", "Hornbeam", "best peer", *(PEERS[name].title for name in columns)]
+    return f"**{title}**\n\n{_markdown(head, rows)}"
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f} {unit}"
+
+
+def _imports(results: dict[str, Any]) -> str:
+    times = {n: statistics.median(e["import_s"]) for n, e in results["imports"].items() if e.get("import_s")}
+    if not times:
+        return ""
+    jax = times.get("jax-step")
+    rows = []
+    for name, seconds in times.items():
+        title = "JAX" if name == "jax-step" else PEERS[name].title
+        over = f"{seconds - jax:+.2f} s" if jax and name in ("hornbeam", "keras-jax") else ""
+        rows.append([title, f"{seconds:.2f} s", over])
+    return f"**Import**\n\n{_markdown(['', 'time', 'over JAX'], rows)}"
+
+
+def _utilisation(results: dict[str, Any]) -> str:
+    """Model FLOP utilisation: operations that the model's mathematics needs, a second, over the device's peak."""
+    rows = []
+    for workload in results["workloads"].values():
+        for name, entry in workload["peers"].items():
+            if not workload["flops"] or not entry.get("fit_ms"):
+                continue
+            speed = workload["flops"] / statistics.median(entry["fit_ms"]) * 1e3
+            peak = results["options"].get("peak") or next(
+                (value for word, value in PEAKS.items() if all(w in entry["device"] for w in word.split())), None
+            )
+            share = f"{100 * speed / peak:.1f} %" if peak else "peak unknown (--peak)"
+            rows.append([workload["title"], PEERS[name].title, f"{speed / 1e12:.3g}", share])
+    if not rows:
+        return ""
+    return f"**Model FLOP utilisation**\n\n{_markdown(['', '', 'TFLOP/s', 'of the peak'], rows)}"
+
+
+def _remarks(results: dict[str, Any]) -> str:
+    lines = []
+    for workload in results["workloads"].values():
+        for name, entry in workload["peers"].items():
+            for word in ("failed", "left_out"):
+                if word in entry:
+                    lines.append(f"- {workload['title']}, {PEERS[name].title}, {word.replace('_', ' ')}: {entry[word]}")
+    return "\n".join(dict.fromkeys(lines))
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
+    """Return a table that is aligned as text and valid as Markdown; numbers stand at the right."""
+    widths = [max(3, *(len(row[i]) for row in [head, *rows])) for i in range(len(head))]
+
+    def line(cells: list[str]) -> str:
+        first, *others = cells
+        padded = [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))]
+        return f"| {' | '.join(padded)} |"
+
+    rule = "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])])
+    return "\n".join([line(head), f"|{rule}|", *map(line, rows)])

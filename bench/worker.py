@@ -1,0 +1,140 @@
+"""A worker: trains one workload with one library, then times rounds on request. Started by `bench.peers.Worker`.
+
+The first argument is its setup as JSON. It answers on standard output in lines of JSON; whatever else is printed
+goes to standard error. When standard input ends, it ends.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("hornbeam", "hornbeam-cpu", "jax", "jaxlib", "keras", "tensorflow-cpu", "torch", "numpy")
+
+
+def main() -> None:
+    """Run as a script would, report, then answer requests."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def answer(**message: Any) -> None:
+        answers.write(json.dumps(message) + "\n")
+        answers.flush()
+
+    try:
+        trainer, started = start(json.loads(sys.argv[1]))
+        answer(**started)
+        for line in sys.stdin:
+            answer(**respond(trainer, json.loads(line)))
+    except Exception as error:
+        import traceback
+
+        traceback.print_exc()
+        answer(failed=f"{type(error).__name__}: {error}"[:500])
+        sys.exit(1)
+
+
+def start(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Import the library, build, train one epoch; return the trainer and how long it took since the process began."""
+    if setup["cores"] and hasattr(os, "sched_setaffinity"):
+        # Before the libraries count the cores to make their threads.
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: setup["cores"]])
+
+    from bench.peers import PEERS
+    from bench.workloads import data
+    from bench.workloads.table import Workload
+
+    peer, workload = PEERS[setup["peer"]], Workload(**setup["workload"])
+    before = time.monotonic()
+    library = importlib.import_module(peer.module)
+    imported = time.monotonic()
+    family = importlib.import_module(f"bench.workloads.{peer.family}_family")
+    trainer = family.Trainer(library, peer.variant, workload, *data.load(Path(setup["data"])))
+
+    first: list[float] = []
+    losses = trainer.fit(1, lambda: first.append(time.monotonic()))
+    finished = time.monotonic()
+    return trainer, {
+        "import_s": imported - before,
+        "first_step_s": first[0] - setup["spawned"],
+        "first_epoch_s": finished - setup["spawned"],
+        "losses": losses,
+        "device": device(peer.module),
+        "versions": versions(),
+        **memory(),
+    }
+
+
+def respond(trainer: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Time what the request asks for: seconds of one call, as the mean of as many as fill `at_least` seconds."""
+    if request["do"] == "fit":
+        losses: list[float] = []
+        seconds, calls = timed(lambda: losses.extend(trainer.fit(request["epochs"])), request["at_least"])
+        return {"seconds": seconds, "calls": calls, "losses": losses, **memory()}
+    assert request["do"] == "predict", request
+    seconds = {}
+    for way, predict in trainer.predictions().items():
+        result = predict()  # compiles
+        assert result.shape[0] == 1, result.shape
+        seconds[way] = timed(predict, request["at_least"])[0]
+    return {"seconds": seconds, **memory()}
+
+
+def timed(call: Callable[[], Any], at_least: float) -> tuple[float, int]:
+    """Call until `at_least` seconds are over; return the mean of seconds a call and the number of calls."""
+    calls, begun = 0, time.perf_counter()
+    while True:
+        call()
+        calls += 1
+        passed = time.perf_counter() - begun
+        if passed >= at_least:
+            return passed / calls, calls
+
+
+def memory() -> dict[str, float]:
+    """Return the highest resident memory of this process so far and, on a GPU, of the device, in MB."""
+    try:
+        # Unlike `getrusage`, this does not count the process that started us.
+        status = Path("/proc/self/status").read_text()
+        peak = next(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    on_device = None
+    if "jax" in sys.modules:
+        on_device = (sys.modules["jax"].devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    elif "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
+        on_device = sys.modules["torch"].cuda.max_memory_allocated()
+    return {"peak_mb": peak, **({"device_peak_mb": on_device / 2**20} if on_device else {})}
+
+
+def device(module: str) -> str:
+    """Return what the library computes on."""
+    if "jax" in sys.modules:
+        return sys.modules["jax"].devices()[0].device_kind
+    if "torch" in sys.modules:
+        cuda = sys.modules["torch"].cuda
+        return cuda.get_device_name() if cuda.is_available() else "cpu"
+    return "cpu"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what is installed."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+if __name__ == "__main__":
+    main()

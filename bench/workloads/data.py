@@ -1,0 +1,57 @@
+"""Data that can be learned, made once by the runner and read by every worker from the same files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.workloads.table import Workload
+
+__all__ = ["load", "make", "save"]
+
+
+def make(workload: Workload, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and class numbers: float32 rows in noise around their class, or int32 tokens that tell it."""
+    rng = np.random.default_rng(seed)
+    sizes, rows = workload.sizes, workload.rows
+    if "vocabulary" in sizes:
+        return (_sentences if sizes.get("language") else _documents)(rng, rows, **sizes)
+    shape = sizes.get("image") or (sizes["inputs"],)
+    y = rng.integers(sizes["classes"], size=rows, dtype=np.int32)
+    centres = rng.standard_normal((sizes["classes"], *shape), dtype=np.float32)
+    x = rng.standard_normal((rows, *shape), dtype=np.float32)
+    x += 0.5 * centres[y]
+    return x, y
+
+
+def _documents(
+    rng: Any, rows: int, vocabulary: int, length: int, classes: int, **_: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """A quarter of the words of a document come from the 50 words of its class."""
+    y = rng.integers(classes, size=rows, dtype=np.int32)
+    words = rng.integers(50 * classes, vocabulary, size=(rows, length), dtype=np.int32)
+    own = 50 * y[:, None] + rng.integers(50, size=(rows, length), dtype=np.int32)
+    return np.where(rng.random((rows, length)) < 0.25, own, words).astype(np.int32), y
+
+
+def _sentences(rng: Any, rows: int, vocabulary: int, length: int, **_: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Each token is followed by the one that a fixed permutation names, or by any in one case of four."""
+    follower = rng.permutation(vocabulary).astype(np.int32)
+    tokens = rng.integers(vocabulary, size=(rows, length + 1), dtype=np.int32)
+    kept = rng.random((rows, length)) < 0.75
+    for t in range(length):
+        tokens[:, t + 1] = np.where(kept[:, t], follower[tokens[:, t]], tokens[:, t + 1])
+    return tokens[:, :-1].copy(), tokens[:, 1:].copy()
+
+
+def save(workload: Workload, folder: Path) -> None:
+    """Write the workload's data into `folder`."""
+    for name, array in zip("xy", make(workload), strict=True):
+        np.save(folder / f"{name}.npy", array)
+
+
+def load(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read what `save` wrote."""
+    return np.load(folder / "x.npy"), np.load(folder / "y.npy")

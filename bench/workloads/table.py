@@ -1,0 +1,134 @@
+"""The workloads: sizes, batch, steps, precision. Every library family builds a model from the same row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+__all__ = ["WORKLOADS", "Workload", "find"]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model, its data and how it is trained (Adam, learning rate 1e-3, sparse categorical cross-entropy).
+
+    Attributes:
+        name: The word for it on the command line.
+        title: What the tables say.
+        family: `dense`, `conv`, `recurrent`, `resnet` or `transformer`: the functions that build it.
+        sizes: Arguments of these functions.
+        batch_size: Rows a step.
+        steps: Steps an epoch; the data are exactly `steps * batch_size` rows.
+        epochs: Epochs of one timed `fit`.
+        precision: `float32`, or `bfloat16` for mixed precision (weights stay float32).
+        device: `cpu` and `gpu` runs measure it, or `gpu` runs alone.
+        flops: Floating-point operations of one training step, for model FLOP utilisation; None: not reported.
+    """
+
+    name: str
+    title: str
+    family: str
+    sizes: dict[str, Any] = field(default_factory=dict)
+    batch_size: int = 32
+    steps: int = 100
+    epochs: int = 1
+    precision: str = "float32"
+    device: str = "cpu"
+    flops: float | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of data."""
+        return self.steps * self.batch_size
+
+    def quick(self) -> Workload:
+        """Return the same model with few steps, to see that everything works."""
+        return replace(self, steps=max(2, min(self.steps // 10, 20)), epochs=1)
+
+
+def _resnet_flops(image: int, batch: int) -> float:
+    """ResNet-50: 4.09e9 multiply-adds forward for an image of 224 x 224; backward costs twice the forward."""
+    return 3 * 2 * 4.09e9 * (image / 224) ** 2 * batch
+
+
+def _transformer_flops(vocabulary: int, length: int, width: int, depth: int, batch: int) -> float:
+    """A causal transformer: 6 operations a weight and token, and attention's two products (Chowdhery et al. 2022, B)."""
+    weights = depth * 12 * width**2 + vocabulary * width
+    return (6 * weights + 12 * depth * width * length) * length * batch
+
+
+_RESNET_20 = {"image": (32, 32, 3), "widths": (16, 32, 64), "blocks": (3, 3, 3), "bottleneck": False, "classes": 10}
+_RESNET_50 = {
+    "image": (224, 224, 3),
+    "widths": (64, 128, 256, 512),
+    "blocks": (3, 4, 6, 3),
+    "bottleneck": True,
+    "classes": 1000,
+}
+_WORDS = {"vocabulary": 20_000, "length": 80, "width": 128, "units": 128, "classes": 2}
+_SMALL = {"vocabulary": 8_000, "length": 64, "width": 128, "heads": 4, "depth": 2, "classes": 10, "dropout": 0.1}
+_GPT_2 = {"vocabulary": 50_257, "length": 1024, "width": 768, "heads": 12, "depth": 12, "language": True}
+
+WORKLOADS = {
+    row.name: row
+    for row in (
+        Workload(
+            "tiny", "MLP 20-64-64-10, b32", "dense", {"inputs": 20, "hidden": (64, 64), "classes": 10}, 32, 1000, 3
+        ),
+        Workload(
+            "mlp",
+            "MLP 784-512-512-10, dropout, b128",
+            "dense",
+            {"inputs": 784, "hidden": (512, 512), "classes": 10, "dropout": 0.2},
+            128,
+            100,
+            2,
+        ),
+        Workload(
+            "cnn",
+            "MNIST CNN 32-64, b128",
+            "conv",
+            {"image": (28, 28, 1), "filters": (32, 64), "units": 128, "classes": 10},
+            128,
+            40,
+        ),
+        Workload("lstm", "Embedding + LSTM 128, T 80, b32", "recurrent", {**_WORDS, "cell": "LSTM"}, 32, 40),
+        Workload("gru", "Embedding + GRU 128, T 80, b32", "recurrent", {**_WORDS, "cell": "GRU"}, 32, 40),
+        Workload("resnet20", "ResNet-20, 32x32, BN, b128", "resnet", _RESNET_20, 128, 8),
+        Workload("transformer", "Transformer 2x128, T 64, b32", "transformer", _SMALL, 32, 40),
+        Workload(
+            "resnet50",
+            "ResNet-50, 224x224, b128, bf16",
+            "resnet",
+            _RESNET_50,
+            128,
+            8,
+            2,
+            precision="bfloat16",
+            device="gpu",
+            flops=_resnet_flops(224, 128),
+        ),
+        Workload(
+            "gpt2",
+            "GPT-2 size, T 1024, b8, bf16",
+            "transformer",
+            _GPT_2,
+            8,
+            16,
+            2,
+            precision="bfloat16",
+            device="gpu",
+            flops=_transformer_flops(50_257, 1024, 768, 12, 8),
+        ),
+    )
+}
+
+
+def find(names: list[str], device: str) -> list[Workload]:
+    """Return the workloads of these names, or all that `device` measures where no name is given."""
+    unknown = [name for name in names if name not in WORKLOADS]
+    if unknown:
+        raise SystemExit(f"No workload is named {', '.join(unknown)}. There are: {', '.join(WORKLOADS)}.")
+    if not names:
+        return [row for row in WORKLOADS.values() if device == "gpu" or row.device == "cpu"]
+    return [WORKLOADS[name] for name in names]
