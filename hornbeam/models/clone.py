@@ -118,7 +118,8 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
     from hornbeam import saving
     from hornbeam.saving.disk import parse_json
     from hornbeam.saving.guard import one_error
+    from hornbeam.saving.legacy import modern_model
 
     with one_error("model_from_json: the text"):
-        config = parse_json(json_string, "model_from_json: the text")
+        config = modern_model(parse_json(json_string, "model_from_json: the text"))
         return saving.deserialize_keras_object(config, custom_objects=custom_objects)

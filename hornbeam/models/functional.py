@@ -432,6 +432,7 @@ def _node_index(graph: Graph) -> dict[int, int]:
 def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
     """Make a functional model from the form that `functional_config` gives (Keras 2's too)."""
     from hornbeam.saving.config import deserialize
+    from hornbeam.saving.legacy import modern_nodes
 
     operations: dict[str, Operation] = {}
     pending: list[tuple[Operation, list[Any]]] = []
@@ -467,7 +468,7 @@ def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
         return [value(item) for item in x] if isinstance(x, list) else x
 
     counts: collections.Counter[str] = collections.Counter()
-    waiting = [(operation, [_modern_call(c) for c in calls]) for operation, calls in pending if calls]
+    waiting = [(operation, modern_nodes(calls)) for operation, calls in pending if calls]
     while waiting:
         again = []
         before = sum(counts.values())
@@ -507,16 +508,3 @@ def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
     if config.get("trainable") is False:
         model._trainable = False
     return model
-
-
-def _modern_call(call: Any) -> dict[str, Any]:
-    """Return a saved call in Keras 3's form; Keras 1 and 2 wrote lists of [layer, node, tensor, kwargs]."""
-    if isinstance(call, dict):
-        return {"args": call.get("args", []), "kwargs": call.get("kwargs", {})}
-    kwargs: dict[str, Any] = {}
-    tensors = []
-    for item in call if isinstance(call[0], list) else [call]:
-        tensors.append({"class_name": "__keras_tensor__", "config": {"keras_history": [item[0], item[1], item[2]]}})
-        if len(item) > 3 and item[3]:
-            kwargs.update(item[3])
-    return {"args": [tensors[0] if len(tensors) == 1 else tensors], "kwargs": kwargs}

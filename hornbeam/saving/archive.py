@@ -24,6 +24,7 @@ from hornbeam.errors import FileError
 from hornbeam.saving import config as objects
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
 from hornbeam.saving.hdf5 import Dataset, Group, Source, open_hdf5, root_of
+from hornbeam.saving.legacy import modern_model
 from hornbeam.saving.layout import file_label, read_weights, walk, write_weights
 
 __all__ = ["KERAS_VERSION", "load_archive", "load_archive_weights", "save_archive"]
@@ -77,9 +78,8 @@ def load_archive(filepath: Any, custom_objects: Any = None, compile: bool = True
             raise FileError(f"{what}: {_CONFIG} describes no model.")
         metadata = parse_json(folder.read(_METADATA), f"{what}: {_METADATA}") if folder.has(_METADATA) else {}
         version = str(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else "3"
-        if not version.startswith("3"):
-            raise FileError(f"{what} was written by Keras {version}; only version 3's layout is known.")
         compile_config = config.pop("compile_config", None)
+        config = modern_model(config, version)
         model = objects.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
         if compile and compile_config:
             from hornbeam.saving.compiling import compile_or_warn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import warnings
 from typing import Any
@@ -15,6 +16,9 @@ from hornbeam.saving.archive import KERAS_VERSION
 from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
 from hornbeam.saving.hdf5 import Dataset, open_hdf5
+from hornbeam.saving.legacy import modern_model
+from hornbeam.saving.legacy_layers import modern_name
+from hornbeam.saving.legacy_weights import Era, Saved, arrange, looks_first
 from hornbeam.saving.layout import (
     Differences,
     check_built,
@@ -185,10 +189,12 @@ def load_h5(filepath: Any, custom_objects: Any = None, compile: bool = True, saf
                 f"`model.load_weights({what})`."
             )
         config = parse_json(file.attrs["model_config"], f"{what}: model_config")
+        version = _version(file)
+        config = modern_model(config, version)
         model = objects.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
         weights = member(file, "model_weights")
         if weights is not None:
-            _read_layers(weights, model, what)
+            _read_layers(weights, model, what, era=_era(file))
         if compile and "training_config" in file.attrs:
             training = parse_json(file.attrs["training_config"], f"{what}: training_config")
             compile_or_warn(model, modern_compile_config(training), custom_objects, what)
@@ -213,10 +219,27 @@ def load_h5_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_n
     what = file_label(filepath)
     with open_hdf5(filepath) as file:
         root = member(file, "model_weights") or file
-        if _has_names(root, "layer_names"):
-            _read_layers(root, model, what, skip_mismatch, by_name)
+        if _has_names(root, "layer_names") or "nb_layers" in root.attrs:
+            _read_layers(root, model, what, skip_mismatch, by_name, _era(file))
         else:
             read_weights(file, model, what, skip_mismatch, by_name)
+
+
+def _version(file: Any) -> str | None:
+    """Return the version of Keras that the file states, if it does."""
+    return _stated(file, "keras_version")
+
+
+def _stated(file: Any, attribute: str) -> str | None:
+    for place in (file, member(file, "model_weights")):
+        if place is not None and attribute in place.attrs:
+            found = place.attrs[attribute]
+            return found.decode() if isinstance(found, bytes) else str(found)
+    return None
+
+
+def _era(file: Any) -> Era:
+    return Era(str(_version(file) or "").startswith(("0", "1")), _stated(file, "backend") or "")
 
 
 def _has_names(group: Any, attribute: str) -> bool:
@@ -234,76 +257,113 @@ def _read_names(group: Any, attribute: str) -> list[str]:
     return [name.decode() if isinstance(name, bytes) else str(name) for name in found]
 
 
-def _datasets(group: Any, what: str) -> list[Any]:
+def _arrays(group: Any, what: str, names: list[str] | None = None) -> list[Saved]:
     """Return the arrays of a layer's group in their order."""
     found = []
-    for name in _read_names(group, "weight_names"):
+    for name in _read_names(group, "weight_names") if names is None else names:
         dataset = member(group, name)
         if not isinstance(dataset, Dataset):
             raise ValueError(f"{what} is damaged: {group.name} names the array {name!r} and does not hold it.")
-        found.append(dataset)
+        found.append(Saved(name, dataset.shape or (), functools.partial(read_array, dataset)))
     return found
 
 
-def _read_layers(root: Any, model: Any, what: str, skip_mismatch: bool = False, by_name: bool = False) -> None:
-    if not model.built:
-        check_built(model, what)
-    differences = Differences(what, skip_mismatch)
-    names = list(_read_names(root, "layer_names"))
-    groups = {}
+def _layers_of(root: Any, what: str) -> dict[str, list[Saved]]:
+    """Return the arrays of each layer by the layer's name."""
+    names = _read_names(root, "layer_names")
+    numbered = not names and "nb_layers" in root.attrs  # before Keras 1: layers and arrays had numbers
+    if numbered:
+        names = [f"layer_{i}" for i in range(int(root.attrs["nb_layers"]))]
+    found = {}
     for name in names:
         group = member(root, name)
         if group is None:
             raise ValueError(f"{what} is damaged: it names the layer {name!r} and does not hold it.")
-        groups[name] = _datasets(group, what)
-    jobs: list[tuple[Variable, Any]] = []
-    if by_name:
-        pairs = [(layer, groups[layer.name]) for layer in model.layers if layer.name in groups]
-    else:
-        layers = [layer for layer in model.layers if layer.weights]
-        saved = [(name, groups[name]) for name in names if groups[name]]
-        if len(layers) != len(saved):
-            differences.add(
-                f"the model has {len(layers)} layers with weights ({', '.join(x.name for x in layers[:8])}), "
-                f"the file {len(saved)} ({', '.join(name for name, _ in saved[:8])})"
-            )
-            if not skip_mismatch:
-                differences.report()
-        pairs = [(layer, data) for layer, (_, data) in zip(layers, saved, strict=False)]
-    for layer, data in pairs:
-        jobs.extend(_match(_weights_of(layer), data, f"{type(layer).__name__} '{layer.name}'", differences))
+        inside = [f"param_{i}" for i in range(int(group.attrs.get("nb_params", 0)))] if numbered else None
+        found[name] = _arrays(group, what, inside)
+    return found
+
+
+def _read_layers(
+    root: Any, model: Any, what: str, skip_mismatch: bool = False, by_name: bool = False, era: Era | None = None
+) -> None:
+    if not model.built:
+        check_built(model, what)
+    differences = Differences(what, skip_mismatch)
+    saved = _layers_of(root, what)
+    if era is None or not era.first:
+        first = looks_first([array.name for arrays in saved.values() for array in arrays])
+        era = Era(first, era.backend if era else "")
+    pairs = _by_name(model, saved) if by_name else _pair(model, saved, differences)
+    jobs: list[tuple[Variable, Saved]] = []
+    for layer, arrays in pairs:
+        jobs.extend(_match(layer, arrays, era, differences))
     top = member(root, _TOP)
-    if top is not None:
-        jobs.extend(_match(_top_variables(model), _datasets(top, what), f"the model '{model.name}'", differences))
+    if top is not None and not by_name:
+        variables, arrays = _top_variables(model), _arrays(top, what)
+        if len(variables) == len(arrays):
+            jobs.extend(_fitting(zip(variables, arrays, strict=True), f"the model '{model.name}'", differences))
+        else:
+            differences.count(f"the model '{model.name}'", variables, arrays)
     if differences.lines and not skip_mismatch:
         differences.report()
-    for variable, dataset in jobs:
-        variable.assign(read_array(dataset, variable._dtype))
+    for variable, array in jobs:
+        variable.assign(array.read(variable._dtype))
     differences.report()
 
 
-def _match(
-    variables: list[Variable], data: list[Any], label: str, differences: Differences
-) -> list[tuple[Variable, Any]]:
-    """Pair variables with arrays, noting what does not fit."""
-    if len(variables) != len(data):
-        differences.add(f"{label}: the layer has {len(variables)} weights, the file {len(data)}.")
+def _by_name(model: Any, saved: dict[str, list[Saved]]) -> list[tuple[Any, list[Saved]]]:
+    arrays = {modern_name(name): found for name, found in saved.items()}
+    return [(layer, arrays[layer.name]) for layer in model.layers if layer.name in arrays]
+
+
+def _pair(model: Any, saved: dict[str, list[Saved]], differences: Differences) -> list[tuple[Any, list[Saved]]]:
+    """Pair layers that have weights with the file's: by name where the names are the same, else by place."""
+    layers = {layer.name: layer for layer in model.layers if layer.weights}
+    arrays = {modern_name(name): found for name, found in saved.items() if found}
+    if set(layers) == set(arrays):
+        return [(layer, arrays[name]) for name, layer in layers.items()]
+    if len(layers) == len(arrays):
+        return list(zip(layers.values(), arrays.values(), strict=True))
+    differences.add(
+        f"the model has {len(layers)} layers with weights, the file {len(arrays)}. Only the model has: "
+        f"{_some(layers.keys() - arrays.keys())}; only the file has: {_some(arrays.keys() - layers.keys())}."
+    )
+    return [(layer, arrays[name]) for name, layer in layers.items() if name in arrays]
+
+
+def _some(names: Any) -> str:
+    names = sorted(names)
+    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "") if names else "none"
+
+
+def _match(layer: Any, arrays: list[Saved], era: Era, differences: Differences) -> list[tuple[Variable, Saved]]:
+    """Pair the variables of a layer with arrays, noting what does not fit."""
+    label = f"{type(layer).__name__} '{layer.name}'"
+    pairs = arrange(layer, arrays, era)
+    if pairs is None:
+        differences.count(label, layer.weights, arrays)
         return []
-    wrong = [(v, d) for v, d in zip(variables, data, strict=True) if v.shape != d.shape]
-    for variable, dataset in wrong:
-        differences.add(f"{label}: '{variable.name}' has shape {variable.shape}, the file's has {dataset.shape}.")
-    return [] if wrong else list(zip(variables, data, strict=True))
+    return _fitting(pairs, label, differences)
+
+
+def _fitting(pairs: Any, label: str, differences: Differences) -> list[tuple[Variable, Saved]]:
+    pairs = list(pairs)
+    wrong = [(v, a) for v, a in pairs if v.shape != a.shape]
+    for variable, array in wrong:
+        differences.add(f"{label}: '{variable.name}' has shape {variable.shape}, the file's has {array.shape}.")
+    return [] if wrong else pairs
 
 
 def _read_optimizer(state: Any, model: Any, what: str) -> None:
     optimizer = model.optimizer
     if not optimizer.built:
         optimizer.build(model.trainable_variables)
-    data = _datasets(state, what)
+    data = _arrays(state, what)
     variables = optimizer.variables
     if [d.shape for d in data] == [v.shape for v in variables]:
-        for variable, dataset in zip(variables, data, strict=True):
-            variable.assign(read_array(dataset, variable._dtype))
+        for variable, array in zip(variables, data, strict=True):
+            variable.assign(array.read(variable._dtype))
         return
     if data:
         warnings.warn(

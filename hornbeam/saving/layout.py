@@ -48,6 +48,12 @@ class Differences:
         """Note one difference."""
         self.lines.append(line)
 
+    def count(self, label: str, variables: Any, arrays: Any) -> None:
+        """Note that a part has another number of weights than the file."""
+        own = ", ".join(f"{v.name} {v.shape}" for v in variables[:6]) or "none"
+        given = ", ".join(f"{a.name} {a.shape}" for a in arrays[:6]) or "none"
+        self.add(f"{label}: the layer has {len(variables)} weights ({own}), the file {len(arrays)} ({given}).")
+
     def report(self) -> None:
         """Raise `ValueError` (or warn) if anything was noted."""
         if not self.lines:

@@ -1,0 +1,375 @@
+"""Configurations of Keras 1 and 2, put into the words of Keras 3: plain data in, plain data out.
+
+Nothing is built here. A model's configuration is walked from the outside in: each layer's entry is
+translated by `legacy_layers`, TensorFlow ops in a graph by `legacy_ops`; calls of layers get Keras 3's
+form. What a file of Keras 3 holds is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from hornbeam.saving.legacy_layers import modern_layer, modern_name, plain_values
+from hornbeam.saving.legacy_ops import OP_LAYERS, modern_op
+
+__all__ = ["is_old", "is_reference", "modern_model", "modern_nodes"]
+
+_STACKS = ("Sequential",)
+_CONSTANT = "_CONSTANT_VALUE"
+
+
+def is_old(config: Any, version: str | None = None) -> bool:
+    """Tell whether a model's configuration is one of Keras 1 or 2.
+
+    Args:
+        config: The configuration, with its class.
+        version: Version of Keras that the file states, if it does.
+
+    Example:
+        >>> is_old({"class_name": "Sequential", "config": []}), is_old({"module": "keras", "class_name": "Model"})
+        (True, False)
+    """
+    if not isinstance(config, Mapping):
+        return False
+    version = version or config.get("keras_version")
+    if version:
+        return str(version).split(".")[0] in ("0", "1", "2")
+    inner = config.get("config")
+    if isinstance(inner, list):
+        return True
+    module = str(config.get("module") or "")
+    if module.startswith("keras") or not isinstance(inner, Mapping):
+        return False
+    # Keras 3 without modules (in `.h5` files) states shapes as `batch_shape`, and dtypes as policies.
+    text = [str(key) for layer in inner.get("layers") or () if isinstance(layer, Mapping) for key in _keys(layer)]
+    return "batch_shape" not in text
+
+
+def _keys(layer: Mapping[str, Any]) -> list[str]:
+    inner = layer.get("config")
+    return list(inner) if isinstance(inner, Mapping) else []
+
+
+def modern_model(config: Any, version: str | None = None) -> Any:
+    """Return a model's configuration in Keras 3's words; one of Keras 3 as it is.
+
+    Args:
+        config: `{"class_name": ..., "config": ...}` of a model or layer.
+        version: Version of Keras that the file states, if it does.
+
+    Raises:
+        ValueError: If it holds something that has no counterpart any more; the layer is named.
+
+    Example:
+        >>> old = {"class_name": "Sequential", "config": [{"class_name": "Dropout", "config": {"p": 0.5, "name": "d"}}]}
+        >>> modern_model(old)["config"]["layers"]
+        [{'class_name': 'Dropout', 'config': {'p': 0.5, 'name': 'd'}}]
+    """
+    if not is_old(config, version):
+        return config
+    first = str(version or config.get("keras_version") or "").startswith(("0", "1")) or _looks_first(config)
+    return _entry(plain_values(config), first)
+
+
+def _looks_first(config: Any) -> bool:
+    """Tell Keras 1's configurations by words that only it used."""
+    if isinstance(config, Mapping):
+        if {"W_regularizer", "dim_ordering", "border_mode", "inner_init", "beta_init"} & set(config):
+            return True
+        return any(_looks_first(item) for item in config.values())
+    return isinstance(config, list) and any(map(_looks_first, config))
+
+
+def _entry(entry: Any, first: bool) -> Any:
+    """Translate the entry of a layer or model."""
+    name, inner = entry.get("class_name"), entry.get("config")
+    if name in _STACKS:
+        inner = {"layers": inner} if isinstance(inner, list) else dict(inner or {})
+        layers = [dict(layer) for layer in inner.get("layers", [])]
+        if layers and layers[0].get("class_name") == "Merge":
+            return _merged_stack(entry, inner, layers, first)
+        translated = [_entry(layer, first) for layer in layers]
+        return {**_bare(entry), "config": {**inner, "layers": _with_input(translated, layers)}}
+    if isinstance(inner, Mapping) and "layers" in inner and "input_layers" in inner:
+        return {**_bare(entry), "config": _graph(dict(inner), first)}
+    if not isinstance(inner, Mapping):
+        return entry
+    inner = {key: _part(value, first) for key, value in inner.items()}
+    name, inner, call_arguments = modern_layer(str(name), inner, first)
+    translated = {**_bare(entry), "class_name": name, "config": inner}
+    return {**translated, "call_arguments": call_arguments} if call_arguments else translated
+
+
+def _part(value: Any, first: bool) -> Any:
+    """Translate what a wrapper holds: a layer, or a list of cells."""
+    if isinstance(value, list) and value and all(map(_is_layer, value)):
+        return [_entry(item, first) for item in value]
+    return _entry(value, first) if _is_layer(value) else value
+
+
+def _is_layer(value: Any) -> bool:
+    """Tell a layer's entry from those of initializers and the like: it says its name."""
+    if not isinstance(value, Mapping) or not {"class_name", "config"} <= set(value):
+        return False
+    inner = value["config"]
+    return isinstance(inner, list) or (
+        isinstance(inner, Mapping) and "name" in inner and ("trainable" in inner or "layers" in inner)
+    )
+
+
+def _bare(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the module, which has moved since; what the user registered keeps its name."""
+    kept = {key: value for key, value in entry.items() if key not in ("module", "build_config", "keras_version", "backend")}
+    if ">" not in str(kept.get("registered_name")) or str(kept.get("registered_name")).startswith("Custom>"):
+        kept.pop("registered_name", None)
+    return kept
+
+
+def _with_input(translated: list[Any], layers: list[Any]) -> list[Any]:
+    """Put an input in front of a stack whose first layer states the shape."""
+    if not layers or layers[0].get("class_name") == "InputLayer":
+        return translated
+    old = layers[0].get("config")
+    if not isinstance(old, Mapping):
+        return translated
+    shape = old.get("batch_input_shape")
+    if shape is None:
+        return translated
+    return [_input_entry(old, shape, layers[0]["class_name"]), *translated]
+
+
+def _input_entry(old: Mapping[str, Any], shape: Any, class_name: str) -> dict[str, Any]:
+    dtype = old.get("input_dtype") or old.get("dtype")
+    dtype = dtype if isinstance(dtype, str) else "float32"
+    config = {"batch_shape": list(shape), "dtype": "int32" if class_name == "Embedding" else dtype}
+    return {"class_name": "InputLayer", "config": {**config, "name": modern_name(f"{old.get('name')}_input")}}
+
+
+# --- graphs ---------------------------------------------------------------------------------------
+
+
+def is_reference(value: Any) -> bool:
+    """Tell whether a value is Keras 2's form of a tensor: layer, number of its call, number of its output."""
+    return (
+        isinstance(value, list)
+        and len(value) in (3, 4)
+        and isinstance(value[0], str)
+        and all(isinstance(n, int) and not isinstance(n, bool) for n in value[1:3])
+        and (len(value) == 3 or isinstance(value[3], Mapping))
+    )
+
+
+def tensor(name: str, call: int = 0, output: int = 0) -> dict[str, Any]:
+    """Return Keras 3's form of a tensor in a graph."""
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, call, output]}}
+
+
+def modern_nodes(calls: list[Any]) -> list[dict[str, Any]]:
+    """Return the calls of a layer in Keras 3's form, positional and keyword arguments.
+
+    Example:
+        >>> modern_nodes([[["x", 0, 0, {"training": None}]]])[0]["kwargs"]
+        {'training': None}
+    """
+    return [call if isinstance(call, Mapping) and "args" in call else _call(call) for call in calls]
+
+
+def _call(call: Any) -> dict[str, Any]:
+    kwargs: dict[str, Any] = {}
+
+    def argument(value: Any) -> Any:
+        """Translate what is positional; keyword arguments stand beside each tensor, repeated."""
+        if isinstance(value, list) and len(value) in (3, 4) and value[0] == _CONSTANT:
+            kwargs.update(value[3] if len(value) > 3 else {})
+            return value[2]
+        if is_reference(value):
+            kwargs.update(value[3] if len(value) > 3 else {})
+            return tensor(*value[:3])
+        if isinstance(value, Mapping):
+            return {key: argument(item) for key, item in value.items()}
+        return [argument(item) for item in value] if isinstance(value, list) else value
+
+    if isinstance(call, list) and len(call) == 1 and isinstance(call[0], list):
+        call = call[0]
+    first = argument(call)
+    return {"args": [first], "kwargs": {key: _keyword(value) for key, value in kwargs.items()}}
+
+
+def _keyword(value: Any) -> Any:
+    if isinstance(value, list) and value and value[0] == _CONSTANT:
+        return value[2]
+    if is_reference(value):
+        return tensor(*value[:3])
+    if isinstance(value, list):
+        return [_keyword(item) for item in value]
+    return {key: _keyword(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+
+
+def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
+    """Translate the configuration of a functional model."""
+    entries = [dict(entry) for entry in config["layers"]]
+    names = _new_names([_name(entry) for entry in entries])
+    shifts = {_name(entry): 1 for entry in entries if _counts_from_one(entry, config)}
+    ops = {_name(entry): entry for entry in entries if entry.get("class_name") in OP_LAYERS}
+    calls = {_name(entry): modern_nodes(list(entry.get("inbound_nodes", []))) for entry in entries}
+    moved: dict[tuple[str, int], tuple[str, int]] = {}
+    for old, new in names.items():
+        for number in range(max(1, len(calls[old]))):
+            # An op that is called twice becomes two: each call has settings of its own.
+            apart = old in ops and number > 0
+            moved[old, number] = (f"{new}_call_{number}", 0) if apart else (new, 0 if old in ops else number)
+
+    def place(name: str, number: int) -> tuple[str, int]:
+        if name not in names:
+            raise ValueError(f"The saved graph of '{config.get('name')}' uses the layer {name!r}, which it does not hold.")
+        number -= shifts.get(name, 0)
+        return moved.get((name, number), (names[name], number))
+
+    def point(value: Any) -> Any:
+        """Let tensors point to the new names."""
+        if isinstance(value, Mapping):
+            if value.get("class_name") == "__keras_tensor__":
+                name, number, output = value["config"]["keras_history"]
+                return tensor(*place(name, number), output)
+            return {key: point(item) for key, item in value.items()}
+        return [point(item) for item in value] if isinstance(value, list) else value
+
+    def ends(structure: Any) -> Any:
+        if is_reference(structure):
+            return [*place(structure[0], structure[1]), structure[2]]
+        if isinstance(structure, Mapping):
+            return {key: ends(item) for key, item in structure.items()}
+        return [ends(item) for item in structure]
+
+    pointed = {old: [{"args": point(c["args"]), "kwargs": point(c["kwargs"])} for c in calls[old]] for old in names}
+    op_calls = {moved[old, number][0]: (ops[old], call) for old in ops for number, call in enumerate(pointed[old])}
+    layers: list[dict[str, Any]] = []
+    for entry in entries:
+        old = _name(entry)
+        if old in ops:
+            for number in range(len(pointed[old])):
+                layers.extend(modern_op(moved[old, number][0], op_calls))
+            continue
+        new = _entry({key: value for key, value in entry.items() if key != "inbound_nodes"}, first)
+        if isinstance(new["config"], Mapping):
+            new["config"] = {**new["config"], "name": names[old]}
+        extra = new.pop("call_arguments", {})
+        nodes = [{"args": c["args"], "kwargs": {**_given(c["kwargs"]), **extra}} for c in pointed[old]]
+        layers.append({**new, "name": names[old], "inbound_nodes": nodes})
+    return {
+        **config,
+        "layers": layers,
+        "input_layers": ends(config["input_layers"]),
+        "output_layers": ends(config["output_layers"]),
+    }
+
+
+def _given(kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in kwargs.items() if value is not None}
+
+
+def _name(entry: Mapping[str, Any]) -> str:
+    inner = entry.get("config")
+    return str(entry.get("name") or (inner.get("name") if isinstance(inner, Mapping) else None))
+
+
+def _new_names(old: list[str]) -> dict[str, str]:
+    """Return names without slashes, each different from the others."""
+    taken = {name for name in old if "/" not in name}
+    names: dict[str, str] = {}
+    for name in old:
+        new, number = modern_name(name), 1
+        while "/" in name and new in taken:
+            new, number = f"{modern_name(name)}_{number}", number + 1
+        taken.add(new)
+        names[name] = new
+    return names
+
+
+def _counts_from_one(entry: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Tell whether calls of a nested model count from 1: Keras 2 counted that which made the model as 0."""
+    inner = entry.get("config")
+    nested = isinstance(inner, list) or (isinstance(inner, Mapping) and "layers" in inner)
+    if not nested:
+        return False
+    used: list[int] = []
+
+    def look(value: Any) -> None:
+        if is_reference(value):
+            if value[0] == _name(entry):
+                used.append(value[1])
+            if len(value) > 3:
+                look(value[3])
+        elif isinstance(value, Mapping):
+            for item in value.values():
+                look(item)
+        elif isinstance(value, list):
+            for item in value:
+                look(item)
+
+    for other in config["layers"]:
+        look(other.get("inbound_nodes", []))
+    look(config["output_layers"])
+    return bool(used) and min(used) > 0
+
+
+# --- Keras 1: stacks that start with a Merge ---------------------------------------------------------
+
+
+def _merged_stack(entry: Any, inner: dict[str, Any], layers: list[Any], first: bool) -> Any:
+    """Return a stack on top of merged branches as a graph; the branches' layers keep their names."""
+    made: dict[str, dict[str, Any]] = {}
+    used: Counter[str] = Counter()
+
+    def add(layer: Mapping[str, Any], calls: list[Any]) -> list[Any]:
+        name = _name(layer)
+        known = made.get(name)
+        if known is not None:  # one branch given twice shares its layers
+            known["inbound_nodes"].append(calls)
+            used[name] += 1
+        else:
+            made[name] = {**layer, "name": name, "inbound_nodes": [calls] if calls else []}
+            used[name] = 0
+        return [name, used[name], 0, {}]
+
+    def branch(part: Mapping[str, Any]) -> list[Any]:
+        content = part["config"]
+        stack = [dict(x) for x in (content if isinstance(content, list) else content.get("layers", []))]
+        if part["class_name"] not in _STACKS:
+            stack = [dict(part)]
+        if stack and stack[0]["class_name"] == "Merge":
+            end = add(stack[0] | {"config": _without_branches(stack[0])}, [branch(b) for b in stack[0]["config"]["layers"]])
+        else:
+            head = stack[0]["config"]
+            shape = head.get("batch_input_shape") if isinstance(head, Mapping) else None
+            if shape is None:
+                raise ValueError(f"The merged branch '{_name(part)}' does not say the shape of its input.")
+            start = _input_entry(head, shape, stack[0]["class_name"])
+            if stack[0]["class_name"] == "InputLayer":
+                start, stack = stack[0], stack
+            name = _name(start)
+            if name not in made:
+                add(start, [])
+                inputs.append([name, 0, 0])
+            end = [name, 0, 0, {}]
+            if stack[0]["class_name"] != "InputLayer":
+                end = add(stack[0], [end])
+        for layer in stack[1:]:
+            end = add(layer, [end])
+        return end
+
+    inputs: list[Any] = []
+    end = branch({"class_name": "Sequential", "config": layers})
+    graph = {
+        "name": inner.get("name"),
+        "layers": list(made.values()),
+        "input_layers": inputs,
+        "output_layers": [end[:3]],
+    }
+    return {"class_name": "Functional", "config": _graph(graph, first)}
+
+
+def _without_branches(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry["config"].items() if key != "layers"}

@@ -1,0 +1,337 @@
+"""Arguments of the layers of Keras 1 and 2, put into the words of Keras 3.
+
+Argument names that only changed their word are taken by the constructors themselves
+(`hornbeam.layers.old_arguments`); here stands what needs more than another word.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hornbeam import ops
+from hornbeam.saving.config import register_keras_serializable
+
+__all__ = ["hard_sigmoid_of_keras_2", "modern_layer", "modern_name", "modern_part", "plain_values"]
+
+Config = dict[str, Any]
+
+
+@register_keras_serializable("hornbeam")
+def hard_sigmoid_of_keras_2(x: Any) -> Any:
+    """Return `0.2 x + 0.5` within 0 and 1: what `hard_sigmoid` meant before Keras 3, which has the slope 1/6.
+
+    Example:
+        >>> hard_sigmoid_of_keras_2(1.0)
+        Array(0.7, dtype=float32)
+    """
+    return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+_FUNCTION = {"module": "builtins", "class_name": "function", "registered_name": "function"}
+# Activations that meant something else, or were written by a private name.
+_ACTIVATIONS: dict[str, Any] = {
+    "hard_sigmoid": {**_FUNCTION, "config": "hornbeam>hard_sigmoid_of_keras_2"},
+    "softmax_v2": "softmax",
+    "swish_v2": "swish",
+}
+
+# Classes that have another name now.
+_CLASSES = {
+    "BatchNormalizationV1": "BatchNormalization",
+    "BatchNormalizationV2": "BatchNormalization",
+    "Convolution1DTranspose": "Conv1DTranspose",
+    "LayerNormalizationV2": "LayerNormalization",
+    "SyncBatchNormalization": "BatchNormalization",
+    "TimeDistributedDense": "Dense",
+    "UnifiedGRU": "GRU",
+    "UnifiedLSTM": "LSTM",
+    "UpSampling": "UpSampling2D",
+}
+
+# Arguments of no effect on what a model computes, as long as they have one of these values.
+_DROPPED: dict[str, tuple[Any, ...]] = {
+    "adjustment": (None,),
+    "batch_input_shape": (),
+    "fused": (),
+    "consume_less": (),
+    "implementation": (),
+    "input_dtype": (),
+    "input_length": (),
+    "key_shape": (),
+    "num_constants": (None, 0),
+    "query_shape": (),
+    "ragged": (False, None),
+    "renorm": (False, None),
+    "renorm_clipping": (None, {}),
+    "renorm_momentum": (),
+    "sparse": (False, None),
+    "value_shape": (),
+    "virtual_batch_size": (None,),
+}
+_INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool")
+
+
+def modern_name(name: str) -> str:
+    """Return a layer's name without slashes, which Keras 3 does not allow.
+
+    Example:
+        >>> modern_name("conv1/bn")
+        'conv1_bn'
+    """
+    return name.replace("/", "_")
+
+
+def plain_values(value: Any) -> Any:
+    """Return configuration data with the arrays that Keras 1 and 2 wrote in forms of their own as plain values.
+
+    Example:
+        >>> plain_values({"alpha": {"type": "ndarray", "value": 0.3}})
+        {'alpha': 0.3}
+    """
+    if isinstance(value, Mapping):
+        if set(value) == {"type", "value"}:
+            return value["value"]
+        if value.get("class_name") == "__tuple__" and "items" in value:
+            return [plain_values(item) for item in value["items"]]
+        return {key: plain_values(item) for key, item in value.items()}
+    return [plain_values(item) for item in value] if isinstance(value, list) else value
+
+
+def modern_layer(name: str, config: Config, first: bool) -> tuple[str, Config, Config]:
+    """Return class name and configuration of a layer in Keras 3's words.
+
+    Args:
+        name: The saved class name.
+        config: The saved configuration.
+        first: Whether Keras 1 wrote it.
+
+    Returns:
+        Class name, configuration, and arguments that each call of the layer is to have.
+
+    Raises:
+        ValueError: If the layer did something that has no counterpart any more.
+
+    Example:
+        >>> modern_layer("Convolution2D", {"nb_filter": 8, "nb_row": 3, "nb_col": 3}, True)[:2]
+        ('Convolution2D', {'nb_filter': 8, 'kernel_size': [3, 3]})
+    """
+    from hornbeam import layers
+
+    name = _CLASSES.get(name, name)
+    if name not in layers.__all__ and name not in _CHANGES and name not in ("InputLayer", "RNN"):
+        return name, config, {}  # a class of the user's, whose arguments are its own
+    label = f"{name} '{config.get('name')}'"
+    config = {key: modern_part(key, value) for key, value in config.items()}
+    if name == "InputLayer":
+        return name, _input(config), {}
+    for key, harmless in _DROPPED.items():
+        if key in config and (not harmless or config[key] in harmless):
+            del config[key]
+    if name != "Embedding":
+        config.pop("input_dim", None)  # the input layer says it
+    if config.get("dtype") in _INTEGERS and name != "Masking":
+        del config["dtype"]  # the type of the inputs, which the input layer has
+    if "name" in config and isinstance(config["name"], str):
+        config["name"] = modern_name(config["name"])
+    call_arguments: Config = {}
+    if name in ("Attention", "AdditiveAttention", "BaseDenseAttention") and config.pop("causal", False):
+        call_arguments["use_causal_mask"] = True
+    change = _CHANGES.get(name)
+    if change is not None:
+        name, config = change(name, config, first, label)
+    return name, config, call_arguments
+
+
+def modern_part(key: str, value: Any) -> Any:
+    """Return one argument in Keras 3's form: activations, initializers, regularizers, constraints."""
+    if key.endswith(("activation", "inner_activation")) and isinstance(value, str):
+        return _ACTIVATIONS.get(value, value)
+    if key.endswith("activation") and isinstance(value, Mapping) and value.get("class_name") == "function":
+        return _ACTIVATIONS.get(str(value.get("config")), value)
+    if not isinstance(value, Mapping):
+        return value
+    if "class_name" not in value and "name" in value and key.endswith(("regularizer", "constraint")):
+        return _first_penalty(dict(value))
+    inner = value.get("config")
+    if key.endswith(("initializer", "init")) and isinstance(inner, Mapping):
+        inner = {k: v for k, v in inner.items() if k not in ("dtype", "partition_info")}
+        if inner.get("distribution") == "normal":
+            inner["distribution"] = "truncated_normal"
+        return {**value, "config": inner}
+    if key.endswith("constraint") and isinstance(inner, Mapping) and "m" in inner:
+        return {**value, "config": {"max_value" if k == "m" else k: v for k, v in inner.items()}}
+    return value
+
+
+def _first_penalty(value: Config) -> Config:
+    """Return a regularizer or constraint of Keras 1, which wrote the arguments beside the name."""
+    name = str(value.pop("name"))
+    if name in ("WeightRegularizer", "ActivityRegularizer", "L1L2Regularizer"):
+        name = "L1L2"
+    if "m" in value:
+        value["max_value"] = value.pop("m")
+    return {"class_name": name, "config": value}
+
+
+def _input(config: Config) -> Config:
+    dtype = config.get("input_dtype") or config.get("dtype") or "float32"
+    kept = {key: value for key, value in config.items() if key in ("name", "optional", "sparse", "ragged") and value}
+    shape = config.get("batch_input_shape", config.get("batch_shape"))
+    if "name" in kept:
+        kept["name"] = modern_name(kept["name"])
+    return {**kept, "batch_shape": shape, "dtype": dtype}
+
+
+# --- what single layers need ---------------------------------------------------------------------------
+
+
+def _convolution(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
+    for words in (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3")):
+        if words[0] in config:
+            config["kernel_size"] = [config.pop(word) for word in words]
+    if name in ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D") and "groups" in config:
+        if config.pop("groups") not in (1, None):
+            raise ValueError(f"{label}: `groups` other than 1 never had an effect here and is not known.")
+    if name.startswith(("DepthwiseConv", "SeparableConv")):
+        # Keras 2 wrote the arguments of its base class too, which these layers never used.
+        for word in ("filters", "kernel_initializer", "kernel_regularizer", "kernel_constraint"):
+            if not (word == "filters" and name.startswith("SeparableConv")):
+                config.pop(word, None)
+    if name.startswith(("Deconvolution", "Convolution2DTranspose")):
+        config.pop("output_shape", None)
+    return name, config
+
+
+def _embedding(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
+    if config.pop("dropout", 0):
+        warnings.warn(f"{label}: its `dropout` of Keras 1 is left out; predictions are the same.", stacklevel=2)
+    return name, config
+
+
+def _batch_normalization(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
+    mode = config.pop("mode", 0)
+    if mode != 0:
+        raise ValueError(
+            f"{label}: `mode={mode}` of Keras 1 has no counterpart. Build the model in your program with another "
+            "normalization, and load the other layers' weights with `load_weights(path, by_name=True)`."
+        )
+    axis = config.get("axis")
+    if isinstance(axis, Mapping):  # TensorFlow wrote lists as {"0": 3}
+        axis = list(axis.values())
+    if isinstance(axis, list) and len(axis) == 1:
+        axis = axis[0]
+    if axis is not None:
+        config["axis"] = axis
+    return name, config
+
+
+def _layer_normalization(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
+    if isinstance(config.get("axis"), Mapping):
+        config["axis"] = list(config["axis"].values())
+    return name, config
+
+
+def _gru(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
+    # The variant that Keras 3 takes by default came late to Keras 2, and its absence means the older one.
+    if name == "CuDNNGRU":
+        return "GRU", {**config, "reset_after": True, "recurrent_activation": "sigmoid"}
+    return name, {"reset_after": False, **_gates(config, first)}
+
+
+def _lstm(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
+    if name == "CuDNNLSTM":
+        return "LSTM", {**config, "recurrent_activation": "sigmoid"}
+    return name, _gates(config, first)
+
+
+def _gates(config: Config, first: bool) -> Config:
+    if "inner_activation" not in config and "recurrent_activation" not in config and first:
+        config["recurrent_activation"] = _ACTIVATIONS["hard_sigmoid"]
+    return config
+
+
+def _lambda(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
+    """Keras 1 and 2 wrote what kind of function it is beside the function."""
+    for word in ("function", "output_shape", "mask"):
+        kind = config.pop(f"{word}_type", None)
+        config.pop(f"{word}_module", None)
+        if word in config:
+            config[word] = _function(config[word], kind)
+    config.pop("module", None)
+    return name, config
+
+
+def _function(value: Any, kind: str | None) -> Any:
+    if kind == "lambda" and isinstance(value, list):
+        code, defaults, closure = [*value, None, None][:3]
+        return {"class_name": "__lambda__", "config": {"code": code, "defaults": defaults, "closure": closure}}
+    if kind == "function" and isinstance(value, str):
+        return {**_FUNCTION, "config": value}
+    return value
+
+
+_MERGES = {
+    "ave": "Average", "concat": "Concatenate", "cos": "Dot", "dot": "Dot", "max": "Maximum", "mul": "Multiply",
+    "sum": "Add",
+}  # fmt: skip
+
+
+def _merge(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
+    """One layer of Keras 1 that became seven."""
+    kept = {key: config[key] for key in ("name", "trainable") if key in config}
+    mode = config.get("mode", "sum")
+    if config.get("mode_type") in ("lambda", "function"):
+        function = _function(mode, config["mode_type"])
+        return "Lambda", {**kept, "function": function, "arguments": config.get("arguments") or {}}
+    if mode not in _MERGES:
+        raise ValueError(f"{label}: the mode {mode!r} is not known.")
+    if mode == "concat":
+        kept["axis"] = config.get("concat_axis", -1)
+    if mode in ("dot", "cos"):
+        kept["axes"] = config.get("dot_axes", -1)
+        kept["normalize"] = mode == "cos"
+    return _MERGES[mode], kept
+
+
+def _padding(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
+    """Keras 1 also took names of sides, and four numbers in a row."""
+    padding = config.get("padding")
+    if isinstance(padding, Mapping):
+        sides = {**{side: 0 for side in ("left", "right", "top", "bottom")}, **{k.split("_")[0]: v for k, v in padding.items()}}
+        pairs = [[sides["top"], sides["bottom"]], [sides["left"], sides["right"]]]
+        config["padding"] = pairs[1] if name == "ZeroPadding1D" else pairs
+    elif isinstance(padding, list) and name == "ZeroPadding2D" and len(padding) == 4:
+        config["padding"] = [padding[:2], padding[2:]]
+    return name, config
+
+
+def _repeat(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
+    if isinstance(config.get("size"), list) and name == "UpSampling1D":
+        config["size"] = config["size"][0]
+    return name, config
+
+
+Change = Callable[[str, Config, bool, str], tuple[str, Config]]
+_CHANGES: dict[str, Change] = {
+    "BatchNormalization": _batch_normalization,
+    "CuDNNGRU": _gru,
+    "CuDNNLSTM": _lstm,
+    "Embedding": _embedding,
+    "GRU": _gru,
+    "GRUCell": _gru,
+    "LSTM": _lstm,
+    "LSTMCell": _lstm,
+    "Lambda": _lambda,
+    "LayerNormalization": _layer_normalization,
+    "Merge": _merge,
+    "UpSampling1D": _repeat,
+    "ZeroPadding1D": _padding,
+    "ZeroPadding2D": _padding,
+}
+_CHANGES |= {
+    f"{kind}{rank}": _convolution
+    for kind in ("AtrousConvolution", "Conv", "Convolution", "Deconvolution", "DepthwiseConv", "SeparableConv", "SeparableConvolution")
+    for rank in ("1D", "2D", "3D")
+}  # fmt: skip

@@ -1,0 +1,258 @@
+"""Weights of Keras 1, 2 and 3 in `.h5` files, brought to the order and shapes of today's variables.
+
+Kernels of Theano's axis order, the separate gates of Keras 1's recurrent layers and cuDNN's packed ones
+are converted; arrays of nested models are told apart by their names where order alone would not do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from hornbeam.core.variable import Variable
+
+__all__ = ["Era", "Saved", "arrange", "looks_first"]
+
+
+@dataclasses.dataclass
+class Saved:
+    """An array of a file: its name, its shape, and how to read it (given a dtype for raw bytes)."""
+
+    name: str
+    shape: tuple[int, ...]
+    read: Callable[[str | None], np.ndarray]
+
+    def changed(self, shape: Sequence[int], change: Callable[[np.ndarray], np.ndarray]) -> Saved:
+        """Return it with what is read put through `change`."""
+        return Saved(self.name, tuple(shape), lambda dtype: change(self.read(dtype)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Era:
+    """What a file says about its writer: whether Keras 1 wrote it, and on which backend."""
+
+    first: bool = False
+    backend: str = ""
+
+
+# Names of weights in Keras 1, which stood after the layer's name: `dense_1_W`, `lstm_1_U_i`.
+_FIRST = re.compile(r"^(?P<scope>.+)_(?P<name>[WUb](_[a-z])?|gamma|beta|running_mean|running_std|alphas?|param_\d+)(_\d+)?$")
+_CELL = re.compile(r"^(lstm|gru|simple_rnn|rnn|stacked_rnn)_cells?(_\d+)?$")
+
+
+def looks_first(names: Sequence[str]) -> bool:
+    """Tell the weight names of Keras 1.
+
+    Example:
+        >>> looks_first(["dense_1_W:0", "dense_1_b:0"]), looks_first(["dense_1/kernel:0"])
+        (True, False)
+    """
+    plain = [name.removesuffix(":0") for name in names]
+    return bool(plain) and all("/" not in name and _FIRST.match(name) for name in plain)
+
+
+def _parse(name: str) -> tuple[str, str]:
+    """Return the layer's part and the weight's own part of a name, slashes made underscores."""
+    path = re.sub(r":\d+$", "", name)
+    scope, _, last = path.rpartition("/")
+    match = _FIRST.match(last)
+    if match and (not scope or scope == match["scope"]):
+        return match["scope"], match["name"]
+    steps = scope.split("/")
+    if len(steps) > 1 and _CELL.match(steps[-1]):
+        steps = steps[:-1]
+    return "_".join(steps), last
+
+
+def arrange(layer: Any, arrays: list[Saved], era: Era) -> list[tuple[Variable, Saved]] | None:
+    """Pair the variables of a layer (or nested model) with the arrays that a file has for it.
+
+    Args:
+        layer: The layer.
+        arrays: In the file's order.
+        era: Who wrote them.
+
+    Returns:
+        The pairs, whose shapes need not agree; `None` where even the number is wrong.
+    """
+    leaves = [part for part in layer._flatten_layers() if part._direct_variables()]
+    if len(leaves) == 1:
+        return _fit(leaves[0], layer, arrays, era)
+    named = _by_names(layer, leaves, arrays, era)
+    if named is not None:
+        return named
+    candidates = [pairs for pairs in _by_order(layer, leaves, arrays, era) if pairs is not None]
+    fitting = [pairs for pairs in candidates if all(v.shape == a.shape for v, a in pairs)]
+    if not fitting:
+        return candidates[0] if candidates else None
+    return max(fitting, key=lambda pairs: sum(_parse(a.name)[1] == v.name for v, a in pairs))
+
+
+def _by_names(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> list[tuple[Variable, Saved]] | None:
+    """Give each leaf the arrays whose names hold its own; `None` unless all find a place and fit."""
+    owners = {id(leaf): owner for leaf, owner in _owners(layer)}
+    shares: dict[int, list[Saved]] = {id(leaf): [] for leaf in leaves}
+    for array in arrays:
+        scope = _parse(array.name)[0]
+        found = [
+            leaf for leaf in leaves if scope == owners[id(leaf)].name or scope.endswith(f"_{owners[id(leaf)].name}")
+        ]
+        longest = max((len(owners[id(leaf)].name) for leaf in found), default=0)
+        found = [leaf for leaf in found if len(owners[id(leaf)].name) == longest]
+        if len(found) != 1:
+            return None
+        shares[id(found[0])].append(array)
+    pairs: list[tuple[Variable, Saved]] = []
+    for leaf in leaves:
+        own = _fit(leaf, owners[id(leaf)], shares[id(leaf)], era)
+        if own is None or any(v.shape != a.shape for v, a in own):
+            return None
+        pairs.extend(own)
+    return pairs
+
+
+def _owners(layer: Any, owner: Any = None) -> list[tuple[Any, Any]]:
+    """Return each part below `layer` with the layer that gives it its name: a cell goes by its layer's."""
+    found: dict[int, tuple[Any, Any]] = {}
+
+    def visit(part: Any, owner: Any) -> None:
+        if id(part) in found:
+            return
+        found[id(part)] = (part, owner)
+        for child in part._layers:
+            cell = type(child).__name__.endswith(("Cell", "Cells"))
+            visit(child, owner if cell else child)
+
+    visit(layer, layer)
+    return list(found.values())
+
+
+def _by_order(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> list[list[tuple[Variable, Saved]] | None]:
+    """Return the pairs in each of the orders in which versions of Keras wrote the weights of a nested model."""
+    owners = {id(leaf): owner for leaf, owner in _owners(layer)}
+    trainable_first = [*layer.trainable_weights, *layer.non_trainable_weights]
+    created = [v for v in layer.weights if v.created_trainable] + [v for v in layer.weights if not v.created_trainable]
+    orders: list[list[tuple[Variable, Saved]] | None] = []
+    if len(trainable_first) == len(arrays):
+        by_variable = {id(v): leaf for leaf in leaves for v in leaf._direct_variables()}
+        for order in (trainable_first, created):
+            given = {id(v): array for v, array in zip(order, arrays, strict=True)}
+            pairs: list[tuple[Variable, Saved]] | None = []
+            for leaf in leaves:
+                own = [given[id(v)] for v in leaf._direct_variables() if id(v) in given and by_variable[id(v)] is leaf]
+                pairs.extend(_fit(leaf, owners[id(leaf)], own, era) or [])
+            orders.append(pairs)
+    counts = [_first_count(leaf) if era.first else len(leaf._direct_variables()) for leaf in leaves]
+    if sum(counts) == len(arrays):  # layer after layer
+        rest, pairs = list(arrays), []
+        for leaf, count in zip(leaves, counts, strict=True):
+            pairs.extend(_fit(leaf, owners[id(leaf)], rest[:count], era) or [])
+            rest = rest[count:]
+        orders.append(pairs)
+    return orders
+
+
+def _first_count(leaf: Any) -> int:
+    return {"LSTMCell": 12, "GRUCell": 9}.get(type(leaf).__name__, len(leaf._direct_variables()))
+
+
+def _fit(leaf: Any, owner: Any, arrays: list[Saved], era: Era) -> list[tuple[Variable, Saved]] | None:
+    """Pair the variables of one part with its arrays, converted to their shapes where that is possible."""
+    variables = leaf._direct_variables()
+    kind = type(leaf).__name__
+    gates = _GATES.get(kind)
+    if gates is not None and len(arrays) == 3 * len(gates[0]):
+        arrays = _join_gates(arrays, gates[0])
+    if len(arrays) != len(variables):
+        return None
+    if gates is not None:
+        arrays = _from_cudnn(leaf, arrays, len(gates[0]))
+    elif any(word in kind for word in ("Conv1D", "Conv2D", "Conv3D", "ConvLSTM")):
+        arrays = [_kernel(v, a, leaf, owner, era) for v, a in zip(variables, arrays, strict=True)]
+    return list(zip(variables, arrays, strict=True))
+
+
+# --- recurrent layers ---------------------------------------------------------------------------------
+
+# Gates of cells in the order of today's arrays, and how Keras 1 stored them: W, U and b of a gate after another.
+_GATES: dict[str, tuple[str, str]] = {"LSTMCell": ("ifco", "icfo"), "GRUCell": ("zrh", "zrh")}
+
+
+def _join_gates(arrays: list[Saved], gates: str) -> list[Saved]:
+    """Return kernel, recurrent kernel and bias from the arrays of each gate."""
+    stored = next(order for today, order in _GATES.values() if today == gates)
+    by_name = {_parse(array.name)[1]: array for array in arrays}
+    names = [f"{word}_{gate}" for gate in stored for word in "WUb"]
+    if set(names) != set(by_name):  # no names to go by: in the order of storing
+        by_name = dict(zip(names, arrays, strict=True))
+    joined = []
+    for word in "WUb":
+        parts = [by_name[f"{word}_{gate}"] for gate in gates]
+        shape = (*parts[0].shape[:-1], sum(part.shape[-1] for part in parts))
+        joined.append(
+            Saved(parts[0].name, shape, lambda dtype, parts=parts: np.concatenate([p.read(dtype) for p in parts], -1))
+        )
+    return joined
+
+
+def _from_cudnn(leaf: Any, arrays: list[Saved], gates: int) -> list[Saved]:
+    """Return arrays of cuDNN's layout in the plain one: it has two biases, and kernels transposed gate by gate."""
+    if len(arrays) != 3 or arrays[2].shape != (2 * gates * leaf.units,):
+        return arrays
+    kernel, recurrent, bias = arrays
+    plain_bias = (gates * leaf.units,)
+    target = leaf._direct_variables()[2].shape
+
+    def inputs(value: np.ndarray) -> np.ndarray:
+        return np.concatenate([part.reshape(part.shape[::-1]).T for part in map(np.ascontiguousarray, np.split(value, gates, 1))], 1)
+
+    def states(value: np.ndarray) -> np.ndarray:
+        return np.concatenate([part.T for part in np.split(value, gates, 1)], 1)
+
+    if target == plain_bias:
+        new_bias = bias.changed(plain_bias, lambda value: value.reshape(2, -1).sum(0))
+    else:
+        new_bias = bias.changed((2, *plain_bias), lambda value: value.reshape(2, -1))
+    return [kernel.changed(kernel.shape, inputs), recurrent.changed(recurrent.shape, states), new_bias]
+
+
+# --- convolutions ------------------------------------------------------------------------------------------
+
+
+def _kernel(variable: Variable, array: Saved, leaf: Any, owner: Any, era: Era) -> Saved:
+    """Return a kernel in the order (*space, in, out), for correlation."""
+    if "kernel" not in variable.name or variable.name == "bias":
+        return array
+    target, rank = variable.shape, len(variable.shape)
+    if era.first:
+        array = _from_first(array, target, leaf)
+    if era.backend == "theano" and "Separable" not in type(leaf).__name__ and "Depthwise" not in type(leaf).__name__:
+        # Theano convolves where everybody else correlates.
+        flip = tuple(slice(None, None, -1) if axis < rank - 2 else slice(None) for axis in range(rank))
+        array = array.changed(array.shape, lambda value: value[flip])
+    return array
+
+
+def _from_first(array: Saved, target: tuple[int, ...], leaf: Any) -> Saved:
+    """Return a kernel of Keras 1 with today's axes."""
+    shape, channels_first = array.shape, getattr(leaf, "data_format", None) == "channels_first"
+    if len(target) == 3 and len(shape) == 4:  # one dimension was stored as two
+        if shape[1] != 1 or shape[0] != target[0]:
+            array = _permuted(array, (2, 3, 1, 0))
+        return array.changed((array.shape[0], *array.shape[2:]), lambda value: value[:, 0])
+    if len(shape) != len(target) or len(shape) not in (4, 5):
+        return array
+    space = tuple(range(2, len(shape)))
+    if "Transpose" in type(leaf).__name__:
+        axes = (*space, 0, 1) if channels_first else (*range(len(space)), len(shape) - 1, len(shape) - 2)
+    else:
+        axes = (*space, 1, 0) if channels_first or shape != target else tuple(range(len(shape)))
+    return _permuted(array, axes)
+
+
+def _permuted(array: Saved, axes: tuple[int, ...]) -> Saved:
+    return array.changed([array.shape[axis] for axis in axes], lambda value: np.transpose(value, axes))
