@@ -13,7 +13,7 @@ import numpy as np
 from hornbeam.core.variable import Variable
 from hornbeam.saving import config as objects
 from hornbeam.saving.archive import KERAS_VERSION
-from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
+from hornbeam.saving.compiling import compile_or_warn, modern_compile_config, restore_optimizer
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
 from hornbeam.saving.hdf5 import Dataset, open_hdf5
 from hornbeam.saving.legacy import modern_model
@@ -24,6 +24,7 @@ from hornbeam.saving.layout import (
     check_built,
     file_label,
     member,
+    optimizer_mismatch,
     read_array,
     read_weights,
     write_weights,
@@ -200,7 +201,7 @@ def load_h5(filepath: Any, custom_objects: Any = None, compile: bool = True, saf
             compile_or_warn(model, modern_compile_config(training), custom_objects, what)
             state = member(file, "optimizer_weights")
             if state is not None and model.optimizer is not None:
-                _read_optimizer(state, model, what)
+                _read_optimizer(state, model, what, _era(file))
     return model
 
 
@@ -239,7 +240,8 @@ def _stated(file: Any, attribute: str) -> str | None:
 
 
 def _era(file: Any) -> Era:
-    return Era(str(_version(file) or "").startswith(("0", "1")), _stated(file, "backend") or "")
+    version = str(_version(file) or "")
+    return Era(version.startswith(("0", "1")), _stated(file, "backend") or "", not version.startswith("3"))
 
 
 def _has_names(group: Any, attribute: str) -> bool:
@@ -293,7 +295,7 @@ def _read_layers(
     saved = _layers_of(root, what)
     if era is None or not era.first:
         first = looks_first([array.name for arrays in saved.values() for array in arrays])
-        era = Era(first, era.backend if era else "")
+        era = Era(first, era.backend if era else "", era.old if era else first)
     pairs = _by_name(model, saved) if by_name else _pair(model, saved, differences)
     jobs: list[tuple[Variable, Saved]] = []
     for layer, arrays in pairs:
@@ -355,19 +357,18 @@ def _fitting(pairs: Any, label: str, differences: Differences) -> list[tuple[Var
     return [] if wrong else pairs
 
 
-def _read_optimizer(state: Any, model: Any, what: str) -> None:
+def _read_optimizer(state: Any, model: Any, what: str, era: Era) -> None:
     optimizer = model.optimizer
     if not optimizer.built:
         optimizer.build(model.trainable_variables)
-    data = _arrays(state, what)
-    variables = optimizer.variables
-    if [d.shape for d in data] == [v.shape for v in variables]:
-        for variable, array in zip(variables, data, strict=True):
-            variable.assign(array.read(variable._dtype))
+    arrays = _arrays(state, what)
+    if not arrays or restore_optimizer(optimizer, arrays):
         return
-    if data:
+    if era.old:
         warnings.warn(
-            f"{what}: the state of the optimizer '{optimizer.name}' was not loaded: it has {len(variables)} "
-            f"variables, the file {len(data)}, or their shapes differ. The weights were loaded.",
+            f"{what}: the state of its optimizer, as an older Keras kept it, does not fit '{optimizer.name}' and was not "
+            "loaded. The weights were.",
             stacklevel=4,
         )
+        return
+    raise ValueError(optimizer_mismatch(what, optimizer, len(arrays)))

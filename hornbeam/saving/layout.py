@@ -24,7 +24,7 @@ from hornbeam.layers.lora import Adaptable
 from hornbeam.optimizers import Optimizer
 from hornbeam.saving.hdf5 import Dataset, Group
 
-__all__ = ["Differences", "read_array", "read_weights", "walk", "write_array", "write_weights"]
+__all__ = ["Differences", "optimizer_mismatch", "read_array", "read_weights", "walk", "write_array", "write_weights"]
 
 # Types that HDF5 lacks: they are written as bytes, with the name beside them.
 _NARROW = {name: jnp.dtype(name) for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4")}
@@ -262,7 +262,7 @@ def read_weights(root: Group, model: Any, what: str, skip_mismatch: bool = False
         for path, part in walk(top):
             group = member(start, f"{path}/vars")
             if isinstance(part, Optimizer):
-                _plan_optimizer(part, group, model, jobs, what)
+                _plan_optimizer(part, group, model, jobs, what, skip_mismatch)
             elif group is None:
                 if _own(part):
                     differences.add(f"{_label(part, path)}: the file has nothing for it.")
@@ -307,7 +307,9 @@ def _plan(part: Any, group: Any, path: str, differences: Differences) -> bool:
     return fits
 
 
-def _plan_optimizer(optimizer: Any, group: Any, model: Any, jobs: list[tuple[Any, Any]], what: str) -> None:
+def _plan_optimizer(
+    optimizer: Any, group: Any, model: Any, jobs: list[tuple[Any, Any]], what: str, skip: bool
+) -> None:
     if group is None:
         return
     if not optimizer.built and len(group) > len(optimizer._variables) and optimizer is model.optimizer:
@@ -317,12 +319,18 @@ def _plan_optimizer(optimizer: Any, group: Any, model: Any, jobs: list[tuple[Any
     if len(group) == len(own) and shapes == [v.shape for v in own]:
         jobs.append((optimizer, group))
         return
-    if optimizer is not model.optimizer:
-        return  # of a model inside this one, which does not train by it
-    warnings.warn(
-        f"{what}: the state of the optimizer '{optimizer.name}' was not loaded: it has {len(own)} variables, "
-        f"the file {len(group)}, or their shapes differ. The weights were loaded.",
-        stacklevel=5,
+    if optimizer is model.optimizer:  # not that of a model inside this one, which does not train by it
+        if not skip:
+            raise ValueError(optimizer_mismatch(what, optimizer, len(group)))
+        warnings.warn(optimizer_mismatch(what, optimizer, len(group)), stacklevel=5)
+
+
+def optimizer_mismatch(what: str, optimizer: Any, count: int) -> str:
+    """Return the message for an optimizer's state that does not fit."""
+    return (
+        f"{what}: the saved state of the optimizer does not fit '{optimizer.name}' ({type(optimizer).__name__}): that has "
+        f"{len(optimizer.variables)} variables, the file {count}, or their shapes differ. Compile with the optimizer that "
+        "was saved; or leave its state out by `load_model(path, compile=False)` or `load_weights(path, skip_mismatch=True)`."
     )
 
 

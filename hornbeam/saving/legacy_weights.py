@@ -33,10 +33,11 @@ class Saved:
 
 @dataclasses.dataclass(frozen=True)
 class Era:
-    """What a file says about its writer: whether Keras 1 wrote it, and on which backend."""
+    """What a file says about its writer: whether it is Keras 1, the backend, whether it is Keras 1 or 2."""
 
     first: bool = False
     backend: str = ""
+    old: bool = False
 
 
 # Names of weights in Keras 1, which stood after the layer's name: `dense_1_W`, `lstm_1_U_i`.
