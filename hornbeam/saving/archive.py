@@ -24,8 +24,8 @@ from hornbeam.errors import FileError
 from hornbeam.saving import config as objects
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
 from hornbeam.saving.hdf5 import Dataset, Group, Source, open_hdf5, root_of
-from hornbeam.saving.legacy import modern_model
 from hornbeam.saving.layout import file_label, read_weights, walk, write_weights
+from hornbeam.saving.legacy import modern_model
 
 __all__ = ["KERAS_VERSION", "load_archive", "load_archive_weights", "save_archive"]
 

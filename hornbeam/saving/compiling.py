@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hornbeam.saving.config import custom_object_scope
-from hornbeam.saving.legacy_weights import Era, Saved
+from hornbeam.saving.legacy_weights import Saved
 
 __all__ = ["compile_or_warn", "modern_compile_config", "modern_optimizer", "restore_optimizer"]
 

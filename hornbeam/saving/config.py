@@ -193,6 +193,8 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
         found = get_registered_object(key) if key else None
         if found is not None:
             return found
+    if registered and ">" in registered and not str(module).startswith(("keras", "tf_keras", "hornbeam")):
+        return None  # a class of the user's, which may have the name of one of ours
     if name in ("DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "Policy"):
         return DTypePolicy
     if name in ("Functional", "Model", "Sequential"):

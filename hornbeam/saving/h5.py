@@ -16,9 +16,6 @@ from hornbeam.saving.archive import KERAS_VERSION
 from hornbeam.saving.compiling import compile_or_warn, modern_compile_config, restore_optimizer
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
 from hornbeam.saving.hdf5 import Dataset, open_hdf5
-from hornbeam.saving.legacy import modern_model
-from hornbeam.saving.legacy_layers import modern_name
-from hornbeam.saving.legacy_weights import Era, Saved, arrange, looks_first
 from hornbeam.saving.layout import (
     Differences,
     check_built,
@@ -29,6 +26,9 @@ from hornbeam.saving.layout import (
     read_weights,
     write_weights,
 )
+from hornbeam.saving.legacy import modern_model
+from hornbeam.saving.legacy_layers import modern_name
+from hornbeam.saving.legacy_weights import Era, Saved, arrange, looks_first
 
 __all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "save_layered_weights"]
 

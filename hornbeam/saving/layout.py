@@ -307,9 +307,7 @@ def _plan(part: Any, group: Any, path: str, differences: Differences) -> bool:
     return fits
 
 
-def _plan_optimizer(
-    optimizer: Any, group: Any, model: Any, jobs: list[tuple[Any, Any]], what: str, skip: bool
-) -> None:
+def _plan_optimizer(optimizer: Any, group: Any, model: Any, jobs: list[tuple[Any, Any]], what: str, skip: bool) -> None:
     if group is None:
         return
     if not optimizer.built and len(group) > len(optimizer._variables) and optimizer is model.optimizer:

@@ -86,7 +86,7 @@ def _entry(entry: Any, first: bool) -> Any:
     """Translate the entry of a layer or model."""
     name, inner = entry.get("class_name"), entry.get("config")
     if name in _STACKS:
-        inner = {"layers": inner} if isinstance(inner, list) else dict(inner or {})
+        inner = dict(inner) if isinstance(inner, Mapping) else {"layers": inner}
         layers = [dict(layer) for layer in inner.get("layers", [])]
         if layers and layers[0].get("class_name") == "Merge":
             return _merged_stack(entry, inner, layers, first)
@@ -121,7 +121,9 @@ def _is_layer(value: Any) -> bool:
 
 def _bare(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out the module, which has moved since; what the user registered keeps its name."""
-    kept = {key: value for key, value in entry.items() if key not in ("module", "build_config", "keras_version", "backend")}
+    kept = {
+        key: value for key, value in entry.items() if key not in ("module", "build_config", "keras_version", "backend")
+    }
     if ">" not in str(kept.get("registered_name")) or str(kept.get("registered_name")).startswith("Custom>"):
         kept.pop("registered_name", None)
     return kept
@@ -223,7 +225,9 @@ def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
 
     def place(name: str, number: int) -> tuple[str, int]:
         if name not in names:
-            raise ValueError(f"The saved graph of '{config.get('name')}' uses the layer {name!r}, which it does not hold.")
+            raise ValueError(
+                f"The saved graph of '{config.get('name')}' uses the layer {name!r}, which it does not hold."
+            )
         number -= shifts.get(name, 0)
         return moved.get((name, number), (names[name], number))
 
@@ -340,7 +344,9 @@ def _merged_stack(entry: Any, inner: dict[str, Any], layers: list[Any], first: b
         if part["class_name"] not in _STACKS:
             stack = [dict(part)]
         if stack and stack[0]["class_name"] == "Merge":
-            end = add(stack[0] | {"config": _without_branches(stack[0])}, [branch(b) for b in stack[0]["config"]["layers"]])
+            end = add(
+                stack[0] | {"config": _without_branches(stack[0])}, [branch(b) for b in stack[0]["config"]["layers"]]
+            )
         else:
             head = stack[0]["config"]
             shape = head.get("batch_input_shape") if isinstance(head, Mapping) else None

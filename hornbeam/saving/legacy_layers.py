@@ -280,7 +280,7 @@ _MERGES = {
 
 def _merge(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
     """One layer of Keras 1 that became seven."""
-    kept = {key: config[key] for key in ("name", "trainable") if key in config}
+    kept: Config = {key: value for key, value in config.items() if key in ("name", "trainable")}
     mode = config.get("mode", "sum")
     if config.get("mode_type") in ("lambda", "function"):
         function = _function(mode, config["mode_type"])
@@ -299,7 +299,10 @@ def _padding(name: str, config: Config, first: bool, label: str) -> tuple[str, C
     """Keras 1 also took names of sides, and four numbers in a row."""
     padding = config.get("padding")
     if isinstance(padding, Mapping):
-        sides = {**{side: 0 for side in ("left", "right", "top", "bottom")}, **{k.split("_")[0]: v for k, v in padding.items()}}
+        sides = {
+            **dict.fromkeys(("left", "right", "top", "bottom"), 0),
+            **{k.split("_")[0]: v for k, v in padding.items()},
+        }
         pairs = [[sides["top"], sides["bottom"]], [sides["left"], sides["right"]]]
         config["padding"] = pairs[1] if name == "ZeroPadding1D" else pairs
     elif isinstance(padding, list) and name == "ZeroPadding2D" and len(padding) == 4:

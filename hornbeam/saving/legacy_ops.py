@@ -125,7 +125,17 @@ def _normal(entry: Mapping[str, Any], call: Mapping[str, Any]) -> tuple[str, lis
     if entry["class_name"] == "TensorFlowOpLayer":
         return _graph_piece(config, args)
     function = str(config.get("function", "__operators__.getitem"))
-    for prefix in ("tf.", "compat.v1.", "compat.v2.", "raw_ops.", "math.", "nn.", "linalg.", "__operators__.", "keras.backend."):
+    for prefix in (
+        "tf.",
+        "compat.v1.",
+        "compat.v2.",
+        "raw_ops.",
+        "math.",
+        "nn.",
+        "linalg.",
+        "__operators__.",
+        "keras.backend.",
+    ):
         function = function.removeprefix(prefix)
     if len(args) == 1 and isinstance(args[0], list) and not _takes_list(function):
         args = args[0]
@@ -171,7 +181,9 @@ def _graph_piece(config: Mapping[str, Any], args: list[Any]) -> tuple[str, list[
 def _strided(values: list[Any], attributes: Mapping[str, Any]) -> list[Any]:
     """Return a slice for each axis from begins, ends, strides and the bit masks that go with them."""
     begin, end, strides = values
-    masks = {key: int(attributes.get(f"{key}_mask", 0)) for key in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")}
+    masks = {
+        key: int(attributes.get(f"{key}_mask", 0)) for key in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+    }
     spec: list[Any] = []
     for axis, (start, stop, step) in enumerate(zip(begin, end, strides, strict=True)):
         bit = 1 << axis
@@ -527,7 +539,9 @@ def _getitem(ops: _Writer, a: dict[str, Any]) -> Any:
 
 
 def _step(step: Any) -> Any:
-    if step is Ellipsis or (isinstance(step, Mapping) and str(step.get("class_name", "")).lower().strip("_") == "ellipsis"):
+    if step is Ellipsis or (
+        isinstance(step, Mapping) and str(step.get("class_name", "")).lower().strip("_") == "ellipsis"
+    ):
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(step, Mapping) and "start" in step:
         return {"class_name": "__slice__", "config": {key: step.get(key) for key in ("start", "stop", "step")}}

@@ -41,7 +41,9 @@ class Era:
 
 
 # Names of weights in Keras 1, which stood after the layer's name: `dense_1_W`, `lstm_1_U_i`.
-_FIRST = re.compile(r"^(?P<scope>.+)_(?P<name>[WUb](_[a-z])?|gamma|beta|running_mean|running_std|alphas?|param_\d+)(_\d+)?$")
+_FIRST = re.compile(
+    r"^(?P<scope>.+)_(?P<name>[WUb](_[a-z])?|gamma|beta|running_mean|running_std|alphas?|param_\d+)(_\d+)?$"
+)
 _CELL = re.compile(r"^(lstm|gru|simple_rnn|rnn|stacked_rnn)_cells?(_\d+)?$")
 
 
@@ -132,7 +134,9 @@ def _owners(layer: Any, owner: Any = None) -> list[tuple[Any, Any]]:
     return list(found.values())
 
 
-def _by_order(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> list[list[tuple[Variable, Saved]] | None]:
+def _by_order(
+    layer: Any, leaves: list[Any], arrays: list[Saved], era: Era
+) -> list[list[tuple[Variable, Saved]] | None]:
     """Return the pairs in each of the orders in which versions of Keras wrote the weights of a nested model."""
     owners = {id(leaf): owner for leaf, owner in _owners(layer)}
     trainable_first = [*layer.trainable_weights, *layer.non_trainable_weights]
@@ -209,7 +213,9 @@ def _from_cudnn(leaf: Any, arrays: list[Saved], gates: int) -> list[Saved]:
     target = leaf._direct_variables()[2].shape
 
     def inputs(value: np.ndarray) -> np.ndarray:
-        return np.concatenate([part.reshape(part.shape[::-1]).T for part in map(np.ascontiguousarray, np.split(value, gates, 1))], 1)
+        return np.concatenate(
+            [part.reshape(part.shape[::-1]).T for part in map(np.ascontiguousarray, np.split(value, gates, 1))], 1
+        )
 
     def states(value: np.ndarray) -> np.ndarray:
         return np.concatenate([part.T for part in np.split(value, gates, 1)], 1)
