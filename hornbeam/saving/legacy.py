@@ -84,9 +84,10 @@ def _looks_first(config: Any) -> bool:
 
 def _entry(entry: Any, first: bool) -> Any:
     """Translate the entry of a layer or model."""
-    name, inner = entry.get("class_name"), entry.get("config")
+    name: str = entry.get("class_name")
+    inner: Any = entry.get("config")
     if name in _STACKS:
-        inner = dict(inner) if isinstance(inner, Mapping) else {"layers": inner}
+        inner = {"layers": inner} if not isinstance(inner, Mapping) else dict(inner)
         layers = [dict(layer) for layer in inner.get("layers", [])]
         if layers and layers[0].get("class_name") == "Merge":
             return _merged_stack(entry, inner, layers, first)
