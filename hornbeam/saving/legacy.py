@@ -98,8 +98,8 @@ def _entry(entry: Any, first: bool) -> Any:
     if not isinstance(inner, Mapping):
         return entry
     inner = {key: _part(value, first) for key, value in inner.items()}
-    name, inner, call_arguments = modern_layer(str(name), inner, first)
-    translated = {**_bare(entry), "class_name": name, "config": inner}
+    name, arguments, call_arguments = modern_layer(str(name), inner, first)
+    translated = {**_bare(entry), "class_name": name, "config": arguments}
     return {**translated, "call_arguments": call_arguments} if call_arguments else translated
 
 
