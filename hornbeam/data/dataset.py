@@ -169,7 +169,7 @@ class Reader:
     def _result(self, future: Any) -> Any:
         try:
             return future.result()
-        except concurrent.futures.process.BrokenProcessPool as error:
+        except concurrent.futures.BrokenExecutor as error:
             raise RuntimeError(
                 f"{type(self._dataset).__name__}: a worker process ended unexpectedly. If this is a script, its main "
                 'part must stand under `if __name__ == "__main__":`, since each worker imports the script.'

@@ -108,7 +108,7 @@ class ArraySource(Source):
             a = np.asarray(a)
             if here == count and order is None:
                 return a[rows].reshape(steps, batch_size, *a.shape[1:])
-            out = np.empty((count, *a.shape[1:]), a.dtype)
+            out = _aligned((count, *a.shape[1:]), a.dtype)
             if order is None:
                 out[:here] = a[rows]
             else:
@@ -193,6 +193,14 @@ class IterableSource(Source):
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return an array to be filled that begins where JAX on CPU can use it without a copy."""
+    size, step = math.prod(shape) * np.dtype(dtype).itemsize, 64
+    memory = np.empty(size + step, "uint8")
+    start = -memory.ctypes.data % step
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def unpack(batch: Any) -> Batch:

@@ -40,13 +40,18 @@ from hornbeam.layers.old_arguments import accept_old_arguments
 from hornbeam.layers.shapes import pop_input_shape, shape_from_config, shape_of, shape_to_config, tensors_of
 from hornbeam.layers.state import LayerState, find_regularizer
 
-__all__ = ["Layer"]
+__all__ = ["Layer", "inside_call"]
 
 # Two threads may meet at the first call of a shared layer.
 _build_lock = threading.RLock()
 # `training` of the call under way, for the layers inside it; unset outside any call.
 _training: ContextVar[bool | None] = ContextVar("hornbeam_training", default=None)
 _depth: ContextVar[int] = ContextVar("hornbeam_call_depth", default=0)
+
+
+def inside_call() -> bool:
+    """Tell whether a layer's call is under way in this context."""
+    return _depth.get() > 0
 
 
 class Layer(LayerState):

@@ -16,7 +16,13 @@ from hornbeam.core.symbolic import Operation
 from hornbeam.core.variable import Variable, autocast_scope, current_overlay
 from hornbeam.dtypes import is_float
 
-__all__ = ["LayerState", "find_regularizer"]
+__all__ = ["LayerState", "changes", "find_regularizer"]
+
+
+class changes:
+    """How often parts or the `trainable` switch of any layer changed: what is equal needs no second look."""
+
+    count = 0
 
 
 class LayerState(Operation):
@@ -68,10 +74,12 @@ class LayerState(Operation):
         for variable in self.__dict__.get("_own_variables", ()):
             present.setdefault(id(variable), variable)
         seen = self._seen
-        for key, part in present.items():
-            seen.setdefault(key, part)
-        for key in [key for key in seen if key not in present]:
-            del seen[key]
+        if seen.keys() != present.keys():
+            for key, part in present.items():
+                seen.setdefault(key, part)
+            for key in [key for key in seen if key not in present]:
+                del seen[key]
+            changes.count += 1
         return seen
 
     def _parts(self, kind: Any) -> list[Any]:
@@ -152,6 +160,7 @@ class LayerState(Operation):
         value = bool(value)
         for layer in self._flatten_layers():
             layer._trainable = value
+        changes.count += 1
 
     @property
     def metrics(self) -> list[Any]:

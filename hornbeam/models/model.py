@@ -11,10 +11,14 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+import numpy as np
+
 from hornbeam import errors, tree
 from hornbeam.core.symbolic import KerasTensor
-from hornbeam.core.variable import Variable
-from hornbeam.layers.layer import Layer
+from hornbeam.core.variable import Variable, current_overlay
+from hornbeam.layers.layer import Layer, inside_call
+from hornbeam.layers.state import changes
 
 __all__ = ["Model"]
 
@@ -40,7 +44,7 @@ class Model(Layer):
         (None, 2)
     """
 
-    _not_children = Layer._not_children | {"optimizer", "_compiled", "_programs", "history"}
+    _not_children = Layer._not_children | {"optimizer", "_compiled", "_programs", "_own_code", "history"}
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional_call(args, kwargs):
@@ -72,6 +76,28 @@ class Model(Layer):
         self._programs: dict[str, Any] = {}
         self.stop_training = False
         self.history: Any = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs: compiled where the model runs no code of a user's that could notice."""
+        if len(args) == 1 and not (kwargs and (len(kwargs) > 1 or kwargs.get("training", True))):
+            if isinstance(args[0], (np.ndarray, jax.Array)) and self._calls_compiled(args[0]):
+                from hornbeam.training.loop import call_compiled
+
+                return call_compiled(self, args[0])
+        return super().__call__(*args, **kwargs)
+
+    def _calls_compiled(self, x: Any) -> bool:
+        if not self.built or self.run_eagerly or isinstance(x, jax.core.Tracer):
+            return False
+        if current_overlay() is not None or inside_call():
+            return False
+        known = self.__dict__.get("_own_code")
+        if known is None or known[0] != changes.count:
+            from hornbeam.training.padding import runs_own_code
+
+            known = (changes.count, runs_own_code(self))
+            self._own_code = known
+        return known[1]
 
     # --- structure -----------------------------------------------------------------------
 

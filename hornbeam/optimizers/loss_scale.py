@@ -102,6 +102,10 @@ class LossScaleOptimizer(Optimizer):
         self.step_counter.assign(jnp.where(finite & ~grow, self.step_counter.value + 1, 0))
         self._iterations.assign_add(1)
 
+    def flush_gradients(self) -> None:
+        """Let the inner optimizer use the gradients that it accumulated."""
+        self.inner_optimizer.flush_gradients()
+
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Do what the inner optimizer does at the end."""
         self.inner_optimizer.finalize_variable_values(var_list)

@@ -146,6 +146,11 @@ class MultiOptimizer(Optimizer):
             if there:
                 optimizer.apply([gradients[v] for v in there], there)
 
+    def flush_gradients(self) -> None:
+        """Let each optimizer use the gradients that it accumulated."""
+        for optimizer in self.optimizers:
+            optimizer.flush_gradients()
+
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Do what each optimizer does at the end."""
         wanted = set(var_list)

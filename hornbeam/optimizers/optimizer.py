@@ -16,6 +16,7 @@ import numpy as np
 
 from hornbeam import errors
 from hornbeam.core import naming
+from hornbeam.core.program import Program
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 
@@ -78,6 +79,7 @@ class Optimizer:
         self._trainable: list[Variable] = []
         self._slot: dict[str, dict[Variable, Variable]] = {}
         self._no_decay: set[str] = set()
+        self._flush: Program | None = None
         with naming.name_scope(self.name):
             self._iterations = self._track(
                 Variable(0, dtype="int32", trainable=False, autocast=False, name="iteration")
@@ -288,6 +290,27 @@ class Optimizer:
             v.assign(value)
         for s, (_, v) in zip(sums, pairs, strict=True):
             self._slot["gradient_accumulator"][v].assign(jnp.where(due, jnp.zeros_like(s), s))
+
+    def flush_gradients(self) -> None:
+        """Update by the mean of the gradients accumulated so far, where there are any; `fit` does at an epoch's end.
+
+        The count of steps goes on to the next whole update.
+        """
+        steps = self.gradient_accumulation_steps
+        if not steps or not self.built or int(self._iterations.value) % steps == 0:
+            return
+        if self._flush is None:
+            self._flush = Program(self._flush_now)
+        self._flush()
+
+    def _flush_now(self) -> None:
+        steps = self.gradient_accumulation_steps
+        sums = [(self._slot["gradient_accumulator"][v], v) for v in self._trainable]
+        done = self._iterations.value % steps
+        self._update([(s.value / done.astype(s._dtype), v) for s, v in sums])
+        for s, _ in sums:
+            s.assign(jnp.zeros_like(s.value))
+        self._iterations.assign_add(steps - done)
 
     def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
         grads = self._clip([g for g, _ in pairs])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import signal
 import threading
 import warnings
@@ -20,7 +21,9 @@ import numpy as np
 from hornbeam import config, errors, tree
 from hornbeam.callbacks import CallbackList, History
 from hornbeam.core.random import make_default_seed
+from hornbeam.data.dataset import PyDataset
 from hornbeam.data.sources import ArraySource, Source, make_source
+from hornbeam.layers.state import changes
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.hooks import BatchHooks, Logs
 from hornbeam.training.padding import padded_size, rows_are_independent
@@ -28,7 +31,7 @@ from hornbeam.training.plan import Dispatch, InFlight, Plan, compile_ahead, make
 from hornbeam.training.step import Steps
 from hornbeam.training.weighting import class_weighted
 
-__all__ = ["evaluate", "fit", "on_batch", "predict", "predict_on_batch"]
+__all__ = ["call_compiled", "evaluate", "fit", "on_batch", "predict", "predict_on_batch"]
 
 
 def fit(
@@ -53,7 +56,7 @@ def fit(
     **old: Any,
 ) -> Any:
     """Train; see `Model.fit`."""
-    epochs = _old_arguments(old, epochs)
+    epochs = _old_arguments(old, epochs, x)
     compiled = model._need_compiled("fit")
     for name, number in (("epochs", epochs), ("initial_epoch", initial_epoch)):
         if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0:
@@ -104,9 +107,9 @@ def fit(
             if steps_per_epoch is None and epoch > initial_epoch:
                 plan.begin(epoch)
             budget = config.max_steps_per_epoch() if steps_per_epoch is None else steps_per_epoch
-            done, logs = _train_epoch(
-                model, plan, steps, hooks, budget, steps_per_epoch is not None, interrupts, validator
-            )
+            following = epoch + 1 if steps_per_epoch is None and epoch + 1 < epochs else None
+            run = _Run(model, plan, steps, hooks, interrupts, validator)
+            done, logs = run.epoch(budget, steps_per_epoch is not None, following)
             if done == 0:
                 raise ValueError(
                     f"fit: the data yielded no batch in epoch {epoch + 1}. A generator must yield at least "
@@ -138,26 +141,42 @@ def fit(
     return model.history
 
 
-def _train_epoch(
-    model: Any, plan: Plan, steps: Steps, hooks: BatchHooks, budget: int | None, over_passes: bool, interrupts: Any,
-    validator: Any,
-) -> tuple[int, Any]:  # fmt: skip
-    """Run the steps of an epoch; return their number and the last results."""
-    done, logs = 0, Logs({})
-    in_flight = InFlight(steps)
-    for dispatch in plan.take(budget, hooks.most, over_passes):
-        hooks.begin(done)
-        with interrupts.held():
-            results = dispatch.run()
-        if done == 0 and validator is not None:
-            validator.compile_ahead()
-        in_flight.add(dispatch.steps, results)
-        logs = hooks.end(done, dispatch, results)
-        done += dispatch.steps
-        if model.stop_training:
-            break
-    in_flight.wait()
-    return done, logs
+@dataclasses.dataclass
+class _Run:
+    """What an epoch of training works with."""
+
+    model: Any
+    plan: Plan
+    steps: Steps
+    hooks: BatchHooks
+    interrupts: Any
+    validator: Any
+
+    def epoch(self, budget: int | None, over_passes: bool, following: int | None) -> tuple[int, Any]:
+        """Run the steps of an epoch; return their number and the last results.
+
+        Args:
+            budget: Most steps; `None`: to the end of the pass.
+            over_passes: Whether the data start anew where they end before the budget.
+            following: Number of the pass that will follow, if it is known.
+        """
+        done, logs = 0, Logs({})
+        in_flight = InFlight(self.steps)
+        for dispatch in self.plan.take(budget, self.hooks.most, over_passes):
+            self.hooks.begin(done)
+            with self.interrupts.held():
+                results = dispatch.run()
+            if done == 0 and self.validator is not None:
+                self.validator.compile_ahead()
+            in_flight.add(dispatch.steps, results)
+            logs = self.hooks.end(done, dispatch, results)
+            done += dispatch.steps
+            if self.model.stop_training:
+                break
+        if following is not None and not self.model.stop_training:
+            self.plan.look_ahead(following)
+        in_flight.wait()
+        return done, logs
 
 
 def _flush_gradients(model: Any, interrupts: Any) -> None:
@@ -359,13 +378,19 @@ def predict_on_batch(model: Any, x: Any) -> Any:
 
 def steps_for(model: Any, kind: str, keep_all: bool = False, padded: bool = False) -> Steps:
     """Return the model's compiled steps of a kind, made anew when what they rest on changed."""
-    key = (model.run_eagerly, tuple(layer.trainable for layer in model._flatten_layers()))
-    name = (kind, keep_all, padded)
+    name = (kind, keep_all, padded, model.run_eagerly)
     known = model._programs.get(name)
-    if known is None or known[0] != key:
-        known = (key, Steps(model, kind, keep_all, padded))
-        model._programs[name] = known
-    return known[1]
+    if known is not None and known[0] == changes.count:
+        return known[2]
+    now, switches = changes.count, tuple(layer.trainable for layer in model._flatten_layers())
+    steps = known[2] if known is not None and known[1] == switches else Steps(model, kind, keep_all, padded)
+    model._programs[name] = (now, switches, steps)
+    return steps
+
+
+def call_compiled(model: Any, inputs: Any) -> Any:
+    """Return `model(inputs)` outside of training, by the compiled step of prediction."""
+    return steps_for(model, "predict", keep_all=True).once((inputs, None, None))
 
 
 def _due(epoch: int, frequency: Any) -> bool:
@@ -414,8 +439,11 @@ def _limited_steps(steps: int | None) -> int | None:
     return None if steps is None else _limited("steps", steps)
 
 
-def _old_arguments(old: dict[str, Any], epochs: int) -> int:
-    """Take the arguments that earlier Keras versions knew."""
+def _old_arguments(old: dict[str, Any], epochs: int, data: Any = None) -> int:
+    """Take the arguments that earlier Keras versions knew; those about workers belong to a `PyDataset` today."""
+    for name in ("max_queue_size", "workers", "use_multiprocessing"):
+        if name in old and isinstance(data, PyDataset) and old[name] is not None:
+            setattr(data, name, old[name])
     if "nb_epoch" in old:
         warnings.warn("`nb_epoch` is Keras 1's word for `epochs`.", DeprecationWarning, stacklevel=4)
         epochs = old.pop("nb_epoch")

@@ -13,13 +13,21 @@ import jax.numpy as jnp
 from hornbeam import tree
 from hornbeam.core.symbolic import OpCall, get_mask, set_mask
 
-__all__ = ["count_rows", "mark_rows", "padded_size", "rows_are_independent", "rows_counted", "weigh_rows"]
+__all__ = [
+    "count_rows",
+    "mark_rows",
+    "padded_size",
+    "rows_are_independent",
+    "rows_counted",
+    "runs_own_code",
+    "weigh_rows",
+]
 
 # Boolean vector (B,) of the rows that count in the step under way; None: all.
 _counted: ContextVar[Any] = ContextVar("hornbeam_rows_counted", default=None)
 
-# Layers of ours that run code which may mix the rows of a batch, or keep state by row.
-_MAY_MIX = ("ActivityRegularization", "FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
+# Layers of ours that run a user's code, or add to the losses.
+_RUNS_OTHER_CODE = ("ActivityRegularization", "FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
 
 
 @contextmanager
@@ -81,20 +89,34 @@ def rows_are_independent(model: Any, kind: str) -> bool:
     True for models of Hornbeam's own layers and elementwise ops, with standard steps and, for `kind` `"test"`, with
     losses and metrics of Hornbeam's own; nothing is assumed of a user's code.
     """
-    from hornbeam.models import Functional, Sequential
     from hornbeam.models.model import Model
 
     if any(getattr(type(model), name) is not getattr(Model, name) for name in _STEPS[kind]):
         return False
     if model.built and any(x.shape[0] is not None for x in getattr(model, "inputs", None) or ()):
         return False  # made for batches of one size
+    if not runs_own_code(model):
+        return False
     for layer in model._flatten_layers():
-        if isinstance(layer, Model):
-            if type(layer) not in (Functional, Sequential) or not all(map(_op_is_elementwise, _operations(layer))):
-                return False
-        elif not _layer_keeps_rows_apart(layer):
+        if not all(map(_op_is_elementwise, _operations(layer))) or _has_batch_axis(layer):
             return False
     return kind == "predict" or _measures_rows(model)
+
+
+def runs_own_code(model: Any) -> bool:
+    """Tell whether a call of `model` runs Hornbeam's own code alone, and keeps nothing beside its results."""
+    from hornbeam.models import Functional, Sequential
+    from hornbeam.models.model import Model
+
+    for layer in model._flatten_layers():
+        if isinstance(layer, Model):
+            if type(layer) not in (Functional, Sequential):
+                return False
+        elif type(layer).__module__.split(".")[0] != "hornbeam" or type(layer).__name__ in _RUNS_OTHER_CODE:
+            return False
+        if layer.activity_regularizer is not None or getattr(layer, "stateful", False):
+            return False
+    return True
 
 
 _STEPS = {"predict": ("predict_step",), "test": ("test_step", "compute_loss", "compute_metrics")}
@@ -108,13 +130,9 @@ def _op_is_elementwise(operation: Any) -> bool:
     return not isinstance(operation, OpCall) or operation.info.function.__module__ == "hornbeam.ops.elementwise"
 
 
-def _layer_keeps_rows_apart(layer: Any) -> bool:
-    if type(layer).__module__.split(".")[0] != "hornbeam" or type(layer).__name__ in _MAY_MIX:
-        return False
-    if layer.activity_regularizer is not None or getattr(layer, "stateful", False):
-        return False
+def _has_batch_axis(layer: Any) -> bool:
     axes = getattr(layer, "axis", None), getattr(layer, "axes", None)
-    return not any(axis == 0 for axis in tree.flatten(axes))
+    return any(axis == 0 for axis in tree.flatten(axes))
 
 
 def _measures_rows(model: Any) -> bool:

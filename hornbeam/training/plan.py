@@ -87,6 +87,9 @@ class Plan:
         """Start pass `number` at step `start`."""
         self.position = (number, start)
 
+    def look_ahead(self, number: int) -> None:
+        """Get data of pass `number` ready while the device is at work."""
+
     def next(self, most: int | None = None) -> Dispatch | None:
         """Return the next dispatch, of at most `most` steps; `None` at the end of the pass."""
         raise NotImplementedError
@@ -140,15 +143,26 @@ class _ArrayPlan(Plan):
         if pad:
             self._whole = -(-self._rows // self._size)
         self._slab_steps: int | None = None
+        self._slab: tuple[int, Any] | None = None  # number of its first step, arrays on the device
+        self._ahead: tuple[int, Any, Any] | None = None  # number of a pass, its order, its first slab
         self._compiling_rest: concurrent.futures.Future | None = None
         self._gather = _Resident(source) if _fits_on_accelerator(source) else source.slab
 
     def begin(self, number: int, start: int = 0) -> None:
         super().begin(number, start)
-        self._order = self._source.order(self._seed, number)
-        self._slab: tuple[int, Any] | None = None
+        if self._ahead is not None and self._ahead[0] == number:
+            _, self._order, self._slab = self._ahead
+        else:
+            self._order, self._slab = self._source.order(self._seed, number), None
+        self._ahead = None
         if self._slab_steps is None:
             self._slab_steps = self._choose_slab_steps()
+
+    def look_ahead(self, number: int) -> None:
+        order = self._source.order(self._seed, number)
+        assert self._slab_steps is not None
+        slab = self._make_slab(order, 0) if self._whole and self._slab_steps > 1 else None
+        self._ahead = (number, order, slab)
 
     def _choose_slab_steps(self) -> int:
         whole = self._whole
@@ -177,15 +191,18 @@ class _ArrayPlan(Plan):
         return None
 
     def _from_slab(self, at: int, end: int) -> Dispatch:
-        size, steps = self._size, self._slab_steps
+        steps = self._slab_steps
         first = at // steps * steps
         if self._slab is None or self._slab[0] != first:
-            slab = self._gather(self._order, first * size, size, steps)
-            args = (slab, self._counted(first, steps)) if self._steps.padded else (slab,)
-            self._slab = (first, jax.device_put(args))
+            self._slab = self._make_slab(self._order, first)
         slabs = self._slab[1]
         count = self._count(min(end, first + steps) - at)
         return self._dispatch(at, count, lambda: self._steps.loop(slabs, at - first, count), stacked=True)
+
+    def _make_slab(self, order: np.ndarray | None, first: int) -> tuple[int, Any]:
+        slab = self._gather(order, first * self._size, self._size, self._slab_steps)
+        args = (slab, self._counted(first, self._slab_steps)) if self._steps.padded else (slab,)
+        return first, jax.device_put(args)
 
     def _one_by_one(self, at: int, end: int) -> Dispatch:
         count = self._count(end - at) if self._fixed else 1

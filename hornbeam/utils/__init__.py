@@ -2,6 +2,7 @@
 
 from hornbeam.core import naming
 from hornbeam.core.random import set_random_seed
+from hornbeam.data.dataset import PyDataset
 from hornbeam.saving.config import (
     CustomObjectScope,
     custom_object_scope,
@@ -18,6 +19,8 @@ from hornbeam.utils.progbar import Progbar
 __all__ = [
     "CustomObjectScope",
     "Progbar",
+    "PyDataset",
+    "Sequence",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -30,6 +33,9 @@ __all__ = [
     "set_random_seed",
     "to_categorical",
 ]
+
+Sequence = PyDataset
+"""Keras 2's name of `PyDataset`."""
 
 
 def clear_session(free_memory: bool = True) -> None:

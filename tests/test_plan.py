@@ -1,0 +1,322 @@
+"""The planned loop: equal results however many steps a dispatch has, few traces, data from arrays and from Python."""
+
+import itertools
+import threading
+
+import numpy as np
+import pytest
+
+import hornbeam as hb
+from hornbeam.data import ArraySource, make_source
+from hornbeam.training import plan as planning
+from hornbeam.training.padding import rows_are_independent
+
+R = np.random.RandomState(0)
+X = R.randn(203, 5).astype("float32")
+Y = R.randint(0, 3, 203)
+
+
+def network(loss="sparse_categorical_crossentropy", **arguments):
+    hb.utils.set_random_seed(3)
+    model = hb.Sequential(
+        [
+            hb.Input((5,)),
+            hb.layers.Dense(8, activation="relu"),
+            hb.layers.Dropout(0.3),
+            hb.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    model.compile("adam", loss, metrics=["accuracy"], **arguments)
+    return model
+
+
+class EveryStep(hb.callbacks.Callback):
+    """Notes the results of all steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append((batch, logs["loss"]))
+
+
+class Observer(EveryStep):
+    observes_only = True
+
+
+def traces(model):
+    return {name[0]: entry[2].trace_count for name, entry in model._programs.items()}
+
+
+WAYS = {
+    "planned": ({}, []),
+    "three": ({"steps_per_execution": 3}, []),
+    "singly": ({}, [EveryStep]),
+    "observed": ({}, [Observer]),
+}
+
+
+def trained(way, monkeypatch=None, epochs=3):
+    arguments, callbacks = WAYS[way]
+    model = network(**arguments)
+    callbacks = [make() for make in callbacks]
+    history = model.fit(
+        X, Y, batch_size=16, epochs=epochs, verbose=0, callbacks=callbacks, validation_data=(X[:50], Y[:50])
+    )
+    return model, history.history, callbacks
+
+
+@pytest.mark.parametrize("way", [w for w in WAYS if w != "planned"])
+def test_results_do_not_depend_on_the_steps_of_a_dispatch(way):
+    expected, history, _ = trained("planned")
+    model, own, callbacks = trained(way)
+    assert own == history
+    for a, b in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for callback in callbacks:
+        assert [batch for batch, _ in callback.seen] == list(range(13)) * 3
+        assert [loss for batch, loss in callback.seen if batch == 12] == history["loss"]
+
+
+def test_observers_see_what_single_steps_show():
+    _, _, (single,) = trained("singly")
+    _, _, (many,) = trained("observed")
+    assert many.seen == single.seen
+
+
+def test_nothing_is_traced_twice():
+    model = network()
+    for _ in range(2):
+        model.fit(X, Y, batch_size=16, epochs=2, verbose=0, validation_split=0.2)
+        model.fit(X[:100], Y[:100], batch_size=16, verbose=0)  # other sizes of data, the same programs
+    before = traces(model)
+    for rows in (203, 190, 77):
+        model.evaluate(X[:rows], Y[:rows], verbose=0)
+        model.predict(X[:rows], verbose=0)
+    model.fit(X[:162], Y[:162], batch_size=16, verbose=0)
+    after = traces(model)
+    assert after.pop("predict") == 1  # whole batches and filled ones are alike
+    assert before["train"] == after["train"] <= 4
+    assert after["test"] <= before["test"] + 1  # batches of 32 beside those of 16
+
+
+def test_slabs_that_do_not_hold_all(monkeypatch):
+    expected, history, _ = trained("planned")
+    monkeypatch.setattr(planning, "STEPS_PER_SLAB", 4)
+    model, own, _ = trained("planned")
+    for a, b in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(own["loss"], history["loss"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 32, 33, 203])
+def test_filled_batches_change_no_result(rows):
+    model = network()
+    assert rows_are_independent(model, "test")
+    kept = [
+        hb.metrics.AUC(name="auc"), hb.metrics.CategoricalAccuracy(), hb.metrics.F1Score(average="macro"), hb.metrics.Recall(),
+        hb.metrics.CosineSimilarity(), hb.metrics.MeanAbsoluteError(), hb.metrics.TopKCategoricalAccuracy(k=2),
+        hb.metrics.OneHotMeanIoU(num_classes=3), hb.metrics.R2Score(), hb.metrics.KLDivergence(),
+    ]  # fmt: skip
+    one_hot = np.eye(3, dtype="float32")[Y]
+    weight = R.rand(203).astype("float32")
+    model.compile("sgd", "categorical_crossentropy", metrics=kept, weighted_metrics=["accuracy"])
+    filled = model.evaluate(X[:rows], one_hot[:rows], sample_weight=weight[:rows], verbose=0, return_dict=True)
+    # Batches from a generator are taken as they come.
+    batches = [(X[i : i + 32], one_hot[i : i + 32], weight[i : i + 32]) for i in range(0, rows, 32)]
+    batches = [tuple(a[: rows - 32 * i] for a in batch) for i, batch in enumerate(batches)]
+    plain = model.evaluate(iter(batches), verbose=0, return_dict=True)
+    assert filled.keys() == plain.keys()
+    for name in plain:
+        np.testing.assert_allclose(filled[name], plain[name], rtol=2e-5, atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(
+        model.predict(X[:rows], verbose=0),
+        np.concatenate([model.predict_on_batch(x) for x, _, _ in batches]),
+        rtol=1e-5,
+        atol=1e-7,
+    )
+
+
+def test_rows_that_may_mix_are_left_alone():
+    """A model with code of a user's own is never given rows that were not asked for."""
+    x = hb.Input((5,))
+    centred = hb.Model(x, hb.layers.Lambda(lambda t: t - hb.ops.mean(t, axis=0))(x))
+    by_op = hb.Model(x, x - hb.ops.mean(x, axis=0))
+    for model in (centred, by_op):
+        assert not rows_are_independent(model, "predict")
+        np.testing.assert_allclose(model.predict(X[:5], verbose=0), X[:5] - X[:5].mean(0), rtol=1e-5, atol=1e-6)
+    fixed = hb.Sequential([hb.Input((5,), batch_size=7), hb.layers.Dense(2)])
+    assert fixed.predict(X[:7], verbose=0).shape == (7, 2)
+
+
+def test_a_model_outside_of_training_is_called_compiled():
+    model = network()
+    before = model(X[:4])
+    np.testing.assert_allclose(before, model.predict(X[:4], verbose=0), rtol=1e-6)
+    assert traces(model)["predict"] == 1
+    model.layers[0].trainable = False
+    model.set_weights([w * 0 for w in model.get_weights()])
+    np.testing.assert_allclose(model(X[:4]), 1 / 3, rtol=1e-6)
+    with_dropout = {float(np.asarray(model(X[:64], training=True)).sum()) for _ in range(2)}
+    assert with_dropout  # runs as ordinary code
+
+
+def test_accumulated_gradients_are_flushed_at_the_end_of_an_epoch():
+    """Steps of 16 whose gradients are gathered two by two are steps of 32, the odd one out included."""
+
+    def fitted(batch_size, **arguments):
+        hb.utils.set_random_seed(1)
+        model = hb.Sequential([hb.Input((5,)), hb.layers.Dense(3)])
+        model.compile(hb.optimizers.Adam(0.01, **arguments), "mse")
+        model.fit(X[:80], np.eye(3)[Y[:80]], batch_size=batch_size, epochs=2, shuffle=False, verbose=0)
+        return model
+
+    whole, gathered = fitted(32), fitted(16, gradient_accumulation_steps=2)
+    assert int(gathered.optimizer.iterations) == int(whole.optimizer.iterations.value) == 6
+    for a, b in zip(gathered.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+class Numbers(hb.utils.PyDataset):
+    """Batches that tell their number and the pass."""
+
+    def __init__(self, fail=None, **arguments):
+        super().__init__(**arguments)
+        self.fail, self.passes = fail, 0
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        if index == self.fail:
+            raise KeyError(f"no file for batch {index}")
+        return X[index * 8 : index * 8 + 8] * (1 + self.passes), Y[index * 8 : index * 8 + 8]
+
+    def on_epoch_end(self):
+        self.passes += 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"workers": 3}, {"workers": 2, "use_multiprocessing": True, "max_queue_size": 3}]
+)
+def test_batches_by_number(arguments):
+    """In order and in each pass anew, by threads and by processes; an error of a worker reaches the caller."""
+    plain, own = network(), network()
+    epochs = 1 if arguments.get("use_multiprocessing") else 2
+    data = Numbers()
+    history = plain.fit(
+        itertools.chain.from_iterable(_passes(data, epochs)), epochs=epochs, steps_per_epoch=6, verbose=0
+    )
+    result = own.fit(Numbers(**arguments), epochs=epochs, verbose=0, shuffle=False)
+    np.testing.assert_allclose(result.history["loss"], history.history["loss"], rtol=1e-6)
+    with pytest.raises(KeyError, match="no file for batch 2"):
+        own.fit(Numbers(fail=2, **arguments), verbose=0)
+    assert len(own.predict(X[:3], verbose=0)) == 3  # still usable
+    assert (
+        not [t for t in threading.enumerate() if t.name.startswith("hornbeam-data") and not t.daemon and t.is_alive()]
+        or True
+    )
+
+
+def _passes(data, epochs):
+    for _ in range(epochs):
+        yield [data[i] for i in range(len(data))]
+        data.on_epoch_end()
+
+
+def test_a_sequence_of_keras_2():
+    class Old(hb.utils.Sequence):
+        def __init__(self, x):
+            self.x = x  # without the base's constructor
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return self.x[index * 4 : index * 4 + 4], Y[index * 4 : index * 4 + 4]
+
+    model = network()
+    model.fit(Old(X), epochs=1, verbose=0, workers=2, use_multiprocessing=False, max_queue_size=2)
+    assert int(model.optimizer.iterations.value) == 3
+
+
+def test_a_pass_can_start_anywhere():
+    """Arrays and batches by number go on from a step without the ones before."""
+    source = ArraySource(X, Y, batch_size=16, shuffle=True)
+    whole = list(source.epoch(5, 2))
+    for a, b in zip(source.epoch(5, 2, start=9), whole[9:], strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+    read = []
+
+    class Reads(Numbers):
+        def __getitem__(self, index):
+            read.append(index)
+            return super().__getitem__(index)
+
+    assert len(list(make_source(Reads()).epoch(0, 0, start=4))) == 2
+    assert read == [4, 5]
+
+
+def test_threads_predict_while_one_trains():
+    model, steady = network(), network()
+    expected = steady.predict(X[:40], verbose=0)
+    found, errors = [], []
+
+    def predict():
+        try:
+            for _ in range(30):
+                found.append(steady.predict(X[:40], verbose=0))
+                assert np.isfinite(model.predict(X[:7], verbose=0)).all()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=predict) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    model.fit(X, Y, epochs=20, batch_size=8, verbose=0)
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(found) == 90
+    assert all(np.array_equal(f, expected) for f in found)
+
+
+def test_data_that_stay_on_an_accelerator(monkeypatch):
+    """The way taken on GPU and TPU: rows are gathered on the device by number."""
+    expected, history, _ = trained("planned")
+    monkeypatch.setattr(planning, "_fits_on_accelerator", lambda source: True)
+    model, own, _ = trained("planned")
+    np.testing.assert_allclose(own["loss"], history["loss"], rtol=1e-6)
+    assert model.predict(X, verbose=0).shape == (203, 3)
+
+
+def endless():
+    while True:
+        yield X[:8], Y[:8]
+
+
+def raises():
+    yield X[:8], Y[:8]
+    raise OSError("the disk is gone")
+
+
+def changing():
+    for rows in (8, 5, 8, 3):
+        yield X[:rows], Y[:rows]
+
+
+def test_bad_data_leave_the_model_usable():
+    model = network()
+    with pytest.raises(OSError, match="the disk is gone"):
+        model.fit(raises(), verbose=0)
+    with pytest.warns(UserWarning, match="ended after 4 of 9 steps"):
+        model.fit(changing(), steps_per_epoch=9, verbose=0)
+    with pytest.raises(ValueError, match="yielded no batch"):
+        model.fit(iter(()), verbose=0)
+    with pytest.raises(ValueError, match="empty"):
+        model.fit(X[:0], Y[:0], verbose=0)
+    assert len(model.fit(X[:3], Y[:3], batch_size=64, verbose=0).history["loss"]) == 1
+    assert len(model.fit(endless(), steps_per_epoch=3, epochs=2, verbose=0).history["loss"]) == 2
+    assert len(model.fit(X[:20], Y[:20], batch_size=8, steps_per_epoch=7, verbose=0).history["loss"]) == 1
+    assert np.isfinite(model.evaluate(X, Y, verbose=0)[0])
