@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
-
-from hornbeam import ops
+from hornbeam import activations, ops
 from hornbeam.config import standardize_data_format
 from hornbeam.layers.arguments import add_named_weight, keep, one_of, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.ops.conv import conv_with_bias, per_channel
 
 __all__ = [
     "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "DepthwiseConv1D",
@@ -80,28 +79,26 @@ class _Convolution(Layer):
         """Make the kernels for inputs of `channels` channels; return the number of output channels."""
         raise NotImplementedError
 
-    def _convolve(self, inputs: Any) -> Any:
+    def _convolve(self, inputs: Any, bias: Any, activation: str) -> Any:
+        """Convolve, add the bias if there is one, apply the activation, `"linear"` or `"relu"`."""
         raise NotImplementedError
 
     def _options(self) -> dict[str, Any]:
         """Return the arguments that the ops of all kinds share."""
+        # Causal: zeros before the first step, so that no output looks ahead.
+        causal = ((self.dilation_rate[0] * (self.kernel_size[0] - 1), 0),)
         return {
             "strides": self.strides,
-            "padding": "valid" if self.padding == "causal" else self.padding,
+            "padding": causal if self.padding == "causal" else self.padding,
             "data_format": self.data_format,
             "dilation_rate": self.dilation_rate,
         }
 
     def call(self, inputs: Any) -> Any:
-        if self.padding == "causal":  # zeros before the first step, so that no output looks ahead
-            time = 1 if self.data_format == "channels_last" else 2
-            before = self.dilation_rate[0] * (self.kernel_size[0] - 1)
-            inputs = jnp.pad(inputs, [(before, 0) if axis == time else (0, 0) for axis in range(3)])
-        x = self._convolve(inputs)
-        if self.bias is not None:
-            bias = self.bias.value
-            x = x + (bias if self.data_format == "channels_last" else bias.reshape(-1, *(1,) * self._rank))
-        return self.activation(x)
+        bias = None if self.bias is None else self.bias.value
+        if self.activation is activations.relu:  # goes into the convolution, as the bias does
+            return self._convolve(inputs, bias, "relu")
+        return self.activation(self._convolve(inputs, bias, "linear"))
 
 
 class _Conv(_Convolution):
@@ -143,8 +140,8 @@ class _Conv(_Convolution):
         )
         return self.filters
 
-    def _convolve(self, inputs: Any) -> Any:
-        return ops.conv(inputs, self.kernel.value, **self._options())
+    def _convolve(self, inputs: Any, bias: Any, activation: str) -> Any:
+        return conv_with_bias(inputs, self.kernel.value, bias, activation, **self._options())
 
 
 class _ConvTranspose(_Convolution):
@@ -197,8 +194,11 @@ class _ConvTranspose(_Convolution):
         self.kernel = add_named_weight(self, "kernel", (*self.kernel_size, self.filters, channels))
         return self.filters
 
-    def _convolve(self, inputs: Any) -> Any:
-        return ops.conv_transpose(inputs, self.kernel.value, output_padding=self.output_padding, **self._options())
+    def _convolve(self, inputs: Any, bias: Any, activation: str) -> Any:
+        x = ops.conv_transpose(inputs, self.kernel.value, output_padding=self.output_padding, **self._options())
+        if bias is not None:
+            x = x + (bias if self.data_format == "channels_last" else bias.reshape(-1, *(1,) * self._rank))
+        return activations.relu(x) if activation == "relu" else x
 
 
 class _DepthwiseConv(_Convolution):
@@ -236,8 +236,8 @@ class _DepthwiseConv(_Convolution):
         )
         return channels * self.depth_multiplier
 
-    def _convolve(self, inputs: Any) -> Any:
-        return ops.depthwise_conv(inputs, self.kernel.value, **self._options())
+    def _convolve(self, inputs: Any, bias: Any, activation: str) -> Any:
+        return conv_with_bias(inputs, per_channel(self.kernel.value), bias, activation, **self._options())
 
 
 class _SeparableConv(_Convolution):
@@ -281,8 +281,10 @@ class _SeparableConv(_Convolution):
         self.pointwise_kernel = add_named_weight(self, "pointwise_kernel", (*ones, deep, self.filters), "pointwise")
         return self.filters
 
-    def _convolve(self, inputs: Any) -> Any:
-        return ops.separable_conv(inputs, self.depthwise_kernel.value, self.pointwise_kernel.value, **self._options())
+    def _convolve(self, inputs: Any, bias: Any, activation: str) -> Any:
+        deep = conv_with_bias(inputs, per_channel(self.depthwise_kernel.value), None, **self._options())
+        pointwise = self.pointwise_kernel.value
+        return conv_with_bias(deep, pointwise, bias, activation, data_format=self.data_format)
 
 
 @variant(1, "4, 3", (1, 5, 2), (1, 3, 4))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from hornbeam.config import standardize_data_format
 from hornbeam.core.symbolic import Tensor, convert, op
 from hornbeam.ops import routes
-from hornbeam.ops.conv_primitive import Spec, convolve
+from hornbeam.ops.conv_primitive import Spec, convolve, convolve_fused
 
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 
@@ -50,6 +50,19 @@ def conv(
         >>> conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 2))).shape
         (1, 2, 2, 2)
     """
+    return conv_with_bias(inputs, kernel, None, "linear", strides, padding, data_format, dilation_rate)
+
+
+def conv_with_bias(
+    inputs: Any, kernel: Any, bias: Any, activation: str = "linear", strides: Any = 1, padding: Any = "valid",
+    data_format: str | None = None, dilation_rate: Any = 1,
+) -> Any:  # fmt: skip
+    """Convolve as `conv` does, add a bias (filters,) or `None`, apply `"linear"` or `"relu"`: what a layer does.
+
+    Example:
+        >>> conv_with_bias(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 2)), jnp.array([0.0, -10.0]), "relu")[0, 0, 0]
+        Array([9., 0.], dtype=float32)
+    """
     inputs, kernel = convert(inputs), convert(kernel)
     rank = inputs.ndim - 2
     layout = _layout(rank, data_format)
@@ -64,12 +77,19 @@ def conv(
     steps, dilation = each(strides, rank), each(dilation_rate, rank)
     space, window = tuple(inputs.shape[layout[0].index(a)] for a in layout[1][:-2]), kernel.shape[:-2]
     pads = _pads(padding, space, window, steps, dilation)
-    spec = Spec("forward", space, window, steps, pads, dilation, channels // kernel.shape[-2])
-    if _native(spec, inputs, kernel):
+    spec = Spec("forward", space, window, steps, pads, dilation, channels // kernel.shape[-2], activation)
+    if not _native(spec, inputs, kernel):
+        x = jax.lax.conv_general_dilated(
+            inputs, kernel, steps, pads, rhs_dilation=dilation, dimension_numbers=layout,
+            feature_group_count=spec.groups,
+        )  # fmt: skip
+        if bias is not None:
+            x = x + (bias if layout[0][-1] == "C" else bias.reshape(-1, *(1,) * rank))
+        return jax.nn.relu(x) if activation == "relu" else x
+    bias = jnp.zeros(kernel.shape[-1], dtype) if bias is None and activation == "relu" else bias
+    if bias is None:
         return _channels_last(lambda x: convolve(x, kernel, spec), inputs, layout)
-    return jax.lax.conv_general_dilated(
-        inputs, kernel, steps, pads, rhs_dilation=dilation, dimension_numbers=layout, feature_group_count=spec.groups
-    )
+    return _channels_last(lambda x: convolve_fused(x, kernel, bias.astype(dtype), spec), inputs, layout)
 
 
 def _pads(padding: Any, space: Any, window: Any, strides: Any, dilation: Any) -> tuple[tuple[int, int], ...]:
@@ -113,9 +133,14 @@ def depthwise_conv(
         >>> depthwise_conv(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 3))).shape
         (1, 2, 2, 6)
     """
-    kernel = convert(kernel)
-    grouped = kernel.reshape(*kernel.shape[:-2], 1, kernel.shape[-2] * kernel.shape[-1])
-    return conv._op_info.function(inputs, grouped, strides, padding, data_format, dilation_rate)  # type: ignore[attr-defined]
+    return conv_with_bias(
+        inputs, per_channel(convert(kernel)), None, "linear", strides, padding, data_format, dilation_rate
+    )
+
+
+def per_channel(kernel: Any) -> Any:
+    """Turn a depthwise kernel (*window, C, filters for each channel) into one of as many groups as channels."""
+    return kernel.reshape(*kernel.shape[:-2], 1, kernel.shape[-2] * kernel.shape[-1])
 
 
 @op("nn")

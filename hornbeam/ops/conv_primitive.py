@@ -160,7 +160,8 @@ def _batch(operands: Any, axes: Any, *, spec: Spec) -> tuple[Any, int]:
         (shared,) = set(names[side]) & set(names[2])
         if shared == "N" or spec.groups == 1:
             merged = _merge(operands[side], axes[side], _position(names[side], shared))
-            result = convolve(merged, rhs, spec) if side == 0 else convolve(lhs, merged, spec)
+            pair = (merged, rhs) if side == 0 else (lhs, merged)
+            result = _conv_p.bind(*pair, spec=spec)
             return _split(result, _position(names[2], shared), size)
     # Each example becomes a group of its own.
     merged = [
@@ -170,7 +171,7 @@ def _batch(operands: Any, axes: Any, *, spec: Spec) -> tuple[Any, int]:
             for x, axis in zip(operands, axes, strict=True)
         )
     ]
-    return _split(convolve(*merged, dataclasses.replace(spec, groups=spec.groups * size)), -1, size)
+    return _split(_conv_p.bind(*merged, spec=dataclasses.replace(spec, groups=spec.groups * size)), -1, size)
 
 
 def _fused_batch(operands: Any, axes: Any, *, spec: Spec) -> tuple[Any, int]:
