@@ -103,7 +103,7 @@ class Plan {
   void AddPiece(int64_t start, int64_t size);
 
   Problem p_;
-  memory::desc plain_kernel_, kernel_, rhs_piece_, bias_;
+  memory::desc plain_kernel_, kernel_, bias_;
   bool reorders_kernel_ = false;
   dnnl::primitive kernel_reorder_;
   std::vector<Piece> pieces_;
@@ -135,7 +135,8 @@ size_t Product(const Dims& dims) {
 
 Plan::Plan(const Problem& problem) : p_(problem) {
   plain_kernel_ = KernelDesc(p_.w, p_.dtype, true);
-  kernel_ = KernelDesc(p_.w, p_.dtype, false);
+  // The gradient by the kernel is summed up in float32 whatever the dtype of its operands.
+  kernel_ = KernelDesc(p_.w, p_.kind == Kind::kKernel ? memory::data_type::f32 : p_.dtype, false);
   bias_ = memory::desc({p_.y[1]}, p_.dtype, memory::format_tag::a);
   OneThread one;
   int64_t batch = p_.x[0], count = std::min(batch, p_.threads), start = 0;
@@ -189,7 +190,6 @@ void Plan::AddPiece(int64_t start, int64_t size) {
     dnnl::convolution_backward_weights::primitive_desc desc(
         Engine(), algorithm, x_desc, kernel_, y_desc, p_.strides, p_.dilation, p_.before, p_.after, hint, attr);
     kernel_ = desc.diff_weights_desc();
-    rhs_piece_ = y_desc;
     pieces_.push_back(
         {dnnl::convolution_backward_weights(desc), x_desc, y_desc, desc.scratchpad_desc(), x_offset, y_offset, 0});
   }
@@ -290,14 +290,21 @@ std::string Fill(Problem& p, const Dims& x, const Dims& w, const Dims& y, int64_
     return "expected one stride, dilation and padding for each of 1 to 3 spatial axes";
   if (x.size() != rank + 2 || w.size() != rank + 2 || y.size() != rank + 2)
     return "expected arrays of " + std::to_string(rank + 2) + " axes";
+  // Larger numbers could overflow below, and inside oneDNN.
+  auto large = [](const Dims& dims) { return std::any_of(dims.begin(), dims.end(), [](int64_t n) { return n >> 31; }); };
+  for (const Dims* dims : std::initializer_list<const Dims*>{&x, &w, &y, &p.strides, &p.dilation, &p.before, &p.after})
+    if (large(*dims)) return "a number is negative or too large";
+  if (groups >> 31) return "a number is negative or too large";
   int64_t channels = x[rank + 1], filters = y[rank + 1];
   bool fits = groups >= 1 && x[0] == y[0] && w[rank + 1] == filters && filters % groups == 0 &&
               w[rank] * groups == channels;
   for (size_t i = 0; i < rank && fits; ++i) {
-    if (p.strides[i] < 1 || p.dilation[i] < 0 || p.before[i] < 0 || p.after[i] < 0)
-      return "strides and dilation must be positive, padding not negative";
-    int64_t room = x[i + 1] + p.before[i] + p.after[i] - (w[i] - 1) * (p.dilation[i] + 1) - 1;
-    fits = w[i] >= 1 && y[i + 1] == (room < 0 ? 0 : room / p.strides[i] + 1);
+    if (p.strides[i] < 1 || w[i] < 1) return "strides and window must be positive";
+    // oneDNN's gradients are wrong where windows lie wholly in the padding.
+    int64_t reach = (w[i] - 1) * (p.dilation[i] + 1);
+    if (p.before[i] > reach || p.after[i] > reach) return "the padding is wider than the window";
+    int64_t room = x[i + 1] + p.before[i] + p.after[i] - reach - 1;
+    fits = y[i + 1] == (room < 0 ? 0 : room / p.strides[i] + 1);
   }
   if (!fits)
     return "shapes do not fit: inputs " + Text(x) + ", kernel " + Text(w) + ", outputs " + Text(y) + ", groups " +

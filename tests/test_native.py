@@ -1,0 +1,419 @@
+"""The kernels of hornbeam-cpu: against NumPy in float64, against plain XLA, under JAX's transformations, in threads."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+import hornbeam as hb
+from hornbeam.ops import conv_primitive, routes
+from hornbeam.ops.conv_primitive import Spec, convolve, convolve_fused
+
+kernels = pytest.importorskip(
+    "hornbeam_cpu", reason="hornbeam-cpu is not installed: pip install ./native", exc_type=ImportError
+)
+
+KINDS = ("forward", "inputs", "kernel")
+TOLERANCE = {"float32": 2e-6, "bfloat16": 1e-2}
+needs_bfloat16 = pytest.mark.skipif(
+    jnp.dtype("bfloat16") not in kernels.dtypes(), reason="this processor has no AVX-512, which bfloat16 kernels need"
+)
+DTYPES = ["float32", pytest.param("bfloat16", marks=needs_bfloat16)]
+
+
+def random_case(seed):
+    """Return a convolution drawn at random, and inputs, kernel and outputs' gradient for it in float64."""
+    rng = np.random.default_rng(seed)
+    rank = int(rng.integers(1, 4))
+
+    def draw(low, high):
+        return tuple(int(n) for n in rng.integers(low, high, rank))
+
+    groups, batch = int(rng.choice([1, 1, 2, 3])), int(rng.integers(1, 6))
+    window, dilation = draw(1, 5), draw(1, 3)
+    limits = [(w - 1) * d + 1 for w, d in zip(window, dilation, strict=True)]
+    padding = tuple(
+        (int(rng.integers(0, w)), int(rng.integers(0, w))) for w in window
+    )  # no wider than the window: such go the plain way
+    space = tuple(int(rng.integers(limit, limit + 8)) for limit in limits)
+    spec = Spec("forward", space, window, draw(1, 4), padding, dilation, groups)
+    # Odd numbers of channels, and some that fill whole vectors.
+    channels, filters = (groups * int(rng.choice([1, 3, 5, 8, 16, 17])) for _ in range(2))
+    arrays = (
+        rng.standard_normal((batch, *space, channels)),
+        rng.standard_normal((*window, channels // groups, filters)),
+        rng.standard_normal((batch, *spec.out_space(), filters)),
+    )
+    return spec, arrays
+
+
+def taps(spec):
+    """Yield each element of the window with the slices of the padded inputs that it meets."""
+    for tap in itertools.product(*map(range, spec.window)):
+        yield (
+            tap,
+            tuple(
+                slice(t * d, t * d + (n - 1) * s + 1, s)
+                for t, d, n, s in zip(tap, spec.dilation, spec.out_space(), spec.strides, strict=True)
+            ),
+        )
+
+
+def reference(spec, inputs, kernel, gradient):
+    """Compute one kind of a convolution in NumPy, a tap of the window at a time."""
+    width = [(0, 0), *spec.padding, (0, 0)]
+    grouped = (*kernel.shape[:-1], spec.groups, -1)
+    weights, padded = kernel.reshape(grouped), np.pad(inputs, width)
+    outputs = gradient.reshape(*gradient.shape[:-1], spec.groups, -1)
+    result = {"forward": np.zeros_like(outputs), "inputs": np.zeros_like(padded), "kernel": np.zeros_like(weights)}
+    for tap, places in taps(spec):
+        met = padded[:, *places].reshape(*outputs.shape[:-1], -1)
+        if spec.kind == "forward":
+            result["forward"] += np.einsum("...gi,igo->...go", met, weights[tap])
+        elif spec.kind == "inputs":
+            part = np.einsum("...go,igo->...gi", outputs, weights[tap])
+            result["inputs"][:, *places] += part.reshape(*part.shape[:-2], -1)
+        else:
+            result["kernel"][tap] += np.einsum("ngi,ngo->igo", *(a.reshape(-1, *a.shape[-2:]) for a in (met, outputs)))
+    if spec.kind == "inputs":
+        inner = tuple(slice(before, before + n) for (before, _), n in zip(spec.padding, spec.space, strict=True))
+        return result["inputs"][:, *inner]
+    shape = gradient.shape if spec.kind == "forward" else kernel.shape
+    return result[spec.kind].reshape(shape)
+
+
+def operands(kind, inputs, kernel, gradient):
+    return {"forward": (inputs, kernel), "inputs": (gradient, kernel), "kernel": (inputs, gradient)}[kind]
+
+
+def close(result, expected, tolerance):
+    """Compare, relative to the largest value."""
+    expected = np.asarray(expected, "float64")
+    assert result.shape == expected.shape
+    error = np.abs(np.asarray(result, "float64") - expected).max() / max(np.abs(expected).max(), 1e-30)
+    assert error < tolerance, error
+
+
+def check_case(seed, dtype, plain):
+    spec, arrays = random_case(seed)
+    rounded = [jnp.asarray(a, dtype) for a in arrays]
+    for kind in KINDS:
+        of_kind = spec.as_kind(kind)
+        given = operands(kind, *rounded)
+        assert routes.convolution(kind, dtype, (spec.space, spec.window), spec.padding).name == "native"
+        result = convolve(*given, of_kind)
+        assert result.dtype == dtype
+        close(result, reference(of_kind, *(np.asarray(a, "float64") for a in rounded)), TOLERANCE[dtype])
+        if plain:
+            close(
+                result, jax.jit(lambda a, b, s=of_kind: conv_primitive._plain(a, b, spec=s))(*given), TOLERANCE[dtype]
+            )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("seed", range(30))
+def test_random_convolutions(seed, dtype):
+    check_case(seed, dtype, plain=seed < 5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("seed", range(1000, 1200))
+def test_many_random_convolutions(seed, dtype):
+    check_case(seed, dtype, plain=seed % 4 == 0)
+
+
+SMALL = Spec("forward", (6, 5), (3, 2), (2, 1), ((1, 1), (0, 1)), (1, 2), 1)
+GROUPED = dataclasses.replace(SMALL, groups=2)
+
+
+def small_arrays(spec, seed=0):
+    rng = np.random.default_rng(seed)
+    shapes = (2, *spec.space, 4), (*spec.window, 4 // spec.groups, 6), (2, *spec.out_space(), 6)
+    return [jnp.asarray(rng.standard_normal(shape), "float32") for shape in shapes]
+
+
+@pytest.mark.parametrize("spec", [SMALL, GROUPED], ids=["one group", "two groups"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_derivatives_to_second_order(kind, spec):
+    given = operands(kind, *small_arrays(spec))
+    check_grads(
+        lambda a, b: convolve(a, b, spec.as_kind(kind)), given, order=2, modes=("fwd", "rev"), rtol=2e-2, atol=2e-2
+    )
+    # Finite differences are coarse in float32; the derivatives of the plain way are exact.
+    ours, plain = (
+        jax.jit(jax.hessian(lambda a, b, f=f: jnp.sum(jnp.sin(f(a, b)))))(*given)
+        for f in (
+            lambda a, b: convolve(a, b, spec.as_kind(kind)),
+            lambda a, b: conv_primitive._plain(a, b, spec=spec.as_kind(kind)),
+        )
+    )
+    close(ours, plain, 1e-5)
+
+
+def plain_fused(inputs, kernel, bias, activation):
+    spec = dataclasses.replace(SMALL, activation=activation)
+    return conv_primitive._plain_fused(inputs, kernel, bias, spec=spec)
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu"])
+def test_bias_and_activation_in_the_kernel(activation):
+    inputs, kernel, _ = small_arrays(SMALL)
+    bias = jnp.asarray(np.random.default_rng(1).standard_normal(6), "float32")
+    spec = dataclasses.replace(SMALL, activation=activation)
+
+    def ours(*given):
+        return convolve_fused(*given, spec)
+
+    def plain(*given):
+        return plain_fused(*given, activation)
+
+    given = (inputs, kernel, bias)
+    close(ours(*given), plain(*given), 1e-6)
+    for transform in (
+        lambda f: jax.grad(lambda *a: jnp.sum(jnp.sin(f(*a))), (0, 1, 2)),
+        lambda f: jax.grad(lambda *a: sum(jnp.sum(g**2) for g in jax.grad(lambda *b: jnp.sum(jnp.sin(f(*b))), (0, 1))(*a)), (0, 1, 2)),
+        lambda f: lambda *a: jax.jvp(f, a, a),
+        lambda f: lambda *a: jax.jvp(lambda b: f(a[0], a[1], b), (a[2],), (a[2],)),
+    ):  # fmt: skip
+        for result, expected in zip(
+            jax.tree.leaves(transform(ours)(*given)), jax.tree.leaves(jax.jit(transform(plain))(*given)), strict=True
+        ):
+            close(result, expected, 1e-5)
+    for axes in itertools.product((0, None), repeat=3):
+        if axes == (None, None, None):
+            continue
+        batched = [jnp.stack([a, 2 * a, -a]) if axis == 0 else a for a, axis in zip(given, axes, strict=True)]
+        close(jax.vmap(ours, axes)(*batched), jax.vmap(plain, axes)(*batched), 1e-6)
+
+
+@pytest.mark.parametrize("spec", [SMALL, GROUPED], ids=["one group", "two groups"])
+@pytest.mark.parametrize("axes", [(0, None), (None, 1), (2, 0)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_vmap(kind, axes, spec):
+    given = operands(kind, *small_arrays(spec))
+    examples = [
+        [a * k for k in (1.0, -2.0, 0.5)] if axis is not None else a for a, axis in zip(given, axes, strict=True)
+    ]
+    batched = [jnp.stack(e, axis) if axis is not None else e for e, axis in zip(examples, axes, strict=True)]
+
+    def function(lhs, rhs):
+        return convolve(lhs, rhs, spec.as_kind(kind))
+
+    result = jax.vmap(function, axes)(*batched)
+    for i in range(3):
+        one = [e[i] if axis is not None else e for e, axis in zip(examples, axes, strict=True)]
+        close(result[i], function(*one), 1e-6)
+
+
+def test_scan_and_donation_and_remat():
+    inputs, kernel, gradient = small_arrays(SMALL)
+
+    @jax.checkpoint
+    def loss(kernel):
+        return jnp.sum((convolve(inputs, kernel, SMALL) - gradient) ** 2)
+
+    def step(kernel, _):
+        value, slope = jax.value_and_grad(loss)(kernel)
+        return kernel - 1e-3 * slope, value
+
+    many = jax.jit(lambda kernel: jax.lax.scan(step, kernel, None, 5), donate_argnums=0)
+    stepped, losses = kernel, []
+    for _ in range(5):
+        stepped, value = step(stepped, None)
+        losses.append(value)
+    result, scanned = many(kernel + 0)
+    close(result, stepped, 1e-5)
+    close(scanned, jnp.stack(losses), 1e-5)
+    assert losses[-1] < losses[0]
+
+
+OPS = {
+    "conv": lambda x, k, **o: hb.ops.conv(x, k, **o),
+    "grouped": lambda x, k, **o: hb.ops.conv(x, k[..., :2, :], **o),
+    "depthwise": lambda x, k, **o: hb.ops.depthwise_conv(x, k, **o),
+    "separable": lambda x, k, **o: hb.ops.separable_conv(x, k[..., :2], k[(slice(1),) * (k.ndim - 2)].repeat(2, -2), **o),
+    "transposed": lambda x, k, **o: hb.ops.conv_transpose(x, jnp.swapaxes(k, -1, -2), **o),
+}  # fmt: skip
+OPTIONS = [
+    {"padding": "valid", "strides": 2}, {"padding": "same", "strides": 3}, {"padding": "same", "dilation_rate": 2},
+    {"padding": "same"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data_format", "dtype", "cases"),
+    [
+        ("channels_last", "float32", [(2, OPTIONS[0]), (2, OPTIONS[1]), (2, OPTIONS[2])]),
+        ("channels_first", "float32", [(1, OPTIONS[0]), (3, OPTIONS[3])]),
+        *(
+            pytest.param(layout, dtype, list(itertools.product((1, 2, 3), OPTIONS)), marks=[pytest.mark.slow, *marks])
+            for layout in ("channels_last", "channels_first")
+            for dtype, marks in (("float32", []), ("bfloat16", [needs_bfloat16]))
+        ),
+    ],
+    ids=["last", "first", *(f"{layout} {dtype}" for layout in ("last", "first") for dtype in ("float32", "bfloat16"))],
+)
+@pytest.mark.parametrize("name", OPS)
+def test_ops_and_their_gradients_equal_the_plain_way(name, data_format, dtype, cases):
+    for rank, options in cases:
+        rng = np.random.default_rng(rank)
+        inputs = jnp.asarray(rng.standard_normal((3, *(7, 6, 5)[:rank], 4)), dtype)
+        kernel = jnp.asarray(rng.standard_normal((*(3, 2, 3)[:rank], 4, 6)), dtype)
+        if data_format == "channels_first":
+            inputs = jnp.moveaxis(inputs, -1, 1)
+
+        @jax.jit
+        def both(inputs, kernel, options=options):
+            outputs, pull = jax.vjp(lambda x, k: OPS[name](x, k, data_format=data_format, **options), inputs, kernel)
+            return outputs, *pull(outputs)
+
+        ours = both(inputs, kernel)
+        with routes.portable():
+            plain = both.__wrapped__(inputs, kernel)
+        assert "hornbeam_convolution" in both.lower(inputs, kernel).as_text()
+        for result, expected in zip(ours, plain, strict=True):
+            close(result, expected, 3 * TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("padding", ["valid", "same", "causal"])
+def test_causal_and_other_paddings_of_layers(padding):
+    layer = hb.layers.Conv1D(6, 3, padding=padding, dilation_rate=2, activation="relu")
+    inputs = jnp.asarray(np.random.default_rng(0).standard_normal((2, 9, 4)), "float32")
+    ours = layer(inputs)
+    with routes.portable():
+        close(ours, layer(inputs), 1e-6)
+
+
+def test_empty_batches_and_sizes():
+    kernel = jnp.ones((3, 3, 2, 4))
+    for shape, out in (((0, 8, 8, 2), (0, 6, 6, 4)), ((2, 2, 8, 2), (2, 0, 6, 4))):
+        outputs, pull = jax.vjp(hb.ops.conv, jnp.ones(shape), kernel)
+        assert outputs.shape == out
+        inputs_gradient, kernel_gradient = pull(outputs)
+        assert inputs_gradient.shape == shape
+        assert not kernel_gradient.any()
+
+
+def call(lhs, rhs, result, **changes):
+    attributes = {
+        "kind": "forward", "activation": "linear", "strides": [1, 1], "dilation": [1, 1], "before": [0, 0],
+        "after": [0, 0], "groups": 1, **changes,
+    }  # fmt: skip
+    attributes = {k: v if isinstance(v, str) else np.asarray(v, np.int64)[()] for k, v in attributes.items()}
+    dtype = changes.get("dtype", lhs.dtype)
+    attributes.pop("dtype", None)
+    function = jax.ffi.ffi_call("hornbeam_convolution", jax.ShapeDtypeStruct(result, dtype))
+    return function(lhs, rhs, **attributes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"result": (2, 7, 6, 4)}, "shapes do not fit"),
+        ({"result": (3, 6, 6, 4)}, "shapes do not fit"),
+        ({"result": (2, 6, 6, 5)}, "shapes do not fit"),
+        ({"result": (2, 36, 4)}, "expected arrays of 4 axes"),
+        ({"lhs": (2, 8, 8, 2)}, "shapes do not fit"),
+        ({"lhs": (8,)}, "expected arrays of 4 axes"),
+        ({"rhs": (3, 3, 4)}, "expected arrays of 4 axes"),
+        ({"rhs": (0, 3, 3, 4)}, "must be positive"),
+        ({"strides": [0, 1]}, "must be positive"),
+        ({"strides": [-1, 1]}, "negative or too large"),
+        ({"strides": [1]}, "one stride"),
+        ({"dilation": [0, 1]}, "negative or too large"),
+        ({"before": [-1, 0]}, "negative or too large"),
+        ({"before": [3, 0]}, "wider than the window"),
+        ({"after": [0]}, "one stride"),
+        ({"strides": [1] * 4, "dilation": [1] * 4, "before": [0] * 4, "after": [0] * 4}, "1 to 3 spatial axes"),
+        ({"groups": 0}, "shapes do not fit"),
+        ({"groups": 3}, "shapes do not fit"),
+        ({"groups": -(2**62)}, "negative or too large"),
+        ({"before": [2**62, 0], "after": [2**62, 0]}, "too large"),
+        ({"kind": "sideways"}, "kind must be"),
+        ({"kind": "kernel"}, "shapes do not fit"),
+        ({"activation": "gelu"}, "activation must be"),
+        ({"kind": "inputs", "activation": "relu"}, "only forward"),
+        ({"dtype": "float16"}, "dtype"),
+    ],
+)
+def test_wrong_calls_are_errors(changes, message):
+    changes = dict(changes)
+    lhs, rhs = (jnp.ones(changes.pop(name, shape)) for name, shape in (("lhs", (2, 8, 8, 3)), ("rhs", (3, 3, 3, 4))))
+    with pytest.raises(jax.errors.JaxRuntimeError, match=message):
+        call(lhs, rhs, changes.pop("result", (2, 6, 6, 4)), **changes)
+
+
+def test_routes_name_their_reason():
+    def route(kind="forward", dtype="float32", sizes=((8, 8), (3, 3)), padding=((1, 1), (1, 1)), **options):
+        return routes.convolution(kind, dtype, sizes, padding, **options)
+
+    assert route().name == "native"
+    assert "float64" in route(dtype="float64").reason
+    assert "takes away" in route(padding=((-1, 1), (0, 0))).reason
+    assert "wider than the window" in route(padding=((3, 0), (0, 0))).reason
+    assert "spatial axes" in route(sizes=((8,) * 4, (3,) * 4), padding=((1, 1),) * 4).reason
+    assert "nothing" in route(empty=True).reason
+    assert routes.convolutions_are_loop_safe()
+    try:
+        hb.config.set_kernels("plain")
+        assert "set_kernels" in route().reason
+        assert not routes.convolutions_are_loop_safe()
+        hb.ops.conv(jnp.ones((1, 11, 3)), jnp.ones((3, 3, 2)))
+        assert hb.config.kernel_routes()["conv forward float32 11 window 3"][0] == "plain"
+    finally:
+        hb.config.set_kernels("auto")
+    hb.ops.conv(jnp.ones((1, 11, 3)), jnp.ones((3, 3, 2)))
+    assert hb.config.kernel_routes()["conv forward float32 11 window 3"][0] == "native"
+    with pytest.raises(ValueError, match="expected 'auto' or 'plain'"):
+        hb.config.set_kernels("fast")
+
+
+def make_model(seed):
+    hb.utils.set_random_seed(seed)
+    layers = hb.layers
+    model = hb.Sequential(
+        [
+            hb.Input((12, 12, 3)), layers.Conv2D(8, 3, activation="relu"), layers.DepthwiseConv2D(3, padding="same"),
+            layers.Conv2D(8, 3, 2), layers.Flatten(), layers.Dense(5),
+        ]
+    )  # fmt: skip
+    model.compile("sgd", hb.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def test_threads_predict_while_one_trains():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((64, 12, 12, 3)).astype("float32"), rng.integers(0, 5, 64)
+    predictor, trained, serial = make_model(1), make_model(2), make_model(2)
+    sizes = (1, 2, 7, 64)
+    expected = {n: np.asarray(predictor.predict_on_batch(x[:n])) for n in sizes}
+    serial_losses = [float(serial.train_on_batch(x, y)) for _ in range(20)]
+    wrong, stop = [], threading.Event()
+
+    def predict():
+        while not stop.is_set():
+            for n in sizes:
+                if not np.array_equal(predictor.predict_on_batch(x[:n]), expected[n]):
+                    wrong.append(n)
+
+    threads = [threading.Thread(target=predict) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        losses = [float(trained.train_on_batch(x, y)) for _ in range(20)]
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not wrong
+    assert losses == serial_losses
+    for ours, theirs in zip(trained.weights, serial.weights, strict=True):
+        assert np.array_equal(ours.value, theirs.value)
