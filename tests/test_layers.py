@@ -503,6 +503,32 @@ def test_older_words(name):
     assert configs[0] == configs[1]
 
 
+def test_bidirectional_leaves_the_callers_layer_alone():
+    x, mask = np.random.RandomState(0).randn(2, 4, 3).astype("float32"), np.array([[1, 1, 0, 0], [0, 1, 1, 0]], bool)
+    results = []
+    for library in (hb, keras):
+        L = library.layers
+        backward = L.GRU(2, return_sequences=True, go_backwards=True)
+        layer = L.Bidirectional(L.LSTM(2, return_sequences=True), backward_layer=backward)
+        assert layer.backward_layer is backward
+        layer.build((None, 4, 3))
+        layer.set_weights([np.random.RandomState(1).rand(*w.shape) for w in layer.weights])
+        if library is hb:
+            assert not backward.zero_output_for_mask
+            # Outside of the pair it still repeats its last output at a masked step.
+            assert np.asarray(backward(x, mask=mask))[1, -1].any()
+        results.append(np.asarray(layer(x, mask=mask)))
+    np.testing.assert_allclose(*results, rtol=1e-5, atol=1e-6)
+
+
+def test_bidirectional_copies_functions_of_the_users_own():
+    def squash(x):
+        return x / (1 + hb.ops.abs(x))
+
+    layer = hb.layers.Bidirectional(hb.layers.LSTM(2, activation=squash))
+    assert layer.forward_layer.activation is layer.backward_layer.activation is squash
+
+
 def test_weights_at_the_start():
     weights = [np.ones((4, 2), "float32"), np.full(2, 3.0, "float32")]
     layer = hb.layers.Dense(2, weights=weights, input_dim=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import jax.numpy as jnp
@@ -132,14 +133,12 @@ class Bidirectional(Layer):
             )
         super().__init__(weights=weights, **kwargs)
         self.merge_mode = merge_mode
-        self.forward_layer = _copy(layer, "forward_")
+        # A masked step has no last output that both directions share, so it gives zero, as in Keras.
+        changes = {"zero_output_for_mask": True} if layer.return_sequences else {}
+        self.forward_layer = _copy(layer, "forward_", **changes)
         if backward_layer is None:
-            backward_layer = _copy(layer, "backward_", go_backwards=not layer.go_backwards)
+            backward_layer = _copy(layer, "backward_", go_backwards=not layer.go_backwards, **changes)
         self.backward_layer = backward_layer
-        if layer.return_sequences:
-            # A masked step has no last output that both directions share, so it gives zero, as in Keras.
-            for one in (self.forward_layer, backward_layer):
-                one.zero_output_for_mask = True
         self._check_pair()
         self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
         self.stateful = getattr(layer, "stateful", False)
@@ -204,6 +203,8 @@ class Bidirectional(Layer):
         y, y_back = [result[0] for result in results] if self.return_state else results
         if self.return_sequences:
             y_back = jnp.flip(y_back, axis=0 if getattr(self.backward_layer, "time_major", False) else 1)
+            if mask is not None:  # the caller's own `backward_layer` may repeat its last output there
+                y_back = jnp.where(mask.reshape(*mask.shape, *(1,) * (y_back.ndim - 2)), y_back, 0)
         merged = (y, y_back) if self.merge_mode is None else (_MERGES[self.merge_mode](y, y_back),)
         return (*merged, *states) if len(merged) + len(states) > 1 else merged[0]
 
@@ -222,6 +223,11 @@ class Bidirectional(Layer):
 
 def _copy(layer: Any, prefix: str, **changes: Any) -> Any:
     """Return a new layer of `layer`'s configuration, named after it."""
+    from hornbeam.saving.config import custom_object_scope
+
     config = layer.get_config()
     name = config["name"].removeprefix("forward_")
-    return type(layer).from_config({**config, "name": prefix + name, **changes})
+    parts = (layer, getattr(layer, "cell", layer))
+    functions = {f.__name__: f for part in parts for f in vars(part).values() if inspect.isfunction(f)}
+    with custom_object_scope(functions):  # the layer's own functions need no registration
+        return type(layer).from_config({**config, "name": prefix + name, **changes})
