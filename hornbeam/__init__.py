@@ -20,6 +20,7 @@ from hornbeam import (
     tree,
     utils,
 )
+from hornbeam.core.compile_cache import enable_by_default
 from hornbeam.core.naming import name_scope
 from hornbeam.core.remat import RematScope, remat
 from hornbeam.core.symbolic import KerasTensor, Operation
@@ -34,6 +35,8 @@ from hornbeam.optimizers import Optimizer
 from hornbeam.regularizers import Regularizer
 
 __version__ = "0.1.0"
+
+enable_by_default()
 
 __all__ = [
     "DTypePolicy",

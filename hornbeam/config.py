@@ -11,11 +11,14 @@ from typing import Any
 
 __all__ = [
     "backend",
+    "compile_cache",
+    "disable_compile_cache",
     "disable_flash_attention",
     "disable_interactive_logging",
     "disable_traceback_filtering",
     "disable_unsafe_deserialization",
     "dtype_policy",
+    "enable_compile_cache",
     "enable_flash_attention",
     "enable_interactive_logging",
     "enable_traceback_filtering",
@@ -327,6 +330,48 @@ def kernel_routes() -> dict[str, tuple[str, str]]:
     from hornbeam.ops import routes
 
     return {op: tuple(route) for op, route in routes.taken().items()}
+
+
+def compile_cache() -> str | None:
+    """Return the folder where compiled programs are kept for the next start, `None` where they are not.
+
+    Example:
+        >>> compile_cache() is None or "hornbeam" in compile_cache()
+        True
+    """
+    from hornbeam.core import compile_cache
+
+    folder = compile_cache.folder()
+    return None if folder is None else str(folder)
+
+
+def enable_compile_cache(path: Any = None, max_bytes: int = 2**31) -> None:
+    """Keep compiled programs on disk, so that the next start of a script need not compile; the default.
+
+    The environment variable `HORNBEAM_COMPILE_CACHE` names another folder, or is `0` to keep nothing. A cache that JAX
+    was told to use (`JAX_COMPILATION_CACHE_DIR`) is left in place.
+
+    Args:
+        path: Folder, of the user alone. Default: one in the user's cache folder.
+        max_bytes: Size above which the programs used longest ago are removed.
+
+    Raises:
+        ValueError: If the folder cannot be made, or others may write there.
+    """
+    from hornbeam.core import compile_cache
+
+    if not compile_cache.enable(path, max_bytes):
+        raise ValueError(
+            f"enable_compile_cache: the folder {str(path or compile_cache.default_folder())!r} cannot be used: it must be "
+            "yours, and writable by nobody else, since what is kept there is run. Try `chmod 700`, or another `path`."
+        )
+
+
+def disable_compile_cache() -> None:
+    """Keep no compiled programs on disk from now on."""
+    from hornbeam.core import compile_cache
+
+    compile_cache.disable()
 
 
 def max_epochs() -> int | None:

@@ -41,6 +41,7 @@ def check_before_training(model: Any, source: Source) -> None:
         if target is None or loss is None or isinstance(loss, Mapping):
             continue
         _check_values(name, shape, loss, np.asarray(target))
+    compiled.build_ahead(model, y)
 
 
 def _base() -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hornbeam import errors, losses, metrics, optimizers, tree
 from hornbeam.core.symbolic import convert
@@ -227,6 +228,26 @@ class Compiled:
                 "a list or a dict by output name."
             )
         return [y_true] * len(names)
+
+    def build_ahead(self, model: Any, y: Any) -> None:
+        """Make losses and metrics before the first step, where the outputs' shapes are known; so it is traced once.
+
+        Args:
+            y: Targets, arrays of any number of rows.
+        """
+        outputs = getattr(model, "outputs", None) if model.built else None
+        if not outputs or y is None or any(None in x.shape[1:] for x in outputs):
+            return
+
+        def one_row(shape: Any, dtype: Any) -> np.ndarray:
+            return np.broadcast_to(np.zeros((), dtype), (1, *shape[1:]))
+
+        y_pred = tree.map_structure(lambda x: one_row(x.shape, "float32"), model.output)
+        targets = tree.map_structure(lambda a: None if a is None else one_row(a.shape, a.dtype), y)
+        if self.arguments["loss"] is not None:
+            self._build_losses(model, targets, y_pred)
+        if self.arguments["metrics"] is not None or self.arguments["weighted_metrics"] is not None:
+            self._build_metrics(model, targets, y_pred)
 
     # --- use in a step -----------------------------------------------------------------------
 
