@@ -291,6 +291,17 @@ def test_data_that_stay_on_an_accelerator(monkeypatch):
     assert model.predict(X, verbose=0).shape == (203, 3)
 
 
+def test_rows_that_lie_on_disk(tmp_path):
+    """A mapped file is read slab by slab, never as a whole; doubles are narrowed on the way."""
+    np.save(tmp_path / "x.npy", X.astype("float64"))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert isinstance(make_source(mapped).data[0], np.memmap)
+    plain, own = network(), network()
+    history = plain.fit(X, Y, verbose=0).history
+    assert own.fit(mapped, Y, verbose=0).history == history
+    np.testing.assert_array_equal(own.predict(mapped, verbose=0), plain.predict(X, verbose=0))
+
+
 def endless():
     while True:
         yield X[:8], Y[:8]

@@ -289,7 +289,7 @@ def _as_arrays(structure: Any, name: str) -> Any:
                 "with `np.unique(labels, return_inverse=True)`."
             )
         narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32"}.get(array.dtype.name)
-        if narrow:
+        if narrow and not isinstance(array, np.memmap):  # what lies on disk is narrowed batch by batch
             array = array.astype(narrow)
         if array.ndim == 0:
             raise ValueError(f"`{name}` must have a batch axis, received the single number {array}.")

@@ -97,7 +97,7 @@ def fit(
     model.stop_training = False
     logs: dict[str, Any] = {}
 
-    with _Interrupts() as interrupts, contextlib.closing(source):
+    with _Interrupts() as interrupts, contextlib.closing(source), contextlib.closing(validation or Source()):
         callbacks.on_train_begin()
         with interrupts.held():
             plan.begin(initial_epoch)

@@ -176,8 +176,10 @@ class _ArrayPlan(Plan):
 
     def _shapes(self, size: int) -> tuple[Any, ...]:
         """Return the shapes of a step's arguments for batches of `size`."""
+        narrow = jax.dtypes.canonicalize_dtype
         batch = tree.map_structure(
-            lambda a: None if a is None else jax.ShapeDtypeStruct((size, *a.shape[1:]), a.dtype), self._source.data
+            lambda a: None if a is None else jax.ShapeDtypeStruct((size, *a.shape[1:]), narrow(a.dtype)),
+            self._source.data,
         )
         return (batch, jax.ShapeDtypeStruct((size,), bool)) if self._steps.padded else (batch,)
 
