@@ -271,8 +271,8 @@ def _as_arrays(structure: Any, name: str) -> Any:
     def one(a: Any) -> Any:
         if a is None:
             return None
-        if isinstance(a, jax.Array):
-            return a
+        if isinstance(a, (jax.Array, np.memmap)) and a.ndim and a.dtype.kind in "biufcV":
+            return a  # what lies on disk is narrowed batch by batch
         array = a.to_numpy() if hasattr(a, "to_numpy") else np.asarray(a)
         if array.dtype == object:
             try:
@@ -289,7 +289,7 @@ def _as_arrays(structure: Any, name: str) -> Any:
                 "with `np.unique(labels, return_inverse=True)`."
             )
         narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32"}.get(array.dtype.name)
-        if narrow and not isinstance(array, np.memmap):  # what lies on disk is narrowed batch by batch
+        if narrow:
             array = array.astype(narrow)
         if array.ndim == 0:
             raise ValueError(f"`{name}` must have a batch axis, received the single number {array}.")
