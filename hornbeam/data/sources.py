@@ -108,8 +108,8 @@ class ArraySource(Source):
             a = np.asarray(a)
             if here == count and order is None:
                 return a[rows].reshape(steps, batch_size, *a.shape[1:])
-            out = _aligned((count, *a.shape[1:]), a.dtype)
-            if order is None:
+            out = _aligned((count, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype))
+            if order is None or a.dtype != out.dtype:
                 out[:here] = a[rows]
             else:
                 np.take(a, rows, axis=0, out=out[:here], mode="clip")
