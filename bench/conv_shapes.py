@@ -1,0 +1,175 @@
+"""Convolutions of known networks, one by one, against PyTorch in channels_last: forward and both gradients.
+
+    python -m bench.conv_shapes [--cores N] [--seconds S] [--only TEXT] [--cpu-time]
+
+Needs `hornbeam-cpu` and `torch`. The two take turns in one process, so that both meet the same load of the
+machine; the least time of each counts. A ratio above 1 means that Hornbeam is faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Shape(NamedTuple):
+    """One convolution, with "same" padding unless the window is even."""
+
+    network: str
+    batch: int
+    size: int
+    channels: int
+    filters: int
+    window: int
+    stride: int = 1
+    groups: int = 1
+
+
+SHAPES = [
+    Shape("ResNet-50", 4, 224, 3, 64, 7, 2),
+    Shape("ResNet-50", 8, 56, 64, 64, 1),
+    Shape("ResNet-50", 8, 56, 64, 64, 3),
+    Shape("ResNet-50", 8, 56, 64, 256, 1),
+    Shape("ResNet-50", 8, 56, 256, 64, 1),
+    Shape("ResNet-50", 8, 56, 128, 128, 3, 2),
+    Shape("ResNet-50", 8, 56, 256, 512, 1, 2),
+    Shape("ResNet-50", 8, 28, 128, 128, 3),
+    Shape("ResNet-50", 8, 28, 128, 512, 1),
+    Shape("ResNet-50", 8, 14, 256, 256, 3),
+    Shape("ResNet-50", 8, 14, 256, 1024, 1),
+    Shape("ResNet-50", 8, 7, 512, 512, 3),
+    Shape("ResNet-50", 8, 7, 2048, 512, 1),
+    Shape("MobileNetV2", 8, 224, 3, 32, 3, 2),
+    Shape("MobileNetV2", 8, 112, 32, 32, 3, 1, 32),
+    Shape("MobileNetV2", 8, 112, 32, 16, 1),
+    Shape("MobileNetV2", 8, 112, 96, 96, 3, 2, 96),
+    Shape("MobileNetV2", 8, 56, 24, 144, 1),
+    Shape("MobileNetV2", 8, 28, 192, 192, 3, 1, 192),
+    Shape("MobileNetV2", 8, 14, 576, 96, 1),
+    Shape("MobileNetV2", 8, 14, 576, 576, 3, 2, 576),
+    Shape("MobileNetV2", 8, 7, 960, 960, 3, 1, 960),
+    Shape("VGG16", 2, 224, 3, 64, 3),
+    Shape("VGG16", 1, 112, 128, 128, 3),
+    Shape("VGG16", 2, 56, 256, 256, 3),
+    Shape("VGG16", 2, 28, 512, 512, 3),
+    Shape("U-Net", 1, 256, 1, 64, 3),
+    Shape("U-Net", 2, 128, 64, 128, 2, 2),
+    Shape("U-Net", 2, 32, 512, 256, 3),
+    Shape("U-Net", 4, 128, 64, 2, 1),
+]
+PASSES = ("forward", "dX", "dW")
+
+
+def hornbeam_passes(shape: Shape, arrays: Any) -> list[Callable[[], Any]]:
+    """Return the three passes of a convolution by Hornbeam, as functions to call."""
+    import jax
+
+    from hornbeam.ops import conv, routes
+
+    padding = "valid" if shape.window % 2 == 0 else ((shape.window // 2,) * 2,) * 2
+
+    def forward(x: Any, kernel: Any) -> Any:
+        return conv(x, kernel, shape.stride, padding)
+
+    inputs, kernel, gradient = (jax.device_put(a) for a in arrays)
+    passes = (
+        (jax.jit(forward), (inputs, kernel)),
+        (jax.jit(lambda x, k, g: jax.vjp(lambda x: forward(x, k), x)[1](g)[0]), (inputs, kernel, gradient)),
+        (jax.jit(lambda x, k, g: jax.vjp(lambda k: forward(x, k), k)[1](g)[0]), (inputs, kernel, gradient)),
+    )
+    functions = [lambda f=f, given=given: f(*given).block_until_ready() for f, given in passes]
+    functions[0]()
+    assert all(route.name == "native" for route in routes.taken().values()), routes.taken()
+    return functions
+
+
+def torch_passes(shape: Shape, arrays: Any) -> list[Callable[[], Any]]:
+    """Return the three passes by PyTorch, all arrays in channels_last."""
+    import torch
+
+    inputs, kernel, gradient = (torch.from_numpy(a) for a in arrays)
+    inputs, gradient = inputs.permute(0, 3, 1, 2), gradient.permute(0, 3, 1, 2)
+    kernel = kernel.permute(3, 2, 0, 1).contiguous(memory_format=torch.channels_last)
+    pad = 0 if shape.window % 2 == 0 else shape.window // 2
+
+    def forward() -> Any:
+        return torch.conv2d(inputs, kernel, None, shape.stride, pad, 1, shape.groups)
+
+    def backward(*which: bool) -> Any:
+        return torch.ops.aten.convolution_backward(
+            gradient, inputs, kernel, None, [shape.stride] * 2, [pad] * 2, [1, 1], False, [0, 0], shape.groups,
+            [*which, False],
+        )  # fmt: skip
+
+    return [forward, lambda: backward(True, False), lambda: backward(False, True)]
+
+
+def least(functions: list[Callable[[], Any]], seconds: float, clock: Callable[[], float]) -> list[float]:
+    """Return the least milliseconds of each function by `clock`; they take turns until the time is over."""
+    best = [float("inf")] * len(functions)
+    for function in functions:
+        function()
+    start, rounds = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds or rounds < 5:
+        for i, function in enumerate(functions):
+            begun = clock()
+            function()
+            best[i] = min(best[i], 1e3 * (clock() - begun))
+            time.sleep(0.002)  # until the threads of the one before have gone to sleep
+        rounds += 1
+    return best
+
+
+def main() -> None:
+    """Print a row for each shape, then the worst ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each pass of each shape")
+    parser.add_argument("--only", default="", help="part of a network's name")
+    parser.add_argument("--cpu-time", action="store_true", help="with --cores 1: what the process used, however busy "
+                        "the machine is")  # fmt: skip
+    options = parser.parse_args()
+    if options.cpu_time and options.cores != 1:
+        parser.error("--cpu-time needs --cores 1: threads that wait for each other use time too")
+    clock = time.process_time if options.cpu_time else time.perf_counter
+    # Before JAX or PyTorch count them.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
+    import numpy as np
+    import torch
+
+    torch.set_num_threads(options.cores)
+    torch.set_grad_enabled(False)
+    rng = np.random.default_rng(0)
+    print(f"{options.cores} cores; milliseconds of Hornbeam / PyTorch channels_last, and how many times faster")
+    worst = []
+    for shape in SHAPES:
+        if options.only not in shape.network:
+            continue
+        pad = 0 if shape.window % 2 == 0 else shape.window // 2
+        out = (shape.size + 2 * pad - shape.window) // shape.stride + 1
+        arrays = [
+            rng.standard_normal(sizes, "float32")
+            for sizes in (
+                (shape.batch, shape.size, shape.size, shape.channels),
+                (shape.window, shape.window, shape.channels // shape.groups, shape.filters),
+                (shape.batch, out, out, shape.filters),
+            )
+        ]
+        cells = []
+        for name, ours, theirs in zip(PASSES, hornbeam_passes(shape, arrays), torch_passes(shape, arrays), strict=True):
+            our_time, their_time = least([ours, theirs], options.seconds, clock)
+            cells.append(f"{name} {our_time:7.2f} /{their_time:7.2f} {their_time / our_time:5.2f}x")
+            worst.append((their_time / our_time, name, shape))
+        label = f"{shape.network} {shape.batch}x{shape.size}x{shape.size}x{shape.channels} -> {shape.filters}"
+        label += f", {shape.window}x{shape.window}/{shape.stride}" + (" depthwise" if shape.groups > 1 else "")
+        print(f"{label:52}", "  ".join(cells), flush=True)
+    print("Slowest, compared with PyTorch:")
+    for ratio, name, shape in sorted(worst)[:6]:
+        print(f"  {ratio:.2f}x {name} {shape}")
+
+
+if __name__ == "__main__":
+    main()
