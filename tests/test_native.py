@@ -102,7 +102,10 @@ def close(result, expected, tolerance):
 
 
 def check_case(seed, dtype, plain):
-    spec, arrays = random_case(seed)
+    check_arrays(*random_case(seed), dtype, plain)
+
+
+def check_arrays(spec, arrays, dtype, plain):
     rounded = [jnp.asarray(a, dtype) for a in arrays]
     for kind in KINDS:
         of_kind = spec.as_kind(kind)
@@ -121,6 +124,28 @@ def check_case(seed, dtype, plain):
 @pytest.mark.parametrize("seed", range(30))
 def test_random_convolutions(seed, dtype):
     check_case(seed, dtype, plain=seed < 5)
+
+
+# Few large examples are cut into bands of rows, many into pieces of the batch; a large kernel is reordered in parts.
+LARGE = [
+    (1, Spec("forward", (31, 32), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), 32, 48),
+    (1, Spec("forward", (33, 20), (4, 2), (3, 1), ((2, 1), (0, 0)), (2, 1)), 24, 40),
+    (1, Spec("forward", (40, 20), (2, 3), (4, 4), ((0, 0), (1, 1)), (1, 1)), 40, 60),
+    (3, Spec("forward", (29,), (5,), (2,), ((4, 0),), (1,)), 96, 128),
+    (1, Spec("forward", (12, 10, 9), (3, 3, 3), (1, 2, 1), ((1, 1),) * 3, (1, 1, 1)), 16, 32),
+    (3, Spec("forward", (20, 20), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), 64), 64, 128),
+    (5, Spec("forward", (8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), 128, 256),
+    (2, Spec("forward", (40, 40), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)), 64, 8),
+]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("batch", "spec", "channels", "filters"), LARGE)
+def test_work_shared_among_threads(batch, spec, channels, filters, dtype):
+    rng = np.random.default_rng(0)
+    shapes = (batch, *spec.space, channels), (*spec.window, channels // spec.groups, filters)
+    arrays = [rng.standard_normal(shape) for shape in (*shapes, (batch, *spec.out_space(), filters))]
+    check_arrays(spec, arrays, dtype, plain=False)
 
 
 @pytest.mark.slow

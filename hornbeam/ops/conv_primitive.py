@@ -19,6 +19,8 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from hornbeam.ops import routes
+
 __all__ = ["Spec", "convolve", "convolve_fused"]
 
 # Which axes the operands and the result of each kind have: batch, input channels, output channels.
@@ -111,12 +113,21 @@ def _plain_fused(inputs: Any, kernel: Any, bias: Any, *, spec: Spec) -> Any:
 def _native(*operands: Any, spec: Spec) -> Any:
     """Compute by the kernel; all that it must know travels with the call, so compiled programs can be kept."""
     shape = _shape(operands[0], operands[1], spec)
+    if spec.groups == 1 and routes.is_thin_product(spec.kind, spec.window, spec.strides, spec.padding, shape[-1]):
+        return _product(*operands, spec=spec)
     call = jax.ffi.ffi_call("hornbeam_convolution", jax.ShapeDtypeStruct(shape, operands[0].dtype))
     return call(
         *operands, kind=spec.kind, activation=spec.activation, strides=np.array(spec.strides, np.int64),
         dilation=np.array(spec.dilation, np.int64), before=np.array([pair[0] for pair in spec.padding], np.int64),
         after=np.array([pair[1] for pair in spec.padding], np.int64), groups=np.int64(spec.groups),
     )  # fmt: skip
+
+
+def _product(lhs: Any, kernel: Any, *bias: Any, spec: Spec) -> Any:
+    matrix = kernel.reshape(kernel.shape[-2:])
+    x = jnp.dot(lhs, matrix.T if spec.kind == "inputs" else matrix)
+    x = x + bias[0] if bias else x
+    return jax.nn.relu(x) if spec.activation == "relu" else x
 
 
 def _transpose_lhs(cotangent: Any, lhs: Any, rhs: Any, *, spec: Spec) -> Any:

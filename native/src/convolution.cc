@@ -3,8 +3,8 @@
 // Activations are (N, *space, C) and stay so; kernels are (*window, C / groups, O) and are brought into the form
 // that oneDNN likes best, a reorder that costs little beside the convolution.
 //
-// Threads: the batch is cut into one piece for each of XLA's threads, and each piece is a oneDNN primitive of one
-// thread. So there is no second pool of threads that fights with XLA's.
+// Threads: the batch, or the rows of each image where examples are few, is cut into a piece for each of XLA's
+// threads, and each piece is a oneDNN primitive of one thread. So no second pool of threads fights with XLA's.
 
 #include <omp.h>
 
@@ -94,18 +94,31 @@ class Plan {
   void Run(ffi::ThreadPool& pool, const void* lhs, const void* rhs, const void* bias, void* out) const;
 
  private:
+  // Some examples, and of each some rows (places along the first spatial axis).
+  struct Range {
+    int64_t image, images, x_row, x_rows, y_row, y_rows, before, after;
+  };
   struct Piece {
     dnnl::primitive primitive;
-    memory::desc lhs, out, scratch;
-    size_t lhs_offset, rhs_offset, out_offset;  // in bytes
+    memory::desc lhs, out, scratch;  // out: for the gradient by the kernel that of the outputs
+    size_t lhs_offset, out_offset;   // in bytes
+  };
+  struct Reorder {
+    dnnl::reorder primitive;
+    memory::desc from, to;
   };
 
-  void AddPiece(int64_t start, int64_t size);
+  std::vector<Range> Ranges(int64_t count) const;
+  Range Rows(int64_t image, int64_t band, int64_t bands) const;
+  void Cut(const std::vector<Range>& ranges);
+  void AddPiece(const Range& range);
+  void AddReorders();
+  void RunReorders(ffi::ThreadPool& pool, const void* from, void* to) const;
+  void RunKernelGradient(ffi::ThreadPool& pool, const void* lhs, const void* rhs, void* out) const;
 
   Problem p_;
   memory::desc plain_kernel_, kernel_, bias_;
-  bool reorders_kernel_ = false;
-  dnnl::primitive kernel_reorder_;
+  std::vector<Reorder> reorders_;  // none where oneDNN takes the kernel as it is
   std::vector<Piece> pieces_;
 };
 
@@ -134,31 +147,91 @@ size_t Product(const Dims& dims) {
 }
 
 Plan::Plan(const Problem& problem) : p_(problem) {
-  plain_kernel_ = KernelDesc(p_.w, p_.dtype, true);
-  // The gradient by the kernel is summed up in float32 whatever the dtype of its operands.
-  kernel_ = KernelDesc(p_.w, p_.kind == Kind::kKernel ? memory::data_type::f32 : p_.dtype, false);
-  bias_ = memory::desc({p_.y[1]}, p_.dtype, memory::format_tag::a);
   OneThread one;
-  int64_t batch = p_.x[0], count = std::min(batch, p_.threads), start = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    int64_t size = batch / count + (i < batch % count);
-    AddPiece(start, size);
-    start += size;
+  plain_kernel_ = KernelDesc(p_.w, p_.dtype, true);
+  bias_ = memory::desc({p_.y[1]}, p_.dtype, memory::format_tag::a);
+  // Waking threads costs more than a small convolution.
+  double products = double(Product(p_.y)) * double(Product(p_.w)) / double(p_.y[1]);
+  int64_t count = products < 1e6 ? 1 : p_.threads;
+  try {
+    Cut(Ranges(count));
+  } catch (const dnnl::error&) {
+    if (count == 1) throw;
+    Cut(Ranges(1));  // pieces of different sizes may not agree on a form of the kernel
   }
-  reorders_kernel_ = kernel_ != plain_kernel_;
-  if (p_.kind == Kind::kKernel) {
-    if (reorders_kernel_) kernel_reorder_ = dnnl::reorder({Engine(), kernel_, Engine(), plain_kernel_});
-  } else if (reorders_kernel_) {
-    kernel_reorder_ = dnnl::reorder({Engine(), plain_kernel_, Engine(), kernel_});
-  }
+  AddReorders();
 }
 
-void Plan::AddPiece(int64_t start, int64_t size) {
-  Dims x = p_.x, y = p_.y;
-  x[0] = y[0] = size;
+// Whole examples where there are enough of them, else bands of rows of each.
+std::vector<Plan::Range> Plan::Ranges(int64_t count) const {
+  int64_t batch = p_.x[0];
+  std::vector<Range> ranges;
+  bool uneven = batch < count || (batch % count && batch < 2 * count);
+  int64_t rows = p_.kind == Kind::kInputs ? p_.x[2] / p_.strides[0] : p_.y[2];
+  int64_t bands = uneven ? std::max<int64_t>(1, std::min(count, rows / 2)) : 1;
+  if (bands > 1) {
+    for (int64_t image = 0; image < batch; ++image)
+      for (int64_t band = 0; band < bands; ++band) ranges.push_back(Rows(image, band, bands));
+    return ranges;
+  }
+  count = std::min(count, batch);
+  for (int64_t i = 0, image = 0; i < count; ++i) {
+    int64_t images = batch / count + (i < batch % count);
+    ranges.push_back({image, images, 0, p_.x[2], 0, p_.y[2], p_.before[0], p_.after[0]});
+    image += images;
+  }
+  return ranges;
+}
+
+// One of the bands of an image: a convolution of its own, with the rows that its windows touch.
+Plan::Range Plan::Rows(int64_t image, int64_t band, int64_t bands) const {
+  int64_t stride = p_.strides[0], before = p_.before[0], height = p_.x[2], outputs = p_.y[2];
+  int64_t reach = (p_.w[3] - 1) * (p_.dilation[0] + 1);
+  Range r = {image, 1};
+  if (p_.kind == Kind::kInputs) {
+    // Rows of the inputs, each band beginning where a window does; then the windows that touch them.
+    int64_t windows = (height + before + stride - 1) / stride;
+    auto edge = [&](int64_t i) { return std::clamp<int64_t>(windows * i / bands * stride - before, 0, height); };
+    int64_t begin = edge(band), end = band + 1 == bands ? height : edge(band + 1);
+    r.x_row = begin;
+    r.x_rows = end - begin;
+    r.y_row = std::max<int64_t>(0, (begin - reach + before + stride - 1) / stride);
+    if (begin - reach + before <= 0) r.y_row = 0;
+    r.y_rows = std::min(outputs - 1, (end - 1 + before) / stride) + 1 - r.y_row;
+    r.before = begin + before - r.y_row * stride;
+    r.after = std::max<int64_t>(0, (r.y_rows - 1) * stride + reach + 1 - r.x_rows - r.before);
+  } else {
+    r.y_row = outputs * band / bands;
+    r.y_rows = outputs * (band + 1) / bands - r.y_row;
+    int64_t first = r.y_row * stride - before, last = (r.y_row + r.y_rows - 1) * stride - before + reach;
+    r.x_row = std::max<int64_t>(0, first);
+    r.x_rows = std::min(height - 1, last) + 1 - r.x_row;
+    r.before = r.x_row - first;
+    r.after = std::max<int64_t>(0, last - (height - 1));
+  }
+  return r;
+}
+
+void Plan::Cut(const std::vector<Range>& ranges) {
+  pieces_.clear();
+  // The gradient by the kernel is summed up in float32 whatever the dtype of its operands.
+  kernel_ = KernelDesc(p_.w, p_.kind == Kind::kKernel ? memory::data_type::f32 : p_.dtype, false);
+  for (const Range& range : ranges) AddPiece(range);
+}
+
+void Plan::AddPiece(const Range& range) {
+  Dims x = p_.x, y = p_.y, before = p_.before, after = p_.after;
+  x[0] = y[0] = range.images;
+  x[2] = range.x_rows;
+  y[2] = range.y_rows;
+  before[0] = range.before;
+  after[0] = range.after;
   memory::desc x_desc = ActivationDesc(x, p_.dtype), y_desc = ActivationDesc(y, p_.dtype);
-  size_t width = memory::data_type_size(p_.dtype);
-  size_t x_offset = width * start * (Product(x) / size), y_offset = width * start * (Product(y) / size);
+  auto offset = [&](const Dims& whole, int64_t row) {
+    size_t row_size = Product(whole) / (whole[0] * whole[2]);
+    return memory::data_type_size(p_.dtype) * row_size * (range.image * whole[2] + row);
+  };
+  size_t x_offset = offset(p_.x, range.x_row), y_offset = offset(p_.y, range.y_row);
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   auto algorithm = dnnl::algorithm::convolution_direct;
@@ -169,92 +242,120 @@ void Plan::AddPiece(int64_t start, int64_t size) {
       post.append_eltwise(dnnl::algorithm::eltwise_relu, 0.f, 0.f);
       attr.set_post_ops(post);
     }
-    auto bias = p_.bias ? bias_ : memory::desc();
     dnnl::convolution_forward::primitive_desc desc(
-        Engine(), dnnl::prop_kind::forward_training, algorithm, x_desc, kernel_, bias, y_desc, p_.strides,
-        p_.dilation, p_.before, p_.after, attr);
+        Engine(), dnnl::prop_kind::forward_training, algorithm, x_desc, kernel_, p_.bias ? bias_ : memory::desc(),
+        y_desc, p_.strides, p_.dilation, before, after, attr);
     kernel_ = desc.weights_desc();
-    pieces_.push_back({dnnl::convolution_forward(desc), x_desc, y_desc, desc.scratchpad_desc(), x_offset, 0, y_offset});
+    pieces_.push_back({dnnl::convolution_forward(desc), x_desc, y_desc, desc.scratchpad_desc(), x_offset, y_offset});
     return;
   }
   dnnl::convolution_forward::primitive_desc hint(
       Engine(), dnnl::prop_kind::forward_training, algorithm, x_desc, KernelDesc(p_.w, p_.dtype, false), y_desc,
-      p_.strides, p_.dilation, p_.before, p_.after);
+      p_.strides, p_.dilation, before, after);
   if (p_.kind == Kind::kInputs) {
-    dnnl::convolution_backward_data::primitive_desc desc(
-        Engine(), algorithm, x_desc, kernel_, y_desc, p_.strides, p_.dilation, p_.before, p_.after, hint, attr);
+    dnnl::convolution_backward_data::primitive_desc desc(Engine(), algorithm, x_desc, kernel_, y_desc, p_.strides,
+                                                         p_.dilation, before, after, hint, attr);
     kernel_ = desc.weights_desc();
     pieces_.push_back(
-        {dnnl::convolution_backward_data(desc), y_desc, x_desc, desc.scratchpad_desc(), y_offset, 0, x_offset});
+        {dnnl::convolution_backward_data(desc), y_desc, x_desc, desc.scratchpad_desc(), y_offset, x_offset});
   } else {
-    dnnl::convolution_backward_weights::primitive_desc desc(
-        Engine(), algorithm, x_desc, kernel_, y_desc, p_.strides, p_.dilation, p_.before, p_.after, hint, attr);
+    dnnl::convolution_backward_weights::primitive_desc desc(Engine(), algorithm, x_desc, kernel_, y_desc, p_.strides,
+                                                            p_.dilation, before, after, hint, attr);
     kernel_ = desc.diff_weights_desc();
     pieces_.push_back(
-        {dnnl::convolution_backward_weights(desc), x_desc, y_desc, desc.scratchpad_desc(), x_offset, y_offset, 0});
+        {dnnl::convolution_backward_weights(desc), x_desc, y_desc, desc.scratchpad_desc(), x_offset, y_offset});
   }
+}
+
+// Between the kernel as XLA has it and as oneDNN likes it; a large one in parts.
+void Plan::AddReorders() {
+  if (kernel_ == plain_kernel_) return;
+  bool gradient = p_.kind == Kind::kKernel;
+  const memory::desc &from = gradient ? kernel_ : plain_kernel_, &to = gradient ? plain_kernel_ : kernel_;
+  auto add = [this](const memory::desc& from, const memory::desc& to) {
+    reorders_.push_back({dnnl::reorder({Engine(), from, Engine(), to}), from, to});
+  };
+  constexpr int64_t kBlock = 64;  // the largest block that oneDNN's forms have
+  Dims dims = plain_kernel_.get_dims();
+  int64_t blocks = dims[0] / kBlock, parts = std::min(p_.threads, blocks);
+  if (parts > 1 && dims[0] % kBlock == 0 && Product(dims) > 65536) {
+    try {
+      for (int64_t i = 0; i < parts; ++i) {
+        Dims size = dims, start(dims.size(), 0);
+        start[0] = blocks * i / parts * kBlock;
+        size[0] = blocks * (i + 1) / parts * kBlock - start[0];
+        add(from.submemory_desc(size, start), to.submemory_desc(size, start));
+      }
+      return;
+    } catch (const dnnl::error&) {  // this form cannot be cut
+      reorders_.clear();
+    }
+  }
+  add(from, to);
 }
 
 void* At(const void* data, size_t offset) { return const_cast<char*>(static_cast<const char*>(data)) + offset; }
 
+void Plan::RunReorders(ffi::ThreadPool& pool, const void* from, void* to) const {
+  ParallelFor(pool, reorders_.size(), [&](int64_t i) {
+    OneThread one;
+    dnnl::stream stream(Engine());
+    reorders_[i].primitive.execute(stream, {{DNNL_ARG_FROM, memory(reorders_[i].from, Engine(), At(from, 0))},
+                                            {DNNL_ARG_TO, memory(reorders_[i].to, Engine(), to)}});
+  });
+}
+
 void Plan::Run(ffi::ThreadPool& pool, const void* lhs, const void* rhs, const void* bias, void* out) const {
-  const dnnl::engine& engine = Engine();
-  int64_t count = pieces_.size();
-  if (p_.kind != Kind::kKernel) {
-    const void* kernel = rhs;
-    if (reorders_kernel_) {
-      OneThread one;
-      kernel = Workspace(0, kernel_.get_size());
-      dnnl::stream stream(engine);
-      kernel_reorder_.execute(stream, {{DNNL_ARG_FROM, memory(plain_kernel_, engine, At(rhs, 0))},
-                                       {DNNL_ARG_TO, memory(kernel_, engine, At(kernel, 0))}});
-    }
-    bool forward = p_.kind == Kind::kForward;
-    ParallelFor(pool, count, [&](int64_t i) {
-      OneThread one;
-      const Piece& piece = pieces_[i];
-      dnnl::stream stream(engine);
-      std::unordered_map<int, memory> args = {
-          {forward ? DNNL_ARG_SRC : DNNL_ARG_DIFF_DST, memory(piece.lhs, engine, At(lhs, piece.lhs_offset))},
-          {DNNL_ARG_WEIGHTS, memory(kernel_, engine, At(kernel, 0))},
-          {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_SRC, memory(piece.out, engine, At(out, piece.out_offset))},
-          {DNNL_ARG_SCRATCHPAD, memory(piece.scratch, engine, Workspace(1, piece.scratch.get_size()))}};
-      if (bias) args.insert({DNNL_ARG_BIAS, memory(bias_, engine, At(bias, 0))});
-      piece.primitive.execute(stream, args);
-    });
-    return;
+  if (p_.kind == Kind::kKernel) return RunKernelGradient(pool, lhs, rhs, out);
+  const void* kernel = rhs;
+  if (!reorders_.empty()) {
+    kernel = Workspace(0, kernel_.get_size());
+    RunReorders(pool, rhs, At(kernel, 0));
   }
-  // Each piece has a kernel gradient of its own; the sum comes last.
+  bool forward = p_.kind == Kind::kForward;
+  ParallelFor(pool, pieces_.size(), [&](int64_t i) {
+    OneThread one;
+    const Piece& piece = pieces_[i];
+    dnnl::stream stream(Engine());
+    std::unordered_map<int, memory> args = {
+        {forward ? DNNL_ARG_SRC : DNNL_ARG_DIFF_DST, memory(piece.lhs, Engine(), At(lhs, piece.lhs_offset))},
+        {DNNL_ARG_WEIGHTS, memory(kernel_, Engine(), At(kernel, 0))},
+        {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_SRC, memory(piece.out, Engine(), At(out, piece.out_offset))},
+        {DNNL_ARG_SCRATCHPAD, memory(piece.scratch, Engine(), Workspace(1, piece.scratch.get_size()))}};
+    if (bias) args.insert({DNNL_ARG_BIAS, memory(bias_, Engine(), At(bias, 0))});
+    piece.primitive.execute(stream, args);
+  });
+}
+
+// Each piece has a kernel gradient of its own; the sum comes last.
+void Plan::RunKernelGradient(ffi::ThreadPool& pool, const void* lhs, const void* rhs, void* out) const {
+  int64_t count = pieces_.size();
   size_t bytes = (kernel_.get_size() + 63) / 64 * 64;
-  bool direct = count == 1 && !reorders_kernel_;
-  char* parts = direct ? static_cast<char*>(out) : static_cast<char*>(Workspace(0, bytes * count));
+  char* parts = count == 1 && reorders_.empty() ? static_cast<char*>(out) : static_cast<char*>(Workspace(0, bytes * count));
   ParallelFor(pool, count, [&](int64_t i) {
     OneThread one;
     const Piece& piece = pieces_[i];
-    dnnl::stream stream(engine);
+    dnnl::stream stream(Engine());
     piece.primitive.execute(
-        stream, {{DNNL_ARG_SRC, memory(piece.lhs, engine, At(lhs, piece.lhs_offset))},
-                 {DNNL_ARG_DIFF_DST, memory(piece.out, engine, At(rhs, piece.rhs_offset))},
-                 {DNNL_ARG_DIFF_WEIGHTS, memory(kernel_, engine, parts + i * bytes)},
-                 {DNNL_ARG_SCRATCHPAD, memory(piece.scratch, engine, Workspace(1, piece.scratch.get_size()))}});
+        stream, {{DNNL_ARG_SRC, memory(piece.lhs, Engine(), At(lhs, piece.lhs_offset))},
+                 {DNNL_ARG_DIFF_DST, memory(piece.out, Engine(), At(rhs, piece.out_offset))},
+                 {DNNL_ARG_DIFF_WEIGHTS, memory(kernel_, Engine(), parts + i * bytes)},
+                 {DNNL_ARG_SCRATCHPAD, memory(piece.scratch, Engine(), Workspace(1, piece.scratch.get_size()))}});
   });
-  if (direct) return;
   if (count > 1) {
-    int64_t floats = bytes / sizeof(float), blocks = std::max<int64_t>(1, std::min<int64_t>(p_.threads, floats / 4096));
     float* sum = reinterpret_cast<float*>(parts);
+    int64_t floats = kernel_.get_size() / sizeof(float), step = bytes / sizeof(float);
+    int64_t blocks = std::clamp<int64_t>(floats / 16384, 1, p_.threads);
     ParallelFor(pool, blocks, [&](int64_t block) {
       for (int64_t piece = 1; piece < count; ++piece) {
-        const float* part = sum + piece * floats;
+        const float* part = sum + piece * step;
         for (int64_t i = floats * block / blocks; i < floats * (block + 1) / blocks; ++i) sum[i] += part[i];
       }
     });
   }
-  OneThread one;
-  dnnl::stream stream(engine);
-  if (reorders_kernel_) {
-    kernel_reorder_.execute(stream, {{DNNL_ARG_FROM, memory(kernel_, engine, parts)},
-                                     {DNNL_ARG_TO, memory(plain_kernel_, engine, out)}});
-  } else {
+  if (!reorders_.empty()) {
+    RunReorders(pool, parts, out);
+  } else if (count > 1) {
     std::memcpy(out, parts, kernel_.get_size());
   }
 }
