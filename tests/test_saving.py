@@ -326,3 +326,20 @@ def test_models_that_take_parts_of_tensors(tmp_path):
         model.save(str(tmp_path / "parts.keras"))
         again = reader.models.load_model(str(tmp_path / "parts.keras"))
         np.testing.assert_allclose(again(x), x[:, 0] + x[:, 1:2, 0], rtol=1e-6)
+
+
+def test_loading_makes_no_first_values(tmp_path, monkeypatch):
+    from hornbeam.core.variable import Variable
+
+    models = [stack(hb), graph(hb)]
+    for number, model in enumerate(models):
+        model.save(tmp_path / f"{number}.h5")
+        model.save(tmp_path / f"{number}.keras")
+
+    def made(self):
+        raise AssertionError(f"{self.path} was initialised although the file has its value")
+
+    monkeypatch.setattr(Variable, "_make_first_value", made)
+    for number in range(len(models)):
+        for kind in ("h5", "keras"):
+            hb.saving.load_model(tmp_path / f"{number}.{kind}", compile=False)

@@ -399,7 +399,7 @@ def _abstract(function: Callable[..., Any], args: Any, kwargs: Any, trial: int |
                 set_mask(value, jnp.ones(sizes, bool))
             filled[i] = value
         a, k = tree.pack_sequence_as((args, kwargs), filled)
-        with Overlay():
+        with Overlay(abstract=True):
             result = function(*a, **k)
         # Arrays are traced out; anything else in the result is kept as it is.
         flat = [x.value if isinstance(x, Variable) else x for x in tree.flatten(result)]

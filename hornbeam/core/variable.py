@@ -36,6 +36,7 @@ class Overlay:
     Args:
         variables: Variables to map.
         values: Their values, in the same order.
+        abstract: Whether only shapes are wanted: zeros then stand in for values that were not made yet.
 
     Reading a variable that the overlay does not map falls back to the overlay
     outside, then to the variable's own array; such a variable is noted in
@@ -50,7 +51,8 @@ class Overlay:
         (6.0, 0.0, 6.0)
     """
 
-    def __init__(self, variables: Iterable[Variable] = (), values: Iterable[Any] = ()):
+    def __init__(self, variables: Iterable[Variable] = (), values: Iterable[Any] = (), abstract: bool = False):
+        self._abstract = abstract
         self._values = dict(zip(variables, values, strict=True))
         self._mapped = frozenset(self._values)
         self.assigned: dict[Variable, None] = {}  # in the order of first assignment
@@ -73,6 +75,8 @@ class Overlay:
         self.strays[variable] = None
         if self._outer is not None:
             return self._outer.value_of(variable)
+        if self._abstract and variable.__dict__.get("_first_value") is not None:
+            return jnp.zeros(variable._shape, variable._dtype)  # traced, so that nothing is allocated
         return variable._array()
 
     def assign(self, variable: Variable, value: Any) -> None:

@@ -82,8 +82,10 @@ def load_archive(filepath: Any, custom_objects: Any = None, compile: bool = True
         config = modern_model(config, version)
         model = objects.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
         if compile and compile_config:
-            from hornbeam.saving.compiling import compile_or_warn
+            from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
 
+            if not version.startswith("3"):
+                compile_config = modern_compile_config(compile_config)
             compile_or_warn(model, compile_config, custom_objects, what)
         with folder.weights() as file:
             if model.built or _has_arrays(file):

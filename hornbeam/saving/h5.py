@@ -13,7 +13,7 @@ import numpy as np
 from hornbeam.core.variable import Variable
 from hornbeam.saving import config as objects
 from hornbeam.saving.archive import KERAS_VERSION
-from hornbeam.saving.compiling import compile_or_warn, modern_compile_config, restore_optimizer
+from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
 from hornbeam.saving.hdf5 import Dataset, open_hdf5
 from hornbeam.saving.layout import (
@@ -28,7 +28,7 @@ from hornbeam.saving.layout import (
 )
 from hornbeam.saving.legacy import modern_model
 from hornbeam.saving.legacy_layers import modern_name
-from hornbeam.saving.legacy_weights import Era, Saved, arrange, looks_first
+from hornbeam.saving.legacy_weights import Era, Saved, arrange, looks_first, match_optimizer
 
 __all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "save_layered_weights"]
 
@@ -362,7 +362,10 @@ def _read_optimizer(state: Any, model: Any, what: str, era: Era) -> None:
     if not optimizer.built:
         optimizer.build(model.trainable_variables)
     arrays = _arrays(state, what)
-    if not arrays or restore_optimizer(optimizer, arrays):
+    pairs = match_optimizer(optimizer, arrays) if arrays else []
+    if pairs is not None:
+        for variable, array in pairs:
+            variable.assign(array.read(variable._dtype))
         return
     if era.old:
         warnings.warn(

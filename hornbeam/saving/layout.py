@@ -7,8 +7,9 @@ Lists and dictionaries of parts are groups too, whose members are named by class
 from __future__ import annotations
 
 import collections
+import functools
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from hornbeam.layers.layer import Layer
 from hornbeam.layers.lora import Adaptable
 from hornbeam.optimizers import Optimizer
 from hornbeam.saving.hdf5 import Dataset, Group
+from hornbeam.saving.legacy_weights import Saved, match_optimizer
 
 __all__ = ["Differences", "optimizer_mismatch", "read_array", "read_weights", "walk", "write_array", "write_weights"]
 
@@ -257,22 +259,75 @@ def read_weights(root: Group, model: Any, what: str, skip_mismatch: bool = False
     """
     differences = Differences(what, skip_mismatch)
     pairs = _by_name(root, model) if by_name else [(root, model)]
-    jobs: list[tuple[Any, Any]] = []
+    jobs: list[Callable[[], None]] = []
+    known: set[str] = set()
     for start, top in pairs:
         for path, part in walk(top):
-            group = member(start, f"{path}/vars")
+            group = _vars(start, path)
+            if group is not None:
+                known.add(group.name)
             if isinstance(part, Optimizer):
                 _plan_optimizer(part, group, model, jobs, what, skip_mismatch)
             elif group is None:
                 if _own(part):
                     differences.add(f"{_label(part, path)}: the file has nothing for it.")
             elif _plan(part, group, path, differences):
-                jobs.append((part, group))
+                jobs.append(functools.partial(part.load_own_variables, _Store(group)))
+    if not by_name:
+        for place, shapes in _extra(root, model, known):
+            differences.add(f"the file has {len(shapes)} arrays at '{place}' ({_some(shapes)}), the model nothing.")
     if differences.lines and not skip_mismatch:
         differences.report()
-    for part, group in jobs:
-        part.load_own_variables(_Store(group))
+    for job in jobs:
+        job()
     differences.report()
+
+
+def _some(shapes: list[Any]) -> str:
+    return ", ".join(map(str, shapes[:4])) + (", ..." if len(shapes) > 4 else "")
+
+
+def _extra(root: Any, model: Any, known: set[str]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield place and shapes of the arrays of layers that the model does not have.
+
+    States of optimizers, metrics and seeds stand in the same tree; they are no weights.
+    """
+
+    def visit(group: Any, path: list[str]) -> Iterator[tuple[str, list[Any]]]:
+        for name in group:
+            below = [*path, name]
+            if name == "vars":
+                if group[name].name not in known:
+                    shapes = [array.shape for array in group[name].values() if isinstance(array, Dataset)]
+                    if shapes:
+                        yield "/".join(path), shapes
+            elif name not in _NO_WEIGHTS and isinstance(group[name], Group) and not _is_state(model, below):
+                yield from visit(group[name], below)
+
+    yield from visit(root, [])
+
+
+# Names of groups that hold states.
+_NO_WEIGHTS = frozenset(
+    ["optimizer", "metrics", "_metrics", "_compile_metrics", "_loss_tracker", "seed_generator", "_random_generator"]
+)
+
+
+def _is_state(model: Any, path: list[str]) -> bool:
+    """Tell whether a path leads to a metric or a generator of seeds of the model's own."""
+    found = model
+    for name in path:
+        found = vars(found).get(name) if hasattr(found, "__dict__") else None
+    return found is not None and not isinstance(found, (Layer, list, tuple, dict, set))
+
+
+def _vars(start: Any, path: str) -> Any:
+    """Return the group of a part's own arrays; parts that are public now may have been private."""
+    found = member(start, f"{path}/vars")
+    if found is None and "/" in path:
+        above, _, name = path.rpartition("/")
+        found = member(start, f"{above}/_{name}/vars")
+    return found
 
 
 def _label(part: Any, path: str) -> str:
@@ -307,20 +362,30 @@ def _plan(part: Any, group: Any, path: str, differences: Differences) -> bool:
     return fits
 
 
-def _plan_optimizer(optimizer: Any, group: Any, model: Any, jobs: list[tuple[Any, Any]], what: str, skip: bool) -> None:
+def _plan_optimizer(
+    optimizer: Any, group: Any, model: Any, jobs: list[Callable[[], None]], what: str, skip: bool
+) -> None:
     if group is None:
         return
     if not optimizer.built and len(group) > len(optimizer._variables) and optimizer is model.optimizer:
         optimizer.build(model.trainable_variables)
-    own = optimizer.variables
-    shapes = [getattr(member(group, str(i)), "shape", None) for i in range(len(own))]
-    if len(group) == len(own) and shapes == [v.shape for v in own]:
-        jobs.append((optimizer, group))
-        return
-    if optimizer is model.optimizer:  # not that of a model inside this one, which does not train by it
+    arrays = []
+    for index in range(len(group)):
+        array = member(group, str(index))
+        if isinstance(array, Dataset):
+            arrays.append(Saved(str(index), array.shape, functools.partial(read_array, array)))
+    pairs = match_optimizer(optimizer, arrays, by_weight=True)
+    if pairs is not None:
+        jobs.append(functools.partial(_assign_all, pairs))
+    elif optimizer is model.optimizer:  # not that of a model inside this one, which does not train by it
         if not skip:
             raise ValueError(optimizer_mismatch(what, optimizer, len(group)))
         warnings.warn(optimizer_mismatch(what, optimizer, len(group)), stacklevel=5)
+
+
+def _assign_all(pairs: list[tuple[Any, Saved]]) -> None:
+    for variable, array in pairs:
+        variable.assign(array.read(variable._dtype))
 
 
 def optimizer_mismatch(what: str, optimizer: Any, count: int) -> str:

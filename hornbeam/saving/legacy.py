@@ -87,20 +87,20 @@ def _entry(entry: Any, first: bool) -> Any:
     name: str = entry.get("class_name")
     inner: Any = entry.get("config")
     if name in _STACKS:
-        inner = {"layers": inner} if not isinstance(inner, Mapping) else dict(inner)
-        layers = [dict(layer) for layer in inner.get("layers", [])]
+        stack: dict[str, Any] = dict(inner) if isinstance(inner, Mapping) else {"layers": inner}
+        layers = [dict(layer) for layer in stack.get("layers", [])]
         if layers and layers[0].get("class_name") == "Merge":
-            return _merged_stack(entry, inner, layers, first)
+            return _merged_stack(stack, layers, first)
         translated = [_entry(layer, first) for layer in layers]
-        return {**_bare(entry), "config": {**inner, "layers": _with_input(translated, layers)}}
+        return {**_bare(entry), "config": {**stack, "layers": _with_input(translated, layers)}}
     if isinstance(inner, Mapping) and "layers" in inner and "input_layers" in inner:
         return {**_bare(entry), "config": _graph(dict(inner), first)}
     if not isinstance(inner, Mapping):
         return entry
     inner = {key: _part(value, first) for key, value in inner.items()}
     name, arguments, call_arguments = modern_layer(str(name), inner, first)
-    translated = {**_bare(entry), "class_name": name, "config": arguments}
-    return {**translated, "call_arguments": call_arguments} if call_arguments else translated
+    layer = {**_bare(entry), "class_name": name, "config": arguments}
+    return {**layer, "call_arguments": call_arguments} if call_arguments else layer
 
 
 def _part(value: Any, first: bool) -> Any:
@@ -323,7 +323,7 @@ def _counts_from_one(entry: Mapping[str, Any], config: Mapping[str, Any]) -> boo
 # --- Keras 1: stacks that start with a Merge ---------------------------------------------------------
 
 
-def _merged_stack(entry: Any, inner: dict[str, Any], layers: list[Any], first: bool) -> Any:
+def _merged_stack(inner: dict[str, Any], layers: list[Any], first: bool) -> Any:
     """Return a stack on top of merged branches as a graph; the branches' layers keep their names."""
     made: dict[str, dict[str, Any]] = {}
     used: Counter[str] = Counter()

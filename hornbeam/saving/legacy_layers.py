@@ -66,6 +66,8 @@ _DROPPED: dict[str, tuple[Any, ...]] = {
     "renorm": (False, None),
     "renorm_clipping": (None, {}),
     "renorm_momentum": (),
+    "robust_masking": (),
+    "softmax_robust_masking": (),
     "sparse": (False, None),
     "value_shape": (),
     "virtual_batch_size": (None,),
@@ -191,8 +193,8 @@ def _convolution(name: str, config: Config, first: bool, label: str) -> tuple[st
     for words in (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3")):
         if words[0] in config:
             config["kernel_size"] = [config.pop(word) for word in words]
-    if name in ("DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D") and "groups" in config:
-        if config.pop("groups") not in (1, None):
+    if name.startswith(("Depthwise", "Separable", "Deconvolution")) or name.endswith("Transpose"):
+        if config.pop("groups", 1) not in (1, None):
             raise ValueError(f"{label}: `groups` other than 1 never had an effect here and is not known.")
     if name.startswith(("DepthwiseConv", "SeparableConv")):
         # Keras 2 wrote the arguments of its base class too, which these layers never used.
@@ -336,5 +338,5 @@ _CHANGES: dict[str, Change] = {
 _CHANGES |= {
     f"{kind}{rank}": _convolution
     for kind in ("AtrousConvolution", "Conv", "Convolution", "Deconvolution", "DepthwiseConv", "SeparableConv", "SeparableConvolution")
-    for rank in ("1D", "2D", "3D")
+    for rank in ("1D", "2D", "3D", "1DTranspose", "2DTranspose", "3DTranspose")
 }  # fmt: skip

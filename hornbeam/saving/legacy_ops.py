@@ -81,7 +81,7 @@ class _Writer:
             }
         )
         for x in args:
-            if any(_is_tensor(y) and self.is_size(y) for y in (x if isinstance(x, list) else [x])):
+            if any(self.is_size(y) for y in (x if isinstance(x, list) else [x])):
                 raise ValueError(f"The layer '{self.name}' computes with the size of a tensor, which is not supported.")
         return _tensor(name)
 
@@ -99,18 +99,19 @@ class _Writer:
         last["name"] = last["config"]["name"] = self.name
 
     def sizes(self, shape: Any) -> list[Any]:
-        """Return a shape as numbers: a size taken from a tensor becomes -1."""
+        """Return a shape as a list of numbers, and of tensors that are sizes."""
         if _is_tensor(shape) and self._source(shape)[0] == "stack":
             shape = self._source(shape)[1][0]
-        shape = shape if isinstance(shape, list) else [shape]
-        return [-1 if _is_tensor(size) and self.is_size(size) else size for size in shape]
+        return shape if isinstance(shape, list) else [shape]
 
     def is_size(self, value: Any) -> bool:
         """Tell whether a tensor is the shape of another one, a size of it, or a shape made of such sizes."""
+        if not _is_tensor(value):
+            return False
         function, args, _ = self._source(value)
         if function == "stack":
-            return any(_is_tensor(x) and self.is_size(x) for x in args[0])
-        return function == "shape" or (function == "getitem" and _is_tensor(args[0]) and self.is_size(args[0]))
+            return any(map(self.is_size, args[0]))
+        return function == "shape" or (function == "getitem" and self.is_size(args[0]))
 
     def _source(self, value: Any) -> tuple[str, list[Any], dict[str, Any]]:
         name = value["config"]["keras_history"][0]
@@ -391,8 +392,14 @@ def _l2_normalize(ops: _Writer, a: dict[str, Any]) -> Any:
 @_known("reshape", "x shape")
 def _reshape(ops: _Writer, a: dict[str, Any]) -> Any:
     sizes = ops.sizes(a["shape"])
-    if any(_is_tensor(size) for size in sizes) or sizes.count(-1) > 1:
-        raise ValueError(f"The layer '{ops.name}' reshapes to a shape that is computed; that is not supported.")
+    computed = ValueError(f"The layer '{ops.name}' reshapes to a shape that is computed; that is not supported.")
+    if isinstance(sizes, list) and sizes and ops.is_size(sizes[0]) and not any(map(ops.is_size, sizes[1:])):
+        if any(map(_is_tensor, sizes[1:])):
+            raise computed
+        return ops.layer("Reshape", a["x"], target_shape=sizes[1:])  # the first axis is left as it is
+    sizes = [-1 if ops.is_size(size) else size for size in sizes]
+    if any(map(_is_tensor, sizes)) or sizes.count(-1) > 1:
+        raise computed
     return ops("Reshape", a["x"], newshape=sizes)
 
 

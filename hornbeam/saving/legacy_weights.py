@@ -15,7 +15,7 @@ import numpy as np
 
 from hornbeam.core.variable import Variable
 
-__all__ = ["Era", "Saved", "arrange", "looks_first"]
+__all__ = ["Era", "Saved", "arrange", "looks_first", "match_optimizer"]
 
 
 @dataclasses.dataclass
@@ -263,3 +263,56 @@ def _from_first(array: Saved, target: tuple[int, ...], leaf: Any) -> Saved:
 
 def _permuted(array: Saved, axes: tuple[int, ...]) -> Saved:
     return array.changed([array.shape[axis] for axis in axes], lambda value: np.transpose(value, axes))
+
+
+# --- the optimizer's state -------------------------------------------------------------------------------
+
+
+def match_optimizer(optimizer: Any, arrays: list[Saved], by_weight: bool = False) -> list[tuple[Any, Saved]] | None:
+    """Pair the variables of an optimizer with its saved state; `None` where it does not fit.
+
+    Keras 3 writes all slots of one weight after another, Keras 1 and 2 all weights of one slot; the older
+    ones have no learning rate among the arrays, and some no count of steps.
+
+    Args:
+        optimizer: The optimizer, built.
+        arrays: What the file has, in its order.
+        by_weight: Whether the slots of one weight are known to stand together.
+    """
+    variables = optimizer.variables
+    if [a.shape for a in arrays] == [v.shape for v in variables]:
+        return list(zip(variables, arrays, strict=True))
+    if not optimizer.built:
+        return None
+    if len(arrays) <= 2 and all(array.shape == () for array in arrays):  # saved before its first step
+        return list(zip(variables[:2], arrays, strict=False))
+    return _older_state(optimizer, arrays, by_weight)
+
+
+def _older_state(optimizer: Any, arrays: list[Saved], together: bool) -> list[tuple[Any, Saved]] | None:
+    slots = [v for v in optimizer.variables if v is not optimizer._iterations and v is not optimizer._learning_rate]
+    weights = optimizer._trainable
+    groups = [[group[w] for w in weights if w in group] for group in optimizer._slot.values()]
+    scalars = [array for array in arrays if array.shape == () and _last(array) in _COUNTS]
+    rest = [array for array in arrays if array.shape != () or _last(array) not in _COUNTS | {"learning_rate"}]
+    if rest and not scalars and rest[0].shape == () and len(rest) % max(len(weights), 1) == 1:
+        scalars, rest = rest[:1], rest[1:]
+    surplus = rest[len(slots) :]
+    if len(surplus) == len(weights) and all(array.shape == (1,) for array in surplus):
+        rest = rest[: len(slots)]  # Keras 2's Adam kept a third slot, of one number, where it had no use for it
+    steps = [(optimizer._iterations, array) for array in scalars[:1]]
+    by_slot = [slot for group in groups for slot in group]
+    by_weight = [group[i] for i in range(len(weights)) for group in groups if i < len(group)]
+    interleaved = any(array.name.startswith("iteration") or "/iteration" in array.name for array in arrays)
+    interleaved = interleaved and not any("iterations" in array.name for array in arrays)
+    for order in (by_weight, by_slot) if interleaved or together else (by_slot, by_weight):
+        if len(order) == len(slots) and [a.shape for a in rest] == [v.shape for v in order]:
+            return [*steps, *zip(order, rest, strict=True)]
+    return None
+
+
+_COUNTS = {"iteration", "iterations", "iter"}
+
+
+def _last(array: Saved) -> str:
+    return array.name.split("/")[-1].removesuffix(":0")
