@@ -17,10 +17,13 @@ __all__ = [
     "deserialize",
     "get",
     "max_norm",
+    "maxnorm",
     "min_max_norm",
     "non_neg",
+    "nonneg",
     "serialize",
     "unit_norm",
+    "unitnorm",
 ]
 
 
@@ -58,7 +61,7 @@ class MaxNorm(Constraint):
     """Norms along `axis` at most `max_value`.
 
     Args:
-        max_value: Largest norm.
+        max_value: Largest norm; `m` in Keras 1.
         axis: Axis or axes of the inputs of a unit.
 
     Example:
@@ -67,7 +70,10 @@ class MaxNorm(Constraint):
                [0.]], dtype=float32)
     """
 
-    def __init__(self, max_value: float = 2, axis: Any = 0):
+    def __init__(self, max_value: float = 2, axis: Any = 0, **kwargs: Any):
+        max_value = kwargs.pop("m", max_value)
+        if kwargs:
+            raise TypeError(f"MaxNorm: unexpected argument {errors.one_of(kwargs)}.")
         self.max_value, self.axis = max_value, axis
 
     def __call__(self, w: Any) -> Any:
@@ -131,6 +137,7 @@ class MinMaxNorm(Constraint):
 
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
+maxnorm, nonneg, unitnorm = MaxNorm, NonNeg, UnitNorm  # of Keras 1
 _NAMES = {
     "max_norm": MaxNorm, "maxnorm": MaxNorm, "MaxNorm": MaxNorm, "non_neg": NonNeg, "nonneg": NonNeg,
     "NonNeg": NonNeg, "unit_norm": UnitNorm, "unitnorm": UnitNorm, "UnitNorm": UnitNorm,

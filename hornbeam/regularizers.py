@@ -9,15 +9,21 @@ import jax.numpy as jnp
 from hornbeam import errors
 
 __all__ = [
+    "ActivityRegularizer",
     "L1",
     "L1L2",
     "L2",
     "OrthogonalRegularizer",
     "Regularizer",
+    "WeightRegularizer",
+    "activity_l1",
+    "activity_l1l2",
+    "activity_l2",
     "deserialize",
     "get",
     "l1",
     "l1_l2",
+    "l1l2",
     "l2",
     "orthogonal_regularizer",
     "serialize",
@@ -58,6 +64,14 @@ def _factor(name: str, value: Any) -> float:
     return float(value)
 
 
+def _old_word(name: str, kwargs: dict[str, Any], word: str, value: Any) -> Any:
+    """Return what was given by an older word, else `value`."""
+    value = kwargs.pop(word, value)
+    if kwargs:
+        raise TypeError(f"{name}: unexpected argument {errors.one_of(kwargs)}.")
+    return value
+
+
 class L1L2(Regularizer):
     """`l1 * sum(|x|) + l2 * sum(x^2)`.
 
@@ -86,14 +100,15 @@ class L1(Regularizer):
     """`l1 * sum(|x|)`.
 
     Args:
-        l1: Factor.
+        l1: Factor; `l` in Keras 1.
 
     Example:
         >>> float(L1(0.5)(jnp.array([2.0, -2.0])))
         2.0
     """
 
-    def __init__(self, l1: float = 0.01):
+    def __init__(self, l1: float = 0.01, **kwargs: Any):
+        l1 = _old_word(type(self).__name__, kwargs, "l", l1)
         self.l1 = 0.01 if l1 is None else _factor("l1", l1)
 
     def __call__(self, x: Any) -> Any:
@@ -104,14 +119,15 @@ class L2(Regularizer):
     """`l2 * sum(x^2)`.
 
     Args:
-        l2: Factor.
+        l2: Factor; `l` in Keras 1.
 
     Example:
         >>> float(L2(0.5)(jnp.array([2.0])))
         2.0
     """
 
-    def __init__(self, l2: float = 0.01):
+    def __init__(self, l2: float = 0.01, **kwargs: Any):
+        l2 = _old_word(type(self).__name__, kwargs, "l", l2)
         self.l2 = 0.01 if l2 is None else _factor("l2", l2)
 
     def __call__(self, x: Any) -> Any:
@@ -160,9 +176,10 @@ def l1_l2(l1: float = 0.01, l2: float = 0.01) -> L1L2:
     return L1L2(l1=l1, l2=l2)
 
 
-l1, l2 = L1, L2
-
-orthogonal_regularizer = OrthogonalRegularizer
+l1, l2, orthogonal_regularizer = L1, L2, OrthogonalRegularizer
+# Names of Keras 1.
+WeightRegularizer = ActivityRegularizer = L1L2
+activity_l1, activity_l2, activity_l1l2, l1l2 = L1, L2, l1_l2, l1_l2
 
 _NAMES: dict[str, Any] = {
     "l1": L1, "l2": L2, "l1_l2": lambda: L1L2(0.01, 0.01), "l1l2": lambda: L1L2(0.01, 0.01),

@@ -218,6 +218,41 @@ def test_uninstall_brings_the_real_modules_back(monkeypatch):
     assert sys.modules["keras"] is real
 
 
+KERAS_1_LAYERS = """
+    import numpy as np
+    from keras.models import Sequential, Model
+    from keras.layers import Dense, Embedding, GRU, Input, Merge, merge
+    from keras.layers.convolutional import Convolution2D, MaxPooling2D
+    from keras.layers.core import Activation, Dropout, Flatten
+    from keras.layers.normalization import BatchNormalization
+    from keras.regularizers import activity_l2, l2
+    from keras.constraints import maxnorm
+    from keras.optimizers import SGD
+    from keras.utils import np_utils
+
+    x = np.random.rand(16, 8, 8, 1)
+    y = np_utils.to_categorical(np.arange(16) % 2, 2)
+    image = Sequential()
+    image.add(Convolution2D(4, 3, 3, border_mode="same", input_shape=(8, 8, 1), W_constraint=maxnorm(m=2)))
+    image.add(Activation("relu"))
+    image.add(MaxPooling2D(pool_size=(2, 2)))
+    image.add(BatchNormalization(mode=0, axis=-1))
+    image.add(Dropout(0.25))
+    image.add(Flatten())
+    image.add(Dense(3, init="uniform", W_regularizer=l2(l=0.01), activity_regularizer=activity_l2(0.01)))
+    words = Sequential([Embedding(9, 4, input_length=5), GRU(output_dim=3, inner_activation="hard_sigmoid")])
+    model = Sequential()
+    model.add(Merge([image, words], mode="concat", concat_axis=1))
+    model.add(Dense(2, activation="softmax"))
+    model.compile(loss="categorical_crossentropy", optimizer=SGD(lr=0.1, decay=1e-6, momentum=0.9), metrics=["accuracy"])
+    text = np.random.randint(0, 9, (16, 5))
+    model.fit([x, text], y, nb_epoch=1, batch_size=8, verbose=0)
+    print(model.predict_proba([x, text]).shape, model.predict_classes([x, text]).shape)
+    a = Input(shape=(4,))
+    graph = Model(input=a, output=merge([Dense(2)(a), Dense(2)(a)], mode="mul"))
+    print(graph.predict(np.ones((3, 4)), verbose=0).shape)
+"""
+
 KERAS_1 = """
     import numpy as np
     np.random.seed(1337)
@@ -301,10 +336,11 @@ KERAS_3 = """
     ("source", "expected"),
     [
         (KERAS_1, ["Epoch 2/2", "Test score: 2 True"]),
+        (KERAS_1_LAYERS, ["(16, 2) (16,)", "(3, 2)"]),
         (KERAS_2, ["GPUs:", "(3, 1) hornbeam"]),
         (KERAS_3, ["['loss', 'mean_absolute_error'] True"]),
     ],
-    ids=["keras_1", "keras_2", "keras_3"],
+    ids=["keras_1", "keras_1_layers", "keras_2", "keras_3"],
 )
 def test_a_tutorials_script_runs(tmp_path, source, expected):
     result = run_script(tmp_path, source)

@@ -89,6 +89,18 @@ def test_names(family, name):
     assert FAMILIES[family].get(None) is None
 
 
+def test_words_of_keras_1():
+    assert constraints.maxnorm(m=3).get_config() == constraints.MaxNorm(3).get_config()
+    assert regularizers.l1(l=0.5).get_config() == regularizers.activity_l1(0.5).get_config() == {"l1": 0.5}
+    assert regularizers.l2(l=0.5).get_config() == regularizers.activity_l2(0.5).get_config() == {"l2": 0.5}
+    assert regularizers.WeightRegularizer(l2=0.5).get_config() == {"l1": 0.0, "l2": 0.5}
+    assert regularizers.l1l2(0.5, 0.25).get_config() == regularizers.activity_l1l2(0.5, 0.25).get_config()
+    with pytest.raises(TypeError, match="L1.*'l3'"):
+        regularizers.L1(l3=1)
+    with pytest.raises(TypeError, match="MaxNorm.*'n'"):
+        constraints.MaxNorm(n=1)
+
+
 W = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
 
 

@@ -62,6 +62,14 @@ class FaceModule(ModuleType):
                 return getattr(module, name)
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}. {why_missing(inner)}")
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function of the module's own name: `keras.layers.merge` was one in Keras 1, and a module later."""
+        name = self.__name__.rpartition(".")[2]
+        functions = [function for module in self._modules() if callable(function := getattr(module, name, None))]
+        if not functions:
+            raise TypeError(f"module {self.__name__!r} is not callable")
+        return functions[0](*args, **kwargs)
+
     def __dir__(self) -> list[str]:
         names = set(self.__dict__) | set(ALIASES.get(self.__name__, {})) | _children(self.__name__)
         for module in self._modules():

@@ -97,6 +97,19 @@ from hornbeam.layers.normalization import (
     RMSNormalization,
     UnitNormalization,
 )  # fmt: skip
+from hornbeam.layers.old_layers import (
+    AtrousConvolution1D,
+    AtrousConvolution2D,
+    Convolution1D,
+    Convolution2D,
+    Convolution3D,
+    Deconvolution2D,
+    Deconvolution3D,
+    Merge,
+    SeparableConvolution1D,
+    SeparableConvolution2D,
+    merge,
+)  # fmt: skip
 from hornbeam.layers.pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
@@ -169,19 +182,11 @@ GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = (
     GlobalAveragePooling3D,
 )
 GlobalMaxPool1D, GlobalMaxPool2D, GlobalMaxPool3D = GlobalMaxPooling1D, GlobalMaxPooling2D, GlobalMaxPooling3D
-Convolution1D, Convolution2D, Convolution3D = Conv1D, Conv2D, Conv3D
 Convolution1DTranspose, Convolution2DTranspose, Convolution3DTranspose = (
     Conv1DTranspose,
     Conv2DTranspose,
     Conv3DTranspose,
 )
-AtrousConvolution1D, AtrousConvolution2D, Deconvolution2D, Deconvolution3D = (
-    Conv1D,
-    Conv2D,
-    Conv2DTranspose,
-    Conv3DTranspose,
-)
-SeparableConvolution1D, SeparableConvolution2D = SeparableConv1D, SeparableConv2D
 CuDNNGRU, CuDNNLSTM = GRU, LSTM
 
 
@@ -232,11 +237,11 @@ __all__ = [
     "GlobalMaxPooling1D", "GlobalMaxPooling2D", "GlobalMaxPooling3D", "GroupNormalization", "GroupQueryAttention", "GroupedQueryAttention",
     "Identity", "Input", "InputLayer", "InputSpec", "JaxLayer", "LSTM", "LSTMCell", "Lambda", "Layer", "LayerNormalization",
     "LeakyReLU", "LocallyConnected1D", "LocallyConnected2D", "Masking", "MaxPool1D", "MaxPool2D", "MaxPool3D",
-    "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "Maximum", "Minimum", "MultiHeadAttention", "Multiply", "PReLU",
+    "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "Maximum", "Merge", "Minimum", "MultiHeadAttention", "Multiply", "PReLU",
     "Permute", "RMSNormalization", "RNN", "ReLU", "RepeatVector", "Rescaling", "Reshape", "ReversibleEmbedding",
     "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN",
     "SimpleRNNCell", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "SpectralNormalization",
     "StackedRNNCells", "Subtract", "ThresholdedReLU", "TimeDistributed", "UnitNormalization", "UpSampling1D",
     "UpSampling2D", "UpSampling3D", "Wrapper", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D", "add", "average",
-    "concatenate", "deserialize", "dot", "maximum", "minimum", "multiply", "serialize", "subtract",
+    "concatenate", "deserialize", "dot", "maximum", "merge", "minimum", "multiply", "serialize", "subtract",
 ]  # fmt: skip

@@ -70,6 +70,8 @@ class _ZeroPadding(_Spatial):
 
     def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any):
         super().__init__(data_format, **kwargs)
+        if self._rank == 2 and isinstance(padding, (list, tuple)) and len(padding) == 4:
+            padding = (padding[:2], padding[2:])  # top, bottom, left, right: a form of Keras 1
         pairs = _pairs(type(self).__name__, "padding", padding, self._rank)
         self.padding: Any = pairs[0] if self._rank == 1 else pairs
 

@@ -8,6 +8,7 @@ from typing import Any
 from hornbeam import errors
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.old_layers import Merge
 from hornbeam.layers.shapes import is_shape, shape_from_config, shape_of
 from hornbeam.models.functional import Functional
 from hornbeam.models.model import Model
@@ -121,6 +122,8 @@ class Sequential(Model):
         if self._stack and isinstance(self._stack[0], InputLayer):
             if len(self._stack) > 1:
                 self.build(self._stack[0].batch_shape)
+        elif self._stack and isinstance(self._stack[0], Merge):
+            self.build()
 
     @property
     def layers(self) -> list[Layer]:
@@ -147,7 +150,9 @@ class Sequential(Model):
         if not self._stack:
             raise ValueError(f"{self._label()}: it has no layers yet; `add` one before it is built.")
         if isinstance(self._stack[0], InputLayer):
-            start = self._stack[0]
+            x = self._stack[0]._inbound_nodes[0].outputs
+        elif isinstance(self._stack[0], Merge):  # Keras 1's form of a model with several inputs
+            x = self._stack[0].make_inputs()
         else:
             if input_shape is None:
                 raise ValueError(
@@ -159,7 +164,8 @@ class Sequential(Model):
                 return
             start = InputLayer(batch_shape=shape_from_config(input_shape), dtype=self.compute_dtype)
             self._stack.insert(0, start)
-        x = y = start._inbound_nodes[0].outputs
+            x = start._inbound_nodes[0].outputs
+        y = x
         for layer in self.layers:
             try:
                 y = layer(y)
@@ -185,6 +191,24 @@ class Sequential(Model):
         for layer in self.layers:
             inputs = layer(inputs)
         return inputs
+
+    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: Any = 0, **kwargs: Any) -> Any:
+        """Return `predict(x)`; a method of Keras 1 and 2."""
+        return self.predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
+
+    def predict_classes(self, x: Any, batch_size: int | None = None, verbose: Any = 0, **kwargs: Any) -> Any:
+        """Return class numbers: those of the largest outputs, or, of a single output, whether it is above 0.5.
+
+        A method of Keras 1 and 2.
+
+        Args:
+            x, batch_size, verbose, **kwargs: As for `predict`.
+
+        Returns:
+            Integers of shape `(B, ...)`, or `(B, 1)` for a single output.
+        """
+        outputs = self.predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
+        return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         if self._functional is not None:
@@ -234,7 +258,7 @@ class Sequential(Model):
             "dtype": serialize(self.dtype_policy),
             "layers": [serialize(layer) for layer in self._stack],
         }
-        if self._functional is not None:
+        if self._functional is not None and len(self._functional.inputs) == 1:
             config["build_input_shape"] = list(self._functional.inputs[0].shape)
         return config
 
