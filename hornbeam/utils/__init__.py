@@ -13,6 +13,7 @@ from hornbeam.saving.config import (
     register_keras_serializable,
     serialize_keras_object,
 )
+from hornbeam.utils.download import get_file
 from hornbeam.utils.numerical import normalize, to_categorical
 from hornbeam.utils.progbar import Progbar
 
@@ -25,6 +26,7 @@ __all__ = [
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",
+    "get_file",
     "get_registered_name",
     "get_registered_object",
     "normalize",

@@ -1,0 +1,185 @@
+"""Files from URLs, kept in a folder: fetched once, checked, written aside."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+import warnings
+from pathlib import Path
+from typing import Any
+
+from hornbeam import config
+from hornbeam.saving.disk import written_aside
+from hornbeam.utils.extraction import archive_kind, extract_archive
+from hornbeam.utils.progbar import Progbar
+
+__all__ = ["get_file"]
+
+_PIECE = 2**20
+_SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.bz", ".tar.xz")
+
+
+def get_file(
+    fname: str | None = None,
+    origin: str | None = None,
+    untar: bool = False,
+    md5_hash: str | None = None,
+    file_hash: str | None = None,
+    cache_subdir: str = "datasets",
+    hash_algorithm: str = "auto",
+    extract: bool = False,
+    archive_format: Any = "auto",
+    cache_dir: Any = None,
+    force_download: bool = False,
+) -> str:
+    """Return the path of a file from a URL, which is fetched if it is not in the cache.
+
+    The file is written aside and renamed when it is whole and its hash fits, so that several processes may ask for
+    it at once and none sees a part of it. Archives are unpacked the same way: plain files and folders only, none
+    outside of its folder, none far larger than the archive (see `Raises`).
+
+    Args:
+        fname: Name in the cache, no path. Default: the last part of `origin`. With `extract`, a name without an
+            extension names the folder.
+        origin: URL (`https`, `http`, `ftp` or `file`).
+        untar: `extract` of Keras 1.
+        md5_hash: `file_hash` of Keras 1.
+        file_hash: SHA-256 or MD5 of the file, in hexadecimal digits.
+        cache_subdir: Folder below `cache_dir`, or an absolute one.
+        hash_algorithm: `"sha256"`, `"md5"` or `"auto"`: by the length of `file_hash`.
+        extract: Whether the file is an archive to unpack.
+        archive_format: `"auto"` (tar and zip), `"tar"` (compressed ones too), `"zip"`, a list of these, or `None`: not
+            unpacked.
+        cache_dir: Folder of the cache. Default: `KERAS_HOME`, else `~/.keras`.
+        force_download: Whether to fetch it even if it is there.
+
+    Returns:
+        Path of the file; with `extract`, of the folder of its members.
+
+    Raises:
+        ValueError: If an argument is wrong, or the hash does not fit.
+        FileError: If the archive is damaged, or holds links, members outside its folder, or far more than it should.
+        OSError: If the URL cannot be fetched whole.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> _ = (folder / "words.txt").write_text("a b c")
+        >>> path = get_file(origin=(folder / "words.txt").as_uri(), cache_dir=folder / "cache")
+        >>> pathlib.Path(path).read_text()
+        'a b c'
+    """
+    if not origin:
+        raise ValueError("get_file: `origin` is missing: the URL to fetch.")
+    if hash_algorithm not in ("auto", "sha256", "md5"):
+        raise ValueError(f"get_file: `hash_algorithm` must be 'auto', 'sha256' or 'md5', received {hash_algorithm!r}.")
+    if md5_hash is not None and file_hash is None:
+        file_hash, hash_algorithm = md5_hash, "md5"
+    name = _name(fname, origin)
+    folder = _cache_folder(cache_dir) / cache_subdir
+    target = folder / name
+    extract = extract or untar
+    if extract:
+        suffix = "" if fname is None else _suffix(name)
+        # Where the name has no extension it is the folder's, and the archive gets another.
+        archive = target if suffix else folder / f"{name}_archive"
+        members = folder / f"{name.removesuffix(suffix)}_extracted" if suffix else target
+    else:
+        archive, members = target, None
+    fresh = force_download or not archive.is_file()
+    if not fresh and file_hash is not None and not _fits(archive, file_hash, hash_algorithm):
+        warnings.warn(f"get_file: '{archive}' does not have the hash given; it is fetched again.", stacklevel=2)
+        fresh = True
+    if fresh:
+        _fetch(origin, archive, file_hash, hash_algorithm)
+    if members is None:
+        return str(archive)
+    if fresh or not members.is_dir():
+        kind = archive_kind(archive, archive_format)
+        if kind is None:
+            if not archive_format:
+                return str(archive)
+            raise ValueError(f"get_file: '{name}' from {origin} is no archive of format {archive_format!r}.")
+        extract_archive(archive, members, kind)
+    return str(members)
+
+
+def _name(fname: str | None, origin: str) -> str:
+    name = (
+        os.fspath(fname) if fname is not None else Path(urllib.parse.unquote(urllib.parse.urlsplit(origin).path)).name
+    )
+    if not name or name in (".", ".."):
+        raise ValueError(f"get_file: {origin!r} names no file; pass `fname`.")
+    if "/" in name or "\\" in name or "\0" in name or (os.name == "nt" and ":" in name):
+        raise ValueError(
+            f"get_file: `fname` must be a name without a path, received {name!r}. Folders are chosen by `cache_dir` and "
+            "`cache_subdir`."
+        )
+    return name
+
+
+def _suffix(name: str) -> str:
+    return next((s for s in _SUFFIXES if name.lower().endswith(s)), Path(name).suffix)
+
+
+def _cache_folder(cache_dir: Any) -> Path:
+    """Return the cache's folder; where it cannot be written, one of this user's below the temporary folder."""
+    folder = Path(cache_dir or os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        pass
+    if os.access(folder, os.W_OK):
+        return folder
+    # A name that others know could be theirs already: the folder must be the user's own.
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    other = Path(tempfile.gettempdir()) / f".keras-{user}"
+    other.mkdir(mode=0o700, exist_ok=True)
+    if other.is_symlink() or (hasattr(os, "getuid") and other.stat().st_uid != user):
+        raise OSError(f"get_file: neither '{folder}' nor '{other}' can be used as cache. Pass `cache_dir`.")
+    return other
+
+
+def _fits(path: Path, file_hash: str, algorithm: str) -> bool:
+    if algorithm == "auto":
+        algorithm = "sha256" if len(file_hash) == 64 else "md5"
+    found = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            found.update(piece)
+    return found.hexdigest() == file_hash.lower()
+
+
+def _fetch(origin: str, target: Path, file_hash: str | None, algorithm: str) -> None:
+    """Write what stands at `origin` to `target`, whole or not at all."""
+    scheme = urllib.parse.urlsplit(origin).scheme
+    if scheme not in ("https", "http", "ftp", "file"):
+        raise ValueError(f"get_file: `origin` must be a URL of https, http, ftp or file, received {origin!r}.")
+    show = config.is_interactive_logging_enabled() and scheme != "file"
+    if show:
+        print(f"Downloading data from {origin}")
+    try:
+        with urllib.request.urlopen(origin, timeout=60) as answer, written_aside(target) as aside:
+            total = answer.headers.get("Content-Length")
+            bar = Progbar(int(total) if total else None, verbose=int(show), unit_name="byte")
+            done = 0
+            with aside.open("wb") as file:
+                while piece := answer.read(_PIECE):
+                    file.write(piece)
+                    done += len(piece)
+                    bar.update(done)
+            if total and done != int(total):
+                raise OSError(f"get_file: {origin} ended after {done} of {total} bytes.")
+            if file_hash is not None and not _fits(aside, file_hash, algorithm):
+                raise ValueError(
+                    f"get_file: what came from {origin} does not have the hash {file_hash}. Check `file_hash`, or try "
+                    "again: the file may be incomplete, or not the one expected."
+                )
+    except urllib.error.HTTPError as error:
+        raise OSError(f"URL fetch failure on {origin}: {error.code} -- {error.reason}") from error
+    except urllib.error.URLError as error:
+        raise OSError(f"URL fetch failure on {origin}: {error.reason}") from error
