@@ -105,6 +105,8 @@ def serve(scratch):
             return hb.models.model_from_json(text)
         return hb.layers.deserialize(json.loads(text))
 
+    gc.collect()
+    gc.freeze()  # what is there stays; collecting is quick
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)

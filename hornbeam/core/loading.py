@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from hornbeam import config
 from hornbeam.errors import FileError
 
-__all__ = ["ALLOWANCE", "Loading", "code_allowed", "current_loading", "loading", "refuse_from_files"]
+__all__ = ["ALLOWANCE", "Loading", "code_allowed", "current_loading", "loading", "pay_for", "refuse_from_files"]
 
 ALLOWANCE = 64 * 2**20
 """Bytes that a file may claim beyond its own size: zeros take no room in a file, but in memory."""
@@ -45,7 +45,7 @@ class Loading:
                 return
             if nbytes > self._payable:
                 raise FileError(
-                    f"{self.what}: the variable '{name}' takes {nbytes} bytes, and the file pays for {self._payable} "
+                    f"{self.what}: {name} takes {nbytes} bytes, and the file pays for {self._payable} "
                     "more. If you trust the file, load it with `safe_mode=False`."
                 )
             self._payable -= nbytes
@@ -80,6 +80,24 @@ def code_allowed() -> bool:
     """Tell whether the user allowed code from files to run: for this call, or for the process."""
     rules = _current.get()
     return config.is_unsafe_deserialization_enabled() or (rules is not None and rules.code)
+
+
+def pay_for(name: str, nbytes: int) -> None:
+    """Take room from what a file that is being loaded may claim: for what its numbers make objects allocate.
+
+    Args:
+        name: Class and argument for the message, such as ``"AUC: `num_thresholds`"``.
+        nbytes: About how many bytes.
+
+    Raises:
+        FileError: If the file does not pay for them.
+
+    Example:
+        >>> pay_for("AUC: `num_thresholds`", 10**12)  # nothing is being loaded
+    """
+    rules = _current.get()
+    if rules is not None:
+        rules.pay(nbytes, name)
 
 
 def refuse_from_files(name: str, value: object) -> None:

@@ -193,7 +193,7 @@ class Variable:
             if initializer is None:
                 return  # another thread was faster
             if (rules := current_loading()) is not None:
-                rules.pay(self._nbytes, self.path)
+                rules.pay(self._nbytes, f"the variable '{self.path}'")
             value = jnp.array(initializer(self._shape, dtype=self._dtype), dtype=self._dtype)
             if value.shape != self._shape:
                 raise ValueError(
@@ -246,7 +246,7 @@ class Variable:
             overlay.assign(self, jnp.asarray(value, dtype=self._dtype))
         else:
             if (rules := current_loading()) is not None:
-                rules.pay(self._nbytes, self.path)
+                rules.pay(self._nbytes, f"the variable '{self.path}'")
             # A JAX array given here stays the giver's; anything else is copied.
             self._value = jnp.asarray(value, dtype=self._dtype)
             self._lent, self._first_value = True, None

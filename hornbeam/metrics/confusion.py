@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import config, errors
+from hornbeam.core.loading import pay_for
 from hornbeam.core.symbolic import convert
 from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.losses.targets import match_ranks
@@ -243,6 +244,7 @@ class Recall(_Ratio):
 
 
 def _even_thresholds(num_thresholds: int) -> list[float]:
+    pay_for("`num_thresholds`", 64 * num_thresholds)
     return [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
 
 

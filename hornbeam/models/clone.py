@@ -117,9 +117,9 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
     """
     from hornbeam import saving
     from hornbeam.saving.disk import parse_json
-    from hornbeam.saving.guard import one_error
+    from hornbeam.saving.guard import checked_model, one_error
     from hornbeam.saving.legacy import modern_model
 
     with one_error("model_from_json: the text"):
         config = modern_model(parse_json(json_string, "model_from_json: the text"))
-        return saving.deserialize_keras_object(config, custom_objects=custom_objects)
+        return checked_model(saving.deserialize_keras_object(config, custom_objects=custom_objects), "The text")

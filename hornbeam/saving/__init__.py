@@ -104,7 +104,7 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
     """
     from hornbeam.saving.archive import load_archive
     from hornbeam.saving.disk import kind_of
-    from hornbeam.saving.guard import guarded_file
+    from hornbeam.saving.guard import checked_model, guarded_file
     from hornbeam.saving.h5 import load_h5
 
     path = os.fspath(filepath)
@@ -115,7 +115,8 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
         raise FileError(f"'{path}' is neither a `.keras` nor an `.h5` file.")
     load = load_h5 if kind == "h5" else load_archive
     with guarded_file(path, safe_mode):
-        return load(path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
+        model = load(path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
+        return checked_model(model, f"'{os.path.basename(path)}'")
 
 
 def save_weights(model: Any, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:

@@ -188,6 +188,10 @@ def _our_modules() -> dict[int, str]:
     return table
 
 
+# Where files of all eras say that Keras's classes stand; `builtins` is where Keras 3 puts some.
+_OWN_MODULES = ("keras", "tensorflow", "tf_keras", "keras_core", "hornbeam", "builtins")
+
+
 def _find_class(module: str | None, name: str, registered: str | None) -> Any:
     for key in (registered, name):
         found = get_registered_object(key) if key else None
@@ -201,6 +205,8 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
         from hornbeam import models
 
         return models.Functional if name in ("Functional", "Model") else models.Sequential
+    if module and str(module).split(".")[0] not in _OWN_MODULES:
+        return None  # another's class of a name that we have too
     families = _families()
     public = (module or "").replace("tensorflow.", "").replace("tf_keras", "keras").replace("keras.src", "keras")
     order = [m for key, m in families.items() if key == public]

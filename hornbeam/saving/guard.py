@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hornbeam import errors
 from hornbeam.core.loading import current_loading, loading
 from hornbeam.errors import FileError
 
-__all__ = ["guarded_configuration", "guarded_file", "one_error"]
+__all__ = ["checked_model", "guarded_configuration", "guarded_file", "one_error"]
 
 
 @contextmanager
@@ -64,6 +65,19 @@ def guarded_configuration(what: str, safe_mode: bool = True) -> Iterator[None]:
         return
     with loading(what, code=not safe_mode, trusted=not safe_mode):
         yield
+
+
+def checked_model(found: Any, what: str) -> Any:
+    """Return what a file described, if that is a model.
+
+    Raises:
+        FileError: If it is something else.
+    """
+    from hornbeam.models import Model
+
+    if not isinstance(found, Model):
+        raise FileError(f"{what} describes no model but {errors.describe(found)}.")
+    return found
 
 
 def _size(path: Any) -> int:
