@@ -343,3 +343,14 @@ def test_loading_makes_no_first_values(tmp_path, monkeypatch):
     for number in range(len(models)):
         for kind in ("h5", "keras"):
             hb.saving.load_model(tmp_path / f"{number}.{kind}", compile=False)
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_compiled_models_that_made_no_step(tmp_path, name):
+    for lib in BOTH:
+        model = small() if lib is hb else lib.Sequential([lib.Input((3,)), lib.layers.Dense(2)])
+        model.compile("adam", "mean_squared_error")
+        model.save(tmp_path / name)
+        again = hb.saving.load_model(tmp_path / name)
+        assert again.optimizer.name == "adam"
+        np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])

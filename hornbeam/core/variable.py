@@ -248,6 +248,9 @@ class Variable:
             if (rules := current_loading()) is not None:
                 rules.pay(self._nbytes, f"the variable '{self.path}'")
             # A JAX array given here stays the giver's; anything else is copied.
+            if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+                with np.errstate(all="ignore"):
+                    value = value.astype(self._dtype, copy=False)  # not a program to compile, as JAX's cast is
             self._value = jnp.asarray(value, dtype=self._dtype)
             self._lent, self._first_value = True, None
 
