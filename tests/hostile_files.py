@@ -298,7 +298,7 @@ def external_link(folder, name):
     def edit(file):
         group, kernel = kernel_of(file)
         del group[kernel]
-        group[kernel] = h5py.ExternalLink("other.weights.h5", "/layers/head/vars/0")
+        group[kernel] = h5py.ExternalLink("other.weights.h5", "/layers/dense/vars/0")
 
     return with_weights(folder / name, edit)
 
@@ -544,7 +544,7 @@ def weights_that_unpack_to_gigabytes(folder):
     with h5py.File(data, "w") as file:
         for name, shape in (("0", (3, 2**26)), ("1", (2**26,))):
             options = {"chunks": (*shape[:-1], 2**20), "compression": "gzip", "compression_opts": 9}
-            dataset = file.create_dataset(f"layers/head/vars/{name}", shape, "float32", **options)
+            dataset = file.create_dataset(f"layers/dense/vars/{name}", shape, "float32", **options)
             if name == "1":
                 dataset[:] = 0
     return write_zip(folder / "a.keras", members | {"model.weights.h5": data.getvalue()})
