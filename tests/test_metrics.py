@@ -273,3 +273,83 @@ def test_a_function_as_a_metric():
         metric = library.metrics.MeanMetricWrapper(lambda y_true, y_pred, power: abs(y_true - y_pred) ** power, power=2)
         metric.update_state(np.array([[1.0], [2.0]]), np.array([[3.0], [2.0]]), sample_weight=np.array([1.0, 3.0]))
         assert float(metric.result()) == 1.0
+
+
+# Labels of every kind: targets, predictions, the decisions that they mean, as rows of classes.
+F_PREDICTIONS = np.random.RandomState(5).rand(12, 3).astype("float32")
+F_LABELS = np.random.RandomState(6).randint(0, 3, 12)
+F_BITS = (np.random.RandomState(7).rand(12, 3) > 0.5).astype("int32")
+F_ROWS = np.eye(3)[F_LABELS], np.eye(3)[F_PREDICTIONS.argmax(-1)]
+F_COLUMN = F_BITS[:, :1], F_PREDICTIONS[:, :1] > 0.5
+F_SCORES = {
+    "class_numbers": (F_LABELS, F_PREDICTIONS, *F_ROWS, {}),
+    "column_of_class_numbers": (F_LABELS[:, None], F_PREDICTIONS, *F_ROWS, {}),
+    "one_hot": (np.eye(3)[F_LABELS], F_PREDICTIONS, *F_ROWS, {}),
+    "steps": (F_LABELS.reshape(4, 3), F_PREDICTIONS.reshape(4, 3, 3), *F_ROWS, {}),
+    "multi_label": (F_BITS, F_PREDICTIONS, F_BITS, F_PREDICTIONS > 0.4, {"threshold": 0.4}),
+    "binary": (F_BITS[:, 0], F_PREDICTIONS[:, 0], *F_COLUMN, {}),
+    "binary_column": (F_BITS[:, :1], F_PREDICTIONS[:, :1], *F_COLUMN, {}),
+    "binary_mixed": (F_BITS[:, 0], F_PREDICTIONS[:, :1], *F_COLUMN, {}),
+}
+
+
+def f_score(truth, decision, beta, weights=1.0):
+    """The F-score of each class, by its definition."""
+    truth, decision = truth.astype("float64"), decision.astype("float64")
+    hits = (weights * truth * decision).sum(0)
+    return (1 + beta**2) * hits / (beta**2 * (weights * truth).sum(0) + (weights * decision).sum(0))
+
+
+@pytest.mark.parametrize("name", F_SCORES)
+def test_f_scores_of_labels_of_every_kind(name):
+    y_true, y_pred, truth, decision, options = F_SCORES[name]
+    for beta in (1.0, 2.0):
+        make = metrics.F1Score if beta == 1 else lambda beta=beta, **options: metrics.FBetaScore(beta=beta, **options)
+        np.testing.assert_allclose(make(**options)(y_true, y_pred), f_score(truth, decision, beta), rtol=1e-5)
+        micro = f_score(truth.reshape(-1, 1), decision.reshape(-1, 1), beta)[0]
+        np.testing.assert_allclose(make(average="micro", **options)(y_true, y_pred), micro, rtol=1e-5)
+    weights = np.arange(1.0, 13.0)
+    given = weights.reshape(4, 3) if name == "steps" else weights
+    score = metrics.F1Score(average="macro", **options)
+    for part in np.split(np.arange(len(y_true)), 2):  # over two batches
+        score.update_state(y_true[part], y_pred[part], sample_weight=given[part])
+    np.testing.assert_allclose(score.result(), f_score(truth, decision, 1.0, weights[:, None]).mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name in F_SCORES if name != "binary"])
+@pytest.mark.parametrize("metric", ["f1_score", "fbeta_score", "object"])
+def test_f_scores_in_compile(name, metric):
+    y_true, y_pred, truth, decision, options = F_SCORES[name]
+    threshold = options.get("threshold")
+    if metric != "object" and threshold:  # a name decides at 0.5
+        decision, threshold = y_pred > 0.5, None
+    given = metrics.F1Score(average="macro", threshold=threshold, name="object") if metric == "object" else metric
+    loss = {"one_hot": "categorical_crossentropy", "steps": "sparse_categorical_crossentropy"}.get(name)
+    loss = loss or ("sparse_categorical_crossentropy" if "class_numbers" in name else "binary_crossentropy")
+    model = hornbeam.Sequential([hornbeam.Input(y_pred.shape[1:]), hornbeam.layers.Identity()])
+    model.compile("sgd", loss, metrics=[given])
+    result = model.evaluate(y_pred, y_true, batch_size=5, verbose=0, return_dict=True)[metric]
+    np.testing.assert_allclose(result, f_score(truth, decision, 1.0).mean(), rtol=1e-5)
+
+
+def test_f_scores_updated_in_call():
+    class Scored(hornbeam.layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.score = metrics.F1Score(average="macro", name="inner")
+
+        def call(self, inputs):
+            labels, predictions = inputs
+            self.score.update_state(labels, predictions)
+            return predictions
+
+    inputs = [hornbeam.Input((), dtype="int32"), hornbeam.Input((3,))]
+    model = hornbeam.Model(inputs, Scored()(inputs))
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    results = model.evaluate([F_LABELS, F_PREDICTIONS], F_LABELS, batch_size=5, verbose=0, return_dict=True)
+    np.testing.assert_allclose(results["inner"], f_score(*F_ROWS, 1.0).mean(), rtol=1e-5)
+
+
+def test_f_scores_name_what_does_not_fit():
+    with pytest.raises(ValueError, match=r"F1Score.*\(4, 2\).*\(4, 3\).*class numbers of shape \(4,\)"):
+        metrics.F1Score()(np.zeros((4, 2)), np.zeros((4, 3)))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from hornbeam import config, errors
 from hornbeam.core.symbolic import convert
-from hornbeam.losses.loss import squeeze_or_expand
-from hornbeam.losses.targets import match_ranks
 from hornbeam.metrics.metric import Metric
 
 __all__ = ["F1Score", "FBetaScore"]
@@ -20,11 +19,14 @@ _AVERAGES = (None, "micro", "macro", "weighted")
 class FBetaScore(Metric):
     """`(1 + beta²) precision recall / (beta² precision + recall)`.
 
+    Targets are one-hot or multi-label rows of the predictions' shape `(..., C)`, class numbers of shape `(...)` or
+    `(..., 1)`, or, for a single output `(B,)` or `(B, 1)`, zeros and ones.
+
     Args:
         average: None (one score a class), `"micro"` (all classes counted together),
             `"macro"` (mean over classes) or `"weighted"` (mean weighted by targets).
         beta: How much more recall counts than precision.
-        threshold: A score above is a positive. Default: the largest score of a row is.
+        threshold: A score above is a positive. Default: the largest score of a row is; of a single output, one above 0.5.
         name: Name.
         dtype: Dtype of the counts. Default: `floatx()`.
 
@@ -71,24 +73,21 @@ class FBetaScore(Metric):
     intermediate_weights: Any
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_true, y_pred = match_ranks(convert(y_true).astype(self.dtype), convert(y_pred).astype(self.dtype))
-        if y_true.shape != y_pred.shape or y_true.ndim != 2:
-            raise ValueError(
-                f"{type(self).__name__}: expected `y_true` and `y_pred` of one shape (B, classes), received "
-                f"{y_true.shape} and {y_pred.shape}. Turn class numbers into one-hot rows with "
-                "`hornbeam.utils.to_categorical`."
-            )
+        y_pred = convert(y_pred).astype(self.dtype)
+        y_pred = y_pred[:, None] if y_pred.ndim == 1 else y_pred
+        shape = y_pred.shape
+        y_true, y_pred = _as_rows(type(self).__name__, convert(y_true), y_pred)
         if not self._built:
             self._build(y_pred.shape[-1])
-        if self.threshold is None:
+        if self.threshold is not None or y_pred.shape[-1] == 1:
+            positive = y_pred > (0.5 if self.threshold is None else self.threshold)
+        else:
             largest = y_pred >= jnp.max(y_pred, axis=-1, keepdims=True)
             positive = largest & (jnp.abs(y_pred) > 1e-9)
-        else:
-            positive = y_pred > self.threshold
-        y_pred = positive.astype(self.dtype)
+        y_true, y_pred = y_true.astype(self.dtype), positive.astype(self.dtype)
         weights = jnp.ones((), self.dtype)
         if sample_weight is not None:
-            _, weights = squeeze_or_expand(y_pred, convert(sample_weight).astype(self.dtype))
+            weights = _row_weights(convert(sample_weight).astype(self.dtype), shape)
         axis = None if self.average == "micro" else 0
         for variable, hits in (
             (self.true_positives, y_pred * y_true),
@@ -110,6 +109,29 @@ class FBetaScore(Metric):
         if self.average == "weighted":
             return jnp.sum(score * support / (jnp.sum(support) + epsilon))
         return jnp.mean(score) if self.average is not None else score
+
+
+def _as_rows(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Return targets and predictions as rows of one value a class."""
+    classes, steps = y_pred.shape[-1], y_pred.shape[:-1]
+    if y_true.shape in (steps, (*steps, 1)) and classes > 1:
+        y_true = jax.nn.one_hot(jnp.reshape(y_true, steps).astype("int32"), classes)
+    elif y_true.shape == steps:
+        y_true = y_true[..., None]
+    if y_true.shape != y_pred.shape:
+        raise ValueError(
+            f"{name}: `y_true` of shape {y_true.shape} does not fit `y_pred` of shape {y_pred.shape}; expected the same "
+            f"shape, or class numbers of shape {steps}."
+        )
+    return y_true.reshape(-1, classes), y_pred.reshape(-1, classes)
+
+
+def _row_weights(weights: Any, shape: tuple[int, ...]) -> Any:
+    """Return weights, one a sample, a step or a value of predictions of this shape, in the shape of rows."""
+    if not weights.ndim:
+        return weights
+    weights = weights.reshape(*weights.shape, *(1,) * (len(shape) - weights.ndim))
+    return jnp.broadcast_to(weights, shape).reshape(-1, shape[-1])
 
 
 class F1Score(FBetaScore):

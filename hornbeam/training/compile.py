@@ -396,7 +396,11 @@ _NEEDS_ONE_HOT = (
     "Precision", "Recall", "AUC", "F1Score", "FBetaScore", "TruePositives", "TrueNegatives",
     "FalsePositives", "FalseNegatives",
 )  # fmt: skip
-_SHORT = {"f1": "F1Score", "f1_score": "F1Score", "fbeta_score": "FBetaScore", "auc": "AUC"}
+_SHORT = {"auc": "AUC"}
+_F_SCORES: dict[str, type] = {
+    **dict.fromkeys(("f1", "f1_score", "f1score"), metrics.F1Score),
+    **dict.fromkeys(("fbeta_score", "fbetascore"), metrics.FBetaScore),
+}
 
 
 def _metric_by_name(name: str) -> Any:
@@ -450,11 +454,12 @@ def _as_metric(entry: Any, target: Any, output: Any, loss: Any) -> Any:
 
 
 def _f_score(name: str, output: Any, loss: Any) -> Any:
-    """Return the F1 score for a name: one number, for labels of every kind."""
-    if name not in ("f1", "f1_score", "f1score"):
+    """Return the F-score for a name: one number, for labels of every kind."""
+    cls = _F_SCORES.get(name)
+    if cls is None:
         return None
     independent = jnp.shape(output)[-1] == 1 or _is_binary(loss)
-    return metrics.F1Score(average="macro", threshold=0.5 if independent else None, name=name)
+    return cls(average="macro", threshold=0.5 if independent else None, name=name)
 
 
 def _is_binary(loss: Any) -> bool:
