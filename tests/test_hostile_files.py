@@ -1,6 +1,8 @@
 """No file can harm: hostile files loaded under watch, archives of any origin, damaged bytes."""
 
+import base64
 import json
+import marshal
 import os
 import re
 import select
@@ -9,7 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from hostile_files import LOADS, MARK, ROWS, SENTINEL
+from hostile_files import CODE, LAYER2, LAYER3, LOADS, MARK, ROWS, SENTINEL, add_layer, save_small, with_config
+
+import hornbeam as hb
 
 ROOT = Path(__file__).resolve().parent.parent
 # What loading may take beyond twice the file's size: the allowance for what files compress, and JAX's own tracing.
@@ -89,3 +93,150 @@ def test_hostile_file(child, tmp_path, name):
     elif expect != "any":
         assert answer["outcome"] == "FileError" or kind == "layer" and answer["outcome"] != "loaded", answer
         assert expect is None or re.search(expect, answer["message"]), answer["message"]
+
+
+def test_damaged_bytes(child, tmp_path):
+    """Cuts and flips of every kind of file; `fuzz_files.py` does this by the ten thousand."""
+    outcomes = set()
+    for name in ("a.keras", "a.h5", "a.weights.h5"):
+        save_small(tmp_path / name)
+        whole = (tmp_path / name).read_bytes()
+        for number in range(60):
+            data = bytearray(whole)
+            if number % 3:
+                data[number * 7919 % len(data)] ^= 1 << number % 8
+            else:
+                del data[len(data) * number // 60 :]
+            (tmp_path / name).write_bytes(data)
+            answer = child.load(tmp_path / name, "weights" if "weights" in name else "model")
+            check_harmless(child, tmp_path / name, answer)
+            outcomes.add(answer["outcome"])
+    assert outcomes == {"loaded", "FileError"}
+
+
+@pytest.mark.slow
+def test_fuzz(tmp_path):
+    import fuzz_files
+
+    command = [sys.executable, fuzz_files.__file__, "--count", "400", "--keep", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("0 did harm") == len(fuzz_files.FORMATS)
+
+
+# --- what the user allows -----------------------------------------------------------------------------------
+
+
+def bytecode(function):
+    return base64.b64encode(marshal.dumps(function.__code__)).decode()
+
+
+def lambda_layer(code, defaults=None, closure=None, name="times"):
+    stored = {"class_name": "__lambda__", "config": {"code": code, "defaults": defaults, "closure": closure}}
+    return {"module": "keras.layers", "class_name": "Lambda", "config": {"name": name, "function": stored}}
+
+
+@pytest.mark.parametrize("name", ["a.keras", "a.h5"])
+def test_code_runs_if_the_user_says_so(tmp_path, name):
+    factor = 3.0
+
+    def times(x, plus=(1, 2)):
+        return ops.multiply(x, factor) + plus[0]  # noqa: F821
+
+    layer = lambda_layer(bytecode(times), [[1, 2]], [factor])
+    path = with_config(tmp_path / name, lambda c: add_layer(c, layer))
+    with pytest.raises(hb.saving.FileError, match=r"custom_objects=\{'times': function\}.*safe_mode=False"):
+        hb.models.load_model(path)
+    model = hb.models.load_model(path, safe_mode=False)
+    plain = hb.Sequential(model.layers[:-1])
+    assert model(hb.ops.ones((1, 3))).tolist() == (plain(hb.ops.ones((1, 3))) * 3 + 1).tolist()
+    given = hb.models.load_model(path, custom_objects={"times": lambda x: x * 5})
+    assert given(hb.ops.ones((1, 3))).tolist() == (plain(hb.ops.ones((1, 3))) * 5).tolist()
+    with pytest.raises(hb.saving.FileError):  # it held for one call
+        hb.models.load_model(path)
+
+
+def test_code_runs_in_a_process_that_says_so():
+    layer = lambda_layer(bytecode(lambda x: x * 2))
+    old = {
+        "class_name": "Lambda",
+        "config": {"name": "t", "function": [bytecode(lambda x: x * 2), None, None], "function_type": "lambda"},
+    }
+    entries = [
+        lambda: hb.layers.deserialize(layer),
+        lambda: hb.layers.deserialize(old),
+        lambda: hb.layers.Lambda.from_config(layer["config"]),
+        lambda: hb.layers.Lambda(layer["config"]["function"]),
+        lambda: hb.Sequential.from_config({"layers": [layer]}).layers[0],
+        lambda: hb.models.model_from_json(
+            json.dumps({"class_name": "Sequential", "config": {"layers": [layer]}})
+        ).layers[0],
+        lambda: hb.saving.deserialize_keras_object(layer),
+    ]
+    for entry in entries:
+        with pytest.raises(hb.saving.FileError, match="code"):
+            entry()
+    hb.config.enable_unsafe_deserialization()
+    try:
+        assert hb.config.is_unsafe_deserialization_enabled()
+        for entry in entries:
+            assert entry()(hb.ops.ones(2)).tolist() == [2, 2]
+    finally:
+        hb.config.disable_unsafe_deserialization()
+    for layer_config in (LAYER2, LAYER3):
+        assert CODE in json.dumps(layer_config)
+        with pytest.raises(hb.saving.FileError, match="code"):
+            hb.layers.deserialize(layer_config)
+    assert not Path(MARK).exists()
+
+
+def _changed_code(change):
+    code = (lambda x: print(x)).__code__
+    raw = bytearray(code.co_code)
+    change(raw)
+    return base64.b64encode(marshal.dumps(code.replace(co_code=bytes(raw)))).decode()
+
+
+def _unknown(raw):
+    raw[2] = next(op for op in range(1, 256) if __import__("dis").opname[op].startswith("<"))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "4wEAAAAAAAAA",  # cut short
+        "!!!!",
+        base64.b64encode(marshal.dumps("text")).decode(),
+        base64.b64encode(b"c" + bytes(40)).decode(),
+        _changed_code(_unknown),
+        _changed_code(lambda raw: raw.__setitem__(0, 9)),  # no RESUME: as of Python 3.10 and before
+        _changed_code(lambda raw: raw.__setitem__(slice(-2, None), b"\x09\x00")),
+    ],
+)
+def test_code_of_another_python(code):
+    with pytest.raises(hb.saving.FileError, match="version"):
+        hb.saving.deserialize_keras_object(lambda_layer(code), safe_mode=False)
+
+
+def test_clones_of_lambdas():
+    model = hb.Sequential([hb.Input((3,)), hb.layers.Lambda(lambda x: x * 2, name="twice")])
+    assert hb.models.clone_model(model)(hb.ops.ones((1, 3))).tolist() == [[2, 2, 2]]
+
+
+def test_a_trusted_file_may_claim_room(tmp_path):
+    import zipfile
+
+    model = hb.Sequential([hb.Input((2**9,)), hb.layers.Dense(2**16, kernel_initializer="zeros")])
+    model.save(tmp_path / "stored.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "stored.keras") as stored,
+        zipfile.ZipFile(tmp_path / "a.keras", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in stored.namelist():
+            packed.writestr(name, stored.read(name))
+        stored.extractall(tmp_path / "unpacked")
+    with pytest.raises(hb.saving.FileError, match=r"unpack it and load the folder.*safe_mode=False"):
+        hb.models.load_model(tmp_path / "a.keras")
+    assert hb.models.load_model(tmp_path / "a.keras", safe_mode=False).count_params() == model.count_params()
+    assert hb.models.load_model(tmp_path / "unpacked").count_params() == model.count_params()
+    assert hb.models.load_model(tmp_path / "stored.keras").count_params() == model.count_params()
