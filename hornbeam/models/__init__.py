@@ -1,6 +1,6 @@
 """Models: functional graphs, stacks, subclasses; copies and summaries of them."""
 
-from hornbeam.models.clone import clone_model, model_from_json
+from hornbeam.models.clone import clone_model, model_from_config, model_from_json, model_from_yaml
 from hornbeam.models.functional import Function, Functional
 from hornbeam.models.model import Model
 from hornbeam.models.sequential import Sequential
@@ -12,7 +12,9 @@ __all__ = [
     "Sequential",
     "clone_model",
     "load_model",
+    "model_from_config",
     "model_from_json",
+    "model_from_yaml",
     "save_model",
 ]
 

@@ -12,7 +12,7 @@ from hornbeam.models.functional import Functional
 from hornbeam.models.model import Model
 from hornbeam.models.sequential import Sequential
 
-__all__ = ["clone_model", "model_from_json"]
+__all__ = ["clone_model", "model_from_config", "model_from_json", "model_from_yaml"]
 
 
 def clone_model(
@@ -123,3 +123,48 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
     with one_error("model_from_json: the text"):
         config = modern_model(parse_json(json_string, "model_from_json: the text"))
         return checked_model(saving.deserialize_keras_object(config, custom_objects=custom_objects), "The text")
+
+
+def model_from_config(config: dict[str, Any], custom_objects: Any = None) -> Model:
+    """Return the model of a configuration with its class, with fresh weights.
+
+    Args:
+        config: `{"class_name": ..., "config": ...}`, of any version of Keras.
+        custom_objects: Classes and functions of yours by name.
+
+    Raises:
+        FileError: If it is no model's configuration.
+
+    Example:
+        >>> layers = [{"class_name": "Dense", "config": {"output_dim": 2, "batch_input_shape": [None, 3], "name": "d"}}]
+        >>> model_from_config({"class_name": "Sequential", "config": layers}).count_params()
+        8
+    """
+    from hornbeam import saving
+    from hornbeam.saving.guard import checked_model, one_error
+    from hornbeam.saving.legacy import modern_model
+
+    with one_error("model_from_config: the configuration"):
+        made = saving.deserialize_keras_object(modern_model(config), custom_objects=custom_objects)
+        return checked_model(made, "The configuration")
+
+
+def model_from_yaml(yaml_string: str, custom_objects: Any = None) -> Model:
+    """Return the model of a YAML text, as `to_yaml` of Keras 1 and 2 wrote it, with fresh weights.
+
+    Needs the extra `hornbeam[yaml]`.
+
+    Args:
+        yaml_string: The text. Tags that would make objects are refused.
+        custom_objects: Classes and functions of yours by name.
+
+    Raises:
+        FileError: If the text is no model's configuration.
+        ImportError: If PyYAML is not installed.
+    """
+    from hornbeam.saving.guard import one_error
+    from hornbeam.saving.legacy_yaml import parse_yaml
+
+    with one_error("model_from_yaml: the text"):
+        config = parse_yaml(yaml_string, "model_from_yaml: the text")
+    return model_from_config(config, custom_objects)

@@ -1,4 +1,4 @@
-"""Reading and writing models: `.keras`, `.h5`, `.weights.h5`.
+"""Reading and writing models: `.keras`, `.h5`, `.weights.h5`, `.safetensors`.
 
 Files are data: loading one runs no code from it, imports nothing that it names, and reads
 nothing outside it. The format of a file is told by its content.
@@ -112,11 +112,26 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
     if kind == "folder" and os.path.exists(os.path.join(path, "saved_model.pb")):
         raise FileError(f"'{path}' is a SavedModel of TensorFlow, which is a program, not a model file.")
     if kind == "unknown":
-        raise FileError(f"'{path}' is neither a `.keras` nor an `.h5` file.")
+        raise FileError(f"'{path}' is neither a `.keras` nor an `.h5` file.{_hint(path)}")
     load = load_h5 if kind == "h5" else load_archive
     with guarded_file(path, safe_mode):
         model = load(path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
         return checked_model(model, f"'{os.path.basename(path)}'")
+
+
+def _hint(path: Any) -> str:
+    """Return what to do with a file that holds a part of a model."""
+    from hornbeam.saving.safetensors import looks_like_safetensors
+
+    with open(path, "rb") as file:
+        start = file.read(64).lstrip()
+    if looks_like_safetensors(path):
+        return " It seems to hold weights only: build the model in your program and call `model.load_weights(path)`."
+    if start.startswith(b"{"):
+        return " It seems to hold an architecture: `hornbeam.models.model_from_json(text)`, then `load_weights(path)`."
+    if start.startswith((b"backend:", b"class_name:", b"config:")):
+        return " It seems to hold an architecture: `hornbeam.models.model_from_yaml(text)`, then `load_weights(path)`."
+    return ""
 
 
 def save_weights(model: Any, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
@@ -124,7 +139,7 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, **kwargs: An
 
     Args:
         model: A built model.
-        filepath: Path ending in `.weights.h5`; `.h5` alone means Keras 2's layout.
+        filepath: Path ending in `.weights.h5` or `.safetensors`; `.h5` alone means Keras 2's layout.
         overwrite: Whether an existing file may be replaced.
         **kwargs: `save_format` of Keras 2, `"h5"` for its layout.
 
@@ -132,6 +147,7 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, **kwargs: An
         ValueError: If the extension is none of these, or the model is not built.
     """
     from hornbeam.saving.h5 import save_h5_weights, save_layered_weights
+    from hornbeam.saving.safetensors import save_safetensors
 
     save_format = kwargs.pop("save_format", None)
     kwargs.pop("options", None)
@@ -142,20 +158,24 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, **kwargs: An
         save_h5_weights(model, path, overwrite)
     elif str(path).endswith((".h5", ".hdf5")) or save_format in ("h5", "hdf5"):
         save_layered_weights(model, path, overwrite)
+    elif str(path).endswith(".safetensors"):
+        save_safetensors(model, path, overwrite)
     else:
         raise ValueError(
-            f"save_weights: `filepath` must end in '.weights.h5', received {str(filepath)!r}. "
+            f"save_weights: `filepath` must end in '.weights.h5' or '.safetensors', received {str(filepath)!r}. "
             f"Try '{filepath}.weights.h5'."
         )
 
 
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
-    """Load weights into a built model from `.weights.h5`, `.h5` or `.keras`.
+    """Load weights into a built model from `.weights.h5`, `.h5`, `.keras` or `.safetensors`.
+
+    The optimizer's state is loaded where the file has it and the model is compiled.
 
     Args:
         model: The model.
         filepath: Path of the file.
-        skip_mismatch: Whether what does not fit is left out with a warning.
+        skip_mismatch: Whether what does not fit (an optimizer's state too) is left out with a warning.
         **kwargs: `by_name`: whether layers are matched by name instead of place.
 
     Raises:
@@ -167,6 +187,7 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
     from hornbeam.saving.guard import one_error
     from hornbeam.saving.h5 import load_h5_weights
     from hornbeam.saving.layout import check_built
+    from hornbeam.saving.safetensors import load_safetensors, looks_like_safetensors
 
     by_name = bool(kwargs.pop("by_name", False))
     kwargs.pop("options", None)
@@ -174,9 +195,9 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
         raise TypeError(f"load_weights: unexpected arguments {sorted(kwargs)}.")
     path = os.fspath(filepath)
     kind = kind_of(path)
-    if kind == "unknown":
-        raise FileError(f"'{path}' is neither an `.h5` nor a `.keras` file.")
+    if kind == "unknown" and not looks_like_safetensors(path):
+        raise FileError(f"'{path}' is neither an `.h5` nor a `.keras` nor a `.safetensors` file.")
     check_built(model, "load_weights")
-    load = load_h5_weights if kind == "h5" else load_archive_weights
+    load = {"h5": load_h5_weights, "unknown": load_safetensors}.get(kind, load_archive_weights)
     with one_error(f"'{os.path.basename(path)}'"):
         load(model, path, skip_mismatch, by_name)

@@ -262,8 +262,11 @@ def read_weights(root: Group, model: Any, what: str, skip_mismatch: bool = False
     jobs: list[Callable[[], None]] = []
     known: set[str] = set()
     for start, top in pairs:
+        listed = _listed(top)
         for path, part in walk(top):
             group = _vars(start, path)
+            if group is None and id(part) in listed:
+                group = member(start, f"{listed[id(part)]}/vars")
             if group is not None:
                 known.add(group.name)
             if isinstance(part, Optimizer):
@@ -319,6 +322,17 @@ def _is_state(model: Any, path: list[str]) -> bool:
     for name in path:
         found = vars(found).get(name) if hasattr(found, "__dict__") else None
     return found is not None and not isinstance(found, (Layer, list, tuple, dict, set))
+
+
+def _listed(model: Any) -> dict[int, str]:
+    """Return the places of layers among `model.layers`, where Keras before 3.15 put those in lists of tuples."""
+    counts: collections.Counter[str] = collections.Counter()
+    places: dict[int, str] = {}
+    for layer in getattr(model, "layers", ()):
+        name = to_snake_case(_class_name(layer))
+        places[id(layer)] = f"layers/{name}_{counts[name]}" if counts[name] else f"layers/{name}"
+        counts[name] += 1
+    return places
 
 
 def _vars(start: Any, path: str) -> Any:

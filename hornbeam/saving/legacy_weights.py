@@ -303,9 +303,13 @@ def _older_state(optimizer: Any, arrays: list[Saved], together: bool) -> list[tu
     steps = [(optimizer._iterations, array) for array in scalars[:1]]
     by_slot = [slot for group in groups for slot in group]
     by_weight = [group[i] for i in range(len(weights)) for group in groups if i < len(group)]
+    # Keras 2.0 and before sorted the weights by their names.
+    sorted_weights = sorted(range(len(weights)), key=lambda i: f"{weights[i].path}:0")
+    by_sorted_slot = [group[i] for group in groups for i in sorted_weights if i < len(group)]
     interleaved = any(array.name.startswith("iteration") or "/iteration" in array.name for array in arrays)
     interleaved = interleaved and not any("iterations" in array.name for array in arrays)
-    for order in (by_weight, by_slot) if interleaved or together else (by_slot, by_weight):
+    orders = (by_weight, by_slot) if interleaved or together else (by_slot, by_sorted_slot, by_weight)
+    for order in orders:
         if len(order) == len(slots) and [a.shape for a in rest] == [v.shape for v in order]:
             return [*steps, *zip(order, rest, strict=True)]
     return None

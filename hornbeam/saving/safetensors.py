@@ -1,0 +1,167 @@
+"""Weights in safetensors files: eight bytes of length, a JSON header, and the arrays one after another.
+
+The format is that of https://github.com/huggingface/safetensors. An array is named by the place of its part in
+the model and its own name, such as `layers.dense_1.kernel`: places as in `.weights.h5` files, so that weights
+fit a model that was built again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import jax.numpy as jnp
+import numpy as np
+
+from hornbeam.core.variable import Variable
+from hornbeam.errors import FileError
+from hornbeam.optimizers import Optimizer
+from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
+from hornbeam.saving.layout import Differences, check_built, file_label, walk
+
+__all__ = ["load_safetensors", "looks_like_safetensors", "save_safetensors"]
+
+_NAMES = {
+    "BF16": "bfloat16", "BOOL": "bool", "F16": "float16", "F32": "float32", "F64": "float64", "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2", "I16": "int16", "I32": "int32", "I64": "int64", "I8": "int8", "U16": "uint16",
+    "U32": "uint32", "U64": "uint64", "U8": "uint8",
+}  # fmt: skip
+_MAX_HEADER = 100 * 2**20
+
+
+def _named(model: Any) -> dict[str, Variable]:
+    """Return the weights of a model by their names in files."""
+    found: dict[str, Variable] = {}
+    for path, part in walk(model):
+        if isinstance(part, Optimizer):
+            continue
+        for variable in part._saved_variables():
+            name = ".".join([*(path.split("/") if path else []), variable.name])
+            unique, number = name, 1
+            while unique in found:
+                unique, number = f"{name}_{number}", number + 1
+            found[unique] = variable
+    return found
+
+
+def save_safetensors(model: Any, filepath: Any, overwrite: bool = True) -> None:
+    """Write the weights of a built model.
+
+    Args:
+        model: The model.
+        filepath: Path of the file.
+        overwrite: Whether an existing one may be replaced.
+    """
+    check_built(model, "save_weights")
+    check_overwrite(filepath, overwrite)
+    short = {name: key for key, name in _NAMES.items()}
+    header: dict[str, Any] = {"__metadata__": {"format": "hornbeam"}}
+    named, start = _named(model), 0
+    for name, variable in named.items():
+        if variable.dtype not in short:
+            raise ValueError(
+                f"save_weights: '{variable.path}' has the dtype {variable.dtype}, which safetensors lacks."
+            )
+        header[name] = {
+            "dtype": short[variable.dtype],
+            "shape": list(variable.shape),
+            "data_offsets": [start, start + variable._nbytes],
+        }
+        start += variable._nbytes
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the arrays are aligned
+    with written_aside(filepath) as path, path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for variable in named.values():
+            file.write(np.ascontiguousarray(np.asarray(variable._value)).tobytes())
+
+
+def looks_like_safetensors(path: Any) -> bool:
+    """Tell by the first bytes of a file whether it may be a safetensors file."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(9)
+    return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
+
+
+def load_safetensors(model: Any, filepath: Any, skip_mismatch: bool = False, by_name: bool = False) -> None:
+    """Read weights into a built model.
+
+    Args:
+        model: The model.
+        filepath: Path of the file.
+        skip_mismatch: Whether what does not fit is left out with a warning.
+        by_name: Whether weights of which only one side has the name are left alone.
+
+    Raises:
+        ValueError: If something does not fit; all differences are listed, nothing is changed.
+    """
+    what = file_label(filepath)
+    named = _named(model)
+    differences = Differences(what, skip_mismatch)
+    with Path(filepath).open("rb") as file:
+        saved, start = _header(file, what)
+        jobs = []
+        for name, variable in named.items():
+            if name not in saved:
+                if not by_name:
+                    differences.add(f"'{name}' of shape {variable.shape}: the file has nothing for it.")
+            elif saved[name][1] != variable.shape:
+                differences.add(f"'{name}' has shape {variable.shape}, the file's has {saved[name][1]}.")
+            else:
+                jobs.append((variable, *saved[name]))
+        if not by_name:
+            for name in saved.keys() - named.keys():
+                differences.add(f"the file has '{name}' of shape {saved[name][1]}, the model nothing.")
+        if differences.lines and not skip_mismatch:
+            differences.report()
+        for variable, dtype, shape, offset, size in jobs:
+            file.seek(start + offset)
+            variable.assign(np.frombuffer(file.read(size), dtype=dtype).reshape(shape))
+    differences.report()
+
+
+Entry = tuple[np.dtype, tuple[int, ...], int, int]
+
+
+def _header(file: BinaryIO, what: str) -> tuple[dict[str, Entry], int]:
+    """Return dtype, shape, offset and size of each array, and where the arrays begin; all are checked."""
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if not 0 < length <= min(_MAX_HEADER, size - 8):
+        raise FileError(f"{what} is no safetensors file: its header would have {length} bytes.")
+    header = parse_json(file.read(length), f"{what}: header")
+    if not isinstance(header, dict):
+        raise FileError(f"{what} is damaged: its header is no JSON object.")
+    found = dict(_entries(header, what))
+    end = 0
+    for _, _, offset, nbytes in sorted(found.values(), key=lambda entry: entry[2:]):
+        if offset != end:
+            raise FileError(f"{what} is damaged: its arrays overlap, or have gaps between them.")
+        end = offset + nbytes
+    if 8 + length + end != size:
+        raise FileError(f"{what} is damaged: it has {size} bytes, and its header tells of {8 + length + end}.")
+    return found, 8 + length
+
+
+def _entries(header: dict[str, Any], what: str) -> Iterator[tuple[str, Entry]]:
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        try:
+            dtype = np.dtype(jnp.dtype(_NAMES[entry["dtype"]]))
+            shape, (start, end) = entry["shape"], entry["data_offsets"]
+            numbers = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in [*shape, start, end])
+        except (KeyError, TypeError, ValueError):
+            numbers = False
+        count = dtype.itemsize if numbers else 0
+        for n in shape if numbers else ():
+            count *= n
+        if not numbers or end - start != count:
+            raise FileError(f"{what} is damaged: what its header tells of '{name}' cannot be.")
+        yield name, (dtype, tuple(shape), start, count)
