@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hornbeam import ops
+from hornbeam.core.symbolic import OPS
 from hornbeam.saving.config import register_keras_serializable
 
 __all__ = ["hard_sigmoid_of_keras_2", "modern_layer", "modern_name", "modern_part", "plain_values"]
@@ -143,6 +144,8 @@ def modern_layer(name: str, config: Config, first: bool) -> tuple[str, Config, C
     change = _CHANGES.get(name)
     if change is not None:
         name, config = change(name, config, first, label)
+    if name in OPS:
+        config.setdefault("trainable", True)  # by which a layer is told from the op of its name
     return name, config, call_arguments
 
 
