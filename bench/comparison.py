@@ -35,16 +35,28 @@ def imports(chosen: list[Peer], pythons: dict[str, Path], options: argparse.Name
     for repeat in range(options.repeats + 1):
         say(f"import: round {repeat} of {options.repeats}")
         for name in _rotated(list(timed), repeat):
-            environment = parties.clean_environment(timed[name], scratch, options.device)
-            command = [pythons[name], "-c", _IMPORT.format(timed[name].module)]
-            result = subprocess.run(
-                command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=options.timeout, check=False
-            )
-            if result.returncode:
-                failures[name] = (result.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            elif repeat:
-                seconds[name].append(float(result.stdout.split()[-1]))
+            try:
+                elapsed = _import_seconds(timed[name], pythons[name], options, scratch)
+            except Failed as reason:
+                failures[name] = str(reason)
+                continue
+            if repeat:
+                seconds[name].append(elapsed)
     return {name: {"failed": failures[name]} if name in failures else {"import_s": seconds[name]} for name in timed}
+
+
+def _import_seconds(peer: Peer, python: Path, options: argparse.Namespace, home: Path) -> float:
+    environment = parties.clean_environment(peer, home, options.device)
+    command = [python, "-c", _IMPORT.format(peer.module)]
+    try:
+        result = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=options.timeout, check=True
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(f"its import takes more than {options.timeout:.0f} seconds") from None
+    except subprocess.CalledProcessError as error:
+        raise Failed((error.stderr.strip().splitlines() or ["it said nothing"])[-1]) from None
+    return float(result.stdout.split()[-1])
 
 
 def _rotated(items: list[Any], by: int) -> list[Any]:

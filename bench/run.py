@@ -51,7 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code: 1 if Hornbeam itself could not be measured, 130 when interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["soak"]:
-        python = parties.prepare("hornbeam", "cpu")
+        try:
+            python = parties.prepare("hornbeam", "cpu")
+        except Failed as reason:
+            raise SystemExit(f"Hornbeam: {reason}") from None
         return subprocess.run([python, "-m", "bench.soak", *arguments[1:]], cwd=ROOT, check=False).returncode
     options = parse(arguments)
     if options.source:
@@ -59,13 +62,18 @@ def main(arguments: list[str] | None = None) -> int:
     else:
         signal.signal(signal.SIGTERM, _interrupt)
         results, code = measure(options)
-        if options.json:
-            options.json.write_text(json.dumps(results, indent=1) + "\n")
+        save(results, options)
     print(report.text(results))
     if options.readme and code == 0:
         report.write_readme(results, ROOT / "README.md")
         say("README.md holds the table.")
     return code
+
+
+def save(results: dict[str, Any], options: argparse.Namespace) -> None:
+    """Write the results to the file that was asked for, if any."""
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def _interrupt(*_: Any) -> None:
@@ -89,6 +97,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
             entry = asdict(workload) | {"peers": {name: {"failed": reason} for name, reason in missing.items()}}
             results["workloads"][workload.name] = entry
             Comparison(workload, chosen, pythons, options, scratch / workload.name, entry["peers"]).run()
+            save(results, options)
     except KeyboardInterrupt:
         say("Interrupted: what follows is what was measured until then.")
         results["interrupted"], code = True, 130

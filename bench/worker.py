@@ -80,12 +80,12 @@ def respond(trainer: Any, request: dict[str, Any]) -> dict[str, Any]:
         seconds, calls = timed(lambda: losses.extend(trainer.fit(request["epochs"])), request["at_least"])
         return {"seconds": seconds, "calls": calls, "losses": losses, **memory()}
     assert request["do"] == "predict", request
-    seconds = {}
+    ways = {}
     for way, predict in trainer.predictions().items():
         result = predict()  # compiles
         assert result.shape[0] == 1, result.shape
-        seconds[way] = timed(predict, request["at_least"])[0]
-    return {"seconds": seconds, **memory()}
+        ways[way] = timed(predict, request["at_least"])[0]
+    return {"seconds": ways, **memory()}
 
 
 def timed(call: Callable[[], Any], at_least: float) -> tuple[float, int]:
