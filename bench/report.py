@@ -199,13 +199,14 @@ def _utilisation(results: dict[str, Any]) -> str:
 
 
 def _remarks(results: dict[str, Any]) -> str:
-    lines = []
+    """Return a line for each peer and reason, with the workloads that it concerns."""
+    titles: dict[tuple[str, str, str], list[str]] = {}
     for workload in results["workloads"].values():
         for name, entry in workload["peers"].items():
-            for word in ("failed", "left_out"):
+            for word, said in (("failed", "failed"), ("left_out", "left out")):
                 if word in entry:
-                    lines.append(f"- {workload['title']}, {PEERS[name].title}, {word.replace('_', ' ')}: {entry[word]}")
-    return "\n".join(dict.fromkeys(lines))
+                    titles.setdefault((PEERS[name].title, said, entry[word]), []).append(workload["title"])
+    return "\n".join(f"- {peer}, {said}: {reason}. ({'; '.join(at)})" for (peer, said, reason), at in titles.items())
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:

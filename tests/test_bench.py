@@ -80,7 +80,7 @@ def test_a_peer_that_fails_is_named(results):
     found, run = results
     reason = found["workloads"]["tiny"]["peers"]["torch"]["failed"]
     assert "No module named 'torch'" in reason
-    assert f"PyTorch, failed: {reason}" in run.stdout
+    assert f"PyTorch, failed: {reason}. (MLP 20-64-64-10, b32)" in run.stdout
 
 
 def test_tables_divide_by_hornbeam(results, tmp_path):
