@@ -240,3 +240,13 @@ def test_a_trusted_file_may_claim_room(tmp_path):
     assert hb.models.load_model(tmp_path / "a.keras", safe_mode=False).count_params() == model.count_params()
     assert hb.models.load_model(tmp_path / "unpacked").count_params() == model.count_params()
     assert hb.models.load_model(tmp_path / "stored.keras").count_params() == model.count_params()
+
+
+def test_averages_and_slots_are_paid_once(tmp_path):
+    """Weights, their averages and two slots: all of them in the file."""
+    model = hb.Sequential([hb.Input((2**9,)), hb.layers.Dense(2**14)])
+    model.compile(hb.optimizers.Adam(use_ema=True), "mse")
+    model.optimizer.build(model.trainable_variables)
+    for name in ("a.keras", "a.h5"):
+        model.save(tmp_path / name)
+        assert len(hb.models.load_model(tmp_path / name).optimizer.variables) == 8

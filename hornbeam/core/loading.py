@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from hornbeam import config
 from hornbeam.errors import FileError
@@ -33,15 +34,16 @@ class Loading:
     def __init__(self, what: str, payable: int | None = ALLOWANCE, code: bool = False):
         self.what, self.code = what, code
         self._payable, self._lock = payable, threading.Lock()
+        self._paid: set[Any] = set()
 
-    def pay(self, nbytes: int, name: str) -> None:
-        """Take `nbytes` from what the file may claim.
+    def pay(self, nbytes: int, name: str, owner: Any = None) -> None:
+        """Take `nbytes` from what the file may claim; an owner that is given pays once.
 
         Raises:
             FileError: If that is more than the file pays for.
         """
         with self._lock:
-            if self._payable is None:
+            if self._payable is None or owner in self._paid:
                 return
             if nbytes > self._payable:
                 raise FileError(
@@ -49,6 +51,8 @@ class Loading:
                     "more. If you trust the file, load it with `safe_mode=False`."
                 )
             self._payable -= nbytes
+            if owner is not None:
+                self._paid.add(owner)
 
 
 def current_loading() -> Loading | None:

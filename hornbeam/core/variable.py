@@ -192,8 +192,7 @@ class Variable:
             initializer = self.__dict__.get("_first_value")
             if initializer is None:
                 return  # another thread was faster
-            if (rules := current_loading()) is not None:
-                rules.pay(self._nbytes, f"the variable '{self.path}'")
+            self._pay()
             value = jnp.array(initializer(self._shape, dtype=self._dtype), dtype=self._dtype)
             if value.shape != self._shape:
                 raise ValueError(
@@ -207,6 +206,11 @@ class Variable:
             self._make_first_value()
             return self.__dict__["_value"]
         raise AttributeError(f"Variable '{self.__dict__.get('path')}' has no attribute {name!r}.")
+
+    def _pay(self) -> None:
+        """Take the room of the value from what a file that is being loaded may claim, once."""
+        if (rules := current_loading()) is not None:
+            rules.pay(self._nbytes, f"the variable '{self.path}'", self)
 
     @property
     def _nbytes(self) -> int:
@@ -245,8 +249,7 @@ class Variable:
         if overlay is not None:
             overlay.assign(self, jnp.asarray(value, dtype=self._dtype))
         else:
-            if (rules := current_loading()) is not None:
-                rules.pay(self._nbytes, f"the variable '{self.path}'")
+            self._pay()
             # A JAX array given here stays the giver's; anything else is copied.
             if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
                 with np.errstate(all="ignore"):

@@ -63,8 +63,11 @@ def guarded_configuration(what: str, safe_mode: bool = True) -> Iterator[None]:
     if current_loading() is not None and (safe_mode or current_loading().code):  # type: ignore[union-attr]
         yield
         return
-    with loading(what, code=not safe_mode, trusted=not safe_mode):
-        yield
+    try:
+        with loading(what, code=not safe_mode, trusted=not safe_mode):
+            yield
+    except RecursionError as error:
+        raise FileError(f"{what} is nested too deeply.") from error
 
 
 def checked_model(found: Any, what: str) -> Any:
