@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -83,14 +84,20 @@ def written_aside(path: Any, folder: bool = False) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk.
+
+    Raises:
+        OSError: If a file could not be written whole: some systems tell of a full disk only now.
+    """
     try:
         handle = os.open(path, os.O_RDONLY)
     except OSError:  # folders cannot be opened on some systems
         return
     try:
         os.fsync(handle)
-    except OSError:
-        pass
+    except OSError as error:
+        if path.is_file() and error.errno not in (errno.EINVAL, errno.ENOTSUP):  # those: there is no such call
+            raise
     finally:
         os.close(handle)
 

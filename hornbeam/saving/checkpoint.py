@@ -1,0 +1,380 @@
+"""Checkpoints of a training: one file of a JSON header and raw arrays, checksummed; folders of them.
+
+A checkpoint is data: numbers, texts, arrays, and lists, tuples, dicts and sets of them; no object is ever pickled.
+The file, all numbers little-endian:
+
+    16 bytes   the mark of the format
+    uint64     length of the header
+    uint32     CRC-32 of the header
+    header     JSON: {"arrays": [[dtype, shape, CRC-32], ...], "state": ...}
+    arrays     one after the other, in the order of the header, up to the end of the file
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import struct
+import threading
+import time
+import warnings
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import ml_dtypes
+import numpy as np
+
+from hornbeam.errors import FileError, describe
+from hornbeam.saving.disk import parse_json, written_aside
+
+__all__ = ["BackgroundWriter", "CheckpointFolder", "Packed", "pack", "read_checkpoint", "write_checkpoint"]
+
+_MARK = b"\x93HORNBEAM-CKPT1\n"
+_HEAD = struct.Struct("<QI")
+_MAX_HEADER = 64 * 2**20
+_PLAIN = {int, float, str, bool, type(None)}
+_MANY = 64  # so many floats are kept as an array
+_TAG = "@"  # the key of what JSON has no form for
+
+
+class Packed:
+    """A state, copied: a tree for JSON in which arrays are numbers into a list of arrays."""
+
+    def __init__(self) -> None:
+        self.tree: Any = None
+        self.arrays: list[np.ndarray] = []
+
+    def add(self, array: Any) -> int:
+        """Keep a copy of an array; return its number."""
+        copy = np.array(array)
+        if copy.dtype.byteorder not in "=|":
+            copy = copy.astype(copy.dtype.newbyteorder("="))
+        self.arrays.append(copy)
+        return len(self.arrays) - 1
+
+
+def pack(state: Any, what: str = "state") -> Packed:
+    """Copy a state, so that it may be written while the original changes.
+
+    Args:
+        state: Numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of them.
+        what: What it is, for the error.
+
+    Raises:
+        TypeError: If it holds anything else.
+
+    Example:
+        >>> pack({"best": 0.5, "weights": [np.ones(3)]}).tree
+        {'best': 0.5, 'weights': [{'@': 'array', 'is': 0}]}
+    """
+    packed = Packed()
+    packed.tree = _packed(state, packed, what)
+    return packed
+
+
+def _packed(value: Any, into: Packed, where: str) -> Any:
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is list:
+        kinds = set(map(type, value))
+        if kinds == {float} and len(value) > _MANY:
+            return {_TAG: "floats", "is": into.add(np.array(value, "float64"))}
+        if kinds <= _PLAIN:
+            return list(value)
+    if isinstance(value, np.generic):
+        return {_TAG: "number", "is": into.add(_checked(value, where))}
+    if isinstance(value, (bytes, bytearray)):
+        return {_TAG: "bytes", "is": into.add(np.frombuffer(value, "uint8"))}
+    if isinstance(value, Mapping):
+        if all(type(key) is str for key in value) and _TAG not in value:
+            return {key: _packed(item, into, f"{where}[{key!r}]") for key, item in value.items()}
+        pairs = [
+            [_packed(key, into, f"a key of {where}"), _packed(item, into, f"{where}[{key!r}]")]
+            for key, item in value.items()
+        ]
+        return {_TAG: "dict", "is": pairs}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        items = [_packed(item, into, f"{where}[{i}]") for i, item in enumerate(value)]
+        return items if isinstance(value, list) else {_TAG: "tuple" if isinstance(value, tuple) else "set", "is": items}
+    for plain in (bool, int, float, str):  # subclasses, such as members of an enumeration
+        if isinstance(value, plain):
+            return plain(value)
+    if hasattr(value, "dtype") and hasattr(value, "shape"):
+        return {_TAG: "array", "is": into.add(_checked(value, where))}
+    raise TypeError(
+        f"{where} is {describe(value)} of type {kind.__name__}, which a checkpoint cannot hold. It may hold numbers, "
+        "texts, None, bytes, arrays, and lists, tuples, dicts and sets of them."
+    )
+
+
+def _checked(value: Any, where: str) -> Any:
+    dtype = value.dtype
+    if jax.dtypes.issubdtype(dtype, jax.dtypes.extended) or not _is_storable(np.dtype(dtype)):
+        raise TypeError(f"{where} is an array of dtype {dtype}, which a checkpoint cannot hold; expected numbers.")
+    return value
+
+
+def _is_storable(dtype: np.dtype) -> bool:
+    return dtype.kind in "biufc" or dtype.type.__module__.split(".")[0] == "ml_dtypes"
+
+
+def _unpacked(value: Any, arrays: list[np.ndarray]) -> Any:
+    if isinstance(value, list):
+        return [_unpacked(item, arrays) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if _TAG not in value:
+        return {key: _unpacked(item, arrays) for key, item in value.items()}
+    kind, held = value[_TAG], value["is"]
+    if kind in ("array", "number", "floats", "bytes"):
+        if type(held) is not int or not 0 <= held < len(arrays):
+            raise ValueError(f"there is no array {held!r}")
+        array = arrays[held]
+        if kind == "array":
+            return array
+        return array[()] if kind == "number" else array.tolist() if kind == "floats" else array.tobytes()
+    if not isinstance(held, list):
+        raise ValueError(f"a {kind} is no list")
+    if kind == "dict":
+        return {_unpacked(key, arrays): _unpacked(item, arrays) for key, item in held}
+    if kind not in ("tuple", "set"):
+        raise ValueError(f"{kind!r} is unknown")
+    items = [_unpacked(item, arrays) for item in held]
+    return tuple(items) if kind == "tuple" else set(items)
+
+
+# --- the file ---------------------------------------------------------------------------------------
+
+
+def write_checkpoint(path: Any, packed: Packed) -> None:
+    """Write a packed state; what stood at `path` stays whole until the new file is on the disk.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    raw = [np.ascontiguousarray(a).reshape(-1).view("uint8") for a in packed.arrays]
+    entries = [[a.dtype.name, list(a.shape), zlib.crc32(r)] for a, r in zip(packed.arrays, raw, strict=True)]
+    header = json.dumps({"arrays": entries, "state": packed.tree}).encode()
+    if len(header) > _MAX_HEADER:
+        raise OSError(f"the state without its arrays is {len(header)} bytes long, more than {_MAX_HEADER}")
+    with written_aside(path) as aside, open(aside, "wb") as file:
+        file.write(_MARK)
+        file.write(_HEAD.pack(len(header), zlib.crc32(header)))
+        file.write(header)
+        for part in raw:
+            file.write(part)
+
+
+def read_checkpoint(path: Any) -> Any:
+    """Return the state that a checkpoint holds.
+
+    Raises:
+        FileError: If the file is no checkpoint, or damaged. Memory is bounded by the file's size.
+    """
+    path = Path(path)
+    what = f"The checkpoint '{path}'"
+    with path.open("rb") as file:
+        left = os.fstat(file.fileno()).st_size - len(_MARK) - _HEAD.size
+        if left < 0 or file.read(len(_MARK)) != _MARK:
+            raise FileError(f"{what} is damaged, or no checkpoint.")
+        length, checksum = _HEAD.unpack(file.read(_HEAD.size))
+        if length > min(left, _MAX_HEADER):
+            raise FileError(f"{what} is cut off.")
+        text = file.read(length)
+        if zlib.crc32(text) != checksum:
+            raise FileError(f"{what} is damaged: its header does not match its checksum.")
+        header = parse_json(text, f"{what}: its header")
+        if not isinstance(header, dict) or not isinstance(header.get("arrays"), list) or "state" not in header:
+            raise FileError(f"{what} has no such header as a checkpoint has.")
+        left -= length
+        arrays = []
+        for entry in header["arrays"]:
+            dtype, shape, checksum = _entry(entry, what)
+            size = math.prod(shape) * dtype.itemsize
+            left -= size
+            if left < 0:
+                raise FileError(f"{what} is cut off.")
+            data = bytearray(size)
+            if file.readinto(data) != size or zlib.crc32(data) != checksum:
+                raise FileError(f"{what} is damaged: an array does not match its checksum.")
+            arrays.append(np.frombuffer(data, dtype).reshape(shape))
+        if left:
+            raise FileError(f"{what} has {left} bytes too many.")
+    try:
+        return _unpacked(header["state"], arrays)
+    except (TypeError, ValueError, KeyError) as error:
+        raise FileError(f"{what} holds what no checkpoint holds: {error}.") from None
+
+
+def _entry(entry: Any, what: str) -> tuple[np.dtype, tuple[int, ...], int]:
+    """Return dtype, shape and checksum of an array, checked."""
+    if isinstance(entry, list) and len(entry) == 3:
+        name, shape, checksum = entry
+        if isinstance(name, str) and re.fullmatch(r"[a-z0-9_]{1,24}", name) and isinstance(shape, list):
+            sizes_are_right = len(shape) <= 32 and all(type(n) is int and 0 <= n < 2**48 for n in shape)
+            try:
+                dtype = np.dtype(getattr(ml_dtypes, name, name))
+            except TypeError:
+                dtype = np.dtype(object)
+            if sizes_are_right and _is_storable(dtype) and type(checksum) is int:
+                return dtype, tuple(shape), checksum
+    raise FileError(f"{what} describes an array that it cannot hold: {str(entry)[:80]}.")
+
+
+# --- a folder of checkpoints, written in the background ------------------------------------------------
+
+
+class CheckpointFolder:
+    """The checkpoints of a training: numbered files, of which the last few are kept.
+
+    Args:
+        path: The folder, made where needed.
+        name: What the names of the files begin with.
+        keep: How many are kept.
+    """
+
+    def __init__(self, path: Any, name: str, keep: int = 1):
+        self.path, self._name, self._keep = Path(path), name, keep
+        self._number = max(map(self._number_of, self.files()), default=0)
+
+    def _number_of(self, file: Path) -> int:
+        return int(file.name[len(self._name) + 1 :].split(".")[0])
+
+    def files(self) -> list[Path]:
+        """Return the files, the newest first."""
+        pattern = re.compile(re.escape(self._name) + r"-\d{1,12}\.checkpoint")
+        try:
+            names = [name for name in os.listdir(self.path) if pattern.fullmatch(name)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted((self.path / name for name in names), key=self._number_of, reverse=True)
+
+    def prepare(self) -> None:
+        """Make the folder, and take away what a killed process left half written.
+
+        Raises:
+            OSError: If nothing can be written there.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        for rest in self.path.glob(f".{self._name}-*.checkpoint.*"):
+            shutil.rmtree(rest, ignore_errors=True)
+        with written_aside(self.path / f"{self._name}.probe") as aside:
+            aside.write_bytes(b"")
+        (self.path / f"{self._name}.probe").unlink()
+
+    def newest(self) -> Any:
+        """Return the state of the newest whole checkpoint, or `None` if there is no file.
+
+        Raises:
+            FileError: If all files are damaged.
+        """
+        files, problems = self.files(), []
+        for file in files:
+            try:
+                state = read_checkpoint(file)
+            except (FileError, OSError) as error:
+                problems.append(str(error))
+                continue
+            if problems:
+                warnings.warn(f"{problems[0]} Training goes on from the one before: '{file}'.", stacklevel=4)
+            return state
+        if problems:
+            raise FileError(f"{problems[0]} No other is left; delete the folder '{self.path}' to train from the start.")
+        return None
+
+    def write(self, packed: Packed) -> None:
+        """Write the next checkpoint, then delete those beyond the last few."""
+        number = self._number + 1
+        write_checkpoint(self.path / f"{self._name}-{number:06d}.checkpoint", packed)
+        self._number = number
+        for old in self.files()[self._keep :]:
+            old.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Delete all, and the folder if nothing else is there."""
+        for file in self.files():
+            file.unlink(missing_ok=True)
+        try:
+            self.path.rmdir()
+        except OSError:
+            pass  # something else is there
+
+
+class BackgroundWriter:
+    """Writes checkpoints in a thread: always the latest that was handed over.
+
+    Between two it rests nine times as long as it wrote, so that writing takes at most a tenth of a core.
+
+    Args:
+        folder: Where they go.
+
+    Attributes:
+        failure: The error of a write that failed, until somebody takes note of it.
+    """
+
+    REST = 9.0
+
+    def __init__(self, folder: CheckpointFolder):
+        self._folder = folder
+        self._changed = threading.Condition()
+        self._pending: Packed | None = None
+        self._writing = self._hurry = self._ended = False
+        self._thread: threading.Thread | None = None
+        self.failure: Exception | None = None
+
+    def put(self, packed: Packed) -> None:
+        """Hand over a state; it takes the place of one that still waits."""
+        with self._changed:
+            self._pending = packed
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="hornbeam-checkpoint", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Wait until what was handed over is written, or has failed to be."""
+        with self._changed:
+            self._hurry = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._pending is None and not self._writing)
+            self._hurry = False
+
+    def close(self, drop: bool = False) -> None:
+        """End the thread, after what was handed over is written; with `drop`, what waits is forgotten."""
+        if drop:
+            with self._changed:
+                self._pending = None
+        self.flush()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._ended = False
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending is not None or self._ended)
+                if self._pending is None:
+                    return
+                packed, self._pending, self._writing = self._pending, None, True
+            start = time.perf_counter()
+            try:
+                self._folder.write(packed)
+            except Exception as error:  # told by the training thread
+                self.failure = error
+            del packed
+            rest = self.REST * (time.perf_counter() - start)
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._hurry or self._ended, rest)
