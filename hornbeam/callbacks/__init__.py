@@ -1,5 +1,6 @@
 """Callbacks: code that runs at events of training, evaluation and prediction."""
 
+from hornbeam.callbacks.backup_and_restore import BackupAndRestore
 from hornbeam.callbacks.callback import Callback, CallbackList
 from hornbeam.callbacks.early_stopping import EarlyStopping
 from hornbeam.callbacks.history import History
@@ -9,6 +10,7 @@ from hornbeam.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
 from hornbeam.callbacks.small import CSVLogger, LambdaCallback, TerminateOnNaN
 
 __all__ = [
+    "BackupAndRestore",
     "CSVLogger",
     "Callback",
     "CallbackList",

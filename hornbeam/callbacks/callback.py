@@ -13,7 +13,7 @@ class Callback:
 
     Attributes:
         model: The model.
-        params: `verbose`, `epochs`, `steps`.
+        params: `verbose`, `epochs`, `steps`; `resumed`: whether `fit` goes on with an interrupted training.
         observes_only: True promises that the hooks of batches only look. Steps may then run many at a time on the
             device, and the hooks are called for each of them afterwards, with its results. Without the promise a
             callback with such hooks makes every step run by itself.
@@ -55,6 +55,20 @@ class Callback:
         step left it.
         """
         return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `load_state_dict` needs to go on with an interrupted training (see `BackupAndRestore`).
+
+        It may hold numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of them.
+        """
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take the state that `state_dict` returned in the process that was interrupted.
+
+        Called after `on_train_begin`; where the training stopped within an epoch again after its `on_epoch_begin`, which
+        had been called for it before.
+        """
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Run before an epoch (numbered from 0)."""

@@ -36,6 +36,8 @@ class EarlyStopping(MonitorCallback):
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
         self._reset()
 
+    _STATE = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
+
     def _reset(self) -> None:
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best: float | None = None

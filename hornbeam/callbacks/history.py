@@ -29,6 +29,13 @@ class History(Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         self.epoch, self.history = [], {}
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "history": self.history}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epoch = list(state["epoch"])
+        self.history = {name: list(values) for name, values in state["history"].items()}
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():

@@ -59,6 +59,7 @@ class ModelCheckpoint(MonitorCallback):
 
     # Between two savings it only counts.
     observes_only = True
+    _STATE = ("best", "_batches")
 
     def steps_until_action(self) -> int | None:
         return None if self.save_freq == "epoch" else self.save_freq - self._batches % self.save_freq

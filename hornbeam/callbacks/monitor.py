@@ -33,6 +33,15 @@ class MonitorCallback(Callback):
             mode = "max" if any(word in monitor.lower() for word in words) and "loss" not in monitor else "min"
         self._sign = 1 if mode == "max" else -1
 
+    _STATE: tuple[str, ...] = ()
+    """Names of the attributes that a training which goes on needs."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._STATE}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update({name: state[name] for name in self._STATE})
+
     @property
     def monitor_op(self) -> Any:
         """`np.greater` or `np.less`."""

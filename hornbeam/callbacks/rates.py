@@ -92,6 +92,8 @@ class ReduceLROnPlateau(MonitorCallback):
         )
         self._reset()
 
+    _STATE = ("best", "cooldown_counter", "wait")
+
     def _reset(self) -> None:
         self.best: float | None = None
         self.cooldown_counter = self.wait = 0

@@ -35,9 +35,19 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         going_on = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
         self._header = not going_on
-        if not self.append:
+        if not self.append and not self.params.get("resumed"):
             with open(self.filename, "w", newline=""):
                 pass
+
+    def state_dict(self) -> dict[str, Any]:
+        size = os.path.getsize(self.filename) if os.path.exists(self.filename) else 0
+        return {"keys": self.keys, "header": self._header, "size": size}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.keys, self._header = state["keys"], state["header"]
+        # Lines of epochs that are done again would stand there twice.
+        if os.path.exists(self.filename) and os.path.getsize(self.filename) > state["size"]:
+            os.truncate(self.filename, state["size"])
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs = logs or {}

@@ -127,6 +127,11 @@ class Program:
         known = set(assigned)
         self._carried = _Carried(self, assigned, [v for v in dict.fromkeys(read) if v not in known], donate)
 
+    @property
+    def variables(self) -> list[Variable]:
+        """The variables that it touches, as far as they are known: all, once it was traced."""
+        return [*self._carried.assigned, *self._carried.read]
+
     def __call__(self, *args: Any) -> Any:
         """Run the function once."""
         return self._run(lambda carried: carried.once, args)

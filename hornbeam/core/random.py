@@ -17,7 +17,14 @@ import numpy as np
 from hornbeam.core import naming
 from hornbeam.core.variable import Variable
 
-__all__ = ["SeedGenerator", "draw_seed", "global_seed_generator", "make_default_seed", "set_random_seed"]
+__all__ = [
+    "SeedGenerator",
+    "draw_seed",
+    "existing_global_generator",
+    "global_seed_generator",
+    "make_default_seed",
+    "set_random_seed",
+]
 
 
 def make_default_seed() -> int:
@@ -81,6 +88,19 @@ def global_seed_generator() -> SeedGenerator:
     with _lock:
         if _global is None:
             _global = SeedGenerator(name="global_seed_generator")
+        return _global
+
+
+def existing_global_generator(make: bool = False) -> Any:
+    """Return the global generator if there is one, without drawing a seed for it.
+
+    Args:
+        make: Whether one is made where there is none; its state is to be assigned.
+    """
+    global _global
+    with _lock:
+        if _global is None and make:
+            _global = SeedGenerator(0, name="global_seed_generator")
         return _global
 
 

@@ -96,9 +96,12 @@ class Reader:
         self._number = 0
 
     def batches(self, start: int = 0) -> Iterator[Any]:
-        """Yield the batches of an epoch from number `start` on; an error in a worker is raised here."""
+        """Return the batches of an epoch from number `start` on; an error in a worker is raised where they are read."""
+        self._dataset.on_epoch_begin()
+        return self._batches(start)
+
+    def _batches(self, start: int) -> Iterator[Any]:
         data, count = self._dataset, self._dataset.num_batches
-        data.on_epoch_begin()
         indices = iter(range(start, count)) if count is not None else itertools.count(start)
         if data.workers <= 1 and not data.use_multiprocessing:
             yield from (data[i] for i in indices)
@@ -142,7 +145,7 @@ class Reader:
             self._pool = concurrent.futures.ProcessPoolExecutor(
                 max(data.workers, 1), multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
             )
-        changes = any(getattr(type(data), hook) is not getattr(PyDataset, hook) for hook in _EPOCH_HOOKS)
+        changes = any(getattr(type(data), hook) is not getattr(PyDataset, hook) for hook in EPOCH_HOOKS)
         if self._sent is None or changes:
             self._send()
         pool, place, number = self._pool, self._sent, self._number
@@ -176,7 +179,7 @@ class Reader:
             ) from error
 
 
-_EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
+EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 # In a worker process: the data set and the number under which it was sent.
 _received: tuple[int, Any] = (-1, None)
 

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.data.dataset import PyDataset, Reader
+from hornbeam.data.dataset import EPOCH_HOOKS, PyDataset, Reader
 
 __all__ = ["ArraySource", "IterableSource", "Source", "make_source"]
 
@@ -168,17 +168,35 @@ class IterableSource(Source):
             self.num_batches = None
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, from batch number `start` on."""
+        """Return the batches of an epoch, from batch number `start` on."""
         if isinstance(self._data, PyDataset):
             self._reader = self._reader or Reader(self._data)
             batches: Any = self._reader.batches(start)
-        elif self._indexed or (hasattr(self._data, "on_epoch_end") and hasattr(self._data, "__getitem__")):
+        elif self.can_seek:
             batches = (self._data[i] for i in range(start, len(self._data)))
         else:
             # What comes one after the other is read and dropped.
             batches = itertools.islice(self._once if self._once is not None else iter(self._data), start, None)
-        for batch in batches:
-            yield unpack(_to_host(batch))
+        return (unpack(_to_host(batch)) for batch in batches)
+
+    @property
+    def can_seek(self) -> bool:
+        """Whether an epoch can be started at any batch without reading those before."""
+        numbered = hasattr(self._data, "on_epoch_end") and hasattr(self._data, "__getitem__")
+        return self._indexed or numbered or isinstance(self._data, PyDataset)
+
+    @property
+    def has_hooks(self) -> bool:
+        """Whether the data do something between epochs, such as shuffling."""
+        if isinstance(self._data, PyDataset):
+            own = type(self._data)
+            return any(getattr(own, hook) is not getattr(PyDataset, hook) for hook in EPOCH_HOOKS)
+        return hasattr(self._data, "on_epoch_end")
+
+    def on_epoch_begin(self) -> None:
+        """Run what the data do before an epoch; `epoch` does so itself."""
+        if isinstance(self._data, PyDataset):
+            self._data.on_epoch_begin()
 
     @property
     def can_restart(self) -> bool:

@@ -351,6 +351,7 @@ class Model(Layer):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: Any = 1,
+        resume: Any = None,
         **kwargs: Any,
     ) -> Any:
         """Train for a number of epochs.
@@ -373,6 +374,8 @@ class Model(Layer):
             validation_steps: Steps of a validation.
             validation_batch_size: Default: `batch_size`.
             validation_freq: Epochs from validation to validation, or a list of epochs.
+            resume: Folder of backups, from which an interrupted training goes on when the script is run again (see
+                `callbacks.BackupAndRestore`); `"auto"`: that of the callback, else one under `.hornbeam`.
 
         Returns:
             A `History`; its `history` maps names to lists with a value an epoch.
@@ -400,6 +403,7 @@ class Model(Layer):
             validation_steps=validation_steps,
             validation_batch_size=validation_batch_size,
             validation_freq=validation_freq,
+            resume=resume,
             **kwargs,
         )
 

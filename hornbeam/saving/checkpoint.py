@@ -33,7 +33,7 @@ import numpy as np
 from hornbeam.errors import FileError, describe
 from hornbeam.saving.disk import parse_json, written_aside
 
-__all__ = ["BackgroundWriter", "CheckpointFolder", "Packed", "pack", "read_checkpoint", "write_checkpoint"]
+__all__ = ["BackgroundWriter", "CheckpointFolder", "Packed", "read_checkpoint", "write_checkpoint"]
 
 _MARK = b"\x93HORNBEAM-CKPT1\n"
 _HEAD = struct.Struct("<QI")
@@ -44,74 +44,74 @@ _TAG = "@"  # the key of what JSON has no form for
 
 
 class Packed:
-    """A state, copied: a tree for JSON in which arrays are numbers into a list of arrays."""
+    """A state, copied, so that it may be written while the original changes.
+
+    Attributes:
+        tree: The state as JSON may hold it; arrays are numbers into `arrays`.
+        arrays: Copies of its arrays.
+
+    Example:
+        >>> packed = Packed()
+        >>> packed.pack({"best": 0.5, "weights": [np.ones(3)]}, "state")
+        {'best': 0.5, 'weights': [{'@': 'array', 'is': 0}]}
+    """
 
     def __init__(self) -> None:
         self.tree: Any = None
         self.arrays: list[np.ndarray] = []
 
-    def add(self, array: Any) -> int:
-        """Keep a copy of an array; return its number."""
+    def pack(self, value: Any, where: str) -> Any:
+        """Return `value` as JSON may hold it; its arrays are copied into `arrays`.
+
+        Args:
+            value: Numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of them.
+            where: What it is, for the error.
+
+        Raises:
+            TypeError: If it holds anything else.
+        """
+        kind = type(value)
+        if kind in _PLAIN:
+            return value
+        if kind is list:
+            kinds = set(map(type, value))
+            if kinds == {float} and len(value) > _MANY:
+                return self._array("floats", np.array(value, "float64"))
+            if kinds <= _PLAIN:
+                return list(value)
+        if isinstance(value, np.generic):
+            return self._array("number", _checked(value, where))
+        if isinstance(value, (bytes, bytearray)):
+            return self._array("bytes", np.frombuffer(value, "uint8"))
+        if isinstance(value, Mapping):
+            if all(type(key) is str for key in value) and _TAG not in value:
+                return {key: self.pack(item, f"{where}[{key!r}]") for key, item in value.items()}
+            pairs = [
+                [self.pack(key, f"a key of {where}"), self.pack(item, f"{where}[{key!r}]")]
+                for key, item in value.items()
+            ]
+            return {_TAG: "dict", "is": pairs}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            items = [self.pack(item, f"{where}[{i}]") for i, item in enumerate(value)]
+            if isinstance(value, list):
+                return items
+            return {_TAG: "tuple" if isinstance(value, tuple) else "set", "is": items}
+        for plain in (bool, int, float, str):  # subclasses, such as members of an enumeration
+            if isinstance(value, plain):
+                return plain(value)
+        if hasattr(value, "dtype") and hasattr(value, "shape"):
+            return self._array("array", _checked(value, where))
+        raise TypeError(
+            f"{where} is {describe(value)} of type {kind.__name__}, which a checkpoint cannot hold. It may hold numbers, "
+            "texts, None, bytes, arrays, and lists, tuples, dicts and sets of them."
+        )
+
+    def _array(self, kind: str, array: Any) -> dict[str, Any]:
         copy = np.array(array)
         if copy.dtype.byteorder not in "=|":
             copy = copy.astype(copy.dtype.newbyteorder("="))
         self.arrays.append(copy)
-        return len(self.arrays) - 1
-
-
-def pack(state: Any, what: str = "state") -> Packed:
-    """Copy a state, so that it may be written while the original changes.
-
-    Args:
-        state: Numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of them.
-        what: What it is, for the error.
-
-    Raises:
-        TypeError: If it holds anything else.
-
-    Example:
-        >>> pack({"best": 0.5, "weights": [np.ones(3)]}).tree
-        {'best': 0.5, 'weights': [{'@': 'array', 'is': 0}]}
-    """
-    packed = Packed()
-    packed.tree = _packed(state, packed, what)
-    return packed
-
-
-def _packed(value: Any, into: Packed, where: str) -> Any:
-    kind = type(value)
-    if kind in _PLAIN:
-        return value
-    if kind is list:
-        kinds = set(map(type, value))
-        if kinds == {float} and len(value) > _MANY:
-            return {_TAG: "floats", "is": into.add(np.array(value, "float64"))}
-        if kinds <= _PLAIN:
-            return list(value)
-    if isinstance(value, np.generic):
-        return {_TAG: "number", "is": into.add(_checked(value, where))}
-    if isinstance(value, (bytes, bytearray)):
-        return {_TAG: "bytes", "is": into.add(np.frombuffer(value, "uint8"))}
-    if isinstance(value, Mapping):
-        if all(type(key) is str for key in value) and _TAG not in value:
-            return {key: _packed(item, into, f"{where}[{key!r}]") for key, item in value.items()}
-        pairs = [
-            [_packed(key, into, f"a key of {where}"), _packed(item, into, f"{where}[{key!r}]")]
-            for key, item in value.items()
-        ]
-        return {_TAG: "dict", "is": pairs}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        items = [_packed(item, into, f"{where}[{i}]") for i, item in enumerate(value)]
-        return items if isinstance(value, list) else {_TAG: "tuple" if isinstance(value, tuple) else "set", "is": items}
-    for plain in (bool, int, float, str):  # subclasses, such as members of an enumeration
-        if isinstance(value, plain):
-            return plain(value)
-    if hasattr(value, "dtype") and hasattr(value, "shape"):
-        return {_TAG: "array", "is": into.add(_checked(value, where))}
-    raise TypeError(
-        f"{where} is {describe(value)} of type {kind.__name__}, which a checkpoint cannot hold. It may hold numbers, "
-        "texts, None, bytes, arrays, and lists, tuples, dicts and sets of them."
-    )
+        return {_TAG: kind, "is": len(self.arrays) - 1}
 
 
 def _checked(value: Any, where: str) -> Any:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
+import itertools
+import os
 import signal
 import threading
 import warnings
@@ -20,7 +22,6 @@ import numpy as np
 
 from hornbeam import config, errors, tree
 from hornbeam.callbacks import CallbackList, History
-from hornbeam.core.random import make_default_seed
 from hornbeam.data.dataset import PyDataset
 from hornbeam.data.sources import ArraySource, Source, make_source
 from hornbeam.layers.state import changes
@@ -28,6 +29,7 @@ from hornbeam.training.checks import check_before_training
 from hornbeam.training.hooks import BatchHooks, Logs
 from hornbeam.training.padding import padded_size, rows_are_independent
 from hornbeam.training.plan import Dispatch, InFlight, Plan, compile_ahead, make_plan
+from hornbeam.training.resume import Backups, Progress, Terminated
 from hornbeam.training.step import Steps
 from hornbeam.training.weighting import class_weighted
 
@@ -53,6 +55,7 @@ def fit(
     validation_steps: int | None,
     validation_batch_size: int | None,
     validation_freq: Any,
+    resume: Any = None,
     **old: Any,
 ) -> Any:
     """Train; see `Model.fit`."""
@@ -78,8 +81,6 @@ def fit(
         if validation_batch_size:
             validation = ArraySource(*validation.data, batch_size=validation_batch_size)
     check_before_training(model, source)
-    if class_weight is not None:
-        source = class_weighted(source, class_weight, model)
 
     total = steps_per_epoch or _limited_steps(source.num_batches)
     verbose = _verbosity(verbose)
@@ -89,27 +90,42 @@ def fit(
             verbose=verbose, epochs=epochs, steps=total,
         )  # fmt: skip
     model.history = next((c for c in callbacks.callbacks if isinstance(c, History)), None)
+    backups = Backups(model, callbacks, resume)
+    watched = source = backups.watch(source)
+    if class_weight is not None:
+        source = class_weighted(source, class_weight, model)
     fixed = compiled.steps_per_execution if compiled.steps_per_execution > 1 else None
     hooks = BatchHooks(callbacks, "train", fixed)
     steps = steps_for(model, "train", keep_all=hooks.every_step)
-    plan = make_plan(steps, source, make_default_seed(), fixed)
+    plan = make_plan(steps, source, backups.seed, fixed)
     validator = None if validation is None else _Validator(model, validation, validation_steps, callbacks)
+    backups.attach(steps, watched, validator)
     model.stop_training = False
-    logs: dict[str, Any] = {}
 
-    with _Interrupts() as interrupts, contextlib.closing(source), contextlib.closing(validation or Source()):
+    with (
+        _Interrupts(backups.active) as interrupts,
+        contextlib.closing(source),
+        contextlib.closing(validation or Source()),
+        backups,
+    ):
         callbacks.on_train_begin()
         with interrupts.held():
-            plan.begin(initial_epoch)
-        for epoch in range(initial_epoch, epochs):
-            model.reset_metrics()
+            progress = backups.begin(plan, initial_epoch)
+        first, logs = progress.epoch, progress.logs
+        run = _Run(model, plan, steps, hooks, interrupts, validator, backups)
+        for epoch in range(first, epochs if progress.done or not progress.stopped else first):
+            if epoch > first:
+                progress = Progress(epoch)
+                if steps_per_epoch is None:
+                    plan.begin(epoch)
+            if not progress.done:
+                model.reset_metrics()
             callbacks.on_epoch_begin(epoch)
-            if steps_per_epoch is None and epoch > initial_epoch:
-                plan.begin(epoch)
+            if progress.done:  # the epoch had begun before: hooks of its beginning are not to count twice
+                backups.restore()
             budget = config.max_steps_per_epoch() if steps_per_epoch is None else steps_per_epoch
             following = epoch + 1 if steps_per_epoch is None and epoch + 1 < epochs else None
-            run = _Run(model, plan, steps, hooks, interrupts, validator)
-            done, logs = run.epoch(budget, steps_per_epoch is not None, following)
+            done, logs = run.epoch(progress, budget, steps_per_epoch is not None, following)
             if done == 0:
                 raise ValueError(
                     f"fit: the data yielded no batch in epoch {epoch + 1}. A generator must yield at least "
@@ -117,6 +133,8 @@ def fit(
                     "that can be iterated anew)."
                 )
             ended_early = steps_per_epoch is not None and done < steps_per_epoch and not model.stop_training
+            if validator is not None and interrupts.on_terminate:
+                backups.remember(Progress(epoch, done, plan.position, logs, model.stop_training))
             _flush_gradients(model, interrupts)
             source.on_epoch_end()
             epoch_logs = dict(logs.items())
@@ -132,12 +150,15 @@ def fit(
                     stacklevel=3,
                 )
                 model.stop_training = True
+            position = (epoch + 1, 0) if steps_per_epoch is None else plan.position
+            backups.after_epoch(Progress(epoch + 1, 0, position, logs, model.stop_training), interrupts.terminated)
             if model.stop_training:
                 break
         finish = getattr(model.optimizer, "finalize_variable_values", None)
         if finish is not None and model.optimizer is not None and epochs > initial_epoch:
             finish(model.trainable_variables)
         callbacks.on_train_end(logs)
+        backups.finish(interrupts.terminated)
     return model.history
 
 
@@ -151,32 +172,41 @@ class _Run:
     hooks: BatchHooks
     interrupts: Any
     validator: Any
+    backups: Backups
 
-    def epoch(self, budget: int | None, over_passes: bool, following: int | None) -> tuple[int, Any]:
+    def epoch(self, start: Progress, budget: int | None, over_passes: bool, following: int | None) -> tuple[int, Any]:
         """Run the steps of an epoch; return their number and the last results.
 
         Args:
+            start: Where the epoch stands: not at its beginning where a training goes on.
             budget: Most steps; `None`: to the end of the pass.
             over_passes: Whether the data start anew where they end before the budget.
             following: Number of the pass that will follow, if it is known.
         """
-        done, logs = 0, Logs({})
+        done, logs = start.done, Logs(start.logs)
+        left = 0 if start.stopped else budget if budget is None else budget - done
         in_flight = InFlight(self.steps)
-        for dispatch in self.plan.take(budget, self.hooks.most, over_passes):
+        for dispatch in self.plan.take(left, self._most, over_passes):
             self.hooks.begin(done)
             with self.interrupts.held():
                 results = dispatch.run()
-            if done == 0 and self.validator is not None:
+            if done == start.done and self.validator is not None:
                 self.validator.compile_ahead()
             in_flight.add(dispatch.steps, results)
             logs = self.hooks.end(done, dispatch, results)
             done += dispatch.steps
+            now = Progress(start.epoch, done, self.plan.position, logs, self.model.stop_training)
+            self.backups.after_steps(dispatch.steps, now, self.interrupts.terminated)
             if self.model.stop_training:
                 break
         if following is not None and not self.model.stop_training:
             self.plan.look_ahead(following)
         in_flight.wait()
         return done, logs
+
+    def _most(self) -> int | None:
+        """Return the most steps until somebody must act."""
+        return min((n for n in (self.hooks.most(), self.backups.most()) if n is not None), default=None)
 
 
 def _flush_gradients(model: Any, interrupts: Any) -> None:
@@ -219,6 +249,7 @@ class _Validator:
         fixed = model._compiled.steps_per_execution
         self._fixed = fixed if fixed > 1 else None
         self._hooks = BatchHooks(callbacks, "test", self._fixed)
+        self.consumed = 0  # batches that cannot be read again
         self._plan: Plan | None = None
         self._compiling: concurrent.futures.Future | None = None
 
@@ -233,6 +264,11 @@ class _Validator:
             self._prepare()
             assert self._plan is not None
             self._compiling = compile_ahead(self._plan.compile)
+
+    def skip(self, batches: int) -> None:
+        """Read and drop batches that an earlier process has evaluated, where they cannot be read again."""
+        for _ in itertools.islice(self._source.epoch(0, 0), batches):
+            self.consumed += 1
 
     def run(self, interrupts: Any) -> dict[str, Any]:
         """Evaluate; return the results by name."""
@@ -256,7 +292,11 @@ class _Validator:
             in_flight.add(dispatch.steps, results)
             logs = hooks.end(done, dispatch, results)
             done += dispatch.steps
+            if interrupts.terminated:
+                raise Terminated
         in_flight.wait()
+        if not self._source.can_restart:
+            self.consumed += done
         if done == 0:
             raise ValueError("evaluate: the data yielded no batch.")
         found = dict(logs.items())
@@ -463,30 +503,59 @@ def _old_arguments(old: dict[str, Any], epochs: int, data: Any = None) -> int:
 
 
 class _Interrupts:
-    """Hold Ctrl-C back while a step's results are taken over, so that no state is half new."""
+    """Hold Ctrl-C back while a step's results are taken over, so that no state is half new.
 
-    def __init__(self) -> None:
-        self._held = self._pending = False
+    Args:
+        on_terminate: Whether SIGTERM, too, waits: until the loop has made its backup.
+
+    Attributes:
+        on_terminate: Whether it does: signals are handled in the main thread, where the system lets us.
+        terminated: Whether SIGTERM came.
+    """
+
+    def __init__(self, on_terminate: bool = False) -> None:
+        self._held = self._pending = self.terminated = False
         self._before: Any = None
+        self._before_terminate: Any = None
+        self.on_terminate = on_terminate
 
     def __enter__(self) -> _Interrupts:
-        if threading.current_thread() is threading.main_thread():
+        in_main = threading.current_thread() is threading.main_thread()
+        if in_main:
             self._before = signal.getsignal(signal.SIGINT)
             if callable(self._before):
                 signal.signal(signal.SIGINT, self._handle)
             else:
                 self._before = None
+        before = signal.getsignal(signal.SIGTERM)
+        self.on_terminate = self.on_terminate and in_main and before not in (None, signal.SIG_IGN)
+        if self.on_terminate:
+            self._before_terminate = before
+            signal.signal(signal.SIGTERM, self._terminate)
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: Any, *exc: object) -> None:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
+        if not self.on_terminate:
+            return
+        signal.signal(signal.SIGTERM, self._before_terminate)
+        if self.terminated and kind in (None, Terminated):
+            if callable(self._before_terminate):  # the user's own
+                self._before_terminate(signal.SIGTERM, None)
+            raise SystemExit(128 + signal.SIGTERM)
 
     def _handle(self, number: int, frame: Any) -> None:
         if self._held:
             self._pending = True
         else:
             self._before(number, frame)
+
+    def _terminate(self, number: int, frame: Any) -> None:
+        if self.terminated:  # somebody insists
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        self.terminated = True
 
     def held(self) -> _Held:
         """Return a block in which Ctrl-C waits for the end."""

@@ -123,6 +123,10 @@ class Plan:
     def compile(self) -> None:
         """Trace and compile what the pass will need."""
 
+    def shapes(self) -> Any:
+        """Return the shapes of a step's arguments, or `None` while no batch was seen."""
+        return None
+
     def _count(self, most: int) -> int:
         """Return how many steps the next dispatch should have, at most `most`."""
         if self._fixed is not None:
@@ -173,6 +177,9 @@ class _ArrayPlan(Plan):
 
     def _steps_that_fit(self) -> int:
         return min(STEPS_PER_SLAB, BYTES_PER_SLAB // max(self._source.bytes_per_row * self._size, 1))
+
+    def shapes(self) -> Any:
+        return self._shapes(self._size if self._whole else self._rest)
 
     def _shapes(self, size: int) -> tuple[Any, ...]:
         """Return the shapes of a step's arguments for batches of `size`."""
@@ -261,6 +268,8 @@ class _ArrayPlan(Plan):
 class _IterablePlan(Plan):
     """Dispatches over batches that Python makes: one by one, read while the device computes."""
 
+    _latest: Any = None
+
     def begin(self, number: int, start: int = 0) -> None:
         super().begin(number, start)
         self._batches = self._source.epoch(self._seed, number, start)
@@ -271,13 +280,23 @@ class _IterablePlan(Plan):
         batches = self._equal_batches(wanted)
         if not batches:
             return None
-        steps, count = self._steps, len(batches)
+        steps, count, self._latest = self._steps, len(batches), batches[-1]
         if self._fixed in (None, 1) or not steps.can_loop(batches[0]):
             return Dispatch(count, lambda: _run_singly(steps, [lambda b=b: steps.once(b) for b in batches]))
         # One shape for every number of batches, so that one program serves them all.
         filled = [*batches, *[batches[-1]] * (self._fixed - count)]
         slab = tree.map_structure(lambda *a: None if a[0] is None else np.stack([np.asarray(i) for i in a]), *filled)
         return Dispatch(count, lambda: steps.loop((slab,), 0, count), stacked=True)
+
+    def shapes(self) -> Any:
+        if self._latest is None:
+            return None
+        narrow = jax.dtypes.canonicalize_dtype
+
+        def shape_of(a: Any) -> Any:
+            return None if a is None else jax.ShapeDtypeStruct(np.shape(a), narrow(np.result_type(a)))
+
+        return (tree.map_structure(shape_of, self._latest),)
 
     def _equal_batches(self, wanted: int) -> list[Any]:
         """Return up to `wanted` batches of equal shapes."""

@@ -5,6 +5,7 @@ They read and assign variables like ordinary code; `Program` makes them pure.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -125,6 +126,19 @@ class Steps:
     def trace_count(self) -> int:
         """How often the step was traced."""
         return 0 if self._program is None else self._program.trace_count
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The variables that the step touches: all of them, once it was traced."""
+        return [] if self._program is None else self._program.variables
+
+    def trace(self, *args: Any) -> None:
+        """Trace the step for arguments of these shapes, which makes what is made by a first step."""
+        if self._program is not None:
+            self._program.primitives(*args)
+        else:  # eager code may do what cannot be traced
+            with contextlib.suppress(Exception):
+                Program(self._step).primitives(*args)
 
     def once(self, *args: Any) -> Any:
         """Run one batch; `args` are the batch and, where `padded`, the rows that count."""

@@ -50,9 +50,9 @@ class ClassWeighted(Source):
             )
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
-        """Yield the batches of an epoch, from batch number `start` on."""
-        for x, y, weight in self._source.epoch(seed, epoch, start):
-            yield x, y, self.weigh(y, weight)
+        """Return the batches of an epoch, from batch number `start` on."""
+        batches = self._source.epoch(seed, epoch, start)
+        return ((x, y, self.weigh(y, weight)) for x, y, weight in batches)
 
     @property
     def can_restart(self) -> bool:

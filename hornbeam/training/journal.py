@@ -1,0 +1,155 @@
+"""The state of random generators, and a journal of what was read from data that Python makes.
+
+By both a training that goes on finds the data where it left them: the order in which a data set shuffles
+itself depends on the generators, and on how often it did.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from hornbeam.core import random as own_random
+from hornbeam.data.sources import IterableSource, Source
+
+__all__ = ["Journal", "random_state", "set_random_state"]
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of the global generators of Python and NumPy, of PyTorch where it is in use, and of Hornbeam."""
+    version, numbers, gauss = random.getstate()
+    torch, ours = sys.modules.get("torch"), own_random.existing_global_generator()
+    return {
+        "python": [version, np.array(numbers, "uint32"), gauss],
+        "numpy": np.random.get_state(legacy=False),
+        "torch": torch.get_rng_state().numpy() if hasattr(torch, "get_rng_state") else None,
+        "hornbeam": None if ours is None else np.array(ours.state._value),
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put the generators back into a state that `random_state` returned."""
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers.tolist()), gauss))
+    np.random.set_state(state["numpy"])
+    torch = sys.modules.get("torch")
+    if state["torch"] is not None and hasattr(torch, "set_rng_state"):
+        torch.set_rng_state(torch.from_numpy(np.array(state["torch"])))
+    if state["hornbeam"] is not None:
+        ours = own_random.existing_global_generator(make=True)
+        ours.state.assign(state["hornbeam"])
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return isinstance(b, dict) and all(_equal(a[key], b.get(key)) for key in a)
+    if isinstance(a, list):
+        return isinstance(b, list) and all(map(_equal, a, b))
+    return np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
+
+
+class Journal(Source):
+    """A source that notes when passes began and epochs ended, so that another process can do the same.
+
+    Args:
+        source: Data that Python makes.
+
+    Attributes:
+        marks: What was done, in order: `pass` (its number, `None` for the end of an epoch), `random` (state of
+            the generators before, `None` where it is as the mark before left it), `read` (batches).
+    """
+
+    def __init__(self, source: IterableSource):
+        self._source = source
+        self.num_batches = source.num_batches
+        self.marks: list[dict[str, Any]] = []
+        self._random_after: Any = None  # state of the generators after the latest mark
+        self._open: list[dict[str, Any]] = []  # the pass under way when the training stopped, and what came later
+        self._random_then: Any = None
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether the data can be iterated anew."""
+        return self._source.can_restart
+
+    def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
+        """Return the batches of an epoch, from batch number `start` on."""
+        if self._open and self._open[0]["pass"] == epoch:
+            return self._go_on(seed, epoch, start)
+        if self.can_restart and not self._source.has_hooks:
+            self.marks, self._random_after = [], None  # what was before leaves no trace
+        mark = self._mark(epoch)
+        batches = self._source.epoch(seed, epoch, start)
+        self._random_after = random_state()
+        return _counted(batches, mark)
+
+    def on_epoch_end(self) -> None:
+        if self._source.has_hooks:
+            self._mark(None)
+        self._source.on_epoch_end()
+        if self._source.has_hooks:
+            self._random_after = random_state()
+
+    def close(self) -> None:
+        self._source.close()
+
+    def _mark(self, number: int | None) -> dict[str, Any]:
+        now = random_state()
+        known = self._random_after is not None and _equal(now, self._random_after)
+        self.marks.append({"pass": number, "random": None if known else now, "read": 0})
+        return self.marks[-1]
+
+    def replay(self, marks: list[dict[str, Any]], number: int, random_then: dict[str, Any]) -> None:
+        """Bring the data to where they were when a training stopped in pass `number`.
+
+        Args:
+            marks: The journal of that training.
+            number: The pass; `epoch` is called with it next.
+            random_then: State of the generators when the training stopped.
+        """
+        begins = [i for i, mark in enumerate(marks) if mark["pass"] is not None]
+        at = begins[-1] if begins and marks[begins[-1]]["pass"] == number else len(marks)
+        self.marks, self._open, self._random_then = list(marks), list(marks[at:]), random_then
+        for mark in marks[:at]:
+            self._do_again(mark)
+
+    def _do_again(self, mark: dict[str, Any]) -> None:
+        if mark["random"] is not None:
+            set_random_state(mark["random"])
+        if mark["pass"] is None:
+            self._source.on_epoch_end()
+        elif not self.can_restart:
+            _drop(self._source.epoch(0, mark["pass"]), mark["read"])
+        else:
+            self._source.on_epoch_begin()
+
+    def _go_on(self, seed: int, epoch: int, start: int) -> Iterator[Any]:
+        (mark, *later), self._open = self._open, []
+        if mark["random"] is not None:
+            set_random_state(mark["random"])
+        if self._source.can_seek:
+            batches = self._source.epoch(seed, epoch, start)
+        else:
+            batches = self._source.epoch(seed, epoch)
+            _drop(batches, start)
+        for end in later:
+            self._do_again(end)
+        set_random_state(self._random_then)
+        mark["read"] = start
+        return _counted(batches, mark)
+
+
+def _drop(batches: Iterator[Any], count: int) -> None:
+    for _ in range(count):
+        if next(batches, None) is None:
+            return
+
+
+def _counted(batches: Iterator[Any], mark: dict[str, Any]) -> Iterator[Any]:
+    for batch in batches:
+        mark["read"] += 1
+        yield batch

@@ -1,0 +1,400 @@
+"""Backups of a training, and going on from them as if it had never stopped.
+
+A backup holds all that the rest of a training depends on: variables (of the model, the optimizer, the metrics,
+the seeds), the position in the data, the results so far, the state of callbacks and of random generators.
+It is copied between two steps, in the training thread, and written in another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from hornbeam import tree
+from hornbeam.callbacks import BackupAndRestore, CallbackList
+from hornbeam.core.random import make_default_seed
+from hornbeam.core.variable import Variable
+from hornbeam.data.sources import ArraySource, IterableSource, Source
+from hornbeam.errors import FileError
+from hornbeam.training.journal import Journal, random_state, set_random_state
+from hornbeam.training.plan import Plan
+from hornbeam.training.step import Steps
+
+__all__ = ["Backups", "Progress", "Terminated"]
+
+# How many trainings of this process are over, by the folder of their backups: the n-th `fit` of a script has
+# backups of its own, so that an earlier one, run again, does not take them for its own.
+_finished: Counter[str] = Counter()
+
+
+class Terminated(BaseException):
+    """Ends a training after SIGTERM, from where its state was backed up."""
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        epoch: Number of the epoch.
+        done: Steps of it that are done.
+        position: Number of the pass over the data, and of the next step in it.
+        logs: Results of the last step.
+        stopped: Whether a callback has stopped the training.
+    """
+
+    epoch: int
+    done: int = 0
+    position: tuple[int, int] = (0, 0)
+    logs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    stopped: bool = False
+
+
+class Backups:
+    """The backups of a training; without `BackupAndRestore` or `resume` it does nothing.
+
+    Args:
+        model: The model.
+        callbacks: The callbacks.
+        resume: What `fit` was given.
+
+    Attributes:
+        active: Whether there are backups at all.
+
+    Raises:
+        FileError: If there are backups and all are damaged.
+        OSError: If the folder cannot be written to.
+        ValueError: If `resume` or the callbacks contradict each other.
+    """
+
+    def __init__(self, model: Any, callbacks: CallbackList, resume: Any):
+        self._model, self._callbacks = model, callbacks
+        self._settings = settings = _settings(model, callbacks, resume)
+        self._state: dict[str, Any] | None = None  # of the training that goes on
+        self._remembered: Any = None
+        self._since = 0  # steps since the last backup
+        self._warned = False
+        self.active = settings is not None
+        if settings is None:
+            return
+        from hornbeam.saving.checkpoint import BackgroundWriter, CheckpointFolder
+
+        self._key = os.path.realpath(settings.backup_dir)
+        self._folder = CheckpointFolder(settings.backup_dir, f"training-{_finished[self._key]}", settings.keep)
+        try:
+            self._folder.prepare()
+        except OSError as error:
+            raise type(error)(
+                error.errno,
+                f"BackupAndRestore: backups cannot be written to the folder '{settings.backup_dir}': {error.strerror}",
+            ) from error
+        self._writer = BackgroundWriter(self._folder)
+        self._every = settings.save_freq if isinstance(settings.save_freq, int) and settings.save_freq else None
+        found = self._folder.newest()
+        if found is not None:
+            self._state = _checked(found, settings.backup_dir)
+
+    # --- going on ---------------------------------------------------------------------------
+
+    def watch(self, source: Source) -> Source:
+        """Return a source of the same data whose reading can be done again."""
+        return Journal(source) if self.active and isinstance(source, IterableSource) else source
+
+    def attach(self, steps: Steps, source: Source, validator: Any) -> None:
+        """Take the parts of the training."""
+        self._steps, self._source, self._validator = steps, source, validator
+        self._callbacks.set_params({**self._callbacks.params, "resumed": self._state is not None})
+
+    @property
+    def seed(self) -> int:
+        """The seed of the order of the data: a new one, or that of the training that goes on."""
+        if not hasattr(self, "_seed"):
+            self._seed = make_default_seed() if self._state is None else int(self._state["seed"])
+        return self._seed
+
+    def begin(self, plan: Plan, initial_epoch: int) -> Progress:
+        """Start the pass over the data where the training stands; return how far it is."""
+        self._plan = plan
+        if self._state is None:
+            plan.begin(initial_epoch)
+            return Progress(initial_epoch, position=plan.position)
+        progress = Progress(**self._state["progress"])
+        number, start = progress.position
+        told, now = self._state["data"], _description(self._source)
+        if start and told != now:
+            raise ValueError(
+                f"fit: the backups in '{self._settings.backup_dir}' are of a training in the middle of data with "
+                f"{_listed(told)}; these have {_listed(now)}. Pass the same data to go on, or delete the folder to train "
+                "from the start."
+            )
+        shapes = _shapes(self._state["batch"])
+        if shapes is not None:
+            self._steps.trace(*shapes)  # makes variables that only a first step makes
+        self._restore_variables(self._state["variables"])
+        if isinstance(self._source, Journal):
+            self._source.replay(self._state["journal"], number, self._state["random"])
+        plan.begin(number, start)
+        if self._validator is not None:
+            self._validator.skip(self._state["validated"])
+        self.restore()
+        return progress
+
+    def restore(self) -> None:
+        """Set everything but the position to what it was; does nothing if no training goes on."""
+        state = self._state
+        if state is None:
+            return
+        self._restore_variables(state["variables"])
+        self._since = state["since"]
+        states = {(name, number): own for name, number, own in state["callbacks"]}
+        for name, number, callback in _numbered(self._callbacks.callbacks):
+            if (name, number) in states and hasattr(callback, "load_state_dict"):
+                callback.load_state_dict(states[name, number])
+        self._model.stop_training = state["progress"]["stopped"]
+        try:
+            set_random_state(state["random"])
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise FileError(
+                f"The random generators' state in '{self._settings.backup_dir}' does not fit: {error}."
+            ) from None
+
+    def _restore_variables(self, saved: list[Any]) -> None:
+        variables = _variables(self._model, self._steps)
+        pairs = list(itertools.zip_longest(variables, saved))
+        wrong = [
+            f"{'nothing' if there is None else f'{there[0]} {there[1].dtype}{there[1].shape}'} there, "
+            f"{'nothing' if own is None else f'{own.path} {own._dtype}{own.shape}'} here"
+            for own, there in pairs
+            if own is None or there is None or there[1].shape != own.shape or there[1].dtype.name != own._dtype
+        ]
+        if wrong:
+            raise ValueError(
+                f"fit: the backups in '{self._settings.backup_dir}' are of another model or optimizer: {len(saved)} "
+                f"variables there, {len(variables)} here; {'; '.join(wrong[:3])}. Delete the folder to train from the "
+                "start, or give each training its own."
+            )
+        for variable, (_, array) in pairs:
+            variable.assign(array)
+
+    # --- backing up ---------------------------------------------------------------------------
+
+    def most(self) -> int | None:
+        """Return the most steps that may run before a backup is due; `None`: any number."""
+        return max(self._every - self._since, 1) if self.active and self._every else None
+
+    def after_steps(self, count: int, progress: Progress, terminated: bool) -> None:
+        """Note steps that were done; back up where it is time.
+
+        Raises:
+            Terminated: If SIGTERM came.
+        """
+        if not self.active:
+            return
+        self._since += count
+        due = self._every is not None and self._since >= self._every
+        if due:
+            self._since = 0
+        if due or terminated:
+            self._save(progress, terminated)
+
+    def after_epoch(self, progress: Progress, terminated: bool) -> None:
+        """Note the end of an epoch; back up where it is time.
+
+        Raises:
+            Terminated: If SIGTERM came.
+        """
+        if self.active and (terminated or self._settings.save_freq == "epoch"):
+            self._save(progress, terminated)
+
+    def remember(self, progress: Progress) -> None:
+        """Keep the state in memory: what is backed up where SIGTERM comes during validation."""
+        if self.active:
+            self._remembered = self._packed(progress)
+
+    def _save(self, progress: Progress, terminated: bool) -> None:
+        self._tell_failure()
+        packed = self._packed(progress)
+        if terminated:
+            self._remembered = packed
+            raise Terminated
+        self._writer.put(packed)
+
+    def _packed(self, progress: Progress) -> Any:
+        from hornbeam.saving.checkpoint import Packed
+
+        variables = _variables(self._model, self._steps)
+        if jax.default_backend() != "cpu":
+            for variable in variables:
+                variable._value.copy_to_host_async()
+        packed = Packed()
+        packed.tree = packed.pack(
+            {
+                "progress": {**vars(progress), "logs": dict(progress.logs.items())},
+                "seed": self.seed,
+                "since": self._since,
+                "data": _description(self._source),
+                "batch": _as_lists(self._plan.shapes()),
+                "journal": self._source.marks if isinstance(self._source, Journal) else [],
+                "validated": 0 if self._validator is None else self._validator.consumed,
+                "random": random_state(),
+                "variables": [[v.path, v._value] for v in variables],
+            },
+            "state",
+        )
+        packed.tree["callbacks"] = [
+            [name, number, packed.pack(callback.state_dict(), f"{name}.state_dict()")]
+            for name, number, callback in _numbered(self._callbacks.callbacks)
+            if hasattr(callback, "state_dict")
+        ]
+        return packed
+
+    def _tell_failure(self) -> None:
+        failure, self._writer.failure = self._writer.failure, None
+        if failure is not None and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"BackupAndRestore: a backup could not be written to '{self._settings.backup_dir}': {failure}. Training "
+                "goes on, and so do the attempts; the last backup that was written is whole.",
+                stacklevel=5,
+            )
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def finish(self, terminated: bool) -> None:
+        """Close a training that is over: its backups are deleted, unless the user said otherwise."""
+        if self.active and self._settings.delete_checkpoint and not terminated:
+            self._writer.close(drop=True)
+            self._writer.failure = None
+            self._folder.clear()
+            _finished[self._key] += 1
+
+    def __enter__(self) -> Backups:
+        return self
+
+    def __exit__(self, kind: Any, *exc: Any) -> None:
+        if not self.active:
+            return
+        if kind is Terminated:
+            self._writer.put(self._remembered)
+        self._writer.close()
+        self._tell_failure()
+
+
+def _settings(model: Any, callbacks: CallbackList, resume: Any) -> BackupAndRestore | None:
+    """Return the callback that says how to back up, made from `resume` where the user passed none."""
+    given = [c for c in callbacks.callbacks if isinstance(c, BackupAndRestore)]
+    if len(given) > 1:
+        raise ValueError(f"fit: one BackupAndRestore is enough, received {len(given)}.")
+    if resume is None or resume is False:
+        return given[0] if given else None
+    if not isinstance(resume, (str, os.PathLike)):
+        raise ValueError(f'fit: `resume` must be "auto", the path of a folder, or None, received {resume!r}.')
+    if given:
+        if resume != "auto" and os.path.realpath(resume) != os.path.realpath(given[0].backup_dir):
+            raise ValueError(
+                f"fit: `resume` is '{os.fspath(resume)}' and `backup_dir` of BackupAndRestore '{given[0].backup_dir}'; "
+                'one training has one folder. Pass `resume="auto"` or leave it out.'
+            )
+        return given[0]
+    if resume == "auto":
+        script = Path(getattr(sys.modules["__main__"], "__file__", None) or "session").stem
+        resume = Path(".hornbeam") / f"{script}-{model.name}"
+    return BackupAndRestore(resume)
+
+
+def _variables(model: Any, steps: Steps) -> list[Variable]:
+    """Return every variable whose value the next step may depend on, in an order that is the same in each process."""
+    optimizer = [] if model.optimizer is None else model.optimizer.variables
+    found: Iterable[Variable] = [*model.variables, *optimizer, *model.metrics_variables, *steps.variables]
+    from hornbeam.core.random import existing_global_generator
+
+    ours = existing_global_generator()  # stands with the random generators
+    return [v for v in dict.fromkeys(found) if ours is None or v is not ours.state]
+
+
+def _numbered(callbacks: list[Any]) -> list[tuple[str, int, Any]]:
+    """Return callbacks with the names of their classes, those of a class numbered."""
+    seen: Counter[str] = Counter()
+    found = []
+    for callback in callbacks:
+        name = type(callback).__name__
+        found.append((name, seen[name], callback))
+        seen[name] += 1
+    return found
+
+
+def _description(source: Source) -> dict[str, Any]:
+    if isinstance(source, ArraySource):
+        return {"rows": source.num_rows, "rows a batch": source.batch_size}
+    return {"batches": source.num_batches}
+
+
+def _listed(description: dict[str, Any]) -> str:
+    return ", ".join(f"{value} {name}" for name, value in description.items())
+
+
+def _as_lists(shapes: Any) -> Any:
+    """Return shapes of arrays as what a checkpoint may hold: the structure with numbers, then shapes and dtypes."""
+    if shapes is None:
+        return None
+    leaves = [a for a in tree.flatten(shapes) if a is not None]
+    numbers = itertools.count()
+    structure = tree.map_structure(lambda a: None if a is None else next(numbers), shapes)
+    return [structure, [[list(a.shape), np.dtype(a.dtype).name] for a in leaves]]
+
+
+def _shapes(lists: Any) -> Any:
+    if lists is None:
+        return None
+    structure, leaves = lists
+
+    def shape_of(number: Any) -> Any:
+        if number is None:
+            return None
+        shape, dtype = leaves[number]
+        return jax.ShapeDtypeStruct(tuple(shape), dtype)
+
+    return tree.map_structure(shape_of, structure)
+
+
+_FIELDS = {
+    "progress": dict, "seed": int, "since": int, "data": dict, "journal": list, "validated": int, "random": dict,
+    "variables": list, "callbacks": list,
+}  # fmt: skip
+
+
+def _checked(state: Any, place: str) -> dict[str, Any]:
+    """Return a state that was read, its form checked.
+
+    Raises:
+        FileError: If it is not the state of a training.
+    """
+    fits = isinstance(state, dict) and all(isinstance(state.get(name), kind) for name, kind in _FIELDS.items())
+    if fits:
+        progress = state["progress"]
+        position = progress.get("position")
+        fits = (
+            set(progress) == {"epoch", "done", "position", "logs", "stopped"}
+            and isinstance(position, tuple) and len(position) == 2
+            and all(type(n) is int and n >= 0 for n in (progress["epoch"], progress["done"], *position))
+            and isinstance(progress["logs"], dict) and isinstance(progress["stopped"], bool)
+            and all(isinstance(row, list) and len(row) == 2 and isinstance(row[1], np.ndarray) for row in state["variables"])
+            and all(isinstance(row, list) and len(row) == 3 for row in state["callbacks"])
+            and all(isinstance(mark, dict) and set(mark) == {"pass", "random", "read"} for mark in state["journal"])
+        )  # fmt: skip
+    if not fits:
+        raise FileError(
+            f"The checkpoints in '{place}' are not backups of a training, or of another version of Hornbeam. Delete the "
+            "folder to train from the start."
+        )
+    return state
