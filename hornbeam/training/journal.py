@@ -116,6 +116,8 @@ class Journal(Source):
         self.marks, self._open, self._random_then = list(marks), list(marks[at:]), random_then
         for mark in marks[:at]:
             self._do_again(mark)
+        if not self._open:  # else `epoch` goes on from what the marks left
+            set_random_state(random_then)
 
     def _do_again(self, mark: dict[str, Any]) -> None:
         if mark["random"] is not None:

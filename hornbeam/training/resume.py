@@ -140,13 +140,12 @@ class Backups:
         shapes = _shapes(self._state["batch"])
         if shapes is not None:
             self._steps.trace(*shapes)  # makes variables that only a first step makes
-        self._restore_variables(self._state["variables"])
-        if isinstance(self._source, Journal):
-            self._source.replay(self._state["journal"], number, self._state["random"])
-        plan.begin(number, start)
         if self._validator is not None:
             self._validator.skip(self._state["validated"])
         self.restore()
+        if isinstance(self._source, Journal):
+            self._source.replay(self._state["journal"], number, self._state["random"])
+        plan.begin(number, start)
         return progress
 
     def restore(self) -> None:

@@ -1,0 +1,641 @@
+"""An interrupted training, run again, ends as one that was never interrupted: bit for bit."""
+
+import os
+import random
+import resource
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hornbeam as hb
+from hornbeam.saving import checkpoint as files
+from hornbeam.training import resume as resuming
+
+ROOT = Path(__file__).resolve().parent.parent
+R = np.random.RandomState(0)
+X = R.randn(90, 5).astype("float32")
+Y = R.randint(0, 3, 90)
+STEPS = 6  # an epoch, of 16 rows a step
+cb = hb.callbacks
+
+
+class Interruption(Exception):
+    pass
+
+
+class Interrupt(cb.Callback):
+    """Raises after a number of steps."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.left = after
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            raise Interruption
+
+
+class Count(cb.Callback):
+    """A user's callback with state of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.begun, self.seen = 0, []
+
+    def state_dict(self):
+        return {"begun": self.begun, "seen": self.seen, ("a", 1): np.float32(0.1), "text": b"\x00"}
+
+    def load_state_dict(self, state):
+        assert state["a", 1] == np.float32(0.1)
+        assert state["text"] == b"\x00"
+        self.begun, self.seen = state["begun"], state["seen"]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun += 1
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append((batch, logs["loss"]))
+
+
+# --- data --------------------------------------------------------------------------------------------
+
+
+class Shuffled(hb.utils.PyDataset):
+    """Shuffles itself between epochs, and adds noise, by NumPy's global generator."""
+
+    def __init__(self):
+        super().__init__()
+        self.order, self.read = np.arange(len(X)), []
+
+    def __len__(self):
+        return STEPS
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        rows = self.order[index * 16 : (index + 1) * 16]
+        return X[rows] + np.random.rand(len(rows), 1).astype("float32"), Y[rows]
+
+    def on_epoch_begin(self):
+        self.shift = np.random.randint(90)
+        self.order = np.roll(self.order, self.shift)
+
+    def on_epoch_end(self):
+        np.random.shuffle(self.order)
+
+
+def drawn():
+    while True:
+        rows = [random.randrange(len(X)) for _ in range(8)]
+        yield X[rows] * np.float32(np.random.rand()), Y[rows]
+
+
+class Iterated:
+    """Begins anew, in another order."""
+
+    def __iter__(self):
+        for start in np.random.permutation(range(0, len(X), 16)):
+            yield X[start : start + 16], Y[start : start + 16]
+
+
+def in_turn():
+    for i in range(1000):
+        yield X[i % 80 : i % 80 + 10], Y[i % 80 : i % 80 + 10]
+
+
+# --- models ------------------------------------------------------------------------------------------
+
+
+class Noise(hb.Layer):
+    """Draws from the global generator."""
+
+    def call(self, x, training=False):
+        return x + 0.1 * hb.random.normal(hb.ops.shape(x)) if training else x
+
+
+def network(optimizer="adam", unbuilt=False, **arguments):
+    layers = [hb.layers.Dense(8, activation="relu"), hb.layers.Dropout(0.3), Noise(), hb.layers.BatchNormalization()]
+    last = hb.layers.Dense(3, activation="softmax")
+    model = hb.Sequential([*([] if unbuilt else [hb.Input((5,))]), *layers, last])
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], **arguments)
+    return model
+
+
+class TwoOptimizers(hb.Model):
+    """Makes what it needs in its first step."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = hb.layers.Dense(4, activation="tanh"), hb.layers.Dense(3)
+        self.optimizers = {"first": hb.optimizers.Adam(0.01), "second": hb.optimizers.SGD(0.1, momentum=0.9)}
+        self.seeds = hb.random.SeedGenerator()
+        self.tracker = hb.metrics.Mean(name="loss")
+
+    def call(self, x):
+        return self.second(self.first(x))
+
+    def train_step(self, data):
+        x, y = data
+        keep = hb.ops.cast(hb.random.uniform(hb.ops.shape(x), seed=self.seeds) > 0.2, "float32")
+        self(x)
+        parts = {"first": self.first.trainable_variables, "second": self.second.trainable_variables}
+
+        def loss():
+            return hb.ops.mean(hb.losses.sparse_categorical_crossentropy(y, self(x * keep), from_logits=True))
+
+        value, gradients = hb.value_and_grad(loss, [*parts["first"], *parts["second"]])
+        for name, some in (("first", gradients[:2]), ("second", gradients[2:])):
+            self.optimizers[name].apply(some, parts[name])
+        self.tracker.update_state(value)
+        return {"loss": self.tracker.result()}
+
+    @property
+    def metrics(self):
+        return [self.tracker]
+
+
+def two_optimizers():
+    model = TwoOptimizers()
+    model.compile()
+    return model
+
+
+def watching(folder):
+    return [
+        cb.EarlyStopping("loss", patience=2, min_delta=0.05, restore_best_weights=True),
+        cb.ReduceLROnPlateau("val_loss", factor=0.5, patience=0, min_delta=0.2, cooldown=1),
+        cb.LearningRateScheduler(lambda epoch, rate: rate * 0.9),
+        cb.CSVLogger(folder / "log.csv"),
+        cb.ModelCheckpoint(folder / "best.weights.h5", "loss", save_best_only=True, save_weights_only=True),
+        cb.ModelCheckpoint(folder / "step-{epoch}-{batch}.weights.h5", save_freq=4, save_weights_only=True),
+        Count(),
+    ]
+
+
+# Way: model, arguments of `fit`, steps from backup to backup.
+ARRAYS = {"x": X, "y": Y, "batch_size": 16}
+WAYS = {
+    "arrays": (network, lambda: ARRAYS, 4),
+    "every step": (network, lambda: {**ARRAYS, "shuffle": "batch"}, 1),
+    "epochs": (network, lambda: {**ARRAYS, "validation_split": 0.1}, "epoch"),
+    "steps": (network, lambda: {**ARRAYS, "steps_per_epoch": 5}, 3),
+    "three at a time": (lambda: network(steps_per_execution=3), lambda: ARRAYS, 3),
+    "eager": (lambda: network(run_eagerly=True), lambda: {**ARRAYS, "batch_size": 30}, 4),
+    "unbuilt": (lambda: network(unbuilt=True), lambda: ARRAYS, 4),
+    "accumulated": (
+        lambda: network(hb.optimizers.SGD(0.1, gradient_accumulation_steps=4, use_ema=True, ema_overwrite_frequency=5)),
+        lambda: ARRAYS,
+        "epoch",
+    ),
+    "two optimizers": (two_optimizers, lambda: ARRAYS, 4),
+    "data set": (network, lambda: {"x": Shuffled()}, 4),
+    "data set, steps": (network, lambda: {"x": Shuffled(), "steps_per_epoch": 4}, 3),
+    "data set, weighted": (network, lambda: {"x": Shuffled(), "class_weight": {0: 2.0}}, "epoch"),
+    "generator": (
+        network,
+        lambda: {"x": drawn(), "steps_per_epoch": 5, "validation_data": in_turn(), "validation_steps": 3},
+        "epoch",
+    ),
+    "generator, within": (network, lambda: {"x": drawn(), "steps_per_epoch": 5}, 3),
+    "iterated": (network, lambda: {"x": Iterated()}, 4),
+}
+
+
+def train(way, folder, seed=1, interrupt=None, callbacks=(), **arguments):
+    """Train in a way, as a process would that runs the script; return model and history."""
+    hb.utils.clear_session(free_memory=False)
+    hb.utils.set_random_seed(seed)
+    make, fit_arguments, frequency = WAYS[way]
+    model = make()
+    backup = cb.BackupAndRestore(folder / "backup", save_freq=frequency)
+    callbacks = [backup, *callbacks, *([] if interrupt is None else [Interrupt(interrupt)])]
+    history = model.fit(**{"epochs": 4, "verbose": 0, **fit_arguments(), "callbacks": callbacks, **arguments})
+    return model, history.history
+
+
+def values_of(model):
+    """Return all variables of a model and its optimizers."""
+    more = list(getattr(model, "optimizers", {}).values())
+    optimizers = [o for o in (model.optimizer, *more) if o is not None]
+    return [v.numpy() for v in [*model.variables, *(v for o in optimizers for v in o.variables)]]
+
+
+def assert_equal(model, history, expected, expected_history):
+    assert history == expected_history
+    for a, b in zip(values_of(model), values_of(expected), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+QUICK = ("arrays", "epochs", "data set", "generator", "two optimizers")
+
+
+@pytest.mark.parametrize("way", [w if w in QUICK else pytest.param(w, marks=pytest.mark.slow) for w in WAYS])
+def test_ways_to_train(way, tmp_path):
+    expected, history = train(way, tmp_path / "whole")
+    assert not (tmp_path / "whole/backup").exists()
+    # Another seed each time: nothing may come from the process but what the script itself makes.
+    for seed, after in ((1, 8), (2, 5)):
+        with pytest.raises(Interruption):
+            train(way, tmp_path, seed, after)
+    model, own = train(way, tmp_path, 3)
+    assert_equal(model, own, expected, history)
+
+
+def test_callbacks_go_on(tmp_path):
+    def run(folder, **how):
+        folder.mkdir(exist_ok=True)
+        callbacks = watching(folder)
+        model, history = train("arrays", folder, callbacks=callbacks, epochs=9, validation_split=0.2, **how)
+        return model, history, callbacks
+
+    expected, history, known = run(tmp_path / "whole")
+    assert 3 < len(history["loss"]) < 9
+    assert known[1].best is not None
+    for seed, after in enumerate((7, 3, 9), 1):
+        with pytest.raises(Interruption):
+            run(tmp_path / "parts", interrupt=after, seed=seed)
+    model, own, callbacks = run(tmp_path / "parts", seed=9)
+    assert_equal(model, own, expected, history)
+    for a, b in zip(callbacks, known, strict=True):
+        if not isinstance(a, cb.CSVLogger):
+            np.testing.assert_equal(a.state_dict(), b.state_dict())
+    assert (tmp_path / "parts/log.csv").read_text() == (tmp_path / "whole/log.csv").read_text()
+    names = {p.name for p in (tmp_path / "whole").glob("*.h5")}
+    assert names == {p.name for p in (tmp_path / "parts").glob("*.h5")}
+    assert len(names) > 3
+
+
+def test_what_comes_after_a_training_is_the_same(tmp_path):
+    """Draws of the script after `fit` follow from what the training drew."""
+    train("arrays", tmp_path / "whole")
+    expected = random.random(), np.random.rand(), np.asarray(hb.random.normal((3,)))
+    with pytest.raises(Interruption):
+        train("arrays", tmp_path, interrupt=9)
+    train("arrays", tmp_path, seed=5)
+    np.testing.assert_equal((random.random(), np.random.rand(), np.asarray(hb.random.normal((3,)))), expected)
+
+
+def test_data_sets_are_not_read_again(tmp_path):
+    data = [Shuffled() for _ in range(3)]
+    train("data set", tmp_path / "whole", x=data[0])
+    with pytest.raises(Interruption):
+        train("data set", tmp_path, x=data[1], interrupt=10)
+    train("data set", tmp_path, x=data[2])
+    assert data[0].read == [*range(STEPS)] * 4
+    assert data[2].read == data[0].read[8:]
+
+
+def test_a_training_that_was_stopped_stays_stopped(tmp_path):
+    """Killed after the last epoch, before the backups are deleted."""
+
+    class Ends(cb.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = epoch == 1
+
+        def on_train_end(self, logs=None):
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        train("epochs", tmp_path, callbacks=[Ends()])
+    model, history = train("epochs", tmp_path, seed=4)
+    expected, known = train("epochs", tmp_path / "whole", epochs=2)
+    assert_equal(model, history, expected, known)
+
+
+def test_a_step_may_stop_the_training(tmp_path):
+    class Ends(cb.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                self.model.stop_training = True
+
+        def on_epoch_end(self, epoch, logs=None):
+            if interrupted:
+                raise Interruption
+
+    interrupted = False
+    expected, known = train("every step", tmp_path / "whole", callbacks=[Ends()])
+    interrupted = True
+    with pytest.raises(Interruption):
+        train("every step", tmp_path, callbacks=[Ends()])
+    interrupted = False
+    model, history = train("every step", tmp_path, seed=4, callbacks=[Ends()])
+    assert_equal(model, history, expected, known)
+    assert len(history["loss"]) == 1
+
+
+def test_two_trainings_in_one_folder(tmp_path):
+    """The second's backups are not taken for the first's when the script is run again."""
+
+    def script(interrupt=None):
+        resuming._finished.clear()  # a new process
+        hb.utils.set_random_seed(0)
+        model = network()
+        for after in (None, interrupt):
+            extra = [] if after is None else [Interrupt(after)]
+            model.fit(X, Y, 16, epochs=2, verbose=0, callbacks=[cb.BackupAndRestore(tmp_path / "b", 2), *extra])
+        return values_of(model)
+
+    expected = script()
+    with pytest.raises(Interruption):
+        script(interrupt=9)
+    for a, b in zip(script(), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_resume_by_argument(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def run(resume, interrupt=None, **more):
+        hb.utils.clear_session(free_memory=False)
+        hb.utils.set_random_seed(0)
+        model, count = network(), Count()
+        extra = [count] if interrupt is None else [Interrupt(interrupt)]
+        model.fit(X, Y, 16, epochs=3, verbose=0, resume=resume, callbacks=extra, **more)
+        return values_of(model), len(count.seen)
+
+    expected, steps = run(None)
+    assert steps == 18
+    for resume in ("auto", tmp_path / "there"):
+        with pytest.raises(Interruption):
+            run(resume, interrupt=9)
+        assert len([*tmp_path.rglob("*.checkpoint")]) == 1
+        values, steps = run(resume)
+        assert steps == 12
+        for a, b in zip(values, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert not [*tmp_path.rglob("*.checkpoint")]
+    for wrong in (True, 3):
+        with pytest.raises(ValueError, match="resume"):
+            run(wrong)
+    with pytest.raises(ValueError, match="one folder"):
+        network().fit(X, Y, verbose=0, resume="a", callbacks=[cb.BackupAndRestore("b")])
+    with pytest.raises(ValueError, match="one BackupAndRestore"):
+        network().fit(X, Y, verbose=0, callbacks=[cb.BackupAndRestore("b"), cb.BackupAndRestore("a")])
+
+
+def test_arguments():
+    for wrong in ("", None):
+        with pytest.raises(ValueError, match="backup_dir"):
+            cb.BackupAndRestore(wrong)
+    for wrong in ("batch", 0, -1, 1.5, True):
+        with pytest.raises(ValueError, match="save_freq"):
+            cb.BackupAndRestore("a", save_freq=wrong)
+    with pytest.raises(ValueError, match="keep"):
+        cb.BackupAndRestore("a", keep=0)
+    assert cb.BackupAndRestore("a", double_checkpoint=True).keep == 2
+
+
+def test_backups_that_are_kept(tmp_path):
+    hb.utils.set_random_seed(0)
+    model = network()
+    callback = cb.BackupAndRestore(tmp_path, keep=3, delete_checkpoint=False)
+    for epochs in (2, 4, 6):  # each goes on where the one before ended
+        model.fit(X, Y, epochs=epochs, verbose=0, callbacks=[callback])
+        assert model.history.epoch == list(range(epochs))
+    assert 1 <= len([*tmp_path.iterdir()]) <= 3
+
+
+# --- what does not fit, and damage ---------------------------------------------------------------------
+
+
+def test_backups_of_something_else(tmp_path):
+    with pytest.raises(Interruption):
+        train("arrays", tmp_path, interrupt=9)
+    place = tmp_path / "backup"
+    other = hb.Sequential([hb.Input((5,)), hb.layers.Dense(3)])
+    other.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match=r"another model or optimizer.*Delete the folder"):
+        other.fit(X, Y, 16, verbose=0, resume=place)
+    with pytest.raises(ValueError, match="90 rows, 16 rows a batch; these have 80 rows"):
+        network().fit(X[:80], Y[:80], batch_size=16, verbose=0, resume=place)
+
+
+class Unkept(cb.Callback):
+    def state_dict(self):
+        return {"model": [self.model]}
+
+
+def test_state_that_cannot_be_kept(tmp_path):
+    with pytest.raises(TypeError, match=r"Unkept.state_dict\(\)\['model'\]\[0\] is .* cannot hold"):
+        train("arrays", tmp_path, callbacks=[Unkept()])
+
+
+STATE = {
+    "numbers": [1, -(2**70), 0.1, float("inf"), True, None, "text \ud800"],
+    "floats": [float(i) / 3 for i in range(100)],
+    "arrays": (np.arange(6.0).reshape(2, 3), np.float32(0.1), np.zeros((0, 3), "int8"), np.array(5, ">i4")),
+    "dict": {1: "a", ("b", 2): {3, 4}, "@": b"bytes"},
+}
+
+
+def test_a_state_comes_back(tmp_path):
+    packed = files.Packed()
+    packed.tree = packed.pack({**STATE, "half": hb.ops.ones((3,), "bfloat16")}, "state")
+    files.write_checkpoint(tmp_path / "a", packed)
+    state = files.read_checkpoint(tmp_path / "a")
+    half = state.pop("half")
+    assert half.dtype.name == "bfloat16"
+    assert half.tolist() == [1, 1, 1]
+    np.testing.assert_equal(state, STATE)
+    assert type(state["arrays"][1]) is np.float32
+    assert state["arrays"][2].shape == (0, 3)
+    for wrong in (object(), np.array(["a"]), np.array([None]), print, 1j):
+        with pytest.raises(TypeError, match="cannot hold"):
+            files.Packed().pack({"a": [wrong]}, "state")
+
+
+def test_damaged_files(tmp_path):
+    """Whatever is wrong with a checkpoint is one error; a flipped bit anywhere is seen."""
+    packed = files.Packed()
+    packed.tree = packed.pack(STATE, "state")
+    path = tmp_path / "a"
+    files.write_checkpoint(path, packed)
+    whole, draw = path.read_bytes(), random.Random(0)
+    for i in range(400):
+        data = bytearray(whole)
+        if i % 4 == 0:
+            data = data[: draw.randrange(len(data))]
+        elif i % 4 == 1:
+            data += b"more"
+        else:
+            data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        path.write_bytes(data)
+        with pytest.raises(hb.saving.FileError):
+            files.read_checkpoint(path)
+
+
+def hostile(header):
+    import json
+    import struct
+    import zlib
+
+    text = json.dumps(header).encode()
+    return b"\x93HORNBEAM-CKPT1\n" + struct.pack("<QI", len(text), zlib.crc32(text)) + text
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        [], {}, {"arrays": [], "state": {"@": "array", "is": 0}}, {"arrays": [["float32", [2**40], 0]], "state": 0},
+        {"arrays": [["object", [1], 0]], "state": 0}, {"arrays": [["float32,int8", [1], 0]], "state": 0},
+        {"arrays": [["finfo", [0], 0]], "state": 0}, {"arrays": [["float32", [-1], 0]], "state": 0},
+        {"arrays": [["float32", [0] * 64, 0]], "state": 0}, {"arrays": [[]], "state": 0},
+        {"arrays": [], "state": {"@": "dict", "is": [[[], 1]]}}, {"arrays": [], "state": {"@": "set", "is": [[]]}},
+        {"arrays": [], "state": {"@": "dict", "is": 3}}, {"arrays": [], "state": {"@": "code", "is": []}},
+        {"arrays": [], "state": {"@": "tuple"}},
+    ],
+)  # fmt: skip
+def test_hostile_files(tmp_path, header):
+    (tmp_path / "a").write_bytes(hostile(header))
+    with pytest.raises(hb.saving.FileError):
+        files.read_checkpoint(tmp_path / "a")
+
+
+def test_a_damaged_backup(tmp_path):
+    """The one before is used, with a warning; if none is whole, the error says what to do."""
+    with pytest.raises(Interruption):
+        train("arrays", tmp_path, interrupt=9)
+    folder = files.CheckpointFolder(tmp_path / "backup", "training-0", keep=2)
+    (newest,) = folder.files()
+    before = newest.with_name("training-0-000001.checkpoint")
+    newest.with_name("training-0-000900.checkpoint").write_bytes(newest.read_bytes()[:-1])
+    newest.rename(before)
+    resuming._finished.clear()
+    with pytest.warns(UserWarning, match="damaged"):
+        train("arrays", tmp_path)
+    before.parent.mkdir()
+    before.write_bytes(b"nothing")
+    resuming._finished.clear()
+    with pytest.raises(hb.saving.FileError, match="delete the folder"):
+        train("arrays", tmp_path)
+    before.write_bytes(hostile({"arrays": [], "state": {"progress": {"epoch": -1}}}))
+    with pytest.raises(hb.saving.FileError, match="not backups of a training"):
+        train("arrays", tmp_path)
+
+
+class FillsTheDisk(cb.Callback):
+    """Lets no file grow from a step on."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.steps += 1
+        if self.model.steps == 8:
+            limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+
+
+def test_a_full_disk(tmp_path):
+    """A write that fails is told once; training goes on, and the backup before is whole."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    model = network()
+    model.steps = 0
+    backup = cb.BackupAndRestore(tmp_path, save_freq=6)
+    try:
+        with pytest.warns(UserWarning, match="a backup could not be written .* File too large") as told:
+            with pytest.raises(Interruption):
+                model.fit(X, Y, 16, epochs=9, verbose=0, callbacks=[backup, FillsTheDisk(), Interrupt(50)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(told) == 1
+    (file,) = tmp_path.iterdir()
+    assert files.read_checkpoint(file)["progress"]["epoch"] == 0
+    again = network()
+    again.fit(X, Y, 16, epochs=2, verbose=0, callbacks=[backup])
+    assert again.history.epoch == [0, 1]
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    """It is found before training begins."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="backups cannot be written to the folder"):
+        network().fit(X, Y, verbose=0, callbacks=[cb.BackupAndRestore(tmp_path / "file")])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to read-only folders")
+def test_a_read_only_folder(tmp_path):
+    with pytest.raises(Interruption):
+        train("arrays", tmp_path, interrupt=9)
+    place = tmp_path / "backup"
+    place.chmod(0o500)
+    try:
+        with pytest.raises(PermissionError, match="backups cannot be written"):
+            train("arrays", tmp_path)
+    finally:
+        place.chmod(0o700)
+    assert len([*place.iterdir()]) == 1
+
+
+def test_remains_of_killed_writes_are_removed(tmp_path):
+    rest = tmp_path / ".training-0-000007.checkpoint.abcdef12"
+    rest.mkdir()
+    (rest / "training-0-000007.checkpoint").write_bytes(b"half")
+    (tmp_path / "notes.txt").write_text("the user's own")
+    network().fit(X, Y, verbose=0, callbacks=[cb.BackupAndRestore(tmp_path)])
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
+# --- signals -----------------------------------------------------------------------------------------
+
+
+class Terminate(cb.Callback):
+    """Sends SIGTERM to this process, within a step of training or of evaluation."""
+
+    def __init__(self, step=None, evaluation=None):
+        super().__init__()
+        self.step, self.evaluation, self.count, self.evaluated = step, evaluation, 0, 0
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.count += 1
+        if self.count == self.step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def on_test_batch_begin(self, batch, logs=None):
+        self.evaluated += 1
+        if self.evaluated == self.evaluation:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("moment", [{"step": 1}, {"step": 8}, {"step": 12}, {"evaluation": 5}], ids=str)
+def test_sigterm(moment, tmp_path):
+    """The step is finished and backed up; nothing is done twice."""
+    more = {"validation_data": (X, Y), "validation_batch_size": 32}
+    expected, history = train("epochs", tmp_path / "whole", validation_split=0, **more)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as left:
+        train("epochs", tmp_path, callbacks=[Terminate(**moment)], validation_split=0, **more)
+    assert left.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+    count = Count()
+    model, own = train("epochs", tmp_path, seed=2, callbacks=[count], validation_split=0, **more)
+    assert_equal(model, own, expected, history)
+    assert len(count.seen) == 4 * STEPS - moment.get("step", 12)
+
+
+def test_sigterm_where_a_user_handles_it(tmp_path):
+    seen = []
+    before = signal.signal(signal.SIGTERM, lambda *args: seen.append(args[0]))
+    try:
+        with pytest.raises(SystemExit):
+            train("epochs", tmp_path, callbacks=[Terminate(step=3)])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert seen == [signal.SIGTERM]
+
+
+def test_training_in_another_thread(tmp_path):
+    """Signals belong to the main thread; backups are made in any."""
+    problems = []
+
+    def work():
+        try:
+            train("arrays", tmp_path, interrupt=9)
+        except BaseException as error:
+            problems.append(type(error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert problems == [Interruption]
+    assert len([*(tmp_path / "backup").iterdir()]) == 1
