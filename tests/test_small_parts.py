@@ -6,7 +6,17 @@ import keras
 import numpy as np
 import pytest
 
-from hornbeam import activations, constraints, dtype_policies, initializers, layers, random, regularizers, tree
+from hornbeam import (
+    Variable,
+    activations,
+    constraints,
+    dtype_policies,
+    initializers,
+    layers,
+    random,
+    regularizers,
+    tree,
+)
 
 FAMILIES = {
     "initializers": initializers, "regularizers": regularizers, "constraints": constraints,
@@ -231,3 +241,14 @@ def test_policies_of_layers():
         assert dtype_policies.get(name).name == keras.dtype_policies.get(name).name
     with pytest.raises(ValueError, match="float_16"):
         dtype_policies.get("float_16")
+
+
+def test_a_variable_keeps_its_value_when_the_array_given_changes():
+    """JAX on CPU can share memory with a NumPy array that begins at a round address."""
+    memory = np.zeros(4096 + 64, "uint8")
+    start = -memory.ctypes.data % 64
+    given = memory[start : start + 4096].view("float32")
+    variable = Variable(np.ones(1024, "float32"))
+    variable.assign(given)
+    given[:] = 5
+    assert float(np.abs(variable.numpy()).max()) == 0

@@ -245,7 +245,7 @@ def _take_over(variables: list[Variable], values: list[Any]) -> None:
 
 def _wait_for_new_values(values: list[Any], attempt: int) -> None:
     """Return where a call failed because a step in another thread had just taken its buffers; else raise again."""
-    if attempt > 1000 or not any(value.is_deleted() for value in values):
+    if attempt > 1000 or not any(isinstance(value, jax.Array) and value.is_deleted() for value in values):
         raise
     time.sleep(1e-4 * min(attempt, 100))
 

@@ -221,8 +221,7 @@ class Variable:
         """The array, or what the current overlay has in its place."""
         overlay = _overlay.get()
         if overlay is None:
-            self._lent = True
-            value: Any = self._value
+            value: Any = self._array()
         else:
             value = overlay.value_of(self)
         dtype = _autocast.get()
@@ -231,8 +230,19 @@ class Variable:
         return value
 
     def _array(self) -> jax.Array:
+        if isinstance(self._value, np.ndarray):  # zeros that nobody has read yet
+            with jax.ensure_compile_time_eval():
+                self._value = jnp.array(self._value)
         self._lent = True
         return self._value
+
+    def _set_zeros(self) -> None:
+        """Set the value to zeros, which reach the device with the next program that uses them."""
+        if _overlay.get() is not None:
+            self.assign(jnp.zeros(self._shape, self._dtype))
+        else:
+            self._value = np.zeros(self._shape, jnp.dtype(self._dtype))  # type: ignore[assignment]
+            self._lent, self._first_value = False, None
 
     def assign(self, value: Any) -> None:
         """Replace the value; the shape must stay, the dtype is kept.
@@ -250,11 +260,13 @@ class Variable:
             overlay.assign(self, jnp.asarray(value, dtype=self._dtype))
         else:
             self._pay()
-            # A JAX array given here stays the giver's; anything else is copied.
+            # A JAX array given here stays the giver's; anything else is copied, since JAX on CPU may share memory
+            # with a NumPy array, which its owner may change.
             if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
                 with np.errstate(all="ignore"):
                     value = value.astype(self._dtype, copy=False)  # not a program to compile, as JAX's cast is
-            self._value = jnp.asarray(value, dtype=self._dtype)
+            make = jnp.asarray if isinstance(value, jax.Array) else jnp.array
+            self._value = make(value, dtype=self._dtype)
             self._lent, self._first_value = True, None
 
     def assign_add(self, value: Any) -> None:

@@ -44,7 +44,14 @@ class Model(Layer):
         (None, 2)
     """
 
-    _not_children = Layer._not_children | {"optimizer", "_compiled", "_programs", "_own_code", "history"}
+    _not_children = Layer._not_children | {
+        "optimizer",
+        "_compiled",
+        "_programs",
+        "_own_code",
+        "_held_metrics",
+        "history",
+    }
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional_call(args, kwargs):
@@ -270,7 +277,11 @@ class Model(Layer):
         """Loss tracker, metrics of `compile`, and metrics held by layers."""
         compiled = self._compiled.all_metrics() if self._compiled else []
         known = {id(m) for m in compiled}
-        return [*compiled, *(m for m in super().metrics if id(m) not in known)]
+        held = self.__dict__.get("_held_metrics")
+        if held is None or held[0] != changes.count:
+            found = super().metrics
+            held = self._held_metrics = (changes.count, found)
+        return [*compiled, *(m for m in held[1] if id(m) not in known)]
 
     @property
     def metrics_names(self) -> list[str]:
