@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
 import itertools
+import multiprocessing
 import threading
 
 import jax
@@ -442,3 +444,17 @@ def test_threads_predict_while_one_trains():
     assert losses == serial_losses
     for ours, theirs in zip(trained.weights, serial.weights, strict=True):
         assert np.array_equal(ours.value, theirs.value)
+
+
+def predictions(seed):
+    x = np.random.default_rng(seed).standard_normal((7, 12, 12, 3)).astype("float32")
+    model = make_model(seed)
+    return np.stack([model.predict_on_batch(x) for _ in range(20)])
+
+
+@pytest.mark.slow
+def test_processes_predict_at_once():
+    # JAX's threads do not survive a fork, so these processes start anew.
+    with concurrent.futures.ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as pool:
+        for result in pool.map(predictions, [1, 1, 1]):
+            assert np.array_equal(result, predictions(1))
