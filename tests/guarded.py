@@ -69,7 +69,9 @@ class Watch:
                 return
             real = os.path.realpath(os.fsdecode(path))
             source = real.endswith((".py", ".pyc", ".so", "__pycache__")) or event == "os.listdir"
-            library = source and real.startswith((sys.prefix, sys.base_prefix, str(ROOT / "hornbeam")))
+            library = source and real.startswith(
+                (sys.prefix, sys.base_prefix, str(ROOT / "hornbeam"), str(ROOT / "tests"))
+            )
             if not library and not any(real == f or real.startswith(f + os.sep) for f in (*self.files, self.scratch)):
                 self.seen.append(f"{event} {args!r:.200}")
 

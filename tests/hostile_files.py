@@ -514,6 +514,55 @@ def large_metric(folder, name):
     return with_config(folder / "a.keras", lambda c: c["compile_config"].update(metrics=[metric]))
 
 
+def graph(function, shape=(4, 6)):
+    """Return the configuration of a functional model of one call."""
+    x = hb.Input(shape, name="x")
+    return json.loads(hb.Model(x, function(x)).to_json())
+
+
+def node_of(config):
+    return config["config"]["layers"][-1]
+
+
+GRAPHS = {
+    "split": (lambda x: hb.ops.split(x, 2, axis=1), {"indices_or_sections": 2**27}, (4, 6)),
+    "array_split": (lambda x: hb.ops.array_split(x, 2, axis=1), {"indices_or_sections": 2**27}, (4, 6)),
+    "unstack": (lambda x: hb.ops.unstack(x, 4, axis=1), {"num": 2**27}, (4, 6)),
+    "extract_sequences": (lambda x: hb.ops.extract_sequences(x, 2, 1), {"sequence_length": 2**20}, (2**22,)),
+    "adaptive": (lambda x: hb.layers.AdaptiveAveragePooling1D(2)(x), {"output_size": [2**27]}, (4, 6)),
+    "repeat": (lambda x: hb.ops.repeat(x, 2, axis=1), {"repeats": 2**50}, (4, 6)),
+    "one_hot": (lambda x: hb.ops.one_hot(hb.ops.cast(x, "int32"), 2), {"num_classes": 2**50}, (4, 6)),
+    "pad": (lambda x: hb.ops.pad(x, [[0, 0], [0, 1], [0, 0]]), {"pad_width": [[0, 0], [0, 2**50], [0, 0]]}, (4, 6)),
+    "rnn": (lambda x: hb.layers.LSTM(2, unroll=True)(x), {"unroll": True}, (2**27, 2)),
+}
+
+
+@row(*GRAPHS, kind="json")
+def graph_of_many_parts(folder, name):
+    function, settings, shape = GRAPHS[name]
+    path = folder / "a.json"
+    config = graph(function, shape if name != "rnn" else (4, 2))
+    node_of(config)["config"].update(settings)
+    if name == "rnn":
+        config["config"]["layers"][0]["config"]["batch_shape"] = [None, 2**27, 2]
+    path.write_text(json.dumps(config))
+    return path
+
+
+ROWS |= {name: (build, kind, "any") for name, (build, kind, _) in ROWS.items() if name.startswith("graph_of_many")}
+
+
+@row(expect="no tensor", kind="json")
+def graph_that_computes(folder):
+    """Numbers alone as the arguments of an op: it would run while the file is loaded."""
+    config = graph(lambda x: hb.ops.repeat(x, 2, axis=1))
+    node_of(config)["config"].update(repeats=2**32, axis=None)
+    node_of(config)["inbound_nodes"][0]["args"] = [[1.0, 2.0]]
+    path = folder / "a.json"
+    path.write_text(json.dumps(config))
+    return path
+
+
 @row("contiguous", "chunked", "gzip", "early")
 def dataset_of_two_gigabytes(folder, kind):
     def edit(file):

@@ -11,10 +11,13 @@ from typing import Any
 from hornbeam import config
 from hornbeam.errors import FileError
 
-__all__ = ["ALLOWANCE", "Loading", "code_allowed", "current_loading", "loading", "pay_for", "refuse_from_files"]
+__all__ = ["ALLOWANCE", "PART", "Loading", "code_allowed", "current_loading", "loading", "pay_for", "refuse_from_files"]
 
 ALLOWANCE = 64 * 2**20
 """Bytes that a file may claim beyond its own size: zeros take no room in a file, but in memory."""
+
+PART = 2**15
+"""What one traced operation costs, about: files that ask for many are charged so much for each."""
 
 _current: ContextVar[Loading | None] = ContextVar("hornbeam_loading", default=None)
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.config import standardize_data_format
+from hornbeam.core.loading import pay_for
 from hornbeam.layers.arguments import add_named_weight, keep, one_of, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -119,6 +120,7 @@ class _LocallyConnected(Layer):
         return y.reshape(x.shape[0], *self._outer, self.filters)
 
     def _from_all(self, x: Any) -> Any:
+        pay_for(f"{self._label()}: its windows", 8 * math.prod((*self._inner, *self._outer)))
         inside = np.ones((*self._inner, *self._outer), bool)  # which inputs lie in the window of which outputs
         rank = self._rank
         for axis in range(rank):

@@ -6,7 +6,7 @@ import collections
 from typing import Any
 
 from hornbeam import errors, tree
-from hornbeam.core.symbolic import KerasTensor, Node, OpCall, Operation, convert, set_mask
+from hornbeam.core.symbolic import KerasTensor, Node, OpCall, Operation, any_symbolic, convert, set_mask
 from hornbeam.dtypes import is_float
 from hornbeam.layers.layer import Layer
 from hornbeam.models.model import Model
@@ -478,6 +478,9 @@ def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
                 call = calls.pop(0)
                 args = [value(a) for a in call["args"]]
                 kwargs = {k: value(v) for k, v in call["kwargs"].items()}
+                if not any_symbolic(args, kwargs):
+                    # Numbers alone would be computed with now; a file describes graphs, it does not compute.
+                    raise ValueError(f"The saved graph of '{config.get('name')}' calls '{name}' on no tensor of it.")
                 made[name, counts[name]] = operation(*args, **kwargs)
                 counts[name] += 1
             if calls:

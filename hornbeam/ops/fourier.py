@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hornbeam.core.loading import pay_for
 from hornbeam.core.symbolic import Tensor, convert, op
 
 __all__ = ["extract_sequences", "fft", "fft2", "ifft2", "irfft", "istft", "rfft", "stft"]
@@ -128,6 +129,7 @@ def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> 
         raise ValueError(
             f"extract_sequences: the last axis of {x.shape} is shorter than `sequence_length` {sequence_length}."
         )
+    pay_for("`sequence_length`", 8 * count * sequence_length)
     index = np.arange(count)[:, None] * sequence_stride + np.arange(sequence_length)
     return x[..., index]
 
@@ -144,6 +146,7 @@ def _window(name: str, window: Any, sequence_length: int, fft_length: int) -> An
         if window not in ("hann", "hamming"):
             raise ValueError(f"{name}: `window` must be 'hann', 'hamming', None or a tensor, received {window!r}.")
         low = 0.5 if window == "hann" else 0.54
+        pay_for(f"{name}: `sequence_length`", 32 * sequence_length)
         window = low - (1 - low) * np.cos(2 * np.pi * np.arange(sequence_length) / sequence_length)
     window = jnp.asarray(convert(window), "float32")
     if window.shape != (sequence_length,):
@@ -210,6 +213,7 @@ def istft(
     frames = jnp.fft.irfft(z, n=fft_length) * weights
     count = frames.shape[-2]
     whole = (count - 1) * sequence_stride + fft_length
+    pay_for("istft: `fft_length`", 8 * count * fft_length)
     index = np.arange(count)[:, None] * sequence_stride + np.arange(fft_length)
     total = jnp.zeros((*frames.shape[:-2], whole), frames.dtype).at[..., index].add(frames)
     power = jnp.zeros(whole, frames.dtype).at[index].add(jnp.broadcast_to(jnp.square(weights), index.shape))

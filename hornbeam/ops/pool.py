@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam.config import standardize_data_format
+from hornbeam.core.loading import PART, pay_for
 from hornbeam.core.symbolic import Tensor, convert, op
 from hornbeam.ops.conv import each
 
@@ -153,6 +154,7 @@ def _adaptive(inputs: Any, output_size: Any, data_format: str | None, reduce: An
     start, rank = _spatial(x, data_format)
     for axis, count in enumerate(each(output_size, rank), start):
         length = x.shape[axis]
+        pay_for("`output_size`", count * PART)
         edges = [(i * length // count, -(-(i + 1) * length // count)) for i in range(count)]
         parts = [jax.lax.slice_in_dim(x, low, high, axis=axis) for low, high in edges]
         x = jnp.concatenate([reduce(part, axis=axis, keepdims=True) for part in parts], axis)

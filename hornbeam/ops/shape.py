@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hornbeam.core.loading import PART, pay_for
 from hornbeam.core.symbolic import Tensor, convert, op
 from hornbeam.ops.lift import named
 
@@ -238,6 +239,8 @@ def _pad(x: Tensor, constant_values: Tensor = None, pad_width: Any = 0, mode: st
 
 
 def _sections(indices_or_sections: Any) -> Any:
+    if isinstance(indices_or_sections, int):
+        pay_for("split: `indices_or_sections`", indices_or_sections * PART)
     return list(indices_or_sections) if isinstance(indices_or_sections, tuple) else indices_or_sections
 
 
@@ -317,6 +320,7 @@ def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> Tensor:
     """
     x = convert(x)
     count = x.shape[axis] if num is None else num
+    pay_for("unstack: `num`", count * PART)
     return [jax.lax.index_in_dim(x, i, axis % x.ndim, keepdims=False) for i in range(count)]
 
 
