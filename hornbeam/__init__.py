@@ -14,6 +14,7 @@ from hornbeam import (
     models,
     ops,
     optimizers,
+    quantizers,
     random,
     regularizers,
     saving,
@@ -32,6 +33,7 @@ from hornbeam.losses import Loss
 from hornbeam.metrics import Metric
 from hornbeam.models import Function, Model, Sequential
 from hornbeam.optimizers import Optimizer
+from hornbeam.quantizers import Quantizer
 from hornbeam.regularizers import Regularizer
 
 __version__ = "0.1.0"
@@ -52,6 +54,7 @@ __all__ = [
     "Model",
     "Operation",
     "Optimizer",
+    "Quantizer",
     "Regularizer",
     "RematScope",
     "Sequential",
@@ -71,6 +74,7 @@ __all__ = [
     "name_scope",
     "ops",
     "optimizers",
+    "quantizers",
     "random",
     "regularizers",
     "remat",

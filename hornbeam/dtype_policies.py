@@ -8,9 +8,202 @@ from hornbeam import config
 from hornbeam.core.patterns import PatternMap
 from hornbeam.dtypes import DTypePolicy, get_policy
 
-__all__ = ["DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "deserialize", "get", "serialize"]
+__all__ = [
+    "AWQDTypePolicy", "DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "GPTQDTypePolicy", "Int4DTypePolicy",
+    "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy", "deserialize", "get", "serialize",
+]  # fmt: skip
 
 FloatDTypePolicy = DTypePolicy
+MODES = ("int8", "float8", "int4", "gptq", "awq")
+
+
+class QuantizedDTypePolicy(DTypePolicy):
+    """The dtypes of a layer whose weights are kept in fewer bits.
+
+    Layers that have no such weights work by the source's dtypes.
+
+    Args:
+        mode: `"int8"`, `"int4"` (a scale a channel) or `"float8"`.
+        source_name: Name of the policy that the layer had before. Default: `hornbeam.config.dtype_policy()`.
+
+    Raises:
+        ValueError: If the mode is unknown, or does not go with a float16 source.
+
+    Example:
+        >>> QuantizedDTypePolicy("int8", "mixed_bfloat16").name
+        'int8_from_mixed_bfloat16'
+    """
+
+    def __init__(self, mode: str, source_name: str | None = None):
+        self._mode = mode
+        self._source_name = config.dtype_policy().name if source_name is None else source_name
+        source = get_policy(self._source_name)
+        self._compute_dtype, self._variable_dtype = source.compute_dtype, source.variable_dtype
+        self._name = f"{mode}_from_{self._source_name}"
+        if self.quantization_mode not in MODES or (type(self) is QuantizedDTypePolicy and mode not in MODES):
+            raise ValueError(f"{type(self).__name__}: `mode` must be one of {MODES}, received {mode!r}.")
+        if self._compute_dtype == "float16" and self.quantization_mode in ("int8", "int4"):
+            raise ValueError(
+                f"{type(self).__name__}: {self.quantization_mode} weights have scales beyond what float16 holds; take "
+                f"'mixed_bfloat16' or 'float32' in place of {self._source_name!r}."
+            )
+
+    @property
+    def quantization_mode(self) -> str:
+        """How weights are kept: `mode` without its numbers."""
+        return str(self._mode).partition("/")[0]
+
+    def _numbers(self, names: str) -> list[int]:
+        """Return the integers after the first word of the mode, one for each of `names`."""
+        word, *numbers = str(self._mode).split("/")
+        if word != names.partition("/")[0] or len(numbers) != names.count("/") or not all(map(_is_integer, numbers)):
+            raise ValueError(f"{type(self).__name__}: `mode` must read {names!r}, received {self._mode!r}.")
+        return [int(number) for number in numbers]
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        return {"mode": self._mode, "source_name": self._source_name}
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and other.get_config() == self.get_config()
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
+    def __repr__(self) -> str:
+        return f'<{type(self).__name__} "{self._name}">'
+
+
+class QuantizedFloat8DTypePolicy(QuantizedDTypePolicy):
+    """The dtypes of a layer that multiplies in 8-bit floating point.
+
+    Args:
+        mode: `"float8"`.
+        source_name: As for `QuantizedDTypePolicy`.
+        amax_history_length: Number of steps whose largest values the scales are made from.
+
+    Raises:
+        TypeError: If the length is not an integer.
+
+    Example:
+        >>> QuantizedFloat8DTypePolicy("float8", "float32", 16).amax_history_length
+        16
+    """
+
+    default_amax_history_length = 1024
+
+    def __init__(self, mode: str, source_name: str | None = None, amax_history_length: int = 1024):
+        super().__init__(mode, source_name)
+        if not isinstance(amax_history_length, int) or isinstance(amax_history_length, bool):
+            raise TypeError(f"{type(self).__name__}: `amax_history_length` must be an integer, received "
+                            f"{amax_history_length!r}.")  # fmt: skip
+        self.amax_history_length = amax_history_length
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        return {**super().get_config(), "amax_history_length": self.amax_history_length}
+
+
+class Int4DTypePolicy(QuantizedDTypePolicy):
+    """The dtypes of a layer with 4-bit weights that share a scale in blocks.
+
+    Args:
+        mode: `"int4/BLOCK_SIZE"`; -1 for one block a channel.
+        source_name: As for `QuantizedDTypePolicy`.
+
+    Raises:
+        ValueError: If the mode does not read so.
+
+    Example:
+        >>> Int4DTypePolicy("int4/128", "float32").block_size
+        128
+    """
+
+    def __init__(self, mode: str, source_name: str | None = None):
+        super().__init__(mode, source_name)
+        (self.block_size,) = self._numbers("int4/<block_size>")
+        _check_size(type(self).__name__, "block_size", self.block_size)
+        self.mode = "int4"
+
+
+class GPTQDTypePolicy(QuantizedDTypePolicy):
+    """The dtypes of a layer whose weights were rounded by GPTQ.
+
+    Args:
+        mode: `"gptq/BITS/GROUP_SIZE"`: 2, 3, 4 or 8 bits; rows that share a scale, -1 for all.
+        source_name: As for `QuantizedDTypePolicy`.
+
+    Raises:
+        ValueError: If the mode does not read so.
+
+    Example:
+        >>> GPTQDTypePolicy("gptq/4/128", "float32").weight_bits
+        4
+    """
+
+    _bits: tuple[int, ...] = (2, 3, 4, 8)
+    _word = "gptq"
+
+    def __init__(self, mode: str, source_name: str | None = None):
+        super().__init__(mode, source_name)
+        self.weight_bits, self.group_size = self._numbers(f"{self._word}/<weight_bits>/<group_size>")
+        if self.weight_bits not in self._bits:
+            raise ValueError(
+                f"{type(self).__name__}: `weight_bits` must be one of {self._bits}, received {self.weight_bits} in "
+                f"{mode!r}."
+            )
+        _check_size(type(self).__name__, "group_size", self.group_size)
+        self.mode = self._word
+
+
+class AWQDTypePolicy(GPTQDTypePolicy):
+    """The dtypes of a layer whose weights were rounded by AWQ.
+
+    Args:
+        mode: `"awq/4/GROUP_SIZE"`.
+        source_name: As for `QuantizedDTypePolicy`.
+
+    Raises:
+        ValueError: If the mode does not read so.
+
+    Example:
+        >>> AWQDTypePolicy("awq/4/128", "float32").group_size
+        128
+    """
+
+    _bits = (4,)
+    _word = "awq"
+
+
+_BY_MODE = {"float8": QuantizedFloat8DTypePolicy, "gptq": GPTQDTypePolicy, "awq": AWQDTypePolicy}
+
+
+def quantized_policy(
+    mode: str, source_name: str | None = None, class_name: str | None = None, **options: Any
+) -> QuantizedDTypePolicy:
+    """Return the policy of a mode such as `"int8"` or `"int4/128"`.
+
+    Args:
+        mode: The mode.
+        source_name: Name of the policy before.
+        class_name: Name of the class, where the mode alone does not tell.
+        **options: Further arguments of the class.
+    """
+    mode = str(mode)
+    by_mode = (
+        Int4DTypePolicy if mode.startswith("int4/") else _BY_MODE.get(mode.partition("/")[0], QuantizedDTypePolicy)
+    )
+    cls = QuantizedDTypePolicy if class_name == "QuantizedDTypePolicy" else by_mode
+    return cls(mode, source_name, **options)
+
+
+def _is_integer(text: str) -> bool:
+    return text.removeprefix("-").isdecimal()
+
+
+def _check_size(owner: str, name: str, size: int) -> None:
+    if size < 1 and size != -1:
+        raise ValueError(f"{owner}: `{name}` must be -1 (all in one) or a positive integer, received {size}.")
 
 
 class DTypePolicyMap(DTypePolicy, PatternMap):
@@ -98,9 +291,8 @@ def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
         >>> serialize(DTypePolicy("float16"))["config"]
         {'name': 'float16'}
     """
-    a_map = isinstance(dtype_policy, DTypePolicyMap)
     return {
-        "module": "keras.dtype_policies" if a_map else "keras",
+        "module": "keras" if type(dtype_policy) is DTypePolicy else "keras.dtype_policies",
         "class_name": type(dtype_policy).__name__,
         "config": dtype_policy.get_config(),
         "registered_name": None,

@@ -120,7 +120,8 @@ class DTypePolicy:
                 self._compute_dtype = self._variable_dtype = standardize_dtype(name)
             except ValueError as error:
                 raise ValueError(
-                    f"DTypePolicy: unknown policy {name!r}; expected a dtype name, 'mixed_bfloat16' or 'mixed_float16'."
+                    f"DTypePolicy: unknown policy {name!r}; expected a dtype name, 'mixed_bfloat16', 'mixed_float16', or "
+                    "a quantized one such as 'int8_from_float32'."
                 ) from error
 
     @property
@@ -139,6 +140,7 @@ class DTypePolicy:
 
     @property
     def quantization_mode(self) -> str | None:
+        """How layers keep their weights in fewer bits, such as `"int8"`; `None` if they do not."""
         return None
 
     def for_path(self, path: str) -> DTypePolicy:
@@ -190,9 +192,18 @@ def get_policy(identifier: Any) -> DTypePolicy:
             from hornbeam.dtype_policies import DTypePolicyMap
 
             return DTypePolicyMap(**identifier["config"])
+        if "mode" in identifier["config"]:
+            from hornbeam.dtype_policies import quantized_policy
+
+            return quantized_policy(**identifier["config"], class_name=identifier.get("class_name"))
         # Keras 2 saved policies as class "Policy"; Keras 3 as "DTypePolicy".
         return DTypePolicy(identifier["config"]["name"])
     if isinstance(identifier, str):
+        mode, separator, source = identifier.partition("_from_")
+        if separator:
+            from hornbeam.dtype_policies import quantized_policy
+
+            return quantized_policy(mode, source)
         return DTypePolicy(identifier)
     if hasattr(identifier, "compute_dtype"):
         return identifier

@@ -60,6 +60,18 @@ def current_path() -> str:
 
 
 @contextmanager
+def no_scope() -> Iterator[None]:
+    """Do nothing: what stands where `name_scope` is not wanted.
+
+    Example:
+        >>> with no_scope():
+        ...     current_path()
+        ''
+    """
+    yield
+
+
+@contextmanager
 def name_scope(name: str) -> Iterator[str]:
     """Prefix the paths of variables created inside by `name`.
 

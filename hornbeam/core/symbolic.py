@@ -524,7 +524,7 @@ def op(module: str, class_name: str | None = None) -> Callable[[Function], Funct
     settings: that split, and the saved name, are what Keras's files hold.
 
     Args:
-        module: Module under which Keras saves the op, such as `"numpy"` or `"nn"`.
+        module: Module under which Keras saves the op, such as `"numpy"` or `"nn"`; one outside of ops by its full name.
         class_name: Class name there. Default: the function's name in camel case.
 
     Example:
@@ -549,7 +549,7 @@ def op(module: str, class_name: str | None = None) -> Callable[[Function], Funct
             inputs, settings = _split(info, bound)
             return OpCall(info, settings).symbolic_call(*inputs.args, **inputs.kwargs)
 
-        info = OpInfo(function, public, f"keras.src.ops.{module}", name)
+        info = OpInfo(function, public, module if "." in module else f"keras.src.ops.{module}", name)
         public._op_info = info  # type: ignore[attr-defined]
         OPS[name] = info
         return public  # type: ignore[return-value]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hornbeam.core.variable import Variable
     from hornbeam.layers.layer import Layer
 
-__all__ = ["add_named_weight", "keep", "no_quantization", "one_of", "positive_integer", "sizes", "variant"]
+__all__ = ["add_named_weight", "keep", "one_of", "positive_integer", "sizes", "variant"]
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -94,12 +94,6 @@ def one_of(layer: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
     if word not in allowed:
         raise ValueError(f"{layer}: `{name}` must be one of {allowed}, received {value!r}.")
     return word
-
-
-def no_quantization(layer: str, value: Any) -> None:
-    """Raise where a quantization is asked for at construction."""
-    if value is not None:
-        raise ValueError(f"{layer}: `quantization_config` is not supported; pass None.")
 
 
 def variant(rank: int, call: str, shape: tuple[int, ...], result: tuple[int, ...]) -> Callable[[_Class], _Class]:

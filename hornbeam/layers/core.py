@@ -9,17 +9,19 @@ import jax.numpy as jnp
 
 from hornbeam import activations, errors, ops
 from hornbeam.errors import FileError
-from hornbeam.layers.arguments import add_named_weight, keep, no_quantization, positive_integer
+from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.layers.lora import Adaptable
+from hornbeam.layers.quantized import Quantizable
+from hornbeam.quantizers.products import Product
+from hornbeam.quantizers.schemes import Held
 
 __all__ = [
     "Activation", "Dense", "Embedding", "Identity", "Lambda", "Masking", "Rescaling", "ReversibleEmbedding",
 ]  # fmt: skip
 
 
-class Dense(Adaptable):
+class Dense(Quantizable):
     """`activation(x @ kernel + bias)` on the last axis.
 
     Args:
@@ -31,7 +33,7 @@ class Dense(Adaptable):
         activity_regularizer: Penalty of the outputs.
         kernel_constraint, bias_constraint: Applied after each update.
         lora_rank, lora_alpha: If given, the layer is adapted: see `enable_lora`.
-        quantization_config: Kept for Keras's signature; must be `None`.
+        quantization_config: How to hold the weight where `dtype` is a quantized policy. Default: that of the policy.
 
     Weights: `kernel` of shape (inputs, units), `bias` of shape (units,).
 
@@ -50,7 +52,6 @@ class Dense(Adaptable):
         lora_rank: int | None = None, lora_alpha: float | None = None, quantization_config: Any = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        no_quantization("Dense", quantization_config)
         keep(self, locals())
         self.units = positive_integer("Dense", "units", units)
         self.input_spec = InputSpec(min_ndim=2)
@@ -61,10 +62,13 @@ class Dense(Adaptable):
         self.kernel = add_named_weight(self, "kernel", (size, self.units))
         self.bias = add_named_weight(self, "bias", (self.units,)) if self.use_bias else None
         self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
-        self._start_lora()
+        self._finish_build()
+
+    def _held(self) -> tuple[Held, ...]:
+        return (Held("kernel", Product("...x,xy->...y")),)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        x = jnp.matmul(inputs, self._adapted_value())
+        x = self._product(inputs, training)
         if self.bias is not None:
             x = x + self.bias.value
         return self.activation(x)
@@ -91,7 +95,7 @@ class Activation(Layer):
         return self.activation(inputs)
 
 
-class Embedding(Adaptable):
+class Embedding(Quantizable):
     """Rows of a table, looked up by integers.
 
     Args:
@@ -103,7 +107,7 @@ class Embedding(Adaptable):
         mask_zero: Whether 0 is padding, which later layers leave out.
         weights: Initial table.
         lora_rank, lora_alpha: If given, the layer is adapted: see `enable_lora`.
-        quantization_config: Kept for Keras's signature; must be `None`.
+        quantization_config: How to hold the weight where `dtype` is a quantized policy. Default: that of the policy.
 
     Weights: `embeddings` of shape (input_dim, output_dim). Integers outside the table take its last
     row's side: JAX clips indices.
@@ -114,6 +118,7 @@ class Embedding(Adaptable):
     """
 
     _adapted = "embeddings"
+    _modes = ("int8", "int4")
 
     def __init__(
         self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform",
@@ -125,7 +130,6 @@ class Embedding(Adaptable):
         if length is not None:
             kwargs.setdefault("input_shape", (length,) if isinstance(length, int) else tuple(length))
         super().__init__(weights=weights, **kwargs)
-        no_quantization("Embedding", quantization_config)
         keep(self, {k: v for k, v in locals().items() if k not in ("weights", "length")})
         self.input_dim = positive_integer("Embedding", "input_dim", input_dim)
         self.output_dim = positive_integer("Embedding", "output_dim", output_dim)
@@ -134,11 +138,19 @@ class Embedding(Adaptable):
 
     def build(self, input_shape: Any = None) -> None:
         self.embeddings = add_named_weight(self, "embeddings", (self.input_dim, self.output_dim))
-        self._start_lora()
+        self._finish_build()
+
+    def _held(self) -> tuple[Held, ...]:
+        # A row is looked up whole; backwards, the table is a kernel whose columns are its rows.
+        return (Held("embeddings", Product("...x,yx->...y"), turned=True, packed_rows=True),)
+
+    def _rows(self, index: Any) -> Any:
+        scheme = self._schemes.get("embeddings")
+        return jnp.take(self.embeddings.value, index, axis=0, mode="clip") if scheme is None else scheme.rows(index)
 
     def call(self, inputs: Any) -> Any:
         index = inputs.astype("int32")
-        rows = jnp.take(self.embeddings.value, index, axis=0, mode="clip")
+        rows = self._rows(index)
         if self.lora_enabled:  # the rows' part of the product alone
             thin = jnp.take(self.lora_a.value, index, axis=0, mode="clip")
             rows = rows + (self.lora_alpha / self.lora_rank) * jnp.matmul(thin, self.lora_b.value)
@@ -179,29 +191,32 @@ class ReversibleEmbedding(Embedding):
         )  # fmt: skip
         self.tie_weights, self.reverse_dtype, self.logit_soft_cap = tie_weights, reverse_dtype, logit_soft_cap
 
-    def build(self, input_shape: Any = None) -> None:
-        super().build(input_shape)
+    def _finish_build(self) -> None:
         if not self.tie_weights:
             self.reverse_embeddings = self.add_weight(
                 name="reverse_embeddings", shape=(self.output_dim, self.input_dim),
                 initializer=self.embeddings_initializer,
             )  # fmt: skip
+        super()._finish_build()
+
+    def _held(self) -> tuple[Held, ...]:
+        if self.tie_weights:
+            return super()._held()
+        reverse = Product("...x,xy->...y")
+        own = Held("reverse_embeddings", reverse, packed_rows=True, zero_dtype="float32", own_index=False)
+        return (*super()._held(), own)
 
     def call(self, inputs: Any, reverse: bool = False) -> Any:
         if not reverse:
             return super().call(inputs)
-        table = self._adapted_value().T if self.tie_weights else self.reverse_embeddings.value
-        dtype = self.reverse_dtype or self.compute_dtype
-        scores = jnp.matmul(inputs.astype(dtype), table.astype(dtype))
+        inputs = inputs.astype(self.reverse_dtype or self.compute_dtype)
+        scores = self._product(inputs, name=None if self.tie_weights else "reverse_embeddings")
         cap = self.logit_soft_cap
         return scores if cap is None else cap * jnp.tanh(scores / cap)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         # Backwards the inputs are rows of numbers: the mask of what they came from stays.
         return previous_mask if jnp.issubdtype(inputs.dtype, jnp.floating) else super().compute_mask(inputs)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"quantization_config": None, **super().get_config()}
 
 
 class Masking(Layer):

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import jax.numpy as jnp
+import numpy as np
 
-from hornbeam.layers.arguments import add_named_weight, keep, no_quantization
-from hornbeam.layers.lora import Adaptable
+from hornbeam.layers.arguments import add_named_weight, keep
+from hornbeam.layers.quantized import Quantizable
+from hornbeam.quantizers.products import Product
+from hornbeam.quantizers.schemes import Held
 
 __all__ = ["EinsumDense"]
 
 _EQUATION = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")
 
 
-class EinsumDense(Adaptable):
+class EinsumDense(Quantizable):
     """`activation(einsum(equation, x, kernel) + bias)`.
 
     Args:
@@ -28,7 +30,8 @@ class EinsumDense(Adaptable):
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint,
             bias_constraint: As for `Dense`.
         lora_rank, lora_alpha: If given, the layer is adapted: see `enable_lora`.
-        gptq_unpacked_column_size, quantization_config: Kept for Keras's signature; must be `None`.
+        gptq_unpacked_column_size: Kept for Keras's signature; the equation tells it.
+        quantization_config: How to hold the weight where `dtype` is a quantized policy. Default: that of the policy.
         **kwargs: Arguments of `Layer`.
 
     Weights: `kernel`, of the shape that the equation tells; `bias`, of the sizes of `bias_axes`, with ones
@@ -50,7 +53,6 @@ class EinsumDense(Adaptable):
         quantization_config: Any = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
-        no_quantization("EinsumDense", quantization_config if gptq_unpacked_column_size is None else "gptq")
         match = _EQUATION.fullmatch(equation.replace(" ", "")) if isinstance(equation, str) else None
         if match is None or (match[1], match[3]) != (match[5], match[7]) or (match[1] and match[3]):
             raise ValueError(
@@ -103,10 +105,13 @@ class EinsumDense(Adaptable):
             if None in shape:
                 raise ValueError(f"{self._label()}: the sizes of `bias_axes` {self.bias_axes!r} must be known.")
             self.bias = add_named_weight(self, "bias", (*shape, *(1,) * (hidden if behind else 0)))
-        self._start_lora()
+        self._finish_build()
+
+    def _held(self) -> tuple[Held, ...]:
+        return (Held("kernel", Product(self.equation), zero_name="zero_point"),)
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        x = jnp.einsum(self.equation, inputs, self._adapted_value())
+        x = self._product(inputs, training)
         if self.bias is not None:
             x = x + self.bias.value
         return self.activation(x)
@@ -114,4 +119,7 @@ class EinsumDense(Adaptable):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop("gptq_unpacked_column_size", None)
+        scheme = self._schemes.get("kernel")
+        if scheme is not None and self.quantization_mode == "gptq":
+            config["gptq_unpacked_column_size"] = scheme.held.product.matrix(np.empty(scheme.shape, "int8")).shape[1]
         return config

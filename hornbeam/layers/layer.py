@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ from hornbeam.core.symbolic import (
     set_mask,
 )
 from hornbeam.core.variable import Overlay, Variable, autocast_scope, current_overlay
-from hornbeam.dtypes import DTypePolicy, get_policy, is_float
+from hornbeam.dtypes import get_policy, is_float
 from hornbeam.layers.input_spec import check_input_spec
 from hornbeam.layers.old_arguments import accept_old_arguments
 from hornbeam.layers.shapes import pop_input_shape, shape_from_config, shape_of, shape_to_config, tensors_of
@@ -150,6 +151,25 @@ class Layer(LayerState):
     def input_dtype(self) -> str:
         """Dtype that floating-point inputs are cast to."""
         return self.compute_dtype
+
+    # --- quantization: `layers.quantized` has it ------------------------------------------
+
+    @property
+    def quantization_mode(self) -> str | None:
+        """How the layer keeps its weights in fewer bits, such as `"int8"`; `None` if it does not."""
+        return self.dtype_policy.for_path(self.path).quantization_mode
+
+    def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
+        """Keep the weights in fewer bits from now on; for layers that multiply by a weight or look rows up."""
+        raise NotImplementedError(f"{self._label()} has no weights that are kept in fewer bits.")
+
+    def quantized_build(self, input_shape: Any, mode: Any) -> None:
+        """Build with weights in fewer bits."""
+        raise NotImplementedError(f"{self._label()} has no weights that are kept in fewer bits.")
+
+    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs by weights in fewer bits."""
+        raise NotImplementedError(f"{self._label()} is not quantized; call `quantize` first, where it has that.")
 
     # --- building ------------------------------------------------------------------------
 
@@ -457,7 +477,7 @@ class Layer(LayerState):
         config: dict[str, Any] = {
             "name": self.name,
             "trainable": self._trainable,
-            "dtype": _dtype_config(self.dtype_policy),
+            "dtype": _dtype_config(self),
         }
         if self.activity_regularizer is not None:
             from hornbeam.saving.config import serialize
@@ -522,10 +542,19 @@ def _is_ours(cls: type) -> bool:
     return cls.__module__.split(".")[0] == "hornbeam"
 
 
-def _dtype_config(policy: DTypePolicy) -> dict[str, Any]:
-    from hornbeam.saving.config import serialize
+def _dtype_config(layer: Layer) -> dict[str, Any]:
+    """Return the policy of a layer of ours for files; with those of quantized layers inside it, which it makes anew."""
+    from hornbeam.dtype_policies import DTypePolicyMap, serialize
 
-    return serialize(policy)
+    inside = {
+        f"(.*/)?{re.escape(below.path[below.path.find(f'{layer.name}/') :])}": below.dtype_policy
+        for below in layer._flatten_layers(include_self=False)
+        if below.quantization_mode is not None and f"{layer.name}/" in below.path
+    }
+    policy = layer.dtype_policy
+    if not inside or not _is_ours(type(layer)) or policy.quantization_mode is not None:
+        return serialize(policy)
+    return serialize(DTypePolicyMap(policy, inside))
 
 
 def _has_var_keyword(parameters: Any) -> bool:

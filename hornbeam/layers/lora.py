@@ -62,14 +62,10 @@ class Adaptable(Layer):
             )
         self.lora_rank = positive_integer(type(self).__name__, "rank", rank)
         self.lora_alpha = lora_alpha if lora_alpha is not None else rank
-        frozen = getattr(self, weight)
-        self.lora_a = self.add_weight(
-            name=f"lora_{weight}_a", shape=(*frozen.shape[:-1], rank), initializer=a_initializer
-        )  # fmt: skip
-        self.lora_b = self.add_weight(
-            name=f"lora_{weight}_b", shape=(rank, frozen.shape[-1]), initializer=b_initializer
-        )  # fmt: skip
-        frozen.trainable = False
+        shape = self._adapted_shape()
+        self.lora_a = self.add_weight(name=f"lora_{weight}_a", shape=(*shape[:-1], rank), initializer=a_initializer)
+        self.lora_b = self.add_weight(name=f"lora_{weight}_b", shape=(rank, shape[-1]), initializer=b_initializer)
+        getattr(self, weight).trainable = False
         self.lora_enabled = True
 
     def _start_lora(self) -> None:
@@ -79,10 +75,21 @@ class Adaptable(Layer):
 
     def _adapted_value(self) -> Any:
         """Return the weight with what adaptation adds."""
-        frozen = getattr(self, self._adapted).value
-        if not self.lora_enabled:
-            return frozen
-        return frozen + (self.lora_alpha / self.lora_rank) * jnp.matmul(self.lora_a.value, self.lora_b.value)
+        return self._frozen_value() + self._lora_delta() if self.lora_enabled else self._frozen_value()
+
+    def _lora_delta(self) -> Any:
+        """Return what adaptation adds to the weight."""
+        assert self.lora_alpha is not None
+        assert self.lora_rank is not None
+        return (self.lora_alpha / self.lora_rank) * jnp.matmul(self.lora_a.value, self.lora_b.value)
+
+    def _frozen_value(self) -> Any:
+        """Return the weight without what adaptation adds."""
+        return getattr(self, self._adapted).value
+
+    def _adapted_shape(self) -> tuple[int, ...]:
+        """Return the shape of the weight."""
+        return tuple(getattr(self, self._adapted).shape)
 
     # Files hold the sum in the weight's place, so that they open without adaptation too.
 

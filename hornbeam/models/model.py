@@ -472,6 +472,45 @@ class Model(Layer):
 
         return predict_on_batch(self, x)
 
+    # --- quantization -----------------------------------------------------------------------------
+
+    def quantize(
+        self, mode: str | None = None, config: Any = None, filters: Any = None, **kwargs: Any
+    ) -> None:  # fmt: skip
+        """Keep the weights of the layers in fewer bits from now on: those of products and of embeddings.
+
+        Args:
+            mode: `"int8"`, `"int4"`, `"float8"`; `"gptq"` and `"awq"` with a `config` that has data to calibrate with.
+            config: A `hornbeam.quantizers.QuantizationConfig`. Default: that of the mode.
+            filters: A regular expression or a list of them, searched in names and paths of layers, or a function of a
+                layer: which layers are quantized. Default: all.
+            **kwargs: `type_check=False`: subclasses of layers too, whose `call` may use a weight otherwise.
+
+        Raises:
+            ValueError: If the model is not built, a layer is quantized already, or the arguments are no mode.
+
+        Example:
+            >>> import hornbeam as hb
+            >>> model = hb.Sequential([hb.Input((4,)), hb.layers.Dense(3), hb.layers.Dense(2, name="head")])
+            >>> model.quantize("int8", filters="dense")
+            >>> [layer.quantization_mode for layer in model.layers]
+            ['int8', None]
+        """
+        from hornbeam.models.quantize import quantize_model
+
+        type_check = kwargs.pop("type_check", True)
+        if kwargs:
+            raise ValueError(f"{self._label()}: quantize got unexpected arguments {errors.one_of(kwargs)}.")
+        quantize_model(self, mode, config, filters, type_check)
+
+    def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:
+        """Return the order of layers for the calibration of `"gptq"` and `"awq"`; a model that has one overrides it.
+
+        Returns:
+            A dict of `"pre_block_layers"`, through which inputs go first, and `"sequential_blocks"`; `None` if unknown.
+        """
+        return None
+
     # --- files ------------------------------------------------------------------------------------
 
     def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:

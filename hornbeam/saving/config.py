@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hornbeam import errors
+from hornbeam import dtype_policies, errors
 from hornbeam.core.symbolic import OPS, OpCall, Operation
 from hornbeam.dtypes import DTypePolicy, get_policy, standardize_dtype
 from hornbeam.errors import FileError
@@ -157,6 +157,7 @@ def _families() -> dict[str, Any]:
         metrics,
         models,
         optimizers,
+        quantizers,
         regularizers,
     )  # fmt: skip
     from hornbeam.optimizers import schedules
@@ -173,6 +174,7 @@ def _families() -> dict[str, Any]:
         "keras.optimizers": optimizers,
         "keras.optimizers.schedules": schedules,
         "keras.activations": activations,
+        "keras.quantizers": quantizers,
     }
 
 
@@ -199,7 +201,7 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
             return found
     if registered and ">" in registered and not str(module).startswith(("keras", "tf_keras", "hornbeam")):
         return None  # a class of the user's, which may have the name of one of ours
-    if name in ("DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "Policy"):
+    if name == "Policy" or name in dtype_policies.__all__:
         return DTypePolicy
     if name in ("Functional", "Model", "Sequential"):
         from hornbeam import models
@@ -309,7 +311,8 @@ def serialize_op(operation: OpCall) -> dict[str, Any]:
     return {
         "module": info.module,
         "class_name": info.class_name,
-        "config": {"name": operation.name, **settings},
+        # Keras's own ops outside of `ops` take no name.
+        "config": {"name": operation.name, **settings} if info.module.startswith("keras.src.ops") else settings,
         "registered_name": info.class_name,
     }
 

@@ -1,0 +1,329 @@
+"""What `quantize` is told: the mode, and how weights and activations become integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import errors
+from hornbeam.dtype_policies import MODES
+from hornbeam.quantizers.rounding import AbsMaxQuantizer
+
+__all__ = [
+    "AWQConfig", "Float8QuantizationConfig", "GPTQConfig", "Int4QuantizationConfig", "Int8QuantizationConfig",
+    "QuantizationConfig", "find_config",
+]  # fmt: skip
+
+
+class QuantizationConfig:
+    """The base of configurations; subclasses have a `mode`.
+
+    Args:
+        weight_quantizer: Quantizer of the weights. Default: that of the mode.
+        activation_quantizer: Quantizer of the inputs of products. Default: they stay floats.
+
+    Example:
+        >>> Int8QuantizationConfig().mode
+        'int8'
+    """
+
+    # What integers a weight's quantizer must give.
+    _weight_dtype = "int8"
+    _value_range: tuple[int, int] | None = None
+
+    def __init__(self, weight_quantizer: Any = None, activation_quantizer: Any = None):
+        from hornbeam.quantizers import get
+
+        self.weight_quantizer, self.activation_quantizer = get(weight_quantizer), get(activation_quantizer)
+        dtype = getattr(self.weight_quantizer, "output_dtype", self._weight_dtype)
+        if dtype != self._weight_dtype:
+            raise ValueError(
+                f"{type(self).__name__}: `weight_quantizer` must have output_dtype={self._weight_dtype!r}, received "
+                f"{dtype!r}."
+            )
+        value_range = getattr(self.weight_quantizer, "value_range", self._value_range)
+        if self._value_range and tuple(value_range) != self._value_range:
+            raise ValueError(
+                f"{type(self).__name__}: `weight_quantizer` must have value_range={self._value_range}, received "
+                f"{value_range}."
+            )
+
+    @property
+    def mode(self) -> str:
+        """The mode, as `quantize` takes it."""
+        raise NotImplementedError(f"{type(self).__name__} must have a `mode`; take one of the subclasses.")
+
+    @property
+    def policy_mode(self) -> str:
+        """The mode with its numbers, as a dtype policy holds it."""
+        return self.mode
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        from hornbeam.quantizers import serialize
+
+        quantizers = {"weight_quantizer": self.weight_quantizer, "activation_quantizer": self.activation_quantizer}
+        return {name: None if value is None else serialize(value) for name, value in quantizers.items()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make a configuration from what `get_config` returned."""
+        return cls(**config)
+
+    @staticmethod
+    def weight_quantizer_or_default(config: Any, default: Any) -> Any:
+        """Return the weight quantizer of `config`; `default` where there is none."""
+        found = None if config is None else config.weight_quantizer
+        return default if found is None else found
+
+    @staticmethod
+    def activation_quantizer_or_default(config: Any, default: Any) -> Any:
+        """Return the activation quantizer of `config`, which may be `None`; `default` where there is no `config`."""
+        return default if config is None else config.activation_quantizer
+
+
+class Int8QuantizationConfig(QuantizationConfig):
+    """8-bit integers with a scale a channel.
+
+    Args:
+        weight_quantizer: Default: `AbsMaxQuantizer` over the axes that products sum over.
+        activation_quantizer: `"default"`: `AbsMaxQuantizer` over these axes. `None`: inputs of products stay floats.
+
+    Raises:
+        ValueError: If the weight quantizer does not give int8.
+
+    Example:
+        >>> Int8QuantizationConfig(activation_quantizer=None).get_config()
+        {'weight_quantizer': None, 'activation_quantizer': None}
+    """
+
+    mode = "int8"
+
+    def __init__(self, weight_quantizer: Any = None, activation_quantizer: Any = "default"):
+        default = isinstance(activation_quantizer, str) and activation_quantizer == "default"
+        super().__init__(weight_quantizer, AbsMaxQuantizer() if default else activation_quantizer)
+
+
+class Int4QuantizationConfig(QuantizationConfig):
+    """4-bit integers, two in a byte.
+
+    Args:
+        weight_quantizer: Quantizer to int8 in the range (-8, 7). Default: such an `AbsMaxQuantizer`.
+        activation_quantizer: `"default"` and `None`: inputs of products stay floats.
+        block_size: Rows of the weight that share a scale and a zero point, column by column. -1 or `None`: one scale a
+            column, no zero point.
+
+    Raises:
+        ValueError: If the block size is another, or quantizers are given with blocks.
+
+    Example:
+        >>> Int4QuantizationConfig(block_size=32).policy_mode
+        'int4/32'
+    """
+
+    mode = "int4"
+    _value_range = (-8, 7)
+
+    def __init__(self, weight_quantizer: Any = None, activation_quantizer: Any = "default", block_size: Any = 128):
+        if block_size is not None and (not isinstance(block_size, int) or (block_size < 1 and block_size != -1)):
+            raise ValueError(
+                f"Int4QuantizationConfig: `block_size` must be None, -1 or a positive integer, received {block_size!r}."
+            )
+        default = isinstance(activation_quantizer, str) and activation_quantizer == "default"
+        super().__init__(weight_quantizer, None if default else activation_quantizer)
+        self.block_size = block_size
+        if block_size not in (None, -1) and (self.weight_quantizer or self.activation_quantizer):
+            raise ValueError(
+                f"Int4QuantizationConfig: quantizers are for one scale a channel; with blocks of {block_size} leave "
+                "them out, or pass block_size=-1."
+            )
+
+    @property
+    def policy_mode(self) -> str:
+        """The mode with its numbers, as a dtype policy holds it."""
+        return f"int4/{-1 if self.block_size is None else self.block_size}"
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        return {**super().get_config(), "block_size": self.block_size}
+
+
+class Float8QuantizationConfig(QuantizationConfig):
+    """Products in 8-bit floating point, for training.
+
+    Example:
+        >>> Float8QuantizationConfig().mode
+        'float8'
+    """
+
+    mode = "float8"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        return {}
+
+
+class _CalibratedConfig(QuantizationConfig):
+    """What GPTQ and AWQ share: data to calibrate with, bits and groups."""
+
+    _bits: tuple[int, ...] = (4,)
+
+    def _keep(self, **arguments: Any) -> None:
+        super().__init__()
+        for name, value in arguments.items():
+            setattr(self, name, value)
+        name = type(self).__name__
+        if self.weight_bits not in self._bits:
+            raise ValueError(f"{name}: `weight_bits` must be one of {self._bits}, received {self.weight_bits!r}.")
+        for count in ("num_samples", "sequence_length", "num_grid_points"):
+            if getattr(self, count, 1) < 1:
+                raise ValueError(f"{name}: `{count}` must be a positive integer, received {getattr(self, count)!r}.")
+        if self.group_size < 1 and self.group_size != -1:
+            raise ValueError(f"{name}: `group_size` must be -1 or a positive integer, received {self.group_size!r}.")
+        structure = self.quantization_layer_structure
+        if structure is not None and not isinstance(structure, dict):
+            raise ValueError(
+                f"{name}: `quantization_layer_structure` must be a dict with 'pre_block_layers' and "
+                f"'sequential_blocks', received {errors.describe(structure)}."
+            )
+        self._names = tuple(arguments)
+
+    weight_bits: int
+    group_size: int
+    quantization_layer_structure: Any
+
+    @property
+    def policy_mode(self) -> str:
+        """The mode with its numbers, as a dtype policy holds it."""
+        return f"{self.mode}/{self.weight_bits}/{self.group_size}"
+
+    def dtype_policy_string(self) -> str:
+        """Return the mode with its numbers, as a dtype policy holds it."""
+        return self.policy_mode
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON; data, tokenizer and layers stay out of files."""
+        not_for_files = ("dataset", "tokenizer", "quantization_layer_structure")
+        return {name: None if name in not_for_files else getattr(self, name) for name in self._names}
+
+
+class GPTQConfig(_CalibratedConfig):
+    """Weights rounded one row after the other, each correcting the errors of those before (Frantar et al. 2022).
+
+    Args:
+        dataset: What to calibrate with: token arrays of shape (length,) or (1, length), or strings.
+        tokenizer: Turns strings into tokens: a function, or an object with `tokenize`.
+        weight_bits: 2, 3, 4 or 8.
+        num_samples: Number of sequences that are used.
+        per_channel: Whether each column has scales of its own.
+        sequence_length: Their length.
+        hessian_damping: Share of the mean curvature that is added to it, between 0 and 1.
+        group_size: Rows that share a scale; -1 for all.
+        symmetric: Whether the integers lie evenly around zero.
+        activation_order: Whether rows of large inputs are rounded first.
+        quantization_layer_structure: Dict of `"pre_block_layers"`, the layers before the first block, and
+            `"sequential_blocks"`, the blocks whose layers are rounded. Default: the model's
+            `get_quantization_layer_structure`.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Example:
+        >>> GPTQConfig(dataset=[[1, 2, 3]], tokenizer=None, sequence_length=2).dtype_policy_string()
+        'gptq/4/128'
+    """
+
+    mode = "gptq"
+    _bits = (2, 3, 4, 8)
+
+    def __init__(
+        self, dataset: Any, tokenizer: Any, *, weight_bits: int = 4, num_samples: int = 128, per_channel: bool = True,
+        sequence_length: int = 512, hessian_damping: float = 0.01, group_size: int = 128, symmetric: bool = False,
+        activation_order: bool = False, quantization_layer_structure: Any = None,
+    ):  # fmt: skip
+        self._keep(
+            dataset=dataset, tokenizer=tokenizer, weight_bits=weight_bits, num_samples=num_samples,
+            per_channel=per_channel, sequence_length=sequence_length, hessian_damping=hessian_damping,
+            group_size=group_size, symmetric=symmetric, activation_order=activation_order,
+            quantization_layer_structure=quantization_layer_structure,
+        )  # fmt: skip
+        if not 0 <= hessian_damping <= 1:
+            raise ValueError(f"GPTQConfig: `hessian_damping` must be between 0 and 1, received {hessian_damping!r}.")
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make a configuration from what `get_config` returned; files hold no data to calibrate with."""
+        return cls(**{"dataset": None, "tokenizer": None, **config})
+
+
+class AWQConfig(_CalibratedConfig):
+    """Weights scaled up where their inputs are large, then rounded to 4 bits (Lin et al. 2023).
+
+    Args:
+        dataset, tokenizer, num_samples, sequence_length, group_size, quantization_layer_structure: As for `GPTQConfig`.
+        weight_bits: 4.
+        num_grid_points: Number of scalings that are tried for each layer.
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Example:
+        >>> AWQConfig(dataset=[[1, 2, 3]], tokenizer=None, group_size=-1).dtype_policy_string()
+        'awq/4/-1'
+    """
+
+    mode = "awq"
+
+    def __init__(
+        self, dataset: Any, tokenizer: Any, *, weight_bits: int = 4, num_samples: int = 128, sequence_length: int = 512,
+        group_size: int = 128, num_grid_points: int = 20, quantization_layer_structure: Any = None,
+    ):  # fmt: skip
+        self._keep(
+            dataset=dataset, tokenizer=tokenizer, weight_bits=weight_bits, num_samples=num_samples,
+            sequence_length=sequence_length, group_size=group_size, num_grid_points=num_grid_points,
+            quantization_layer_structure=quantization_layer_structure,
+        )  # fmt: skip
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make a configuration from what `get_config` returned; files hold no data to calibrate with."""
+        return cls(**{"dataset": None, "tokenizer": None, **config})
+
+
+_DEFAULTS = {"int8": Int8QuantizationConfig, "int4": Int4QuantizationConfig, "float8": Float8QuantizationConfig}
+
+
+def find_config(label: str, mode: Any, config: Any) -> QuantizationConfig:
+    """Return the configuration that the arguments of `quantize` ask for.
+
+    Args:
+        label: Name of what is quantized, for messages.
+        mode: A mode, `None` where `config` tells it, or a configuration.
+        config: A configuration, or `None` for the mode's own.
+
+    Raises:
+        ValueError: If there is neither, they contradict each other, or the mode is unknown.
+    """
+    if isinstance(mode, QuantizationConfig) and config is None:
+        mode, config = None, mode
+    if mode is None and config is None:
+        raise ValueError(f"{label}: quantize takes a `mode` ({', '.join(MODES)}) or a `config`; received neither.")
+    if mode is not None and mode not in MODES:
+        raise ValueError(f"{label}: the quantization `mode` must be one of {MODES}, received {mode!r}.")
+    if config is None:
+        if mode not in _DEFAULTS:
+            name = {"gptq": "GPTQConfig", "awq": "AWQConfig"}[mode]
+            raise ValueError(
+                f"{label}: the mode {mode!r} calibrates with data: pass `config=hornbeam.quantizers.{name}(dataset, "
+                "tokenizer)`."
+            )
+        return _DEFAULTS[mode]()
+    if not isinstance(config, QuantizationConfig):
+        raise ValueError(
+            f"{label}: `config` must be a hornbeam.quantizers.QuantizationConfig, received {errors.describe(config)}."
+        )
+    if mode is not None and config.mode != mode:
+        raise ValueError(f"{label}: `mode` is {mode!r}, but the mode of `config` is {config.mode!r}. Leave one out.")
+    return config

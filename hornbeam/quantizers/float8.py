@@ -1,0 +1,111 @@
+"""8-bit floating point with delayed scales (Micikevicius et al. 2022): the scale of a step comes from steps before."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+__all__ = [
+    "compute_float8_amax_history",
+    "compute_float8_scale",
+    "quantize_and_dequantize",
+    "through",
+    "through_gradient",
+]
+
+FORWARD, BACKWARD = "float8_e4m3fn", "float8_e5m2"
+
+
+def compute_float8_scale(amax: Any, scale: Any, dtype_max: float, margin: int = 0) -> Any:
+    """Return the number by which values are divided so that the largest reaches the end of an 8-bit type.
+
+    Args:
+        amax: Largest magnitude. Where it is zero or not finite, the scale stays.
+        scale: The scale so far.
+        dtype_max: Largest number of the type.
+        margin: Powers of two that are kept free.
+
+    Example:
+        >>> float(compute_float8_scale(2.0, 1.0, 448.0))
+        0.004464285913854837
+    """
+    amax, scale = jnp.asarray(amax, "float32"), jnp.asarray(scale, "float32")
+    known = (amax > 0) & jnp.isfinite(amax)
+    return jnp.where(known, jnp.where(known, amax, 1) / dtype_max * 2.0**margin, scale)
+
+
+def compute_float8_amax_history(x: Any, amax_history: Any) -> Any:
+    """Return the largest magnitudes of the last steps with that of `x` in the first place.
+
+    Args:
+        x: Tensor.
+        amax_history: Vector of the largest magnitudes so far.
+
+    Example:
+        >>> compute_float8_amax_history(jnp.array([1.0, -5.0]), jnp.array([1.0, 2.0, 3.0])).tolist()
+        [5.0, 3.0, 1.0]
+    """
+    history = jnp.asarray(amax_history)
+    return jnp.roll(history, -1).at[0].set(jnp.max(jnp.abs(x)).astype(history.dtype))
+
+
+def quantize_and_dequantize(inputs: Any, scale: Any, quantized_dtype: str, compute_dtype: str) -> Any:
+    """Return `inputs` as they are after a way through an 8-bit type.
+
+    Args:
+        inputs: Tensor.
+        scale: What it is divided by before, and multiplied by after.
+        quantized_dtype: `"float8_e4m3fn"` or `"float8_e5m2"`.
+        compute_dtype: Dtype of the result.
+
+    Example:
+        >>> quantize_and_dequantize(jnp.array([127.0]), 0.5, "float8_e4m3fn", "float32").tolist()
+        [128.0]
+    """
+    end = float(jnp.finfo(quantized_dtype).max)
+    scale = jnp.asarray(scale, compute_dtype)
+    narrow = jnp.clip(jnp.asarray(inputs) / scale, -end, end).astype(quantized_dtype)
+    return narrow.astype(compute_dtype) * scale
+
+
+def _updated(x: Any, scale: Any, history: Any, dtype: str) -> tuple[Any, Any]:
+    """Return the next step's scale, made from the steps before this one, and the largest magnitudes with this one's."""
+    new = compute_float8_scale(jnp.max(history), scale, float(jnp.finfo(dtype).max))
+    return new, compute_float8_amax_history(x, history)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def through(x: Any, scale: Any, history: Any, update: bool) -> Any:
+    """Return `x` through the 8-bit type of the forward pass; its gradient passes unchanged.
+
+    The gradients of `scale` and `history` are their new values, which replace them; zero where `update` is false.
+    """
+    return quantize_and_dequantize(x, scale, FORWARD, x.dtype.name)
+
+
+def _through_forward(x: Any, scale: Any, history: Any, update: bool) -> tuple[Any, Any]:
+    return through(x, scale, history, update), _updated(x, scale, history, FORWARD)
+
+
+def _through_backward(update: bool, new: Any, gradient: Any) -> tuple[Any, Any, Any]:
+    return gradient, *(jax.tree.map(lambda v: v if update else jnp.zeros_like(v), new))
+
+
+through.defvjp(_through_forward, _through_backward)
+
+
+@jax.custom_vjp
+def through_gradient(x: Any, scale: Any, history: Any) -> Any:
+    """Return `x`; its gradient goes through the 8-bit type of the backward pass, and updates scale and history."""
+    return x
+
+
+def _gradient_backward(state: Any, gradient: Any) -> tuple[Any, Any, Any]:
+    rounded = quantize_and_dequantize(gradient, state[0], BACKWARD, gradient.dtype.name)
+    return rounded, *_updated(gradient, state[0], state[1], BACKWARD)
+
+
+through_gradient.defvjp(lambda x, scale, history: (x, (scale, history)), _gradient_backward)
