@@ -13,8 +13,12 @@ import hornbeam as hb
 from hornbeam import dtype_policies, quantizers
 
 RANDOM = np.random.RandomState(0)
-# Keras's variables lack an argument that NumPy 2 wants.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning",  # Keras's variables lack an argument that NumPy 2 wants
+    # Keras warns of each layer that it leaves out.
+    "ignore:Layer .* does not have:UserWarning",
+    "ignore:Invalid quantization mode:UserWarning",
+)
 
 
 def arrays(x):
@@ -430,7 +434,6 @@ def test_training_adapts_a_quantized_model():
     assert (model.layers[0].kernel.numpy() == integers).all()
 
 
-@pytest.mark.filterwarnings("ignore:Layer .* does not have:UserWarning")
 def test_float8_training_equals_keras():
     """The state of scales is replaced by its gradients, step by step."""
     x, y = RANDOM.randn(8, 10).astype("float32"), RANDOM.randn(8, 6).astype("float32")
@@ -554,7 +557,6 @@ FILTERS = [None, "bc", ["inner"], lambda layer: layer.name in ("abc", "inner"), 
 
 
 @pytest.mark.parametrize("filters", FILTERS, ids=str)
-@pytest.mark.filterwarnings("ignore:Layer .* does not have:UserWarning")
 def test_filters_choose_layers_as_in_keras(filters):
     models = [nested(hb), nested(keras)]
     for model in models:
@@ -581,7 +583,6 @@ def test_errors_of_models():
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.filterwarnings("ignore:Layer .* does not have:UserWarning")
 def test_files_pass_both_ways(mode, tmp_path):
     def make(K):
         L = K.layers
@@ -599,7 +600,6 @@ def test_files_pass_both_ways(mode, tmp_path):
     tokens = np.array([[0, 5, 11, 3]])
     for model, K in zip(models, (hb, keras), strict=True):
         model.set_weights(values)
-        # Keras warns of each layer that it leaves out.
         model.quantize(config=MODES[mode](K.quantizers), filters="dense|einsum|table")
         model.save(tmp_path / f"{K.__name__}.keras")
         model.save_weights(tmp_path / f"{K.__name__}.weights.h5")
@@ -636,6 +636,8 @@ def test_predictions_follow_the_quantization_of_a_compiled_model():
     after = model.predict(x, verbose=0)
     assert 0 < np.abs(before - after).max()
     same(after, model(x), 1e-5, 1e-5)
+    with jax.disable_jit():
+        same(after, model.layers[2](model.layers[1](model.layers[0](x))), 1e-5, 1e-5)
     model.fit(x, np.zeros((16, 2)), verbose=0)  # trains what is left
 
 
@@ -671,7 +673,6 @@ CALIBRATIONS = {
 
 
 @pytest.mark.parametrize("row", CALIBRATIONS)
-@pytest.mark.filterwarnings("ignore:Layer .* does not have:UserWarning")
 def test_calibration_keeps_outputs_as_well_as_keras(row, tmp_path):
     models = []
     for K in (hb, keras):

@@ -210,7 +210,7 @@ class ReversibleEmbedding(Embedding):
         if not reverse:
             return super().call(inputs)
         inputs = inputs.astype(self.reverse_dtype or self.compute_dtype)
-        scores = self._product(inputs, name=None if self.tie_weights else "reverse_embeddings")
+        scores = self._product(inputs, name=None if self.tie_weights else "reverse_embeddings", cast=True)
         cap = self.logit_soft_cap
         return scores if cap is None else cap * jnp.tanh(scores / cap)
 

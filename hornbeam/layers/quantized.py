@@ -98,14 +98,23 @@ class Quantizable(Adaptable):
 
     # --- arithmetic -----------------------------------------------------------------------
 
-    def _product(self, inputs: Any, training: bool | None = None, name: str | None = None) -> Any:
-        """Return the product of inputs and a weight, with what adaptation adds."""
+    def _product(
+        self, inputs: Any, training: bool | None = None, name: str | None = None, cast: bool = False
+    ) -> Any:  # fmt: skip
+        """Return the product of inputs and a weight, with what adaptation adds.
+
+        Args:
+            inputs: Tensor.
+            training: Whether float8 scales follow the inputs.
+            name: Attribute of the weight. Default: the adapted one.
+            cast: Whether a weight of floats takes the dtype of the inputs.
+        """
         adapted = name in (None, self._adapted)
         held = next(h for h in self._held() if h.name == (name or self._adapted))
         scheme = self._schemes.get(held.name)
         if scheme is None:
             weight = self._adapted_value() if adapted else getattr(self, held.name).value
-            return held.product(inputs, weight)
+            return held.product(inputs, weight.astype(inputs.dtype) if cast else weight)
         outputs = scheme.multiply(inputs, bool(training))
         if adapted and self.lora_enabled:
             outputs = outputs + held.product(inputs, self._lora_delta().astype(inputs.dtype))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam import errors
+from hornbeam.core.variable import Overlay
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.quantized import Quantizable
 from hornbeam.quantizers import calibration
@@ -39,7 +40,6 @@ def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check:
             f"{model._label()}: no layer was quantized: none that has the mode {config.mode!r} passes the filters.",
             stacklevel=3,
         )
-    model._programs.clear()
 
 
 def _filter(filters: Any) -> Callable[[Layer], bool]:
@@ -100,8 +100,9 @@ def _calibrate(
         layers = _quantizable(block, config.mode, wanted)
         recorders = [_Recorder(layer) for layer in layers]
         try:
-            for x in hidden:
-                block(x)
+            with Overlay():  # a model is then not compiled, so that the recorders see its values
+                for x in hidden:
+                    block(x)
         finally:
             for recorder in recorders:
                 recorder.remove()

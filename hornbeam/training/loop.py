@@ -422,7 +422,9 @@ def steps_for(model: Any, kind: str, keep_all: bool = False, padded: bool = Fals
     known = model._programs.get(name)
     if known is not None and known[0] == changes.count:
         return known[2]
-    now, switches = changes.count, tuple(layer.trainable for layer in model._flatten_layers())
+    # Adaptation and quantization give a layer other variables.
+    now = changes.count
+    switches = tuple((layer.trainable, len(layer._own_variables)) for layer in model._flatten_layers())
     steps = known[2] if known is not None and known[1] == switches else Steps(model, kind, keep_all, padded)
     model._programs[name] = (now, switches, steps)
     return steps
