@@ -4,7 +4,10 @@ import os
 import random
 import resource
 import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -639,3 +642,135 @@ def test_training_in_another_thread(tmp_path):
     thread.join()
     assert problems == [Interruption]
     assert len([*(tmp_path / "backup").iterdir()]) == 1
+
+
+# --- kill -9 -----------------------------------------------------------------------------------------
+
+SCRIPT = """
+import json, os, sys, time
+import numpy as np
+import hornbeam as hb
+from hornbeam import callbacks as cb
+
+way, folder, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
+hb.utils.set_random_seed(7)
+rows = np.random.RandomState(0)
+x, y = rows.randn(90, 20).astype("float32"), rows.randint(0, 3, 90)
+
+
+class Tell(cb.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        os.write(1, b".")
+        time.sleep(pause)
+
+
+class Shuffled(hb.utils.PyDataset):
+    order = np.arange(90)
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        some = self.order[index * 16 : index * 16 + 16]
+        return x[some] + np.random.rand(len(some), 1).astype("float32"), y[some]
+
+    def on_epoch_end(self):
+        np.random.shuffle(self.order)
+
+
+def drawn():
+    while True:
+        some = np.random.randint(0, 90, 16)
+        yield x[some], y[some]
+
+
+model = hb.Sequential([hb.Input((20,)), hb.layers.Dense(4096, activation="relu"), hb.layers.Dropout(0.2), hb.layers.Dense(3)])
+model.compile("adam", hb.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+data = {
+    "arrays": {"x": x, "y": y, "batch_size": 16, "validation_split": 0.1},
+    "data set": {"x": Shuffled(), "validation_data": (x, y)},
+    "generator": {"x": drawn(), "steps_per_epoch": 6},
+}
+callbacks = [
+    cb.BackupAndRestore(folder + "/backup", save_freq={"arrays": 4, "data set": 1, "generator": "epoch"}[way]),
+    cb.ReduceLROnPlateau("loss", factor=0.7, patience=1),
+    cb.EarlyStopping("accuracy", patience=30, restore_best_weights=True),
+    cb.CSVLogger(folder + "/log.csv"),
+    Tell(),
+]
+history = model.fit(**data[way], epochs=12, verbose=0, callbacks=callbacks).history
+values = [v.numpy() for v in [*model.variables, *model.optimizer.variables]]
+np.savez(folder + "/values.new.npz", *values)
+with open(folder + "/history.json", "w") as file:
+    json.dump(history, file)
+os.replace(folder + "/values.new.npz", folder + "/values.npz")
+"""
+
+
+def start(script, way, folder, cache, pause=0.0):
+    folder.mkdir(exist_ok=True)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    environment |= {"PYTHONPATH": str(ROOT), "HORNBEAM_COMPILE_CACHE": str(cache)}
+    return subprocess.Popen(
+        [sys.executable, str(script), way, str(folder), str(pause)], env=environment, stdout=subprocess.PIPE
+    )
+
+
+def ended(process):
+    """Wait for the end; return what came last, and the exit code."""
+    with process:
+        return process.stdout.read(), process.wait()
+
+
+def result_of(folder):
+    with np.load(folder / "values.npz") as file:
+        values = [file[name] for name in file.files]
+    return values, (folder / "history.json").read_text(), (folder / "log.csv").read_text()
+
+
+def strike(process, draw, backup):
+    """Kill a process: at any time, after some steps, or just when it writes a backup; or ask it to end."""
+    how = draw.choice(["any time", "steps", "steps", "write", "write", "ask"])
+    if how == "any time":
+        time.sleep(draw.uniform(0, 4))
+    elif process.stdout.read(draw.randrange(1, 25)) and how == "write":
+        until = time.monotonic() + 5
+        while process.poll() is None and time.monotonic() < until and not [*backup.glob(".*")]:
+            pass
+        time.sleep(draw.choice([0, 0, 0.001, 0.01]))
+    elif how == "steps":
+        time.sleep(draw.uniform(0, 0.02))
+    process.send_signal(signal.SIGTERM if how == "ask" else signal.SIGKILL)
+    _, code = ended(process)
+    if how == "ask":
+        assert code in (143, -signal.SIGTERM, 0)
+    return code != 0
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments(tmp_path):
+    """HORNBEAM_KILLS sets their number, HORNBEAM_SEED the moments."""
+    kills, draw = int(os.environ.get("HORNBEAM_KILLS", 20)), random.Random(os.environ.get("HORNBEAM_SEED", "0"))
+    (script := tmp_path / "script.py").write_text(SCRIPT)
+    ways, cache = ("arrays", "data set", "generator"), tmp_path / "cache"
+    expected, running = {}, {}
+    for way in ways:
+        process = start(script, way, tmp_path / way, cache)
+        assert [len(part) if isinstance(part, bytes) else part for part in ended(process)] == [72, 0]
+        expected[way] = result_of(tmp_path / way)
+        running[way] = tmp_path / f"{way}, killed"
+
+    done = tries = 0
+    while done < kills:
+        tries += 1
+        way = ways[tries % 3]
+        if strike(start(script, way, running[way], cache, pause=0.02), draw, running[way] / "backup"):
+            done += 1
+        else:  # it had ended before
+            np.testing.assert_equal(result_of(running[way]), expected[way])
+            running[way] = tmp_path / f"{way}, killed after {done} others"
+    for way in ways:
+        process = start(script, way, running[way], cache)
+        assert ended(process)[1] == 0
+        np.testing.assert_equal(result_of(running[way]), expected[way])
+        assert not (running[way] / "backup").exists()
