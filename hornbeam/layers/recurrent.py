@@ -23,6 +23,7 @@ from hornbeam.layers.recurrent_cells import (
     has_parts,
     initial_state_of,
 )
+from hornbeam.ops.recurrence import recur
 
 __all__ = ["GRU", "LSTM", "RNN", "SimpleRNN"]
 
@@ -154,8 +155,12 @@ class RNN(Layer):
     def _loop(self, x: Any, states: list[Any], mask: Any, training: Any) -> tuple[Any, Any, list[Any]]:
         """Run the cell along x (T, B, C); return last output, all outputs (or `None`) and last states."""
         cell = self.cell
+        if self.go_backwards:
+            x, mask = x[::-1], None if mask is None else mask[::-1]
         if has_parts(cell):
             noise = cell.noise(x.shape[1:], training)
+            if self._is_standard(x, states, noise):
+                return self._standard_loop(x, states, mask, noise)
             x = cell.project(x, noise)  # the inputs' part of all steps at once
 
             def step(x_t: Any, before: Any) -> Any:
@@ -190,13 +195,36 @@ class RNN(Layer):
         with autocast_scope(None):
             values = [v.value for v in carried]
         start = (states, jnp.zeros(first.shape, first.dtype), values)
-        if self.go_backwards:
-            x, mask = x[::-1], None if mask is None else mask[::-1]
         unroll = x.shape[0] if self.unroll else 1
         (states, last, values), outputs = jax.lax.scan(body, start, (x, mask), unroll=unroll)
         for variable, value in zip(carried, values, strict=True):
             variable.assign(value)
         return last, outputs, states
+
+    def _is_standard(self, x: Any, states: Any, noise: Any) -> bool:
+        """Tell whether `ops.recurrence` has this cell, as it is to be run."""
+        cell = self.cell
+        if isinstance(cell, StackedRNNCells) or cell.standard() is None or noise[1] is not None or x.shape[0] == 0:
+            return False
+        weights = [w.value for w in (cell.kernel, cell.recurrent_kernel, cell.bias) if w is not None]
+        return {a.dtype for a in (*weights, *states)} == {x.dtype}
+
+    def _standard_loop(self, x: Any, states: list[Any], mask: Any, noise: Any) -> tuple[Any, Any, list[Any]]:
+        """Do what `_loop` does, by the op for standard cells."""
+        cell = self.cell
+        kind = cell.standard()
+        x = cell.project(x, noise, with_bias=kind == "gru")
+        bias, start = cell.recurrent_bias(), jnp.stack(states)
+        outputs, after = recur(kind, x, cell.recurrent_kernel.value, bias, start, mask, self.unroll)
+        last = after[0]
+        if mask is not None:
+            # Outputs are zero where states are those of the start, or wherever the mask says so.
+            shown = mask
+            if not self.zero_output_for_mask:
+                shown = (jnp.arange(len(mask))[:, None] >= jnp.argmax(mask, axis=0)) & jnp.any(mask, axis=0)
+            last = _where(shown[-1], last, jnp.zeros_like(last))
+            outputs = jnp.where(shown[..., None], outputs, 0)
+        return last, outputs if self.return_sequences else None, list(after)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         mask = as_list(previous_mask)[0] if self.return_sequences else None

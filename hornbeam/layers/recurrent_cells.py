@@ -12,7 +12,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import errors, tree
+from hornbeam import activations, errors, tree
 from hornbeam.core.random import SeedGenerator
 from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.layer import Layer
@@ -93,10 +93,18 @@ class _Cell(Layer):
     def _state_shape(self, batch: Any) -> tuple[Any, ...]:
         return (batch, self.units)
 
-    def project(self, inputs: Any, noise: tuple[Any, Any]) -> Any:
+    def standard(self) -> str | None:
+        """Return the name that `ops.recurrence` has for this cell; `None` if it is one of its own kind."""
+        return None
+
+    def recurrent_bias(self) -> Any:
+        """Return the bias that stands in the loop, where `ops.recurrence` runs it; the others are the inputs'."""
+        return None if self.bias is None else self.bias.value
+
+    def project(self, inputs: Any, noise: tuple[Any, Any], with_bias: bool = True) -> Any:
         """Return the inputs' part of the gates, for one step (B, C) or for all (T, B, C)."""
         x = jnp.matmul(_noisy(inputs, noise[0]), self.kernel.value)
-        bias = self._input_bias()
+        bias = self._input_bias() if with_bias else None
         return x if bias is None else x + bias
 
     def _input_bias(self) -> Any:
@@ -153,6 +161,9 @@ class SimpleRNNCell(_Cell):
         recurrent_dropout: float = 0.0, seed: int | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(units, seed, _others(locals()), **kwargs)
+
+    def standard(self) -> str | None:
+        return "simple" if type(self) is SimpleRNNCell and self.activation is activations.tanh else None
 
     def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
         h = self.activation(x + _noisy(states[0], noise[1]) @ self.recurrent_kernel.value)
@@ -212,6 +223,9 @@ class LSTMCell(_Cell):
             return jnp.concatenate([first, jnp.ones((n,), first.dtype), last])
 
         return start
+
+    def standard(self) -> str | None:
+        return "lstm" if type(self) is LSTMCell and _usual_activations(self) else None
 
     def _recur(self, h: Any) -> Any:
         """Return the state's part of the gates."""
@@ -276,6 +290,14 @@ class GRUCell(_Cell):
             return super()._input_bias()
         return self.bias.value[0]
 
+    def standard(self) -> str | None:
+        if type(self) is GRUCell and _usual_activations(self):
+            return "gru" if self.reset_after else "gru_before"
+        return None
+
+    def recurrent_bias(self) -> Any:
+        return self.bias.value[1] if self.use_bias and self.reset_after else super().recurrent_bias()
+
     def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
         (h,) = states
         seen, kernel, n = _noisy(h, noise[1]), self.recurrent_kernel.value, self.units
@@ -288,6 +310,10 @@ class GRUCell(_Cell):
         g = self.activation(xg + (r * inner[:, 2 * n :] if self.reset_after else (r * seen) @ kernel[:, 2 * n :]))
         h = z * h + (1 - z) * g
         return h, [h]
+
+
+def _usual_activations(cell: Any) -> bool:
+    return cell.activation is activations.tanh and cell.recurrent_activation is activations.sigmoid
 
 
 def _others(arguments: dict[str, Any]) -> dict[str, Any]:

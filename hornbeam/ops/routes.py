@@ -21,7 +21,7 @@ import numpy as np
 
 from hornbeam import config
 
-__all__ = ["Route", "convolution", "convolutions_are_loop_safe", "portable", "taken"]
+__all__ = ["Route", "convolution", "convolutions_are_loop_safe", "portable", "recurrence", "taken"]
 
 
 class Route(NamedTuple):
@@ -136,6 +136,26 @@ def convolutions_are_loop_safe(dtype: Any = "float32") -> bool:
         True
     """
     return jax.default_backend() != "cpu" or why_plain(dtype) is None
+
+
+def recurrence(cell: str, dtype: Any, shape: Any, kernel: Any) -> Route:
+    """Choose for a recurrence of a standard cell along time, its gradient included.
+
+    Args:
+        cell: One of `hornbeam.ops.recurrence.CELLS`.
+        dtype: Dtype of inputs and weights.
+        shape: (T, B, gates * units), of the projected inputs.
+        kernel: (units, gates * units), of the recurrent weights.
+
+    Example:
+        >>> recurrence("lstm", "float64", (5, 2, 12), (3, 12)).name
+        'plain'
+    """
+    reason = why_plain(dtype)
+    if reason is None and np.dtype(dtype) != np.float32:
+        reason = f"no native recurrence for {np.dtype(dtype).name}"
+    route = Route("native", "one kernel, by hornbeam-cpu") if reason is None else Route("plain", reason)
+    return _remember(f"{cell} {np.dtype(dtype).name} {'x'.join(map(str, shape))} units {kernel[0]}", route)
 
 
 def taken() -> dict[str, Route]:

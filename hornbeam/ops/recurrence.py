@@ -1,0 +1,299 @@
+"""The standard recurrences along time as JAX primitives: by a native kernel on CPU, by a scan elsewhere.
+
+Three primitives, over arrays whose first axis is time: `run` is the recurrence itself, `pull` brings the gradients
+of its results back to the gates, `push` is its tangent. `push` and `pull` are transposes of each other. Neither
+knows of the weights' gradients: those are matrix products over all steps at once, made outside of the loop.
+
+    T, B: steps, samples.  U: units.  G: gates, side by side in the weights' last axis.  S: states.
+
+The plain ways are scans that JAX can differentiate, batch and compile for any device; derivatives beyond the
+first come from them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from hornbeam.ops import routes
+
+__all__ = ["CELLS", "Spec", "recur"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Spec:
+    """What a recurrence is, its operands apart.
+
+    Args:
+        cell: One of `CELLS`.
+        masked: Whether there is a mask.
+        native: Whether the kernel is used on CPU.
+        keep: Whether `run` returns what `pull` and `push` need.
+        unroll: How many steps one turn of a scan holds.
+    """
+
+    cell: str
+    masked: bool
+    native: bool
+    keep: bool = False
+    unroll: int = 1
+
+
+# Of each cell: gates, states, and how many arrays (T, B, U) the gradient needs besides the outputs.
+CELLS = {"simple": (1, 1, 0), "lstm": (4, 2, 5), "gru": (3, 1, 4), "gru_before": (3, 1, 3)}
+
+
+def recur(cell: str, x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, unroll: bool = False) -> Any:
+    """Run a recurrence along time.
+
+    With tanh and sigmoid as its activations, and `a = x + h @ kernel + bias` cut into gates:
+
+    - `"simple"`: `h = tanh(a)`.
+    - `"lstm"`: gates i, f, g, o; `c = f * c + i * g`, `h = o * tanh(c)` (Hochreiter and Schmidhuber 1997).
+    - `"gru"`: gates z, r, g, with `r` times `h @ kernel + bias` within g; `h = z * h + (1 - z) * g`.
+    - `"gru_before"`: the same, with `(r * h) @ kernel` within g (Cho et al. 2014).
+
+    Args:
+        cell: One of the four.
+        x: (T, B, G * U), the inputs' part of the gates.
+        kernel: (U, G * U), the recurrent weights.
+        bias: (G * U,), or `None`.
+        start: (S, B, U), the states before the first step: h, and c of an LSTM.
+        mask: (T, B), false where states stay as they are.
+        unroll: Whether a scan is written out.
+
+    Returns:
+        All h (T, B, U) and the last states (S, B, U).
+
+    Example:
+        >>> h, last = recur("simple", jnp.ones((3, 1, 2)), jnp.zeros((2, 2)), None, jnp.zeros((1, 1, 2)))
+        >>> h.shape, last.shape
+        ((3, 1, 2), (1, 1, 2))
+    """
+    route = routes.recurrence(cell, x.dtype, x.shape, kernel.shape)
+    bias = jnp.zeros(kernel.shape[-1:], x.dtype) if bias is None else bias
+    spec = Spec(cell, mask is not None, route.name == "native", unroll=max(1, x.shape[0]) if unroll else 1)
+    hs, last = _run_p.bind(x, kernel, bias, start, *([] if mask is None else [mask]), spec=spec)
+    return hs, last
+
+
+def _before(start: Any, states: Any) -> Any:
+    """Return the states (T, B, U) from which each step started."""
+    return jnp.concatenate([start[None], states[:-1]])
+
+
+def _step(cell: str, x: Any, states: list[Any], kernel: Any, bias: Any) -> tuple[list[Any], list[Any]]:
+    """Return new states and what the gradient needs."""
+    h = states[0]
+    if cell == "simple":
+        return [jnp.tanh(x + h @ kernel + bias)], []
+    if cell == "lstm":
+        i, f, g, o = jnp.split(x + h @ kernel + bias, 4, axis=-1)
+        i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
+        c = f * states[1] + i * g
+        return [o * jnp.tanh(c), c], [i, f, g, o, c]
+    xz, xr, xg = jnp.split(x, 3, axis=-1)
+    n = h.shape[-1]
+    if cell == "gru":
+        uz, ur, inner = jnp.split(h @ kernel + bias, 3, axis=-1)
+        z, r = jax.nn.sigmoid(xz + uz), jax.nn.sigmoid(xr + ur)
+        g = jnp.tanh(xg + r * inner)
+        return [z * h + (1 - z) * g], [z, r, g, inner]
+    uz, ur = jnp.split(h @ kernel[:, : 2 * n] + bias[: 2 * n], 2, axis=-1)
+    z, r = jax.nn.sigmoid(xz + uz), jax.nn.sigmoid(xr + ur)
+    g = jnp.tanh(xg + (r * h) @ kernel[:, 2 * n :] + bias[2 * n :])
+    return [z * h + (1 - z) * g], [z, r, g]
+
+
+def _choose(keep: Any, new: list[Any], old: list[Any]) -> list[Any]:
+    return new if keep is None else [jnp.where(keep[:, None], a, b) for a, b in zip(new, old, strict=True)]
+
+
+def _run_plain(x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, *, spec: Spec) -> list[Any]:
+    """Return all h, the last states and, with `spec.keep`, what the gradient needs."""
+
+    def body(states: list[Any], now: Any) -> Any:
+        x_t, keep = now
+        new, saved = _step(spec.cell, x_t, states, kernel, bias)
+        new = _choose(keep, new, states)
+        if spec.cell == "lstm":
+            saved[4] = new[1]
+        return new, (new[0], saved if spec.keep else [])
+
+    last, (hs, saved) = jax.lax.scan(body, list(start), (x, mask), unroll=spec.unroll)
+    return [hs, jnp.stack(last), *saved]
+
+
+def _step_back(cell: str, d: list[Any], before: list[Any], h: Any, saved: list[Any], kernel: Any) -> Any:
+    """Return gradients of the gates and of the states before, from those `d` of the states after."""
+    if cell == "simple":
+        da = d[0] * (1 - h * h)
+        return da, [da @ kernel.T]
+    if cell == "lstm":
+        i, f, g, o, c = saved
+        t = jnp.tanh(c)
+        dc = d[1] + d[0] * o * (1 - t * t)
+        gates = [dc * g * i * (1 - i), dc * before[1] * f * (1 - f), dc * i * (1 - g * g), d[0] * t * o * (1 - o)]
+        da = jnp.concatenate(gates, -1)
+        return da, [da @ kernel.T, dc * f]
+    z, r, g = saved[:3]
+    n = h.shape[-1]
+    dz = d[0] * (before[0] - g) * z * (1 - z)
+    dg = d[0] * (1 - z) * (1 - g * g)
+    if cell == "gru":
+        dr = dg * saved[3] * r * (1 - r)
+        return jnp.concatenate([dz, dr, dg], -1), [jnp.concatenate([dz, dr, dg * r], -1) @ kernel.T + d[0] * z]
+    inner = dg @ kernel[:, 2 * n :].T
+    dr = inner * before[0] * r * (1 - r)
+    outer = jnp.concatenate([dz, dr], -1)
+    return jnp.concatenate([outer, dg], -1), [outer @ kernel[:, : 2 * n].T + inner * r + d[0] * z]
+
+
+def _pull_plain(dhs: Any, dlast: Any, kernel: Any, start: Any, hs: Any, *rest: Any, spec: Spec) -> list[Any]:
+    """Return gradients of the gates before their activations (T, B, G * U), and of the states at the start."""
+    mask = rest[-1] if spec.masked else None
+    saved = list(rest[: CELLS[spec.cell][2]])
+    before = [_before(start[0], hs)]
+    if spec.cell == "lstm":
+        before.append(_before(start[1], saved[4]))
+
+    def body(d: list[Any], now: Any) -> Any:
+        dh, before, h, saved, keep = now
+        d = [d[0] + dh, *d[1:]]
+        da, new = _step_back(spec.cell, d, before, h, saved, kernel)
+        if keep is not None:
+            da = jnp.where(keep[:, None], da, 0)
+        return _choose(keep, new, d), da
+
+    now = (dhs, before, hs, saved, mask)
+    d, da = jax.lax.scan(body, list(dlast), now, reverse=True, unroll=spec.unroll)
+    return [da, jnp.stack(d)]
+
+
+def _push_plain(da: Any, dstart: Any, *rest: Any, spec: Spec) -> list[Any]:
+    """Return tangents of all h and of the last states: the transpose of `_pull_plain`."""
+    hs = rest[2]
+    back = jax.linear_transpose(functools.partial(_pull_plain_of, rest, spec), hs, dstart)
+    return list(back([da, dstart]))
+
+
+def _pull_plain_of(rest: Any, spec: Spec, dhs: Any, dlast: Any) -> list[Any]:
+    return _pull_plain(dhs, dlast, *rest, spec=spec)
+
+
+def _native(name: str, results: Any) -> Any:
+    """Return a function that calls a kernel; `results(*operands, spec=spec)` are its results' shapes."""
+
+    def call(*operands: Any, spec: Spec) -> Any:
+        shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in results(*operands, spec=spec)]
+        return jax.ffi.ffi_call(name, shapes)(*operands, cell=spec.cell, masked=spec.masked)
+
+    return call
+
+
+def _batch(primitive: Any, plain: Any, weights: tuple[int, ...], operands: Any, axes: Any, *, spec: Spec) -> Any:
+    """Run a batch of recurrences: as one with more samples, where they share their weights."""
+    results = len(jax.eval_shape(functools.partial(jax.vmap(functools.partial(plain, spec=spec), axes)), *operands))
+    if any(axes[i] is not None for i in weights):
+        return jax.vmap(functools.partial(plain, spec=spec), axes)(*operands), [0] * results
+    size = next(x.shape[axis] for x, axis in zip(operands, axes, strict=True) if axis is not None)
+    merged = []
+    for position, (x, axis) in enumerate(zip(operands, axes, strict=True)):
+        if position not in weights:  # (T or S, B, ...) each
+            x = jnp.repeat(x[:, None], size, 1) if axis is None else jnp.moveaxis(x, axis, 1)
+            x = x.reshape(x.shape[0], -1, *x.shape[3:])
+        merged.append(x)
+    outputs = primitive.bind(*merged, spec=spec)
+    return [y.reshape(y.shape[0], size, -1, *y.shape[2:]) for y in outputs], [1] * results
+
+
+def _define(name: str, plain: Any, weights: tuple[int, ...], kernel: str | None = None) -> Primitive:
+    """Make a primitive whose shapes, derivatives and batches come from its plain way.
+
+    Args:
+        name: Its name.
+        plain: The plain way.
+        weights: Positions of operands without samples.
+        kernel: Name of the native kernel.
+    """
+    primitive = Primitive(name)
+    primitive.multiple_results = True
+
+    def run(*operands: Any, spec: Spec) -> Any:
+        return primitive.bind(*operands, spec=spec)
+
+    def shapes(*operands: Any, spec: Spec) -> Any:
+        arrays = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in operands]
+        return jax.eval_shape(functools.partial(plain, spec=spec), *arrays)
+
+    def abstract(*operands: Any, spec: Spec) -> Any:
+        return [jax.core.ShapedArray(x.shape, x.dtype) for x in shapes(*operands, spec=spec)]
+
+    native = _native(kernel, shapes) if kernel else plain
+
+    def on_cpu(*operands: Any, spec: Spec) -> Any:
+        return (native if spec.native else plain)(*operands, spec=spec)
+
+    primitive.def_impl(jax.jit(run, static_argnames="spec"))
+    primitive.def_abstract_eval(abstract)
+    mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=True))
+    mlir.register_lowering(primitive, mlir.lower_fun(on_cpu, multiple_results=True), platform="cpu")
+    batching.primitive_batchers[primitive] = functools.partial(_batch, primitive, plain, weights)
+    ad.primitive_jvps[primitive] = functools.partial(_plain_jvp, plain)
+    return primitive
+
+
+def _plain_jvp(plain: Any, primals: Any, tangents: Any, *, spec: Spec) -> Any:
+    tangents = [ad.instantiate_zeros(t) for t in tangents]
+    return jax.jvp(functools.partial(plain, spec=spec), primals, tangents)
+
+
+def _run_jvp(primals: Any, tangents: Any, *, spec: Spec) -> Any:
+    """Make the weights' part of the tangent ahead of the loop; so their gradients come after it, in one product."""
+    if spec.keep:
+        return _plain_jvp(_run_plain, primals, tangents, spec=spec)
+    x, kernel, bias, start, *mask = primals
+    dx, dkernel, dbias, dstart, *_ = tangents
+    hs, last, *saved = _run_p.bind(*primals, spec=dataclasses.replace(spec, keep=True))
+    da = ad.instantiate_zeros(dx)
+    n = hs.shape[-1]
+    if not (isinstance(dkernel, ad.Zero) and isinstance(dbias, ad.Zero)):
+        before = _before(start[0], hs)
+        dkernel, dbias = ad.instantiate_zeros(dkernel), ad.instantiate_zeros(dbias)
+        if spec.cell == "gru_before":
+            inner = [_product(before, dkernel[:, : 2 * n]), _product(saved[1] * before, dkernel[:, 2 * n :])]
+            weights = jnp.concatenate(inner, -1) + dbias
+        else:
+            weights = _product(before, dkernel) + dbias
+            if spec.cell == "gru":
+                weights = jnp.concatenate([weights[..., : 2 * n], saved[1] * weights[..., 2 * n :]], -1)
+        da = da + weights
+    operands = (da, ad.instantiate_zeros(dstart), kernel, start, hs, *saved, *mask)
+    return [hs, last], _push_p.bind(*operands, spec=dataclasses.replace(spec, keep=True))
+
+
+def _product(x: Any, kernel: Any) -> Any:
+    """Return x (T, B, U) @ kernel as one product of matrices, so that its transpose is one too."""
+    return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def _transpose(other: Any, cotangents: Any, first: Any, second: Any, *rest: Any, spec: Spec) -> list[Any]:
+    """Transpose `push` by `pull`, and the other way round."""
+    given = [ad.instantiate_zeros(c) for c in cotangents]
+    results = other().bind(*given, *rest, spec=spec)
+    linear = [ad.is_undefined_primal(x) for x in (first, second)]
+    return [r if wanted else None for r, wanted in zip(results, linear, strict=True)] + [None] * len(rest)
+
+
+_run_p = _define("hornbeam_recurrence", _run_plain, (1, 2), "hornbeam_recurrence")
+_pull_p = _define("hornbeam_recurrence_pull", _pull_plain, (2,), "hornbeam_recurrence_pull")
+_push_p = _define("hornbeam_recurrence_push", _push_plain, (2,))
+ad.primitive_jvps[_run_p] = _run_jvp
+ad.primitive_transposes[_push_p] = functools.partial(_transpose, lambda: _pull_p)
+ad.primitive_transposes[_pull_p] = functools.partial(_transpose, lambda: _push_p)
