@@ -187,21 +187,35 @@ def _pull_plain_of(rest: Any, spec: Spec, dhs: Any, dlast: Any) -> list[Any]:
     return _pull_plain(dhs, dlast, *rest, spec=spec)
 
 
-def _native(name: str, results: Any) -> Any:
-    """Return a function that calls a kernel; `results(*operands, spec=spec)` are its results' shapes."""
+def _run_shapes(x: Any, kernel: Any, bias: Any, start: Any, *_: Any, spec: Spec) -> list[Any]:
+    """Return the shapes of `run`'s results."""
+    hs = (*x.shape[:2], kernel.shape[0])
+    return [hs, start.shape, *[hs] * (CELLS[spec.cell][2] if spec.keep else 0)]
+
+
+def _pull_shapes(dhs: Any, dlast: Any, kernel: Any, *_: Any, spec: Spec) -> list[Any]:
+    return [(*dhs.shape[:2], kernel.shape[1]), dlast.shape]
+
+
+def _push_shapes(da: Any, dstart: Any, kernel: Any, *_: Any, spec: Spec) -> list[Any]:
+    return [(*da.shape[:2], kernel.shape[0]), dstart.shape]
+
+
+def _native(name: str, shapes: Any) -> Any:
+    """Return a function that calls a kernel."""
 
     def call(*operands: Any, spec: Spec) -> Any:
-        shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in results(*operands, spec=spec)]
-        return jax.ffi.ffi_call(name, shapes)(*operands, cell=spec.cell, masked=spec.masked)
+        results = [jax.ShapeDtypeStruct(shape, operands[0].dtype) for shape in shapes(*operands, spec=spec)]
+        return jax.ffi.ffi_call(name, results)(*operands, cell=spec.cell, masked=spec.masked)
 
     return call
 
 
 def _batch(primitive: Any, plain: Any, weights: tuple[int, ...], operands: Any, axes: Any, *, spec: Spec) -> Any:
     """Run a batch of recurrences: as one with more samples, where they share their weights."""
-    results = len(jax.eval_shape(functools.partial(jax.vmap(functools.partial(plain, spec=spec), axes)), *operands))
     if any(axes[i] is not None for i in weights):
-        return jax.vmap(functools.partial(plain, spec=spec), axes)(*operands), [0] * results
+        outputs = jax.vmap(functools.partial(plain, spec=spec), axes)(*operands)
+        return outputs, [0] * len(outputs)
     size = next(x.shape[axis] for x, axis in zip(operands, axes, strict=True) if axis is not None)
     merged = []
     for position, (x, axis) in enumerate(zip(operands, axes, strict=True)):
@@ -210,17 +224,18 @@ def _batch(primitive: Any, plain: Any, weights: tuple[int, ...], operands: Any, 
             x = x.reshape(x.shape[0], -1, *x.shape[3:])
         merged.append(x)
     outputs = primitive.bind(*merged, spec=spec)
-    return [y.reshape(y.shape[0], size, -1, *y.shape[2:]) for y in outputs], [1] * results
+    return [y.reshape(y.shape[0], size, -1, *y.shape[2:]) for y in outputs], [1] * len(outputs)
 
 
-def _define(name: str, plain: Any, weights: tuple[int, ...], kernel: str | None = None) -> Primitive:
-    """Make a primitive whose shapes, derivatives and batches come from its plain way.
+def _define(name: str, plain: Any, shapes: Any, weights: tuple[int, ...], native: bool = True) -> Primitive:
+    """Make a primitive whose derivatives and batches come from its plain way.
 
     Args:
-        name: Its name.
+        name: Its name, and that of its native kernel.
         plain: The plain way.
+        shapes: Gives its results' shapes.
         weights: Positions of operands without samples.
-        kernel: Name of the native kernel.
+        native: Whether there is a kernel.
     """
     primitive = Primitive(name)
     primitive.multiple_results = True
@@ -228,17 +243,13 @@ def _define(name: str, plain: Any, weights: tuple[int, ...], kernel: str | None 
     def run(*operands: Any, spec: Spec) -> Any:
         return primitive.bind(*operands, spec=spec)
 
-    def shapes(*operands: Any, spec: Spec) -> Any:
-        arrays = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in operands]
-        return jax.eval_shape(functools.partial(plain, spec=spec), *arrays)
-
     def abstract(*operands: Any, spec: Spec) -> Any:
-        return [jax.core.ShapedArray(x.shape, x.dtype) for x in shapes(*operands, spec=spec)]
+        return [jax.core.ShapedArray(shape, operands[0].dtype) for shape in shapes(*operands, spec=spec)]
 
-    native = _native(kernel, shapes) if kernel else plain
+    kernel = _native(name, shapes)
 
     def on_cpu(*operands: Any, spec: Spec) -> Any:
-        return (native if spec.native else plain)(*operands, spec=spec)
+        return (kernel if native and spec.native else plain)(*operands, spec=spec)
 
     primitive.def_impl(jax.jit(run, static_argnames="spec"))
     primitive.def_abstract_eval(abstract)
@@ -250,8 +261,11 @@ def _define(name: str, plain: Any, weights: tuple[int, ...], kernel: str | None 
 
 
 def _plain_jvp(plain: Any, primals: Any, tangents: Any, *, spec: Spec) -> Any:
-    tangents = [ad.instantiate_zeros(t) for t in tangents]
-    return jax.jvp(functools.partial(plain, spec=spec), primals, tangents)
+    primals, tangents = tuple(primals), tuple(tangents)
+    mask = primals[-1:] if spec.masked else []
+    count = len(primals) - len(mask)
+    given = [ad.instantiate_zeros(t) for t in tangents[:count]]
+    return jax.jvp(lambda *operands: plain(*operands, *mask, spec=spec), primals[:count], tuple(given))
 
 
 def _run_jvp(primals: Any, tangents: Any, *, spec: Spec) -> Any:
@@ -291,9 +305,9 @@ def _transpose(other: Any, cotangents: Any, first: Any, second: Any, *rest: Any,
     return [r if wanted else None for r, wanted in zip(results, linear, strict=True)] + [None] * len(rest)
 
 
-_run_p = _define("hornbeam_recurrence", _run_plain, (1, 2), "hornbeam_recurrence")
-_pull_p = _define("hornbeam_recurrence_pull", _pull_plain, (2,), "hornbeam_recurrence_pull")
-_push_p = _define("hornbeam_recurrence_push", _push_plain, (2,))
+_run_p = _define("hornbeam_recurrence", _run_plain, _run_shapes, (1, 2))
+_pull_p = _define("hornbeam_recurrence_pull", _pull_plain, _pull_shapes, (2,))
+_push_p = _define("hornbeam_recurrence_push", _push_plain, _push_shapes, (2,), native=False)
 ad.primitive_jvps[_run_p] = _run_jvp
 ad.primitive_transposes[_push_p] = functools.partial(_transpose, lambda: _pull_p)
 ad.primitive_transposes[_pull_p] = functools.partial(_transpose, lambda: _push_p)

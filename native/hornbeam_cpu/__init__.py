@@ -13,6 +13,8 @@ __all__ = ["TARGETS", "dtypes"]
 # What JAX calls each kernel, and its symbol in the library.
 TARGETS = {
     "hornbeam_convolution": "HornbeamConvolution",
+    "hornbeam_recurrence": "HornbeamRecurrence",
+    "hornbeam_recurrence_pull": "HornbeamRecurrencePull",
 }
 
 
