@@ -127,9 +127,7 @@ def is_thin_product(kind: str, window: tuple[int, ...], strides: tuple[int, ...]
 def convolutions_are_loop_safe(dtype: Any = "float32") -> bool:
     """Tell whether convolutions are as fast inside a compiled loop as outside of one.
 
-    XLA's own are on GPU and TPU; on CPU their gradients are about twenty times slower there. The native ones are faster
-    there than outside: a program gets fresh memory with every call, and a step of ResNet-20 (batch 128) spends a fifth
-    of its time on first touching 200 MB of it; a loop of 8 steps pays that once.
+    XLA's own are on GPU and TPU; on CPU their gradients are about twenty times slower there, the native ones not.
 
     Example:
         >>> convolutions_are_loop_safe() in (True, False)

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "oneapi/dnnl/dnnl.hpp"
+#include "pages.h"
 #include "parallel.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -468,6 +469,7 @@ ffi::Error Convolution(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Resul
     return ffi::Error::Success();
   }
   p.threads = std::max<int64_t>(1, pool.num_threads());
+  UseLargePages(result->untyped_data(), result->size_bytes());
   try {
     GetPlan(p)->Run(pool, arrays[0].untyped_data(), arrays[1].untyped_data(),
                     p.bias ? arrays[2].untyped_data() : nullptr, result->untyped_data());
