@@ -179,7 +179,7 @@ def test_initial_state_errors():
         layer(data(B, T, C), initial_state=[data(B, 4), data(B, 4)])
 
 
-@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+@pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU"])
 def test_equal_seeds_start_alike(name):
     x = data(B, T, C)
     results = []
@@ -188,6 +188,30 @@ def test_equal_seeds_start_alike(name):
         layer = getattr(library.layers, name)(3, return_sequences=True)
         results.append([layer(x), *layer.weights])
     close(*results)
+
+
+DRAWS = {
+    "simple": lambda L, **options: L("SimpleRNN")(3, **options),
+    "lstm": lambda L, **options: L("LSTM")(3, return_sequences=True, **options),
+    "gru": lambda L, **options: L("GRU")(3, go_backwards=True, **options),
+    "gru_before": lambda L, **options: L("GRU")(3, reset_after=False, **options),
+    "stack": lambda L, **options: L("RNN")([L("GRUCell")(3, **options), L("LSTMCell")(2, **options)]),
+    "bi": lambda L, **options: L("Bidirectional")(L("LSTM")(3, **options)),
+    "conv": lambda L, **options: L("ConvLSTM1D")(3, 2, **options),
+}
+
+
+@pytest.mark.parametrize("rates", [(0.3, 0.0), (0.0, 0.4), (0.3, 0.4)])
+@pytest.mark.parametrize("name", DRAWS)
+def test_seeded_dropout_draws_what_keras_draws(name, rates):
+    x = data(B, T, 5, C) if name == "conv" else data(B, T, C)
+    options = {"dropout": rates[0], "recurrent_dropout": rates[1], "seed": 5}
+    layer, reference = pair(lambda L: DRAWS[name](L, **options))
+    for one in (layer, reference):  # not called outside of training: Keras draws there too, for nothing
+        one.build(x.shape)
+        one.set_weights([data(*w.shape, seed=i) for i, w in enumerate(one.weights)])
+    for _ in range(2):
+        close(layer(x, training=True), reference(x, training=True))
 
 
 def test_dropout_is_one_draw_a_sequence():

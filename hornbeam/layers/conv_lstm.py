@@ -12,7 +12,7 @@ from hornbeam.config import standardize_data_format
 from hornbeam.layers.arguments import add_named_weight, one_of, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.recurrent import _Recurrent, of_cell
-from hornbeam.layers.recurrent_cells import LSTMCell, _noisy
+from hornbeam.layers.recurrent_cells import LSTMCell
 
 __all__ = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"]
 
@@ -26,6 +26,8 @@ class ConvLSTMCell(LSTMCell):
         >>> cell.kernel.shape, cell.recurrent_kernel.shape
         ((3, 2, 16), (3, 4, 16))
     """
+
+    _seed_first = _inputs_by_gate = True
 
     def __init__(
         self, rank: int, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
@@ -88,16 +90,19 @@ class ConvLSTMCell(LSTMCell):
 
     def project(self, inputs: Any, noise: tuple[Any, Any]) -> Any:
         """Return the inputs' part of the gates, for one step (B, ...) or for all (T, B, ...)."""
-        x = _noisy(inputs, noise[0])
-        flat = x.reshape(-1, *x.shape[-self.rank - 1 :])
-        y = ops.conv(flat, self.kernel.value, self.strides, self.padding, self.data_format, self.dilation_rate)
+        y = self._gated(inputs, noise[0], self.kernel.value, self._convolve)
         if self.bias is not None:
             bias = self.bias.value
             y = y + (bias if self.data_format == "channels_last" else bias.reshape(-1, *(1,) * self.rank))
+        return y
+
+    def _convolve(self, x: Any, kernel: Any) -> Any:
+        flat = x.reshape(-1, *x.shape[-self.rank - 1 :])
+        y = ops.conv(flat, kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
         return y.reshape(*x.shape[: -self.rank - 1], *y.shape[1:])
 
-    def _recur(self, h: Any) -> Any:
-        return ops.conv(h, self.recurrent_kernel.value, 1, "same", self.data_format)
+    def _times(self, h: Any, kernel: Any) -> Any:
+        return ops.conv(h, kernel, 1, "same", self.data_format)
 
 
 class _ConvLSTM(_Recurrent):

@@ -7,7 +7,7 @@ inputs' part of the gates, `step` the recurrence itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -52,17 +52,25 @@ class _Cell(Layer):
 
     gates = 1
     states = 1
+    _gate_axis = -1
+    # Whether the dropout's seed is drawn before those of the initializers, so that a seeded run starts as Keras's.
+    _seed_first = False
+    # Whether each gate sees the inputs through a noise of its own even where the state has none.
+    _inputs_by_gate = False
     dropout: float
     recurrent_dropout: float
 
     def __init__(self, units: int, seed: Any, others: dict[str, Any], **kwargs: Any):
         super().__init__(**kwargs)
         self.units = positive_integer(type(self).__name__, "units", units)
+        self.seed = seed
+        if self._seed_first:
+            self.seed_generator = SeedGenerator(seed)
         keep(self, others)
         self.dropout = min(1.0, max(0.0, self.dropout))
         self.recurrent_dropout = min(1.0, max(0.0, self.recurrent_dropout))
-        self.seed = seed
-        self.seed_generator = SeedGenerator(seed)
+        if not self._seed_first:
+            self.seed_generator = SeedGenerator(seed)
         self.state_size: Any = self.units if self.states == 1 else [self.units] * self.states
         self.output_size = self.units
 
@@ -81,14 +89,22 @@ class _Cell(Layer):
             self.bias = add_named_weight(self, "bias", self._bias_shape(), initializer=self._bias_start())
 
     def noise(self, shape: Sequence[int], training: Any) -> tuple[Any, Any]:
-        """Return what inputs of `shape` (B, ...) and the state are multiplied by in training; `None` for nothing."""
-        draws = [
-            random_dropout(jnp.ones(size, self.compute_dtype), rate, seed=self.seed_generator)
-            if training and rate
-            else None
-            for rate, size in ((self.dropout, shape), (self.recurrent_dropout, self._state_shape(shape[0])))
-        ]
-        return draws[0], draws[1]
+        """Return what inputs of `shape` (B, ...) and the state are multiplied by in training.
+
+        `None` stands for nothing, a list for one factor a gate. The draws are Keras's: each gate sees the state
+        through a noise of its own, and then the inputs too.
+        """
+
+        def draw(rate: float, size: Any, count: int) -> list[Any]:
+            ones = jnp.ones(size, self.compute_dtype)
+            return [random_dropout(ones, rate, seed=self.seed_generator) for _ in range(count)]
+
+        inputs = state = None
+        if training and self.dropout:
+            inputs = draw(self.dropout, shape, self.gates if self.recurrent_dropout or self._inputs_by_gate else 1)
+        if training and self.recurrent_dropout:
+            state = draw(self.recurrent_dropout, self._state_shape(shape[0]), self.gates)
+        return inputs[0] if inputs and len(inputs) == 1 else inputs, state
 
     def _state_shape(self, batch: Any) -> tuple[Any, ...]:
         return (batch, self.units)
@@ -103,12 +119,30 @@ class _Cell(Layer):
 
     def project(self, inputs: Any, noise: tuple[Any, Any], with_bias: bool = True) -> Any:
         """Return the inputs' part of the gates, for one step (B, C) or for all (T, B, C)."""
-        x = jnp.matmul(_noisy(inputs, noise[0]), self.kernel.value)
+        x = self._gated(inputs, noise[0], self.kernel.value, jnp.matmul)
         bias = self._input_bias() if with_bias else None
         return x if bias is None else x + bias
 
     def _input_bias(self) -> Any:
         return None if self.bias is None else self.bias.value
+
+    def _recur(self, h: Any, noise: Any, gates: int | None = None) -> Any:
+        """Return the state's part of the first `gates` gates."""
+        gates = gates or self.gates
+        return self._gated(
+            h, noise and noise[:gates], self.recurrent_kernel.value[..., : gates * self.units], self._times
+        )
+
+    def _gated(self, x: Any, noise: Any, kernel: Any, times: Callable[[Any, Any], Any]) -> Any:
+        """Return the product of `x` and `kernel`, which holds the gates side by side."""
+        if not isinstance(noise, list):
+            return times(x if noise is None else x * noise, kernel)
+        blocks = jnp.split(kernel, len(noise), axis=-1)
+        parts = [times(x * one, block) for one, block in zip(noise, blocks, strict=True)]
+        return jnp.concatenate(parts, axis=self._gate_axis)
+
+    def _times(self, h: Any, kernel: Any) -> Any:
+        return h @ kernel
 
     def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
         """Return output and new states from the projected inputs `x` of one step."""
@@ -122,10 +156,6 @@ class _Cell(Layer):
     def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
         """Return the zeros, one state of (batch_size, ...) each, that a sequence starts from."""
         return [jnp.zeros(self._state_shape(batch_size), self.compute_dtype) for _ in range(self.states)]
-
-
-def _noisy(x: Any, noise: Any) -> Any:
-    return x if noise is None else x * noise
 
 
 class SimpleRNNCell(_Cell):
@@ -153,6 +183,8 @@ class SimpleRNNCell(_Cell):
         ((1, 2), 1)
     """
 
+    _seed_first = True
+
     def __init__(
         self, units: int, activation: Any = "tanh", use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
@@ -166,7 +198,7 @@ class SimpleRNNCell(_Cell):
         return "simple" if type(self) is SimpleRNNCell and self.activation is activations.tanh else None
 
     def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
-        h = self.activation(x + _noisy(states[0], noise[1]) @ self.recurrent_kernel.value)
+        h = self.activation(x + self._recur(states[0], noise[1]))
         return h, [h]
 
 
@@ -200,7 +232,6 @@ class LSTMCell(_Cell):
     """
 
     gates, states = 4, 2
-    _gate_axis = -1
 
     def __init__(
         self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
@@ -227,13 +258,9 @@ class LSTMCell(_Cell):
     def standard(self) -> str | None:
         return "lstm" if type(self) is LSTMCell and _usual_activations(self) else None
 
-    def _recur(self, h: Any) -> Any:
-        """Return the state's part of the gates."""
-        return h @ self.recurrent_kernel.value
-
     def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
         h, c = states
-        i, f, g, o = jnp.split(x + self._recur(_noisy(h, noise[1])), 4, axis=self._gate_axis)
+        i, f, g, o = jnp.split(x + self._recur(h, noise[1]), 4, axis=self._gate_axis)
         gate = self.recurrent_activation
         c = gate(f) * c + gate(i) * self.activation(g)
         h = gate(o) * self.activation(c)
@@ -300,15 +327,19 @@ class GRUCell(_Cell):
 
     def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
         (h,) = states
-        seen, kernel, n = _noisy(h, noise[1]), self.recurrent_kernel.value, self.units
+        n = self.units
         xz, xr, xg = jnp.split(x, 3, axis=-1)
-        inner = seen @ (kernel if self.reset_after else kernel[:, : 2 * n])
+        inner = self._recur(h, noise[1], 3 if self.reset_after else 2)
         if self.reset_after and self.bias is not None:
             inner = inner + self.bias.value[1]
         z = self.recurrent_activation(xz + inner[:, :n])
         r = self.recurrent_activation(xr + inner[:, n : 2 * n])
-        g = self.activation(xg + (r * inner[:, 2 * n :] if self.reset_after else (r * seen) @ kernel[:, 2 * n :]))
-        h = z * h + (1 - z) * g
+        if self.reset_after:
+            inner_g = r * inner[:, 2 * n :]
+        else:
+            seen = h if noise[1] is None else h * noise[1][2]
+            inner_g = (r * seen) @ self.recurrent_kernel.value[:, 2 * n :]
+        h = z * h + (1 - z) * self.activation(xg + inner_g)
         return h, [h]
 
 
