@@ -2,6 +2,7 @@
 
 from hornbeam import (
     activations,
+    backend,
     callbacks,
     config,
     constraints,
@@ -11,6 +12,7 @@ from hornbeam import (
     layers,
     losses,
     metrics,
+    mixed_precision,
     models,
     ops,
     optimizers,
@@ -60,6 +62,7 @@ __all__ = [
     "Sequential",
     "Variable",
     "activations",
+    "backend",
     "callbacks",
     "config",
     "constraints",
@@ -70,6 +73,7 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "mixed_precision",
     "models",
     "name_scope",
     "ops",

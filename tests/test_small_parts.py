@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import hornbeam as hb
 from hornbeam import (
     Variable,
     activations,
@@ -252,3 +253,20 @@ def test_a_variable_keeps_its_value_when_the_array_given_changes():
     variable.assign(given)
     given[:] = 5
     assert float(np.abs(variable.numpy()).max()) == 0
+
+
+def test_names_of_backend_and_of_mixed_precision_equal_keras():
+    from hornbeam import backend, mixed_precision
+
+    for dtype in ("uint8", "int32", "bool", "bfloat16", "float32", "complex64"):
+        for name in ("is_float_dtype", "is_int_dtype", "standardize_dtype"):
+            assert getattr(backend, name)(dtype) == getattr(keras.backend, name)(dtype)
+    assert backend.result_type("int32", "float16") == keras.backend.result_type("int32", "float16")
+    backend.clear_session()
+    keras.backend.clear_session()
+    for prefix in ("a", "a", "b"):
+        assert backend.get_uid(prefix) == keras.backend.get_uid(prefix)
+    assert backend.is_keras_tensor(hb.Input((2,)))
+    assert not backend.is_keras_tensor(3)
+    mixed_precision.set_global_policy("mixed_bfloat16")
+    assert mixed_precision.global_policy() == mixed_precision.Policy("mixed_bfloat16") == hb.config.dtype_policy()

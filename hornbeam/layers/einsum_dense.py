@@ -41,7 +41,7 @@ class EinsumDense(Quantizable):
         ValueError: If the equation is none, or does not fit shapes.
 
     Example:
-        >>> EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de")(jnp.ones((1, 5, 4))).shape
+        >>> EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de")(np.ones((1, 5, 4))).shape
         (1, 5, 2, 3)
     """
 

@@ -116,7 +116,7 @@ def awq(
     Example:
         >>> weights, inputs = np.array([[0.1], [1.0], [-1.0]]), np.array([100.0, 1.0, 1.0])
         >>> integers, scale, zero, factors = awq(weights, np.diag(inputs**2), inputs)
-        >>> abs(((integers - zero) * scale / factors[:, None] - weights)[0, 0]) < 0.01
+        >>> bool(abs(((integers - zero) * scale / factors[:, None] - weights)[0, 0]) < 0.01)
         True
     """
     group = group_index(weights.shape[0], group_size)

@@ -104,9 +104,9 @@ def abs_max_quantize_grouped_with_zero_point(
         ValueError: If `inputs` is no matrix or `block_size` no positive integer.
 
     Example:
-        >>> whole, scale, zero = abs_max_quantize_grouped_with_zero_point(np.array([[-8.0], [7.0], [3.5], [0.0]]), 2)
+        >>> whole, scale, zero = abs_max_quantize_grouped_with_zero_point(np.array([[-8.0], [7.0], [7.5], [0.0]]), 2)
         >>> whole.tolist(), scale.tolist(), zero.tolist()
-        ([[-8], [7], [7], [-8]], [[1.0], [0.23333333432674408]], [[0], [-8]])
+        ([[-8], [7], [7], [-8]], [[1.0], [0.5]], [[0], [-8]])
     """
     x = convert(inputs)
     if x.ndim != 2 or block_size < 1:
@@ -297,7 +297,7 @@ class AbsMaxQuantizer(Quantizer):
     Example:
         >>> integers, scale = AbsMaxQuantizer(axis=0)(np.array([[1.0], [-2.0]], "float32"))
         >>> integers.tolist()
-        [[63], [-127]]
+        [[64], [-127]]
     """
 
     def __init__(

@@ -1,0 +1,81 @@
+"""Names of `keras.backend`: settings, dtypes and the numbering of names."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+from hornbeam.config import (
+    backend,
+    epsilon,
+    floatx,
+    image_data_format,
+    set_epsilon,
+    set_floatx,
+    set_image_data_format,
+)
+from hornbeam.core.symbolic import KerasTensor
+from hornbeam.dtypes import is_float, result_type, standardize_dtype
+from hornbeam.utils import clear_session as _clear_session
+
+__all__ = [
+    "backend", "clear_session", "epsilon", "floatx", "get_uid", "image_data_format", "is_float_dtype", "is_int_dtype",
+    "is_keras_tensor", "result_type", "set_epsilon", "set_floatx", "set_image_data_format", "standardize_dtype",
+]  # fmt: skip
+
+_uids: collections.Counter[str] = collections.Counter()
+
+
+def clear_session(free_memory: bool = True) -> None:
+    """Start the numbering of names and of `get_uid` anew, and free what no one holds.
+
+    Args:
+        free_memory: Whether Python's collector runs.
+
+    Example:
+        >>> clear_session()
+    """
+    _uids.clear()
+    _clear_session(free_memory=free_memory)
+
+
+def get_uid(prefix: str = "") -> int:
+    """Return how often it was called with `prefix`.
+
+    Example:
+        >>> clear_session()
+        >>> get_uid("dense"), get_uid("dense")
+        (1, 2)
+    """
+    _uids[prefix] += 1
+    return _uids[prefix]
+
+
+def is_float_dtype(dtype: Any) -> bool:
+    """Tell whether `dtype` is a floating-point type.
+
+    Example:
+        >>> is_float_dtype("bfloat16")
+        True
+    """
+    return is_float(dtype)
+
+
+def is_int_dtype(dtype: Any) -> bool:
+    """Tell whether `dtype` is a type of integers, signed or not.
+
+    Example:
+        >>> is_int_dtype("uint8"), is_int_dtype("bool")
+        (True, False)
+    """
+    return standardize_dtype(dtype).startswith(("int", "uint"))
+
+
+def is_keras_tensor(x: Any) -> bool:
+    """Tell whether `x` is a symbolic tensor.
+
+    Example:
+        >>> is_keras_tensor(KerasTensor((None, 2)))
+        True
+    """
+    return isinstance(x, KerasTensor)
