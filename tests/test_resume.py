@@ -203,6 +203,7 @@ WAYS = {
         "epoch",
     ),
     "generator, within": (network, lambda: {"x": drawn(), "steps_per_epoch": 5}, 3),
+    "asked": (network, lambda: ARRAYS, False),
     "iterated": (network, lambda: {"x": Iterated()}, 4),
 }
 
@@ -520,11 +521,17 @@ def test_a_damaged_backup(tmp_path):
 
 
 class FillsTheDisk(cb.Callback):
-    """Lets no file grow from a step on."""
+    """Lets no file grow from a step on, once there is a backup."""
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder, self.steps = folder, 0
 
     def on_train_batch_end(self, batch, logs=None):
-        self.model.steps += 1
-        if self.model.steps == 8:
+        self.steps += 1
+        if self.steps == 8:
+            while not [*self.folder.glob("*.checkpoint")]:  # written by a thread
+                time.sleep(0.001)
             limits = resource.getrlimit(resource.RLIMIT_FSIZE)
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
 
@@ -533,12 +540,11 @@ def test_a_full_disk(tmp_path):
     """A write that fails is told once; training goes on, and the backup before is whole."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     model = network()
-    model.steps = 0
     backup = cb.BackupAndRestore(tmp_path, save_freq=6)
     try:
         with pytest.warns(UserWarning, match="a backup could not be written .* File too large") as told:
             with pytest.raises(Interruption):
-                model.fit(X, Y, 16, epochs=9, verbose=0, callbacks=[backup, FillsTheDisk(), Interrupt(50)])
+                model.fit(X, Y, 16, epochs=9, verbose=0, callbacks=[backup, FillsTheDisk(tmp_path), Interrupt(50)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert len(told) == 1
@@ -621,10 +627,12 @@ def test_sigterm_where_a_user_handles_it(tmp_path):
     before = signal.signal(signal.SIGTERM, lambda *args: seen.append(args[0]))
     try:
         with pytest.raises(SystemExit):
-            train("epochs", tmp_path, callbacks=[Terminate(step=3)])
+            train("asked", tmp_path, callbacks=[Terminate(step=3)])
     finally:
         signal.signal(signal.SIGTERM, before)
     assert seen == [signal.SIGTERM]
+    (file,) = (tmp_path / "backup").iterdir()
+    assert files.read_checkpoint(file)["progress"]["done"] == 3
 
 
 def test_training_in_another_thread(tmp_path):

@@ -26,6 +26,7 @@ from hornbeam.core.random import make_default_seed
 from hornbeam.core.variable import Variable
 from hornbeam.data.sources import ArraySource, IterableSource, Source
 from hornbeam.errors import FileError
+from hornbeam.layers.state import changes
 from hornbeam.training.journal import Journal, random_state, set_random_state
 from hornbeam.training.plan import Plan
 from hornbeam.training.step import Steps
@@ -84,6 +85,7 @@ class Backups:
         self._remembered: Any = None
         self._since = 0  # steps since the last backup
         self._warned = False
+        self._found: tuple[Any, list[Variable]] = (None, [])
         self.active = settings is not None
         if settings is None:
             return
@@ -231,7 +233,7 @@ class Backups:
     def _packed(self, progress: Progress) -> Any:
         from hornbeam.saving.checkpoint import Packed
 
-        variables = _variables(self._model, self._steps)
+        variables = self._known_variables()
         if jax.default_backend() != "cpu":
             for variable in variables:
                 variable._value.copy_to_host_async()
@@ -256,6 +258,14 @@ class Backups:
             if hasattr(callback, "state_dict")
         ]
         return packed
+
+    def _known_variables(self) -> list[Variable]:
+        """Return all variables; looking for them takes longer than copying those of a small model."""
+        optimizer = self._model.optimizer
+        now = (changes.count, len(self._steps.variables), 0 if optimizer is None else len(optimizer.variables))
+        if self._found[0] != now:
+            self._found = now, _variables(self._model, self._steps)
+        return self._found[1]
 
     def _tell_failure(self) -> None:
         failure, self._writer.failure = self._writer.failure, None
@@ -307,7 +317,7 @@ def _settings(model: Any, callbacks: CallbackList, resume: Any) -> BackupAndRest
         return given[0]
     if resume == "auto":
         script = Path(getattr(sys.modules["__main__"], "__file__", None) or "session").stem
-        resume = Path(".hornbeam") / f"{script}-{model.name}"
+        resume = Path(".hornbeam") / f"{script}-{model.name}".replace("/", "_")
     return BackupAndRestore(resume)
 
 
