@@ -17,7 +17,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.data.dataset import EPOCH_HOOKS, PyDataset, Reader
 
-__all__ = ["ArraySource", "IterableSource", "Source", "make_source"]
+__all__ = ["ArraySource", "IterableSource", "Source", "as_arrays", "make_source"]
 
 Batch = tuple[Any, Any, Any]
 
@@ -66,7 +66,7 @@ class ArraySource(Source):
         shuffle: bool | str = False,
     ):  # fmt: skip
         self.data = tuple(
-            _as_arrays(part, name) for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
+            as_arrays(part, name) for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
         )
         if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
             raise ValueError(f"`batch_size` must be a positive integer, received {batch_size!r}.")
@@ -76,11 +76,13 @@ class ArraySource(Source):
 
     def order(self, seed: int, epoch: int) -> np.ndarray | None:
         """Return the numbers of the rows in the order of an epoch, `None` for 0, 1, 2 ..."""
+        if not self.shuffle:
+            return None
         random = np.random.default_rng([seed, epoch])
         if self.shuffle == "batch":
             size, batches = self.batch_size, random.permutation(self.num_batches)
             return np.concatenate([np.arange(b * size, min((b + 1) * size, self.num_rows)) for b in batches])
-        return random.permutation(self.num_rows) if self.shuffle else None
+        return random.permutation(self.num_rows)
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from batch number `start` on."""
@@ -277,10 +279,15 @@ def _is_table(x: Any) -> bool:
     return hasattr(x, "to_numpy") and (hasattr(x, "columns") or hasattr(x, "name"))
 
 
-def _as_arrays(structure: Any, name: str) -> Any:
+_AS_THEY_ARE = {np.dtype(name) for name in ("float32", "int32", "uint8", "bool")}
+
+
+def as_arrays(structure: Any, name: str) -> Any:
     """Return a structure of arrays with narrow dtypes, rows first."""
     if structure is None:
         return None
+    if type(structure) is np.ndarray and structure.ndim and structure.dtype in _AS_THEY_ARE:
+        return structure
     if isinstance(structure, (list, tuple)) and _is_numbers(structure):
         structure = np.asarray(structure)
     if isinstance(structure, Mapping):

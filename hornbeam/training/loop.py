@@ -23,7 +23,7 @@ import numpy as np
 from hornbeam import config, errors, tree
 from hornbeam.callbacks import CallbackList, History
 from hornbeam.data.dataset import PyDataset
-from hornbeam.data.sources import ArraySource, Source, make_source
+from hornbeam.data.sources import ArraySource, Source, as_arrays, make_source
 from hornbeam.layers.state import changes
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.hooks import BatchHooks, Logs
@@ -378,14 +378,17 @@ class _Outputs:
 
 def _predict_rows(model: Any, x: Any) -> Any:
     """Return the outputs for one batch of rows: the short way."""
-    batch, _, _ = ArraySource(x, batch_size=len(x)).data
+    batch = as_arrays(x, "x")
     if batch.dtype.kind not in "biufcV":
         raise ValueError(f"predict: `x` has dtype {batch.dtype}; expected numbers.")
     program = steps_for(model, "predict", keep_all=True)
-    rows, size = len(batch), padded_size(len(batch), len(batch) if program.exact_rows else 2**31)
+    rows = len(batch)
+    size = rows if program.exact_rows else padded_size(rows, 2**31)
     if size > rows:
         batch = np.concatenate([batch, np.broadcast_to(batch[-1:], (size - rows, *batch.shape[1:]))])
     outputs = program.once((batch, None, None))
+    if isinstance(outputs, jax.Array):
+        return np.array(outputs)[:rows]
     return tree.map_structure(lambda a: np.array(a)[:rows], outputs)
 
 
@@ -409,8 +412,8 @@ def on_batch(model: Any, kind: str, x: Any, y: Any, sample_weight: Any, class_we
 
 def predict_on_batch(model: Any, x: Any) -> Any:
     """Return outputs for one batch; see `Model.predict_on_batch`."""
-    (batch, _, _) = next(ArraySource(x, batch_size=2**31).epoch(0, 0))
-    return tree.map_structure(np.asarray, steps_for(model, "predict", keep_all=True).once((batch, None, None)))
+    outputs = steps_for(model, "predict", keep_all=True).once((as_arrays(x, "x"), None, None))
+    return tree.map_structure(np.asarray, outputs)
 
 
 # --- parts of the loops ---------------------------------------------------------------------------
