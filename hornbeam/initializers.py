@@ -12,7 +12,7 @@ import numpy as np
 
 from hornbeam import errors
 from hornbeam.core.naming import to_snake_case
-from hornbeam.core.random import SeedGenerator, draw_seed, make_default_seed
+from hornbeam.core.random import SeedGenerator, draw_seed, host_uniform, make_default_seed
 from hornbeam.dtypes import standardize_dtype
 
 __all__ = [
@@ -69,7 +69,7 @@ class Zeros(Initializer):
     """
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
-        return jnp.zeros(shape, standardize_dtype(dtype))
+        return _filled(0, shape, dtype)
 
 
 class Ones(Initializer):
@@ -81,7 +81,7 @@ class Ones(Initializer):
     """
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
-        return jnp.ones(shape, standardize_dtype(dtype))
+        return _filled(1, shape, dtype)
 
 
 class Constant(Initializer):
@@ -181,6 +181,17 @@ class STFT(Initializer):
         return jnp.asarray(np.broadcast_to(kernel[:, None], (length, channels, frequencies)), standardize_dtype(dtype))
 
 
+# Sizes up to which values are made by NumPy: XLA would compile a program for every new shape.
+_SMALL = 2**18
+
+
+def _filled(value: int, shape: Sequence[int], dtype: Any) -> Any:
+    dtype = jnp.dtype(standardize_dtype(dtype))
+    if math.prod(shape) <= _SMALL:
+        return jax.device_put(np.full(shape, value, dtype))
+    return jnp.full(shape, value, dtype)
+
+
 class _Random(Initializer):
     """An initializer that draws: equal integer seeds give equal values."""
 
@@ -194,6 +205,13 @@ class _Random(Initializer):
 
     def _key(self) -> Any:
         return draw_seed(self._draw)
+
+    def _uniform(self, shape: tuple[int, ...], dtype: Any, minval: float, maxval: float) -> Any:
+        dtype = standardize_dtype(dtype)
+        if dtype == "float32" and isinstance(self._draw, int) and math.prod(shape) <= _SMALL:
+            if jax.config.jax_threefry_partitionable and jax.config.jax_default_prng_impl == "threefry2x32":
+                return jax.device_put(host_uniform(self._draw, shape, minval, maxval))
+        return jax.random.uniform(self._key(), shape, dtype, minval, maxval)
 
 
 class RandomNormal(_Random):
@@ -254,7 +272,7 @@ class RandomUniform(_Random):
         super().__init__(seed)
 
     def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
-        return jax.random.uniform(self._key(), tuple(shape), standardize_dtype(dtype), self.minval, self.maxval)
+        return self._uniform(tuple(shape), dtype, self.minval, self.maxval)
 
 
 class VarianceScaling(_Random):
@@ -298,7 +316,7 @@ class VarianceScaling(_Random):
         variance = self.scale / max(1.0, fan)
         if self.distribution == "uniform":
             limit = math.sqrt(3.0 * variance)
-            return jax.random.uniform(self._key(), shape, dtype, -limit, limit)
+            return self._uniform(shape, dtype, -limit, limit)
         if self.distribution == "untruncated_normal":
             return jax.random.normal(self._key(), shape, dtype) * math.sqrt(variance)
         # 0.8796...: standard deviation of a normal distribution cut at two.

@@ -18,6 +18,7 @@ from hornbeam import (
     regularizers,
     tree,
 )
+from hornbeam.core.random import draw_seed, host_uniform
 
 FAMILIES = {
     "initializers": initializers, "regularizers": regularizers, "constraints": constraints,
@@ -270,3 +271,11 @@ def test_names_of_backend_and_of_mixed_precision_equal_keras():
     assert not backend.is_keras_tensor(3)
     mixed_precision.set_global_policy("mixed_bfloat16")
     assert mixed_precision.global_policy() == mixed_precision.Policy("mixed_bfloat16") == hb.config.dtype_policy()
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (20, 64), (5, 7, 3)])
+@pytest.mark.parametrize("seed", [0, 1, 123456789, 2**32 - 1])
+def test_uniform_values_made_by_numpy_are_those_of_jax(seed, shape):
+    for low, high in ((0.0, 1.0), (-0.05, 0.05), (-0.244, 0.244)):
+        expected = jax.random.uniform(draw_seed(seed), shape, "float32", low, high)
+        np.testing.assert_array_equal(host_uniform(seed, shape, low, high), expected)

@@ -148,3 +148,31 @@ def draw_seed(seed: Any) -> Any:
         if key.shape == (2,):
             return jnp.asarray(key, "uint32")
     raise ValueError(f"`seed` must be an integer, a SeedGenerator or None, received {seed!r}.")
+
+
+def host_uniform(seed: int, shape: tuple[int, ...], minval: float, maxval: float) -> np.ndarray:
+    """Return what `jax.random.uniform` draws with the key `[seed, 0]`, without a program to compile for the shape.
+
+    The generator is Threefry-2x32 with 20 rounds (Salmon et al., 2011), counting the elements.
+
+    Example:
+        >>> drawn = jax.random.uniform(draw_seed(3), (2,))
+        >>> bool((host_uniform(3, (2,), 0.0, 1.0) == drawn).all())
+        True
+    """
+    count = np.arange(int(np.prod(shape)), dtype="uint64")
+    keys = [np.uint32(seed % 2**32), np.uint32(0)]
+    keys.append(keys[0] ^ keys[1] ^ np.uint32(0x1BD11BDA))
+    left, right = (count >> np.uint64(32)).astype("uint32") + keys[0], count.astype("uint32") + keys[1]
+    for group in range(5):
+        for turn in ((13, 15, 26, 6), (17, 29, 16, 24))[group % 2]:
+            left = left + right
+            right = ((right << np.uint32(turn)) | (right >> np.uint32(32 - turn))) ^ left
+        left = left + keys[(group + 1) % 3]
+        right = right + keys[(group + 2) % 3] + np.uint32(group + 1)
+    # The upper 23 bits become the fraction of a number in [1, 2).
+    drawn = (((left ^ right) >> np.uint32(9)) | np.uint32(0x3F800000)).view("float32") - np.float32(1)
+    low, high = np.float32(minval), np.float32(maxval)
+    # In doubles, since XLA multiplies and adds with one rounding.
+    scaled = (drawn.astype("float64") * np.float64(high - low) + np.float64(low)).astype("float32")
+    return np.maximum(low, scaled).reshape(shape)

@@ -178,7 +178,7 @@ class Variable:
         # Made outside any trace that is under way: a variable outlives the trace.
         with jax.ensure_compile_time_eval():
             # A copy, so that the buffer is this variable's own and may be donated.
-            self._value: jax.Array = jnp.array(value, dtype=None if dtype is None else standardize_dtype(dtype))
+            self._value: jax.Array = _copied(value, None if dtype is None else standardize_dtype(dtype))
         if shape is not None and tuple(shape) != self._value.shape:
             raise ValueError(
                 f"Variable '{self.path}': the initial value has shape {self._value.shape}, expected {tuple(shape)}."
@@ -193,7 +193,10 @@ class Variable:
             if initializer is None:
                 return  # another thread was faster
             self._pay()
-            value = jnp.array(initializer(self._shape, dtype=self._dtype), dtype=self._dtype)
+            value = initializer(self._shape, dtype=self._dtype)
+            # A user's function may keep what it returns.
+            fresh = type(initializer).__module__ == "hornbeam.initializers"
+            value = jnp.asarray(value, dtype=self._dtype) if fresh else _copied(value, self._dtype)
             if value.shape != self._shape:
                 raise ValueError(
                     f"Variable '{self.path}': the initial value has shape {value.shape}, expected {self._shape}."
@@ -232,7 +235,7 @@ class Variable:
     def _array(self) -> jax.Array:
         if isinstance(self._value, np.ndarray):  # zeros that nobody has read yet
             with jax.ensure_compile_time_eval():
-                self._value = jnp.array(self._value)
+                self._value = jax.device_put(self._value)
         self._lent = True
         return self._value
 
@@ -265,8 +268,8 @@ class Variable:
             if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
                 with np.errstate(all="ignore"):
                     value = value.astype(self._dtype, copy=False)  # not a program to compile, as JAX's cast is
-            make = jnp.asarray if isinstance(value, jax.Array) else jnp.array
-            self._value = make(value, dtype=self._dtype)
+            make = jnp.asarray if isinstance(value, jax.Array) else _copied
+            self._value = make(value, self._dtype)
             self._lent, self._first_value = True, None
 
     def assign_add(self, value: Any) -> None:
@@ -288,7 +291,11 @@ class Variable:
 
     def _take_for_donation(self) -> jax.Array:
         """Return an array that may be donated: the own one, or a copy where it is lent."""
-        return jnp.array(self._value) if self._lent else self._value
+        if not self._lent:
+            return self._value
+        if self._value.size < 2**18 and jax.default_backend() == "cpu" and self._value.is_fully_addressable:
+            return jax.device_put(np.array(self._value))  # without a program that XLA would have to compile
+        return jnp.array(self._value)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -347,6 +354,14 @@ class Variable:
 
     def __ne__(self, other: object) -> Any:
         return self is not other if isinstance(other, Variable) else self.value != other
+
+
+def _copied(value: Any, dtype: Any) -> jax.Array:
+    """Return an array of its own; NumPy's are copied without a program that XLA would have to compile."""
+    if isinstance(value, (np.ndarray, np.generic, float, int)) and (dtype is None or is_float(dtype)):
+        with np.errstate(all="ignore"):
+            return jax.device_put(np.array(value, dtype=None if dtype is None else jnp.dtype(dtype)))
+    return jnp.array(value, dtype=dtype)
 
 
 def _add_operators() -> None:
