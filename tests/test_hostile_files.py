@@ -58,6 +58,8 @@ class Child:
 @pytest.fixture(scope="module")
 def children(tmp_path_factory):
     """One child for all tests; where it died or hung, the next test gets another."""
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("peak memory of a request is measured through Linux's /proc/self/clear_refs")
     found = [Child(tmp_path_factory.mktemp("guarded"))]
     yield found
     found[0].close()

@@ -526,6 +526,8 @@ def _is_ours(cls: type) -> bool:
 
 def _captured_arguments(obj: Any, cls: type) -> dict[str, Any]:
     args, kwargs = getattr(obj, "_captured", ((), {}))
+    if cls.__init__ is object.__init__:  # whose signature Python would have to parse
+        return dict(kwargs)
     try:
         bound = inspect.signature(cls.__init__).bind(obj, *args, **kwargs)
     except TypeError:

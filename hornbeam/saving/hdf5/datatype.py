@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import ml_dtypes
+import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.saving.hdf5.source import Cursor
@@ -17,10 +17,10 @@ _FIXED, _FLOAT, _STRING, _BITS, _OPAQUE, _COMPOUND, _ENUM, _VARIABLE, _COMPLEX =
 _NAMES = {2: "times", 7: "references", 10: "arrays of arrays"}
 # Floats by size, bits of the exponent, bits of the mantissa.
 _FLOATS: dict[tuple[int, int, int], Any] = {
-    (1, 4, 3): ml_dtypes.float8_e4m3fn,
-    (1, 5, 2): ml_dtypes.float8_e5m2,
+    (1, 4, 3): jnp.float8_e4m3fn,
+    (1, 5, 2): jnp.float8_e5m2,
     (2, 5, 10): np.float16,
-    (2, 8, 7): ml_dtypes.bfloat16,
+    (2, 8, 7): jnp.bfloat16,
     (4, 8, 23): np.float32,
     (8, 11, 52): np.float64,
 }
