@@ -332,7 +332,13 @@ def tolerance(row, mode):
     return {"rtol": 5e-3, "atol": 5e-3} if mode == "float8" else {"rtol": 1e-5, "atol": 1e-5}
 
 
-@pytest.mark.parametrize(("row", "mode"), ROWS)
+# One layer of each kind runs always, the whole table with the slow sweeps.
+QUICK = ("Dense", "EinsumDense, two summed", "ReversibleEmbedding, untied")
+
+
+@pytest.mark.parametrize(
+    ("row", "mode"), [pytest.param(*row, marks=() if row[0] in QUICK else pytest.mark.slow) for row in ROWS]
+)
 def test_layers_hold_and_compute_as_keras(row, mode):
     ours, theirs, x = pair(row)
     ours.quantize(config=MODES[mode](quantizers))
