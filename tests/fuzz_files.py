@@ -173,7 +173,7 @@ def mutated(raw, ending, rng):
             return changed_bytes(raw, rng)
         value = json.loads(raw)
         return json.dumps(changed_json(value, rng, words_of(value))).encode()
-    if ending == ".keras" and rng.random() < 0.7:
+    if ending == ".keras" and raw.startswith(b"PK") and rng.random() < 0.7:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
         if rng.random() < 0.5:
