@@ -432,8 +432,9 @@ def _node_index(graph: Graph) -> dict[int, int]:
 def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
     """Make a functional model from the form that `functional_config` gives (Keras 2's too)."""
     from hornbeam.saving.config import deserialize
-    from hornbeam.saving.legacy import modern_nodes
+    from hornbeam.saving.legacy import modern_graph
 
+    config = modern_graph(config)
     operations: dict[str, Operation] = {}
     pending: list[tuple[Operation, list[Any]]] = []
     for entry in config["layers"]:
@@ -468,7 +469,7 @@ def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
         return [value(item) for item in x] if isinstance(x, list) else x
 
     counts: collections.Counter[str] = collections.Counter()
-    waiting = [(operation, modern_nodes(calls)) for operation, calls in pending if calls]
+    waiting = [(operation, calls) for operation, calls in pending if calls]
     while waiting:
         again = []
         before = sum(counts.values())

@@ -29,11 +29,17 @@ from hornbeam.saving.layout import (
 from hornbeam.saving.legacy import modern_model
 from hornbeam.saving.legacy_layers import modern_name
 from hornbeam.saving.legacy_weights import Era, Saved, arrange, looks_first, match_optimizer
+from hornbeam.saving.second import second_form
 
 __all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "save_layered_weights"]
 
 # HDF5 keeps at most 64 KiB of attributes in an object's header; longer lists are cut in pieces.
 _ATTRIBUTE_LIMIT = 60_000
+# Arguments that Keras 2's optimizers refuse, with the values that say nothing.
+_NEW_IN_OPTIMIZERS = {
+    "clipnorm": None, "clipvalue": None, "ema_momentum": 0.99, "ema_overwrite_frequency": None, "global_clipnorm": None,
+    "gradient_accumulation_steps": None, "loss_scale_factor": None, "use_ema": False, "weight_decay": None,
+}  # fmt: skip
 _TOP = "top_level_model_weights"
 
 
@@ -55,14 +61,14 @@ def save_h5(model: Any, filepath: Any, overwrite: bool = True, include_optimizer
     with written_aside(filepath) as path, h5py.File(path, "w") as file:
         file.attrs["keras_version"] = KERAS_VERSION
         file.attrs["backend"] = "jax"
-        file.attrs["model_config"] = json.dumps(_plain_classes(full))
+        file.attrs["model_config"] = json.dumps(second_form(_plain_classes(full)))
         _write_layers(file.create_group("model_weights"), model)
         if compiled and include_optimizer:
             optimizer = compiled.pop("optimizer", None)
             if isinstance(optimizer, dict):
                 compiled["optimizer_config"] = {
                     "class_name": optimizer.get("registered_name") or optimizer["class_name"],
-                    "config": optimizer["config"],
+                    "config": _optimizer_config(optimizer["config"]),
                 }
             compiled["loss"] = _long_names(compiled.get("loss"))
             file.attrs["training_config"] = json.dumps(compiled)
@@ -107,6 +113,11 @@ def _plain_classes(entry: Any, inside: str = "") -> Any:
     if isinstance(config, dict) and isinstance(config.get("layers"), list):
         plain["config"] = {**config, "layers": _plain_classes(config["layers"], "layers")}
     return plain
+
+
+def _optimizer_config(config: dict[str, Any]) -> dict[str, Any]:
+    """Return an optimizer's configuration without what only Keras 3 knows, where that says nothing."""
+    return {key: value for key, value in config.items() if _NEW_IN_OPTIMIZERS.get(key, ...) != value}
 
 
 def _long_names(loss: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 from hornbeam.saving.legacy_layers import modern_layer, modern_name, plain_values
 from hornbeam.saving.legacy_ops import OP_LAYERS, modern_op
 
-__all__ = ["is_old", "is_reference", "modern_model", "modern_nodes"]
+__all__ = ["is_old", "is_reference", "modern_graph", "modern_model", "modern_nodes"]
 
 _STACKS = ("Sequential",)
 _CONSTANT = "_CONSTANT_VALUE"
@@ -210,13 +210,47 @@ def _keyword(value: Any) -> Any:
     return {key: _keyword(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
+def modern_graph(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the configuration of a functional model with the calls of its layers in Keras 3's form."""
+    calls = [call for entry in config["layers"] for call in entry.get("inbound_nodes", [])]
+    if all(isinstance(call, Mapping) and "args" in call for call in calls):
+        return config
+    from_one = {_name(entry) for entry in config["layers"] if _counts_from_one(entry, config)}
+
+    def shifted(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            if value.get("class_name") == "__keras_tensor__":
+                name, number, output = value["config"]["keras_history"]
+                return tensor(name, number - (name in from_one), output)
+            return {key: shifted(item) for key, item in value.items()}
+        return [shifted(item) for item in value] if isinstance(value, list) else value
+
+    def end(structure: Any) -> Any:
+        if is_reference(structure):
+            return [structure[0], structure[1] - (structure[0] in from_one), structure[2]]
+        if isinstance(structure, Mapping):
+            return {key: end(item) for key, item in structure.items()}
+        return [end(item) for item in structure]
+
+    layers = [
+        {**entry, "inbound_nodes": shifted(modern_nodes(list(entry.get("inbound_nodes", []))))}
+        for entry in config["layers"]
+    ]
+    return {
+        **config,
+        "layers": layers,
+        "input_layers": end(config["input_layers"]),
+        "output_layers": end(config["output_layers"]),
+    }
+
+
 def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
     """Translate the configuration of a functional model."""
+    config = modern_graph(config)
     entries = [dict(entry) for entry in config["layers"]]
     names = _new_names([_name(entry) for entry in entries])
-    shifts = {_name(entry): 1 for entry in entries if _counts_from_one(entry, config)}
     ops = {_name(entry): entry for entry in entries if entry.get("class_name") in OP_LAYERS}
-    calls = {_name(entry): modern_nodes(list(entry.get("inbound_nodes", []))) for entry in entries}
+    calls = {_name(entry): list(entry.get("inbound_nodes", [])) for entry in entries}
     moved: dict[tuple[str, int], tuple[str, int]] = {}
     for old, new in names.items():
         for number in range(max(1, len(calls[old]))):
@@ -229,7 +263,6 @@ def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
             raise ValueError(
                 f"The saved graph of '{config.get('name')}' uses the layer {name!r}, which it does not hold."
             )
-        number -= shifts.get(name, 0)
         return moved.get((name, number), (names[name], number))
 
     def point(value: Any) -> Any:
