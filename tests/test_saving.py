@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import hornbeam as hb
+from hornbeam.errors import FileError
 from hornbeam.saving.layout import walk
 
 # Keras itself warns when NumPy reads its variables.
@@ -354,3 +355,94 @@ def test_compiled_models_that_made_no_step(tmp_path, name):
         again = hb.saving.load_model(tmp_path / name)
         assert again.optimizer.name == "adam"
         np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+
+
+def nested(lib):
+    inputs = lib.Input((3,), name="inner_input")
+    inner = lib.Model(inputs, lib.layers.Dense(3, name="inner_dense")(inputs), name="inner")
+    a, b = lib.Input((3,), name="a"), lib.Input((3,), name="b")
+    return [
+        lib.Model(a, inner(a)),
+        lib.Model([a, b], lib.layers.Subtract()([inner(a), inner(b)])),
+        lib.Model(b, inner(inner(b))),
+    ]
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.keras"])
+@pytest.mark.parametrize(("writer", "reader"), [(hb, hb), (hb, keras), (keras, hb)])
+def test_models_called_as_layers(tmp_path, writer, reader, name):
+    for model in nested(writer):
+        model.save(str(tmp_path / name))
+        x = [np.random.default_rng(k).random((2, 3), "float32") for k in range(len(model.inputs))]
+        x = x if len(x) > 1 else x[0]
+        again = load(reader, str(tmp_path / name), compile=False)
+        np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_safetensors(tmp_path):
+    model = graph(hb)
+    model.save_weights(tmp_path / "w.safetensors")
+    raw = (tmp_path / "w.safetensors").read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header = json.loads(raw[8 : 8 + length])
+    entry = header["layers.dense.kernel"]
+    start, end = entry["data_offsets"]
+    kernel = np.frombuffer(raw[8 + length + start : 8 + length + end], "<f4").reshape(entry["shape"])
+    np.testing.assert_array_equal(kernel, np.asarray(model.get_layer("shared").kernel))
+    again = graph(hb)
+    again.load_weights(tmp_path / "w.safetensors")
+    same(model, again, graph)
+    with pytest.raises(FileError, match=r"(?s)file's has.*the model nothing"):
+        small().load_weights(tmp_path / "w.safetensors")
+    with pytest.raises(FileError, match="weights only"):
+        hb.saving.load_model(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["length", "gap", "shape", "dtype", "cut"])
+def test_damaged_safetensors(tmp_path, kind):
+    path = tmp_path / "w.safetensors"
+    small().save_weights(path)
+    raw = path.read_bytes()
+    length = int.from_bytes(raw[:8], "little")
+    header, rest = json.loads(raw[8 : 8 + length]), raw[8 + length :]
+    entry = header["layers.dense.kernel"]
+    if kind == "gap":
+        entry["data_offsets"] = [n + 4 for n in entry["data_offsets"]]
+    elif kind == "shape":
+        entry["shape"] = [2**31, 2**31]
+    elif kind == "dtype":
+        entry["dtype"] = "O"
+    elif kind == "cut":
+        rest = rest[:-4]
+    text = json.dumps(header).encode()
+    claimed = 2**60 if kind == "length" else len(text)
+    path.write_bytes(claimed.to_bytes(8, "little") + text + rest)
+    with pytest.raises(FileError):
+        small().load_weights(path)
+
+
+@pytest.mark.parametrize("name", ["w.weights.h5", "w.h5", "w.safetensors"])
+def test_extra_weights_are_an_error(tmp_path, name):
+    hb.Sequential([hb.Input((3,)), hb.layers.Dense(2, name="head"), hb.layers.Dense(2, name="more")]).save_weights(
+        tmp_path / name
+    )
+    with pytest.raises(FileError, match=r"dense_1|more"):
+        small(2).load_weights(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_state_of_another_optimizer(tmp_path, name):
+    model = small()
+    model.compile("adam", "mse")
+    model.fit(np.ones((2, 3)), np.ones((2, 2)), verbose=0)
+    model.save(tmp_path / name)
+    other = small()
+    other.compile(hb.optimizers.SGD(momentum=0.9), "mse")
+    if name == "m.h5":
+        other.load_weights(tmp_path / name)  # such files keep the weights apart
+    else:
+        with pytest.raises(FileError, match=r"(?s)optimizer.*skip_mismatch"):
+            other.load_weights(tmp_path / name)
+        with pytest.warns(UserWarning, match="optimizer"):
+            other.load_weights(tmp_path / name, skip_mismatch=True)
+    np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])

@@ -212,22 +212,19 @@ def _keyword(value: Any) -> Any:
 
 def modern_graph(config: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration of a functional model with the calls of its layers in Keras 3's form."""
-    calls = [call for entry in config["layers"] for call in entry.get("inbound_nodes", [])]
-    if all(isinstance(call, Mapping) and "args" in call for call in calls):
-        return config
-    from_one = {_name(entry) for entry in config["layers"] if _counts_from_one(entry, config)}
+    shifts = _shifts(config)
 
     def shifted(value: Any) -> Any:
         if isinstance(value, Mapping):
             if value.get("class_name") == "__keras_tensor__":
                 name, number, output = value["config"]["keras_history"]
-                return tensor(name, number - (name in from_one), output)
+                return tensor(name, number - shifts.get(name, 0), output)
             return {key: shifted(item) for key, item in value.items()}
         return [shifted(item) for item in value] if isinstance(value, list) else value
 
     def end(structure: Any) -> Any:
         if is_reference(structure):
-            return [structure[0], structure[1] - (structure[0] in from_one), structure[2]]
+            return [structure[0], structure[1] - shifts.get(structure[0], 0), structure[2]]
         if isinstance(structure, Mapping):
             return {key: end(item) for key, item in structure.items()}
         return [end(item) for item in structure]
@@ -326,31 +323,39 @@ def _new_names(old: list[str]) -> dict[str, str]:
     return names
 
 
-def _counts_from_one(entry: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Tell whether calls of a nested model count from 1: Keras 2 counted that which made the model as 0."""
-    inner = entry.get("config")
-    nested = isinstance(inner, list) or (isinstance(inner, Mapping) and "layers" in inner)
-    if not nested:
-        return False
-    used: list[int] = []
+def _shifts(config: Mapping[str, Any]) -> dict[str, int]:
+    """Return by how much the numbers of a layer's calls are too high, for layers where they are.
+
+    Keras counts the call that made a nested model as its first one, which is not among those in the graph.
+    """
+    used: dict[str, list[int]] = {}
 
     def look(value: Any) -> None:
         if is_reference(value):
-            if value[0] == _name(entry):
-                used.append(value[1])
-            if len(value) > 3:
-                look(value[3])
-        elif isinstance(value, Mapping):
+            used.setdefault(value[0], []).append(value[1])
+            value = value[3] if len(value) > 3 else {}
+        if isinstance(value, Mapping):
+            if value.get("class_name") == "__keras_tensor__":
+                name, number, _ = value["config"]["keras_history"]
+                used.setdefault(name, []).append(number)
+                return
             for item in value.values():
                 look(item)
         elif isinstance(value, list):
             for item in value:
                 look(item)
 
-    for other in config["layers"]:
-        look(other.get("inbound_nodes", []))
+    for entry in config["layers"]:
+        look(entry.get("inbound_nodes", []))
     look(config["output_layers"])
-    return bool(used) and min(used) > 0
+    shifts = {}
+    for entry in config["layers"]:
+        numbers, calls = used.get(_name(entry), []), len(entry.get("inbound_nodes", []))
+        inner = entry.get("config")
+        nested = isinstance(inner, list) or (isinstance(inner, Mapping) and "layers" in inner)
+        if numbers and calls and (min(numbers) > 0 if nested else max(numbers) >= calls):
+            shifts[_name(entry)] = 1 if nested else min(min(numbers), max(numbers) + 1 - calls)
+    return shifts
 
 
 # --- Keras 1: stacks that start with a Merge ---------------------------------------------------------

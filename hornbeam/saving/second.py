@@ -44,7 +44,7 @@ class _NoSecondForm(Exception):
 
 
 def second_form(config: Any) -> Any:
-    """Return a model's configuration in Keras 2's form; as it is where it has ops, which Keras 2 wrote otherwise.
+    """Return a model's configuration in Keras 2's form; as it is where one of the two could not read that.
 
     Args:
         config: The configuration of a functional or sequential model with its class, modules left out.
@@ -114,6 +114,12 @@ def _dtype(value: Any) -> Any:
 
 def _model(config: Mapping[str, Any]) -> dict[str, Any]:
     graph = "input_layers" in config
+    for entry in config["layers"]:
+        # Keras 3 cannot read Keras 2's form of a model that is called twice, nor Keras 2 this layer in any form.
+        if entry["class_name"] in ("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention"):
+            raise _NoSecondForm
+        if graph and _is_graph(entry) and len(entry.get("inbound_nodes") or ()) > 1:
+            raise _NoSecondForm
     nested = {_name(entry) for entry in config["layers"] if graph and _is_graph(entry)}
 
     def point(tensor: Mapping[str, Any]) -> list[Any]:
