@@ -400,7 +400,9 @@ def functional_config(model: Functional) -> dict[str, Any]:
 
     def reference(x: KerasTensor) -> list[Any]:
         node, position = x._producer
-        return [node.operation.name, index[id(node)], position]
+        # Keras counts the making of a nested model here, and only here.
+        made = 1 if isinstance(node.operation, Functional) else 0
+        return [node.operation.name, index[id(node)] + made, position]
 
     return {
         "name": model.name,

@@ -212,19 +212,20 @@ def _keyword(value: Any) -> Any:
 
 def modern_graph(config: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration of a functional model with the calls of its layers in Keras 3's form."""
-    shifts = _shifts(config)
+    forms = [isinstance(c, Mapping) and "args" in c for e in config["layers"] for c in e.get("inbound_nodes", [])]
+    inside, outside = _renumbered(config, all(forms))
 
     def shifted(value: Any) -> Any:
         if isinstance(value, Mapping):
             if value.get("class_name") == "__keras_tensor__":
                 name, number, output = value["config"]["keras_history"]
-                return tensor(name, number - shifts.get(name, 0), output)
+                return tensor(name, inside.get(name, {}).get(number, number), output)
             return {key: shifted(item) for key, item in value.items()}
         return [shifted(item) for item in value] if isinstance(value, list) else value
 
     def end(structure: Any) -> Any:
         if is_reference(structure):
-            return [structure[0], structure[1] - shifts.get(structure[0], 0), structure[2]]
+            return [structure[0], outside.get(structure[0], {}).get(structure[1], structure[1]), structure[2]]
         if isinstance(structure, Mapping):
             return {key: end(item) for key, item in structure.items()}
         return [end(item) for item in structure]
@@ -248,6 +249,9 @@ def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
     names = _new_names([_name(entry) for entry in entries])
     ops = {_name(entry): entry for entry in entries if entry.get("class_name") in OP_LAYERS}
     calls = {_name(entry): list(entry.get("inbound_nodes", [])) for entry in entries}
+    nested = {
+        _name(entry) for entry in entries if isinstance(entry["config"], Mapping) and "input_layers" in entry["config"]
+    }
     moved: dict[tuple[str, int], tuple[str, int]] = {}
     for old, new in names.items():
         for number in range(max(1, len(calls[old]))):
@@ -273,7 +277,8 @@ def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
 
     def ends(structure: Any) -> Any:
         if is_reference(structure):
-            return [*place(structure[0], structure[1]), structure[2]]
+            name, number = place(structure[0], structure[1])
+            return [name, number + (structure[0] in nested), structure[2]]  # counted as Keras 3 does
         if isinstance(structure, Mapping):
             return {key: ends(item) for key, item in structure.items()}
         return [ends(item) for item in structure]
@@ -323,39 +328,58 @@ def _new_names(old: list[str]) -> dict[str, str]:
     return names
 
 
-def _shifts(config: Mapping[str, Any]) -> dict[str, int]:
-    """Return by how much the numbers of a layer's calls are too high, for layers where they are.
+Numbers = dict[str, dict[int, int]]
 
-    Keras counts the call that made a nested model as its first one, which is not among those in the graph.
+
+def _renumbered(config: Mapping[str, Any], modern: bool) -> tuple[Numbers, Numbers]:
+    """Return the numbers of layers' calls within the graph, for layers where the file has others.
+
+    Keras 2 counts the call that made a nested model as its first one, and calls in other models. Keras 3 does
+    so for the outputs of the graph only.
+
+    Args:
+        config: Of the functional model.
+        modern: Whether the calls have Keras 3's form.
+
+    Returns:
+        New numbers by layer and old number: of tensors that layers take, and of the graph's outputs.
     """
-    used: dict[str, list[int]] = {}
+    taken: dict[str, set[int]] = {}
+    given: dict[str, set[int]] = {}
 
-    def look(value: Any) -> None:
+    def look(value: Any, used: dict[str, set[int]]) -> None:
         if is_reference(value):
-            used.setdefault(value[0], []).append(value[1])
+            used.setdefault(value[0], set()).add(value[1])
             value = value[3] if len(value) > 3 else {}
         if isinstance(value, Mapping):
             if value.get("class_name") == "__keras_tensor__":
                 name, number, _ = value["config"]["keras_history"]
-                used.setdefault(name, []).append(number)
+                used.setdefault(name, set()).add(number)
                 return
-            for item in value.values():
-                look(item)
-        elif isinstance(value, list):
-            for item in value:
-                look(item)
+            value = list(value.values())
+        for item in value if isinstance(value, list) else ():
+            look(item, used)
 
     for entry in config["layers"]:
-        look(entry.get("inbound_nodes", []))
-    look(config["output_layers"])
-    shifts = {}
+        look(entry.get("inbound_nodes", []), taken)
+    look(config["output_layers"], given)
+    inside: Numbers = {}
+    outside: Numbers = {}
     for entry in config["layers"]:
-        numbers, calls = used.get(_name(entry), []), len(entry.get("inbound_nodes", []))
-        inner = entry.get("config")
+        name, calls, inner = _name(entry), len(entry.get("inbound_nodes", [])), entry.get("config")
         nested = isinstance(inner, list) or (isinstance(inner, Mapping) and "layers" in inner)
-        if numbers and calls and (min(numbers) > 0 if nested else max(numbers) >= calls):
-            shifts[_name(entry)] = 1 if nested else min(min(numbers), max(numbers) + 1 - calls)
-    return shifts
+        graph = isinstance(inner, Mapping) and "input_layers" in inner
+        late = 1 if modern and graph else 0
+        numbers = sorted(taken.get(name, set()) | {max(0, n - late) for n in given.get(name, ())})
+        if not numbers or not calls:
+            continue
+        change = {n: n for n in numbers}
+        if numbers[-1] >= calls or (nested and not modern and numbers[0] > 0):
+            every = len(numbers) == calls  # then they are those of all calls, in their order
+            change = {n: i if every else max(0, n - 1) for i, n in enumerate(numbers)}
+        inside[name] = change
+        outside[name] = {n: change[max(0, n - late)] for n in given.get(name, ())}
+    return inside, outside
 
 
 # --- Keras 1: stacks that start with a Merge ---------------------------------------------------------

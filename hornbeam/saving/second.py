@@ -120,11 +120,12 @@ def _model(config: Mapping[str, Any]) -> dict[str, Any]:
             raise _NoSecondForm
         if graph and _is_graph(entry) and len(entry.get("inbound_nodes") or ()) > 1:
             raise _NoSecondForm
+
     nested = {_name(entry) for entry in config["layers"] if graph and _is_graph(entry)}
 
     def point(tensor: Mapping[str, Any]) -> list[Any]:
         name, call, output = tensor["config"]["keras_history"]
-        # Calls of a nested model count from 1: the one that made it is 0.
+        # Keras 2 counts the call that made a nested model; Keras 3 does so in the graph's outputs only.
         return [name, call + 1 if name in nested else call, output]
 
     def argument(value: Any) -> Any:
@@ -145,8 +146,7 @@ def _model(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(reference, Mapping):
             return {key: end(item) for key, item in reference.items()}
         if reference and isinstance(reference[0], str):
-            name, call, output = reference
-            return [name, call + 1 if name in nested else call, output]
+            return list(reference)
         return [end(item) for item in reference]
 
     masks = _masks(config["layers"]) if graph else set()
