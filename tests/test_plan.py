@@ -241,6 +241,32 @@ def test_a_sequence_of_keras_2():
     assert int(model.optimizer.iterations.value) == 3
 
 
+def test_loops_over_generators_of_keras_1_and_2():
+    model, plain = network(), network()
+
+    def batches():
+        for i in itertools.count():
+            yield X[i % 10 * 8 : i % 10 * 8 + 8], Y[i % 10 * 8 : i % 10 * 8 + 8]
+
+    history = model.fit_generator(
+        batches(),
+        samples_per_epoch=24,
+        nb_epoch=2,
+        verbose=0,
+        validation_data=batches(),
+        nb_val_samples=16,
+        nb_worker=1,
+    )
+    expected = plain.fit(
+        batches(), steps_per_epoch=3, epochs=2, verbose=0, validation_data=batches(), validation_steps=2
+    )
+    assert history.history == expected.history
+    assert model.evaluate_generator(batches(), 4) == plain.evaluate(batches(), steps=4, verbose=0)
+    assert model.predict_generator((x for x, _ in batches()), steps=2, workers=1).shape == (16, 3)
+    with pytest.raises(TypeError, match="unexpected arguments 'stepz'"):
+        model.fit_generator(batches(), stepz=3)
+
+
 def test_a_pass_can_start_anywhere():
     """Arrays and batches by number go on from a step without the ones before."""
     source = ArraySource(X, Y, batch_size=16, shuffle=True)

@@ -19,11 +19,12 @@ from hornbeam.core.symbolic import KerasTensor
 from hornbeam.core.variable import Variable, current_overlay
 from hornbeam.layers.layer import Layer, inside_call
 from hornbeam.layers.state import changes
+from hornbeam.models.generator_loops import GeneratorLoops
 
 __all__ = ["Model"]
 
 
-class Model(Layer):
+class Model(GeneratorLoops, Layer):
     """A layer with a training loop, an evaluation, a prediction and files.
 
     Made in three ways: `Model(inputs, outputs)` from a graph of symbolic tensors, a subclass
