@@ -1,8 +1,12 @@
 """Callbacks against Keras's: the same decisions from the same results; interruption; the display."""
 
 import csv
+import http.server
+import json
 import os
 import signal
+import threading
+import urllib.parse
 
 import keras
 import numpy as np
@@ -272,3 +276,96 @@ def test_progress_as_a_callback_of_its_own(capsys):
     shown = capsys.readouterr().out
     assert shown.count("Epoch 2/2") == 1  # `fit` adds no second one
     assert "loss" in shown
+
+
+@pytest.mark.parametrize("swap_on_epoch", [False, True])
+def test_averages_are_evaluated(swap_on_epoch, tmp_path):
+    """Weights that other callbacks find, results and the last weights are Keras's."""
+    found = []
+    for k in (hb, keras):
+        seen = []
+
+        class Spy(k.callbacks.Callback):
+            def note(self, *args, seen=seen):
+                seen.append(np.array(self.model.get_weights()[0]))
+
+            on_epoch_begin = on_epoch_end = on_test_begin = on_test_end = on_train_end = note
+
+        model = network(k)
+        model.compile(k.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
+        model.set_weights([np.ones((3, 1)), np.zeros(1)])
+        callbacks = [Spy(), k.callbacks.SwapEMAWeights(swap_on_epoch=swap_on_epoch)]
+        history = model.fit(
+            X,
+            Y,
+            batch_size=4,
+            epochs=3,
+            shuffle=False,
+            verbose=0,
+            callbacks=[*callbacks, Spy()],
+            validation_data=(X, Y),
+        )
+        found.append(([*history.history["loss"], *history.history["val_loss"]], seen, model.get_weights()))
+    for own, other in zip(*found, strict=True):
+        for a, b in zip(own, other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    with pytest.raises(ValueError, match="use_ema=True"):
+        network(hb).evaluate(X, Y, verbose=0, callbacks=[hb.callbacks.SwapEMAWeights()])
+
+
+def test_averages_stay_in_place_when_stopped_between_epochs():
+    model = network(hb)
+    model.compile(hb.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
+
+    class Stop(hb.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.averages, self.model.stop_training = self.model.get_weights(), True
+
+    stop = Stop()
+    model.fit(X, Y, epochs=3, verbose=0, callbacks=[hb.callbacks.SwapEMAWeights(swap_on_epoch=True), stop])
+    for a, b in zip(model.get_weights(), stop.averages, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_results_are_sent():
+    got = []
+
+    class Server(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            got.append((self.path, self.headers["Content-Type"], self.headers["X-Key"], body.decode()))
+            self.send_response(200 if "missing" not in self.path else 404)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    model = network(hb)
+    with http.server.HTTPServer(("127.0.0.1", 0), Server) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            root = f"http://127.0.0.1:{server.server_port}"
+            for arguments in ({}, {"send_as_json": True}, {"path": "/a", "field": "f", "headers": {"X-Key": "1"}}):
+                model.fit(X, Y, verbose=0, callbacks=[hb.callbacks.RemoteMonitor(root, **arguments)])
+            with pytest.warns(UserWarning, match="could not be sent.*404"):
+                model.fit(X, Y, verbose=0, callbacks=[hb.callbacks.RemoteMonitor(root, path="/missing")])
+        finally:
+            server.shutdown()
+            thread.join()
+    form, asked = "application/x-www-form-urlencoded", [{"data"}, None, {"f"}]
+    assert [(path, kind, key) for path, kind, key, _ in got[:3]] == [
+        ("/publish/epoch/end/", form, None), ("/publish/epoch/end/", "application/json", None), ("/a", form, "1"),
+    ]  # fmt: skip
+    for (*_, body), fields in zip(got, asked, strict=False):
+        if fields is not None:
+            values = urllib.parse.parse_qs(body)
+            assert set(values) == fields
+            ((body,),) = values.values()
+        results = json.loads(body)
+        assert list(results) == ["epoch", "loss", "mae"]
+        assert results["loss"] > 0
+    with pytest.warns(UserWarning, match="could not be sent"):  # nobody listens there any more
+        model.fit(X, Y, verbose=0, callbacks=[hb.callbacks.RemoteMonitor(root)])
+    with pytest.raises(ValueError, match="http"):
+        hb.callbacks.RemoteMonitor("file:///etc")

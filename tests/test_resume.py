@@ -193,6 +193,12 @@ WAYS = {
         lambda: ARRAYS,
         "epoch",
     ),
+    "averaged": (
+        lambda: network(hb.optimizers.Adam(0.01, use_ema=True)),
+        lambda: {**ARRAYS, "validation_split": 0.1},
+        4,
+    ),
+    "averaged, epochs": (lambda: network(hb.optimizers.Adam(0.01, use_ema=True)), lambda: ARRAYS, "epoch"),
     "two optimizers": (two_optimizers, lambda: ARRAYS, 4),
     "data set": (network, lambda: {"x": Shuffled()}, 4),
     "data set, steps": (network, lambda: {"x": Shuffled(), "steps_per_epoch": 4}, 3),
@@ -207,6 +213,11 @@ WAYS = {
     "iterated": (network, lambda: {"x": Iterated()}, 4),
 }
 
+EXTRA = {
+    "averaged": lambda: [cb.SwapEMAWeights()],
+    "averaged, epochs": lambda: [cb.SwapEMAWeights(swap_on_epoch=True)],
+}
+
 
 def train(way, folder, seed=1, interrupt=None, callbacks=(), **arguments):
     """Train in a way, as a process would that runs the script; return model and history."""
@@ -215,7 +226,7 @@ def train(way, folder, seed=1, interrupt=None, callbacks=(), **arguments):
     make, fit_arguments, frequency = WAYS[way]
     model = make()
     backup = cb.BackupAndRestore(folder / "backup", save_freq=frequency)
-    callbacks = [backup, *callbacks, *([] if interrupt is None else [Interrupt(interrupt)])]
+    callbacks = [backup, *callbacks, *EXTRA.get(way, list)(), *([] if interrupt is None else [Interrupt(interrupt)])]
     history = model.fit(**{"epochs": 4, "verbose": 0, **fit_arguments(), "callbacks": callbacks, **arguments})
     return model, history.history
 

@@ -7,7 +7,9 @@ from hornbeam.callbacks.history import History
 from hornbeam.callbacks.model_checkpoint import ModelCheckpoint
 from hornbeam.callbacks.progbar_logger import ProgbarLogger
 from hornbeam.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
+from hornbeam.callbacks.remote_monitor import RemoteMonitor
 from hornbeam.callbacks.small import CSVLogger, LambdaCallback, TerminateOnNaN
+from hornbeam.callbacks.swap_ema_weights import SwapEMAWeights
 
 __all__ = [
     "BackupAndRestore",
@@ -21,5 +23,7 @@ __all__ = [
     "ModelCheckpoint",
     "ProgbarLogger",
     "ReduceLROnPlateau",
+    "RemoteMonitor",
+    "SwapEMAWeights",
     "TerminateOnNaN",
 ]
