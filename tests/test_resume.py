@@ -247,7 +247,9 @@ def assert_equal(model, history, expected, expected_history):
 QUICK = ("arrays", "epochs", "data set", "generator", "two optimizers")
 
 
-@pytest.mark.parametrize("way", [w if w in QUICK else pytest.param(w, marks=pytest.mark.slow) for w in WAYS])
+@pytest.mark.parametrize(
+    "way", [w if w in QUICK else pytest.param(w, marks=pytest.mark.slow) for w in WAYS if w != "asked"]
+)
 def test_ways_to_train(way, tmp_path):
     expected, history = train(way, tmp_path / "whole")
     assert not (tmp_path / "whole/backup").exists()
