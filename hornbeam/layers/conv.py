@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax.numpy as jnp  # noqa: F401  (examples use it)
+
 from hornbeam import activations, ops
 from hornbeam.config import standardize_data_format
 from hornbeam.layers.arguments import add_named_weight, keep, one_of, positive_integer, sizes, variant

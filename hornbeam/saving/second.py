@@ -50,9 +50,9 @@ def second_form(config: Any) -> Any:
         config: The configuration of a functional or sequential model with its class, modules left out.
 
     Example:
-        >>> layer = {"class_name": "InputLayer", "config": {"batch_shape": [None, 3], "optional": False}}
+        >>> layer = {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 3], "optional": False}}
         >>> second_form({"class_name": "Sequential", "config": {"layers": [layer]}})["config"]["layers"]
-        [{'class_name': 'InputLayer', 'config': {'batch_input_shape': [None, 3]}}]
+        [{'class_name': 'InputLayer', 'config': {'name': 'x', 'batch_input_shape': [None, 3]}}]
     """
     try:
         return _entry(config)
