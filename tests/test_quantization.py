@@ -562,7 +562,7 @@ def nested(K):
 FILTERS = [None, "bc", ["inner"], lambda layer: layer.name in ("abc", "inner"), "^ab"]
 
 
-@pytest.mark.parametrize("filters", FILTERS, ids=str)
+@pytest.mark.parametrize("filters", FILTERS, ids=["none", "pattern", "list", "function", "anchored"])
 def test_filters_choose_layers_as_in_keras(filters):
     models = [nested(hb), nested(keras)]
     for model in models:
