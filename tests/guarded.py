@@ -86,6 +86,9 @@ def status(field):
 def serve(scratch):
     import hornbeam as hb
 
+    from hornbeam.ops import routes
+
+    routes.kernels()  # loads what is installed, before the watch begins
     watch = Watch(scratch)
     sys.addaudithook(watch)
     model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(2, name="head")])

@@ -84,15 +84,28 @@ def arrange(layer: Any, arrays: list[Saved], era: Era) -> list[tuple[Variable, S
     """
     leaves = [part for part in layer._flatten_layers() if part._direct_variables()]
     if len(leaves) == 1:
-        return _fit(leaves[0], layer, arrays, era)
-    named = _by_names(layer, leaves, arrays, era)
-    if named is not None:
-        return named
-    candidates = [pairs for pairs in _by_order(layer, leaves, arrays, era) if pairs is not None]
+        # A frozen weight (of an adapted layer) stands behind the others in files of Keras 3.
+        orders = [_fit(leaves[0], layer, order, era) for order in (arrays, _trainable_first(leaves[0], arrays))]
+    else:
+        named = _by_names(layer, leaves, arrays, era)
+        if named is not None:
+            return named
+        orders = _by_order(layer, leaves, arrays, era)
+    candidates = [pairs for pairs in orders if pairs is not None]
     fitting = [pairs for pairs in candidates if all(v.shape == a.shape for v, a in pairs)]
     if not fitting:
         return candidates[0] if candidates else None
     return max(fitting, key=lambda pairs: sum(_parse(a.name)[1] == v.name for v, a in pairs))
+
+
+def _trainable_first(leaf: Any, arrays: list[Saved]) -> list[Saved]:
+    """Return arrays that stand in the order of trainable weights, then others, in the order of creation."""
+    order = [*leaf.trainable_weights, *leaf.non_trainable_weights]
+    own = leaf._direct_variables()
+    if len(order) != len(arrays) or set(order) != set(own):
+        return arrays
+    given = dict(zip(order, arrays, strict=True))
+    return [given[v] for v in own]
 
 
 def _by_names(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> list[tuple[Variable, Saved]] | None:
