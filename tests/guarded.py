@@ -85,7 +85,6 @@ def status(field):
 
 def serve(scratch):
     import hornbeam as hb
-
     from hornbeam.ops import routes
 
     routes.kernels()  # loads what is installed, before the watch begins
