@@ -209,6 +209,7 @@ def test_a_worker_times_calls():
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads resident memory from /proc")
+@pytest.mark.slow
 def test_soak_tells_a_leak_from_flat(capsys):
     kept = []
     assert not soak.soak("leak", lambda _: kept.append(np.ones(2**18)), 50, 20)  # 2 MB a call

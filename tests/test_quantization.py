@@ -332,6 +332,11 @@ def tolerance(row, mode):
     return {"rtol": 5e-3, "atol": 5e-3} if mode == "float8" else {"rtol": 1e-5, "atol": 1e-5}
 
 
+def mostly_slow(names, quick):
+    """Return parameters of which all but those in `quick` run with the slow sweeps alone."""
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
+
+
 # One layer of each kind runs always, the whole table with the slow sweeps.
 QUICK = ("Dense", "EinsumDense, two summed", "ReversibleEmbedding, untied")
 
@@ -385,7 +390,7 @@ def test_kernels_that_keras_mixes_up_keep_a_scale_a_column(row, mode):
     assert 0 < np.abs(np.asarray(ours(x) - before)).max() < step * np.abs(x).sum(-1).max() / 2
 
 
-@pytest.mark.parametrize("mode", ["int8", "int4", "int4 a channel", "float8"])
+@pytest.mark.parametrize("mode", mostly_slow(["int8", "int4", "int4 a channel", "float8"], ["int8"]))
 @pytest.mark.parametrize("row", ["Dense", "EinsumDense", "Embedding", "ReversibleEmbedding"])
 @pytest.mark.parametrize("first", ["quantize", "adapt"])
 def test_adaptation_on_top_of_a_quantized_weight(row, mode, first):
@@ -588,7 +593,7 @@ def test_errors_of_models():
     assert model.get_quantization_layer_structure("gptq") is None
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", mostly_slow(MODES, ["int8", "float8"]))
 def test_files_pass_both_ways(mode, tmp_path):
     def make(K):
         L = K.layers
@@ -678,7 +683,7 @@ CALIBRATIONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("row", CALIBRATIONS)
+@pytest.mark.parametrize("row", mostly_slow(CALIBRATIONS, ["awq"]))
 def test_calibration_keeps_outputs_as_well_as_keras(row, tmp_path):
     models = []
     for K in (hb, keras):
