@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from typing import Any
 
 from hornbeam import errors, tree
@@ -326,6 +327,7 @@ def _set_graph(model: Functional, inputs: Any, outputs: Any) -> None:
     object.__setattr__(model, "_outputs_struct", outputs)
     graph = Graph(tree.flatten(inputs), tree.flatten(outputs))
     object.__setattr__(model, "_graph", graph)
+    _number_ops(graph.operations)
     names = collections.Counter(o.name for o in graph.operations)
     twice = [name for name, count in names.items() if count > 1]
     if twice:
@@ -340,6 +342,18 @@ def _set_graph(model: Functional, inputs: Any, outputs: Any) -> None:
 
     model._build_shapes = {"input_shape": shape_to_config(shapes)}
     model._path = model.name
+
+
+def _number_ops(operations: list[Operation]) -> None:
+    """Give ops that share a name numbers: an op recorded for a mask may meet one that a file named."""
+    taken = {o.name for o in operations}
+    met: set[str] = set()
+    for operation in operations:
+        if operation.name in met and isinstance(operation, OpCall):
+            stem = operation.name
+            operation.name = next(name for n in itertools.count(1) if (name := f"{stem}_{n}") not in taken)
+            taken.add(operation.name)
+        met.add(operation.name)
 
 
 def _is_input(x: KerasTensor) -> bool:
