@@ -85,6 +85,19 @@ def test_observers_see_what_single_steps_show():
     assert many.seen == single.seen
 
 
+def test_observers_of_prediction_see_every_batch():
+    seen = []
+
+    class Watch(hb.callbacks.Callback):
+        observes_only = True
+
+        def on_predict_batch_end(self, batch, logs=None):
+            seen.append(np.asarray(logs["outputs"]).shape)
+
+    network().predict(X[:96], callbacks=[Watch()], verbose=0)
+    assert seen == [(32, 3)] * 3
+
+
 def test_nothing_is_traced_twice():
     model = network()
     for _ in range(2):
@@ -146,6 +159,11 @@ def test_rows_that_may_mix_are_left_alone():
     for model in (centred, by_op):
         assert not rows_are_independent(model, "predict")
         np.testing.assert_allclose(model.predict(X[:5], verbose=0), X[:5] - X[:5].mean(0), rtol=1e-5, atol=1e-6)
+    by_activation = hb.Sequential([hb.Input((5,)), hb.layers.Activation(lambda t: t - hb.ops.mean(t, axis=0))])
+    by_axis = hb.Sequential([hb.Input((5,)), hb.layers.Softmax(axis=-2)])
+    for model in (by_activation, by_axis):
+        assert not rows_are_independent(model, "predict")
+    np.testing.assert_allclose(by_axis.predict(X[:5], verbose=0).sum(0), 1, rtol=1e-5)
     fixed = hb.Sequential([hb.Input((5,), batch_size=7), hb.layers.Dense(2)])
     assert fixed.predict(X[:7], verbose=0).shape == (7, 2)
 

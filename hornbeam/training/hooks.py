@@ -53,6 +53,7 @@ class BatchHooks:
         fixed: Steps a dispatch, as the user said: hooks are then called once a dispatch, as in Keras.
 
     Attributes:
+        acts: Whether a callback acts on batches, so that each runs by itself.
         every_step: Whether results of every step are wanted although many run at a time.
     """
 
@@ -67,6 +68,7 @@ class BatchHooks:
         ]
         self._observing = [c for c in wanting if getattr(c, "observes_only", False) and not _samples(c)]
         self._sampling = [c for c in wanting if _samples(c)]
+        self.acts = bool(self._acting)
         self.every_step = bool(self._observing) and not self._acting and fixed is None
 
     def most(self) -> int | None:

@@ -325,7 +325,7 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
     program = steps_for(model, "predict", keep_all=True)
     pad = isinstance(source, ArraySource) and rows_are_independent(model, "predict")
     plan = make_plan(program, source, pad=pad)
-    gathered = _Outputs(source.num_rows if isinstance(source, ArraySource) and steps is None else None)
+    gathered = _Outputs()
     callbacks.on_predict_begin()
     done = 0
     with contextlib.closing(source):
@@ -336,18 +336,16 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
             results = dispatch.run()
             in_flight.add(dispatch.steps, results)
             gathered.add(dispatch, results)
-            hooks.end(done, dispatch, gathered.latest if hooks.most() == 1 else None)
+            hooks.end(done, dispatch, results if hooks.every_step else gathered.latest if hooks.acts else None)
             done += dispatch.steps
     callbacks.on_predict_end()
     return gathered.rows()
 
 
 class _Outputs:
-    """Rows of outputs, copied to where they end up when the device has them."""
+    """Rows of outputs, copied to the host when the device has them."""
 
-    def __init__(self, total: int | None):
-        self._total, self._filled = total, 0
-        self._whole: Any = None
+    def __init__(self) -> None:
         self._parts: list[Any] = []
         self._waiting: list[tuple[Dispatch, Any]] = []
 

@@ -116,6 +116,9 @@ def runs_own_code(model: Any) -> bool:
             return False
         if layer.activity_regularizer is not None or getattr(layer, "stateful", False):
             return False
+        functions = (getattr(layer, name, None) for name in ("activation", "recurrent_activation"))
+        if not all(function is None or _is_ours(function) for function in functions):
+            return False
     return True
 
 
@@ -132,7 +135,8 @@ def _op_is_elementwise(operation: Any) -> bool:
 
 def _has_batch_axis(layer: Any) -> bool:
     axes = getattr(layer, "axis", None), getattr(layer, "axes", None)
-    return any(axis == 0 for axis in tree.flatten(axes))
+    # Counted from the end, any but the last may be the axis of the batch.
+    return any(axis is not None and (axis == 0 or axis < -1) for axis in tree.flatten(axes))
 
 
 def _measures_rows(model: Any) -> bool:
