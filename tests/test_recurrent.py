@@ -358,6 +358,34 @@ def test_time_distributed_recurrence_and_convolution():
     close(outer(x, mask=deep)[:, 1], inner(x[:, 1], mask=deep[:, 1]))
 
 
+STEPS_LEAVE = {
+    "dropout": lambda L: L("Dropout")(0.5, seed=3),
+    "batch_normalization": lambda L: L("BatchNormalization")(momentum=0.5),
+    "activity": lambda L: L("Dense")(2, activity_regularizer="l2", kernel_initializer="ones"),
+    "noise": lambda L: L("GaussianNoise")(0.5, seed=4),
+}
+
+
+@pytest.mark.parametrize("name", STEPS_LEAVE)
+@pytest.mark.parametrize("training", [False, True])
+def test_time_distributed_steps_that_leave_something(name, training):
+    """Seeds, moving averages and losses go on from step to step, alone and in a model."""
+    inner, inner_reference = pair(STEPS_LEAVE[name])
+    layer, reference = bidirectional.TimeDistributed(inner), keras.layers.TimeDistributed(inner_reference)
+    model = hb.Sequential([hb.Input((T, C)), layer])
+    for seed in range(2):
+        x = data(B, T, C, seed=seed)
+        expected = reference(x, training=training)
+        close((model if seed else layer)(x, training=training), expected)
+        if name == "activity":
+            # Keras loses these: the reference is the layer on all steps, which loses none.
+            inner_reference(x)
+            total = sum(float(loss) for loss in (model if seed else layer).losses)
+            assert total == pytest.approx(float(inner_reference.losses[0]), rel=1e-5)
+        for ours_, theirs in zip(inner.variables, inner_reference.variables, strict=True):
+            close(ours_, theirs)
+
+
 def test_mixed_precision():
     for make in (ROWS["lstm_sequences_state"], ROWS["bi"], ROWS["rnn_stack"]):
         hb.config.set_dtype_policy("mixed_bfloat16")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from hornbeam import errors, tree
+from hornbeam.core.loops import Step, scan
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.recurrent import sequence_shape_only, split_states
@@ -59,8 +61,9 @@ class TimeDistributed(Wrapper):
     """A layer applied to every step of (B, T, ...), with the same weights.
 
     Args:
-        layer: The layer; it sees all steps as one batch of B * T samples. A mask (B, T, S, ...)
-            reaches it as (B * T, S, ...); one of (B, T) passes by.
+        layer: The layer. It sees all steps as one batch of B * T samples, or, where it draws random numbers, changes
+            variables or adds losses, step after step as a batch of B each. A mask (B, T, S, ...) reaches it
+            alike; one of (B, T) passes by.
 
     Raises:
         ValueError: If `layer` is not a layer, or inputs have no time axis.
@@ -81,11 +84,19 @@ class TimeDistributed(Wrapper):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         B, T = inputs.shape[:2]
-        arguments: dict[str, Any] = {}
+        masks = None
         if mask is not None and mask.ndim > 2 and "mask" in self.layer._call_signature.parameters:
-            arguments["mask"] = _join(mask)
-        outputs = self.layer(_join(inputs), **arguments)
-        return tree.map_structure(lambda x: x.reshape(B, T, *x.shape[1:]), outputs)
+            masks = mask
+        steps = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (inputs, masks))
+        step = Step(self._step, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), steps))
+        if step.is_pure or T == 0:
+            outputs = self._step(*jax.tree.map(_join, (inputs, masks)))
+            return tree.map_structure(lambda x: x.reshape(B, T, *x.shape[1:]), outputs)
+        _, outputs = scan(step, lambda _, now: (None, self._step(*now)), None, steps)
+        return tree.map_structure(lambda x: jnp.moveaxis(x, 0, 1), outputs)
+
+    def _step(self, x: Any, mask: Any) -> Any:
+        return self.layer(x) if mask is None else self.layer(x, mask=mask)
 
 
 def _join(x: Any) -> Any:

@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import tree
+from hornbeam.core.loops import Step, scan
 from hornbeam.core.naming import to_snake_case
-from hornbeam.core.variable import Overlay, Variable, autocast_scope
+from hornbeam.core.variable import Variable
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.recurrent_cells import (
@@ -174,31 +175,21 @@ class RNN(Layer):
             new = [b.astype(a.dtype) for a, b in zip(old, tree.flatten(after), strict=True)]
             return output, tree.pack_sequence_as(before, new)
 
-        # A first abstract step tells the output's shape, and which variables (seeds, say) a step assigns:
-        # those go round the loop with the states.
-        with Overlay() as overlay:
-            first = jax.eval_shape(lambda x, s: cell_step(x, s)[0], jax.ShapeDtypeStruct(x.shape[1:], x.dtype), states)
-        carried = list(overlay.assigned)
+        # A first abstract step tells the output's shape, and which variables (seeds, say) go round the loop too.
+        first = Step(cell_step, jax.ShapeDtypeStruct(x.shape[1:], x.dtype), states)
 
         def body(carry: Any, now: Any) -> Any:
-            before, last, values = carry
+            before, last = carry
             x_t, keep = now
-            with Overlay(carried, values) as overlay:
-                output, after = cell_step(x_t, before)
-                values = [overlay.value_of(v) for v in carried]
+            output, after = cell_step(x_t, before)
             if keep is not None:
                 other = jnp.zeros_like(output) if self.zero_output_for_mask else last
                 output = _where(keep, output, other)
                 after = tree.map_structure(lambda a, b: _where(keep, a, b), after, before)
-            return (after, output, values), output if self.return_sequences else None
+            return (after, output), output if self.return_sequences else None
 
-        with autocast_scope(None):
-            values = [v.value for v in carried]
-        start = (states, jnp.zeros(first.shape, first.dtype), values)
-        unroll = x.shape[0] if self.unroll else 1
-        (states, last, values), outputs = jax.lax.scan(body, start, (x, mask), unroll=unroll)
-        for variable, value in zip(carried, values, strict=True):
-            variable.assign(value)
+        start = (states, jnp.zeros(first.outputs[0].shape, first.outputs[0].dtype))
+        (states, last), outputs = scan(first, body, start, (x, mask), unroll=x.shape[0] if self.unroll else 1)
         return last, outputs, states
 
     def _is_standard(self, x: Any, states: Any, noise: Any) -> bool:
