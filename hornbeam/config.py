@@ -269,27 +269,27 @@ def set_dtype_policy(policy: Any) -> None:
 
 
 def enable_flash_attention() -> None:
-    """Let attention use fused kernels where the device has them.
+    """Let attention use the fused kernel where the device has one for its arguments, as it does at first.
 
     Example:
         >>> enable_flash_attention(); is_flash_attention_enabled()
-        True
     """
-    _settings["flash_attention"] = True
+    _settings["flash_attention"] = None
 
 
 def disable_flash_attention() -> None:
-    """Let attention be computed step by step, scores and all.
+    """Let attention be computed step by step, scores and all, unless a layer says otherwise.
 
     Example:
         >>> disable_flash_attention(); is_flash_attention_enabled()
         False
+        >>> enable_flash_attention()
     """
     _settings["flash_attention"] = False
 
 
 def is_flash_attention_enabled() -> bool | None:
-    """Tell what was said about fused kernels for attention; `None` if nothing: XLA chooses."""
+    """Return `False` if the fused kernel for attention is disabled, else `None`: it is used where it can be."""
     return _settings["flash_attention"]
 
 

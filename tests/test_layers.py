@@ -241,6 +241,96 @@ GONE = {
 }  # fmt: skip
 
 
+FUSED = {
+    "op": lambda x, **kw: hb.ops.dot_product_attention(x, x, x, mask=MASK_OF_HEADS, scale=0.3, **kw),
+    "op_shared": lambda x, **kw: hb.ops.dot_product_attention(x, x[:, :, :1], x[:, :, :1], is_causal=True, **kw),
+    "multi_head": lambda x, **kw: built(hb.layers.MultiHeadAttention, 2, 8, **kw)(x[:, :, 0], x[:, :, 1]),
+    "multi_head_masked": lambda x, **kw: built(hb.layers.MultiHeadAttention, 2, 8, **kw)(
+        x[:, :, 0], x[:, :, 1], value_mask=jnp.arange(6)[None].repeat(2, 0) < 4, use_causal_mask=True
+    ),
+    "group_query": lambda x, **kw: built(hb.layers.GroupQueryAttention, 8, 4, 2, **kw)(x[:, :, 0], x[:, :, 1]),
+}
+MASK_OF_HEADS = np.random.RandomState(0).rand(2, 1, 6, 6) > 0.3
+
+
+def built(kind, *args, **kwargs):
+    hb.utils.set_random_seed(1)
+    return kind(*args, dtype="bfloat16", **kwargs)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A platform with cuDNN in appearance: its kernel is XLA's way here. Returns what was asked of it."""
+    asked = []
+
+    def kernel(*args, implementation, **kwargs):
+        asked.append(implementation)
+        return attention(*args, implementation="xla", **kwargs)
+
+    attention = jax.nn.dot_product_attention
+    monkeypatch.setattr(jax.nn, "dot_product_attention", kernel)
+    monkeypatch.setattr("hornbeam.ops.routes.compute_capability", lambda: (9, 0))
+    return asked
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_fused_attention(name, gpu):
+    """Attention asks for the fused kernel where it can be had, with the arguments that give the plain way's result."""
+    x = jnp.asarray(np.random.RandomState(0).randn(2, 6, 2, 16), jnp.bfloat16)
+    expected = FUSED[name](x, flash_attention=False)
+    assert gpu == []
+    for flash in (None, True):
+        result = FUSED[name](x, flash_attention=flash)
+        np.testing.assert_allclose(np.float32(result), np.float32(expected), rtol=0.02, atol=0.02)
+        assert gpu == ["cudnn"]
+        gpu.clear()
+    hb.config.disable_flash_attention()
+    try:
+        FUSED[name](x)
+        assert gpu == []
+        FUSED[name](x, flash_attention=True)
+        assert gpu == ["cudnn"]
+    finally:
+        hb.config.enable_flash_attention()
+    assert hb.config.is_flash_attention_enabled() is keras.config.is_flash_attention_enabled() is None
+
+
+def test_fused_attention_is_left_where_it_cannot_be(gpu):
+    """What the kernel does not know is computed plainly, or refused where the kernel was insisted on."""
+    x = jnp.ones((1, 4, 2, 8), jnp.bfloat16)
+    rows = {
+        "float32": (x.astype("float32"), {}),
+        "head's size": (x[..., :7], {}),
+        "soft_cap": (x, {"attn_logits_soft_cap": 2.0}),
+    }
+    for text, (q, options) in rows.items():
+        hb.ops.dot_product_attention(q, q, q, **options)
+        with pytest.raises(RuntimeError, match=f"dot_product_attention: `flash_attention=True`.*{text}"):
+            hb.ops.dot_product_attention(q, q, q, flash_attention=True, **options)
+    hb.ops.dot_product_attention(x[:, :3], x, x, mask=jnp.ones((1, 1, 3, 4), bool))  # an odd number of positions
+    layer = built(hb.layers.MultiHeadAttention, 2, 8)
+    layer(x[:, :, 0], x[:, :, 0], return_attention_scores=True)
+    built(hb.layers.MultiHeadAttention, 2, 8, dropout=0.2)(x[:, :, 0], x[:, :, 0], training=True)
+    built(hb.layers.MultiHeadAttention, 2, 8, attention_axes=(1, 2), flash_attention=True)(x, x)
+    assert gpu == []
+
+
+@pytest.mark.parametrize("name", ["MultiHeadAttention", "GroupQueryAttention"])
+def test_insisting_on_fused_attention(name):
+    """Errors where Keras has them: no GPU, dropout, scores. Files do not hold the wish."""
+    arguments = (2, 8) if name == "MultiHeadAttention" else (8, 2, 1)
+    x = np.ones((1, 4, 8), "float32")
+    for library in (hb, keras):
+        make = functools.partial(getattr(library.layers, name), *arguments, flash_attention=True)
+        with pytest.raises(RuntimeError, match="cuDNN"):
+            make()(x, x)
+        with pytest.raises(ValueError, match="scores"):
+            make()(x, x, return_attention_scores=True)
+        with pytest.raises(ValueError, match=r"(?i)dropout"):
+            make(dropout=0.1)
+        assert "flash_attention" not in make().get_config()
+
+
 @pytest.mark.parametrize("name", GONE)
 def test_locally_connected(name):
     """With the same kernel at every position these are convolutions."""

@@ -13,6 +13,8 @@ from hornbeam.layers.arguments import keep, positive_integer
 from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.regularization import Dropout
+from hornbeam.ops import routes
+from hornbeam.ops.neural import dot_product_attention
 
 __all__ = ["GroupQueryAttention", "GroupedQueryAttention", "MultiHeadAttention"]
 
@@ -28,6 +30,7 @@ class _HeadAttention(Layer):
     dropout: float
     sliding_window: int | None
     _output: tuple[int, ...] | None = None
+    _attended: tuple[int, ...] = (1,)
 
     def _keep(self, arguments: dict[str, Any]) -> None:
         keep(self, arguments)
@@ -39,6 +42,11 @@ class _HeadAttention(Layer):
         flash = arguments["flash_attention"]
         if flash not in (None, True, False):
             raise ValueError(f"{name}: `flash_attention` must be True, False or None, received {flash!r}.")
+        if flash and self.dropout:
+            raise ValueError(
+                f"{name}: `flash_attention=True` asks for the fused kernel, which knows no dropout, and `dropout` is "
+                f"{self.dropout}. Leave one of the two out."
+            )
         self.supports_masking = True
 
     def _project(self, equation: str, output_shape: Any, bias_axes: str, name: str) -> EinsumDense:
@@ -93,6 +101,44 @@ class _HeadAttention(Layer):
             allowed = jnp.logical_and(allowed, part)
         return allowed
 
+    def _attend(self, q: Any, k: Any, v: Any, allowed: Any, training: Any, wants_scores: bool) -> tuple[Any, Any]:
+        """Return the heads' results (B, ..., heads, H) and the weights (`None` where they were never held).
+
+        `q` is scaled already. `allowed` is (B, the attended axes of queries, those of values), or `None`.
+        """
+        if self._is_fused(q, k, v, allowed is not None, wants_scores):
+            mask = None if allowed is None else allowed[:, None]
+            return dot_product_attention(q, k, v, mask=mask, scale=1.0, flash_attention=self.flash_attention), None
+        group = q.shape[-2] // k.shape[-2]
+        if group > 1:
+            k, v = jnp.repeat(k, group, axis=-2), jnp.repeat(v, group, axis=-2)
+        scores = jnp.einsum(self._score_equation, q, k)  # (B, the axes not attended, heads, T, S)
+        if allowed is not None:  # a mask lacks the axes not attended, and the heads
+            free = scores.ndim - allowed.ndim
+            allowed = allowed.reshape(allowed.shape[:1] + (1,) * free + allowed.shape[1:])
+        weights = self._softmax(scores, mask=allowed)
+        dropped = self._dropout_layer(weights, training=training)
+        return jnp.einsum(self._sum_equation, dropped, v), weights
+
+    def _is_fused(self, q: Any, k: Any, v: Any, masked: bool, wants_scores: bool) -> bool:
+        if wants_scores and self.flash_attention:
+            raise ValueError(
+                "`return_attention_scores=True` asks for the scores, which the fused kernel that `flash_attention=True` "
+                "insists on never holds. Leave one of the two out."
+            )
+        if self._attended != (1,) or q.ndim != 4:
+            return False  # as in Keras, also where the kernel is insisted on
+        extra = "the scores are asked for" if wants_scores else "it knows no dropout" if self.dropout else None
+        route = routes.attention(
+            type(self).__name__, self.flash_attention, (q.dtype, k.dtype, v.dtype), (q.shape[1], k.shape[1]),
+            (q.shape[-1], v.shape[-1]), masked, extra,
+        )  # fmt: skip
+        return route.name != "plain"
+
+    def get_config(self) -> dict[str, Any]:
+        # How it is computed is for the machine to say, not for a file.
+        return {name: value for name, value in super().get_config().items() if name != "flash_attention"}
+
     def compute_mask(
         self, query: Any, value: Any, key: Any = None, query_mask: Any = None, value_mask: Any = None,
         key_mask: Any = None,
@@ -117,7 +163,8 @@ class MultiHeadAttention(_HeadAttention):
         output_shape: Shape of a position of the result, a number or several. Default: that of the query.
         attention_axes: Axes along which is attended. Default: all but the batch's and the last.
         sliding_window: If given, a position sees those less than this many steps away.
-        flash_attention: Kept for Keras's signature; XLA chooses the kernel.
+        flash_attention: True insists on the fused kernel, as in `ops.dot_product_attention`, which knows neither
+            dropout nor scores; false declines it; `None` uses it where it can.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
             kernel_constraint, bias_constraint: Of the projections.
         use_gate: Whether the heads' results are multiplied by `sigmoid` of one more projection of the query.
@@ -128,6 +175,7 @@ class MultiHeadAttention(_HeadAttention):
 
     Raises:
         ValueError: If an argument is out of range, or shapes do not fit.
+        RuntimeError: If `flash_attention` is true and the kernel cannot be used.
 
     Example:
         >>> layer = MultiHeadAttention(num_heads=2, key_dim=3)
@@ -159,7 +207,7 @@ class MultiHeadAttention(_HeadAttention):
         rank = len(query_shape)
         if self.attention_axes is None:
             self.attention_axes = tuple(range(1, rank - 1))
-        axes = tuple(axis % rank for axis in self.attention_axes)
+        axes = self._attended = tuple(axis % rank for axis in self.attention_axes)
         inner = tuple(query_shape[1:-1])
         heads = self.num_heads
         space = _LETTERS[: rank - 1]
@@ -197,13 +245,7 @@ class MultiHeadAttention(_HeadAttention):
         q = self.query_dense(query) / math.sqrt(self.key_dim)
         k = self.key_dense(value if key is None else key)
         v = self.value_dense(value)
-        scores = jnp.einsum(self._score_equation, q, k)  # (B, the axes not attended, heads, T, S)
-        if allowed is not None:  # a mask lacks the axes not attended, and the heads
-            free = scores.ndim - allowed.ndim
-            allowed = allowed.reshape(allowed.shape[:1] + (1,) * free + allowed.shape[1:])
-        weights = self._softmax(scores, mask=allowed)
-        dropped = self._dropout_layer(weights, training=training)
-        result = jnp.einsum(self._sum_equation, dropped, v)
+        result, weights = self._attend(q, k, v, allowed, training, return_attention_scores)
         if self.use_gate:
             result = result * jax.nn.sigmoid(self._gate_dense(query))
         result = self.output_dense(result)
@@ -238,7 +280,8 @@ class GroupedQueryAttention(_HeadAttention):
         dropout: Share of the weights set to zero in training.
         use_bias: Whether projections have a bias.
         sliding_window: If given, a position sees those less than this many steps away.
-        flash_attention: Kept for Keras's signature; XLA chooses the kernel.
+        flash_attention: True insists on the fused kernel, as in `ops.dot_product_attention`, which knows neither
+            dropout nor scores; false declines it; `None` uses it where it can.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
             kernel_constraint, bias_constraint: Of the projections.
         use_gate: Whether the heads' results are multiplied by `sigmoid` of one more projection of the query.
@@ -248,6 +291,7 @@ class GroupedQueryAttention(_HeadAttention):
 
     Raises:
         ValueError: If an argument is out of range, or shapes do not fit.
+        RuntimeError: If `flash_attention` is true and the kernel cannot be used.
 
     Example:
         >>> layer = GroupQueryAttention(head_dim=3, num_query_heads=4, num_key_value_heads=2)
@@ -289,6 +333,7 @@ class GroupedQueryAttention(_HeadAttention):
             self._gate_dense.build(query_shape)
         self._value_dense = self._project(into, (None, shared, size), "nh", "value")
         self._value_dense.build(value_shape)
+        self._score_equation, self._sum_equation = "btnh,bsnh->bnts", "bnts,bsnh->btnh"
         self._softmax = Softmax(axis=-1, dtype=self.dtype_policy)
         self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy)
         self._output_dense = self._project("bqnh,nhm->bqm", (None, query_shape[-1]), "m", "attention_output")
@@ -302,16 +347,10 @@ class GroupedQueryAttention(_HeadAttention):
         allowed = self._allowed(
             (query.shape[1], value.shape[1]), value_mask, key_mask, attention_mask, use_causal_mask
         )  # fmt: skip
-        group = self.num_query_heads // self.num_key_value_heads
         q = self._query_dense(query) / math.sqrt(self.head_dim)
-        k = jnp.repeat(self._key_dense(value if key is None else key), group, axis=2)
-        v = jnp.repeat(self._value_dense(value), group, axis=2)
-        scores = jnp.einsum("btnh,bsnh->bnts", q, k)
-        if allowed is not None and allowed.ndim == 3:
-            allowed = allowed[:, None]
-        weights = self._softmax(scores, mask=allowed)
-        dropped = self._dropout_layer(weights, training=training)
-        result = jnp.einsum("bnts,bsnh->btnh", dropped, v)
+        k = self._key_dense(value if key is None else key)
+        v = self._value_dense(value)
+        result, weights = self._attend(q, k, v, allowed, training, return_attention_scores)
         if self.use_gate:
             result = result * jax.nn.sigmoid(self._gate_dense(query))
         result = self._output_dense(result)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from hornbeam import config
 from hornbeam.core.symbolic import Tensor, convert, op
 from hornbeam.dtypes import standardize_dtype
+from hornbeam.ops import routes
 from hornbeam.ops.lift import unary
 
 __all__ = [
@@ -464,11 +465,13 @@ def dot_product_attention(
         mask: True where a position may be looked at, broadcast likewise.
         scale: Factor of the logits. Default: `1 / sqrt(H)`.
         is_causal: Whether a position sees only itself and what is before it.
-        flash_attention: Kept for Keras's signature; XLA chooses the kernel.
+        flash_attention: True insists on cuDNN's fused kernel, which takes bfloat16 and float16 on GPUs of NVIDIA;
+            false declines it; `None` uses it where it can, unless `config.disable_flash_attention` was called.
         attn_logits_soft_cap: c in `c * tanh(logits / c)`, which bounds the logits.
 
     Raises:
         ValueError: If a tensor has not four axes.
+        RuntimeError: If `flash_attention` is true and the kernel cannot be used.
 
     Example:
         >>> x = jnp.ones((1, 2, 1, 4))
@@ -479,16 +482,29 @@ def dot_product_attention(
     for name, x in (("query", query), ("key", key), ("value", value)):
         if x.ndim != 4:
             raise ValueError(f"dot_product_attention: `{name}` must have 4 axes, received shape {x.shape}.")
+    capped = None if attn_logits_soft_cap is None else "it knows no `attn_logits_soft_cap`"
+    route = routes.attention(
+        "dot_product_attention", flash_attention, (query.dtype, key.dtype, value.dtype),
+        (query.shape[1], key.shape[1]), (query.shape[-1], value.shape[-1]),
+        mask is not None or bias is not None, capped,
+    )  # fmt: skip
+    scale = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
+    bias = None if bias is None else convert(bias)
+    allowed = None if mask is None else convert(mask).astype(bool)
+    if route.name == "cudnn":
+        if not isinstance(scale, (int, float)):  # the kernel is compiled for one scale
+            query, scale = (query * scale).astype(query.dtype), 1.0
+        return jax.nn.dot_product_attention(
+            query, key, value, bias, allowed, scale=scale, is_causal=is_causal, implementation="cudnn"
+        )
     groups = query.shape[2] // key.shape[2]
     if groups > 1:
         key, value = jnp.repeat(key, groups, axis=2), jnp.repeat(value, groups, axis=2)
-    scale = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
     logits = jnp.einsum("BTNH,BSNH->BNTS", query, key, preferred_element_type=jnp.float32) * scale
     if bias is not None:
-        logits = logits + convert(bias)
+        logits = logits + bias
     if attn_logits_soft_cap is not None:
         logits = jnp.tanh(logits / attn_logits_soft_cap) * attn_logits_soft_cap
-    allowed = None if mask is None else convert(mask).astype(bool)
     if is_causal:
         causal = jnp.tril(jnp.ones(logits.shape[-2:], bool))
         allowed = causal if allowed is None else jnp.logical_and(allowed, causal)

@@ -1,8 +1,9 @@
 """Which way an op is computed, and why: the one place where that is decided.
 
-There are two ways. "plain" is XLA, on every platform and for every argument. "native" is a kernel of the
-distribution `hornbeam-cpu`, which is used where it is installed, on CPU, for what it knows. Both give the same
-results up to rounding. The functions below are read top to bottom: the first reason that holds decides.
+There are three ways. "plain" is XLA, on every platform and for every argument. "native" is a kernel of the
+distribution `hornbeam-cpu`, which is used where it is installed, on CPU, for what it knows. "cudnn" is a kernel of
+NVIDIA's library, called by JAX on their GPUs. All give the same results up to rounding. The functions below are read
+top to bottom: the first reason that holds decides.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ import numpy as np
 
 from hornbeam import config
 
-__all__ = ["Route", "convolution", "convolutions_are_loop_safe", "portable", "recurrence", "taken"]
+__all__ = ["Route", "attention", "convolution", "convolutions_are_loop_safe", "portable", "recurrence", "taken"]
 
 
 class Route(NamedTuple):
-    """A way to compute, `"native"` or `"plain"`, and the reason for it."""
+    """A way to compute, `"native"`, `"cudnn"` or `"plain"`, and the reason for it."""
 
     name: str
     reason: str
@@ -134,6 +135,72 @@ def convolutions_are_loop_safe(dtype: Any = "float32") -> bool:
         True
     """
     return jax.default_backend() != "cpu" or why_plain(dtype) is None
+
+
+def compute_capability() -> tuple[int, ...] | None:
+    """Return what NVIDIA calls the compute capability of the first device, such as (9, 0); `None` for others."""
+    if jax.default_backend() not in ("gpu", "cuda"):
+        return None
+    told = str(getattr(jax.local_devices()[0], "compute_capability", ""))
+    parts = told.split(".")
+    return tuple(map(int, parts)) if all(part.isdigit() for part in parts) else None
+
+
+def why_no_cudnn() -> str | None:
+    """Return why no kernel of cuDNN may be used, whatever the op; `None` if one may."""
+    if _portable.get():
+        return "the program is to run elsewhere"
+    if compute_capability() is None:
+        return f"it is a kernel of cuDNN, for GPUs of NVIDIA, and the platform is {jax.default_backend()}"
+    return None
+
+
+def attention(
+    owner: str, asked: bool | None, dtypes: Any, lengths: Any, heads: Any, masked: bool, extra: str | None = None
+) -> Route:
+    """Choose for attention: cuDNN's fused kernel, which never holds all scores, or the plain way.
+
+    Args:
+        owner: Who asks, for the error.
+        asked: `flash_attention`: true insists, false declines, `None` follows `config.enable_flash_attention`.
+        dtypes: Dtypes of query, key and value.
+        lengths: (T, S), positions of queries and values.
+        heads: Sizes of a head of queries and of values.
+        masked: Whether a mask or a bias is added to the scores.
+        extra: What else is wanted that the kernel does not know.
+
+    Raises:
+        RuntimeError: If the kernel is insisted on and cannot be used.
+
+    Example:
+        >>> attention("example", False, ["bfloat16"] * 3, (8, 8), (64, 64), False).name
+        'plain'
+    """
+    names = sorted({np.dtype(dtype).name for dtype in dtypes})
+    largest = 128 if (compute_capability() or (0,)) < (9,) else 256
+    reason = None
+    if asked is False:
+        reason = "flash_attention=False"
+    elif asked is None and config.is_flash_attention_enabled() is False:
+        reason = "hornbeam.config.disable_flash_attention()"
+    reason = reason or why_no_cudnn()
+    if reason is None and (compute_capability() or (0,)) < (8,):
+        reason = "the GPU's compute capability is below 8.0"
+    if reason is None and names not in (["bfloat16"], ["float16"]):
+        reason = f"it takes bfloat16 or float16, and the inputs are {' and '.join(names)}"
+    if reason is None and (heads[0] != heads[1] or heads[0] % 8 or heads[0] > largest):
+        reason = f"a head's size must be a multiple of 8 up to {largest}, the same for values, and it is {heads}"
+    reason = reason or extra
+    # The kernel's gradient needs it; who insists may want no gradient.
+    if reason is None and asked is None and masked and any(length % 2 for length in lengths):
+        reason = f"with a mask or bias the positions must be even in number, and are {lengths}"
+    if reason is not None and asked and not _portable.get():
+        raise RuntimeError(
+            f"{owner}: `flash_attention=True` asks for the fused kernel, which cannot be used here: {reason}. "
+            "With `flash_attention=None` it is used wherever it can be."
+        )
+    route = Route("cudnn", "cuDNN's fused kernel") if reason is None else Route("plain", reason)
+    return _remember(f"attention {'/'.join(names)} {'x'.join(map(str, lengths))} heads of {heads[0]}", route)
 
 
 def recurrence(cell: str, dtype: Any, shape: Any, kernel: Any) -> Route:

@@ -11,7 +11,6 @@ __all__ = ["second_form"]
 # Arguments that came with Keras 3, and the values that say nothing: left out then, as Keras 2 would refuse them.
 _NEW: dict[str, tuple[Any, ...]] = {
     "autocast": (True,),
-    "flash_attention": (None,),
     "gradient_accumulation_steps": (None,),
     "input_axes": (None,),
     "lora_alpha": (None,),
