@@ -224,6 +224,14 @@ WRONG = [
 ]
 
 
+def test_use_cudnn_false_takes_the_plain_loop(monkeypatch):
+    """Whatever kernels there are."""
+    monkeypatch.setattr(routes, "why_plain", lambda dtype: None)
+    assert routes.recurrence("lstm", "float32", (3, 2, 12), (3, 12)).name == "native"
+    hb.layers.LSTM(3, use_cudnn=False)(np.ones((2, 7, 5), "float32"))
+    assert [route.name for op, route in routes.taken().items() if op == "lstm float32 7x2x12 units 3"] == ["plain"]
+
+
 @needs_kernels
 @pytest.mark.parametrize(("attributes", "shapes", "message"), WRONG)
 def test_wrong_calls_are_errors(attributes, shapes, message):

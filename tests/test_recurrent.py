@@ -386,6 +386,76 @@ def test_time_distributed_steps_that_leave_something(name, training):
             close(ours_, theirs)
 
 
+UNFIT_FOR_CUDNN = [
+    ("LSTM", {}, False), ("LSTM", {"activation": "relu"}, False), ("LSTM", {"use_bias": False}, False),
+    ("LSTM", {"recurrent_dropout": 0.2}, False), ("LSTM", {"unroll": True}, False), ("LSTM", {}, True),
+    ("GRU", {"recurrent_dropout": 0.2}, False), ("GRU", {"unroll": True}, False), ("GRU", {"reset_after": False}, False),
+    ("GRU", {}, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "arguments", "masked"), UNFIT_FOR_CUDNN)
+def test_insisting_on_cudnn(name, arguments, masked):
+    """`use_cudnn=True` is an error where it is one in Keras on CPU."""
+    for library in (hb, keras):
+        layer = getattr(library.layers, name)(3, use_cudnn=True, **arguments)
+        with pytest.raises(ValueError, match="use_cudnn"):
+            layer(data(B, T, C), mask=MASK if masked else None)
+    with pytest.raises(ValueError, match="use_cudnn"):
+        bidirectional.Bidirectional(layer_with(name, arguments))(data(B, T, C), mask=MASK if masked else None)
+
+
+def layer_with(name, arguments):
+    return ours(name)(3, use_cudnn=True, **arguments)
+
+
+def test_use_cudnn_where_keras_takes_it():
+    for arguments in ({}, {"activation": "relu", "use_bias": False, "dropout": 0.0}):
+        layer, reference = with_equal_weights(lambda L, a=arguments: L("GRU")(3, use_cudnn=True, **a), data(B, T, C))
+        close(layer(data(B, T, C)), reference(data(B, T, C)))
+        assert "use_cudnn" not in layer.get_config()
+    with pytest.raises(ValueError, match="`use_cudnn` must be"):
+        recurrent.GRU(3, use_cudnn="yes")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"return_sequences": True, "return_state": True},
+        {"go_backwards": True, "dropout": 0.4, "seed": 1},
+        {"stateful": True},
+    ],
+)
+def test_cudnn_gets_what_the_plain_loop_gets(arguments, monkeypatch):
+    """With a GPU in appearance, the kernel's place taken by JAX's own reference of it."""
+    from jax.experimental import rnn
+
+    def kernel(x, h, c, weights, lengths, inputs, units, layers, dropout, both):
+        asked.append(units)
+        parts = rnn.unpack_lstm_weights(weights, inputs, units, layers, both)
+        return rnn.lstm_ref(x, h, c, *parts, lengths, inputs, units, layers, dropout, both)
+
+    asked = []
+    monkeypatch.setattr(rnn, "lstm", kernel)
+    monkeypatch.setattr("hornbeam.ops.routes.compute_capability", lambda: (9, 0))
+    x = data(B, T, C)
+    results = []
+    for use_cudnn in (False, "auto", True):
+        layer = recurrent.LSTM(3, use_cudnn=use_cudnn, **arguments)
+        layer.build(x.shape)
+        layer.set_weights([data(*w.shape, seed=i) / 2 for i, w in enumerate(layer.weights)])
+        results.append([layer(x, training=True), layer(x[:, ::-1], training=False)])
+        assert asked == ([3, 3] if use_cudnn is True else [])
+    close(results[0], results[1])
+    close(results[0], results[2])
+    if "return_state" in arguments:
+        with hb.ops.routes.portable():
+            layer(x)
+        assert asked == [3, 3]
+        with pytest.raises(ValueError, match="float32 alone"):
+            recurrent.LSTM(3, use_cudnn=True, dtype="bfloat16")(x)
+
+
 def test_mixed_precision():
     for make in (ROWS["lstm_sequences_state"], ROWS["bi"], ROWS["rnn_stack"]):
         hb.config.set_dtype_policy("mixed_bfloat16")

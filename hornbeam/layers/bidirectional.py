@@ -241,4 +241,7 @@ def _copy(layer: Any, prefix: str, **changes: Any) -> Any:
     parts = (layer, getattr(layer, "cell", layer))
     functions = {f.__name__: f for part in parts for f in vars(part).values() if inspect.isfunction(f)}
     with custom_object_scope(functions):  # the layer's own functions need no registration
-        return type(layer).from_config({**config, "name": prefix + name, **changes})
+        copy = type(layer).from_config({**config, "name": prefix + name, **changes})
+    if hasattr(layer, "use_cudnn"):  # no configuration holds it
+        copy.use_cudnn = layer.use_cudnn
+    return copy

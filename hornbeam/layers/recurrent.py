@@ -24,7 +24,8 @@ from hornbeam.layers.recurrent_cells import (
     has_parts,
     initial_state_of,
 )
-from hornbeam.ops.recurrence import recur
+from hornbeam.ops import routes
+from hornbeam.ops.recurrence import cudnn_lstm, recur
 
 __all__ = ["GRU", "LSTM", "RNN", "SimpleRNN"]
 
@@ -65,6 +66,7 @@ class RNN(Layer):
 
     # States are no weights: files and counts leave them out, as Keras does.
     _not_children = Layer._not_children | {"states"}
+    use_cudnn: Any = "auto"
 
     def __init__(
         self, cell: Any, return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
@@ -160,6 +162,8 @@ class RNN(Layer):
             x, mask = x[::-1], None if mask is None else mask[::-1]
         if has_parts(cell):
             noise = cell.noise(x.shape[1:], training)
+            if self._is_left_to_cudnn(x, mask):
+                return self._cudnn_loop(x, states, noise)
             if self._is_standard(x, states, noise):
                 return self._standard_loop(x, states, mask, noise)
             x = cell.project(x, noise)  # the inputs' part of all steps at once
@@ -206,7 +210,8 @@ class RNN(Layer):
         kind = cell.standard()
         x = cell.project(x, noise, with_bias=kind == "gru")
         bias, start = cell.recurrent_bias(), jnp.stack(states)
-        outputs, after = recur(kind, x, cell.recurrent_kernel.value, bias, start, mask, self.unroll)
+        fused = self.use_cudnn is not False
+        outputs, after = recur(kind, x, cell.recurrent_kernel.value, bias, start, mask, self.unroll, fused)
         last = after[0]
         if mask is not None:
             # Outputs are zero where states are those of the start, or wherever the mask says so.
@@ -216,6 +221,17 @@ class RNN(Layer):
             last = _where(shown[-1], last, jnp.zeros_like(last))
             outputs = jnp.where(shown[..., None], outputs, 0)
         return last, outputs if self.return_sequences else None, list(after)
+
+    def _is_left_to_cudnn(self, x: Any, mask: Any) -> bool:
+        """Tell whether cuDNN runs the loop; an error where it is insisted on and cannot."""
+        return False
+
+    def _cudnn_loop(self, x: Any, states: list[Any], noise: Any) -> tuple[Any, Any, list[Any]]:
+        """Do what `_loop` does, by cuDNN's kernel."""
+        cell = self.cell
+        weights = (cell.kernel.value, cell.recurrent_kernel.value, cell.bias.value)
+        outputs, after = cudnn_lstm(x if noise[0] is None else x * noise[0], *weights, jnp.stack(states))
+        return after[0], outputs if self.return_sequences else None, list(after)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         mask = as_list(previous_mask)[0] if self.return_sequences else None
@@ -255,6 +271,10 @@ class _Recurrent(RNN):
 
     def __init__(self, cell_class: type, arguments: dict[str, Any]):
         kwargs = arguments["kwargs"]
+        use_cudnn = arguments.get("use_cudnn", "auto")
+        if use_cudnn not in ("auto", True, False):
+            name = type(self).__name__
+            raise ValueError(f"{name}: `use_cudnn` must be 'auto', True or False, received {use_cudnn!r}.")
         of_cell = inspect.signature(cell_class.__init__).parameters
         shared = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
         cell = cell_class(
@@ -264,6 +284,21 @@ class _Recurrent(RNN):
         )
         loop = {name: arguments[name] for name in _LOOP if name in arguments}
         super().__init__(cell, activity_regularizer=arguments["activity_regularizer"], **loop, **kwargs)
+        self.use_cudnn = use_cudnn if use_cudnn == "auto" else bool(use_cudnn)
+
+    def _is_left_to_cudnn(self, x: Any, mask: Any) -> bool:
+        if self.use_cudnn is not True:
+            return False
+        wishes = {
+            "there is a mask": mask is not None,
+            "`unroll` is true": self.unroll,
+            "`recurrent_dropout` is not zero": self.cell.recurrent_dropout > 0,
+        }
+        return self._asks_cudnn(x, next((wish for wish, is_there in wishes.items() if is_there), None))
+
+    def _asks_cudnn(self, x: Any, extra: str | None) -> bool:
+        """Tell whether cuDNN runs the loop, where it is insisted on; `extra` is what it does not know."""
+        return False
 
     def get_config(self) -> dict[str, Any]:
         from hornbeam.saving.config import serialize
@@ -332,10 +367,12 @@ class LSTM(_Recurrent):
         kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
         dropout, recurrent_dropout: Shares of inputs and state set to zero in training, drawn once a sequence.
         return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`. The states are h and c.
-        use_cudnn: Kept for Keras's signature; XLA compiles the loop on every device.
+        use_cudnn: True insists on cuDNN's kernel, which runs an LSTM of float32 with the usual activations and a bias on
+            GPUs of NVIDIA, without mask, `unroll` or recurrent dropout, and has no second derivative; false
+            takes the plain loop; `"auto"` takes a kernel where it does all that the plain loop does.
 
     Raises:
-        ValueError: If `units` is not a positive integer.
+        ValueError: If `units` is not a positive integer, or `use_cudnn` is true and the kernel cannot be used.
 
     Example:
         >>> LSTM(2, return_sequences=True)(jnp.ones((1, 4, 3))).shape
@@ -353,7 +390,13 @@ class LSTM(_Recurrent):
         stateful: bool = False, unroll: bool = False, use_cudnn: Any = "auto", **kwargs: Any,
     ):  # fmt: skip
         super().__init__(LSTMCell, locals())
-        self.use_cudnn = use_cudnn
+
+    def _asks_cudnn(self, x: Any, extra: str | None) -> bool:
+        if extra is None and self.cell.standard() is None:
+            extra = "the activations are not tanh and sigmoid"
+        if extra is None and not self.cell.use_bias:
+            extra = "there is no bias"
+        return routes.cudnn_recurrence(self._label(), x.dtype, x.shape, extra).name == "cudnn"
 
 
 class GRU(_Recurrent):
@@ -367,10 +410,11 @@ class GRU(_Recurrent):
         kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
         dropout, recurrent_dropout: Shares of inputs and state set to zero in training, drawn once a sequence.
         return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`.
-        use_cudnn: Kept for Keras's signature; XLA compiles the loop on every device.
+        use_cudnn: True refuses what cuDNN's kernel for a GRU would not know (masks, `unroll`, recurrent dropout,
+            `reset_after=False`), and is else as `"auto"`: a kernel where there is one; false takes the plain loop.
 
     Raises:
-        ValueError: If `units` is not a positive integer.
+        ValueError: If `units` is not a positive integer, or `use_cudnn` is true and cuDNN would not know the layer.
 
     Example:
         >>> GRU(2)(jnp.ones((1, 4, 3))).shape
@@ -388,4 +432,11 @@ class GRU(_Recurrent):
         reset_after: bool = True, use_cudnn: Any = "auto", **kwargs: Any,
     ):  # fmt: skip
         super().__init__(GRUCell, locals())
-        self.use_cudnn = use_cudnn
+
+    def _asks_cudnn(self, x: Any, extra: str | None) -> bool:
+        # JAX calls cuDNN for no GRU: what cuDNN would know is run as it is anyway, as in Keras.
+        if extra is None and not self.cell.reset_after:
+            extra = "`reset_after` is false"
+        if extra is not None:
+            raise ValueError(f"`use_cudnn=True` asks for what cuDNN's kernel knows, and {extra}. Use 'auto'.")
+        return False

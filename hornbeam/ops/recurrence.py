@@ -23,7 +23,7 @@ from jax.interpreters import ad, batching, mlir
 
 from hornbeam.ops import routes
 
-__all__ = ["CELLS", "Spec", "recur"]
+__all__ = ["CELLS", "Spec", "cudnn_lstm", "recur"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,9 @@ class Spec:
 CELLS = {"simple": (1, 1, 0), "lstm": (4, 2, 5), "gru": (3, 1, 4), "gru_before": (3, 1, 3)}
 
 
-def recur(cell: str, x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, unroll: bool = False) -> Any:
+def recur(
+    cell: str, x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, unroll: bool = False, fused: bool = True
+) -> Any:
     """Run a recurrence along time.
 
     With tanh and sigmoid as its activations, and `a = x + h @ kernel + bias` cut into gates:
@@ -67,6 +69,7 @@ def recur(cell: str, x: Any, kernel: Any, bias: Any, start: Any, mask: Any = Non
         start: (S, B, U), the states before the first step: h, and c of an LSTM.
         mask: (T, B), false where states stay as they are.
         unroll: Whether a scan is written out.
+        fused: Whether a kernel may run the loop.
 
     Returns:
         All h (T, B, U) and the last states (S, B, U).
@@ -76,11 +79,36 @@ def recur(cell: str, x: Any, kernel: Any, bias: Any, start: Any, mask: Any = Non
         >>> h.shape, last.shape
         ((3, 1, 2), (1, 1, 2))
     """
-    route = routes.recurrence(cell, x.dtype, x.shape, kernel.shape)
+    route = routes.recurrence(cell, x.dtype, x.shape, kernel.shape, fused)
     bias = jnp.zeros(kernel.shape[-1:], x.dtype) if bias is None else bias
     spec = Spec(cell, mask is not None, route.name == "native", unroll=max(1, x.shape[0]) if unroll else 1)
     hs, last = _run_p.bind(x, kernel, bias, start, *([] if mask is None else [mask]), spec=spec)
     return hs, last
+
+
+def cudnn_lstm(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> tuple[Any, Any]:
+    """Run an LSTM along time by cuDNN; `routes.cudnn_recurrence` says where that can be.
+
+    Args:
+        x: (T, B, C), the inputs.
+        kernel: (C, 4 * U).
+        recurrent_kernel: (U, 4 * U).
+        bias: (4 * U,).
+        start: (2, B, U), h and c before the first step.
+
+    Returns:
+        All h (T, B, U) and the last h and c, (2, B, U).
+    """
+    from jax.experimental import rnn
+
+    T, B, C = x.shape
+    # cuDNN has the gates in the same order, its matrices transposed, and a second bias.
+    weights = [kernel.T.reshape(-1), recurrent_kernel.T.reshape(-1), bias, jnp.zeros_like(bias)]
+    hs, h, c = rnn.lstm(
+        jnp.swapaxes(x, 0, 1), start[:1], start[1:], jnp.concatenate(weights), jnp.full((B,), T, jnp.int32),
+        C, recurrent_kernel.shape[0], 1, 0.0, False,
+    )  # fmt: skip
+    return jnp.swapaxes(hs, 0, 1), jnp.concatenate([h, c])
 
 
 def _before(start: Any, states: Any) -> Any:

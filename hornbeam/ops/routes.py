@@ -22,7 +22,16 @@ import numpy as np
 
 from hornbeam import config
 
-__all__ = ["Route", "attention", "convolution", "convolutions_are_loop_safe", "portable", "recurrence", "taken"]
+__all__ = [
+    "Route",
+    "attention",
+    "convolution",
+    "convolutions_are_loop_safe",
+    "cudnn_recurrence",
+    "portable",
+    "recurrence",
+    "taken",
+]
 
 
 class Route(NamedTuple):
@@ -203,7 +212,7 @@ def attention(
     return _remember(f"attention {'/'.join(names)} {'x'.join(map(str, lengths))} heads of {heads[0]}", route)
 
 
-def recurrence(cell: str, dtype: Any, shape: Any, kernel: Any) -> Route:
+def recurrence(cell: str, dtype: Any, shape: Any, kernel: Any, fused: bool = True) -> Route:
     """Choose for a recurrence of a standard cell along time, its gradient included.
 
     Args:
@@ -211,16 +220,48 @@ def recurrence(cell: str, dtype: Any, shape: Any, kernel: Any) -> Route:
         dtype: Dtype of inputs and weights.
         shape: (T, B, gates * units), of the projected inputs.
         kernel: (units, gates * units), of the recurrent weights.
+        fused: Whether a kernel may run the loop.
 
     Example:
         >>> recurrence("lstm", "float64", (5, 2, 12), (3, 12)).name
         'plain'
     """
-    reason = why_plain(dtype)
+    reason = why_plain(dtype) if fused else "use_cudnn=False"
     if reason is None and np.dtype(dtype) != np.float32:
         reason = f"no native recurrence for {np.dtype(dtype).name}"
     route = Route("native", "one kernel, by hornbeam-cpu") if reason is None else Route("plain", reason)
     return _remember(f"{cell} {np.dtype(dtype).name} {'x'.join(map(str, shape))} units {kernel[0]}", route)
+
+
+def cudnn_recurrence(owner: str, dtype: Any, shape: Any, extra: str | None = None) -> Route:
+    """Choose for an LSTM for which cuDNN's kernel is insisted on.
+
+    It is used for nothing else: it has one derivative, backwards, where the plain way has all.
+
+    Args:
+        owner: Who asks, for the error.
+        dtype: Dtype of inputs and weights.
+        shape: (T, B, C), of the inputs.
+        extra: What is wanted that the kernel does not know.
+
+    Raises:
+        ValueError: If the kernel cannot be used.
+
+    Example:
+        >>> with portable():
+        ...     cudnn_recurrence("example", "float32", (5, 2, 3)).name
+        'plain'
+    """
+    reason = why_no_cudnn() or extra
+    if reason is None and np.dtype(dtype) != np.float32:
+        reason = f"JAX calls the kernel for float32 alone, and the inputs are {np.dtype(dtype).name}"
+    if reason is not None and not _portable.get():
+        raise ValueError(
+            f"{owner}: `use_cudnn=True` asks for cuDNN's kernel, which cannot be used here: {reason}. "
+            "With `use_cudnn='auto'` the fastest way that there is runs the layer."
+        )
+    route = Route("cudnn", "use_cudnn=True") if reason is None else Route("plain", reason)
+    return _remember(f"lstm {np.dtype(dtype).name} {'x'.join(map(str, shape))}", route)
 
 
 def taken() -> dict[str, Route]:
