@@ -6,6 +6,8 @@ batches that lie one after the other on the device. Both run the same traced ste
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import threading
 import time
@@ -17,7 +19,20 @@ import jax.numpy as jnp
 
 from hornbeam.core.variable import Overlay, Variable
 
-__all__ = ["Program"]
+__all__ = ["Program", "calls_return_when_done"]
+
+# On a CPU, JAX hands a compiled call to another thread and the caller waits for it there: more than a small
+# model's prediction takes. What is worth doing meanwhile, we do in threads of our own. JAX reads this when it
+# first computes, so whoever prefers its default sets it back after the import.
+with contextlib.suppress(AttributeError):
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
+
+
+@functools.cache
+def calls_return_when_done() -> bool:
+    """Return whether a compiled call returns its results computed, rather than to be waited for."""
+    return jax.default_backend() == "cpu" and not getattr(jax.config, "jax_cpu_enable_async_dispatch", True)
+
 
 # New values of variables are taken over under this lock, and the count of times goes up before and
 # after: whoever reads many variables without it sees by an equal, even count that they belong together.

@@ -186,6 +186,7 @@ class _Run:
         done, logs = start.done, Logs(start.logs)
         left = 0 if start.stopped else budget if budget is None else budget - done
         in_flight = InFlight(self.steps)
+        self.plan.expect(following)
         for dispatch in self.plan.take(left, self._most, over_passes):
             self.hooks.begin(done)
             with self.interrupts.held():
@@ -199,8 +200,6 @@ class _Run:
             self.backups.after_steps(dispatch.steps, now, self.interrupts.terminated)
             if self.model.stop_training:
                 break
-        if following is not None and not self.model.stop_training:
-            self.plan.look_ahead(following)
         in_flight.wait()
         return done, logs
 

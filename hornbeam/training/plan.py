@@ -20,6 +20,7 @@ import jax
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.program import calls_return_when_done
 from hornbeam.data.sources import ArraySource, Source
 from hornbeam.training.padding import padded_size
 from hornbeam.training.step import Steps
@@ -87,8 +88,8 @@ class Plan:
         """Start pass `number` at step `start`."""
         self.position = (number, start)
 
-    def look_ahead(self, number: int) -> None:
-        """Get data of pass `number` ready while the device is at work."""
+    def expect(self, number: int | None) -> None:
+        """Note which pass will follow, so that its data are made ready during this one; `None`: none is known."""
 
     def next(self, most: int | None = None) -> Dispatch | None:
         """Return the next dispatch, of at most `most` steps; `None` at the end of the pass."""
@@ -148,25 +149,26 @@ class _ArrayPlan(Plan):
             self._whole = -(-self._rows // self._size)
         self._slab_steps: int | None = None
         self._slab: tuple[int, Any] | None = None  # number of its first step, arrays on the device
-        self._ahead: tuple[int, Any, Any] | None = None  # number of a pass, its order, its first slab
+        self._coming: tuple[tuple[int, int], concurrent.futures.Future] | None = None  # pass and step, what is made
+        self._following: int | None = None
         self._compiling_rest: concurrent.futures.Future | None = None
         self._gather = _Resident(source) if _fits_on_accelerator(source) else source.slab
 
     def begin(self, number: int, start: int = 0) -> None:
         super().begin(number, start)
-        if self._ahead is not None and self._ahead[0] == number:
-            _, self._order, self._slab = self._ahead
-        else:
-            self._order, self._slab = self._source.order(self._seed, number), None
-        self._ahead = None
+        self._following = None
         if self._slab_steps is None:
             self._slab_steps = self._choose_slab_steps()
+        if self._coming is not None and self._coming[0] == (number, 0):
+            self._order, self._slab = self._coming[1].result()
+            self._make_next_slab(0)
+        else:
+            self._order, self._slab, self._coming = self._source.order(self._seed, number), None, None
 
-    def look_ahead(self, number: int) -> None:
-        order = self._source.order(self._seed, number)
-        assert self._slab_steps is not None
-        slab = self._make_slab(order, 0) if self._whole and self._slab_steps > 1 else None
-        self._ahead = (number, order, slab)
+    def expect(self, number: int | None) -> None:
+        self._following = number
+        if self._slab is not None and self._coming is None:
+            self._make_next_slab(self._slab[0])
 
     def _choose_slab_steps(self) -> int:
         whole = self._whole
@@ -203,10 +205,31 @@ class _ArrayPlan(Plan):
         steps = self._slab_steps
         first = at // steps * steps
         if self._slab is None or self._slab[0] != first:
-            self._slab = self._make_slab(self._order, first)
+            ready, self._coming = self._coming, None
+            if ready is not None and ready[0] == (self.position[0], first):
+                self._slab = ready[1].result()
+            else:
+                self._slab = self._make_slab(self._order, first)
+            self._make_next_slab(first)
         slabs = self._slab[1]
         count = self._count(min(end, first + steps) - at)
         return self._dispatch(at, count, lambda: self._steps.loop(slabs, at - first, count), stacked=True)
+
+    def _make_next_slab(self, first: int) -> None:
+        """Begin, in the background, the slab after the one that starts at step `first`."""
+        number, after, order = self.position[0], first + self._slab_steps, self._order
+        if after < self._whole:
+            self._coming = (number, after), in_background(lambda: self._make_slab(order, after))
+        elif self._following is not None:
+            number = self._following
+
+            def first_of_following() -> tuple[Any, Any]:
+                order = self._source.order(self._seed, number)
+                return order, self._make_slab(order, 0)
+
+            self._coming = (number, 0), in_background(first_of_following)
+        else:
+            self._coming = None
 
     def _make_slab(self, order: np.ndarray | None, first: int) -> tuple[int, Any]:
         slab = self._gather(order, first * self._size, self._size, self._slab_steps)
@@ -358,6 +381,15 @@ class _Resident:
 # --- work in the background, and in flight -----------------------------------------------------------
 
 _compiler: concurrent.futures.ThreadPoolExecutor | None = None
+_gatherer: concurrent.futures.ThreadPoolExecutor | None = None
+
+
+def in_background(work: Callable[[], Any]) -> concurrent.futures.Future:
+    """Run `work` in another thread. Compiled programs let Python's threads run, so it costs the loop no time."""
+    global _gatherer
+    if _gatherer is None:
+        _gatherer = concurrent.futures.ThreadPoolExecutor(4, "hornbeam-gather")
+    return _gatherer.submit(work)
 
 
 def compile_ahead(compile: Callable[[], None]) -> concurrent.futures.Future:
@@ -391,8 +423,10 @@ class InFlight:
         if not self._running and self._free_since is None:
             self._free_since = time.perf_counter()
         self._running.append((count, results))
-        # The first dispatch may hold a compilation; after it the time of a step must be learned.
-        while len(self._running) > (0 if self._steps.seconds_per_step is None else 2):
+        # The first dispatch may hold a compilation; after it the time of a step must be learned. Where a call
+        # returns when it is done, there is nothing to wait for, and the time is known at once.
+        depth = 0 if self._steps.seconds_per_step is None or calls_return_when_done() else 2
+        while len(self._running) > depth:
             self._wait_for_oldest()
 
     def wait(self) -> None:
