@@ -10,6 +10,7 @@ from hornbeam import (
     dtype_policies,
     initializers,
     layers,
+    legacy,
     losses,
     metrics,
     mixed_precision,
@@ -26,6 +27,7 @@ from hornbeam import (
 from hornbeam.core.compile_cache import enable_by_default
 from hornbeam.core.naming import name_scope
 from hornbeam.core.remat import RematScope, remat
+from hornbeam.core.scopes import StatelessScope, SymbolicScope, device
 from hornbeam.core.symbolic import KerasTensor, Operation
 from hornbeam.core.variable import Variable, value_and_grad
 from hornbeam.dtypes import DTypePolicy, FloatDTypePolicy
@@ -60,6 +62,8 @@ __all__ = [
     "Regularizer",
     "RematScope",
     "Sequential",
+    "StatelessScope",
+    "SymbolicScope",
     "Variable",
     "activations",
     "backend",
@@ -67,10 +71,12 @@ __all__ = [
     "config",
     "constraints",
     "datasets",
+    "device",
     "dtype_policies",
     "initializers",
     "install_as_keras",
     "layers",
+    "legacy",
     "losses",
     "metrics",
     "mixed_precision",

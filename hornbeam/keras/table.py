@@ -21,7 +21,7 @@ _CURRENT = [
     "datasets.boston_housing", "datasets.california_housing", "datasets.cifar10",
     "datasets.cifar100", "datasets.fashion_mnist", "datasets.imdb", "datasets.mnist",
     "datasets.reuters", "distribution", "dtype_policies", "export", "initializers", "layers",
-    "legacy", "losses", "metrics", "mixed_precision", "models", "ops", "ops.image", "ops.linalg",
+    "legacy", "legacy.saving", "losses", "metrics", "mixed_precision", "models", "ops", "ops.image", "ops.linalg",
     "ops.nn", "ops.numpy", "optimizers", "optimizers.legacy", "optimizers.schedules",
     "preprocessing", "preprocessing.image", "preprocessing.sequence", "preprocessing.text",
     "quantizers", "random", "regularizers", "saving", "tree", "utils", "utils.legacy",

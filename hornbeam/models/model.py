@@ -7,7 +7,6 @@ reading and writing files in `hornbeam.saving`. Both are loaded where used.
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,15 +15,17 @@ import numpy as np
 
 from hornbeam import errors, tree
 from hornbeam.core.symbolic import KerasTensor
-from hornbeam.core.variable import Variable, current_overlay
+from hornbeam.core.variable import current_overlay
 from hornbeam.layers.layer import Layer, inside_call
 from hornbeam.layers.state import changes
+from hornbeam.models.files import ModelFiles
 from hornbeam.models.generator_loops import GeneratorLoops
+from hornbeam.models.state import ModelState
 
 __all__ = ["Model"]
 
 
-class Model(GeneratorLoops, Layer):
+class Model(GeneratorLoops, ModelFiles, ModelState, Layer):
     """A layer with a training loop, an evaluation, a prediction and files.
 
     Made in three ways: `Model(inputs, outputs)` from a graph of symbolic tensors, a subclass
@@ -84,6 +85,7 @@ class Model(GeneratorLoops, Layer):
         self._programs: dict[str, Any] = {}
         self.stop_training = False
         self.history: Any = None
+        self.train_function = self.test_function = self.predict_function = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs: compiled where the model runs no code of a user's that could notice."""
@@ -345,6 +347,40 @@ class Model(GeneratorLoops, Layer):
 
     # --- loops -----------------------------------------------------------------------------------
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """Return a function that runs one step of training, and keep it as `train_function`.
+
+        It is `train_function(iterator)`, which takes the next batch and returns results by name; or, in Keras's form
+        for JAX, `train_function(state, iterator)`, which returns the new state too. A subclass that overrides this
+        method gives `fit` its steps. The state is (trainable, non-trainable, the optimizer's, the metrics') values.
+
+        Args:
+            force: Whether it is made anew where it was made before.
+
+        Example:
+            >>> import hornbeam as hb
+            >>> model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(2)])
+            >>> model.compile("sgd", "mse")
+            >>> results = model.make_train_function()(iter([(np.ones((4, 3)), np.ones((4, 2)))]))
+            >>> list(results)
+            ['loss']
+        """
+        from hornbeam.training.functions import make_function
+
+        return make_function(self, "train", force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        """Return a function that evaluates one batch, and keep it as `test_function`; see `make_train_function`."""
+        from hornbeam.training.functions import make_function
+
+        return make_function(self, "test", force)
+
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Return a function that predicts one batch, and keep it as `predict_function`; see `make_train_function`."""
+        from hornbeam.training.functions import make_function
+
+        return make_function(self, "predict", force)
+
     def fit(
         self,
         x: Any = None,
@@ -511,105 +547,6 @@ class Model(GeneratorLoops, Layer):
             A dict of `"pre_block_layers"`, through which inputs go first, and `"sequential_blocks"`; `None` if unknown.
         """
         return None
-
-    # --- files ------------------------------------------------------------------------------------
-
-    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
-        """Save architecture, weights, and training state, in the format of the extension.
-
-        Args:
-            filepath: Path ending in `.keras` or `.h5`.
-            overwrite: Whether an existing file may be replaced.
-            zipped: Whether `.keras` is one zip file (default) or a folder.
-        """
-        from hornbeam import saving
-
-        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
-
-    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Save the weights only, to a path ending in `.weights.h5` (or `.h5`, Keras 2's layout)."""
-        from hornbeam import saving
-
-        saving.save_weights(self, filepath, overwrite=overwrite, **kwargs)
-
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
-        """Load weights from `.weights.h5`, `.h5` or `.keras`.
-
-        Args:
-            filepath: The file.
-            skip_mismatch: Whether weights that do not fit are left out instead of an error.
-            **kwargs: `by_name` for Keras 2's layout.
-        """
-        from hornbeam import saving
-
-        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
-
-    def to_json(self, **kwargs: Any) -> str:
-        """Return the architecture as JSON; `hornbeam.models.model_from_json` reads it."""
-        from hornbeam import saving
-
-        return json.dumps(saving.serialize_keras_object(self), **kwargs)
-
-    def get_compile_config(self) -> dict[str, Any] | None:
-        """Return the arguments of `compile`, ready for JSON; `None` where not compiled."""
-        return self._compiled.get_config(self.optimizer) if self._compiled else None
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile from what `get_compile_config` returned."""
-        from hornbeam.training.compile import compile_from_config
-
-        compile_from_config(self, config)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, ready for JSON."""
-        from hornbeam.saving.config import constructor_config, serialize
-
-        config = {"name": self.name, "trainable": self._trainable, "dtype": serialize(self.dtype_policy)}
-        config.update(constructor_config(self, Model, skip=("name", "trainable", "dtype")))
-        return config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """Make a model from what `get_config` returned."""
-        from hornbeam.models.functional import Functional, functional_from_config
-        from hornbeam.saving.config import custom_object_scope, from_constructor_config
-
-        with custom_object_scope(custom_objects or {}):
-            if {"layers", "input_layers", "output_layers"} <= set(config):
-                return functional_from_config(cls if issubclass(cls, Functional) else Functional, config)
-            return from_constructor_config(cls, config)
-
-    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
-        """Return the values of all variables as a nested dict by kind and path.
-
-        Args:
-            value_format: `"backend_tensor"` or `"numpy_array"`.
-        """
-        groups = {
-            "trainable_variables": self.trainable_variables,
-            "non_trainable_variables": self.non_trainable_variables,
-            "optimizer_variables": self.optimizer.variables if self.optimizer else [],
-            "metrics_variables": self.metrics_variables,
-        }
-
-        def value(variable: Variable) -> Any:
-            return variable.numpy() if value_format == "numpy_array" else variable.value
-
-        return {kind: {v.path: value(v) for v in group} for kind, group in groups.items()}
-
-    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
-        """Set variables from what `get_state_tree` returned.
-
-        Raises:
-            ValueError: If a path is not one of this model's.
-        """
-        for kind, values in state_tree.items():
-            group = self.optimizer.variables if kind == "optimizer_variables" else getattr(self, kind)
-            by_path = {v.path: v for v in group}
-            for path, value in values.items():
-                if path not in by_path:
-                    raise errors.unknown_name(kind, path, by_path)
-                by_path[path].assign(value)
 
     @property
     def input_shape(self) -> Any:

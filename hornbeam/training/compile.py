@@ -46,6 +46,7 @@ def compile_model(model: Any, **arguments: Any) -> None:
     model.optimizer = optimizer
     model._compiled = compiled
     model._programs = {}
+    model.train_function = model.test_function = model.predict_function = None
     model.stop_training = False
 
 

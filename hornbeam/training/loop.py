@@ -416,16 +416,16 @@ def predict_on_batch(model: Any, x: Any) -> Any:
 # --- parts of the loops ---------------------------------------------------------------------------
 
 
-def steps_for(model: Any, kind: str, keep_all: bool = False, padded: bool = False) -> Steps:
-    """Return the model's compiled steps of a kind, made anew when what they rest on changed."""
-    name = (kind, keep_all, padded, model.run_eagerly)
+def steps_for(model: Any, kind: str, keep_all: bool = False, padded: bool = False, own: bool = True) -> Steps:
+    """Return the model's compiled steps of a kind, made anew when what they rest on changed; see `Steps`."""
+    name = (kind, keep_all, padded, own, model.run_eagerly)
     known = model._programs.get(name)
     if known is not None and known[0] == changes.count:
         return known[2]
     # Adaptation and quantization give a layer other variables.
     now = changes.count
     switches = tuple((layer.trainable, len(layer._own_variables)) for layer in model._flatten_layers())
-    steps = known[2] if known is not None and known[1] == switches else Steps(model, kind, keep_all, padded)
+    steps = known[2] if known is not None and known[1] == switches else Steps(model, kind, keep_all, padded, own)
     model._programs[name] = (now, switches, steps)
     return steps
 

@@ -19,6 +19,7 @@ from hornbeam.core.symbolic import convert
 from hornbeam.core.variable import Variable, value_and_grad
 from hornbeam.data.sources import unpack
 from hornbeam.ops.routes import convolutions_are_loop_safe
+from hornbeam.training.functions import own_function, set_state, state_groups
 from hornbeam.training.padding import count_rows, mark_rows, rows_are_independent, rows_counted
 
 __all__ = ["Steps", "metrics_result", "predict_step", "test_step", "train_step"]
@@ -94,14 +95,16 @@ class Steps:
         kind: `"train"`, `"test"` or `"predict"`.
         keep_all: Whether `loop` returns the results of all its steps instead of the last's.
         padded: Whether batches come with a vector that tells which rows count.
+        own: Whether a subclass's `make_train_function` (or a sibling) gives the step.
 
     Attributes:
         seconds_per_step: Time that a step took lately, `None` while not measured.
         exact_rows: Whether a batch may not be filled up with further rows.
     """
 
-    def __init__(self, model: Any, kind: str, keep_all: bool = False, padded: bool = False):
-        step = _step_of(model, kind)
+    def __init__(self, model: Any, kind: str, keep_all: bool = False, padded: bool = False, own: bool = True):
+        given = own_function(model, kind) if own else None  # compiled or not as its maker likes
+        step = given or _step_of(model, kind)
         self.kind, self.keep_all, self.padded = kind, keep_all, padded
         self.seconds_per_step: float | None = None
         self.exact_rows = not rows_are_independent(model, "predict" if kind == "predict" else "test")
@@ -120,7 +123,8 @@ class Steps:
             return results
 
         self._step = one_step
-        self._program = None if model.run_eagerly else _compiled(model, kind, one_step, keep_all)
+        eager = model.run_eagerly or given is not None
+        self._program = None if eager else _compiled(model, kind, one_step, keep_all)
 
     @property
     def trace_count(self) -> int:
@@ -211,26 +215,12 @@ def _step_of(model: Any, kind: str) -> Callable[[Any], Any]:
     required = [p for p in inspect.signature(step).parameters.values() if p.kind in (0, 1) and p.default is p.empty]
     if len(required) < 2:
         return step
-    if kind == "predict":
-        groups: list[list[Variable]] = [model.trainable_variables, model.non_trainable_variables]
-    elif kind == "test":
-        groups = [model.trainable_variables, model.non_trainable_variables, model.metrics_variables]
-    else:
-        if model.optimizer is not None:
-            model.optimizer.build(model.trainable_variables)
-        groups = [
-            model.trainable_variables,
-            model.non_trainable_variables,
-            model.optimizer.variables if model.optimizer is not None else [],
-            model.metrics_variables,
-        ]
+    groups = state_groups(model, kind)
 
     def stateful(data: Any) -> Any:
         state = tuple([v.value for v in group] for group in groups)
         result, new_state = step(state, data)
-        for group, values in zip(groups, new_state, strict=False):
-            for variable, value in zip(group, values, strict=True):
-                variable.assign(value)
+        set_state(f"{kind}_step", groups[: len(new_state)], new_state)
         return result
 
     return stateful

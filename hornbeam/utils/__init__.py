@@ -13,6 +13,7 @@ from hornbeam.saving.config import (
     register_keras_serializable,
     serialize_keras_object,
 )
+from hornbeam.utils import legacy
 from hornbeam.utils.download import get_file
 from hornbeam.utils.numerical import normalize, to_categorical
 from hornbeam.utils.progbar import Progbar
@@ -29,6 +30,7 @@ __all__ = [
     "get_file",
     "get_registered_name",
     "get_registered_object",
+    "legacy",
     "normalize",
     "register_keras_serializable",
     "serialize_keras_object",

@@ -1,0 +1,5 @@
+"""Keras's older ways that are still asked for by name."""
+
+from hornbeam.legacy import saving
+
+__all__ = ["saving"]

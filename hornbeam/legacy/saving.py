@@ -1,0 +1,81 @@
+"""Objects to dictionaries and back as in Keras 1 and 2: a class's name and its configuration, no module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hornbeam import errors
+from hornbeam.saving.config import get_registered_name, get_registered_object
+
+__all__ = ["deserialize_keras_object", "serialize_keras_object"]
+
+
+def serialize_keras_object(instance: Any) -> Any:
+    """Return `{"class_name": ..., "config": ...}` of an object, the name of a function, `None` for `None`.
+
+    Raises:
+        ValueError: If it has neither `get_config` nor a name.
+
+    Example:
+        >>> import hornbeam as hb
+        >>> serialize_keras_object(hb.losses.Huber())["class_name"]
+        'Huber'
+        >>> serialize_keras_object(hb.losses.mean_squared_error)
+        'mean_squared_error'
+    """
+    if instance is None:
+        return None
+    if hasattr(instance, "get_config"):
+        return {"class_name": get_registered_name(type(instance)), "config": instance.get_config()}
+    if hasattr(instance, "__name__"):
+        return get_registered_name(instance)
+    raise ValueError(f"serialize_keras_object: {errors.describe(instance)} has no `get_config()` and no name.")
+
+
+def deserialize_keras_object(
+    identifier: Any, module_objects: Mapping[str, Any] | None = None, custom_objects: Mapping[str, Any] | None = None,
+    printable_module_name: str = "object",
+) -> Any:  # fmt: skip
+    """Return what `serialize_keras_object` was given: a class's object made anew, or a function by its name.
+
+    Args:
+        identifier: The dictionary, the name, or `None`.
+        module_objects: Classes and functions by name.
+        custom_objects: More of them, looked at first; then what is registered.
+        printable_module_name: What the object is, for errors.
+
+    Raises:
+        ValueError: If the name is not known, or the dictionary is none of these.
+
+    Example:
+        >>> import hornbeam as hb
+        >>> config = {"class_name": "Huber", "config": {"delta": 2.0}}
+        >>> deserialize_keras_object(config, module_objects=vars(hb.losses)).get_config()["delta"]
+        2.0
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, Mapping):
+        if not {"class_name", "config"} <= set(identifier):
+            raise ValueError(
+                f"deserialize_keras_object: a {printable_module_name} needs `class_name` and `config`, received "
+                f"{sorted(identifier)}."
+            )
+        name = identifier["class_name"]
+    elif isinstance(identifier, str):
+        name = identifier
+    elif callable(identifier):
+        return identifier
+    else:
+        raise ValueError(
+            f"deserialize_keras_object: expected a {printable_module_name}'s dictionary or name, received "
+            f"{errors.describe(identifier)}."
+        )
+    found = get_registered_object(name, custom_objects, module_objects)
+    if found is None:
+        raise errors.unknown_name(printable_module_name, name, [*(custom_objects or {}), *(module_objects or {})])
+    if isinstance(identifier, str):
+        return found() if isinstance(found, type) else found
+    config = dict(identifier["config"])
+    return found.from_config(config) if hasattr(found, "from_config") else found(**config)

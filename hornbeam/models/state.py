@@ -1,0 +1,135 @@
+"""A model's variables as values: trees of state, and losses as pure functions of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from hornbeam import errors
+from hornbeam.core.variable import Overlay, Variable
+
+__all__ = ["ModelState"]
+
+
+class ModelState:
+    """Methods of `Model` that take or give the values of its variables."""
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """Return the values of all variables as a nested dict by kind and path.
+
+        Args:
+            value_format: `"backend_tensor"` or `"numpy_array"`.
+        """
+        groups = {
+            "trainable_variables": self.trainable_variables,
+            "non_trainable_variables": self.non_trainable_variables,
+            "optimizer_variables": self.optimizer.variables if self.optimizer else [],
+            "metrics_variables": self.metrics_variables,
+        }
+
+        def value(variable: Variable) -> Any:
+            return variable.numpy() if value_format == "numpy_array" else variable.value
+
+        return {kind: {v.path: value(v) for v in group} for kind, group in groups.items()}
+
+    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
+        """Set variables from what `get_state_tree` returned.
+
+        Raises:
+            ValueError: If a path is not one of this model's.
+        """
+        for kind, values in state_tree.items():
+            group = self.optimizer.variables if kind == "optimizer_variables" else getattr(self, kind)
+            by_path = {v.path: v for v in group}
+            for path, value in values.items():
+                if path not in by_path:
+                    raise errors.unknown_name(kind, path, by_path)
+                by_path[path].assign(value)
+
+    def jax_state_sync(self) -> None:
+        """Bring the variables up to date: a method of Keras, whose loop keeps values apart. Here they always are."""
+
+    def stateless_compute_loss(
+        self, trainable_variables: Sequence[Any], non_trainable_variables: Sequence[Any],
+        metrics_variables: Sequence[Any], x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        training: bool = True,
+    ) -> tuple[Any, tuple[list[Any], ...]]:  # fmt: skip
+        """Return what `compute_loss` does with given values of the variables, changing nothing.
+
+        Args:
+            trainable_variables, non_trainable_variables, metrics_variables: Values, in the order of the model's lists.
+            x, y, y_pred, sample_weight, training: As for `compute_loss`.
+
+        Returns:
+            The loss and the values after it: (trainable, non-trainable, metrics).
+
+        Raises:
+            ValueError: If a list's length does not fit.
+        """
+        given = (trainable_variables, non_trainable_variables, metrics_variables)
+        with self._with_values("stateless_compute_loss", *given) as values:
+            loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+            return loss, values()
+
+    def compute_loss_and_updates(
+        self, trainable_variables: Sequence[Any], non_trainable_variables: Sequence[Any],
+        metrics_variables: Sequence[Any], x: Any, y: Any, sample_weight: Any, training: bool = False,
+        optimizer_variables: Sequence[Any] | None = None,
+    ) -> tuple[Any, tuple[Any, ...]]:  # fmt: skip
+        """Return the loss of a batch, as a pure function for `jax.value_and_grad(..., has_aux=True)`.
+
+        Args:
+            trainable_variables, non_trainable_variables, metrics_variables: Values, in the order of the model's lists.
+            x, y, sample_weight: The batch.
+            training: Whether the model runs as in training.
+            optimizer_variables: Values of the optimizer's; if given, it scales the loss where it does.
+
+        Returns:
+            The loss to differentiate and (the loss itself, outputs, non-trainable values, metrics' values).
+
+        Raises:
+            ValueError: If a list's length does not fit.
+
+        Example:
+            >>> import hornbeam as hb, jax, numpy as np
+            >>> model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1, use_bias=False)])
+            >>> model.compile("sgd", "mse")
+            >>> values = [v.value for v in model.trainable_variables]
+            >>> function = jax.grad(model.compute_loss_and_updates, has_aux=True)
+            >>> gradients, _ = function(values, [], [v.value for v in model.metrics_variables], np.ones((2, 3)), np.ones((2, 1)), None)
+            >>> gradients[0].shape
+            (3, 1)
+        """
+        given = (trainable_variables, non_trainable_variables, metrics_variables)
+        with self._with_values("compute_loss_and_updates", *given, optimizer_variables) as values:
+            y_pred = self(x, training=training)
+            loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+            scaled = loss
+            if training and optimizer_variables is not None:
+                scaled = self.optimizer.scale_loss(loss)
+            return scaled, (loss, y_pred, *values()[1:])
+
+    @contextmanager
+    def _with_values(
+        self, method: str, trainable: Sequence[Any], others: Sequence[Any], metrics: Sequence[Any],
+        optimizer: Sequence[Any] | None = None,
+    ) -> Iterator[Any]:  # fmt: skip
+        """Give the variables these values inside; yields what returns the values then, in the first three groups."""
+        groups = {
+            "trainable_variables": (self.trainable_variables, trainable),
+            "non_trainable_variables": (self.non_trainable_variables, others),
+            "metrics_variables": (self.metrics_variables, metrics),
+        }
+        shown = list(groups)
+        if optimizer is not None:
+            groups["optimizer_variables"] = (self.optimizer.variables, optimizer)
+        for name, (own, values) in groups.items():
+            if len(own) != len(values):
+                raise ValueError(
+                    f"{self._label()}: {method} expected {len(own)} values in `{name}`, received {len(values)}."
+                )
+        variables = [v for own, _ in groups.values() for v in own]
+        values = [v.value if isinstance(v, Variable) else v for _, given in groups.values() for v in given]
+        with Overlay(variables, values) as overlay:
+            yield lambda: tuple([overlay.value_of(v) for v in groups[name][0]] for name in shown)
