@@ -1,6 +1,6 @@
 """Mutations of real files: every outcome is a clean load or one `FileError`, in bounded time and memory.
 
-    python tests/fuzz_files.py --count 20000 --seed 1 [--formats .keras .h5 .weights.h5 .json] [--corpus FOLDER]
+    python tests/fuzz_files.py --count 20000 --seed 1 [--formats .keras .h5 .weights.h5 .safetensors .json] [--corpus FOLDER]
 
 Bytes are flipped, overwritten, cut and copied; texts of JSON are changed by their values: numbers become huge or
 negative, values change type, members vanish, names turn into other names. A file that does harm is kept in
@@ -28,7 +28,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import hornbeam as hb
 
-FORMATS = (".keras", ".h5", ".weights.h5", ".json")
+FORMATS = (".keras", ".h5", ".weights.h5", ".safetensors", ".json")
+WEIGHTS = (".weights.h5", ".safetensors")
 SECONDS = 20
 CONSTANT = 256 * 2**20
 ODD = (0, 1, 0x7F, 0x80, 0xFF)
@@ -76,7 +77,7 @@ def samples(folder, formats):
             path = folder / f"{make.__name__}{ending}"
             if ending == ".json":
                 path.write_text(model.to_json())
-            elif ending == ".weights.h5":
+            elif ending in WEIGHTS:
                 model.save_weights(path)
             else:
                 model.save(path)
@@ -186,6 +187,11 @@ def mutated(raw, ending, rng):
             for name, member in members.items():
                 archive.writestr(name, member)
         return data.getvalue()
+    if ending == ".safetensors" and rng.random() < 0.6:
+        end = 8 + int.from_bytes(raw[:8], "little")
+        value = json.loads(raw[8:end])
+        header = json.dumps(changed_json(value, rng, [*value, "F64", "BF16", "F8_E4M3", "BOOL", "U64"])).encode()
+        return len(header).to_bytes(8, "little") + header + raw[end:]
     return changed_bytes(raw, rng)
 
 
@@ -197,7 +203,7 @@ def attempt(path, ending, model):
     try:
         if ending == ".json":
             hb.models.model_from_json(path.read_text(errors="surrogateescape"))
-        elif ending == ".weights.h5":
+        elif ending in WEIGHTS:
             model.load_weights(path)
         else:
             hb.models.load_model(path)

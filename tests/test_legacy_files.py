@@ -225,21 +225,120 @@ def conv_by_hand(x, kernel):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("backend", [None, "theano"])
-def test_theano_order(tmp_path, backend):
-    """Kernels of `dim_ordering="th"` are (out, in, rows, columns); Theano's own files hold them turned round."""
+@pytest.mark.parametrize("theano", [False, True])
+def test_theano_order(tmp_path, theano):
+    """Kernels of `dim_ordering="th"` are (out, in, rows, columns); Theano's own files hold them turned round.
+
+    Keras 1 does not say who wrote them, but the variables of TensorFlow end in ":0". Its padding does not say the order.
+    """
     config = layer("Convolution2D", name="c", nb_filter=3, nb_row=3, nb_col=2, init="glorot_uniform", activation="linear",
                    border_mode="valid", subsample=[1, 1], dim_ordering="th", W_regularizer=None, b_regularizer=None,
                    activity_regularizer=None, W_constraint=None, b_constraint=None, bias=True, trainable=True,
                    batch_input_shape=[None, 2, 6, 5], input_dtype="float32")  # fmt: skip
+    padding = layer("ZeroPadding2D", name="p", padding=[1, 2], trainable=True)
     kernel, bias = numbers(3, 3, 2, 2).transpose(0, 3, 1, 2).copy(), numbers(3, seed=1)
-    write_h5(tmp_path / "m.h5", {"c": {"c_W": kernel, "c_b": bias}}, {"class_name": "Sequential", "config": [config]},
-             "1.2.2", backend=backend)  # fmt: skip
+    end = "" if theano else ":0"
+    write_h5(tmp_path / "m.h5", {"c": {f"c_W{end}": kernel, f"c_b{end}": bias}, "p": {}},
+             {"class_name": "Sequential", "config": [config, padding]}, "1.2.2")  # fmt: skip
     x = numbers(2, 2, 6, 5, seed=2)
     today = kernel.transpose(2, 3, 1, 0)
-    today = today[::-1, ::-1] if backend else today
+    today = today[::-1, ::-1] if theano else today
     real = conv_by_hand(x.transpose(0, 2, 3, 1), today) + bias
-    close(hb.saving.load_model(tmp_path / "m.h5").predict(x, verbose=0), real.transpose(0, 3, 1, 2))
+    real = np.pad(real.transpose(0, 3, 1, 2), [(0, 0), (0, 0), (1, 1), (2, 2)])
+    close(hb.saving.load_model(tmp_path / "m.h5").predict(x, verbose=0), real)
+
+
+def test_padding_of_theano(tmp_path):
+    """Theano filled up both sides alike, which no layer of today does: it is said."""
+    config = layer("Convolution2D", name="c", nb_filter=3, nb_row=3, nb_col=3, border_mode="same", subsample=[2, 2],
+                   dim_ordering="tf", bias=False, trainable=True, batch_input_shape=[None, 6, 6, 2])  # fmt: skip
+    write_h5(
+        tmp_path / "m.h5",
+        {"c": {"c_W": numbers(3, 3, 2, 3)}},
+        {"class_name": "Sequential", "config": [config]},
+        "1.2.2",
+    )
+    with pytest.warns(UserWarning, match="Theano.*c differ"):
+        hb.saving.load_model(tmp_path / "m.h5")
+
+
+# Layers of Keras 1 that are gone: arguments, arrays, and what real Keras 1.2.2 computes (found by running it).
+def of_a_batch(x, gamma, beta, mean, variance):
+    return (x - x.mean(0)) / np.sqrt(x.var(0) + 0.1) * gamma + beta
+
+
+def of_a_sample(x, gamma, beta, mean, variance):
+    centered = x - x.mean(1, keepdims=True)
+    return centered / (np.sqrt(x.var(1, keepdims=True) + 0.1) + 0.1) * gamma + beta
+
+
+def highway(x, w, carry, b, carry_bias):
+    gate = sigmoid(x @ carry + carry_bias)
+    return gate * np.tanh(x @ w + b) + (1 - gate) * x
+
+
+def s_shape(x, t_left, a_left, t_right, a_right):
+    bent = np.where(x > t_left, x - t_left, a_left * (x - t_left))
+    right = t_left + abs(t_right)
+    return t_left + np.minimum(bent, abs(t_right)) + a_right * np.maximum(x - right, 0)
+
+
+FIRST_ONLY = {
+    "batch": ("BatchNormalization", {"mode": 2, "axis": -1, "epsilon": 0.1, "momentum": 0.99}, ("gamma", "beta", "running_mean", "running_std"), of_a_batch),
+    "sample": ("BatchNormalization", {"mode": 1, "axis": -1, "epsilon": 0.1, "momentum": 0.99}, ("gamma", "beta", "running_mean", "running_std"), of_a_sample),
+    "highway": ("Highway", {"init": "glorot_uniform", "activation": "tanh", "bias": True, "W_regularizer": None}, ("W", "W_carry", "b", "b_carry"), highway),
+    "maxout": ("MaxoutDense", {"output_dim": 3, "nb_feature": 2, "init": "glorot_uniform", "bias": True}, ("W", "b"),
+               lambda x, w, b: (np.einsum("bi,kio->bko", x, w) + b).max(1)),
+    "softplus": ("ParametricSoftplus", {"alpha_init": 0.2, "beta_init": 5.0}, ("alphas", "betas"),
+                 lambda x, a, b: a * np.log1p(np.exp(b * x))),
+    "s_shape": ("SReLU", {"t_left_init": "zero", "a_left_init": "glorot_uniform", "t_right_init": "glorot_uniform", "a_right_init": "one"},
+                ("t_left", "a_left", "t_right", "a_right"), s_shape),
+    "slopes": ("PReLU", {"init": "zero"}, ("alphas",), lambda x, a: np.where(x > 0, x, a * x)),  # shared, which the file does not say
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FIRST_ONLY)
+def test_layers_of_first_alone(tmp_path, case):
+    kind, arguments, names, function = FIRST_ONLY[case]
+    config = layer(kind, name="g", trainable=True, batch_input_shape=[None, 3], input_dtype="float32", **arguments)
+    shapes = (
+        {"W": (3, 3), "W_carry": (3, 3)}
+        if case == "highway"
+        else {"W": (2, 3, 3), "b": (2, 3)}
+        if case == "maxout"
+        else {}
+    )
+    shapes = {"alphas": (1,)} if case == "slopes" else shapes
+    arrays = [numbers(*shapes.get(name, (3,)), seed=k) for k, name in enumerate(names)]
+    group = {f"g_{name}": value for name, value in zip(names, arrays, strict=True)}
+    write_h5(tmp_path / "m.h5", {"g": group}, {"class_name": "Sequential", "config": [config]}, "1.2.2")
+    model = hb.saving.load_model(tmp_path / "m.h5")
+    x = numbers(6, 3, seed=9)
+    close(model.predict(x, verbose=0), function(x, *arrays))
+    model.save(tmp_path / "again.keras")
+    close(hb.saving.load_model(tmp_path / "again.keras").predict(x, verbose=0), function(x, *arrays))
+    own = type(kind, (hb.layers.Layer,), {"call": lambda self, inputs: inputs})
+    if not hasattr(hb.layers, kind):  # a class of the user's comes first
+        plain = {
+            "class_name": "Sequential",
+            "config": [layer(kind, name="g", trainable=True, batch_input_shape=[None, 3])],
+        }
+        made = hb.models.model_from_config(plain | {"keras_version": "1.2.2"}, custom_objects={kind: own})
+        assert type(made.layers[-1]) is own
+
+
+def test_dropped_words(tmp_path):
+    """Keras 1's Embedding could drop words: all places of one together."""
+    config = layer("Embedding", name="e", input_dim=50, output_dim=2, dropout=0.5, init="uniform", mask_zero=False,
+                   input_length=40, batch_input_shape=[None, 40], input_dtype="int32", W_regularizer=None, trainable=True)  # fmt: skip
+    table = np.ones((50, 2), "float32")
+    write_h5(tmp_path / "m.h5", {"e": {"e_W": table}}, {"class_name": "Sequential", "config": [config]}, "1.2.2")
+    model = hb.saving.load_model(tmp_path / "m.h5")
+    x = np.arange(80).reshape(2, 40) % 25
+    close(model.predict(x, verbose=0), np.ones((2, 40, 2)))
+    drawn = np.asarray(model(x, training=True)).reshape(80, 2)
+    assert set(drawn.ravel().tolist()) == {0.0, 2.0}
+    close(drawn[:25], drawn[25:50])
 
 
 def test_numbered_weights(tmp_path):
@@ -490,6 +589,37 @@ def test_old_optimizer_state(tmp_path, form):
     assert int(optimizer.iterations.value) == 7
     values = {v.path.rsplit("_", 1)[-1]: float(np.asarray(v.value).flat[0]) for v in optimizer.variables[2:]}
     assert values == {"momentum": 1.0, "velocity": 2.0}
+
+
+def test_first_optimizer_state(tmp_path):
+    """Before 2.0.6 the state stood in the order of the weights' names, each gate of a recurrent layer by itself."""
+    lstm = layer(
+        "LSTM", name="z", output_dim=2, inner_activation="hard_sigmoid", batch_input_shape=[None, 4, 2], trainable=True
+    )
+    config = {"class_name": "Sequential", "config": [lstm, first_dense("d", 2)]}
+    groups = {"z": {f"z_{w}_{g}": numbers(*((2, 2) if w in "WU" else (2,))) for g in "icfo" for w in "WUb"},
+              "d": {"d_W": numbers(2, 2), "d_b": numbers(2)}}  # fmt: skip
+    training = {
+        "loss": "mse",
+        "metrics": [],
+        "optimizer_config": {"class_name": "SGD", "config": {"lr": 0.1, "momentum": 0.9}},
+    }
+    write_h5(tmp_path / "m.h5", groups, config, "1.2.2", training_config=json.dumps(training))
+    names = sorted(name for group in groups.values() for name in group)
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        state = file.create_group("optimizer_weights")
+        shapes = {name: value.shape for group in groups.values() for name, value in group.items()}
+        state.attrs["weight_names"] = [b"/iterations", *(f"param_{i + 1}".encode() for i in range(len(names)))]
+        state["/iterations"] = np.float32(5)  # so Keras 2.0 named it: it stands at the root
+        for i, name in enumerate(names):
+            state[f"param_{i + 1}"] = np.full(shapes[name], i, "float32")
+    optimizer = hb.saving.load_model(tmp_path / "m.h5").optimizer
+    assert int(optimizer.iterations.value) == 5
+    found = [np.asarray(v.value) for v in optimizer.variables[2:]]
+    place = {name: float(i) for i, name in enumerate(names)}
+    for value, word in zip(found[:3], "WUb", strict=True):
+        np.testing.assert_array_equal(value.reshape(-1, 8)[0], np.repeat([place[f"z_{word}_{g}"] for g in "ifco"], 2))
+    assert [float(v.flat[0]) for v in found[3:]] == [place["d_W"], place["d_b"]]
 
 
 def test_a_loss_that_is_not_at_hand(tmp_path):

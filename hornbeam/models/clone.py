@@ -121,7 +121,7 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
     from hornbeam.saving.legacy import modern_model
 
     with one_error("model_from_json: the text"):
-        config = modern_model(parse_json(json_string, "model_from_json: the text"))
+        config = modern_model(parse_json(json_string, "model_from_json: the text"), None, custom_objects)
         return checked_model(saving.deserialize_keras_object(config, custom_objects=custom_objects), "The text")
 
 
@@ -145,7 +145,9 @@ def model_from_config(config: dict[str, Any], custom_objects: Any = None) -> Mod
     from hornbeam.saving.legacy import modern_model
 
     with one_error("model_from_config: the configuration"):
-        made = saving.deserialize_keras_object(modern_model(config), custom_objects=custom_objects)
+        made = saving.deserialize_keras_object(
+            modern_model(config, None, custom_objects), custom_objects=custom_objects
+        )
         return checked_model(made, "The configuration")
 
 

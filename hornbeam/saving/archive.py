@@ -79,7 +79,7 @@ def load_archive(filepath: Any, custom_objects: Any = None, compile: bool = True
         metadata = parse_json(folder.read(_METADATA), f"{what}: {_METADATA}") if folder.has(_METADATA) else {}
         version = str(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else "3"
         compile_config = config.pop("compile_config", None)
-        config = modern_model(config, version)
+        config = modern_model(config, version, custom_objects)
         model = objects.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
         if compile and compile_config:
             from hornbeam.saving.compiling import compile_or_warn, modern_compile_config

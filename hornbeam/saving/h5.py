@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
+import re
 import warnings
 from typing import Any
 
 import h5py
 import numpy as np
 
+from hornbeam import tree
 from hornbeam.core.variable import Variable
 from hornbeam.saving import config as objects
 from hornbeam.saving.archive import KERAS_VERSION
@@ -28,7 +31,15 @@ from hornbeam.saving.layout import (
 )
 from hornbeam.saving.legacy import modern_model
 from hornbeam.saving.legacy_layers import modern_name
-from hornbeam.saving.legacy_weights import Era, Saved, arrange, looks_first, match_optimizer
+from hornbeam.saving.legacy_weights import (
+    Era,
+    Saved,
+    arrange,
+    backend_by_names,
+    looks_first,
+    match_optimizer,
+    state_by_weights,
+)
 from hornbeam.saving.second import second_form
 
 __all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "save_layered_weights"]
@@ -202,17 +213,19 @@ def load_h5(filepath: Any, custom_objects: Any = None, compile: bool = True, saf
             )
         config = parse_json(file.attrs["model_config"], f"{what}: model_config")
         version = _version(file)
-        config = modern_model(config, version)
+        config = modern_model(config, version, custom_objects)
         model = objects.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
+        era = _era(file)
+        layers: list[tuple[Any, list[Saved]]] = []
         weights = member(file, "model_weights")
         if weights is not None:
-            _read_layers(weights, model, what, era=_era(file))
+            era, layers = _read_layers(weights, model, what, era=era)
         if compile and "training_config" in file.attrs:
             training = parse_json(file.attrs["training_config"], f"{what}: training_config")
             compile_or_warn(model, modern_compile_config(training), custom_objects, what)
             state = member(file, "optimizer_weights")
             if state is not None and model.optimizer is not None:
-                _read_optimizer(state, model, what, _era(file))
+                _read_optimizer(state, model, what, era, layers)
     return model
 
 
@@ -252,7 +265,10 @@ def _stated(file: Any, attribute: str) -> str | None:
 
 def _era(file: Any) -> Era:
     version = str(_version(file) or "")
-    return Era(version.startswith(("0", "1")), _stated(file, "backend") or "", not version.startswith("3"))
+    first, numbers = version.startswith(("0", "1")), [int(n) for n in re.findall(r"\d+", version)[:3]]
+    return Era(
+        first, _stated(file, "backend") or "", not version.startswith("3"), first or [2, 0] <= numbers < [2, 0, 6]
+    )
 
 
 def _has_names(group: Any, attribute: str) -> bool:
@@ -299,14 +315,17 @@ def _layers_of(root: Any, what: str) -> dict[str, list[Saved]]:
 
 def _read_layers(
     root: Any, model: Any, what: str, skip_mismatch: bool = False, by_name: bool = False, era: Era | None = None
-) -> None:
+) -> tuple[Era, list[tuple[Any, list[Saved]]]]:
+    """Read the weights; return what is known of the file's writer, and the arrays of each layer."""
     if not model.built:
         check_built(model, what)
     differences = Differences(what, skip_mismatch)
     saved = _layers_of(root, what)
-    if era is None or not era.first:
-        first = looks_first([array.name for arrays in saved.values() for array in arrays])
-        era = Era(first, era.backend if era else "", era.old if era else first)
+    era, names = era or Era(), [array.name for arrays in saved.values() for array in arrays]
+    if not era.first and looks_first(names):
+        era = dataclasses.replace(era, first=True, old=True, sorted=True)
+    if era.first and not era.backend and _has_names(root, "layer_names"):
+        era = dataclasses.replace(era, backend=backend_by_names(names))
     pairs = _by_name(model, saved) if by_name else _pair(model, saved, differences)
     jobs: list[tuple[Variable, Saved]] = []
     for layer, arrays in pairs:
@@ -323,6 +342,26 @@ def _read_layers(
     for variable, array in jobs:
         variable.assign(array.read(variable._dtype))
     differences.report()
+    if era.backend == "theano":
+        _warn_of_padding(model, what)
+    return era, pairs
+
+
+def _warn_of_padding(model: Any, what: str) -> None:
+    """Name the convolutions whose borders Theano filled up in another way: as much on both sides."""
+    found = [
+        layer.name
+        for layer in model._flatten_layers()
+        if hasattr(layer, "kernel_size")
+        and getattr(layer, "padding", None) == "same"
+        and any(n > 1 for n in tree.flatten(layer.strides))
+    ]
+    if found:
+        warnings.warn(
+            f"{what} was trained with Theano, whose padding 'same' with strides adds as much on both sides of an axis, where "
+            f"today's adds less in front: along axes of even size the results of {', '.join(found[:8])} differ.",
+            stacklevel=4,
+        )
 
 
 def _by_name(model: Any, saved: dict[str, list[Saved]]) -> list[tuple[Any, list[Saved]]]:
@@ -368,12 +407,14 @@ def _fitting(pairs: Any, label: str, differences: Differences) -> list[tuple[Var
     return [] if wrong else pairs
 
 
-def _read_optimizer(state: Any, model: Any, what: str, era: Era) -> None:
+def _read_optimizer(state: Any, model: Any, what: str, era: Era, layers: list[tuple[Any, list[Saved]]]) -> None:
     optimizer = model.optimizer
     if not optimizer.built:
         optimizer.build(model.trainable_variables)
     arrays = _arrays(state, what)
-    pairs = match_optimizer(optimizer, arrays) if arrays else []
+    pairs = match_optimizer(optimizer, arrays) if arrays and not era.rearranged else []
+    if era.old and arrays and not pairs:
+        pairs = state_by_weights(optimizer, arrays, layers, era)
     if pairs is not None:
         for variable, array in pairs:
             variable.assign(array.read(variable._dtype))

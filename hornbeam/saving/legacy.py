@@ -8,9 +8,10 @@ form. What a file of Keras 3 holds is left as it is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from hornbeam.saving.config import custom_object_scope
 from hornbeam.saving.legacy_layers import modern_layer, modern_name, plain_values
 from hornbeam.saving.legacy_ops import OP_LAYERS, modern_op
 
@@ -18,6 +19,7 @@ __all__ = ["is_old", "is_reference", "modern_graph", "modern_model", "modern_nod
 
 _STACKS = ("Sequential",)
 _CONSTANT = "_CONSTANT_VALUE"
+_SILENT = tuple(f"{kind}{rank}" for kind in ("Cropping", "UpSampling", "ZeroPadding") for rank in ("2D", "3D"))
 
 
 def is_old(config: Any, version: str | None = None) -> bool:
@@ -52,12 +54,13 @@ def _keys(layer: Mapping[str, Any]) -> list[str]:
     return list(inner) if isinstance(inner, Mapping) else []
 
 
-def modern_model(config: Any, version: str | None = None) -> Any:
+def modern_model(config: Any, version: str | None = None, custom_objects: Any = None) -> Any:
     """Return a model's configuration in Keras 3's words; one of Keras 3 as it is.
 
     Args:
         config: `{"class_name": ..., "config": ...}` of a model or layer.
         version: Version of Keras that the file states, if it does.
+        custom_objects: Classes of the user's by name, which are left as they are.
 
     Raises:
         ValueError: If it holds something that has no counterpart any more; the layer is named.
@@ -70,7 +73,32 @@ def modern_model(config: Any, version: str | None = None) -> Any:
     if not is_old(config, version):
         return config
     first = str(version or config.get("keras_version") or "").startswith(("0", "1")) or _looks_first(config)
-    return _entry(plain_values(config), first)
+    config = plain_values(config)
+    if first and set(_values_of(config, "dim_ordering")) - {"default"} == {"th"}:
+        config = _channels_first(config)
+    with custom_object_scope(custom_objects or {}):
+        return _entry(config, first)
+
+
+def _values_of(config: Any, name: str) -> Iterator[str]:
+    if isinstance(config, Mapping):
+        if isinstance(config.get(name), str):
+            yield config[name]
+        config = list(config.values())
+    for item in config if isinstance(config, list) else ():
+        yield from _values_of(item, name)
+
+
+def _channels_first(config: Any) -> Any:
+    """Return a configuration of Keras 1 with the order of axes said by the layers that it let go without saying it."""
+    if isinstance(config, list):
+        return [_channels_first(item) for item in config]
+    if not isinstance(config, Mapping):
+        return config
+    config = {key: _channels_first(item) for key, item in config.items()}
+    if config.get("class_name") in _SILENT and isinstance(config.get("config"), Mapping):
+        config["config"] = {"dim_ordering": "th", **config["config"]}
+    return config
 
 
 def _looks_first(config: Any) -> bool:

@@ -6,13 +6,13 @@ Argument names that only changed their word are taken by the constructors themse
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from hornbeam import ops
 from hornbeam.core.symbolic import OPS
-from hornbeam.saving.config import register_keras_serializable
+from hornbeam.saving import legacy_classes
+from hornbeam.saving.config import get_registered_object, register_keras_serializable
 
 __all__ = ["hard_sigmoid_of_keras_2", "modern_layer", "modern_name", "modern_part", "plain_values"]
 
@@ -50,6 +50,9 @@ _CLASSES = {
     "UnifiedLSTM": "LSTM",
     "UpSampling": "UpSampling2D",
 }
+
+# Classes of Keras 1 that `legacy_classes` has.
+_GONE = tuple(legacy_classes.__all__)
 
 # Arguments of no effect on what a model computes, as long as they have one of these values.
 _DROPPED: dict[str, tuple[Any, ...]] = {
@@ -123,7 +126,9 @@ def modern_layer(name: str, config: Config, first: bool) -> tuple[str, Config, C
     from hornbeam import layers
 
     name = _CLASSES.get(name, name)
-    if name not in layers.__all__ and name not in _CHANGES and name not in ("InputLayer", "RNN"):
+    if name in _GONE and get_registered_object(name) is None:
+        name = f"hornbeam>{name}"
+    elif name not in layers.__all__ and name not in _CHANGES and name not in ("InputLayer", "RNN"):
         return name, config, {}  # a class of the user's, whose arguments are its own
     label = f"{name} '{config.get('name')}'"
     config = {key: modern_part(key, value) for key, value in config.items()}
@@ -210,18 +215,16 @@ def _convolution(name: str, config: Config, first: bool, label: str) -> tuple[st
 
 
 def _embedding(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
-    if config.pop("dropout", 0):
-        warnings.warn(f"{label}: its `dropout` of Keras 1 is left out; predictions are the same.", stacklevel=2)
-    return name, config
+    dropout = config.pop("dropout", 0)
+    return ("hornbeam>EmbeddingOfKeras1", {**config, "dropout": dropout}) if dropout else (name, config)
 
 
 def _batch_normalization(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
     mode = config.pop("mode", 0)
     if mode != 0:
-        raise ValueError(
-            f"{label}: `mode={mode}` of Keras 1 has no counterpart. Build the model in your program with another "
-            "normalization, and load the other layers' weights with `load_weights(path, by_name=True)`."
-        )
+        if mode not in (1, 2):
+            raise ValueError(f"{label}: `mode={mode!r:.50}` is none of Keras 1's, which were 0, 1 and 2.")
+        name, config["mode"] = "hornbeam>BatchNormalizationOfKeras1", mode
     axis = config.get("axis")
     if isinstance(axis, Mapping):  # TensorFlow wrote lists as {"0": 3}
         axis = list(axis.values())

@@ -7,6 +7,7 @@ are converted; arrays of nested models are told apart by their names where order
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam.core.variable import Variable
+from hornbeam.layers.activation import _Activation
 
-__all__ = ["Era", "Saved", "arrange", "looks_first", "match_optimizer"]
+__all__ = ["Era", "Saved", "arrange", "backend_by_names", "looks_first", "match_optimizer"]
 
 
 @dataclasses.dataclass
@@ -33,11 +35,24 @@ class Saved:
 
 @dataclasses.dataclass(frozen=True)
 class Era:
-    """What a file says about its writer: whether it is Keras 1, the backend, whether it is Keras 1 or 2."""
+    """What a file says about its writer.
+
+    Args:
+        first: Whether it is Keras 1.
+        backend: Its backend, if known.
+        old: Whether it is Keras 1 or 2.
+        sorted: Whether its optimizers took the weights in the order of their names: before 2.0.6.
+    """
 
     first: bool = False
     backend: str = ""
     old: bool = False
+    sorted: bool = False
+
+    @property
+    def rearranged(self) -> bool:
+        """Whether weights, and with them an optimizer's state, are never in today's order and shape."""
+        return self.first or self.sorted or self.backend == "theano"
 
 
 # Names of weights in Keras 1, which stood after the layer's name: `dense_1_W`, `lstm_1_U_i`.
@@ -56,6 +71,16 @@ def looks_first(names: Sequence[str]) -> bool:
     """
     plain = [name.removesuffix(":0") for name in names]
     return bool(plain) and all("/" not in name and _FIRST.match(name) for name in plain)
+
+
+def backend_by_names(names: Sequence[str]) -> str:
+    """Return the backend of a Keras 1 file, which does not state it: variables of TensorFlow end in `:0`.
+
+    Example:
+        >>> backend_by_names(["dense_1_W:0"]), backend_by_names(["dense_1_W"])
+        ('tensorflow', 'theano')
+    """
+    return "tensorflow" if any(re.search(r":\d+$", name) for name in names) else "theano"
 
 
 def _parse(name: str) -> tuple[str, str]:
@@ -191,7 +216,22 @@ def _fit(leaf: Any, owner: Any, arrays: list[Saved], era: Era) -> list[tuple[Var
         arrays = _from_cudnn(leaf, arrays, len(gates[0]))
     elif any(word in kind for word in ("Conv1D", "Conv2D", "Conv3D", "ConvLSTM")):
         arrays = [_kernel(v, a, leaf, owner, era) for v, a in zip(variables, arrays, strict=True)]
+    elif era.first:
+        arrays = [_as_today(v, a, leaf) for v, a in zip(variables, arrays, strict=True)]
     return list(zip(variables, arrays, strict=True))
+
+
+def _as_today(variable: Variable, array: Saved, leaf: Any) -> Saved:
+    """Return an array of Keras 1 as large, and in the order of axes, as today's."""
+    shape, given = variable.shape, array.shape
+    if type(leaf).__name__ == "LocallyConnected2D" and given != shape:
+        return (
+            array.changed(shape, lambda value: value.reshape(shape)) if math.prod(given) == math.prod(shape) else array
+        )
+    shared = len(given) == len(shape) and all(a in (1, b) for a, b in zip(given, shape, strict=True))
+    if isinstance(leaf, _Activation) and shared:  # the file does not say along which axes it is shared
+        return array.changed(shape, lambda value: np.broadcast_to(value, shape))
+    return array
 
 
 # --- recurrent layers ---------------------------------------------------------------------------------
@@ -313,21 +353,58 @@ def _older_state(optimizer: Any, arrays: list[Saved], together: bool) -> list[tu
     surplus = rest[len(slots) :]
     if len(surplus) == len(weights) and all(array.shape == (1,) for array in surplus):
         rest = rest[: len(slots)]  # Keras 2's Adam kept a third slot, of one number, where it had no use for it
+    if not slots and len(rest) == len(weights):
+        rest = []  # the standing gradients of SGD without momentum, which stay zero
     steps = [(optimizer._iterations, array) for array in scalars[:1]]
     by_slot = [slot for group in groups for slot in group]
     by_weight = [group[i] for i in range(len(weights)) for group in groups if i < len(group)]
-    # Keras 2.0 and before sorted the weights by their names.
-    sorted_weights = sorted(range(len(weights)), key=lambda i: f"{weights[i].path}:0")
-    by_sorted_slot = [group[i] for group in groups for i in sorted_weights if i < len(group)]
     interleaved = any(array.name.startswith("iteration") or "/iteration" in array.name for array in arrays)
     interleaved = interleaved and not any("iterations" in array.name for array in arrays)
-    orders = (by_weight, by_slot) if interleaved or together else (by_slot, by_sorted_slot, by_weight)
+    orders = (by_weight, by_slot) if interleaved or together else (by_slot, by_weight)
     for order in orders:
         if len(order) == len(slots) and [a.shape for a in rest] == [v.shape for v in order]:
             return [*steps, *zip(order, rest, strict=True)]
     return None
 
 
+def state_by_weights(
+    optimizer: Any, arrays: list[Saved], layers: list[tuple[Any, list[Saved]]], era: Era
+) -> list[tuple[Any, Saved]] | None:
+    """Pair an optimizer's variables with a state that follows the file's own weights; `None` where it does not fit.
+
+    Each slot is brought to today's order and shapes as the weights themselves are: gates joined, kernels turned.
+
+    Args:
+        optimizer: The optimizer, built.
+        arrays: Its state in the file, all weights of one slot after another.
+        layers: Each layer with its arrays in the file.
+        era: Who wrote them.
+    """
+    steps = [(optimizer._iterations, array) for array in arrays[:1] if array.shape == ()]
+    rest = arrays[len(steps) :]
+    trained = [array for layer, own in layers for array in own if layer.trainable and not _FIXED.search(array.name)]
+    if era.sorted:
+        trained.sort(key=lambda array: array.name)
+    groups = [group for group in optimizer._slot.values() if group]
+    surplus = rest[len(trained) * len(groups) :]
+    if len(surplus) not in (0, len(trained)) or (surplus and groups and surplus[0].shape != (1,)):
+        return None
+    pairs = list(steps)
+    for number, group in enumerate(groups):
+        slot = rest[number * len(trained) : (number + 1) * len(trained)]
+        if [array.shape for array in slot] != [array.shape for array in trained]:
+            return None
+        given = {id(a): Saved(a.name, s.shape, s.read) for a, s in zip(trained, slot, strict=True)}
+        for layer, own in layers:
+            matched = arrange(layer, [given.get(id(array), array) for array in own], era) or []
+            pairs.extend((group[variable], array) for variable, array in matched if variable in group)
+    filled = {id(slot) for slot, _ in pairs}
+    whole = all(id(slot) in filled for group in groups for slot in group.values())
+    return pairs if whole and all(v.shape == a.shape for v, a in pairs) else None
+
+
+# Weights that no optimizer changes.
+_FIXED = re.compile(r"(running_mean|running_std|moving_mean|moving_variance)(_\d+)?(:\d+)?$")
 _COUNTS = {"iteration", "iterations", "iter"}
 
 

@@ -135,6 +135,8 @@ def _op_is_elementwise(operation: Any) -> bool:
 
 def _has_batch_axis(layer: Any) -> bool:
     axes = getattr(layer, "axis", None), getattr(layer, "axes", None)
+    if getattr(layer, "_mixes_rows", False):
+        return True
     # Counted from the end, any but the last may be the axis of the batch.
     return any(axis is not None and (axis == 0 or axis < -1) for axis in tree.flatten(axes))
 

@@ -39,7 +39,7 @@ class _Object:
 
 
 class Group(_Object, Mapping):
-    """A folder of groups and arrays: a mapping by name, or by a path of names."""
+    """A folder of groups and arrays: a mapping by name, or by a path of names; `/` in front means the uppermost one."""
 
     def __init__(self, source: Source, address: int, name: str, header: list[Message], above: tuple[int, ...] = ()):
         super().__init__(source, name, header)
@@ -48,7 +48,7 @@ class Group(_Object, Mapping):
         self._members: dict[str, Any] = {}
 
     def __getitem__(self, path: str) -> Any:
-        found: Any = self
+        found: Any = self._source.root if str(path).startswith("/") else self
         for step in str(path).split("/"):
             if step:
                 if not isinstance(found, Group) or step not in found._links:
@@ -322,4 +322,5 @@ def root_of(source: Source) -> Group:
     root = _open(source, address, "/")
     if not isinstance(root, Group):
         raise source.damaged("it has no groups")
+    source.root = root
     return root

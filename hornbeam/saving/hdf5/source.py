@@ -29,6 +29,7 @@ class Source:
         self._payable = None if trusted else size + ALLOWANCE
         self.offset_size = self.length_size = 8
         self.cache: dict[Any, Any] = {}
+        self.root: Any = None  # the uppermost group, once it is open
 
     def move(self, base: int) -> None:
         """Count addresses from `base` on."""

@@ -1,0 +1,254 @@
+"""Layers of Keras 1 that nothing of today computes: made where a file holds one, and kept in new files by these names.
+
+Their weights stand in the order of Keras 1's files.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from hornbeam import activations, random
+from hornbeam.core.random import SeedGenerator
+from hornbeam.layers.activation import _Activation
+from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
+from hornbeam.layers.core import Embedding
+from hornbeam.layers.layer import Layer
+from hornbeam.layers.normalization import BatchNormalization, _wide
+from hornbeam.layers.regularization import _rate
+from hornbeam.saving.config import register_keras_serializable
+
+__all__ = ["BatchNormalizationOfKeras1", "EmbeddingOfKeras1", "Highway", "MaxoutDense", "ParametricSoftplus", "SReLU"]
+
+register = register_keras_serializable("hornbeam")
+
+
+@register
+class BatchNormalizationOfKeras1(BatchNormalization):
+    """`BatchNormalization` in the modes that only Keras 1 had.
+
+    Args:
+        mode: 1: each sample over its last axis, by `(x - mean) / (sqrt(variance + epsilon) + epsilon)`. 2: by the
+            statistics of the batch, outside of training too, so that rows are mixed.
+        **kwargs: Arguments of `BatchNormalization`. `moving_mean` and `moving_variance` are kept, and not read.
+
+    Raises:
+        ValueError: If the mode is another.
+
+    Example:
+        >>> BatchNormalizationOfKeras1(2)(jnp.array([[1.0], [3.0]])).round(2)
+        Array([[-1.],
+               [ 1.]], dtype=float32)
+    """
+
+    def __init__(
+        self, mode: int = 1, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones", beta_regularizer: Any = None, gamma_regularizer: Any = None, **kwargs: Any,
+    ):  # fmt: skip
+        if mode not in (1, 2):
+            raise ValueError(f"BatchNormalizationOfKeras1: `mode` must be 1 or 2, received {mode!r}.")
+        super().__init__(
+            axis, momentum, epsilon, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer, **kwargs,
+        )  # fmt: skip
+        self.mode = mode
+        self._mixes_rows = mode == 2
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        x, axis = _wide(inputs), self.axis % inputs.ndim
+        others = -1 if self.mode == 1 else tuple(i for i in range(x.ndim) if i != axis)
+        mean = jnp.mean(x, others, keepdims=True)
+        deviation = jnp.sqrt(jnp.mean(jnp.square(x - mean), others, keepdims=True) + self.epsilon)
+        if self.mode == 1:
+            deviation = deviation + self.epsilon
+        shape = tuple(x.shape[i] if i == axis else 1 for i in range(x.ndim))
+        gamma, beta = (w.value.astype(x.dtype).reshape(shape) for w in (self.gamma, self.beta))
+        return ((x - mean) / deviation * gamma + beta).astype(self.compute_dtype)
+
+
+@register
+class EmbeddingOfKeras1(Embedding):
+    """`Embedding` that drops whole rows of its table in training: one draw for all places of a word (Gal 2015).
+
+    Args:
+        input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero: As for
+            `Embedding`.
+        dropout: Share of the rows, from 0 to 1; the others are scaled up.
+        seed: Integer.
+
+    Example:
+        >>> EmbeddingOfKeras1(10, 4, dropout=0.5)(jnp.array([[1, 2]])).shape
+        (1, 2, 4)
+    """
+
+    def __init__(
+        self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform", embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None, mask_zero: bool = False, dropout: float = 0.0, seed: Any = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(
+            input_dim,
+            output_dim,
+            embeddings_initializer,
+            embeddings_regularizer,
+            embeddings_constraint,
+            mask_zero,
+            **kwargs,
+        )
+        self.dropout, self.seed = _rate("EmbeddingOfKeras1", dropout), seed
+        self.seed_generator = SeedGenerator(seed)
+
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
+        rows = super().call(inputs)
+        if not training or not self.dropout:
+            return rows
+        kept = random.dropout(jnp.ones((self.input_dim, 1), rows.dtype), self.dropout, None, self.seed_generator)
+        return rows * jnp.take(kept, inputs.astype("int32"), axis=0, mode="clip")
+
+
+@register
+class Highway(Layer):
+    """A dense layer that lets its input through where a gate is shut (Srivastava et al. 2015).
+
+    `t * f(x W + b) + (1 - t) * x` with `t = sigmoid(x W_carry + b_carry)`.
+
+    Args:
+        activation: The function f.
+        use_bias: Whether b and b_carry are added.
+        kernel_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint: Of the weights.
+
+    Example:
+        >>> Highway()(jnp.ones((2, 3))).shape
+        (2, 3)
+    """
+
+    def __init__(
+        self, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None, bias_regularizer: Any = None, kernel_constraint: Any = None,
+        bias_constraint: Any = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        keep(self, locals())
+
+    def build(self, input_shape: Any) -> None:
+        size = input_shape[-1]
+        self.kernel = add_named_weight(self, "kernel", (size, size))
+        self.carry_kernel = add_named_weight(self, "carry_kernel", (size, size), "kernel")
+        if self.use_bias:
+            self.bias = add_named_weight(self, "bias", (size,), initializer="zeros")
+            self.carry_bias = self.add_weight(name="carry_bias", shape=(size,), initializer="ones")
+
+    def call(self, inputs: Any) -> Any:
+        gate, value = inputs @ self.carry_kernel.value, inputs @ self.kernel.value
+        if self.use_bias:
+            gate, value = gate + self.carry_bias.value, value + self.bias.value
+        gate = activations.sigmoid(gate)
+        return gate * self.activation(value) + (1 - gate) * inputs
+
+
+@register
+class MaxoutDense(Layer):
+    """The largest of several dense layers (Goodfellow et al. 2013).
+
+    Args:
+        units: Size of the output.
+        nb_feature: How many layers.
+        use_bias: Whether a bias is added.
+        kernel_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint: Of the weights.
+
+    Example:
+        >>> MaxoutDense(4)(jnp.ones((2, 3))).shape
+        (2, 4)
+    """
+
+    def __init__(
+        self, units: int, nb_feature: int = 4, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+        kernel_regularizer: Any = None, bias_regularizer: Any = None, kernel_constraint: Any = None,
+        bias_constraint: Any = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        units = positive_integer("MaxoutDense", "output_dim", units)
+        nb_feature = positive_integer("MaxoutDense", "nb_feature", nb_feature)
+        keep(self, locals())
+
+    def build(self, input_shape: Any) -> None:
+        self.kernel = add_named_weight(self, "kernel", (self.nb_feature, input_shape[-1], self.units))
+        if self.use_bias:
+            self.bias = add_named_weight(self, "bias", (self.nb_feature, self.units), initializer="zeros")
+
+    def call(self, inputs: Any) -> Any:
+        values = jnp.einsum("...i,kio->...ko", inputs, self.kernel.value)
+        return jnp.max(values + self.bias.value if self.use_bias else values, axis=-2)
+
+
+class _Learned(_Activation):
+    """Base: activations with weights of the shape of a sample; of size 1 along the axes that share them."""
+
+    _weights: tuple[tuple[str, Any], ...] = ()
+
+    def __init__(self, shared_axes: Any = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.shared_axes, self.built = shared_axes, False
+
+    def build(self, input_shape: Any) -> None:
+        shared = self.shared_axes if isinstance(self.shared_axes, (list, tuple)) else [self.shared_axes]
+        shape = [1 if axis in shared else size for axis, size in enumerate(input_shape)][1:]
+        for name, initializer in self._weights:
+            setattr(self, name, self.add_weight(name=name, shape=shape, initializer=initializer))
+
+
+@register
+class ParametricSoftplus(_Learned):
+    """`alpha * log(1 + exp(beta * x))` with both learned.
+
+    Args:
+        alpha_init, beta_init: First values.
+        shared_axes: Axes along which the weights are the same.
+
+    Example:
+        >>> ParametricSoftplus()(jnp.zeros((1, 1))).round(3)
+        Array([[0.139]], dtype=float32)
+    """
+
+    def __init__(self, alpha_init: float = 0.2, beta_init: float = 5.0, shared_axes: Any = None, **kwargs: Any):
+        super().__init__(shared_axes, **kwargs)
+        from hornbeam.initializers import Constant
+
+        self.alpha_init, self.beta_init = alpha_init, beta_init
+        self._weights = (("alphas", Constant(alpha_init)), ("betas", Constant(beta_init)))
+
+    def call(self, inputs: Any) -> Any:
+        return self.alphas.value * jax.nn.softplus(self.betas.value * inputs)
+
+
+@register
+class SReLU(_Learned):
+    """The S-shaped rectified linear unit: a line in three pieces, all learned (Jin et al. 2015).
+
+    Args:
+        t_left_init, a_left_init, t_right_init, a_right_init: Initializers of the bends and slopes.
+        shared_axes: Axes along which the weights are the same.
+
+    Example:
+        >>> SReLU()(jnp.array([[2.0]])).shape
+        (1, 1)
+    """
+
+    def __init__(
+        self, t_left_init: Any = "zeros", a_left_init: Any = "glorot_uniform", t_right_init: Any = "glorot_uniform",
+        a_right_init: Any = "ones", shared_axes: Any = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(shared_axes, **kwargs)
+        self.t_left_init, self.a_left_init = t_left_init, a_left_init
+        self.t_right_init, self.a_right_init = t_right_init, a_right_init
+        names = ("t_left", "a_left", "t_right", "a_right")
+        self._weights = tuple((name, getattr(self, f"{name}_init")) for name in names)
+
+    def call(self, inputs: Any) -> Any:
+        left, slope = self.t_left.value, self.a_left.value
+        width = jnp.abs(self.t_right.value)
+        above = inputs - left
+        # Left of the bend the line may rise again, where its slope is negative: no higher than the right bend.
+        middle = left + jnp.minimum(jnp.where(above > 0, above, slope * above), width)
+        return middle + jnp.maximum(above - width, 0) * self.a_right.value
