@@ -14,6 +14,7 @@ from hornbeam.core.loading import pay_for
 from hornbeam.layers.arguments import add_named_weight, keep, one_of, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.ops.linalg import rows_product
 
 __all__ = ["LocallyConnected1D", "LocallyConnected2D"]
 
@@ -133,7 +134,7 @@ class _LocallyConnected(Layer):
         first = self.data_format == "channels_first"
         mask = np.expand_dims(inside, (0, rank + 1) if first else (rank, 2 * rank + 1))
         kernel = self.kernel.value * jnp.asarray(mask, self.kernel.value.dtype)
-        return jnp.tensordot(x, kernel, axes=rank + 1)
+        return rows_product(x, kernel, rank + 1)
 
 
 @variant(1, "4, 3", (1, 5, 2), (1, 3, 4))

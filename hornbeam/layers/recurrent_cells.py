@@ -16,6 +16,7 @@ from hornbeam import activations, errors, tree
 from hornbeam.core.random import SeedGenerator
 from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.layer import Layer
+from hornbeam.ops.linalg import rows_product
 from hornbeam.random import dropout as random_dropout
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
@@ -119,7 +120,7 @@ class _Cell(Layer):
 
     def project(self, inputs: Any, noise: tuple[Any, Any], with_bias: bool = True) -> Any:
         """Return the inputs' part of the gates, for one step (B, C) or for all (T, B, C)."""
-        x = self._gated(inputs, noise[0], self.kernel.value, jnp.matmul)
+        x = self._gated(inputs, noise[0], self.kernel.value, rows_product)
         bias = self._input_bias() if with_bias else None
         return x if bias is None else x + bias
 

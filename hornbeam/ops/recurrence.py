@@ -22,6 +22,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from hornbeam.ops import routes
+from hornbeam.ops.linalg import rows_product
 
 __all__ = ["CELLS", "Spec", "cudnn_lstm", "recur"]
 
@@ -309,20 +310,15 @@ def _run_jvp(primals: Any, tangents: Any, *, spec: Spec) -> Any:
         before = _before(start[0], hs)
         dkernel, dbias = ad.instantiate_zeros(dkernel), ad.instantiate_zeros(dbias)
         if spec.cell == "gru_before":
-            inner = [_product(before, dkernel[:, : 2 * n]), _product(saved[1] * before, dkernel[:, 2 * n :])]
+            inner = [rows_product(before, dkernel[:, : 2 * n]), rows_product(saved[1] * before, dkernel[:, 2 * n :])]
             weights = jnp.concatenate(inner, -1) + dbias
         else:
-            weights = _product(before, dkernel) + dbias
+            weights = rows_product(before, dkernel) + dbias
             if spec.cell == "gru":
                 weights = jnp.concatenate([weights[..., : 2 * n], saved[1] * weights[..., 2 * n :]], -1)
         da = da + weights
     operands = (da, ad.instantiate_zeros(dstart), kernel, start, hs, *saved, *mask)
     return [hs, last], _push_p.bind(*operands, spec=dataclasses.replace(spec, keep=True))
-
-
-def _product(x: Any, kernel: Any) -> Any:
-    """Return x (T, B, U) @ kernel as one product of matrices, so that its transpose is one too."""
-    return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 def _transpose(other: Any, cotangents: Any, first: Any, second: Any, *rest: Any, spec: Spec) -> list[Any]:

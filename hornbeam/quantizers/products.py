@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import string
 from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+
+from hornbeam.ops.linalg import rows_product
 
 __all__ = ["Product"]
 
@@ -53,9 +56,23 @@ class Product:
         return tuple(self._letters[1].index(letter) for letter in self.summed)
 
     def __call__(self, inputs: Any, kernel: Any) -> Any:
-        if self.equation == "...x,xy->...y":  # outside of compiled code twice as quick as `einsum`
-            return jnp.matmul(inputs, kernel)
+        summed = len(self.summed)
+        if self._is_of_rows and inputs.shape[inputs.ndim - summed :] == kernel.shape[:summed]:
+            return rows_product(inputs, kernel, summed)
         return jnp.einsum(self.equation, inputs, kernel)
+
+    @functools.cached_property
+    def _is_of_rows(self) -> bool:
+        """Whether inputs end and the kernel begins with what is summed, and outputs have the others in their order."""
+        letters, kernel, outputs = self._letters
+        others = letters.removesuffix(self.summed)
+        dots = self.equation.replace(" ", "")
+        return (
+            letters == others + self.summed
+            and kernel == self.summed + self.kept
+            and outputs == others + self.kept
+            and ("." not in dots or (dots.startswith("...") and "->..." in dots))
+        )
 
     def matrix(self, kernel: Any) -> Any:
         """Return the kernel as a matrix of rows and columns."""
