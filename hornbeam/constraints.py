@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import config, errors
+from hornbeam.identifiers import find
 
 __all__ = [
     "Constraint",
@@ -155,22 +156,7 @@ def get(identifier: Any) -> Any:
         >>> type(get("non_neg")).__name__
         'NonNeg'
     """
-    if identifier is None or isinstance(identifier, Constraint):
-        return identifier
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, str):
-        from hornbeam.saving.config import get_registered_object
-
-        found: Any = _NAMES.get(identifier) or get_registered_object(identifier)
-        if found is None:
-            raise errors.unknown_name("constraint", identifier, _NAMES)
-        return found() if isinstance(found, type) else found
-    if isinstance(identifier, type) and issubclass(identifier, Constraint):
-        return identifier()
-    if callable(identifier):
-        return identifier
-    raise ValueError(f"Expected a constraint's name, object or function, received {identifier!r}.")
+    return find("constraint", identifier, Constraint, _NAMES)
 
 
 def serialize(constraint: Any) -> Any:

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hornbeam import errors
 from hornbeam.core.naming import to_snake_case
 from hornbeam.core.random import SeedGenerator, draw_seed, host_uniform, make_default_seed
 from hornbeam.dtypes import standardize_dtype
+from hornbeam.identifiers import find
 
 __all__ = [
     "STFT", "STFTInitializer", "stft",
@@ -435,26 +435,9 @@ def get(identifier: Any) -> Any:
         >>> get("he_normal").__class__.__name__
         'HeNormal'
     """
-    if identifier is None or isinstance(identifier, Initializer):
-        return identifier
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, str):
-        from hornbeam.saving.config import get_registered_object
-
-        found = _NAMES.get(identifier) or _CLASSES.get(identifier) or _NAMES.get(identifier.lower())
-        found = found or get_registered_object(identifier)
-        if found is None:
-            raise errors.unknown_name("initializer", identifier, _NAMES)
-        return found() if isinstance(found, type) else found
-    if isinstance(identifier, type) and issubclass(identifier, Initializer):
-        return identifier()
-    if callable(identifier):
-        return identifier
-
     if isinstance(identifier, (int, float, np.ndarray, jax.Array)):
         return Constant(identifier)
-    raise ValueError(f"Expected an initializer's name, object or function, received {identifier!r}.")
+    return find("initializer", identifier, Initializer, _NAMES, _CLASSES)
 
 
 def serialize(initializer: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import errors
+from hornbeam.identifiers import find
 
 __all__ = [
     "ActivityRegularizer",
@@ -181,10 +182,10 @@ l1, l2, orthogonal_regularizer = L1, L2, OrthogonalRegularizer
 WeightRegularizer = ActivityRegularizer = L1L2
 activity_l1, activity_l2, activity_l1l2, l1l2 = L1, L2, l1_l2, l1_l2
 
+_BOTH = ("l1_l2", "l1l2")
 _NAMES: dict[str, Any] = {
-    "l1": L1, "l2": L2, "l1_l2": lambda: L1L2(0.01, 0.01), "l1l2": lambda: L1L2(0.01, 0.01),
-    "L1": L1, "L2": L2, "L1L2": lambda: L1L2(0.01, 0.01), "orthogonal_regularizer": OrthogonalRegularizer,
-    "OrthogonalRegularizer": OrthogonalRegularizer,
+    "l1": L1, "l2": L2, "L1": L1, "L2": L2, **dict.fromkeys(_BOTH, L1L2),
+    "orthogonal_regularizer": OrthogonalRegularizer, "OrthogonalRegularizer": OrthogonalRegularizer,
 }  # fmt: skip
 
 
@@ -198,22 +199,9 @@ def get(identifier: Any) -> Any:
         >>> get("l2").l2
         0.01
     """
-    if identifier is None or isinstance(identifier, Regularizer):
-        return identifier
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, str):
-        from hornbeam.saving.config import get_registered_object
-
-        found = _NAMES.get(identifier) or get_registered_object(identifier)
-        if found is None:
-            raise errors.unknown_name("regularizer", identifier, _NAMES)
-        return found() if identifier in _NAMES or isinstance(found, type) else found
-    if isinstance(identifier, type) and issubclass(identifier, Regularizer):
-        return identifier()
-    if callable(identifier):
-        return identifier
-    raise ValueError(f"Expected a regularizer's name, object or function, received {identifier!r}.")
+    if isinstance(identifier, str) and identifier.lower() in _BOTH:
+        return L1L2(0.01, 0.01)  # by name both count, in an object made without arguments neither
+    return find("regularizer", identifier, Regularizer, _NAMES)
 
 
 def serialize(regularizer: Any) -> Any:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hornbeam import errors
-from hornbeam.core.naming import to_snake_case
+from hornbeam.identifiers import find
 from hornbeam.losses.loss import Loss, LossFunctionWrapper
 from hornbeam.losses.margins import (
     CategoricalHinge,
@@ -167,24 +166,7 @@ def get(identifier: Any) -> Any:
         >>> get("mse").__name__, get("Huber").delta
         ('mean_squared_error', 1.0)
     """
-    if identifier is None or isinstance(identifier, Loss):
-        return identifier
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, str):
-        from hornbeam.saving.config import get_registered_object
-
-        found: Any = get_registered_object(identifier) or _FUNCTIONS.get(identifier)
-        found = found or _CLASSES.get(identifier)
-        found = found or _FUNCTIONS.get(identifier.lower()) or _FUNCTIONS.get(to_snake_case(identifier))
-        if found is None:
-            raise errors.unknown_name("loss", identifier, [*_FUNCTIONS, *_CLASSES])
-        return found() if isinstance(found, type) else found
-    if isinstance(identifier, type) and issubclass(identifier, Loss):
-        return identifier()
-    if callable(identifier):
-        return identifier
-    raise ValueError(f"Expected a loss's name, object or function, received {identifier!r}.")
+    return find("loss", identifier, Loss, _FUNCTIONS, _CLASSES)
 
 
 def serialize(loss: Any) -> Any:
@@ -207,9 +189,6 @@ def deserialize(name: Any, custom_objects: Any = None) -> Any:
         2.0
     """
     from hornbeam.saving.config import custom_object_scope
-    from hornbeam.saving.config import deserialize as from_config
 
-    if isinstance(name, str):
-        with custom_object_scope(custom_objects or {}):
-            return get(name)
-    return from_config(name, custom_objects=custom_objects)
+    with custom_object_scope(custom_objects or {}):
+        return get(name)

@@ -13,7 +13,14 @@ from hornbeam.core.symbolic import any_symbolic, convert, get_mask
 from hornbeam.dtypes import DTypePolicy, get_policy
 from hornbeam.saving.config import constructor_config, from_constructor_config
 
-__all__ = ["Loss", "LossFunctionWrapper", "PlainLoss", "expand_weights", "squeeze_or_expand", "standardize_reduction"]
+__all__ = [
+    "FunctionLoss",
+    "Loss",
+    "LossFunctionWrapper",
+    "expand_weights",
+    "squeeze_or_expand",
+    "standardize_reduction",
+]
 
 _REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
@@ -216,13 +223,24 @@ class LossFunctionWrapper(Loss):
         return {**super().get_config(), **extra}
 
 
-class PlainLoss(Loss):
-    """A loss whose function takes nothing but targets and predictions."""
+class FunctionLoss(Loss):
+    """A loss whose function takes targets, predictions, and what the constructor was given beside a loss's own.
+
+    A subclass names the function; its constructor, where it takes more, gives its arguments to `_keep`, which makes
+    each an attribute.
+    """
 
     _function: Callable[..., Any]
+    _options: tuple[str, ...] = ()
 
     def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None):
         super().__init__(name or to_snake_case(type(self).__name__), reduction, dtype)
 
+    def _keep(self, arguments: dict[str, Any]) -> None:
+        super().__init__(arguments["name"], arguments["reduction"], arguments["dtype"])
+        self._options = tuple(n for n in arguments if n not in ("self", "name", "reduction", "dtype"))
+        for option in self._options:
+            setattr(self, option, arguments[option])
+
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return type(self)._function(y_true, y_pred)
+        return type(self)._function(y_true, y_pred, **{name: getattr(self, name) for name in self._options})

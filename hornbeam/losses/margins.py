@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam.core.symbolic import Tensor, op
-from hornbeam.losses.loss import PlainLoss
+from hornbeam.losses.loss import FunctionLoss
 from hornbeam.losses.targets import mean, pair
 
 __all__ = [
@@ -67,7 +67,7 @@ def categorical_hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
 # --- objects -------------------------------------------------------------------------------
 
 
-class Hinge(PlainLoss):
+class Hinge(FunctionLoss):
     """Margin loss for targets -1 and 1 (or 0 and 1).
 
     Example:
@@ -78,7 +78,7 @@ class Hinge(PlainLoss):
     _function = staticmethod(hinge)
 
 
-class SquaredHinge(PlainLoss):
+class SquaredHinge(FunctionLoss):
     """Squared margin loss for targets -1 and 1 (or 0 and 1).
 
     Example:
@@ -89,7 +89,7 @@ class SquaredHinge(PlainLoss):
     _function = staticmethod(squared_hinge)
 
 
-class CategoricalHinge(PlainLoss):
+class CategoricalHinge(FunctionLoss):
     """Margin between the right class and the best wrong one.
 
     Example:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from hornbeam import config
 from hornbeam.core.symbolic import Tensor, any_symbolic, convert, op, set_mask
-from hornbeam.losses.loss import Loss, PlainLoss
+from hornbeam.losses.loss import FunctionLoss
 from hornbeam.losses.targets import as_float, clip, labels_for, mean, one_hot_pair, pair
 
 __all__ = [
@@ -107,9 +107,7 @@ def binary_focal_crossentropy(
         apply_class_balancing: Whether the classes 1 and 0 weigh `alpha` and `1 - alpha`.
         alpha: Weight of class 1.
         gamma: How much easy examples are played down.
-        from_logits: Whether `y_pred` still lacks its sigmoid.
-        label_smoothing: How far targets are drawn towards 0.5, from 0 to 1.
-        axis: Axis over which the mean is taken.
+        from_logits, label_smoothing, axis: As for `binary_crossentropy`.
 
     Example:
         >>> binary_focal_crossentropy(jnp.array([[1.0]]), jnp.array([[0.5]])).round(4)
@@ -168,9 +166,7 @@ def categorical_focal_crossentropy(
         y_pred: Probabilities (scaled to sum 1), or scores with `from_logits`.
         alpha: Weight, one for all classes or one a class.
         gamma: How much easy examples are played down.
-        from_logits: Whether `y_pred` still lacks its softmax.
-        label_smoothing: How much of the target is spread over all classes, from 0 to 1.
-        axis: Axis of the classes.
+        from_logits, label_smoothing, axis: As for `categorical_crossentropy`.
 
     Example:
         >>> loss = categorical_focal_crossentropy(jnp.array([[0.0, 1.0]]), jnp.array([[0.5, 0.5]]))
@@ -242,7 +238,7 @@ def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: flo
 # --- objects -------------------------------------------------------------------------------
 
 
-class KLDivergence(PlainLoss):
+class KLDivergence(FunctionLoss):
     """Kullback-Leibler divergence of predicted from target distribution.
 
     Example:
@@ -253,21 +249,19 @@ class KLDivergence(PlainLoss):
     _function = staticmethod(kl_divergence)
 
 
-class BinaryCrossentropy(Loss):
+class BinaryCrossentropy(FunctionLoss):
     """Crossentropy of yes-or-no targets.
 
     Args:
-        from_logits: Whether predictions still lack their sigmoid.
-        label_smoothing: How far targets are drawn towards 0.5, from 0 to 1.
-        axis: Axis over which the mean is taken.
-        reduction: How values become one number; see `Loss`.
-        name: Name.
-        dtype: Dtype in which it is computed. Default: `floatx()`.
+        from_logits, label_smoothing, axis: As for `binary_crossentropy`.
+        reduction, name, dtype: As for `Loss`.
 
     Example:
         >>> round(float(BinaryCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])), 4)
         0.6931
     """
+
+    _function = staticmethod(binary_crossentropy)
 
     def __init__(
         self,
@@ -278,39 +272,22 @@ class BinaryCrossentropy(Loss):
         name: str | None = "binary_crossentropy",
         dtype: Any = None,
     ):
-        super().__init__(name, reduction, dtype)
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.axis = axis
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return binary_crossentropy(
-            y_true,
-            y_pred,
-            from_logits=self.from_logits,
-            label_smoothing=self.label_smoothing,
-            axis=self.axis,
-        )
+        self._keep(locals())
 
 
-class BinaryFocalCrossentropy(Loss):
+class BinaryFocalCrossentropy(FunctionLoss):
     """Binary crossentropy that plays easy examples down (Lin et al. 2017).
 
     Args:
-        apply_class_balancing: Whether classes 1 and 0 weigh `alpha` and `1 - alpha`.
-        alpha: Weight of class 1.
-        gamma: How much easy examples are played down.
-        from_logits: Whether predictions still lack their sigmoid.
-        label_smoothing: How far targets are drawn towards 0.5, from 0 to 1.
-        axis: Axis over which the mean is taken.
-        reduction: How values become one number; see `Loss`.
-        name: Name.
-        dtype: Dtype in which it is computed. Default: `floatx()`.
+        apply_class_balancing, alpha, gamma, from_logits, label_smoothing, axis: As for `binary_focal_crossentropy`.
+        reduction, name, dtype: As for `Loss`.
 
     Example:
         >>> round(float(BinaryFocalCrossentropy()([[1.0]], [[0.5]])), 4)
         0.1733
     """
+
+    _function = staticmethod(binary_focal_crossentropy)
 
     def __init__(
         self,
@@ -324,42 +301,22 @@ class BinaryFocalCrossentropy(Loss):
         name: str | None = "binary_focal_crossentropy",
         dtype: Any = None,
     ):
-        super().__init__(name, reduction, dtype)
-        self.apply_class_balancing = apply_class_balancing
-        self.alpha = alpha
-        self.gamma = gamma
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.axis = axis
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return binary_focal_crossentropy(
-            y_true,
-            y_pred,
-            apply_class_balancing=self.apply_class_balancing,
-            alpha=self.alpha,
-            gamma=self.gamma,
-            from_logits=self.from_logits,
-            label_smoothing=self.label_smoothing,
-            axis=self.axis,
-        )
+        self._keep(locals())
 
 
-class CategoricalCrossentropy(Loss):
+class CategoricalCrossentropy(FunctionLoss):
     """Crossentropy of one-hot targets.
 
     Args:
-        from_logits: Whether predictions still lack their softmax.
-        label_smoothing: How much of the target is spread over all classes, from 0 to 1.
-        axis: Axis of the classes.
-        reduction: How values become one number; see `Loss`.
-        name: Name.
-        dtype: Dtype in which it is computed. Default: `floatx()`.
+        from_logits, label_smoothing, axis: As for `categorical_crossentropy`.
+        reduction, name, dtype: As for `Loss`.
 
     Example:
         >>> round(float(CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])), 4)
         0.6931
     """
+
+    _function = staticmethod(categorical_crossentropy)
 
     def __init__(
         self,
@@ -370,38 +327,22 @@ class CategoricalCrossentropy(Loss):
         name: str | None = "categorical_crossentropy",
         dtype: Any = None,
     ):
-        super().__init__(name, reduction, dtype)
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.axis = axis
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return categorical_crossentropy(
-            y_true,
-            y_pred,
-            from_logits=self.from_logits,
-            label_smoothing=self.label_smoothing,
-            axis=self.axis,
-        )
+        self._keep(locals())
 
 
-class CategoricalFocalCrossentropy(Loss):
+class CategoricalFocalCrossentropy(FunctionLoss):
     """Crossentropy of one-hot targets that plays easy examples down (Lin et al. 2017).
 
     Args:
-        alpha: Weight, one for all classes or one a class.
-        gamma: How much easy examples are played down.
-        from_logits: Whether predictions still lack their softmax.
-        label_smoothing: How much of the target is spread over all classes, from 0 to 1.
-        axis: Axis of the classes.
-        reduction: How values become one number; see `Loss`.
-        name: Name.
-        dtype: Dtype in which it is computed. Default: `floatx()`.
+        alpha, gamma, from_logits, label_smoothing, axis: As for `categorical_focal_crossentropy`.
+        reduction, name, dtype: As for `Loss`.
 
     Example:
         >>> round(float(CategoricalFocalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])), 4)
         0.0433
     """
+
+    _function = staticmethod(categorical_focal_crossentropy)
 
     def __init__(
         self,
@@ -414,40 +355,23 @@ class CategoricalFocalCrossentropy(Loss):
         name: str | None = "categorical_focal_crossentropy",
         dtype: Any = None,
     ):
-        super().__init__(name, reduction, dtype)
-        self.alpha = alpha
-        self.gamma = gamma
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.axis = axis
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return categorical_focal_crossentropy(
-            y_true,
-            y_pred,
-            alpha=self.alpha,
-            gamma=self.gamma,
-            from_logits=self.from_logits,
-            label_smoothing=self.label_smoothing,
-            axis=self.axis,
-        )
+        self._keep(locals())
 
 
-class SparseCategoricalCrossentropy(Loss):
+class SparseCategoricalCrossentropy(FunctionLoss):
     """Crossentropy of class numbers.
 
     Args:
-        from_logits: Whether predictions still lack their softmax.
-        ignore_class: Class number whose samples give 0.
-        axis: Axis of the classes.
-        reduction: How values become one number; see `Loss`.
-        name: Name.
-        dtype: Dtype in which it is computed. Default: `floatx()`.
+        from_logits, axis: As for `sparse_categorical_crossentropy`.
+        ignore_class: Class number whose samples give 0, and do not count in the mean.
+        reduction, name, dtype: As for `Loss`.
 
     Example:
         >>> round(float(SparseCategoricalCrossentropy()([1], [[0.5, 0.5]])), 4)
         0.6931
     """
+
+    _function = staticmethod(sparse_categorical_crossentropy)
 
     def __init__(
         self,
@@ -458,38 +382,29 @@ class SparseCategoricalCrossentropy(Loss):
         name: str | None = "sparse_categorical_crossentropy",
         dtype: Any = None,
     ):
-        super().__init__(name, reduction, dtype)
-        self.from_logits = from_logits
-        self.ignore_class = ignore_class
-        self.axis = axis
+        self._keep(locals())
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        values = sparse_categorical_crossentropy(
-            y_true,
-            y_pred,
-            from_logits=self.from_logits,
-            ignore_class=self.ignore_class,
-            axis=self.axis,
-        )
+        values = super().call(y_true, y_pred)
         if self.ignore_class is not None and not any_symbolic(values):
             # What is ignored does not count in the mean either.
             set_mask(values, jnp.reshape(convert(y_true), values.shape) != self.ignore_class)
         return values
 
 
-class CategoricalGeneralizedCrossEntropy(Loss):
+class CategoricalGeneralizedCrossEntropy(FunctionLoss):
     """Crossentropy that withstands wrong labels (Zhang and Sabuncu 2018).
 
     Args:
         q: From 0 (crossentropy) to 1 (mean absolute error).
-        reduction: How values become one number; see `Loss`.
-        name: Name.
-        dtype: Dtype in which it is computed. Default: `floatx()`.
+        reduction, name, dtype: As for `Loss`.
 
     Example:
         >>> round(float(CategoricalGeneralizedCrossEntropy()([1], [[0.75, 0.25]])), 4)
         1.0
     """
+
+    _function = staticmethod(categorical_generalized_cross_entropy)
 
     def __init__(
         self,
@@ -498,8 +413,4 @@ class CategoricalGeneralizedCrossEntropy(Loss):
         name: str | None = "categorical_generalized_cross_entropy",
         dtype: Any = None,
     ):
-        super().__init__(name, reduction, dtype)
-        self.q = q
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return categorical_generalized_cross_entropy(y_true, y_pred, q=self.q)
+        self._keep(locals())

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from hornbeam import config
 from hornbeam.core.symbolic import Tensor, op
-from hornbeam.losses.loss import Loss, PlainLoss
+from hornbeam.losses.loss import FunctionLoss
 from hornbeam.losses.targets import mean, pair
 
 __all__ = [
@@ -162,7 +162,7 @@ def poisson(y_true: Tensor, y_pred: Tensor) -> Tensor:
 # --- objects -------------------------------------------------------------------------------
 
 
-class MeanSquaredError(PlainLoss):
+class MeanSquaredError(FunctionLoss):
     """Mean of the squared errors.
 
     Example:
@@ -173,7 +173,7 @@ class MeanSquaredError(PlainLoss):
     _function = staticmethod(mean_squared_error)
 
 
-class MeanAbsoluteError(PlainLoss):
+class MeanAbsoluteError(FunctionLoss):
     """Mean of the absolute errors.
 
     Example:
@@ -184,7 +184,7 @@ class MeanAbsoluteError(PlainLoss):
     _function = staticmethod(mean_absolute_error)
 
 
-class MeanAbsolutePercentageError(PlainLoss):
+class MeanAbsolutePercentageError(FunctionLoss):
     """Mean of the absolute errors in percent of the targets.
 
     Example:
@@ -195,7 +195,7 @@ class MeanAbsolutePercentageError(PlainLoss):
     _function = staticmethod(mean_absolute_percentage_error)
 
 
-class MeanSquaredLogarithmicError(PlainLoss):
+class MeanSquaredLogarithmicError(FunctionLoss):
     """Mean of the squared differences of logarithms.
 
     Example:
@@ -206,7 +206,7 @@ class MeanSquaredLogarithmicError(PlainLoss):
     _function = staticmethod(mean_squared_logarithmic_error)
 
 
-class LogCosh(PlainLoss):
+class LogCosh(FunctionLoss):
     """Mean of the logarithm of the errors' hyperbolic cosine.
 
     Example:
@@ -217,7 +217,7 @@ class LogCosh(PlainLoss):
     _function = staticmethod(log_cosh)
 
 
-class Poisson(PlainLoss):
+class Poisson(FunctionLoss):
     """Negative log-likelihood of counts, up to a constant.
 
     Example:
@@ -228,19 +228,19 @@ class Poisson(PlainLoss):
     _function = staticmethod(poisson)
 
 
-class Huber(Loss):
+class Huber(FunctionLoss):
     """Squared error for small errors, absolute error for large ones.
 
     Args:
         delta: Where the parabola turns into the line.
-        reduction: How values become one number; see `Loss`.
-        name: Name.
-        dtype: Dtype in which it is computed. Default: `floatx()`.
+        reduction, name, dtype: As for `Loss`.
 
     Example:
         >>> round(float(Huber()([[0.0, 0.0]], [[1.0, 3.0]])), 4)
         1.5
     """
+
+    _function = staticmethod(huber)
 
     def __init__(
         self,
@@ -249,26 +249,22 @@ class Huber(Loss):
         name: str | None = "huber_loss",
         dtype: Any = None,
     ):
-        super().__init__(name, reduction, dtype)
-        self.delta = delta
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return huber(y_true, y_pred, delta=self.delta)
+        self._keep(locals())
 
 
-class CosineSimilarity(Loss):
+class CosineSimilarity(FunctionLoss):
     """Minus the cosine between targets and predictions.
 
     Args:
         axis: Axis of the vectors.
-        reduction: How values become one number; see `Loss`.
-        name: Name.
-        dtype: Dtype in which it is computed. Default: `floatx()`.
+        reduction, name, dtype: As for `Loss`.
 
     Example:
         >>> round(float(CosineSimilarity()([[0.0, 1.0]], [[0.0, 5.0]])), 4)
         -1.0
     """
+
+    _function = staticmethod(cosine_similarity)
 
     def __init__(
         self,
@@ -277,8 +273,4 @@ class CosineSimilarity(Loss):
         name: str | None = "cosine_similarity",
         dtype: Any = None,
     ):
-        super().__init__(name, reduction, dtype)
-        self.axis = axis
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return cosine_similarity(y_true, y_pred, axis=self.axis)
+        self._keep(locals())

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from hornbeam import config
 from hornbeam.core.symbolic import Tensor, convert, op
-from hornbeam.losses.loss import Loss, PlainLoss
+from hornbeam.losses.loss import FunctionLoss
 from hornbeam.losses.targets import as_float, pair
 from hornbeam.ops.ctc import ctc_loss
 
@@ -153,19 +153,19 @@ def ctc(y_true: Tensor, y_pred: Tensor) -> Tensor:
 # --- objects -------------------------------------------------------------------------------
 
 
-class Dice(Loss):
+class Dice(FunctionLoss):
     """One minus the Dice overlap of two masks.
 
     Args:
         axis: Axes over which to sum. Default: all.
-        reduction: How values become one number; see `Loss`.
-        name: Name.
-        dtype: Dtype in which it is computed. Default: `floatx()`.
+        reduction, name, dtype: As for `Loss`.
 
     Example:
         >>> round(float(Dice()([[1.0, 0.0]], [[1.0, 0.0]])), 4)
         0.0
     """
+
+    _function = staticmethod(dice)
 
     def __init__(
         self,
@@ -174,28 +174,24 @@ class Dice(Loss):
         axis: Any = None,
         dtype: Any = None,
     ):
-        super().__init__(name, reduction, dtype)
-        self.axis = axis
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return dice(y_true, y_pred, axis=self.axis)
+        self._keep(locals())
 
 
-class Tversky(Loss):
+class Tversky(FunctionLoss):
     """One minus the Tversky overlap of two masks (Salehi et al. 2017).
 
     Args:
         alpha: Weight of what is in the target only.
         beta: Weight of what is predicted only.
         axis: Axes over which to sum. Default: all.
-        reduction: How values become one number; see `Loss`.
-        name: Name.
-        dtype: Dtype in which it is computed. Default: `floatx()`.
+        reduction, name, dtype: As for `Loss`.
 
     Example:
         >>> round(float(Tversky()([[1.0, 0.0]], [[1.0, 0.0]])), 4)
         0.0
     """
+
+    _function = staticmethod(tversky)
 
     def __init__(
         self,
@@ -206,30 +202,24 @@ class Tversky(Loss):
         axis: Any = None,
         dtype: Any = None,
     ):
-        super().__init__(name, reduction, dtype)
-        self.alpha = alpha
-        self.beta = beta
-        self.axis = axis
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return tversky(y_true, y_pred, alpha=self.alpha, beta=self.beta, axis=self.axis)
+        self._keep(locals())
 
 
-class Circle(Loss):
+class Circle(FunctionLoss):
     """Draws embeddings of one class together, of different classes apart (Sun et al. 2020).
 
     Args:
         gamma: Scale of the similarities.
         margin: Margin of the decision boundary, from 0 to 1.
         remove_diagonal: Whether a sample is not compared with itself.
-        reduction: How values become one number; see `Loss`.
-        name: Name.
-        dtype: Dtype in which it is computed. Default: `floatx()`.
+        reduction, name, dtype: As for `Loss`.
 
     Example:
         >>> round(float(Circle()([0, 0], [[1.0, 0.0], [1.0, 0.0]])), 4)
         0.0
     """
+
+    _function = staticmethod(circle)
 
     def __init__(
         self,
@@ -240,22 +230,10 @@ class Circle(Loss):
         name: str | None = "circle",
         dtype: Any = None,
     ):
-        super().__init__(name, reduction, dtype)
-        self.gamma = gamma
-        self.margin = margin
-        self.remove_diagonal = remove_diagonal
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return circle(
-            y_true,
-            y_pred,
-            gamma=self.gamma,
-            margin=self.margin,
-            remove_diagonal=self.remove_diagonal,
-        )
+        self._keep(locals())
 
 
-class CTC(PlainLoss):
+class CTC(FunctionLoss):
     """Connectionist temporal classification (Graves et al. 2006).
 
     Targets are class numbers padded with 0, shape `(B, N)`; predictions are scores, shape

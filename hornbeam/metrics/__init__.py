@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbeam import errors
 from hornbeam.core.naming import to_snake_case
+from hornbeam.identifiers import find
 from hornbeam.losses import (
     BCE,
     KLD,
@@ -235,24 +235,7 @@ def get(identifier: Any) -> Any:
         >>> get("mse").name, get("AUC").num_thresholds
         ('mean_squared_error', 200)
     """
-    if identifier is None or isinstance(identifier, Metric):
-        return identifier
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, str):
-        from hornbeam.saving.config import get_registered_object
-
-        found: Any = get_registered_object(identifier) or _CLASSES.get(identifier)
-        for name in (identifier, identifier.lower(), to_snake_case(identifier)):
-            found = found or _NAMES.get(name) or _FUNCTIONS.get(name)
-        if found is None:
-            raise errors.unknown_name("metric", identifier, [*_NAMES, *_CLASSES, *_FUNCTIONS])
-        return _made(found)
-    if isinstance(identifier, type) and issubclass(identifier, Metric):
-        return _made(identifier)
-    if callable(identifier):
-        return identifier
-    raise ValueError(f"Expected a metric's name, object or function, received {identifier!r}.")
+    return find("metric", identifier, Metric, _CLASSES, _NAMES, _FUNCTIONS, make=_made)
 
 
 def _made(found: Any) -> Any:
@@ -286,9 +269,6 @@ def deserialize(config: Any, custom_objects: Any = None) -> Any:
         50
     """
     from hornbeam.saving.config import custom_object_scope
-    from hornbeam.saving.config import deserialize as from_config
 
-    if isinstance(config, str):
-        with custom_object_scope(custom_objects or {}):
-            return get(config)
-    return from_config(config, custom_objects=custom_objects)
+    with custom_object_scope(custom_objects or {}):
+        return get(config)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hornbeam import errors
+from hornbeam.identifiers import find
 from hornbeam.optimizers import legacy, schedules
 from hornbeam.optimizers.adafactor import Adafactor
 from hornbeam.optimizers.adam import Adam, Adamax, AdamW, Lamb, Lion, Nadam
@@ -40,22 +40,9 @@ def get(identifier: Any) -> Any:
         >>> get("adam").name
         'adam'
     """
-    if identifier is None or isinstance(identifier, Optimizer):
-        return identifier
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, str):
-        from hornbeam.saving.config import get_registered_object
-
-        found = _NAMES.get(identifier.lower()) or get_registered_object(identifier)
-        if found is None:
-            raise errors.unknown_name("optimizer", identifier, _NAMES)
-        return found()
-    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
-        return identifier()
     if is_transformation(identifier):
         return OptaxOptimizer(identifier)
-    raise ValueError(f"Expected an optimizer's name or object, received {identifier!r}.")
+    return find("optimizer", identifier, Optimizer, _NAMES, takes_functions=False)
 
 
 def serialize(optimizer: Any) -> Any:

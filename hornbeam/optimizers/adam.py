@@ -80,7 +80,19 @@ class AdamW(Adam):
         super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs)
 
 
-class Adamax(Optimizer):
+class _TwoMoments(Optimizer):
+    """What siblings of Adam share: two moments with their factors, and no `amsgrad`."""
+
+    def __init__(
+        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float | None = 1e-7,
+        **kwargs: Any,
+    ):  # fmt: skip
+        check_betas(type(self).__name__, beta_1=beta_1, beta_2=beta_2)
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, 1e-7 if epsilon is None else epsilon
+
+
+class Adamax(_TwoMoments):
     """Adam with the largest instead of the mean square (Kingma and Ba 2014, section 7).
 
     Args:
@@ -95,14 +107,6 @@ class Adamax(Optimizer):
         0.999
     """
 
-    def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float | None = 1e-7,
-        **kwargs: Any,
-    ):  # fmt: skip
-        check_betas("Adamax", beta_1=beta_1, beta_2=beta_2)
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, 1e-7 if epsilon is None else epsilon
-
     def _slot_groups(self) -> list[tuple[str, ...]]:
         return [("momentum", "norm")]
 
@@ -112,7 +116,7 @@ class Adamax(Optimizer):
         return w - rate * m / ((1 - self.beta_1**t) * (largest + self.epsilon)), m, largest
 
 
-class Nadam(Optimizer):
+class Nadam(_TwoMoments):
     """Adam with Nesterov's momentum (Dozat 2015).
 
     Args:
@@ -126,14 +130,6 @@ class Nadam(Optimizer):
         >>> Nadam().beta_1
         0.9
     """
-
-    def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float | None = 1e-7,
-        **kwargs: Any,
-    ):  # fmt: skip
-        check_betas("Nadam", beta_1=beta_1, beta_2=beta_2)
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, 1e-7 if epsilon is None else epsilon
 
     def _slot_groups(self) -> list[tuple[str, ...]]:
         return [("momentum", "velocity")]
@@ -162,7 +158,7 @@ class Nadam(Optimizer):
         return w - rate * mean / (jnp.sqrt(v / (1 - self.beta_2**t)) + self.epsilon), m, v
 
 
-class Lamb(Optimizer):
+class Lamb(_TwoMoments):
     """Adam whose steps are as long as the weights, for large batches (You et al. 2019).
 
     Args:
@@ -176,14 +172,6 @@ class Lamb(Optimizer):
         >>> Lamb().beta_2
         0.999
     """
-
-    def __init__(
-        self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float | None = 1e-7,
-        **kwargs: Any,
-    ):  # fmt: skip
-        check_betas("Lamb", beta_1=beta_1, beta_2=beta_2)
-        super().__init__(learning_rate, **kwargs)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, 1e-7 if epsilon is None else epsilon
 
     def _slot_groups(self) -> list[tuple[str, ...]]:
         return [("momentum", "velocity")]
