@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 
 from bench.workloads.jax_models import MODELS
-from bench.workloads.table import Workload
+from bench.workloads.table import ADAM, Workload
 
 __all__ = ["Trainer"]
 
@@ -62,10 +62,15 @@ class Trainer:
 
         (loss, statistics), gradient = jax.value_and_grad(loss_of, has_aux=True)(weights["trained"])
         count += 1
-        mean = jax.tree.map(lambda m, g: m + 0.1 * (g - m), mean, gradient)
-        square = jax.tree.map(lambda v, g: v + 0.001 * (g * g - v), square, gradient)
-        rate = 1e-3 * jnp.sqrt(1 - 0.999**count) / (1 - 0.9**count)
-        trained = jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) + 1e-7), weights["trained"], mean, square)
+        first, second = ADAM["beta_1"], ADAM["beta_2"]
+        mean = jax.tree.map(lambda m, g: m + (1 - first) * (g - m), mean, gradient)
+        square = jax.tree.map(lambda v, g: v + (1 - second) * (g * g - v), square, gradient)
+        rate = ADAM["learning_rate"] * jnp.sqrt(1 - second**count) / (1 - first**count)
+
+        def moved(w: Any, m: Any, v: Any) -> Any:
+            return w - rate * m / (jnp.sqrt(v) + ADAM["epsilon"])
+
+        trained = jax.tree.map(moved, weights["trained"], mean, square)
         return ({"trained": trained, "statistics": statistics}, mean, square, count), loss
 
     def fit(self, epochs: int, on_first_step: Callable[[], None] | None = None) -> list[float]:

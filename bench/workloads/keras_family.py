@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.workloads.table import Workload
+from bench.workloads.table import ADAM, Workload
 
 __all__ = ["Trainer"]
 
@@ -22,7 +22,7 @@ class Trainer:
         self.library, self.workload, self.x, self.y = library, workload, x, y
         self.model = MODELS[workload.family](library, **workload.sizes)
         self.model.compile(
-            optimizer=library.optimizers.Adam(1e-3),
+            optimizer=library.optimizers.Adam(**ADAM),
             loss=library.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bench.workloads.table import Workload
+from bench.workloads.table import ADAM, Workload
 
 __all__ = ["Trainer"]
 
@@ -28,7 +28,10 @@ class Trainer:
         if self.channels_last:
             model = model.to(memory_format=torch.channels_last)
         # The fused form is the fastest of PyTorch's Adam, on CPU too.
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, eps=1e-7, fused=True)
+        betas = (ADAM["beta_1"], ADAM["beta_2"])
+        self.optimizer = torch.optim.Adam(
+            model.parameters(), lr=ADAM["learning_rate"], betas=betas, eps=ADAM["epsilon"], fused=True
+        )
         self.model = torch.compile(model) if variant == "compile" else model
         self.one = x[:1]
         self.x, self.y = self._inputs(x), torch.from_numpy(y).long().to(self.device)

@@ -11,9 +11,6 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import itertools
-import os
-import signal
-import threading
 import warnings
 from typing import Any
 
@@ -27,6 +24,7 @@ from hornbeam.data.sources import ArraySource, Source, as_arrays, make_source
 from hornbeam.layers.state import changes
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.hooks import BatchHooks, Logs
+from hornbeam.training.interrupts import Interrupts
 from hornbeam.training.padding import padded_size, rows_are_independent
 from hornbeam.training.plan import Dispatch, InFlight, Plan, compile_ahead, make_plan
 from hornbeam.training.resume import Backups, Progress, Terminated
@@ -61,34 +59,13 @@ def fit(
     """Train; see `Model.fit`."""
     epochs = _old_arguments(old, epochs, x)
     compiled = model._need_compiled("fit")
-    for name, number in (("epochs", epochs), ("initial_epoch", initial_epoch)):
-        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0:
-            raise ValueError(f"fit: `{name}` must be a non-negative integer, received {number!r}.")
-    if steps_per_epoch is not None and steps_per_epoch < 1:
-        raise ValueError(f"fit: `steps_per_epoch` must be a positive integer, received {steps_per_epoch}.")
-
+    _check_numbers(epochs, initial_epoch, steps_per_epoch)
     epochs, steps_per_epoch = _limited("epochs", epochs), _limited_steps(steps_per_epoch)
     source = make_source(x, y, sample_weight, batch_size, shuffle)
-    validation: Source | None = None
-    if validation_data is not None:
-        validation = _validation_source(validation_data, validation_batch_size or batch_size)
-    elif validation_split:
-        if not isinstance(source, ArraySource):
-            raise ValueError("fit: `validation_split` needs arrays; pass `validation_data` beside a generator.")
-        if not 0 < validation_split < 1:
-            raise ValueError(f"fit: `validation_split` must be between 0 and 1, received {validation_split}.")
-        source, validation = source.split(validation_split)
-        if validation_batch_size:
-            validation = ArraySource(*validation.data, batch_size=validation_batch_size)
+    source, validation = _split(source, validation_data, validation_split, validation_batch_size, batch_size)
     check_before_training(model, source)
-
     total = steps_per_epoch or _limited_steps(source.num_batches)
-    verbose = _verbosity(verbose)
-    if not isinstance(callbacks, CallbackList):
-        callbacks = CallbackList(
-            callbacks, add_history=True, add_progbar=verbose != 0, model=model,
-            verbose=verbose, epochs=epochs, steps=total,
-        )  # fmt: skip
+    callbacks = _listed(callbacks, model, verbose, epochs, total, add_history=True)
     model.history = next((c for c in callbacks.callbacks if isinstance(c, History)), None)
     backups = Backups(model, callbacks, resume)
     watched = source = backups.watch(source)
@@ -103,7 +80,7 @@ def fit(
     model.stop_training = False
 
     with (
-        _Interrupts(backups.active) as interrupts,
+        Interrupts(backups.active) as interrupts,
         contextlib.closing(source),
         contextlib.closing(validation or Source()),
         backups,
@@ -111,49 +88,11 @@ def fit(
         callbacks.on_train_begin()
         with interrupts.held():
             progress = backups.begin(plan, initial_epoch)
-        first, logs = progress.epoch, progress.logs
-        run = _Run(model, plan, steps, hooks, interrupts, validator, backups)
-        for epoch in range(first, epochs if progress.done or not progress.stopped else first):
-            if epoch > first:
-                progress = Progress(epoch)
-                if steps_per_epoch is None:
-                    plan.begin(epoch)
-            if not progress.done:
-                model.reset_metrics()
-            callbacks.on_epoch_begin(epoch)
-            if progress.done:  # the epoch had begun before: hooks of its beginning are not to count twice
-                backups.restore()
-            budget = config.max_steps_per_epoch() if steps_per_epoch is None else steps_per_epoch
-            following = epoch + 1 if steps_per_epoch is None and epoch + 1 < epochs else None
-            done, logs = run.epoch(progress, budget, steps_per_epoch is not None, following)
-            if done == 0:
-                raise ValueError(
-                    f"fit: the data yielded no batch in epoch {epoch + 1}. A generator must yield at least "
-                    "one; an exhausted one cannot start again (pass `steps_per_epoch`, or a data set "
-                    "that can be iterated anew)."
-                )
-            ended_early = steps_per_epoch is not None and done < steps_per_epoch and not model.stop_training
-            if validator is not None and interrupts.on_terminate:
-                backups.remember(Progress(epoch, done, plan.position, logs, model.stop_training))
-            _flush_gradients(model, interrupts)
-            source.on_epoch_end()
-            epoch_logs = dict(logs.items())
-            if validator is not None and _due(epoch, validation_freq):
-                results = validator.run(interrupts)
-                epoch_logs.update({f"val_{name}": value for name, value in results.items()})
-            callbacks.on_epoch_end(epoch, epoch_logs)
-            logs = epoch_logs
-            if ended_early:
-                warnings.warn(
-                    f"fit: the data ended after {done} of {steps_per_epoch} steps in epoch {epoch + 1}; "
-                    "training stops. Yield at least steps_per_epoch * epochs batches.",
-                    stacklevel=3,
-                )
-                model.stop_training = True
-            position = (epoch + 1, 0) if steps_per_epoch is None else plan.position
-            backups.after_epoch(Progress(epoch + 1, 0, position, logs, model.stop_training), interrupts.terminated)
-            if model.stop_training:
-                break
+        run = _Run(
+            model, plan, steps, hooks, interrupts, validator, backups, callbacks, source, epochs, steps_per_epoch,
+            validation_freq,
+        )  # fmt: skip
+        logs = run.train(progress)
         finish = getattr(model.optimizer, "finalize_variable_values", None)
         if finish is not None and model.optimizer is not None and epochs > initial_epoch:
             finish(model.trainable_variables)
@@ -162,9 +101,46 @@ def fit(
     return model.history
 
 
+def _check_numbers(epochs: Any, initial_epoch: Any, steps_per_epoch: Any) -> None:
+    for name, number in (("epochs", epochs), ("initial_epoch", initial_epoch)):
+        if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0:
+            raise ValueError(f"fit: `{name}` must be a non-negative integer, received {number!r}.")
+    if steps_per_epoch is not None and steps_per_epoch < 1:
+        raise ValueError(f"fit: `steps_per_epoch` must be a positive integer, received {steps_per_epoch}.")
+
+
+def _split(
+    source: Source, validation_data: Any, validation_split: float, validation_batch_size: int | None,
+    batch_size: int | None,
+) -> tuple[Source, Source | None]:  # fmt: skip
+    """Return what is trained on and what is validated on."""
+    if validation_data is not None:
+        return source, _validation_source(validation_data, validation_batch_size or batch_size)
+    if not validation_split:
+        return source, None
+    if not isinstance(source, ArraySource):
+        raise ValueError("fit: `validation_split` needs arrays; pass `validation_data` beside a generator.")
+    if not 0 < validation_split < 1:
+        raise ValueError(f"fit: `validation_split` must be between 0 and 1, received {validation_split}.")
+    source, validation = source.split(validation_split)
+    if validation_batch_size:
+        validation = ArraySource(*validation.data, batch_size=validation_batch_size)
+    return source, validation
+
+
+def _listed(callbacks: Any, model: Any, verbose: Any, epochs: int, steps: int | None, **more: Any) -> CallbackList:
+    """Return the callbacks as a list that calls them all, with a progress bar where one is wanted."""
+    if isinstance(callbacks, CallbackList):
+        return callbacks
+    verbose = _verbosity(verbose)
+    return CallbackList(
+        callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=epochs, steps=steps, **more
+    )
+
+
 @dataclasses.dataclass
 class _Run:
-    """What an epoch of training works with."""
+    """The epochs of a training, and what they work with."""
 
     model: Any
     plan: Plan
@@ -173,6 +149,63 @@ class _Run:
     interrupts: Any
     validator: Any
     backups: Backups
+    callbacks: CallbackList
+    source: Source
+    epochs: int
+    steps_per_epoch: int | None
+    validation_freq: Any
+
+    def train(self, progress: Progress) -> Any:
+        """Run the epochs that are left; return the last one's results."""
+        first, logs = progress.epoch, progress.logs
+        for epoch in range(first, self.epochs if progress.done or not progress.stopped else first):
+            if epoch > first:
+                progress = Progress(epoch)
+                if self.steps_per_epoch is None:
+                    self.plan.begin(epoch)
+            logs = self.whole_epoch(progress)
+            if self.model.stop_training:
+                break
+        return logs
+
+    def whole_epoch(self, progress: Progress) -> Any:
+        """Run an epoch, or the rest of it, with its validation and its events; return its results."""
+        epoch, model, steps = progress.epoch, self.model, self.steps_per_epoch
+        if not progress.done:
+            model.reset_metrics()
+        self.callbacks.on_epoch_begin(epoch)
+        if progress.done:  # the epoch had begun before: hooks of its beginning are not to count twice
+            self.backups.restore()
+        budget = config.max_steps_per_epoch() if steps is None else steps
+        following = epoch + 1 if steps is None and epoch + 1 < self.epochs else None
+        done, logs = self.epoch(progress, budget, steps is not None, following)
+        if done == 0:
+            raise ValueError(
+                f"fit: the data yielded no batch in epoch {epoch + 1}. A generator must yield at least "
+                "one; an exhausted one cannot start again (pass `steps_per_epoch`, or a data set "
+                "that can be iterated anew)."
+            )
+        ended_early = steps is not None and done < steps and not model.stop_training
+        if self.validator is not None and self.interrupts.on_terminate:
+            self.backups.remember(Progress(epoch, done, self.plan.position, logs, model.stop_training))
+        _flush_gradients(model, self.interrupts)
+        self.source.on_epoch_end()
+        epoch_logs = dict(logs.items())
+        if self.validator is not None and _due(epoch, self.validation_freq):
+            results = self.validator.run(self.interrupts)
+            epoch_logs.update({f"val_{name}": value for name, value in results.items()})
+        self.callbacks.on_epoch_end(epoch, epoch_logs)
+        if ended_early:
+            warnings.warn(
+                f"fit: the data ended after {done} of {steps} steps in epoch {epoch + 1}; "
+                "training stops. Yield at least steps_per_epoch * epochs batches.",
+                stacklevel=5,
+            )
+            model.stop_training = True
+        position = (epoch + 1, 0) if steps is None else self.plan.position
+        after = Progress(epoch + 1, 0, position, epoch_logs, model.stop_training)
+        self.backups.after_epoch(after, self.interrupts.terminated)
+        return epoch_logs
 
     def epoch(self, start: Progress, budget: int | None, over_passes: bool, following: int | None) -> tuple[int, Any]:
         """Run the steps of an epoch; return their number and the last results.
@@ -225,14 +258,9 @@ def evaluate(
     model._need_compiled("evaluate")
     source = make_source(x, y, sample_weight, batch_size)
     check_before_training(model, source)
-    verbose = _verbosity(verbose)
-    if not isinstance(callbacks, CallbackList):
-        callbacks = CallbackList(
-            callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=1,
-            steps=steps or source.num_batches,
-        )  # fmt: skip
+    callbacks = _listed(callbacks, model, verbose, 1, steps or source.num_batches)
     validator = _Validator(model, source, _limited_steps(steps), callbacks)
-    with _Interrupts() as interrupts, contextlib.closing(source):
+    with Interrupts() as interrupts, contextlib.closing(source):
         results = validator.run(interrupts)
     if return_dict:
         return results
@@ -313,13 +341,8 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
         for a in tree.flatten(source.data[0]):
             if a is not None and a.dtype.kind not in "biufcV":
                 raise ValueError(f"predict: `x` has dtype {a.dtype}; expected numbers.")
-    verbose = _verbosity(verbose)
     steps = _limited_steps(steps)
-    total = steps or _limited_steps(source.num_batches)
-    if not isinstance(callbacks, CallbackList):
-        callbacks = CallbackList(
-            callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=1, steps=total
-        )
+    callbacks = _listed(callbacks, model, verbose, 1, steps or _limited_steps(source.num_batches))
     hooks = BatchHooks(callbacks, "predict")
     program = steps_for(model, "predict", keep_all=True)
     pad = isinstance(source, ArraySource) and rows_are_independent(model, "predict")
@@ -399,7 +422,7 @@ def on_batch(model: Any, kind: str, x: Any, y: Any, sample_weight: Any, class_we
         source = class_weighted(source, class_weight, model)
     batch = next(source.epoch(0, 0))
     model.reset_metrics()  # a result is of this batch alone
-    with _Interrupts() as interrupts, interrupts.held():
+    with Interrupts() as interrupts, interrupts.held():
         results = Logs(steps_for(model, kind).once(batch)).read()
     if return_dict:
         return results
@@ -502,77 +525,3 @@ def _old_arguments(old: dict[str, Any], epochs: int, data: Any = None) -> int:
     if old:
         raise TypeError(f"Unexpected arguments {errors.one_of(sorted(old))}.")
     return epochs
-
-
-class _Interrupts:
-    """Hold Ctrl-C back while a step's results are taken over, so that no state is half new.
-
-    Args:
-        on_terminate: Whether SIGTERM, too, waits: until the loop has made its backup.
-
-    Attributes:
-        on_terminate: Whether it does: signals are handled in the main thread, where the system lets us.
-        terminated: Whether SIGTERM came.
-    """
-
-    def __init__(self, on_terminate: bool = False) -> None:
-        self._held = self._pending = self.terminated = False
-        self._before: Any = None
-        self._before_terminate: Any = None
-        self.on_terminate = on_terminate
-
-    def __enter__(self) -> _Interrupts:
-        in_main = threading.current_thread() is threading.main_thread()
-        if in_main:
-            self._before = signal.getsignal(signal.SIGINT)
-            if callable(self._before):
-                signal.signal(signal.SIGINT, self._handle)
-            else:
-                self._before = None
-        before = signal.getsignal(signal.SIGTERM)
-        self.on_terminate = self.on_terminate and in_main and before not in (None, signal.SIG_IGN)
-        if self.on_terminate:
-            self._before_terminate = before
-            signal.signal(signal.SIGTERM, self._terminate)
-        return self
-
-    def __exit__(self, kind: Any, *exc: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-        if not self.on_terminate:
-            return
-        signal.signal(signal.SIGTERM, self._before_terminate)
-        if self.terminated and kind in (None, Terminated):
-            if callable(self._before_terminate):  # the user's own
-                self._before_terminate(signal.SIGTERM, None)
-            raise SystemExit(128 + signal.SIGTERM)
-
-    def _handle(self, number: int, frame: Any) -> None:
-        if self._held:
-            self._pending = True
-        else:
-            self._before(number, frame)
-
-    def _terminate(self, number: int, frame: Any) -> None:
-        if self.terminated:  # somebody insists
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
-        self.terminated = True
-
-    def held(self) -> _Held:
-        """Return a block in which Ctrl-C waits for the end."""
-        return _Held(self)
-
-
-class _Held:
-    def __init__(self, interrupts: _Interrupts):
-        self._interrupts = interrupts
-
-    def __enter__(self) -> None:
-        self._interrupts._held = True
-
-    def __exit__(self, *exc: object) -> None:
-        self._interrupts._held = False
-        if self._interrupts._pending:
-            self._interrupts._pending = False
-            raise KeyboardInterrupt

@@ -1,0 +1,88 @@
+"""Signals during a loop: Ctrl-C and SIGTERM wait for a whole step."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+from hornbeam.training.resume import Terminated
+
+__all__ = ["Interrupts"]
+
+
+class Interrupts:
+    """Hold Ctrl-C back while a step's results are taken over, so that no state is half new.
+
+    Args:
+        on_terminate: Whether SIGTERM, too, waits: until the loop has made its backup.
+
+    Attributes:
+        on_terminate: Whether it does: signals are handled in the main thread, where the system lets us.
+        terminated: Whether SIGTERM came.
+    """
+
+    def __init__(self, on_terminate: bool = False) -> None:
+        self._held = self._pending = self.terminated = False
+        self._before: Any = None
+        self._before_terminate: Any = None
+        self.on_terminate = on_terminate
+
+    def __enter__(self) -> Interrupts:
+        in_main = threading.current_thread() is threading.main_thread()
+        if in_main:
+            self._before = signal.getsignal(signal.SIGINT)
+            if callable(self._before):
+                signal.signal(signal.SIGINT, self._handle)
+            else:
+                self._before = None
+        before = signal.getsignal(signal.SIGTERM)
+        self.on_terminate = self.on_terminate and in_main and before not in (None, signal.SIG_IGN)
+        if self.on_terminate:
+            self._before_terminate = before
+            signal.signal(signal.SIGTERM, self._terminate)
+        return self
+
+    def __exit__(self, kind: Any, *exc: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+        if not self.on_terminate:
+            return
+        signal.signal(signal.SIGTERM, self._before_terminate)
+        if self.terminated and kind in (None, Terminated):
+            if callable(self._before_terminate):  # the user's own
+                self._before_terminate(signal.SIGTERM, None)
+            raise SystemExit(128 + signal.SIGTERM)
+
+    def _handle(self, number: int, frame: Any) -> None:
+        if self._held:
+            self._pending = True
+        else:
+            self._before(number, frame)
+
+    def _terminate(self, number: int, frame: Any) -> None:
+        if self.terminated:  # somebody insists
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        self.terminated = True
+
+    def held(self) -> _Held:
+        """Return a block in which Ctrl-C waits for the end."""
+        return _Held(self)
+
+
+class _Held:
+    """A block in which Ctrl-C waits."""
+
+    def __init__(self, interrupts: Interrupts):
+        self._interrupts = interrupts
+
+    def __enter__(self) -> None:
+        self._interrupts._held = True
+
+    def __exit__(self, *exc: object) -> None:
+        self._interrupts._held = False
+        if self._interrupts._pending:
+            self._interrupts._pending = False
+            raise KeyboardInterrupt
