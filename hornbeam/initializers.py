@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.core.naming import to_snake_case
-from hornbeam.core.random import SeedGenerator, draw_seed, host_uniform, make_default_seed
+from hornbeam.core.random import SeedGenerator, draw_key, host_uniform, make_default_seed
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.identifiers import find
 
@@ -204,13 +204,12 @@ class _Random(Initializer):
             )
 
     def _key(self) -> Any:
-        return draw_seed(self._draw)
+        return draw_key(self._draw)
 
     def _uniform(self, shape: tuple[int, ...], dtype: Any, minval: float, maxval: float) -> Any:
         dtype = standardize_dtype(dtype)
         if dtype == "float32" and isinstance(self._draw, int) and math.prod(shape) <= _SMALL:
-            if jax.config.jax_threefry_partitionable and jax.config.jax_default_prng_impl == "threefry2x32":
-                return jax.device_put(host_uniform(self._draw, shape, minval, maxval))
+            return jax.device_put(host_uniform(self._draw, shape, minval, maxval))
         return jax.random.uniform(self._key(), shape, dtype, minval, maxval)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam.core.random import SeedGenerator, draw_seed
+from hornbeam.core.random import SeedGenerator, draw_key
 from hornbeam.core.symbolic import convert
 from hornbeam.dtypes import standardize_dtype
 
@@ -31,7 +31,7 @@ def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: 
         >>> normal((2,), seed=1).shape
         (2,)
     """
-    return jax.random.normal(draw_seed(seed), tuple(shape), standardize_dtype(dtype)) * stddev + mean
+    return jax.random.normal(draw_key(seed), tuple(shape), standardize_dtype(dtype)) * stddev + mean
 
 
 def truncated_normal(
@@ -43,7 +43,7 @@ def truncated_normal(
         >>> truncated_normal((2,), seed=1).shape
         (2,)
     """
-    draw = jax.random.truncated_normal(draw_seed(seed), -2.0, 2.0, tuple(shape), standardize_dtype(dtype))
+    draw = jax.random.truncated_normal(draw_key(seed), -2.0, 2.0, tuple(shape), standardize_dtype(dtype))
     return draw * stddev + mean
 
 
@@ -54,7 +54,7 @@ def uniform(shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtyp
         >>> uniform((2,), seed=1).shape
         (2,)
     """
-    return jax.random.uniform(draw_seed(seed), tuple(shape), standardize_dtype(dtype), minval, maxval)
+    return jax.random.uniform(draw_key(seed), tuple(shape), standardize_dtype(dtype), minval, maxval)
 
 
 def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Any:
@@ -64,7 +64,7 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32"
         >>> randint((2,), 0, 5, seed=1).shape
         (2,)
     """
-    return jax.random.randint(draw_seed(seed), tuple(shape), minval, maxval, standardize_dtype(dtype))
+    return jax.random.randint(draw_key(seed), tuple(shape), minval, maxval, standardize_dtype(dtype))
 
 
 def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Any:
@@ -76,7 +76,7 @@ def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any =
     """
     logits = convert(logits)
     # The classes are put on axis 1, so that the samples of a row lie side by side.
-    draws = jax.random.categorical(draw_seed(seed), logits[..., None], axis=1, shape=(logits.shape[0], num_samples))
+    draws = jax.random.categorical(draw_key(seed), logits[..., None], axis=1, shape=(logits.shape[0], num_samples))
     return draws.astype(standardize_dtype(dtype))
 
 
@@ -87,7 +87,7 @@ def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
         >>> shuffle(jnp.arange(3), seed=1).shape
         (3,)
     """
-    return jax.random.permutation(draw_seed(seed), convert(x), axis, independent=True)
+    return jax.random.permutation(draw_key(seed), convert(x), axis, independent=True)
 
 
 def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
@@ -101,7 +101,7 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
     shape = inputs.shape
     if noise_shape is not None:
         shape = tuple(inputs.shape[i] if n is None else n for i, n in enumerate(noise_shape))
-    keep = jax.random.bernoulli(draw_seed(seed), 1.0 - rate, shape)
+    keep = jax.random.bernoulli(draw_key(seed), 1.0 - rate, shape)
     return jnp.where(keep, inputs / (1.0 - rate), jnp.zeros_like(inputs))
 
 
@@ -113,7 +113,7 @@ def gamma(shape: Sequence[int], alpha: Any, dtype: Any = None, seed: Any = None)
         (2,)
     """
     dtype = standardize_dtype(dtype)
-    return jax.random.gamma(draw_seed(seed), convert(alpha).astype(dtype), tuple(shape), dtype)
+    return jax.random.gamma(draw_key(seed), convert(alpha).astype(dtype), tuple(shape), dtype)
 
 
 def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Any:
@@ -125,7 +125,7 @@ def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: Any = None, seed: A
     """
     dtype = standardize_dtype(dtype)
     first, second = convert(alpha).astype(dtype), convert(beta).astype(dtype)
-    return jax.random.beta(draw_seed(seed), first, second, tuple(shape), dtype)
+    return jax.random.beta(draw_key(seed), first, second, tuple(shape), dtype)
 
 
 def binomial(shape: Sequence[int], counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> Any:
@@ -137,4 +137,4 @@ def binomial(shape: Sequence[int], counts: Any, probabilities: Any, dtype: Any =
     """
     dtype = standardize_dtype(dtype)
     n, p = convert(counts).astype("float32"), convert(probabilities).astype("float32")
-    return jax.random.binomial(draw_seed(seed), n, p, tuple(shape)).astype(dtype)
+    return jax.random.binomial(draw_key(seed), n, p, tuple(shape)).astype(dtype)
