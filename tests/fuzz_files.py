@@ -4,7 +4,7 @@
 
 Bytes are flipped, overwritten, cut and copied; texts of JSON are changed by their values: numbers become huge or
 negative, values change type, members vanish, names turn into other names. A file that does harm is kept in
-`--keep` and named at the end; the exit status is then 1.
+`--keep` and named at the end; the exit status is then 1. What is being loaded stands there as `last`, should the process die.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import json
 import os
 import random
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -30,7 +31,7 @@ import hornbeam as hb
 
 FORMATS = (".keras", ".h5", ".weights.h5", ".safetensors", ".json")
 WEIGHTS = (".weights.h5", ".safetensors")
-SECONDS = 20
+SECONDS = 20  # of the processor's time; of the clock's, ten times as many
 CONSTANT = 256 * 2**20
 ODD = (0, 1, 0x7F, 0x80, 0xFF)
 NUMBERS = (0, -1, 1, 2, 2**27, 2**31, 2**40, 10**9, 10**30, 1.5, -1e300, float("nan"), float("inf"))
@@ -212,6 +213,14 @@ def attempt(path, ending, model):
     return "loaded"
 
 
+class Hang(BaseException):
+    """A load that does not end: nothing below may take it for an error of its own."""
+
+
+def end_hang(number, frame):
+    raise Hang(f"more than {SECONDS} seconds")
+
+
 def peak_memory():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
@@ -227,6 +236,7 @@ def main(arguments=None):
     warnings.simplefilter("ignore")
     limit = 12 * 2**30
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    signal.signal(signal.SIGPROF, end_hang)
     failures = 0
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -251,7 +261,9 @@ def fuzz(files, ending, options, folder):
         (folder / f"mutant{ending}").write_bytes(raw)
         attempt(folder / f"mutant{ending}", ending, model)
     counts, failures, slowest, start = {"loaded": 0, "error": 0}, 0, 0.0, time.monotonic()
-    target = folder / f"mutant{ending}"
+    keep = Path(options.keep)
+    keep.mkdir(parents=True, exist_ok=True)
+    target = keep / f"last{ending}"
     base = None
     for number in range(options.count):
         raw, model = rng.choice(raws)
@@ -260,12 +272,14 @@ def fuzz(files, ending, options, folder):
         if number % 1000 == 0:
             gc.collect()
         peak, begun = peak_memory(), time.monotonic()
-        faulthandler.dump_traceback_later(SECONDS, exit=True)  # a hang ends here, with its trace
+        faulthandler.dump_traceback_later(10 * SECONDS, exit=True)  # a hang outside Python ends here
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)
         problem = None
         try:
             counts[attempt(target, ending, model)] += 1
         except BaseException:
             problem = traceback.format_exc()
+        signal.setitimer(signal.ITIMER_PROF, 0)
         faulthandler.cancel_dump_traceback_later()
         seconds = time.monotonic() - begun
         slowest = max(slowest, seconds)
@@ -276,11 +290,10 @@ def fuzz(files, ending, options, folder):
             problem = f"peak memory grew by {grown >> 20} MiB"
         if problem is not None:
             failures += 1
-            keep = Path(options.keep)
-            keep.mkdir(parents=True, exist_ok=True)
             kept = keep / f"{options.seed}-{number}{ending}"
             kept.write_bytes(data)
             print(f"{kept}: {problem}", flush=True)
+    target.unlink()
     grown = (peak_memory() - base) >> 20 if base else 0
     print(
         f"{ending}: {options.count} mutations, {counts['loaded']} loaded, {counts['error']} refused, {failures} did harm; slowest "

@@ -63,6 +63,11 @@ ROWS = {
     "masking": Row(lambda L: L("Masking")(mask_value=0.5), SEQUENCE),
     "identity": Row(lambda L: L("Identity")(), VECTOR),
     "rescaling": Row(lambda L: L("Rescaling")(0.5, offset=1.0), IMAGE),
+    "rescaling_lists": Row(lambda L: L("Rescaling")([0.5, 1.0, 2.0, 3.0], offset=[0.0, 1.0, 2.0, 3.0]), IMAGE),
+    "normalization": Row(lambda L: L("Normalization")(), SEQUENCE),
+    "normalization_given": Row(lambda L: L("Normalization")(mean=[1.0, 2.0, 0.0, 3.0], variance=[1.0, 0.5, 2.0, 0.0]), SEQUENCE),
+    "normalization_axes": Row(lambda L: L("Normalization")(axis=(3, 1), invert=True), IMAGE, why_no_h5="a list of axes is lost"),
+    "normalization_one": Row(lambda L: L("Normalization")(axis=None, mean=2.0, variance=4.0), IMAGE),
     "embedding_lora": Row(lambda L: L("Embedding")(7, 3, lora_rank=2), (2, 5), integers=7),
     "dense_lora": Row(lambda L: L("Dense")(3, lora_rank=2), VECTOR),
     "reversible_embedding": Row(

@@ -44,6 +44,9 @@ def built_pair(row, x):
     weights = [np.asarray(random.rand(*w.shape) + 0.1, "float32") for w in reference.weights]
     reference.set_weights(weights)
     ours.set_weights(weights)
+    for layer in (ours, reference):
+        if hasattr(layer, "finalize_state"):  # what Keras's Normalization computes by is a copy
+            layer.finalize_state()
     return ours, reference
 
 
@@ -146,6 +149,63 @@ def test_files_in_both_directions(tmp_path):
             path = str(tmp_path / f"model{suffix}")
             writer.save(path)
             close(reader.models.load_model(path, compile=False)(x), writer(x))
+
+
+ADAPTED = {
+    "last": ({}, (7, 4)), "steps": ({}, (5, 3, 4)), "one": ({"axis": None}, (5, 3)), "axes": ({"axis": (3, 1)}, (5, 3, 2, 4)),
+    "invert": ({"axis": 1, "invert": True}, (5, 3, 4)), "batch": ({"axis": 0}, (5, 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ADAPTED)
+def test_adapt(name):
+    """Mean and variance of arrays as Keras measures them; of batches, what the whole array gives."""
+    arguments, shape = ADAPTED[name]
+    x = (np.random.RandomState(0).randn(*shape) * 3 + 1).astype("float32")
+    layers = [library.layers.Normalization(**arguments) for library in (hb, keras)]
+    for layer in layers:
+        layer.adapt(x * 2)
+        layer.adapt(x)
+    close(layers[0](x), layers[1](x))
+    close(
+        [layers[0].mean, layers[0].variance, *layers[0].weights],
+        [layers[1].mean, layers[1].variance, *layers[1].weights],
+    )
+    if name == "batch":
+        return
+
+    class Pieces(hb.utils.PyDataset):
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            return (x[:2], x[2:])[index], np.zeros(1)
+
+    for data in ((part for part in (x[:1], x[1:])), [part.tolist() for part in x], Pieces(), jnp.asarray(x)):
+        layer = hb.layers.Normalization(**arguments)
+        layer.adapt(data)
+        close(layer(x), layers[1](x))
+
+
+def test_normalization_says_what_is_wrong():
+    for arguments, text in (
+        ({"mean": 1.0}, "both"), ({"axis": "a"}, "axis"), ({"mean": [[1.0]], "variance": [[1.0]]}, "more axes"),
+        ({"mean": [1.0, 2.0], "variance": 1.0}, "one shape"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=text):
+            hb.layers.Normalization(**arguments)
+    layer = hb.layers.Normalization(name="n")
+    with pytest.raises(ValueError, match=r"n.*must be known"):
+        layer(hb.Input((None,)))
+    layer.adapt(np.ones((3, 4)))
+    with pytest.raises(ValueError, match=r"\(3, 5\).*4"):
+        layer.adapt(np.ones((3, 5)))
+    with pytest.raises(ValueError, match="no samples"):
+        layer.adapt(iter([]))
+    with pytest.raises(ValueError, match="constructor"):
+        hb.layers.Normalization(mean=0.0, variance=1.0).adapt(np.ones((3, 4)))
+    with pytest.raises(ValueError, match="not among the axes"):
+        hb.layers.Normalization(axis=2)(np.ones((3, 4)))
 
 
 MASKED = {

@@ -43,7 +43,6 @@ from hornbeam.layers.core import (
     Identity,
     Lambda,
     Masking,
-    Rescaling,
     ReversibleEmbedding,
 )  # fmt: skip
 from hornbeam.layers.einsum_dense import (
@@ -129,6 +128,10 @@ from hornbeam.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
     MaxPooling3D,
+)  # fmt: skip
+from hornbeam.layers.preprocessing import (
+    Normalization,
+    Rescaling,
 )  # fmt: skip
 from hornbeam.layers.recurrent import (
     GRU,
@@ -238,7 +241,7 @@ __all__ = [
     "Identity", "Input", "InputLayer", "InputSpec", "JaxLayer", "LSTM", "LSTMCell", "Lambda", "Layer", "LayerNormalization",
     "LeakyReLU", "LocallyConnected1D", "LocallyConnected2D", "Masking", "MaxPool1D", "MaxPool2D", "MaxPool3D",
     "MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "Maximum", "Merge", "Minimum", "MultiHeadAttention", "Multiply", "PReLU",
-    "Permute", "RMSNormalization", "RNN", "ReLU", "RepeatVector", "Rescaling", "Reshape", "ReversibleEmbedding",
+    "Normalization", "Permute", "RMSNormalization", "RNN", "ReLU", "RepeatVector", "Rescaling", "Reshape", "ReversibleEmbedding",
     "SeparableConv1D", "SeparableConv2D", "SeparableConvolution1D", "SeparableConvolution2D", "SimpleRNN",
     "SimpleRNNCell", "Softmax", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "SpectralNormalization",
     "StackedRNNCells", "Subtract", "ThresholdedReLU", "TimeDistributed", "UnitNormalization", "UpSampling1D",

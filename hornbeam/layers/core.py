@@ -17,7 +17,7 @@ from hornbeam.quantizers.products import Product
 from hornbeam.quantizers.schemes import Held
 
 __all__ = [
-    "Activation", "Dense", "Embedding", "Identity", "Lambda", "Masking", "Rescaling", "ReversibleEmbedding",
+    "Activation", "Dense", "Embedding", "Identity", "Lambda", "Masking", "ReversibleEmbedding",
 ]  # fmt: skip
 
 
@@ -339,26 +339,3 @@ class Lambda(Layer):
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
-
-
-class Rescaling(Layer):
-    """`inputs * scale + offset`.
-
-    Args:
-        scale: Factor, a number or one a channel.
-        offset: Added, a number or one a channel.
-
-    Example:
-        >>> Rescaling(1 / 255)(jnp.array([255.0]))
-        Array([1.], dtype=float32)
-    """
-
-    def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.scale, self.offset = scale, offset
-        self.supports_masking = True
-        self.built = True
-
-    def call(self, inputs: Any) -> Any:
-        x = inputs.astype(self.compute_dtype)
-        return x * jnp.asarray(self.scale, x.dtype) + jnp.asarray(self.offset, x.dtype)

@@ -149,7 +149,7 @@ def _children(part: Any) -> list[tuple[str, Any]]:
         if cls.__module__.startswith("hornbeam.models."):
             continue
         names.update(n for n, value in vars(cls).items() if isinstance(value, property))
-    names -= _SKIPPED
+    names -= _SKIPPED | hidden
     found: dict[str, Any] = {}
     for name in names:
         try:
