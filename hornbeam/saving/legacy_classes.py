@@ -207,8 +207,8 @@ class ParametricSoftplus(_Learned):
         shared_axes: Axes along which the weights are the same.
 
     Example:
-        >>> ParametricSoftplus()(jnp.zeros((1, 1))).round(3)
-        Array([[0.139]], dtype=float32)
+        >>> ParametricSoftplus(1.0, 1.0)(jnp.full((1, 1), 50.0))
+        Array([[50.]], dtype=float32)
     """
 
     def __init__(self, alpha_init: float = 0.2, beta_init: float = 5.0, shared_axes: Any = None, **kwargs: Any):
