@@ -27,7 +27,8 @@ BENCH = [sys.executable, "-m", "bench.run"]
 # What is large made small; the code is the same.
 SMALL = {
     "mlp": {"inputs": 12, "hidden": (8, 8)},
-    "cnn": {"image": (12, 12, 1), "filters": (4, 6), "units": 8},
+    "cnn": {"image": (12, 12, 1), "filters": (4, 6)},
+    "cnn-unpooled": {"image": (12, 12, 1), "filters": (4, 6), "units": 8},
     "resnet20": {"image": (8, 8, 3), "widths": (4, 6), "blocks": (1, 1)},
     "transformer": {"vocabulary": 600, "length": 9, "width": 16, "heads": 2},
     "lstm": {"vocabulary": 500, "length": 9},

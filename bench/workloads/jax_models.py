@@ -58,21 +58,38 @@ def _convolve(x: Any, kernel: Any, stride: int = 1, padding: str = "SAME") -> An
     return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=layout)
 
 
-def _conv(rng: Any, image: tuple[int, ...], filters: tuple[int, ...], units: int, classes: int) -> Model:
+def _conv(
+    rng: Any,
+    image: tuple[int, ...],
+    filters: tuple[int, ...],
+    units: int,
+    classes: int,
+    pool_each: bool,
+    dropout: float,
+) -> Model:
     height, width, channels = image
     trained = []
-    for count in filters:
+    pooled = [pool_each or place == len(filters) - 1 for place in range(len(filters))]
+    for count, halve in zip(filters, pooled, strict=True):
         trained.append((_glorot(rng, 3, 3, channels, count), np.zeros(count, np.float32)))
         height, width, channels = height - 2, width - 2, count
-    flat = (height // 2) * (width // 2) * channels
-    trained += [_linear(rng, flat, units), _linear(rng, units, classes)]
+        if halve:
+            height, width = height // 2, width // 2
+    sizes = (height * width * channels, *([units] if units else []), classes)
+    trained += [_linear(rng, *pair) for pair in zip(sizes, sizes[1:], strict=False)]
+
+    def halved(x: Any) -> Any:
+        B, H, W, C = x.shape
+        return x[:, : H // 2 * 2, : W // 2 * 2].reshape(B, H // 2, 2, W // 2, 2, C).max((2, 4))
 
     def apply(trained: Any, statistics: Any, x: Any, key: Any) -> Any:
-        for kernel, bias in trained[:-2]:
+        for (kernel, bias), halve in zip(trained, pooled, strict=False):
             x = jax.nn.relu(_convolve(x, kernel, padding="VALID") + bias)
-        B, H, W, C = x.shape
-        x = x.reshape(B, H // 2, 2, W // 2, 2, C).max((2, 4)).reshape(B, -1)
-        return _affine(jax.nn.relu(_affine(x, trained[-2])), trained[-1]), statistics
+            x = halved(x) if halve else x
+        x = _drop(x.reshape(len(x), -1), dropout, key, 0)
+        for weights in trained[len(filters) : -1]:
+            x = jax.nn.relu(_affine(x, weights))
+        return _affine(x, trained[-1]), statistics
 
     return {"trained": trained, "statistics": []}, apply
 

@@ -74,18 +74,25 @@ def _dense(library: Any, inputs: int, hidden: tuple[int, ...], classes: int, dro
     return library.Sequential([*stack, layers.Dense(classes)])
 
 
-def _conv(library: Any, image: tuple[int, ...], filters: tuple[int, ...], units: int, classes: int) -> Any:
+def _conv(
+    library: Any,
+    image: tuple[int, ...],
+    filters: tuple[int, ...],
+    units: int,
+    classes: int,
+    pool_each: bool,
+    dropout: float,
+) -> Any:
     layers = library.layers
-    return library.Sequential(
-        [
-            library.Input(image),
-            *[layers.Conv2D(count, 3, activation="relu") for count in filters],
-            layers.MaxPooling2D(),
-            layers.Flatten(),
-            layers.Dense(units, activation="relu"),
-            layers.Dense(classes),
-        ]
-    )
+    stack = [library.Input(image)]
+    for place, count in enumerate(filters):
+        stack.append(layers.Conv2D(count, 3, activation="relu"))
+        if pool_each or place == len(filters) - 1:
+            stack.append(layers.MaxPooling2D())
+    stack += [layers.Flatten(), *([layers.Dropout(dropout)] if dropout else [])]
+    if units:
+        stack.append(layers.Dense(units, activation="relu"))
+    return library.Sequential([*stack, layers.Dense(classes)])
 
 
 def _recurrent(library: Any, vocabulary: int, length: int, width: int, units: int, classes: int, cell: str) -> Any:

@@ -68,6 +68,7 @@ _RESNET_50 = {
     "bottleneck": True,
     "classes": 1000,
 }
+_DIGITS = {"image": (28, 28, 1), "filters": (32, 64), "classes": 10}
 _WORDS = {"vocabulary": 20_000, "length": 80, "width": 128, "units": 128, "classes": 2}
 _SMALL = {"vocabulary": 8_000, "length": 64, "width": 128, "heads": 4, "depth": 2, "classes": 10, "dropout": 0.1}
 _GPT_2 = {"vocabulary": 50_257, "length": 1024, "width": 768, "heads": 12, "depth": 12, "language": True}
@@ -91,7 +92,15 @@ WORKLOADS = {
             "cnn",
             "MNIST CNN 32-64, b128",
             "conv",
-            {"image": (28, 28, 1), "filters": (32, 64), "units": 128, "classes": 10},
+            {**_DIGITS, "pool_each": True, "units": 0, "dropout": 0.5},
+            128,
+            100,
+        ),
+        Workload(
+            "cnn-unpooled",
+            "MNIST CNN 32-64, pooled once, b128",
+            "conv",
+            {**_DIGITS, "pool_each": False, "units": 128, "dropout": 0.0},
             128,
             40,
         ),

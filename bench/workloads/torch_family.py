@@ -89,15 +89,22 @@ def _dense(inputs: int, hidden: tuple[int, ...], classes: int, dropout: float = 
     return nn.Sequential(*stack, nn.Linear(inputs, classes))
 
 
-def _conv(image: tuple[int, ...], filters: tuple[int, ...], units: int, classes: int) -> nn.Module:
+def _conv(
+    image: tuple[int, ...], filters: tuple[int, ...], units: int, classes: int, pool_each: bool, dropout: float
+) -> nn.Module:
     height, width, channels = image
     stack: list[nn.Module] = []
-    for count in filters:
+    for place, count in enumerate(filters):
         stack += [nn.Conv2d(channels, count, 3), nn.ReLU()]
         height, width, channels = height - 2, width - 2, count
-    flat = (height // 2) * (width // 2) * channels
-    stack += [nn.MaxPool2d(2), nn.Flatten(), nn.Linear(flat, units), nn.ReLU(), nn.Linear(units, classes)]
-    return nn.Sequential(*stack)
+        if pool_each or place == len(filters) - 1:
+            stack.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+    stack += [nn.Flatten(), *([nn.Dropout(dropout)] if dropout else [])]
+    size = height * width * channels
+    if units:
+        stack += [nn.Linear(size, units), nn.ReLU()]
+    return nn.Sequential(*stack, nn.Linear(units or size, classes))
 
 
 class _Recurrent(nn.Module):
