@@ -10,6 +10,7 @@ from hornbeam.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
 from hornbeam.callbacks.remote_monitor import RemoteMonitor
 from hornbeam.callbacks.small import CSVLogger, LambdaCallback, TerminateOnNaN
 from hornbeam.callbacks.swap_ema_weights import SwapEMAWeights
+from hornbeam.callbacks.tensorboard import TensorBoard
 
 __all__ = [
     "BackupAndRestore",
@@ -25,5 +26,6 @@ __all__ = [
     "ReduceLROnPlateau",
     "RemoteMonitor",
     "SwapEMAWeights",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
