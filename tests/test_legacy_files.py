@@ -566,8 +566,10 @@ OLD_OPTIMIZERS = {
 }
 
 
+@pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("form", OLD_OPTIMIZERS)
-def test_old_optimizer_state(tmp_path, form):
+def test_old_optimizer_state(tmp_path, form, scaled):
+    """With a scaled loss tf.keras 2 wrote the state of the optimizer inside, and not the scale."""
     count, names, order = OLD_OPTIMIZERS[form]
     config = {
         "class_name": "Sequential",
@@ -577,6 +579,10 @@ def test_old_optimizer_state(tmp_path, form):
                 "metrics": [[{"class_name": "MeanMetricWrapper", "config": {"name": "accuracy", "dtype": "float32", "fn": "binary_accuracy"}}]],
                 "optimizer_config": {"class_name": "Custom>Adam", "config": {"name": "Adam", "learning_rate": 0.01, "jit_compile": True,
                                                                               "is_legacy_optimizer": False}}}  # fmt: skip
+    if scaled:
+        inner = training["optimizer_config"]
+        settings = {"inner_optimizer": inner, "dynamic": False, "initial_scale": 128.0, "dynamic_growth_steps": None}
+        training["optimizer_config"] = {"class_name": "LossScaleOptimizerV3", "config": settings}
     arrays = {"d/kernel:0": numbers(3, 2), "d/bias:0": numbers(2)}
     write_h5(tmp_path / "m.h5", {"d": arrays}, config, "2.11.0", training_config=json.dumps(training))
     with h5py.File(tmp_path / "m.h5", "a") as file:
@@ -585,10 +591,14 @@ def test_old_optimizer_state(tmp_path, form):
         state[count] = np.int64(7)
         for name, slot in zip(names, order, strict=True):
             state[name] = np.full((3, 2) if "kernel" in name else (2,), {"m": 1.0, "v": 2.0}[slot], "float32")
-    optimizer = hb.saving.load_model(tmp_path / "m.h5").optimizer
+    model = hb.saving.load_model(tmp_path / "m.h5")
+    optimizer = model.optimizer.inner_optimizer if scaled else model.optimizer
     assert int(optimizer.iterations.value) == 7
     values = {v.path.rsplit("_", 1)[-1]: float(np.asarray(v.value).flat[0]) for v in optimizer.variables[2:]}
     assert values == {"momentum": 1.0, "velocity": 2.0}
+    if scaled:
+        model.train_on_batch(numbers(4, 3), numbers(4, 2))
+        assert float(model.optimizer.dynamic_scale.value) == 128.0
 
 
 def test_first_optimizer_state(tmp_path):

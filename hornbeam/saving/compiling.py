@@ -70,7 +70,8 @@ def modern_optimizer(entry: Any) -> Any:
     inner = entry.get("config")
     if isinstance(inner, Mapping):
         inner = {key: _nested_optimizer(key, value) for key, value in inner.items()}
-        inner.pop("dynamic", None)  # a loss scale that never changes is not kept
+        if inner.pop("dynamic", True) is False:  # a loss scale that never grows
+            inner["dynamic_growth_steps"] = 2**31 - 1
     if ">" in name:
         return {**entry, "config": inner, "registered_name": name, "class_name": name}
     kept = {key: value for key, value in entry.items() if key != "registered_name"}

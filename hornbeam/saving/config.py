@@ -161,6 +161,7 @@ def _families() -> dict[str, Any]:
         regularizers,
     )  # fmt: skip
     from hornbeam.optimizers import schedules
+    from hornbeam.saving import application_layers
 
     return {
         "keras.layers": layers,
@@ -175,6 +176,7 @@ def _families() -> dict[str, Any]:
         "keras.optimizers.schedules": schedules,
         "keras.activations": activations,
         "keras.quantizers": quantizers,
+        "keras.src.applications.convnext": application_layers,
     }
 
 

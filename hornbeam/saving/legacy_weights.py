@@ -17,7 +17,7 @@ import numpy as np
 from hornbeam.core.variable import Variable
 from hornbeam.layers.activation import _Activation
 
-__all__ = ["Era", "Saved", "arrange", "backend_by_names", "looks_first", "match_optimizer"]
+__all__ = ["Era", "Saved", "arrange", "backend_by_names", "looks_first", "match_optimizer", "state_by_weights"]
 
 
 @dataclasses.dataclass
@@ -337,6 +337,9 @@ def match_optimizer(optimizer: Any, arrays: list[Saved], by_weight: bool = False
         return list(zip(variables, arrays, strict=True))
     if not optimizer.built:
         return None
+    inner = getattr(optimizer, "inner_optimizer", None)
+    if inner is not None:  # tf.keras 2 wrote the state of the optimizer inside, and not the scale of the loss
+        return match_optimizer(inner, arrays, by_weight)
     if len(arrays) <= 2 and all(array.shape == () for array in arrays):  # saved before its first step
         return list(zip(variables[:2], arrays, strict=False))
     return _older_state(optimizer, arrays, by_weight)

@@ -1,0 +1,40 @@
+"""Layers that stand in the files of `keras.applications` and are not among `keras.layers`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam.initializers import Constant
+from hornbeam.layers.arguments import positive_integer
+from hornbeam.layers.layer import Layer
+
+__all__ = ["LayerScale"]
+
+
+class LayerScale(Layer):
+    """A learned factor for each channel, small at first (Touvron et al. 2021); ConvNeXt has it.
+
+    Args:
+        init_values: First value of all factors.
+        projection_dim: Number of channels.
+
+    Weights: `gamma` of shape (projection_dim,).
+
+    Example:
+        >>> import numpy as np
+        >>> LayerScale(0.5, 2)(np.ones((1, 2)))
+        Array([[0.5, 0.5]], dtype=float32)
+    """
+
+    def __init__(self, init_values: float, projection_dim: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.init_values = init_values
+        self.projection_dim = positive_integer("LayerScale", "projection_dim", projection_dim)
+
+    def build(self, input_shape: Any) -> None:
+        self.gamma = self.add_weight(
+            name="gamma", shape=(self.projection_dim,), initializer=Constant(self.init_values), trainable=True
+        )
+
+    def call(self, inputs: Any) -> Any:
+        return inputs * self.gamma.value
