@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.saving.hdf5.indexes import EXTENSIBLE, FIXED, SINGLE, TREE, Grid, pieces
 from hornbeam.saving.hdf5.source import Cursor, Source, padded
 from hornbeam.saving.hdf5.structures import Message, chunks
 
 __all__ = ["Layout", "read_layout", "read_values"]
 
-_GZIP, _SHUFFLE, _CHECKSUM = 1, 2, 3
-_FILTERS = {4: "szip", 5: "n-bit", 6: "scale-offset", 32000: "LZF", 32001: "Blosc", 32004: "LZ4", 32015: "Zstandard"}
+_GZIP, _SHUFFLE, _CHECKSUM, _LZF = 1, 2, 3, 32000
+_FILTERS = {4: "szip", 5: "n-bit", 6: "scale-offset", 32001: "Blosc", 32004: "LZ4", 32015: "Zstandard"}
 # An array that has no bytes in the file is zero everywhere; so much is believed of it.
 _UNPAID = 64 * 1024
 
@@ -26,7 +27,7 @@ class Layout:
 
     Args:
         kind: `"inside"` (in `data`), `"whole"` (at `address`, `stored` bytes), `"chunks"` (below the tree at
-            `address`), `"chunk"` (one, at `address`) or `"none"`.
+            `address`), `"chunk"` (one, at `address`), `"index"` (below the index at `address`, of kind `index`).
     """
 
     kind: str
@@ -34,6 +35,8 @@ class Layout:
     address: int | None = None
     stored: int = 0
     mask: int = 0
+    index: int = 0
+    plain_edges: bool = False
     chunk: tuple[int, ...] = ()
     filters: list[tuple[int, list[int]]] = field(default_factory=list)
     fill: bytes = b""
@@ -80,7 +83,7 @@ def _layout(cursor: Cursor, name: str) -> Layout:
     if version in (1, 2):
         return _old_layout(cursor)
     kind = cursor.uint(1)
-    if version not in (3, 4) or kind == 3:
+    if version not in (3, 4, 5) or kind == 3:
         where = "is put together from other arrays" if kind == 3 else f"is kept in version {version} of the format"
         raise source.error(f"has the array {name!r}, which {where}; such files are not read")
     if kind == 0:
@@ -94,10 +97,12 @@ def _layout(cursor: Cursor, name: str) -> Layout:
         return Layout("chunks", address=address, chunk=tuple(cursor.uint(4) for _ in range(rank))[:-1])
     flags, rank, width = cursor.uint(1), cursor.uint(1), cursor.uint(1)
     chunk = tuple(cursor.uint(width) for _ in range(rank))[:-1]
-    if cursor.uint(1) != 1:
-        raise source.error(f"keeps the array {name!r} in many pieces by a newer index, which is not read")
+    index = cursor.uint(1)
+    if index != SINGLE:
+        cursor.skip({FIXED: 1, EXTENSIBLE: 5, TREE: 6}.get(index, 0))
+        return Layout("index", address=cursor.offset(), index=index, plain_edges=bool(flags & 1), chunk=chunk)
     stored, mask = (cursor.length(), cursor.uint(4)) if flags & 2 else (0, 0)
-    return Layout("chunk", address=cursor.offset(), stored=stored, mask=mask, chunk=chunk)
+    return Layout("chunk", address=cursor.offset(), stored=stored, mask=mask, plain_edges=bool(flags & 1), chunk=chunk)
 
 
 def _old_layout(cursor: Cursor) -> Layout:
@@ -125,7 +130,7 @@ def _filters(cursor: Cursor, name: str) -> list[tuple[int, list[int]]]:
         settings = [cursor.uint(4) for _ in range(values)]
         if version == 1 and values % 2:
             cursor.skip(4)
-        if number not in (_GZIP, _SHUFFLE, _CHECKSUM):
+        if number not in (_GZIP, _SHUFFLE, _CHECKSUM, _LZF):
             known = _FILTERS.get(number, f"filter {number}")
             raise cursor.source.error(
                 f"keeps the array {name!r} compressed by {known}, which is not read; write it with gzip or plain "
@@ -140,8 +145,21 @@ def _filters(cursor: Cursor, name: str) -> list[tuple[int, list[int]]]:
 # --- values -------------------------------------------------------------------------------------------
 
 
-def read_values(source: Source, layout: Layout, dtype: np.dtype, shape: tuple[int, ...], name: str) -> np.ndarray:
+Limits = tuple[int | None, ...]
+
+
+def read_values(
+    source: Source, layout: Layout, dtype: np.dtype, shape: tuple[int, ...], limits: Limits, name: str
+) -> np.ndarray:
     """Return the values of an array.
+
+    Args:
+        source: The file.
+        layout: Where they stand.
+        dtype: Type of the elements in the file.
+        shape: Shape.
+        limits: How large the array may become.
+        name: Its name for messages.
 
     Raises:
         FileError: If the file does not hold as many as it says.
@@ -161,7 +179,7 @@ def read_values(source: Source, layout: Layout, dtype: np.dtype, shape: tuple[in
         array = _empty(source, shape, dtype, layout.address, nbytes)
         source.read_into(layout.address, array)
         return array
-    return _read_chunks(source, layout, dtype, shape, name)
+    return _read_chunks(source, layout, dtype, shape, limits, name)
 
 
 def _filled(shape: tuple[int, ...], dtype: np.dtype, fill: bytes) -> np.ndarray:
@@ -178,7 +196,9 @@ def _empty(source: Source, shape: tuple[int, ...], dtype: np.dtype, address: int
     return np.empty(shape, dtype)
 
 
-def _read_chunks(source: Source, layout: Layout, dtype: np.dtype, shape: tuple[int, ...], name: str) -> np.ndarray:
+def _read_chunks(
+    source: Source, layout: Layout, dtype: np.dtype, shape: tuple[int, ...], limits: Limits, name: str
+) -> np.ndarray:
     chunk = layout.chunk
     size = math.prod(chunk) * dtype.itemsize
     wrong = len(chunk) != len(shape) or not all(chunk) or size >= 2**32
@@ -186,20 +206,25 @@ def _read_chunks(source: Source, layout: Layout, dtype: np.dtype, shape: tuple[i
         raise source.damaged(f"the array {name!r} of shape {shape} has pieces of shape {chunk}")
     assert layout.address is not None
     if layout.kind == "chunk":
-        pieces: Any = [(layout.stored or size, layout.mask, (0,) * len(shape), layout.address)]
+        found: Any = [(layout.stored or size, layout.mask, (0,) * len(shape), layout.address)]
+    elif layout.kind == "index":
+        grid = Grid(shape, limits, chunk, size, bool(layout.filters))
+        found = list(pieces(source, layout.index, layout.address, grid))
     else:
-        pieces = list(chunks(source, layout.address, len(shape)))
+        found = list(chunks(source, layout.address, len(shape)))
     nbytes = math.prod(shape) * dtype.itemsize
-    stored = sum(piece[0] for piece in pieces)
+    stored = sum(piece[0] for piece in found)
     # Deflate reaches 1032 to 1 at most.
     if nbytes > 1100 * stored + _UNPAID:
         raise source.error(f"claims {nbytes} bytes for the array {name!r}, and holds {stored}")
     array = _filled(shape, dtype, layout.fill)
     seen = set()
-    for stored, mask, place, address in pieces:
+    for stored, mask, place, address in found:
         if place in seen or any(p >= s or p % c for p, s, c in zip(place, shape, chunk, strict=True)):
             raise source.damaged(f"the array {name!r} has a piece at {place}")
         seen.add(place)
+        if layout.plain_edges and any(p + c > s for p, s, c in zip(place, shape, chunk, strict=True)):
+            mask = -1
         data = _unfiltered(source, source.read(address, stored), mask, layout.filters, size, dtype.itemsize, name)
         block = np.frombuffer(data, dtype, math.prod(chunk)).reshape(chunk)
         inside = tuple(slice(p, min(p + c, s)) for p, c, s in zip(place, chunk, shape, strict=True))
@@ -216,6 +241,8 @@ def _unfiltered(
             continue
         if number == _GZIP:
             data = _inflated(source, data, size + 4 * len(filters), name)
+        elif number == _LZF:
+            data = _expanded(source, data, size + 4 * len(filters), name)
         elif number == _CHECKSUM:
             data = data[:-4]  # what is damaged may still be read; it harms nobody
         else:
@@ -234,6 +261,31 @@ def _inflated(source: Source, data: bytes, limit: int, name: str) -> bytes:
     if inflater.unconsumed_tail:
         raise source.damaged(f"a piece of the array {name!r} is larger than it says")
     return found
+
+
+def _expanded(source: Source, data: bytes, limit: int, name: str) -> bytes:
+    """Return what LZF made of `data`: stretches as they are, and copies of what came shortly before."""
+    found, at, end = bytearray(), 0, len(data)
+    while at < end and len(found) <= limit:
+        head = data[at]
+        at += 1
+        if head < 32:
+            found += data[at : at + head + 1]
+            at += head + 1
+            continue
+        length = head >> 5
+        if length == 7 and at < end:
+            length += data[at]
+            at += 1
+        start = len(found) - ((head & 31) << 8) - (data[at] if at < end else 0) - 1
+        at, length = at + 1, length + 2
+        if start < 0:
+            break
+        copy = bytes(found[start : start + length])
+        found += (copy * (length // len(copy) + 1))[:length]  # it may reach into itself
+    if at != end or len(found) > limit:
+        raise source.damaged(f"a piece of the array {name!r} cannot be decompressed")
+    return bytes(found)
 
 
 def _unshuffled(data: bytes, itemsize: int) -> bytes:

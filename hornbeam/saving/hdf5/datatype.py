@@ -11,7 +11,7 @@ import numpy as np
 
 from hornbeam.saving.hdf5.source import Cursor
 
-__all__ = ["Kind", "read_datatype", "read_dataspace"]
+__all__ = ["Kind", "read_dataspace", "read_datatype", "read_limits"]
 
 _FIXED, _FLOAT, _STRING, _BITS, _OPAQUE, _COMPOUND, _ENUM, _VARIABLE, _COMPLEX = 0, 1, 3, 4, 5, 6, 8, 9, 11
 _NAMES = {2: "times", 7: "references", 10: "arrays of arrays"}
@@ -135,6 +135,23 @@ def _enum(cursor: Cursor, members: int, version: int, depth: int) -> Kind:
     if names == ["FALSE", "TRUE"] and base.dtype.itemsize == 1:
         return Kind(np.dtype("u1"), view=np.dtype(bool))
     return base
+
+
+def read_limits(cursor: Cursor) -> tuple[int | None, ...] | None:
+    """Read from a dataspace message how large the array may become, `None` along axes without an end."""
+    shape = read_dataspace(cursor)
+    if shape is None:
+        return None
+    place, flags = 8 if cursor.data[0] == 1 else 4, cursor.data[2]
+    size = cursor.source.length_size
+    if not flags & 1:
+        return shape
+    limits = Cursor(cursor.source, cursor.data[place + len(shape) * size :])
+    endless = (1 << 8 * size) - 1
+    found = [limits.length() for _ in shape]
+    if any(limit < size for limit, size in zip(found, shape, strict=True)):
+        raise cursor.source.damaged(f"an array of shape {shape} may be no larger than {tuple(found)}")
+    return tuple(None if limit == endless else limit for limit in found)
 
 
 def read_dataspace(cursor: Cursor) -> tuple[int, ...] | None:

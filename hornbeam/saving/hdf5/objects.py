@@ -13,11 +13,11 @@ import numpy as np
 
 from hornbeam.errors import FileError
 from hornbeam.saving.hdf5.arrays import Layout, read_layout, read_values
-from hornbeam.saving.hdf5.datatype import Kind, read_dataspace, read_datatype
+from hornbeam.saving.hdf5.datatype import Kind, read_dataspace, read_datatype, read_limits
 from hornbeam.saving.hdf5.source import Cursor, Source, decoded, padded
 from hornbeam.saving.hdf5.structures import Message, dense_records, global_object, links, messages
 
-__all__ = ["Dataset", "Group", "open_hdf5", "root_of"]
+__all__ = ["Dataset", "Group", "NamedType", "open_hdf5", "root_of"]
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _MAX_DEPTH = 100
@@ -99,6 +99,15 @@ class Group(_Object, Mapping):
         return f"<Group {self.name!r} ({len(self)} members)>"
 
 
+class NamedType(_Object):
+    """A type of elements that arrays share."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type, as NumPy knows it."""
+        return _one(self._source, self._header, 3, read_datatype).shown
+
+
 class Dataset(_Object):
     """An array of a file; `dataset[()]` reads it whole."""
 
@@ -109,6 +118,7 @@ class Dataset(_Object):
         shape = _one(source, header, 1, read_dataspace)
         self._empty = shape is None
         self.shape: tuple[int, ...] = shape or ()
+        self._limits: tuple[int | None, ...] = _one(source, header, 1, read_limits) or ()
         self._layout: Layout = read_layout(source, header, name)
 
     @property
@@ -150,7 +160,7 @@ class Dataset(_Object):
         if self._address not in self._source.cache:
             self._source.pay(self.nbytes, f"the array {self.name!r}")
             self._source.cache[self._address] = True
-        values = read_values(self._source, self._layout, self._kind.dtype, self.shape, self.name)
+        values = read_values(self._source, self._layout, self._kind.dtype, self.shape, self._limits, self.name)
         return _decoded(self._source, self._kind, values)
 
     def __repr__(self) -> str:
@@ -181,7 +191,7 @@ class _Attributes(Mapping):
     def _add(self, cursor: Cursor, owner: str) -> None:
         source = self._source
         version, flags = cursor.uint(1), cursor.uint(1)
-        if not 1 <= version <= 3 or (version > 1 and flags & 3):
+        if not 1 <= version <= 3 or (version > 1 and flags & 2):
             raise source.error(f"has an attribute of {owner} in a form that is not read")
         sizes = [cursor.uint(2) for _ in range(3)]
         cursor.skip(1 if version == 3 else 0)
@@ -192,8 +202,9 @@ class _Attributes(Mapping):
         if text in self._raw:
             raise source.damaged(f"{owner} has the attribute {text!r} twice")
         try:
+            own = Cursor(source, kind)
             self._raw[text] = (
-                read_datatype(Cursor(source, kind)),
+                read_datatype(_shared(own, 3) if version > 1 and flags & 1 else own),
                 read_dataspace(Cursor(source, shape)),
                 cursor.take(cursor.left),
             )
@@ -246,16 +257,30 @@ def _one(source: Source, header: list[Message], kind: int, read: Callable[[Curso
     """Read the one message of a kind that an array must have."""
     for found, flags, data in header:
         if found == kind:
-            if flags & 2:
-                raise source.error("shares types between arrays, which is not read")
-            return read(Cursor(source, data))
+            message = Cursor(source, data)
+            return read(_shared(message, kind) if flags & 2 else message)
     raise source.damaged("an array has no type or shape")
+
+
+def _shared(cursor: Cursor, kind: int) -> Cursor:
+    """Return the message that stands elsewhere: in a type that has a name."""
+    source = cursor.source
+    version, where = cursor.uint(1), cursor.uint(1)
+    if not 1 <= version <= 3 or (version == 3 and where == 1):
+        raise source.error("shares properties between arrays, which is not read")
+    cursor.skip(6 if version == 1 else 0)
+    for found, flags, data in messages(source, cursor.address()):
+        if found == kind and not flags & 2:
+            return Cursor(source, data)
+    raise source.damaged("a shared type is missing")
 
 
 def _open(source: Source, address: int, name: str, above: tuple[int, ...] = ()) -> Any:
     source.step()
     header = messages(source, address)
     kinds = {kind for kind, _, _ in header}
+    if 3 in kinds and not kinds & {1, 8}:
+        return NamedType(source, name, header)
     if 8 in kinds or 3 in kinds:
         return Dataset(source, address, name, header)
     return Group(source, address, name, header, above)

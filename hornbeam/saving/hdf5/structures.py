@@ -7,7 +7,7 @@ from typing import Any
 
 from hornbeam.saving.hdf5.source import Cursor, Source, decoded, padded
 
-__all__ = ["chunks", "dense_records", "global_object", "links", "messages"]
+__all__ = ["chunks", "dense_records", "global_object", "links", "messages", "tree_records"]
 
 Message = tuple[int, int, bytes]  # type, flags, data
 
@@ -220,7 +220,7 @@ def dense_records(source: Source, heap: int, tree: int, kind: int, skipped: int)
         skipped: Bytes of a record before the heap's identifier (0) or the hash (4).
     """
     objects = _FractalHeap(source, heap)
-    for record in _new_tree_records(source, tree, kind):
+    for record in tree_records(source, tree, kind):
         yield Cursor(source, objects.get(record[skipped : skipped + objects.id_size]))
 
 
@@ -272,7 +272,7 @@ class _FractalHeap:
     def _get_huge(self, number: int) -> bytes:
         """Return an object that is too large for the blocks, by its number."""
         assert self._huge is not None
-        for record in _new_tree_records(self._source, self._huge, 1):
+        for record in tree_records(self._source, self._huge, 1):
             cursor = Cursor(self._source, record)
             address, size = cursor.address(), cursor.length()
             if cursor.length() == number:
@@ -310,7 +310,7 @@ class _FractalHeap:
         raise self._source.damaged("an object lies outside its heap")
 
 
-def _new_tree_records(source: Source, address: int, kind: int) -> Iterator[bytes]:
+def tree_records(source: Source, address: int, kind: int) -> Iterator[bytes]:
     """Yield the records of a version 2 tree."""
     head = source.signed(address, 16 + source.offset_size + 2 + source.length_size, b"BTHD")
     head.skip(1)
