@@ -670,6 +670,36 @@ def groups_in_a_circle(folder):
     return with_weights(folder / "a.weights.h5", edit)
 
 
+def pieces_node(level, child, times):
+    """Return a node of the tree that lists an array's pieces, all its entries the same."""
+    key = (4).to_bytes(4, "little") + bytes(4 + 3 * 8)
+    head = b"TREE" + bytes([1, level]) + times.to_bytes(2, "little") + b"\xff" * 16
+    return head + (key + child.to_bytes(8, "little")) * times + key
+
+
+@row(expect="does not end", kind="weights")
+def pieces_listed_many_times(folder):
+    """Three nodes of a tree, each of which points a million times to the next: 10^14 pieces."""
+
+    def edit(file):
+        group, kernel = kernel_of(file)
+        del group[kernel]
+        group.create_dataset(kernel, data=np.ones((3, 2), "float32"), chunks=(1, 1))
+
+    path = with_weights(folder / "a.weights.h5", edit)
+    raw = bytearray(path.read_bytes())
+    tree = next(m.start() for m in re.finditer(b"TREE\x01", bytes(raw)))
+    below = tree
+    for level in (0, 1, 2):
+        node, below = pieces_node(level, below, 50_000), len(raw)
+        raw += node
+    place = raw.find(tree.to_bytes(8, "little"))
+    raw[place : place + 8] = below.to_bytes(8, "little")
+    raw[40:48] = len(raw).to_bytes(8, "little")
+    path.write_bytes(raw)
+    return path
+
+
 # --- JSON ---------------------------------------------------------------------------------------------------
 
 TEXTS = {

@@ -712,3 +712,34 @@ def test_random_models_of_keras(tmp_path, seed):
         for a, b in zip(flat(again.predict(x, verbose=0)), outputs, strict=True):
             close(a, b)
     again.fit(x, targets(again, x), verbose=0)
+
+
+# Models of `keras.applications` that have layers or ops which others lack: their smallest input.
+APPLICATIONS = {
+    "ConvNeXtTiny": 32, "DenseNet121": 32, "EfficientNetB0": 32, "EfficientNetV2B0": 32, "InceptionV3": 75, "MobileNet": 32,
+    "MobileNetV2": 32, "MobileNetV3Large": 32, "MobileNetV3Small": 32, "NASNetMobile": 32, "ResNet50": 32, "ResNet50V2": 32,
+    "VGG16": 32, "Xception": 71,
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_models_of_applications(tmp_path, name):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    size, random = APPLICATIONS[name], np.random.RandomState(0)
+    real = getattr(keras.applications, name)(
+        weights=None, input_shape=(size, size, 3), classes=5, classifier_activation=None
+    )
+    for part in real.layers:
+        if type(part).__name__ == "BatchNormalization":
+            *rest, mean, variance = part.get_weights()
+            part.set_weights([*rest, random.randn(*mean.shape) * 0.1, random.rand(*variance.shape) + 0.5])
+    x = random.rand(2, size, size, 3).astype("float32") * 255
+    expected = np.asarray(real(x, training=False))
+    for ending in (".keras", ".h5"):
+        real.save(str(tmp_path / f"m{ending}"))
+        model = hb.saving.load_model(tmp_path / f"m{ending}")
+        close(model.predict(x, verbose=0), expected)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from hornbeam.saving.hdf5.indexes import EXTENSIBLE, FIXED, SINGLE, TREE, Grid, pieces
+from hornbeam.saving.hdf5.indexes import EXTENSIBLE, FIXED, SINGLE, TREE, Grid, Piece, pieces
 from hornbeam.saving.hdf5.source import Cursor, Source, padded
 from hornbeam.saving.hdf5.structures import Message, chunks
 
@@ -204,25 +204,19 @@ def _read_chunks(
     wrong = len(chunk) != len(shape) or not all(chunk) or size >= 2**32
     if wrong or math.prod(min(c, s) for c, s in zip(chunk, shape, strict=True)) * 64 * dtype.itemsize < size - _UNPAID:
         raise source.damaged(f"the array {name!r} of shape {shape} has pieces of shape {chunk}")
-    assert layout.address is not None
-    if layout.kind == "chunk":
-        found: Any = [(layout.stored or size, layout.mask, (0,) * len(shape), layout.address)]
-    elif layout.kind == "index":
-        grid = Grid(shape, limits, chunk, size, bool(layout.filters))
-        found = list(pieces(source, layout.index, layout.address, grid))
-    else:
-        found = list(chunks(source, layout.address, len(shape)))
     nbytes = math.prod(shape) * dtype.itemsize
-    stored = sum(piece[0] for piece in found)
+    # The list is read twice instead of kept: it may be long.
+    stored = sum(piece[0] for piece in _pieces(source, layout, shape, limits, size))
     # Deflate reaches 1032 to 1 at most.
     if nbytes > 1100 * stored + _UNPAID:
         raise source.error(f"claims {nbytes} bytes for the array {name!r}, and holds {stored}")
     array = _filled(shape, dtype, layout.fill)
-    seen = set()
-    for stored, mask, place, address in found:
-        if place in seen or any(p >= s or p % c for p, s, c in zip(place, shape, chunk, strict=True)):
+    seen = np.zeros([-(-s // c) for s, c in zip(shape, chunk, strict=True)], bool)
+    for stored, mask, place, address in _pieces(source, layout, shape, limits, size):
+        number = tuple(p // c for p, c in zip(place, chunk, strict=True))
+        if any(p >= s or p % c for p, s, c in zip(place, shape, chunk, strict=True)) or seen[number]:
             raise source.damaged(f"the array {name!r} has a piece at {place}")
-        seen.add(place)
+        seen[number] = True
         if layout.plain_edges and any(p + c > s for p, s, c in zip(place, shape, chunk, strict=True)):
             mask = -1
         data = _unfiltered(source, source.read(address, stored), mask, layout.filters, size, dtype.itemsize, name)
@@ -230,6 +224,17 @@ def _read_chunks(
         inside = tuple(slice(p, min(p + c, s)) for p, c, s in zip(place, chunk, shape, strict=True))
         array[inside] = block[tuple(slice(0, s.stop - s.start) for s in inside)]
     return array
+
+
+def _pieces(source: Source, layout: Layout, shape: tuple[int, ...], limits: Limits, size: int) -> Iterator[Piece]:
+    assert layout.address is not None
+    if layout.kind == "chunk":
+        return iter([(layout.stored or size, layout.mask, (0,) * len(shape), layout.address)])
+    if layout.kind == "index":
+        return pieces(
+            source, layout.index, layout.address, Grid(shape, limits, layout.chunk, size, bool(layout.filters))
+        )
+    return chunks(source, layout.address, len(shape))
 
 
 def _unfiltered(

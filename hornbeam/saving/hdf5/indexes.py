@@ -114,6 +114,7 @@ def _from_tree(source: Source, address: int, grid: Grid) -> Iterator[Piece]:
 
 def _elements(cursor: Cursor, first: int, count: int, size: int) -> Iterator[tuple[int, bytes]]:
     for number in range(count):
+        cursor.source.step()
         yield first + number, cursor.take(size)
 
 

@@ -25,7 +25,7 @@ class Source:
 
     def __init__(self, file: BinaryIO, start: int, size: int, what: str, trusted: bool = False):
         self._file, self._start, self.size, self.what = file, start, size, what
-        self._steps = 200_000 + size // 64
+        self._steps = 200_000 + size // 16
         self._payable = None if trusted else size + ALLOWANCE
         self.offset_size = self.length_size = 8
         self.cache: dict[Any, Any] = {}

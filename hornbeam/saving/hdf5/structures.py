@@ -144,6 +144,7 @@ def _old_links(source: Source, tree: int, heap: int) -> Iterator[tuple[str, int 
         entry = 2 * source.offset_size + 24
         entries = source.cursor(leaf + 8, count * entry)
         for _ in range(count):
+            source.step()
             at, address, cached = entries.uint(source.offset_size), entries.uint(source.offset_size), entries.uint(4)
             entries.skip(20)
             end = names.find(b"\0", at)
@@ -168,7 +169,10 @@ def _tree_entries(source: Source, root: int, kind: int, key: int) -> Iterator[tu
         if found != kind or (expected is not None and level != expected):
             raise source.damaged(f"the tree at {address} is not in order")
         body = source.cursor(address + head_size, used * (key + source.offset_size))
-        below = [(body.take(key), body.address()) for _ in range(used)]
+        below = []
+        for _ in range(used):
+            source.step()  # what many nodes point to is counted each time
+            below.append((body.take(key), body.address()))
         if level == 0:
             yield from below
         else:
@@ -339,6 +343,7 @@ def tree_records(source: Source, address: int, kind: int) -> Iterator[bytes]:
         body = source.signed(place, 6 + number * record + (10 if level == 0 else 0), b"BTIN" if level else b"BTLF")
         body.skip(2)
         for _ in range(number):
+            source.step()
             yield body.take(record)
         if level:
             width, total_width = widths[level]
