@@ -75,6 +75,46 @@ def _along_axis(x: Any, axis: int, width: int, stride: int, combine: Any) -> Any
     return result
 
 
+def _tile_slices(x: Any, start: int, window: tuple[int, ...]) -> list[Any]:
+    return _window_slices(x, start, window, window)
+
+
+def _tiled(x: Any, start: int, window: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
+    """Return `x` with the positions within a window on axes of their own, and these axes; what fills none is cut."""
+    cut, shape = [slice(None)] * start, list(x.shape[:start])
+    for n, w in zip(x.shape[start:], window, strict=False):
+        cut.append(slice(n // w * w))
+        shape += [n // w, w]
+    axes = tuple(range(start + 1, start + 2 * len(window), 2))
+    return x[tuple(cut)].reshape(*shape, *x.shape[start + len(window) :]), axes
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))
+def _tiles(x: Any, start: int, window: tuple[int, ...], add: bool) -> Any:
+    """Return sums or maxima of windows that lie side by side."""
+    return functools.reduce(jnp.add if add else _first_larger, _tile_slices(x, start, window))
+
+
+@_tiles.defjvp
+def _tiles_jvp(start: int, window: tuple[int, ...], add: bool, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    """The tangent is a masked sum over the window's axes, so the gradient one pass that spreads what comes back."""
+    (x,), (dx,) = primals, tangents
+    dx, axes = _tiled(dx, start, window)
+    if add:
+        return _tiles(x, start, window, add), dx.sum(axes)
+    y, *others = _tile_slices(x, start, window)
+    place = jnp.zeros(y.shape, "int8" if math.prod(window) < 2**7 else "int32")  # of the maximum within its window
+    for number, other in enumerate(others, 1):
+        later = (other > y) | (other != other)
+        y, place = jnp.where(later, other, y), jnp.where(later, place.dtype.type(number), place)
+    here = jnp.zeros([1] * dx.ndim, place.dtype)
+    for axis, size in zip(axes, window, strict=True):
+        here = here * size + jax.lax.broadcasted_iota(
+            place.dtype, [size if a == axis else 1 for a in range(dx.ndim)], axis
+        )
+    return y, jnp.where(here == jnp.expand_dims(place, axes), dx, 0).sum(axes)
+
+
 # Slices cost their number times the output, combined windows the logarithm of it times the input. On CPU (Zen 4,
 # gradient included) all positions at once are best up to 2x2, an axis after the other beyond, and combining from 7.
 _SLICES_AT_ONCE = 4
@@ -98,6 +138,8 @@ def _combined(x: Any, start: int, window: tuple[int, ...], strides: tuple[int, .
     """Return each window's elements put together by `combine`; `fill`: what stands around the input, if anything."""
     if fill is not None:
         x = _padded(x, start, window, strides, fill)
+    if window == strides:
+        return _tiles(x, start, window, combine is jnp.add)
     if math.prod(window) <= _SLICES_AT_ONCE:
         return functools.reduce(combine, _window_slices(x, start, window, strides))
     # The last axis first: so the first of equal maxima in the window's order is still the one that wins.
