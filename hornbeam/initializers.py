@@ -187,7 +187,7 @@ _SMALL = 2**18
 
 def _filled(value: int, shape: Sequence[int], dtype: Any) -> Any:
     dtype = jnp.dtype(standardize_dtype(dtype))
-    if math.prod(shape) <= _SMALL:
+    if math.prod(shape) <= 16 * _SMALL:
         return jax.device_put(np.full(shape, value, dtype))
     return jnp.full(shape, value, dtype)
 
@@ -397,10 +397,12 @@ class Orthogonal(_Random):
         rows, columns = math.prod(shape[:-1]), shape[-1]
         flat = (max(rows, columns), min(rows, columns))
         draw = jax.random.normal(self._key(), flat, "float32")
-        q, r = jnp.linalg.qr(draw)
-        q = q * jnp.sign(jnp.diag(r))
+        # By NumPy, where values are known: XLA's way is a dozen programs to compile for every new shape.
+        xp: Any = jnp if isinstance(draw, jax.core.Tracer) else np
+        q, r = xp.linalg.qr(xp.asarray(draw))
+        q = q * xp.sign(xp.diag(r))
         q = q.T if rows < columns else q
-        return (self.gain * q.reshape(shape)).astype(standardize_dtype(dtype))
+        return jnp.asarray(self.gain * q.reshape(shape), standardize_dtype(dtype))
 
 
 _CLASSES: dict[str, type] = {

@@ -144,7 +144,7 @@ def draw_seed(seed: Any) -> Any:
     if isinstance(seed, SeedGenerator):
         return seed.next()
     if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
-        return jnp.array([int(seed) % 2**32, 0], "uint32")
+        return jax.device_put(np.array([int(seed) % 2**32, 0], "uint32"))
     if isinstance(seed, (jax.Array, np.ndarray, Variable)):
         key = seed.value if isinstance(seed, Variable) else seed
         if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
@@ -169,7 +169,7 @@ def _random_bits(key: Any, width: int, shape: tuple[int, ...]) -> Any:
     size = math.prod(shape)
     if size >= 2**32:
         return _JAX_THREEFRY.random_bits(key, width, shape)
-    left, right = _threefry(key[0], key[1], jnp.zeros(size, "uint32"), jax.lax.iota("uint32", size))
+    left, right = _threefry(key[0], key[1], np.uint32(0), jax.lax.iota("uint32", size))
     if width == 64:
         drawn = (left.astype("uint64") << 32) | right.astype("uint64")
     else:

@@ -176,7 +176,7 @@ class Variable:
             kind = np.asarray(value).dtype
             dtype = standardize_dtype(None if kind.kind == "f" else kind)
         # Made outside any trace that is under way: a variable outlives the trace.
-        with jax.ensure_compile_time_eval():
+        with jax.core.eval_context():
             # A copy, so that the buffer is this variable's own and may be donated.
             self._value: jax.Array = _copied(value, None if dtype is None else standardize_dtype(dtype))
         if shape is not None and tuple(shape) != self._value.shape:
@@ -188,7 +188,7 @@ class Variable:
 
     def _make_first_value(self) -> None:
         """Let the initializer make the value; while a file is being loaded that waits until somebody reads it."""
-        with _first_values, jax.ensure_compile_time_eval():
+        with _first_values, jax.core.eval_context():
             initializer = self.__dict__.get("_first_value")
             if initializer is None:
                 return  # another thread was faster
@@ -234,7 +234,7 @@ class Variable:
 
     def _array(self) -> jax.Array:
         if isinstance(self._value, np.ndarray):  # zeros that nobody has read yet
-            with jax.ensure_compile_time_eval():
+            with jax.core.eval_context():
                 self._value = jax.device_put(self._value)
         self._lent = True
         return self._value
@@ -293,9 +293,7 @@ class Variable:
         """Return an array that may be donated: the own one, or a copy where it is lent."""
         if not self._lent:
             return self._value
-        if self._value.size < 2**18 and jax.default_backend() == "cpu" and self._value.is_fully_addressable:
-            return jax.device_put(np.array(self._value))  # without a program that XLA would have to compile
-        return jnp.array(self._value)
+        return _copied(self._value, None)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -357,11 +355,21 @@ class Variable:
 
 
 def _copied(value: Any, dtype: Any) -> jax.Array:
-    """Return an array of its own; NumPy's are copied without a program that XLA would have to compile."""
-    if isinstance(value, (np.ndarray, np.generic, float, int)) and (dtype is None or is_float(dtype)):
+    """Return an array of its own, where that can be without a program that XLA would have to compile."""
+    wanted = None if dtype is None else jnp.dtype(dtype)
+    if isinstance(value, jax.Array) and wanted in (None, value.dtype) and _is_small_on_host(value):
+        return jax.device_put(np.array(value))
+    known = isinstance(value, (np.ndarray, np.generic)) and value.dtype == wanted
+    if known or (isinstance(value, (np.ndarray, np.generic, float, int)) and (wanted is None or is_float(wanted))):
         with np.errstate(all="ignore"):
-            return jax.device_put(np.array(value, dtype=None if dtype is None else jnp.dtype(dtype)))
+            return jax.device_put(np.array(value, dtype=wanted))
     return jnp.array(value, dtype=dtype)
+
+
+def _is_small_on_host(value: jax.Array) -> bool:
+    if isinstance(value, jax.core.Tracer) or jnp.issubdtype(value.dtype, jax.dtypes.extended):
+        return False
+    return value.size < 2**18 and jax.default_backend() == "cpu" and len(value.sharding.device_set) == 1
 
 
 def _add_operators() -> None:

@@ -188,7 +188,7 @@ class Layer(LayerState):
             if self.built:
                 return
             shapes = self._shapes_for_build(args, kwargs)
-            with autocast_scope(None), jax.ensure_compile_time_eval():
+            with autocast_scope(None), jax.core.eval_context():
                 self.build(*shapes[0], **shapes[1])
 
     def _shapes_for_build(self, args: tuple, kwargs: dict[str, Any]) -> tuple[list, dict]:
@@ -429,7 +429,7 @@ class Layer(LayerState):
         """Return the output's shape for an input shape (nested for several), by tracing."""
         shapes = [*args, *kwargs.values()]
         tensors = [tensors_of(shape, self.compute_dtype) for shape in shapes]
-        with self._scope(), jax.ensure_compile_time_eval():
+        with self._scope(), jax.core.eval_context():
             if not self.built:
                 self._ensure_built(tuple(tensors), {})
         return shape_of(self.compute_output_spec(*tensors))

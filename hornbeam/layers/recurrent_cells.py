@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hornbeam import activations, errors, tree
 from hornbeam.core.random import SeedGenerator
@@ -252,7 +254,9 @@ class LSTMCell(_Cell):
         def start(shape: Any, dtype: Any = None) -> Any:
             first = self.bias_initializer((n,), dtype=dtype)
             last = self.bias_initializer((2 * n,), dtype=dtype)
-            return jnp.concatenate([first, jnp.ones((n,), first.dtype), last])
+            if isinstance(first, jax.core.Tracer):
+                return jnp.concatenate([first, jnp.ones((n,), first.dtype), last])
+            return jax.device_put(np.concatenate([first, np.ones((n,), first.dtype), last]))  # compiles nothing
 
         return start
 

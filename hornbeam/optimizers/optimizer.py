@@ -82,7 +82,7 @@ class Optimizer:
         self._flush: Program | None = None
         with naming.name_scope(self.name):
             self._iterations = self._track(
-                Variable(0, dtype="int32", trainable=False, autocast=False, name="iteration")
+                Variable(np.int32(0), dtype="int32", trainable=False, autocast=False, name="iteration")
             )
             if callable(learning_rate) and not isinstance(learning_rate, Variable):
                 self._learning_rate: Any = learning_rate

@@ -337,7 +337,7 @@ def _listed(model: Any) -> dict[int, str]:
 
 def _vars(start: Any, path: str) -> Any:
     """Return the group of a part's own arrays; parts that are public now may have been private."""
-    found = member(start, f"{path}/vars")
+    found = member(start, f"{path}/vars" if path else "vars")
     if found is None and "/" in path:
         above, _, name = path.rpartition("/")
         found = member(start, f"{above}/_{name}/vars")
