@@ -1,7 +1,13 @@
 """The planned loop: equal results however many steps a dispatch has, few traces, data from arrays and from Python."""
 
 import itertools
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,10 +237,59 @@ def test_batches_by_number(arguments):
     with pytest.raises(KeyError, match="no file for batch 2"):
         own.fit(Numbers(fail=2, **arguments), verbose=0)
     assert len(own.predict(X[:3], verbose=0)) == 3  # still usable
-    assert (
-        not [t for t in threading.enumerate() if t.name.startswith("hornbeam-data") and not t.daemon and t.is_alive()]
-        or True
-    )
+    for worker in [t for t in threading.enumerate() if t.name.startswith("hornbeam-data")]:
+        worker.join(60)
+        assert not worker.is_alive()
+
+
+INTERRUPTED = """
+import os, sys, time
+import numpy as np
+import hornbeam as hb
+
+class Slow(hb.utils.PyDataset):
+    def __len__(self):
+        return 100
+
+    def __getitem__(self, index):
+        if index == 5:
+            print("worker", os.getpid(), flush=True)
+            time.sleep(600 if self.use_multiprocessing else 1)
+        return np.ones((4, 3), "float32"), np.ones((4, 1), "float32")
+
+if __name__ == "__main__":
+    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(Slow(workers=2, use_multiprocessing=sys.argv[1] == "processes"), verbose=0, shuffle=False)
+"""
+
+
+@pytest.mark.parametrize("kind", ["threads", "processes"])
+def test_an_interrupt_ends_workers(kind, tmp_path):
+    """Ctrl-C while a worker is busy: the program ends at once, and its workers with it."""
+    script = tmp_path / "slow.py"
+    script.write_text(INTERRUPTED)
+    run = subprocess.Popen(
+        [sys.executable, script, kind], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=Path(hb.__file__).parent.parent, env={**os.environ, "PYTHONPATH": str(Path(hb.__file__).parent.parent)},
+    )  # fmt: skip
+    try:
+        worker = int(run.stdout.readline().split()[1])
+        assert (worker == run.pid) == (kind == "threads")
+        run.send_signal(signal.SIGINT)
+        _, said = run.communicate(timeout=120)
+    finally:
+        run.kill()
+    assert "KeyboardInterrupt" in said
+    assert run.returncode == -signal.SIGINT
+    if kind == "processes":
+        for _ in range(600):  # gone, or ended and not yet fetched by its parent's parent
+            state = Path(f"/proc/{worker}/stat")
+            if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z":
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail(f"process {worker} is still at work")
 
 
 def _passes(data, epochs):

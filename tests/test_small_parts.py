@@ -18,7 +18,7 @@ from hornbeam import (
     regularizers,
     tree,
 )
-from hornbeam.core.random import draw_seed, host_uniform
+from hornbeam.core.random import draw_key, draw_seed, host_uniform
 
 FAMILIES = {
     "initializers": initializers, "regularizers": regularizers, "constraints": constraints,
@@ -273,8 +273,38 @@ def test_names_of_backend_and_of_mixed_precision_equal_keras():
     assert mixed_precision.global_policy() == mixed_precision.Policy("mixed_bfloat16") == hb.config.dtype_policy()
 
 
-@pytest.mark.parametrize("shape", [(), (3,), (20, 64), (5, 7, 3)])
+DRAWS_OF_JAX = {
+    "bits of 8": lambda key: jax.random.bits(key, (50,), "uint8"),
+    "bits of 16": lambda key: jax.random.bits(key, (50,), "uint16"),
+    "one number": lambda key: jax.random.uniform(key, ()),
+    "bfloat16": lambda key: jax.random.uniform(key, (7, 5), "bfloat16"),
+    "normal": lambda key: jax.random.normal(key, (7, 5)),
+    "truncated": lambda key: jax.random.truncated_normal(key, -2.0, 2.0, (7, 5)),
+    "integers": lambda key: jax.random.randint(key, (7, 5), 0, 1000),
+    "categorical": lambda key: jax.random.categorical(key, jnp.ones((4, 10))),
+    "permutation": lambda key: jax.random.permutation(key, jnp.arange(12).reshape(4, 3), 0, independent=True),
+    "gamma": lambda key: jax.random.gamma(key, 2.0, (20,)),
+    "binomial": lambda key: jax.random.binomial(key, 10.0, 0.3, (20,)),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS_OF_JAX)
+def test_our_generator_draws_the_numbers_of_jax(name):
+    draw = DRAWS_OF_JAX[name]
+    expected = draw(draw_seed(7))
+    for found in (draw(draw_key(7)), jax.jit(draw)(draw_key(7))):
+        assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_our_generator_draws_64_bits():
+    with jax.enable_x64(True):
+        for draw in (lambda key: jax.random.bits(key, (9,), "uint64"), lambda key: jax.random.uniform(key, (9,))):
+            np.testing.assert_array_equal(draw(draw_key(7)), draw(draw_seed(7)))
+
+
 @pytest.mark.parametrize("seed", [0, 1, 123456789, 2**32 - 1])
+@pytest.mark.parametrize("shape", [(), (3,), (20, 64), (5, 7, 3)])
 def test_uniform_values_made_by_numpy_are_those_of_jax(seed, shape):
     for low, high in ((0.0, 1.0), (-0.05, 0.05), (-0.244, 0.244)):
         expected = jax.random.uniform(draw_seed(seed), shape, "float32", low, high)

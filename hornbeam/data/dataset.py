@@ -123,8 +123,11 @@ class Reader:
     def close(self) -> None:
         """End the workers."""
         if self._pool is not None:
+            processes = list((getattr(self._pool, "_processes", None) or {}).values())
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
+            for process in processes:  # they may be in the middle of a batch that nobody waits for any more
+                process.terminate()
         if self._sent is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self._sent)
