@@ -159,7 +159,8 @@ ROWS = {
     "multi_head_2d": Row(
         lambda L: L("MultiHeadAttention")(2, 3, attention_axes=(1, 2)), [(2, 2, 3, 5), (2, 3, 2, 5)], spread=True, why_loose=SUMS,
         options={"return_attention_scores": True}, why_other_shape="it knows one axis alone"),
-    "group_query": Row(lambda L: L("GroupQueryAttention")(3, 4, 2), [(2, 3, 4), (2, 5, 4)], spread=True),
+    "group_query": Row(
+        lambda L: L("GroupQueryAttention")(3, 4, 2), [(2, 3, 4), (2, 5, 4)], spread=True, why_loose=SUMS),
     "group_query_options": Row(
         lambda L: L("GroupQueryAttention")(3, 4, 1, sliding_window=3, use_gate=True, use_bias=False, dropout=0.2, seed=1),
         [(2, 5, 4), (2, 5, 4)], spread=True, options={"use_causal_mask": True, "return_attention_scores": True},

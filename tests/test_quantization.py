@@ -679,7 +679,8 @@ CALIBRATIONS = {
         TOKENS, str, num_samples=4, sequence_length=16, group_size=-1, symmetric=True, **k),
     "gptq, ordered, 3 bits": lambda Q, **k: Q.GPTQConfig(
         TOKENS, str, num_samples=4, sequence_length=16, group_size=-1, activation_order=True, weight_bits=3, **k),
-    "awq": lambda Q, **k: Q.AWQConfig(TOKENS, str, num_samples=4, sequence_length=16, group_size=-1, **k),
+    "awq": lambda Q, **k: Q.AWQConfig(
+        TOKENS, str, num_samples=4, sequence_length=16, group_size=-1, num_grid_points=6, **k),
 }  # fmt: skip
 
 

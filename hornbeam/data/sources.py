@@ -35,7 +35,7 @@ class Source:
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from batch number `start` on."""
-        raise NotImplementedError
+        raise NotImplementedError  # for subclasses to say
 
     def on_epoch_end(self) -> None:
         """Tell the source that an epoch is over."""

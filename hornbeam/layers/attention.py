@@ -57,10 +57,10 @@ class _Attention(Layer):
             )
 
     def _make_weights(self, size: int) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # each of the two layers has its own
 
     def _scores(self, query: Any, key: Any) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError  # each of the two layers has its own
 
     def call(
         self, inputs: Any, mask: Any = None, training: bool = False, return_attention_scores: bool = False,

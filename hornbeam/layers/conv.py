@@ -79,11 +79,11 @@ class _Convolution(Layer):
 
     def _build(self, channels: int) -> int:
         """Make the kernels for inputs of `channels` channels; return the number of output channels."""
-        raise NotImplementedError
+        raise NotImplementedError  # for subclasses to say
 
     def _convolve(self, inputs: Any, bias: Any, activation: str) -> Any:
         """Convolve, add the bias if there is one, apply the activation, `"linear"` or `"relu"`."""
-        raise NotImplementedError
+        raise NotImplementedError  # for subclasses to say
 
     def _options(self) -> dict[str, Any]:
         """Return the arguments that the ops of all kinds share."""

@@ -48,7 +48,7 @@ class _Merge(Layer):
         return self._merge(inputs)
 
     def _merge(self, inputs: list[Any]) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError  # what each of the layers is
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         masks = [m for m in previous_mask or [] if m is not None]

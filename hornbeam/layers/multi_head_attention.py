@@ -31,6 +31,8 @@ class _HeadAttention(Layer):
     sliding_window: int | None
     _output: tuple[int, ...] | None = None
     _attended: tuple[int, ...] = (1,)
+    # Attributes that hold them, as in Keras's files: of query, key, value and result.
+    _projections = ("_query_dense", "_key_dense", "_value_dense", "_output_dense")
 
     def _keep(self, arguments: dict[str, Any]) -> None:
         keep(self, arguments)
@@ -100,6 +102,23 @@ class _HeadAttention(Layer):
         for part in parts[1:]:
             allowed = jnp.logical_and(allowed, part)
         return allowed
+
+    def call(
+        self, query: Any, value: Any, key: Any = None, query_mask: Any = None, value_mask: Any = None,
+        key_mask: Any = None, attention_mask: Any = None, return_attention_scores: bool = False,
+        training: bool | None = None, use_causal_mask: bool = False,
+    ) -> Any:  # fmt: skip
+        into_query, into_key, into_value, into_output = (getattr(self, name) for name in self._projections)
+        positions = (query.shape[1], value.shape[1])
+        allowed = self._allowed(positions, value_mask, key_mask, attention_mask, use_causal_mask)
+        q = into_query(query)
+        q = q / math.sqrt(q.shape[-1])
+        k, v = into_key(value if key is None else key), into_value(value)
+        result, weights = self._attend(q, k, v, allowed, training, return_attention_scores)
+        if self.use_gate:
+            result = result * jax.nn.sigmoid(self._gate_dense(query))
+        result = into_output(result)
+        return (result, weights) if return_attention_scores else result
 
     def _attend(self, q: Any, k: Any, v: Any, allowed: Any, training: Any, wants_scores: bool) -> tuple[Any, Any]:
         """Return the heads' results (B, ..., heads, H) and the weights (`None` where they were never held).
@@ -183,6 +202,8 @@ class MultiHeadAttention(_HeadAttention):
         (1, 4, 5)
     """
 
+    _projections = ("query_dense", "key_dense", "value_dense", "output_dense")
+
     def __init__(
         self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0, use_bias: bool = True,
         output_shape: Any = None, attention_axes: Any = None, sliding_window: int | None = None,
@@ -233,23 +254,6 @@ class MultiHeadAttention(_HeadAttention):
             f"{space}yz,yz{last}->{space}{last}", (*inner, *shape), last, "attention_output"
         )
         self.output_dense.build((*query_shape[:-1], heads, self.value_dim))
-
-    def call(
-        self, query: Any, value: Any, key: Any = None, query_mask: Any = None, value_mask: Any = None,
-        key_mask: Any = None, attention_mask: Any = None, return_attention_scores: bool = False,
-        training: bool | None = None, use_causal_mask: bool = False,
-    ) -> Any:  # fmt: skip
-        allowed = self._allowed(
-            (query.shape[1], value.shape[1]), value_mask, key_mask, attention_mask, use_causal_mask
-        )  # fmt: skip
-        q = self.query_dense(query) / math.sqrt(self.key_dim)
-        k = self.key_dense(value if key is None else key)
-        v = self.value_dense(value)
-        result, weights = self._attend(q, k, v, allowed, training, return_attention_scores)
-        if self.use_gate:
-            result = result * jax.nn.sigmoid(self._gate_dense(query))
-        result = self.output_dense(result)
-        return (result, weights) if return_attention_scores else result
 
 
 def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
@@ -338,23 +342,6 @@ class GroupedQueryAttention(_HeadAttention):
         self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy)
         self._output_dense = self._project("bqnh,nhm->bqm", (None, query_shape[-1]), "m", "attention_output")
         self._output_dense.build((*query_shape[:-1], heads, size))
-
-    def call(
-        self, query: Any, value: Any, key: Any = None, query_mask: Any = None, value_mask: Any = None,
-        key_mask: Any = None, attention_mask: Any = None, return_attention_scores: bool = False,
-        training: bool | None = None, use_causal_mask: bool = False,
-    ) -> Any:  # fmt: skip
-        allowed = self._allowed(
-            (query.shape[1], value.shape[1]), value_mask, key_mask, attention_mask, use_causal_mask
-        )  # fmt: skip
-        q = self._query_dense(query) / math.sqrt(self.head_dim)
-        k = self._key_dense(value if key is None else key)
-        v = self._value_dense(value)
-        result, weights = self._attend(q, k, v, allowed, training, return_attention_scores)
-        if self.use_gate:
-            result = result * jax.nn.sigmoid(self._gate_dense(query))
-        result = self._output_dense(result)
-        return (result, weights) if return_attention_scores else result
 
 
 GroupQueryAttention = GroupedQueryAttention

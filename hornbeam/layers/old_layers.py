@@ -179,7 +179,7 @@ def _branch(layer: Any) -> Any:
         raise ValueError(f"Merge: `layers` must be models or layers, received {layer!r}.")
     branch = layer if isinstance(layer, models.Model) else models.Sequential([layer])
     try:
-        branch.inputs  # noqa: B018
+        branch.inputs  # noqa: B018  (reading it tells)
     except AttributeError:
         raise ValueError(
             f"Merge: the shape of the input of '{layer.name}' is not known. Give it with `input_shape=` at its first layer."

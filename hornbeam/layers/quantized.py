@@ -27,7 +27,7 @@ class Quantizable(Adaptable):
 
     def _held(self) -> tuple[Held, ...]:
         """Return what the layer holds, the adapted weight first."""
-        raise NotImplementedError
+        raise NotImplementedError  # for subclasses to say
 
     def _finish_build(self) -> None:
         """Hold the new weights as the dtype policy says, and adapt where the constructor was given a rank."""

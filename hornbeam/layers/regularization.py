@@ -38,7 +38,7 @@ class _Noise(Layer):
         return self._draw(inputs) if training and self._active else inputs
 
     def _draw(self, inputs: Any) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError  # what each of the layers is
 
 
 def _rate(layer: str, rate: Any) -> float:

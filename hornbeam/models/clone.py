@@ -81,10 +81,10 @@ def clone_model(
             )
             for old, new in zip(tree.flatten(node.outputs), tree.flatten(results), strict=True):
                 known[id(old)] = new
-        swap = lambda v: known[id(v)]  # noqa: E731
+        inputs, outputs = tree.map_structure(lambda v: known[id(v)], (model._inputs_struct, model._outputs_struct))
         return Functional(
-            tree.map_structure(swap, model._inputs_struct),
-            tree.map_structure(swap, model._outputs_struct),
+            inputs,
+            outputs,
             name=model.name,
         )
     if clone_function is not None or input_tensors is not None:

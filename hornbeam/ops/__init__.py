@@ -7,6 +7,8 @@ from hornbeam.ops import image as image
 from hornbeam.ops import nn as nn
 from hornbeam.ops import numpy as numpy
 from hornbeam.ops import shape as _shape_module
+
+# Each family's `__all__` says which names are public.
 from hornbeam.ops.control import *  # noqa: F403
 from hornbeam.ops.conv import *  # noqa: F403
 from hornbeam.ops.create import *  # noqa: F403

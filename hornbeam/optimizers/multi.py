@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from hornbeam.core.patterns import PatternMap
@@ -113,23 +113,20 @@ class MultiOptimizer(Optimizer):
         variables = list(variables)
         if self.built and variables == self._trainable:
             return
-        choose: Callable[[Variable], Any]
-        if isinstance(self.optimizer_map, OptimizerMap):
-            chosen = self.optimizer_map
-            unused = [p for p in chosen if not any(p in chosen.matching(v.path) for v in variables)]
-            if unused:
-                warnings.warn(
-                    f"MultiOptimizer: no variable's path matches {unused}. A pattern must match a whole path, such as "
-                    f"'{variables[0].path if variables else ''}'.",
-                    stacklevel=2,
-                )
-            choose = lambda v: chosen[v.path]  # noqa: E731
-        else:
-            choose = self.optimizer_map
+        chosen = self.optimizer_map if isinstance(self.optimizer_map, OptimizerMap) else None
+        unused = [p for p in chosen or () if not any(p in chosen.matching(v.path) for v in variables)]
+        if unused:
+            warnings.warn(
+                f"MultiOptimizer: no variable's path matches {unused}. A pattern must match a whole path, such as "
+                f"'{variables[0].path if variables else ''}'.",
+                stacklevel=2,
+            )
         known = {v: optimizer for optimizer, mine in self._parts for v in mine}
         parts: dict[int, tuple[Any, list[Variable]]] = {}
         for variable in variables:
-            optimizer = known.get(variable) or choose(variable)
+            optimizer = known.get(variable)
+            if optimizer is None:
+                optimizer = self.optimizer_map(variable) if chosen is None else chosen[variable.path]
             parts.setdefault(id(optimizer), (optimizer, []))[1].append(variable)
         self._parts = list(parts.values())
         self._trainable, self.built = variables, True

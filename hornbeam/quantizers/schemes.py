@@ -119,11 +119,11 @@ class Rounded(Scheme):
 
     def encode(self, weight: Any) -> dict[str, Any]:
         """Return the arrays that hold `weight`, by attribute, in the order of files."""
-        raise NotImplementedError
+        raise NotImplementedError  # each scheme has its own
 
     def decode(self, arrays: dict[str, Any]) -> Any:
         """Return the weight that arrays hold."""
-        raise NotImplementedError
+        raise NotImplementedError  # each scheme has its own
 
     def _arrays(self) -> dict[str, Any]:
         return {name: self._read(name) for name in self.attributes}

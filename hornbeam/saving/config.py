@@ -42,7 +42,7 @@ _registered: dict[str, Any] = {}
 _names: dict[Any, str] = {}
 _custom: dict[str, Any] = {}
 _lock = threading.Lock()
-_scope: ContextVar[dict[str, Any]] = ContextVar("hornbeam_custom_objects", default={})  # noqa: B039
+_scope: ContextVar[dict[str, Any]] = ContextVar("hornbeam_custom_objects", default={})  # noqa: B039  (replaced, never changed)
 
 
 # --- the user's own classes and functions -----------------------------------------------------

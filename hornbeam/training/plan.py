@@ -93,7 +93,7 @@ class Plan:
 
     def next(self, most: int | None = None) -> Dispatch | None:
         """Return the next dispatch, of at most `most` steps; `None` at the end of the pass."""
-        raise NotImplementedError
+        raise NotImplementedError  # for subclasses to say
 
     def take(
         self, budget: int | None, most: Callable[[], int | None] = lambda: None, over_passes: bool = False
