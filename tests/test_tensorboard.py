@@ -136,6 +136,37 @@ def test_embeddings(tmp_path):
         trained(tmp_path, model, x, embeddings_freq=1, embeddings_metadata={"other": "x"})
 
 
+@pytest.mark.parametrize("update_freq", ["epoch", "batch"])
+def test_steps_go_on_after_a_restart(tmp_path, update_freq):
+    """In the middle of the second epoch, or at its beginning."""
+    for done in (0, 3):
+        callback = hb.callbacks.TensorBoard(tmp_path / str(done), update_freq=update_freq, write_graph=False)
+        callback.set_model(network())
+        callback.on_train_begin()
+        callback.on_epoch_begin(0)
+        for batch in range(5):
+            callback.on_train_batch_end(batch, {"loss": 1.0})
+        callback.on_epoch_end(0, {"loss": 1.0})
+        if done:
+            callback.on_epoch_begin(1)
+            for batch in range(done):
+                callback.on_train_batch_end(batch, {"loss": 1.0})
+        again = hb.callbacks.TensorBoard(tmp_path / f"{done}again", update_freq=update_freq, write_graph=False)
+        again.set_model(callback.model)
+        again.on_train_begin()
+        again.load_state_dict(callback.state_dict())
+        again.on_epoch_begin(1)
+        if done:
+            again.load_state_dict(callback.state_dict())
+        for batch in range(done, 5):
+            again.on_train_batch_end(batch, {"loss": 1.0})
+        again.on_test_end({"loss": 2.0})
+        for one in (callback, again):
+            one.on_train_end()
+        found = values(tmp_path / f"{done}again" / "validation")
+        assert numbers(found, "evaluation_loss_vs_iterations") == [(10, 2.0)]
+
+
 def test_evaluation_by_itself(tmp_path):
     callback = hb.callbacks.TensorBoard(tmp_path)
     results = network().evaluate(X, Y, verbose=0, return_dict=True, callbacks=[callback])

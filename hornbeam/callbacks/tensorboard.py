@@ -68,7 +68,8 @@ class TensorBoard(Callback):
         self._profiled = _steps_to_profile(profile_batch)
         self.embeddings_metadata = embeddings_metadata
         self._writers: dict[str, Any] = {}
-        self._step = 0  # steps done in all
+        self._step = self._epoch_start = 0  # steps done in all, and before the epoch
+        self._is_training = False
         self._is_profiling = False
 
     @property
@@ -82,15 +83,17 @@ class TensorBoard(Callback):
         return min(ends, default=None)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self._step}
+        return {"step": self._step, "epoch_start": self._epoch_start}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._step = state["step"]
+        self._step, self._epoch_start = state["step"], state["epoch_start"]
+        self._clock = self._epoch_clock = (self._step, time.monotonic())
 
     # --- events ----------------------------------------------------------------------------
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._clock = (self._step, time.monotonic())
+        self._is_training = True
         self._look_for_profile()
         if self.embeddings_freq:
             self._embeddings()  # an unknown name is an error now
@@ -98,11 +101,12 @@ class TensorBoard(Callback):
             self._write_graph()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch_start = (self._step, time.monotonic())
+        self._epoch_start = self._step
+        self._epoch_clock = (self._step, time.monotonic())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self.samples_only:  # called now and then
-            self._step = self._epoch_start[0] + batch + 1
+            self._step = self._epoch_start + batch + 1
             return
         self._step += 1
         if self.update_freq != "epoch" and self._step % self.update_freq == 0:
@@ -116,7 +120,7 @@ class TensorBoard(Callback):
     def on_test_end(self, logs: Any = None) -> None:
         for name, value in (logs or {}).items():
             self._scalar("validation", f"evaluation_{name}_vs_iterations", value, self._step)
-        if not hasattr(self, "_epoch_start"):  # an evaluation by itself
+        if not self._is_training:  # an evaluation by itself
             self._close()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -128,7 +132,7 @@ class TensorBoard(Callback):
         if rate is not None and "learning_rate" not in logs:
             self._scalar("train", "epoch_learning_rate", getattr(rate, "value", rate), epoch)
         if self.write_steps_per_second:
-            self._scalar("train", "epoch_steps_per_second", self._speed_since(self._epoch_start), epoch)
+            self._scalar("train", "epoch_steps_per_second", self._speed_since(self._epoch_clock), epoch)
         if self.histogram_freq and epoch % self.histogram_freq == 0:
             self._write_weights(epoch)
         if self.embeddings_freq and epoch % self.embeddings_freq == 0:
@@ -141,7 +145,7 @@ class TensorBoard(Callback):
             jax.profiler.stop_trace()
             self._is_profiling = False
         self._close()
-        self.__dict__.pop("_epoch_start", None)
+        self._is_training = False
 
     # --- writing ---------------------------------------------------------------------------
 
