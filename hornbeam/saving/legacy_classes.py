@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from hornbeam import activations, random
 from hornbeam.core.random import SeedGenerator
+from hornbeam.initializers import Constant
 from hornbeam.layers.activation import _Activation
 from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.core import Embedding
@@ -116,6 +117,7 @@ class Highway(Layer):
     Args:
         activation: The function f.
         use_bias: Whether b and b_carry are added.
+        transform_bias: First value of b_carry.
         kernel_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint: Of the weights.
 
     Example:
@@ -126,7 +128,7 @@ class Highway(Layer):
     def __init__(
         self, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
         kernel_regularizer: Any = None, bias_regularizer: Any = None, kernel_constraint: Any = None,
-        bias_constraint: Any = None, **kwargs: Any,
+        bias_constraint: Any = None, transform_bias: float = 1.0, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         keep(self, locals())
@@ -137,7 +139,9 @@ class Highway(Layer):
         self.carry_kernel = add_named_weight(self, "carry_kernel", (size, size), "kernel")
         if self.use_bias:
             self.bias = add_named_weight(self, "bias", (size,), initializer="zeros")
-            self.carry_bias = self.add_weight(name="carry_bias", shape=(size,), initializer="ones")
+            self.carry_bias = self.add_weight(
+                name="carry_bias", shape=(size,), initializer=Constant(self.transform_bias)
+            )
 
     def call(self, inputs: Any) -> Any:
         gate, value = inputs @ self.carry_kernel.value, inputs @ self.kernel.value
@@ -213,8 +217,6 @@ class ParametricSoftplus(_Learned):
 
     def __init__(self, alpha_init: float = 0.2, beta_init: float = 5.0, shared_axes: Any = None, **kwargs: Any):
         super().__init__(shared_axes, **kwargs)
-        from hornbeam.initializers import Constant
-
         self.alpha_init, self.beta_init = alpha_init, beta_init
         self._weights = (("alphas", Constant(alpha_init)), ("betas", Constant(beta_init)))
 

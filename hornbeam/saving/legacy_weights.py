@@ -57,7 +57,7 @@ class Era:
 
 # Names of weights in Keras 1, which stood after the layer's name: `dense_1_W`, `lstm_1_U_i`.
 _FIRST = re.compile(
-    r"^(?P<scope>.+)_(?P<name>[WUb](_[a-z])?|gamma|beta|running_mean|running_std|alphas?|param_\d+)(_\d+)?$"
+    r"^(?P<scope>.+)_(?P<name>[WUb](_[a-z]|_carry)?|gamma|beta|running_mean|running_std|alphas?|betas|[at]_(left|right)|param_\d+)(_\d+)?$"
 )
 _CELL = re.compile(r"^(lstm|gru|simple_rnn|rnn|stacked_rnn)_cells?(_\d+)?$")
 
@@ -217,6 +217,8 @@ def _fit(leaf: Any, owner: Any, arrays: list[Saved], era: Era) -> list[tuple[Var
     elif any(word in kind for word in ("Conv1D", "Conv2D", "Conv3D", "ConvLSTM")):
         arrays = [_kernel(v, a, leaf, owner, era) for v, a in zip(variables, arrays, strict=True)]
     elif era.first:
+        if kind == "Highway":  # before 1.2 each bias stood behind its kernel
+            arrays = sorted(arrays, key=lambda array: -len(array.shape))
         arrays = [_as_today(v, a, leaf) for v, a in zip(variables, arrays, strict=True)]
     return list(zip(variables, arrays, strict=True))
 
