@@ -60,6 +60,9 @@ _TOP = "top_level_model_weights"
 def save_h5(model: Any, filepath: Any, overwrite: bool = True, include_optimizer: bool = True) -> None:
     """Write architecture, weights and training state to an `.h5` file.
 
+    tf.keras 2 reads architecture and weights, and begins with a fresh optimizer: its own state has no learning rate among the
+    arrays, where Keras 3 wants one.
+
     Args:
         model: A functional or sequential model, or a subclassed one with `get_config`.
         filepath: Path of the file.
