@@ -118,7 +118,7 @@ def least(functions: list[Callable[[], Any]], seconds: float, clock: Callable[[]
             begun = clock()
             function()
             best[i] = min(best[i], 1e3 * (clock() - begun))
-            time.sleep(0.02)  # until the threads of the one before, which spin for some milliseconds, have gone to sleep
+            time.sleep(0.02)  # until the threads of the one before, which spin for a while, sleep
         rounds += 1
     return best
 
