@@ -182,12 +182,12 @@ class STFT(Initializer):
 
 
 # Sizes up to which values are made by NumPy: XLA would compile a program for every new shape.
-_SMALL = 2**18
+_SMALL = 2**20
 
 
 def _filled(value: int, shape: Sequence[int], dtype: Any) -> Any:
     dtype = jnp.dtype(standardize_dtype(dtype))
-    if math.prod(shape) <= 16 * _SMALL:
+    if math.prod(shape) <= 4 * _SMALL:
         return jax.device_put(np.full(shape, value, dtype))
     return jnp.full(shape, value, dtype)
 

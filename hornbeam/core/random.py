@@ -169,7 +169,7 @@ def _random_bits(key: Any, width: int, shape: tuple[int, ...]) -> Any:
     size = math.prod(shape)
     if size >= 2**32:
         return _JAX_THREEFRY.random_bits(key, width, shape)
-    left, right = _threefry(key[0], key[1], np.uint32(0), jax.lax.iota("uint32", size))
+    left, right = _threefry(key[0], key[1], jax.lax.iota("uint32", size), _LAX)
     if width == 64:
         drawn = (left.astype("uint64") << 32) | right.astype("uint64")
     else:
@@ -177,16 +177,22 @@ def _random_bits(key: Any, width: int, shape: tuple[int, ...]) -> Any:
     return drawn.reshape(shape)
 
 
-def _threefry(key_left: Any, key_right: Any, left: Any, right: Any) -> tuple[Any, Any]:
-    """Return Threefry-2x32 with 20 rounds of the counter `(left, right)`, for arrays of NumPy or JAX."""
-    keys = [key_left, key_right, key_left ^ key_right ^ np.uint32(0x1BD11BDA)]
-    left, right = left + keys[0], right + keys[1]
+# Sum, both bitwise operations and both shifts. Those of `lax` are traced three times as fast as jax.numpy's.
+_NUMPY = (np.add, np.bitwise_xor, np.bitwise_or, np.left_shift, np.right_shift)
+_LAX = (jax.lax.add, jax.lax.bitwise_xor, jax.lax.bitwise_or, jax.lax.shift_left, jax.lax.shift_right_logical)
+
+
+def _threefry(key_left: Any, key_right: Any, count: Any, operations: Any) -> tuple[Any, Any]:
+    """Return both words of Threefry-2x32 with 20 rounds for counters below 2**32, by NumPy or JAX."""
+    add, xor, either, left_shift, right_shift = operations
+    keys = [key_left, key_right, xor(xor(key_left, key_right), np.uint32(0x1BD11BDA))]
+    left, right = key_left, add(count, key_right)
     for group in range(5):
         for turn in ((13, 15, 26, 6), (17, 29, 16, 24))[group % 2]:
-            left = left + right
-            right = ((right << np.uint32(turn)) | (right >> np.uint32(32 - turn))) ^ left
-        left = left + keys[(group + 1) % 3]
-        right = right + keys[(group + 2) % 3] + np.uint32(group + 1)
+            left = add(right, left)
+            right = xor(either(left_shift(right, np.uint32(turn)), right_shift(right, np.uint32(32 - turn))), left)
+        left = add(left, keys[(group + 1) % 3])
+        right = add(right, add(keys[(group + 2) % 3], np.uint32(group + 1)))
     return left, right
 
 
@@ -205,13 +211,23 @@ def host_uniform(seed: int, shape: tuple[int, ...], minval: float, maxval: float
         >>> bool((host_uniform(3, (2,), 0.0, 1.0) == drawn).all())
         True
     """
-    count = np.arange(math.prod(shape), dtype="uint64")
-    left, right = _threefry(
-        np.uint32(seed % 2**32), np.uint32(0), (count >> np.uint64(32)).astype("uint32"), count.astype("uint32")
-    )
-    # The upper 23 bits become the fraction of a number in [1, 2).
-    drawn = (((left ^ right) >> np.uint32(9)) | np.uint32(0x3F800000)).view("float32") - np.float32(1)
+    size = math.prod(shape)
+    drawn = np.empty(size, "float32")
+    with np.errstate(over="ignore"):
+        for start in range(0, size, _BLOCK):
+            count = np.arange(start, min(start + _BLOCK, size), dtype="uint32")
+            left, right = _threefry(np.uint32(seed % 2**32), np.uint32(0), count, _NUMPY)
+            # The upper 23 bits become the fraction of a number in [1, 2).
+            fraction = (((left ^ right) >> np.uint32(9)) | np.uint32(0x3F800000)).view("float32") - np.float32(1)
+            drawn[start : start + _BLOCK] = _scaled(fraction, minval, maxval)
+    return drawn.reshape(shape)
+
+
+_BLOCK = 2**15  # numbers that stay in the processor's cache together
+
+
+def _scaled(fraction: np.ndarray, minval: float, maxval: float) -> np.ndarray:
     low, high = np.float32(minval), np.float32(maxval)
     # In doubles, since XLA multiplies and adds with one rounding.
-    scaled = (drawn.astype("float64") * np.float64(high - low) + np.float64(low)).astype("float32")
-    return np.maximum(low, scaled).reshape(shape)
+    scaled = (fraction.astype("float64") * np.float64(high - low) + np.float64(low)).astype("float32")
+    return np.maximum(low, scaled)

@@ -369,7 +369,7 @@ def _copied(value: Any, dtype: Any) -> jax.Array:
 def _is_small_on_host(value: jax.Array) -> bool:
     if isinstance(value, jax.core.Tracer) or jnp.issubdtype(value.dtype, jax.dtypes.extended):
         return False
-    return value.size < 2**18 and jax.default_backend() == "cpu" and len(value.sharding.device_set) == 1
+    return value.size < 2**20 and jax.default_backend() == "cpu" and len(value.sharding.device_set) == 1
 
 
 def _add_operators() -> None:
