@@ -60,8 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.source:
         results, code = json.loads(options.source.read_text()), 0
     else:
-        signal.signal(signal.SIGTERM, _interrupt)
-        results, code = measure(options)
+        before = signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            results, code = measure(options)
+        finally:
+            signal.signal(signal.SIGTERM, before)
         save(results, options)
     print(report.text(results))
     if options.readme and code == 0:

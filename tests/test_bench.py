@@ -153,8 +153,10 @@ def test_an_interrupt_ends_every_process(tmp_path):
 def test_unknown_names_are_told(arguments, message):
     from bench.run import main
 
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit, match=message):
         main([*arguments, "--python", sys.executable])
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize("name", table.WORKLOADS)

@@ -270,3 +270,12 @@ def test_layers_equal_the_generic_loop(name, arguments, route, monkeypatch):
                     layer.reset_state()
                 results.append([layer(x), layer(x, mask=mask)])
         close(*results, tolerance=1e-5)
+
+
+def test_the_latest_choices_are_remembered():
+    for length in range(1, 1003):
+        routes.recurrence("lstm", "float32", (length, 2, 12), (3, 12))
+    taken = routes.taken()
+    assert len(taken) == 1000
+    assert "lstm float32 1002x2x12 units 3" in taken
+    assert "lstm float32 1x2x12 units 3" not in taken

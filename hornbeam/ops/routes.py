@@ -43,7 +43,7 @@ class Route(NamedTuple):
 
 _portable: ContextVar[bool] = ContextVar("hornbeam_portable", default=False)
 _taken: dict[str, Route] = {}
-_REMEMBERED = 1000  # choices; more are not kept, so that a long process does not grow
+_REMEMBERED = 1000  # choices, the latest, so that a long process does not grow
 
 
 @contextlib.contextmanager
@@ -270,6 +270,9 @@ def taken() -> dict[str, Route]:
 
 
 def _remember(op: str, route: Route) -> Route:
-    if len(_taken) < _REMEMBERED:
-        _taken[op] = route
+    _taken.pop(op, None)
+    _taken[op] = route
+    if len(_taken) > _REMEMBERED:  # the oldest goes; another thread may be at the same
+        with contextlib.suppress(StopIteration, RuntimeError):
+            _taken.pop(next(iter(_taken)), None)
     return route
