@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hornbeam import tree
 
-__all__ = ["FileError", "describe", "one_of", "unknown_name"]
+__all__ = ["FileError", "describe", "one_of", "reworded", "unknown_name"]
 
 
 class FileError(ValueError):
@@ -51,6 +51,18 @@ def one_of(names: Iterable[str]) -> str:
         "'a', 'b'"
     """
     return ", ".join(repr(name) for name in names)
+
+
+def reworded(error: Exception, change: Callable[[str], str]) -> Exception:
+    """Return `error` with its text changed, if it is a plain `ValueError` or `TypeError`.
+
+    Example:
+        >>> reworded(ValueError("no"), str.upper)
+        ValueError('NO')
+    """
+    if type(error) in (ValueError, TypeError) and len(error.args) <= 1:
+        error.args = (change(str(error)),)
+    return error
 
 
 def unknown_name(kind: str, name: Any, known: Iterable[str]) -> ValueError:

@@ -59,6 +59,7 @@ ROWS = {
     "dense_rank_4": Row(lambda L: L("Dense")(2, activation="softmax", bias_initializer="ones"), IMAGE),
     "activation": Row(lambda L: L("Activation")("tanh"), VECTOR),
     "embedding": Row(lambda L: L("Embedding")(7, 3), (2, 5), integers=7),
+    "embedding_outside": Row(lambda L: L("Embedding")(5, 3), (2, 5), integers=7),  # numbers that the table lacks
     "embedding_mask": Row(lambda L: L("Embedding")(7, 3, mask_zero=True, embeddings_regularizer="l1"), (2, 5), integers=7),
     "masking": Row(lambda L: L("Masking")(mask_value=0.5), SEQUENCE),
     "identity": Row(lambda L: L("Identity")(), VECTOR),
@@ -206,6 +207,7 @@ ROWS = {
     "flatten": Row(lambda L: L("Flatten")(), IMAGE),
     "flatten_first": Row(lambda L: L("Flatten")(data_format="channels_first"), IMAGE),
     "reshape": Row(lambda L: L("Reshape")((2, -1)), SEQUENCE),
+    "reshape_none": Row(lambda L: L("Reshape")((None, 2)), SEQUENCE, why_other_shape="what is left over stays unknown"),
     "permute": Row(lambda L: L("Permute")((2, 1)), SEQUENCE),
     "repeat_vector": Row(lambda L: L("RepeatVector")(3), VECTOR),
     # activation

@@ -815,6 +815,31 @@ def test_weights_at_the_start():
         np.testing.assert_array_equal(ours, given)
 
 
+WRAPPERS = {
+    "rnn": lambda L, policy: L.RNN(L.LSTMCell(3), return_state=True, dtype=policy),
+    "sequences": lambda L, policy: L.RNN(L.GRUCell(3), return_sequences=True, dtype=policy),
+    "concat": lambda L, policy: L.Bidirectional(L.LSTM(3, return_sequences=True), dtype=policy),
+    "states": lambda L, policy: L.Bidirectional(L.LSTM(3, return_state=True), merge_mode="sum", dtype=policy),
+    "both": lambda L, policy: L.Bidirectional(L.GRU(3), merge_mode=None, dtype=policy),
+    "steps": lambda L, policy: L.TimeDistributed(L.Dense(3), dtype=policy),
+    "inner": lambda L, policy: L.TimeDistributed(L.Dense(3, dtype=policy)),
+    "spectral": lambda L, policy: L.SpectralNormalization(L.Dense(3), dtype=policy),
+}
+
+
+@pytest.mark.parametrize("name", WRAPPERS)
+def test_policy_of_a_wrapper(name):
+    """Where the layer inside has another policy, results have the wrapper's compute dtype."""
+    x = np.random.RandomState(0).randn(2, 5, 4).astype("float32")
+    results = []
+    for library in (hb, keras):
+        layer = WRAPPERS[name](library.layers, "mixed_bfloat16")
+        parts = layer(x), layer.weights, layer(library.Input((5, 4)))
+        results.append([[str(t.dtype) for t in hb.tree.flatten(part)] for part in parts])
+    assert results[0][:2] == results[1][:2]
+    assert results[0][2] == results[0][0]  # Keras's own differ for states
+
+
 # (recipe, input, what the message says)
 BAD = {
     "units": (lambda: hb.layers.Dense(-1), None, "Dense: `units`.*-1"),
@@ -829,6 +854,19 @@ BAD = {
     "rank": (lambda: hb.layers.Conv2D(1, 1, name="c"), np.ones((2, 3, 3)), "'c' .*4"),
     "reshape": (lambda: hb.layers.Reshape((7,), name="r"), np.ones((2, 6)), "'r'.*6 numbers.*7"),
     "concatenate": (lambda: hb.layers.Concatenate(name="m"), [np.ones((2, 3)), np.ones((3, 3))], "'m'"),
+    "dot_sizes": (
+        lambda: hb.layers.Dot(1, name="m"),
+        [np.ones((2, 3, 4)), np.ones((2, 1, 4))],
+        r"'m'.*has 3.*has 1.*`axes`",
+    ),
+    "dot_axes": (
+        lambda: hb.layers.Dot(3, name="m"),
+        [np.ones((2, 3, 4)), np.ones((2, 3, 4))],
+        "'m'.*`axes`.*3.*ranks 3",
+    ),
+    "dot_batch": (lambda: hb.layers.Dot(0, name="m"), [np.ones((2, 3)), np.ones((2, 3))], "'m'.*`axes`.*batch"),
+    "spatial_rank": (lambda: hb.layers.SpatialDropout2D(0.1, name="s"), np.ones((2, 3, 3)), "'s' .*4"),
+    "target_shape": (lambda: hb.layers.Reshape((-2, 3)), None, "`target_shape`.*-2"),
     "no_list": (lambda: hb.layers.Add(name="m"), np.ones((2, 3)), "'m'.*list"),
     "output_padding": (lambda: hb.layers.Conv2DTranspose(1, 3, strides=2, output_padding=2), None, "output_padding.*2"),
     "depth_multiplier": (

@@ -144,6 +144,19 @@ def test_mask_of_the_predictions(reduction, weights):
     close(ours, theirs)
 
 
+@pytest.mark.parametrize("ignored", [0, 1])
+def test_mask_of_the_predictions_and_an_ignored_class(ignored):
+    import keras
+
+    steps, labels = np.append(REAL, 0 * REAL[:2], axis=0)[None], np.array([[*LABELS, 1, 2]])
+    theirs = keras.losses.SparseCategoricalCrossentropy(True, ignore_class=ignored)(
+        labels, keras.layers.Masking()(steps)
+    )
+    y_pred = jnp.asarray(steps)
+    set_mask(y_pred, jnp.asarray(steps.any(-1)))
+    close(losses.SparseCategoricalCrossentropy(True, ignore_class=ignored)(labels, y_pred), theirs)
+
+
 NAMES = (
     "mse MSE mae MAE mape MAPE msle MSLE bce BCE kld KLD kullback_leibler_divergence logcosh log_cosh huber huber_loss "
     "cosine_proximity cosine_similarity mean_squared_error MeanSquaredError sparse_categorical_crossentropy "

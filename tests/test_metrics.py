@@ -23,6 +23,8 @@ METRICS = [
     ("Accuracy", {}, LABELS, np.array([0, 2, 2, 2, 1, 1])),
     ("BinaryAccuracy", {}, BITS, P),
     ("BinaryAccuracy", {"threshold": 0.3}, COLUMN_BITS[:, 0], COLUMN),
+    ("BinaryAccuracy", {"threshold": 0.0}, BITS, REAL),
+    ("BinaryAccuracy", {"threshold": 1.5}, BITS, 3 * P),
     ("CategoricalAccuracy", {}, ONE_HOT, P),
     ("SparseCategoricalAccuracy", {}, LABELS, P),
     ("SparseCategoricalAccuracy", {}, LABELS[:, None], P),
@@ -55,6 +57,8 @@ METRICS = [
     ("RecallAtPrecision", {"precision": 0.6, "class_id": 1}, BITS, P),
     ("MeanSquaredError", {}, REAL, REAL2),
     ("RootMeanSquaredError", {}, REAL, REAL2),
+    ("RootMeanSquaredError", {}, REAL, REAL2.astype("float16")),
+    ("R2Score", {}, REAL, REAL2.astype("float16")),
     ("MeanAbsoluteError", {}, REAL, REAL2),
     ("MeanAbsolutePercentageError", {}, REAL, REAL2),
     ("MeanSquaredLogarithmicError", {}, P, P[::-1]),
@@ -181,6 +185,23 @@ def test_mask_of_the_predictions(weights):
     set_mask(y_pred, jnp.array([[True, False], [True, True]]))
     ours.update_state(np.zeros((2, 2, 2)), y_pred, sample_weight=weights)
     close(ours.result(), theirs.result())
+
+
+ROWS_OF_CLASSES = "KLDivergence CategoricalCrossentropy CategoricalHinge CategoricalAccuracy CosineSimilarity".split()
+
+
+@pytest.mark.parametrize("cls", [*ROWS_OF_CLASSES, "MeanSquaredError", "BinaryCrossentropy", "Poisson"])
+def test_one_vector(cls):
+    """A vector is one row of classes where a metric compares rows, else a number a sample; with one call both are Keras's."""
+    import keras
+
+    close(getattr(metrics, cls)()(ONE_HOT[1], P[1]), getattr(keras.metrics, cls)()(ONE_HOT[1], P[1]))
+
+
+def test_half_precision():
+    """Predictions are compared in the metric's own precision: a square of 300 is beyond float16."""
+    y_pred = (300 * REAL2).astype("float16")
+    close(metrics.MeanSquaredError()(REAL, y_pred), np.mean((REAL - y_pred.astype("float32")) ** 2))
 
 
 def test_empty_results_are_zero():

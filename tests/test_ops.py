@@ -60,6 +60,7 @@ ROWS += [
     ("average", (X,), {"axis": 1, "weights": Y}), ("quantile", (X, 0.3), {"axis": 1}), ("quantile", (X, [0.2, 0.5]), {}),
     ("percentile", (X, 30.0), {}), ("nanquantile", (N, 0.3), {"axis": 0}), ("nanpercentile", (N, 30.0), {}),
     ("moments", (IMG, [0, 1]), {}), ("moments", (IMG, (0, 1)), {"keepdims": True}),
+    ("moments", (I, (0,)), {}), ("moments", (B, (1,)), {}),
     ("segment_sum", (X, np.array([0, 0]), 2), {}), ("segment_max", (X, np.array([0, 1]), 2), {}),
     ("segment_min", (X, np.array([0, 1])), {}), ("segment_prod", (X, np.array([1, 1]), 2), {}),
     ("prod", (I,), {"axis": 1, "dtype": "float32"}), ("cumsum", (X,), {"axis": 1, "dtype": "float16"}),
@@ -79,14 +80,14 @@ ROWS += [
     ("take", (X, [0, 2, 1], 1), {}), ("take", (X, -1, 1), {}), ("take", (X, [5, 0]), {}),
     ("take_along_axis", (X, I[:, :2] % 3, 1), {}),
     ("get_item", (X, (slice(None), 0)), {}), ("get_item", (X, (..., None, slice(1, None))), {}), ("get_item", (X, 1), {}),
-    ("one_hot", (I, 7), {}), ("one_hot", (I, 4, 1, "int32"), {}), ("multi_hot", (I, 7), {}), ("multi_hot", (I[0], 7), {}),
+    ("one_hot", (I, 7), {}), ("one_hot", (I, 4, 1, "int32"), {}), ("multi_hot", (I, 7), {}), ("multi_hot", (I[0], 7), {}), ("multi_hot", (I[0] + 0.5, 7), {}),
     ("scatter", (np.array([[1], [1]]), X, (4, 3)), {}), ("scatter_update", (X, [[0, 1], [1, 1]], [5.0, 6.0]), {}),
     ("scatter_update", (X, [[0, 1]], [5.0], "add"), {}), ("slice", (X, (0, 1), (2, 2)), {}),
     ("slice_update", (X, (0, 1), np.zeros((2, 1), "float32")), {}), ("argpartition", (X[0], 1), {}),
     ("top_k", (X, 2), {}), ("in_top_k", (np.array([0, 1]), X, 1), {}), ("searchsorted", (np.sort(X[0]), Y[0]), {}),
     ("digitize", (X, np.array([0.2, 0.5])), {}), ("histogram", (X, 4), {}), ("bincount", (I[0],), {}),
     ("bincount", (I,), {"minlength": 9}), ("bincount", (I[0],), {"weights": X[0]}), ("nonzero", (I,), {}),
-    ("unique", (I,), {}), ("unravel_index", (I, (4, 4)), {}), ("argsort", (X, None), {}), ("where", (B,), {}),
+    ("unique", (I,), {}), ("unravel_index", (I, (4, 4)), {}), ("unravel_index", (I, 9), {}), ("argsort", (X, None), {}), ("where", (B,), {}),
     ("zeros", ((2, 3),), {}), ("ones", ((2,), "int32"), {}), ("full", ((2,), 3), {}), ("full", ((2,), 3.5, "int32"), {}),
     ("empty_like", (X,), {}), ("full_like", (X, 2), {}), ("full_like", (X, 2, "int32"), {}), ("eye", (3, 4, 1), {}),
     ("identity", (3,), {}), ("tri", (3,), {"k": -1}), ("arange", (5,), {}), ("arange", (1, 5, 2), {}),
@@ -236,6 +237,22 @@ def test_unknown_batch(function, shape):
     assert y.shape == shape
     value = rng.normal(size=(5, 2, 3)).astype("float32")
     np.testing.assert_allclose(hb.Function(x, y)(value), function(ops, ops.convert_to_tensor(value)), rtol=1e-5)
+
+
+BAD = [
+    (lambda x: ops.nonzero(x), r"nonzero: the size.*\(None, 3\).*ops.where"),
+    (lambda x: ops.where(x), "where: the size.*`x1` and `x2`"),
+    (lambda x: ops.unique(x), "unique: the size.*`size`"),
+    (lambda x: x + hb.Input((4,)), r"\(None, 3\), \(None, 4\).*ops.add was called with 0: float32"),
+    (lambda x: ops.matmul(x, hb.Input((4,))), r"got \(3,\) and \(None,\).*ops.matmul"),
+]
+
+
+@pytest.mark.parametrize(("call", "text"), BAD)
+def test_errors_of_symbolic_calls(call, text):
+    """They name the op and its inputs; sizes that are not known read `None`."""
+    with pytest.raises((ValueError, TypeError), match=f"(?s){text}"):
+        call(hb.Input((3,)))
 
 
 def test_control():

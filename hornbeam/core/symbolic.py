@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import re
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -39,6 +40,7 @@ __all__ = [
     "op",
     "set_mask",
     "shape_with_unknowns",
+    "with_values",
 ]
 
 Tensor = Annotated[Any, "Tensor"]
@@ -330,6 +332,17 @@ def convert(x: Any, dtype: Any = None) -> Any:
 _EXTENDED = {"bfloat16", "float8_e4m3fn", "float8_e5m2"}
 
 
+def with_values(x: Any, name: str, remedy: str) -> Any:
+    """Return `x` as a JAX array for an op whose result has a size that depends on values; an error where there are none."""
+    x = convert(x)
+    if isinstance(x, jax.core.Tracer):
+        raise ValueError(
+            f"{name}: the size of the result depends on the values of {errors.describe(x)}, which are not known in a model "
+            f"or a compiled function. {remedy[0].upper()}{remedy[1:]}."
+        )
+    return x
+
+
 def any_traced(x: Any) -> bool:
     """Tell whether a JAX array or variable stands in a nested list `x`."""
     if isinstance(x, (list, tuple)):
@@ -409,6 +422,8 @@ def _abstract(function: Callable[..., Any], args: Any, kwargs: Any, trial: int |
     token = _trial.set(trial)
     try:
         arrays = iter(jax.eval_shape(traced, *structs))
+    except Exception as error:  # a trial size is nothing that the user knows
+        raise errors.reworded(error, lambda text: re.sub(rf"\b{trial}\b", "None", text)) from error.__cause__
     finally:
         _trial.reset(token)
     structure, kept = static
@@ -479,6 +494,13 @@ class OpCall(Operation):
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         return self.info.function(*args, **kwargs, **self.settings)
+
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().symbolic_call(*args, **kwargs)
+        except Exception as error:
+            called = f"hornbeam.ops.{self.info.public.__name__} was called with {describe_inputs(args, kwargs)}."
+            raise errors.reworded(error, lambda text: f"{text}\n  {called}") from error.__cause__
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         try:

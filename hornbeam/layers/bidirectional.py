@@ -91,9 +91,9 @@ class TimeDistributed(Wrapper):
         step = Step(self._step, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), steps))
         if step.is_pure or T == 0:
             outputs = self._step(*jax.tree.map(_join, (inputs, masks)))
-            return tree.map_structure(lambda x: x.reshape(B, T, *x.shape[1:]), outputs)
+            return self._in_compute_dtype(tree.map_structure(lambda x: x.reshape(B, T, *x.shape[1:]), outputs))
         _, outputs = scan(step, lambda _, now: (None, self._step(*now)), None, steps)
-        return tree.map_structure(lambda x: jnp.moveaxis(x, 0, 1), outputs)
+        return self._in_compute_dtype(tree.map_structure(lambda x: jnp.moveaxis(x, 0, 1), outputs))
 
     def _step(self, x: Any, mask: Any) -> Any:
         return self.layer(x) if mask is None else self.layer(x, mask=mask)
@@ -216,6 +216,7 @@ class Bidirectional(Layer):
             y_back = jnp.flip(y_back, axis=0 if getattr(self.backward_layer, "time_major", False) else 1)
             if mask is not None:  # the caller's own `backward_layer` may repeat its last output there
                 y_back = jnp.where(mask.reshape(*mask.shape, *(1,) * (y_back.ndim - 2)), y_back, 0)
+        y, y_back = self._in_compute_dtype((y, y_back))
         merged = (y, y_back) if self.merge_mode is None else (_MERGES[self.merge_mode](y, y_back),)
         return (*merged, *states) if len(merged) + len(states) > 1 else merged[0]
 

@@ -109,8 +109,8 @@ class Embedding(Quantizable):
         lora_rank, lora_alpha: If given, the layer is adapted: see `enable_lora`.
         quantization_config: How to hold the weight where `dtype` is a quantized policy. Default: that of the policy.
 
-    Weights: `embeddings` of shape (input_dim, output_dim). Integers outside the table take its last
-    row's side: JAX clips indices.
+    Weights: `embeddings` of shape (input_dim, output_dim). Integers below 0 count from the table's end; those outside of
+    it give NaN.
 
     Example:
         >>> Embedding(10, 4)(jnp.array([[1, 2]])).shape
@@ -146,13 +146,13 @@ class Embedding(Quantizable):
 
     def _rows(self, index: Any) -> Any:
         scheme = self._schemes.get("embeddings")
-        return jnp.take(self.embeddings.value, index, axis=0, mode="clip") if scheme is None else scheme.rows(index)
+        return jnp.take(self.embeddings.value, index, axis=0) if scheme is None else scheme.rows(index)
 
     def call(self, inputs: Any) -> Any:
         index = inputs.astype("int32")
         rows = self._rows(index)
         if self.lora_enabled:  # the rows' part of the product alone
-            thin = jnp.take(self.lora_a.value, index, axis=0, mode="clip")
+            thin = jnp.take(self.lora_a.value, index, axis=0)
             rows = rows + (self.lora_alpha / self.lora_rank) * jnp.matmul(thin, self.lora_b.value)
         return rows.astype(self.compute_dtype)
 

@@ -324,6 +324,10 @@ class Layer(LayerState):
         args = tuple(tree.map_structure(one, a) if a is not None else None for a in args)
         return args, {k: tree.map_structure(one, v) for k, v in kwargs.items()}
 
+    def _in_compute_dtype(self, tensors: Any) -> Any:
+        """Return `tensors`, floats among them in the compute dtype, whatever the policy of a layer inside gave."""
+        return tree.map_structure(lambda x: x.astype(self.compute_dtype) if is_float(x.dtype) else x, tensors)
+
     def _fill_masks(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Fill `mask` arguments of `call` from the tensors' masks; return the first's mask."""
         if not _any_mask():

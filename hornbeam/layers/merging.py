@@ -205,11 +205,28 @@ class Dot(_Merge):
     def _check(self, shapes: Any) -> None:
         if len(shapes) != 2:
             raise ValueError(f"{self._label()}: expected 2 inputs, received {len(shapes)}.")
+        a, b = shapes
+        i, j = self._summed(len(a), len(b))
+        if a[i] != b[j] and None not in (a[i], b[j]):
+            raise ValueError(
+                f"{self._label()}: the summed axes must have one size; axis {i} of the first input, of shape {tuple(a)}, has "
+                f"{a[i]}, axis {j} of the second, of shape {tuple(b)}, has {b[j]}. Change `axes`, now {self.axes}."
+            )
+
+    def _summed(self, left: int, right: int) -> tuple[int, int]:
+        """Return the axis of each input that is summed over, for inputs of these ranks."""
+        i, j = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
+        for axis, rank in ((i, left), (j, right)):
+            if not -rank <= axis < rank or axis % rank == 0:
+                raise ValueError(
+                    f"{self._label()}: `axes` must be axes of the inputs other than the batch's, received {self.axes} for "
+                    f"inputs of ranks {left} and {right}."
+                )
+        return i % left, j % right
 
     def call(self, inputs: Any) -> Any:
         a, b = inputs
-        axes = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
-        i, j = axes[0] % a.ndim, axes[1] % b.ndim
+        i, j = self._summed(a.ndim, b.ndim)
         if self.normalize:
             a = a / jnp.sqrt(jnp.maximum(jnp.sum(a * a, axis=i, keepdims=True), 1e-12))
             b = b / jnp.sqrt(jnp.maximum(jnp.sum(b * b, axis=j, keepdims=True), 1e-12))

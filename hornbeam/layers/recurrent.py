@@ -135,7 +135,7 @@ class RNN(Layer):
         result = last
         if self.return_sequences:
             result = outputs if self.time_major else jnp.swapaxes(outputs, 0, 1)
-        return (result, *states) if self.return_state else result
+        return self._in_compute_dtype((result, *states) if self.return_state else result)
 
     def _start(self, given: Any, batch: int) -> list[Any]:
         """Return the states to start from: those given, those kept, or the cell's own."""

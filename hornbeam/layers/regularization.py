@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from hornbeam import random, regularizers
 from hornbeam.core.random import SeedGenerator
+from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 
 __all__ = [
@@ -79,10 +80,11 @@ class Dropout(_Noise):
 class _SpatialDropout(Dropout):
     """Dropout of whole feature maps: one draw for all positions of a channel."""
 
-    _axes: tuple[int, ...] = ()
+    _rank = 1
 
     def __init__(self, rate: float, seed: Any = None, **kwargs: Any):
         super().__init__(rate, seed=seed, **kwargs)
+        self.input_spec = InputSpec(ndim=self._rank + 2)
 
     def _draw(self, inputs: Any) -> Any:
         first = getattr(self, "data_format", "channels_last") == "channels_first"
@@ -123,6 +125,8 @@ class SpatialDropout2D(_SpatialDropout):
         (1, 2, 2, 1)
     """
 
+    _rank = 2
+
     def __init__(self, rate: float, data_format: str | None = None, seed: Any = None, **kwargs: Any):
         from hornbeam.config import standardize_data_format
 
@@ -137,6 +141,8 @@ class SpatialDropout3D(SpatialDropout2D):
         >>> SpatialDropout3D(0.5)(jnp.ones((1, 2, 2, 2, 1))).shape
         (1, 2, 2, 2, 1)
     """
+
+    _rank = 3
 
 
 class GaussianNoise(_Noise):

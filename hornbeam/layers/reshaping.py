@@ -51,7 +51,7 @@ class Reshape(Layer):
     """Another shape for each sample.
 
     Args:
-        target_shape: Shape without the batch axis; one size may be -1.
+        target_shape: Shape without the batch axis; one size may be -1 or `None`: what is left over.
 
     Raises:
         ValueError: If a sample does not have as many numbers as the shape.
@@ -64,16 +64,23 @@ class Reshape(Layer):
     def __init__(self, target_shape: Any, **kwargs: Any):
         super().__init__(**kwargs)
         self.target_shape = tuple(target_shape) if hasattr(target_shape, "__iter__") else (target_shape,)
+        for n in self.target_shape:
+            if n is not None and (not hasattr(n, "__index__") or n < -1):
+                raise ValueError(
+                    f"Reshape: the sizes in `target_shape` must be integers, at least 0, or one -1 for what is left over; "
+                    f"received {target_shape!r}."
+                )
         self.built = True
 
     def call(self, inputs: Any) -> Any:
-        size, fixed = math.prod(inputs.shape[1:]), math.prod(n for n in self.target_shape if n != -1)
-        if self.target_shape.count(-1) > 1 or (size % fixed if -1 in self.target_shape and fixed else size != fixed):
+        shape = [-1 if n is None else n for n in self.target_shape]
+        size, fixed = math.prod(inputs.shape[1:]), math.prod(n for n in shape if n != -1)
+        if shape.count(-1) > 1 or (size % fixed if -1 in shape and fixed else size != fixed):
             raise ValueError(
                 f"{self._label()}: a sample of shape {inputs.shape[1:]} has {size} numbers, which do not fill "
                 f"`target_shape` {self.target_shape}. Change the shape, or let one size be -1."
             )
-        return jnp.reshape(inputs, (inputs.shape[0], *self.target_shape))
+        return jnp.reshape(inputs, (inputs.shape[0], *shape))
 
 
 class Permute(Layer):

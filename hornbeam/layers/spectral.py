@@ -47,7 +47,7 @@ class SpectralNormalization(Wrapper):
         if self.kernel is None:
             raise ValueError(f"{self._label()}: {type(self.layer).__name__} has no `kernel` and no `embeddings`.")
         self.vector_u = self.add_weight(
-            name="vector_u", shape=(1, self.kernel.shape[-1]), trainable=False,
+            name="vector_u", shape=(1, self.kernel.shape[-1]), trainable=False, dtype=self.kernel.dtype,
             initializer=initializers.TruncatedNormal(stddev=0.02),
         )  # fmt: skip
 

@@ -44,7 +44,7 @@ def standardize_reduction(reduction: Any) -> str | None:
     return reduction
 
 
-def _tensors(x: Any) -> Any:
+def number_lists(x: Any) -> Any:
     """Return lists of mere numbers as one array; tensors and structures of them as they are."""
     numbers = isinstance(x, (list, tuple)) and all(isinstance(n, (bool, int, float)) for n in tree.flatten(x))
     return convert(x) if numbers else x
@@ -103,10 +103,13 @@ class Loss:
             return self.call(y_true, y_pred)
         predictions = tree.flatten(y_pred)
         mask = get_mask(predictions[0]) if len(predictions) == 1 else None
-        y_true, y_pred = tree.map_structure(self._to_dtype, (_tensors(y_true), _tensors(y_pred)))
+        y_true, y_pred = tree.map_structure(self._to_dtype, (number_lists(y_true), number_lists(y_pred)))
         values = self.call(y_true, y_pred)
-        if mask is None:
-            mask = get_mask(values)
+        own = get_mask(values)
+        if mask is None or own is None:
+            mask = own if mask is None else mask
+        else:
+            mask = jnp.logical_and(*squeeze_or_expand(convert(own), convert(mask)))
         return _reduce(jnp.asarray(values, self.dtype), sample_weight, mask, self.reduction)
 
     def _to_dtype(self, x: Any) -> Any:

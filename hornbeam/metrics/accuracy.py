@@ -144,10 +144,7 @@ class BinaryAccuracy(FunctionMean):
     Args:
         name: Name.
         dtype: Dtype of the sums. Default: `floatx()`.
-        threshold: Predictions above it mean 1.
-
-    Raises:
-        ValueError: If the threshold is not between 0 and 1.
+        threshold: Predictions above it mean 1; 0 for logits.
 
     Example:
         >>> float(BinaryAccuracy()([[1], [1]], [[0.9], [0.2]]))
@@ -157,8 +154,6 @@ class BinaryAccuracy(FunctionMean):
     _function = staticmethod(binary_accuracy)
 
     def __init__(self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5):
-        if threshold is not None and not 0 < threshold < 1:
-            raise ValueError(f"BinaryAccuracy: `threshold` must be between 0 and 1, received {threshold!r}.")
         super().__init__(name, dtype, threshold=threshold)
 
 
@@ -171,6 +166,7 @@ class CategoricalAccuracy(FunctionMean):
     """
 
     _function = staticmethod(categorical_accuracy)
+    _compares_rows = True
 
     def __init__(self, name: str | None = "categorical_accuracy", dtype: Any = None):
         super().__init__(name, dtype)
@@ -199,6 +195,7 @@ class TopKCategoricalAccuracy(FunctionMean):
     """
 
     _function = staticmethod(top_k_categorical_accuracy)
+    _compares_rows = True
 
     def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None):
         super().__init__(name, dtype, k=k)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
+from hornbeam import tree
 from hornbeam.core.naming import to_snake_case
 from hornbeam.core.symbolic import convert, get_mask
-from hornbeam.losses.loss import expand_weights, squeeze_or_expand
+from hornbeam.dtypes import is_float
+from hornbeam.losses.loss import expand_weights, number_lists, squeeze_or_expand
 from hornbeam.metrics.metric import Metric, divide_no_nan
 
 __all__ = ["Mean", "MeanMetricWrapper", "Sum"]
@@ -39,6 +40,19 @@ def _samplewise(values: Any, sample_weight: Any, dtype: str, reduce: Callable[..
         axes = tuple(range(1, values.ndim))
         values, weights = reduce(values, axis=axes), reduce(weights, axis=axes)
     return values, weights
+
+
+def wide(x: Any, dtype: str) -> Any:
+    """Return arrays of `x`, floats of fewer bits than `dtype` in it: a difference of rounded numbers is rounded once."""
+
+    def one(x: Any) -> Any:
+        if x is None:
+            return None
+        x = convert(x)
+        narrow = is_float(x.dtype) and jnp.finfo(x.dtype).bits < jnp.finfo(dtype).bits
+        return x.astype(dtype) if narrow else x
+
+    return tree.map_structure(one, number_lists(x))
 
 
 class Sum(Metric):
@@ -110,6 +124,9 @@ class MeanMetricWrapper(Mean):
         5.0
     """
 
+    _compares_rows = False
+    """Whether a value is one of a whole row, such as scores of classes, and not a mean over its numbers."""
+
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any):
         super().__init__(name=name, dtype=dtype)
         self.fn = fn
@@ -117,9 +134,10 @@ class MeanMetricWrapper(Mean):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         mask = get_mask(y_pred)
-        if np.ndim(y_true) == np.ndim(y_pred) == 1:
+        y_true, y_pred = wide(y_true, self.dtype), wide(y_pred, self.dtype)
+        if getattr(y_true, "ndim", 0) == getattr(y_pred, "ndim", 0) == 1 and not self._compares_rows:
             # A number a sample: each has its own value, so that each weight counts.
-            y_true, y_pred = (jnp.expand_dims(convert(y), -1) for y in (y_true, y_pred))
+            y_true, y_pred = y_true[:, None], y_pred[:, None]
         values = convert(self.fn(y_true, y_pred, **self._fn_kwargs))
         if mask is None:
             mask = get_mask(values)

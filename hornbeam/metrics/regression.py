@@ -11,7 +11,7 @@ from hornbeam.core.symbolic import convert
 from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.losses.targets import as_float, match_ranks
 from hornbeam.metrics.metric import Metric, divide_no_nan
-from hornbeam.metrics.reduction import FunctionMean, Mean
+from hornbeam.metrics.reduction import FunctionMean, Mean, wide
 
 __all__ = [
     "BinaryCrossentropy",
@@ -183,6 +183,7 @@ class CosineSimilarity(FunctionMean):
     """
 
     _function = staticmethod(cosine_of_angle)
+    _compares_rows = True
 
     def __init__(self, name: str | None = "cosine_similarity", dtype: Any = None, axis: int = -1):
         super().__init__(name, dtype, axis=axis)
@@ -202,6 +203,7 @@ class PearsonCorrelation(FunctionMean):
     """
 
     _function = staticmethod(pearson_correlation)
+    _compares_rows = True
 
     def __init__(self, name: str | None = "pearson_correlation", dtype: Any = None, axis: int = -1):
         super().__init__(name, dtype, axis=axis)
@@ -221,6 +223,7 @@ class ConcordanceCorrelation(FunctionMean):
     """
 
     _function = staticmethod(concordance_correlation)
+    _compares_rows = True
 
     def __init__(
         self,
@@ -280,6 +283,7 @@ class CategoricalHinge(FunctionMean):
     """
 
     _function = staticmethod(losses.categorical_hinge)
+    _compares_rows = True
 
     def __init__(self, name: str | None = "categorical_hinge", dtype: Any = None):
         super().__init__(name, dtype)
@@ -298,6 +302,7 @@ class KLDivergence(FunctionMean):
     """
 
     _function = staticmethod(losses.kl_divergence)
+    _compares_rows = True
 
     def __init__(self, name: str | None = "kl_divergence", dtype: Any = None):
         super().__init__(name, dtype)
@@ -363,6 +368,7 @@ class CategoricalCrossentropy(FunctionMean):
     """
 
     _function = staticmethod(losses.categorical_crossentropy)
+    _compares_rows = True
 
     def __init__(
         self,
@@ -419,7 +425,7 @@ class RootMeanSquaredError(Mean):
         super().__init__(name, dtype)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_true, y_pred = _matched(y_true, y_pred)
+        y_true, y_pred = _matched(wide(y_true, self.dtype), wide(y_pred, self.dtype))
         super().update_state(jnp.square(y_true - y_pred), sample_weight=sample_weight)
 
     def result(self) -> Any:
@@ -470,7 +476,7 @@ class R2Score(Metric):
     count: Any
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_true, y_pred = _matched(y_true, y_pred)
+        y_true, y_pred = _matched(wide(y_true, self.dtype), wide(y_pred, self.dtype))
         if y_true.ndim == 1:
             y_true, y_pred = y_true[:, None], y_pred[:, None]
         if not self._built:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.symbolic import Tensor, convert, op, with_values
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops.lift import binary, named, number, unary
 
@@ -239,7 +239,7 @@ def where(condition: Tensor, x1: Tensor = None, x2: Tensor = None) -> Tensor:
     if (x1 is None) != (x2 is None):
         raise ValueError("where: give both `x1` and `x2`, or neither.")
     if x1 is None:
-        return list(jnp.where(convert(condition)))
+        return list(jnp.where(with_values(condition, "where", "give `x1` and `x2`")))
     return jnp.where(convert(condition).astype(bool), number(x1), number(x2))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.symbolic import Tensor, convert, op, with_values
 from hornbeam.dtypes import standardize_dtype
 
 __all__ = [
@@ -108,7 +108,7 @@ def multi_hot(
         raise TypeError(f"multi_hot: unexpected arguments {sorted(kwargs)}.")
     if count is None:
         raise ValueError("multi_hot: give `num_classes`.")
-    inputs = convert(inputs)
+    inputs = convert(inputs).astype("int32")
     over = 1 if inputs.ndim > 1 else 0
     hot = jax.nn.one_hot(inputs, count, axis=axis, dtype=standardize_dtype(dtype))
     return jnp.max(hot, axis=over)
@@ -327,7 +327,7 @@ def nonzero(x: Tensor) -> Tensor:
         >>> nonzero(jnp.array([0, 5]))
         (Array([1], dtype=int32),)
     """
-    return jnp.nonzero(convert(x))
+    return jnp.nonzero(with_values(x, "nonzero", "`ops.where(condition, x1, x2)` keeps the shape"))
 
 
 @op("numpy")
@@ -351,6 +351,8 @@ def unique(
         >>> unique(jnp.array([2, 1, 2]))
         Array([1, 2], dtype=int32)
     """
+    if size is None:
+        x = with_values(x, "unique", "Give `size`, the length of the result")
     found = jnp.unique(
         convert(x), return_index=return_index, return_inverse=return_inverse, return_counts=return_counts,
         axis=axis, size=size, fill_value=fill_value,
@@ -359,11 +361,11 @@ def unique(
 
 
 @op("numpy")
-def unravel_index(indices: Tensor, shape: Sequence[int]) -> Tensor:
+def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> Tensor:
     """Return the indices along each axis of indices into the flat tensor.
 
     Example:
         >>> unravel_index(jnp.array([3]), (2, 2))
         (Array([1], dtype=int32), Array([1], dtype=int32))
     """
-    return tuple(jnp.unravel_index(convert(indices), tuple(shape)))
+    return tuple(jnp.unravel_index(convert(indices), (shape,) if isinstance(shape, int) else tuple(shape)))

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hornbeam import config
 from hornbeam.core.symbolic import Tensor, convert, op
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops.lift import named
@@ -193,6 +194,8 @@ def moments(x: Tensor, axes: Any, keepdims: bool = False, synchronized: bool = F
         (Array(2., dtype=float32), Array(1., dtype=float32))
     """
     x = convert(x)
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        x = x.astype(config.floatx())
     wide = x.astype("float32") if x.dtype.name in ("float16", "bfloat16") else x
     first = jnp.mean(wide, axis=_axes(axes), keepdims=True)
     second = jnp.var(wide, axis=_axes(axes), keepdims=keepdims)

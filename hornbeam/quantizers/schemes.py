@@ -77,7 +77,7 @@ class Scheme:
 
     def rows(self, index: Any) -> Any:
         """Return rows of a table as floats."""
-        return jnp.take(self.weight(), index, axis=0, mode="clip")
+        return jnp.take(self.weight(), index, axis=0)
 
     def saved_value(self, variable: Variable, weight: Any) -> Any:
         """Return what `variable` would hold if the layer's weight were `weight`."""
@@ -203,8 +203,8 @@ class PerChannel(Rounded):
 
     def rows(self, index: Any) -> Any:
         scale = self._read(self._scale)
-        rows = jnp.take(self._read(self.held.name), index, axis=0, mode="clip")
-        return rows.astype(scale.dtype) / jnp.take(scale, index, axis=0, mode="clip")[..., None]
+        rows = jnp.take(self._read(self.held.name), index, axis=0)
+        return rows.astype(scale.dtype) / jnp.take(scale, index, axis=0)[..., None]
 
 
 class Int4PerChannel(PerChannel):
@@ -232,9 +232,9 @@ class Int4PerChannel(PerChannel):
 
     def rows(self, index: Any) -> Any:
         scale = self._read(self._scale)
-        bytes_ = jnp.take(self._read(self.held.name), index, axis=0, mode="clip")
+        bytes_ = jnp.take(self._read(self.held.name), index, axis=0)
         rows = unpack_int4(bytes_, self.shape[-1], axis=-1)
-        return rows.astype(scale.dtype) / jnp.take(scale, index, axis=0, mode="clip")[..., None]
+        return rows.astype(scale.dtype) / jnp.take(scale, index, axis=0)[..., None]
 
 
 class Int4Grouped(Rounded):
@@ -286,7 +286,7 @@ class Int4Grouped(Rounded):
 
     def rows(self, index: Any) -> Any:
         def take(attribute: str) -> Any:
-            return jnp.take(self._read(attribute), index, axis=0, mode="clip")
+            return jnp.take(self._read(attribute), index, axis=0)
 
         scale, zero = take(self._scale), take(self._zero)
         integers = unpack_int4(take(self.held.name), self.shape[-1], axis=-1)
