@@ -16,7 +16,7 @@ __all__ = ["RematScope", "checkpointed", "current_scope", "remat"]
 _scope: ContextVar[RematScope | None] = ContextVar("hornbeam_remat", default=None)
 _MODES = ("full", "activations", "larger_than", "list_of_layers", None)
 # What mode "activations" keeps: results of products and convolutions; what is computed from them is not kept.
-_PRODUCTS = ("dot_general", "conv_general_dilated")
+_PRODUCTS = ("dot_general", "conv_general_dilated", "hornbeam_conv", "hornbeam_conv_fused", "hornbeam_product")
 
 
 class RematScope:

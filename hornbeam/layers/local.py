@@ -14,7 +14,7 @@ from hornbeam.core.loading import pay_for
 from hornbeam.layers.arguments import add_named_weight, keep, one_of, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.ops.linalg import rows_product
+from hornbeam.ops.product import rows_product
 
 __all__ = ["LocallyConnected1D", "LocallyConnected2D"]
 

@@ -18,7 +18,7 @@ from hornbeam import activations, errors, tree
 from hornbeam.core.random import SeedGenerator
 from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.layer import Layer
-from hornbeam.ops.linalg import rows_product
+from hornbeam.ops.product import rows_product
 from hornbeam.random import dropout as random_dropout
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]

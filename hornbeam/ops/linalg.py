@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import jax.scipy.linalg as jsl
 
 from hornbeam.core.symbolic import Tensor, convert, op
 from hornbeam.ops.lift import number
+from hornbeam.ops.product import rows_product
 
 __all__ = [
     "cdist", "cholesky", "cholesky_inverse", "correlate", "cross", "det", "dot", "eig", "eigh", "einsum", "inner",
@@ -25,24 +25,6 @@ def _float(x: Any) -> Any:
     return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype("float32")
 
 
-def rows_product(x: Any, kernel: Any, axes: int = 1, dtype: Any = None) -> Any:
-    """Sum products over the last `axes` of `x` and the first of `kernel`, as one product of two matrices.
-
-    With more axes, XLA on CPU makes the gradient of `kernel` from a transposed copy, two to three times slower.
-
-    Example:
-        >>> rows_product(jnp.ones((2, 3, 4)), jnp.ones((4, 5))).shape
-        (2, 3, 5)
-    """
-    before, after = x.shape[: x.ndim - axes], kernel.shape[axes:]
-    if len(before) == len(after) == axes == 1:
-        return jnp.matmul(x, kernel, preferred_element_type=dtype)
-    size = math.prod(kernel.shape[:axes])
-    rows = jnp.reshape(x, (math.prod(before), size))
-    y = jnp.matmul(rows, jnp.reshape(kernel, (size, math.prod(after))), preferred_element_type=dtype)
-    return jnp.reshape(y, (*before, *after))
-
-
 @op("numpy")
 def matmul(x1: Tensor, x2: Tensor) -> Tensor:
     """Matrix product over the last two axes; axes before them broadcast.
@@ -54,7 +36,7 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
     x1, x2 = convert(x1), convert(x2)
     # Bytes are summed in 32 bits: their products leave their range at once.
     wide = "int32" if x1.dtype == x2.dtype == jnp.int8 else None
-    if x1.ndim > 2 and x2.ndim == 2 and x1.shape[-1] == x2.shape[0]:
+    if x1.ndim > 1 and x2.ndim == 2 and x1.shape[-1] == x2.shape[0]:
         return rows_product(x1, x2, dtype=wide)
     return jnp.matmul(x1, x2, preferred_element_type=wide)
 

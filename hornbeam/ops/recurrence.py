@@ -22,7 +22,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from hornbeam.ops import routes
-from hornbeam.ops.linalg import rows_product
+from hornbeam.ops.product import rows_product
 
 __all__ = ["CELLS", "Spec", "cudnn_lstm", "recur"]
 

@@ -29,8 +29,10 @@ __all__ = [
     "convolutions_are_loop_safe",
     "cudnn_recurrence",
     "portable",
+    "product",
     "recurrence",
     "taken",
+    "update",
 ]
 
 
@@ -76,8 +78,8 @@ def kernels() -> Any:
     return hornbeam_cpu
 
 
-def why_plain(dtype: Any) -> str | None:
-    """Return why no native kernel may be used with this dtype, whatever the op; `None` if one may."""
+def why_plain(dtype: Any, kernel: str = "hornbeam_convolution") -> str | None:
+    """Return why a native kernel may not be used with this dtype, whatever the op; `None` if it may."""
     if _portable.get():
         return "the program is to run elsewhere"
     if config.kernels() == "plain":
@@ -88,6 +90,8 @@ def why_plain(dtype: Any) -> str | None:
         return "several CPU devices: XLA can divide its own ops among them, not a native kernel"
     if isinstance(kernels(), str):
         return kernels()
+    if kernel not in kernels().TARGETS:
+        return f"this hornbeam-cpu is older and has no {kernel}"
     if np.dtype(dtype) not in kernels().dtypes():
         return f"no native kernel for {np.dtype(dtype).name} on this processor"
     return None
@@ -132,6 +136,45 @@ def is_thin_product(kind: str, window: tuple[int, ...], strides: tuple[int, ...]
     """
     pointwise = set(window) == set(strides) == {1} and not any(map(any, padding))
     return pointwise and kind != "kernel" and channels <= 8
+
+
+def product(dtype: Any, rows: int, columns: int, results: int) -> Route:
+    """Choose for the gradient by the kernel of a product of rows (rows, columns) by a kernel (columns, results).
+
+    Example:
+        >>> product("float64", 128, 512, 512).name
+        'plain'
+    """
+    reason = why_plain(dtype, "hornbeam_product")
+    if reason is None and np.dtype(dtype) != np.float32:
+        reason = f"no native product for {np.dtype(dtype).name}"
+    if reason is None and rows < 8:
+        reason = "few rows: XLA multiplies without copying"
+    if reason is None and rows * columns * results < 2**18:
+        reason = "small: a call of a kernel would cost more than it saves"
+    route = Route("native", "oneDNN, by hornbeam-cpu") if reason is None else Route("plain", reason)
+    return _remember(f"product {np.dtype(dtype).name} {rows}x{columns} by {columns}x{results}", route)
+
+
+def update(part: str, dtype: Any, size: int) -> Route:
+    """Choose for a part of an optimizer's work: `"adam"`, its step, or `"order"`, that gradients come first.
+
+    Args:
+        part: One of the two.
+        dtype: Dtype of the weights.
+        size: Number of weights, of the largest array for `"order"`.
+
+    Example:
+        >>> update("adam", "float64", 1_000_000).name
+        'plain'
+    """
+    reason = why_plain(dtype, "hornbeam_adam")
+    if reason is None and np.dtype(dtype) != np.float32:
+        reason = f"no native optimizer for {np.dtype(dtype).name}"
+    if reason is None and size < 2**16:
+        reason = "small: it stays in the caches between XLA's loops"
+    route = Route("native", "by hornbeam-cpu") if reason is None else Route("plain", reason)
+    return _remember(f"optimizer {part} {np.dtype(dtype).name} {size}", route)
 
 
 def convolutions_are_loop_safe(dtype: Any = "float32") -> bool:

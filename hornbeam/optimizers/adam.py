@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam.core.variable import Variable
+from hornbeam.optimizers import native
 from hornbeam.optimizers.optimizer import Optimizer
 
 __all__ = ["Adam", "AdamW", "Adamax", "Lamb", "Lion", "Nadam"]
@@ -48,11 +49,11 @@ class Adam(Optimizer):
         return [("momentum", "velocity"), *([("velocity_hat",)] if self.amsgrad else [])]
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
-        m = slots[0] + (g - slots[0]) * (1 - self.beta_1)
-        v = slots[1] + (jnp.square(g) - slots[1]) * (1 - self.beta_2)
         alpha = rate * jnp.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        factors = (1 - self.beta_1, 1 - self.beta_2, self.epsilon)
         if not self.amsgrad:
-            return w - alpha * m / (jnp.sqrt(v) + self.epsilon), m, v
+            return native.adam(g, w, slots[0], slots[1], alpha, factors)
+        m, v = native.moments(g, slots[0], slots[1], factors)
         largest = jnp.maximum(slots[2], v)
         return w - alpha * m / (jnp.sqrt(largest) + self.epsilon), m, v, largest
 

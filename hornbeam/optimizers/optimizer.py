@@ -5,6 +5,7 @@ A rule of update is a pure function on arrays (`_rule`); this class holds what s
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,7 @@ from hornbeam import errors
 from hornbeam.core import naming
 from hornbeam.core.program import Program
 from hornbeam.core.variable import Overlay, Variable
+from hornbeam.optimizers import native
 from hornbeam.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 
 __all__ = ["Optimizer"]
@@ -316,6 +318,9 @@ class Optimizer:
         grads = self._clip([g for g, _ in pairs])
         rate = jnp.asarray(self._current_rate(), "float32")
         variables = [v for _, v in pairs]
+        if variables:
+            largest = max(variables, key=lambda v: math.prod(v.shape))
+            rate = native.after(rate, grads, largest._dtype, math.prod(largest.shape))
         for v in variables:
             decay = self._decay_of(v)
             if decay is not None and self._decays(v):

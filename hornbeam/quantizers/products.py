@@ -10,7 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam.ops.linalg import rows_product
+from hornbeam.ops.product import rows_product
 
 __all__ = ["Product"]
 

@@ -13,7 +13,10 @@ __all__ = ["TARGETS", "dtypes"]
 
 # What JAX calls each kernel, and its symbol in the library.
 TARGETS = {
+    "hornbeam_adam": "HornbeamAdam",
+    "hornbeam_after": "HornbeamAfter",
     "hornbeam_convolution": "HornbeamConvolution",
+    "hornbeam_product": "HornbeamProduct",
     "hornbeam_recurrence": "HornbeamRecurrence",
     "hornbeam_recurrence_pull": "HornbeamRecurrencePull",
 }

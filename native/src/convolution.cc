@@ -6,8 +6,6 @@
 // Threads: the batch, or the rows of each image where examples are few, is cut into a piece for each of XLA's
 // threads, and each piece is a oneDNN primitive of one thread. So no second pool of threads fights with XLA's.
 
-#include <omp.h>
-
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -17,6 +15,7 @@
 #include <vector>
 
 #include "oneapi/dnnl/dnnl.hpp"
+#include "one_thread.h"
 #include "pages.h"
 #include "parallel.h"
 #include "xla/ffi/api/ffi.h"
@@ -78,16 +77,6 @@ void* Workspace(int slot, size_t bytes) {
   }
   return buffer.data;
 }
-
-// oneDNN takes its number of threads from OpenMP, when a primitive is made and when it runs.
-class OneThread {
- public:
-  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-  ~OneThread() { omp_set_num_threads(before_); }
-
- private:
-  int before_;
-};
 
 class Plan {
  public:

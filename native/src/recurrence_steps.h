@@ -27,9 +27,19 @@ HORNBEAM_INLINE V Load(const float* p, int64_t n) {
   return v;
 }
 
+// Asks for what the next step will read (0) or write (1), so that it comes near while a product is computed.
+template <int write>
+HORNBEAM_INLINE void Fetch(const float* p) {
+  __builtin_prefetch(p, write, 2);
+}
+
 HORNBEAM_INLINE void Store(float* p, V v) { std::memcpy(p, &v, sizeof(v)); }
 
-HORNBEAM_INLINE void Store(float* p, V v, int64_t n) { std::memcpy(p, &v, n >= kWidth ? sizeof(v) : sizeof(float) * n); }
+// Two branches: memcpy with a size that is known late is a call, which cost a fifth of the whole loop.
+HORNBEAM_INLINE void Store(float* p, V v, int64_t n) {
+  if (n >= kWidth) Store(p, v);
+  else std::memcpy(p, &v, sizeof(float) * n);
+}
 
 HORNBEAM_INLINE V All(float x) { return V{} + x; }
 
@@ -148,10 +158,13 @@ void Forward(const Problem& p, int64_t first, int64_t last, const float* packed,
       for (int64_t u = 0; u < U; u += kWidth) {
         const int64_t n = U - u;
         const float* row = product + i * wide + u;
-        auto input = [&](int64_t g) HORNBEAM_ALWAYS { return Load(p.x + (at * G + g) * U + u, n); };
+        auto input = [&](int64_t g) HORNBEAM_ALWAYS {
+          Fetch<0>(p.x + ((at + B) * G + g) * U + u);
+          return Load(p.x + (at * G + g) * U + u, n);
+        };
         auto inner = [&](int64_t g) HORNBEAM_ALWAYS { return Load(row + g * stride) + Load(p.bias + g * U + u, n); };
         auto keep = [&](int64_t k, V v) HORNBEAM_ALWAYS {
-          if (p.keep) Store(p.saved[k] + at * U + u, v, n);
+          if (p.keep) Store(p.saved[k] + at * U + u, v, n), Fetch<1>(p.saved[k] + (at + B) * U + u);
         };
         V old = Load(h + i * stride + u), next;
         if (p.cell == Cell::kSimple) {
@@ -180,6 +193,7 @@ void Forward(const Problem& p, int64_t first, int64_t last, const float* packed,
         if (!move) next = old;
         Store(h + i * stride + u, next);
         Store(p.hs + at * U + u, next, n);
+        Fetch<1>(p.hs + (at + B) * U + u);
       }
     }
   }
@@ -220,8 +234,12 @@ void Backward(const Problem& p, int64_t first, int64_t last, const float* packed
         const int64_t n = U - u;
         float *beside = past + i * stride + u, *row = gates + i * wide + u;
         V d = Load(p.dhs + at * U + u, n) + Load(through + i * stride + u) + Load(beside);
-        auto saved = [&](int64_t k) HORNBEAM_ALWAYS { return Load(p.saved[k] + at * U + u, n); };
+        auto saved = [&](int64_t k) HORNBEAM_ALWAYS {
+          Fetch<0>(p.saved[k] + (at - B) * U + u);
+          return Load(p.saved[k] + at * U + u, n);
+        };
         auto give = [&](int64_t g, V out, V on) HORNBEAM_ALWAYS {
+          Fetch<1>(p.da + ((at - B) * G + g) * U + u);
           Store(p.da + (at * G + g) * U + u, move ? out : V{}, n);
           Store(row + g * stride, move ? on : V{});
         };

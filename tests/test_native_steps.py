@@ -1,0 +1,241 @@
+"""Kernels of hornbeam-cpu for a dense layer's gradient and for Adam: against float64 and under JAX's transformations."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hornbeam as hb
+from hornbeam.ops import product, routes
+from hornbeam.ops.product import rows_product
+from hornbeam.optimizers import native
+
+kernels = pytest.importorskip(
+    "hornbeam_cpu", reason="hornbeam-cpu is not installed: pip install ./native", exc_type=ImportError
+)
+
+
+def matrices(rows, columns, results, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((rows, columns)), rng.standard_normal((rows, results))
+
+
+def by_kernel(x, y):
+    return product._product_p.bind(jnp.asarray(x, "float32"), jnp.asarray(y, "float32"), summed="rows")
+
+
+def close(result, expected, tolerance):
+    scale = np.abs(expected).max(initial=1e-30)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "results"),
+    [
+        (1, 1, 1), (7, 5, 3), (128, 784, 512), (128, 512, 10), (2560, 128, 512), (33, 31, 97), (4000, 65, 33),
+        (1000, 1, 300), (17, 700, 1), (0, 4, 5), (4, 0, 5), (4, 5, 0),
+    ],
+)  # fmt: skip
+def test_sums_over_rows_equal_float64(rows, columns, results):
+    x, y = matrices(rows, columns, results)
+    result = by_kernel(x, y)
+    assert (result.shape, result.dtype) == ((columns, results), jnp.float32)
+    close(result, x.T @ y, 2e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(60))
+def test_many_random_products(seed):
+    rng = np.random.default_rng(seed)
+    sizes = [int(2 ** rng.uniform(0, high)) for high in (12, 10, 10)]
+    x, y = matrices(*sizes, seed)
+    close(by_kernel(x, y), x.T @ y, 2e-6)
+
+
+@pytest.mark.parametrize("leading", [(64,), (4, 16), (2, 4, 8)])
+def test_derivatives_to_second_order_equal_the_plain_way(leading):
+    rng = np.random.default_rng(1)
+    x, kernel = (jnp.asarray(rng.standard_normal(shape), "float32") for shape in ((*leading, 64), (64, 80)))
+
+    def third(f):
+        def loss(x, kernel):
+            return jnp.sum(jnp.sin(f(x, kernel)))
+
+        def of_gradients(x, kernel):
+            return sum(jnp.sum(g**2) for g in jax.grad(loss, (0, 1))(x, kernel))
+
+        return f(x, kernel), jax.grad(loss, (0, 1))(x, kernel), jax.grad(of_gradients, (0, 1))(x, kernel), jax.jvp(
+            jax.grad(loss, (0, 1)), (x, kernel), (kernel[0, 0] * x, x.mean() * kernel)
+        )  # fmt: skip
+
+    ours = jax.jit(lambda: third(rows_product))
+    assert "hornbeam_product" in str(jax.make_jaxpr(lambda: third(rows_product))())
+    plain = jax.jit(lambda: third(lambda x, kernel: jnp.tensordot(x, kernel, 1)))
+    for result, expected in zip(jax.tree.leaves(ours()), jax.tree.leaves(plain()), strict=True):
+        close(result, expected, 1e-5)
+
+
+@pytest.mark.parametrize("axes", [(0, None), (None, 1), (1, 0)])
+def test_vmap_scan_and_checkpoint(axes):
+    rng = np.random.default_rng(2)
+    examples = [
+        [jnp.asarray(rng.standard_normal(shape), "float32") for _ in range(3)] for shape in ((64, 64), (64, 72))
+    ]
+    given = [jnp.stack(e, axis) if axis is not None else e[0] for e, axis in zip(examples, axes, strict=True)]
+
+    def slope(x, kernel):
+        return jax.grad(jax.checkpoint(lambda k: jnp.sum(jnp.sin(rows_product(x, k)))))(kernel)
+
+    result = jax.vmap(slope, axes)(*given)
+    _, scanned = jax.lax.scan(lambda _, i: (None, slope(*(jnp.take(g, i, a) if a is not None else g
+                                                          for g, a in zip(given, axes, strict=True)))),
+                              None, jnp.arange(3))  # fmt: skip
+    for i in range(3):
+        one = slope(*(e[i] if axis is not None else e[0] for e, axis in zip(examples, axes, strict=True)))
+        close(result[i], one, 1e-5)
+        close(scanned[i], one, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "dtype", "message"),
+    [
+        (((4, 3), (5, 2), (3, 2)), "float32", "same number of rows"),
+        (((4, 3), (4, 2), (2, 3)), "float32", "result has a wrong shape"),
+        (((4, 3, 1), (4, 2), (3, 2)), "float32", "must be matrices"),
+        (((4, 3), (4, 2), (3, 2)), "float16", "must be of float32"),
+    ],
+)
+def test_wrong_calls_are_errors(shapes, dtype, message):
+    call = jax.ffi.ffi_call("hornbeam_product", jax.ShapeDtypeStruct(shapes[2], dtype))
+    with pytest.raises(jax.errors.JaxRuntimeError, match=message):
+        call(jnp.ones(shapes[0], dtype), jnp.ones(shapes[1], dtype))
+
+
+def test_routes_name_their_reason():
+    assert routes.product("float32", 128, 512, 512).name == "native"
+    assert "few rows" in routes.product("float32", 4, 512, 512).reason
+    assert "small" in routes.product("float32", 32, 64, 64).reason
+    assert "bfloat16" in routes.product("bfloat16", 128, 512, 512).reason
+    hb.ops.matmul(jnp.ones((100, 123)), jnp.ones((123, 45)))
+    assert hb.config.kernel_routes()["product float32 100x123 by 123x45"][0] == "native"
+    try:
+        hb.config.set_kernels("plain")
+        assert "set_kernels" in routes.product("float32", 128, 512, 512).reason
+    finally:
+        hb.config.set_kernels("auto")
+
+
+FACTORS = (0.1, 0.001, 1e-7)
+
+
+def adam_state(size, seed=0):
+    rng = np.random.default_rng(seed)
+    arrays = [rng.standard_normal(size) for _ in range(3)] + [rng.uniform(0, 1, size)]
+    return [jnp.asarray(a, "float32") for a in arrays]
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 65_536, 300_001])
+def test_adam_equals_the_plain_way(size):
+    given = [*adam_state(size), jnp.float32(0.01)]
+    for ours, plain in zip(
+        native._native_adam(FACTORS, *given),
+        jax.jit(native._plain_adam, static_argnums=0)(FACTORS, *given),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours, plain, rtol=1e-6, atol=1e-9)
+
+
+def test_adam_under_transformations():
+    g, w, m, v = adam_state(100)
+    alpha = jnp.float32(0.01)
+
+    def meta(step):
+        """A loss after two steps, by the first gradient and the rate."""
+
+        def loss(g, alpha):
+            state = step(FACTORS, g, w, m, v, alpha)
+            return jnp.sum(jnp.square(step(FACTORS, jnp.sin(state[0]), *state, alpha)[0]))
+
+        return jax.jit(jax.value_and_grad(loss, (0, 1)))(g, alpha)
+
+    for ours, plain in zip(
+        jax.tree.leaves(meta(native._native_adam)), jax.tree.leaves(meta(native._plain_adam)), strict=True
+    ):
+        close(np.asarray(ours), np.asarray(plain), 1e-5)
+    gs = jnp.stack([g, -g, 2 * g])
+    batched = jax.vmap(lambda g: native._native_adam(FACTORS, g, w, m, v, alpha)[0])(gs)
+    for i in range(3):
+        close(batched[i], native._plain_adam(FACTORS, gs[i], w, m, v, alpha)[0], 1e-6)
+    # What the caller still holds is not overwritten.
+    before = np.array(w)
+    native._native_adam(FACTORS, g, w, m, v, alpha)
+    np.testing.assert_array_equal(w, before)
+
+
+def test_order_keeps_the_rate_and_its_slope():
+    rate, gradients = jnp.float32(0.1), [jnp.ones(3), jnp.zeros((2, 2))]
+    assert native.after(rate, gradients, "float32", 10**6) == rate
+    assert jax.grad(lambda r: native.after(r, gradients, "float32", 10**6) ** 2)(rate) == 2 * rate
+    assert jax.vmap(lambda r: native.after(r, gradients, "float32", 10**6))(jnp.arange(3.0)).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: hb.optimizers.Adam(0.01), lambda: hb.optimizers.AdamW(0.01, clipnorm=0.5),
+        lambda: hb.optimizers.Adam(0.01, use_ema=True, global_clipnorm=1.0), lambda: hb.optimizers.Adam(0.01, amsgrad=True),
+        lambda: hb.optimizers.Adam(0.01, gradient_accumulation_steps=3), lambda: hb.optimizers.SGD(0.01, 0.9),
+    ],
+    ids=["adam", "adamw", "ema", "amsgrad", "accumulated", "sgd"],
+)  # fmt: skip
+def test_fit_of_large_weights_equals_the_plain_way(optimizer):
+    rng = np.random.default_rng(3)
+    x, y = rng.standard_normal((160, 260)).astype("float32"), rng.integers(0, 7, 160)
+
+    def fitted():
+        hb.utils.set_random_seed(1)
+        dense = hb.layers.Dense
+        model = hb.Sequential([hb.Input((260,)), dense(270, "relu"), dense(260, "tanh"), dense(7)])
+        model.compile(optimizer(), hb.losses.SparseCategoricalCrossentropy(from_logits=True))
+        model.fit(x, y, batch_size=32, epochs=2, verbose=0, shuffle=False)
+        return model.get_weights()
+
+    ours = fitted()
+    assert hb.config.kernel_routes()["optimizer order float32 70200"][0] == "native"
+    try:
+        hb.config.set_kernels("plain")
+        plain = fitted()
+    finally:
+        hb.config.set_kernels("auto")
+    for a, b in zip(ours, plain, strict=True):
+        close(a, b, 2e-4)
+
+
+def call_adam(shapes=(8, 8, 8, 8), rate=(), results=(8, 8, 8), dtype="float32"):
+    call = jax.ffi.ffi_call("hornbeam_adam", [jax.ShapeDtypeStruct((n,), dtype) for n in results])
+    names = ("new_1", "new_2", "epsilon")
+    arrays = [jnp.ones(n, dtype) for n in shapes]
+    return call(*arrays, jnp.ones(rate, dtype), **{name: np.float32(0.1) for name in names})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shapes": (8, 8, 7, 8)}, "differ in size"),
+        ({"results": (8, 9, 8)}, "differ in size"),
+        ({"rate": (2,)}, "one number"),
+        ({"dtype": "float16"}, "must be of float32"),
+    ],
+)
+def test_wrong_calls_of_adam_are_errors(changes, message):
+    with pytest.raises(jax.errors.JaxRuntimeError, match=message):
+        call_adam(**changes)
+
+
+def test_wrong_calls_for_order_are_errors():
+    call = jax.ffi.ffi_call("hornbeam_after", jax.ShapeDtypeStruct((2,), "float32"))
+    for wrong in (jnp.ones(3), jnp.ones(2, "int32")):
+        with pytest.raises(jax.errors.JaxRuntimeError, match="differ"):
+            call(wrong)
