@@ -226,7 +226,7 @@ WRONG = [
 
 def test_use_cudnn_false_takes_the_plain_loop(monkeypatch):
     """Whatever kernels there are."""
-    monkeypatch.setattr(routes, "why_plain", lambda dtype: None)
+    monkeypatch.setattr(routes, "why_plain", lambda *_: None)
     assert routes.recurrence("lstm", "float32", (3, 2, 12), (3, 12)).name == "native"
     hb.layers.LSTM(3, use_cudnn=False)(np.ones((2, 7, 5), "float32"))
     assert [route.name for op, route in routes.taken().items() if op == "lstm float32 7x2x12 units 3"] == ["plain"]
