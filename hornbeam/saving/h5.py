@@ -40,7 +40,7 @@ from hornbeam.saving.legacy_weights import (
     match_optimizer,
     state_by_weights,
 )
-from hornbeam.saving.second import second_form
+from hornbeam.saving.second import second_form, second_training
 
 __all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "save_layered_weights"]
 
@@ -60,8 +60,11 @@ _TOP = "top_level_model_weights"
 def save_h5(model: Any, filepath: Any, overwrite: bool = True, include_optimizer: bool = True) -> None:
     """Write architecture, weights and training state to an `.h5` file.
 
-    tf.keras 2 reads architecture and weights, and begins with a fresh optimizer: its own state has no learning rate among the
-    arrays, where Keras 3 wants one.
+    tf.keras 2 reads architecture and weights too, and begins with a fresh optimizer: its own state has no learning rate
+    among the arrays, and another order, where Keras 3 wants one. It does not read what it and Keras 3 want in different
+    words, which are then Keras 3's: `MultiHeadAttention`, tensors as keyword arguments (an LSTM's `initial_state`), ops that
+    it has no layer for (arithmetic of equal shapes or with a number, activations, `concatenate`, `reshape` and `transpose`
+    are written as layers). AdamW, Adafactor, Lion, Lamb, Muon and `weight_decay` it refuses unless told `compile=False`.
 
     Args:
         model: A functional or sequential model, or a subclassed one with `get_config`.
@@ -85,7 +88,7 @@ def save_h5(model: Any, filepath: Any, overwrite: bool = True, include_optimizer
                     "config": _optimizer_config(optimizer["config"]),
                 }
             compiled["loss"] = _long_names(compiled.get("loss"))
-            file.attrs["training_config"] = json.dumps(compiled)
+            file.attrs["training_config"] = json.dumps(second_training(compiled))
             if model.optimizer is not None:
                 _write_group(file.create_group("optimizer_weights"), _unique(model.optimizer.variables))
 

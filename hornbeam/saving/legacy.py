@@ -241,6 +241,7 @@ def _keyword(value: Any) -> Any:
 def modern_graph(config: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration of a functional model with the calls of its layers in Keras 3's form."""
     forms = [isinstance(c, Mapping) and "args" in c for e in config["layers"] for c in e.get("inbound_nodes", [])]
+    config = config if all(forms) else _called_once(config)
     inside, outside = _renumbered(config, all(forms))
 
     def shifted(value: Any) -> Any:
@@ -268,6 +269,22 @@ def modern_graph(config: dict[str, Any]) -> dict[str, Any]:
         "input_layers": end(config["input_layers"]),
         "output_layers": end(config["output_layers"]),
     }
+
+
+def _called_once(config: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the second of each two calls of a nested model where `second_form` wrote them twice."""
+    used: dict[str, set[int]] = {}
+    _look([[entry.get("inbound_nodes", []) for entry in config["layers"]], config["output_layers"]], used)
+
+    def once(entry: dict[str, Any]) -> dict[str, Any]:
+        calls, inner = list(entry.get("inbound_nodes", [])), entry.get("config")
+        is_model = isinstance(inner, Mapping) and "layers" in inner
+        numbers = used.get(_name(entry), set())
+        if not is_model or not numbers or calls[::2] != calls[1::2] or not all(n % 2 for n in numbers):
+            return entry
+        return {**entry, "inbound_nodes": calls[::2]}
+
+    return {**config, "layers": [once(entry) for entry in config["layers"]]}
 
 
 def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
@@ -359,6 +376,21 @@ def _new_names(old: list[str]) -> dict[str, str]:
 Numbers = dict[str, dict[int, int]]
 
 
+def _look(value: Any, used: dict[str, set[int]]) -> None:
+    """Note which calls of which layers are pointed to."""
+    if is_reference(value):
+        used.setdefault(value[0], set()).add(value[1])
+        value = value[3] if len(value) > 3 else {}
+    if isinstance(value, Mapping):
+        if value.get("class_name") == "__keras_tensor__":
+            name, number, _ = value["config"]["keras_history"]
+            used.setdefault(name, set()).add(number)
+            return
+        value = list(value.values())
+    for item in value if isinstance(value, list) else ():
+        _look(item, used)
+
+
 def _renumbered(config: Mapping[str, Any], modern: bool) -> tuple[Numbers, Numbers]:
     """Return the numbers of layers' calls within the graph, for layers where the file has others.
 
@@ -375,22 +407,9 @@ def _renumbered(config: Mapping[str, Any], modern: bool) -> tuple[Numbers, Numbe
     taken: dict[str, set[int]] = {}
     given: dict[str, set[int]] = {}
 
-    def look(value: Any, used: dict[str, set[int]]) -> None:
-        if is_reference(value):
-            used.setdefault(value[0], set()).add(value[1])
-            value = value[3] if len(value) > 3 else {}
-        if isinstance(value, Mapping):
-            if value.get("class_name") == "__keras_tensor__":
-                name, number, _ = value["config"]["keras_history"]
-                used.setdefault(name, set()).add(number)
-                return
-            value = list(value.values())
-        for item in value if isinstance(value, list) else ():
-            look(item, used)
-
     for entry in config["layers"]:
-        look(entry.get("inbound_nodes", []), taken)
-    look(config["output_layers"], given)
+        _look(entry.get("inbound_nodes", []), taken)
+    _look(config["output_layers"], given)
     inside: Numbers = {}
     outside: Numbers = {}
     for entry in config["layers"]:

@@ -1,4 +1,10 @@
-"""Configurations in the words of Keras 2, for `.h5` files: tf.keras 2 reads them, and Keras 3 does too."""
+"""Configurations in the words of Keras 2, for `.h5` files: tf.keras 2 reads them, and Keras 3 does too.
+
+Where no form serves both, Keras 3's is kept: tensors as keyword arguments (an LSTM's initial state),
+`MultiHeadAttention` (tf.keras 2 wants its `query_shape`, which Keras 3 refuses), and the ops that Keras 2 had no
+layer for. Of a nested model the two count calls from 1 and from 0: each call is written twice, and
+pointed to by the odd number, which is the same call for both.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["second_form"]
+from hornbeam.saving.second_ops import layer_of_op
+
+__all__ = ["second_form", "second_training"]
 
 # Arguments that came with Keras 3, and the values that say nothing: left out then, as Keras 2 would refuse them.
 _NEW: dict[str, tuple[Any, ...]] = {
@@ -32,6 +40,11 @@ _WORDS: dict[str, dict[str, str | None]] = {
     "LeakyReLU": {"negative_slope": "alpha"},
     "InputLayer": {"batch_shape": "batch_input_shape"},
 }
+# Settings of losses and metrics that came with Keras 3, and the values that say nothing.
+_NEW_IN_TRAINING: dict[str, dict[str, Any]] = {
+    "SparseCategoricalCrossentropy": {"axis": -1},
+    "SparseTopKCategoricalAccuracy": {"from_sorted_ids": False},
+}
 # Layers that had no `data_format` in Keras 2.
 _LAST_ONLY = ("Cropping1D", "UpSampling1D", "ZeroPadding1D")
 # Layers whose arguments Keras 2 has without a seed.
@@ -39,7 +52,7 @@ _SEEDED = ("Dropout", "Noise", "Random")
 
 
 class _NoSecondForm(Exception):
-    """Something that Keras 2 did not have."""
+    """Something that Keras 2 did not have, or that Keras 3 cannot read in its form."""
 
 
 def second_form(config: Any) -> Any:
@@ -59,10 +72,24 @@ def second_form(config: Any) -> Any:
         return config
 
 
+def second_training(value: Any) -> Any:
+    """Return losses and metrics of a training's configuration without what Keras 2 refuses and what says nothing."""
+    if isinstance(value, list):
+        return [second_training(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    new: Mapping[str, Any] | None = _NEW_IN_TRAINING.get(str(value.get("class_name")))
+    if new is None or not isinstance(value.get("config"), Mapping):
+        return {key: second_training(item) for key, item in value.items()}
+    return {**value, "config": {k: v for k, v in value["config"].items() if k not in new or v != new[k]}}
+
+
 def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     if str(entry.get("module", "")).startswith("keras.src.ops"):
         raise _NoSecondForm
     kind, config = str(entry["class_name"]), entry["config"]
+    if kind in ("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention"):
+        raise _NoSecondForm
     if isinstance(config, Mapping) and isinstance(config.get("layers"), list):
         config = _model(config)
     elif isinstance(config, Mapping):
@@ -100,32 +127,49 @@ def _plain(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
 def _dtype(value: Any) -> Any:
     """Return a policy by its name, where it has only that."""
     if isinstance(value, Mapping) and value.get("class_name") == "DTypePolicy":
-        name = value["config"].get("name")
-        mixed = {
-            "class_name": "Policy",
-            "config": {"name": name},
-            "module": "keras.mixed_precision",
-            "registered_name": None,
-        }
-        return mixed if str(name).startswith("mixed") else name
+        return value["config"].get("name")
     return value
 
 
 def _model(config: Mapping[str, Any]) -> dict[str, Any]:
     graph = "input_layers" in config
-    for entry in config["layers"]:
-        # Keras 3 cannot read Keras 2's form of a model that is called twice, nor Keras 2 this layer in any form.
-        if entry["class_name"] in ("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention"):
-            raise _NoSecondForm
-        if graph and _is_graph(entry) and len(entry.get("inbound_nodes") or ()) > 1:
-            raise _NoSecondForm
+    entries = config["layers"]
+    if graph:
+        masking = _may_mask(entries)
+        masks = _masks(entries)
+        entries = [entry if _name(entry) in masks else _without_op(entry, masking) for entry in entries]
+        entries = [entry for entry in entries if _name(entry) not in masks]
+        new = {**config, "layers": _calls(entries, masks)} | _ends(config, entries)
+        return {key: _dtype(value) if key == "dtype" else value for key, value in new.items()}
+    layers = [_entry(entry) for entry in entries]
+    return {k: v for k, v in config.items() if k not in ("trainable", "dtype") or v is False} | {"layers": layers}
 
-    nested = {_name(entry) for entry in config["layers"] if graph and _is_graph(entry)}
+
+def _without_op(entry: Mapping[str, Any], masking: bool) -> Mapping[str, Any]:
+    """Return an op as a layer that computes the same."""
+    if not str(entry.get("module", "")).startswith("keras.src.ops"):
+        return entry
+    layer = None if masking else layer_of_op(entry)  # layers hand masks on, ops do not
+    if layer is None:
+        raise _NoSecondForm
+    return layer
+
+
+def _may_mask(value: Any) -> bool:
+    """Tell whether a layer somewhere inside may tell others what to leave out."""
+    if isinstance(value, Mapping):
+        kind = str(value.get("class_name"))
+        return bool(value.get("mask_zero")) or kind == "Masking" or ">" in kind or _may_mask(list(value.values()))
+    return isinstance(value, list) and any(map(_may_mask, value))
+
+
+def _calls(entries: list[Mapping[str, Any]], masks: set[str]) -> list[dict[str, Any]]:
+    """Return the layers of a graph, with their calls in Keras 2's form."""
+    nested = {_name(entry) for entry in entries if _is_model(entry)}
 
     def point(tensor: Mapping[str, Any]) -> list[Any]:
         name, call, output = tensor["config"]["keras_history"]
-        # Keras 2 counts the call that made a nested model; Keras 3 does so in the graph's outputs only.
-        return [name, call + 1 if name in nested else call, output]
+        return [name, 2 * call + 1 if name in nested else call, output]
 
     def argument(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -135,38 +179,43 @@ def _model(config: Mapping[str, Any]) -> dict[str, Any]:
         return [argument(item) for item in value] if isinstance(value, list) else value
 
     def call_of(entry: Mapping[str, Any], call: Mapping[str, Any]) -> list[Any]:
-        first, *others = call["args"]
-        kwargs = dict(zip(_parameters(entry)[1:], others, strict=False)) | call["kwargs"]
-        kwargs = {k: argument(v) for k, v in kwargs.items() if v is not None and _source(v) not in masks}
+        parameters = _parameters(entry)
+        kwargs = dict(zip(parameters, call["args"], strict=False)) | call["kwargs"]
+        if parameters[0] not in kwargs:
+            raise _NoSecondForm
+        first = kwargs.pop(parameters[0])
+        kwargs = {k: v for k, v in kwargs.items() if v is not None and _source(v) not in masks}
+        if any(map(_holds_mapping, kwargs.values())):
+            raise _NoSecondForm  # Keras 3 leaves tensors there as they stand
         tensors = first if isinstance(first, list) else [first]
         return [[*argument(tensor), kwargs] for tensor in tensors]
+
+    layers = []
+    for entry in entries:
+        calls = [call_of(entry, call) for call in entry["inbound_nodes"]]
+        calls = [call for call in calls for _ in range(2)] if _name(entry) in nested else calls
+        layers.append({**_entry(entry), "inbound_nodes": calls})
+    return layers
+
+
+def _holds_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, list) and any(map(_holds_mapping, value)))
+
+
+def _ends(config: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the inputs and outputs of a graph."""
+    # Keras 3 counts the making of a functional model here, and only here.
+    first = {_name(entry): int("input_layers" in entry["config"]) for entry in entries if _is_model(entry)}
 
     def end(reference: Any) -> Any:
         if isinstance(reference, Mapping):
             return {key: end(item) for key, item in reference.items()}
         if reference and isinstance(reference[0], str):
-            return list(reference)
+            name, call, output = reference
+            return [name, 2 * (call - first[name]) + 1 if name in first else call, output]
         return [end(item) for item in reference]
 
-    masks = _masks(config["layers"]) if graph else set()
-    layers = []
-    for entry in config["layers"]:
-        if _name(entry) in masks:
-            continue
-        new = _entry(entry)
-        if "inbound_nodes" in entry:
-            new["inbound_nodes"] = [call_of(entry, call) for call in entry["inbound_nodes"]]
-        layers.append(new)
-    plain = {**config, "layers": layers}
-    if "dtype" in plain:
-        plain["dtype"] = _dtype(plain["dtype"])
-    if not graph:
-        plain = {key: value for key, value in plain.items() if key not in ("trainable", "dtype") or value is False}
-        return plain
-    ends = {side: end(config[side]) for side in ("input_layers", "output_layers")}
-    return plain | {
-        side: [x] if x and isinstance(x[0], str) else x for side, x in ends.items() if not isinstance(x, Mapping)
-    }
+    return {side: end(config[side]) for side in ("input_layers", "output_layers")}
 
 
 def _source(value: Any) -> str | None:
@@ -212,9 +261,9 @@ def _name(entry: Mapping[str, Any]) -> str:
     return str(entry.get("name") or entry["config"]["name"])
 
 
-def _is_graph(entry: Mapping[str, Any]) -> bool:
+def _is_model(entry: Mapping[str, Any]) -> bool:
     config = entry["config"]
-    return isinstance(config, Mapping) and "input_layers" in config
+    return isinstance(config, Mapping) and isinstance(config.get("layers"), list)
 
 
 def _parameters(entry: Mapping[str, Any]) -> list[str]:
