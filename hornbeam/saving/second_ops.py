@@ -118,7 +118,7 @@ def _reshape(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made | No
 
 
 def _transpose(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made | None:
-    axes = settings.get("axes")
+    axes: Any = settings.get("axes")
     keeps_batch = isinstance(axes, list) and len(axes) > 1 and axes[0] == 0 and min(axes) >= 0
     return ("Permute", {"dims": axes[1:]}, args[0]) if keeps_batch and len(args) == 1 else None
 
