@@ -1,4 +1,4 @@
-"""Measure Hornbeam and its peers side by side; bench/README.md tells what and how. `script/bench soak` watches memory."""
+"""Measure Hornbeam and its peers side by side; bench/README.md tells what and how. `soak` watches memory, `backup` backups."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code: 1 if Hornbeam itself could not be measured, 130 when interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["soak"]:
+    if arguments[:1] in (["soak"], ["backup"]):
         try:
             python = parties.prepare("hornbeam", "cpu")
         except Failed as reason:
             raise SystemExit(f"Hornbeam: {reason}") from None
-        return subprocess.run([python, "-m", "bench.soak", *arguments[1:]], cwd=ROOT, check=False).returncode
+        return subprocess.run([python, "-m", f"bench.{arguments[0]}", *arguments[1:]], cwd=ROOT, check=False).returncode
     options = parse(arguments)
     if options.source:
         results, code = json.loads(options.source.read_text()), 0

@@ -19,7 +19,7 @@ import hornbeam as hb
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench import report, soak, worker  # noqa: E402
+from bench import backup, report, soak, worker  # noqa: E402
 from bench.workloads import data, jax_family, keras_family, table  # noqa: E402
 
 BENCH = [sys.executable, "-m", "bench.run"]
@@ -219,3 +219,21 @@ def test_soak_tells_a_leak_from_flat(capsys):
     assert "NOT flat" in capsys.readouterr().out
     assert soak.main(["--fits", "10", "--predicts", "40", "--allow-mb", "60"]) == 0
     assert "predict: flat" in capsys.readouterr().out
+
+
+def test_backup_compares_by_turns():
+    turns = []
+    result = backup.compare(lambda: turns.append("a"), lambda: (turns.append("b"), time.sleep(0.02)), 3)
+    assert "".join(turns) == "abbaab"
+    assert result["wall ratio"] > 5
+    assert len(result["seconds"]["plain"]) == len(result["seconds"]["other"]) == 3
+
+
+@pytest.mark.slow
+def test_backup_measures(tmp_path, capsys):
+    options = ["--pairs", "1", "--seconds", "0.1", "--json", str(tmp_path / "b.json"), "--allow-percent"]
+    assert backup.main([*options, "1e6"]) == 0
+    assert capsys.readouterr().out.count("backups cost") == 2
+    wide = json.loads((tmp_path / "b.json").read_text())["wide"]
+    assert wide["weights MB"] > 20
+    assert wide["wall ratio"] > 0

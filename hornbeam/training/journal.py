@@ -6,6 +6,7 @@ itself depends on the generators, and on how often it did.
 
 from __future__ import annotations
 
+import array
 import random
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ def random_state() -> dict[str, Any]:
     version, numbers, gauss = random.getstate()
     torch, ours = sys.modules.get("torch"), own_random.existing_global_generator()
     return {
-        "python": [version, np.array(numbers, "uint32"), gauss],
+        "python": [version, np.array(array.array("I", numbers), "uint32"), gauss],
         "numpy": np.random.get_state(legacy=False),
         "torch": torch.get_rng_state().numpy() if hasattr(torch, "get_rng_state") else None,
         "hornbeam": None if ours is None else np.array(ours.state._value),

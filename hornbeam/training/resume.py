@@ -248,10 +248,10 @@ class Backups:
                 "journal": self._source.marks if isinstance(self._source, Journal) else [],
                 "validated": 0 if self._validator is None else self._validator.consumed,
                 "random": random_state(),
-                "variables": [[v.path, v._value] for v in variables],
             },
             "state",
         )
+        packed.tree["variables"] = packed.pack_named(((v.path, v._value) for v in variables), "variables")
         packed.tree["callbacks"] = [
             [name, number, packed.pack(callback.state_dict(), f"{name}.state_dict()")]
             for name, number, callback in _numbered(self._callbacks.callbacks)
