@@ -677,6 +677,34 @@ def test_yaml():
         hb.models.model_from_yaml(bomb)
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "old"),
+    [
+        ("RMSprop", {}, True),
+        ("Adagrad", {}, True),
+        ("Custom>RMSprop", {}, False),
+        ("RMSprop", {"momentum": 0.9}, False),
+    ],
+)
+def test_epsilon_stood_outside_of_the_root(tmp_path, name, settings, old):
+    """Keras 1 to 2.3 and tf.keras before 2.11 divided by sqrt(v) + epsilon; with gradients of 1e-4 it is 10 times less."""
+    model = hb.Sequential([hb.Input((1,)), hb.layers.Dense(1, use_bias=False)])
+    model.set_weights([np.zeros((1, 1), "float32")])
+    model.save(tmp_path / "m.h5")
+    config = {"learning_rate": 0.01, "epsilon": 1e-7, **settings}
+    if "Adagrad" in name:
+        config["initial_accumulator_value"] = 0.0
+    training = {"loss": "mean_absolute_error", "optimizer_config": {"class_name": name, "config": config}}
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        file.attrs["keras_version"] = file["model_weights"].attrs["keras_version"] = "2.3.1"
+        file.attrs["training_config"] = json.dumps(training)
+    model = hb.saving.load_model(tmp_path / "m.h5")
+    model.train_on_batch(np.full((1, 1), 1e-4, "float32"), -np.ones((1, 1)))
+    v = 1e-8 * (1.0 if "Adagrad" in name else 0.1)
+    step = 0.01 * 1e-4 / (np.sqrt(v) + 1e-7 if old else np.sqrt(v + 1e-7))
+    np.testing.assert_allclose(model.get_weights()[0], [[-step]], rtol=0.005)
+
+
 # --- random models of Keras 3 ---------------------------------------------------------------------------------------
 
 

@@ -32,8 +32,12 @@ def compile_or_warn(model: Any, config: Mapping[str, Any], custom_objects: Any, 
         )
 
 
-def modern_compile_config(config: Mapping[str, Any]) -> dict[str, Any]:
+def modern_compile_config(config: Mapping[str, Any], old: bool = False) -> dict[str, Any]:
     """Return the `training_config` of an `.h5` file as Keras 3's compile configuration.
+
+    Args:
+        config: What the file holds.
+        old: Whether Keras 1 or 2 wrote it.
 
     Example:
         >>> modern_compile_config({"loss": "mse", "optimizer_config": {"class_name": "SGD", "config": {}}})
@@ -49,14 +53,22 @@ def modern_compile_config(config: Mapping[str, Any]) -> dict[str, Any]:
             modern[key] = value
     optimizer = config.get("optimizer_config", config.get("optimizer"))
     if optimizer is not None:
-        modern["optimizer"] = modern_optimizer(optimizer)
+        modern["optimizer"] = modern_optimizer(optimizer, old)
     if not modern.get("loss_weights"):  # Keras 1 wrote an empty list
         modern.pop("loss_weights", None)
     return modern
 
 
-def modern_optimizer(entry: Any) -> Any:
+def modern_optimizer(entry: Any, old: bool = False) -> Any:
     """Return an optimizer's configuration with the names that Keras 3 has.
+
+    Until tf.keras 2.11 RMSprop (without momentum) and Adagrad divided by `sqrt(v) + epsilon`, since then by
+    `sqrt(v + epsilon)`: ten times as much where gradients are near 1e-4. With the square of the old `epsilon` the two agree
+    again, up to `epsilon / sqrt(v)` of a step.
+
+    Args:
+        entry: Class and configuration.
+        old: Whether Keras 1 or 2 wrote it, in an `.h5` file.
 
     Example:
         >>> modern_optimizer({"class_name": "Custom>Adam", "config": {}})["class_name"]
@@ -69,7 +81,9 @@ def modern_optimizer(entry: Any) -> Any:
     name = _OPTIMIZERS.get(name.removeprefix("Custom>"), name.removeprefix("Custom>"))
     inner = entry.get("config")
     if isinstance(inner, Mapping):
-        inner = {key: _nested_optimizer(key, value) for key, value in inner.items()}
+        inner = {key: _nested_optimizer(key, value, old) for key, value in inner.items()}
+        if old and entry["class_name"] in ("RMSprop", "Adagrad") and not inner.get("momentum"):
+            inner["epsilon"] = _squared(inner.get("epsilon"))
         if inner.pop("dynamic", True) is False:  # a loss scale that never grows
             inner["dynamic_growth_steps"] = 2**31 - 1
     if ">" in name:
@@ -81,9 +95,14 @@ def modern_optimizer(entry: Any) -> Any:
 _OPTIMIZERS = {f"LossScaleOptimizer{version}": "LossScaleOptimizer" for version in ("V1", "V3")}
 
 
-def _nested_optimizer(key: str, value: Any) -> Any:
+def _squared(epsilon: Any) -> Any:
+    epsilon = 1e-7 if epsilon is None else epsilon
+    return epsilon**2 if isinstance(epsilon, (int, float)) else epsilon
+
+
+def _nested_optimizer(key: str, value: Any, old: bool) -> Any:
     if key in ("optimizer", "inner_optimizer"):
-        return modern_optimizer(value)
+        return modern_optimizer(value, old)
     if key in ("learning_rate", "lr") and isinstance(value, Mapping) and "class_name" in value:
         return {"module": "keras.optimizers.schedules", **value}
     return value

@@ -228,7 +228,7 @@ def load_h5(filepath: Any, custom_objects: Any = None, compile: bool = True, saf
             era, layers = _read_layers(weights, model, what, era=era)
         if compile and "training_config" in file.attrs:
             training = parse_json(file.attrs["training_config"], f"{what}: training_config")
-            compile_or_warn(model, modern_compile_config(training), custom_objects, what)
+            compile_or_warn(model, modern_compile_config(training, era.old), custom_objects, what)
             state = member(file, "optimizer_weights")
             if state is not None and model.optimizer is not None:
                 _read_optimizer(state, model, what, era, layers)
