@@ -30,6 +30,9 @@ ROWS = {
     "adam_options": lambda k: k.optimizers.Adam(0.01, beta_1=0.8, beta_2=0.9, epsilon=1e-3, amsgrad=True),
     "adam_ema": lambda k: k.optimizers.Adam(0.01, use_ema=True, weight_decay=0.1, clipnorm=1.0),
     "adam_accumulated": lambda k: k.optimizers.Adam(0.01, gradient_accumulation_steps=3),
+    "sgd_ema_accumulated": lambda k: k.optimizers.SGD(
+        0.1, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=2, gradient_accumulation_steps=2),
+    "adam_ema_accumulated": lambda k: k.optimizers.Adam(0.01, use_ema=True, gradient_accumulation_steps=2),
     "adamw": lambda k: k.optimizers.AdamW(0.01),
     "adamw_options": lambda k: k.optimizers.AdamW(0.01, weight_decay=0.1, amsgrad=True, name="mine"),
     "adagrad": lambda k: k.optimizers.Adagrad(0.1, initial_accumulator_value=0.2),
@@ -147,6 +150,7 @@ BAD = {
     "rate": (lambda: hb.optimizers.SGD("fast"), "learning_rate"),
     "argument": (lambda: hb.optimizers.Adam(beta1=0.9), "beta1"),
     "momentum": (lambda: hb.optimizers.SGD(momentum=2.0), "momentum"),
+    "ema_momentum": (lambda: hb.optimizers.SGD(use_ema=True, ema_momentum=1.5), "ema_momentum.*1.5"),
     "clips": (lambda: hb.optimizers.SGD(clipnorm=1.0, clipvalue=1.0), "clipnorm"),
     "accumulation": (lambda: hb.optimizers.SGD(gradient_accumulation_steps=1.5), "gradient_accumulation_steps"),
 }

@@ -43,9 +43,9 @@ class Adafactor(Optimizer):
     def _make_slot(self, slot: str, variable: Variable) -> Variable:
         if slot not in ("row", "column"):
             return super()._make_slot(slot, variable)
-        shape: tuple[int, ...] = ()  # vectors are not factored; Keras's files have a zero in these places
-        if len(variable.shape) > 1:
-            shape = variable.shape[:-1] if slot == "row" else (*variable.shape[:-2], variable.shape[-1])
+        if len(variable.shape) < 2:  # not factored; Keras's files have a zero in these places
+            return self.add_variable((), "zeros", "int32", name=variable.name)
+        shape = variable.shape[:-1] if slot == "row" else (*variable.shape[:-2], variable.shape[-1])
         return self.add_variable(shape, "zeros", variable._dtype, name=variable.name)
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:

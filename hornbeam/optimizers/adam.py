@@ -6,6 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from hornbeam.core import naming
 from hornbeam.core.variable import Variable
 from hornbeam.optimizers import native
 from hornbeam.optimizers.optimizer import Optimizer
@@ -140,7 +141,8 @@ class Nadam(_TwoMoments):
         first = not self.built
         super().build(variables)
         if first:
-            self._product = self._track(Variable(1.0, dtype="float32", trainable=False, autocast=False))
+            with naming.name_scope(self.name):
+                self._product = self._track(Variable(1.0, dtype="float32", trainable=False, autocast=False))
 
     def _update(self, pairs: Any) -> None:
         t = (self._updates_done() + 1).astype("float32")

@@ -71,6 +71,8 @@ class Optimizer:
             raise ValueError(f"{label}: pass only one of `clipnorm`, `clipvalue`, `global_clipnorm`.")
         if gradient_accumulation_steps is not None and gradient_accumulation_steps < 2:
             raise ValueError(f"{label}: `gradient_accumulation_steps` must be at least 2.")
+        if use_ema and not 0 <= ema_momentum <= 1:
+            raise ValueError(f"{label}: `ema_momentum` must be from 0 to 1, received {ema_momentum!r}.")
         self.name = name or naming.auto_name(label)
         self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
         self.global_clipnorm, self.use_ema, self.ema_momentum = global_clipnorm, use_ema, ema_momentum
@@ -378,12 +380,13 @@ class Optimizer:
         return not any(re.search(pattern, variable.path) for pattern in self._no_decay)
 
     def _average(self, variables: list[Variable]) -> None:
-        m = jnp.where(self._iterations.value == 0, 0.0, self.ema_momentum)
+        done = self._updates_done()
+        m = jnp.where(done == 0, 0.0, self.ema_momentum)
         for v in variables:
             average = self._slot["average"][v]
             average.assign(m * average.value + (1 - m) * v.value)
             if self.ema_overwrite_frequency:
-                due = (self._iterations.value + 1) % self.ema_overwrite_frequency == 0
+                due = (done + 1) % self.ema_overwrite_frequency == 0
                 v.assign(jnp.where(due, average.value, v.value))
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
