@@ -815,6 +815,15 @@ def test_weights_at_the_start():
         np.testing.assert_array_equal(ours, given)
 
 
+class OwnCode(hb.layers.Layer):
+    def __init__(self, function, **kwargs):
+        super().__init__(**kwargs)
+        self.function = function
+
+    def call(self, x):
+        return self.function(x)
+
+
 WRAPPERS = {
     "rnn": lambda L, policy: L.RNN(L.LSTMCell(3), return_state=True, dtype=policy),
     "sequences": lambda L, policy: L.RNN(L.GRUCell(3), return_sequences=True, dtype=policy),
@@ -854,6 +863,19 @@ BAD = {
     "rank": (lambda: hb.layers.Conv2D(1, 1, name="c"), np.ones((2, 3, 3)), "'c' .*4"),
     "reshape": (lambda: hb.layers.Reshape((7,), name="r"), np.ones((2, 6)), "'r'.*6 numbers.*7"),
     "concatenate": (lambda: hb.layers.Concatenate(name="m"), [np.ones((2, 3)), np.ones((3, 3))], "'m'"),
+    "condition": (
+        lambda: OwnCode(lambda x: x if hb.ops.sum(x) > 0 else -x, name="o"),
+        hb.Input((3,)),
+        "'o'.*Python condition.*ops.where",
+    ),
+    "numpy": (lambda: OwnCode(lambda x: np.log(x), name="o"), hb.Input((3,)), "'o'.*NumPy function.*hornbeam.ops"),
+    "size": (
+        lambda: OwnCode(lambda x: np.eye(3)[hb.ops.argmax(x)], name="o"),
+        hb.Input((3,)),
+        "'o'.*(NumPy|index).*hornbeam.ops",
+    ),
+    "returns_none": (lambda: OwnCode(lambda x: None, name="o"), hb.Input((3,)), "'o'.*returned None.*return"),
+    "class_for_layer": (lambda: hb.layers.TimeDistributed(hb.layers.Dense), None, r"Write `Dense\(\.\.\.\)`"),
     "dot_sizes": (
         lambda: hb.layers.Dot(1, name="m"),
         [np.ones((2, 3, 4)), np.ones((2, 1, 4))],

@@ -203,6 +203,7 @@ def test_one_weight_a_sample_for_many_values():
 
 
 REFUSED = [
+    ("sparse_categorical_crossentropy", (4,), (4, 5, 3), "Flatten"),
     ("categorical_crossentropy", (4,), (4, 3), "use sparse_categorical_crossentropy"),
     ("categorical_crossentropy", (4, 1), (4, 3), "use sparse_categorical_crossentropy"),
     ("sparse_categorical_crossentropy", (4, 3), (4, 3), "use categorical_crossentropy"),

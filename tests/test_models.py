@@ -275,6 +275,37 @@ def unconnected():
     return hb.Model(a, hb.layers.Add()([a, b]))
 
 
+def test_symbolic_losses():
+    """A variational autoencoder as Keras 2 wrote it: `add_loss` of symbolic tensors, layers that serve the loss alone."""
+    x = np.random.RandomState(0).rand(16, 3).astype("float32")
+    inputs = hb.Input((3,))
+    outputs = hb.layers.Dense(3, name="out")(inputs)
+    spread = hb.layers.Dense(1, name="spread")(inputs)
+    model = hb.Model(inputs, outputs)
+    model.add_loss(hb.ops.mean(hb.ops.square(inputs - outputs)))
+    model.add_loss(hb.ops.square(spread))  # the mean counts
+    assert len(model.trainable_variables) == 4
+    model.compile("sgd")
+    expected = np.mean((x - np.asarray(model(x))) ** 2) + np.mean(
+        np.square(x @ model.get_layer("spread").kernel.numpy())
+    )
+    np.testing.assert_allclose(sum(map(float, model.losses)), expected, rtol=1e-5)
+    history = model.fit(x, epochs=3, batch_size=16, verbose=0).history["loss"]
+    np.testing.assert_allclose(history[0], expected, rtol=1e-5)
+    assert history[2] < history[0]
+    with pytest.raises(ValueError, match="add_loss takes what follows from the model's inputs"):
+        model.add_loss(hb.ops.mean(hb.Input((2,))))
+
+
+def test_reset_states():
+    model = hb.Sequential([hb.Input(batch_shape=(2, 3, 1)), hb.layers.LSTM(2, stateful=True)])
+    x = np.ones((2, 3, 1), "float32")
+    first, second = model.predict(x, verbose=0), model.predict(x, verbose=0)
+    assert not np.allclose(first, second)
+    model.reset_states()
+    np.testing.assert_allclose(model.predict(x, verbose=0), first, rtol=1e-6)
+
+
 BAD = {
     "layer_name": (lambda: make(branches, hb).get_layer("shard"), "shard.*shared"),
     "layer_index": (lambda: make(branches, hb).get_layer(index=40), "40"),

@@ -240,6 +240,8 @@ def test_unknown_batch(function, shape):
 
 
 BAD = [
+    (lambda x: np.log(x), "symbolic.*numpy.log.*hornbeam.ops"),
+    (lambda x: np.add.reduce(x), "symbolic.*numpy.add"),
     (lambda x: ops.nonzero(x), r"nonzero: the size.*\(None, 3\).*ops.where"),
     (lambda x: ops.where(x), "where: the size.*`x1` and `x2`"),
     (lambda x: ops.unique(x), "unique: the size.*`size`"),
@@ -253,6 +255,13 @@ def test_errors_of_symbolic_calls(call, text):
     """They name the op and its inputs; sizes that are not known read `None`."""
     with pytest.raises((ValueError, TypeError), match=f"(?s){text}"):
         call(hb.Input((3,)))
+
+
+def test_arrays_and_symbolic_tensors_in_one_expression():
+    x = hb.Input((3,))
+    y = np.ones(3, "float32") - x * np.float32(2) + (np.arange(3) < x)
+    value = rng.normal(size=(2, 3)).astype("float32")
+    np.testing.assert_allclose(hb.Function(x, y)(value), 1 - value * 2 + (np.arange(3) < value), rtol=1e-6)
 
 
 def test_control():

@@ -148,7 +148,7 @@ def test_older_spellings():
 BAD = {
     "unknown": (lambda: hb.optimizers.get("adaam"), "adam"),
     "rate": (lambda: hb.optimizers.SGD("fast"), "learning_rate"),
-    "argument": (lambda: hb.optimizers.Adam(beta1=0.9), "beta1"),
+    "argument": (lambda: hb.optimizers.Adam(beta1=0.9), "'beta1'.*Did you mean 'beta_1'"),
     "momentum": (lambda: hb.optimizers.SGD(momentum=2.0), "momentum"),
     "ema_momentum": (lambda: hb.optimizers.SGD(use_ema=True, ema_momentum=1.5), "ema_momentum.*1.5"),
     "clips": (lambda: hb.optimizers.SGD(clipnorm=1.0, clipvalue=1.0), "clipnorm"),

@@ -333,6 +333,59 @@ def test_threads_build_trace_and_predict_at_once():
             np.testing.assert_allclose(y, expected[i], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("form", ["plain", "stateless"])
+def test_own_steps_that_go_through_the_metrics(form):
+    """The metrics of `compile` are there from the first step on, by the names that `compile` was given."""
+
+    class Plain(hb.Model):
+        def train_step(self, data):
+            x, y = data
+
+            def loss_of_batch():
+                y_pred = self(x, training=True)
+                return self.compute_loss(y=y, y_pred=y_pred), y_pred
+
+            (loss, y_pred), gradients = hb.value_and_grad(loss_of_batch, self.trainable_variables, has_aux=True)
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+            for metric in self.metrics:
+                metric.update_state(*([loss] if metric.name == "loss" else [y, y_pred]))
+            return {metric.name: metric.result() for metric in self.metrics}
+
+    class Stateless(hb.Model):
+        def train_step(self, state, data):
+            import jax
+
+            trainable, others, slots, metrics = state
+            x, y = data
+
+            def loss_of_batch(trainable):
+                y_pred, _ = self.stateless_call(trainable, others, x, training=True)
+                return self.compute_loss(y=y, y_pred=y_pred), y_pred
+
+            (loss, y_pred), gradients = jax.value_and_grad(loss_of_batch, has_aux=True)(trainable)
+            trainable, slots = self.optimizer.stateless_apply(slots, gradients, trainable)
+            kept, logs = [], {}
+            for metric in self.metrics:
+                values = metrics[len(kept) : len(kept) + len(metric.variables)]
+                values = metric.stateless_update_state(values, *([loss] if metric.name == "loss" else [y, y_pred]))
+                logs[metric.name] = metric.stateless_result(values)
+                kept += values
+            return logs, (trainable, others, slots, kept)
+
+    inputs = hb.Input((5,))
+    model = {"plain": Plain, "stateless": Stateless}[form](inputs, hb.layers.Dense(3)(inputs))
+    weights = model.get_weights()
+    model.compile("sgd", "mse", metrics=["mae", hb.metrics.CosineSimilarity(name="cos")])
+    history = model.fit(X, ONE_HOT, epochs=2, verbose=0).history
+    usual = hb.Model(inputs, model.output)
+    usual.set_weights(weights)
+    usual.compile("sgd", "mse", metrics=["mae", hb.metrics.CosineSimilarity(name="cos")])
+    expected = usual.fit(X, ONE_HOT, epochs=2, verbose=0).history
+    assert list(history) == list(expected) == ["loss", "mae", "cos"]
+    for name in history:
+        np.testing.assert_allclose(history[name], expected[name], rtol=1e-5)
+
+
 SOFTMAX = stack(3, "softmax")
 # (compile arguments, fit arguments, what the message says)
 BAD = {
@@ -349,6 +402,18 @@ BAD = {
     "wrong_width": ({"loss": "mse"}, {"x": X[:, :4], "y": ONE_HOT}, "5"),
     "wrong_rank": ({"loss": "mse"}, {"x": SERIES[:, :, :4], "y": ONE_HOT}, "dense|sequential"),
     "text": ({"loss": "mse"}, {"x": np.array([["a"] * 5] * N), "y": ONE_HOT}, "dtype|numbers"),
+    "ragged": ({"loss": "mse"}, {"x": [[1.0, 2.0], [3.0]], "y": ONE_HOT[:2]}, "`x` cannot become.*one length"),
+    "no_flatten": (
+        {"loss": "sparse_categorical_crossentropy"},
+        {"x": X[:, None], "y": CLASSES},
+        "Flatten|must have shape",
+    ),
+    "validation_data": ({"loss": "mse"}, {"x": X, "y": ONE_HOT, "validation_data": X}, "`validation_data`.*targets"),
+    "accuracy_of_numbers": (
+        {**SPARSE, "metrics": [hb.metrics.Accuracy()]},
+        {"x": X, "y": CLASSES},
+        "Accuracy: `y_true`.*sparse_categorical",
+    ),
     "no_targets": ({"loss": "mse"}, {"x": X}, "targets"),
     "no_loss": ({}, {"x": X, "y": ONE_HOT}, "loss"),
     "too_many_losses": ({"loss": ["mse", "mse"]}, {}, "2 entries for 1 output"),

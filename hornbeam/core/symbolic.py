@@ -70,7 +70,6 @@ class KerasTensor:
 
     # Ask NumPy and JAX to leave `array + symbolic` to the operators below.
     __array_priority__ = 1000
-    __array_ufunc__ = None
 
     def __init__(
         self,
@@ -136,6 +135,13 @@ class KerasTensor:
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(_no_value("a NumPy function", self))
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        from hornbeam import ops
+
+        if method == "__call__" and not kwargs and ufunc.__name__ in _OPERATORS:  # `array + symbolic`
+            return getattr(ops, _OPERATORS[ufunc.__name__])(*inputs)
+        raise TypeError(_no_value(f"numpy.{ufunc.__name__}", self))
+
     def __jax_array__(self) -> Any:
         raise TypeError(_no_value("a JAX function", self))
 
@@ -143,6 +149,13 @@ class KerasTensor:
         from hornbeam import ops
 
         return ops.get_item(self, key)
+
+
+# NumPy's functions behind Python's operators: the ops that they become.
+_OPERATORS = {name: name for name in (
+    "add", "subtract", "multiply", "true_divide", "floor_divide", "power", "matmul", "less", "less_equal", "greater",
+    "greater_equal", "equal", "not_equal", "logical_and", "logical_or", "logical_xor",
+)} | {"divide": "true_divide", "remainder": "mod", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "logical_xor"}  # fmt: skip
 
 
 def _no_value(where: str, x: KerasTensor) -> str:

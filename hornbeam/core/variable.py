@@ -255,6 +255,8 @@ class Variable:
         """
         if isinstance(value, Variable):
             value = value.value
+        elif isinstance(value, (list, tuple)):
+            value = np.asarray(value)
         shape = jnp.shape(value)
         if shape != self._shape:
             raise ValueError(f"Variable '{self.path}': cannot assign a value of shape {shape}, expected {self._shape}.")

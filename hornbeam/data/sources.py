@@ -282,6 +282,15 @@ def _is_table(x: Any) -> bool:
 _AS_THEY_ARE = {np.dtype(name) for name in ("float32", "int32", "uint8", "bool")}
 
 
+def _array(a: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(a)
+    except ValueError as error:  # rows of several lengths
+        raise ValueError(
+            f"`{name}` cannot become an array of one shape: {error} Fill its rows up to one length, with zeros for example."
+        ) from None
+
+
 def as_arrays(structure: Any, name: str) -> Any:
     """Return a structure of arrays with narrow dtypes, rows first."""
     if structure is None:
@@ -289,7 +298,7 @@ def as_arrays(structure: Any, name: str) -> Any:
     if type(structure) is np.ndarray and structure.ndim and structure.dtype in _AS_THEY_ARE:
         return structure
     if isinstance(structure, (list, tuple)) and _is_numbers(structure):
-        structure = np.asarray(structure)
+        structure = _array(structure, name)
     if isinstance(structure, Mapping):
         structure = dict(structure)
 
@@ -298,7 +307,7 @@ def as_arrays(structure: Any, name: str) -> Any:
             return None
         if isinstance(a, (jax.Array, np.memmap)) and a.ndim and a.dtype.kind in "biufcV":
             return a  # what lies on disk is narrowed batch by batch
-        array = a.to_numpy() if hasattr(a, "to_numpy") else np.asarray(a)
+        array = a.to_numpy() if hasattr(a, "to_numpy") else _array(a, name)
         if array.dtype == object:
             try:
                 array = array.astype("float32")

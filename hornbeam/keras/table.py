@@ -38,7 +38,7 @@ KERAS_MODULES: dict[str, tuple[str, ...]] = {"": ("",)} | {name: (name,) for nam
 
 # Keras 1 and 2 spread the families over modules that have since been merged.
 KERAS_MODULES |= {
-    f"layers.{name}": ("layers",)
+    f"layers.{name}": ("layers", "legacy.layers")
     for name in (
         "advanced_activations", "convolutional", "convolutional_recurrent", "core",
         "cudnn_recurrent", "embeddings", "experimental", "experimental.preprocessing", "local",
@@ -47,15 +47,19 @@ KERAS_MODULES |= {
 }  # fmt: skip
 KERAS_MODULES |= {
     f"utils.{name}": ("utils",)
-    for name in ("data_utils", "generic_utils", "io_utils", "layer_utils", "np_utils", "vis_utils")
+    for name in ("data_utils", "generic_utils", "io_utils", "layer_utils", "np_utils", "vis_utils", "visualize_util")
 }
 KERAS_MODULES |= {
+    # Keras 1's and 2's functions stand beside today's few.
+    "backend": ("backend", "legacy.backend"),
+    "layers": ("layers", "legacy.layers"),
     "engine": ("layers", "models"),
     "engine.base_layer": ("layers",),
     "engine.input_layer": ("layers",),
     "engine.sequential": ("models",),
     "engine.topology": ("layers", "models"),
     "engine.training": ("models",),
+    "initializations": ("initializers",),
     "objectives": ("losses",),
 }
 

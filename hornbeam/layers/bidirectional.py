@@ -26,7 +26,8 @@ _MERGES = {
 
 def _check_layer(owner: str, layer: Any) -> None:
     if not isinstance(layer, Layer):
-        raise ValueError(f"{owner}: `layer` must be a layer, received {errors.describe(layer)}.")
+        hint = f" Write `{layer.__name__}(...)`." if isinstance(layer, type) and issubclass(layer, Layer) else ""
+        raise ValueError(f"{owner}: `layer` must be a layer, received {errors.describe(layer)}.{hint}")
 
 
 class Wrapper(Layer):

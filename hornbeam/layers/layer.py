@@ -13,8 +13,8 @@ import inspect
 import re
 import threading
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
 
@@ -41,18 +41,53 @@ from hornbeam.layers.old_arguments import accept_old_arguments
 from hornbeam.layers.shapes import pop_input_shape, shape_from_config, shape_of, shape_to_config, tensors_of
 from hornbeam.layers.state import LayerState, find_regularizer
 
-__all__ = ["Layer", "inside_call"]
+__all__ = ["Layer", "inside_call", "training_now", "training_scope"]
 
 # Two threads may meet at the first call of a shared layer.
 _build_lock = threading.RLock()
 # `training` of the call under way, for the layers inside it; unset outside any call.
 _training: ContextVar[bool | None] = ContextVar("hornbeam_training", default=None)
+
+
+def training_now() -> bool | None:
+    """Return whether the call that is running is for training; `None` where nobody said."""
+    return _training.get()
+
+
+@contextmanager
+def training_scope(training: bool | None) -> Iterator[None]:
+    """Let calls in a block be for training, or not, where they do not say themselves."""
+    token = _training.set(training)
+    try:
+        yield
+    finally:
+        _training.reset(token)
+
+
 _depth: ContextVar[int] = ContextVar("hornbeam_call_depth", default=0)
 
 
 def inside_call() -> bool:
     """Tell whether a layer's call is under way in this context."""
     return _depth.get() > 0
+
+
+_UNTRACEABLE = (
+    jax.errors.TracerBoolConversionError, jax.errors.TracerArrayConversionError, jax.errors.TracerIntegerConversionError,
+)  # fmt: skip
+
+
+def _untraceable(error: Exception) -> str:
+    """Say in Hornbeam's words what Python code cannot do while `call` is compiled or its shapes are found."""
+    start = "while `call` is compiled, or its shapes are found, tensors have no values; "
+    if isinstance(error, jax.errors.TracerBoolConversionError):
+        return (
+            start
+            + "a Python condition (`if`, `while`, `and`, `not`) cannot use one. Use `hornbeam.ops.where` or `ops.cond`."
+        )
+    if isinstance(error, jax.errors.TracerIntegerConversionError):
+        return start + "an index or a size cannot be one. Use `hornbeam.ops.take` or `ops.slice`."
+    return start + "a NumPy function cannot use one. Use the function of the same name in `hornbeam.ops`."
 
 
 class Layer(LayerState):
@@ -277,6 +312,8 @@ class Layer(LayerState):
                     check_input_spec(self.input_spec, args[0] if args else None, self._label())
                 if symbolic:
                     outputs = self.symbolic_call(*args, **kwargs)
+                    if outputs is None:
+                        raise ValueError("`call` returned None. End it with `return` and the result.")
                 else:
                     with autocast_scope(self.compute_dtype if self.autocast else None):
                         function = self.call if self._remat is None else self._remat.wrap(self, self.call)
@@ -401,10 +438,12 @@ class Layer(LayerState):
         """Name the layer and its inputs in an error from inside it, once."""
         if getattr(error, "_explained", False) or not isinstance(error, (ValueError, TypeError)):
             return error
+        if isinstance(error, _UNTRACEABLE):
+            error = TypeError(_untraceable(error)).with_traceback(error.__traceback__)
         text = str(error)
         where = f"{self._label()} was called with {describe_inputs(args, kwargs)}."
         if type(error) in (ValueError, TypeError) and len(error.args) <= 1:
-            if self.path not in text:
+            if f"'{self.path}'" not in text:
                 text = f"{self._label()}: {text}"
             error.args = (f"{text}\n  {where}",)
         else:

@@ -1,5 +1,5 @@
 """Keras's older ways that are still asked for by name."""
 
-from hornbeam.legacy import saving
+from hornbeam.legacy import backend, layers, saving
 
-__all__ = ["saving"]
+__all__ = ["backend", "layers", "saving"]

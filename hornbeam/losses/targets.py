@@ -86,6 +86,8 @@ def labels_for(name: str, y_true: Any, y_pred: Any, axis: int) -> Any:
         remedy = ""
         if labels.shape == y_pred.shape:
             remedy = " For one-hot rows use categorical_crossentropy, or pass `y_true.argmax(-1)`."
+        elif y_pred.ndim > 2 and labels.shape in ((shape[0],), (shape[0], 1)):
+            remedy = " For one class a sample, put a `Flatten` or a global pooling layer before the last layer."
         raise ValueError(
             f"{name}: `y_true` of shape {labels.shape} does not fit `y_pred` of shape {y_pred.shape} "
             f"({classes} classes); expected class numbers of shape {tuple(shape)}.{remedy}"

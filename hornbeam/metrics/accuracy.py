@@ -40,7 +40,16 @@ def accuracy(y_true: Any, y_pred: Any) -> Any:
     """
     y_pred = convert(y_pred)
     y_true, y_pred = match_ranks(convert(y_true).astype(y_pred.dtype), y_pred)
-    equal = _hits(y_true == y_pred)
+    try:
+        equal = _hits(y_true == y_pred)
+    except (TypeError, ValueError):
+        remedy = ""
+        if y_true.shape == y_pred.shape[:-1]:
+            remedy = " To compare class numbers with scores of classes use 'accuracy' or 'sparse_categorical_accuracy'."
+        raise ValueError(
+            f"Accuracy: `y_true` of shape {y_true.shape} and `y_pred` of shape {y_pred.shape} do not fit; expected the same "
+            f"shape, compared value by value.{remedy}"
+        ) from None
     return jnp.mean(equal, axis=-1) if equal.ndim else equal
 
 

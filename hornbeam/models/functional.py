@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import collections
 import itertools
+from collections.abc import Sequence
 from typing import Any
+
+import jax.numpy as jnp
 
 from hornbeam import errors, tree
 from hornbeam.core.symbolic import KerasTensor, Node, OpCall, Operation, any_symbolic, convert, set_mask
@@ -119,7 +122,16 @@ class Functional(Model):
         Array([[3., 5.]], dtype=float32)
     """
 
-    _not_children = Model._not_children | {"_graph", "_inputs_struct", "_outputs_struct", "_graph_given"}
+    _graph_losses: Sequence[KerasTensor] = ()
+    _graph_with_losses: Graph | None = None
+    _not_children = Model._not_children | {
+        "_graph",
+        "_graph_losses",
+        "_graph_with_losses",
+        "_inputs_struct",
+        "_outputs_struct",
+        "_graph_given",
+    }
 
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any):
         inputs = kwargs.pop("input", inputs)
@@ -134,7 +146,7 @@ class Functional(Model):
     @property
     def layers(self) -> list[Layer]:
         """Layers of the graph, from the inputs to the outputs."""
-        return [o for o in self._graph.operations if isinstance(o, Layer)]
+        return [o for o in (self._graph_with_losses or self._graph).operations if isinstance(o, Layer)]
 
     @property
     def operations(self) -> list[Operation]:
@@ -143,7 +155,8 @@ class Functional(Model):
 
     @property
     def _layers(self) -> list[Layer]:
-        own = self._graph.operations if "_graph" in self.__dict__ else []
+        graph = self._graph_with_losses or self.__dict__.get("_graph")
+        own = graph.operations if graph is not None else []
         layers = [o for o in own if isinstance(o, Layer)]
         known = {id(layer) for layer in layers}
         return [*layers, *(x for x in super()._layers if id(x) not in known)]
@@ -183,6 +196,30 @@ class Functional(Model):
         """Do nothing: a graph's layers are built when it is made."""
         self.built = True
 
+    def add_loss(self, loss: Any) -> None:
+        """Add to the loss: a scalar for the call under way, or a symbolic tensor of the graph, computed in every call.
+
+        Args:
+            loss: A scalar, a symbolic tensor (of which the mean counts), or a list of them. Files do not hold symbolic ones.
+
+        Raises:
+            ValueError: If a number is not a scalar, or a symbolic tensor does not follow from the model's inputs.
+        """
+        flat = tree.flatten(loss)
+        super().add_loss([x for x in flat if not isinstance(x, KerasTensor)])
+        losses = [*self._graph_losses, *(x for x in flat if isinstance(x, KerasTensor))]
+        if losses:
+            try:
+                graph = Graph(self.inputs, [*self.outputs, *losses])
+            except ValueError as error:
+                raise ValueError(
+                    f"{self._label()}: add_loss takes what follows from the model's inputs. {error}"
+                ) from None
+            object.__setattr__(self, "_graph_losses", losses)
+            object.__setattr__(self, "_graph_with_losses", graph)
+            self.__dict__.pop("_own_code", None)
+            self._look_for_parts()
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Run the graph."""
         values = self._standardize(inputs)
@@ -190,6 +227,11 @@ class Functional(Model):
             for x, m in zip(values, tree.flatten(mask), strict=False):
                 if m is not None and x is not None:
                     set_mask(x, m)
+        if self._graph_with_losses is not None:
+            results = self._graph_with_losses.run(values)
+            count = len(self.outputs)
+            super().add_loss([jnp.mean(x) for x in results[count:]])
+            return tree.pack_sequence_as(self._outputs_struct, results[:count])
         return tree.pack_sequence_as(self._outputs_struct, self._graph.run(values))
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:

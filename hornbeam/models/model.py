@@ -291,6 +291,12 @@ class Model(GeneratorLoops, ModelFiles, ModelState, Layer):
         """Names of what `evaluate` returns, in its order."""
         return list(self.get_metrics_result()) if self._compiled else []
 
+    def reset_states(self) -> None:
+        """Set the kept states of all recurrent layers with `stateful=True` back to zero, as in Keras 1 and 2."""
+        for layer in self._flatten_layers(include_self=False):
+            if getattr(layer, "stateful", False) and hasattr(layer, "reset_state"):
+                layer.reset_state()
+
     def reset_metrics(self) -> None:
         """Set all metrics back to their start."""
         for metric in self.metrics:

@@ -5,6 +5,8 @@ A rule of update is a pure function on arrays (`_rule`); this class holds what s
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import math
 import re
 import warnings
@@ -63,7 +65,10 @@ class Optimizer:
             kwargs.pop(old, None)
         label = type(self).__name__
         if kwargs:
-            raise TypeError(f"{label}: unexpected arguments {errors.one_of(sorted(kwargs))}.")
+            known = {name for cls in type(self).__mro__[:-1] for name in inspect.signature(cls.__init__).parameters}
+            near = [hit for name in kwargs for hit in difflib.get_close_matches(name, known, n=1)]
+            hint = f" Did you mean {errors.one_of(near)}?" if near else ""
+            raise TypeError(f"{label}: unexpected arguments {errors.one_of(sorted(kwargs))}.{hint}")
         for key, value in (("clipnorm", clipnorm), ("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm)):
             if value is not None and not value > 0:
                 raise ValueError(f"{label}: `{key}` must be positive, received {value!r}.")

@@ -199,6 +199,8 @@ class Compiled:
                     if name in taken and weighted:
                         name = f"weighted_{name}"
                     metric._log_name = name
+                    if isinstance(entry, str):  # it is ours, and own steps make logs by `metric.name`
+                        metric.name = name
                     taken.add(name)
                     rows[i].append((metric, weighted))
         self._metrics = rows
@@ -254,6 +256,8 @@ class Compiled:
 
     def total_loss(self, model: Any, y: Any, y_pred: Any, sample_weight: Any) -> Any:
         """Return the weighted sum of the outputs' losses and of `model.losses`."""
+        if y_pred is None and self.arguments["loss"] is not None:
+            raise ValueError(f"Model '{model.name}': `call` returned None. End it with `return` and the outputs.")
         extra = model.losses
         terms = []
         if self.arguments["loss"] is not None:

@@ -480,6 +480,11 @@ def _validation_source(data: Any, batch_size: int | None) -> Source:
             if len(data) == 2
             else ArraySource(*data, batch_size=batch_size or 32)
         )
+    if hasattr(data, "shape"):
+        raise ValueError(
+            "fit: `validation_data` must be `(x, y)`, `(x, y, sample_weight)` or an iterable of batches, received a "
+            f"{errors.describe(data)}. Add the targets."
+        )
     return make_source(data, batch_size=batch_size)
 
 

@@ -110,7 +110,7 @@ def runs_own_code(model: Any) -> bool:
 
     for layer in model._flatten_layers():
         if isinstance(layer, Model):
-            if type(layer) not in (Functional, Sequential):
+            if type(layer) not in (Functional, Sequential) or getattr(layer, "_graph_losses", ()):
                 return False
         elif type(layer).__module__.split(".")[0] != "hornbeam" or type(layer).__name__ in _RUNS_OTHER_CODE:
             return False

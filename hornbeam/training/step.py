@@ -105,6 +105,7 @@ class Steps:
     def __init__(self, model: Any, kind: str, keep_all: bool = False, padded: bool = False, own: bool = True):
         given = own_function(model, kind) if own else None  # compiled or not as its maker likes
         step = given or _step_of(model, kind)
+        own_step = kind != "predict" and not getattr(model, f"{kind}_step").__module__.startswith("hornbeam.")
         self.kind, self.keep_all, self.padded = kind, keep_all, padded
         self.seconds_per_step: float | None = None
         self.exact_rows = not rows_are_independent(model, "predict" if kind == "predict" else "test")
@@ -114,6 +115,8 @@ class Steps:
 
         def one_step(batch: Any, counted: Any = None) -> Any:
             batch = tree.map_structure(lambda a: None if a is None else convert(a), batch)
+            if own_step:
+                _make_metrics(model, batch)
             with rows_counted(counted):
                 results = step(batch if kind == "predict" else _packed(batch))
             if isinstance(results, dict) and kind != "predict":
@@ -179,6 +182,13 @@ class Steps:
         return dict(zip(self._names, results, strict=True))
 
 
+def _make_metrics(model: Any, batch: Any) -> None:
+    """Make the metrics of `compile` for a step of the user's, which may go through `model.metrics` before they are asked for."""
+    if model._compiled is not None:
+        with contextlib.suppress(ValueError, TypeError):  # targets may mean anything to such a step
+            model._compiled.build_ahead(model, unpack(batch)[1])
+
+
 def _shapes_key(args: Any) -> Any:
     leaves, structure = jax.tree.flatten(args)
     return structure, tuple((a.shape, str(a.dtype)) for a in leaves)
@@ -215,9 +225,9 @@ def _step_of(model: Any, kind: str) -> Callable[[Any], Any]:
     required = [p for p in inspect.signature(step).parameters.values() if p.kind in (0, 1) and p.default is p.empty]
     if len(required) < 2:
         return step
-    groups = state_groups(model, kind)
 
     def stateful(data: Any) -> Any:
+        groups = state_groups(model, kind)
         state = tuple([v.value for v in group] for group in groups)
         result, new_state = step(state, data)
         set_state(f"{kind}_step", groups[: len(new_state)], new_state)

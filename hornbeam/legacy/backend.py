@@ -1,0 +1,586 @@
+"""The functions of `keras.backend` in Keras 1 and 2, as names for ops: `K.mean`, `K.int_shape`, `K.function`.
+
+Arguments, their order and defaults are those of Keras 2. They take arrays, variables, numbers and symbolic tensors.
+
+Example:
+    >>> import numpy as np
+    >>> from hornbeam.legacy import backend as K
+    >>> float(K.mean(K.square(np.array([1.0, 3.0]))))
+    5.0
+    >>> K.int_shape(K.placeholder((None, 3)))
+    (None, 3)
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from hornbeam import config, ops, random, tree
+from hornbeam.core.naming import name_scope
+from hornbeam.core.symbolic import KerasTensor, any_symbolic
+from hornbeam.core.variable import Variable
+
+# --- one line each -------------------------------------------------------------------------------------------
+
+
+def _axis_list(axis: Any) -> Any:
+    return tuple(axis) if isinstance(axis, list) else axis
+
+
+def _dtype(dtype: Any) -> str:
+    return config.floatx() if dtype is None else dtype
+
+
+def _layout(data_format: Any) -> str:
+    return config.standardize_data_format(data_format)
+
+
+def _focal(target: Any, output: Any, alpha: float, gamma: float) -> Any:
+    return alpha * ops.power(1.0 - output, gamma) * -target * ops.log(output)
+
+
+def _probabilities(output: Any, from_logits: bool, activation: Callable[..., Any]) -> Any:
+    output = activation(output) if from_logits else output
+    return ops.clip(output, config.epsilon(), 1.0 - config.epsilon())
+
+
+def _binary_focal(target: Any, output: Any, balanced: bool, alpha: float, gamma: float, from_logits: bool) -> Any:
+    p = _probabilities(output, from_logits, ops.sigmoid)
+    hit = target * p + (1.0 - target) * (1.0 - p)
+    loss = ops.power(1.0 - hit, gamma) * ops.binary_crossentropy(target, p)
+    return (target * alpha + (1.0 - target) * (1.0 - alpha)) * loss if balanced else loss
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    # elementwise
+    "abs": lambda x: ops.abs(x),
+    "cast": lambda x, dtype: ops.cast(x, dtype),
+    "clip": lambda x, min_value, max_value: ops.clip(
+        x, -math.inf if min_value is None else min_value, math.inf if max_value is None else max_value),
+    "cos": lambda x: ops.cos(x),
+    "elu": lambda x, alpha=1.0: ops.where(ops.greater(x, 0), x, alpha * ops.expm1(ops.minimum(x, 0))),
+    "equal": lambda x, y: ops.equal(x, y),
+    "exp": lambda x: ops.exp(x),
+    "greater": lambda x, y: ops.greater(x, y),
+    "greater_equal": lambda x, y: ops.greater_equal(x, y),
+    "hard_sigmoid": lambda x: ops.clip(0.2 * x + 0.5, 0.0, 1.0),
+    "less": lambda x, y: ops.less(x, y),
+    "less_equal": lambda x, y: ops.less_equal(x, y),
+    "log": lambda x: ops.log(x),
+    "maximum": lambda x, y: ops.maximum(x, y),
+    "minimum": lambda x, y: ops.minimum(x, y),
+    "not_equal": lambda x, y: ops.not_equal(x, y),
+    "pow": lambda x, a: ops.power(x, a),
+    "round": lambda x: ops.round(x),
+    "sigmoid": lambda x: ops.sigmoid(x),
+    "sign": lambda x: ops.sign(x),
+    "sin": lambda x: ops.sin(x),
+    "softmax": lambda x, axis=-1: ops.softmax(x, axis=axis),
+    "softplus": lambda x: ops.softplus(x),
+    "softsign": lambda x: ops.softsign(x),
+    "sqrt": lambda x: ops.sqrt(ops.maximum(x, 0.0)),
+    "square": lambda x: ops.square(x),
+    "stop_gradient": lambda variables: tree.map_structure(ops.stop_gradient, variables),
+    "tanh": lambda x: ops.tanh(x),
+    # along axes
+    "all": lambda x, axis=None, keepdims=False: ops.all(ops.cast(x, "bool"), _axis_list(axis), keepdims),
+    "any": lambda x, axis=None, keepdims=False: ops.any(ops.cast(x, "bool"), _axis_list(axis), keepdims),
+    "argmax": lambda x, axis=-1: ops.argmax(x, axis),
+    "argmin": lambda x, axis=-1: ops.argmin(x, axis),
+    "cumprod": lambda x, axis=0: ops.cumprod(x, axis),
+    "cumsum": lambda x, axis=0: ops.cumsum(x, axis),
+    "l2_normalize": lambda x, axis=None: x * ops.rsqrt(
+        ops.maximum(ops.sum(ops.square(x), axis=_axis_list(axis), keepdims=True), 1e-12)),
+    "logsumexp": lambda x, axis=None, keepdims=False: ops.logsumexp(x, _axis_list(axis), keepdims),
+    "max": lambda x, axis=None, keepdims=False: ops.max(x, _axis_list(axis), keepdims),
+    "mean": lambda x, axis=None, keepdims=False: ops.mean(x, _axis_list(axis), keepdims),
+    "min": lambda x, axis=None, keepdims=False: ops.min(x, _axis_list(axis), keepdims),
+    "prod": lambda x, axis=None, keepdims=False: ops.prod(x, _axis_list(axis), keepdims),
+    "std": lambda x, axis=None, keepdims=False: ops.std(x, _axis_list(axis), keepdims),
+    "sum": lambda x, axis=None, keepdims=False: ops.sum(x, _axis_list(axis), keepdims),
+    "var": lambda x, axis=None, keepdims=False: ops.var(x, _axis_list(axis), keepdims),
+    # shape
+    "arange": lambda start, stop=None, step=1, dtype="int32": ops.arange(start, stop, step, dtype),
+    "batch_flatten": lambda x: ops.reshape(x, (-1, math.prod(x.shape[1:]))),
+    "concatenate": lambda tensors, axis=-1: ops.concatenate(tensors, axis),
+    "expand_dims": lambda x, axis=-1: ops.expand_dims(x, axis),
+    "eye": lambda size, dtype=None, name=None: ops.eye(*(size if isinstance(size, (list, tuple)) else [size]), dtype=dtype),
+    "flatten": lambda x: ops.reshape(x, (-1,)),
+    "gather": lambda reference, indices: ops.take(reference, ops.cast(indices, "int32"), axis=0),
+    "one_hot": lambda indices, num_classes: ops.one_hot(indices, num_classes),
+    "permute_dimensions": lambda x, pattern: ops.transpose(x, pattern),
+    "repeat": lambda x, n: ops.repeat(ops.expand_dims(x, 1), n, axis=1),
+    "repeat_elements": lambda x, rep, axis: ops.repeat(x, rep, axis=axis),
+    "reshape": lambda x, shape: ops.reshape(x, tuple(shape)),
+    "reverse": lambda x, axes: ops.flip(x, _axis_list(axes)),
+    "squeeze": lambda x, axis: ops.squeeze(x, axis),
+    "stack": lambda x, axis=0: ops.stack(x, axis),
+    "tile": lambda x, n: ops.tile(x, [n] if isinstance(n, int) else n),
+    "transpose": lambda x: ops.transpose(x),
+    "shape": lambda x: ops.shape(x),
+    "ndim": lambda x: len(x.shape),
+    "dtype": lambda x: str(x.dtype),
+    "temporal_padding": lambda x, padding=(1, 1): ops.pad(x, [(0, 0), tuple(padding), (0, 0)]),
+    # products, windows
+    "dot": lambda x, y: ops.dot(x, y),
+    "conv1d": lambda x, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1: _conv1d(
+        x, kernel, strides, padding, _layout(data_format), dilation_rate),
+    "conv2d": lambda x, kernel, strides=(1, 1), padding="valid", data_format=None, dilation_rate=(1, 1): ops.conv(
+        x, kernel, strides, padding, _layout(data_format), dilation_rate),
+    "conv3d": lambda x, kernel, strides=(1, 1, 1), padding="valid", data_format=None, dilation_rate=(1, 1, 1): ops.conv(
+        x, kernel, strides, padding, _layout(data_format), dilation_rate),
+    "depthwise_conv2d": lambda x, depthwise_kernel, strides=(1, 1), padding="valid", data_format=None, dilation_rate=(1, 1):
+        ops.depthwise_conv(x, depthwise_kernel, strides, padding, _layout(data_format), dilation_rate),
+    "separable_conv2d": lambda x, depthwise_kernel, pointwise_kernel, strides=(1, 1), padding="valid", data_format=None,
+        dilation_rate=(1, 1): ops.separable_conv(
+            x, depthwise_kernel, pointwise_kernel, strides, padding, _layout(data_format), dilation_rate),
+    "pool2d": lambda x, pool_size, strides=(1, 1), padding="valid", data_format=None, pool_mode="max":
+        _pool(pool_mode)(x, pool_size, strides, padding, _layout(data_format)),
+    "pool3d": lambda x, pool_size, strides=(1, 1, 1), padding="valid", data_format=None, pool_mode="max":
+        _pool(pool_mode)(x, pool_size, strides, padding, _layout(data_format)),
+    # losses, one value an element or a sample
+    "binary_crossentropy": lambda target, output, from_logits=False: ops.binary_crossentropy(target, output, from_logits),
+    "binary_focal_crossentropy": lambda target, output, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False:
+        _binary_focal(target, output, apply_class_balancing, alpha, gamma, from_logits),
+    "categorical_crossentropy": lambda target, output, from_logits=False, axis=-1: ops.categorical_crossentropy(
+        target, output, from_logits, axis),
+    "categorical_focal_crossentropy": lambda target, output, alpha=0.25, gamma=2.0, from_logits=False, axis=-1: ops.sum(
+        _focal(target, _probabilities(
+            output if from_logits else output / ops.sum(output, axis=axis, keepdims=True), from_logits,
+            lambda x: ops.softmax(x, axis=axis)), alpha, gamma), axis=axis),
+    "in_top_k": lambda predictions, targets, k: ops.in_top_k(targets, predictions, k),
+    # random numbers
+    "dropout": lambda x, level, noise_shape=None, seed=None: random.dropout(x, level, noise_shape, seed),
+    "random_bernoulli": lambda shape, p=0.0, dtype=None, seed=None: ops.cast(
+        random.uniform(shape, seed=seed) < p, _dtype(dtype)),
+    "random_binomial": lambda shape, p=0.0, dtype=None, seed=None: ops.cast(
+        random.uniform(shape, seed=seed) < p, _dtype(dtype)),
+    "random_normal": lambda shape, mean=0.0, stddev=1.0, dtype=None, seed=None: random.normal(shape, mean, stddev, dtype, seed),
+    "random_uniform": lambda shape, minval=0.0, maxval=1.0, dtype=None, seed=None: random.uniform(
+        shape, minval, maxval, dtype, seed),
+    "truncated_normal": lambda shape, mean=0.0, stddev=1.0, dtype=None, seed=None: random.truncated_normal(
+        shape, mean, stddev, dtype, seed),
+    # arrays and variables
+    "constant": lambda value, dtype=None, shape=None, name=None: ops.full(
+        np.shape(value) if shape is None else shape, value, _dtype(dtype)),
+    "ones": lambda shape, dtype=None, name=None: ops.ones(shape, _dtype(dtype)),
+    "ones_like": lambda x, dtype=None, name=None: ops.ones_like(x, dtype),
+    "zeros": lambda shape, dtype=None, name=None: ops.zeros(shape, _dtype(dtype)),
+    "zeros_like": lambda x, dtype=None, name=None: ops.zeros_like(x, dtype),
+    "variable": lambda value, dtype=None, name=None, constraint=None: _variable(value, dtype, name, constraint),
+    "random_normal_variable": lambda shape, mean, scale, dtype=None, name=None, seed=None: _variable(
+        random.normal(shape, mean, scale, dtype, seed), dtype, name),
+    "random_uniform_variable": lambda shape, low, high, dtype=None, name=None, seed=None: _variable(
+        random.uniform(shape, low, high, dtype, seed), dtype, name),
+    "count_params": lambda x: math.prod(x.shape),
+    "eval": lambda x: np.asarray(x),
+    "get_value": lambda x: np.asarray(x),
+    "batch_get_value": lambda tensors: [np.asarray(x) for x in tensors],
+    "set_value": lambda x, value: x.assign(value),
+    "update": lambda x, new_x: _updated(x, x.assign, new_x),
+    "update_add": lambda x, increment: _updated(x, x.assign_add, increment),
+    "update_sub": lambda x, decrement: _updated(x, x.assign_sub, decrement),
+    "moving_average_update": lambda x, value, momentum: _updated(x, x.assign, x.value * momentum + value * (1.0 - momentum)),
+    "is_sparse": lambda tensor: False,
+    "to_dense": lambda tensor: tensor,
+    # functions over elements
+    "map_fn": lambda fn, elems, name=None, dtype=None: ops.map(fn, elems),
+    "foldl": lambda fn, elems, initializer=None, name=None: _fold(fn, elems, initializer, reverse=False),
+    "foldr": lambda fn, elems, initializer=None, name=None: _fold(fn, elems, initializer, reverse=True),
+    # Keras 1
+    "image_dim_ordering": lambda: "th" if config.image_data_format() == "channels_first" else "tf",
+    "set_image_dim_ordering": lambda dim_ordering: config.set_image_data_format(
+        {"th": "channels_first", "tf": "channels_last"}.get(dim_ordering, dim_ordering)),
+}  # fmt: skip
+
+for _name, _function in _FUNCTIONS.items():
+    _function.__name__ = _function.__qualname__ = _name
+    _function.__module__ = __name__
+    _function.__doc__ = f"`keras.backend.{_name}` of Keras 1 and 2."
+globals().update(_FUNCTIONS)
+
+__all__ = [
+    *_FUNCTIONS, "batch_dot", "batch_normalization", "batch_set_value", "bias_add", "cast_to_floatx", "conv2d_transpose",
+    "ctc_batch_cost", "ctc_decode", "function", "gradients", "in_test_phase", "in_train_phase", "int_shape", "learning_phase",
+    "learning_phase_scope", "manual_variable_initialization", "name_scope", "normalize_batch_in_training", "placeholder",
+    "print_tensor", "relu", "reset_uids", "resize_images", "resize_volumes", "rnn", "set_learning_phase",
+    "sparse_categorical_crossentropy", "spatial_2d_padding", "spatial_3d_padding", "switch",
+]  # fmt: skip
+
+
+def _variable(value: Any, dtype: Any, name: str | None, constraint: Any = None) -> Variable:
+    variable = Variable(np.asarray(value), dtype=_dtype(dtype), name=name)
+    variable.constraint = constraint
+    return variable
+
+
+def _updated(x: Any, assign: Callable[[Any], Any], value: Any) -> Any:
+    assign(value if hasattr(value, "shape") else np.asarray(value, x.dtype))
+    return x
+
+
+def _fold(function: Callable[..., Any], elements: Any, start: Any, reverse: bool) -> Any:
+    rows = list(ops.unstack(elements, axis=0))
+    rows = rows[::-1] if reverse else rows
+    result = rows.pop(0) if start is None else start
+    for row in rows:
+        result = function(result, row)
+    return result
+
+
+def _conv1d(x: Any, kernel: Any, strides: Any, padding: str, layout: str, dilation: Any) -> Any:
+    if padding == "causal":
+        ahead = (dilation if isinstance(dilation, int) else dilation[0]) * (kernel.shape[0] - 1)
+        last = layout == "channels_last"
+        x = ops.pad(x, [(0, 0), (ahead, 0), (0, 0)] if last else [(0, 0), (0, 0), (ahead, 0)])
+        padding = "valid"
+    return ops.conv(x, kernel, strides, padding, layout, dilation)
+
+
+def _pool(mode: str) -> Callable[..., Any]:
+    if mode not in ("max", "avg"):
+        raise ValueError(f"pool2d: `pool_mode` must be 'max' or 'avg', received {mode!r}.")
+    return ops.max_pool if mode == "max" else ops.average_pool
+
+
+# --- some more lines each ------------------------------------------------------------------------------------
+
+
+def int_shape(x: Any) -> tuple[int | None, ...] | None:
+    """Return the shape, `None` where a size is unknown; `None` for what has none."""
+    return tuple(x.shape) if hasattr(x, "shape") else None
+
+
+def cast_to_floatx(x: Any) -> Any:
+    """Return `x` in `floatx()`: a NumPy array for NumPy arrays, lists and numbers."""
+    if isinstance(x, (jax.Array, KerasTensor, Variable)):
+        return ops.cast(x, config.floatx())
+    return np.asarray(x, dtype=config.floatx())
+
+
+def placeholder(
+    shape: Any = None, ndim: int | None = None, dtype: Any = None, sparse: bool = False, name: str | None = None,
+    ragged: bool = False,
+) -> Any:  # fmt: skip
+    """Return a symbolic tensor; `shape` holds the batch axis."""
+    from hornbeam.layers import Input
+
+    shape = (None,) * (ndim or 0) if shape is None else shape
+    return Input(batch_shape=tuple(shape), dtype=dtype, name=name, sparse=sparse, ragged=ragged)
+
+
+def batch_set_value(tuples: Sequence[tuple[Variable, Any]]) -> None:
+    """Assign each variable its value."""
+    for variable, value in tuples:
+        variable.assign(value)
+
+
+def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
+    """Return the products of samples, summed over an axis of each; at least of rank 2."""
+    a, b = len(x.shape), len(y.shape)
+    if axes is None:
+        axes = (a - 1, b - 1 if b == 2 else b - 2)
+    i, j = (axes, axes) if isinstance(axes, int) else axes
+    i, j = i % a, j % b
+    if i == 0 or j == 0:
+        raise ValueError(f"batch_dot: `axes` must not name the batch axis, received {axes}.")
+    letters = "abcdefghijklm"
+    left, right = ["z", *letters[: a - 1]], ["z", *letters[a - 1 : a + b - 2]]
+    left[i] = right[j] = "s"
+    kept = [c for c in left[1:] + right[1:] if c != "s"]
+    out = ops.einsum(f"{''.join(left)},{''.join(right)}->z{''.join(kept)}", x, y)
+    return out if kept else ops.expand_dims(out, 1)
+
+
+def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
+    """Add a bias of one size a channel, or of a sample's shape with the channels last."""
+    rank = len(x.shape)
+    if len(bias.shape) not in (1, rank - 1):
+        raise ValueError(f"bias_add: `bias` must have rank 1 or {rank - 1}, received shape {tuple(bias.shape)}.")
+    if rank < 3 or _layout(data_format) == "channels_last":
+        return x + bias
+    if len(bias.shape) == 1:
+        return x + ops.reshape(bias, (bias.shape[0],) + (1,) * (rank - 2))
+    return x + ops.moveaxis(bias, -1, 0)
+
+
+def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
+    """Return `x` above `threshold`, `alpha * (x - threshold)` below, at most `max_value`."""
+    above = ops.where(ops.greater_equal(x, threshold), x, alpha * (x - threshold))
+    return above if max_value is None else ops.minimum(above, max_value)
+
+
+def batch_normalization(
+    x: Any, mean: Any, var: Any, beta: Any, gamma: Any, axis: int = -1, epsilon: float = 0.001
+) -> Any:
+    """Return `(x - mean) / sqrt(var + epsilon) * gamma + beta`; statistics are vectors or have the rank of `x`."""
+    size = x.shape[axis]
+    vectors = [None if v is None else ops.reshape(v, (size,)) for v in (mean, var, beta, gamma)]
+    return ops.batch_normalization(x, vectors[0], vectors[1], axis, vectors[2], vectors[3], epsilon)
+
+
+def normalize_batch_in_training(x: Any, gamma: Any, beta: Any, reduction_axes: Any, epsilon: float = 0.001) -> Any:
+    """Return the batch with mean `beta` and deviation `gamma`, its mean and its variance."""
+    axes = [axis % len(x.shape) for axis in reduction_axes]
+    mean, var = ops.moments(x, axes)
+    placed = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
+    placed[0] = 1 if 0 in axes else -1
+    spread = [None if v is None else ops.reshape(v, placed) for v in (mean, var, gamma, beta)]
+    y = (x - spread[0]) * ops.rsqrt(spread[1] + epsilon)
+    y = y if gamma is None else y * spread[2]
+    return (y if beta is None else y + spread[3]), mean, var
+
+
+def conv2d_transpose(
+    x: Any, kernel: Any, output_shape: Any, strides: Any = (1, 1), padding: str = "valid", data_format: Any = None,
+    dilation_rate: Any = (1, 1),
+) -> Any:  # fmt: skip
+    """Return the transposed convolution; where several sizes are possible, `output_shape` says which."""
+    layout = _layout(data_format)
+    steps, dilation = ((n, n) if isinstance(n, int) else tuple(n) for n in (strides, dilation_rate))
+    sizes = tuple(output_shape)[1:3] if layout == "channels_last" else tuple(output_shape)[2:4]
+    given = x.shape[1:3] if layout == "channels_last" else x.shape[2:4]
+    more: Any = None
+    if builtins.all(isinstance(n, int) for n in (*sizes, *given)):
+        reach = [(k - 1) * d for k, d in zip(kernel.shape[:2], dilation, strict=True)]
+        least = [(n - 1) * s + (1 if padding == "same" else r + 1) for n, s, r in zip(given, steps, reach, strict=True)]
+        more = tuple(size - small for size, small in zip(sizes, least, strict=True))
+    return ops.conv_transpose(x, kernel, strides, padding, more, layout, dilation_rate)
+
+
+def spatial_2d_padding(x: Any, padding: Any = ((1, 1), (1, 1)), data_format: Any = None) -> Any:
+    """Return images with zeros around them."""
+    return _spatial_padding(x, padding, data_format)
+
+
+def spatial_3d_padding(x: Any, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: Any = None) -> Any:
+    """Return volumes with zeros around them."""
+    return _spatial_padding(x, padding, data_format)
+
+
+def _spatial_padding(x: Any, padding: Any, data_format: Any) -> Any:
+    widths = [tuple(pair) for pair in padding]
+    last = _layout(data_format) == "channels_last"
+    return ops.pad(x, [(0, 0), *widths, (0, 0)] if last else [(0, 0), (0, 0), *widths])
+
+
+def resize_images(
+    x: Any, height_factor: int, width_factor: int, data_format: Any, interpolation: str = "nearest"
+) -> Any:
+    """Return images larger by whole factors."""
+    from hornbeam.layers import UpSampling2D
+
+    return UpSampling2D((height_factor, width_factor), data_format, interpolation)(x)
+
+
+def resize_volumes(x: Any, depth_factor: int, height_factor: int, width_factor: int, data_format: Any) -> Any:
+    """Return volumes larger by whole factors."""
+    from hornbeam.layers import UpSampling3D
+
+    return UpSampling3D((depth_factor, height_factor, width_factor), data_format)(x)
+
+
+def sparse_categorical_crossentropy(
+    target: Any, output: Any, from_logits: bool = False, axis: int = -1, ignore_class: int | None = None
+) -> Any:
+    """Return a value a sample, 0 for those of `ignore_class`."""
+    from hornbeam import losses
+
+    return losses.sparse_categorical_crossentropy(target, output, from_logits, ignore_class, axis)
+
+
+def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: Any) -> Any:
+    """Return the CTC loss (B, 1) of probabilities (B, T, classes), whose last class is the blank."""
+    lengths = [ops.reshape(ops.cast(n, "int32"), (-1,)) for n in (label_length, input_length)]
+    logits = ops.log(ops.clip(y_pred, config.epsilon(), 1.0))
+    loss = ops.ctc_loss(ops.cast(y_true, "int32"), logits, *lengths, mask_index=y_pred.shape[-1] - 1)
+    return ops.expand_dims(loss, 1)
+
+
+def ctc_decode(
+    y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
+) -> tuple[list[Any], Any]:
+    """Return the likeliest label sequences, filled up by -1, and their scores."""
+    logits = ops.log(ops.clip(y_pred, config.epsilon(), 1.0))
+    paths, scores = ops.ctc_decode(
+        logits, ops.cast(input_length, "int32"), "greedy" if greedy else "beam_search", beam_width, top_paths,
+        mask_index=y_pred.shape[-1] - 1,
+    )  # fmt: skip
+    return list(paths), scores
+
+
+def print_tensor(x: Any, message: str = "", summarize: int = 3) -> Any:
+    """Print `x` when it has values, and return it."""
+    if not any_symbolic(x):
+        jax.debug.print(f"{message.replace('{', '{{').replace('}', '}}')} {{}}", x)
+    return x
+
+
+# --- training or not -----------------------------------------------------------------------------------------
+
+_phase: list[int] = [0]
+
+
+def learning_phase() -> Any:
+    """Return whether the call that is running is for training; outside of calls what `set_learning_phase` set."""
+    from hornbeam.layers.layer import training_now
+
+    now = training_now()
+    return _phase[-1] if now is None else now
+
+
+def set_learning_phase(value: Any) -> None:
+    """Set what `learning_phase` is outside of calls; to train or not to train a call, pass it `training=`."""
+    _phase[-1] = int(value)
+
+
+@contextlib.contextmanager
+def learning_phase_scope(value: Any) -> Iterator[None]:
+    """Set what `learning_phase` is outside of calls, for a block."""
+    _phase.append(int(value))
+    try:
+        yield
+    finally:
+        _phase.pop()
+
+
+def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:
+    """Return `x` in training, else `alt`; both may be functions without arguments."""
+    training = learning_phase() if training is None else training
+    if isinstance(training, (bool, int, np.bool_)):
+        chosen = x if training else alt
+        return chosen() if callable(chosen) else chosen
+    return switch(training, x, alt)
+
+
+def in_test_phase(x: Any, alt: Any, training: Any = None) -> Any:
+    """Return `x` outside of training, else `alt`; both may be functions without arguments."""
+    return in_train_phase(alt, x, training)
+
+
+def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
+    """Return one of two values, or results of functions, by a condition: a number, or one for each element."""
+    both = [value() if callable(value) else value for value in (then_expression, else_expression)]
+    rank = len(getattr(both[0], "shape", ()))
+    missing = rank - len(getattr(condition, "shape", ()))
+    if hasattr(condition, "shape") and condition.shape and missing > 0:
+        condition = ops.reshape(condition, (-1, *condition.shape[1:], *(1,) * missing))
+    return ops.where(condition, *both)
+
+
+# --- graphs --------------------------------------------------------------------------------------------------
+
+
+def function(inputs: Sequence[Any], outputs: Any, updates: Any = None, name: str | None = None, **kwargs: Any) -> Any:
+    """Return a function that takes a list of arrays for symbolic `inputs` and returns NumPy arrays for `outputs`.
+
+    Args:
+        inputs: Symbolic tensors; in the place of `learning_phase()` the function takes 0 or 1.
+        outputs: A symbolic tensor or a list of them.
+        updates: Must be empty: layers assign their variables in `call`.
+        name: Kept for Keras's signature.
+
+    Raises:
+        ValueError: If `updates` are given.
+    """
+    from hornbeam.layers.layer import training_scope
+    from hornbeam.models.functional import Function
+
+    if updates:
+        raise ValueError(
+            "function: `updates` are not supported. Assign variables in the `call` of a layer, or by `fit`."
+        )
+    symbolic = [x for x in inputs if isinstance(x, KerasTensor)]
+    graph = Function(symbolic, outputs)
+
+    def run(values: Sequence[Any]) -> Any:
+        if len(values) != len(inputs):
+            raise ValueError(f"This function takes a list of {len(inputs)} values, received {len(values)}.")
+        pairs = list(zip(inputs, values, strict=True))
+        phases = [value for x, value in pairs if not isinstance(x, KerasTensor)]
+        given = [ops.cast(value, x.dtype) for x, value in pairs if isinstance(x, KerasTensor)]
+        with training_scope(bool(phases[0]) if phases else None):
+            return tree.map_structure(np.asarray, graph(given))
+
+    return run
+
+
+def gradients(loss: Any, variables: Any) -> list[Any]:
+    """Return symbolic derivatives of a symbolic `loss` by symbolic tensors that it was computed from.
+
+    Raises:
+        ValueError: If one is a variable: `hornbeam.value_and_grad` differentiates by variables.
+    """
+    from hornbeam.layers import Lambda
+    from hornbeam.models.functional import Function
+
+    found = []
+    for x in variables if isinstance(variables, (list, tuple)) else [variables]:
+        if not isinstance(x, KerasTensor):
+            raise ValueError(
+                f"gradients: expected a symbolic tensor such as `model.input` or `layer.output`, received {type(x).__name__}. "
+                "For derivatives by variables use `hornbeam.value_and_grad(function, variables)`."
+            )
+        graph = Function([x], loss)
+
+        def derivative(value: Any, graph: Any = graph) -> Any:
+            return jax.grad(lambda v: jax.numpy.sum(graph([v])))(value)
+
+        found.append(Lambda(derivative)(x))
+    return found
+
+
+def rnn(
+    step_function: Callable[..., Any], inputs: Any, initial_states: Any, go_backwards: bool = False, mask: Any = None,
+    constants: Any = None, unroll: bool = False, input_length: Any = None, time_major: bool = False,
+    zero_output_for_mask: bool = False, return_all_outputs: bool = True,
+) -> tuple[Any, Any, list[Any]]:  # fmt: skip
+    """Run `step_function(x, states + constants) -> (output, new_states)` over steps (B, T, ...).
+
+    Returns:
+        The last output, all outputs (B, T, ...) and the last states. Where `mask` (B, T) is false states stay, and the
+        output is the one before, or zero.
+    """
+    x = inputs if time_major else ops.swapaxes(inputs, 0, 1)
+    if mask is not None:
+        mask = ops.cast(mask if time_major else ops.swapaxes(mask, 0, 1), "bool")
+    if go_backwards:
+        x, mask = ops.flip(x, 0), None if mask is None else ops.flip(mask, 0)
+    fixed = list(constants or [])
+
+    def chosen(keep: Any, new: Any, old: Any) -> Any:
+        return ops.where(ops.reshape(keep, (-1,) + (1,) * (len(new.shape) - 1)), new, old)
+
+    def step(carry: Any, now: Any) -> Any:
+        states, last = carry
+        x_t, keep = now
+        output, after = step_function(x_t, [*states, *fixed])
+        after = list(after)
+        if keep is not None:
+            output = chosen(keep, output, ops.zeros_like(output) if zero_output_for_mask else last)
+            after = [chosen(keep, new, old) for new, old in zip(after, states, strict=True)]
+        return (after, output), output
+
+    first, _ = step_function(x[0], [*initial_states, *fixed])
+    start = (list(initial_states), ops.zeros_like(first))
+    (states, last), outputs = ops.scan(step, start, (x, mask))
+    outputs = outputs if return_all_outputs else last[None]
+    return last, (outputs if time_major else ops.swapaxes(outputs, 0, 1)), states
+
+
+def reset_uids() -> None:
+    """Start the numbering of names and of `get_uid` anew."""
+    from hornbeam.backend import clear_session
+
+    clear_session(free_memory=False)
+
+
+def manual_variable_initialization(value: Any) -> None:
+    """Do nothing: variables have values from the start."""
