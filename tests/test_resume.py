@@ -795,3 +795,43 @@ def test_kills_at_random_moments(tmp_path):
         assert ended(process)[1] == 0
         np.testing.assert_equal(result_of(running[way]), expected[way])
         assert not (running[way] / "backup").exists()
+
+
+def _in_numpy(**changes):
+    return lambda state: state["random"]["numpy"]["state"].update(changes)
+
+
+# What somebody may have written into the state of a training; NumPy crashes on the first ones.
+HOSTILE_STATES = {
+    "position of random numbers": _in_numpy(pos=10**9),
+    "negative position": _in_numpy(pos=-(10**9)),
+    "too few random numbers": _in_numpy(key=np.zeros(3, "uint32")),
+    "leaves that are not there": lambda state: state.update(batch=[[7, 8], []]),
+    "vast batches": lambda state: state.update(batch=[[0], [[[2**40, 2], "float32"]]]),
+    "state of a callback": lambda state: state.update(callbacks=[["EarlyStopping", 0, {"x": 1}]]),
+    "callbacks without names": lambda state: state.update(callbacks=[[[1], {}, None]]),
+}
+
+
+@pytest.mark.parametrize("kind", [*HOSTILE_STATES, "pipe"])
+def test_hostile_states(tmp_path, kind):
+    def callbacks():
+        stopping = hb.callbacks.EarlyStopping(monitor="loss", patience=9)
+        return [hb.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False), stopping]
+
+    model = hb.Sequential([hb.Input((2,)), hb.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    data = np.ones((4, 2)), np.ones((4, 1))
+    model.fit(*data, epochs=2, verbose=0, callbacks=callbacks())
+    (file,) = tmp_path.glob("*.checkpoint")
+    if kind == "pipe":
+        file.unlink()
+        os.mkfifo(file)
+    else:
+        state = files.read_checkpoint(file)
+        HOSTILE_STATES[kind](state)
+        packed = files.Packed()
+        packed.tree = packed.pack(state, "state")
+        files.write_checkpoint(file, packed)
+    with pytest.raises(hb.saving.FileError):
+        model.fit(*data, epochs=3, verbose=0, callbacks=callbacks())

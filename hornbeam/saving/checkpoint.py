@@ -191,6 +191,8 @@ def read_checkpoint(path: Any) -> Any:
     """
     path = Path(path)
     what = f"The checkpoint '{path}'"
+    if not path.is_file() and path.exists():
+        raise FileError(f"{what} is no file.")  # opening a pipe would wait for its writer
     with path.open("rb") as file:
         left = os.fstat(file.fileno()).st_size - len(_MARK) - _HEAD.size
         if left < 0 or file.read(len(_MARK)) != _MARK:

@@ -34,6 +34,11 @@ def random_state() -> dict[str, Any]:
 
 def set_random_state(state: dict[str, Any]) -> None:
     """Put the generators back into a state that `random_state` returned."""
+    inner = state["numpy"]["state"]
+    if state["numpy"]["bit_generator"] == "MT19937" and not (
+        type(inner["pos"]) is int and 0 <= inner["pos"] <= 624 and np.shape(inner["key"]) == (624,)
+    ):
+        raise ValueError("NumPy's has another position or length")  # NumPy itself would read beyond its end
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers.tolist()), gauss))
     np.random.set_state(state["numpy"])

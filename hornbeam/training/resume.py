@@ -160,14 +160,23 @@ class Backups:
         states = {(name, number): own for name, number, own in state["callbacks"]}
         for name, number, callback in _numbered(self._callbacks.callbacks):
             if (name, number) in states and hasattr(callback, "load_state_dict"):
-                callback.load_state_dict(states[name, number])
+                self._restore_callback(name, callback, states[name, number])
         self._model.stop_training = state["progress"]["stopped"]
         try:
             set_random_state(state["random"])
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
             raise FileError(
                 f"The random generators' state in '{self._settings.backup_dir}' does not fit: {error}."
             ) from None
+
+    def _restore_callback(self, name: str, callback: Any, state: Any) -> None:
+        try:
+            callback.load_state_dict(state)
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+            raise FileError(
+                f"The state of {name} in '{self._settings.backup_dir}' does not fit it: {error!r}. Delete the folder to train "
+                "from the start."
+            ) from error
 
     def _restore_variables(self, saved: list[Any]) -> None:
         variables = _variables(self._model, self._steps)
@@ -376,6 +385,21 @@ def _shapes(lists: Any) -> Any:
     return tree.map_structure(shape_of, structure)
 
 
+def _are_shapes(lists: Any) -> bool:
+    """Tell whether these are lists as `_as_lists` makes them."""
+    if lists is None:
+        return True
+    if not isinstance(lists, list) or len(lists) != 2 or not isinstance(lists[1], list):
+        return False
+    structure, leaves = lists
+    numbers = [n for n in tree.flatten(structure) if n is not None]
+    return all(type(n) is int and 0 <= n < len(leaves) for n in numbers) and all(
+        isinstance(leaf, list) and len(leaf) == 2 and isinstance(leaf[0], list) and isinstance(leaf[1], str)
+        and all(type(n) is int and 0 <= n < 2**31 for n in leaf[0])
+        for leaf in leaves
+    )  # fmt: skip
+
+
 _FIELDS = {
     "progress": dict, "seed": int, "since": int, "data": dict, "journal": list, "validated": int, "random": dict,
     "variables": list, "callbacks": list,
@@ -399,6 +423,8 @@ def _checked(state: Any, place: str) -> dict[str, Any]:
             and isinstance(progress["logs"], dict) and isinstance(progress["stopped"], bool)
             and all(isinstance(row, list) and len(row) == 2 and isinstance(row[1], np.ndarray) for row in state["variables"])
             and all(isinstance(row, list) and len(row) == 3 for row in state["callbacks"])
+            and all(type(row[0]) is str and type(row[1]) is int for row in state["callbacks"])
+            and _are_shapes(state.get("batch"))
             and all(isinstance(mark, dict) and set(mark) == {"pass", "random", "read"} for mark in state["journal"])
         )  # fmt: skip
     if not fits:
