@@ -20,6 +20,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from hornbeam.ops import routes
+from hornbeam.ops.product import columns_product
 
 __all__ = ["Spec", "convolve", "convolve_fused"]
 
@@ -113,8 +114,14 @@ def _plain_fused(inputs: Any, kernel: Any, bias: Any, *, spec: Spec) -> Any:
 def _native(*operands: Any, spec: Spec) -> Any:
     """Compute by the kernel; all that it must know travels with the call, so compiled programs can be kept."""
     shape = _shape(operands[0], operands[1], spec)
-    if spec.groups == 1 and routes.is_thin_product(spec.kind, spec.window, spec.strides, spec.padding, shape[-1]):
+    ends = {"forward": (operands[0].shape, shape), "inputs": (shape, operands[0].shape)}
+    inputs, outputs = ends.get(spec.kind, (operands[0].shape, operands[1].shape))
+    way = routes.pointwise(spec.kind, operands[0].dtype, spec, (inputs[-1], outputs[-1]))
+    if way == "product":
         return _product(*operands, spec=spec)
+    if way == "native product":
+        rows = [x.reshape(-1, x.shape[-1]) for x in operands]
+        return columns_product(*rows).reshape(shape)
     call = jax.ffi.ffi_call("hornbeam_convolution", jax.ShapeDtypeStruct(shape, operands[0].dtype))
     return call(
         *operands, kind=spec.kind, activation=spec.activation, strides=np.array(spec.strides, np.int64),

@@ -125,17 +125,26 @@ def convolution(kind: str, dtype: Any, sizes: Any, padding: Any, empty: bool = F
                      f"{'x'.join(map(str, sizes[1]))}", route)  # fmt: skip
 
 
-def is_thin_product(kind: str, window: tuple[int, ...], strides: tuple[int, ...], padding: Any, channels: int) -> bool:
-    """Tell whether XLA's matrix product beats the native kernel: windows of one element that make few channels.
+def pointwise(kind: str, dtype: Any, spec: Any, channels: tuple[int, int]) -> str | None:
+    """Choose for a native convolution that is a product of two matrices, having a window of one element.
 
-    oneDNN fills vectors of 16 channels, whatever it makes: from 64 channels to 2, XLA takes a third of the time.
+    Args:
+        kind: `"forward"`, `"inputs"` or `"kernel"`.
+        dtype: Dtype of inputs and kernel.
+        spec: What the convolution is, a `conv_primitive.Spec`.
+        channels: Those of the inputs and of the outputs.
 
-    Example:
-        >>> is_thin_product("forward", (1, 1), (1, 1), ((0, 0), (0, 0)), 2)
-        True
+    Returns:
+        `"product"`: XLA's product. `"native product"`: oneDNN's, for the gradient by the kernel. `None`: oneDNN's convolution.
     """
-    pointwise = set(window) == set(strides) == {1} and not any(map(any, padding))
-    return pointwise and kind != "kernel" and channels <= 8
+    whole = set(spec.window) == set(spec.strides) == {1} and not any(map(any, spec.padding)) and spec.groups == 1
+    # oneDNN's convolutions fill vectors of 16 channels, whatever they make: from 64 channels to 2, XLA takes a third of the time.
+    if whole and kind != "kernel" and channels[kind == "forward"] <= 8:
+        return "product"
+    # Wide kernels: up to a quarter faster than the convolution; narrow ones: slower.
+    if whole and kind == "kernel" and min(channels) >= 64 and np.dtype(dtype) == np.float32:
+        return "native product"
+    return None
 
 
 def product(dtype: Any, rows: int, columns: int, results: int) -> Route:
