@@ -2,16 +2,18 @@
 
     python -m bench.conv_shapes [--cores N] [--seconds S] [--only TEXT] [--cpu-time]
 
-Needs `hornbeam-cpu` and `torch`. The two take turns in one process, so that both meet the same load of the
-machine; the least time of each counts. A ratio above 1 means that Hornbeam is faster.
+Needs `hornbeam-cpu` and `torch`. The two take turns, each in a process of its own, so that both meet the same load
+of the machine and neither the other's threads and memory; the least time of each counts. A ratio above 1 means that Hornbeam is faster.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 
@@ -107,24 +109,57 @@ def torch_passes(shape: Shape, arrays: Any) -> list[Callable[[], Any]]:
     return [forward, lambda: backward(True, False), lambda: backward(False, True)]
 
 
-def least(functions: list[Callable[[], Any]], seconds: float, clock: Callable[[], float]) -> list[float]:
-    """Return the least milliseconds of a call of each function by `clock`; they take turns until the time is over.
+def make_arrays(shape: Shape) -> list[Any]:
+    """Return inputs, kernel and the outputs' gradient."""
+    import numpy as np
+
+    pad = 0 if shape.window % 2 == 0 else shape.window // 2
+    out = (shape.size + 2 * pad - shape.window) // shape.stride + 1
+    sizes = (
+        (shape.batch, shape.size, shape.size, shape.channels),
+        (shape.window, shape.window, shape.channels // shape.groups, shape.filters),
+        (shape.batch, out, out, shape.filters),
+    )
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(size, "float32") for size in sizes]
+
+
+def serve(library: str, cores: int, cpu_time: bool, connection: Connection) -> None:
+    """Answer with the least milliseconds of a call in a turn, as often as asked; the body of a process.
 
     A turn is several calls, as in a training step: at the first one threads still have to wake up.
     """
-    best = [float("inf")] * len(functions)
-    for function in functions:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])  # before JAX or PyTorch count them
+    clock = time.process_time if cpu_time else time.perf_counter
+    if library == "torch":
+        import torch
+
+        torch.set_num_threads(cores)
+        torch.set_grad_enabled(False)
+    shape, passes = None, []
+    while (asked := connection.recv()) is not None:
+        if asked[0] != shape:
+            shape = asked[0]
+            passes = (torch_passes if library == "torch" else hornbeam_passes)(shape, make_arrays(shape))
+        function = passes[asked[1]]
         function()
+        turn, best, calls = time.perf_counter(), float("inf"), 0
+        while time.perf_counter() - turn < 0.015 or calls < 3:
+            begun = clock()
+            function()
+            best, calls = min(best, 1e3 * (clock() - begun)), calls + 1
+        connection.send(best)
+
+
+def least(connections: list[Connection], shape: Shape, which: int, seconds: float) -> list[float]:
+    """Return the least milliseconds of each process; they take turns until the time is over."""
+    best = [float("inf")] * len(connections)
     start, rounds = time.perf_counter(), 0
     while time.perf_counter() - start < seconds or rounds < 5:
-        for i, function in enumerate(functions):
-            turn, calls = time.perf_counter(), 0
-            while time.perf_counter() - turn < 0.015 or calls < 3:
-                begun = clock()
-                function()
-                best[i] = min(best[i], 1e3 * (clock() - begun))
-                calls += 1
-            time.sleep(0.02)  # until the threads of the one before, which spin for a while, sleep
+        for i, connection in enumerate(connections):
+            connection.send((shape, which))
+            best[i] = min(best[i], connection.recv())
+            time.sleep(0.01)  # until the threads of the one before, which spin for a while, sleep
         rounds += 1
     return best
 
@@ -140,39 +175,30 @@ def main() -> None:
     options = parser.parse_args()
     if options.cpu_time and options.cores != 1:
         parser.error("--cpu-time needs --cores 1: threads that wait for each other use time too")
-    clock = time.process_time if options.cpu_time else time.perf_counter
-    # Before JAX or PyTorch count them.
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
-    import numpy as np
-    import torch
-
-    torch.set_num_threads(options.cores)
-    torch.set_grad_enabled(False)
-    rng = np.random.default_rng(0)
+    processes = multiprocessing.get_context("spawn")
+    connections = []
+    for library in ("hornbeam", "torch"):
+        ours, theirs = processes.Pipe()
+        arguments = (library, options.cores, options.cpu_time, theirs)
+        processes.Process(target=serve, args=arguments, daemon=True).start()
+        theirs.close()  # so that its end is noticed
+        connections.append(ours)
     print(f"{options.cores} cores; milliseconds of Hornbeam / PyTorch channels_last, and how many times faster")
     worst = []
     for shape in SHAPES:
         if options.only not in shape.network:
             continue
-        pad = 0 if shape.window % 2 == 0 else shape.window // 2
-        out = (shape.size + 2 * pad - shape.window) // shape.stride + 1
-        arrays = [
-            rng.standard_normal(sizes, "float32")
-            for sizes in (
-                (shape.batch, shape.size, shape.size, shape.channels),
-                (shape.window, shape.window, shape.channels // shape.groups, shape.filters),
-                (shape.batch, out, out, shape.filters),
-            )
-        ]
         cells = []
-        for name, ours, theirs in zip(PASSES, hornbeam_passes(shape, arrays), torch_passes(shape, arrays), strict=True):
-            our_time, their_time = least([ours, theirs], options.seconds, clock)
+        for which, name in enumerate(PASSES):
+            our_time, their_time = least(connections, shape, which, options.seconds)
             cells.append(f"{name} {our_time:7.2f} /{their_time:7.2f} {their_time / our_time:5.2f}x")
             worst.append((their_time / our_time, name, shape))
         label = f"{shape.network} {shape.batch}x{shape.size}x{shape.size}x{shape.channels} -> {shape.filters}"
         label += f", {shape.window}x{shape.window}/{shape.stride}" + (" depthwise" if shape.groups > 1 else "")
         print(f"{label:52}", "  ".join(cells), flush=True)
-    print("Slowest, compared with PyTorch:")
+    for connection in connections:
+        connection.send(None)
+    print(f"{sum(ratio >= 0.9 for ratio, *_ in worst)} of {len(worst)} at 0.9x or faster. The slowest:")
     for ratio, name, shape in sorted(worst)[:6]:
         print(f"  {ratio:.2f}x {name} {shape}")
 

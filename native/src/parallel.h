@@ -13,6 +13,14 @@
 
 namespace hornbeam {
 
+constexpr int kSpins = 2000;  // some 40 microseconds
+
+inline void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
 // Runs work(0) ... work(count - 1) on the caller's thread and on idle threads of XLA's pool.
 //
 // The caller works too and only waits for pieces that another thread has begun: however many handlers wait at
@@ -49,6 +57,8 @@ void ParallelFor(xla::ffi::ThreadPool& pool, int64_t count, const Work& work) {
   int64_t helpers = std::min(count, pool.num_threads()) - 1;
   for (int64_t i = 0; i < helpers; ++i) pool.Schedule(decltype(take)(take));
   take();
+  // The others end at about the same time: to sleep and be woken up would take longer.
+  for (int spin = 0; spin < kSpins && state->done != count; ++spin) Pause();
   std::unique_lock<std::mutex> lock(state->mutex);
   state->finished.wait(lock, [&] { return state->done == count; });
   if (state->error) std::rethrow_exception(state->error);
