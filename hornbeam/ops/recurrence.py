@@ -46,8 +46,9 @@ class Spec:
     unroll: int = 1
 
 
-# Of each cell: gates, states, and how many arrays (T, B, U) the gradient needs besides the outputs.
-CELLS = {"simple": (1, 1, 0), "lstm": (4, 2, 5), "gru": (3, 1, 4), "gru_before": (3, 1, 3)}
+# Of each cell: gates, states, and the widths of the arrays (T, B, width * U) that the gradient needs besides the outputs:
+# all gates; the c of an LSTM; what r multiplies in a GRU. The native kernel lays the gradient of the gates where they are.
+CELLS = {"simple": (1, 1, ()), "lstm": (4, 2, (4, 1)), "gru": (3, 1, (3, 1)), "gru_before": (3, 1, (3,))}
 
 
 def recur(
@@ -126,18 +127,18 @@ def _step(cell: str, x: Any, states: list[Any], kernel: Any, bias: Any) -> tuple
         i, f, g, o = jnp.split(x + h @ kernel + bias, 4, axis=-1)
         i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
         c = f * states[1] + i * g
-        return [o * jnp.tanh(c), c], [i, f, g, o, c]
+        return [o * jnp.tanh(c), c], [jnp.concatenate([i, f, g, o], -1), c]
     xz, xr, xg = jnp.split(x, 3, axis=-1)
     n = h.shape[-1]
     if cell == "gru":
         uz, ur, inner = jnp.split(h @ kernel + bias, 3, axis=-1)
         z, r = jax.nn.sigmoid(xz + uz), jax.nn.sigmoid(xr + ur)
         g = jnp.tanh(xg + r * inner)
-        return [z * h + (1 - z) * g], [z, r, g, inner]
+        return [z * h + (1 - z) * g], [jnp.concatenate([z, r, g], -1), inner]
     uz, ur = jnp.split(h @ kernel[:, : 2 * n] + bias[: 2 * n], 2, axis=-1)
     z, r = jax.nn.sigmoid(xz + uz), jax.nn.sigmoid(xr + ur)
     g = jnp.tanh(xg + (r * h) @ kernel[:, 2 * n :] + bias[2 * n :])
-    return [z * h + (1 - z) * g], [z, r, g]
+    return [z * h + (1 - z) * g], [jnp.concatenate([z, r, g], -1)]
 
 
 def _choose(keep: Any, new: list[Any], old: list[Any]) -> list[Any]:
@@ -152,7 +153,7 @@ def _run_plain(x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, *, 
         new, saved = _step(spec.cell, x_t, states, kernel, bias)
         new = _choose(keep, new, states)
         if spec.cell == "lstm":
-            saved[4] = new[1]
+            saved[1] = new[1]
         return new, (new[0], saved if spec.keep else [])
 
     last, (hs, saved) = jax.lax.scan(body, list(start), (x, mask), unroll=spec.unroll)
@@ -165,18 +166,18 @@ def _step_back(cell: str, d: list[Any], before: list[Any], h: Any, saved: list[A
         da = d[0] * (1 - h * h)
         return da, [da @ kernel.T]
     if cell == "lstm":
-        i, f, g, o, c = saved
-        t = jnp.tanh(c)
+        i, f, g, o = jnp.split(saved[0], 4, axis=-1)
+        t = jnp.tanh(saved[1])
         dc = d[1] + d[0] * o * (1 - t * t)
         gates = [dc * g * i * (1 - i), dc * before[1] * f * (1 - f), dc * i * (1 - g * g), d[0] * t * o * (1 - o)]
         da = jnp.concatenate(gates, -1)
         return da, [da @ kernel.T, dc * f]
-    z, r, g = saved[:3]
+    z, r, g = jnp.split(saved[0], 3, axis=-1)
     n = h.shape[-1]
     dz = d[0] * (before[0] - g) * z * (1 - z)
     dg = d[0] * (1 - z) * (1 - g * g)
     if cell == "gru":
-        dr = dg * saved[3] * r * (1 - r)
+        dr = dg * saved[1] * r * (1 - r)
         return jnp.concatenate([dz, dr, dg], -1), [jnp.concatenate([dz, dr, dg * r], -1) @ kernel.T + d[0] * z]
     inner = dg @ kernel[:, 2 * n :].T
     dr = inner * before[0] * r * (1 - r)
@@ -187,10 +188,10 @@ def _step_back(cell: str, d: list[Any], before: list[Any], h: Any, saved: list[A
 def _pull_plain(dhs: Any, dlast: Any, kernel: Any, start: Any, hs: Any, *rest: Any, spec: Spec) -> list[Any]:
     """Return gradients of the gates before their activations (T, B, G * U), and of the states at the start."""
     mask = rest[-1] if spec.masked else None
-    saved = list(rest[: CELLS[spec.cell][2]])
+    saved = list(rest[: len(CELLS[spec.cell][2])])
     before = [_before(start[0], hs)]
     if spec.cell == "lstm":
-        before.append(_before(start[1], saved[4]))
+        before.append(_before(start[1], saved[1]))
 
     def body(d: list[Any], now: Any) -> Any:
         dh, before, h, saved, keep = now
@@ -219,7 +220,8 @@ def _pull_plain_of(rest: Any, spec: Spec, dhs: Any, dlast: Any) -> list[Any]:
 def _run_shapes(x: Any, kernel: Any, bias: Any, start: Any, *_: Any, spec: Spec) -> list[Any]:
     """Return the shapes of `run`'s results."""
     hs = (*x.shape[:2], kernel.shape[0])
-    return [hs, start.shape, *[hs] * (CELLS[spec.cell][2] if spec.keep else 0)]
+    kept = CELLS[spec.cell][2] if spec.keep else ()
+    return [hs, start.shape, *((*hs[:2], width * hs[2]) for width in kept)]
 
 
 def _pull_shapes(dhs: Any, dlast: Any, kernel: Any, *_: Any, spec: Spec) -> list[Any]:
@@ -230,12 +232,14 @@ def _push_shapes(da: Any, dstart: Any, kernel: Any, *_: Any, spec: Spec) -> list
     return [(*da.shape[:2], kernel.shape[0]), dstart.shape]
 
 
-def _native(name: str, shapes: Any) -> Any:
-    """Return a function that calls a kernel."""
+def _native(name: str, shapes: Any, in_place: dict[int, int]) -> Any:
+    """Return a function that calls a kernel; it may lay results where operands are (`in_place`: from, to)."""
 
     def call(*operands: Any, spec: Spec) -> Any:
         results = [jax.ShapeDtypeStruct(shape, operands[0].dtype) for shape in shapes(*operands, spec=spec)]
-        return jax.ffi.ffi_call(name, results)(*operands, cell=spec.cell, masked=spec.masked)
+        aliases = in_place if spec.keep and CELLS[spec.cell][2] else {}
+        call = jax.ffi.ffi_call(name, results, input_output_aliases=aliases)
+        return call(*operands, cell=spec.cell, masked=spec.masked)
 
     return call
 
@@ -256,7 +260,9 @@ def _batch(primitive: Any, plain: Any, weights: tuple[int, ...], operands: Any, 
     return [y.reshape(y.shape[0], size, -1, *y.shape[2:]) for y in outputs], [1] * len(outputs)
 
 
-def _define(name: str, plain: Any, shapes: Any, weights: tuple[int, ...], native: bool = True) -> Primitive:
+def _define(
+    name: str, plain: Any, shapes: Any, weights: tuple[int, ...], in_place: dict[int, int] | None = None
+) -> Primitive:
     """Make a primitive whose derivatives and batches come from its plain way.
 
     Args:
@@ -264,7 +270,7 @@ def _define(name: str, plain: Any, shapes: Any, weights: tuple[int, ...], native
         plain: The plain way.
         shapes: Gives its results' shapes.
         weights: Positions of operands without samples.
-        native: Whether there is a kernel.
+        in_place: Operands of the native kernel and the results that may lie in their place; `None`: there is no kernel.
     """
     primitive = Primitive(name)
     primitive.multiple_results = True
@@ -275,10 +281,10 @@ def _define(name: str, plain: Any, shapes: Any, weights: tuple[int, ...], native
     def abstract(*operands: Any, spec: Spec) -> Any:
         return [jax.core.ShapedArray(shape, operands[0].dtype) for shape in shapes(*operands, spec=spec)]
 
-    kernel = _native(name, shapes)
+    kernel = plain if in_place is None else _native(name, shapes, in_place)
 
     def on_cpu(*operands: Any, spec: Spec) -> Any:
-        return (kernel if native and spec.native else plain)(*operands, spec=spec)
+        return (kernel if spec.native else plain)(*operands, spec=spec)
 
     primitive.def_impl(jax.jit(run, static_argnames="spec"))
     primitive.def_abstract_eval(abstract)
@@ -310,12 +316,14 @@ def _run_jvp(primals: Any, tangents: Any, *, spec: Spec) -> Any:
         before = _before(start[0], hs)
         dkernel, dbias = ad.instantiate_zeros(dkernel), ad.instantiate_zeros(dbias)
         if spec.cell == "gru_before":
-            inner = [rows_product(before, dkernel[:, : 2 * n]), rows_product(saved[1] * before, dkernel[:, 2 * n :])]
+            r = saved[0][..., n : 2 * n]
+            inner = [rows_product(before, dkernel[:, : 2 * n]), rows_product(r * before, dkernel[:, 2 * n :])]
             weights = jnp.concatenate(inner, -1) + dbias
         else:
             weights = rows_product(before, dkernel) + dbias
             if spec.cell == "gru":
-                weights = jnp.concatenate([weights[..., : 2 * n], saved[1] * weights[..., 2 * n :]], -1)
+                r = saved[0][..., n : 2 * n]
+                weights = jnp.concatenate([weights[..., : 2 * n], r * weights[..., 2 * n :]], -1)
         da = da + weights
     operands = (da, ad.instantiate_zeros(dstart), kernel, start, hs, *saved, *mask)
     return [hs, last], _push_p.bind(*operands, spec=dataclasses.replace(spec, keep=True))
@@ -329,9 +337,9 @@ def _transpose(other: Any, cotangents: Any, first: Any, second: Any, *rest: Any,
     return [r if wanted else None for r, wanted in zip(results, linear, strict=True)] + [None] * len(rest)
 
 
-_run_p = _define("hornbeam_recurrence", _run_plain, _run_shapes, (1, 2))
-_pull_p = _define("hornbeam_recurrence_pull", _pull_plain, _pull_shapes, (2,))
-_push_p = _define("hornbeam_recurrence_push", _push_plain, _push_shapes, (2,), native=False)
+_run_p = _define("hornbeam_recurrence", _run_plain, _run_shapes, (1, 2), in_place={})
+_pull_p = _define("hornbeam_recurrence_pull", _pull_plain, _pull_shapes, (2,), in_place={5: 0})
+_push_p = _define("hornbeam_recurrence_push", _push_plain, _push_shapes, (2,))
 ad.primitive_jvps[_run_p] = _run_jvp
 ad.primitive_transposes[_push_p] = functools.partial(_transpose, lambda: _pull_p)
 ad.primitive_transposes[_pull_p] = functools.partial(_transpose, lambda: _push_p)

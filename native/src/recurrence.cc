@@ -25,15 +25,16 @@ enum class Cell { kSimple, kLstm, kGru, kGruBefore };
 // What both kernels read and write; each leaves some of it empty.
 struct Problem {
   Cell cell;
-  int64_t gates, states, kept, T, B, U;
+  int64_t gates, states, T, B, U;
+  bool beside;  // whether `other` is needed
   bool keep = false;
   const bool* mask = nullptr;                                            // (T, B)
   const float *kernel, *start;                                           // (U, gates * U), (states, B, U)
   const float *x = nullptr, *bias = nullptr;                             // (T, B, gates * U), (gates * U,)
   float *hs = nullptr, *last = nullptr;                                  // (T, B, U), (states, B, U)
-  float* saved[5] = {};                                                  // (T, B, U) each
+  float *saved = nullptr, *other = nullptr;                              // the gates, like x; (T, B, U)
   const float *dhs = nullptr, *dlast = nullptr;                          // like hs and last
-  float *da = nullptr, *dstart = nullptr;                                // like x and start
+  float *da = nullptr, *dstart = nullptr;                                // like x, may lie where `saved` does; like start
 };
 
 // The loops for one instruction set.
@@ -185,10 +186,10 @@ std::string Describe(Problem& p, std::string_view cell, ffi::RemainingArgs argum
   auto first = arguments.get<ffi::AnyBuffer>(0), weights = arguments.get<ffi::AnyBuffer>(kernel);
   if (!first || !weights) return "operands are missing";
   if (first->dimensions().size() != 3 || weights->dimensions().size() != 2) return "an operand has a wrong rank";
-  if (cell == "simple") p.cell = Cell::kSimple, p.gates = 1, p.states = 1, p.kept = 0;
-  else if (cell == "lstm") p.cell = Cell::kLstm, p.gates = 4, p.states = 2, p.kept = 5;
-  else if (cell == "gru") p.cell = Cell::kGru, p.gates = 3, p.states = 1, p.kept = 4;
-  else if (cell == "gru_before") p.cell = Cell::kGruBefore, p.gates = 3, p.states = 1, p.kept = 3;
+  if (cell == "simple") p.cell = Cell::kSimple, p.gates = 1, p.states = 1, p.beside = false;
+  else if (cell == "lstm") p.cell = Cell::kLstm, p.gates = 4, p.states = 2, p.beside = true;
+  else if (cell == "gru") p.cell = Cell::kGru, p.gates = 3, p.states = 1, p.beside = true;
+  else if (cell == "gru_before") p.cell = Cell::kGruBefore, p.gates = 3, p.states = 1, p.beside = false;
   else return "no cell is called " + std::string(cell);
   p.T = first->dimensions()[0], p.B = first->dimensions()[1], p.U = weights->dimensions()[0];
   return "";
@@ -203,7 +204,7 @@ ffi::Error Finish(const Problem& p, ffi::ThreadPool& pool, bool backward) {
   return ffi::Error::Success();
 }
 
-// x, kernel, bias, start[, mask] -> hs, last[, saved ...].
+// x, kernel, bias, start[, mask] -> hs, last[, saved[, other]].
 ffi::Error Recurrence(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results,
                       std::string_view cell, bool masked) {
   Problem p;
@@ -217,12 +218,13 @@ ffi::Error Recurrence(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::R
   p.hs = reader.Write("h", {p.T, p.B, p.U});
   p.last = reader.Write("the last states", {p.states, p.B, p.U});
   p.keep = results.size() > 2;
-  for (int64_t k = 0; p.keep && k < p.kept; ++k) p.saved[k] = reader.Write("what is kept", {p.T, p.B, p.U});
+  if (p.keep) p.saved = reader.Write("the gates", {p.T, p.B, p.gates * p.U});
+  if (p.keep && p.beside) p.other = reader.Write("what is kept", {p.T, p.B, p.U});
   if (auto& wrong = reader.Finish(); !wrong.empty()) return Wrong(wrong);
   return Finish(p, pool, false);
 }
 
-// dhs, dlast, kernel, start, hs, saved ...[, mask] -> da, dstart.
+// dhs, dlast, kernel, start, hs[, saved[, other]][, mask] -> da, dstart.
 ffi::Error RecurrencePull(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results,
                           std::string_view cell, bool masked) {
   Problem p;
@@ -234,8 +236,8 @@ ffi::Error RecurrencePull(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ff
   p.start = reader.Read("the start", {p.states, p.B, p.U});
   // Results and what was kept are only read here, though the kernel forward writes them.
   p.hs = const_cast<float*>(reader.Read("h", {p.T, p.B, p.U}));
-  for (int64_t k = 0; k < p.kept; ++k)
-    p.saved[k] = const_cast<float*>(reader.Read("what was kept", {p.T, p.B, p.U}));
+  if (p.cell != Cell::kSimple) p.saved = const_cast<float*>(reader.Read("the gates", {p.T, p.B, p.gates * p.U}));
+  if (p.beside) p.other = const_cast<float*>(reader.Read("what was kept", {p.T, p.B, p.U}));
   if (masked) p.mask = reader.ReadMask({p.T, p.B});
   p.da = reader.Write("the gradient of x", {p.T, p.B, p.gates * p.U});
   p.dstart = reader.Write("the gradient of the start", {p.states, p.B, p.U});

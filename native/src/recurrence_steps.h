@@ -163,8 +163,15 @@ void Forward(const Problem& p, int64_t first, int64_t last, const float* packed,
           return Load(p.x + (at * G + g) * U + u, n);
         };
         auto inner = [&](int64_t g) HORNBEAM_ALWAYS { return Load(row + g * stride) + Load(p.bias + g * U + u, n); };
-        auto keep = [&](int64_t k, V v) HORNBEAM_ALWAYS {
-          if (p.keep) Store(p.saved[k] + at * U + u, v, n), Fetch<1>(p.saved[k] + (at + B) * U + u);
+        auto keep = [&](int64_t g, V v) HORNBEAM_ALWAYS {
+          if (!p.keep) return;
+          Fetch<1>(p.saved + ((at + B) * G + g) * U + u);
+          Store(p.saved + (at * G + g) * U + u, v, n);
+        };
+        auto keep_other = [&](V v) HORNBEAM_ALWAYS {
+          if (!p.keep) return;
+          Fetch<1>(p.other + (at + B) * U + u);
+          Store(p.other + at * U + u, v, n);
         };
         V old = Load(h + i * stride + u), next;
         if (p.cell == Cell::kSimple) {
@@ -175,7 +182,7 @@ void Forward(const Problem& p, int64_t first, int64_t last, const float* packed,
           next = o * Tanh(now);
           if (!move) now = past;
           Store(c + i * stride + u, now);
-          keep(0, in), keep(1, f), keep(2, g), keep(3, o), keep(4, now);
+          keep(0, in), keep(1, f), keep(2, g), keep(3, o), keep_other(now);
         } else {
           V z = Sigmoid(input(0) + inner(0)), r, g;
           if (before) {
@@ -185,7 +192,7 @@ void Forward(const Problem& p, int64_t first, int64_t last, const float* packed,
             V candidate = inner(2);
             r = Sigmoid(input(1) + inner(1));
             g = Tanh(input(2) + r * candidate);
-            keep(3, candidate);
+            keep_other(candidate);
           }
           next = z * old + (1.f - z) * g;
           keep(0, z), keep(1, r), keep(2, g);
@@ -229,17 +236,17 @@ void Backward(const Problem& p, int64_t first, int64_t last, const float* packed
       const int64_t at = t * B + first + i;
       const bool move = !p.mask || p.mask[at];
       const float* old_h = t ? p.hs + (at - B) * U : p.start + (first + i) * U;
-      const float* old_c = !lstm ? nullptr : t ? p.saved[4] + (at - B) * U : p.start + (B + first + i) * U;
+      const float* old_c = !lstm ? nullptr : t ? p.other + (at - B) * U : p.start + (B + first + i) * U;
       for (int64_t u = 0; u < U; u += kWidth) {
         const int64_t n = U - u;
         float *beside = past + i * stride + u, *row = gates + i * wide + u;
         V d = Load(p.dhs + at * U + u, n) + Load(through + i * stride + u) + Load(beside);
-        auto saved = [&](int64_t k) HORNBEAM_ALWAYS {
-          Fetch<0>(p.saved[k] + (at - B) * U + u);
-          return Load(p.saved[k] + at * U + u, n);
+        auto saved = [&](int64_t g) HORNBEAM_ALWAYS {
+          Fetch<0>(p.saved + ((at - B) * G + g) * U + u);
+          return Load(p.saved + (at * G + g) * U + u, n);
         };
+        auto other = [&]() HORNBEAM_ALWAYS { return Load(p.other + at * U + u, n); };
         auto give = [&](int64_t g, V out, V on) HORNBEAM_ALWAYS {
-          Fetch<1>(p.da + ((at - B) * G + g) * U + u);
           Store(p.da + (at * G + g) * U + u, move ? out : V{}, n);
           Store(row + g * stride, move ? on : V{});
         };
@@ -248,7 +255,7 @@ void Backward(const Problem& p, int64_t first, int64_t last, const float* packed
           V h = Load(p.hs + at * U + u, n), a = d * (1.f - h * h);
           give(0, a, a);
         } else if (lstm) {
-          V in = saved(0), f = saved(1), g = saved(2), o = saved(3), h = Tanh(saved(4));
+          V in = saved(0), f = saved(1), g = saved(2), o = saved(3), h = Tanh(other());
           V carried = Load(cell + i * stride + u), dc = carried + d * o * (1.f - h * h);
           V di = dc * g * in * (1.f - in), df = dc * Load(old_c + u, n) * f * (1.f - f);
           V dg = dc * in * (1.f - g * g), dout = d * h * o * (1.f - o);
@@ -261,7 +268,7 @@ void Backward(const Problem& p, int64_t first, int64_t last, const float* packed
           if (before) {
             give(2, dg, dg);
           } else {
-            V dr = dg * saved(3) * r * (1.f - r);
+            V dr = dg * other() * r * (1.f - r);
             give(1, dr, dr), give(2, dg, dg * r);
           }
           direct = d * z;
@@ -276,7 +283,7 @@ void Backward(const Problem& p, int64_t first, int64_t last, const float* packed
         const float* old_h = t ? p.hs + (at - B) * U : p.start + (first + i) * U;
         for (int64_t u = 0; u < U; u += kWidth) {
           const int64_t n = U - u;
-          V r = Load(p.saved[1] + at * U + u, n), d = Load(inner + i * stride + u);  // zero at masked steps
+          V r = Load(p.saved + (at * G + 1) * U + u, n), d = Load(inner + i * stride + u);  // zero at masked steps
           V dr = d * Load(old_h + u, n) * r * (1.f - r);
           Store(p.da + (at * G + 1) * U + u, dr, n);
           Store(gates + i * wide + stride + u, dr);
