@@ -527,6 +527,8 @@ def node_of(config):
 GRAPHS = {
     "split": (lambda x: hb.ops.split(x, 2, axis=1), {"indices_or_sections": 2**27}, (4, 6)),
     "array_split": (lambda x: hb.ops.array_split(x, 2, axis=1), {"indices_or_sections": 2**27}, (4, 6)),
+    "diff": (lambda x: hb.ops.diff(x, 2, axis=1), {"n": 2**27}, (4, 6)),
+    "diff of many": (lambda x: hb.ops.diff(x, 2, axis=1), {"n": 2**27}, (2**28,)),
     "unstack": (lambda x: hb.ops.unstack(x, 4, axis=1), {"num": 2**27}, (4, 6)),
     "extract_sequences": (lambda x: hb.ops.extract_sequences(x, 2, 1), {"sequence_length": 2**20}, (2**22,)),
     "adaptive": (lambda x: hb.layers.AdaptiveAveragePooling1D(2)(x), {"output_size": [2**27]}, (4, 6)),
@@ -550,6 +552,31 @@ def graph_of_many_parts(folder, name):
 
 
 ROWS |= {name: (build, kind, "any") for name, (build, kind, _) in ROWS.items() if name.startswith("graph_of_many")}
+
+
+@row("DTypePolicyMap", expect="for ever")
+@row("Muon", expect=LOADS)  # the model is left uncompiled, with a warning
+def pattern_that_takes_for_ever(folder, name):
+    """Names and patterns both come from the file."""
+
+    def edit(config):
+        head = config["config"]["layers"][-1]["config"]
+        head["name"] = "a" * 60
+        policies = {"default_policy": "float32", "policy_map": {"(a+)+!": "float32"}}
+        if name == "DTypePolicyMap":
+            head["dtype"] = {
+                "module": "keras.dtype_policies",
+                "class_name": name,
+                "config": policies,
+                "registered_name": None,
+            }
+        else:
+            muon = {"learning_rate": 0.1, "exclude_layers": ["(a+)+!"]}
+            config["compile_config"]["optimizer"] = {
+                "module": "keras.optimizers", "class_name": name, "config": muon, "registered_name": None,
+            }  # fmt: skip
+
+    return with_config(folder / "a.keras", edit)
 
 
 @row(expect="no tensor", kind="json")

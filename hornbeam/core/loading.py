@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ class Loading:
     """
 
     def __init__(self, what: str, payable: int | None = ALLOWANCE, code: bool = False):
-        self.what, self.code = what, code
+        self.what, self.code, self.trusted = what, code, payable is None
         self._payable, self._lock = payable, threading.Lock()
         self._paid: set[Any] = set()
 
@@ -122,4 +123,28 @@ def refuse_from_files(name: str, value: object) -> None:
         raise FileError(
             f"{rules.what}: {name} is the path {value!r:.200}. A model file may not name other files; give the path in "
             "your program."
+        )
+
+
+def refuse_slow_pattern(name: str, pattern: Any) -> None:
+    """Refuse a regular expression from a file that could take for ever: repeated groups, many repetitions, references back.
+
+    Args:
+        name: Class and argument for the message.
+        pattern: The expression.
+
+    Raises:
+        FileError: If a file that is being loaded says so, unless the user trusts it.
+
+    Example:
+        >>> refuse_slow_pattern("Muon: `exclude_layers`", "(a+)+$")  # nothing is being loaded
+    """
+    rules = _current.get()
+    if rules is None or rules.trusted or not isinstance(pattern, str):
+        return
+    bare = re.sub(r"\\[^0-9]", "", pattern)
+    if re.search(r"\)[*+?{]|\\[0-9]|\(\?P=", bare) or len(re.findall(r"(?<!\()[*+?{]", bare)) > 3:
+        raise FileError(
+            f"{rules.what}: {name} holds the pattern {pattern[:80]!r}, which could take for ever to compare. Expected no repeated "
+            "groups and at most three repetitions. If you trust the file, load it with `safe_mode=False`."
         )

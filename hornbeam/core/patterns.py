@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
+from hornbeam.core.loading import refuse_slow_pattern
+
 __all__ = ["PatternMap"]
 
 
@@ -50,6 +52,7 @@ class PatternMap(MutableMapping[str, Any]):
     def __setitem__(self, pattern: str, value: Any) -> None:
         if pattern in self._entries:
             raise ValueError(f"{type(self).__name__}: {pattern!r} is set already; delete it first.")
+        refuse_slow_pattern(f"{type(self).__name__}: `entries`", pattern)
         self._entries[pattern] = self._value(value)
 
     def __delitem__(self, pattern: str) -> None:

@@ -347,7 +347,10 @@ def diff(a: Tensor, n: int = 1, axis: int = -1) -> Tensor:
         >>> diff(jnp.array([1, 3, 6]))
         Array([2, 3], dtype=int32)
     """
-    return jnp.diff(convert(a), n, axis)
+    a = convert(a)
+    n = min(n, a.shape[axis])  # nothing is left then
+    pay_for("diff: `n`", n * PART)
+    return jnp.diff(a, n, axis)
 
 
 @op("nn")

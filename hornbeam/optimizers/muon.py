@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from hornbeam.core.loading import refuse_slow_pattern
 from hornbeam.core.variable import Variable
 from hornbeam.optimizers.adam import check_betas
 from hornbeam.optimizers.optimizer import Optimizer
@@ -50,6 +51,8 @@ class Muon(Optimizer):
         self.adam_beta_1, self.adam_beta_2, self.epsilon = adam_beta_1, adam_beta_2, epsilon
         self.adam_weight_decay, self.adam_lr_ratio = adam_weight_decay, adam_lr_ratio
         self.exclude_layers, self.exclude_embeddings = list(exclude_layers or []), exclude_embeddings
+        for pattern in self.exclude_layers:
+            refuse_slow_pattern("Muon: `exclude_layers`", pattern)
         self.muon_a, self.muon_b, self.muon_c = muon_a, muon_b, muon_c
         self.momentum, self.ns_steps, self.nesterov, self.rms_rate = momentum, ns_steps, nesterov, rms_rate
 
