@@ -243,6 +243,35 @@ def test_masks_pass_as_in_keras(name):
         np.testing.assert_array_equal(np.asarray(ours), np.asarray(reference))
 
 
+MASKED_MERGES = {
+    **{name: (lambda L, name=name: L(name)()) for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")},
+    "Concatenate": lambda L: L("Concatenate")(), "Concatenate_steps": lambda L: L("Concatenate")(axis=1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("masked", [(True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("name", MASKED_MERGES)
+def test_masks_of_merges(name, masked):
+    """Values and masks, where steps are masked in one input, in both, in none."""
+    x = np.array([[1, 2, 0, 0], [3, 0, 4, 0]], "int32")
+    results = []
+    for library in (hb, keras):
+        layers = [library.layers.Embedding(5, 3, mask_zero=mask) for mask in masked]
+        random = np.random.RandomState(2)
+        inputs = [library.Input((4,), dtype="int32") for _ in layers]
+        merge = MASKED_MERGES[name](lambda name, library=library: getattr(library.layers, name))
+        model = library.Model(inputs, merge([layer(i) for layer, i in zip(layers, inputs, strict=True)]))
+        model.set_weights([random.randn(5, 3) for _ in layers])
+        y = merge([layer(jnp.asarray(t)) for layer, t in zip(layers, (x, x[:, ::-1]), strict=True)])
+        mask = get_mask(y) if library is hb else getattr(y, "_keras_mask", None)
+        results.append(([y, model([x, x[:, ::-1].copy()])], mask))
+    (ours, mask), (reference, expected) = results
+    close(ours, reference)
+    assert (mask is None) == (expected is None)
+    if mask is not None:
+        np.testing.assert_array_equal(np.asarray(mask), np.asarray(expected))
+
+
 # Layers that take masks of several inputs: (recipe, how it is called)
 ATTENTION = {
     "dot": (lambda L: L("Attention")(), lambda layer, q, v, m: layer([q, v], mask=m)),

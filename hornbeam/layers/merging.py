@@ -16,7 +16,7 @@ __all__ = [
 
 
 class _Merge(Layer):
-    """Base: takes a list of tensors, broadcast against each other."""
+    """Base: takes a list of tensors, broadcast against each other. A step counts where it counts in any of them."""
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
@@ -56,7 +56,29 @@ class _Merge(Layer):
             return None
         from hornbeam import ops
 
-        return functools.reduce(ops.logical_and, masks)
+        return functools.reduce(ops.logical_or, masks)
+
+
+class _MaskedMerge(_Merge):
+    """Base of merges to which masked steps contribute nothing."""
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        masks = list(mask or [])
+        if all(m is None for m in masks):
+            return super().call(inputs)
+        rank = max(x.ndim for x in inputs)
+        columns = [None if m is None else m.reshape(m.shape + (1,) * (rank - m.ndim)) for m in masks]
+        inputs = [x.reshape(x.shape[:1] + (1,) * (rank - x.ndim) + x.shape[1:]) for x in inputs]
+        return self._merge_masked(inputs, columns)
+
+    def _merge_masked(self, inputs: list[Any], masks: list[Any]) -> Any:
+        result, counts = inputs[0], masks[0]
+        for x, keep in zip(inputs[1:], masks[1:], strict=True):
+            both = self._merge([result, x])
+            both = both if counts is None else jnp.where(counts, both, x)
+            result = both if keep is None else jnp.where(keep, both, result)
+            counts = None if counts is None or keep is None else counts | keep
+        return result
 
 
 class Add(_Merge):
@@ -85,8 +107,8 @@ class Subtract(_Merge):
         return inputs[0] - inputs[1]
 
 
-class Multiply(_Merge):
-    """Product.
+class Multiply(_MaskedMerge):
+    """Product; masked steps count as 1, and give 0 where they are masked in all inputs.
 
     Example:
         >>> Multiply()([jnp.ones((1, 1)), jnp.ones((1, 1))])
@@ -95,6 +117,13 @@ class Multiply(_Merge):
 
     def _merge(self, inputs: list[Any]) -> Any:
         return functools.reduce(jnp.multiply, inputs)
+
+    def _merge_masked(self, inputs: list[Any], masks: list[Any]) -> Any:
+        pairs = zip(inputs, masks, strict=True)
+        result = self._merge([x if keep is None else jnp.where(keep, x, 1) for x, keep in pairs])
+        if any(keep is None for keep in masks):
+            return result
+        return jnp.where(functools.reduce(jnp.logical_or, masks), result, 0)
 
 
 class Average(_Merge):
@@ -109,8 +138,8 @@ class Average(_Merge):
         return functools.reduce(jnp.add, inputs) / len(inputs)
 
 
-class Maximum(_Merge):
-    """Largest value.
+class Maximum(_MaskedMerge):
+    """Largest value among steps that are not masked.
 
     Example:
         >>> Maximum()([jnp.ones((1, 1)), jnp.zeros((1, 1))])
@@ -121,8 +150,8 @@ class Maximum(_Merge):
         return functools.reduce(jnp.maximum, inputs)
 
 
-class Minimum(_Merge):
-    """Least value.
+class Minimum(_MaskedMerge):
+    """Least value among steps that are not masked.
 
     Example:
         >>> Minimum()([jnp.ones((1, 1)), jnp.zeros((1, 1))])
@@ -174,13 +203,12 @@ class Concatenate(_Merge):
         from hornbeam import ops
 
         axis = self.axis % len(inputs[0].shape)
-        if axis >= 2:  # features joined: a step counts where it counts in all inputs
-            masks = [m for m in previous_mask if m is not None]
-            return functools.reduce(ops.logical_and, masks)
         filled = [
             ops.ones_like(x[..., 0], dtype="bool") if m is None else m
             for x, m in zip(inputs, previous_mask, strict=True)
         ]
+        if axis >= 2:  # features joined: a step counts where it counts in any input
+            return functools.reduce(ops.logical_or, filled)
         return ops.concatenate(filled, axis=axis)
 
 
