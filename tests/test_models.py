@@ -338,3 +338,13 @@ def test_a_model_is_a_pure_function_too():
     assert any((a != b).any() for a, b in zip(new, others, strict=True))
     assert all((v.value == b).all() for v, b in zip(model.non_trainable_variables, others, strict=True))
     assert isinstance(y, jnp.ndarray)
+
+
+def test_inputs_by_name():
+    x = np.ones((2, 3), "float32")
+    dense = hb.layers.Dense(4)
+    np.testing.assert_array_equal(dense(inputs=x), dense(x))
+    ends = hb.Input((3,))
+    model = hb.Model(ends, hb.layers.Dropout(0.5)(inputs=dense(inputs=ends), training=False))
+    np.testing.assert_allclose(model(inputs=x), dense(x), rtol=1e-6)
+    assert hb.Model.from_config(model.get_config()).output_shape == (None, 4)

@@ -281,6 +281,8 @@ class Layer(LayerState):
             raise RuntimeError(f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`.")
         args, kwargs = self._convert_inputs(args, kwargs)
         parameters = self._call_signature.parameters
+        if not args and (name := next(iter(parameters), None)) in kwargs:
+            args = (kwargs.pop(name),)  # the inputs, given by name
         takes_training = "training" in parameters or _has_var_keyword(parameters)
         training = kwargs.get("training")
         if training is None:
@@ -303,13 +305,13 @@ class Layer(LayerState):
             self._clear_losses()
         tokens = _training.set(training), _depth.set(_depth.get() + 1)
         try:
+            first = args[0] if args else next(iter(kwargs.values()), None)
             if self.input_spec is not None:
-                first = args[0] if args else next(iter(kwargs.values()), None)
                 check_input_spec(self.input_spec, first, self._label())
             with self._scope():
                 self._ensure_built(args, kwargs)
                 if self.input_spec is not None:
-                    check_input_spec(self.input_spec, args[0] if args else None, self._label())
+                    check_input_spec(self.input_spec, first, self._label())
                 if symbolic:
                     outputs = self.symbolic_call(*args, **kwargs)
                     if outputs is None:
