@@ -12,7 +12,7 @@ from compare import plain
 from layer_rows import ROWS, Row
 
 import hornbeam as hb
-from hornbeam.core.symbolic import get_mask
+from hornbeam.core.symbolic import get_mask, set_mask
 
 pytestmark = [
     # Keras calls this argument deprecated.
@@ -272,14 +272,45 @@ def test_masks_of_merges(name, masked):
         np.testing.assert_array_equal(np.asarray(mask), np.asarray(expected))
 
 
+def carry(layer, x, mask):
+    """Return `x` carrying a mask, as tensors of the layer's library do."""
+    x = jnp.asarray(x)
+    if isinstance(layer, hb.layers.Layer):
+        return set_mask(x, jnp.asarray(mask)) or x
+    x._keras_mask = jnp.asarray(mask)
+    return x
+
+
+@pytest.mark.parametrize("masked", [(True, False), (False, True), (True, True)])
+def test_masks_of_joined_branches_leave_weights_in_order(masked):
+    """Masks are ops of the graph, whose depth decides where layers stand."""
+
+    def model(library):
+        layers, words = library.layers, library.Input((5,), dtype="int32")
+        x, y = (layers.Embedding(6, 2, mask_zero=zero, name=f"e{zero}{k}")(words) for k, zero in enumerate(masked))
+        x = layers.PReLU(shared_axes=[1], name="p")(layers.Dense(2, name="d")(x))
+        return library.Model(words, layers.LSTM(2, name="l")(layers.Concatenate(name="c")([x, y])))
+
+    ours, reference = model(hb), model(keras)
+    assert [layer.name for layer in ours.layers[1:]] == [layer.name for layer in reference.layers[1:]]
+    reference.set_weights(ours.get_weights())
+    words = np.array([[1, 2, 0, 3, 0], [0, 0, 0, 0, 4]])
+    close(ours(words), reference(words))
+
+
 # Layers that take masks of several inputs: (recipe, how it is called)
 ATTENTION = {
     "dot": (lambda L: L("Attention")(), lambda layer, q, v, m: layer([q, v], mask=m)),
     "values_alone": (lambda L: L("Attention")(), lambda layer, q, v, m: layer([q, v], mask=[None, m[1]], use_causal_mask=True)),
     "additive": (lambda L: L("AdditiveAttention")(), lambda layer, q, v, m: layer([q, v], mask=m)),
     "heads": (
-        lambda L: L("MultiHeadAttention")(2, 3), lambda layer, q, v, m: layer(q, v, query_mask=m[0], value_mask=m[1])),
-    "heads_query": (lambda L: L("MultiHeadAttention")(2, 3), lambda layer, q, v, m: layer(q, v, query_mask=m[0])),
+        lambda L: L("MultiHeadAttention")(2, 3), lambda layer, q, v, m: layer(carry(layer, q, m[0]), v, value_mask=m[1])),
+    "heads_query": (
+        lambda L: L("MultiHeadAttention")(2, 3),
+        lambda layer, q, v, m: layer(carry(layer, q, m[0]), v, use_causal_mask=True)),
+    "heads_self": (
+        lambda L: L("MultiHeadAttention")(2, 3),
+        lambda layer, q, v, m: layer(carry(layer, v, m[1]), carry(layer, v, m[1]))),
     "heads_key": (
         lambda L: L("MultiHeadAttention")(2, 3), lambda layer, q, v, m: layer(q, v, v, key_mask=m[1], use_causal_mask=True)),
     "heads_own": (
@@ -309,6 +340,8 @@ def test_masks_of_attention(name):
     if name.startswith("heads"):  # the query's mask goes on
         kept = [ours(embedded[0], embedded[0]), reference(embedded[1], embedded[1])]
         np.testing.assert_array_equal(get_mask(kept[0]), kept[1]._keras_mask)
+        # By name, where Keras looks at it only in some layers, it means the same.
+        np.testing.assert_array_equal(ours(q, v, query_mask=masks[0]), ours(carry(ours, q, masks[0]), v))
 
 
 # Layers that Keras 3 has no more: (recipe, one of today's that must agree once the kernels are the same everywhere)

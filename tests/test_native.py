@@ -404,6 +404,18 @@ def test_routes_name_their_reason():
         hb.config.set_kernels("fast")
 
 
+def test_kernels_of_another_version_are_left_alone(monkeypatch, caplog):
+    monkeypatch.setattr(kernels, "INTERFACE", kernels.INTERFACE + 1)
+    routes.kernels.cache_clear()
+    try:
+        assert "another version" in routes.product("float32", 128, 512, 512).reason
+        assert "Install both again" in caplog.text
+    finally:
+        monkeypatch.undo()
+        routes.kernels.cache_clear()
+    assert routes.product("float32", 128, 512, 512).name == "native"
+
+
 def make_model(seed):
     hb.utils.set_random_seed(seed)
     layers = hb.layers

@@ -202,14 +202,21 @@ class Concatenate(_Merge):
             return None
         from hornbeam import ops
 
-        axis = self.axis % len(inputs[0].shape)
-        filled = [
-            ops.ones_like(x[..., 0], dtype="bool") if m is None else m
-            for x, m in zip(inputs, previous_mask, strict=True)
-        ]
-        if axis >= 2:  # features joined: a step counts where it counts in any input
-            return functools.reduce(ops.logical_or, filled)
-        return ops.concatenate(filled, axis=axis)
+        # By the same ops as in Keras, over all elements: in a graph they decide where layers, and so weights, stand.
+        rank = len(inputs[0].shape)
+        kept = min(len(m.shape) for m in previous_mask if m is not None)
+        filled = []
+        for x, mask in zip(inputs, previous_mask, strict=True):
+            if mask is None:
+                filled.append(ops.ones_like(x, dtype="bool"))
+                continue
+            while len(mask.shape) < rank:
+                mask = ops.expand_dims(mask, -1)
+            filled.append(ops.logical_or(mask, ops.zeros_like(x, dtype="bool")))
+        joined = ops.concatenate(filled, axis=self.axis)
+        for _ in range(rank - kept):
+            joined = ops.any(joined, axis=-1)
+        return joined
 
 
 class Dot(_Merge):

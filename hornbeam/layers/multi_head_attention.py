@@ -85,10 +85,16 @@ class _HeadAttention(Layer):
             )
 
     def _allowed(
-        self, positions: tuple[int, int], value_mask: Any, key_mask: Any, attention_mask: Any, use_causal_mask: bool
-    ) -> Any:
-        """Return which values (S) each query (T) may see, (B, T, S), or `None` for all."""
+        self, positions: tuple[int, int], query_mask: Any, value_mask: Any, key_mask: Any, attention_mask: Any,
+        use_causal_mask: bool,
+    ) -> Any:  # fmt: skip
+        """Return which values (S) each query (T) may see, (B, T, S), or `None` for all.
+
+        A query that may see none takes the mean of all; what it gives is masked for the next layer, as its mask goes on.
+        """
         parts = [jnp.asarray(m, bool)[:, None, :] for m in (value_mask, key_mask) if m is not None]
+        if query_mask is not None:
+            parts.append(jnp.asarray(query_mask, bool)[:, :, None])
         distance = jnp.arange(positions[0])[:, None] - jnp.arange(positions[1])
         if use_causal_mask:
             parts.append((distance >= 0)[None])
@@ -110,7 +116,7 @@ class _HeadAttention(Layer):
     ) -> Any:  # fmt: skip
         into_query, into_key, into_value, into_output = (getattr(self, name) for name in self._projections)
         positions = (query.shape[1], value.shape[1])
-        allowed = self._allowed(positions, value_mask, key_mask, attention_mask, use_causal_mask)
+        allowed = self._allowed(positions, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)
         q = into_query(query)
         q = q / math.sqrt(q.shape[-1])
         k, v = into_key(value if key is None else key), into_value(value)

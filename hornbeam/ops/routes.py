@@ -45,6 +45,7 @@ class Route(NamedTuple):
 
 _portable: ContextVar[bool] = ContextVar("hornbeam_portable", default=False)
 _taken: dict[str, Route] = {}
+_INTERFACE = 2  # of hornbeam-cpu
 _REMEMBERED = 1000  # choices, the latest, so that a long process does not grow
 
 
@@ -75,11 +76,15 @@ def kernels() -> Any:
         return "hornbeam-cpu is not installed"
     except (OSError, RuntimeError, AttributeError) as error:  # built for another jaxlib or another machine
         return f"hornbeam-cpu does not load: {error}"
+    if getattr(hornbeam_cpu, "INTERFACE", 1) != _INTERFACE:
+        reason = "hornbeam-cpu is of another version than Hornbeam"
+        logging.getLogger("hornbeam").warning("Its kernels are not used: %s. Install both again.", reason)
+        return reason
     return hornbeam_cpu
 
 
-def why_plain(dtype: Any, kernel: str = "hornbeam_convolution") -> str | None:
-    """Return why a native kernel may not be used with this dtype, whatever the op; `None` if it may."""
+def why_plain(dtype: Any) -> str | None:
+    """Return why no native kernel may be used with this dtype, whatever the op; `None` if one may."""
     if _portable.get():
         return "the program is to run elsewhere"
     if config.kernels() == "plain":
@@ -90,8 +95,6 @@ def why_plain(dtype: Any, kernel: str = "hornbeam_convolution") -> str | None:
         return "several CPU devices: XLA can divide its own ops among them, not a native kernel"
     if isinstance(kernels(), str):
         return kernels()
-    if kernel not in kernels().TARGETS:
-        return f"this hornbeam-cpu is older and has no {kernel}"
     if np.dtype(dtype) not in kernels().dtypes():
         return f"no native kernel for {np.dtype(dtype).name} on this processor"
     return None
@@ -154,7 +157,7 @@ def product(dtype: Any, rows: int, columns: int, results: int) -> Route:
         >>> product("float64", 128, 512, 512).name
         'plain'
     """
-    reason = why_plain(dtype, "hornbeam_product")
+    reason = why_plain(dtype)
     if reason is None and np.dtype(dtype) != np.float32:
         reason = f"no native product for {np.dtype(dtype).name}"
     if reason is None and rows < 8:
@@ -177,7 +180,7 @@ def update(part: str, dtype: Any, size: int) -> Route:
         >>> update("adam", "float64", 1_000_000).name
         'plain'
     """
-    reason = why_plain(dtype, "hornbeam_adam")
+    reason = why_plain(dtype)
     if reason is None and np.dtype(dtype) != np.float32:
         reason = f"no native optimizer for {np.dtype(dtype).name}"
     if reason is None and size < 2**16:

@@ -9,7 +9,10 @@ import pathlib
 import jax
 import numpy as np
 
-__all__ = ["TARGETS", "dtypes"]
+__all__ = ["INTERFACE", "TARGETS", "dtypes"]
+
+# Counted up when the operands, results or attributes of a kernel change; Hornbeam uses the kernels where it knows the number.
+INTERFACE = 2
 
 # What JAX calls each kernel, and its symbol in the library.
 TARGETS = {
