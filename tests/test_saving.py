@@ -585,3 +585,27 @@ def test_h5_for_tf_keras(tmp_path, name):
     else:  # the day it reads them, more can be written in its words
         with pytest.raises(TypeError, match="batch_shape"):
             tf_keras.models.load_model(str(tmp_path / "m.h5"))
+
+
+@pytest.mark.parametrize("ending", ["keras", "h5"])
+def test_lambdas_are_saved_as_code_that_loads_where_allowed(tmp_path, ending):
+    def model(factor):
+        return hb.Sequential([hb.Input((3,)), hb.layers.Lambda(lambda x: factor * x + 2, name="twice")])
+
+    path, x = tmp_path / f"model.{ending}", np.ones((2, 3), "float32")
+    with pytest.warns(UserWarning, match="safe_mode=False"):
+        model(3).save(path)
+    with pytest.raises(hb.errors.FileError, match="Lambda"):
+        hb.models.load_model(path)
+    for library in (hb, keras):
+        np.testing.assert_array_equal(library.models.load_model(path, safe_mode=False).predict(x, verbose=0), 3 * x + 2)
+    # Keras cannot open its own where a lambda has defaults.
+    shifted = hb.Sequential([hb.Input((3,)), hb.layers.Lambda(lambda x, shift=(1.0, 2.0): x + shift[1])])
+    with pytest.warns(UserWarning, match="safe_mode=False"):
+        shifted.save(tmp_path / f"shifted.{ending}")
+    loaded = hb.models.load_model(tmp_path / f"shifted.{ending}", safe_mode=False)
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), x + 2)
+    given = hb.models.load_model(path, custom_objects={"twice": lambda x: -x})
+    np.testing.assert_array_equal(given.predict(x, verbose=0), -x)
+    with pytest.raises(ValueError, match="takes from around it"):
+        model(np.ones(3, "float32")).save(path)

@@ -264,8 +264,8 @@ class Identity(Layer):
 class Lambda(Layer):
     """A function as a layer.
 
-    Saved files hold the name of a registered function, never code; code in Keras's files runs only if the user
-    says so (`load_model(path, safe_mode=False)`).
+    Files hold the name of a registered function. Of a lambda they hold the code, as Keras's do, which runs only if the user
+    says so (`load_model(path, safe_mode=False)`), under the same version of Python.
 
     Args:
         function: Takes the inputs (and `mask`, `training` if it names them).

@@ -15,13 +15,14 @@ import marshal
 import math
 import sys
 import types
+import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hornbeam.core.loading import code_allowed
 from hornbeam.errors import FileError
 
-__all__ = ["function_from"]
+__all__ = ["function_from", "stored_form"]
 
 _REFUSED = (
     "The file holds Python code (a lambda). Hornbeam does not run code from files. Write the function in your "
@@ -57,6 +58,40 @@ def function_from(stored: Any) -> types.FunctionType:
         raise FileError(f"The file's lambda needs the values of {code.co_freevars}, which the file does not hold.")
     function = types.FunctionType(code, _names(), code.co_name, _values(defaults), cells or None)
     return function
+
+
+def stored_form(function: types.FunctionType) -> dict[str, Any]:
+    """Return a lambda as Keras 3 stores it: marshalled code, and the values that stand around it.
+
+    Raises:
+        ValueError: If these cannot be written as JSON.
+    """
+    from hornbeam.saving.config import serialize
+
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    held = {"defaults": function.__defaults__, "closure": cells or None}
+    try:
+        held = {key: None if value is None else [_plain(v, serialize) for v in value] for key, value in held.items()}
+    except ValueError as error:
+        raise ValueError(
+            f"A lambda cannot be saved with the values that it takes from around it: {error} Write a named function and "
+            "register it with `@hornbeam.saving.register_keras_serializable()`."
+        ) from None
+    warnings.warn(
+        "A lambda is saved as code, which loads only with `safe_mode=False` and under this version of Python. A named "
+        "function registered with `@hornbeam.saving.register_keras_serializable()` loads everywhere.",
+        stacklevel=2,
+    )
+    code = codecs.encode(marshal.dumps(function.__code__), "base64").decode("ascii")
+    return {"class_name": "__lambda__", "config": {"code": code, **held}}
+
+
+def _plain(value: Any, serialize: Any) -> Any:
+    """Return a value that comes back from JSON as it was."""
+    stored = serialize(value)
+    if isinstance(stored, dict) or (isinstance(stored, list) and any(isinstance(v, (list, dict)) for v in stored)):
+        raise ValueError(f"{type(value).__name__} is not a number, a string or a list of them.")
+    return stored
 
 
 def _unmarshalled(text: str) -> types.CodeType:

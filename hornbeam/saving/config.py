@@ -232,7 +232,7 @@ def serialize(obj: Any) -> Any:
             `get_config`.
 
     Raises:
-        ValueError: If it is a lambda, or an object that cannot be described.
+        ValueError: If it is an object that cannot be described.
 
     Example:
         >>> serialize((1, 2)), serialize(None)
@@ -291,10 +291,9 @@ def serialize(obj: Any) -> Any:
 def _serialize_function(function: Any) -> Any:
     name = getattr(function, "__name__", type(function).__name__)
     if name == "<lambda>":
-        raise ValueError(
-            "A lambda cannot be saved: its code would have to be in the file. Write a named function and "
-            "register it with `@hornbeam.saving.register_keras_serializable()`."
-        )
+        from hornbeam.saving.bytecode import stored_form
+
+        return stored_form(function)
     registered = get_registered_name(function)
     if registered != name:
         return {
