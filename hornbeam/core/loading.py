@@ -143,7 +143,8 @@ def refuse_slow_pattern(name: str, pattern: Any) -> None:
     if rules is None or rules.trusted or not isinstance(pattern, str):
         return
     bare = re.sub(r"\\[^0-9]", "", pattern)
-    if re.search(r"\)[*+?{]|\\[0-9]|\(\?P=", bare) or len(re.findall(r"(?<!\()[*+?{]", bare)) > 3:
+    # `(...)?` is no repetition; it counts as one of the three.
+    if re.search(r"\)[*+{]|\\[0-9]|\(\?P=", bare) or len(re.findall(r"(?<!\()[*+?{]", bare)) > 3:
         raise FileError(
             f"{rules.what}: {name} holds the pattern {pattern[:80]!r}, which could take for ever to compare. Expected no repeated "
             "groups and at most three repetitions. If you trust the file, load it with `safe_mode=False`."
