@@ -66,12 +66,10 @@ def stored_form(function: types.FunctionType) -> dict[str, Any]:
     Raises:
         ValueError: If these cannot be written as JSON.
     """
-    from hornbeam.saving.config import serialize
-
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     held = {"defaults": function.__defaults__, "closure": cells or None}
     try:
-        held = {key: None if value is None else [_plain(v, serialize) for v in value] for key, value in held.items()}
+        held = {key: None if value is None else [_plain(v) for v in value] for key, value in held.items()}
     except ValueError as error:
         raise ValueError(
             f"A lambda cannot be saved with the values that it takes from around it: {error} Write a named function and "
@@ -86,8 +84,10 @@ def stored_form(function: types.FunctionType) -> dict[str, Any]:
     return {"class_name": "__lambda__", "config": {"code": code, **held}}
 
 
-def _plain(value: Any, serialize: Any) -> Any:
+def _plain(value: Any) -> Any:
     """Return a value that comes back from JSON as it was."""
+    from hornbeam.saving.config import serialize
+
     stored = serialize(value)
     if isinstance(stored, dict) or (isinstance(stored, list) and any(isinstance(v, (list, dict)) for v in stored)):
         raise ValueError(f"{type(value).__name__} is not a number, a string or a list of them.")
