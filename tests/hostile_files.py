@@ -554,6 +554,79 @@ def graph_of_many_parts(folder, name):
 ROWS |= {name: (build, kind, "any") for name, (build, kind, _) in ROWS.items() if name.startswith("graph_of_many")}
 
 
+def called_twice(depth):
+    """Return a functional model of a model that it calls twice, which holds one that it calls twice, and so on."""
+    config = json.loads(hb.Sequential([hb.Input((None, 2)), hb.layers.Dense(2)]).to_json())
+    config["name"] = config["config"]["name"] = "m0"
+    for level in range(1, depth + 1):
+        shape, name, inner = [None, 7 if level == depth else None, 2], f"m{level}", f"m{level - 1}"
+        first = {
+            "module": "keras.layers", "class_name": "InputLayer", "name": "x", "inbound_nodes": [],
+            "config": {"batch_shape": shape, "dtype": "float32", "name": "x"},
+        }  # fmt: skip
+
+        def call(*history, shape=shape):
+            tensor = {"shape": shape, "dtype": "float32", "keras_history": list(history)}
+            return {"args": [{"class_name": "__keras_tensor__", "config": tensor}], "kwargs": {}}
+
+        config |= {"name": inner, "inbound_nodes": [call("x", 0, 0), call(inner, 0, 0)]}
+        made = int(config["class_name"] == "Functional")  # what Keras adds to the number of such a call
+        ends = {"input_layers": [["x", 0, 0]], "output_layers": [[inner, 1 + made, 0]]}
+        config = {
+            "module": "keras", "class_name": "Functional", "config": {"name": name, "layers": [first, config], **ends},
+        }  # fmt: skip
+    return config
+
+
+def described(name, **settings):
+    return {"module": "keras.layers", "class_name": name, "config": settings}
+
+
+MANY = {
+    "cells": lambda: described("RNN", cell=[described("LSTMCell", units=2)] * 20_000),
+    "cells in a stack": lambda: described("RNN", cell=described("StackedRNNCells", cells=[described("GRUCell", units=2)] * 20_000)),
+    "layers": lambda: [described("Dense", units=2)] * 20_000,
+    "wrapped layers": lambda: [described("TimeDistributed", layer=described("Dense", units=2))] * 20_000,
+    "models": lambda: called_twice(20),
+    "axes": lambda: described("LayerNormalization", axis=[-1] * 1_000_000),
+    "other axes": lambda: described("LayerNormalization", axis=list(range(1_000_000))),
+}  # fmt: skip
+
+
+@row(*MANY, expect="too many layers|1000000 dimensions", kind="json")
+def much_to_do(folder, name):
+    """Texts of some thousand bytes that would keep the reader busy for minutes or years."""
+    made, path = MANY[name](), folder / "a.json"
+    if name != "models":
+        config = json.loads(hb.Sequential([hb.Input((3, 2))]).to_json())
+        config["config"]["layers"] += made if isinstance(made, list) else [made]
+        made = config
+    path.write_text(json.dumps(made))
+    return path
+
+
+@row(expect=LOADS, kind="json")
+def layers_in_the_wrong_order(folder):
+    """Each is made by one that stands after it."""
+
+    def ops(x):
+        for _ in range(3000):
+            x = hb.ops.relu(x)
+        return x
+
+    config = graph(ops)
+    config["config"]["layers"].reverse()
+    (folder / "a.json").write_text(json.dumps(config))
+    return folder / "a.json"
+
+
+@row(expect=LOADS, kind="json")
+def models_in_models(folder):
+    """As many as somebody may have meant."""
+    (folder / "a.json").write_text(json.dumps(called_twice(6)))
+    return folder / "a.json"
+
+
 @row("DTypePolicyMap", expect="for ever")
 @row("Muon", expect=LOADS)  # the model is left uncompiled, with a warning
 def pattern_that_takes_for_ever(folder, name):

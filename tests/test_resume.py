@@ -810,6 +810,11 @@ HOSTILE_STATES = {
     "vast batches": lambda state: state.update(batch=[[0], [[[2**40, 2], "float32"]]]),
     "state of a callback": lambda state: state.update(callbacks=[["EarlyStopping", 0, {"x": 1}]]),
     "callbacks without names": lambda state: state.update(callbacks=[[[1], {}, None]]),
+    "negative seed": lambda state: state.update(seed=-1),
+    "negative count of steps": lambda state: state.update(since=-(10**12)),
+    "a step beyond the data": lambda state: state["progress"].update(position=(1, 10**12), done=10**12),
+    "marks of something else": lambda state: state.update(journal=[{"pass": "x", "random": None, "read": 1}]),
+    "a negative mark": lambda state: state.update(journal=[{"pass": 0, "random": None, "read": -1}]),
 }
 
 
@@ -835,3 +840,91 @@ def test_hostile_states(tmp_path, kind):
         files.write_checkpoint(file, packed)
     with pytest.raises(hb.saving.FileError):
         model.fit(*data, epochs=3, verbose=0, callbacks=callbacks())
+
+
+def _position(number, **more):
+    def change(state):
+        state["progress"]["position"] = (0, number)
+        state["journal"][-1]["read"] = number
+        state.update(more)
+
+    return change
+
+
+def batches(number=10**15):
+    for _ in range(number):
+        yield np.ones((4, 2)), np.ones((4, 1))
+
+
+# What somebody may have written about how far a generator was read, which is read again up to there.
+POSITIONS = {
+    "more than a training reads": (_position(10**12), {"steps_per_epoch": 2}, "done 1000000000000 steps"),
+    "many parts": (
+        lambda state: state.update(journal=[{"pass": 0, "random": None, "read": 3}] * 5), {"steps_per_epoch": 2}, "done 15 batches"),
+    "a validation that reads more": (
+        lambda state: state.update(validated=10**12),
+        {"steps_per_epoch": 2, "validation_data": batches, "validation_steps": 1}, "batches of validation"),
+    "random state of a mark": (
+        lambda state: state["journal"][-1].update(random={"numpy": {}}), {"steps_per_epoch": 2}, "does not fit"),
+    "data that end": (_position(10**12), {"data": lambda: batches(50)}, "ended after 50 batches"),
+    "validation data that end": (
+        lambda state: state.update(validated=10**12), {"steps_per_epoch": 2, "validation_data": lambda: batches(9)}, "after 9 batches"),
+}  # fmt: skip
+
+
+def fit_from(folder, epochs=3, data=batches, validation_data=None, **arguments):
+    resuming._finished.clear()
+    model = hb.Sequential([hb.Input((2,)), hb.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    backup = cb.BackupAndRestore(folder, save_freq=1, delete_checkpoint=False)
+    if validation_data is not None:
+        arguments["validation_data"] = validation_data()
+    model.fit(data(), epochs=epochs, verbose=0, callbacks=[backup], **arguments)
+
+
+def backed_up_in(folder, change):
+    """Train on a generator, then change what the backup says."""
+    fit_from(folder, epochs=1, data=batches, steps_per_epoch=2)
+    (file,) = folder.glob("*.checkpoint")
+    state = files.read_checkpoint(file)
+    change(state)
+    packed = files.Packed()
+    packed.tree = packed.pack(state, "state")
+    files.write_checkpoint(file, packed)
+
+
+@pytest.mark.parametrize("kind", POSITIONS)
+def test_hostile_positions(tmp_path, kind):
+    change, arguments, match = POSITIONS[kind]
+    backed_up_in(tmp_path, change)
+    with pytest.raises(ValueError, match=match):
+        fit_from(tmp_path, **arguments)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_reading_again_can_be_ended(tmp_path, number, monkeypatch):
+    """Nobody knows how long the training was: what is read again is told, and the user may end it."""
+    monkeypatch.setattr("hornbeam.training.journal.TELL", 0.2)
+    backed_up_in(tmp_path, _position(10**12))
+    (file,) = tmp_path.glob("*.checkpoint")
+    before = file.read_bytes()
+    timer = threading.Timer(2, os.kill, (os.getpid(), number))
+    timer.start()
+    with (
+        pytest.warns(UserWarning, match=r"read again: \d+ of 1000000000000"),
+        pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit),
+    ):
+        fit_from(tmp_path)
+    timer.join()
+    assert file.read_bytes() == before
+
+
+def test_nothing_is_read_again_for_nothing(tmp_path):
+    """A training that is over, of data that are."""
+
+    def change(state):
+        _position(10**12)(state)
+        state["progress"].update(epoch=1, done=0)
+
+    backed_up_in(tmp_path, change)
+    fit_from(tmp_path, epochs=1, data=lambda: batches(0), steps_per_epoch=2)

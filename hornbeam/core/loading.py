@@ -12,13 +12,28 @@ from typing import Any
 from hornbeam import config
 from hornbeam.errors import FileError
 
-__all__ = ["ALLOWANCE", "PART", "Loading", "code_allowed", "current_loading", "loading", "pay_for", "refuse_from_files"]
+__all__ = [
+    "ALLOWANCE",
+    "PART",
+    "WORK",
+    "Loading",
+    "code_allowed",
+    "count_work",
+    "current_loading",
+    "loading",
+    "pay_for",
+    "refuse_from_files",
+]
 
 ALLOWANCE = 64 * 2**20
 """Bytes that a file may claim beyond its own size: zeros take no room in a file, but in memory."""
 
 PART = 2**15
 """What one traced operation costs, about: files that ask for many are charged so much for each."""
+
+WORK = 20_000
+"""Calls of layers and ops that loading a file may make, a layer that is made counted as two: each takes about a millisecond, and
+a file of a few thousand bytes could ask for any number by models inside models. A stack of 12 transformer blocks takes 500."""
 
 _current: ContextVar[Loading | None] = ContextVar("hornbeam_loading", default=None)
 
@@ -38,6 +53,8 @@ class Loading:
     def __init__(self, what: str, payable: int | None = ALLOWANCE, code: bool = False):
         self.what, self.code, self.trusted = what, code, payable is None
         self._payable, self._lock = payable, threading.Lock()
+        # A file of gigabytes holds the weights of more layers than the allowance has bytes.
+        self._work = WORK + max(0, (payable or 0) - ALLOWANCE) // PART
         self._paid: set[Any] = set()
 
     def pay(self, nbytes: int, name: str, owner: Any = None) -> None:
@@ -57,6 +74,22 @@ class Loading:
             self._payable -= nbytes
             if owner is not None:
                 self._paid.add(owner)
+
+    def count_work(self, name: str, count: int) -> None:
+        """Count calls of a layer or an op, or what is as much work.
+
+        Raises:
+            FileError: If there were too many.
+        """
+        if self.trusted:
+            return
+        with self._lock:
+            self._work -= count
+            if self._work < 0:
+                raise FileError(
+                    f"{self.what} has too many layers, or models too often inside models: to load it, layers are called more than "
+                    f"{WORK} times (now '{name:.80}'). If you trust the file, load it with `safe_mode=False`."
+                )
 
 
 def current_loading() -> Loading | None:
@@ -106,6 +139,24 @@ def pay_for(name: str, nbytes: int) -> None:
     rules = _current.get()
     if rules is not None:
         rules.pay(nbytes, name)
+
+
+def count_work(name: str, count: int = 1) -> None:
+    """Count calls of a layer or an op towards what a file that is being loaded may ask for.
+
+    Args:
+        name: Its name, for the message.
+        count: How many, or how much work it is.
+
+    Raises:
+        FileError: If there were too many.
+
+    Example:
+        >>> count_work("dense")  # nothing is being loaded
+    """
+    rules = _current.get()
+    if rules is not None:
+        rules.count_work(name, count)
 
 
 def refuse_from_files(name: str, value: object) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 
 from hornbeam import errors, tree
 from hornbeam.core import naming
+from hornbeam.core.loading import count_work
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.dtypes import standardize_dtype
 
@@ -257,6 +258,7 @@ class Operation:
         raise NotImplementedError(f"{type(self).__name__} must implement `call`.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        count_work(self.name)
         if any_symbolic(args, kwargs):
             return self.symbolic_call(*args, **kwargs)
         return self.call(*args, **kwargs)

@@ -23,6 +23,7 @@ import numpy as np
 
 from hornbeam import errors, tree
 from hornbeam.core import naming
+from hornbeam.core.loading import count_work
 from hornbeam.core.remat import current_scope
 from hornbeam.core.symbolic import (
     KerasTensor,
@@ -279,6 +280,7 @@ class Layer(LayerState):
         """Convert the inputs, build where needed, call, and pass masks on."""
         if "_seen" not in self.__dict__:
             raise RuntimeError(f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`.")
+        count_work(self.name)
         args, kwargs = self._convert_inputs(args, kwargs)
         parameters = self._call_signature.parameters
         if not args and (name := next(iter(parameters), None)) in kwargs:

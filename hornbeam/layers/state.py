@@ -18,6 +18,8 @@ from hornbeam.dtypes import is_float
 
 __all__ = ["LayerState", "changes", "find_regularizer"]
 
+_MAX_RANK = 64  # NumPy's limit
+
 
 class changes:
     """How often parts or the `trainable` switch of any layer changed: what is equal needs no second look."""
@@ -223,6 +225,10 @@ class LayerState(Operation):
             raise TypeError(f"{self._label()}: add_weight got unexpected arguments {errors.one_of(kwargs)}.")
         shape = () if shape is None else tuple(np.atleast_1d(shape)) if not isinstance(shape, tuple) else shape
         dtype = dtype or self.variable_dtype
+        if len(shape) > _MAX_RANK:
+            raise ValueError(
+                f"{self._label()}: cannot create the weight '{name}' of {len(shape)} dimensions; an array has at most {_MAX_RANK}."
+            )
         if any(size is None for size in shape):
             raise ValueError(
                 f"{self._label()}: cannot create the weight '{name}' of shape {shape}: a size is "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import collections
+import heapq
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -510,12 +511,12 @@ def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
         name, node, position = history[:3]
         return tree.flatten(made[name, node])[position]
 
-    def ready(x: Any) -> bool:
-        if isinstance(x, dict):
-            if x.get("class_name") == "__keras_tensor__":
-                return (x["config"]["keras_history"][0], x["config"]["keras_history"][1]) in made
-            return all(map(ready, x.values()))
-        return all(map(ready, x)) if isinstance(x, list) else True
+    def needed(x: Any) -> Iterator[tuple[str, int]]:
+        if isinstance(x, dict) and x.get("class_name") == "__keras_tensor__":
+            yield tuple(x["config"]["keras_history"][:2])  # type: ignore[misc]
+        elif isinstance(x, (dict, list)):
+            for item in x.values() if isinstance(x, dict) else x:
+                yield from needed(item)
 
     def value(x: Any) -> Any:
         if isinstance(x, dict):
@@ -526,31 +527,40 @@ def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
             return {key: value(item) for key, item in x.items()}
         return [value(item) for item in x] if isinstance(x, list) else x
 
+    # Layers are called in the file's order, over and over until all calls are made; one that waits for a tensor is
+    # looked at again when that is there: a file may have them in any order, and very many.
     counts: collections.Counter[str] = collections.Counter()
-    waiting = [(operation, calls) for operation, calls in pending if calls]
-    while waiting:
-        again = []
-        before = sum(counts.values())
-        for operation, calls in waiting:
-            name = names[id(operation)]
-            while calls and ready(calls[0]["args"]) and ready(calls[0]["kwargs"]):
-                call = calls.pop(0)
-                args = [value(a) for a in call["args"]]
-                kwargs = {k: value(v) for k, v in call["kwargs"].items()}
-                if not any_symbolic(args, kwargs):
-                    # Numbers alone would be computed with now; a file describes graphs, it does not compute.
-                    raise ValueError(f"The saved graph of '{config.get('name')}' calls '{name}' on no tensor of it.")
-                made[name, counts[name]] = operation(*args, **kwargs)
-                counts[name] += 1
-            if calls:
-                again.append((operation, calls))
-        if again and sum(counts.values()) == before:
-            stuck = [names[id(operation)] for operation, _ in again]
-            raise ValueError(
-                f"The saved graph of '{config.get('name')}' cannot be rebuilt: the inputs of "
-                f"{errors.one_of(stuck)} are made by no layer in it."
-            )
-        waiting = again
+    queue = [(0, i) for i, (_, calls) in enumerate(pending) if calls]  # (time around, place in the file)
+    waiting: dict[tuple[str, int], list[int]] = {}
+    left: dict[
+        int, Iterator[tuple[str, int]]
+    ] = {}  # what the next call of a layer needs, from where it was looked up last
+    while queue:
+        turn, i = heapq.heappop(queue)
+        operation, calls = pending[i]
+        name = names[id(operation)]
+        while calls:
+            needs = left.setdefault(i, needed([calls[0]["args"], calls[0]["kwargs"]]))
+            missing = next((key for key in needs if key not in made), None)
+            if missing is not None:
+                waiting.setdefault(missing, []).append(i)
+                break
+            del left[i]
+            call = calls.pop(0)
+            args = [value(a) for a in call["args"]]
+            kwargs = {k: value(v) for k, v in call["kwargs"].items()}
+            if not any_symbolic(args, kwargs):
+                # Numbers alone would be computed with now; a file describes graphs, it does not compute.
+                raise ValueError(f"The saved graph of '{config.get('name')}' calls '{name}' on no tensor of it.")
+            made[name, counts[name]] = operation(*args, **kwargs)
+            for j in waiting.pop((name, counts[name]), ()):
+                heapq.heappush(queue, (turn + (j <= i), j))
+            counts[name] += 1
+    if stuck := [names[id(operation)] for operation, calls in pending if calls]:
+        raise ValueError(
+            f"The saved graph of '{config.get('name')}' cannot be rebuilt: the inputs of "
+            f"{errors.one_of(stuck)} are made by no layer in it."
+        )
 
     def tensors(structure: Any) -> Any:
         if isinstance(structure, dict):

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from hornbeam import dtype_policies, errors
+from hornbeam.core.loading import count_work
 from hornbeam.core.symbolic import OPS, OpCall, Operation
 from hornbeam.dtypes import DTypePolicy, get_policy, standardize_dtype
 from hornbeam.errors import FileError
@@ -385,6 +386,8 @@ def _object_of(config: Any) -> Any:
     if not isinstance(inner, (Mapping, list)):
         raise ValueError(f"The config of {name} must be a dict, received {errors.describe(inner)}.")
     obj = cls.from_config(dict(inner) if isinstance(inner, Mapping) else inner)
+    if isinstance(obj, Operation):  # what is recurrent calls its cells unseen
+        count_work(name, 8 if hasattr(obj, "state_size") else 2)
     if config.get("build_config") and not getattr(obj, "built", True):
         try:
             obj.build_from_config(config["build_config"])

@@ -9,15 +9,20 @@ from __future__ import annotations
 import array
 import random
 import sys
-from collections.abc import Iterator
+import time
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from hornbeam.core import random as own_random
 from hornbeam.data.sources import IterableSource, Source
+from hornbeam.errors import FileError
 
-__all__ = ["Journal", "random_state", "set_random_state"]
+__all__ = ["Journal", "drop", "random_state", "set_random_state"]
+
+TELL = 10.0  # seconds of reading again after which its progress is told; then after twice as many, and so on
 
 
 def random_state() -> dict[str, Any]:
@@ -33,7 +38,18 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Put the generators back into a state that `random_state` returned."""
+    """Put the generators back into a state that `random_state` returned.
+
+    Raises:
+        FileError: If it is no such state.
+    """
+    try:
+        _set_random_state(state)
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        raise FileError(f"The state of random generators in the backup does not fit: {error}.") from None
+
+
+def _set_random_state(state: dict[str, Any]) -> None:
     inner = state["numpy"]["state"]
     if state["numpy"]["bit_generator"] == "MT19937" and not (
         type(inner["pos"]) is int and 0 <= inner["pos"] <= 624 and np.shape(inner["key"]) == (624,)
@@ -63,14 +79,15 @@ class Journal(Source):
 
     Args:
         source: Data that Python makes.
+        note: Called for each batch that is read again; what it raises ends the reading.
 
     Attributes:
         marks: What was done, in order: `pass` (its number, `None` for the end of an epoch), `random` (state of
             the generators before, `None` where it is as the mark before left it), `read` (batches).
     """
 
-    def __init__(self, source: IterableSource):
-        self._source = source
+    def __init__(self, source: IterableSource, note: Callable[[], None] = lambda: None):
+        self._source, self._note = source, note
         self.num_batches = source.num_batches
         self.marks: list[dict[str, Any]] = []
         self._random_after: Any = None  # state of the generators after the latest mark
@@ -131,7 +148,7 @@ class Journal(Source):
         if mark["pass"] is None:
             self._source.on_epoch_end()
         elif not self.can_restart:
-            _drop(self._source.epoch(0, mark["pass"]), mark["read"])
+            drop(self._source.epoch(0, mark["pass"]), mark["read"], self._note)
         else:
             self._source.on_epoch_begin()
 
@@ -143,7 +160,7 @@ class Journal(Source):
             batches = self._source.epoch(seed, epoch, start)
         else:
             batches = self._source.epoch(seed, epoch)
-            _drop(batches, start)
+            drop(batches, start, self._note)
         for end in later:
             self._do_again(end)
         set_random_state(self._random_then)
@@ -151,10 +168,31 @@ class Journal(Source):
         return _counted(batches, mark)
 
 
-def _drop(batches: Iterator[Any], count: int) -> None:
-    for _ in range(count):
+def drop(batches: Iterator[Any], count: int, note: Callable[[], None]) -> None:
+    """Read batches that an earlier process has used, and drop them.
+
+    Args:
+        batches: What yields them.
+        count: How many there are to be.
+        note: Called after each.
+
+    Raises:
+        ValueError: If there are fewer.
+    """
+    begun, wait = time.monotonic(), TELL
+    for done in range(count):
         if next(batches, None) is None:
-            return
+            raise ValueError(
+                f"fit: the data ended after {done} batches, and the training that is to go on had read {count}. Pass the same data, or "
+                "delete the folder of the backups to train from the start."
+            )
+        note()
+        if time.monotonic() - begun > wait:
+            wait *= 2
+            warnings.warn(
+                f"fit: to go on where the training stood, the data are read again: {done + 1} of {count} batches so far.",
+                stacklevel=2,
+            )
 
 
 def _counted(batches: Iterator[Any], mark: dict[str, Any]) -> Iterator[Any]:

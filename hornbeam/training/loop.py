@@ -10,8 +10,8 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import itertools
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,6 +25,7 @@ from hornbeam.layers.state import changes
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.hooks import BatchHooks, Logs
 from hornbeam.training.interrupts import Interrupts
+from hornbeam.training.journal import drop
 from hornbeam.training.padding import padded_size, rows_are_independent
 from hornbeam.training.plan import Dispatch, InFlight, Plan, compile_ahead, make_plan
 from hornbeam.training.resume import Backups, Progress, Terminated
@@ -76,7 +77,7 @@ def fit(
     steps = steps_for(model, "train", keep_all=hooks.every_step)
     plan = make_plan(steps, source, backups.seed, fixed)
     validator = None if validation is None else _Validator(model, validation, validation_steps, callbacks)
-    backups.attach(steps, watched, validator)
+    backups.attach(steps, watched, validator, epochs, total)
     model.stop_training = False
 
     with (
@@ -86,8 +87,7 @@ def fit(
         backups,
     ):
         callbacks.on_train_begin()
-        with interrupts.held():
-            progress = backups.begin(plan, initial_epoch)
+        progress = backups.begin(plan, initial_epoch, interrupts)
         run = _Run(
             model, plan, steps, hooks, interrupts, validator, backups, callbacks, source, epochs, steps_per_epoch,
             validation_freq,
@@ -292,10 +292,16 @@ class _Validator:
             assert self._plan is not None
             self._compiling = compile_ahead(self._plan.compile)
 
-    def skip(self, batches: int) -> None:
+    @property
+    def batches(self) -> int | None:
+        """The most batches of an evaluation; `None`: not known."""
+        return self._number or config.max_steps_per_epoch() or self._source.num_batches
+
+    def skip(self, batches: int, note: Callable[[], None]) -> None:
         """Read and drop batches that an earlier process has evaluated, where they cannot be read again."""
-        for _ in itertools.islice(self._source.epoch(0, 0), batches):
-            self.consumed += 1
+        if not self._source.can_restart:
+            drop(self._source.epoch(0, 0), batches, note)
+            self.consumed += batches
 
     def run(self, interrupts: Any) -> dict[str, Any]:
         """Evaluate; return the results by name."""

@@ -110,11 +110,12 @@ class Backups:
 
     def watch(self, source: Source) -> Source:
         """Return a source of the same data whose reading can be done again."""
-        return Journal(source) if self.active and isinstance(source, IterableSource) else source
+        return Journal(source, self._note) if self.active and isinstance(source, IterableSource) else source
 
-    def attach(self, steps: Steps, source: Source, validator: Any) -> None:
-        """Take the parts of the training."""
+    def attach(self, steps: Steps, source: Source, validator: Any, epochs: int, total: int | None) -> None:
+        """Take the parts of the training, and how long it is: epochs, and steps of each where that is known."""
         self._steps, self._source, self._validator = steps, source, validator
+        self._epochs, self._total = epochs, total
         self._callbacks.set_params({**self._callbacks.params, "resumed": self._state is not None})
 
     @property
@@ -124,11 +125,12 @@ class Backups:
             self._seed = make_default_seed() if self._state is None else int(self._state["seed"])
         return self._seed
 
-    def begin(self, plan: Plan, initial_epoch: int) -> Progress:
+    def begin(self, plan: Plan, initial_epoch: int, interrupts: Any) -> Progress:
         """Start the pass over the data where the training stands; return how far it is."""
-        self._plan = plan
+        self._plan, self._interrupts = plan, interrupts
         if self._state is None:
-            plan.begin(initial_epoch)
+            with interrupts.held():
+                plan.begin(initial_epoch)
             return Progress(initial_epoch, position=plan.position)
         progress = Progress(**self._state["progress"])
         number, start = progress.position
@@ -139,16 +141,56 @@ class Backups:
                 f"{_listed(told)}; these have {_listed(now)}. Pass the same data to go on, or delete the folder to train "
                 "from the start."
             )
+        going_on = progress.epoch < self._epochs and bool(
+            progress.done or not progress.stopped
+        )  # else nothing is left to do
+        if going_on:
+            self._check_position(start)
         shapes = _shapes(self._state["batch"])
         if shapes is not None:
             self._steps.trace(*shapes)  # makes variables that only a first step makes
-        if self._validator is not None:
-            self._validator.skip(self._state["validated"])
-        self.restore()
-        if isinstance(self._source, Journal):
+        if self._validator is not None and going_on:
+            self._validator.skip(self._state["validated"], self._note)
+        with interrupts.held():
+            self.restore()
+        # Reading what was used may take long, and Ctrl-C may end it.
+        if isinstance(self._source, Journal) and going_on:
             self._source.replay(self._state["journal"], number, self._state["random"])
-        plan.begin(number, start)
+        if going_on:
+            plan.begin(number, start)
         return progress
+
+    def _check_position(self, start: int) -> None:
+        """Refuse a position that no training of these epochs and steps can have, before data are read to get there.
+
+        Raises:
+            FileError: If it is.
+        """
+        state, source = self._state, self._source
+        assert state is not None
+        self._check_count("steps of a pass over the data", start, source.num_batches)
+        most = None if self._total is None else (self._epochs + 1) * self._total  # the last step may have looked ahead
+        self._check_count("steps", start, most)
+        if isinstance(source, Journal) and not source.can_restart:
+            self._check_count("batches", sum(mark["read"] for mark in state["journal"]), most)
+        if self._validator is not None and self._validator.batches is not None:
+            self._check_count("batches of validation", state["validated"], (self._epochs + 1) * self._validator.batches)
+
+    def _check_count(self, what: str, count: int, most: int | None) -> None:
+        if most is not None and count > most:
+            raise FileError(
+                f"The backups in '{self._settings.backup_dir}' are of a training that had done {count} {what}; this one has {most} at "
+                "most. Pass the same `epochs` and `steps_per_epoch` to go on, or delete the folder to train from the start."
+            )
+
+    def _note(self) -> None:
+        """Note a batch that was read again; SIGTERM ends the reading, and the backup stays as it is.
+
+        Raises:
+            Terminated: If SIGTERM came.
+        """
+        if self._interrupts.terminated:
+            raise Terminated
 
     def restore(self) -> None:
         """Set everything but the position to what it was; does nothing if no training goes on."""
@@ -162,12 +204,7 @@ class Backups:
             if (name, number) in states and hasattr(callback, "load_state_dict"):
                 self._restore_callback(name, callback, states[name, number])
         self._model.stop_training = state["progress"]["stopped"]
-        try:
-            set_random_state(state["random"])
-        except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
-            raise FileError(
-                f"The random generators' state in '{self._settings.backup_dir}' does not fit: {error}."
-            ) from None
+        set_random_state(state["random"])
 
     def _restore_callback(self, name: str, callback: Any, state: Any) -> None:
         try:
@@ -302,7 +339,7 @@ class Backups:
     def __exit__(self, kind: Any, *exc: Any) -> None:
         if not self.active:
             return
-        if kind is Terminated:
+        if kind is Terminated and self._remembered is not None:
             self._writer.put(self._remembered)
         self._writer.close()
         self._tell_failure()
@@ -400,6 +437,15 @@ def _are_shapes(lists: Any) -> bool:
     )  # fmt: skip
 
 
+def _is_mark(mark: Any) -> bool:
+    """Tell whether this is a mark of a `Journal`."""
+    return (
+        isinstance(mark, dict) and set(mark) == {"pass", "random", "read"}
+        and (mark["pass"] is None or (type(mark["pass"]) is int and mark["pass"] >= 0))
+        and (mark["random"] is None or isinstance(mark["random"], dict)) and type(mark["read"]) is int and mark["read"] >= 0
+    )  # fmt: skip
+
+
 _FIELDS = {
     "progress": dict, "seed": int, "since": int, "data": dict, "journal": list, "validated": int, "random": dict,
     "variables": list, "callbacks": list,
@@ -425,7 +471,8 @@ def _checked(state: Any, place: str) -> dict[str, Any]:
             and all(isinstance(row, list) and len(row) == 3 for row in state["callbacks"])
             and all(type(row[0]) is str and type(row[1]) is int for row in state["callbacks"])
             and _are_shapes(state.get("batch"))
-            and all(isinstance(mark, dict) and set(mark) == {"pass", "random", "read"} for mark in state["journal"])
+            and all(map(_is_mark, state["journal"]))
+            and 0 <= state["seed"] < 2**64 and state["since"] >= 0 and state["validated"] >= 0
         )  # fmt: skip
     if not fits:
         raise FileError(
