@@ -1,20 +1,23 @@
 """Mutations of real files: every outcome is a clean load or one `FileError`, in bounded time and memory.
 
-    python tests/fuzz_files.py --count 20000 --seed 1 [--formats .keras .h5 .weights.h5 .safetensors .json] [--corpus FOLDER]
+    python tests/fuzz_files.py --count 20000 --seed 1 [--formats .keras .h5 .json ...] [--corpus FOLDER]
 
 Bytes are flipped, overwritten, cut and copied; texts of JSON are changed by their values: numbers become huge or
-negative, values change type, members vanish, names turn into other names. A file that does harm is kept in
+negative, values change type, members vanish, names turn into other names. Backups of trainings get checksums that fit. A file that does harm is kept in
 `--keep` and named at the end; the exit status is then 1. What is being loaded stands there as `last`, should the process die.
 """
 
 import argparse
+import collections
 import faulthandler
 import gc
 import io
+import itertools
 import json
 import os
 import random
 import resource
+import shutil
 import signal
 import sys
 import tempfile
@@ -22,16 +25,20 @@ import time
 import traceback
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import hornbeam as hb
+from hornbeam.saving import checkpoint
+from hornbeam.training import resume
 
-FORMATS = (".keras", ".h5", ".weights.h5", ".safetensors", ".json")
+FORMATS = (".keras", ".h5", ".weights.h5", ".safetensors", ".json", ".yaml", ".checkpoint")
 WEIGHTS = (".weights.h5", ".safetensors")
 SECONDS = 20  # of the processor's time; of the clock's, ten times as many
 CONSTANT = 256 * 2**20
@@ -78,7 +85,9 @@ def samples(folder, formats):
         model.compile(hb.optimizers.Adam(schedule), loss, metrics=[hb.metrics.AUC(num_thresholds=5), "mae"])
         for ending in formats:
             path = folder / f"{make.__name__}{ending}"
-            if ending == ".json":
+            if ending == ".checkpoint":
+                continue
+            if ending in (".json", ".yaml"):
                 path.write_text(model.to_json())
             elif ending in WEIGHTS:
                 model.save_weights(path)
@@ -90,7 +99,30 @@ def samples(folder, formats):
                     again = folder / f"{make.__name__}_{number}{ending}"
                     in_pieces(path, again, number)
                     found.append((again, model))
+    if ".checkpoint" in formats:
+        for kind in ("arrays", "generator", "batches"):
+            trained(folder / kind, kind)
+            (backup,) = (folder / kind).glob("*.checkpoint")
+            found.append((backup.rename(folder / f"{kind}.checkpoint"), kind))
     return found
+
+
+def trained(folder, kind, epochs=1):
+    """Train a small model on data of a kind, with backups in `folder`, or go on from the one that is there."""
+    resume._finished.clear()
+    model = hb.Sequential([hb.Input((2,)), hb.layers.Dense(1)])
+    model.compile(hb.optimizers.SGD(momentum=0.9), "mse", metrics=["mae"])
+    x, y = np.ones((6, 2), "float32"), np.ones((6, 1), "float32")
+    callbacks = hb.callbacks
+    kept = callbacks.BackupAndRestore(folder, save_freq=3, delete_checkpoint=False)
+    more = [callbacks.EarlyStopping("loss", patience=9), callbacks.ReduceLROnPlateau("loss"), kept]
+    arguments = {"epochs": epochs, "verbose": 0, "callbacks": more}
+    if kind == "arrays":
+        model.fit(x, y, batch_size=2, validation_data=(x, y), **arguments)
+    elif kind == "generator":
+        model.fit(itertools.repeat((x, y)), steps_per_epoch=4, **arguments)
+    else:
+        model.fit(collections.deque([(x, y)] * 4), validation_data=iter([(x, y)] * 40), validation_steps=1, **arguments)
 
 
 def in_pieces(path, again, number):
@@ -204,6 +236,21 @@ def mutated(raw, ending, rng):
             return changed_bytes(raw, rng)
         value = json.loads(raw)
         return json.dumps(changed_json(value, rng, words_of(value))).encode()
+    if ending == ".yaml":
+        if rng.random() < 0.3:
+            return changed_bytes(raw, rng)
+        import yaml
+
+        value = changed_json(json.loads(raw), rng, words_of(json.loads(raw)))
+        return yaml.safe_dump(value, default_flow_style=rng.choice([True, False, None])).encode()
+    if ending == ".checkpoint" and rng.random() < 0.9:
+        start = len(checkpoint._MARK) + checkpoint._HEAD.size
+        length, _ = checkpoint._HEAD.unpack_from(raw, len(checkpoint._MARK))
+        value = changed_json(
+            json.loads(raw[start : start + length]), rng, ["float32", "int8", "array", "tuple", "dict", "epoch"]
+        )
+        header = json.dumps(value).encode()
+        return checkpoint._MARK + checkpoint._HEAD.pack(len(header), zlib.crc32(header)) + header + raw[start + length :]
     if ending == ".keras" and raw.startswith(b"PK") and rng.random() < 0.7:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}
@@ -233,12 +280,33 @@ def attempt(path, ending, model):
     try:
         if ending == ".json":
             hb.models.model_from_json(path.read_text(errors="surrogateescape"))
+        elif ending == ".yaml":
+            hb.models.model_from_yaml(path.read_text(errors="surrogateescape"))
+        elif ending == ".checkpoint":
+            folder = path.with_suffix("")
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            shutil.copy(path, folder / "training-0-000001.checkpoint")
+            return gone_on(folder, model)
         elif ending in WEIGHTS:
             model.load_weights(path)
         else:
             hb.models.load_model(path)
     except hb.saving.FileError:
         return "error"
+    return "loaded"
+
+
+def gone_on(folder, kind):
+    """Go on from a backup; one of something else than this training is a `ValueError` that says so."""
+    try:
+        trained(folder, kind, epochs=2)
+    except hb.saving.FileError:
+        raise
+    except ValueError as error:
+        if str(error).startswith("fit: the"):
+            return "error"
+        raise
     return "loaded"
 
 

@@ -1,12 +1,14 @@
 """The bundled data sets: exact content, safe loading, kind errors."""
 
 import hashlib
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hornbeam.datasets import mnist
+from hornbeam.errors import FileError
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "mnist.npz"
 
@@ -91,6 +93,44 @@ def test_pickled_objects_are_refused(tmp_path):
     arrays["y_test"] = np.array([print, print], dtype=object)
     np.savez(tmp_path / "own.npz", **arrays)
     with pytest.raises(ValueError, match="allow_pickle=False"):
+        mnist.load_data(tmp_path / "own.npz")
+
+
+def _header(shape, kind="'|u1'"):
+    text = f"{{'descr': {kind}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+# What may stand at the place of the images, and what is said of it.
+HOSTILE_ARRAYS = {
+    "no array": (b"hello", "no array"),
+    "vast": (_header("(10000000000000000,)"), "no whole"),
+    "negative": (_header("(-1,)"), "no whole"),
+    "nested": (_header("(" * 2000 + ")" * 2000), "no whole"),
+    "wide text": (_header("(1,)", "'U999999999'"), "no whole"),
+    "code": (_header("__import__('os').system('true')"), "no whole"),
+    "cut off": (_header("(100,)"), "no whole"),
+    "bomb": (_header(f"({2**27},)") + bytes(2**27), "bombs"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE_ARRAYS)
+def test_hostile_arrays(tmp_path, kind):
+    content, match = HOSTILE_ARRAYS[kind]
+    np.savez(tmp_path / "own.npz", **small_arrays())
+    with zipfile.ZipFile(tmp_path / "own.npz") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / "own.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, member in (members | {"x_train.npy": content}).items():
+            archive.writestr(name, member)
+    with pytest.raises(FileError, match=match):
+        mnist.load_data(tmp_path / "own.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04N.", b"PK\x03\x04", _header("(3,)") + b"abc"])
+def test_files_that_hold_no_arrays(tmp_path, content):
+    (tmp_path / "own.npz").write_bytes(content)
+    with pytest.raises(FileError, match="no whole"):
         mnist.load_data(tmp_path / "own.npz")
 
 

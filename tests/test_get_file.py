@@ -21,6 +21,25 @@ ROOT = Path(__file__).resolve().parent.parent
 WORDS = b"hello\n" * 1000
 
 
+OK = b"HTTP/1.1 200 OK\r\n"
+MOVED = b"HTTP/1.1 302 Found\r\nLocation: "
+# What a server may answer, and what is said of it (`None`: it is taken).
+ANSWERS = {
+    "cut": (OK + b"Content-Length: 5000000\r\n\r\n" + WORDS, "ended after 6000 of 5000000 bytes"),
+    "cut_in_pieces": (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "IncompleteRead"),
+    "vast": (OK + b"Content-Length: " + b"9" * 30 + b"\r\n\r\nhello", "ended after 5 of 999"),
+    "no_length": (OK + b"Content-Length: abc\r\n\r\nhello", None),
+    "long_length": (OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\nhello", None),
+    "garbage": (b"garbage\r\n\r\n", "BadStatusLine"),
+    "long_line": (OK + b"X: " + b"a" * 70_000 + b"\r\n\r\nhello", "LineTooLong"),
+    "many_lines": (OK + b"X: a\r\n" * 200 + b"\r\nhello", "headers"),
+    "to_a_file": (MOVED + b"file:///etc/passwd\r\n\r\n", "not allowed"),
+    "to_data": (MOVED + b"data:,hello\r\n\r\n", "not allowed"),
+    "to_itself": (MOVED + b"/to_itself\r\n\r\n", "infinite loop"),
+    "to_another": (MOVED + b"/a.txt\r\n\r\n", None),
+}
+
+
 @pytest.fixture
 def served(tmp_path):
     """A folder, and the URL under which it is served."""
@@ -31,6 +50,13 @@ def served(tmp_path):
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *args):
             super().__init__(*args, directory=folder)
+
+        def do_GET(self):
+            name = self.path.strip("/")
+            if name not in ANSWERS:
+                return super().do_GET()
+            self.close_connection = True
+            self.wfile.write(ANSWERS[name][0])
 
         def log_message(self, *args):
             pass
@@ -121,6 +147,13 @@ def test_hashes(served, tmp_path, capsys):
         ({"origin": "http://127.0.0.1/x", "fname": "/tmp/x"}, "without a path"),
         ({"origin": "http://127.0.0.1/..%2fx", "fname": None}, "."),
         ({"origin": "http://127.0.0.1/x", "hash_algorithm": "crc"}, "hash_algorithm"),
+        ({"origin": "http://127.0.0.1/x", "file_hash": "zz"}, "hexadecimal"),
+        ({"origin": "http://127.0.0.1/x", "file_hash": 5}, "hexadecimal"),
+        ({"origin": "http://127.0.0.1/\u00fc", "fname": "x"}, "ASCII"),
+        ({"origin": Path("/etc/hostname")}, "must be a URL"),
+        ({"origin": "local_file:///etc/passwd"}, "URL of https"),
+        ({"origin": "http://127.0.0.1/x", "fname": "x\0"}, "without a path"),
+        ({"origin": "http://127.0.0.1/%2e%2e"}, "names no file"),
     ],
 )
 def test_arguments_are_checked(tmp_path, arguments, match):
@@ -137,6 +170,63 @@ def test_what_cannot_be_fetched_leaves_nothing(served, tmp_path):
     (served[0] / "a.txt").with_name("b.zip").write_bytes(b"no archive")
     with pytest.raises(ValueError, match="no archive"):
         get_file(origin=url + "b.zip", extract=True, cache_dir=tmp_path / "c")
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_odd_answers(served, tmp_path, name):
+    _, url = served
+    _, match = ANSWERS[name]
+    if match is None:
+        assert Path(get_file("x", url + name, cache_dir=tmp_path / "c")).read_bytes() in (b"hello", WORDS)
+        return
+    with pytest.raises(OSError, match=match):
+        get_file("x", url + name, cache_dir=tmp_path / "c")
+    assert [p for p in tree(tmp_path / "c") if p != "datasets"] == []
+
+
+@pytest.mark.parametrize(
+    ("origin", "place", "match"),
+    [
+        ("https://a/x", "ftp://a/x", "redirects to ftp"),
+        ("http://a/x", "ftp://a/x", "redirects to ftp"),
+        ("https://a/x", "http://a/x", "file_hash"),
+        ("https://a/x", "https://b/x", None),
+        ("http://a/x", "https://a/x", None),
+    ],
+)
+def test_where_an_answer_comes_from(tmp_path, monkeypatch, origin, place, match):
+    class Answer(io.BytesIO):
+        url, headers = place, {}
+
+    monkeypatch.setattr("urllib.request.urlopen", lambda *args, **kwargs: Answer(WORDS))
+    if match is None:
+        assert Path(get_file(origin=origin, cache_dir=tmp_path)).read_bytes() == WORDS
+    elif match == "file_hash":
+        with pytest.warns(UserWarning, match=match):
+            get_file(origin=origin, cache_dir=tmp_path)
+        get_file(origin=origin, cache_dir=tmp_path, file_hash=hashlib.md5(WORDS).hexdigest(), force_download=True)
+    else:
+        with pytest.raises(OSError, match=match):
+            get_file(origin=origin, cache_dir=tmp_path)
+        assert tree(tmp_path) == []
+
+
+def test_a_cache_that_cannot_be_written(served, tmp_path, monkeypatch):
+    """Another folder is used instead; never one that somebody else laid there."""
+    _, url = served
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(shared))
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    path = Path(get_file(origin=url + "a.txt", cache_dir=tmp_path / "c"))
+    assert path.read_bytes() == WORDS
+    (own,) = shared.iterdir()
+    assert own in path.parents
+    assert own.stat().st_mode & 0o777 == 0o700
+    own.rename(shared / "moved")
+    own.symlink_to(shared / "moved")
+    with pytest.raises(OSError, match="Pass `cache_dir`"):
+        get_file(origin=url + "a.txt", cache_dir=tmp_path / "c")
 
 
 def test_several_processes(served, tmp_path):
@@ -156,6 +246,71 @@ def test_several_processes(served, tmp_path):
     assert len(list((tmp_path / "c/datasets/d/d").iterdir())) == 50
     assert tree(tmp_path / "c/datasets")[:2] == ["d", "d/d"]
     assert [p.name for p in (tmp_path / "c/datasets").iterdir() if p.name.startswith(".")] == []
+
+
+CONFLICTS = {
+    "file then folder": (("a", "a/b"), "both as a file and as a folder"),
+    "folder then file": (("a/b", "a"), "both as a file and as a folder"),
+    "folder itself": (("a", "."), "both as a file and as a folder"),
+    "long name": (("a" * 256,), "longer or deeper"),
+    "deep name": (("d/" * 400 + "x",), "longer or deeper"),
+}
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+@pytest.mark.parametrize("conflict", CONFLICTS)
+def test_members_that_cannot_be(tmp_path, conflict, kind):
+    names, match = CONFLICTS[conflict]
+    if kind == "tar":
+        tar(tmp_path / "a.tar", *((name, b"x") for name in names), mode="w")
+    else:
+        with zipfile.ZipFile(tmp_path / "a.tar", "w") as archive:
+            for name in names:
+                archive.writestr(name, "x")
+    refused(tmp_path, "a.tar", match)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_the_last_of_two_members_counts(tmp_path, kind):
+    if kind == "tar":
+        tar(tmp_path / "a.tar", ("x", b"long"), ("x", b"new"), mode="w")
+    else:
+        with zipfile.ZipFile(tmp_path / "a.tar", "w") as archive:
+            archive.writestr("x", "long")
+            archive.writestr("x", "new")
+    place = Path(get_file(origin=(tmp_path / "a.tar").as_uri(), extract=True, cache_dir=tmp_path / "c"))
+    assert (place / "x").read_bytes() == b"new"
+
+
+PAX = {
+    "path": ({"path": "../evil"}, "outside"),
+    "vast size": ({"size": "100000000000"}, "damaged"),
+    "sparse": ({"GNU.sparse.map": "0,1,1000000000000,1", "GNU.sparse.size": str(2**50)}, "no plain file"),
+}
+
+
+@pytest.mark.parametrize("name", PAX)
+def test_headers_that_say_otherwise(tmp_path, name):
+    headers, match = PAX[name]
+    info = tarfile.TarInfo("x")
+    info.size, info.pax_headers = 512, headers
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info, io.BytesIO(bytes(512)))
+    refused(tmp_path, "a.tar", match)
+
+
+def test_very_many_members(tmp_path):
+    """Names cost a few bytes where they are compressed, and each some milliseconds on the disk."""
+    import gzip
+
+    info = tarfile.TarInfo()
+    info.type = tarfile.DIRTYPE
+    with gzip.open(tmp_path / "a.tar.gz", "wb") as file:
+        for number in range(20_000):
+            info.name = f"{number % 100}"
+            file.write(info.tobuf(tarfile.USTAR_FORMAT))
+    refused(tmp_path, "a.tar.gz", "more members")
 
 
 LINKS = [

@@ -9,10 +9,15 @@ from __future__ import annotations
 import hashlib
 import lzma
 import os
+import zipfile
+import zlib
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
+
+from hornbeam.errors import FileError
+from hornbeam.utils.extraction import most_unpacked
 
 __all__ = ["load_data"]
 
@@ -40,8 +45,9 @@ def load_data(path: str | os.PathLike[str] = "mnist.npz") -> Arrays:
         labels of shape `(60000,)` and `(10000,)`, uint8 from 0 to 9.
 
     Raises:
-        ValueError: If the file lacks an array or holds Python objects, or if the bundled copy
-            is damaged.
+        FileError: If the file lacks an array, holds Python objects, is damaged or unpacks to far
+            more than its size.
+        ValueError: If the bundled copy is damaged.
 
     Example:
         >>> (x_train, y_train), (x_test, y_test) = load_data()
@@ -55,16 +61,34 @@ def load_data(path: str | os.PathLike[str] = "mnist.npz") -> Arrays:
 
 
 def _read_npz(file: Path) -> dict[str, np.ndarray]:
-    # Pickled objects could run code while loading, so they are refused.
-    with np.load(file, allow_pickle=False) as archive:
-        missing = [name for name in _SHAPES if name not in archive]
-        if missing:
-            raise ValueError(
-                f"mnist.load_data: {file} lacks {', '.join(missing)}; it holds "
-                f"{', '.join(archive.files) or 'nothing'}. Move the file away to use the "
-                "bundled copy."
+    damage = (zipfile.BadZipFile, zlib.error, EOFError, MemoryError, TypeError, ValueError, RuntimeError)
+    try:
+        with zipfile.ZipFile(file) as members:
+            claimed = sum(member.file_size for member in members.infolist())
+        if claimed > most_unpacked(file):
+            raise FileError(f"mnist.load_data: {file} would unpack to {claimed} bytes, as bombs do.")
+        # Pickled objects could run code while loading, so they are refused.
+        with np.load(file, allow_pickle=False) as archive:
+            missing = [name for name in _SHAPES if name not in archive]
+            if missing:
+                raise FileError(
+                    f"mnist.load_data: {file} lacks {', '.join(missing)}; it holds "
+                    f"{', '.join(archive.files) or 'nothing'}. Move the file away to use the "
+                    "bundled copy."
+                )
+            arrays = {name: archive[name] for name in _SHAPES}
+    except FileError:
+        raise
+    except damage as error:
+        raise FileError(
+            f"mnist.load_data: {file} is no whole .npz file of arrays of numbers: {error}. Move the file away to use the bundled copy."
+        ) from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # a member of bytes that are no array
+            raise FileError(
+                f"mnist.load_data: {name} in {file} is no array. Move the file away to use the bundled copy."
             )
-        return {name: archive[name] for name in _SHAPES}
+    return arrays
 
 
 def _read_bundled() -> dict[str, np.ndarray]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
+import re
 import tempfile
 import urllib.error
 import urllib.parse
@@ -45,11 +47,11 @@ def get_file(
     Args:
         fname: Name in the cache, no path. Default: the last part of `origin`. With `extract`, a name without an
             extension names the folder.
-        origin: URL (`https`, `http`, `ftp` or `file`).
+        origin: URL (`https`, `http`, `ftp` or `file`). A server may redirect to `http` and `https` alone.
         untar: `extract` of Keras 1.
         md5_hash: `file_hash` of Keras 1.
         file_hash: SHA-256 or MD5 of the file, in hexadecimal digits.
-        cache_subdir: Folder below `cache_dir`, or an absolute one.
+        cache_subdir: Folder below `cache_dir`, or an absolute one: the program's choice, which is followed wherever it leads.
         hash_algorithm: `"sha256"`, `"md5"` or `"auto"`: by the length of `file_hash`.
         extract: Whether the file is an archive to unpack.
         archive_format: `"auto"` (tar and zip), `"tar"` (compressed ones too), `"zip"`, a list of these, or `None`: not
@@ -75,10 +77,20 @@ def get_file(
     """
     if not origin:
         raise ValueError("get_file: `origin` is missing: the URL to fetch.")
+    if not isinstance(origin, str) or not origin.isascii():
+        raise ValueError(
+            f"get_file: `origin` must be a URL, a string of ASCII letters (`urllib.parse.quote` encodes others), received {origin!r}."
+        )
     if hash_algorithm not in ("auto", "sha256", "md5"):
         raise ValueError(f"get_file: `hash_algorithm` must be 'auto', 'sha256' or 'md5', received {hash_algorithm!r}.")
     if md5_hash is not None and file_hash is None:
         file_hash, hash_algorithm = md5_hash, "md5"
+    if file_hash is not None and not (
+        isinstance(file_hash, str) and re.fullmatch("[0-9a-fA-F]{32}|[0-9a-fA-F]{64}", file_hash)
+    ):
+        raise ValueError(
+            f"get_file: `file_hash` must be 32 (MD5) or 64 (SHA-256) hexadecimal digits, received {file_hash!r}."
+        )
     name = _name(fname, origin)
     folder = _cache_folder(cache_dir) / cache_subdir
     target = folder / name
@@ -110,7 +122,7 @@ def get_file(
 
 def _name(fname: str | None, origin: str) -> str:
     name = (
-        os.fspath(fname) if fname is not None else Path(urllib.parse.unquote(urllib.parse.urlsplit(origin).path)).name
+        os.fsdecode(fname) if fname is not None else Path(urllib.parse.unquote(urllib.parse.urlsplit(origin).path)).name
     )
     if not name or name in (".", ".."):
         raise ValueError(f"get_file: {origin!r} names no file; pass `fname`.")
@@ -163,23 +175,48 @@ def _fetch(origin: str, target: Path, file_hash: str | None, algorithm: str) -> 
     if show:
         print(f"Downloading data from {origin}")
     try:
-        with urllib.request.urlopen(origin, timeout=60) as answer, written_aside(target) as aside:
-            total = answer.headers.get("Content-Length")
-            bar = Progbar(int(total) if total else None, verbose=int(show), unit_name="byte")
-            done = 0
-            with aside.open("wb") as file:
-                while piece := answer.read(_PIECE):
-                    file.write(piece)
-                    done += len(piece)
-                    bar.update(done)
-            if total and done != int(total):
-                raise OSError(f"get_file: {origin} ended after {done} of {total} bytes.")
-            if file_hash is not None and not _fits(aside, file_hash, algorithm):
-                raise ValueError(
-                    f"get_file: what came from {origin} does not have the hash {file_hash}. Check `file_hash`, or try "
-                    "again: the file may be incomplete, or not the one expected."
-                )
+        with urllib.request.urlopen(origin, timeout=60) as answer:
+            _check_end(origin, answer, file_hash)
+            with written_aside(target) as aside:
+                _receive(origin, answer, aside, show)
+                if file_hash is not None and not _fits(aside, file_hash, algorithm):
+                    raise ValueError(
+                        f"get_file: what came from {origin} does not have the hash {file_hash}. Check `file_hash`, or try "
+                        "again: the file may be incomplete, or not the one expected."
+                    )
     except urllib.error.HTTPError as error:
         raise OSError(f"URL fetch failure on {origin}: {error.code} -- {error.reason}") from error
     except urllib.error.URLError as error:
         raise OSError(f"URL fetch failure on {origin}: {error.reason}") from error
+    except http.client.HTTPException as error:  # what came is no answer, or not all of it
+        raise OSError(f"URL fetch failure on {origin}: {type(error).__name__}: {error!s:.200}") from error
+
+
+def _check_end(origin: str, answer: Any, file_hash: str | None) -> None:
+    """Refuse what a server sent elsewhere, off the web; warn where it left encryption."""
+    begun, ended = (urllib.parse.urlsplit(url).scheme for url in (origin, getattr(answer, "url", None) or origin))
+    if begun in ("https", "http") and ended not in ("https", "http"):
+        raise OSError(f"get_file: {origin} redirects to {answer.url}, which is no URL of https or http.")
+    if (begun, ended) == ("https", "http") and file_hash is None:
+        warnings.warn(
+            f"get_file: {origin} redirects to {answer.url}, which others on the way can change. Pass `file_hash`.",
+            stacklevel=4,
+        )
+
+
+def _receive(origin: str, answer: Any, target: Path, show: bool) -> None:
+    """Write an answer to a file.
+
+    Raises:
+        OSError: If it ends before its end.
+    """
+    length = answer.headers.get("Content-Length")
+    total = int(length) if length and re.fullmatch("[0-9]{1,40}", length) else None
+    bar, done = Progbar(total, verbose=int(show), unit_name="byte"), 0
+    with target.open("wb") as file:
+        while piece := answer.read(_PIECE):
+            file.write(piece)
+            done += len(piece)
+            bar.update(done)
+    if total and done != total:
+        raise OSError(f"get_file: {origin} ended after {done} of {total} bytes.")

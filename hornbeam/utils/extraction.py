@@ -17,11 +17,12 @@ from typing import IO, Any, BinaryIO
 from hornbeam.core.loading import ALLOWANCE
 from hornbeam.errors import FileError
 
-__all__ = ["archive_kind", "extract_archive"]
+__all__ = ["archive_kind", "extract_archive", "most_unpacked"]
 
 # Text compresses tenfold, sparse tables a hundredfold; a bomb is beyond that.
 _RATIO = 200
 _MAX_HEADER = 2**20
+_MAX_DEPTH = 100
 _LONG_HEADERS = (
     tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
 )  # fmt: skip
@@ -56,6 +57,11 @@ def archive_kind(path: Any, archive_format: Any = "auto") -> str | None:
     return None
 
 
+def most_unpacked(path: Any) -> int:
+    """Return how many bytes a file may unpack to: more, and it is a bomb."""
+    return _RATIO * Path(path).stat().st_size + ALLOWANCE
+
+
 def extract_archive(path: Any, folder: Any, kind: str) -> None:
     """Unpack an archive; `folder` takes its place when all of it is there.
 
@@ -75,18 +81,21 @@ def extract_archive(path: Any, folder: Any, kind: str) -> None:
         aside = place / "new"
         aside.mkdir()
         size = path.stat().st_size
-        left, members = _RATIO * size + ALLOWANCE, 100_000 + size // 64
+        left, members = most_unpacked(path), 10_000 + size // 64
         with _one_error(path):
             for name, is_folder, executable, source in (_tar_members if kind == "tar" else _zip_members)(path):
                 members -= 1
                 if members < 0:
                     raise FileError(f"'{path.name}' has more members than an archive of {size} bytes should.")
                 target = aside / _checked(name, path)
-                if is_folder:
-                    target.mkdir(parents=True, exist_ok=True)
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("wb") as file:
+                try:
+                    (target if is_folder else target.parent).mkdir(parents=True, exist_ok=True)
+                    if is_folder:
+                        continue
+                    file = target.open("wb")
+                except (FileExistsError, NotADirectoryError, IsADirectoryError):
+                    raise FileError(f"'{path.name}' has {name!r} both as a file and as a folder.") from None
+                with file:
                     left -= _copy(source, file, left, path)
                 target.chmod(0o755 if executable else 0o644)
         if folder.exists():
@@ -119,7 +128,11 @@ def _checked(name: str, path: Path) -> Path:
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     outside = name.startswith(("/", "\\")) or ".." in parts or any(":" in part for part in parts) and os.name == "nt"
     if outside or "\0" in name or len(name) > 4096 or (len(name) > 1 and name[1] == ":"):
-        raise FileError(f"'{path.name}' has the member {name!r}, which would stand outside of its folder.")
+        raise FileError(f"'{path.name}' has the member {name!r:.200}, which would stand outside of its folder.")
+    if len(parts) > _MAX_DEPTH or any(len(os.fsencode(part)) > 255 for part in parts):
+        raise FileError(
+            f"'{path.name}' has the member {name!r:.200}, whose name is longer or deeper than a file's can be."
+        )
     return Path(*parts)
 
 
