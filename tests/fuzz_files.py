@@ -250,7 +250,9 @@ def mutated(raw, ending, rng):
             json.loads(raw[start : start + length]), rng, ["float32", "int8", "array", "tuple", "dict", "epoch"]
         )
         header = json.dumps(value).encode()
-        return checkpoint._MARK + checkpoint._HEAD.pack(len(header), zlib.crc32(header)) + header + raw[start + length :]
+        return (
+            checkpoint._MARK + checkpoint._HEAD.pack(len(header), zlib.crc32(header)) + header + raw[start + length :]
+        )
     if ending == ".keras" and raw.startswith(b"PK") and rng.random() < 0.7:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             members = {name: archive.read(name) for name in archive.namelist()}

@@ -801,6 +801,10 @@ def _in_numpy(**changes):
     return lambda state: state["random"]["numpy"]["state"].update(changes)
 
 
+def _in_early_stopping(**changes):
+    return lambda state: next(own for name, _, own in state["callbacks"] if name == "EarlyStopping").update(changes)
+
+
 # What somebody may have written into the state of a training; NumPy crashes on the first ones.
 HOSTILE_STATES = {
     "position of random numbers": _in_numpy(pos=10**9),
@@ -810,6 +814,17 @@ HOSTILE_STATES = {
     "vast batches": lambda state: state.update(batch=[[0], [[[2**40, 2], "float32"]]]),
     "state of a callback": lambda state: state.update(callbacks=[["EarlyStopping", 0, {"x": 1}]]),
     "callbacks without names": lambda state: state.update(callbacks=[[[1], {}, None]]),
+    "best value of a callback": _in_early_stopping(best="x"),
+    "weights of a callback": _in_early_stopping(best_weights=[np.ones(3)]),
+    "size of a log file": lambda state: state["callbacks"].append(
+        ["CSVLogger", 0, {"keys": [], "header": True, "size": -1}]
+    ),
+    "batches of another model": lambda state: state.update(
+        batch=[[0, 1, None], [[[4, 9], "float32"], [[4, 1], "float32"]]]
+    ),
+    "no structure of batches": lambda state: state.update(batch=[0, [[[4, 2], "float32"]]]),
+    "dtype of batches": lambda state: state.update(batch=[[0, 0, None], [[[4, 2], "dict"]]]),
+    "results": lambda state: state["progress"].update(logs={"loss": "x"}, done=1),
     "negative seed": lambda state: state.update(seed=-1),
     "negative count of steps": lambda state: state.update(since=-(10**12)),
     "a step beyond the data": lambda state: state["progress"].update(position=(1, 10**12), done=10**12),
@@ -822,7 +837,8 @@ HOSTILE_STATES = {
 def test_hostile_states(tmp_path, kind):
     def callbacks():
         stopping = hb.callbacks.EarlyStopping(monitor="loss", patience=9)
-        return [hb.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False), stopping]
+        log = hb.callbacks.CSVLogger(tmp_path / "log")
+        return [hb.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False), log, stopping]
 
     model = hb.Sequential([hb.Input((2,)), hb.layers.Dense(1)])
     model.compile("sgd", "mse")

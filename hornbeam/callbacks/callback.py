@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["Callback", "CallbackList"]
+import numpy as np
+
+__all__ = ["Callback", "CallbackList", "check_number", "check_weights"]
 
 
 class Callback:
@@ -200,3 +202,18 @@ def _forward(name: str) -> Any:
 
 for _name in [n for n in vars(Callback) if n.startswith("on_")]:
     setattr(CallbackList, _name, _forward(_name))
+
+
+def check_number(name: str, value: Any) -> None:
+    """Raise `ValueError` unless a part of a callback's state is a number or `None`."""
+    if value is not None and not isinstance(value, (int, float, np.generic)):
+        raise ValueError(f"`{name}` must be a number, received {value!r:.80}")
+
+
+def check_weights(name: str, values: Any, variables: list[Any]) -> None:
+    """Raise `ValueError` unless a part of a callback's state is `None`, or values for all these variables."""
+    if values is not None and (
+        not isinstance(values, list)
+        or [getattr(v, "shape", None) for v in values] != [tuple(v.shape) for v in variables]
+    ):
+        raise ValueError(f"`{name}` must be values of the weights")

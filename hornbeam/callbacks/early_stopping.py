@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hornbeam.callbacks.callback import check_weights
 from hornbeam.callbacks.monitor import MonitorCallback
 
 __all__ = ["EarlyStopping"]
@@ -36,12 +37,21 @@ class EarlyStopping(MonitorCallback):
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
         self._reset()
 
-    _STATE = ("wait", "stopped_epoch", "best_epoch", "best", "best_weights")
+    best_weights: Any
+    _STATE = ("wait", "stopped_epoch", "best_epoch", "best")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "best_weights": self.best_weights}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        check_weights("best_weights", state["best_weights"], self.model.weights)
+        self.best_weights = state["best_weights"]
 
     def _reset(self) -> None:
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best: float | None = None
-        self.best_weights: Any = None
+        self.best_weights = None
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._reset()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.callbacks.callback import Callback
+from hornbeam.callbacks.callback import Callback, check_number
 
 __all__ = ["MonitorCallback"]
 
@@ -40,6 +40,8 @@ class MonitorCallback(Callback):
         return {name: getattr(self, name) for name in self._STATE}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name in self._STATE:
+            check_number(name, state[name])
         vars(self).update({name: state[name] for name in self._STATE})
 
     @property

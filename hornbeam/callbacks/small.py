@@ -44,7 +44,10 @@ class CSVLogger(Callback):
         return {"keys": self.keys, "header": self._header, "size": size}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.keys, self._header = state["keys"], state["header"]
+        keys, size = state["keys"], state["size"]
+        if not (keys is None or (isinstance(keys, list) and all(isinstance(key, str) for key in keys))) or size < 0:
+            raise ValueError(f"`keys` must be names and `size` a size, received {keys!r:.80} and {size!r}")
+        self.keys, self._header = keys, bool(state["header"])
         # Lines of epochs that are done again would stand there twice.
         if os.path.exists(self.filename) and os.path.getsize(self.filename) > state["size"]:
             os.truncate(self.filename, state["size"])

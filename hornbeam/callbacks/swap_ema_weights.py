@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbeam.callbacks.callback import Callback
+from hornbeam.callbacks.callback import Callback, check_weights
 
 __all__ = ["SwapEMAWeights"]
 
@@ -34,6 +34,7 @@ class SwapEMAWeights(Callback):
         return {"weights": self._weights}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        check_weights("weights", state["weights"], self.model.trainable_variables)
         self._weights = state["weights"]
 
     def _put_averages(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hornbeam.callbacks.callback import Callback
+from hornbeam.callbacks.callback import Callback, check_number
 
 __all__ = ["TensorBoard"]
 
@@ -86,6 +86,8 @@ class TensorBoard(Callback):
         return {"step": self._step, "epoch_start": self._epoch_start}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name in ("step", "epoch_start"):
+            check_number(name, state[name])
         self._step, self._epoch_start = state["step"], state["epoch_start"]
         self._clock = self._epoch_clock = (self._step, time.monotonic())
 

@@ -148,7 +148,13 @@ class Backups:
             self._check_position(start)
         shapes = _shapes(self._state["batch"])
         if shapes is not None:
-            self._steps.trace(*shapes)  # makes variables that only a first step makes
+            try:
+                self._steps.trace(*shapes)  # makes variables that only a first step makes
+            except Exception as error:
+                raise FileError(
+                    f"The batches of the training in '{self._settings.backup_dir}' do not fit the model: {error} Delete the folder to "
+                    "train from the start."
+                ) from error
         if self._validator is not None and going_on:
             self._validator.skip(self._state["validated"], self._note)
         with interrupts.held():
@@ -209,7 +215,7 @@ class Backups:
     def _restore_callback(self, name: str, callback: Any, state: Any) -> None:
         try:
             callback.load_state_dict(state)
-        except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, OSError) as error:
             raise FileError(
                 f"The state of {name} in '{self._settings.backup_dir}' does not fit it: {error!r}. Delete the folder to train "
                 "from the start."
@@ -432,9 +438,26 @@ def _are_shapes(lists: Any) -> bool:
     numbers = [n for n in tree.flatten(structure) if n is not None]
     return all(type(n) is int and 0 <= n < len(leaves) for n in numbers) and all(
         isinstance(leaf, list) and len(leaf) == 2 and isinstance(leaf[0], list) and isinstance(leaf[1], str)
-        and all(type(n) is int and 0 <= n < 2**31 for n in leaf[0])
+        and all(type(n) is int and 0 <= n < 2**31 for n in leaf[0]) and _is_dtype(leaf[1])
         for leaf in leaves
-    )  # fmt: skip
+    ) and isinstance(structure, (list, tuple))  # fmt: skip
+
+
+def _is_dtype(name: str) -> bool:
+    try:
+        return np.dtype(name).kind in "biufcV"
+    except TypeError:
+        return False
+
+
+def _are_results(value: Any) -> bool:
+    """Tell whether these are the results of a step: numbers by name, or structures of them."""
+    if isinstance(value, (dict, list, tuple)):
+        items = value.values() if isinstance(value, dict) else value
+        return (not isinstance(value, dict) or all(isinstance(key, str) for key in value)) and all(
+            map(_are_results, items)
+        )
+    return value is None or isinstance(value, (int, float, np.generic, np.ndarray))
 
 
 def _is_mark(mark: Any) -> bool:
@@ -467,6 +490,7 @@ def _checked(state: Any, place: str) -> dict[str, Any]:
             and isinstance(position, tuple) and len(position) == 2
             and all(type(n) is int and n >= 0 for n in (progress["epoch"], progress["done"], *position))
             and isinstance(progress["logs"], dict) and isinstance(progress["stopped"], bool)
+            and (not progress["done"] or _are_results(progress["logs"]))
             and all(isinstance(row, list) and len(row) == 2 and isinstance(row[1], np.ndarray) for row in state["variables"])
             and all(isinstance(row, list) and len(row) == 3 for row in state["callbacks"])
             and all(type(row[0]) is str and type(row[1]) is int for row in state["callbacks"])
