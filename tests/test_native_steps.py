@@ -1,4 +1,4 @@
-"""Kernels of hornbeam-cpu for a dense layer's gradient and for Adam: against float64 and under JAX's transformations."""
+"""Kernels of hornbeam-cpu for the gradients of dense layers and embeddings and for Adam: against float64 and under JAX's transformations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import hornbeam as hb
 from hornbeam.ops import product, routes
 from hornbeam.ops.product import rows_product
+from hornbeam.ops.rows import take_rows
 from hornbeam.optimizers import native
 
 kernels = pytest.importorskip(
@@ -239,3 +240,79 @@ def test_wrong_calls_for_order_are_errors():
     for wrong in (jnp.ones(3), jnp.ones(2, "int32")):
         with pytest.raises(jax.errors.JaxRuntimeError, match="differ"):
             call(wrong)
+
+
+@pytest.mark.parametrize(("rows", "width", "shape"), [
+    (1300, 60, (9, 40)), (70_000, 1, (5,)), (1, 70_000, (3,)), (3, 30_000, (200,)), (2000, 40, (0,)), (2000, 40, ())
+])  # fmt: skip
+def test_gradient_of_rows_equals_the_plain_way(rows, width, shape):
+    rng = np.random.default_rng(4)
+    table = jnp.asarray(rng.standard_normal((rows, width)), "float32")
+    index = jnp.asarray(rng.integers(-rows - 2, rows + 2, shape), "int32")
+    back = jnp.asarray(rng.standard_normal((*shape, width)), "float32")
+    assert routes.rows(table.dtype, table.shape).name == "native"
+    results = []
+    for take in (take_rows, lambda table, index: jnp.take(table, index, axis=0)):
+        value, pull = jax.vjp(lambda table, take=take: take(table, index), table)
+        results.append((value, *pull(back)))
+    for ours, plain in zip(*results, strict=True):
+        np.testing.assert_array_equal(ours, plain)  # the same sums in the same order
+
+
+def test_rows_under_transformations():
+    rng = np.random.default_rng(5)
+    table, index = (
+        jnp.asarray(rng.standard_normal((1300, 60)), "float32"),
+        jnp.asarray(rng.integers(-1300, 1300, (9, 40)), "int32"),
+    )
+
+    def all_of(take):
+        def loss(table):
+            return jnp.sum(jnp.sin(take(table, index)))
+
+        gradient = jax.grad(loss)
+        return (
+            gradient(table),
+            jax.grad(lambda table: jnp.sum(gradient(table) ** 3))(table),
+            jax.jvp(gradient, (table,), (jnp.cos(table),))[1],
+            jax.vmap(lambda scale: jax.grad(lambda t: loss(t * scale))(table))(jnp.arange(3.0)),
+            jax.vmap(lambda i: jax.grad(lambda t: jnp.sum(jnp.sin(take(t, i))))(table))(index),
+            jax.lax.scan(lambda t, i: (t - jax.grad(lambda t: jnp.sum(jnp.sin(take(t, i))))(t), 0), table, index)[0],
+        )
+
+    assert "hornbeam_rows" in str(jax.make_jaxpr(lambda: all_of(take_rows))())
+    ours, plain = jax.jit(lambda: all_of(take_rows))(), jax.jit(lambda: all_of(lambda t, i: jnp.take(t, i, axis=0)))()
+    for a, b in zip(ours, plain, strict=True):
+        close(a, b, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("index", "rows", "result", "message"),
+    [
+        (jnp.zeros(3), jnp.zeros((3, 2)), (5, 2), "index must be of int32"),
+        (jnp.zeros(3, "int32"), jnp.zeros((3, 2), "float16"), (5, 2), "must be of float32"),
+        (jnp.zeros(3, "int32"), jnp.zeros((4, 2)), (5, 2), "differ in length"),
+        (jnp.zeros(3, "int32"), jnp.zeros((3, 2)), (5, 3), "differ in width"),
+        (jnp.zeros((3, 1), "int32"), jnp.zeros((3, 2)), (5, 2), "wrong rank"),
+    ],
+)
+def test_wrong_calls_for_rows_are_errors(index, rows, result, message):
+    call = jax.ffi.ffi_call("hornbeam_rows", jax.ShapeDtypeStruct(result, "float32"))
+    with pytest.raises(jax.errors.JaxRuntimeError, match=message):
+        call(index, rows)
+
+
+def test_an_embedding_takes_rows():
+    layer = hb.layers.Embedding(2000, 40)
+    layer.build()
+
+    def loss(table, index):
+        return jnp.sum(layer.stateless_call([table], [], index)[0] ** 2)
+
+    index = jnp.array([[1, 1999], [7, 1]])
+    table = layer.embeddings.value
+    expected = np.zeros(table.shape, "float32")
+    np.add.at(expected, np.asarray(index), 2 * np.asarray(table)[np.asarray(index)])
+    close(jax.jit(jax.grad(loss))(table, index), expected, 1e-6)
+    assert hb.config.kernel_routes()["rows float32 2000x40"][0] == "native"
+    assert "small" in routes.rows("float32", (20, 40)).reason

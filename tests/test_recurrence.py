@@ -166,6 +166,29 @@ def test_batches_of_recurrences(cell, route):
 
 
 @pytest.mark.parametrize("cell", CELLS)
+def test_gradients_of_the_last_states_alone(cell, route):
+    """Nothing comes back to the outputs: `pull` is told so by a gradient of no steps. To second order, and under vmap."""
+    arrays, mask = draw(cell, 9, T=4, B=3, U=5)
+    results = []
+    for function in (recur, in_scan):
+        gradient = jax.grad(lambda *a, f=function: jnp.sum(jnp.sin(f(cell, *a, mask)[1])), (0, 1, 2, 3))
+        second = jax.grad(lambda *a, g=gradient: sum(jnp.sum(x**2) for x in g(*a)), (0, 1, 2, 3))
+        stacked = [jnp.stack([a, 2 * a]) for a in single(arrays)]
+        axes = (0, None, None, 0)
+        batched = jax.vmap(gradient, axes)
+        several = [s if axis == 0 else s[0] for s, axis in zip(stacked, axes, strict=True)]
+        results.append(
+            jax.jit(
+                lambda g=gradient, s=second, b=batched, a=several: (g(*single(arrays)), s(*single(arrays)), b(*a))
+            )()
+        )
+    close(*results, tolerance=1e-4)
+    shown = str(jax.make_jaxpr(jax.grad(lambda *a: jnp.sum(recur(cell, *a, mask)[1])))(*single(arrays)))
+    assert "hornbeam_recurrence_pull" in shown
+    assert "f32[0,3,5]" in shown
+
+
+@pytest.mark.parametrize("cell", CELLS)
 def test_empty(cell, route):
     arrays, _ = draw(cell, 0, T=4, B=0, U=3)
     value, back = jax.vjp(functools.partial(recur, cell), *single(arrays))
@@ -242,6 +265,27 @@ def test_wrong_calls_are_errors(attributes, shapes, message):
     call = jax.ffi.ffi_call("hornbeam_recurrence", results)
     with pytest.raises(jax.errors.JaxRuntimeError, match=message):
         jax.block_until_ready(call(*operands, **({"cell": "lstm", "masked": False} | attributes)))
+
+
+@needs_kernels
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ({0: (2, 2, 3)}, "the gradient of h is missing or has a wrong shape"),
+        ({0: (3, 3)}, "the gradient of h is missing"),
+        ({4: (2, 2, 3)}, "wrong shape"),
+        ({5: (3, 2, 4)}, "h before each step"),
+        ({6: (3, 2, 9)}, "the gates"),
+        ({7: (3, 1, 3)}, "what was kept"),
+    ],
+)
+def test_wrong_calls_of_the_gradient_are_errors(shapes, message):
+    right = [(3, 2, 3), (2, 2, 3), (3, 12), (2, 2, 3), (3, 2, 3), (3, 2, 3), (3, 2, 12), (3, 2, 3)]
+    operands = [jnp.zeros(shapes.get(i, shape)) for i, shape in enumerate(right)]
+    results = [jax.ShapeDtypeStruct(shape, "float32") for shape in ((3, 2, 12), (2, 2, 3))]
+    call = jax.ffi.ffi_call("hornbeam_recurrence_pull", results)
+    with pytest.raises(jax.errors.JaxRuntimeError, match=message):
+        jax.block_until_ready(call(*operands, cell="lstm", masked=False))
 
 
 @pytest.mark.parametrize("name", ["LSTM", "GRU", "SimpleRNN"])

@@ -13,6 +13,7 @@ from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.quantized import Quantizable
+from hornbeam.ops.rows import take_rows
 from hornbeam.quantizers.products import Product
 from hornbeam.quantizers.schemes import Held
 
@@ -146,7 +147,7 @@ class Embedding(Quantizable):
 
     def _rows(self, index: Any) -> Any:
         scheme = self._schemes.get("embeddings")
-        return jnp.take(self.embeddings.value, index, axis=0) if scheme is None else scheme.rows(index)
+        return take_rows(self.embeddings.value, index) if scheme is None else scheme.rows(index)
 
     def call(self, inputs: Any) -> Any:
         index = inputs.astype("int32")

@@ -47,8 +47,10 @@ class Spec:
 
 
 # Of each cell: gates, states, and the widths of the arrays (T, B, width * U) that the gradient needs besides the outputs:
-# all gates; the c of an LSTM; what r multiplies in a GRU. The native kernel lays the gradient of the gates where they are.
-CELLS = {"simple": (1, 1, ()), "lstm": (4, 2, (4, 1)), "gru": (3, 1, (3, 1)), "gru_before": (3, 1, (3,))}
+# h before each step; all gates; the c of an LSTM, or what r multiplies in a GRU. The native kernel lays the gradient of
+# the gates where they are.
+CELLS = {"simple": (1, 1, (1,)), "lstm": (4, 2, (1, 4, 1)), "gru": (3, 1, (1, 3, 1)), "gru_before": (3, 1, (1, 3))}
+_GATES = 6  # their place among the operands of `pull`
 
 
 def recur(
@@ -113,11 +115,6 @@ def cudnn_lstm(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any
     return jnp.swapaxes(hs, 0, 1), jnp.concatenate([h, c])
 
 
-def _before(start: Any, states: Any) -> Any:
-    """Return the states (T, B, U) from which each step started."""
-    return jnp.concatenate([start[None], states[:-1]])
-
-
 def _step(cell: str, x: Any, states: list[Any], kernel: Any, bias: Any) -> tuple[list[Any], list[Any]]:
     """Return new states and what the gradient needs."""
     h = states[0]
@@ -154,7 +151,7 @@ def _run_plain(x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, *, 
         new = _choose(keep, new, states)
         if spec.cell == "lstm":
             saved[1] = new[1]
-        return new, (new[0], saved if spec.keep else [])
+        return new, (new[0], [states[0], *saved] if spec.keep else [])
 
     last, (hs, saved) = jax.lax.scan(body, list(start), (x, mask), unroll=spec.unroll)
     return [hs, jnp.stack(last), *saved]
@@ -186,12 +183,16 @@ def _step_back(cell: str, d: list[Any], before: list[Any], h: Any, saved: list[A
 
 
 def _pull_plain(dhs: Any, dlast: Any, kernel: Any, start: Any, hs: Any, *rest: Any, spec: Spec) -> list[Any]:
-    """Return gradients of the gates before their activations (T, B, G * U), and of the states at the start."""
+    """Return gradients of the gates before their activations (T, B, G * U), and of the states at the start.
+
+    `dhs` may have no steps, (0, B, U): then it is zero everywhere, as where only the last output is used.
+    """
     mask = rest[-1] if spec.masked else None
-    saved = list(rest[: len(CELLS[spec.cell][2])])
-    before = [_before(start[0], hs)]
+    h, *saved = rest[: len(CELLS[spec.cell][2])]
+    before = [h]
     if spec.cell == "lstm":
-        before.append(_before(start[1], saved[1]))
+        before.append(jnp.concatenate([start[1:], saved[1][:-1]]))
+    dhs = dhs if len(dhs) else jnp.zeros_like(hs)
 
     def body(d: list[Any], now: Any) -> Any:
         dh, before, h, saved, keep = now
@@ -224,8 +225,8 @@ def _run_shapes(x: Any, kernel: Any, bias: Any, start: Any, *_: Any, spec: Spec)
     return [hs, start.shape, *((*hs[:2], width * hs[2]) for width in kept)]
 
 
-def _pull_shapes(dhs: Any, dlast: Any, kernel: Any, *_: Any, spec: Spec) -> list[Any]:
-    return [(*dhs.shape[:2], kernel.shape[1]), dlast.shape]
+def _pull_shapes(dhs: Any, dlast: Any, kernel: Any, start: Any, hs: Any, *_: Any, spec: Spec) -> list[Any]:
+    return [(*hs.shape[:2], kernel.shape[1]), dlast.shape]
 
 
 def _push_shapes(da: Any, dstart: Any, kernel: Any, *_: Any, spec: Spec) -> list[Any]:
@@ -237,7 +238,7 @@ def _native(name: str, shapes: Any, in_place: dict[int, int]) -> Any:
 
     def call(*operands: Any, spec: Spec) -> Any:
         results = [jax.ShapeDtypeStruct(shape, operands[0].dtype) for shape in shapes(*operands, spec=spec)]
-        aliases = in_place if spec.keep and CELLS[spec.cell][2] else {}
+        aliases = in_place if spec.cell != "simple" else {}
         call = jax.ffi.ffi_call(name, results, input_output_aliases=aliases)
         return call(*operands, cell=spec.cell, masked=spec.masked)
 
@@ -254,10 +255,10 @@ def _batch(primitive: Any, plain: Any, weights: tuple[int, ...], operands: Any, 
     for position, (x, axis) in enumerate(zip(operands, axes, strict=True)):
         if position not in weights:  # (T or S, B, ...) each
             x = jnp.repeat(x[:, None], size, 1) if axis is None else jnp.moveaxis(x, axis, 1)
-            x = x.reshape(x.shape[0], -1, *x.shape[3:])
+            x = x.reshape(x.shape[0], size * x.shape[2], *x.shape[3:])
         merged.append(x)
     outputs = primitive.bind(*merged, spec=spec)
-    return [y.reshape(y.shape[0], size, -1, *y.shape[2:]) for y in outputs], [1] * len(outputs)
+    return [y.reshape(y.shape[0], size, y.shape[1] // size, *y.shape[2:]) for y in outputs], [1] * len(outputs)
 
 
 def _define(
@@ -309,11 +310,10 @@ def _run_jvp(primals: Any, tangents: Any, *, spec: Spec) -> Any:
         return _plain_jvp(_run_plain, primals, tangents, spec=spec)
     x, kernel, bias, start, *mask = primals
     dx, dkernel, dbias, dstart, *_ = tangents
-    hs, last, *saved = _run_p.bind(*primals, spec=dataclasses.replace(spec, keep=True))
+    hs, last, before, *saved = _run_p.bind(*primals, spec=dataclasses.replace(spec, keep=True))
     da = ad.instantiate_zeros(dx)
     n = hs.shape[-1]
     if not (isinstance(dkernel, ad.Zero) and isinstance(dbias, ad.Zero)):
-        before = _before(start[0], hs)
         dkernel, dbias = ad.instantiate_zeros(dkernel), ad.instantiate_zeros(dbias)
         if spec.cell == "gru_before":
             r = saved[0][..., n : 2 * n]
@@ -325,20 +325,24 @@ def _run_jvp(primals: Any, tangents: Any, *, spec: Spec) -> Any:
                 r = saved[0][..., n : 2 * n]
                 weights = jnp.concatenate([weights[..., : 2 * n], r * weights[..., 2 * n :]], -1)
         da = da + weights
-    operands = (da, ad.instantiate_zeros(dstart), kernel, start, hs, *saved, *mask)
+    operands = (da, ad.instantiate_zeros(dstart), kernel, start, hs, before, *saved, *mask)
     return [hs, last], _push_p.bind(*operands, spec=dataclasses.replace(spec, keep=True))
 
 
 def _transpose(other: Any, cotangents: Any, first: Any, second: Any, *rest: Any, spec: Spec) -> list[Any]:
     """Transpose `push` by `pull`, and the other way round."""
+    primitive = other()
     given = [ad.instantiate_zeros(c) for c in cotangents]
-    results = other().bind(*given, *rest, spec=spec)
-    linear = [ad.is_undefined_primal(x) for x in (first, second)]
-    return [r if wanted else None for r, wanted in zip(results, linear, strict=True)] + [None] * len(rest)
+    if primitive is _pull_p and isinstance(cotangents[0], ad.Zero):
+        given[0] = given[0][:0]
+    results = primitive.bind(*given, *rest, spec=spec)
+    # What `pull` was given may have no steps, and then has no gradient either.
+    linear = [x.aval.shape[0] if ad.is_undefined_primal(x) else None for x in (first, second)]
+    return [None if n is None else r[:n] for r, n in zip(results, linear, strict=True)] + [None] * len(rest)
 
 
 _run_p = _define("hornbeam_recurrence", _run_plain, _run_shapes, (1, 2), in_place={})
-_pull_p = _define("hornbeam_recurrence_pull", _pull_plain, _pull_shapes, (2,), in_place={5: 0})
+_pull_p = _define("hornbeam_recurrence_pull", _pull_plain, _pull_shapes, (2,), in_place={_GATES: 0})
 _push_p = _define("hornbeam_recurrence_push", _push_plain, _push_shapes, (2,))
 ad.primitive_jvps[_run_p] = _run_jvp
 ad.primitive_transposes[_push_p] = functools.partial(_transpose, lambda: _pull_p)

@@ -45,7 +45,7 @@ class Route(NamedTuple):
 
 _portable: ContextVar[bool] = ContextVar("hornbeam_portable", default=False)
 _taken: dict[str, Route] = {}
-_INTERFACE = 2  # of hornbeam-cpu
+_INTERFACE = 3  # of hornbeam-cpu
 _REMEMBERED = 1000  # choices, the latest, so that a long process does not grow
 
 
@@ -166,6 +166,22 @@ def product(dtype: Any, rows: int, columns: int, results: int) -> Route:
         reason = "small: a call of a kernel would cost more than it saves"
     route = Route("native", "oneDNN, by hornbeam-cpu") if reason is None else Route("plain", reason)
     return _remember(f"product {np.dtype(dtype).name} {rows}x{columns} by {columns}x{results}", route)
+
+
+def rows(dtype: Any, shape: Any) -> Route:
+    """Choose for the gradient of a table of which rows are taken.
+
+    Example:
+        >>> rows("float64", (20000, 128)).name
+        'plain'
+    """
+    reason = why_plain(dtype)
+    if reason is None and np.dtype(dtype) != np.float32:
+        reason = f"no native sum of rows for {np.dtype(dtype).name}"
+    if reason is None and np.prod(shape) < 2**16:
+        reason = "small: it stays in the caches until it is read"
+    route = Route("native", "by hornbeam-cpu") if reason is None else Route("plain", reason)
+    return _remember(f"rows {np.dtype(dtype).name} {'x'.join(map(str, shape))}", route)
 
 
 def update(part: str, dtype: Any, size: int) -> Route:

@@ -12,7 +12,7 @@ import numpy as np
 __all__ = ["INTERFACE", "TARGETS", "dtypes"]
 
 # Counted up when the operands, results or attributes of a kernel change; Hornbeam uses the kernels where it knows the number.
-INTERFACE = 2
+INTERFACE = 3
 
 # What JAX calls each kernel, and its symbol in the library.
 TARGETS = {
@@ -22,6 +22,7 @@ TARGETS = {
     "hornbeam_product": "HornbeamProduct",
     "hornbeam_recurrence": "HornbeamRecurrence",
     "hornbeam_recurrence_pull": "HornbeamRecurrencePull",
+    "hornbeam_rows": "HornbeamRows",
 }
 
 

@@ -2,7 +2,7 @@
 //
 // Arrays are those of hornbeam/ops/recurrence.py, time first. The samples are cut into one piece for each of XLA's
 // threads; a piece runs through all steps without waiting for another. The weights' gradients are not made here: they
-// are products over all steps, which XLA does well.
+// are products over all steps, see product.cc.
 
 #include <algorithm>
 #include <cstdint>
@@ -32,8 +32,8 @@ struct Problem {
   const float *kernel, *start;                                           // (U, gates * U), (states, B, U)
   const float *x = nullptr, *bias = nullptr;                             // (T, B, gates * U), (gates * U,)
   float *hs = nullptr, *last = nullptr;                                  // (T, B, U), (states, B, U)
-  float *saved = nullptr, *other = nullptr;                              // the gates, like x; (T, B, U)
-  const float *dhs = nullptr, *dlast = nullptr;                          // like hs and last
+  float *before = nullptr, *saved = nullptr, *other = nullptr;           // like hs; the gates, like x; like hs
+  const float *dhs = nullptr, *dlast = nullptr;                          // like hs, or none; like last
   float *da = nullptr, *dstart = nullptr;                                // like x, may lie where `saved` does; like start
 };
 
@@ -181,9 +181,9 @@ class Reader {
   std::string error_;
 };
 
-// Sets what the cell's name says and the sizes, which are those of the first operand (T, B, ...) and the kernel's.
-std::string Describe(Problem& p, std::string_view cell, ffi::RemainingArgs arguments, size_t kernel) {
-  auto first = arguments.get<ffi::AnyBuffer>(0), weights = arguments.get<ffi::AnyBuffer>(kernel);
+// Sets what the cell's name says and the sizes, which are those of one operand (T, B, ...) and the kernel's.
+std::string Describe(Problem& p, std::string_view cell, ffi::RemainingArgs arguments, size_t sequence, size_t kernel) {
+  auto first = arguments.get<ffi::AnyBuffer>(sequence), weights = arguments.get<ffi::AnyBuffer>(kernel);
   if (!first || !weights) return "operands are missing";
   if (first->dimensions().size() != 3 || weights->dimensions().size() != 2) return "an operand has a wrong rank";
   if (cell == "simple") p.cell = Cell::kSimple, p.gates = 1, p.states = 1, p.beside = false;
@@ -204,11 +204,11 @@ ffi::Error Finish(const Problem& p, ffi::ThreadPool& pool, bool backward) {
   return ffi::Error::Success();
 }
 
-// x, kernel, bias, start[, mask] -> hs, last[, saved[, other]].
+// x, kernel, bias, start[, mask] -> hs, last[, before[, saved[, other]]].
 ffi::Error Recurrence(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results,
                       std::string_view cell, bool masked) {
   Problem p;
-  if (auto wrong = Describe(p, cell, arguments, 1); !wrong.empty()) return Wrong(wrong);
+  if (auto wrong = Describe(p, cell, arguments, 0, 1); !wrong.empty()) return Wrong(wrong);
   Reader reader(arguments, results);
   p.x = reader.Read("x", {p.T, p.B, p.gates * p.U});
   p.kernel = reader.Read("the kernel", {p.U, p.gates * p.U});
@@ -218,24 +218,29 @@ ffi::Error Recurrence(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::R
   p.hs = reader.Write("h", {p.T, p.B, p.U});
   p.last = reader.Write("the last states", {p.states, p.B, p.U});
   p.keep = results.size() > 2;
-  if (p.keep) p.saved = reader.Write("the gates", {p.T, p.B, p.gates * p.U});
+  if (p.keep) p.before = reader.Write("h before each step", {p.T, p.B, p.U});
+  if (p.keep && p.cell != Cell::kSimple) p.saved = reader.Write("the gates", {p.T, p.B, p.gates * p.U});
   if (p.keep && p.beside) p.other = reader.Write("what is kept", {p.T, p.B, p.U});
   if (auto& wrong = reader.Finish(); !wrong.empty()) return Wrong(wrong);
   return Finish(p, pool, false);
 }
 
-// dhs, dlast, kernel, start, hs[, saved[, other]][, mask] -> da, dstart.
+// dhs, dlast, kernel, start, hs, before[, saved[, other]][, mask] -> da, dstart; dhs of no steps: it is zero.
 ffi::Error RecurrencePull(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results,
                           std::string_view cell, bool masked) {
   Problem p;
-  if (auto wrong = Describe(p, cell, arguments, 2); !wrong.empty()) return Wrong(wrong);
+  if (auto wrong = Describe(p, cell, arguments, 4, 2); !wrong.empty()) return Wrong(wrong);
   Reader reader(arguments, results);
-  p.dhs = reader.Read("the gradient of h", {p.T, p.B, p.U});
+  auto given = arguments.get<ffi::AnyBuffer>(0);
+  const bool none = given && given->dimensions().size() == 3 && given->dimensions()[0] == 0;
+  p.dhs = reader.Read("the gradient of h", {none ? 0 : p.T, p.B, p.U});
+  if (none) p.dhs = nullptr;
   p.dlast = reader.Read("the gradient of the last states", {p.states, p.B, p.U});
   p.kernel = reader.Read("the kernel", {p.U, p.gates * p.U});
   p.start = reader.Read("the start", {p.states, p.B, p.U});
   // Results and what was kept are only read here, though the kernel forward writes them.
   p.hs = const_cast<float*>(reader.Read("h", {p.T, p.B, p.U}));
+  p.before = const_cast<float*>(reader.Read("h before each step", {p.T, p.B, p.U}));
   if (p.cell != Cell::kSimple) p.saved = const_cast<float*>(reader.Read("the gates", {p.T, p.B, p.gates * p.U}));
   if (p.beside) p.other = const_cast<float*>(reader.Read("what was kept", {p.T, p.B, p.U}));
   if (masked) p.mask = reader.ReadMask({p.T, p.B});

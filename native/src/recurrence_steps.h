@@ -74,9 +74,14 @@ HORNBEAM_INLINE V Tanh(V x) {
 // `depth`: rows of the whole of which this may be a part; what is not written must be zero already.
 void Pack(const float* from, int64_t row_step, int64_t column_step, int64_t rows, int64_t columns, float* to,
           int64_t depth) {
-  for (int64_t j = 0; j < columns; ++j) {
-    float* panel = to + j / kPanel * kPanel * depth + j % kPanel;
-    for (int64_t i = 0; i < rows; ++i) panel[i * kPanel] = from[i * row_step + j * column_step];
+  for (int64_t j = 0; j < columns; j += kPanel) {
+    const int64_t n = columns - j < kPanel ? columns - j : kPanel;
+    for (int64_t i = 0; i < rows; ++i) {
+      const float* row = from + i * row_step + j * column_step;
+      float* place = to + j * depth + i * kPanel;
+      if (column_step == 1) std::memcpy(place, row, sizeof(float) * n);
+      else for (int64_t k = 0; k < n; ++k) place[k] = row[k * column_step];
+    }
   }
 }
 
@@ -155,47 +160,54 @@ void Forward(const Problem& p, int64_t first, int64_t last, const float* packed,
     for (int64_t i = 0; i < rows; ++i) {
       const int64_t at = t * B + first + i;
       const bool move = !p.mask || p.mask[at];
+      float *row = product + i * wide, *state = c + i * stride;
+      auto input = [&](int64_t g, int64_t u) HORNBEAM_ALWAYS {
+        Fetch<0>(p.x + ((at + B) * G + g) * U + u);
+        return Load(p.x + (at * G + g) * U + u, U - u);
+      };
+      auto inner = [&](int64_t g, int64_t u) HORNBEAM_ALWAYS {
+        return Load(row + g * stride + u) + Load(p.bias + g * U + u, U - u);
+      };
+      auto keep = [&](int64_t g, int64_t u, V v) HORNBEAM_ALWAYS {
+        if (!p.keep) return;
+        Fetch<1>(p.saved + ((at + B) * G + g) * U + u);
+        Store(p.saved + (at * G + g) * U + u, v, U - u);
+      };
+      auto keep_single = [&](float* where, int64_t u, V v) HORNBEAM_ALWAYS {
+        if (!p.keep) return;
+        Fetch<1>(where + (at + B) * U + u);
+        Store(where + at * U + u, v, U - u);
+      };
+      // Apart from what waits for c: each loop alone has enough to do that depends on nothing else.
+      for (int64_t u = 0; p.cell == Cell::kLstm && u < U; u += kWidth) {
+        V in = Sigmoid(input(0, u) + inner(0, u)), f = Sigmoid(input(1, u) + inner(1, u));
+        V g = Tanh(input(2, u) + inner(2, u)), o = Sigmoid(input(3, u) + inner(3, u));
+        V past = Load(state + u), now = move ? f * past + in * g : past;
+        Store(state + u, now);
+        Store(row + u, o);
+        keep(0, u, in), keep(1, u, f), keep(2, u, g), keep(3, u, o), keep_single(p.other, u, now);
+      }
       for (int64_t u = 0; u < U; u += kWidth) {
         const int64_t n = U - u;
-        const float* row = product + i * wide + u;
-        auto input = [&](int64_t g) HORNBEAM_ALWAYS {
-          Fetch<0>(p.x + ((at + B) * G + g) * U + u);
-          return Load(p.x + (at * G + g) * U + u, n);
-        };
-        auto inner = [&](int64_t g) HORNBEAM_ALWAYS { return Load(row + g * stride) + Load(p.bias + g * U + u, n); };
-        auto keep = [&](int64_t g, V v) HORNBEAM_ALWAYS {
-          if (!p.keep) return;
-          Fetch<1>(p.saved + ((at + B) * G + g) * U + u);
-          Store(p.saved + (at * G + g) * U + u, v, n);
-        };
-        auto keep_other = [&](V v) HORNBEAM_ALWAYS {
-          if (!p.keep) return;
-          Fetch<1>(p.other + (at + B) * U + u);
-          Store(p.other + at * U + u, v, n);
-        };
         V old = Load(h + i * stride + u), next;
+        keep_single(p.before, u, old);
         if (p.cell == Cell::kSimple) {
-          next = Tanh(input(0) + inner(0));
+          next = Tanh(input(0, u) + inner(0, u));
         } else if (p.cell == Cell::kLstm) {
-          V in = Sigmoid(input(0) + inner(0)), f = Sigmoid(input(1) + inner(1)), g = Tanh(input(2) + inner(2));
-          V o = Sigmoid(input(3) + inner(3)), past = Load(c + i * stride + u), now = f * past + in * g;
-          next = o * Tanh(now);
-          if (!move) now = past;
-          Store(c + i * stride + u, now);
-          keep(0, in), keep(1, f), keep(2, g), keep(3, o), keep_other(now);
+          next = Load(row + u) * Tanh(Load(state + u));
         } else {
-          V z = Sigmoid(input(0) + inner(0)), r, g;
+          V z = Sigmoid(input(0, u) + inner(0, u)), r, g;
           if (before) {
-            r = Load(row + stride);
-            g = Tanh(input(2) + inner(2));
+            r = Load(row + stride + u);
+            g = Tanh(input(2, u) + inner(2, u));
           } else {
-            V candidate = inner(2);
-            r = Sigmoid(input(1) + inner(1));
-            g = Tanh(input(2) + r * candidate);
-            keep_other(candidate);
+            V candidate = inner(2, u);
+            r = Sigmoid(input(1, u) + inner(1, u));
+            g = Tanh(input(2, u) + r * candidate);
+            keep_single(p.other, u, candidate);
           }
           next = z * old + (1.f - z) * g;
-          keep(0, z), keep(1, r), keep(2, g);
+          keep(0, u, z), keep(1, u, r), keep(2, u, g);
         }
         if (!move) next = old;
         Store(h + i * stride + u, next);
@@ -235,12 +247,12 @@ void Backward(const Problem& p, int64_t first, int64_t last, const float* packed
     for (int64_t i = 0; i < rows; ++i) {
       const int64_t at = t * B + first + i;
       const bool move = !p.mask || p.mask[at];
-      const float* old_h = t ? p.hs + (at - B) * U : p.start + (first + i) * U;
       const float* old_c = !lstm ? nullptr : t ? p.other + (at - B) * U : p.start + (B + first + i) * U;
       for (int64_t u = 0; u < U; u += kWidth) {
         const int64_t n = U - u;
         float *beside = past + i * stride + u, *row = gates + i * wide + u;
-        V d = Load(p.dhs + at * U + u, n) + Load(through + i * stride + u) + Load(beside);
+        V given = p.dhs ? Load(p.dhs + at * U + u, n) : V{};
+        V d = given + Load(through + i * stride + u) + Load(beside);
         auto saved = [&](int64_t g) HORNBEAM_ALWAYS {
           Fetch<0>(p.saved + ((at - B) * G + g) * U + u);
           return Load(p.saved + (at * G + g) * U + u, n);
@@ -263,7 +275,7 @@ void Backward(const Problem& p, int64_t first, int64_t last, const float* packed
           Store(cell + i * stride + u, move ? dc * f : carried);
         } else {
           V z = saved(0), r = saved(1), g = saved(2);
-          V dz = d * (Load(old_h + u, n) - g) * z * (1.f - z), dg = d * (1.f - z) * (1.f - g * g);
+          V dz = d * (Load(p.before + at * U + u, n) - g) * z * (1.f - z), dg = d * (1.f - z) * (1.f - g * g);
           give(0, dz, dz);
           if (before) {
             give(2, dg, dg);
@@ -280,11 +292,10 @@ void Backward(const Problem& p, int64_t first, int64_t last, const float* packed
       Multiply(gates + 2 * stride, wide, packed + 2 * stride * stride, rows, stride, stride, inner, stride);
       for (int64_t i = 0; i < rows; ++i) {
         const int64_t at = t * B + first + i;
-        const float* old_h = t ? p.hs + (at - B) * U : p.start + (first + i) * U;
         for (int64_t u = 0; u < U; u += kWidth) {
           const int64_t n = U - u;
           V r = Load(p.saved + (at * G + 1) * U + u, n), d = Load(inner + i * stride + u);  // zero at masked steps
-          V dr = d * Load(old_h + u, n) * r * (1.f - r);
+          V dr = d * Load(p.before + at * U + u, n) * r * (1.f - r);
           Store(p.da + (at * G + 1) * U + u, dr, n);
           Store(gates + i * wide + stride + u, dr);
           Store(past + i * stride + u, Load(past + i * stride + u) + d * r);
