@@ -369,6 +369,7 @@ def fuzz(files, ending, options, folder):
         data = mutated(raw, ending, rng)
         target.write_bytes(data)
         if number % 1000 == 0:
+            print(f"{ending}: {number} so far, {counts}, {failures} did harm", file=sys.stderr, flush=True)
             gc.collect()
         peak, begun = peak_memory(), time.monotonic()
         faulthandler.dump_traceback_later(10 * SECONDS, exit=True)  # a hang outside Python ends here

@@ -1,5 +1,6 @@
 """An interrupted training, run again, ends as one that was never interrupted: bit for bit."""
 
+import itertools
 import os
 import random
 import resource
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -413,6 +415,53 @@ def test_backups_that_are_kept(tmp_path):
         model.fit(X, Y, epochs=epochs, verbose=0, callbacks=[callback])
         assert model.history.epoch == list(range(epochs))
     assert 1 <= len([*tmp_path.iterdir()]) <= 3
+
+
+@pytest.fixture
+def every_other(monkeypatch):
+    """Backups that take too long after every second epoch; returns what was saved."""
+    turns, saved, save = itertools.cycle([False, True]), [], resuming.Backups._save
+
+    def note(self, progress, terminated):
+        saved.append(progress.epoch)
+        save(self, progress, terminated)
+
+    monkeypatch.setattr(resuming.Backups, "_affordable", property(lambda self: next(turns)))
+    monkeypatch.setattr(resuming.Backups, "_save", note)
+    return saved
+
+
+@pytest.mark.parametrize("way", ["epochs", "generator"])
+def test_epochs_that_are_left_out(way, tmp_path, every_other):
+    expected, history = train(way, tmp_path / "whole", epochs=5)
+    assert every_other == [2, 4, 5]
+    with pytest.raises(Interruption):
+        train(
+            way, tmp_path, 1, 3 * (STEPS if way == "epochs" else 5) + 2, epochs=5
+        )  # in the fourth epoch; the second was backed up
+    count = Count()
+    model, own = train(way, tmp_path, 3, callbacks=[count], epochs=5)
+    assert_equal(model, own, expected, history)
+    assert len(count.seen) == 3 * (STEPS if way == "epochs" else 5)
+
+
+def test_sigterm_after_an_epoch_that_was_left_out(tmp_path, every_other):
+    with pytest.raises(SystemExit):
+        train("epochs", tmp_path, callbacks=[Terminate(step=STEPS)])
+    (file,) = (tmp_path / "backup").iterdir()
+    assert files.read_checkpoint(file)["progress"]["done"] == STEPS
+    assert every_other == [0]
+
+
+def test_few_short_epochs_are_all_backed_up(tmp_path, monkeypatch):
+    """By a clock on which a backup takes as long as the epoch."""
+    saved, save, ticks = [], resuming.Backups._save, itertools.count()
+    monkeypatch.setattr(resuming.Backups, "_save", lambda self, *args: (saved.append(args[0].epoch), save(self, *args)))
+    monkeypatch.setattr(resuming, "time", types.SimpleNamespace(perf_counter=lambda: next(ticks) * 0.0005))
+    network().fit(X, Y, epochs=60, batch_size=90, verbose=0, callbacks=[cb.BackupAndRestore(tmp_path)])
+    assert saved[:20] == list(range(1, 21))
+    assert len(saved) < 40
+    assert saved[-1] == 60
 
 
 # --- what does not fit, and damage ---------------------------------------------------------------------

@@ -204,7 +204,7 @@ class _Run:
             model.stop_training = True
         position = (epoch + 1, 0) if steps is None else self.plan.position
         after = Progress(epoch + 1, 0, position, epoch_logs, model.stop_training)
-        self.backups.after_epoch(after, self.interrupts.terminated)
+        self.backups.after_epoch(after, self.interrupts.terminated, epoch + 1 == self.epochs or model.stop_training)
         return epoch_logs
 
     def epoch(self, start: Progress, budget: int | None, over_passes: bool, following: int | None) -> tuple[int, Any]:

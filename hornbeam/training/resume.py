@@ -11,6 +11,7 @@ import dataclasses
 import itertools
 import os
 import sys
+import time
 import warnings
 from collections import Counter
 from collections.abc import Iterable
@@ -32,6 +33,10 @@ from hornbeam.training.plan import Plan
 from hornbeam.training.step import Steps
 
 __all__ = ["Backups", "Progress", "Terminated"]
+
+# What backups after epochs may take, in seconds and as a part of the training's time: where epochs are very short, and very many,
+# not each is backed up. Writing, in another thread, comes on top.
+GRACE, SHARE = 0.01, 0.03
 
 # How many trainings of this process are over, by the folder of their backups: the n-th `fit` of a script has
 # backups of its own, so that an earlier one, run again, does not take them for its own.
@@ -84,6 +89,7 @@ class Backups:
         self._state: dict[str, Any] | None = None  # of the training that goes on
         self._remembered: Any = None
         self._since = 0  # steps since the last backup
+        self._begun, self._spent = time.perf_counter(), 0.0  # when the training began; seconds that backups took since
         self._warned = False
         self._found: tuple[Any, list[Variable]] = (None, [])
         self.active = settings is not None
@@ -260,14 +266,21 @@ class Backups:
         if due or terminated:
             self._save(progress, terminated)
 
-    def after_epoch(self, progress: Progress, terminated: bool) -> None:
-        """Note the end of an epoch; back up where it is time.
+    def after_epoch(self, progress: Progress, terminated: bool, last: bool) -> None:
+        """Note the end of an epoch; back up where it is time: after the last one, and where backups have not taken their share.
 
         Raises:
             Terminated: If SIGTERM came.
         """
-        if self.active and (terminated or self._settings.save_freq == "epoch"):
+        if not self.active:
+            return
+        due = self._settings.save_freq == "epoch"
+        if terminated or (due and (last or self._affordable)):
             self._save(progress, terminated)
+
+    @property
+    def _affordable(self) -> bool:
+        return self._spent <= GRACE + SHARE * (time.perf_counter() - self._begun)
 
     def remember(self, progress: Progress) -> None:
         """Keep the state in memory: what is backed up where SIGTERM comes during validation."""
@@ -285,6 +298,7 @@ class Backups:
     def _packed(self, progress: Progress) -> Any:
         from hornbeam.saving.checkpoint import Packed
 
+        start = time.perf_counter()
         variables = self._known_variables()
         if jax.default_backend() != "cpu":
             for variable in variables:
@@ -309,6 +323,7 @@ class Backups:
             for name, number, callback in _numbered(self._callbacks.callbacks)
             if hasattr(callback, "state_dict")
         ]
+        self._spent += time.perf_counter() - start
         return packed
 
     def _known_variables(self) -> list[Variable]:
