@@ -52,6 +52,7 @@ def test_example(name, tmp_path):
             assert (pictures / picture).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_demo_fails_below_the_required_accuracy(tmp_path):
     example = str(ROOT / "examples" / "mnist_cnn.py")
     with pytest.raises(AssertionError, match="below the required 1.01"):

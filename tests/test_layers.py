@@ -73,27 +73,30 @@ def test_values_and_gradients(name):
     """Outputs, states and gradients compiled, in use and in training; outputs and penalties uncompiled."""
     row = ROWS[name]
     x = row.inputs()
-    ours, reference = built_pair(row, x)
+    layers = ours, reference = built_pair(row, x)
     names = [(w.path, w.shape, w.dtype, w.trainable) for w in reference.weights]
     assert [(w.path, w.shape, w.dtype, w.trainable) for w in ours.weights] == names
     accepts = "training" in ours._call_signature.parameters
-    for training in [{"training": True}, {"training": False}] if accepts else [{}]:
-        results = []
-        for layer in (ours, reference):
-            run = pure(row, layer, training)
 
-            def loss(trainable, x, run=run):
-                y, others = run(trainable, x)
-                # A different weight for each number: an error in one does not cancel another's.
-                total = sum(
-                    jnp.sum(z * jnp.cos(jnp.arange(z.size, dtype=z.dtype)).reshape(z.shape)) for z in jax.tree.leaves(y)
-                )
-                return total, (y, others)
+    def gradients(layer, training, trainable, x):
+        run = pure(row, layer, training)
 
-            wanted = (0,) if row.integers else (0, 1)
-            compiled = jax.jit(jax.grad(loss, argnums=wanted, has_aux=True))
-            results.append(compiled([v.value for v in layer.trainable_variables], x))
-        close(*results, row)
+        def loss(trainable, x):
+            y, others = run(trainable, x)
+            # A different weight for each number: an error in one does not cancel another's.
+            total = sum(
+                jnp.sum(z * jnp.cos(jnp.arange(z.size, dtype=z.dtype)).reshape(z.shape)) for z in jax.tree.leaves(y)
+            )
+            return total, (y, others)
+
+        return jax.grad(loss, argnums=(0,) if row.integers else (0, 1), has_aux=True)(trainable, x)
+
+    @jax.jit  # one program a row: compiling four takes most of the time of this file
+    def compiled(weights, x):
+        modes = [{"training": True}, {"training": False}] if accepts else [{}]
+        return [[gradients(layer, mode, w, x) for mode in modes] for layer, w in zip(layers, weights, strict=True)]
+
+    close(*compiled([[v.value for v in layer.trainable_variables] for layer in layers], x), row)
     x = jax.tree.map(jnp.asarray, x)
     close(call(row, ours, x), call(row, reference, x), row)  # uncompiled
     close(ours.losses, reference.losses)

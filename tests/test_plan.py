@@ -1,5 +1,6 @@
 """The planned loop: equal results however many steps a dispatch has, few traces, data from arrays and from Python."""
 
+import functools
 import itertools
 import os
 import signal
@@ -63,20 +64,22 @@ WAYS = {
 }
 
 
-def trained(way, monkeypatch=None, epochs=3):
+def trained(way):
     arguments, callbacks = WAYS[way]
     model = network(**arguments)
     callbacks = [make() for make in callbacks]
-    history = model.fit(
-        X, Y, batch_size=16, epochs=epochs, verbose=0, callbacks=callbacks, validation_data=(X[:50], Y[:50])
-    )
+    history = model.fit(X, Y, batch_size=16, epochs=3, verbose=0, callbacks=callbacks, validation_data=(X[:50], Y[:50]))
     return model, history.history, callbacks
+
+
+# What several tests only look at; seeds and data are a training's own.
+trained_once = functools.cache(trained)
 
 
 @pytest.mark.parametrize("way", [w for w in WAYS if w != "planned"])
 def test_results_do_not_depend_on_the_steps_of_a_dispatch(way):
-    expected, history, _ = trained("planned")
-    model, own, callbacks = trained(way)
+    expected, history, _ = trained_once("planned")
+    model, own, callbacks = trained_once(way)
     assert own == history
     for a, b in zip(model.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -86,8 +89,8 @@ def test_results_do_not_depend_on_the_steps_of_a_dispatch(way):
 
 
 def test_observers_see_what_single_steps_show():
-    _, _, (single,) = trained("singly")
-    _, _, (many,) = trained("observed")
+    _, _, (single,) = trained_once("singly")
+    _, _, (many,) = trained_once("observed")
     assert many.seen == single.seen
 
 
@@ -121,7 +124,7 @@ def test_nothing_is_traced_twice():
 
 
 def test_slabs_that_do_not_hold_all(monkeypatch):
-    expected, history, _ = trained("planned")
+    expected, history, _ = trained_once("planned")
     monkeypatch.setattr(planning, "STEPS_PER_SLAB", 4)
     model, own, _ = trained("planned")
     for a, b in zip(model.get_weights(), expected.get_weights(), strict=True):
@@ -383,7 +386,7 @@ def test_threads_predict_while_one_trains():
 
 def test_data_that_stay_on_an_accelerator(monkeypatch):
     """The way taken on GPU and TPU: rows are gathered on the device by number."""
-    expected, history, _ = trained("planned")
+    expected, history, _ = trained_once("planned")
     monkeypatch.setattr(planning, "_fits_on_accelerator", lambda source: True)
     model, own, _ = trained("planned")
     np.testing.assert_allclose(own["loss"], history["loss"], rtol=1e-6)

@@ -337,12 +337,15 @@ def mostly_slow(names, quick):
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
 
 
-# One layer of each kind runs always, the whole table with the slow sweeps.
-QUICK = ("Dense", "EinsumDense, two summed", "ReversibleEmbedding, untied")
+# All modes of one layer and some of the other kinds run always, the whole table with the slow sweeps.
+QUICK = [
+    *[("Dense", mode) for mode in MODES], ("EinsumDense, two summed", "int8"), ("EinsumDense, two summed", "int4 in blocks"),
+    ("ReversibleEmbedding, untied", "int8"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("row", "mode"), [pytest.param(*row, marks=() if row[0] in QUICK else pytest.mark.slow) for row in ROWS]
+    ("row", "mode"), [pytest.param(*row, marks=() if row in QUICK else pytest.mark.slow) for row in ROWS]
 )
 def test_layers_hold_and_compute_as_keras(row, mode):
     ours, theirs, x = pair(row)
@@ -371,7 +374,7 @@ def test_layers_hold_and_compute_as_keras(row, mode):
 
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "float8"])
-@pytest.mark.parametrize("row", ["Dense", "EinsumDense, two summed"])
+@pytest.mark.parametrize("row", mostly_slow(["Dense", "EinsumDense, two summed"], ["Dense"]))
 def test_gradients_pass_integers_as_in_keras(row, mode):
     ours, theirs, x = pair(row)
     ours.quantize(config=MODES[mode](quantizers))
@@ -391,8 +394,14 @@ def test_kernels_that_keras_mixes_up_keep_a_scale_a_column(row, mode):
 
 
 @pytest.mark.parametrize("mode", mostly_slow(["int8", "int4", "int4 a channel", "float8"], ["int8"]))
-@pytest.mark.parametrize("row", ["Dense", "EinsumDense", "Embedding", "ReversibleEmbedding"])
-@pytest.mark.parametrize("first", ["quantize", "adapt"])
+@pytest.mark.parametrize(
+    ("row", "first"),
+    [
+        pytest.param(row, first, marks=() if first == quick else pytest.mark.slow)
+        for row, quick in (("Dense", "quantize"), ("EinsumDense", "adapt"), ("Embedding", "adapt"), ("ReversibleEmbedding", "quantize"))
+        for first in ("quantize", "adapt")
+    ],
+)  # fmt: skip
 def test_adaptation_on_top_of_a_quantized_weight(row, mode, first):
     ours, theirs, x = pair(row)
     if mode == "float8" and x is None:

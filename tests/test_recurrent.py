@@ -142,11 +142,13 @@ def test_gradients(row):
 
     _, result = value_and_grad(lambda: loss(layer(x, mask=MASK)), layer.trainable_variables)
 
+    @jax.jit
+    @jax.grad
     def plain(values):
         others = [v.value for v in reference.non_trainable_variables]
         return loss(reference.stateless_call(values, others, x, mask=MASK)[0])
 
-    expected = jax.grad(plain)([v.value for v in reference.trainable_variables])
+    expected = plain([v.value for v in reference.trainable_variables])
     for a, b in zip(result, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
@@ -201,8 +203,15 @@ DRAWS = {
 }
 
 
-@pytest.mark.parametrize("rates", [(0.3, 0.0), (0.0, 0.4), (0.3, 0.4)])
-@pytest.mark.parametrize("name", DRAWS)
+@pytest.mark.parametrize(
+    ("name", "rates"),
+    [
+        # Each rate alone runs always for one layer, both together for all.
+        pytest.param(name, rates, marks=() if name == "lstm" or all(rates) else pytest.mark.slow)
+        for name in DRAWS
+        for rates in ((0.3, 0.0), (0.0, 0.4), (0.3, 0.4))
+    ],
+)
 def test_seeded_dropout_draws_what_keras_draws(name, rates):
     x = data(B, T, 5, C) if name == "conv" else data(B, T, C)
     options = {"dropout": rates[0], "recurrent_dropout": rates[1], "seed": 5}

@@ -120,6 +120,7 @@ def test_gradients():
     ):
         weight = jnp.cos(jnp.arange(1000.0))
 
+        @jax.jit
         def loss(x, function=function, weight=weight):
             y = function(x)
             return jnp.sum(y * weight[: y.size].reshape(y.shape))

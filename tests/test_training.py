@@ -131,7 +131,8 @@ def test_histories(name):
         history = model.fit(**{**options, **fit_arguments})
         x, y = fit_arguments["x"], fit_arguments["y"]
         weights = {"sample_weight": fit_arguments["sample_weight"]} if "sample_weight" in fit_arguments else {}
-        evaluated = model.evaluate(x, y, batch_size=5, verbose=0, return_dict=True, **weights)
+        # In batches of the validation's size, for which the program is there already.
+        evaluated = model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True, **weights)
         results.append([
             {n: np.asarray(v) for n, v in by_words(history.history).items()}, history.epoch,
             by_words(evaluated), model.predict(x, verbose=0), model.get_weights(),
