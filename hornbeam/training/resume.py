@@ -466,13 +466,11 @@ def _is_dtype(name: str) -> bool:
 
 
 def _are_results(value: Any) -> bool:
-    """Tell whether these are the results of a step: numbers by name, or structures of them."""
-    if isinstance(value, (dict, list, tuple)):
-        items = value.values() if isinstance(value, dict) else value
-        return (not isinstance(value, dict) or all(isinstance(key, str) for key in value)) and all(
-            map(_are_results, items)
-        )
-    return value is None or isinstance(value, (int, float, np.generic, np.ndarray))
+    """Tell whether these are results as `hooks.Logs` gives them: numbers, or arrays of them, by name."""
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and isinstance(x, (int, float, np.generic, np.ndarray)) and np.asarray(x).dtype.kind in "biufcV"
+        for name, x in value.items()
+    )  # fmt: skip
 
 
 def _is_mark(mark: Any) -> bool:
@@ -509,7 +507,7 @@ def _checked(state: Any, place: str) -> dict[str, Any]:
             and all(isinstance(row, list) and len(row) == 2 and isinstance(row[1], np.ndarray) for row in state["variables"])
             and all(isinstance(row, list) and len(row) == 3 for row in state["callbacks"])
             and all(type(row[0]) is str and type(row[1]) is int for row in state["callbacks"])
-            and _are_shapes(state.get("batch"))
+            and "batch" in state and _are_shapes(state["batch"])
             and all(map(_is_mark, state["journal"]))
             and 0 <= state["seed"] < 2**64 and state["since"] >= 0 and state["validated"] >= 0
         )  # fmt: skip
