@@ -3,8 +3,9 @@
     python tests/fuzz_files.py --count 20000 --seed 1 [--formats .keras .h5 .json ...] [--corpus FOLDER]
 
 Bytes are flipped, overwritten, cut and copied; texts of JSON are changed by their values: numbers become huge or
-negative, values change type, members vanish, names turn into other names. Backups of trainings get checksums that fit. A file that does harm is kept in
-`--keep` and named at the end; the exit status is then 1. What is being loaded stands there as `last`, should the process die.
+negative, values change type, members vanish, names turn into other names. Backups of trainings get checksums that fit.
+A file that does harm is kept in `--keep` and named at the end; the exit status is then 1. What is being loaded stands there
+as `last`, should the process die.
 """
 
 import argparse

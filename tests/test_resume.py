@@ -453,14 +453,19 @@ def test_sigterm_after_an_epoch_that_was_left_out(tmp_path, every_other):
     assert every_other == [0]
 
 
-def test_few_short_epochs_are_all_backed_up(tmp_path, monkeypatch):
-    """By a clock on which a backup takes as long as the epoch."""
+@pytest.mark.parametrize("validation_data", [None, (X, Y)], ids=["alone", "validated"])
+def test_few_short_epochs_are_all_backed_up(tmp_path, monkeypatch, validation_data):
+    """By a clock on which a backup takes as long as the epoch; what is remembered for SIGTERM takes nothing from backups."""
     saved, save, ticks = [], resuming.Backups._save, itertools.count()
     monkeypatch.setattr(resuming.Backups, "_save", lambda self, *args: (saved.append(args[0].epoch), save(self, *args)))
     monkeypatch.setattr(resuming, "time", types.SimpleNamespace(perf_counter=lambda: next(ticks) * 0.0005))
-    network().fit(X, Y, epochs=60, batch_size=90, verbose=0, callbacks=[cb.BackupAndRestore(tmp_path)])
+    callbacks = [cb.BackupAndRestore(tmp_path)]
+    network().fit(
+        X, Y, epochs=60, batch_size=90, verbose=0, callbacks=callbacks, validation_data=validation_data,
+        validation_batch_size=90,
+    )  # fmt: skip
     assert saved[:20] == list(range(1, 21))
-    assert len(saved) < 40
+    assert 21 < len(saved) < 40
     assert saved[-1] == 60
 
 

@@ -49,8 +49,8 @@ class CSVLogger(Callback):
             raise ValueError(f"`keys` must be names and `size` a size, received {keys!r:.80} and {size!r}")
         self.keys, self._header = keys, bool(state["header"])
         # Lines of epochs that are done again would stand there twice.
-        if os.path.exists(self.filename) and os.path.getsize(self.filename) > state["size"]:
-            os.truncate(self.filename, state["size"])
+        if os.path.exists(self.filename) and os.path.getsize(self.filename) > size:
+            os.truncate(self.filename, size)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         logs = logs or {}

@@ -513,7 +513,8 @@ def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
 
     def needed(x: Any) -> Iterator[tuple[str, int]]:
         if isinstance(x, dict) and x.get("class_name") == "__keras_tensor__":
-            yield tuple(x["config"]["keras_history"][:2])  # type: ignore[misc]
+            name, node = x["config"]["keras_history"][:2]
+            yield name, node
         elif isinstance(x, (dict, list)):
             for item in x.values() if isinstance(x, dict) else x:
                 yield from needed(item)
@@ -532,9 +533,8 @@ def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
     counts: collections.Counter[str] = collections.Counter()
     queue = [(0, i) for i, (_, calls) in enumerate(pending) if calls]  # (time around, place in the file)
     waiting: dict[tuple[str, int], list[int]] = {}
-    left: dict[
-        int, Iterator[tuple[str, int]]
-    ] = {}  # what the next call of a layer needs, from where it was looked up last
+    # What the next call of a layer needs, from where it was looked up last.
+    left: dict[int, Iterator[tuple[str, int]]] = {}
     while queue:
         turn, i = heapq.heappop(queue)
         operation, calls = pending[i]

@@ -289,7 +289,10 @@ class Backups:
 
     def _save(self, progress: Progress, terminated: bool) -> None:
         self._tell_failure()
+        start = time.perf_counter()
         packed = self._packed(progress)
+        # `remember` is not counted: it comes with every validation, and could leave nothing for backups.
+        self._spent += time.perf_counter() - start
         if terminated:
             self._remembered = packed
             raise Terminated
@@ -298,7 +301,6 @@ class Backups:
     def _packed(self, progress: Progress) -> Any:
         from hornbeam.saving.checkpoint import Packed
 
-        start = time.perf_counter()
         variables = self._known_variables()
         if jax.default_backend() != "cpu":
             for variable in variables:
@@ -323,7 +325,6 @@ class Backups:
             for name, number, callback in _numbered(self._callbacks.callbacks)
             if hasattr(callback, "state_dict")
         ]
-        self._spent += time.perf_counter() - start
         return packed
 
     def _known_variables(self) -> list[Variable]:
