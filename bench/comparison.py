@@ -105,7 +105,8 @@ class Comparison:
                     self._guarded(peer, self._starts, number, number + 1 == self.options.starts)
             self._rounds("warm up", 1, self._fit, counted=False)
             self._rounds("fit", self.options.repeats, self._fit)
-            self._rounds("predict", self.options.repeats, self._predict)
+            if not self.options.fit_only:
+                self._rounds("predict", self.options.repeats, self._predict)
         finally:
             for worker in self.workers.values():
                 worker.close()
@@ -134,21 +135,20 @@ class Comparison:
         setup = {"workload": asdict(self.workload), "data": str(self.scratch)}
         setup["cores"] = self.options.cores if self.options.device == "cpu" else 0
         home = self.scratch / f"{peer.name}-{number}"
-        for kind in ("first_starts", "second_starts"):
+        kinds = ("first_starts",) if self.options.fit_only else ("first_starts", "second_starts")
+        for kind in kinds:
             worker = Worker(self.pythons[peer.name], peer, setup, home, self.options.device, self.options.timeout)
             started = worker.started
             entry["versions"], entry["device"] = started.pop("versions"), started.pop("device")
             entry["losses"] = started.pop("losses")
             entry[kind].append(started)
-            if keep and kind == "second_starts":
+            if keep and kind == kinds[-1]:
                 self.workers[peer.name] = worker
             else:
                 worker.close()
-        first, second = entry["first_starts"][-1], entry["second_starts"][-1]
-        self._say(
-            peer,
-            f"first epoch after {first['first_epoch_s']:.1f} s, first step at a second start after {second['first_step_s']:.1f} s",
-        )
+            told = "first epoch" if kind == "first_starts" else "first step of a second start"
+            seconds = started["first_epoch_s" if kind == "first_starts" else "first_step_s"]
+            self._say(peer, f"{told} after {seconds:.1f} s")
 
     def _rounds(self, what: str, repeats: int, action: Any, counted: bool = True) -> None:
         for repeat in range(repeats):

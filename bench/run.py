@@ -29,7 +29,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("names", nargs="*", help=f"workloads, of {', '.join(table.WORKLOADS)} (default: all)")
     parser.add_argument("--peers", help=f"separated by commas, of {', '.join(PEERS)} (default: all)")
     parser.add_argument("--repeats", type=int, help="timed rounds of each peer (default 5, with --quick 1)")
-    parser.add_argument("--starts", type=int, help="first starts and second starts of each peer (default 2, quick 1)")
+    parser.add_argument("--starts", type=int, help="first and second starts of each peer (default 2, quick 1)")
+    parser.add_argument("--fit-only", action="store_true", help="one start of each peer, no imports, no prediction")
     parser.add_argument("--quick", action="store_true", help="few steps: shows that all works, not how fast it is")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="gpu adds resnet50 and gpt2")
     parser.add_argument("--cores", type=int, default=2, help="cores of each peer on CPU (default 2; 0: all)")
@@ -43,7 +44,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     options.repeats = options.repeats or (1 if options.quick else 5)
-    options.starts = options.starts or (1 if options.quick else 2)
+    options.starts = 1 if options.fit_only else options.starts or (1 if options.quick else 2)
     return options
 
 
@@ -95,7 +96,8 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
     try:
         pythons, missing = interpreters(chosen, options)
         results["missing"] = missing
-        results["imports"] = imports(chosen, pythons, options, scratch)
+        if not options.fit_only:
+            results["imports"] = imports(chosen, pythons, options, scratch)
         for workload in workloads:
             entry = asdict(workload) | {"peers": {name: {"failed": reason} for name, reason in missing.items()}}
             results["workloads"][workload.name] = entry

@@ -1,5 +1,7 @@
 """Recurrent layers against Keras: values, states, gradients, masks, configurations."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import keras
@@ -11,6 +13,7 @@ import hornbeam as hb
 from hornbeam.core.variable import Variable, value_and_grad
 from hornbeam.layers import bidirectional, recurrent
 from hornbeam.layers.core import Dense, Masking
+from hornbeam.ops import cudnn
 
 # Keras's own variables do not know NumPy 2's `copy` argument.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -435,34 +438,110 @@ def test_use_cudnn_where_keras_takes_it():
         {"stateful": True},
     ],
 )
-def test_cudnn_gets_what_the_plain_loop_gets(arguments, monkeypatch):
-    """With a GPU in appearance, the kernel's place taken by JAX's own reference of it."""
-    from jax.experimental import rnn
-
-    def kernel(x, h, c, weights, lengths, inputs, units, layers, dropout, both):
-        asked.append(units)
-        parts = rnn.unpack_lstm_weights(weights, inputs, units, layers, both)
-        return rnn.lstm_ref(x, h, c, *parts, lengths, inputs, units, layers, dropout, both)
-
-    asked = []
-    monkeypatch.setattr(rnn, "lstm", kernel)
-    monkeypatch.setattr("hornbeam.ops.routes.compute_capability", lambda: (9, 0))
+def test_cudnn_gets_what_the_plain_loop_gets(arguments, gpu):
     x = data(B, T, C)
     results = []
     for use_cudnn in (False, "auto", True):
         layer = recurrent.LSTM(3, use_cudnn=use_cudnn, **arguments)
         layer.build(x.shape)
         layer.set_weights([data(*w.shape, seed=i) / 2 for i, w in enumerate(layer.weights)])
+        gpu.clear()
         results.append([layer(x, training=True), layer(x[:, ::-1], training=False)])
-        assert asked == ([3, 3] if use_cudnn is True else [])
+        assert gpu == ([] if use_cudnn is False else [3, 3])
     close(results[0], results[1])
     close(results[0], results[2])
+    gpu.clear()
     if "return_state" in arguments:
         with hb.ops.routes.portable():
             layer(x)
-        assert asked == [3, 3]
         with pytest.raises(ValueError, match="float32 alone"):
             recurrent.LSTM(3, use_cudnn=True, dtype="bfloat16")(x)
+        with pytest.raises(ValueError, match="nothing to run"):
+            recurrent.LSTM(3, use_cudnn=True)(x[:0])
+        for other in ({"dtype": "bfloat16"}, {"unroll": True}, {"activation": "relu"}, {"use_bias": False}):
+            recurrent.LSTM(3, **other)(x)
+        recurrent.LSTM(3)(x, mask=MASK)
+        recurrent.LSTM(3)(x[:0])
+        recurrent.GRU(3, reset_after=False)(x)
+        assert gpu == []
+
+
+def test_derivatives_with_cudnn(gpu):
+    """The first comes from the kernels; batches, tangents and second derivatives are the plain way's."""
+    x, start = data(T, B, C), data(2, B, 3, seed=1)
+    weights = [data(*shape, seed=i) / 2 for i, shape in enumerate([(C, 12), (3, 12), (12,)])]
+    operands = [jnp.asarray(a) for a in (x, *weights, start)]
+
+    def loss(run, *operands):
+        hs, last = run(*operands)
+        return jnp.sum(jnp.sin(hs)) + jnp.sum(jnp.cos(last))
+
+    def of(run):
+        gradient = jax.grad(functools.partial(loss, run), range(5))
+        yield jax.jit(gradient)(*operands)
+        yield gradient(*operands)
+        assert set(gpu.backwards) == ({3} if run is cudnn.cudnn_lstm else set())
+        tangent = [jnp.ones_like(a) for a in operands]
+        yield jax.jvp(functools.partial(loss, run), operands, tangent)
+        yield jax.jvp(gradient, operands, tangent)
+        yield jax.jit(jax.grad(lambda *a: sum(jnp.sum(g * g) for g in gradient(*a)), range(5)))(*operands)
+        yield jax.vmap(gradient, (0, *[None] * 4))(jnp.stack([operands[0], -operands[0]]), *operands[1:])
+        yield jax.linear_transpose(lambda dx: jax.jvp(lambda x: run(x, *operands[1:])[0], (x,), (dx,))[1], x)(operands[0][..., :3])
+        yield jax.grad(jax.checkpoint(functools.partial(loss, run)))(*operands)
+
+    expected = list(of(cudnn._lstm))
+    for result, by_plain in zip(of(cudnn.cudnn_lstm), expected, strict=True):
+        close(result, by_plain)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """cuDNN in appearance: JAX's own reference takes the kernels' places.
+
+    Returns the units of each LSTM that was left to cuDNN; its `backwards` holds those of each gradient that was compiled.
+    """
+    from jax.experimental import rnn
+    from jax.interpreters import ad, mlir
+
+    class Asked(list):
+        backwards: list
+
+    def reference(x, h, c, weights, lengths, inputs, units):
+        parts = rnn.unpack_lstm_weights(weights, inputs, units, 1, False)
+        return rnn.lstm_ref(x, h, c, *parts, lengths, inputs, units, 1, 0.0, False)
+
+    def forward(x, h, c, weights, lengths, inputs, units, *others):
+        assert others == (1, 0.0, False, None)
+        return reference(x, h, c, weights, lengths, inputs, units), (x, h, c, weights, lengths, None, jnp.ones(7))
+
+    def backward(inputs, units, *others):
+        *others, (*operands, lengths, hs, reserve), given = others
+        assert others == [1, 0.0, False, None]
+        assert reserve.shape == (7,)
+        assert hs.shape == given[0].shape
+        asked.backwards.append(units)
+        back = jax.vjp(lambda *operands: reference(*operands, lengths, inputs, units), *operands)[1]
+        return *back(tuple(given)), jnp.zeros_like(lengths)
+
+    def kernel(*operands):
+        asked.append(operands[2].shape[0])
+        return cudnn.cudnn_lstm(*operands)
+
+    asked = Asked()
+    asked.backwards = []
+    monkeypatch.setattr(rnn, "lstm_fwd", forward)
+    monkeypatch.setattr(rnn, "lstm_bwd", backward)
+    monkeypatch.setattr("hornbeam.ops.routes.compute_capability", lambda: (9, 0))
+    monkeypatch.setattr("hornbeam.layers.recurrent.cudnn_lstm", kernel)
+    # Primitives of our own, whose kernels run on CPU.
+    for name in ("_run", "_pull"):
+        primitive = cudnn._define(name, getattr(cudnn, f"{name}_plain"), getattr(cudnn, f"{name}_shapes"))
+        by_kernel = mlir.lower_fun(getattr(cudnn, f"{name}_kernel"), multiple_results=True)
+        mlir.register_lowering(primitive, by_kernel, platform="cpu")
+        monkeypatch.setattr(cudnn, f"{name}_p", primitive)
+    ad.primitive_jvps[cudnn._run_p] = cudnn._run_jvp
+    ad.primitive_transposes[cudnn._pull_p] = functools.partial(cudnn._transpose, lambda: cudnn._push_p, 2)
+    return asked
 
 
 def test_mixed_precision():

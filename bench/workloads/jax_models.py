@@ -238,7 +238,8 @@ def _transformer(
         B, T, C = x.shape
         y = _affine(_normalize(x, weights["norms"][0]), weights["project"])
         q, k, v = (part.reshape(B, T, heads, -1) for part in jnp.split(y, 3, axis=-1))
-        y = jax.nn.dot_product_attention(q, k, v, is_causal=language).reshape(B, T, C)
+        fused = "cudnn" if x.dtype == jnp.bfloat16 and jax.default_backend() == "gpu" else None
+        y = jax.nn.dot_product_attention(q, k, v, is_causal=language, implementation=fused).reshape(B, T, C)
         x = x + _drop(_affine(y, weights["join"]), dropout, key, 2 * number + 1)
         y = _affine(_normalize(x, weights["norms"][1]), weights["feed"][0])
         y = _affine(jax.nn.gelu(y, approximate=False), weights["feed"][1])

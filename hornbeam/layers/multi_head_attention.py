@@ -120,20 +120,29 @@ class _HeadAttention(Layer):
         q = into_query(query)
         q = q / math.sqrt(q.shape[-1])
         k, v = into_key(value if key is None else key), into_value(value)
-        result, weights = self._attend(q, k, v, allowed, training, return_attention_scores)
+        others = (query_mask, value_mask, key_mask, attention_mask, self.sliding_window)
+        only_causal = use_causal_mask and all(other is None for other in others)
+        result, weights = self._attend(q, k, v, allowed, only_causal, training, return_attention_scores)
         if self.use_gate:
             result = result * jax.nn.sigmoid(self._gate_dense(query))
         result = into_output(result)
         return (result, weights) if return_attention_scores else result
 
-    def _attend(self, q: Any, k: Any, v: Any, allowed: Any, training: Any, wants_scores: bool) -> tuple[Any, Any]:
+    def _attend(
+        self, q: Any, k: Any, v: Any, allowed: Any, only_causal: bool, training: Any, wants_scores: bool
+    ) -> tuple[Any, Any]:
         """Return the heads' results (B, ..., heads, H) and the weights (`None` where they were never held).
 
-        `q` is scaled already. `allowed` is (B, the attended axes of queries, those of values), or `None`.
+        `q` is scaled already. `allowed` is (B, the attended axes of queries, those of values), or `None`; `only_causal`
+        tells that it says nothing but what the fused kernel can do without a mask.
         """
-        if self._is_fused(q, k, v, allowed is not None, wants_scores):
-            mask = None if allowed is None else allowed[:, None]
-            return dot_product_attention(q, k, v, mask=mask, scale=1.0, flash_attention=self.flash_attention), None
+        masked = allowed is not None and not only_causal
+        if self._is_fused(q, k, v, masked, wants_scores):
+            mask = allowed[:, None] if masked else None
+            flash = self.flash_attention
+            return dot_product_attention(
+                q, k, v, mask=mask, scale=1.0, is_causal=only_causal, flash_attention=flash
+            ), None
         group = q.shape[-2] // k.shape[-2]
         if group > 1:
             k, v = jnp.repeat(k, group, axis=-2), jnp.repeat(v, group, axis=-2)

@@ -25,7 +25,8 @@ from hornbeam.layers.recurrent_cells import (
     initial_state_of,
 )
 from hornbeam.ops import routes
-from hornbeam.ops.recurrence import cudnn_lstm, recur
+from hornbeam.ops.cudnn import cudnn_lstm
+from hornbeam.ops.recurrence import recur
 
 __all__ = ["GRU", "LSTM", "RNN", "SimpleRNN"]
 
@@ -162,7 +163,7 @@ class RNN(Layer):
             x, mask = x[::-1], None if mask is None else mask[::-1]
         if has_parts(cell):
             noise = cell.noise(x.shape[1:], training)
-            if self._is_left_to_cudnn(x, mask):
+            if self._is_left_to_cudnn(x, mask) and self._is_standard(x, states, noise):
                 return self._cudnn_loop(x, states, noise)
             if self._is_standard(x, states, noise):
                 return self._standard_loop(x, states, mask, noise)
@@ -287,7 +288,7 @@ class _Recurrent(RNN):
         self.use_cudnn = use_cudnn if use_cudnn == "auto" else bool(use_cudnn)
 
     def _is_left_to_cudnn(self, x: Any, mask: Any) -> bool:
-        if self.use_cudnn is not True:
+        if self.use_cudnn is False:
             return False
         wishes = {
             "there is a mask": mask is not None,
@@ -297,7 +298,7 @@ class _Recurrent(RNN):
         return self._asks_cudnn(x, next((wish for wish, is_there in wishes.items() if is_there), None))
 
     def _asks_cudnn(self, x: Any, extra: str | None) -> bool:
-        """Tell whether cuDNN runs the loop, where it is insisted on; `extra` is what it does not know."""
+        """Tell whether cuDNN runs the loop; `extra` is what is wanted that it does not know."""
         return False
 
     def get_config(self) -> dict[str, Any]:
@@ -368,8 +369,8 @@ class LSTM(_Recurrent):
         dropout, recurrent_dropout: Shares of inputs and state set to zero in training, drawn once a sequence.
         return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`. The states are h and c.
         use_cudnn: True insists on cuDNN's kernel, which runs an LSTM of float32 with the usual activations and a bias on
-            GPUs of NVIDIA, without mask, `unroll` or recurrent dropout, and has no second derivative; false
-            takes the plain loop; `"auto"` takes a kernel where it does all that the plain loop does.
+            GPUs of NVIDIA, without mask, `unroll` or recurrent dropout; false takes the plain loop; `"auto"` takes a
+            kernel, cuDNN's or another, where there is one.
 
     Raises:
         ValueError: If `units` is not a positive integer, or `use_cudnn` is true and the kernel cannot be used.
@@ -396,7 +397,8 @@ class LSTM(_Recurrent):
             extra = "the activations are not tanh and sigmoid"
         if extra is None and not self.cell.use_bias:
             extra = "there is no bias"
-        return routes.cudnn_recurrence(self._label(), x.dtype, x.shape, extra).name == "cudnn"
+        insisted = self.use_cudnn is True
+        return routes.cudnn_recurrence(self._label(), insisted, x.dtype, x.shape, extra).name == "cudnn"
 
 
 class GRU(_Recurrent):
@@ -435,8 +437,8 @@ class GRU(_Recurrent):
 
     def _asks_cudnn(self, x: Any, extra: str | None) -> bool:
         # JAX calls cuDNN for no GRU: what cuDNN would know is run as it is anyway, as in Keras.
-        if extra is None and not self.cell.reset_after:
+        if self.use_cudnn is True and extra is None and not self.cell.reset_after:
             extra = "`reset_after` is false"
-        if extra is not None:
+        if self.use_cudnn is True and extra is not None:
             raise ValueError(f"`use_cudnn=True` asks for what cuDNN's kernel knows, and {extra}. Use 'auto'.")
         return False

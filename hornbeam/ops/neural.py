@@ -494,6 +494,9 @@ def dot_product_attention(
     if route.name == "cudnn":
         if not isinstance(scale, (int, float)):  # the kernel is compiled for one scale
             query, scale = (query * scale).astype(query.dtype), 1.0
+        positions = (query.shape[1], key.shape[1])
+        bias = None if bias is None else bias.astype(query.dtype)
+        bias, allowed = (_over_positions(part, positions) for part in (bias, allowed))
         return jax.nn.dot_product_attention(
             query, key, value, bias, allowed, scale=scale, is_causal=is_causal, implementation="cudnn"
         )
@@ -512,3 +515,11 @@ def dot_product_attention(
         logits = jnp.where(allowed, logits, jnp.finfo(logits.dtype).min * 0.7)
     weights = jax.nn.softmax(logits, axis=-1).astype(key.dtype)
     return jnp.einsum("BNTS,BSNH->BTNH", weights, value)
+
+
+def _over_positions(part: Any, positions: tuple[int, int]) -> Any:
+    """Return a mask or bias of four axes, as cuDNN wants them: samples and heads may be 1, positions are all there."""
+    if part is None:
+        return None
+    part = part.reshape((1,) * (4 - part.ndim) + part.shape)
+    return jnp.broadcast_to(part, (*part.shape[:2], *positions))

@@ -24,7 +24,7 @@ from jax.interpreters import ad, batching, mlir
 from hornbeam.ops import routes
 from hornbeam.ops.product import rows_product
 
-__all__ = ["CELLS", "Spec", "cudnn_lstm", "recur"]
+__all__ = ["CELLS", "Spec", "recur"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,31 +88,6 @@ def recur(
     spec = Spec(cell, mask is not None, route.name == "native", unroll=max(1, x.shape[0]) if unroll else 1)
     hs, last = _run_p.bind(x, kernel, bias, start, *([] if mask is None else [mask]), spec=spec)
     return hs, last
-
-
-def cudnn_lstm(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> tuple[Any, Any]:
-    """Run an LSTM along time by cuDNN; `routes.cudnn_recurrence` says where that can be.
-
-    Args:
-        x: (T, B, C), the inputs.
-        kernel: (C, 4 * U).
-        recurrent_kernel: (U, 4 * U).
-        bias: (4 * U,).
-        start: (2, B, U), h and c before the first step.
-
-    Returns:
-        All h (T, B, U) and the last h and c, (2, B, U).
-    """
-    from jax.experimental import rnn
-
-    T, B, C = x.shape
-    # cuDNN has the gates in the same order, its matrices transposed, and a second bias.
-    weights = [kernel.T.reshape(-1), recurrent_kernel.T.reshape(-1), bias, jnp.zeros_like(bias)]
-    hs, h, c = rnn.lstm(
-        jnp.swapaxes(x, 0, 1), start[:1], start[1:], jnp.concatenate(weights), jnp.full((B,), T, jnp.int32),
-        C, recurrent_kernel.shape[0], 1, 0.0, False,
-    )  # fmt: skip
-    return jnp.swapaxes(hs, 0, 1), jnp.concatenate([h, c])
 
 
 def _step(cell: str, x: Any, states: list[Any], kernel: Any, bias: Any) -> tuple[list[Any], list[Any]]:

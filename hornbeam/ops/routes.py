@@ -301,38 +301,43 @@ def recurrence(cell: str, dtype: Any, shape: Any, kernel: Any, fused: bool = Tru
     if reason is None and np.dtype(dtype) != np.float32:
         reason = f"no native recurrence for {np.dtype(dtype).name}"
     route = Route("native", "one kernel, by hornbeam-cpu") if reason is None else Route("plain", reason)
-    return _remember(f"{cell} {np.dtype(dtype).name} {'x'.join(map(str, shape))} units {kernel[0]}", route)
+    return _remember(f"{_recurrence_name(cell, dtype, shape)} units {kernel[0]}", route)
 
 
-def cudnn_recurrence(owner: str, dtype: Any, shape: Any, extra: str | None = None) -> Route:
-    """Choose for an LSTM for which cuDNN's kernel is insisted on.
-
-    It is used for nothing else: it has one derivative, backwards, where the plain way has all.
+def cudnn_recurrence(owner: str, asked: bool, dtype: Any, shape: Any, extra: str | None = None) -> Route:
+    """Choose for an LSTM: cuDNN's kernel, or the way that there is elsewhere.
 
     Args:
         owner: Who asks, for the error.
+        asked: Whether the kernel is insisted on.
         dtype: Dtype of inputs and weights.
         shape: (T, B, C), of the inputs.
         extra: What is wanted that the kernel does not know.
 
     Raises:
-        ValueError: If the kernel cannot be used.
+        ValueError: If the kernel is insisted on and cannot be used.
 
     Example:
         >>> with portable():
-        ...     cudnn_recurrence("example", "float32", (5, 2, 3)).name
+        ...     cudnn_recurrence("example", True, "float32", (5, 2, 3)).name
         'plain'
     """
     reason = why_no_cudnn() or extra
     if reason is None and np.dtype(dtype) != np.float32:
         reason = f"JAX calls the kernel for float32 alone, and the inputs are {np.dtype(dtype).name}"
-    if reason is not None and not _portable.get():
+    if reason is None and 0 in shape:
+        reason = "there is nothing to run"
+    if reason is not None and asked and not _portable.get():
         raise ValueError(
             f"{owner}: `use_cudnn=True` asks for cuDNN's kernel, which cannot be used here: {reason}. "
             "With `use_cudnn='auto'` the fastest way that there is runs the layer."
         )
-    route = Route("cudnn", "use_cudnn=True") if reason is None else Route("plain", reason)
-    return _remember(f"lstm {np.dtype(dtype).name} {'x'.join(map(str, shape))}", route)
+    route = Route("cudnn", "cuDNN's kernel") if reason is None else Route("plain", reason)
+    return route if reason is not None and not asked else _remember(_recurrence_name("lstm", dtype, shape), route)
+
+
+def _recurrence_name(cell: str, dtype: Any, shape: Any) -> str:
+    return f"{cell} {np.dtype(dtype).name} {'x'.join(map(str, shape))}"
 
 
 def taken() -> dict[str, Route]:

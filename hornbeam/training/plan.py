@@ -152,7 +152,7 @@ class _ArrayPlan(Plan):
         self._coming: tuple[tuple[int, int], concurrent.futures.Future] | None = None  # pass and step, what is made
         self._following: int | None = None
         self._compiling_rest: concurrent.futures.Future | None = None
-        self._gather = _Resident(source) if _fits_on_accelerator(source) else source.slab
+        self._data = _Resident(source) if _fits_on_accelerator(source) else source
 
     def begin(self, number: int, start: int = 0) -> None:
         super().begin(number, start)
@@ -232,7 +232,7 @@ class _ArrayPlan(Plan):
             self._coming = None
 
     def _make_slab(self, order: np.ndarray | None, first: int) -> tuple[int, Any]:
-        slab = self._gather(order, first * self._size, self._size, self._slab_steps)
+        slab = self._data.slab(order, first * self._size, self._size, self._slab_steps)
         args = (slab, self._counted(first, self._slab_steps)) if self._steps.padded else (slab,)
         return first, jax.device_put(args)
 
@@ -243,10 +243,10 @@ class _ArrayPlan(Plan):
         def run_one(step: int) -> Any:
             if self._pad:
                 batch = tree.map_structure(
-                    lambda a: None if a is None else a[0], self._source.slab(self._order, step * size, size, 1)
+                    lambda a: None if a is None else a[0], self._data.slab(self._order, step * size, size, 1)
                 )
             else:
-                batch = self._source.rows(self._order, step * size, size)
+                batch = self._data.rows(self._order, step * size, size)
             return self._steps.once(batch, *([self._counted(step, 1)[0]] if self._steps.padded else []))
 
         return self._dispatch(
@@ -277,7 +277,7 @@ class _ArrayPlan(Plan):
         def run() -> Any:
             if self._compiling_rest is not None:
                 concurrent.futures.wait([self._compiling_rest])
-            batch = self._source.rows(self._order, at * self._size, self._rest)
+            batch = self._data.rows(self._order, at * self._size, self._rest)
             return _run_singly(self._steps, [lambda: self._steps.once(batch)])
 
         return Dispatch(1, run, self._rest)
@@ -358,24 +358,29 @@ def _fits_on_accelerator(source: ArraySource) -> bool:
     device = jax.local_devices()[0]
     if device.platform == "cpu":  # where the host's memory is the device's
         return False
+    if any(a is not None and a.dtype.kind in "OSU" for a in tree.flatten(source.data)):
+        return False  # text stays on the host
     limit = (device.memory_stats() or {}).get("bytes_limit", 0)
     return source.bytes_per_row * source.num_rows <= SHARE_OF_DEVICE_MEMORY * limit
 
 
 class _Resident:
-    """Arrays put on the device once; slabs are gathered there by the rows' numbers."""
+    """Arrays put on the device once; batches are gathered there by the rows' numbers, as `ArraySource` gathers on the host."""
 
     def __init__(self, source: ArraySource):
-        self._rows = source.num_rows
+        self._num_rows = source.num_rows
         self._data = jax.device_put(source.data)
-        self._take = jax.jit(
-            lambda data, rows: jax.tree.map(lambda a: a[rows.reshape(-1)].reshape(*rows.shape, *a.shape[1:]), data)
-        )
+        self._take = jax.jit(lambda data, rows: jax.tree.map(lambda a: a[rows], data))
 
-    def __call__(self, order: np.ndarray | None, start: int, batch_size: int, steps: int) -> Any:
-        places = np.minimum(np.arange(start, start + batch_size * steps), self._rows - 1)
-        rows = places if order is None else order[places]
-        return self._take(self._data, rows.reshape(steps, batch_size).astype("int32"))
+    def slab(self, order: np.ndarray | None, start: int, batch_size: int, steps: int) -> Any:
+        places = np.minimum(np.arange(start, start + batch_size * steps), self._num_rows - 1)
+        return self._gather(order, places.reshape(steps, batch_size))
+
+    def rows(self, order: np.ndarray | None, start: int, count: int) -> Any:
+        return self._gather(order, np.arange(start, min(start + count, self._num_rows)))
+
+    def _gather(self, order: np.ndarray | None, places: np.ndarray) -> Any:
+        return self._take(self._data, (places if order is None else order[places]).astype("int32"))
 
 
 # --- work in the background, and in flight -----------------------------------------------------------

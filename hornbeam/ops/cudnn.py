@@ -1,0 +1,181 @@
+"""cuDNN's LSTM as JAX primitives with derivatives of every order; `routes.cudnn_recurrence` says where it is used.
+
+JAX calls the kernels by `jax.experimental.rnn`, whose function has one derivative, backwards. Here they are laid out as in
+`ops/recurrence.py`: `run` is the layer, `push` its tangent, `pull` the transpose of that. `run` and `pull` are kernels on
+GPUs of NVIDIA; batches, other devices and derivatives beyond the first take the plain way, which each of them has.
+
+    T, B, C: steps, samples, features.  U: units.
+    operands: x (T, B, C); kernel (C, 4U); recurrent kernel (U, 4U); bias (4U,); start (2, B, U), h and c.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from hornbeam.ops.product import rows_product
+from hornbeam.ops.recurrence import recur
+
+__all__ = ["cudnn_lstm"]
+
+_OPERANDS = 5
+_ONE_LAYER = (1, 0.0, False)  # layers, dropout, both directions
+
+
+def cudnn_lstm(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> tuple[Any, Any]:
+    """Run an LSTM of float32 along time by cuDNN.
+
+    Args:
+        x: (T, B, C), the inputs; T, B and C are not 0.
+        kernel: (C, 4 * U).
+        recurrent_kernel: (U, 4 * U).
+        bias: (4 * U,).
+        start: (2, B, U), h and c before the first step.
+
+    Returns:
+        All h (T, B, U) and the last h and c, (2, B, U).
+
+    Example:
+        >>> weights = jnp.zeros((3, 8)), jnp.zeros((2, 8)), jnp.zeros(8)
+        >>> hs, last = cudnn_lstm(jnp.ones((4, 1, 3)), *weights, jnp.zeros((2, 1, 2)))
+        >>> hs.shape, last.shape
+        ((4, 1, 2), (2, 1, 2))
+    """
+    hs, last = _run_p.bind(x, kernel, recurrent_kernel, bias, start, keep=False)
+    return hs, last
+
+
+# --- the kernels ----------------------------------------------------------------------------------
+
+
+def _for_cudnn(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> list[Any]:
+    """Return the operands as cuDNN has them: samples first, the weights as one vector, lengths."""
+    # The gates come in the same order, the matrices transposed, and there is a second bias.
+    weights = [kernel.T.reshape(-1), recurrent_kernel.T.reshape(-1), bias, jnp.zeros_like(bias)]
+    lengths = jnp.full(x.shape[1], x.shape[0], jnp.int32)
+    return [jnp.swapaxes(x, 0, 1), start[:1], start[1:], jnp.concatenate(weights), lengths]
+
+
+def _run_kernel(*operands: Any, keep: bool) -> list[Any]:
+    from jax.experimental import rnn
+
+    features, units = operands[0].shape[2], operands[2].shape[0]
+    (hs, h, c), kept = rnn.lstm_fwd(*_for_cudnn(*operands), features, units, *_ONE_LAYER, None)
+    results = [jnp.swapaxes(hs, 0, 1), jnp.concatenate([h, c])]
+    return [*results, kept[-1]] if keep else results
+
+
+def _pull_kernel(dhs: Any, dlast: Any, *rest: Any) -> list[Any]:
+    from jax.experimental import rnn
+
+    *operands, hs, reserve = rest
+    features, units = operands[0].shape[2], operands[2].shape[0]
+    kept = (*_for_cudnn(*operands), jnp.swapaxes(hs, 0, 1), reserve)
+    given = (jnp.swapaxes(dhs, 0, 1), dlast[:1], dlast[1:])
+    dx, dh, dc, dweights, _ = rnn.lstm_bwd(features, units, *_ONE_LAYER, None, kept, given)
+    gates = 4 * units
+    dkernel, dinner, dbias = jnp.split(dweights[: -gates], [features * gates, (features + units) * gates])
+    back = dkernel.reshape(gates, features).T, dinner.reshape(gates, units).T, dbias
+    return [jnp.swapaxes(dx, 0, 1), *back, jnp.concatenate([dh, dc])]
+
+
+# --- the plain ways, and shapes -----------------------------------------------------------------------
+
+
+def _lstm(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> tuple[Any, Any]:
+    return recur("lstm", rows_product(x, kernel), recurrent_kernel, bias, start)
+
+
+def _run_plain(*operands: Any, keep: bool) -> list[Any]:
+    results = [*_lstm(*operands)]
+    return [*results, jnp.zeros(_reserve_shape(*operands), results[0].dtype)] if keep else results
+
+
+def _pull_plain(dhs: Any, dlast: Any, *rest: Any) -> list[Any]:
+    """Return the gradients of the operands. What the kernel kept says nothing that they do not."""
+    return list(jax.vjp(_lstm, *rest[:_OPERANDS])[1]((dhs, dlast)))
+
+
+def _push_plain(*given: Any) -> list[Any]:
+    """Return the tangents of all h and of the last states, from those of the operands."""
+    return list(jax.jvp(_lstm, given[_OPERANDS : 2 * _OPERANDS], given[:_OPERANDS])[1])
+
+
+def _reserve_shape(*operands: Any) -> tuple[int, ...]:
+    """Return the shape of what cuDNN keeps for the gradient."""
+    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in operands]
+    return jax.eval_shape(functools.partial(_run_kernel, keep=True), *shapes)[-1].shape
+
+
+def _run_shapes(*operands: Any, keep: bool) -> list[Any]:
+    (T, B, _), units, start = operands[0].shape, operands[2].shape[0], operands[4].shape
+    return [(T, B, units), start, *([_reserve_shape(*operands)] if keep else [])]
+
+
+def _pull_shapes(dhs: Any, dlast: Any, *rest: Any) -> list[Any]:
+    return [x.shape for x in rest[:_OPERANDS]]
+
+
+def _push_shapes(*given: Any) -> list[Any]:
+    return [given[2 * _OPERANDS].shape, given[2 * _OPERANDS - 1].shape]
+
+
+# --- the primitives -----------------------------------------------------------------------------------
+
+
+def _define(name: str, plain: Callable[..., Any], shapes: Any, kernel: Callable[..., Any] | None = None) -> Primitive:
+    """Make a primitive of float32 results that has a plain way, and perhaps a kernel."""
+    primitive = Primitive(name)
+    primitive.multiple_results = True
+
+    def run(*operands: Any, **options: Any) -> Any:
+        return primitive.bind(*operands, **options)
+
+    def abstract(*operands: Any, **options: Any) -> Any:
+        return [jax.core.ShapedArray(shape, operands[0].dtype) for shape in shapes(*operands, **options)]
+
+    def batch(operands: Any, axes: Any, **options: Any) -> Any:
+        outputs = jax.vmap(functools.partial(plain, **options), axes)(*operands)
+        return outputs, [0] * len(outputs)
+
+    def jvp(primals: Any, tangents: Any, **options: Any) -> Any:
+        given = tuple(ad.instantiate_zeros(t) for t in tangents)
+        return jax.jvp(functools.partial(plain, **options), tuple(primals), given)
+
+    primitive.def_impl(jax.jit(run, static_argnames="keep"))
+    primitive.def_abstract_eval(abstract)
+    mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=True))
+    if kernel is not None:
+        mlir.register_lowering(primitive, mlir.lower_fun(kernel, multiple_results=True), platform="cuda")
+    batching.primitive_batchers[primitive] = batch
+    ad.primitive_jvps[primitive] = jvp
+    return primitive
+
+
+def _run_jvp(primals: Any, tangents: Any, *, keep: bool) -> Any:
+    hs, last, reserve = _run_p.bind(*primals, keep=True)
+    pushed = _push_p.bind(*(ad.instantiate_zeros(t) for t in tangents), *primals, hs, reserve)
+    if keep:
+        return [hs, last, reserve], [*pushed, jnp.zeros_like(reserve)]
+    return [hs, last], pushed
+
+
+def _transpose(other: Callable[[], Primitive], linear: int, cotangents: Any, *operands: Any) -> list[Any]:
+    """Transpose `push`, which is linear in its first five operands, by `pull`, which is in its first two; and back."""
+    results = other().bind(*(ad.instantiate_zeros(c) for c in cotangents), *operands[linear:])
+    wanted = [ad.is_undefined_primal(x) for x in operands[:linear]]
+    return [r if want else None for r, want in zip(results, wanted, strict=True)] + [None] * (len(operands) - linear)
+
+
+_run_p = _define("hornbeam_cudnn_lstm", _run_plain, _run_shapes, _run_kernel)
+_pull_p = _define("hornbeam_cudnn_lstm_pull", _pull_plain, _pull_shapes, _pull_kernel)
+_push_p = _define("hornbeam_cudnn_lstm_push", _push_plain, _push_shapes)
+ad.primitive_jvps[_run_p] = _run_jvp
+ad.primitive_transposes[_push_p] = functools.partial(_transpose, lambda: _pull_p, _OPERANDS)
+ad.primitive_transposes[_pull_p] = functools.partial(_transpose, lambda: _push_p, 2)
