@@ -147,6 +147,11 @@ class Program:
         """The variables that it touches, as far as they are known: all, once it was traced."""
         return [*self._carried.assigned, *self._carried.read]
 
+    @property
+    def assigned_bytes(self) -> int:
+        """Size of the variables that it is known to assign."""
+        return sum(v._value.nbytes for v in self._carried.assigned)
+
     def __call__(self, *args: Any) -> Any:
         """Run the function once."""
         return self._run(lambda carried: carried.once, args)

@@ -54,12 +54,19 @@ def cudnn_lstm(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any
 # --- the kernels ----------------------------------------------------------------------------------
 
 
+def _row_major(x: Any) -> Any:
+    """Return an array whose axes lie in memory in their order: JAX's call of the kernels leaves that to XLA to choose."""
+    from jax.experimental.layout import Layout, with_layout_constraint
+
+    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
+
+
 def _for_cudnn(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> list[Any]:
     """Return the operands as cuDNN has them: samples first, the weights as one vector, lengths."""
     # The gates come in the same order, the matrices transposed, and there is a second bias.
     weights = [kernel.T.reshape(-1), recurrent_kernel.T.reshape(-1), bias, jnp.zeros_like(bias)]
     lengths = jnp.full(x.shape[1], x.shape[0], jnp.int32)
-    return [jnp.swapaxes(x, 0, 1), start[:1], start[1:], jnp.concatenate(weights), lengths]
+    return [*map(_row_major, (jnp.swapaxes(x, 0, 1), start[:1], start[1:])), jnp.concatenate(weights), lengths]
 
 
 def _run_kernel(*operands: Any, keep: bool) -> list[Any]:
@@ -67,6 +74,7 @@ def _run_kernel(*operands: Any, keep: bool) -> list[Any]:
 
     features, units = operands[0].shape[2], operands[2].shape[0]
     (hs, h, c), kept = rnn.lstm_fwd(*_for_cudnn(*operands), features, units, *_ONE_LAYER, None)
+    hs, h, c = map(_row_major, (hs, h, c))
     results = [jnp.swapaxes(hs, 0, 1), jnp.concatenate([h, c])]
     return [*results, kept[-1]] if keep else results
 
@@ -76,9 +84,10 @@ def _pull_kernel(dhs: Any, dlast: Any, *rest: Any) -> list[Any]:
 
     *operands, hs, reserve = rest
     features, units = operands[0].shape[2], operands[2].shape[0]
-    kept = (*_for_cudnn(*operands), jnp.swapaxes(hs, 0, 1), reserve)
-    given = (jnp.swapaxes(dhs, 0, 1), dlast[:1], dlast[1:])
+    kept = (*_for_cudnn(*operands), _row_major(jnp.swapaxes(hs, 0, 1)), reserve)
+    given = tuple(map(_row_major, (jnp.swapaxes(dhs, 0, 1), dlast[:1], dlast[1:])))
     dx, dh, dc, dweights, _ = rnn.lstm_bwd(features, units, *_ONE_LAYER, None, kept, given)
+    dx, dh, dc = map(_row_major, (dx, dh, dc))
     gates = 4 * units
     dkernel, dinner, dbias = jnp.split(dweights[: -gates], [features * gates, (features + units) * gates])
     back = dkernel.reshape(gates, features).T, dinner.reshape(gates, units).T, dbias

@@ -24,6 +24,9 @@ from hornbeam.training.padding import count_rows, mark_rows, rows_are_independen
 
 __all__ = ["Steps", "metrics_result", "predict_step", "test_step", "train_step"]
 
+BYTES_TO_LOOP = 2**29
+"""Weights, moments and metrics of less than so many bytes may go round a compiled loop on an accelerator."""
+
 
 def train_step(model: Any, data: Any) -> dict[str, Any]:
     """One step of training on a batch; returns results by name."""
@@ -167,7 +170,11 @@ class Steps:
         """Tell whether batches of these shapes may run in a compiled loop without losing speed."""
         if self._program is None:
             return False
-        if jax.default_backend() != "cpu" or convolutions_are_loop_safe():
+        if jax.default_backend() != "cpu":
+            # Calls are queued there, which costs nothing while steps are long; a loop copies the weights in every turn.
+            self._program.primitives(*args)
+            return self._program.assigned_bytes < BYTES_TO_LOOP
+        if convolutions_are_loop_safe():
             return True
         key = _shapes_key(args)
         if key not in self._loops:
