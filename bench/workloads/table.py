@@ -115,7 +115,7 @@ WORKLOADS = {
             _RESNET_50,
             128,
             8,
-            2,
+            8,
             precision="bfloat16",
             device="gpu",
             flops=_resnet_flops(224, 128),
