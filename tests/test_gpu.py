@@ -79,7 +79,11 @@ def _routes():
 @pytest.mark.parametrize("kind", ["none", "causal", "mask", "both", "shared", "bias"])
 def test_attention(kind):
     x = [random(2, 8, 4, 64, seed=i) for i in range(3)]
-    mask = None if kind not in ("mask", "both") else jnp.arange(8)[None, None, None] < jnp.asarray([3, 8])[:, None, None, None]
+    mask = (
+        None
+        if kind not in ("mask", "both")
+        else jnp.arange(8)[None, None, None] < jnp.asarray([3, 8])[:, None, None, None]
+    )
     if kind == "shared":
         x[1:] = [part[:, :, :2] for part in x[1:]]
 
@@ -167,7 +171,9 @@ def test_streaming_needs_little_memory(monkeypatch):
     model.fit(x[:2048], np.ones(2048), batch_size=256, verbose=0)
     before = device.memory_stats()["bytes_in_use"]
     seen = []
-    watch = hb.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(device.memory_stats()["bytes_in_use"]))
+    watch = hb.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(device.memory_stats()["bytes_in_use"])
+    )
     model.fit(x, np.ones(len(x)), batch_size=256, epochs=3, verbose=0, callbacks=[watch])
     assert max(seen) - before < 64 * 2**20, (before, seen)
 

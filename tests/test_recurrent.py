@@ -486,7 +486,9 @@ def test_derivatives_with_cudnn(gpu):
         yield jax.jvp(gradient, operands, tangent)
         yield jax.jit(jax.grad(lambda *a: sum(jnp.sum(g * g) for g in gradient(*a)), range(5)))(*operands)
         yield jax.vmap(gradient, (0, *[None] * 4))(jnp.stack([operands[0], -operands[0]]), *operands[1:])
-        yield jax.linear_transpose(lambda dx: jax.jvp(lambda x: run(x, *operands[1:])[0], (x,), (dx,))[1], x)(operands[0][..., :3])
+        yield jax.linear_transpose(lambda dx: jax.jvp(lambda x: run(x, *operands[1:])[0], (x,), (dx,))[1], x)(
+            operands[0][..., :3]
+        )
         yield jax.grad(jax.checkpoint(functools.partial(loss, run)))(*operands)
 
     expected = list(of(cudnn._lstm))

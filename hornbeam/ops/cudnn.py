@@ -89,7 +89,7 @@ def _pull_kernel(dhs: Any, dlast: Any, *rest: Any) -> list[Any]:
     dx, dh, dc, dweights, _ = rnn.lstm_bwd(features, units, *_ONE_LAYER, None, kept, given)
     dx, dh, dc = map(_row_major, (dx, dh, dc))
     gates = 4 * units
-    dkernel, dinner, dbias = jnp.split(dweights[: -gates], [features * gates, (features + units) * gates])
+    dkernel, dinner, dbias = jnp.split(dweights[:-gates], [features * gates, (features + units) * gates])
     back = dkernel.reshape(gates, features).T, dinner.reshape(gates, units).T, dbias
     return [jnp.swapaxes(dx, 0, 1), *back, jnp.concatenate([dh, dc])]
 
