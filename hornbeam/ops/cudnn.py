@@ -61,12 +61,13 @@ def _row_major(x: Any) -> Any:
     return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
 
 
-def _for_cudnn(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> list[Any]:
+def _for_cudnn(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> tuple[Any, Any, Any, Any, Any]:
     """Return the operands as cuDNN has them: samples first, the weights as one vector, lengths."""
     # The gates come in the same order, the matrices transposed, and there is a second bias.
     weights = [kernel.T.reshape(-1), recurrent_kernel.T.reshape(-1), bias, jnp.zeros_like(bias)]
     lengths = jnp.full(x.shape[1], x.shape[0], jnp.int32)
-    return [*map(_row_major, (jnp.swapaxes(x, 0, 1), start[:1], start[1:])), jnp.concatenate(weights), lengths]
+    x, h, c = map(_row_major, (jnp.swapaxes(x, 0, 1), start[:1], start[1:]))
+    return x, h, c, jnp.concatenate(weights), lengths
 
 
 def _run_kernel(*operands: Any, keep: bool) -> list[Any]:
