@@ -10,6 +10,9 @@ from hornbeam import tree
 
 __all__ = ["FileError", "describe", "one_of", "reworded", "unknown_name"]
 
+LONGEST = 4_000
+"""Most characters of the text of a `FileError`."""
+
 
 class FileError(ValueError):
     """A file is damaged, is no model file, or asks for what files may not have.
@@ -24,6 +27,10 @@ class FileError(ValueError):
         ...     print("JSON" in str(error))
         True
     """
+
+    def __init__(self, text: str = ""):
+        # A file chooses the names that a message tells: what is longer than anybody reads is cut.
+        super().__init__(text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}")
 
 
 def describe(value: Any) -> str:

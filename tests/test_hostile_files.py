@@ -225,6 +225,15 @@ def test_clones_of_lambdas():
     assert hb.models.clone_model(model)(hb.ops.ones((1, 3))).tolist() == [[2, 2, 2]]
 
 
+def test_errors_stay_readable():
+    """However long the names are that a file chooses, the message is not."""
+    config = {"class_name": "Sequential", "config": {"layers": [{"class_name": "No" * 10**6, "config": {}}]}}
+    with pytest.raises(hb.saving.FileError) as caught:
+        hb.models.model_from_json(json.dumps(config))
+    assert "NoNo" in str(caught.value)
+    assert len(str(caught.value)) < 4_100
+
+
 def test_a_trusted_file_may_claim_room(tmp_path):
     import zipfile
 

@@ -138,11 +138,9 @@ class _HeadAttention(Layer):
         """
         masked = allowed is not None and not only_causal
         if self._is_fused(q, k, v, masked, wants_scores):
-            mask = allowed[:, None] if masked else None
-            flash = self.flash_attention
-            return dot_product_attention(
-                q, k, v, mask=mask, scale=1.0, is_causal=only_causal, flash_attention=flash
-            ), None
+            mask, flash = (allowed[:, None] if masked else None), self.flash_attention
+            result = dot_product_attention(q, k, v, mask=mask, scale=1.0, is_causal=only_causal, flash_attention=flash)
+            return result, None
         group = q.shape[-2] // k.shape[-2]
         if group > 1:
             k, v = jnp.repeat(k, group, axis=-2), jnp.repeat(v, group, axis=-2)
