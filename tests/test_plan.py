@@ -17,6 +17,7 @@ import hornbeam as hb
 from hornbeam.data import ArraySource, make_source
 from hornbeam.training import plan as planning
 from hornbeam.training.padding import rows_are_independent
+from hornbeam.training.step import Steps
 
 R = np.random.RandomState(0)
 X = R.randn(203, 5).astype("float32")
@@ -384,13 +385,24 @@ def test_threads_predict_while_one_trains():
     assert all(np.array_equal(f, expected) for f in found)
 
 
-def test_data_that_stay_on_an_accelerator(monkeypatch):
-    """The way taken on GPU and TPU: rows are gathered on the device by number."""
+@pytest.mark.parametrize("slab", [planning.BYTES_PER_SLAB, 1])
+def test_data_that_stay_on_an_accelerator(slab, monkeypatch):
+    """The way taken on GPU and TPU: rows are gathered on the device by number, for slabs and for single batches."""
     expected, history, _ = trained_once("planned")
     monkeypatch.setattr(planning, "_fits_on_accelerator", lambda source: True)
+    monkeypatch.setattr(planning, "BYTES_PER_SLAB", slab)
     model, own, _ = trained("planned")
     np.testing.assert_allclose(own["loss"], history["loss"], rtol=1e-6)
-    assert model.predict(X, verbose=0).shape == (203, 3)
+    np.testing.assert_allclose(model.predict(X, verbose=0), expected.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_large_models_take_single_steps_on_an_accelerator(monkeypatch):
+    """A loop would need room for the weights twice there."""
+    steps = Steps(network(), "train")
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    assert steps.can_loop((X[:4], Y[:4], None))
+    monkeypatch.setattr("hornbeam.training.step.BYTES_TO_LOOP", 3 * 4 * 75)  # weights and two moments of 75 numbers
+    assert not steps.can_loop((X[:4], Y[:4], None))
 
 
 def test_rows_that_lie_on_disk(tmp_path):

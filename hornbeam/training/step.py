@@ -171,7 +171,7 @@ class Steps:
         if self._program is None:
             return False
         if jax.default_backend() != "cpu":
-            # Calls are queued there, which costs nothing while steps are long; a loop needs room for the weights twice.
+            # Calls are queued there, which costs little where steps are long; a loop needs room for the weights twice.
             self._program.primitives(*args)
             return self._program.assigned_bytes < BYTES_TO_LOOP
         if convolutions_are_loop_safe():
