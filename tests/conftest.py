@@ -1,9 +1,13 @@
 """Settings of the test run; they must stand before JAX or Keras is imported."""
 
 import os
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
+
+# A shell that starts a command in the background has it ignore Ctrl-C; tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
