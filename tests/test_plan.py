@@ -268,9 +268,11 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("kind", ["threads", "processes"])
-def test_an_interrupt_ends_workers(kind, tmp_path):
-    """Ctrl-C while a worker is busy: the program ends at once, and its workers with it."""
+@pytest.mark.parametrize(
+    ("kind", "number"), [("threads", signal.SIGINT), ("processes", signal.SIGINT), ("processes", signal.SIGKILL)]
+)
+def test_an_interrupt_ends_workers(kind, number, tmp_path):
+    """Ctrl-C while a worker is busy: the program ends at once, and its workers with it, even where it is killed."""
     script = tmp_path / "slow.py"
     script.write_text(INTERRUPTED)
     run = subprocess.Popen(
@@ -280,12 +282,12 @@ def test_an_interrupt_ends_workers(kind, tmp_path):
     try:
         worker = int(run.stdout.readline().split()[1])
         assert (worker == run.pid) == (kind == "threads")
-        run.send_signal(signal.SIGINT)
+        run.send_signal(number)
         _, said = run.communicate(timeout=120)
     finally:
         run.kill()
-    assert "KeyboardInterrupt" in said
-    assert run.returncode == -signal.SIGINT
+    assert ("KeyboardInterrupt" in said) == (number == signal.SIGINT)
+    assert run.returncode == -number
     if kind == "processes":
         for _ in range(600):  # gone, or ended and not yet fetched by its parent's parent
             state = Path(f"/proc/{worker}/stat")

@@ -9,6 +9,7 @@ import itertools
 import os
 import pickle
 import tempfile
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -146,7 +147,7 @@ class Reader:
         if self._pool is None:
             # Never forked: a copy of a process with JAX's threads can wait for ever.
             self._pool = concurrent.futures.ProcessPoolExecutor(
-                max(data.workers, 1), multiprocessing.get_context("spawn"), initializer=_ignore_interrupts
+                max(data.workers, 1), multiprocessing.get_context("spawn"), initializer=_live_with_parent
             )
         changes = any(getattr(type(data), hook) is not getattr(PyDataset, hook) for hook in EPOCH_HOOKS)
         if self._sent is None or changes:
@@ -187,10 +188,21 @@ EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
 _received: tuple[int, Any] = (-1, None)
 
 
-def _ignore_interrupts() -> None:
+def _live_with_parent() -> None:
+    """Let the parent end this worker, and end it when the parent was killed: it would wait for work for ever."""
+    import multiprocessing
+    import multiprocessing.connection
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    if parent is not None:
+        threading.Thread(target=watch, name="hornbeam-parent", daemon=True).start()
 
 
 def _make_batch(place: str, number: int, index: int) -> Any:
