@@ -141,7 +141,10 @@ def _comparison(
                 values[name] = middle(found)
         own = values.get("hornbeam")
         if own is None:
-            rows.append([workload["title"], "failed", "", *(_amount(values.get(name), unit) for name in columns)])
+            failed = "failed" in workload["peers"].get("hornbeam", {})
+            if failed or values:  # else it was not to be measured
+                said = "failed" if failed else "-"
+                rows.append([workload["title"], said, "", *(_amount(values.get(name), unit) for name in columns)])
             continue
         ratios = {name: value / own for name, value in values.items() if name != "hornbeam"}
         rivals = {name: ratio for name, ratio in ratios.items() if name not in FLOOR}

@@ -107,6 +107,23 @@ def test_tables_divide_by_hornbeam(results, tmp_path):
         report.write_readme(found, readme)
 
 
+def test_what_was_not_measured_has_no_table():
+    """As with `--fit-only`; a failure is named, whatever was to be measured."""
+    peers = {"hornbeam": {"fit_ms": [2.0]}, "torch": {"fit_ms": [3.0]}}
+    workloads = {
+        "tiny": {"title": "MLP", "peers": peers},
+        "mlp": {"title": "Wide", "peers": {"hornbeam": {"failed": "no"}}},
+    }
+    found = {"workloads": workloads}
+    numbers = report.MEASURES["Training: `fit`, ms a step"][1]
+    table = report._comparison(found, "fit", "ms", numbers, max)
+    assert "| MLP  |  2.00 ms |" in table
+    assert "| Wide |   failed |" in table
+    del workloads["mlp"]
+    title = "Second start of the same script, to its first step"
+    assert report._comparison(found, title, "s", report.MEASURES[title][1], max) == ""
+
+
 def test_the_readme_has_its_marks():
     text = (ROOT / "README.md").read_text("utf-8")
     assert text.count(report.BEGIN) == text.count(report.END) == 1
