@@ -107,7 +107,8 @@ def check_case(seed, dtype, plain):
     check_arrays(*random_case(seed), dtype, plain)
 
 
-def check_arrays(spec, arrays, dtype, plain):
+def check_arrays(spec, arrays, dtype, plain, tolerance=None):
+    tolerance = tolerance or TOLERANCE[dtype]
     rounded = [jnp.asarray(a, dtype) for a in arrays]
     for kind in KINDS:
         of_kind = spec.as_kind(kind)
@@ -115,11 +116,9 @@ def check_arrays(spec, arrays, dtype, plain):
         assert routes.convolution(kind, dtype, (spec.space, spec.window), spec.padding).name == "native"
         result = convolve(*given, of_kind)
         assert result.dtype == dtype
-        close(result, reference(of_kind, *(np.asarray(a, "float64") for a in rounded)), TOLERANCE[dtype])
+        close(result, reference(of_kind, *(np.asarray(a, "float64") for a in rounded)), tolerance)
         if plain:
-            close(
-                result, jax.jit(lambda a, b, s=of_kind: conv_primitive._plain(a, b, spec=s))(*given), TOLERANCE[dtype]
-            )
+            close(result, jax.jit(lambda a, b, s=of_kind: conv_primitive._plain(a, b, spec=s))(*given), tolerance)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -151,6 +150,64 @@ def test_work_shared_among_threads(batch, spec, channels, filters, dtype):
     check_arrays(spec, arrays, dtype, plain=False)
 
 
+def depthwise(space, window, padding, channels):
+    return Spec("forward", space, window, (1, 1), padding, (1, 1), channels)
+
+
+# Whole vectors and what is left over; images smaller than the window; windows wholly beside the image; many rows.
+DEPTHWISE = [
+    (2, depthwise((7, 7), (3, 3), ((1, 1), (1, 1)), 16)),
+    (1, depthwise((5, 9), (3, 3), ((0, 0), (0, 0)), 21)),
+    (3, depthwise((4, 6), (3, 3), ((2, 0), (0, 2)), 39)),
+    (2, depthwise((6, 5), (3, 3), ((0, 2), (2, 2)), 3)),
+    (1, depthwise((1, 1), (3, 3), ((2, 2), (1, 1)), 20)),
+    (2, depthwise((9, 8), (5, 5), ((2, 2), (2, 2)), 17)),
+    (1, depthwise((2, 3), (5, 5), ((4, 3), (1, 4)), 24)),
+    (2, depthwise((40, 70), (3, 3), ((1, 1), (1, 1)), 112)),
+    (3, depthwise((33, 32), (5, 5), ((2, 2), (2, 2)), 32)),
+]
+
+
+@pytest.mark.parametrize(("batch", "spec"), DEPTHWISE)
+def test_depthwise(batch, spec):
+    channels = spec.groups
+    for kind in KINDS:
+        way = routes.native_convolution(kind, "float32", spec, (channels, channels))
+        assert way == ("onednn" if kind == "kernel" else "depthwise")
+    rng = np.random.default_rng(0)
+    shapes = (batch, *spec.space, channels), (*spec.window, 1, channels), (batch, *spec.out_space(), channels)
+    arrays = [rng.standard_normal(shape) for shape in shapes]
+    # oneDNN's gradient by the kernel adds thousands of numbers one after the other.
+    check_arrays(spec, arrays, "float32", plain=True, tolerance=5e-6)
+    inputs, kernel = (jnp.asarray(a, "float32") for a in arrays[:2])
+    bias = jnp.arange(channels, dtype="float32") / channels - 0.5
+    for activation in ("linear", "relu"):
+        fused = dataclasses.replace(spec, activation=activation)
+        plain = conv_primitive._plain_fused(inputs, kernel, bias, spec=fused)
+        close(convolve_fused(inputs, kernel, bias, fused), plain, 1e-6)
+
+
+def test_depthwise_keeps_what_is_not_finite_in_its_window():
+    spec = depthwise((5, 6), (3, 3), ((1, 1), (1, 1)), 18)
+    inputs = np.ones((2, 5, 6, 18), "float32")
+    inputs[0, 0, 0, 3], inputs[1, 4, 3, 17] = np.inf, np.nan
+    kernel = jnp.ones((3, 3, 1, 18))
+    for activation, sign in itertools.product(("linear", "relu"), (1, -1)):
+        given = jnp.asarray(inputs), sign * kernel, jnp.zeros(18), dataclasses.replace(spec, activation=activation)
+        expected = conv_primitive._plain_fused(*given[:3], spec=given[3])
+        np.testing.assert_array_equal(convolve_fused(*given), expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(60))
+def test_many_random_depthwise(seed):
+    rng = np.random.default_rng(seed)
+    size = int(rng.choice([3, 5]))
+    padding = tuple((int(rng.integers(0, size)), int(rng.integers(0, size))) for _ in range(2))
+    space = tuple(max(int(rng.integers(1, 20)), size - sum(pads)) for pads in padding)
+    test_depthwise(int(rng.integers(1, 5)), depthwise(space, (size, size), padding, int(rng.integers(2, 70))))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("seed", range(1000, 1200))
@@ -160,15 +217,18 @@ def test_many_random_convolutions(seed, dtype):
 
 SMALL = Spec("forward", (6, 5), (3, 2), (2, 1), ((1, 1), (0, 1)), (1, 2), 1)
 GROUPED = dataclasses.replace(SMALL, groups=2)
+APART = depthwise((6, 5), (3, 3), ((1, 1), (0, 2)), 4)
+SPECS = {"one group": SMALL, "two groups": GROUPED, "depthwise": APART}
 
 
 def small_arrays(spec, seed=0):
     rng = np.random.default_rng(seed)
-    shapes = (2, *spec.space, 4), (*spec.window, 4 // spec.groups, 6), (2, *spec.out_space(), 6)
+    filters = 4 if spec is APART else 6
+    shapes = (2, *spec.space, 4), (*spec.window, 4 // spec.groups, filters), (2, *spec.out_space(), filters)
     return [jnp.asarray(rng.standard_normal(shape), "float32") for shape in shapes]
 
 
-@pytest.mark.parametrize("spec", [SMALL, GROUPED], ids=["one group", "two groups"])
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_derivatives_to_second_order(kind, spec):
     given = operands(kind, *small_arrays(spec))
@@ -222,7 +282,7 @@ def test_bias_and_activation_in_the_kernel(activation):
         close(jax.vmap(ours, axes)(*batched), jax.vmap(plain, axes)(*batched), 1e-6)
 
 
-@pytest.mark.parametrize("spec", [SMALL, GROUPED], ids=["one group", "two groups"])
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 @pytest.mark.parametrize("axes", [(0, None), (None, 1), (2, 0)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_vmap(kind, axes, spec):
@@ -332,7 +392,7 @@ def test_empty_batches_and_sizes():
 
 def call(lhs, rhs, result, **changes):
     attributes = {
-        "kind": "forward", "activation": "linear", "strides": [1, 1], "dilation": [1, 1], "before": [0, 0],
+        "kind": "forward", "by": "onednn", "activation": "linear", "strides": [1, 1], "dilation": [1, 1], "before": [0, 0],
         "after": [0, 0], "groups": 1, **changes,
     }  # fmt: skip
     attributes = {k: v if isinstance(v, str) else np.asarray(v, np.int64)[()] for k, v in attributes.items()}
@@ -340,6 +400,9 @@ def call(lhs, rhs, result, **changes):
     attributes.pop("dtype", None)
     function = jax.ffi.ffi_call("hornbeam_convolution", jax.ShapeDtypeStruct(result, dtype))
     return function(lhs, rhs, **attributes)
+
+
+APART_CALL = {"by": "depthwise", "groups": 3, "rhs": (3, 3, 1, 3), "result": (2, 6, 6, 3)}
 
 
 @pytest.mark.parametrize(
@@ -370,6 +433,14 @@ def call(lhs, rhs, result, **changes):
         ({"activation": "gelu"}, "activation must be"),
         ({"kind": "inputs", "activation": "relu"}, "only forward"),
         ({"dtype": "float16"}, "dtype"),
+        ({"by": "hand"}, "by must be"),
+        ({"by": "depthwise"}, "expected a filter a channel"),
+        ({**APART_CALL, "result": (2, 6, 6, 4)}, "shapes do not fit"),
+        ({**APART_CALL, "kind": "kernel", "rhs": (2, 6, 6, 3), "result": (3, 3, 1, 3)}, "kind must be"),
+        ({**APART_CALL, "strides": [2, 2], "result": (2, 3, 3, 3)}, "strides and dilation"),
+        ({**APART_CALL, "dilation": [2, 2], "result": (2, 4, 4, 3)}, "strides and dilation"),
+        ({**APART_CALL, "rhs": (7, 7, 1, 3), "result": (2, 2, 2, 3)}, "window of this size"),
+        ({**APART_CALL, "rhs": (3, 5, 1, 3), "result": (2, 6, 4, 3)}, "window of this size"),
     ],
 )
 def test_wrong_calls_are_errors(changes, message):

@@ -116,7 +116,7 @@ def _native(*operands: Any, spec: Spec) -> Any:
     shape = _shape(operands[0], operands[1], spec)
     ends = {"forward": (operands[0].shape, shape), "inputs": (shape, operands[0].shape)}
     inputs, outputs = ends.get(spec.kind, (operands[0].shape, operands[1].shape))
-    way = routes.pointwise(spec.kind, operands[0].dtype, spec, (inputs[-1], outputs[-1]))
+    way = routes.native_convolution(spec.kind, operands[0].dtype, spec, (inputs[-1], outputs[-1]))
     if way == "product":
         return _product(*operands, spec=spec)
     if way == "native product":
@@ -124,7 +124,7 @@ def _native(*operands: Any, spec: Spec) -> Any:
         return columns_product(*rows).reshape(shape)
     call = jax.ffi.ffi_call("hornbeam_convolution", jax.ShapeDtypeStruct(shape, operands[0].dtype))
     return call(
-        *operands, kind=spec.kind, activation=spec.activation, strides=np.array(spec.strides, np.int64),
+        *operands, kind=spec.kind, by=way, activation=spec.activation, strides=np.array(spec.strides, np.int64),
         dilation=np.array(spec.dilation, np.int64), before=np.array([pair[0] for pair in spec.padding], np.int64),
         after=np.array([pair[1] for pair in spec.padding], np.int64), groups=np.int64(spec.groups),
     )  # fmt: skip

@@ -45,7 +45,7 @@ class Route(NamedTuple):
 
 _portable: ContextVar[bool] = ContextVar("hornbeam_portable", default=False)
 _taken: dict[str, Route] = {}
-_INTERFACE = 3  # of hornbeam-cpu
+_INTERFACE = 4  # of hornbeam-cpu
 _REMEMBERED = 1000  # choices, the latest, so that a long process does not grow
 
 
@@ -123,13 +123,13 @@ def convolution(kind: str, dtype: Any, sizes: Any, padding: Any, empty: bool = F
         reason = "the padding is wider than the window"
     if reason is None and empty:
         reason = "nothing to compute"
-    route = Route("native", "oneDNN, by hornbeam-cpu") if reason is None else Route("plain", reason)
+    route = Route("native", "by hornbeam-cpu") if reason is None else Route("plain", reason)
     return _remember(f"conv {kind} {np.dtype(dtype).name} {'x'.join(map(str, sizes[0]))} window "
                      f"{'x'.join(map(str, sizes[1]))}", route)  # fmt: skip
 
 
-def pointwise(kind: str, dtype: Any, spec: Any, channels: tuple[int, int]) -> str | None:
-    """Choose for a native convolution that is a product of two matrices, having a window of one element.
+def native_convolution(kind: str, dtype: Any, spec: Any, channels: tuple[int, int]) -> str:
+    """Choose among the native ways for a convolution.
 
     Args:
         kind: `"forward"`, `"inputs"` or `"kernel"`.
@@ -138,8 +138,13 @@ def pointwise(kind: str, dtype: Any, spec: Any, channels: tuple[int, int]) -> st
         channels: Those of the inputs and of the outputs.
 
     Returns:
-        `"product"`: XLA's product. `"native product"`: oneDNN's, for the gradient by the kernel. `None`: oneDNN's convolution.
+        `"onednn"`: its convolution. `"depthwise"`: our own. Where a window of one element makes it a product of two matrices,
+        `"product"`: XLA's, or `"native product"`: oneDNN's, for the gradient by the kernel.
     """
+    # A filter for each channel, square windows that move by one element: up to 1.6 times as fast as oneDNN's.
+    ours = spec.window in ((3, 3), (5, 5)) and set(spec.strides) == set(spec.dilation) == {1} and kind != "kernel"
+    if ours and 1 < spec.groups == channels[0] == channels[1] and np.dtype(dtype) == np.float32:
+        return "depthwise"
     whole = set(spec.window) == set(spec.strides) == {1} and not any(map(any, spec.padding)) and spec.groups == 1
     # oneDNN's convolutions fill vectors of 16 channels, whatever they make: from 64 channels to 2, XLA takes a third of the time.
     if whole and kind != "kernel" and channels[kind == "forward"] <= 8:
@@ -147,7 +152,7 @@ def pointwise(kind: str, dtype: Any, spec: Any, channels: tuple[int, int]) -> st
     # Wide kernels: up to a quarter faster than the convolution; narrow ones: slower.
     if whole and kind == "kernel" and min(channels) >= 64 and np.dtype(dtype) == np.float32:
         return "native product"
-    return None
+    return "onednn"
 
 
 def product(dtype: Any, rows: int, columns: int, results: int) -> Route:

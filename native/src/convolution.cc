@@ -1,4 +1,4 @@
-// Convolution, its gradient by the inputs and its gradient by the kernel, by oneDNN.
+// Convolution, its gradient by the inputs and its gradient by the kernel, by oneDNN or, depthwise, by depthwise.cc.
 //
 // Activations are (N, *space, C) and stay so; kernels are (*window, C / groups, O) and are brought into the form
 // that oneDNN likes best, a reorder that costs little beside the convolution.
@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "depthwise.h"
 #include "oneapi/dnnl/dnnl.hpp"
 #include "one_thread.h"
 #include "pages.h"
@@ -412,8 +413,23 @@ std::string Fill(Problem& p, const Dims& x, const Dims& w, const Dims& y, int64_
   return "";
 }
 
+// Describes `p` to RunDepthwise; returns what keeps it from being computed there.
+std::string Describe(const Problem& p, Depthwise& d) {
+  bool inputs = p.kind == Kind::kInputs;
+  if (p.dtype != memory::data_type::f32) return "depthwise: dtype must be float32";
+  if (p.strides.size() != 2) return "depthwise: expected 2 spatial axes";
+  if (p.kind == Kind::kKernel) return "depthwise: kind must be forward or inputs";
+  if (p.w[1] != 1 || p.w[2] != 1) return "depthwise: expected a filter a channel";
+  if (p.w[3] != p.w[4] || !DepthwiseKnows(p.w[3])) return "depthwise: a window of this size is not known";
+  if (p.strides != Dims{1, 1} || p.dilation != Dims{0, 0}) return "depthwise: strides and dilation must be 1";
+  const Dims &from = inputs ? p.y : p.x, &to = inputs ? p.x : p.y;
+  auto before = [&](int axis) { return inputs ? p.w[3] - 1 - p.before[axis] : p.before[axis]; };
+  d = {p.x[0], from[2], from[3], p.x[1], to[2], to[3], p.w[3], before(0), before(1), inputs, p.relu};
+  return "";
+}
+
 ffi::Error Convolution(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Result<ffi::AnyBuffer> result,
-                       std::string_view kind, std::string_view activation, ffi::Span<const int64_t> strides,
+                       std::string_view kind, std::string_view by, std::string_view activation, ffi::Span<const int64_t> strides,
                        ffi::Span<const int64_t> dilation, ffi::Span<const int64_t> before,
                        ffi::Span<const int64_t> after, int64_t groups) {
   Problem p;
@@ -423,6 +439,7 @@ ffi::Error Convolution(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Resul
   else return Wrong("kind must be forward, inputs or kernel");
   p.relu = activation == "relu";
   if (!p.relu && activation != "linear") return Wrong("activation must be linear or relu");
+  if (by != "onednn" && by != "depthwise") return Wrong("by must be onednn or depthwise");
   p.bias = args.size() == 3;
   if (args.size() != 2 && !(p.bias && p.kind == Kind::kForward)) return Wrong("expected 2 arrays, forward 2 or 3");
   if (p.relu && p.kind != Kind::kForward) return Wrong("only forward has an activation");
@@ -448,6 +465,8 @@ ffi::Error Convolution(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Resul
                                                 : Fill(p, l, o, r, groups);
   if (!wrong.empty()) return Wrong(wrong);
   if (p.bias && copy(arrays[2].dimensions()) != Dims{p.y[1]}) return Wrong("the bias must have one number a filter");
+  Depthwise depthwise;
+  if (by == "depthwise" && !(wrong = Describe(p, depthwise)).empty()) return Wrong(wrong);
 
   // oneDNN refuses empty arrays; where nothing is summed up, gradients are zero. Forward, XLA computes such cases.
   if (result->element_count() == 0) return ffi::Error::Success();
@@ -459,6 +478,12 @@ ffi::Error Convolution(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Resul
   }
   p.threads = std::max<int64_t>(1, pool.num_threads());
   UseLargePages(result->untyped_data(), result->size_bytes());
+  if (by == "depthwise") {
+    auto floats = [](const ffi::AnyBuffer& array) { return static_cast<const float*>(array.untyped_data()); };
+    RunDepthwise(pool, depthwise, floats(arrays[0]), floats(arrays[1]), p.bias ? floats(arrays[2]) : nullptr,
+                 static_cast<float*>(result->untyped_data()));
+    return ffi::Error::Success();
+  }
   try {
     GetPlan(p)->Run(pool, arrays[0].untyped_data(), arrays[1].untyped_data(),
                     p.bias ? arrays[2].untyped_data() : nullptr, result->untyped_data());
@@ -479,6 +504,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(HornbeamConvolution, hornbeam::Convolution,
                                   .RemainingArgs()
                                   .Ret<ffi::AnyBuffer>()
                                   .Attr<std::string_view>("kind")
+                                  .Attr<std::string_view>("by")
                                   .Attr<std::string_view>("activation")
                                   .Attr<ffi::Span<const int64_t>>("strides")
                                   .Attr<ffi::Span<const int64_t>>("dilation")

@@ -12,6 +12,7 @@
 #include <new>
 #include <string>
 
+#include "instructions.h"
 #include "parallel.h"
 #include "xla/ffi/api/ffi.h"
 
@@ -54,9 +55,7 @@ struct Loops {
 
 // Nothing of the standard library but memcpy is used by the loops: a template that they made would be compiled for
 // their instruction set, and might be the copy that everybody else gets too.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define HORNBEAM_X86 1
-
+#ifdef HORNBEAM_X86
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx2,fma")
 #define HORNBEAM_SET avx512
@@ -88,16 +87,12 @@ struct Loops {
 namespace hornbeam {
 namespace {
 
-// Chooses by what the processor has; HORNBEAM_RECURRENCE=avx2 or =portable in the environment asks for less.
 const Loops& GetLoops() {
 #define HORNBEAM_LOOPS(set) {set::Padded, set::PackForward, set::Forward, set::PackBackward, set::Backward}
   static const Loops loops = [] {
 #ifdef HORNBEAM_X86
-    const char* asked = std::getenv("HORNBEAM_RECURRENCE");
-    const std::string most = asked ? asked : "avx512";
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    if (most == "avx512" && avx2 && __builtin_cpu_supports("avx512f")) return Loops HORNBEAM_LOOPS(avx512);
-    if (most != "portable" && avx2) return Loops HORNBEAM_LOOPS(avx2);
+    if (GetInstructions() == Instructions::kAvx512) return Loops HORNBEAM_LOOPS(avx512);
+    if (GetInstructions() == Instructions::kAvx2) return Loops HORNBEAM_LOOPS(avx2);
 #endif
     return Loops HORNBEAM_LOOPS(portable);
   }();
