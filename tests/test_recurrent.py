@@ -503,7 +503,9 @@ def gpu(monkeypatch):
     Returns the units of each LSTM that was left to cuDNN; its `backwards` holds those of each gradient that was compiled.
     """
     from jax.experimental import rnn
-    from jax.interpreters import ad, mlir
+    from jax.interpreters import ad
+
+    from hornbeam.ops.primitive import define
 
     class Asked(list):
         backwards: list
@@ -537,9 +539,8 @@ def gpu(monkeypatch):
     monkeypatch.setattr("hornbeam.layers.recurrent.cudnn_lstm", kernel)
     # Primitives of our own, whose kernels run on CPU.
     for name in ("_run", "_pull"):
-        primitive = cudnn._define(name, getattr(cudnn, f"{name}_plain"), getattr(cudnn, f"{name}_shapes"))
-        by_kernel = mlir.lower_fun(getattr(cudnn, f"{name}_kernel"), multiple_results=True)
-        mlir.register_lowering(primitive, by_kernel, platform="cpu")
+        plain, shapes, by_kernel = (getattr(cudnn, f"{name}_{part}") for part in ("plain", "shapes", "kernel"))
+        primitive = define(name, plain, shapes, {"cpu": by_kernel}, ["keep"], many=True)
         monkeypatch.setattr(cudnn, f"{name}_p", primitive)
     ad.primitive_jvps[cudnn._run_p] = cudnn._run_jvp
     ad.primitive_transposes[cudnn._pull_p] = functools.partial(cudnn._transpose, lambda: cudnn._push_p, 2)

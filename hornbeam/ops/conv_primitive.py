@@ -16,10 +16,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching
 
 from hornbeam.ops import routes
+from hornbeam.ops.primitive import define
 from hornbeam.ops.product import columns_product
 
 __all__ = ["Spec", "convolve", "convolve_fused"]
@@ -76,16 +76,12 @@ def convolve_fused(inputs: Any, kernel: Any, bias: Any, spec: Spec) -> Any:
     return _fused_p.bind(inputs, kernel, bias, spec=spec)
 
 
-def _shape(lhs: Any, rhs: Any, spec: Spec) -> tuple[int, ...]:
+def _shape(lhs: Any, rhs: Any, *bias: Any, spec: Spec) -> tuple[int, ...]:
     if spec.kind == "forward":
         return (lhs.shape[0], *spec.out_space(), rhs.shape[-1])
     if spec.kind == "inputs":
         return (lhs.shape[0], *spec.space, rhs.shape[-2] * spec.groups)
     return (*spec.window, lhs.shape[-1] // spec.groups, rhs.shape[-1])
-
-
-def _abstract(lhs: Any, rhs: Any, *bias: Any, spec: Spec) -> Any:
-    return jax.core.ShapedArray(_shape(lhs, rhs, spec), lhs.dtype)
 
 
 def _plain(lhs: Any, rhs: Any, *, spec: Spec) -> Any:
@@ -100,7 +96,7 @@ def _plain(lhs: Any, rhs: Any, *, spec: Spec) -> Any:
 
     if spec.kind == "forward":
         return forward(lhs, rhs)
-    result = jax.ShapeDtypeStruct(_shape(lhs, rhs, spec), lhs.dtype)
+    result = jax.ShapeDtypeStruct(_shape(lhs, rhs, spec=spec), lhs.dtype)
     if spec.kind == "inputs":
         return jax.linear_transpose(lambda inputs: forward(inputs, rhs), result)(lhs)[0]
     return jax.linear_transpose(lambda kernel: forward(lhs, kernel), result)(rhs)[0]
@@ -113,7 +109,7 @@ def _plain_fused(inputs: Any, kernel: Any, bias: Any, *, spec: Spec) -> Any:
 
 def _native(*operands: Any, spec: Spec) -> Any:
     """Compute by the kernel; all that it must know travels with the call, so compiled programs can be kept."""
-    shape = _shape(operands[0], operands[1], spec)
+    shape = _shape(*operands, spec=spec)
     ends = {"forward": (operands[0].shape, shape), "inputs": (shape, operands[0].shape)}
     inputs, outputs = ends.get(spec.kind, (operands[0].shape, operands[1].shape))
     way = routes.native_convolution(spec.kind, operands[0].dtype, spec, (inputs[-1], outputs[-1]))
@@ -220,22 +216,9 @@ def _fused_jvp(primals: Any, tangents: Any, *, spec: Spec) -> tuple[Any, Any]:
     return outputs, jnp.where(outputs > 0, tangent, 0) if spec.activation == "relu" else tangent
 
 
-def _define(name: str, plain: Any, batch: Any) -> Primitive:
-    primitive = Primitive(name)
-
-    @functools.partial(jax.jit, static_argnames="spec")
-    def run(*operands: Any, spec: Spec) -> Any:
-        return primitive.bind(*operands, spec=spec)
-
-    primitive.def_impl(run)
-    primitive.def_abstract_eval(_abstract)
-    mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=False))
-    mlir.register_lowering(primitive, mlir.lower_fun(_native, multiple_results=False), platform="cpu")
-    batching.primitive_batchers[primitive] = batch
-    return primitive
-
-
-_conv_p = _define("hornbeam_conv", _plain, _batch)
-_fused_p = _define("hornbeam_conv_fused", _plain_fused, _fused_batch)
+_conv_p = define("hornbeam_conv", _plain, _shape, {"cpu": _native}, ["spec"])
+_fused_p = define("hornbeam_conv_fused", _plain_fused, _shape, {"cpu": _native}, ["spec"])
+batching.primitive_batchers[_conv_p] = _batch
+batching.primitive_batchers[_fused_p] = _fused_batch
 ad.defbilinear(_conv_p, _transpose_lhs, _transpose_rhs)
 ad.primitive_jvps[_fused_p] = _fused_jvp

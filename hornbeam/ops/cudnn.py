@@ -17,8 +17,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad
 
+from hornbeam.ops.primitive import define
 from hornbeam.ops.product import rows_product
 from hornbeam.ops.recurrence import recur
 
@@ -139,35 +140,6 @@ def _push_shapes(*given: Any) -> list[Any]:
 # --- the primitives -----------------------------------------------------------------------------------
 
 
-def _define(name: str, plain: Callable[..., Any], shapes: Any, kernel: Callable[..., Any] | None = None) -> Primitive:
-    """Make a primitive of float32 results that has a plain way, and perhaps a kernel."""
-    primitive = Primitive(name)
-    primitive.multiple_results = True
-
-    def run(*operands: Any, **options: Any) -> Any:
-        return primitive.bind(*operands, **options)
-
-    def abstract(*operands: Any, **options: Any) -> Any:
-        return [jax.core.ShapedArray(shape, operands[0].dtype) for shape in shapes(*operands, **options)]
-
-    def batch(operands: Any, axes: Any, **options: Any) -> Any:
-        outputs = jax.vmap(functools.partial(plain, **options), axes)(*operands)
-        return outputs, [0] * len(outputs)
-
-    def jvp(primals: Any, tangents: Any, **options: Any) -> Any:
-        given = tuple(ad.instantiate_zeros(t) for t in tangents)
-        return jax.jvp(functools.partial(plain, **options), tuple(primals), given)
-
-    primitive.def_impl(jax.jit(run, static_argnames="keep"))
-    primitive.def_abstract_eval(abstract)
-    mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=True))
-    if kernel is not None:
-        mlir.register_lowering(primitive, mlir.lower_fun(kernel, multiple_results=True), platform="cuda")
-    batching.primitive_batchers[primitive] = batch
-    ad.primitive_jvps[primitive] = jvp
-    return primitive
-
-
 def _run_jvp(primals: Any, tangents: Any, *, keep: bool) -> Any:
     hs, last, reserve = _run_p.bind(*primals, keep=True)
     pushed = _push_p.bind(*(ad.instantiate_zeros(t) for t in tangents), *primals, hs, reserve)
@@ -183,9 +155,9 @@ def _transpose(other: Callable[[], Primitive], linear: int, cotangents: Any, *op
     return [r if want else None for r, want in zip(results, wanted, strict=True)] + [None] * (len(operands) - linear)
 
 
-_run_p = _define("hornbeam_cudnn_lstm", _run_plain, _run_shapes, _run_kernel)
-_pull_p = _define("hornbeam_cudnn_lstm_pull", _pull_plain, _pull_shapes, _pull_kernel)
-_push_p = _define("hornbeam_cudnn_lstm_push", _push_plain, _push_shapes)
+_run_p = define("hornbeam_cudnn_lstm", _run_plain, _run_shapes, {"cuda": _run_kernel}, ["keep"], many=True)
+_pull_p = define("hornbeam_cudnn_lstm_pull", _pull_plain, _pull_shapes, {"cuda": _pull_kernel}, many=True)
+_push_p = define("hornbeam_cudnn_lstm_push", _push_plain, _push_shapes, many=True)
 ad.primitive_jvps[_run_p] = _run_jvp
 ad.primitive_transposes[_push_p] = functools.partial(_transpose, lambda: _pull_p, _OPERANDS)
 ad.primitive_transposes[_pull_p] = functools.partial(_transpose, lambda: _push_p, 2)

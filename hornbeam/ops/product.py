@@ -7,16 +7,15 @@ products.
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad
 
 from hornbeam.ops import routes
+from hornbeam.ops.primitive import define
 
 __all__ = ["columns_product", "rows_product"]
 
@@ -63,8 +62,8 @@ def columns_product(x: Any, y: Any) -> Any:
     return jax.ffi.ffi_call("hornbeam_product", jax.ShapeDtypeStruct((x.shape[1], y.shape[1]), x.dtype))(x, y)
 
 
-def _abstract(x: Any, y: Any, *, summed: str) -> Any:
-    return jax.core.ShapedArray((x.shape[0 if summed == "columns" else 1], y.shape[1]), x.dtype)
+def _shape(x: Any, y: Any, *, summed: str) -> tuple[int, ...]:
+    return x.shape[0 if summed == "columns" else 1], y.shape[1]
 
 
 def _transpose_x(cotangent: Any, x: Any, y: Any, *, summed: str) -> Any:
@@ -75,24 +74,5 @@ def _transpose_y(cotangent: Any, x: Any, y: Any, *, summed: str) -> Any:
     return _product_p.bind(x, cotangent, summed="rows" if summed == "columns" else "columns")
 
 
-def _batch(operands: Any, axes: Any, *, summed: str) -> tuple[Any, int]:
-    return jax.vmap(functools.partial(_plain, summed=summed), axes)(*operands), 0
-
-
-def _define(name: str) -> Primitive:
-    primitive = Primitive(name)
-
-    @functools.partial(jax.jit, static_argnames="summed")
-    def run(x: Any, y: Any, *, summed: str) -> Any:
-        return primitive.bind(x, y, summed=summed)
-
-    primitive.def_impl(run)
-    primitive.def_abstract_eval(_abstract)
-    mlir.register_lowering(primitive, mlir.lower_fun(_plain, multiple_results=False))
-    mlir.register_lowering(primitive, mlir.lower_fun(_on_cpu, multiple_results=False), platform="cpu")
-    batching.primitive_batchers[primitive] = _batch
-    ad.defbilinear(primitive, _transpose_x, _transpose_y)
-    return primitive
-
-
-_product_p = _define("hornbeam_product")
+_product_p = define("hornbeam_product", _plain, _shape, {"cpu": _on_cpu}, ["summed"])
+ad.defbilinear(_product_p, _transpose_x, _transpose_y)

@@ -19,9 +19,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad, batching
 
 from hornbeam.ops import routes
+from hornbeam.ops.primitive import define
 from hornbeam.ops.product import rows_product
 
 __all__ = ["CELLS", "Spec", "recur"]
@@ -208,10 +209,12 @@ def _push_shapes(da: Any, dstart: Any, kernel: Any, *_: Any, spec: Spec) -> list
     return [(*da.shape[:2], kernel.shape[0]), dstart.shape]
 
 
-def _native(name: str, shapes: Any, in_place: dict[int, int]) -> Any:
+def _on_cpu(name: str, plain: Any, shapes: Any, in_place: dict[int, int]) -> Any:
     """Return a function that calls a kernel; it may lay results where operands are (`in_place`: from, to)."""
 
     def call(*operands: Any, spec: Spec) -> Any:
+        if not spec.native:
+            return plain(*operands, spec=spec)
         results = [jax.ShapeDtypeStruct(shape, operands[0].dtype) for shape in shapes(*operands, spec=spec)]
         aliases = in_place if spec.cell != "simple" else {}
         call = jax.ffi.ffi_call(name, results, input_output_aliases=aliases)
@@ -239,7 +242,7 @@ def _batch(primitive: Any, plain: Any, weights: tuple[int, ...], operands: Any, 
 def _define(
     name: str, plain: Any, shapes: Any, weights: tuple[int, ...], in_place: dict[int, int] | None = None
 ) -> Primitive:
-    """Make a primitive whose derivatives and batches come from its plain way.
+    """Make one of the three primitives.
 
     Args:
         name: Its name, and that of its native kernel.
@@ -248,24 +251,8 @@ def _define(
         weights: Positions of operands without samples.
         in_place: Operands of the native kernel and the results that may lie in their place; `None`: there is no kernel.
     """
-    primitive = Primitive(name)
-    primitive.multiple_results = True
-
-    def run(*operands: Any, spec: Spec) -> Any:
-        return primitive.bind(*operands, spec=spec)
-
-    def abstract(*operands: Any, spec: Spec) -> Any:
-        return [jax.core.ShapedArray(shape, operands[0].dtype) for shape in shapes(*operands, spec=spec)]
-
-    kernel = plain if in_place is None else _native(name, shapes, in_place)
-
-    def on_cpu(*operands: Any, spec: Spec) -> Any:
-        return (kernel if spec.native else plain)(*operands, spec=spec)
-
-    primitive.def_impl(jax.jit(run, static_argnames="spec"))
-    primitive.def_abstract_eval(abstract)
-    mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=True))
-    mlir.register_lowering(primitive, mlir.lower_fun(on_cpu, multiple_results=True), platform="cpu")
+    kernels = {} if in_place is None else {"cpu": _on_cpu(name, plain, shapes, in_place)}
+    primitive = define(name, plain, shapes, kernels, ["spec"], many=True)
     batching.primitive_batchers[primitive] = functools.partial(_batch, primitive, plain, weights)
     ad.primitive_jvps[primitive] = functools.partial(_plain_jvp, plain)
     return primitive

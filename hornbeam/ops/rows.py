@@ -12,9 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
+from jax.interpreters import ad
 
 from hornbeam.ops import routes
+from hornbeam.ops.primitive import define
 
 __all__ = ["take_rows"]
 
@@ -52,12 +53,12 @@ def _native_sum(rows: Any, index: Any, *, count: int) -> Any:
     return jax.ffi.ffi_call("hornbeam_rows", table)(index, rows)
 
 
-def _take_shape(table: Any, index: Any) -> Any:
-    return jax.core.ShapedArray((index.shape[0], table.shape[1]), table.dtype)
+def _take_shape(table: Any, index: Any) -> tuple[int, ...]:
+    return index.shape[0], table.shape[1]
 
 
-def _sum_shape(rows: Any, index: Any, *, count: int) -> Any:
-    return jax.core.ShapedArray((count, rows.shape[1]), rows.dtype)
+def _sum_shape(rows: Any, index: Any, *, count: int) -> tuple[int, ...]:
+    return count, rows.shape[1]
 
 
 def _transpose_take(rows: Any, table: Any, index: Any) -> Any:
@@ -68,25 +69,16 @@ def _transpose_sum(table: Any, rows: Any, index: Any, *, count: int) -> Any:
     return [_take_p.bind(table, index), None]
 
 
-def _define(name: str, plain: Any, shape: Any, on_cpu: Any, transpose: Any) -> Primitive:
-    """Make a primitive that is linear in its first operand; the second is an index."""
-    primitive = Primitive(name)
+def _linear(primitive: Primitive, transpose: Any) -> Primitive:
+    """Say that a primitive is linear in its first operand; the second is an index."""
 
-    def batch(operands: Any, axes: Any, **params: Any) -> tuple[Any, int]:
-        return jax.vmap(functools.partial(plain, **params), axes)(*operands), 0
+    def jvp(tangent: Any, _: Any, index: Any, **options: Any) -> Any:
+        return primitive.bind(tangent, index, **options)
 
-    def jvp(tangent: Any, _: Any, index: Any, **params: Any) -> Any:
-        return primitive.bind(tangent, index, **params)
-
-    primitive.def_impl(jax.jit(primitive.bind, static_argnames="count"))
-    primitive.def_abstract_eval(shape)
-    mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=False))
-    mlir.register_lowering(primitive, mlir.lower_fun(on_cpu, multiple_results=False), platform="cpu")
-    batching.primitive_batchers[primitive] = batch
     ad.defjvp(primitive, jvp, None)
     ad.primitive_transposes[primitive] = transpose
     return primitive
 
 
-_take_p = _define("hornbeam_take", _take, _take_shape, _take, _transpose_take)
-_sum_p = _define("hornbeam_rows", _sum, _sum_shape, _native_sum, _transpose_sum)
+_take_p = _linear(define("hornbeam_take", _take, _take_shape), _transpose_take)
+_sum_p = _linear(define("hornbeam_rows", _sum, _sum_shape, {"cpu": _native_sum}, ["count"]), _transpose_sum)

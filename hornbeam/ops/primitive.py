@@ -1,0 +1,67 @@
+"""How Hornbeam makes a JAX primitive: an op with a plain way, which XLA compiles anywhere, and kernels for some platforms."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+__all__ = ["define"]
+
+
+def define(
+    name: str,
+    plain: Callable[..., Any],
+    shapes: Callable[..., Any],
+    kernels: Mapping[str, Callable[..., Any]] | None = None,
+    options: Sequence[str] = (),
+    many: bool = False,
+) -> Primitive:
+    """Make a primitive of which batches and derivatives come from its plain way, until the caller says otherwise.
+
+    To say otherwise, set `batching.primitive_batchers[primitive]`, `ad.primitive_jvps[primitive]`,
+    `ad.primitive_transposes[primitive]`, or call `ad.defbilinear`.
+
+    Args:
+        name: Its name.
+        plain: Computes it in operations that JAX knows. Called with the operands and, by name, the options.
+        shapes: The same arguments; returns the result's shape. A result has the dtype of the first operand.
+        kernels: Other ways to compute it, by platform: `"cpu"`, `"cuda"`.
+        options: Names of its options; each must be hashable.
+        many: Whether there is a list of results, and of shapes.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> def shift(x, *, by):
+        ...     return x + by
+        >>> shift_p = define("example_shift", shift, lambda x, *, by: x.shape, options=["by"])
+        >>> jax.grad(lambda x: shift_p.bind(x, by=2.0) ** 2)(1.0)
+        Array(6., dtype=float32, weak_type=True)
+    """
+    primitive = Primitive(name)
+    primitive.multiple_results = many
+
+    def abstract(*operands: Any, **given: Any) -> Any:
+        found, dtype = shapes(*operands, **given), operands[0].dtype
+        return [jax.core.ShapedArray(shape, dtype) for shape in found] if many else jax.core.ShapedArray(found, dtype)
+
+    def batch(operands: Any, axes: Any, **given: Any) -> Any:
+        outputs = jax.vmap(functools.partial(plain, **given), axes)(*operands)
+        return outputs, [0] * len(outputs) if many else 0
+
+    def jvp(primals: Any, tangents: Any, **given: Any) -> Any:
+        whole = tuple(ad.instantiate_zeros(tangent) for tangent in tangents)
+        return jax.jvp(functools.partial(plain, **given), tuple(primals), whole)
+
+    primitive.def_impl(jax.jit(primitive.bind, static_argnames=tuple(options)))
+    primitive.def_abstract_eval(abstract)
+    mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=many))
+    for platform, kernel in (kernels or {}).items():
+        mlir.register_lowering(primitive, mlir.lower_fun(kernel, multiple_results=many), platform=platform)
+    batching.primitive_batchers[primitive] = batch
+    ad.primitive_jvps[primitive] = jvp
+    return primitive
