@@ -127,7 +127,8 @@ def test_random_convolutions(seed, dtype):
     check_case(seed, dtype, plain=seed < 5)
 
 
-# Few large examples are cut into bands of rows, many into pieces of the batch; a large kernel is reordered in parts.
+# Few large examples are cut into bands of rows, many into pieces of the batch; a large kernel is reordered in parts, and
+# its gradient made of some of the filters in each thread.
 LARGE = [
     (1, Spec("forward", (31, 32), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), 32, 48),
     (1, Spec("forward", (33, 20), (4, 2), (3, 1), ((2, 1), (0, 0)), (2, 1)), 24, 40),
@@ -136,6 +137,9 @@ LARGE = [
     (1, Spec("forward", (12, 10, 9), (3, 3, 3), (1, 2, 1), ((1, 1),) * 3, (1, 1, 1)), 16, 32),
     (3, Spec("forward", (20, 20), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), 64), 64, 128),
     (5, Spec("forward", (8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), 128, 256),
+    (1, Spec("forward", (9, 8), (3, 2), (2, 1), ((1, 0), (0, 1)), (1, 2)), 70, 96),
+    (2, Spec("forward", (5, 6, 4), (3, 3, 2), (1, 1, 1), ((1, 1), (1, 1), (0, 0)), (1, 1, 1)), 32, 64),
+    (3, Spec("forward", (17,), (5,), (1,), ((4, 0),), (1,)), 160, 128),
     (2, Spec("forward", (40, 40), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)), 64, 8),
     (2, Spec("forward", (13, 9), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)), 70, 130),
 ]

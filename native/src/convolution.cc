@@ -39,6 +39,7 @@ struct Problem {
   Dims x, w, y;  // in oneDNN's order: (N, C, *space), (groups, O / groups, C / groups, *window), (N, O, *space)
   Dims strides, dilation, before, after;
   int64_t threads;
+  int64_t row;  // filters side by side in the kernel as XLA has it: more than those of `w` where that is a part
 
   std::string Key() const {
     std::string key;
@@ -105,10 +106,12 @@ class Plan {
   void AddPiece(const Range& range);
   void AddReorders();
   void RunReorders(ffi::ThreadPool& pool, const void* from, void* to) const;
+  void RunFilters(ffi::ThreadPool& pool, const void* lhs, const void* rhs, void* out) const;
   void RunKernelGradient(ffi::ThreadPool& pool, const void* lhs, const void* rhs, void* out) const;
 
   Problem p_;
   memory::desc plain_kernel_, kernel_, bias_;
+  std::unique_ptr<const Plan> part_;  // the gradient by some of the filters, where each thread makes its own
   std::vector<Reorder> reorders_;  // none where oneDNN takes the kernel as it is
   std::vector<Piece> pieces_;
 };
@@ -139,11 +142,28 @@ size_t Product(const Dims& dims) {
 
 Plan::Plan(const Problem& problem) : p_(problem) {
   OneThread one;
-  plain_kernel_ = KernelDesc(p_.w, p_.dtype, true);
+  Dims whole = p_.w;
+  whole[1] = p_.row;
+  plain_kernel_ = KernelDesc(whole, p_.dtype, true);
+  if (p_.row != p_.w[1]) {
+    Dims size = plain_kernel_.get_dims();
+    size[0] = p_.w[1];
+    plain_kernel_ = plain_kernel_.submemory_desc(size, Dims(size.size(), 0));
+  }
   bias_ = memory::desc({p_.y[1]}, p_.dtype, memory::format_tag::a);
   // Waking threads costs more than a small convolution.
   double products = double(Product(p_.y)) * double(Product(p_.w)) / double(p_.y[1]);
   int64_t count = products < 1e6 ? 1 : p_.threads;
+  // Where a kernel outweighs inputs and outputs, adding up what the threads have made of it costs more than to read
+  // the inputs in each of them.
+  if (p_.kind == Kind::kKernel && count > 1 && p_.w[0] == 1 && p_.y[1] % (16 * count) == 0 &&
+      Product(p_.w) > Product(p_.x) + Product(p_.y)) {
+    Problem part = p_;
+    part.y[1] = part.w[1] = p_.y[1] / count;
+    part.threads = 1;
+    part_ = std::make_unique<const Plan>(part);
+    return;
+  }
   try {
     Cut(Ranges(count));
   } catch (const dnnl::error&) {
@@ -318,8 +338,21 @@ void Plan::Run(ffi::ThreadPool& pool, const void* lhs, const void* rhs, const vo
   });
 }
 
+// The threads share the filters. Those that a thread is to make are brought together in the outputs' gradient first.
+void Plan::RunFilters(ffi::ThreadPool& pool, const void* lhs, const void* rhs, void* out) const {
+  size_t filters = part_->p_.y[1], bytes = filters * memory::data_type_size(p_.dtype);
+  size_t parts = p_.y[1] / filters, places = Product(p_.y) / p_.y[1];
+  ParallelFor(pool, parts, [&](int64_t i) {
+    void* gathered = Workspace(2, places * bytes);
+    for (size_t place = 0; place < places; ++place)
+      std::memcpy(At(gathered, place * bytes), At(rhs, (place * parts + i) * bytes), bytes);
+    part_->Run(pool, lhs, gathered, nullptr, At(out, i * bytes));
+  });
+}
+
 // Each piece has a kernel gradient of its own; the sum comes last.
 void Plan::RunKernelGradient(ffi::ThreadPool& pool, const void* lhs, const void* rhs, void* out) const {
+  if (part_) return RunFilters(pool, lhs, rhs, out);
   int64_t count = pieces_.size();
   size_t bytes = (kernel_.get_size() + 63) / 64 * 64;
   char* parts = count == 1 && reorders_.empty() ? static_cast<char*>(out) : static_cast<char*>(Workspace(0, bytes * count));
@@ -409,6 +442,7 @@ std::string Fill(Problem& p, const Dims& x, const Dims& w, const Dims& y, int64_
   p.x = channels_second(x);
   p.y = channels_second(y);
   p.w = {groups, filters / groups, w[rank]};
+  p.row = p.w[1];
   p.w.insert(p.w.end(), w.begin(), w.begin() + rank);
   return "";
 }
