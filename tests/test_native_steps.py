@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import hornbeam as hb
 from hornbeam.ops import product, routes
 from hornbeam.ops.product import rows_product
-from hornbeam.ops.rows import take_rows
+from hornbeam.ops.rows import parts_of_sum, sum_rows, take_rows
 from hornbeam.optimizers import native
 
 kernels = pytest.importorskip(
@@ -141,7 +143,7 @@ def adam_state(size, seed=0):
 def test_adam_equals_the_plain_way(size):
     given = [*adam_state(size), jnp.float32(0.01)]
     for ours, plain in zip(
-        native._native_adam(FACTORS, *given),
+        native._native_adam(FACTORS, given[:1], *given[1:]),
         jax.jit(native._plain_adam, static_argnums=0)(FACTORS, *given),
         strict=True,
     ):
@@ -161,18 +163,106 @@ def test_adam_under_transformations():
 
         return jax.jit(jax.value_and_grad(loss, (0, 1)))(g, alpha)
 
-    for ours, plain in zip(
-        jax.tree.leaves(meta(native._native_adam)), jax.tree.leaves(meta(native._plain_adam)), strict=True
-    ):
+    def kernel(factors, g, *others):
+        return native._native_adam(factors, (g,), *others)
+
+    for ours, plain in zip(jax.tree.leaves(meta(kernel)), jax.tree.leaves(meta(native._plain_adam)), strict=True):
         close(np.asarray(ours), np.asarray(plain), 1e-5)
     gs = jnp.stack([g, -g, 2 * g])
-    batched = jax.vmap(lambda g: native._native_adam(FACTORS, g, w, m, v, alpha)[0])(gs)
+    batched = jax.vmap(lambda g: kernel(FACTORS, g, w, m, v, alpha)[0])(gs)
     for i in range(3):
         close(batched[i], native._plain_adam(FACTORS, gs[i], w, m, v, alpha)[0], 1e-6)
     # What the caller still holds is not overwritten.
     before = np.array(w)
-    native._native_adam(FACTORS, g, w, m, v, alpha)
+    kernel(FACTORS, g, w, m, v, alpha)
     np.testing.assert_array_equal(w, before)
+
+
+def table_state(rows, width, count, seed=0):
+    """Return an index with some rows twice and some outside of the table, rows, and a table with its moments."""
+    rng = np.random.default_rng(seed)
+    index = jnp.asarray(rng.integers(-rows - 2, min(rows, 50) + 2, count), "int32")
+    back = jnp.asarray(rng.standard_normal((count, width)), "float32")
+    return index, back, [x.reshape(rows, width) for x in adam_state(rows * width)[1:]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "count"),
+    [(1, 1, 5), (3, 0, 4), (0, 3, 4), (40, 7, 0), (1300, 60, 77), (70_000, 1, 9), (3, 30_000, 200), (3000, 100, 5000)],
+)
+def test_adam_by_rows_equals_adam_by_their_sum(rows, width, count):
+    index, back, state = table_state(rows, width, count)
+    whole = sum_rows(back, index, rows)
+    by_rows = native._native_adam(FACTORS, (index, back), *state, jnp.float32(0.01))
+    by_sum = native._native_adam(FACTORS, (whole,), *state, jnp.float32(0.01))
+    for ours, other in zip(by_rows, by_sum, strict=True):
+        np.testing.assert_array_equal(ours, other)
+
+
+def test_adam_by_rows_under_transformations():
+    index, back, state = table_state(70, 9, 20)
+
+    def loss(by_rows, back, alpha):
+        g = (index, back) if by_rows else (sum_rows(back, index, 70),)
+        return sum(jnp.sum(jnp.sin(x)) for x in native._native_adam(FACTORS, g, *state, alpha))
+
+    given = back, jnp.float32(0.01)
+    for ours, plain in zip(
+        *(jax.grad(functools.partial(loss, by_rows), (0, 1))(*given) for by_rows in (True, False)), strict=True
+    ):
+        close(ours, plain, 1e-6)
+    many = jnp.stack([back, -back]), jnp.float32(0.01)
+    ours, plain = (jax.vmap(functools.partial(loss, by_rows), (0, None))(*many) for by_rows in (True, False))
+    close(ours, plain, 1e-6)
+
+
+EMBEDDERS = {
+    "one": (True, lambda e, x: e(x), {}),
+    "several updates by one program": (True, lambda e, x: e(x), {"steps_per_execution": 3}),
+    "used twice": (False, lambda e, x: e(x) + e(x[:, ::-1]), {}),
+    "tied to the outputs": (False, lambda e, x: hb.ops.matmul(e(x), hb.ops.transpose(e.embeddings))[..., :40], {}),
+    "clipped": (False, lambda e, x: e(x), {"optimizer": lambda: hb.optimizers.Adam(0.01, clipnorm=0.1)}),
+    "decayed": (True, lambda e, x: e(x), {"optimizer": lambda: hb.optimizers.AdamW(0.01, weight_decay=0.1)}),
+    "accumulated": (
+        False, lambda e, x: e(x), {"optimizer": lambda: hb.optimizers.Adam(0.01, gradient_accumulation_steps=2)}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("apart", "call", "options"), EMBEDDERS.values(), ids=EMBEDDERS)
+def test_fit_of_a_table_never_lays_out_its_gradient(apart, call, options, monkeypatch):
+    """Where that is possible; the results are the same to the last bit."""
+    rng = np.random.default_rng(3)
+    x, y = rng.integers(0, 2000, (60, 6)), rng.integers(0, 3, 60)
+    seen = []
+
+    class Embedder(hb.Model):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.dense = hb.layers.Embedding(2000, 40), hb.layers.Dense(3)
+
+        def call(self, x):
+            return self.dense(hb.ops.mean(call(self.embedding, x), axis=1))
+
+    def fitted():
+        hb.utils.set_random_seed(1)
+        model = Embedder()
+        others = {name: value for name, value in options.items() if name != "optimizer"}
+        loss = hb.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(options.get("optimizer", lambda: hb.optimizers.Adam(0.01))(), loss, **others)
+        model.fit(x, y, batch_size=10, epochs=2, verbose=0, shuffle=False)
+        return model.get_weights()
+
+    def watch(*given):
+        seen.append(found := parts_of_sum(*given))
+        return found
+
+    monkeypatch.setattr(native, "parts_of_sum", watch)
+    ours = fitted()
+    assert any(found is not None for found in seen) == apart
+    monkeypatch.setattr(native, "parts_of_sum", lambda gradient: None)
+    for a, b in zip(ours, fitted(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_order_keeps_the_rate_and_its_slope():
@@ -233,6 +323,23 @@ def call_adam(shapes=(8, 8, 8, 8), rate=(), results=(8, 8, 8), dtype="float32"):
 def test_wrong_calls_of_adam_are_errors(changes, message):
     with pytest.raises(jax.errors.JaxRuntimeError, match=message):
         call_adam(**changes)
+
+
+@pytest.mark.parametrize(
+    ("index", "rows", "weights", "message"),
+    [
+        (jnp.zeros(3, "float32"), (3, 4), (5, 4), "index must be of int32"),
+        (jnp.zeros(3, "int32"), (2, 4), (5, 4), "do not fit"),
+        (jnp.zeros(3, "int32"), (3, 4), (5, 3), "do not fit"),
+        (jnp.zeros((3, 1), "int32"), (3, 4), (5, 4), "wrong rank"),
+        (jnp.zeros(3, "int32"), (3, 4), (20,), "wrong rank"),
+    ],
+)
+def test_wrong_calls_of_adam_by_rows_are_errors(index, rows, weights, message):
+    call = jax.ffi.ffi_call("hornbeam_adam_rows", [jax.ShapeDtypeStruct(weights, "float32")] * 3)
+    factors = {name: np.float32(0.1) for name in ("new_1", "new_2", "epsilon")}
+    with pytest.raises(jax.errors.JaxRuntimeError, match=message):
+        call(index, jnp.ones(rows), *[jnp.ones(weights)] * 3, jnp.float32(0.1), **factors)
 
 
 def test_wrong_calls_for_order_are_errors():

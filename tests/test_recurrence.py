@@ -229,9 +229,9 @@ def test_other_instruction_sets(least, monkeypatch):
     import subprocess
     import sys
 
-    convolutions = __file__.replace("test_recurrence", "test_native")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, convolutions, "-k",
-               "((values_and_gradients or several_threads) and native) or test_depthwise"]  # fmt: skip
+    files = [__file__.replace("test_recurrence", name) for name in ("test_recurrence", "test_native", "test_native_steps")]
+    wanted = "((values_and_gradients or several_threads) and native) or test_depthwise or test_adam"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", wanted]
     environment = {**os.environ, "HORNBEAM_INSTRUCTIONS": least}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-2000:]

@@ -58,6 +58,7 @@ class Overlay:
         self.assigned: dict[Variable, None] = {}  # in the order of first assignment
         self.strays: dict[Variable, None] = {}  # read or assigned without being mapped
         self.losses: list[tuple[Any, Any]] = []  # (layer, value) pairs of `add_loss`
+        self.sums: list[tuple[Any, Any, Any]] = []  # what `ops.rows.parts_of_sum` knows of gradients made in this block
         self._outer: Overlay | None = None
 
     def __enter__(self) -> Overlay:

@@ -1,5 +1,8 @@
 """Rows of a table, as an embedding takes them; the table's gradient takes a native kernel on CPU.
 
+That gradient is zero in most rows. While variables are traced it is noted what it is the sum of (`parts_of_sum`), for an
+optimizer that can do with those; XLA then drops the sum, which nothing uses.
+
 Two primitives that are transposes of each other: `take` picks rows, `sum` adds rows up where they were picked.
 """
 
@@ -14,10 +17,11 @@ import jax.numpy as jnp
 from jax.extend.core import Primitive
 from jax.interpreters import ad
 
+from hornbeam.core.variable import current_overlay
 from hornbeam.ops import routes
 from hornbeam.ops.primitive import define
 
-__all__ = ["take_rows"]
+__all__ = ["parts_of_sum", "sum_rows", "take_rows"]
 
 
 def take_rows(table: Any, index: Any) -> Any:
@@ -35,6 +39,31 @@ def take_rows(table: Any, index: Any) -> Any:
         return jnp.take(table, index, axis=0)
     rows = _take_p.bind(table, jnp.reshape(index, math.prod(index.shape)))
     return jnp.reshape(rows, (*index.shape, table.shape[1]))
+
+
+def sum_rows(rows: Any, index: Any, count: int) -> Any:
+    """Return a table of `count` rows: of each the sum of those rows (K, W) that `index` (K,) sends to it.
+
+    Example:
+        >>> sum_rows(jnp.ones((3, 2)), jnp.array([0, 2, 0]), 3).tolist()
+        [[2.0, 2.0], [0.0, 0.0], [1.0, 1.0]]
+    """
+    return _sum_p.bind(rows, index, count=count)
+
+
+def parts_of_sum(gradient: Any) -> tuple[Any, Any] | None:
+    """Return the index (K,) and the rows (K, W) whose sum is `gradient`, where it was made in this block of variables.
+
+    So an optimizer can do without the gradient of a whole table, which is zero in most rows; `None` if it cannot.
+
+    Args:
+        gradient: The gradient of a table, as it came from differentiation.
+    """
+    overlay = current_overlay()
+    for made, index, rows in [] if overlay is None else overlay.sums:
+        if made is gradient:
+            return index, rows
+    return None
 
 
 def _take(table: Any, index: Any) -> Any:
@@ -62,7 +91,10 @@ def _sum_shape(rows: Any, index: Any, *, count: int) -> tuple[int, ...]:
 
 
 def _transpose_take(rows: Any, table: Any, index: Any) -> Any:
-    return [_sum_p.bind(rows, index, count=table.aval.shape[0]), None]
+    gradient = sum_rows(rows, index, table.aval.shape[0])
+    if (overlay := current_overlay()) is not None:
+        overlay.sums.append((gradient, index, rows))
+    return [gradient, None]
 
 
 def _transpose_sum(table: Any, rows: Any, index: Any, *, count: int) -> Any:

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.ops import routes
+from hornbeam.ops.rows import parts_of_sum, sum_rows
 
 __all__ = ["adam", "after", "moments"]
 
@@ -28,7 +29,8 @@ def after(rate: Any, gradients: Sequence[Any], dtype: Any, size: int) -> Any:
         size: Its size.
     """
     if routes.update("order", dtype, size).name == "native":
-        return _after(rate, *gradients)
+        made_of = [g if (parts := parts_of_sum(g)) is None else parts[1] for g in gradients]
+        return _after(rate, *made_of)
     return rate
 
 
@@ -63,8 +65,10 @@ def adam(g: Any, w: Any, m: Any, v: Any, alpha: Any, factors: tuple[float, float
         >>> adam(jnp.ones(2), zero, zero, zero, 0.5, (1.0, 1.0, 0.0))[0].tolist()
         [-0.5, -0.5]
     """
-    step = _native_adam if routes.update("adam", w.dtype, w.size).name == "native" else _plain_adam
-    return step(factors, g, w, m, v, alpha)
+    if routes.update("adam", w.dtype, w.size).name != "native":
+        return _plain_adam(factors, g, w, m, v, alpha)
+    parts = parts_of_sum(g)
+    return _native_adam(factors, (g,) if parts is None else parts, w, m, v, alpha)
 
 
 def _plain_adam(factors: tuple[float, ...], g: Any, w: Any, m: Any, v: Any, alpha: Any) -> tuple[Any, ...]:
@@ -73,16 +77,22 @@ def _plain_adam(factors: tuple[float, ...], g: Any, w: Any, m: Any, v: Any, alph
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _native_adam(factors: tuple[float, ...], g: Any, w: Any, m: Any, v: Any, alpha: Any) -> tuple[Any, ...]:
-    result = jax.ShapeDtypeStruct(w.shape, w.dtype)
-    # In place, where JAX may overwrite weights and moments.
+def _native_adam(factors: tuple[float, ...], g: tuple[Any, ...], w: Any, m: Any, v: Any, alpha: Any) -> tuple[Any, ...]:
+    """Call the kernel for a gradient, or the one for the index and the rows of which it is the sum."""
+    result, count = jax.ShapeDtypeStruct(w.shape, w.dtype), len(g)
     call = jax.ffi.ffi_call(
-        "hornbeam_adam", [result] * 3, input_output_aliases={1: 0, 2: 1, 3: 2}, vmap_method="sequential"
-    )
+        "hornbeam_adam" if count == 1 else "hornbeam_adam_rows", [result] * 3, vmap_method="sequential",
+        # In place, where JAX may overwrite weights and moments.
+        input_output_aliases={count: 0, count + 1: 1, count + 2: 2},
+    )  # fmt: skip
     names = ("new_1", "new_2", "epsilon")
-    return tuple(call(g, w, m, v, alpha, **dict(zip(names, map(np.float32, factors), strict=True))))
+    return tuple(call(*g, w, m, v, alpha, **dict(zip(names, map(np.float32, factors), strict=True))))
 
 
 @_native_adam.defjvp
 def _native_adam_jvp(factors: tuple[float, ...], primals: Any, tangents: Any) -> Any:
-    return jax.jvp(functools.partial(_plain_adam, factors), primals, tangents)
+    def plain(g: tuple[Any, ...], *others: Any) -> tuple[Any, ...]:
+        whole = g[0] if len(g) == 1 else sum_rows(g[1], g[0], others[0].shape[0])
+        return _plain_adam(factors, whole, *others)
+
+    return jax.jvp(plain, primals, tangents)

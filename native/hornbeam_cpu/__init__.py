@@ -17,6 +17,7 @@ INTERFACE = 4
 # What JAX calls each kernel, and its symbol in the library.
 TARGETS = {
     "hornbeam_adam": "HornbeamAdam",
+    "hornbeam_adam_rows": "HornbeamAdamRows",
     "hornbeam_after": "HornbeamAfter",
     "hornbeam_convolution": "HornbeamConvolution",
     "hornbeam_product": "HornbeamProduct",
