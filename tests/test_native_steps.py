@@ -147,9 +147,8 @@ def test_adam_equals_the_plain_way(size):
         jax.jit(native._plain_adam, static_argnums=0)(FACTORS, *given),
         strict=True,
     ):
-        np.testing.assert_allclose(
-            ours, plain, rtol=1e-6, atol=5e-8
-        )  # one ulp of the weights: XLA may add and multiply at once
+        # To one ulp of the weights: XLA may add and multiply at once where an instruction set cannot.
+        np.testing.assert_allclose(ours, plain, rtol=1e-6, atol=5e-8)
 
 
 def test_adam_under_transformations():
