@@ -142,6 +142,7 @@ LARGE = [
     (3, Spec("forward", (17,), (5,), (1,), ((4, 0),), (1,)), 160, 128),
     (2, Spec("forward", (40, 40), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)), 64, 8),
     (2, Spec("forward", (13, 9), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)), 70, 130),
+    (1, Spec("forward", (7, 9), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)), 1200, 80),
 ]
 
 
@@ -176,7 +177,7 @@ DEPTHWISE = [
 def test_depthwise(batch, spec):
     channels = spec.groups
     for kind in KINDS:
-        way = routes.native_convolution(kind, "float32", spec, (channels, channels))
+        way = routes.native_convolution(kind, "float32", spec, batch, (channels, channels))
         assert way == ("onednn" if kind == "kernel" else "depthwise")
     rng = np.random.default_rng(0)
     shapes = (batch, *spec.space, channels), (*spec.window, 1, channels), (batch, *spec.out_space(), channels)

@@ -112,7 +112,7 @@ def _native(*operands: Any, spec: Spec) -> Any:
     shape = _shape(*operands, spec=spec)
     ends = {"forward": (operands[0].shape, shape), "inputs": (shape, operands[0].shape)}
     inputs, outputs = ends.get(spec.kind, (operands[0].shape, operands[1].shape))
-    way = routes.native_convolution(spec.kind, operands[0].dtype, spec, (inputs[-1], outputs[-1]))
+    way = routes.native_convolution(spec.kind, operands[0].dtype, spec, inputs[0], (inputs[-1], outputs[-1]))
     if way == "product":
         return _product(*operands, spec=spec)
     if way == "native product":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import platform
 import sys
 from collections.abc import Iterator
@@ -128,13 +129,14 @@ def convolution(kind: str, dtype: Any, sizes: Any, padding: Any, empty: bool = F
                      f"{'x'.join(map(str, sizes[1]))}", route)  # fmt: skip
 
 
-def native_convolution(kind: str, dtype: Any, spec: Any, channels: tuple[int, int]) -> str:
+def native_convolution(kind: str, dtype: Any, spec: Any, batch: int, channels: tuple[int, int]) -> str:
     """Choose among the native ways for a convolution.
 
     Args:
         kind: `"forward"`, `"inputs"` or `"kernel"`.
         dtype: Dtype of inputs and kernel.
         spec: What the convolution is, a `conv_primitive.Spec`.
+        batch: Number of examples.
         channels: Those of the inputs and of the outputs.
 
     Returns:
@@ -148,6 +150,11 @@ def native_convolution(kind: str, dtype: Any, spec: Any, channels: tuple[int, in
     whole = set(spec.window) == set(spec.strides) == {1} and not any(map(any, spec.padding)) and spec.groups == 1
     # oneDNN's convolutions fill vectors of 16 channels, whatever they make: from 64 channels to 2, XLA takes a third of the time.
     if whole and kind != "kernel" and channels[kind == "forward"] <= 8:
+        return "product"
+    # A kernel that outweighs inputs and outputs: to bring it into oneDNN's form takes a tenth of the time or more.
+    rows = batch * math.prod(spec.space)
+    outweighs = math.prod(channels) > rows * sum(channels) >= 2**16
+    if whole and outweighs and kind != "kernel" and np.dtype(dtype) == np.float32:
         return "product"
     # Wide kernels: up to a quarter faster than the convolution; narrow ones: slower.
     if whole and kind == "kernel" and min(channels) >= 64 and np.dtype(dtype) == np.float32:
