@@ -455,6 +455,15 @@ def test_wrong_calls_are_errors(changes, message):
         call(lhs, rhs, changes.pop("result", (2, 6, 6, 4)), **changes)
 
 
+def test_the_native_way_depends_on_what_weighs_most():
+    spec = Spec("forward", (7, 9), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    for kind, batch, dtype, way in (
+        ("forward", 1, "float32", "product"), ("inputs", 1, "float32", "product"), ("forward", 9, "float32", "onednn"),
+        ("inputs", 1, "bfloat16", "onednn"), ("kernel", 1, "float32", "native product"),
+    ):  # fmt: skip
+        assert routes.native_convolution(kind, dtype, spec, batch, (1200, 80)) == way
+
+
 def test_routes_name_their_reason():
     def route(kind="forward", dtype="float32", sizes=((8, 8), (3, 3)), padding=((1, 1), (1, 1)), **options):
         return routes.convolution(kind, dtype, sizes, padding, **options)
