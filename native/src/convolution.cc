@@ -1,4 +1,5 @@
-// Convolution, its gradient by the inputs and its gradient by the kernel, by oneDNN or, depthwise, by depthwise.cc.
+// Convolution, its gradient by the inputs and its gradient by the kernel: by oneDNN, depthwise ones by depthwise.cc,
+// of images with few channels by few_channels.cc.
 //
 // Activations are (N, *space, C) and stay so; kernels are (*window, C / groups, O) and are brought into the form
 // that oneDNN likes best, a reorder that costs little beside the convolution.
@@ -15,6 +16,7 @@
 #include <vector>
 
 #include "depthwise.h"
+#include "few_channels.h"
 #include "oneapi/dnnl/dnnl.hpp"
 #include "one_thread.h"
 #include "pages.h"
@@ -465,6 +467,23 @@ std::string Describe(const Problem& p, Depthwise& d) {
   return "";
 }
 
+// Describes `p` to RunFewChannels; returns what keeps it from being computed there.
+std::string Describe(const Problem& p, FewChannels& d) {
+  bool inputs = p.kind == Kind::kInputs;
+  if (p.dtype != memory::data_type::f32) return "few channels: dtype must be float32";
+  if (p.strides.size() != 2) return "few channels: expected 2 spatial axes";
+  if (p.kind == Kind::kKernel) return "few channels: kind must be forward or inputs";
+  if (p.w[0] != 1) return "few channels: expected one group";
+  if (p.dilation != Dims{0, 0}) return "few channels: dilation must be 1";
+  if (inputs && p.strides != Dims{1, 1}) return "few channels: strides of the gradient must be 1";
+  const Dims &from = inputs ? p.y : p.x, &to = inputs ? p.x : p.y;
+  if (!FewChannelsKnows(from[1], to[1])) return "few channels: these numbers of channels are not known";
+  auto before = [&](int axis) { return inputs ? p.w[3 + axis] - 1 - p.before[axis] : p.before[axis]; };
+  d = {p.x[0], from[2], from[3],      from[1],      to[2],     to[3],     to[1],
+       p.w[3], p.w[4],  p.strides[0], p.strides[1], before(0), before(1), inputs, p.relu};
+  return "";
+}
+
 ffi::Error Convolution(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Result<ffi::AnyBuffer> result,
                        std::string_view kind, std::string_view by, std::string_view activation,
                        ffi::Span<const int64_t> strides, ffi::Span<const int64_t> dilation,
@@ -476,7 +495,8 @@ ffi::Error Convolution(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Resul
   else return Wrong("kind must be forward, inputs or kernel");
   p.relu = activation == "relu";
   if (!p.relu && activation != "linear") return Wrong("activation must be linear or relu");
-  if (by != "onednn" && by != "depthwise") return Wrong("by must be onednn or depthwise");
+  if (by != "onednn" && by != "depthwise" && by != "few channels")
+    return Wrong("by must be onednn, depthwise or few channels");
   p.bias = args.size() == 3;
   if (args.size() != 2 && !(p.bias && p.kind == Kind::kForward)) return Wrong("expected 2 arrays, forward 2 or 3");
   if (p.relu && p.kind != Kind::kForward) return Wrong("only forward has an activation");
@@ -503,7 +523,10 @@ ffi::Error Convolution(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Resul
   if (!wrong.empty()) return Wrong(wrong);
   if (p.bias && copy(arrays[2].dimensions()) != Dims{p.y[1]}) return Wrong("the bias must have one number a filter");
   Depthwise depthwise;
-  if (by == "depthwise" && !(wrong = Describe(p, depthwise)).empty()) return Wrong(wrong);
+  FewChannels few;
+  if (by == "depthwise") wrong = Describe(p, depthwise);
+  if (by == "few channels") wrong = Describe(p, few);
+  if (!wrong.empty()) return Wrong(wrong);
 
   // oneDNN refuses empty arrays; where nothing is summed up, gradients are zero. Forward, XLA computes such cases.
   if (result->element_count() == 0) return ffi::Error::Success();
@@ -518,10 +541,12 @@ ffi::Error Convolution(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Resul
   const void *lhs = arrays[0].untyped_data(), *rhs = arrays[1].untyped_data();
   const void* bias = p.bias ? arrays[2].untyped_data() : nullptr;
   void* out = result->untyped_data();
+  auto floats = [](const void* data) { return static_cast<const float*>(data); };
   try {
     if (by == "depthwise") {
-      auto floats = [](const void* data) { return static_cast<const float*>(data); };
       RunDepthwise(pool, depthwise, floats(lhs), floats(rhs), floats(bias), static_cast<float*>(out));
+    } else if (by == "few channels") {
+      RunFewChannels(pool, few, floats(lhs), floats(rhs), floats(bias), static_cast<float*>(out));
     } else {
       GetPlan(p)->Run(pool, lhs, rhs, bias, out);
     }

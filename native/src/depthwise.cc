@@ -6,21 +6,10 @@
 
 #include "instructions.h"
 #include "parallel.h"
+#include "vectors.h"
 
 namespace hornbeam {
 namespace {
-
-#define HORNBEAM_INLINE inline __attribute__((always_inline))
-
-// Only these are passed around, never vectors: how those travel depends on the instruction set.
-template <int width>
-struct Vector {
-  typedef float Type __attribute__((vector_size(sizeof(float) * width)));
-};
-template <>
-struct Vector<1> {
-  typedef float Type;
-};
 
 // What one row of outputs is made of.
 struct Row {
