@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import hornbeam as hb
+from hornbeam.ops import routes
 from hornbeam.training import plan
 
 pytestmark = pytest.mark.skipif(jax.default_backend() != "gpu", reason="needs a GPU that JAX can use")
@@ -198,6 +199,18 @@ def test_mixed_precision_and_threads():
     for thread in threads:
         thread.join()
     assert not failures
+
+
+def test_odd_widths():
+    """The product of a kernel that is widened, and its gradients, equal those in float32."""
+    x, kernel = random(300, 64, dtype="bfloat16"), random(64, 60_001, seed=1, dtype="bfloat16")
+    assert routes.columns_to_add(x.dtype, *x.shape, kernel.shape[1]) == 31
+
+    def value_and_slopes(x, kernel):
+        return hb.ops.matmul(x, kernel), jax.grad(lambda *g: hb.ops.mean(hb.ops.matmul(*g) ** 2), (0, 1))(x, kernel)
+
+    single = (a.astype("float32") for a in (x, kernel))
+    close(jax.jit(value_and_slopes)(x, kernel), jax.jit(value_and_slopes)(*single), tolerance=3e-2)
 
 
 def test_interrupted_training_goes_on(tmp_path):

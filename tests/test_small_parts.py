@@ -310,3 +310,35 @@ def test_uniform_values_made_by_numpy_are_those_of_jax(seed, shape):
     for low, high in ((0.0, 1.0), (-0.05, 0.05), (-0.244, 0.244)):
         expected = jax.random.uniform(draw_seed(seed), shape, "float32", low, high)
         np.testing.assert_array_equal(host_uniform(seed, shape, low, high), expected)
+
+
+def test_products_with_odd_numbers_of_columns_are_widened_on_gpus(monkeypatch):
+    from hornbeam.ops import matmul, routes
+
+    monkeypatch.setattr("hornbeam.ops.routes.compute_capability", lambda: (9, 0))
+    for dtype, rows, columns, results, added in (
+        ("bfloat16", 8192, 768, 50257, 47), ("float16", 1024, 1024, 1025, 63), ("bfloat16", 8192, 768, 50256, 0),
+        ("float32", 8192, 768, 50257, 0), ("bfloat16", 8, 768, 50257, 0), ("bfloat16", 512, 512, 999, 0),
+    ):  # fmt: skip
+        assert routes.columns_to_add(dtype, rows, columns, results) == added
+    with routes.portable():
+        assert routes.columns_to_add("bfloat16", 8192, 768, 50257) == 0
+
+    rng = np.random.default_rng(0)
+    x, kernel = (rng.standard_normal(shape).astype(jnp.bfloat16) for shape in ((1024, 1024), (1024, 1025)))
+
+    def compiled():
+        loss = lambda *given: jnp.sum(matmul(*given).astype("float32") ** 2)  # noqa: E731
+        return jax.jit(lambda *given: (matmul(*given), jax.grad(loss, (0, 1))(*given)))
+
+    # Whether the product is one of 1,088 columns, and whether one sees that.
+    widened = compiled()
+    assert "1088" in widened.lower(x, kernel).as_text()
+    given = widened(x, kernel)
+    monkeypatch.undo()
+    plain = compiled()
+    assert "1088" not in plain.lower(x, kernel).as_text()
+    for result, expected in zip(jax.tree.leaves(given), jax.tree.leaves(plain(x, kernel)), strict=True):
+        assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
+        a, b = (np.asarray(r, "float32") for r in (result, expected))
+        np.testing.assert_allclose(a, b, rtol=2**-7, atol=2e-3 * np.abs(b).max())  # sums in another order

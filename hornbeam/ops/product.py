@@ -2,7 +2,7 @@
 
 XLA on CPU is slow at one of the three products of a dense layer's training step, the one that is summed over the
 rows. So the product is a JAX primitive where a native kernel computes that one; its other derivatives are XLA's
-products.
+products. On GPUs kernels of odd widths are widened for the product.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ def rows_product(x: Any, kernel: Any, axes: int = 1, dtype: Any = None) -> Any:
     if alike and routes.product(x.dtype, count, size, matrix.shape[1]).name == "native":
         y = _product_p.bind(rows, matrix, summed="columns")
     else:
-        y = jnp.matmul(rows, matrix, preferred_element_type=dtype)
+        results = matrix.shape[1]
+        added = routes.columns_to_add(x.dtype, count, size, results) if x.dtype == kernel.dtype else 0
+        if added:
+            matrix = jnp.pad(matrix, ((0, 0), (0, added)))
+        y = jnp.matmul(rows, matrix, preferred_element_type=dtype)[:, :results]
     return jnp.reshape(y, (*before, *after))
 
 
