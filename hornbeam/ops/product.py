@@ -44,9 +44,9 @@ def rows_product(x: Any, kernel: Any, axes: int = 1, dtype: Any = None) -> Any:
     else:
         results = matrix.shape[1]
         added = routes.columns_to_add(x.dtype, count, size, results) if x.dtype == kernel.dtype else 0
-        if added:
-            matrix = jnp.pad(matrix, ((0, 0), (0, added)))
-        y = jnp.matmul(rows, matrix, preferred_element_type=dtype)[:, :results]
+        matrix = jnp.pad(matrix, ((0, 0), (0, added))) if added else matrix
+        y = jnp.matmul(rows, matrix, preferred_element_type=dtype)
+        y = y[:, :results] if added else y
     return jnp.reshape(y, (*before, *after))
 
 

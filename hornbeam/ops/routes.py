@@ -141,8 +141,8 @@ def native_convolution(kind: str, dtype: Any, spec: Any, batch: int, channels: t
         channels: Those of the inputs and of the outputs.
 
     Returns:
-        `"onednn"`: its convolution. `"depthwise"`, `"few channels"`: our own. Where a window of one element makes it a product of two matrices,
-        `"product"`: XLA's, or `"native product"`: oneDNN's, for the gradient by the kernel.
+        `"onednn"`: its convolution. `"depthwise"`, `"few channels"`: our own. Where a window of one element makes it a
+        product of two matrices, `"product"`: XLA's, or `"native product"`: oneDNN's, for the gradient by the kernel.
     """
     # A filter for each channel, square windows that move by one element: up to 1.6 times as fast as oneDNN's.
     ours = spec.window in ((3, 3), (5, 5)) and set(spec.strides) == set(spec.dilation) == {1} and kind != "kernel"

@@ -1,5 +1,5 @@
 // Convolution, its gradient by the inputs and its gradient by the kernel: by oneDNN, depthwise ones by depthwise.cc,
-// of images with few channels by few_channels.cc.
+// those from or to few channels by few_channels.cc.
 //
 // Activations are (N, *space, C) and stay so; kernels are (*window, C / groups, O) and are brought into the form
 // that oneDNN likes best, a reorder that costs little beside the convolution.
