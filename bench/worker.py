@@ -1,7 +1,7 @@
 """A worker: trains one workload with one library, then times rounds on request. Started by `bench.peers.Worker`.
 
 The first argument is its setup as JSON. It answers on standard output in lines of JSON; whatever else is printed
-goes to standard error. When standard input ends, it ends.
+goes to standard error. When standard input ends, it ends, whatever it does: so none outlives the benchmark.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import importlib
 import importlib.metadata
 import json
 import os
+import queue
 import resource
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,17 +31,28 @@ def main() -> None:
         answers.write(json.dumps(message) + "\n")
         answers.flush()
 
+    requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=listen, args=(requests,), daemon=True).start()
     try:
         trainer, started = start(json.loads(sys.argv[1]))
         answer(**started)
-        for line in sys.stdin:
-            answer(**respond(trainer, json.loads(line)))
+        while True:
+            answer(**respond(trainer, json.loads(requests.get())))
     except Exception as error:
         import traceback
 
         traceback.print_exc()
         answer(failed=f"{type(error).__name__}: {error}"[:500])
         sys.exit(1)
+
+
+def listen(requests: queue.SimpleQueue[bytes]) -> None:
+    """Collect requests until standard input ends, then end the process."""
+    # Not `sys.stdin`, which Python locks as it ends, and could not while a thread reads it.
+    with open(0, "rb", buffering=0, closefd=False) as lines:
+        for line in lines:
+            requests.put(line)
+    os._exit(0)
 
 
 def start(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

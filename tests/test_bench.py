@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import jax
@@ -158,9 +158,32 @@ def test_an_interrupt_ends_every_process(tmp_path):
     finally:
         run.kill()
         run.stderr.close()
+    for _ in range(200):  # one that had just begun ends when it finds that no one speaks to it any more
+        if not workers():
+            break
+        time.sleep(0.1)
     assert workers() == []
     assert json.loads((tmp_path / "results.json").read_text())["interrupted"] is True
     assert list(tmp_path.glob("hornbeam-bench-*")) == []
+
+
+def test_a_worker_ends_with_what_started_it(tmp_path):
+    """In the midst of a training that would take days."""
+    workload = small("tiny")
+    data.save(workload, tmp_path)
+    setup = {"workload": asdict(workload), "data": str(tmp_path), "cores": 0, "peer": "jax-scan"}
+    command = [sys.executable, "-m", "bench.worker", json.dumps({**setup, "spawned": time.monotonic()})]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        try:
+            assert "failed" not in json.loads(run.stdout.readline())
+            run.stdin.write(json.dumps({"do": "fit", "epochs": 10**9, "at_least": 0}) + "\n")
+            run.stdin.flush()
+            with pytest.raises(subprocess.TimeoutExpired):
+                run.wait(1)
+            run.stdin.close()
+            assert run.wait(60) == 0
+        finally:
+            run.kill()
 
 
 @pytest.mark.parametrize(
