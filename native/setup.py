@@ -21,6 +21,11 @@ def onednn(distribution, ending):
 class Build(build_ext):
     """Compiles against the headers of oneDNN and of jaxlib, and copies oneDNN's library to the result."""
 
+    def finalize_options(self):
+        super().finalize_options()
+        # What `build/` holds may be made with other flags, as by script/sanitize, or for another jaxlib.
+        self.force = True
+
     def build_extension(self, extension):
         header = onednn("onednn-devel-cpu-gomp", "include/dnnl.hpp")
         library = onednn("onednn-cpu-gomp", "libdnnl.so.3")
