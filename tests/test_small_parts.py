@@ -327,8 +327,11 @@ def test_products_with_odd_numbers_of_columns_are_widened_on_gpus(monkeypatch):
     rng = np.random.default_rng(0)
     x, kernel = (rng.standard_normal(shape).astype(jnp.bfloat16) for shape in ((1024, 1024), (1024, 1025)))
 
+    def loss(*given):
+        return jnp.sum(matmul(*given).astype("float32") ** 2)
+
     def compiled():
-        loss = lambda *given: jnp.sum(matmul(*given).astype("float32") ** 2)  # noqa: E731
+        # A function of its own each time, or the second one would be the first one's program.
         return jax.jit(lambda *given: (matmul(*given), jax.grad(loss, (0, 1))(*given)))
 
     # Whether the product is one of 1,088 columns, and whether one sees that.
