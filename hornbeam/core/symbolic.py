@@ -17,7 +17,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from hornbeam.core import naming
 from hornbeam.core.loading import count_work
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.dtypes import standardize_dtype
+from hornbeam.typing import Shape, Tensor
 
 __all__ = [
     "KerasTensor",
@@ -43,11 +44,6 @@ __all__ = [
     "shape_with_unknowns",
     "with_values",
 ]
-
-Tensor = Annotated[Any, "Tensor"]
-"""Annotation of tensor arguments: array, variable, number, nested list or symbolic tensor."""
-
-Shape = tuple[int | None, ...]
 
 
 class KerasTensor:

@@ -11,7 +11,7 @@ import hornbeam as hb
 from hornbeam.errors import FileError
 from hornbeam.saving.legacy_ops import _SIGNATURES
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "models"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "models"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the collected model files (../shared/models) are absent")
 NAMES = sorted(place.name for place in SHARED.iterdir()) if SHARED.is_dir() else []
 LAMBDAS = ("k2_carnd_lambda_elu", "k3_siamese_nested_lambda")

@@ -14,7 +14,7 @@ from hornbeam import cli
 from hornbeam.keras import install_as_keras, uninstall_as_keras
 from hornbeam.keras.table import ALIASES, KERAS_MODULES, KERAS_ROOTS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def exists(module):

@@ -17,7 +17,7 @@ import pytest
 import hornbeam as hb
 from hornbeam.utils import get_file
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 WORDS = b"hello\n" * 1000
 
 

@@ -19,7 +19,7 @@ import hornbeam as hb
 from hornbeam.saving import checkpoint as files
 from hornbeam.training import resume as resuming
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 R = np.random.RandomState(0)
 X = R.randn(90, 5).astype("float32")
 Y = R.randint(0, 3, 90)

@@ -16,7 +16,7 @@ import pytest
 
 import hornbeam as hb
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from bench import backup, report, soak, worker  # noqa: E402

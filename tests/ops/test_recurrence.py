@@ -2,6 +2,7 @@
 
 import functools
 import threading
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -229,9 +230,8 @@ def test_other_instruction_sets(least, monkeypatch):
     import subprocess
     import sys
 
-    files = [
-        __file__.replace("test_recurrence", name) for name in ("test_recurrence", "test_native", "test_native_steps")
-    ]
+    tests = Path(__file__).resolve().parents[1]
+    files = [__file__, str(tests / "native" / "test_native.py"), str(tests / "native" / "test_native_steps.py")]
     wanted = "((values_and_gradients or several_threads) and native) or test_depthwise or test_few or not_finite or test_adam"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", wanted]
     environment = {**os.environ, "HORNBEAM_INSTRUCTIONS": least}

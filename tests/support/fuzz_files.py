@@ -1,6 +1,6 @@
 """Mutations of real files: every outcome is a clean load or one `FileError`, in bounded time and memory.
 
-    python tests/fuzz_files.py --count 20000 --seed 1 [--formats .keras .h5 .json ...] [--corpus FOLDER]
+    python tests/support/fuzz_files.py --count 20000 --seed 1 [--formats .keras .h5 .json ...] [--corpus FOLDER]
 
 Bytes are flipped, overwritten, cut and copied; texts of JSON are changed by their values: numbers become huge or
 negative, values change type, members vanish, names turn into other names. Backups of trainings get checksums that fit.
@@ -33,7 +33,7 @@ import h5py
 import numpy as np
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import hornbeam as hb
 from hornbeam.saving import checkpoint

@@ -1,9 +1,9 @@
-"""Print the README's first Python program, so that it can be run: python tests/readme.py."""
+"""Print the README's first Python program, so that it can be run: python tests/support/readme.py."""
 
 import re
 from pathlib import Path
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def first_program() -> str:

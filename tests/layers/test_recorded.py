@@ -15,7 +15,7 @@ from hornbeam import activations
 from hornbeam import layers as L
 from hornbeam.saving.legacy_layers import hard_sigmoid_of_keras_2
 
-RECORDINGS = Path(__file__).resolve().parents[2] / "shared" / "fixtures" / "keras-js" / "test" / "data"
+RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "keras-js" / "test" / "data"
 FIRST = {"data_format": "channels_first"}
 
 

@@ -10,7 +10,7 @@ import pytest
 from hornbeam.datasets import mnist
 from hornbeam.errors import FileError
 
-SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "mnist.npz"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist.npz"
 
 # Of the arrays in the widely used mnist.npz (training images, training labels, test ...).
 SHA256 = [

@@ -15,7 +15,7 @@ from hostile_files import CODE, LAYER2, LAYER3, LOADS, MARK, ROWS, SENTINEL, add
 
 import hornbeam as hb
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # What loading may take beyond twice the file's size: the allowance for what files compress, and JAX's own tracing.
 CONSTANT = 160 * 2**20
 SECONDS = 60
@@ -29,7 +29,7 @@ class Child:
         (scratch / f"{SENTINEL}.py").write_text(f"open({str(scratch / MARK)!r}, 'w').close()\nclass Layer: pass\n")
         environment = {**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": f"{ROOT}{os.pathsep}{scratch}"}
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(ROOT / "tests/guarded.py"), str(scratch)],
+            [sys.executable, "-W", "ignore", str(ROOT / "tests/support/guarded.py"), str(scratch)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=scratch, env=environment,
         )  # fmt: skip
         assert self._line(300) == "ready\n"

@@ -1,4 +1,4 @@
-"""A child process that loads files under watch: `python tests/guarded.py SCRATCH`, a JSON request a line.
+"""A child process that loads files under watch: `python tests/support/guarded.py SCRATCH`, a JSON request a line.
 
 While a file is loaded an audit hook notes everything that loading may not do: compile or run code, import a module,
 open a socket, start a process, touch a file other than the one asked for (its own temporary folder apart). Peak memory
@@ -14,7 +14,7 @@ import traceback
 import warnings
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT)]
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
 os.environ["HORNBEAM_COMPILE_CACHE"] = "0"

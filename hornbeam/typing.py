@@ -1,0 +1,30 @@
+"""Types that public signatures share.
+
+Example:
+    >>> shape: Shape = (None, 3)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+__all__ = ["ArrayLike", "Axis", "DType", "Shape", "Tensor"]
+
+Tensor: TypeAlias = Annotated[Any, "Tensor"]
+"""A JAX array, a variable, a number, a nested list, or a symbolic tensor while a model is built.
+
+Ops annotate their tensor arguments with it: `@op` reads the annotation.
+"""
+
+Shape: TypeAlias = tuple[int | None, ...]
+"""Sizes of a tensor's axes; `None` where a size is unknown."""
+
+DType: TypeAlias = str | type[Any] | np.dtype[Any]
+"""A dtype: its name, a Python or NumPy type, or a NumPy dtype."""
+
+Axis: TypeAlias = int | Sequence[int] | None
+"""One axis, several, or `None` for all."""
