@@ -1,5 +1,7 @@
 """Hornbeam: deep learning with the Keras interface, on JAX."""
 
+import sys
+
 from hornbeam import (
     activations,
     backend,
@@ -30,19 +32,23 @@ from hornbeam.core.remat import RematScope, remat
 from hornbeam.core.scopes import StatelessScope, SymbolicScope, device
 from hornbeam.core.symbolic import KerasTensor, Operation
 from hornbeam.core.variable import Variable, value_and_grad
-from hornbeam.dtypes import DTypePolicy, FloatDTypePolicy
+from hornbeam.dtype_policies import DTypePolicy, FloatDTypePolicy
 from hornbeam.initializers import Initializer
 from hornbeam.layers import Input, InputSpec, Layer
 from hornbeam.losses import Loss
 from hornbeam.metrics import Metric
 from hornbeam.models import Function, Model, Sequential
+from hornbeam.objects import bytecode
 from hornbeam.optimizers import Optimizer
 from hornbeam.quantizers import Quantizer
 from hornbeam.regularizers import Regularizer
+from hornbeam.saving import application_layers as application_layers
 
 __version__ = "0.1.0"
 
 enable_by_default()
+# Functions that a file stores as bytecode, if the user lets them run, know Keras under these names.
+bytecode.namespace.update(keras=sys.modules[__name__], ops=ops, layers=layers)
 
 __all__ = [
     "DTypePolicy",

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam import errors
 from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.objects.family import Family
 from hornbeam.ops import elementwise, nn
 from hornbeam.ops.neural import (
     celu,
@@ -120,51 +120,11 @@ def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None,
 relu._op_info.module = "keras.src.activations.activations"  # type: ignore[attr-defined]
 
 
-_NAMES = {name: globals()[name] for name in __all__ if name not in ("get", "serialize", "deserialize")}
-
-
-def get(identifier: Any) -> Any:
-    """Return the activation that a name, a function, a config or `None` (linear) stands for.
-
-    Raises:
-        ValueError: If a name is unknown.
-
-    Example:
-        >>> get("relu") is relu, get(None) is linear
-        (True, True)
+ACTIVATIONS = Family("activation", (), "keras.activations", globals(), for_none=linear)
+get, serialize, deserialize = ACTIVATIONS.functions(
+    "activation",
     """
-    if identifier is None:
-        return linear
-    if isinstance(identifier, str):
-        from hornbeam.saving.config import get_registered_object
-
-        found = get_registered_object(identifier) or _NAMES.get(identifier) or _NAMES.get(identifier.lower())
-        if found is None:
-            raise errors.unknown_name("activation", identifier, _NAMES)
-        return found
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if callable(identifier):
-        return identifier
-    raise ValueError(f"Expected an activation's name or a function, received {identifier!r}.")
-
-
-def serialize(activation: Any) -> Any:
-    """Return the name of an activation (a config for functions of your own).
-
-    Example:
-        >>> serialize(relu)
-        'relu'
-    """
-    from hornbeam.saving.config import serialize as to_config
-
-    return to_config(activation)
-
-
-def deserialize(config: Any, custom_objects: Any = None) -> Any:
-    """Return the activation of a name or config."""
-    from hornbeam.saving.config import custom_object_scope
-    from hornbeam.saving.config import deserialize as from_config
-
-    with custom_object_scope(custom_objects or {}):
-        return get(config) if isinstance(config, str) else from_config(config)
+>>> get(None) is linear, serialize(get("relu"))
+(True, 'relu')
+""",
+)

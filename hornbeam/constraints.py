@@ -6,8 +6,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import config, errors
-from hornbeam.identifiers import find
+from hornbeam import errors, settings
+from hornbeam.objects.constructor import constructor_config
+from hornbeam.objects.family import Family
 
 __all__ = [
     "Constraint",
@@ -44,8 +45,6 @@ class Constraint:
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        from hornbeam.saving.config import constructor_config
-
         return constructor_config(self, Constraint)
 
     @classmethod
@@ -79,7 +78,7 @@ class MaxNorm(Constraint):
 
     def __call__(self, w: Any) -> Any:
         norms = _norm(w, self.axis)
-        return w * (jnp.clip(norms, 0, self.max_value) / (config.epsilon() + norms))
+        return w * (jnp.clip(norms, 0, self.max_value) / (settings.epsilon() + norms))
 
 
 class NonNeg(Constraint):
@@ -110,7 +109,7 @@ class UnitNorm(Constraint):
         self.axis = axis
 
     def __call__(self, w: Any) -> Any:
-        return w / (config.epsilon() + _norm(w, self.axis))
+        return w / (settings.epsilon() + _norm(w, self.axis))
 
 
 class MinMaxNorm(Constraint):
@@ -134,40 +133,16 @@ class MinMaxNorm(Constraint):
     def __call__(self, w: Any) -> Any:
         norms = _norm(w, self.axis)
         wanted = self.rate * jnp.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
-        return w * (wanted / (config.epsilon() + norms))
+        return w * (wanted / (settings.epsilon() + norms))
 
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
 maxnorm, nonneg, unitnorm = MaxNorm, NonNeg, UnitNorm  # of Keras 1
-_NAMES = {
-    "max_norm": MaxNorm, "maxnorm": MaxNorm, "MaxNorm": MaxNorm, "non_neg": NonNeg, "nonneg": NonNeg,
-    "NonNeg": NonNeg, "unit_norm": UnitNorm, "unitnorm": UnitNorm, "UnitNorm": UnitNorm,
-    "min_max_norm": MinMaxNorm, "MinMaxNorm": MinMaxNorm,
-}  # fmt: skip
-
-
-def get(identifier: Any) -> Any:
-    """Return the constraint that a name, config, class, function or object stands for.
-
-    Raises:
-        ValueError: If a name is unknown.
-
-    Example:
-        >>> type(get("non_neg")).__name__
-        'NonNeg'
+CONSTRAINTS = Family("constraint", Constraint, "keras.constraints", globals())
+get, serialize, deserialize = CONSTRAINTS.functions(
+    "constraint",
     """
-    return find("constraint", identifier, Constraint, _NAMES)
-
-
-def serialize(constraint: Any) -> Any:
-    """Return the config of a constraint, with its class, ready for JSON."""
-    from hornbeam.saving.config import serialize as to_config
-
-    return to_config(constraint)
-
-
-def deserialize(config: Any, custom_objects: Any = None) -> Any:
-    """Return the constraint of a config with its class."""
-    from hornbeam.saving.config import deserialize as from_config
-
-    return from_config(config, custom_objects=custom_objects)
+>>> deserialize(serialize(get("max_norm"))).max_value
+2
+""",
+)

@@ -4,14 +4,100 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.core.patterns import PatternMap
-from hornbeam.dtypes import DTypePolicy, get_policy
+from hornbeam.core.symbolic import convert
+from hornbeam.dtypes import is_float, standardize_dtype
 
 __all__ = [
     "AWQDTypePolicy", "DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "GPTQDTypePolicy", "Int4DTypePolicy",
     "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy", "deserialize", "get", "serialize",
 ]  # fmt: skip
+
+
+class DTypePolicy:
+    """The pair of dtypes a layer works with: that of its variables, that of its arithmetic.
+
+    Args:
+        name: A dtype name (both are that), `"mixed_bfloat16"` or `"mixed_float16"`
+            (float32 variables, half-width arithmetic). Default: `floatx()`.
+
+    Raises:
+        ValueError: If the name is none of these.
+
+    Example:
+        >>> policy = DTypePolicy("mixed_bfloat16")
+        >>> policy.variable_dtype, policy.compute_dtype
+        ('float32', 'bfloat16')
+    """
+
+    def __init__(self, name: str | None = None):
+        name = settings.floatx() if name is None else name
+        if not isinstance(name, str):
+            raise TypeError(f"DTypePolicy: expected `name` to be a string, received {name!r}.")
+        self._name = name
+        if name.startswith("mixed_"):
+            compute = name.removeprefix("mixed_")
+            if compute not in ("bfloat16", "float16"):
+                raise ValueError(
+                    f"DTypePolicy: unknown policy {name!r}; mixed policies are 'mixed_bfloat16' and 'mixed_float16'."
+                )
+            self._compute_dtype, self._variable_dtype = compute, "float32"
+        else:
+            try:
+                self._compute_dtype = self._variable_dtype = standardize_dtype(name)
+            except ValueError as error:
+                raise ValueError(
+                    f"DTypePolicy: unknown policy {name!r}; expected a dtype name, 'mixed_bfloat16', 'mixed_float16', or "
+                    "a quantized one such as 'int8_from_float32'."
+                ) from error
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def compute_dtype(self) -> str:
+        """Dtype of the layer's arithmetic and outputs."""
+        return self._compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """Dtype in which the layer's variables are stored."""
+        return self._variable_dtype
+
+    @property
+    def quantization_mode(self) -> str | None:
+        """How layers keep their weights in fewer bits, such as `"int8"`; `None` if they do not."""
+        return None
+
+    def for_path(self, path: str) -> DTypePolicy:
+        """Return the policy of the layer at `path`: this one, whatever the path."""
+        return self
+
+    def convert_input(self, x: Any, autocast: bool, dtype: str) -> Any:
+        """Return `x` as a tensor; cast to `dtype` where `autocast` and `x` is floating point."""
+        x = convert(x)
+        if autocast and is_float(x.dtype) and standardize_dtype(x.dtype) != dtype:
+            return x.astype(dtype)
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self._name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> DTypePolicy:
+        return cls(**config)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DTypePolicy) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self._name)
+
+    def __repr__(self) -> str:
+        return f'<DTypePolicy "{self._name}">'
+
 
 FloatDTypePolicy = DTypePolicy
 MODES = ("int8", "float8", "int4", "gptq", "awq")
@@ -36,7 +122,7 @@ class QuantizedDTypePolicy(DTypePolicy):
 
     def __init__(self, mode: str, source_name: str | None = None):
         self._mode = mode
-        self._source_name = config.dtype_policy().name if source_name is None else source_name
+        self._source_name = dtype_policy().name if source_name is None else source_name
         source = get_policy(self._source_name)
         self._compute_dtype, self._variable_dtype = source.compute_dtype, source.variable_dtype
         self._name = f"{mode}_from_{self._source_name}"
@@ -232,7 +318,7 @@ class DTypePolicyMap(DTypePolicy, PatternMap):
     @property
     def default_policy(self) -> DTypePolicy:
         """The policy of layers that match no pattern."""
-        return self._given or config.dtype_policy()
+        return self._given or dtype_policy()
 
     @property
     def name(self) -> str:
@@ -309,3 +395,57 @@ def deserialize(config: dict[str, Any], custom_objects: Any = None) -> DTypePoli
     if config.get("class_name") == "DTypePolicyMap":
         return DTypePolicyMap(**config["config"])
     return get_policy(config)
+
+
+def get_policy(identifier: Any) -> DTypePolicy:
+    """Return the policy that a name, a dtype, a config or a policy stands for.
+
+    Example:
+        >>> get_policy("mixed_float16").compute_dtype
+        'float16'
+    """
+    if identifier is None:
+        return dtype_policy()
+    if isinstance(identifier, DTypePolicy):
+        return identifier
+    if isinstance(identifier, dict):
+        if identifier.get("class_name") == "DTypePolicyMap":
+            return DTypePolicyMap(**identifier["config"])
+        if "mode" in identifier["config"]:
+            return quantized_policy(**identifier["config"], class_name=identifier.get("class_name"))
+        # Keras 2 saved policies as class "Policy"; Keras 3 as "DTypePolicy".
+        return DTypePolicy(identifier["config"]["name"])
+    if isinstance(identifier, str):
+        mode, separator, source = identifier.partition("_from_")
+        if separator:
+            return quantized_policy(mode, source)
+        return DTypePolicy(identifier)
+    if hasattr(identifier, "compute_dtype"):
+        return identifier
+    return DTypePolicy(standardize_dtype(identifier))
+
+
+_default: DTypePolicy | None = None
+
+
+def dtype_policy() -> DTypePolicy:
+    """Return the default `DTypePolicy` of new layers.
+
+    Example:
+        >>> dtype_policy().name
+        'float32'
+    """
+    return _default or DTypePolicy(settings.floatx())
+
+
+def set_dtype_policy(policy: Any) -> None:
+    """Set the default dtype policy of layers created from now on.
+
+    Args:
+        policy: A name such as `"mixed_bfloat16"`, a `DTypePolicy`, or `None` for `floatx()`.
+
+    Example:
+        >>> set_dtype_policy("float32")
+    """
+    global _default
+    _default = None if policy is None else get_policy(policy)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hornbeam.core.naming import to_snake_case
 from hornbeam.core.random import SeedGenerator, draw_key, host_uniform, make_default_seed
 from hornbeam.dtypes import standardize_dtype
-from hornbeam.identifiers import find
+from hornbeam.objects.constructor import constructor_config
+from hornbeam.objects.family import Family
 
 __all__ = [
     "STFT", "STFTInitializer", "stft",
@@ -42,8 +42,6 @@ class Initializer:
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        from hornbeam.saving.config import constructor_config
-
         return constructor_config(self, Initializer)
 
     @classmethod
@@ -405,19 +403,6 @@ class Orthogonal(_Random):
         return jnp.asarray(self.gain * q.reshape(shape), standardize_dtype(dtype))
 
 
-_CLASSES: dict[str, type] = {
-    name: value
-    for name, value in list(globals().items())
-    if isinstance(value, type) and issubclass(value, Initializer) and not name.startswith("_")
-}
-_NAMES: dict[str, Callable[[], Any]] = {to_snake_case(name): c for name, c in _CLASSES.items()}
-_NAMES |= {
-    "zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform,
-    "eye": Identity, "identity_initializer": Identity, "identitymatrix": Identity, "IdentityInitializer": Identity,
-    "OrthogonalInitializer": Orthogonal,
-}  # fmt: skip
-
-
 # Second names of Keras 1, 2 and 3.
 IdentityInitializer, OrthogonalInitializer, STFTInitializer, stft = Identity, Orthogonal, STFT, STFT
 constant, identity, ones, orthogonal, zeros = Constant, Identity, Ones, Orthogonal, Zeros
@@ -426,30 +411,25 @@ lecun_normal, lecun_uniform, variance_scaling = LecunNormal, LecunUniform, Varia
 random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
 
 
-def get(identifier: Any) -> Any:
-    """Return the initializer that a name, config, class, function or object stands for.
+class _Initializers(Family):
+    def get(self, identifier: Any, **arguments: Any) -> Any:
+        # A number or an array means itself, as the value of every element.
+        if isinstance(identifier, (int, float, np.ndarray, jax.Array)):
+            return Constant(identifier)
+        return super().get(identifier, **arguments)
 
-    Raises:
-        ValueError: If a name is unknown.
 
-    Example:
-        >>> get("he_normal").__class__.__name__
-        'HeNormal'
+INITIALIZERS = _Initializers(
+    "initializer", Initializer, "keras.initializers", globals(),
+    spellings={
+        "zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform, "eye": Identity,
+        "identity_initializer": Identity, "identitymatrix": Identity,
+    },
+)  # fmt: skip
+get, serialize, deserialize = INITIALIZERS.functions(
+    "initializer",
     """
-    if isinstance(identifier, (int, float, np.ndarray, jax.Array)):
-        return Constant(identifier)
-    return find("initializer", identifier, Initializer, _NAMES, _CLASSES)
-
-
-def serialize(initializer: Any) -> Any:
-    """Return the config of an initializer, with its class, ready for JSON."""
-    from hornbeam.saving.config import serialize as to_config
-
-    return to_config(initializer)
-
-
-def deserialize(config: Any, custom_objects: Any = None) -> Any:
-    """Return the initializer of a config with its class."""
-    from hornbeam.saving.config import deserialize as from_config
-
-    return from_config(config, custom_objects=custom_objects)
+>>> deserialize(serialize(get("he_normal"))).mode
+'fan_in'
+""",
+)

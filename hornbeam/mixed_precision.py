@@ -1,7 +1,6 @@
 """Names of `tf.keras.mixed_precision`: dtype policies, and the optimizer that scales losses."""
 
-from hornbeam.config import dtype_policy, set_dtype_policy
-from hornbeam.dtypes import DTypePolicy
+from hornbeam.dtype_policies import DTypePolicy, dtype_policy, set_dtype_policy
 from hornbeam.optimizers import LossScaleOptimizer
 
 __all__ = [

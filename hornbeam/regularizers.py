@@ -7,7 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import errors
-from hornbeam.identifiers import find
+from hornbeam.objects.constructor import constructor_config
+from hornbeam.objects.family import Family
 
 __all__ = [
     "ActivityRegularizer",
@@ -47,8 +48,6 @@ class Regularizer:
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        from hornbeam.saving.config import constructor_config
-
         return constructor_config(self, Regularizer)
 
     @classmethod
@@ -182,37 +181,17 @@ l1, l2, orthogonal_regularizer = L1, L2, OrthogonalRegularizer
 WeightRegularizer = ActivityRegularizer = L1L2
 activity_l1, activity_l2, activity_l1l2, l1l2 = L1, L2, l1_l2, l1_l2
 
-_BOTH = ("l1_l2", "l1l2")
-_NAMES: dict[str, Any] = {
-    "l1": L1, "l2": L2, "L1": L1, "L2": L2, **dict.fromkeys(_BOTH, L1L2),
-    "orthogonal_regularizer": OrthogonalRegularizer, "OrthogonalRegularizer": OrthogonalRegularizer,
-}  # fmt: skip
+
+def _made(found: Any) -> Any:
+    # By name, L1L2 penalizes both; an object made without arguments penalizes neither.
+    return found() if isinstance(found, type) or found is l1_l2 else found
 
 
-def get(identifier: Any) -> Any:
-    """Return the regularizer that a name, config, class, function or object stands for.
-
-    Raises:
-        ValueError: If a name is unknown.
-
-    Example:
-        >>> get("l2").l2
-        0.01
+REGULARIZERS = Family("regularizer", Regularizer, "keras.regularizers", globals(), make=_made)
+get, serialize, deserialize = REGULARIZERS.functions(
+    "regularizer",
     """
-    if isinstance(identifier, str) and identifier.lower() in _BOTH:
-        return L1L2(0.01, 0.01)  # by name both count, in an object made without arguments neither
-    return find("regularizer", identifier, Regularizer, _NAMES)
-
-
-def serialize(regularizer: Any) -> Any:
-    """Return the config of a regularizer, with its class, ready for JSON."""
-    from hornbeam.saving.config import serialize as to_config
-
-    return to_config(regularizer)
-
-
-def deserialize(config: Any, custom_objects: Any = None) -> Any:
-    """Return the regularizer of a config with its class."""
-    from hornbeam.saving.config import deserialize as from_config
-
-    return from_config(config, custom_objects=custom_objects)
+>>> deserialize(serialize(get("l2"))).l2
+0.01
+""",
+)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.errors import FileError
 
 __all__ = [
@@ -120,7 +120,7 @@ def loading(what: str, size: int | None = None, code: bool = False, trusted: boo
 def code_allowed() -> bool:
     """Tell whether the user allowed code from files to run: for this call, or for the process."""
     rules = _current.get()
-    return config.is_unsafe_deserialization_enabled() or (rules is not None and rules.code)
+    return settings.is_unsafe_deserialization_enabled() or (rules is not None and rules.code)
 
 
 def pay_for(name: str, nbytes: int) -> None:

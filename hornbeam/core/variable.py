@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hornbeam.core import naming
+from hornbeam.core import naming, registry
 from hornbeam.core.loading import current_loading
 from hornbeam.dtypes import is_float, standardize_dtype
 
@@ -155,9 +155,7 @@ class Variable:
         self.constraint: Callable[[Any], Any] | None = None
         self.overwrite_with_gradient = False
         if isinstance(initializer, str):
-            from hornbeam import initializers
-
-            initializer = initializers.get(initializer)
+            initializer = registry.family("initializer").get(initializer)
         # Whether somebody else may hold the array; if so it must not be donated.
         self._lent = False
         if callable(initializer):

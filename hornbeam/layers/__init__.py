@@ -1,7 +1,5 @@
 """Layers."""
 
-from typing import Any
-
 from hornbeam.layers.activation import (
     ELU,
     LeakyReLU,
@@ -175,6 +173,7 @@ from hornbeam.layers.resizing import (
 from hornbeam.layers.spectral import (
     SpectralNormalization,
 )  # fmt: skip
+from hornbeam.objects.family import Family
 
 # Second names of Keras 1, 2 and 3.
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
@@ -193,37 +192,14 @@ Convolution1DTranspose, Convolution2DTranspose, Convolution3DTranspose = (
 CuDNNGRU, CuDNNLSTM = GRU, LSTM
 
 
-def serialize(layer: Layer) -> dict[str, Any]:
-    """Return the config of a layer, with its class, ready for JSON.
-
-    Example:
-        >>> serialize(Dense(2))["class_name"]
-        'Dense'
+LAYERS = Family("layer", Layer, "keras.layers", globals(), takes_functions=False)
+_, serialize, deserialize = LAYERS.functions(
+    "layer",
     """
-    from hornbeam.saving.config import serialize as to_config
-
-    return to_config(layer)
-
-
-def deserialize(config: dict[str, Any], custom_objects: Any = None) -> Layer:
-    """Return the layer of a config with its class.
-
-    Raises:
-        ValueError: If the class is unknown, or no layer's.
-
-    Example:
-        >>> deserialize(serialize(Dense(2))).units
-        2
-    """
-    from hornbeam.saving.config import deserialize as from_config
-
-    layer = from_config(config, custom_objects=custom_objects)
-    if not isinstance(layer, Layer):
-        raise ValueError(
-            f"layers.deserialize: expected the config of a layer, received that of {type(layer).__name__}."
-        )
-    return layer
-
+>>> deserialize(serialize(Dense(2))).units
+2
+""",
+)
 
 __all__ = [
     "Activation", "ActivityRegularization", "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D",

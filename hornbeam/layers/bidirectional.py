@@ -10,9 +10,11 @@ import jax.numpy as jnp
 
 from hornbeam import errors, tree
 from hornbeam.core.loops import Step, scan
+from hornbeam.core.registry import custom_object_scope
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.recurrent import sequence_shape_only, split_states
+from hornbeam.objects.configuration import serialize
 
 __all__ = ["Bidirectional", "TimeDistributed", "Wrapper"]
 
@@ -226,8 +228,6 @@ class Bidirectional(Layer):
         return [mask, mask] if self.merge_mode is None else mask
 
     def get_config(self) -> dict[str, Any]:
-        from hornbeam.saving.config import serialize
-
         config = super().get_config()
         config.pop("weights", None)
         config["layer"], config["backward_layer"] = serialize(self.forward_layer), serialize(self.backward_layer)
@@ -236,8 +236,6 @@ class Bidirectional(Layer):
 
 def _copy(layer: Any, prefix: str, **changes: Any) -> Any:
     """Return a new layer of `layer`'s configuration, named after it."""
-    from hornbeam.saving.config import custom_object_scope
-
     config = layer.get_config()
     name = config["name"].removeprefix("forward_")
     parts = (layer, getattr(layer, "cell", layer))

@@ -7,11 +7,11 @@ from typing import Any
 import jax.numpy as jnp  # noqa: F401  (examples use it)
 
 from hornbeam import activations, ops
-from hornbeam.config import standardize_data_format
 from hornbeam.layers.arguments import add_named_weight, keep, one_of, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.conv import conv_with_bias, per_channel
+from hornbeam.settings import standardize_data_format
 
 __all__ = [
     "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose", "DepthwiseConv1D",

@@ -8,11 +8,11 @@ from typing import Any
 import jax.numpy as jnp  # noqa: F401  (examples use it)
 
 from hornbeam import ops
-from hornbeam.config import standardize_data_format
 from hornbeam.layers.arguments import add_named_weight, one_of, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.recurrent import _Recurrent, of_cell
 from hornbeam.layers.recurrent_cells import LSTMCell
+from hornbeam.settings import standardize_data_format
 
 __all__ = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"]
 

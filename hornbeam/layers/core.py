@@ -8,11 +8,13 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import activations, errors, ops
+from hornbeam.core.registry import get_registered_object
 from hornbeam.errors import FileError
 from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.quantized import Quantizable
+from hornbeam.objects.configuration import deserialize
 from hornbeam.ops.rows import take_rows
 from hornbeam.quantizers.products import Product
 from hornbeam.quantizers.schemes import Held
@@ -289,11 +291,9 @@ class Lambda(Layer):
     ):
         super().__init__(**kwargs)
         if isinstance(function, dict):
-            from hornbeam.saving.config import deserialize
-
             function = deserialize(function)
         elif isinstance(function, (list, tuple)):  # how Keras 2 stores bytecode
-            from hornbeam.saving.bytecode import function_from
+            from hornbeam.objects.bytecode import function_from
 
             function = function_from(function)
         if not callable(function):
@@ -311,7 +311,6 @@ class Lambda(Layer):
             FileError: If the function is bytecode, and the user neither gave another nor allowed it to run.
         """
         from hornbeam.core.loading import code_allowed
-        from hornbeam.saving.config import get_registered_object
 
         told_apart = ("function_type", "module", "output_shape_type", "output_shape_module")  # by Keras 2
         config = {key: value for key, value in config.items() if key not in told_apart}

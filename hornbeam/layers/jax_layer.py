@@ -14,6 +14,7 @@ from hornbeam import errors, tree
 from hornbeam.core.random import SeedGenerator
 from hornbeam.core.variable import Variable
 from hornbeam.layers.layer import Layer
+from hornbeam.objects.configuration import serialize
 
 __all__ = ["FlaxLayer", "JaxLayer"]
 
@@ -119,8 +120,6 @@ class JaxLayer(Layer):
         return result
 
     def get_config(self) -> dict[str, Any]:
-        from hornbeam.saving.config import serialize
-
         return {
             "name": self.name,
             "trainable": self.trainable,

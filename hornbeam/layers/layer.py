@@ -36,11 +36,14 @@ from hornbeam.core.symbolic import (
     set_mask,
 )
 from hornbeam.core.variable import Overlay, Variable, autocast_scope, current_overlay
-from hornbeam.dtypes import get_policy, is_float
+from hornbeam.dtype_policies import get_policy
+from hornbeam.dtypes import is_float
 from hornbeam.layers.input_spec import check_input_spec
 from hornbeam.layers.old_arguments import accept_old_arguments
 from hornbeam.layers.shapes import pop_input_shape, shape_from_config, shape_of, shape_to_config, tensors_of
 from hornbeam.layers.state import LayerState, find_regularizer
+from hornbeam.objects.configuration import serialize
+from hornbeam.objects.constructor import constructor_config, from_constructor_config
 
 __all__ = ["Layer", "inside_call", "training_now", "training_scope"]
 
@@ -519,16 +522,12 @@ class Layer(LayerState):
 
     def get_config(self) -> dict[str, Any]:
         """Return what makes an equal layer again through `from_config`, ready for JSON."""
-        from hornbeam.saving.config import constructor_config
-
         config: dict[str, Any] = {
             "name": self.name,
             "trainable": self._trainable,
             "dtype": _dtype_config(self),
         }
         if self.activity_regularizer is not None:
-            from hornbeam.saving.config import serialize
-
             config["activity_regularizer"] = serialize(self.activity_regularizer)
         config.update(constructor_config(self, Layer, skip=(*_BASE_ARGUMENTS, "weights", "kwargs", "args")))
         return config
@@ -536,8 +535,6 @@ class Layer(LayerState):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         """Make a layer from what `get_config` returned."""
-        from hornbeam.saving.config import from_constructor_config
-
         return from_constructor_config(cls, config)
 
     def __repr__(self) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from hornbeam.config import standardize_data_format
 from hornbeam.core.loading import pay_for
 from hornbeam.layers.arguments import add_named_weight, keep, one_of, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.product import rows_product
+from hornbeam.settings import standardize_data_format
 
 __all__ = ["LocallyConnected1D", "LocallyConnected2D"]
 

@@ -7,10 +7,10 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import ops
-from hornbeam.config import standardize_data_format
 from hornbeam.layers.arguments import keep, one_of, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.settings import standardize_data_format
 
 __all__ = [
     "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D",

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer, _dtype_config
 
@@ -183,7 +183,7 @@ class Normalization(Layer):
     def call(self, inputs: Any) -> Any:
         x = inputs.astype(self.compute_dtype)
         mean, deviation = self.mean.astype(x.dtype), jnp.sqrt(self.variance).astype(x.dtype)
-        deviation = jnp.maximum(deviation, config.epsilon())
+        deviation = jnp.maximum(deviation, settings.epsilon())
         return x * deviation + mean if self.invert else (x - mean) / deviation
 
     def compute_output_shape(self, input_shape: Any) -> Any:

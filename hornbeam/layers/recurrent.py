@@ -24,6 +24,7 @@ from hornbeam.layers.recurrent_cells import (
     has_parts,
     initial_state_of,
 )
+from hornbeam.objects.configuration import serialize
 from hornbeam.ops import routes
 from hornbeam.ops.cudnn import cudnn_lstm
 from hornbeam.ops.recurrence import recur
@@ -302,8 +303,6 @@ class _Recurrent(RNN):
         return False
 
     def get_config(self) -> dict[str, Any]:
-        from hornbeam.saving.config import serialize
-
         config = super().get_config()
         config["activity_regularizer"] = serialize(self.activity_regularizer)
         config.pop("use_cudnn", None)

@@ -128,7 +128,7 @@ class SpatialDropout2D(_SpatialDropout):
     _rank = 2
 
     def __init__(self, rate: float, data_format: str | None = None, seed: Any = None, **kwargs: Any):
-        from hornbeam.config import standardize_data_format
+        from hornbeam.settings import standardize_data_format
 
         super().__init__(rate, seed=seed, **kwargs)
         self.data_format = standardize_data_format(data_format)

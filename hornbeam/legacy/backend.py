@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hornbeam import config, ops, random, tree
+from hornbeam import ops, random, settings, tree
 from hornbeam.core.naming import name_scope
 from hornbeam.core.symbolic import KerasTensor, any_symbolic
 from hornbeam.core.variable import Variable
@@ -35,11 +35,11 @@ def _axis_list(axis: Any) -> Any:
 
 
 def _dtype(dtype: Any) -> str:
-    return config.floatx() if dtype is None else dtype
+    return settings.floatx() if dtype is None else dtype
 
 
 def _layout(data_format: Any) -> str:
-    return config.standardize_data_format(data_format)
+    return settings.standardize_data_format(data_format)
 
 
 def _focal(target: Any, output: Any, alpha: float, gamma: float) -> Any:
@@ -48,7 +48,7 @@ def _focal(target: Any, output: Any, alpha: float, gamma: float) -> Any:
 
 def _probabilities(output: Any, from_logits: bool, activation: Callable[..., Any]) -> Any:
     output = activation(output) if from_logits else output
-    return ops.clip(output, config.epsilon(), 1.0 - config.epsilon())
+    return ops.clip(output, settings.epsilon(), 1.0 - settings.epsilon())
 
 
 def _binary_focal(target: Any, output: Any, balanced: bool, alpha: float, gamma: float, from_logits: bool) -> Any:
@@ -195,8 +195,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "foldl": lambda fn, elems, initializer=None, name=None: _fold(fn, elems, initializer, reverse=False),
     "foldr": lambda fn, elems, initializer=None, name=None: _fold(fn, elems, initializer, reverse=True),
     # Keras 1
-    "image_dim_ordering": lambda: "th" if config.image_data_format() == "channels_first" else "tf",
-    "set_image_dim_ordering": lambda dim_ordering: config.set_image_data_format(
+    "image_dim_ordering": lambda: "th" if settings.image_data_format() == "channels_first" else "tf",
+    "set_image_dim_ordering": lambda dim_ordering: settings.set_image_data_format(
         {"th": "channels_first", "tf": "channels_last"}.get(dim_ordering, dim_ordering)),
 }  # fmt: skip
 
@@ -261,8 +261,8 @@ def int_shape(x: Any) -> tuple[int | None, ...] | None:
 def cast_to_floatx(x: Any) -> Any:
     """Return `x` in `floatx()`: a NumPy array for NumPy arrays, lists and numbers."""
     if isinstance(x, (jax.Array, KerasTensor, Variable)):
-        return ops.cast(x, config.floatx())
-    return np.asarray(x, dtype=config.floatx())
+        return ops.cast(x, settings.floatx())
+    return np.asarray(x, dtype=settings.floatx())
 
 
 def placeholder(
@@ -399,7 +399,7 @@ def sparse_categorical_crossentropy(
 def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: Any) -> Any:
     """Return the CTC loss (B, 1) of probabilities (B, T, classes), whose last class is the blank."""
     lengths = [ops.reshape(ops.cast(n, "int32"), (-1,)) for n in (label_length, input_length)]
-    logits = ops.log(ops.clip(y_pred, config.epsilon(), 1.0))
+    logits = ops.log(ops.clip(y_pred, settings.epsilon(), 1.0))
     loss = ops.ctc_loss(ops.cast(y_true, "int32"), logits, *lengths, mask_index=y_pred.shape[-1] - 1)
     return ops.expand_dims(loss, 1)
 
@@ -408,7 +408,7 @@ def ctc_decode(
     y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
 ) -> tuple[list[Any], Any]:
     """Return the likeliest label sequences, filled up by -1, and their scores."""
-    logits = ops.log(ops.clip(y_pred, config.epsilon(), 1.0))
+    logits = ops.log(ops.clip(y_pred, settings.epsilon(), 1.0))
     paths, scores = ops.ctc_decode(
         logits, ops.cast(input_length, "int32"), "greedy" if greedy else "beam_search", beam_width, top_paths,
         mask_index=y_pred.shape[-1] - 1,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hornbeam import errors
-from hornbeam.saving.config import get_registered_name, get_registered_object
+from hornbeam.core.registry import get_registered_name, get_registered_object
 
 __all__ = ["deserialize_keras_object", "serialize_keras_object"]
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from hornbeam.identifiers import find
-from hornbeam.losses.loss import Loss, LossFunctionWrapper
+from hornbeam.losses.loss import Loss
 from hornbeam.losses.margins import (
     CategoricalHinge,
     Hinge,
@@ -59,6 +55,7 @@ from hornbeam.losses.structured import (
     dice,
     tversky,
 )
+from hornbeam.objects.family import Family
 
 __all__ = [
     "BCE",
@@ -138,57 +135,15 @@ logcosh = log_cosh
 huber_loss = huber
 cosine_proximity = cosine_similarity
 
-_CLASSES: dict[str, type[Loss]] = {
-    name: value
-    for name, value in list(globals().items())
-    if isinstance(value, type) and issubclass(value, Loss) and value not in (Loss, LossFunctionWrapper)
-}
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    name: globals()[name]
-    for name in __all__
-    if name not in _CLASSES and name not in ("Loss", "get", "serialize", "deserialize")
-}
-_FUNCTIONS |= {"cosine": cosine_similarity, "KL_divergence": kl_divergence, "logCosh": log_cosh}
-
-
-def get(identifier: Any) -> Any:
-    """Return the loss that a name, config, class, function or object stands for.
-
-    Args:
-        identifier: None (gives None), a name in any of Keras's spellings (`"mse"`,
-            `"mean_squared_error"` give the function, `"MeanSquaredError"` an object), a
-            config, a `Loss` class or object, or a function.
-
-    Raises:
-        ValueError: If a name is unknown.
-
-    Example:
-        >>> get("mse").__name__, get("Huber").delta
-        ('mean_squared_error', 1.0)
+LOSSES = Family(
+    "loss", Loss, "keras.losses", globals(),
+    spellings={"cosine": cosine_similarity, "KL_divergence": kl_divergence, "logCosh": log_cosh},
+)  # fmt: skip
+get, serialize, deserialize = LOSSES.functions(
+    "loss",
     """
-    return find("loss", identifier, Loss, _FUNCTIONS, _CLASSES)
-
-
-def serialize(loss: Any) -> Any:
-    """Return the config of a loss, with its class, ready for JSON.
-
-    Example:
-        >>> serialize(Huber())["class_name"]
-        'Huber'
-    """
-    from hornbeam.saving.config import serialize as to_config
-
-    return to_config(loss)
-
-
-def deserialize(name: Any, custom_objects: Any = None) -> Any:
-    """Return the loss of a config or a name.
-
-    Example:
-        >>> deserialize(serialize(Huber(delta=2.0))).delta
-        2.0
-    """
-    from hornbeam.saving.config import custom_object_scope
-
-    with custom_object_scope(custom_objects or {}):
-        return get(name)
+>>> get("mse").__name__, deserialize(serialize(get("Huber"))).delta
+('mean_squared_error', 1.0)
+""",
+    config="name",
+)

@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from hornbeam import errors, tree
 from hornbeam.core.naming import auto_name, to_snake_case
 from hornbeam.core.symbolic import any_symbolic, convert, get_mask
-from hornbeam.dtypes import DTypePolicy, get_policy
-from hornbeam.saving.config import constructor_config, from_constructor_config
+from hornbeam.dtype_policies import DTypePolicy, get_policy
+from hornbeam.objects.configuration import serialize
+from hornbeam.objects.constructor import constructor_config, from_constructor_config
 
 __all__ = [
     "FunctionLoss",
@@ -220,8 +221,6 @@ class LossFunctionWrapper(Loss):
         return self.fn(y_true, y_pred, **self._fn_kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        from hornbeam.saving.config import serialize
-
         extra = {key: serialize(value) for key, value in self._fn_kwargs.items()}
         return {**super().get_config(), **extra}
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.core.symbolic import Tensor, any_symbolic, convert, op, set_mask
 from hornbeam.losses.loss import FunctionLoss
 from hornbeam.losses.targets import as_float, clip, labels_for, mean, one_hot_pair, pair
@@ -54,7 +54,7 @@ def kl_divergence(y_true: Tensor, y_pred: Tensor) -> Tensor:
         Array([0.], dtype=float32)
     """
     y_true, y_pred = pair("kl_divergence", y_true, y_pred)
-    y_true, y_pred = (jnp.clip(y, config.epsilon(), 1.0) for y in (y_true, y_pred))
+    y_true, y_pred = (jnp.clip(y, settings.epsilon(), 1.0) for y in (y_true, y_pred))
     return jnp.sum(y_true * jnp.log(y_true / y_pred), axis=-1)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.core.symbolic import Tensor, op
 from hornbeam.losses.loss import FunctionLoss
 from hornbeam.losses.targets import mean, pair
@@ -36,7 +36,7 @@ def unit_length(x: Any, axis: Any = -1) -> Any:
     """Scale `x` to Euclidean norm 1 along `axis`; short vectors (below epsilon) stay short."""
     # Inside the root, so that the gradient at 0 is 0 and not NaN.
     square = jnp.sum(jnp.square(x), axis=axis, keepdims=True)
-    return x * jax.lax.rsqrt(jnp.maximum(square, config.epsilon() ** 2))
+    return x * jax.lax.rsqrt(jnp.maximum(square, settings.epsilon() ** 2))
 
 
 @op("losses", "MeanSquaredErrorLoss")
@@ -82,7 +82,7 @@ def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
         Array([25.], dtype=float32)
     """
     y_true, y_pred = pair("mean_absolute_percentage_error", y_true, y_pred)
-    return 100.0 * mean(jnp.abs((y_true - y_pred) / jnp.maximum(jnp.abs(y_true), config.epsilon())))
+    return 100.0 * mean(jnp.abs((y_true - y_pred) / jnp.maximum(jnp.abs(y_true), settings.epsilon())))
 
 
 @op("losses", "MeanSquaredLogarithmicErrorLoss")
@@ -94,7 +94,7 @@ def mean_squared_logarithmic_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
         Array([0.], dtype=float32)
     """
     y_true, y_pred = pair("mean_squared_logarithmic_error", y_true, y_pred)
-    logs = [jnp.log1p(jnp.maximum(y, config.epsilon())) for y in (y_true, y_pred)]
+    logs = [jnp.log1p(jnp.maximum(y, settings.epsilon())) for y in (y_true, y_pred)]
     return mean(jnp.square(logs[0] - logs[1]))
 
 
@@ -156,7 +156,7 @@ def poisson(y_true: Tensor, y_pred: Tensor) -> Tensor:
         Array([0.9999999], dtype=float32)
     """
     y_true, y_pred = pair("poisson", y_true, y_pred)
-    return mean(y_pred - y_true * jnp.log(y_pred + config.epsilon()))
+    return mean(y_pred - y_true * jnp.log(y_pred + settings.epsilon()))
 
 
 # --- objects -------------------------------------------------------------------------------

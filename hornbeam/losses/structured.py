@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.core.symbolic import Tensor, convert, op
 from hornbeam.losses.loss import FunctionLoss
 from hornbeam.losses.targets import as_float, pair
@@ -42,7 +42,7 @@ def dice(y_true: Tensor, y_pred: Tensor, axis: Any = None) -> Tensor:
     axis = tuple(axis) if isinstance(axis, list) else axis
     overlap = jnp.sum(y_true * y_pred, axis=axis)
     total = jnp.sum(y_true, axis=axis) + jnp.sum(y_pred, axis=axis)
-    return 1.0 - (2.0 * overlap) / (total + config.epsilon())
+    return 1.0 - (2.0 * overlap) / (total + settings.epsilon())
 
 
 @op("losses", "TverskyLoss")
@@ -67,7 +67,7 @@ def tversky(y_true: Tensor, y_pred: Tensor, alpha: float = 0.5, beta: float = 0.
     overlap = jnp.sum(y_true * y_pred, axis=axis)
     missed = jnp.sum(y_true * (1.0 - y_pred), axis=axis)
     invented = jnp.sum((1.0 - y_true) * y_pred, axis=axis)
-    return 1.0 - overlap / (overlap + alpha * missed + beta * invented + config.epsilon())
+    return 1.0 - overlap / (overlap + alpha * missed + beta * invented + settings.epsilon())
 
 
 @op("losses", "CircleLoss")

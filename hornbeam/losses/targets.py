@@ -10,7 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.core.symbolic import convert
 
 __all__ = ["as_float", "clip", "labels_for", "match_ranks", "mean", "one_hot_pair", "pair"]
@@ -28,7 +28,7 @@ def match_ranks(a: Any, b: Any) -> tuple[Any, Any]:
 def as_float(x: Any) -> Any:
     """Return `x` as an array, whole numbers as `floatx()`."""
     x = convert(x)
-    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(config.floatx())
+    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(settings.floatx())
 
 
 def pair(name: str, y_true: Any, y_pred: Any, equal: bool = False, remedy: str = "") -> tuple[Any, Any]:
@@ -73,7 +73,7 @@ def mean(x: Any, axis: Any = -1) -> Any:
 
 def clip(p: Any) -> Any:
     """Keep probabilities epsilon off 0 and 1."""
-    return jnp.clip(p, config.epsilon(), 1.0 - config.epsilon())
+    return jnp.clip(p, settings.epsilon(), 1.0 - settings.epsilon())
 
 
 def labels_for(name: str, y_true: Any, y_pred: Any, axis: int) -> Any:

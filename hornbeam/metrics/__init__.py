@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam.core.naming import to_snake_case
-from hornbeam.identifiers import find
 from hornbeam.losses import (
     BCE,
     KLD,
@@ -106,6 +105,7 @@ from hornbeam.metrics.regression import (
     concordance_correlation,
     pearson_correlation,
 )
+from hornbeam.objects.family import Family
 
 __all__ = [
     "AUC",
@@ -220,24 +220,6 @@ _FUNCTIONS = {
 }  # fmt: skip
 
 
-def get(identifier: Any) -> Any:
-    """Return the metric that a name, config, class, function or object stands for.
-
-    Args:
-        identifier: None (gives None), a name in any of Keras's spellings (gives a `Metric`
-            of default arguments, or a function where there is no such metric), a config, a
-            `Metric` class or object, or a function.
-
-    Raises:
-        ValueError: If a name is unknown, or its metric needs arguments.
-
-    Example:
-        >>> get("mse").name, get("AUC").num_thresholds
-        ('mean_squared_error', 200)
-    """
-    return find("metric", identifier, Metric, _CLASSES, _NAMES, _FUNCTIONS, make=_made)
-
-
 def _made(found: Any) -> Any:
     if not isinstance(found, type):
         return found
@@ -249,26 +231,11 @@ def _made(found: Any) -> Any:
         ) from None
 
 
-def serialize(metric: Any) -> Any:
-    """Return the config of a metric, with its class, ready for JSON.
-
-    Example:
-        >>> serialize(AUC())["class_name"]
-        'AUC'
+METRICS = Family("metric", Metric, "keras.metrics", globals(), names={**_FUNCTIONS, **_NAMES, **_CLASSES}, make=_made)
+get, serialize, deserialize = METRICS.functions(
+    "metric",
     """
-    from hornbeam.saving.config import serialize as to_config
-
-    return to_config(metric)
-
-
-def deserialize(config: Any, custom_objects: Any = None) -> Any:
-    """Return the metric of a config or a name.
-
-    Example:
-        >>> deserialize(serialize(AUC(num_thresholds=50))).num_thresholds
-        50
-    """
-    from hornbeam.saving.config import custom_object_scope
-
-    with custom_object_scope(custom_objects or {}):
-        return get(config)
+>>> get("mse").name, deserialize(serialize(get("AUC"))).num_thresholds
+('mean_squared_error', 200)
+""",
+)

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.core.symbolic import convert
 from hornbeam.losses.targets import match_ranks
 from hornbeam.metrics.reduction import FunctionMean
@@ -28,7 +28,7 @@ __all__ = [
 
 
 def _hits(x: Any) -> Any:
-    return x.astype(config.floatx())
+    return x.astype(settings.floatx())
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Any:

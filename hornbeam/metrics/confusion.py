@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam import config, errors
+from hornbeam import errors, settings
 from hornbeam.core.loading import pay_for
 from hornbeam.core.symbolic import convert
 from hornbeam.losses.loss import squeeze_or_expand
@@ -55,7 +55,7 @@ def confusion_counts(
         per_label: Whether the last axis stays: counts have shape `(T, L)` instead of `(T,)`.
         label_weights: One weight a place of the last axis.
     """
-    y_pred = convert(y_pred).astype(config.floatx())
+    y_pred = convert(y_pred).astype(settings.floatx())
     y_true, y_pred = match_ranks(convert(y_true).astype(y_pred.dtype), y_pred)
     if y_true.shape != y_pred.shape:
         raise ValueError(
@@ -455,7 +455,7 @@ class AUC(_Counted):
         self._given_thresholds = thresholds is not None
         self.num_thresholds = len(inner) + 2
         # The ends lie outside [0, 1], so that scores of exactly 0 and 1 are counted.
-        self._thresholds = [-config.epsilon(), *inner, 1.0 + config.epsilon()]
+        self._thresholds = [-settings.epsilon(), *inner, 1.0 + settings.epsilon()]
         if not multi_label:
             self._add_counts((self.num_thresholds,))
         elif num_labels:

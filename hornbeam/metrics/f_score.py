@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam import config, errors
+from hornbeam import errors, settings
 from hornbeam.core.symbolic import convert
 from hornbeam.metrics.metric import Metric
 
@@ -100,7 +100,7 @@ class FBetaScore(Metric):
     def result(self) -> Any:
         if not self._built:
             return jnp.zeros((), self.dtype)
-        epsilon = config.epsilon()
+        epsilon = settings.epsilon()
         tp, support = self.true_positives.value, self.intermediate_weights.value
         precision = tp / (tp + self.false_positives.value + epsilon)
         recall = tp / (tp + self.false_negatives.value + epsilon)
@@ -153,5 +153,5 @@ class F1Score(FBetaScore):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        config.pop("beta", None)
+        settings.pop("beta", None)
         return config

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 
 from hornbeam.core.naming import auto_name, name_scope
 from hornbeam.core.variable import Overlay, Variable
-from hornbeam.dtypes import get_policy, standardize_dtype
-from hornbeam.saving.config import constructor_config, from_constructor_config
+from hornbeam.dtype_policies import get_policy
+from hornbeam.dtypes import standardize_dtype
+from hornbeam.objects.constructor import constructor_config, from_constructor_config
 
 __all__ = ["Metric", "divide_no_nan"]
 

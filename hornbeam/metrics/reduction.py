@@ -13,6 +13,7 @@ from hornbeam.core.symbolic import convert, get_mask
 from hornbeam.dtypes import is_float
 from hornbeam.losses.loss import expand_weights, number_lists, squeeze_or_expand
 from hornbeam.metrics.metric import Metric, divide_no_nan
+from hornbeam.objects.configuration import serialize
 
 __all__ = ["Mean", "MeanMetricWrapper", "Sum"]
 
@@ -151,8 +152,6 @@ class MeanMetricWrapper(Mean):
         super().update_state(values, sample_weight=sample_weight)
 
     def get_config(self) -> dict[str, Any]:
-        from hornbeam.saving.config import serialize
-
         extra = {key: serialize(value) for key, value in self._fn_kwargs.items()}
         return {**super().get_config(), **extra}
 
@@ -170,7 +169,5 @@ class FunctionMean(MeanMetricWrapper):
             setattr(self, key, value)
 
     def get_config(self) -> dict[str, Any]:
-        from hornbeam.saving.config import serialize
-
         settings = {key: serialize(value) for key, value in self._fn_kwargs.items()}
         return {"name": self.name, "dtype": self._dtype_policy.name, **settings}

@@ -4,6 +4,8 @@ from hornbeam.models.clone import clone_model, model_from_config, model_from_jso
 from hornbeam.models.functional import Function, Functional
 from hornbeam.models.model import Model
 from hornbeam.models.sequential import Sequential
+from hornbeam.objects.family import Family
+from hornbeam.saving import load_model, save_model
 
 __all__ = [
     "Function",
@@ -18,11 +20,8 @@ __all__ = [
     "save_model",
 ]
 
-
-def __getattr__(name: str) -> object:
-    # Files stand above models; these two are here because Keras names them here.
-    if name in ("load_model", "save_model"):
-        from hornbeam import saving
-
-        return getattr(saving, name)
-    raise AttributeError(f"module 'hornbeam.models' has no attribute {name!r}")
+MODELS = Family(
+    "model", Model, "keras.models", globals(), takes_functions=False,
+    # Keras 2 saved functional models under the class `Model`.
+    read_as={"Model": Functional},
+)  # fmt: skip

@@ -116,8 +116,8 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
         8
     """
     from hornbeam import saving
+    from hornbeam.objects.guard import checked_model, one_error
     from hornbeam.saving.disk import parse_json
-    from hornbeam.saving.guard import checked_model, one_error
     from hornbeam.saving.legacy import modern_model
 
     with one_error("model_from_json: the text"):
@@ -141,7 +141,7 @@ def model_from_config(config: dict[str, Any], custom_objects: Any = None) -> Mod
         8
     """
     from hornbeam import saving
-    from hornbeam.saving.guard import checked_model, one_error
+    from hornbeam.objects.guard import checked_model, one_error
     from hornbeam.saving.legacy import modern_model
 
     with one_error("model_from_config: the configuration"):
@@ -164,7 +164,7 @@ def model_from_yaml(yaml_string: str, custom_objects: Any = None) -> Model:
         FileError: If the text is no model's configuration.
         ImportError: If PyYAML is not installed.
     """
-    from hornbeam.saving.guard import one_error
+    from hornbeam.objects.guard import one_error
     from hornbeam.saving.legacy_yaml import parse_yaml
 
     with one_error("model_from_yaml: the text"):

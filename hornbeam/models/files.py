@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hornbeam.core.registry import custom_object_scope
+from hornbeam.objects.configuration import serialize
+from hornbeam.objects.constructor import constructor_config, from_constructor_config
+
 __all__ = ["ModelFiles"]
 
 
@@ -60,7 +64,6 @@ class ModelFiles:
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
         from hornbeam.models.model import Model
-        from hornbeam.saving.config import constructor_config, serialize
 
         config = {"name": self.name, "trainable": self._trainable, "dtype": serialize(self.dtype_policy)}
         config.update(constructor_config(self, Model, skip=("name", "trainable", "dtype")))
@@ -70,7 +73,6 @@ class ModelFiles:
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Make a model from what `get_config` returned."""
         from hornbeam.models.functional import Functional, functional_from_config
-        from hornbeam.saving.config import custom_object_scope, from_constructor_config
 
         with custom_object_scope(custom_objects or {}):
             if {"layers", "input_layers", "output_layers"} <= set(config):

@@ -11,10 +11,12 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import errors, tree
+from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.symbolic import KerasTensor, Node, OpCall, Operation, any_symbolic, convert, set_mask
 from hornbeam.dtypes import is_float
 from hornbeam.layers.layer import Layer
 from hornbeam.models.model import Model
+from hornbeam.objects.configuration import deserialize, serialize, serialize_op
 
 __all__ = ["Function", "Functional"]
 
@@ -313,8 +315,6 @@ class Functional(Model):
         """Make a model from what `get_config` returned."""
         if "input_layers" not in config:
             return super().from_config(config, custom_objects)
-        from hornbeam.saving.config import custom_object_scope
-
         with custom_object_scope(custom_objects or {}):
             return functional_from_config(cls, config)
 
@@ -423,8 +423,6 @@ def _free_name(x: KerasTensor) -> str:
 
 def functional_config(model: Functional) -> dict[str, Any]:
     """Return the graph in Keras's form: layers with the tensors that each of their calls took."""
-    from hornbeam.saving.config import serialize, serialize_op
-
     index = _node_index(model._graph)
 
     def tensor(x: Any) -> Any:
@@ -490,7 +488,6 @@ def _node_index(graph: Graph) -> dict[int, int]:
 
 def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
     """Make a functional model from the form that `functional_config` gives (Keras 2's too)."""
-    from hornbeam.saving.config import deserialize
     from hornbeam.saving.legacy import modern_graph
 
     config = modern_graph(config)

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from hornbeam import errors
+from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.symbolic import KerasTensor
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.old_layers import Merge
 from hornbeam.layers.shapes import is_shape, shape_from_config, shape_of
 from hornbeam.models.functional import Functional
 from hornbeam.models.model import Model
+from hornbeam.objects.configuration import deserialize, serialize
 
 __all__ = ["Sequential"]
 
@@ -250,8 +252,6 @@ class Sequential(Model):
 
     def get_config(self) -> dict[str, Any]:
         """Return the layers' configurations, and the input shape where it is known."""
-        from hornbeam.saving.config import serialize
-
         config: dict[str, Any] = {
             "name": self.name,
             "trainable": self._trainable,
@@ -270,8 +270,6 @@ class Sequential(Model):
     @classmethod
     def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
         """Make a stack from what `get_config` returned (Keras 1 wrote a bare list of layers)."""
-        from hornbeam.saving.config import custom_object_scope, deserialize
-
         config = {"layers": config} if isinstance(config, list) else dict(config)
         with custom_object_scope(custom_objects or {}):
             layers = [deserialize(entry) for entry in config["layers"]]
@@ -282,7 +280,7 @@ class Sequential(Model):
         if config.get("trainable") is False:
             model._trainable = False
         if isinstance(config.get("dtype"), (dict, str)):
-            from hornbeam.dtypes import get_policy
+            from hornbeam.dtype_policies import get_policy
 
             model.dtype_policy = get_policy(config["dtype"])
         return model

@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam.config import standardize_data_format
 from hornbeam.core.symbolic import Tensor, convert, op
 from hornbeam.ops import routes
 from hornbeam.ops.conv_primitive import Spec, convolve, convolve_fused
+from hornbeam.settings import standardize_data_format
 
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 

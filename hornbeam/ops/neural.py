@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.core.symbolic import Tensor, convert, op
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops import routes
@@ -240,7 +240,7 @@ def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = Fals
     target = target.astype(output.dtype)
     if from_logits:
         return -target * jax.nn.log_sigmoid(output) - (1 - target) * jax.nn.log_sigmoid(-output)
-    p = jnp.clip(output, config.epsilon(), 1 - config.epsilon())
+    p = jnp.clip(output, settings.epsilon(), 1 - settings.epsilon())
     return -(target * jnp.log(p) + (1 - target) * jnp.log(1 - p))
 
 
@@ -248,7 +248,7 @@ def _log_probabilities(output: Any, from_logits: bool, axis: int) -> Any:
     if from_logits:
         return jax.nn.log_softmax(output, axis=axis)
     p = output / jnp.sum(output, axis=axis, keepdims=True)
-    return jnp.log(jnp.clip(p, config.epsilon(), 1 - config.epsilon()))
+    return jnp.log(jnp.clip(p, settings.epsilon(), 1 - settings.epsilon()))
 
 
 @op("nn")
@@ -323,7 +323,7 @@ def normalize(x: Tensor, axis: Any = -1, order: int = 2, epsilon: float | None =
     """
     x = _floating(convert(x))
     axis = tuple(axis) if isinstance(axis, list) else axis
-    epsilon = config.epsilon() if epsilon is None else epsilon
+    epsilon = settings.epsilon() if epsilon is None else epsilon
     if order == 2:
         squares = jnp.sum(jnp.square(x), axis=axis, keepdims=True)
         return x * jax.lax.rsqrt(jnp.maximum(squares, epsilon**2))
@@ -389,7 +389,7 @@ def _layer_norm(
 ) -> Tensor:  # fmt: skip
     x = _floating(convert(x))
     axes = sorted(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
-    epsilon = config.epsilon() if epsilon is None else epsilon
+    epsilon = settings.epsilon() if epsilon is None else epsilon
     shape = [size if i in axes else 1 for i, size in enumerate(x.shape)]
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     factor = None if gamma is None else convert(gamma).reshape(shape).astype(wide.dtype)
@@ -418,7 +418,7 @@ def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float 
 def _rms_norm(x: Tensor, scale: Tensor = None, axis: Any = -1, epsilon: float | None = None) -> Tensor:
     x = _floating(convert(x))
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    epsilon = config.epsilon() if epsilon is None else epsilon
+    epsilon = settings.epsilon() if epsilon is None else epsilon
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     y = wide * jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=axes, keepdims=True) + epsilon)
     if scale is not None:

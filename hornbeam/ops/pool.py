@@ -15,10 +15,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam.config import standardize_data_format
 from hornbeam.core.loading import PART, pay_for
 from hornbeam.core.symbolic import Tensor, convert, op
 from hornbeam.ops.conv import each
+from hornbeam.settings import standardize_data_format
 
 __all__ = ["adaptive_average_pool", "adaptive_max_pool", "average_pool", "max_pool"]
 

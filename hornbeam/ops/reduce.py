@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.core.symbolic import Tensor, convert, op
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops.lift import named
@@ -195,7 +195,7 @@ def moments(x: Tensor, axes: Any, keepdims: bool = False, synchronized: bool = F
     """
     x = convert(x)
     if not jnp.issubdtype(x.dtype, jnp.inexact):
-        x = x.astype(config.floatx())
+        x = x.astype(settings.floatx())
     wide = x.astype("float32") if x.dtype.name in ("float16", "bfloat16") else x
     first = jnp.mean(wide, axis=_axes(axes), keepdims=True)
     second = jnp.var(wide, axis=_axes(axes), keepdims=keepdims)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from hornbeam import config
+from hornbeam import settings
 
 __all__ = [
     "Route",
@@ -89,7 +89,7 @@ def why_plain(dtype: Any) -> str | None:
     """Return why no native kernel may be used with this dtype, whatever the op; `None` if one may."""
     if _portable.get():
         return "the program is to run elsewhere"
-    if config.kernels() == "plain":
+    if settings.kernels() == "plain":
         return "hornbeam.config.set_kernels('plain')"
     if jax.default_backend() != "cpu":
         return f"the platform is {jax.default_backend()}"
@@ -266,7 +266,7 @@ def columns_to_add(dtype: Any, rows: int, columns: int, results: int) -> int:
         >>> columns_to_add("float32", 8192, 768, 50257)
         0
     """
-    if why_no_cudnn() is not None or config.kernels() == "plain":
+    if why_no_cudnn() is not None or settings.kernels() == "plain":
         return 0
     if np.dtype(dtype).itemsize != 2 or results % 8 == 0 or rows < 256 or rows * columns * results < 2**30:
         return 0
@@ -299,7 +299,7 @@ def attention(
     reason = None
     if asked is False:
         reason = "flash_attention=False"
-    elif asked is None and config.is_flash_attention_enabled() is False:
+    elif asked is None and settings.is_flash_attention_enabled() is False:
         reason = "hornbeam.config.disable_flash_attention()"
     reason = reason or why_no_cudnn()
     if reason is None and (compute_capability() or (0,)) < (8,):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hornbeam.identifiers import find
+from hornbeam.objects.family import Family
 from hornbeam.optimizers import legacy, schedules
 from hornbeam.optimizers.adafactor import Adafactor
 from hornbeam.optimizers.adam import Adam, Adamax, AdamW, Lamb, Lion, Nadam
@@ -30,30 +30,18 @@ _NAMES = {
 }  # fmt: skip
 
 
-def get(identifier: Any) -> Any:
-    """Return the optimizer that a name, config, class, object or Optax transformation stands for.
+class _Optimizers(Family):
+    def get(self, identifier: Any, **arguments: Any) -> Any:
+        if is_transformation(identifier):
+            return OptaxOptimizer(identifier)
+        return super().get(identifier, **arguments)
 
-    Raises:
-        ValueError: If a name is unknown.
 
-    Example:
-        >>> get("adam").name
-        'adam'
+OPTIMIZERS = _Optimizers("optimizer", Optimizer, "keras.optimizers", globals(), names=_NAMES, takes_functions=False)
+get, serialize, deserialize = OPTIMIZERS.functions(
+    "optimizer",
     """
-    if is_transformation(identifier):
-        return OptaxOptimizer(identifier)
-    return find("optimizer", identifier, Optimizer, _NAMES, takes_functions=False)
-
-
-def serialize(optimizer: Any) -> Any:
-    """Return the config of an optimizer, with its class, ready for JSON."""
-    from hornbeam.saving.config import serialize as to_config
-
-    return to_config(optimizer)
-
-
-def deserialize(config: Any, custom_objects: Any = None) -> Any:
-    """Return the optimizer of a config with its class."""
-    from hornbeam.saving.config import deserialize as from_config
-
-    return from_config(config, custom_objects=custom_objects)
+>>> deserialize(serialize(get("adam"))).name
+'adam'
+""",
+)

@@ -8,7 +8,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hornbeam.core import registry
 from hornbeam.core.variable import Overlay, Variable
+from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.optimizers.optimizer import Optimizer
 
 __all__ = ["LossScaleOptimizer"]
@@ -37,9 +39,7 @@ class LossScaleOptimizer(Optimizer):
         **kwargs: Any,
     ):  # fmt: skip
         if not isinstance(inner_optimizer, Optimizer):
-            from hornbeam.optimizers import get
-
-            inner_optimizer = get(inner_optimizer)
+            inner_optimizer = registry.family("optimizer").get(inner_optimizer)
         super().__init__(0.0, name=name)
         self._variables = [self._iterations]
         self.inner_optimizer, self.initial_scale = inner_optimizer, float(initial_scale)
@@ -112,8 +112,6 @@ class LossScaleOptimizer(Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        from hornbeam.saving.config import serialize
-
         return {
             "name": self.name, "inner_optimizer": serialize(self.inner_optimizer), "initial_scale": self.initial_scale,
             "dynamic_growth_steps": self.dynamic_growth_steps,
@@ -122,7 +120,5 @@ class LossScaleOptimizer(Optimizer):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Make an optimizer from what `get_config` returned."""
-        from hornbeam.saving.config import deserialize
-
         config = dict(config)
         return cls(deserialize(config.pop("inner_optimizer"), custom_objects), **config)

@@ -6,8 +6,10 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+from hornbeam.core import registry
 from hornbeam.core.patterns import PatternMap
 from hornbeam.core.variable import Variable
+from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.optimizers.optimizer import Optimizer
 
 __all__ = ["MultiOptimizer", "OptimizerMap"]
@@ -34,9 +36,7 @@ class OptimizerMap(PatternMap):
         super().__init__(self._value(default_optimizer), optimizer_map)
 
     def _value(self, value: Any) -> Any:
-        from hornbeam.optimizers import get
-
-        return get(value)
+        return registry.family("optimizer").get(value)
 
     @property
     def default_optimizer(self) -> Any:
@@ -45,8 +45,6 @@ class OptimizerMap(PatternMap):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        from hornbeam.saving.config import serialize
-
         return {
             "default_optimizer": serialize(self._default),
             "optimizer_map": {pattern: serialize(optimizer) for pattern, optimizer in self._entries.items()},
@@ -55,8 +53,6 @@ class OptimizerMap(PatternMap):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> OptimizerMap:
         """Make a map from what `get_config` returned."""
-        from hornbeam.saving.config import deserialize
-
         rest = {pattern: deserialize(value) for pattern, value in (config.get("optimizer_map") or {}).items()}
         return cls(deserialize(config["default_optimizer"]), rest)
 
@@ -161,8 +157,6 @@ class MultiOptimizer(Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        from hornbeam.saving.config import serialize
-
         return {
             "optimizer_map": serialize(self.optimizer_map), "loss_scale_factor": self.loss_scale_factor,
             "name": self.name,
@@ -171,7 +165,5 @@ class MultiOptimizer(Optimizer):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Make an optimizer from what `get_config` returned."""
-        from hornbeam.saving.config import deserialize
-
         config = dict(config)
         return cls(deserialize(config.pop("optimizer_map"), custom_objects), **config)

@@ -21,6 +21,8 @@ from hornbeam import errors
 from hornbeam.core import naming
 from hornbeam.core.program import Program
 from hornbeam.core.variable import Overlay, Variable
+from hornbeam.objects.configuration import deserialize, serialize
+from hornbeam.objects.constructor import constructor_config
 from hornbeam.optimizers import native
 from hornbeam.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 
@@ -429,8 +431,6 @@ class Optimizer:
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        from hornbeam.saving.config import constructor_config, serialize
-
         rate = self._learning_rate
         base: dict[str, Any] = {
             "name": self.name,
@@ -446,8 +446,6 @@ class Optimizer:
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Make an optimizer from what `get_config` returned."""
-        from hornbeam.saving.config import deserialize
-
         config = dict(config)
         if isinstance(config.get("learning_rate"), dict):
             config["learning_rate"] = deserialize(config["learning_rate"], custom_objects)

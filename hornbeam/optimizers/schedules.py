@@ -7,6 +7,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from hornbeam.objects.constructor import constructor_config
+from hornbeam.objects.family import Family
+
 __all__ = [
     "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule", "OneCycle",
     "PiecewiseConstantDecay", "PolynomialDecay", "deserialize", "serialize",
@@ -21,8 +24,6 @@ class LearningRateSchedule:
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        from hornbeam.saving.config import constructor_config
-
         return constructor_config(self, LearningRateSchedule)
 
     @classmethod
@@ -269,25 +270,13 @@ class OneCycle(LearningRateSchedule):
         return self.max_learning_rate * jnp.where(step < top, up, down)
 
 
-def serialize(learning_rate_schedule: LearningRateSchedule) -> Any:
-    """Return the config of a schedule, with its class, ready for JSON.
-
-    Example:
-        >>> serialize(CosineDecay(0.1, 10))["class_name"]
-        'CosineDecay'
+SCHEDULES = Family(
+    "learning-rate schedule", LearningRateSchedule, "keras.optimizers.schedules", globals(), takes_functions=False
+)
+_, serialize, deserialize = SCHEDULES.functions(
+    "learning_rate_schedule",
     """
-    from hornbeam.saving.config import serialize as to_config
-
-    return to_config(learning_rate_schedule)
-
-
-def deserialize(config: dict[str, Any], custom_objects: Any = None) -> Any:
-    """Return the schedule of a config with its class.
-
-    Example:
-        >>> deserialize(serialize(CosineDecay(0.1, 10))).decay_steps
-        10
-    """
-    from hornbeam.saving.config import deserialize as from_config
-
-    return from_config(config, custom_objects=custom_objects)
+>>> deserialize(serialize(CosineDecay(0.1, 10))).decay_steps
+10
+""",
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hornbeam import errors
+from hornbeam.objects.family import Family
 from hornbeam.quantizers.configs import (
     AWQConfig,
     Float8QuantizationConfig,
@@ -54,54 +54,28 @@ _NAMES = {"abs_max_quantizer": AbsMaxQuantizer, "quantizer": Quantizer}
 _NAMES |= {cls.__name__: cls for cls in _NAMES.values()}
 
 
+QUANTIZERS = Family("quantizer", (Quantizer, QuantizationConfig), "keras.quantizers", globals(), names=_NAMES)
+_, serialize, deserialize = QUANTIZERS.functions(
+    "initializer",  # so Keras calls the argument
+    """
+>>> deserialize(serialize(AbsMaxQuantizer(axis=0))).axis
+(0,)
+""",
+)
+
+
 def get(identifier: Any, **kwargs: Any) -> Any:
-    """Return the quantizer that a name, config, class, function or object stands for.
+    """Return the quantizer that a name, configuration, class, function or object means.
 
     Args:
-        identifier: The name and so on; `None` stays.
-        **kwargs: Arguments of the class, where a name or a class is given.
+        identifier: The name and so on; `None` means `None`.
+        **kwargs: Arguments of the class, if a name or a class is given.
 
     Raises:
-        ValueError: If it stands for none.
+        ValueError: If a name is unknown, or the identifier is none of these.
 
     Example:
         >>> get("abs_max_quantizer", axis=0).axis
         (0,)
     """
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, str):
-        from hornbeam.saving.config import get_registered_object
-
-        found = _NAMES.get(identifier) or get_registered_object(identifier)
-        if found is None:
-            raise errors.unknown_name("quantizer", identifier, _NAMES)
-        identifier = found
-    if isinstance(identifier, type):
-        return identifier(**kwargs)
-    if identifier is None or callable(identifier):
-        return identifier
-    raise ValueError(f"Expected a quantizer's name, object or function, received {identifier!r}.")
-
-
-def serialize(initializer: Any) -> Any:
-    """Return the config of a quantizer (or of a quantization's configuration), with its class, ready for JSON.
-
-    Args:
-        initializer: The quantizer; the name is Keras's.
-    """
-    from hornbeam.saving.config import serialize as to_config
-
-    return to_config(initializer)
-
-
-def deserialize(config: Any, custom_objects: Any = None) -> Any:
-    """Return the quantizer (or configuration) of a config with its class.
-
-    Example:
-        >>> deserialize(serialize(AbsMaxQuantizer(axis=0))).axis
-        (0,)
-    """
-    from hornbeam.saving.config import deserialize as from_config
-
-    return from_config(config, custom_objects=custom_objects)
+    return QUANTIZERS.get(identifier, **kwargs)

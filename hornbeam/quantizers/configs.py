@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import errors
+from hornbeam.core import registry
 from hornbeam.dtype_policies import MODES
+from hornbeam.objects.configuration import serialize
 from hornbeam.quantizers.rounding import AbsMaxQuantizer
 
 __all__ = [
@@ -31,9 +33,9 @@ class QuantizationConfig:
     _value_range: tuple[int, int] | None = None
 
     def __init__(self, weight_quantizer: Any = None, activation_quantizer: Any = None):
-        from hornbeam.quantizers import get
-
-        self.weight_quantizer, self.activation_quantizer = get(weight_quantizer), get(activation_quantizer)
+        quantizers = registry.family("quantizer")
+        self.weight_quantizer = quantizers.get(weight_quantizer)
+        self.activation_quantizer = quantizers.get(activation_quantizer)
         dtype = getattr(self.weight_quantizer, "output_dtype", self._weight_dtype)
         if dtype != self._weight_dtype:
             raise ValueError(
@@ -59,8 +61,6 @@ class QuantizationConfig:
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        from hornbeam.quantizers import serialize
-
         quantizers = {"weight_quantizer": self.weight_quantizer, "activation_quantizer": self.activation_quantizer}
         return {name: None if value is None else serialize(value) for name, value in quantizers.items()}
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from hornbeam.errors import FileError
-from hornbeam.saving.config import (
+from hornbeam.core.registry import (
     CustomObjectScope,
     custom_object_scope,
-    deserialize_keras_object,
     get_custom_objects,
     get_registered_name,
     get_registered_object,
     register_keras_serializable,
-    serialize_keras_object,
 )
+from hornbeam.errors import FileError
+from hornbeam.objects.configuration import deserialize as deserialize_keras_object
+from hornbeam.objects.configuration import serialize as serialize_keras_object
 
 __all__ = [
     "CustomObjectScope",
@@ -102,9 +102,9 @@ def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, 
         FileNotFoundError: If there is no such file.
         FileError: If it holds no model, or one of unknown classes, or is damaged, or holds code.
     """
+    from hornbeam.objects.guard import checked_model, guarded_file
     from hornbeam.saving.archive import load_archive
     from hornbeam.saving.disk import kind_of
-    from hornbeam.saving.guard import checked_model, guarded_file
     from hornbeam.saving.h5 import load_h5
 
     path = os.fspath(filepath)
@@ -182,9 +182,9 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwarg
         FileNotFoundError: If there is no such file.
         FileError: If it does not fit (all differences are listed, nothing is changed) or is damaged.
     """
+    from hornbeam.objects.guard import one_error
     from hornbeam.saving.archive import load_archive_weights
     from hornbeam.saving.disk import kind_of
-    from hornbeam.saving.guard import one_error
     from hornbeam.saving.h5 import load_h5_weights
     from hornbeam.saving.layout import check_built
     from hornbeam.saving.safetensors import load_safetensors, looks_like_safetensors

@@ -7,6 +7,7 @@ from typing import Any
 from hornbeam.initializers import Constant
 from hornbeam.layers.arguments import positive_integer
 from hornbeam.layers.layer import Layer
+from hornbeam.objects.family import Family
 
 __all__ = ["LayerScale"]
 
@@ -38,3 +39,8 @@ class LayerScale(Layer):
 
     def call(self, inputs: Any) -> Any:
         return inputs * self.gamma.value
+
+
+APPLICATION_LAYERS = Family(
+    "layer of an application", Layer, "keras.src.applications.convnext", globals(), takes_functions=False
+)

@@ -21,7 +21,7 @@ import h5py
 
 from hornbeam.core.loading import ALLOWANCE
 from hornbeam.errors import FileError
-from hornbeam.saving import config as objects
+from hornbeam.objects import configuration
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
 from hornbeam.saving.hdf5 import Dataset, Group, Source, open_hdf5, root_of
 from hornbeam.saving.layout import file_label, read_weights, walk, write_weights
@@ -50,7 +50,7 @@ def save_archive(
     check_overwrite(filepath, overwrite)
     from hornbeam import __version__
 
-    config = json.dumps(objects.serialize(model))
+    config = json.dumps(configuration.serialize(model))
     saved = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     metadata = {"keras_version": KERAS_VERSION, "date_saved": saved, "hornbeam_version": __version__}
     with written_aside(filepath, folder=not zipped) as path:
@@ -80,7 +80,7 @@ def load_archive(filepath: Any, custom_objects: Any = None, compile: bool = True
         version = str(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else "3"
         compile_config = config.pop("compile_config", None)
         config = modern_model(config, version, custom_objects)
-        model = objects.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
+        model = configuration.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
         if compile and compile_config:
             from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
 

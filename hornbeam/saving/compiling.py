@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from hornbeam.saving.config import custom_object_scope
+from hornbeam.core.registry import custom_object_scope
 
 __all__ = ["compile_or_warn", "modern_compile_config", "modern_optimizer"]
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.core.variable import Variable
-from hornbeam.saving import config as objects
+from hornbeam.objects import configuration
 from hornbeam.saving.archive import KERAS_VERSION
 from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
@@ -73,7 +73,7 @@ def save_h5(model: Any, filepath: Any, overwrite: bool = True, include_optimizer
         include_optimizer: Whether the training state is written.
     """
     check_overwrite(filepath, overwrite)
-    full = objects.serialize(model)
+    full = configuration.serialize(model)
     compiled = full.pop("compile_config", None)
     with written_aside(filepath) as path, h5py.File(path, "w") as file:
         file.attrs["keras_version"] = KERAS_VERSION
@@ -220,7 +220,7 @@ def load_h5(filepath: Any, custom_objects: Any = None, compile: bool = True, saf
         config = parse_json(file.attrs["model_config"], f"{what}: model_config")
         version = _version(file)
         config = modern_model(config, version, custom_objects)
-        model = objects.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
+        model = configuration.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
         era = _era(file)
         layers: list[tuple[Any, list[Saved]]] = []
         weights = member(file, "model_weights")

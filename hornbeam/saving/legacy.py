@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hornbeam.saving.config import custom_object_scope
+from hornbeam.core.registry import custom_object_scope
 from hornbeam.saving.legacy_layers import modern_layer, modern_name, plain_values
 from hornbeam.saving.legacy_ops import OP_LAYERS, modern_op
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from hornbeam import activations, random
 from hornbeam.core.random import SeedGenerator
+from hornbeam.core.registry import register_keras_serializable
 from hornbeam.initializers import Constant
 from hornbeam.layers.activation import _Activation
 from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
@@ -19,7 +20,6 @@ from hornbeam.layers.core import Embedding
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.normalization import BatchNormalization, _wide
 from hornbeam.layers.regularization import _rate
-from hornbeam.saving.config import register_keras_serializable
 
 __all__ = ["BatchNormalizationOfKeras1", "EmbeddingOfKeras1", "Highway", "MaxoutDense", "ParametricSoftplus", "SReLU"]
 

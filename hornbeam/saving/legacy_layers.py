@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hornbeam import ops
+from hornbeam.core.registry import get_registered_object, register_keras_serializable
 from hornbeam.core.symbolic import OPS
 from hornbeam.saving import legacy_classes
-from hornbeam.saving.config import get_registered_object, register_keras_serializable
 
 __all__ = ["hard_sigmoid_of_keras_2", "modern_layer", "modern_name", "modern_part", "plain_values"]
 

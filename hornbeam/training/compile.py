@@ -14,6 +14,7 @@ from hornbeam import errors, losses, metrics, optimizers, tree
 from hornbeam.core.symbolic import convert
 from hornbeam.losses import Loss
 from hornbeam.metrics import Metric
+from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.training.padding import count_rows, weigh_rows
 
 __all__ = ["Compiled", "compile_from_config", "compile_model"]
@@ -52,7 +53,6 @@ def compile_model(model: Any, **arguments: Any) -> None:
 
 def compile_from_config(model: Any, config: dict[str, Any]) -> None:
     """Compile `model` from what `get_compile_config` returned; builds the optimizer's slots."""
-    from hornbeam.saving.config import deserialize
 
     def revive(value: Any) -> Any:
         if isinstance(value, dict) and "class_name" in value:
@@ -315,7 +315,6 @@ class Compiled:
 
     def get_config(self, optimizer: Any) -> dict[str, Any]:
         """Return the arguments of `compile`, with the optimizer in use, ready for JSON."""
-        from hornbeam.saving.config import serialize
 
         def plain(value: Any) -> Any:
             if isinstance(value, dict):

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hornbeam import config, errors, tree
+from hornbeam import errors, settings, tree
 from hornbeam.callbacks import CallbackList, History
 from hornbeam.data.dataset import PyDataset
 from hornbeam.data.sources import ArraySource, Source, as_arrays, make_source
@@ -176,7 +176,7 @@ class _Run:
         self.callbacks.on_epoch_begin(epoch)
         if progress.done:  # the epoch had begun before: hooks of its beginning are not to count twice
             self.backups.restore()
-        budget = config.max_steps_per_epoch() if steps is None else steps
+        budget = settings.max_steps_per_epoch() if steps is None else steps
         following = epoch + 1 if steps is None and epoch + 1 < self.epochs else None
         done, logs = self.epoch(progress, budget, steps is not None, following)
         if done == 0:
@@ -295,7 +295,7 @@ class _Validator:
     @property
     def batches(self) -> int | None:
         """The most batches of an evaluation; `None`: not known."""
-        return self._number or config.max_steps_per_epoch() or self._source.num_batches
+        return self._number or settings.max_steps_per_epoch() or self._source.num_batches
 
     def skip(self, batches: int, note: Callable[[], None]) -> None:
         """Read and drop batches that an earlier process has evaluated, where they cannot be read again."""
@@ -318,7 +318,7 @@ class _Validator:
         with interrupts.held():
             self._plan.begin(0)
         in_flight = InFlight(self._steps)
-        for dispatch in self._plan.take(self._number or config.max_steps_per_epoch(), hooks.most):
+        for dispatch in self._plan.take(self._number or settings.max_steps_per_epoch(), hooks.most):
             hooks.begin(done)
             with interrupts.held():
                 results = dispatch.run()
@@ -340,7 +340,7 @@ class _Validator:
 def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int | None, callbacks: Any) -> Any:
     """Predict; see `Model.predict`."""
     if callbacks is None and steps is None and isinstance(x, (np.ndarray, jax.Array)) and verbose in (0, "auto"):
-        if 0 < len(x) <= (batch_size or 32) and (verbose == 0 or not config.output_is_terminal()):
+        if 0 < len(x) <= (batch_size or 32) and (verbose == 0 or not settings.output_is_terminal()):
             return _predict_rows(model, x)
     source = make_source(x, batch_size=batch_size)
     if isinstance(source, ArraySource):
@@ -359,7 +359,7 @@ def predict(model: Any, x: Any, batch_size: int | None, verbose: Any, steps: int
     with contextlib.closing(source):
         plan.begin(0)
         in_flight = InFlight(program)
-        for dispatch in plan.take(steps or config.max_steps_per_epoch(), hooks.most):
+        for dispatch in plan.take(steps or settings.max_steps_per_epoch(), hooks.most):
             hooks.begin(done)
             results = dispatch.run()
             in_flight.add(dispatch.steps, results)
@@ -496,7 +496,7 @@ def _validation_source(data: Any, batch_size: int | None) -> Source:
 
 def _verbosity(verbose: Any) -> int:
     if verbose == "auto":
-        return 1 if config.output_is_terminal() else 2
+        return 1 if settings.output_is_terminal() else 2
     if verbose not in (0, 1, 2):
         raise ValueError(f"`verbose` must be 0, 1, 2 or 'auto', received {verbose!r}.")
     return int(verbose)
@@ -504,7 +504,7 @@ def _verbosity(verbose: Any) -> int:
 
 def _limited(what: str, number: int) -> int:
     """Return `number`, or the limit that `hornbeam.config` sets to it, with a warning."""
-    limit = config.max_epochs() if what == "epochs" else config.max_steps_per_epoch()
+    limit = settings.max_epochs() if what == "epochs" else settings.max_steps_per_epoch()
     if limit is None or number <= limit:
         return number
     warnings.warn(f"`hornbeam.config` limits {what} to {limit} (of {number}).", stacklevel=4)

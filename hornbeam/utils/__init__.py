@@ -2,17 +2,17 @@
 
 from hornbeam.core import naming
 from hornbeam.core.random import set_random_seed
-from hornbeam.data.dataset import PyDataset
-from hornbeam.saving.config import (
+from hornbeam.core.registry import (
     CustomObjectScope,
     custom_object_scope,
-    deserialize_keras_object,
     get_custom_objects,
     get_registered_name,
     get_registered_object,
     register_keras_serializable,
-    serialize_keras_object,
 )
+from hornbeam.data.dataset import PyDataset
+from hornbeam.objects.configuration import deserialize as deserialize_keras_object
+from hornbeam.objects.configuration import serialize as serialize_keras_object
 from hornbeam.utils import legacy
 from hornbeam.utils.download import get_file
 from hornbeam.utils.numerical import normalize, to_categorical

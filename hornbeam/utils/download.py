@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.saving.disk import written_aside
 from hornbeam.utils.extraction import archive_kind, extract_archive
 from hornbeam.utils.progbar import Progbar
@@ -171,7 +171,7 @@ def _fetch(origin: str, target: Path, file_hash: str | None, algorithm: str) -> 
     scheme = urllib.parse.urlsplit(origin).scheme
     if scheme not in ("https", "http", "ftp", "file"):
         raise ValueError(f"get_file: `origin` must be a URL of https, http, ftp or file, received {origin!r}.")
-    show = config.is_interactive_logging_enabled() and scheme != "file"
+    show = settings.is_interactive_logging_enabled() and scheme != "file"
     if show:
         print(f"Downloading data from {origin}")
     try:

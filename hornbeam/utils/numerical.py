@@ -63,10 +63,10 @@ def _label_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _one_hot_traced(x: jax.Array, num_classes: int) -> jax.Array:
-    from hornbeam import config
+    from hornbeam import settings
 
     labels = x.reshape(_label_shape(x.shape))
-    return jax.nn.one_hot(labels, num_classes, dtype=config.floatx())
+    return jax.nn.one_hot(labels, num_classes, dtype=settings.floatx())
 
 
 def normalize(x: Any, axis: int = -1, order: Any = 2) -> np.ndarray:

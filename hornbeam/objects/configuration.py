@@ -1,200 +1,57 @@
 """Objects to JSON and back.
 
-A file's class names are looked up in Hornbeam's own registries and among what the
-user registered or passed; nothing that a file names is ever imported or run.
+A file's class names are looked up among the families that announced themselves and among what the
+user registered or passed. Nothing that a file names is imported or run.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
-import threading
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
 from hornbeam import dtype_policies, errors
+from hornbeam.core import registry
 from hornbeam.core.loading import count_work
+from hornbeam.core.registry import custom_object_scope, get_registered_name, get_registered_object
 from hornbeam.core.symbolic import OPS, OpCall, Operation
-from hornbeam.dtypes import DTypePolicy, get_policy, standardize_dtype
+from hornbeam.dtype_policies import DTypePolicy, get_policy
+from hornbeam.dtypes import standardize_dtype
 from hornbeam.errors import FileError
+from hornbeam.objects.bytecode import function_from, stored_form
+from hornbeam.objects.guard import guarded_configuration
 
-__all__ = [
-    "CustomObjectScope",
-    "constructor_config",
-    "custom_object_scope",
-    "deserialize",
-    "deserialize_keras_object",
-    "deserialize_op",
-    "from_constructor_config",
-    "get_custom_objects",
-    "get_registered_name",
-    "get_registered_object",
-    "register_keras_serializable",
-    "serialize",
-    "serialize_keras_object",
-    "serialize_op",
-]
-
-_registered: dict[str, Any] = {}
-_names: dict[Any, str] = {}
-_custom: dict[str, Any] = {}
-_lock = threading.Lock()
-_scope: ContextVar[dict[str, Any]] = ContextVar("hornbeam_custom_objects", default={})  # noqa: B039  (replaced, never changed)
-
-
-# --- the user's own classes and functions -----------------------------------------------------
-
-
-def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
-    """Register a class or function of yours, so that files that hold it can be loaded.
-
-    Args:
-        package: Prefix of its name in files.
-        name: Its name there. Default: its own.
-
-    Raises:
-        ValueError: If a class has no `get_config`.
-
-    Example:
-        >>> @register_keras_serializable("demo")
-        ... def double(x):
-        ...     return 2 * x
-        >>> get_registered_name(double)
-        'demo>double'
-    """
-
-    def register(target: Any) -> Any:
-        if inspect.isclass(target) and not hasattr(target, "get_config"):
-            raise ValueError(f"register_keras_serializable: class {target.__name__} has no `get_config`.")
-        full = f"{package}>{name or target.__name__}"
-        with _lock:
-            _registered[full] = target
-            _names[target] = full
-        return target
-
-    return register
-
-
-def get_registered_name(obj: Any) -> str:
-    """Return the name under which a class or function is registered, or its own.
-
-    Example:
-        >>> get_registered_name(print)
-        'print'
-    """
-    try:
-        return _names.get(obj) or obj.__name__
-    except TypeError:
-        return obj.__name__
-
-
-def get_registered_object(name: str, custom_objects: Any = None, module_objects: Any = None) -> Any:
-    """Return what is registered (or in scope) under `name`, or `None`.
-
-    Example:
-        >>> get_registered_object("nothing") is None
-        True
-    """
-    for table in (custom_objects or {}, _scope.get(), _custom, _registered, module_objects or {}):
-        if name in table:
-            return table[name]
-    return None
-
-
-def get_custom_objects() -> dict[str, Any]:
-    """Return the table of custom objects of the process, which may be changed.
-
-    Example:
-        >>> get_custom_objects()
-        {}
-    """
-    return _custom
-
-
-class custom_object_scope:
-    """Make classes and functions known by name inside a block.
-
-    Args:
-        custom_objects: Mapping of names to classes or functions.
-
-    Example:
-        >>> with custom_object_scope({"twice": lambda x: 2 * x}):
-        ...     get_registered_object("twice")(3)
-        6
-    """
-
-    def __init__(self, custom_objects: Mapping[str, Any]):
-        if not isinstance(custom_objects, Mapping):
-            raise TypeError(f"custom_object_scope: expected a dict, received {custom_objects!r}.")
-        self._objects = dict(custom_objects)
-
-    def __enter__(self) -> custom_object_scope:
-        self._token = _scope.set({**_scope.get(), **self._objects})
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        _scope.reset(self._token)
-
-
-CustomObjectScope = custom_object_scope
+__all__ = ["deserialize", "deserialize_op", "serialize", "serialize_op"]
 
 
 # --- the allowlist -------------------------------------------------------------------------------
 
-
-@functools.cache
-def _families() -> dict[str, Any]:
-    """Return our modules of classes by the name that Keras's files give them."""
-    from hornbeam import (
-        activations,
-        constraints,
-        initializers,
-        layers,
-        losses,
-        metrics,
-        models,
-        optimizers,
-        quantizers,
-        regularizers,
-    )  # fmt: skip
-    from hornbeam.optimizers import schedules
-    from hornbeam.saving import application_layers
-
-    return {
-        "keras.layers": layers,
-        "keras.models": models,
-        "keras": models,
-        "keras.initializers": initializers,
-        "keras.regularizers": regularizers,
-        "keras.constraints": constraints,
-        "keras.losses": losses,
-        "keras.metrics": metrics,
-        "keras.optimizers": optimizers,
-        "keras.optimizers.schedules": schedules,
-        "keras.activations": activations,
-        "keras.quantizers": quantizers,
-        "keras.src.applications.convnext": application_layers,
-    }
-
-
-@functools.cache
-def _our_modules() -> dict[int, str]:
-    """Return Keras's module name of each of our public classes, by the class's id."""
-    table: dict[int, str] = {}
-    for module, ours in _families().items():
-        for name in ours.__all__:
-            value = getattr(ours, name, None)
-            if inspect.isclass(value):
-                table.setdefault(id(value), module)
-    return table
-
-
-# Where files of all eras say that Keras's classes stand; `builtins` is where Keras 3 puts some.
+# Which family a name means that several have, where a file does not say: the first of these.
+_ORDER = (
+    "keras.layers", "keras.models", "keras.initializers", "keras.regularizers", "keras.constraints", "keras.losses",
+    "keras.metrics", "keras.optimizers", "keras.optimizers.schedules", "keras.activations", "keras.quantizers",
+)  # fmt: skip
+# Models have families of their own name and Keras's whole package as their module.
+_MODELS = "keras.models"
+# Where files of all eras say that Keras's classes are; `builtins` is where Keras 3 puts some.
 _OWN_MODULES = ("keras", "tensorflow", "tf_keras", "keras_core", "hornbeam", "builtins")
+
+
+def _families() -> dict[str, registry.AnnouncedFamily]:
+    """Return the announced families by module, in the order in which a bare name is looked up."""
+    announced = registry.families()
+    return {module: announced[module] for module in (*_ORDER, *announced) if module in announced}
+
+
+def _module_of(cls: type) -> str | None:
+    """Return the module under which Keras's files name one of our public classes, or `None`."""
+    for module, family in _families().items():
+        if any(member is cls for member in family.members.values()):
+            return module
+    return None
 
 
 def _find_class(module: str | None, name: str, registered: str | None) -> Any:
@@ -206,19 +63,19 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
         return None  # a class of the user's, which may have the name of one of ours
     if name == "Policy" or name in dtype_policies.__all__:
         return DTypePolicy
-    if name in ("Functional", "Model", "Sequential"):
-        from hornbeam import models
-
-        return models.Functional if name in ("Functional", "Model") else models.Sequential
-    if module and str(module).split(".")[0] not in _OWN_MODULES:
-        return None  # another's class of a name that we have too
     families = _families()
+    if name in ("Functional", "Model", "Sequential"):
+        return families[_MODELS].find_class(name)
+    if module and str(module).split(".")[0] not in _OWN_MODULES:
+        return None  # another library's class of a name that we have too
     public = (module or "").replace("tensorflow.", "").replace("tf_keras", "keras").replace("keras.src", "keras")
-    order = [m for key, m in families.items() if key == public]
-    order += [m for key, m in families.items() if public.startswith(f"{key}.") and key != "keras"]
-    for ours in [*order, *families.values()]:
-        if name in ours.__all__ and inspect.isclass(getattr(ours, name)):
-            return getattr(ours, name)
+    if public == "keras":
+        public = _MODELS
+    order = [family for key, family in families.items() if public == key or public.startswith(f"{key}.")]
+    for family in [*order, *families.values()]:
+        found = family.find_class(name)
+        if found is not None:
+            return found
     return None
 
 
@@ -256,9 +113,7 @@ def serialize(obj: Any) -> Any:
     if isinstance(obj, Mapping) and not hasattr(obj, "get_config"):
         return {key: serialize(item) for key, item in obj.items()}
     if isinstance(obj, DTypePolicy):
-        from hornbeam.dtype_policies import serialize as serialize_policy
-
-        return serialize_policy(obj)
+        return dtype_policies.serialize(obj)
     if isinstance(obj, OpCall):
         return serialize_op(obj)
     if inspect.isclass(obj) or (callable(obj) and not hasattr(obj, "get_config")):
@@ -269,7 +124,7 @@ def serialize(obj: Any) -> Any:
             "it with `hornbeam.saving.register_keras_serializable()`."
         )
     cls = getattr(type(obj), "_of", type(obj))
-    module = _our_modules().get(id(cls))
+    module = _module_of(cls)
     if cls.__name__ == "Functional" and module:
         module = "keras.src.models.functional"
     config: dict[str, Any] = {
@@ -292,9 +147,7 @@ def serialize(obj: Any) -> Any:
 def _serialize_function(function: Any) -> Any:
     name = getattr(function, "__name__", type(function).__name__)
     if name == "<lambda>":
-        from hornbeam.saving.bytecode import stored_form
-
-        return stored_form(function)
+        return stored_form(function, serialize)
     registered = get_registered_name(function)
     if registered != name:
         return {
@@ -340,8 +193,6 @@ def deserialize(config: Any, custom_objects: Any = None, safe_mode: bool = True)
         >>> deserialize(serialize(initializers.Zeros())).__class__.__name__
         'Zeros'
     """
-    from hornbeam.saving.guard import guarded_configuration
-
     with guarded_configuration("The configuration", safe_mode):
         if not custom_objects:
             return _object_of(config)
@@ -409,8 +260,6 @@ _REFUSED = {
 def _plain_value(name: str, inner: Any, config: Mapping[str, Any]) -> Any:
     """Return a value that JSON lacks; bytecode only where the user allowed it."""
     if name == "__lambda__":
-        from hornbeam.saving.bytecode import function_from
-
         return function_from(inner)
     if name == "__ellipsis__":
         return Ellipsis
@@ -428,8 +277,8 @@ def _plain_value(name: str, inner: Any, config: Mapping[str, Any]) -> Any:
 def _own_function(name: str) -> Any:
     families = _families()
     for module in ("keras.activations", "keras.losses", "keras.metrics"):
-        found = getattr(families[module], name, None) if name in families[module].__all__ else None
-        if inspect.isfunction(found) and name not in ("deserialize", "get", "serialize"):
+        found = families[module].members.get(name) if module in families else None
+        if inspect.isfunction(found):
             return found
     return None
 
@@ -466,93 +315,3 @@ def deserialize_op(config: dict[str, Any]) -> OpCall:
 
 def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-serialize_keras_object = serialize
-deserialize_keras_object = deserialize
-
-
-# --- configuration from constructors ------------------------------------------------------------------
-
-
-def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
-    """Return the values of an object's constructor arguments, ready for JSON.
-
-    An argument's value is the attribute of its name; where there is none, what the
-    constructor was given. Classes that override `get_config` and call this through `super()`
-    add their own arguments themselves: only classes above them count.
-
-    Args:
-        obj: The object.
-        base: Base class; its own constructor's arguments are not included.
-        skip: Names to leave out.
-    """
-    cls = getattr(type(obj), "_of", type(obj))
-    chain = list(cls.__mro__)
-    chain = chain[: chain.index(base)]
-    overriding = [i for i, c in enumerate(chain) if "get_config" in c.__dict__ and not _is_ours(c)]
-    if overriding:
-        chain = chain[overriding[-1] + 1 :]
-    names: dict[str, Any] = {}
-    captured = _captured_arguments(obj, cls)
-    own = True
-    for c in chain:
-        if "__init__" not in c.__dict__:
-            continue
-        parameters = list(inspect.signature(c.__init__).parameters.values())[1:]
-        for p in parameters:
-            if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) or p.name in skip:
-                continue
-            # What a parent needs and the caller did not give, the class below it supplied.
-            if own or p.default is not p.empty or p.name in captured:
-                names.setdefault(p.name, p.default)
-        own = False
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    config = {}
-    for name, default in names.items():
-        if name in obj.__dict__ or hasattr(type(obj), name):
-            value = getattr(obj, name)
-        elif f"_{name}" in obj.__dict__:
-            value = obj.__dict__[f"_{name}"]
-        else:
-            value = captured.get(name, None if default is inspect.Parameter.empty else default)
-        try:
-            config[name] = serialize(value)
-        except ValueError as error:
-            raise ValueError(f"{cls.__name__}: argument `{name}` cannot be saved. {error}") from None
-    return config
-
-
-def _is_ours(cls: type) -> bool:
-    return cls.__module__.split(".")[0] == "hornbeam"
-
-
-def _captured_arguments(obj: Any, cls: type) -> dict[str, Any]:
-    args, kwargs = getattr(obj, "_captured", ((), {}))
-    if cls.__init__ is object.__init__:  # whose signature Python would have to parse
-        return dict(kwargs)
-    try:
-        bound = inspect.signature(cls.__init__).bind(obj, *args, **kwargs)
-    except TypeError:
-        return dict(kwargs)
-    arguments = dict(bound.arguments)
-    arguments.update(arguments.pop("kwargs", {}))
-    return arguments
-
-
-def from_constructor_config(cls: type, config: Mapping[str, Any]) -> Any:
-    """Make an object from what `constructor_config` gave.
-
-    Raises:
-        TypeError: If the constructor does not take an argument of the config.
-    """
-    values = {}
-    for key, value in config.items():
-        nested = isinstance(value, Mapping) and "class_name" in value and "config" in value
-        lists = isinstance(value, list) and any(isinstance(v, Mapping) and "class_name" in v for v in value)
-        values[key] = deserialize(value) if (nested or lists) else value
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise TypeError(f"{cls.__name__}.from_config: {error} The config is {dict(config)!r:.300}.") from error

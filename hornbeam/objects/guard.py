@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hornbeam import errors
+from hornbeam.core import registry
 from hornbeam.core.loading import current_loading, loading
 from hornbeam.errors import FileError
 
@@ -76,9 +77,7 @@ def checked_model(found: Any, what: str) -> Any:
     Raises:
         FileError: If it is something else.
     """
-    from hornbeam.models import Model
-
-    if not isinstance(found, Model):
+    if not isinstance(found, registry.family("model").base):
         raise FileError(f"{what} describes no model but {errors.describe(found)}.")
     return found
 

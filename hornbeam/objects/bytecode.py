@@ -16,13 +16,17 @@ import math
 import sys
 import types
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
 
 from hornbeam.core.loading import code_allowed
 from hornbeam.errors import FileError
 
-__all__ = ["function_from", "stored_form"]
+__all__ = ["function_from", "namespace", "stored_form"]
 
 _REFUSED = (
     "The file holds Python code (a lambda). Hornbeam does not run code from files. Write the function in your "
@@ -56,12 +60,16 @@ def function_from(stored: Any) -> types.FunctionType:
     cells = tuple(types.CellType(value) for value in closure or ())
     if len(cells) != len(code.co_freevars):
         raise FileError(f"The file's lambda needs the values of {code.co_freevars}, which the file does not hold.")
-    function = types.FunctionType(code, _names(), code.co_name, _values(defaults), cells or None)
+    function = types.FunctionType(code, dict(namespace), code.co_name, _values(defaults), cells or None)
     return function
 
 
-def stored_form(function: types.FunctionType) -> dict[str, Any]:
-    """Return a lambda as Keras 3 stores it: marshalled code, and the values that stand around it.
+def stored_form(function: types.FunctionType, serialize: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return a lambda as Keras 3 stores it: marshalled code, and the values that it captures.
+
+    Args:
+        function: The lambda.
+        serialize: Turns a captured value into JSON.
 
     Raises:
         ValueError: If these cannot be written as JSON.
@@ -69,7 +77,7 @@ def stored_form(function: types.FunctionType) -> dict[str, Any]:
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     held = {"defaults": function.__defaults__, "closure": cells or None}
     try:
-        held = {key: None if value is None else [_plain(v) for v in value] for key, value in held.items()}
+        held = {key: None if value is None else [_plain(v, serialize) for v in value] for key, value in held.items()}
     except ValueError as error:
         raise ValueError(
             f"A lambda cannot be saved with the values that it takes from around it: {error} Write a named function and "
@@ -84,10 +92,8 @@ def stored_form(function: types.FunctionType) -> dict[str, Any]:
     return {"class_name": "__lambda__", "config": {"code": code, **held}}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, serialize: Callable[[Any], Any]) -> Any:
     """Return a value that comes back from JSON as it was."""
-    from hornbeam.saving.config import serialize
-
     stored = serialize(value)
     if isinstance(stored, dict) or (isinstance(stored, list) and any(isinstance(v, (list, dict)) for v in stored)):
         raise ValueError(f"{type(value).__name__} is not a number, a string or a list of them.")
@@ -112,18 +118,13 @@ def _values(defaults: Any) -> tuple[Any, ...] | None:
     return tuple(tuple(value) if isinstance(value, list) else value for value in defaults)
 
 
-def _names() -> dict[str, Any]:
-    """Return the names that stored functions find around them: those that Keras's users import most."""
-    import jax
-    import jax.numpy as jnp
-    import numpy as np
+namespace: dict[str, Any] = {
+    "__builtins__": builtins, "__name__": "__main__", "np": np, "numpy": np, "math": math, "jax": jax, "jnp": jnp,
+}  # fmt: skip
+"""Global names that stored functions find: those that Keras's users import most.
 
-    import hornbeam
-
-    return {
-        "__builtins__": builtins, "__name__": "__main__", "np": np, "numpy": np, "math": math, "jax": jax, "jnp": jnp,
-        "keras": hornbeam, "ops": hornbeam.ops, "layers": hornbeam.layers,
-    }  # fmt: skip
+`hornbeam/__init__.py` adds `keras`, `ops` and `layers`.
+"""
 
 
 def _nested(code: types.CodeType) -> Iterator[types.CodeType]:

@@ -1,0 +1,94 @@
+"""Configurations that follow from constructors, so that classes need not write `get_config`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from hornbeam.objects.configuration import deserialize, serialize
+
+__all__ = ["constructor_config", "from_constructor_config"]
+
+
+def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
+    """Return the values of an object's constructor arguments, ready for JSON.
+
+    An argument's value is the attribute of its name; where there is none, what the
+    constructor was given. Classes that override `get_config` and call this through `super()`
+    add their own arguments themselves: only classes above them count.
+
+    Args:
+        obj: The object.
+        base: Base class; its own constructor's arguments are not included.
+        skip: Names to leave out.
+    """
+    cls = getattr(type(obj), "_of", type(obj))
+    chain = list(cls.__mro__)
+    chain = chain[: chain.index(base)]
+    overriding = [i for i, c in enumerate(chain) if "get_config" in c.__dict__ and not _is_ours(c)]
+    if overriding:
+        chain = chain[overriding[-1] + 1 :]
+    names: dict[str, Any] = {}
+    captured = _captured_arguments(obj, cls)
+    own = True
+    for c in chain:
+        if "__init__" not in c.__dict__:
+            continue
+        parameters = list(inspect.signature(c.__init__).parameters.values())[1:]
+        for p in parameters:
+            if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) or p.name in skip:
+                continue
+            # What a parent needs and the caller did not give, the class below it supplied.
+            if own or p.default is not p.empty or p.name in captured:
+                names.setdefault(p.name, p.default)
+        own = False
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    config = {}
+    for name, default in names.items():
+        if name in obj.__dict__ or hasattr(type(obj), name):
+            value = getattr(obj, name)
+        elif f"_{name}" in obj.__dict__:
+            value = obj.__dict__[f"_{name}"]
+        else:
+            value = captured.get(name, None if default is inspect.Parameter.empty else default)
+        try:
+            config[name] = serialize(value)
+        except ValueError as error:
+            raise ValueError(f"{cls.__name__}: argument `{name}` cannot be saved. {error}") from None
+    return config
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.split(".")[0] == "hornbeam"
+
+
+def _captured_arguments(obj: Any, cls: type) -> dict[str, Any]:
+    args, kwargs = getattr(obj, "_captured", ((), {}))
+    if cls.__init__ is object.__init__:  # whose signature Python would have to parse
+        return dict(kwargs)
+    try:
+        bound = inspect.signature(cls.__init__).bind(obj, *args, **kwargs)
+    except TypeError:
+        return dict(kwargs)
+    arguments = dict(bound.arguments)
+    arguments.update(arguments.pop("kwargs", {}))
+    return arguments
+
+
+def from_constructor_config(cls: type, config: Mapping[str, Any]) -> Any:
+    """Make an object from what `constructor_config` gave.
+
+    Raises:
+        TypeError: If the constructor does not take an argument of the config.
+    """
+    values = {}
+    for key, value in config.items():
+        nested = isinstance(value, Mapping) and "class_name" in value and "config" in value
+        lists = isinstance(value, list) and any(isinstance(v, Mapping) and "class_name" in v for v in value)
+        values[key] = deserialize(value) if (nested or lists) else value
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise TypeError(f"{cls.__name__}.from_config: {error} The config is {dict(config)!r:.300}.") from error

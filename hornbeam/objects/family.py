@@ -1,0 +1,205 @@
+"""A family of parts: what its names mean, and how its objects become JSON and come back."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hornbeam import errors
+from hornbeam.core import registry
+from hornbeam.core.naming import to_snake_case
+from hornbeam.objects import configuration
+
+__all__ = ["Family"]
+
+_FUNCTIONS = ("get", "serialize", "deserialize")
+
+
+def _instance(found: Any, **arguments: Any) -> Any:
+    """Return an object of `found` if that is a class, else `found`."""
+    return found(**arguments) if isinstance(found, type) else found
+
+
+class Family:
+    """One kind of part, such as initializers. A family announces itself when it is made.
+
+    Args:
+        name: What a part is called in errors, such as `"initializer"`.
+        base: Class or classes that the family's objects are instances of; `()` for plain functions.
+        module: Module under which Keras's files name the family's classes.
+        namespace: `globals()` of the family's module. Its `__all__` lists the members.
+        names: Everything that a name can mean in `get`. Default: the members, without `base`.
+        spellings: More names for `get`, beside `names`.
+        make: Turns what a name means into a part. Default: makes an object of a class.
+        takes_functions: Whether a plain function can be a part.
+        in_files: Whether files may name the family's classes.
+        read_as: Names in files that mean another class than the member of that name.
+        for_none: What `None` means in `get`.
+
+    Example:
+        >>> from hornbeam.initializers import INITIALIZERS
+        >>> INITIALIZERS.get("he_normal").seed is None
+        True
+    """
+
+    def __init__(
+        self,
+        name: str,
+        base: type | tuple[type, ...],
+        module: str,
+        namespace: Mapping[str, Any],
+        *,
+        names: Mapping[str, Any] | None = None,
+        spellings: Mapping[str, Any] | None = None,
+        make: Callable[..., Any] = _instance,
+        takes_functions: bool = True,
+        in_files: bool = True,
+        read_as: Mapping[str, type] | None = None,
+        for_none: Any = None,
+    ):
+        self.name, self.base, self.module = name, base, module
+        self._bases = base if isinstance(base, tuple) else (base,)
+        self._namespace, self._given, self._spellings = namespace, names, spellings or {}
+        self._make, self._takes_functions = make, takes_functions
+        self._read_as, self._for_none = read_as or {}, for_none
+        if in_files:
+            registry.announce(self)
+
+    @functools.cached_property
+    def members(self) -> dict[str, Any]:
+        """Public classes and functions of the family, by name."""
+        return {name: self._namespace[name] for name in self._namespace["__all__"] if name not in _FUNCTIONS}
+
+    @functools.cached_property
+    def names(self) -> dict[str, Any]:
+        """Everything that a name can mean in `get`."""
+        if self._given is not None:
+            return dict(self._given)
+        return {key: part for key, part in self.members.items() if part not in self._bases} | dict(self._spellings)
+
+    def find_class(self, name: str) -> type | None:
+        """Return the class that a file means by `name`, or `None`."""
+        found = self._read_as.get(name, self.members.get(name))
+        return found if isinstance(found, type) else None
+
+    def get(self, identifier: Any, **arguments: Any) -> Any:
+        """Return the part that an identifier means. Objects mean themselves.
+
+        Args:
+            identifier: A name in any of Keras's spellings, a configuration, a class, a function, an object, or `None`.
+                What the user registered is found first.
+            **arguments: Arguments of the class, if `identifier` is a name or a class.
+
+        Raises:
+            ValueError: If a name is unknown, or the identifier is none of these.
+        """
+        if identifier is None:
+            return self._for_none
+        if isinstance(identifier, self.base):
+            return identifier
+        if isinstance(identifier, dict):
+            return self.deserialize(identifier)
+        if isinstance(identifier, str):
+            return self._make(self._named(identifier), **arguments)
+        if isinstance(identifier, type) and issubclass(identifier, self.base):
+            return self._make(identifier, **arguments)
+        if self._takes_functions and callable(identifier):
+            return identifier
+        wanted = "name, object or function" if self._takes_functions else "name or object"
+        raise ValueError(f"Expected {self._article} {self.name}'s {wanted}, received {identifier!r}.")
+
+    def serialize(self, part: Any) -> Any:
+        """Return the configuration of a part, with its class, ready for JSON."""
+        return configuration.serialize(part)
+
+    def deserialize(self, config: Any, custom_objects: Any = None) -> Any:
+        """Return the part of a configuration or a name.
+
+        Args:
+            config: What `serialize` returned, or what Keras wrote.
+            custom_objects: Classes and functions of yours by name.
+
+        Raises:
+            ValueError: If the class is unknown, or is no class of this family.
+        """
+        if isinstance(config, str):
+            with registry.custom_object_scope(custom_objects or {}):
+                return self.get(config)
+        part = configuration.deserialize(config, custom_objects=custom_objects)
+        if part is None or isinstance(part, self.base) or (self._takes_functions and callable(part)):
+            return part
+        raise ValueError(
+            f"Expected the configuration of {self._article} {self.name}, received that of {errors.describe(part)}."
+        )
+
+    def functions(self, argument: str, example: str, config: str = "config") -> tuple[Callable[..., Any], ...]:
+        """Return the public functions `get`, `serialize` and `deserialize` of the family's module.
+
+        Args:
+            argument: Keras's name for the argument of `serialize`.
+            example: Lines of an example for the functions' docstrings.
+            config: Keras's name for the first argument of `deserialize`.
+        """
+
+        def get(identifier: Any) -> Any:
+            return self.get(identifier)
+
+        def serialize(part: Any) -> Any:
+            return self.serialize(part)
+
+        def deserialize(config: Any, custom_objects: Any = None) -> Any:
+            return self.deserialize(config, custom_objects)
+
+        none = "None" if self._for_none is None else getattr(self._for_none, "__name__", repr(self._for_none))
+        _describe(
+            get, self, example,
+            f"Return the {self.name} that a name, configuration, class, function or object means; `None` means {none}.",
+            "If a name is unknown, or the identifier is none of these.",
+        )  # fmt: skip
+        _describe(
+            serialize, self, example, f"Return the configuration of {self._article} {self.name}, ready for JSON.",
+            "If it has no `get_config`.",
+        )  # fmt: skip
+        _describe(
+            deserialize, self, example, f"Return the {self.name} of a configuration or a name.",
+            f"If it is no {self.name}'s.",
+        )  # fmt: skip
+        return get, _with_argument(serialize, "part", argument), _with_argument(deserialize, "config", config)
+
+    def _named(self, name: str) -> Any:
+        found = registry.get_registered_object(name)
+        for spelling in (name, name.lower(), to_snake_case(name)):
+            found = self.names.get(spelling) if found is None else found
+        if found is None:
+            raise errors.unknown_name(self.name, name, self.names)
+        return found
+
+    @property
+    def _article(self) -> str:
+        return "an" if self.name[0] in "aeiou" else "a"
+
+
+def _describe(function: Any, family: Family, example: str, summary: str, error: str) -> None:
+    """Give a function of a family its docstring, and the module in which it is public."""
+    lines = "\n        ".join(example.strip().splitlines())
+    function.__doc__ = f"{summary}\n\n    Raises:\n        ValueError: {error}\n\n    Example:\n        {lines}\n    "
+    function.__module__ = family._namespace["__name__"]
+    function.__qualname__ = function.__name__
+
+
+def _with_argument(function: Callable[..., Any], old: str, new: str) -> Callable[..., Any]:
+    """Return `function` with its argument `old` called `new`, as Keras calls it."""
+    if old == new:
+        return function
+    signature = inspect.signature(function)
+    parameters = [p.replace(name=new) if p.name == old else p for p in signature.parameters.values()]
+    signature = signature.replace(parameters=parameters)
+
+    @functools.wraps(function)
+    def renamed(*args: Any, **kwargs: Any) -> Any:
+        return function(*signature.bind(*args, **kwargs).arguments.values())
+
+    renamed.__signature__ = signature  # type: ignore[attr-defined]  # read by `inspect`
+    return renamed
