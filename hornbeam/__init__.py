@@ -26,6 +26,7 @@ from hornbeam import (
     tree,
     utils,
 )
+from hornbeam._version import __version__
 from hornbeam.core.compile_cache import enable_by_default
 from hornbeam.core.naming import name_scope
 from hornbeam.core.remat import RematScope, remat
@@ -43,8 +44,6 @@ from hornbeam.optimizers import Optimizer
 from hornbeam.quantizers import Quantizer
 from hornbeam.regularizers import Regularizer
 from hornbeam.saving import application_layers as application_layers
-
-__version__ = "0.1.0"
 
 enable_by_default()
 # Functions that a file stores as bytecode, if the user lets them run, know Keras under these names.

@@ -36,7 +36,7 @@ from hornbeam.core.symbolic import (
     set_mask,
 )
 from hornbeam.core.variable import Overlay, Variable, autocast_scope, current_overlay
-from hornbeam.dtype_policies import get_policy
+from hornbeam.dtype_policies import DTypePolicyMap, get_policy
 from hornbeam.dtypes import is_float
 from hornbeam.layers.input_spec import check_input_spec
 from hornbeam.layers.old_arguments import accept_old_arguments
@@ -588,8 +588,6 @@ def _is_ours(cls: type) -> bool:
 
 def _dtype_config(layer: Layer) -> dict[str, Any]:
     """Return the policy of a layer of ours for files; with those of quantized layers inside it, which it makes anew."""
-    from hornbeam.dtype_policies import DTypePolicyMap, serialize
-
     inside = {
         f"(.*/)?{re.escape(below.path[below.path.find(f'{layer.name}/') :])}": below.dtype_policy
         for below in layer._flatten_layers(include_self=False)

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from hornbeam import ops
 from hornbeam.layers.layer import Layer
 
 __all__ = [
@@ -54,8 +55,6 @@ class _Merge(Layer):
         masks = [m for m in previous_mask or [] if m is not None]
         if len(masks) < len(previous_mask or []) or not masks:
             return None
-        from hornbeam import ops
-
         return functools.reduce(ops.logical_or, masks)
 
 
@@ -200,8 +199,6 @@ class Concatenate(_Merge):
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         if not previous_mask or all(m is None for m in previous_mask):
             return None
-        from hornbeam import ops
-
         # By the same ops as in Keras, over all elements: in a graph they decide where layers, and so weights, stand.
         rank = len(inputs[0].shape)
         kept = min(len(m.shape) for m in previous_mask if m is not None)

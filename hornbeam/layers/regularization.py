@@ -10,6 +10,7 @@ from hornbeam import random, regularizers
 from hornbeam.core.random import SeedGenerator
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.settings import standardize_data_format
 
 __all__ = [
     "ActivityRegularization",
@@ -128,8 +129,6 @@ class SpatialDropout2D(_SpatialDropout):
     _rank = 2
 
     def __init__(self, rate: float, data_format: str | None = None, seed: Any = None, **kwargs: Any):
-        from hornbeam.settings import standardize_data_format
-
         super().__init__(rate, seed=seed, **kwargs)
         self.data_format = standardize_data_format(data_format)
 

@@ -9,12 +9,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from hornbeam import errors, tree
+from hornbeam import constraints, errors, initializers, regularizers, tree
 from hornbeam.core import naming
 from hornbeam.core.random import SeedGenerator
 from hornbeam.core.symbolic import Operation
 from hornbeam.core.variable import Variable, autocast_scope, current_overlay
 from hornbeam.dtypes import is_float
+from hornbeam.metrics.metric import Metric
+from hornbeam.metrics.reduction import Mean
 
 __all__ = ["LayerState", "changes", "find_regularizer"]
 
@@ -167,8 +169,6 @@ class LayerState(Operation):
     @property
     def metrics(self) -> list[Any]:
         """Metrics held by this layer and those below it."""
-        from hornbeam.metrics.metric import Metric
-
         found: dict[int, Any] = {}
         for layer in self._flatten_layers():
             found.update((id(m), m) for m in layer._parts(Metric))
@@ -214,8 +214,6 @@ class LayerState(Operation):
         Raises:
             ValueError: If `shape` has unknown sizes.
         """
-        from hornbeam import constraints, initializers
-
         if isinstance(shape, str):  # Keras 2 spelled it add_weight(name, shape, ...)
             name, shape, initializer = shape, initializer, kwargs.pop("_initializer", None)
         kwargs.pop("synchronization", None)
@@ -353,8 +351,6 @@ class LayerState(Operation):
         Raises:
             ValueError: If there is no name, or the aggregation is another.
         """
-        from hornbeam.metrics import Mean
-
         if not name or aggregation not in (None, "mean"):
             raise ValueError(
                 f"{self._label()}: add_metric takes a `name`, and `aggregation` 'mean' or None, received {name!r} and "
@@ -410,8 +406,6 @@ def find_regularizer(identifier: Any) -> Any:
     """Return the regularizer that a name, config or object stands for; imported when asked, it stands above."""
     if identifier is None:
         return None
-    from hornbeam import regularizers
-
     return regularizers.get(identifier)
 
 

@@ -41,7 +41,7 @@ OPTIMIZERS = _Optimizers("optimizer", Optimizer, "keras.optimizers", globals(), 
 get, serialize, deserialize = OPTIMIZERS.functions(
     "optimizer",
     """
->>> deserialize(serialize(get("adam"))).name
-'adam'
+>>> type(deserialize(serialize(get("adam")))).__name__
+'Adam'
 """,
 )

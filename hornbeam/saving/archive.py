@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 
 import h5py
 
+from hornbeam._version import __version__
 from hornbeam.core.loading import ALLOWANCE
 from hornbeam.errors import FileError
 from hornbeam.objects import configuration
@@ -48,8 +49,6 @@ def save_archive(
         include_optimizer: Whether the optimizer's state is written.
     """
     check_overwrite(filepath, overwrite)
-    from hornbeam import __version__
-
     config = json.dumps(configuration.serialize(model))
     saved = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     metadata = {"keras_version": KERAS_VERSION, "date_saved": saved, "hornbeam_version": __version__}

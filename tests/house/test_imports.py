@@ -1,0 +1,172 @@
+"""The house has an order: imports point down, imports inside functions too. The table is in docs/architecture.md."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "hornbeam"
+
+
+def rows_of_the_table():
+    """Return the rows of the table under "The house", lowest first: each the paths that share it."""
+    text = (ROOT / "docs" / "architecture.md").read_text().split("## The house")[1].split("\n## ")[0]
+    rows = [re.findall(r"`([^`]+)`", line.split("|")[1]) for line in text.splitlines() if line.startswith("| `")]
+    return [[path for path in row if path.endswith((".py", "/"))] for row in rows]
+
+
+def modules_of(root):
+    """Return the files of a package by module name."""
+    found = {}
+    for path in root.rglob("*.py"):
+        parts = path.relative_to(root.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports_of(module, path, modules):
+    """Yield (imported module, line) for each import of a file, those inside functions included."""
+    top = module.split(".")[0]
+    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(below)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for statement in node.body
+        for below in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*above, *([node.module] if node.module else [])])
+            names = [f"{source}.{alias.name}" for alias in node.names]
+        for name in names:
+            while name.split(".")[0] == top and name not in modules and "." in name:
+                name = name.rpartition(".")[0]
+            if name in modules and name != module:
+                yield name, node.lineno
+
+
+@pytest.fixture(scope="module")
+def modules():
+    return modules_of(PACKAGE)
+
+
+@pytest.fixture(scope="module")
+def edges(modules):
+    return {module: list(imports_of(module, path, modules)) for module, path in modules.items()}
+
+
+def row_of(path, rows):
+    """Return the number of a file's row: that of the longest path of the table that names it."""
+    name = path.relative_to(PACKAGE).as_posix()
+    named = [(len(entry), i) for i, row in enumerate(rows) for entry in row if name == entry or name.startswith(entry)]
+    return max(named)[1] if named else None
+
+
+def test_every_file_has_a_row(modules):
+    rows = rows_of_the_table()
+    missing = [str(path.relative_to(ROOT)) for path in modules.values() if row_of(path, rows) is None]
+    assert not missing, f"the table of docs/architecture.md names no row for {missing}"
+    paths = [entry for row in rows for entry in row]
+    absent = [entry for entry in paths if not (PACKAGE / entry).exists()]
+    assert not absent, f"the table of docs/architecture.md names {absent}, which do not exist"
+    assert len(paths) == len(set(paths))
+
+
+def upward(edges, modules, rows):
+    found = []
+    for module, targets in sorted(edges.items()):
+        low = row_of(modules[module], rows)
+        for target, line in targets:
+            high = row_of(modules[target], rows)
+            if high > low:
+                here, there = modules[module].relative_to(ROOT), modules[target].relative_to(ROOT)
+                found.append(f"{here}:{line} (row {low + 1}) imports {there} (row {high + 1})")
+    return found
+
+
+def test_imports_point_down(edges, modules):
+    found = upward(edges, modules, rows_of_the_table())
+    assert not found, "\n".join(found)
+
+
+def circles(edges):
+    """Return the sets of modules that import each other in a circle (Tarjan 1972)."""
+    index, low, stack, found = {}, {}, [], []
+
+    def visit(node):
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        for target, _ in edges.get(node, ()):
+            if target not in index:
+                visit(target)
+                low[node] = min(low[node], low[target])
+            elif target in stack:
+                low[node] = min(low[node], index[target])
+        if low[node] == index[node]:
+            at = stack.index(node)
+            found.append(stack[at:])
+            del stack[at:]
+
+    for node in edges:
+        if node not in index:
+            visit(node)
+    return [sorted(circle) for circle in found if len(circle) > 1]
+
+
+def test_no_file_imports_itself_by_way_of_others(edges, modules):
+    lines = []
+    for circle in circles(edges):
+        for module in circle:
+            lines += [
+                f"{modules[module].relative_to(ROOT)}:{line} imports {target}"
+                for target, line in edges[module]
+                if target in circle
+            ]
+    assert not lines, "these imports close a circle:\n" + "\n".join(lines)
+
+
+HEAVY = (
+    "h5py matplotlib scipy pandas flax optax yaml tensorboardX pydot torch tensorflow keras PIL hornbeam_cpu".split()
+)
+
+
+def test_imports_inside_functions_are_for_weight(modules):
+    """A file imports at its top. Only packages that are heavy or optional are imported where they are used."""
+    found = []
+    for path in modules.values():
+        for function in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            for node in ast.walk(function):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or "."] if isinstance(node, ast.ImportFrom) else []
+                found += [
+                    f"{path.relative_to(ROOT)}:{node.lineno} imports {name}"
+                    for name in names
+                    if name.split(".")[0] not in HEAVY
+                ]
+    assert not found, "\n".join(sorted(set(found)))
+
+
+def test_these_tests_see_what_they_look_for(tmp_path):
+    """A house of three files with one fault of each kind."""
+    package = tmp_path / "house"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "low.py").write_text("def f():\n    from house import high\n")
+    (package / "high.py").write_text("from . import middle\n")
+    (package / "middle.py").write_text("import house.low\n")
+    modules = modules_of(package)
+    edges = {module: list(imports_of(module, path, modules)) for module, path in modules.items()}
+    assert circles(edges) == [["house.high", "house.low", "house.middle"]]
+    assert edges["house.low"] == [("house.high", 2)]

@@ -1,0 +1,132 @@
+"""Families of parts: one look-up for all, and what files may name."""
+
+import doctest
+import importlib
+import inspect
+
+import keras
+import pytest
+
+import hornbeam as hb
+from hornbeam.core import registry
+from hornbeam.objects import configuration
+
+# Module, its family's name, a name that it knows, a configuration of another family (None: it takes any callable).
+ROWS = [
+    ("activations", "activation", "relu"),
+    ("initializers", "initializer", "zeros"),
+    ("regularizers", "regularizer", "l2"),
+    ("constraints", "constraint", "non_neg"),
+    ("losses", "loss", "Huber"),
+    ("metrics", "metric", "AUC"),
+    ("optimizers", "optimizer", "adam"),
+    ("quantizers", "quantizer", "abs_max_quantizer"),
+]
+WITHOUT_GET = [("layers", "layer"), ("optimizers.schedules", "learning-rate schedule")]
+ALL = [row[:2] for row in ROWS] + WITHOUT_GET
+
+
+def module_of(name):
+    return importlib.import_module(f"hornbeam.{name}")
+
+
+@pytest.mark.parametrize(("name", "family"), ALL)
+def test_functions_of_a_module(name, family):
+    """The examples of their docstrings run; arguments have Keras's names; they can be pickled by name."""
+    module, theirs = module_of(name), keras
+    for part in name.split("."):
+        theirs = getattr(theirs, part)
+    for function in ("get", "serialize", "deserialize"):
+        if not hasattr(theirs, function):
+            continue
+        ours = getattr(module, function)
+        assert ours.__module__ == module.__name__
+        assert list(inspect.signature(ours).parameters) == list(inspect.signature(getattr(theirs, function)).parameters)
+        test = doctest.DocTestParser().get_doctest(ours.__doc__, dict(vars(module)), function, None, 0)
+        assert test.examples
+        assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
+
+
+@pytest.mark.parametrize(("name", "family", "known"), ROWS)
+def test_what_identifiers_mean(name, family, known):
+    module = module_of(name)
+    part = module.get(known)
+    assert module.get(part) is part
+    assert module.get(None) is (hb.activations.linear if name == "activations" else None)
+    again = module.deserialize(module.serialize(part))
+    assert type(again) is type(part)
+    assert type(module.get(module.serialize(part))) is type(part)
+    with pytest.raises(ValueError, match=f"Unknown {family} '{known}x'. Did you mean .*{known}"):
+        module.get(known + "x")
+    with pytest.raises(ValueError, match=f"Expected an? {family}'s name"):
+        module.get(object())
+
+
+@pytest.mark.parametrize(("name", "family", "known"), ROWS)
+def test_what_the_user_registered_comes_first(name, family, known):
+    mine = object()
+    with registry.custom_object_scope({known: lambda: mine}):
+        assert module_of(name).get(known)() is mine
+
+
+@pytest.mark.parametrize("name", ["layers", "optimizers", "optimizers.schedules"])
+def test_a_configuration_of_another_family(name):
+    config = hb.initializers.serialize(hb.initializers.Zeros())
+    with pytest.raises(ValueError, match="Expected the configuration of an? .*received that of Zeros"):
+        module_of(name).deserialize(config)
+
+
+def test_keyword_of_keras():
+    assert hb.losses.deserialize(name="mse") is hb.losses.mean_squared_error
+    assert hb.optimizers.schedules.serialize(learning_rate_schedule=hb.optimizers.schedules.CosineDecay(1.0, 2))
+    with pytest.raises(TypeError, match="argument: 'layer'"):
+        hb.layers.serialize(lass=hb.layers.Dense(1))
+
+
+def test_files_name_only_announced_families():
+    """A callback, an op's module or a function of Python is no part of a model, and no file makes one."""
+    modules = {
+        "keras.activations", "keras.constraints", "keras.initializers", "keras.layers", "keras.losses", "keras.metrics",
+        "keras.models", "keras.optimizers", "keras.optimizers.schedules", "keras.quantizers", "keras.regularizers",
+        "keras.src.applications.convnext",
+    }  # fmt: skip
+    assert set(registry.families()) == modules
+    for module, name in [("keras.callbacks", "CSVLogger"), ("keras.utils", "get_file"), ("builtins", "eval")]:
+        with pytest.raises(ValueError, match=f"Unknown class '{name}'"):
+            configuration.deserialize({"module": module, "class_name": name, "config": {"filename": "x"}})
+
+
+def test_a_name_of_two_families():
+    """Where a file leaves the module out, layers come first, whatever was imported first."""
+    config = {"class_name": "Identity", "config": {}}
+    assert isinstance(configuration.deserialize(config), hb.layers.Identity)
+    found = configuration.deserialize({**config, "module": "keras.initializers"})
+    assert isinstance(found, hb.initializers.Identity)
+
+
+def test_a_family_of_ones_own():
+    """A family that is not announced is not found from files; one that is, is."""
+    from hornbeam.objects.family import Family
+
+    class Clock:
+        def get_config(self):
+            return {}
+
+        @classmethod
+        def from_config(cls, config):
+            return cls()
+
+    namespace = {"__name__": __name__, "__all__": ["Clock"], "Clock": Clock}
+    clocks = Family("clock", Clock, "keras.clocks", namespace, names={"clock": Clock}, in_files=False)
+    assert isinstance(clocks.get("Clock"), Clock)
+    config = {"module": "keras.clocks", "class_name": "Clock", "config": {}}
+    with pytest.raises(ValueError, match="Unknown class 'Clock'"):
+        configuration.deserialize(config)
+    with pytest.raises(LookupError, match="No family is called 'clock'"):
+        registry.family("clock")
+    registry.announce(clocks)
+    try:
+        assert isinstance(clocks.deserialize(config), Clock)
+        assert clocks.serialize(Clock())["module"] == "keras.clocks"
+    finally:
+        del registry._families["keras.clocks"]
