@@ -149,7 +149,7 @@ class DTypePolicy:
 
     def convert_input(self, x: Any, autocast: bool, dtype: str) -> Any:
         """Return `x` as a tensor; cast to `dtype` where `autocast` and `x` is floating point."""
-        from hornbeam.core.symbolic import convert
+        from hornbeam.core.convert import convert
 
         x = convert(x)
         if autocast and is_float(x.dtype) and standardize_dtype(x.dtype) != dtype:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hornbeam import errors
-from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.tensor import KerasTensor
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.old_layers import Merge
 from hornbeam.layers.shapes import is_shape, shape_from_config, shape_of

@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam.config import standardize_data_format
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
 from hornbeam.ops import routes
 from hornbeam.ops.conv_primitive import Spec, convolve, convolve_fused
+from hornbeam.typing import Tensor
 
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 

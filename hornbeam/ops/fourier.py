@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hornbeam.core.convert import convert
 from hornbeam.core.loading import pay_for
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.op import op
+from hornbeam.typing import Tensor
 
 __all__ = ["extract_sequences", "fft", "fft2", "ifft2", "irfft", "istft", "rfft", "stft"]
 

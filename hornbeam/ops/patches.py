@@ -8,8 +8,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
 from hornbeam.ops.conv import each
+from hornbeam.typing import Tensor
 
 __all__ = ["fold", "unfold"]
 

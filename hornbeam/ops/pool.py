@@ -16,9 +16,11 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam.config import standardize_data_format
+from hornbeam.core.convert import convert
 from hornbeam.core.loading import PART, pay_for
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.op import op
 from hornbeam.ops.conv import each
+from hornbeam.typing import Tensor
 
 __all__ = ["adaptive_average_pool", "adaptive_max_pool", "average_pool", "max_pool"]
 

@@ -9,9 +9,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hornbeam.core.convert import convert
 from hornbeam.core.loading import PART, pay_for
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.op import op
 from hornbeam.ops.lift import named
+from hornbeam.typing import Tensor
 
 __all__ = [
     "append", "array_split", "broadcast_to", "concatenate", "depth_to_space", "diff", "dsplit", "dstack", "expand_dims",

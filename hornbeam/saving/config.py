@@ -17,8 +17,10 @@ import jax
 import numpy as np
 
 from hornbeam import dtype_policies, errors
+from hornbeam.core.graph import Operation
 from hornbeam.core.loading import count_work
-from hornbeam.core.symbolic import OPS, OpCall, Operation
+from hornbeam.core.op import OpCall
+from hornbeam.core.op_table import OPS
 from hornbeam.dtypes import DTypePolicy, get_policy, standardize_dtype
 from hornbeam.errors import FileError
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hornbeam import ops
-from hornbeam.core.symbolic import OPS
+from hornbeam.core.op_table import OPS
 from hornbeam.saving import legacy_classes
 from hornbeam.saving.config import get_registered_object, register_keras_serializable
 
