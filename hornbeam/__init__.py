@@ -28,10 +28,11 @@ from hornbeam import (
 )
 from hornbeam._version import __version__
 from hornbeam.core.compile_cache import enable_by_default
+from hornbeam.core.graph import Operation
 from hornbeam.core.naming import name_scope
 from hornbeam.core.remat import RematScope, remat
 from hornbeam.core.scopes import StatelessScope, SymbolicScope, device
-from hornbeam.core.symbolic import KerasTensor, Operation
+from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable, value_and_grad
 from hornbeam.dtype_policies import DTypePolicy, FloatDTypePolicy
 from hornbeam.initializers import Initializer

@@ -7,7 +7,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
 from hornbeam.objects.family import Family
 from hornbeam.ops import elementwise, nn
 from hornbeam.ops.neural import (
@@ -38,6 +39,7 @@ from hornbeam.ops.neural import (
     tanh_shrink,
     threshold,
 )
+from hornbeam.typing import Tensor
 
 __all__ = [
     "celu", "deserialize", "elu", "exponential", "gelu", "get", "glu", "hard_shrink", "hard_sigmoid", "hard_silu",

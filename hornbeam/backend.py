@@ -14,7 +14,7 @@ from hornbeam.config import (
     set_floatx,
     set_image_data_format,
 )
-from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtypes import is_float, result_type, standardize_dtype
 from hornbeam.utils import clear_session as _clear_session
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam import settings
+from hornbeam.core.convert import convert
 from hornbeam.core.patterns import PatternMap
-from hornbeam.core.symbolic import convert
 from hornbeam.dtypes import is_float, standardize_dtype
 
 __all__ = [

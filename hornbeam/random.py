@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hornbeam.core.convert import convert
 from hornbeam.core.random import SeedGenerator, draw_key
-from hornbeam.core.symbolic import convert
 from hornbeam.dtypes import standardize_dtype
 
 __all__ = [

@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp  # noqa: F401  (examples use it)
 
 from hornbeam import activations, ops
+from hornbeam.core.tracing import too_small
 from hornbeam.layers.arguments import add_named_weight, keep, one_of, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -63,16 +64,16 @@ class _Convolution(Layer):
         channels = input_shape[axis]
         if channels is None:
             raise ValueError(f"{self._label()}: the number of channels must be known, received shape {input_shape}.")
+        self._check_window(input_shape)
         outputs = self._build(channels)
         self.bias = add_named_weight(self, "bias", (outputs,)) if self.use_bias else None
         self.input_spec = InputSpec(ndim=self._rank + 2, axes={axis: channels})
-        self._check_window(input_shape)
 
     def _check_window(self, shape: Any) -> None:
         inner = shape[1:-1] if self.data_format == "channels_last" else shape[2:]
         for size, window, step in zip(inner, self.kernel_size, self.dilation_rate, strict=True):
             if self.padding == "valid" and size is not None and size < (window - 1) * step + 1:
-                raise ValueError(
+                raise too_small(
                     f"{self._label()}: the window {self.kernel_size} is larger than the input {tuple(shape)}. Use "
                     "padding='same', a smaller kernel_size, or fewer poolings before."
                 )

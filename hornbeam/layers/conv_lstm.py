@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp  # noqa: F401  (examples use it)
 
 from hornbeam import ops
+from hornbeam.core.tracing import too_small
 from hornbeam.layers.arguments import add_named_weight, one_of, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.recurrent import _Recurrent, of_cell
@@ -76,7 +77,7 @@ class ConvLSTMCell(LSTMCell):
             )
         )
         if min(outer) < 1:
-            raise ValueError(
+            raise too_small(
                 f"{self._label()}: the window {self.kernel_size} is larger than the input {tuple(input_shape)}."
             )
         self._inner_state = (self.filters, *outer) if first else (*outer, self.filters)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hornbeam.core.symbolic import KerasTensor, Node
+from hornbeam.core.graph import Node
+from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.layers.layer import Layer
 

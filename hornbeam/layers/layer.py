@@ -23,18 +23,13 @@ import numpy as np
 
 from hornbeam import errors, tree
 from hornbeam.core import naming
+from hornbeam.core.convert import convert
+from hornbeam.core.graph import Operation, describe_inputs
 from hornbeam.core.loading import count_work
+from hornbeam.core.masks import any_mask, get_mask, set_mask
 from hornbeam.core.remat import current_scope
-from hornbeam.core.symbolic import (
-    KerasTensor,
-    Operation,
-    any_symbolic,
-    convert,
-    describe_inputs,
-    get_mask,
-    infer,
-    set_mask,
-)
+from hornbeam.core.tensor import KerasTensor, any_symbolic
+from hornbeam.core.tracing import infer
 from hornbeam.core.variable import Overlay, Variable, autocast_scope, current_overlay
 from hornbeam.dtype_policies import DTypePolicyMap, get_policy
 from hornbeam.dtypes import is_float
@@ -374,7 +369,7 @@ class Layer(LayerState):
 
     def _fill_masks(self, args: tuple, kwargs: dict[str, Any]) -> Any:
         """Fill `mask` arguments of `call` from the tensors' masks; return the first's mask."""
-        if not _any_mask():
+        if not any_mask():
             return None
         names = self._call_signature_positional(args)
         given = dict(zip(names, args, strict=False)) | kwargs
@@ -601,12 +596,6 @@ def _dtype_config(layer: Layer) -> dict[str, Any]:
 
 def _has_var_keyword(parameters: Any) -> bool:
     return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
-
-
-def _any_mask() -> bool:
-    from hornbeam.core.symbolic import _masks
-
-    return bool(_masks)
 
 
 def _has_tensor(x: Any) -> bool:

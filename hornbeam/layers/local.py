@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.core.loading import pay_for
+from hornbeam.core.tracing import too_small
 from hornbeam.layers.arguments import add_named_weight, keep, one_of, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -79,7 +80,7 @@ class _LocallyConnected(Layer):
         for size, window, step in zip(inner, self.kernel_size, self.strides, strict=True):
             count = math.ceil(size / step) if self.padding == "same" else (size - window) // step + 1
             if count < 1:
-                raise ValueError(
+                raise too_small(
                     f"{self._label()}: the window {self.kernel_size} is larger than the input {input_shape}."
                 )
             outer.append(count)

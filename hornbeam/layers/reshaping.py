@@ -7,6 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from hornbeam.core.tracing import indivisible, is_unknown
 from hornbeam.layers.arguments import positive_integer
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -75,10 +76,13 @@ class Reshape(Layer):
     def call(self, inputs: Any) -> Any:
         shape = [-1 if n is None else n for n in self.target_shape]
         size, fixed = math.prod(inputs.shape[1:]), math.prod(n for n in shape if n != -1)
+        if -1 not in shape and any(map(is_unknown, inputs.shape[1:])):
+            return jnp.zeros((inputs.shape[0], *shape), inputs.dtype)  # a trace for shapes: the size may fit
         if shape.count(-1) > 1 or (size % fixed if -1 in shape and fixed else size != fixed):
-            raise ValueError(
+            raise indivisible(
                 f"{self._label()}: a sample of shape {inputs.shape[1:]} has {size} numbers, which do not fill "
-                f"`target_shape` {self.target_shape}. Change the shape, or let one size be -1."
+                f"`target_shape` {self.target_shape}. Change the shape, or let one size be -1.",
+                fixed,
             )
         return jnp.reshape(inputs, (inputs.shape[0], *shape))
 

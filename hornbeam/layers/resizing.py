@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hornbeam.core.tracing import is_unknown, too_small
 from hornbeam.layers.arguments import one_of, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -101,8 +102,8 @@ class _Cropping(_Spatial):
     def call(self, inputs: Any) -> Any:
         cut = [slice(None)] * inputs.ndim
         for axis, pair in zip(self._axes(), (self.cropping,) if self._rank == 1 else self.cropping, strict=True):
-            if inputs.shape[axis] <= sum(pair):
-                raise ValueError(
+            if inputs.shape[axis] <= sum(pair) and not is_unknown(inputs.shape[axis]):
+                raise too_small(
                     f"{self._label()}: `cropping` {self.cropping} leaves nothing of axis {axis} of the input "
                     f"{inputs.shape}. Crop less."
                 )

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.core.symbolic import KerasTensor, shape_with_unknowns
+from hornbeam.core.tensor import KerasTensor
+from hornbeam.core.tracing import shape_with_unknowns
 
 __all__ = ["is_shape", "pop_input_shape", "shape_from_config", "shape_of", "shape_to_config", "tensors_of"]
 

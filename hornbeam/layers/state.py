@@ -11,8 +11,8 @@ import numpy as np
 
 from hornbeam import constraints, errors, initializers, regularizers, tree
 from hornbeam.core import naming
+from hornbeam.core.graph import Operation
 from hornbeam.core.random import SeedGenerator
-from hornbeam.core.symbolic import Operation
 from hornbeam.core.variable import Variable, autocast_scope, current_overlay
 from hornbeam.dtypes import is_float
 from hornbeam.metrics.metric import Metric

@@ -24,7 +24,7 @@ import numpy as np
 
 from hornbeam import ops, random, settings, tree
 from hornbeam.core.naming import name_scope
-from hornbeam.core.symbolic import KerasTensor, any_symbolic
+from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.variable import Variable
 
 # --- one line each -------------------------------------------------------------------------------------------

@@ -8,8 +8,10 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import errors, tree
+from hornbeam.core.convert import convert
+from hornbeam.core.masks import get_mask
 from hornbeam.core.naming import auto_name, to_snake_case
-from hornbeam.core.symbolic import any_symbolic, convert, get_mask
+from hornbeam.core.tensor import any_symbolic
 from hornbeam.dtype_policies import DTypePolicy, get_policy
 from hornbeam.objects.configuration import serialize
 from hornbeam.objects.constructor import constructor_config, from_constructor_config

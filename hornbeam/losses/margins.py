@@ -6,9 +6,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam.core.symbolic import Tensor, op
+from hornbeam.core.op import op
 from hornbeam.losses.loss import FunctionLoss
 from hornbeam.losses.targets import mean, pair
+from hornbeam.typing import Tensor
 
 __all__ = [
     "CategoricalHinge",

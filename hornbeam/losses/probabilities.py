@@ -8,9 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import settings
-from hornbeam.core.symbolic import Tensor, any_symbolic, convert, op, set_mask
+from hornbeam.core.convert import convert
+from hornbeam.core.masks import set_mask
+from hornbeam.core.op import op
+from hornbeam.core.tensor import any_symbolic
 from hornbeam.losses.loss import FunctionLoss
 from hornbeam.losses.targets import as_float, clip, labels_for, mean, one_hot_pair, pair
+from hornbeam.typing import Tensor
 
 __all__ = [
     "BinaryCrossentropy",

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import settings
-from hornbeam.core.symbolic import Tensor, op
+from hornbeam.core.op import op
 from hornbeam.losses.loss import FunctionLoss
 from hornbeam.losses.targets import mean, pair
+from hornbeam.typing import Tensor
 
 __all__ = [
     "CosineSimilarity",

@@ -8,10 +8,12 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import settings
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
 from hornbeam.losses.loss import FunctionLoss
 from hornbeam.losses.targets import as_float, pair
 from hornbeam.ops.ctc import ctc_loss
+from hornbeam.typing import Tensor
 
 __all__ = [
     "CTC",

@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import settings
-from hornbeam.core.symbolic import convert
+from hornbeam.core.convert import convert
 
 __all__ = ["as_float", "clip", "labels_for", "match_ranks", "mean", "one_hot_pair", "pair"]
 

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import errors, settings
+from hornbeam.core.convert import convert
 from hornbeam.core.loading import pay_for
-from hornbeam.core.symbolic import convert
 from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.losses.targets import match_ranks
 from hornbeam.metrics.metric import Metric, divide_no_nan

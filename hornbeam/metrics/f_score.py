@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import errors, settings
-from hornbeam.core.symbolic import convert
+from hornbeam.core.convert import convert
 from hornbeam.metrics.metric import Metric
 
 __all__ = ["F1Score", "FBetaScore"]

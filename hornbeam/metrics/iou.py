@@ -7,7 +7,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam.core.symbolic import convert
+from hornbeam.core.convert import convert
 from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.metrics.metric import Metric, divide_no_nan
 

@@ -8,8 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import tree
+from hornbeam.core.convert import convert
+from hornbeam.core.masks import get_mask
 from hornbeam.core.naming import to_snake_case
-from hornbeam.core.symbolic import convert, get_mask
 from hornbeam.dtypes import is_float
 from hornbeam.losses.loss import expand_weights, number_lists, squeeze_or_expand
 from hornbeam.metrics.metric import Metric, divide_no_nan

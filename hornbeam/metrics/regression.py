@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import errors, losses
-from hornbeam.core.symbolic import convert
+from hornbeam.core.convert import convert
 from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.losses.targets import as_float, match_ranks
 from hornbeam.metrics.metric import Metric, divide_no_nan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hornbeam.core.symbolic import OpCall
+from hornbeam.core.op import OpCall
 from hornbeam.layers.core import Lambda
 from hornbeam.layers.layer import Layer
 from hornbeam.models.functional import Functional

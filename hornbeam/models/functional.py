@@ -11,8 +11,12 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import errors, tree
+from hornbeam.core.convert import convert
+from hornbeam.core.graph import Node, Operation
+from hornbeam.core.masks import set_mask
+from hornbeam.core.op import OpCall
 from hornbeam.core.registry import custom_object_scope
-from hornbeam.core.symbolic import KerasTensor, Node, OpCall, Operation, any_symbolic, convert, set_mask
+from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.dtypes import is_float
 from hornbeam.layers.layer import Layer
 from hornbeam.models.model import Model

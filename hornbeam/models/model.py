@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from hornbeam import errors, tree
-from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import current_overlay
 from hornbeam.layers.layer import Layer, inside_call
 from hornbeam.layers.state import changes

@@ -7,7 +7,7 @@ from typing import Any
 
 from hornbeam import errors
 from hornbeam.core.registry import custom_object_scope
-from hornbeam.core.symbolic import KerasTensor
+from hornbeam.core.tensor import KerasTensor
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.old_layers import Merge
 from hornbeam.layers.shapes import is_shape, shape_from_config, shape_of

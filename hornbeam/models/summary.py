@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hornbeam import tree
-from hornbeam.core.symbolic import OpCall
+from hornbeam.core.op import OpCall
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.layers.layer import Layer
 

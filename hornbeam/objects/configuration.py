@@ -15,9 +15,11 @@ import numpy as np
 
 from hornbeam import dtype_policies, errors
 from hornbeam.core import registry
+from hornbeam.core.graph import Operation
 from hornbeam.core.loading import count_work
+from hornbeam.core.op import OpCall
+from hornbeam.core.op_table import OPS
 from hornbeam.core.registry import custom_object_scope, get_registered_name, get_registered_object
-from hornbeam.core.symbolic import OPS, OpCall, Operation
 from hornbeam.dtype_policies import DTypePolicy, get_policy
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.errors import FileError

@@ -9,8 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import tree
-from hornbeam.core.symbolic import KerasTensor, Tensor, any_symbolic, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
+from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.variable import Variable
+from hornbeam.typing import Tensor
 
 __all__ = [
     "associative_scan", "cond", "custom_gradient", "fori_loop", "map", "scan", "switch", "vectorize",

@@ -7,10 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
 from hornbeam.ops import routes
 from hornbeam.ops.conv_primitive import Spec, convolve, convolve_fused
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Tensor
 
 __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 

@@ -9,10 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hornbeam.core.symbolic import KerasTensor, Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
+from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops.lift import named, number
+from hornbeam.typing import Tensor
 
 __all__ = [
     "arange", "array", "bartlett", "blackman", "convert_to_numpy", "convert_to_tensor", "diag", "diagflat",

@@ -7,7 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
+from hornbeam.typing import Tensor
 
 __all__ = ["ctc_decode", "ctc_loss"]
 

@@ -8,9 +8,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam.core.symbolic import Tensor, convert, op, with_values
+from hornbeam.core.convert import convert, with_values
+from hornbeam.core.op import op
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops.lift import binary, named, number, unary
+from hornbeam.typing import Tensor
 
 __all__ = [
     "abs", "absolute", "add", "allclose", "angle", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",

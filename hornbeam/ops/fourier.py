@@ -8,8 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hornbeam.core.convert import convert
 from hornbeam.core.loading import pay_for
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.op import op
+from hornbeam.core.tracing import too_small
+from hornbeam.typing import Tensor
 
 __all__ = ["extract_sequences", "fft", "fft2", "ifft2", "irfft", "istft", "rfft", "stft"]
 
@@ -126,7 +129,7 @@ def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> 
             raise ValueError(f"extract_sequences: `{name}` must be a positive integer, received {value!r}.")
     count = (x.shape[-1] - sequence_length) // sequence_stride + 1
     if count < 1:
-        raise ValueError(
+        raise too_small(
             f"extract_sequences: the last axis of {x.shape} is shorter than `sequence_length` {sequence_length}."
         )
     pay_for("`sequence_length`", 8 * count * sequence_length)

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 from jax.scipy import ndimage
 
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
+from hornbeam.typing import Tensor
 
 __all__ = ["affine_coordinates", "homography", "map_coordinates", "sampled"]
 

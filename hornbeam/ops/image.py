@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import random
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
 from hornbeam.ops.conv import depthwise_conv, each
 from hornbeam.ops.geometry import affine_coordinates, homography, sampled
 from hornbeam.ops.geometry import map_coordinates as map_coordinates
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Tensor
 
 __all__ = [
     "affine_transform", "crop_images", "elastic_transform", "extract_patches", "extract_patches_3d", "gaussian_blur",

@@ -8,8 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam.core.symbolic import Tensor, convert, op, with_values
+from hornbeam.core.convert import convert, with_values
+from hornbeam.core.op import op
 from hornbeam.dtypes import standardize_dtype
+from hornbeam.typing import Tensor
 
 __all__ = [
     "argpartition", "argsort", "bincount", "digitize", "get_item", "histogram", "in_top_k", "multi_hot", "nonzero",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
+from hornbeam.typing import Tensor
 
 __all__ = ["binary", "camel", "named", "number", "unary"]
 

@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.linalg as jsl
 
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
 from hornbeam.ops.lift import number
 from hornbeam.ops.product import rows_product
+from hornbeam.typing import Tensor
 
 __all__ = [
     "cdist", "cholesky", "cholesky_inverse", "correlate", "cross", "det", "dot", "eig", "eigh", "einsum", "inner",

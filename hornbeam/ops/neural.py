@@ -10,10 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import settings
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops import routes
 from hornbeam.ops.lift import unary
+from hornbeam.typing import Tensor
 
 __all__ = [
     "batch_normalization", "binary_crossentropy", "categorical_crossentropy", "celu", "dot_product_attention", "elu",

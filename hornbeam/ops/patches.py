@@ -8,8 +8,11 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
+from hornbeam.core.tracing import too_small
 from hornbeam.ops.conv import each
+from hornbeam.typing import Tensor
 
 __all__ = ["fold", "unfold"]
 
@@ -22,7 +25,7 @@ def _places(size: tuple[int, ...], settings: dict[str, Any]) -> tuple[list[tuple
         for n, k, d, p, s in zip(size, kernel, dilation, padding, stride, strict=True)
     )
     if min(counts) < 1:
-        raise ValueError(f"patches of {kernel} are larger than the image {size}.")
+        raise too_small(f"patches of {kernel} are larger than the image {size}.")
     slices = [
         tuple(
             slice(o * d, o * d + (c - 1) * s + 1, s)

@@ -15,10 +15,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hornbeam.core.convert import convert
 from hornbeam.core.loading import PART, pay_for
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.op import op
+from hornbeam.core.tracing import too_small
 from hornbeam.ops.conv import each
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Tensor
 
 __all__ = ["adaptive_average_pool", "adaptive_max_pool", "average_pool", "max_pool"]
 
@@ -128,7 +131,7 @@ def _pool(inputs: Any, size: Any, strides: Any, padding: str, data_format: str |
     same = padding.lower() == "same"
     inner = inputs.shape[start : start + rank]
     if not same and any(n < w for n, w in zip(inner, window, strict=True)):
-        raise ValueError(f"the window {window} is larger than the input {inputs.shape}. Use padding='same'.")
+        raise too_small(f"the window {window} is larger than the input {inputs.shape}. Use padding='same'.")
     return _combined(inputs, start, window, steps, fill if same else None, combine)
 
 

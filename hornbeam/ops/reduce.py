@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import settings
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops.lift import named
+from hornbeam.typing import Tensor
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "average", "corrcoef", "count_nonzero", "cumprod", "cumsum",

@@ -9,9 +9,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hornbeam.core.convert import convert
 from hornbeam.core.loading import PART, pay_for
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.op import op
+from hornbeam.core.tracing import indivisible
 from hornbeam.ops.lift import named
+from hornbeam.typing import Tensor
 
 __all__ = [
     "append", "array_split", "broadcast_to", "concatenate", "depth_to_space", "diff", "dsplit", "dstack", "expand_dims",
@@ -32,7 +35,15 @@ def reshape(x: Tensor, newshape: Sequence[int]) -> Tensor:
     if isinstance(newshape, int):
         newshape = (newshape,)
     # A size that is not known, as `shape(x)` of a symbolic tensor gives it, is worked out.
-    return jnp.reshape(convert(x), [-1 if size is None else size for size in newshape])
+    x, shape = convert(x), [-1 if size is None else size for size in newshape]
+    known = math.prod(size for size in shape if size != -1)
+    if shape.count(-1) == 1 and known > 1 and x.size % known:
+        raise indivisible(
+            f"reshape: `x` of shape {x.shape} has {x.size} elements, which are no multiple of the {known} that `newshape` "
+            f"{tuple(newshape)} states. Change `newshape`.",
+            known,
+        )
+    return jnp.reshape(x, shape)
 
 
 @op("numpy")
@@ -252,7 +263,14 @@ def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> Tensor:
         >>> [part.tolist() for part in split(jnp.arange(4), 2)]
         [[0, 1], [2, 3]]
     """
-    return jnp.split(convert(x), _sections(indices_or_sections), axis)
+    x, sections = convert(x), _sections(indices_or_sections)
+    if isinstance(sections, int) and sections > 0 and x.shape[axis] % sections:
+        raise indivisible(
+            f"split: axis {axis} of `x` of shape {x.shape} does not divide into {sections} equal parts. Use "
+            "`array_split`, or indices.",
+            sections,
+        )
+    return jnp.split(x, sections, axis)
 
 
 @op("numpy")
@@ -383,6 +401,10 @@ def space_to_depth(x: Tensor, block_size: int, data_format: str = "channels_last
     x, b = convert(x), block_size
     x = jnp.moveaxis(x, 1, -1) if data_format == "channels_first" else x
     B, H, W, C = x.shape
+    if b > 0 and (H % b or W % b):
+        raise indivisible(
+            f"space_to_depth: height {H} and width {W} must be multiples of `block_size` {b}. Pad or crop first.", b
+        )
     blocks = x.reshape(B, H // b, b, W // b, b, C)
     order = (0, 1, 3, 5, 2, 4) if data_format == "channels_first" else (0, 1, 3, 2, 4, 5)
     y = blocks.transpose(order).reshape(B, H // b, W // b, C * b * b)

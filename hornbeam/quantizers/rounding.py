@@ -9,8 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import ops
-from hornbeam.core.symbolic import Tensor, any_symbolic, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
+from hornbeam.core.tensor import any_symbolic
 from hornbeam.dtypes import is_float
+from hornbeam.typing import Tensor
 
 __all__ = [
     "AbsMaxQuantizer", "Quantizer", "abs_max_quantize", "abs_max_quantize_grouped_with_zero_point",

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import errors, losses, metrics, optimizers, tree
-from hornbeam.core.symbolic import convert
+from hornbeam.core.convert import convert
 from hornbeam.losses import Loss
 from hornbeam.metrics import Metric
 from hornbeam.objects.configuration import deserialize, serialize

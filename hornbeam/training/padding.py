@@ -11,7 +11,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import tree
-from hornbeam.core.symbolic import OpCall, get_mask, set_mask
+from hornbeam.core.masks import get_mask, set_mask
+from hornbeam.core.op import OpCall
 
 __all__ = [
     "count_rows",

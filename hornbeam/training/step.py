@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import tree
+from hornbeam.core.convert import convert
 from hornbeam.core.program import Program
-from hornbeam.core.symbolic import convert
 from hornbeam.core.variable import Variable, value_and_grad
 from hornbeam.data.sources import unpack
 from hornbeam.ops.routes import convolutions_are_loop_safe

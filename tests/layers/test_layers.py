@@ -12,7 +12,7 @@ from compare import plain
 from layer_rows import ROWS, Row
 
 import hornbeam as hb
-from hornbeam.core.symbolic import get_mask, set_mask
+from hornbeam.core.masks import get_mask, set_mask
 
 pytestmark = [
     # Keras calls this argument deprecated.

@@ -478,7 +478,7 @@ def test_translated_ops_exist():
     import inspect
     import re
 
-    from hornbeam.core.symbolic import OPS
+    from hornbeam.core.op_table import OPS
     from hornbeam.saving import legacy_ops
 
     named = set(re.findall(r'ops\("(\w+)"', inspect.getsource(legacy_ops)))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hornbeam import losses
+from hornbeam.core.masks import set_mask
 from hornbeam.core.program import Program
-from hornbeam.core.symbolic import set_mask
 
 RNG = np.random.default_rng(0)
 REAL = RNG.normal(size=(4, 3)).astype("float32")
@@ -228,7 +228,7 @@ def test_gradients_stay_finite():
 
 
 def test_symbolic_tensors():
-    from hornbeam.core.symbolic import KerasTensor
+    from hornbeam.core.tensor import KerasTensor
 
     assert losses.mean_squared_error(KerasTensor((None, 3)), KerasTensor((None, 3))).shape == (None,)
 

@@ -7,8 +7,8 @@ import pytest
 
 import hornbeam
 from hornbeam import metrics
+from hornbeam.core.masks import set_mask
 from hornbeam.core.program import Program
-from hornbeam.core.symbolic import set_mask
 
 RNG = np.random.default_rng(0)
 REAL, REAL2 = RNG.normal(size=(2, 6, 3)).astype("float32")

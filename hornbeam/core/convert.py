@@ -1,0 +1,79 @@
+"""Conversion of what users pass, such as numbers, lists and NumPy arrays, to JAX arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hornbeam import errors
+from hornbeam.core.op_table import OPS
+from hornbeam.core.tensor import KerasTensor
+from hornbeam.core.variable import Variable
+from hornbeam.dtypes import standardize_dtype
+
+__all__ = ["convert", "with_values"]
+
+
+def convert(x: Any, dtype: Any = None) -> Any:
+    """Return `x` as a JAX array (symbolic tensors as they are).
+
+    Python floats and nested lists take `floatx()`; 64-bit data take the 32-bit type that
+    JAX computes in.
+
+    Args:
+        x: Array, variable, number, nested list, pandas object or symbolic tensor.
+        dtype: Dtype name. Default: the data's own.
+
+    Raises:
+        ValueError: If `x` is not numeric.
+    """
+    if isinstance(x, Variable):
+        x = x.value
+    if isinstance(x, (jax.Array, KerasTensor)):
+        if dtype is None or standardize_dtype(x.dtype) == standardize_dtype(dtype):
+            return x
+        return x.astype(standardize_dtype(dtype)) if isinstance(x, jax.Array) else OPS["Cast"].public(x, dtype)
+    if isinstance(x, jax.ShapeDtypeStruct):
+        return KerasTensor(x.shape, x.dtype)
+    if dtype is None and isinstance(x, float):
+        dtype = standardize_dtype(None)
+    array = x
+    if not isinstance(x, np.ndarray) and not _any_array(x):
+        array = np.asarray(x.to_numpy() if hasattr(x, "to_numpy") else x)
+        if dtype is None and array.dtype == np.float64 and not hasattr(x, "dtype"):
+            dtype = standardize_dtype(None)
+    if isinstance(array, np.ndarray):
+        if array.dtype.kind not in "biufc" and array.dtype.name not in _EXTENDED:
+            raise ValueError(
+                f"Expected numbers, received an array of dtype {array.dtype} "
+                f"(first value: {array.flat[0] if array.size else None!r}). Convert it first, for "
+                "example with `.astype('float32')`."
+            )
+        narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
+        if dtype is None and not jax.config.jax_enable_x64:
+            dtype = narrow.get(array.dtype.name)
+    return jnp.asarray(array, dtype=None if dtype is None else standardize_dtype(dtype))
+
+
+_EXTENDED = {"bfloat16", "float8_e4m3fn", "float8_e5m2"}
+
+
+def with_values(x: Any, name: str, remedy: str) -> Any:
+    """Return `x` as a JAX array for an op whose result has a size that depends on values; an error where there are none."""
+    x = convert(x)
+    if isinstance(x, jax.core.Tracer):
+        raise ValueError(
+            f"{name}: the size of the result depends on the values of {errors.describe(x)}, which are not known in a model "
+            f"or a compiled function. {remedy[0].upper()}{remedy[1:]}."
+        )
+    return x
+
+
+def _any_array(x: Any) -> bool:
+    """Tell whether a JAX array or variable stands in a nested list `x`."""
+    if isinstance(x, (list, tuple)):
+        return any(_any_array(item) for item in x)
+    return isinstance(x, (jax.Array, Variable))

@@ -1,0 +1,118 @@
+"""Graphs: operations, and the nodes that record their calls with symbolic tensors."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from hornbeam import errors, tree
+from hornbeam.core import naming
+from hornbeam.core.loading import count_work
+from hornbeam.core.tensor import KerasTensor, any_symbolic
+from hornbeam.core.tracing import infer
+
+__all__ = ["Node", "Operation", "describe_inputs"]
+
+
+class Node:
+    """One call of an operation in a graph: what went in, what came out.
+
+    Args:
+        operation: The operation called.
+        args, kwargs: Its arguments; symbolic tensors may stand anywhere in them.
+        outputs: The structure of symbolic tensors that it gave.
+    """
+
+    def __init__(self, operation: Operation, args: tuple, kwargs: dict[str, Any], outputs: Any):
+        self.operation = operation
+        self.args, self.kwargs, self.outputs = args, kwargs, outputs
+        self.inputs = [x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)]
+        self.parents = [x._history[0] for x in self.inputs if x._history is not None]
+        for index, x in enumerate(tree.flatten(outputs)):
+            if isinstance(x, KerasTensor):
+                x._history = (self, index)
+        operation._inbound_nodes.append(self)
+
+    def run(self, values: dict[int, Any], **extra: Any) -> Any:
+        """Call the operation with the values of its inputs, found by the inputs' id."""
+        args, kwargs = tree.map_structure(
+            lambda x: values[id(x)] if isinstance(x, KerasTensor) else x, (self.args, self.kwargs)
+        )
+        return self.operation(*args, **{**kwargs, **extra})
+
+
+class Operation:
+    """What can stand in a graph: a layer, or an op with its settings.
+
+    Args:
+        name: Name. Default: the class's name in snake case, numbered.
+    """
+
+    def __init__(self, name: str | None = None):
+        if name is not None and (not isinstance(name, str) or not name or "/" in name):
+            raise ValueError(
+                f"{type(self).__name__}: `name` must be a non-empty string without '/', received {name!r}."
+            )
+        self.name = name or naming.auto_name(self._default_name())
+        self._inbound_nodes: list[Node] = []
+
+    def _default_name(self) -> str:
+        return type(self).__name__
+
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        """Record a call with symbolic tensors and return the symbolic result."""
+        outputs = self.compute_output_spec(*args, **kwargs)
+        taken = {id(x) for x in tree.flatten((args, kwargs))}
+        # An operation that hands an input through still gives a tensor of its own.
+        outputs = tree.map_structure(
+            lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) and id(x) in taken else x,
+            outputs,
+        )
+        Node(self, args, kwargs, outputs)
+        return outputs
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Return symbolic tensors of the shapes and dtypes that a call would give."""
+        return infer(self.call, *args, **kwargs)
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must implement `call`.")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        count_work(self.name)
+        if any_symbolic(args, kwargs):
+            return self.symbolic_call(*args, **kwargs)
+        return self.call(*args, **kwargs)
+
+    def _node_property(self, side: str) -> Any:
+        if not self._inbound_nodes:
+            raise AttributeError(
+                f"{type(self).__name__} '{self.name}' has no `{side}`: it was never called with "
+                "a symbolic tensor (`hornbeam.Input`)."
+            )
+        if len(self._inbound_nodes) > 1:
+            raise AttributeError(
+                f"{type(self).__name__} '{self.name}' was called "
+                f"{len(self._inbound_nodes)} times, so `{side}` is ambiguous."
+            )
+        node = self._inbound_nodes[0]
+        if side == "output":
+            return node.outputs
+        return node.args[0] if len(node.inputs) == 1 and node.args else node.inputs
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input of the only call."""
+        return self._node_property("input")
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output of the only call."""
+        return self._node_property("output")
+
+
+def describe_inputs(args: tuple, kwargs: dict[str, Any]) -> str:
+    """List the tensors of a call for a message."""
+    named = itertools.chain(enumerate(args), kwargs.items())
+    shown = [f"{key}: {errors.describe(x)}" for key, x in named if x is not None]
+    return "; ".join(shown) or "nothing"

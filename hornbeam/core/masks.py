@@ -1,0 +1,28 @@
+"""Masks: boolean arrays attached to tensors, which say what of them is not padding."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+__all__ = ["any_mask", "get_mask", "set_mask"]
+
+_masks: dict[int, tuple[Any, Any]] = {}
+
+
+def set_mask(x: Any, mask: Any) -> None:
+    """Attach the boolean `mask` (shape of `x`'s first axes) to the tensor `x`."""
+    key = id(x)
+    # Held weakly: a mask lives as long as its tensor.
+    _masks[key] = (weakref.ref(x, lambda _: _masks.pop(key, None)), mask)
+
+
+def get_mask(x: Any) -> Any:
+    """Return the mask attached to `x`, or `None`."""
+    entry = _masks.get(id(x))
+    return entry[1] if entry is not None and entry[0]() is x else None
+
+
+def any_mask() -> bool:
+    """Return whether any tensor of the process has a mask."""
+    return bool(_masks)

@@ -1,0 +1,140 @@
+"""The decorator `@op`: functions over JAX arrays that also work on symbolic tensors."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+from hornbeam import errors, tree
+from hornbeam.core.graph import Operation, describe_inputs
+from hornbeam.core.op_table import OPS, OpInfo
+from hornbeam.core.tensor import KerasTensor, any_symbolic
+from hornbeam.core.variable import Variable
+
+__all__ = ["OpCall", "op"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class OpCall(Operation):
+    """An op with its settings, as it stands in a graph.
+
+    Args:
+        info: The op.
+        settings: Values of its arguments that are not tensors.
+        name: Name of the node's operation.
+    """
+
+    def __init__(self, info: OpInfo, settings: dict[str, Any], name: str | None = None):
+        self.info, self.settings = info, settings
+        super().__init__(name)
+
+    def _default_name(self) -> str:
+        return self.info.class_name
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        return self.info.function(*args, **kwargs, **self.settings)
+
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().symbolic_call(*args, **kwargs)
+        except Exception as error:
+            called = f"hornbeam.ops.{self.info.public.__name__} was called with {describe_inputs(args, kwargs)}."
+            raise errors.reworded(error, lambda text: f"{text}\n  {called}") from error.__cause__
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            key = (self.info.class_name, _cache_key((args, kwargs, self.settings)))
+            known = _spec_cache.get(key)
+        except TypeError:  # an argument that cannot be a key, such as an array
+            return super().compute_output_spec(*args, **kwargs)
+        if known is None:
+            result = super().compute_output_spec(*args, **kwargs)
+            known = tree.map_structure(lambda x: (x.shape, x.dtype) if isinstance(x, KerasTensor) else x, result)
+            with _spec_lock:
+                if len(_spec_cache) >= 4096:
+                    _spec_cache.clear()
+                _spec_cache[key] = (result, known)
+            return result
+        return tree.map_structure(
+            lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) else x, known[0]
+        )
+
+
+_spec_cache: dict[Any, Any] = {}
+_spec_lock = threading.Lock()
+
+
+def _cache_key(x: Any) -> Any:
+    if isinstance(x, KerasTensor):
+        return (KerasTensor, x.shape, x.dtype)
+    if isinstance(x, (list, tuple)):
+        return (type(x), *map(_cache_key, x))
+    if isinstance(x, dict):
+        return (dict, *((k, _cache_key(x[k])) for k in x))
+    if isinstance(x, (jax.Array, np.ndarray, Variable)):
+        raise TypeError
+    hash(x)
+    return (type(x), x)
+
+
+def op(module: str, class_name: str | None = None) -> Callable[[Function], Function]:
+    """Lift a function over JAX arrays into an op.
+
+    Concrete arguments run the function; symbolic ones record a node whose shape and dtype
+    come from tracing it. Arguments annotated `Tensor` are the op's inputs, the others its
+    settings: that split, and the saved name, are what Keras's files hold.
+
+    Args:
+        module: Module under which Keras saves the op, such as `"numpy"` or `"nn"`; one outside of ops by its full name.
+        class_name: Class name there. Default: the function's name in camel case.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> @op("nn", "Example")
+        ... def double(x: Tensor) -> Tensor:
+        ...     return 2 * x
+        >>> double(jnp.ones(2)), double(KerasTensor((None, 2))).shape
+        (Array([2., 2.], dtype=float32), (None, 2))
+    """
+
+    def lift(function: Function) -> Function:
+        name = class_name or "".join(word.capitalize() for word in function.__name__.split("_"))
+
+        @functools.wraps(function)
+        def public(*args: Any, **kwargs: Any) -> Any:
+            if not any_symbolic(args, kwargs):
+                return function(*args, **kwargs)
+            try:
+                bound = info.signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise TypeError(f"hornbeam.ops.{function.__name__}: {error}.") from None
+            inputs, settings = _split(info, bound)
+            return OpCall(info, settings).symbolic_call(*inputs.args, **inputs.kwargs)
+
+        info = OpInfo(function, public, module if "." in module else f"keras.src.ops.{module}", name)
+        public._op_info = info  # type: ignore[attr-defined]
+        OPS[name] = info
+        return public  # type: ignore[return-value]
+
+    return lift
+
+
+def _split(info: OpInfo, bound: inspect.BoundArguments) -> tuple[inspect.BoundArguments, dict]:
+    """Separate an op's tensor arguments from its settings (defaults filled in)."""
+    settings: dict[str, Any] = {}
+    for name, parameter in info.signature.parameters.items():
+        if name in info.tensor_names:
+            continue
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            settings.update(bound.arguments.get(name, {}))
+        elif parameter.kind is not inspect.Parameter.VAR_POSITIONAL:
+            settings[name] = bound.arguments.get(name, parameter.default)
+        bound.arguments.pop(name, None)
+    return bound, settings

@@ -1,0 +1,307 @@
+"""Shapes and dtypes of results, found by tracing a function without running it.
+
+An unknown size is given a trial size. The function is traced twice, with two trial sizes: a size
+that differs between the two results is unknown. Sizes are abstract, so a large one costs nothing.
+
+A trial size can be too small, for example for a window of 5,000 elements. Then the trace fails, or
+an operation in it gives the same size, such as 0, for both trial sizes. The function is traced
+again with larger trial sizes until neither happens.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hornbeam import errors, tree
+from hornbeam.core.masks import get_mask, set_mask
+from hornbeam.core.tensor import KerasTensor
+from hornbeam.core.variable import Overlay, Variable
+from hornbeam.typing import Shape
+
+__all__ = ["indivisible", "infer", "is_unknown", "shape_with_unknowns", "too_small"]
+
+# Trial sizes have many divisors, so that reshapes and strides fit. Where they do not, they are scaled.
+_TRIALS = (840, 1680, 2520, 5040, 7560, 9240)
+_GROWTH = 12
+_LARGEST_SCALE = 2**18  # sizes stay below 2**31, which is the largest that code can be expected to take
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trial:
+    """The sizes that stand for unknown ones in a trace.
+
+    Args:
+        first: The size of unknown first axes, mostly the batch size.
+        others: The size of all other unknown axes.
+        known: Sizes that inputs have besides.
+    """
+
+    first: int
+    others: int
+    known: frozenset[int] = frozenset()
+
+    @property
+    def unknown(self) -> set[int]:
+        """The sizes that say that a size is unknown."""
+        return {self.first, self.others} - self.known
+
+    def fill(self, shape: Sequence[int | None]) -> list[int]:
+        """Return `shape` with trial sizes for unknown ones."""
+        return [(self.others if axis else self.first) if size is None else size for axis, size in enumerate(shape)]
+
+    def hide(self, text: str) -> str:
+        """Return a message with `None` for trial sizes, which mean nothing to the user."""
+        numbers = "|".join(map(str, self.unknown))
+        return re.sub(rf"\b({numbers})\b", "None", text) if numbers else text
+
+
+_trial: ContextVar[_Trial | None] = ContextVar("hornbeam_trial", default=None)
+
+
+def is_unknown(size: int | None) -> bool:
+    """Return whether a size is unknown: `None`, or a trial size while shapes are found.
+
+    A check that compares sizes skips an unknown one.
+
+    Example:
+        >>> is_unknown(None), is_unknown(3)
+        (True, False)
+    """
+    trial = _trial.get()
+    return size is None or (trial is not None and size in trial.unknown)
+
+
+def shape_with_unknowns(shape: Sequence[int | None]) -> Shape:
+    """Return `shape` with `None` for the trial sizes of the trace under way."""
+    return tuple(None if is_unknown(size) else size for size in shape)
+
+
+def too_small(text: str) -> ValueError:
+    """Return the error for an array that is too small for an operation.
+
+    While shapes are found, its size may follow from a trial size; then `infer` tries larger ones.
+
+    Example:
+        >>> too_small("the window is larger than the input")
+        ValueError('the window is larger than the input')
+    """
+    error = ValueError(text)
+    error._too_small = True  # type: ignore[attr-defined]  # a mark on the plain ValueError that users expect
+    return error
+
+
+def indivisible(text: str, divisor: int) -> ValueError:
+    """Return the error for an array whose number of elements is no multiple of `divisor`.
+
+    While shapes are found, that number may follow from a trial size; then `infer` tries multiples.
+
+    Example:
+        >>> indivisible("8 numbers do not fill rows of 5", 5)
+        ValueError('8 numbers do not fill rows of 5')
+    """
+    error = ValueError(text)
+    error._divisor = divisor  # type: ignore[attr-defined]  # a mark on the plain ValueError that users expect
+    return error
+
+
+def infer(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Return symbolic tensors of the shapes and dtypes that `function` would give.
+
+    Assignments to variables and losses added during the trace are dropped.
+
+    Args:
+        function: A function of tensors. What it returns besides arrays is kept as it is.
+        *args: Its arguments; symbolic tensors may be nested in them.
+        **kwargs: Likewise.
+
+    Returns:
+        What the function returns, with a `KerasTensor` in place of each array.
+
+    Raises:
+        ValueError: If the rank of a result depends on an unknown size.
+
+    Example:
+        >>> infer(lambda x: x[:, 5000:], KerasTensor((None, None, 4))).shape
+        (None, None, 4)
+    """
+    symbolic = [x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)]
+
+    def trace(trial: _Trial | None) -> _Trace:
+        return _Trace(function, args, kwargs, trial)
+
+    if all(size is not None for x in symbolic for size in x.shape):
+        return tree.map_structure(_as_symbolic, trace(None).result)
+    pair = _traced_with_large_trials(trace, symbolic)
+    return tree.map_structure(_merged, pair[0].result, pair[1].result)
+
+
+class _Trace:
+    """A function, traced with trial sizes.
+
+    Attributes:
+        result: What the function returns, with a `jax.ShapeDtypeStruct` in place of each array.
+        jaxpr: Its operations.
+    """
+
+    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any, trial: _Trial | None):
+        leaves = tree.flatten((args, kwargs))
+        where = [i for i, x in enumerate(leaves) if isinstance(x, KerasTensor)]
+        fill: Callable[[Any], Any] = list if trial is None else trial.fill
+        structs = [jax.ShapeDtypeStruct(fill(leaves[i].shape), leaves[i].dtype) for i in where]
+        masks = [get_mask(leaves[i]) for i in where]
+        returned: Any = None
+
+        def traced(*values: Any) -> list[Any]:
+            nonlocal returned
+            filled = list(leaves)
+            for i, value, mask in zip(where, values, masks, strict=True):
+                if isinstance(mask, KerasTensor):
+                    set_mask(value, jnp.ones(fill(mask.shape), bool))
+                filled[i] = value
+            a, k = tree.pack_sequence_as((args, kwargs), filled)
+            with Overlay(abstract=True):
+                result = function(*a, **k)
+            # Arrays are traced; anything else in the result is kept as it is.
+            flat = [x.value if isinstance(x, Variable) else x for x in tree.flatten(result)]
+            returned = result, [None if _is_array(x) else x for x in flat]
+            return [x for x in flat if _is_array(x)]
+
+        token = _trial.set(trial)
+        try:
+            self.jaxpr, found = jax.make_jaxpr(traced, return_shape=True)(*structs)
+        except Exception as error:
+            raise errors.reworded(error, trial.hide if trial else str) from error.__cause__
+        finally:
+            _trial.reset(token)
+        arrays = iter(found)
+        structure, kept = returned
+        flat = [
+            next(arrays) if _is_array(x) or isinstance(x, Variable) else keep
+            for x, keep in zip(tree.flatten(structure), kept, strict=True)
+        ]
+        self.result = tree.pack_sequence_as(structure, flat)
+
+
+def _traced_with_large_trials(trace: Callable[[_Trial], _Trace], symbolic: list[KerasTensor]) -> list[_Trace]:
+    """Return traces with two trial sizes that are large enough."""
+    known = frozenset(size for x in symbolic for size in x.shape if size is not None)
+    pair: list[_Trace] = []
+    failures: list[Exception] = []
+    scale: int | None = 1
+    while scale is not None and scale <= _LARGEST_SCALE:
+        sizes = [size * scale for size in _TRIALS if size * scale not in known]
+        try:
+            pair = [trace(_Trial(size, size, known)) for size in sizes[:2]]
+        except Exception as error:
+            failures.append(error)
+            scale = None if pair else _scale_after(scale, failures)
+        else:
+            if not _loses_a_size(pair[0].jaxpr.jaxpr, pair[1].jaxpr.jaxpr):
+                return pair
+            scale *= _GROWTH
+    return pair or _traced_with_known_sizes(trace, symbolic, known, failures[0])
+
+
+def _scale_after(scale: int, failures: list[Exception]) -> int | None:
+    """Return the scale of trial sizes that may cure the last failure, or `None`."""
+    divisor: int | None = getattr(failures[-1], "_divisor", None)
+    if divisor is not None:
+        return math.lcm(scale, divisor) if scale % divisor else None
+    if len(failures) > 1 and str(failures[-1]) == str(failures[-2]):
+        return None  # the sizes in the message do not follow from the trial size
+    # Any error may come from a size that is too small. Code of a user may allocate arrays of the
+    # trial size, so an error without the mark is worth one attempt.
+    return scale * _GROWTH if len(failures) == 1 or hasattr(failures[-1], "_too_small") else None
+
+
+def _traced_with_known_sizes(
+    trace: Callable[[_Trial], _Trace], symbolic: list[KerasTensor], known: frozenset[int], failure: Exception
+) -> list[_Trace]:
+    """Return traces where an unknown size equals that of another input, for additions and concatenations."""
+    small, large = [size for size in _TRIALS if size not in known][:2]
+    first = _sizes_to_match(x.shape[:1] for x in symbolic)
+    others = _sizes_to_match(x.shape[1:] for x in symbolic)
+    for pair in [
+        *([_Trial(small, size, known), _Trial(large, size, known)] for size in others),
+        *([_Trial(size, small, known), _Trial(size, large, known)] for size in first),
+        *([_Trial(a, b, known)] * 2 for a in first for b in others),
+    ]:
+        try:
+            return [trace(trial) for trial in pair]
+        except Exception:  # the first failure says what the user did
+            continue
+    raise failure from failure.__cause__
+
+
+def _sizes_to_match(shapes: Iterable[Shape]) -> list[int]:
+    """Return the known sizes in `shapes`, at most 4; none if all sizes are known."""
+    sizes = {size for shape in shapes for size in shape}
+    return sorted(size for size in sizes if size is not None)[:4] if None in sizes else []
+
+
+def _loses_a_size(first: Any, second: Any) -> bool:
+    """Return whether an operation of two jaxprs makes one size of two trial sizes because these are too small."""
+    if len(first.eqns) != len(second.eqns):
+        return False
+    for a, b in zip(first.eqns, second.eqns, strict=True):
+        inner = zip(_inner_jaxprs(a), _inner_jaxprs(b), strict=False)
+        if a.primitive is b.primitive and (_step_loses_a_size(a, b) or any(_loses_a_size(*pair) for pair in inner)):
+            return True
+    return False
+
+
+# Operations whose result grows with their input. What is sliced or reduced may well have a known size.
+_GROWING = ("pad", "conv_general_dilated", "hornbeam_conv", "hornbeam_conv_fused", "reduce_window")
+
+
+def _step_loses_a_size(a: Any, b: Any) -> bool:
+    name, out = a.primitive.name, a.outvars[0].aval if a.outvars else None
+    operand = a.invars[0].aval if a.invars else None
+    if out is None or len(getattr(operand, "shape", ())) != len(getattr(out, "shape", ())):
+        return False
+    for axis, size in enumerate(out.shape):
+        if size != b.outvars[0].aval.shape[axis] or operand.shape[axis] == b.invars[0].aval.shape[axis]:
+            continue
+        if name.startswith(_GROWING):
+            return True
+        if name == "slice":
+            start, limit = (a.params[key][axis] for key in ("start_indices", "limit_indices"))
+            to_the_end = limit != b.params["limit_indices"][axis]
+            stride = 1 if a.params["strides"] is None else a.params["strides"][axis]
+            if (size == 0 and to_the_end) or (stride > 1 and (to_the_end or stride > limit - start)):
+                return True
+    return False
+
+
+def _inner_jaxprs(equation: Any) -> Iterator[Any]:
+    for value in equation.params.values():
+        for item in value if isinstance(value, (tuple, list)) else (value,):
+            inner = getattr(item, "jaxpr", item)
+            if hasattr(inner, "eqns"):
+                yield inner
+
+
+def _merged(a: Any, b: Any) -> Any:
+    """Return a symbolic tensor whose sizes are unknown where those of `a` and `b` differ."""
+    if not isinstance(a, jax.ShapeDtypeStruct):
+        return a
+    if len(a.shape) != len(b.shape):
+        raise ValueError("The rank of the result depends on a size that is not known yet.")
+    return KerasTensor([m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)], a.dtype)
+
+
+def _as_symbolic(x: Any) -> Any:
+    return KerasTensor(x.shape, x.dtype) if isinstance(x, jax.ShapeDtypeStruct) else x
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, (jax.Array, np.ndarray))
