@@ -29,7 +29,7 @@ class Node:
         self.inputs = [x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)]
         self.parents = [x._history[0] for x in self.inputs if x._history is not None]
         for index, x in enumerate(tree.flatten(outputs)):
-            if isinstance(x, KerasTensor):
+            if isinstance(x, KerasTensor) and x.record_history:
                 x._history = (self, index)
         operation._inbound_nodes.append(self)
 

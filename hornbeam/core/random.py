@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.core import naming
+from hornbeam.core.checks import check_name
 from hornbeam.core.variable import Variable
 
 __all__ = [
@@ -59,7 +60,7 @@ class SeedGenerator:
             seed = make_default_seed()
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
             raise ValueError(f"SeedGenerator: `seed` must be an integer, received {seed!r}.")
-        self.name = name or naming.auto_name("seed_generator")
+        self.name = check_name("SeedGenerator", name) or naming.auto_name("seed_generator")
         self._initial_seed = int(seed)
         initial = np.array([self._initial_seed % 2**32, 0], "uint32")
         with naming.name_scope(self.name):

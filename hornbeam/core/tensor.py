@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from hornbeam.core import naming
+from hornbeam.core.checks import check_flag, check_shape
 from hornbeam.core.op_table import OPS
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.typing import Axis, DType, Shape, Tensor
@@ -23,7 +24,7 @@ class KerasTensor:
         dtype: Dtype. Default: `"float32"`.
         sparse: Part of Keras's signature. Sparse tensors are not supported.
         ragged: Part of Keras's signature. Ragged tensors are not supported.
-        record_history: Part of Keras's signature.
+        record_history: Whether a call that makes the tensor is recorded in it. Default: true.
         name: Name. Default: `"keras_tensor"`, numbered.
 
     Raises:
@@ -48,10 +49,13 @@ class KerasTensor:
     ):
         if sparse or ragged:
             raise ValueError("KerasTensor: sparse and ragged tensors are not supported.")
-        self.shape: Shape = tuple(None if size is None else int(size) for size in shape)
+        self.shape: Shape = check_shape("KerasTensor", shape)
         self.dtype = standardize_dtype(dtype)
         self.sparse = self.ragged = False
+        if name is not None and not isinstance(name, str):
+            raise ValueError(f"KerasTensor: `name` must be a string, received {name!r:.200}.")
         self.name = name or naming.auto_name("keras_tensor")
+        self.record_history = check_flag("KerasTensor", "record_history", record_history)
         self._history: tuple[Any, int] | None = None
 
     @property

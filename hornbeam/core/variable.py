@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.core import naming, registry
+from hornbeam.core.checks import check_choice, check_flag, check_name, check_shape
 from hornbeam.core.loading import current_loading
 from hornbeam.dtypes import is_float, standardize_dtype
 
@@ -27,6 +28,8 @@ __all__ = ["Overlay", "Variable", "autocast_scope", "current_overlay", "value_an
 
 _overlay: ContextVar[Overlay | None] = ContextVar("hornbeam_overlay", default=None)
 _first_values = threading.RLock()
+_AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
+_SYNCHRONIZATIONS = (None, "none", "on_read", "on_write", "auto")
 _autocast: ContextVar[str | None] = ContextVar("hornbeam_autocast", default=None)
 
 
@@ -139,17 +142,20 @@ class Variable:
         name: str | None = None,
         layout: Any = None,
     ):
-        self.name = name or naming.auto_name("variable")
-        if "/" in self.name:
-            raise ValueError(f"Variable: `name` must not contain '/', received {name!r}.")
+        self.name = check_name("Variable", name) or naming.auto_name("variable")
+        if layout is not None:
+            raise ValueError(
+                f"Variable '{self.name}': `layout` must be None, received {layout!r:.200}. Place the value by "
+                "`jax.device_put` and assign it."
+            )
         scope = naming.current_path()
         self.path = f"{scope}/{self.name}" if scope else self.name
-        self.trainable = trainable
+        self.trainable = check_flag("Variable", "trainable", trainable)
         # Where it stands among a layer's variables does not change when it is frozen later.
-        self.created_trainable = trainable
-        self.autocast = autocast
-        self.aggregation = aggregation
-        self.synchronization = synchronization
+        self.created_trainable = self.trainable
+        self.autocast = check_flag("Variable", "autocast", autocast)
+        self.aggregation = check_choice("Variable", "aggregation", aggregation, _AGGREGATIONS)
+        self.synchronization = check_choice("Variable", "synchronization", synchronization, _SYNCHRONIZATIONS)
         self.layout = layout
         self.regularizer: Callable[[Any], Any] | None = None
         self.constraint: Callable[[Any], Any] | None = None
@@ -159,12 +165,13 @@ class Variable:
         # Whether somebody else may hold the array; if so it must not be donated.
         self._lent = False
         if callable(initializer):
-            if shape is None or any(size is None for size in shape):
+            sizes = None if shape is None else check_shape("Variable", shape)
+            if sizes is None or None in sizes:
                 raise ValueError(
                     f"Variable '{self.path}': `shape` must be fully known where the "
                     f"initializer is a function, received {shape}."
                 )
-            self._shape = tuple(int(size) for size in shape)
+            self._shape = tuple(size for size in sizes if size is not None)
             self._dtype = jnp.dtype(standardize_dtype(dtype)).name
             self._first_value: Callable[..., Any] | None = initializer
             if current_loading() is None:
@@ -178,9 +185,9 @@ class Variable:
         with jax.core.eval_context():
             # A copy, so that the buffer is this variable's own and may be donated.
             self._value: jax.Array = _copied(value, None if dtype is None else standardize_dtype(dtype))
-        if shape is not None and tuple(shape) != self._value.shape:
+        if shape is not None and (sizes := check_shape("Variable", shape)) != self._value.shape:
             raise ValueError(
-                f"Variable '{self.path}': the initial value has shape {self._value.shape}, expected {tuple(shape)}."
+                f"Variable '{self.path}': the initial value has shape {self._value.shape}, expected {sizes}."
             )
         self._shape = self._value.shape
         self._dtype = self._value.dtype.name

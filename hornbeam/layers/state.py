@@ -13,20 +13,15 @@ from hornbeam import constraints, errors, initializers, regularizers, tree
 from hornbeam.core import naming
 from hornbeam.core.graph import Operation
 from hornbeam.core.random import SeedGenerator
+from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Variable, autocast_scope, current_overlay
 from hornbeam.dtypes import is_float
 from hornbeam.metrics.metric import Metric
 from hornbeam.metrics.reduction import Mean
 
-__all__ = ["LayerState", "changes", "find_regularizer"]
+__all__ = ["LayerState", "find_regularizer"]
 
 _MAX_RANK = 64  # NumPy's limit
-
-
-class changes:
-    """How often parts or the `trainable` switch of any layer changed: what is equal needs no second look."""
-
-    count = 0
 
 
 class LayerState(Operation):
@@ -83,7 +78,7 @@ class LayerState(Operation):
                 seen.setdefault(key, part)
             for key in [key for key in seen if key not in present]:
                 del seen[key]
-            changes.count += 1
+            structure_version.advance()
         return seen
 
     def _parts(self, kind: Any) -> list[Any]:
@@ -164,7 +159,7 @@ class LayerState(Operation):
         value = bool(value)
         for layer in self._flatten_layers():
             layer._trainable = value
-        changes.count += 1
+        structure_version.advance()
 
     @property
     def metrics(self) -> list[Any]:

@@ -14,10 +14,10 @@ import jax
 import numpy as np
 
 from hornbeam import errors, tree
+from hornbeam.core.structure import structure_version
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import current_overlay
 from hornbeam.layers.layer import Layer, inside_call
-from hornbeam.layers.state import changes
 from hornbeam.models.files import ModelFiles
 from hornbeam.models.generator_loops import GeneratorLoops
 from hornbeam.models.state import ModelState
@@ -102,10 +102,10 @@ class Model(GeneratorLoops, ModelFiles, ModelState, Layer):
         if current_overlay() is not None or inside_call():
             return False
         known = self.__dict__.get("_own_code")
-        if known is None or known[0] != changes.count:
+        if known is None or known[0] != structure_version.number:
             from hornbeam.training.padding import runs_own_code
 
-            known = (changes.count, runs_own_code(self))
+            known = (structure_version.number, runs_own_code(self))
             self._own_code = known
         return known[1]
 
@@ -281,9 +281,9 @@ class Model(GeneratorLoops, ModelFiles, ModelState, Layer):
         compiled = self._compiled.all_metrics() if self._compiled else []
         known = {id(m) for m in compiled}
         held = self.__dict__.get("_held_metrics")
-        if held is None or held[0] != changes.count:
+        if held is None or held[0] != structure_version.number:
             found = super().metrics
-            held = self._held_metrics = (changes.count, found)
+            held = self._held_metrics = (structure_version.number, found)
         return [*compiled, *(m for m in held[1] if id(m) not in known)]
 
     @property

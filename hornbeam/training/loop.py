@@ -19,9 +19,9 @@ import numpy as np
 
 from hornbeam import errors, settings, tree
 from hornbeam.callbacks import CallbackList, History
+from hornbeam.core.structure import structure_version
 from hornbeam.data.dataset import PyDataset
 from hornbeam.data.sources import ArraySource, Source, as_arrays, make_source
-from hornbeam.layers.state import changes
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.hooks import BatchHooks, Logs
 from hornbeam.training.interrupts import Interrupts
@@ -449,10 +449,10 @@ def steps_for(model: Any, kind: str, keep_all: bool = False, padded: bool = Fals
     """Return the model's compiled steps of a kind, made anew when what they rest on changed; see `Steps`."""
     name = (kind, keep_all, padded, own, model.run_eagerly)
     known = model._programs.get(name)
-    if known is not None and known[0] == changes.count:
+    if known is not None and known[0] == structure_version.number:
         return known[2]
     # Adaptation and quantization give a layer other variables.
-    now = changes.count
+    now = structure_version.number
     switches = tuple((layer.trainable, len(layer._own_variables)) for layer in model._flatten_layers())
     steps = known[2] if known is not None and known[1] == switches else Steps(model, kind, keep_all, padded, own)
     model._programs[name] = (now, switches, steps)

@@ -24,10 +24,10 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.callbacks import BackupAndRestore, CallbackList
 from hornbeam.core.random import make_default_seed
+from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Variable
 from hornbeam.data.sources import ArraySource, IterableSource, Source
 from hornbeam.errors import FileError
-from hornbeam.layers.state import changes
 from hornbeam.training.journal import Journal, random_state, set_random_state
 from hornbeam.training.plan import Plan
 from hornbeam.training.step import Steps
@@ -330,7 +330,11 @@ class Backups:
     def _known_variables(self) -> list[Variable]:
         """Return all variables; looking for them takes longer than copying those of a small model."""
         optimizer = self._model.optimizer
-        now = (changes.count, len(self._steps.variables), 0 if optimizer is None else len(optimizer.variables))
+        now = (
+            structure_version.number,
+            len(self._steps.variables),
+            0 if optimizer is None else len(optimizer.variables),
+        )
         if self._found[0] != now:
             self._found = now, _variables(self._model, self._steps)
         return self._found[1]
