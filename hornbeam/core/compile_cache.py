@@ -1,13 +1,15 @@
-"""XLA's compiled programs kept on disk, so that a second start of a script need not compile.
+"""A cache of XLA's compiled programs on disk, so that a second start of a script does not compile again.
 
-The folder belongs to the user alone, since what lies there is run. Entries carry a checksum, are written
-aside and renamed; so processes may share the folder, and one that is killed leaves nothing half written.
+The folder must belong to the user alone, since its programs are run. Each entry has a checksum. It is
+written under another name and then renamed, so processes can share the folder, and a process that is
+killed leaves no half-written entry.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import os
 import platform
 import sys
@@ -20,13 +22,26 @@ import jax
 
 __all__ = ["default_folder", "disable", "enable", "folder"]
 
+
+def _private_module(name: str) -> Any:
+    """Return a private module of JAX; `None` if this version of JAX lacks it."""
+    try:
+        return importlib.import_module(f"jax._src.{name}")
+    except ImportError:
+        return None
+
+
+_compilation_cache = _private_module("compilation_cache")
+_CacheInterface: Any = getattr(_private_module("compilation_cache_interface"), "CacheInterface", object)
+_jax_config: Any = jax.config  # its settings are attributes that mypy does not see
+
 _ENDING = ".xla"
 _CHECKSUM = 16  # bytes before an entry's content
 _in_use: Path | None = None
 
 
 def default_folder() -> Path:
-    """Return the user's folder for compiled programs, of this kind of processor."""
+    """Return the folder of the user for programs compiled for this kind of processor."""
     home = Path.home()
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA", home / "AppData/Local"))
@@ -38,16 +53,19 @@ def default_folder() -> Path:
 
 
 def folder() -> Path | None:
-    """Return the folder in use, `None` where programs are not kept (or a user's own setting of JAX keeps them)."""
+    """Return the folder in use; `None` if programs are not kept, or are kept by the user's own setting of JAX."""
     return _in_use
 
 
 def enable(path: Any = None, max_bytes: int = 2**31) -> bool:
-    """Keep compiled programs in `path`; return whether that is possible.
+    """Keep compiled programs in a folder.
 
     Args:
         path: The folder. Default: `default_folder()`.
-        max_bytes: Size above which the entries used longest ago are removed.
+        max_bytes: Size of all entries above which the least recently used ones are removed.
+
+    Returns:
+        Whether it is possible. It is not where the folder cannot be made, or others may write in it.
     """
     global _in_use
     place = Path(path) if path is not None else default_folder()
@@ -59,13 +77,11 @@ def enable(path: Any = None, max_bytes: int = 2**31) -> bool:
     if hasattr(os, "geteuid") and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
         return False  # somebody else could put programs there
     try:
-        from jax._src import compilation_cache
-
-        compilation_cache.reset_cache()
-        compilation_cache._cache = _make_cache(place, max_bytes)
-        compilation_cache._cache_initialized = True
-    except (ImportError, AttributeError, TypeError):
-        pass  # another JAX: its own cache of files does the work
+        _compilation_cache.reset_cache()
+        _compilation_cache._cache = _Cache(place, max_bytes)
+        _compilation_cache._cache_initialized = True
+    except (AttributeError, TypeError):
+        pass  # another version of JAX: its own cache of files does the work
     jax.config.update("jax_compilation_cache_dir", str(place))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     _in_use = place
@@ -76,24 +92,22 @@ def disable() -> None:
     """Keep no compiled programs."""
     global _in_use
     if _in_use is not None:
-        from jax._src import compilation_cache
-
-        compilation_cache.reset_cache()
+        _compilation_cache.reset_cache()
         jax.config.update("jax_compilation_cache_dir", None)
         _in_use = None
 
 
 def enable_by_default() -> None:
-    """Do what the environment says at import: `HORNBEAM_COMPILE_CACHE` is `0` or a folder; JAX's own setting wins."""
+    """Enable the cache at import, unless `HORNBEAM_COMPILE_CACHE` is "0" or JAX's own setting names a folder."""
     wanted = os.environ.get("HORNBEAM_COMPILE_CACHE", "")
-    if wanted.lower() in ("0", "off", "false", "no") or jax.config.jax_compilation_cache_dir is not None:
+    if wanted.lower() in ("0", "off", "false", "no") or _jax_config.jax_compilation_cache_dir is not None:
         return
     with contextlib.suppress(RuntimeError):  # no home folder
         enable(wanted or None)
 
 
 def _processor() -> str:
-    """Return a short name of the instructions that programs compiled here may use."""
+    """Return a hash of the processor's instruction set, which compiled programs depend on."""
     text = platform.machine()
     with contextlib.suppress(OSError), open("/proc/cpuinfo", "rb") as file:
         lines = file.read(8192).splitlines()
@@ -101,49 +115,44 @@ def _processor() -> str:
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
-def _make_cache(place: Path, max_bytes: int) -> Any:
-    from jax._src.compilation_cache_interface import CacheInterface
+class _Cache(_CacheInterface):
+    """JAX's cache of compiled programs, in files that are whole or absent."""
 
-    class Cache(CacheInterface):
-        """JAX's cache of compiled programs, as files that are whole or not there."""
+    def __init__(self, place: Path, max_bytes: int) -> None:
+        self._path, self._max_bytes = place, max_bytes
+        self._pruned = False
 
-        def __init__(self) -> None:
-            self._path = place
-            self._looked_after = False
+    def _file(self, key: str) -> Path:
+        return self._path / f"{hashlib.blake2b(key.encode(), digest_size=20).hexdigest()}{_ENDING}"
 
-        def _file(self, key: str) -> Path:
-            return place / f"{hashlib.blake2b(key.encode(), digest_size=20).hexdigest()}{_ENDING}"
-
-        def get(self, key: str) -> bytes | None:
-            path = self._file(key)
-            try:
-                entry = path.read_bytes()
-            except OSError:
-                return None
-            content = entry[_CHECKSUM:]
-            if _checksum(key, content) != entry[:_CHECKSUM]:
-                with contextlib.suppress(OSError):
-                    path.unlink()
-                return None
+    def get(self, key: str) -> bytes | None:
+        path = self._file(key)
+        try:
+            entry = path.read_bytes()
+        except OSError:
+            return None
+        content = entry[_CHECKSUM:]
+        if _checksum(key, content) != entry[:_CHECKSUM]:
             with contextlib.suppress(OSError):
-                os.utime(path)  # what was used last is removed last
-            return content
+                path.unlink()
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)  # the entries used last are removed last
+        return content
 
-        def put(self, key: str, value: bytes) -> None:
-            aside = ""
-            try:
-                handle, aside = tempfile.mkstemp(dir=place)
-                with os.fdopen(handle, "wb") as file:
-                    file.write(_checksum(key, value) + value)
-                os.replace(aside, self._file(key))
-            except OSError:  # a full disk or a read-only folder: it will be compiled again
-                with contextlib.suppress(OSError):
-                    os.unlink(aside)
-            if not self._looked_after:
-                self._looked_after = True
-                threading.Thread(target=_prune, args=(place, max_bytes), daemon=True).start()
-
-    return Cache()
+    def put(self, key: str, value: bytes) -> None:
+        aside = ""
+        try:
+            handle, aside = tempfile.mkstemp(dir=self._path)
+            with os.fdopen(handle, "wb") as file:
+                file.write(_checksum(key, value) + value)
+            os.replace(aside, self._file(key))
+        except OSError:  # a full disk or a read-only folder: the program will be compiled again
+            with contextlib.suppress(OSError):
+                os.unlink(aside)
+        if not self._pruned:
+            self._pruned = True
+            threading.Thread(target=_prune, args=(self._path, self._max_bytes), daemon=True).start()
 
 
 def _checksum(key: str, content: bytes) -> bytes:
@@ -151,7 +160,7 @@ def _checksum(key: str, content: bytes) -> bytes:
 
 
 def _prune(place: Path, max_bytes: int) -> None:
-    """Remove the entries used longest ago until a fifth of the allowed size is free, where it is exceeded."""
+    """If the entries exceed the allowed size, remove the least recently used until a fifth of it is free."""
     entries = []
     with contextlib.suppress(OSError):
         for item in os.scandir(place):

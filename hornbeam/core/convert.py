@@ -16,6 +16,8 @@ from hornbeam.dtypes import standardize_dtype
 
 __all__ = ["convert", "with_values"]
 
+_jax_config: Any = jax.config  # its settings are attributes that mypy does not see
+
 
 def convert(x: Any, dtype: Any = None) -> Any:
     """Return `x` as a JAX array (symbolic tensors as they are).
@@ -53,7 +55,7 @@ def convert(x: Any, dtype: Any = None) -> Any:
                 "example with `.astype('float32')`."
             )
         narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
-        if dtype is None and not jax.config.jax_enable_x64:
+        if dtype is None and not _jax_config.jax_enable_x64:
             dtype = narrow.get(array.dtype.name)
     return jnp.asarray(array, dtype=None if dtype is None else standardize_dtype(dtype))
 

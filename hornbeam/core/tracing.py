@@ -264,9 +264,10 @@ _GROWING = ("pad", "conv_general_dilated", "hornbeam_conv", "hornbeam_conv_fused
 
 
 def _step_loses_a_size(a: Any, b: Any) -> bool:
-    name, out = a.primitive.name, a.outvars[0].aval if a.outvars else None
-    operand = a.invars[0].aval if a.invars else None
-    if out is None or len(getattr(operand, "shape", ())) != len(getattr(out, "shape", ())):
+    if not a.outvars or not a.invars:
+        return False
+    name, out, operand = a.primitive.name, a.outvars[0].aval, a.invars[0].aval
+    if len(getattr(operand, "shape", ())) != len(getattr(out, "shape", ())):
         return False
     for axis, size in enumerate(out.shape):
         if size != b.outvars[0].aval.shape[axis] or operand.shape[axis] == b.invars[0].aval.shape[axis]:
