@@ -27,10 +27,10 @@ class Node:
         self.operation = operation
         self.args, self.kwargs, self.outputs = args, kwargs, outputs
         self.inputs = [x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)]
-        self.parents = [x._history[0] for x in self.inputs if x._history is not None]
+        self.parents = [x.history[0] for x in self.inputs if x.history is not None]
         for index, x in enumerate(tree.flatten(outputs)):
             if isinstance(x, KerasTensor) and x.record_history:
-                x._history = (self, index)
+                x.history = (self, index)
         operation._inbound_nodes.append(self)
 
     def run(self, values: dict[int, Any], **extra: Any) -> Any:

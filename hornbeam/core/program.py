@@ -150,7 +150,7 @@ class Program:
     @property
     def assigned_bytes(self) -> int:
         """Size of the variables that it is known to assign."""
-        return sum(v._value.nbytes for v in self._carried.assigned)
+        return sum(v.stored.nbytes for v in self._carried.assigned)
 
     def __call__(self, *args: Any) -> Any:
         """Run the function once."""
@@ -180,7 +180,7 @@ class Program:
         shapes = jax.tree.map(_shape, args)
 
         def compile(carried: _Carried) -> None:
-            values = [_shape(v._value) for v in carried.assigned], [_shape(v._value) for v in carried.read]
+            values = [_shape(v.stored) for v in carried.assigned], [_shape(v.stored) for v in carried.read]
             if steps is None:
                 carried.once.lower(*values, shapes).compile()
             else:
@@ -194,7 +194,7 @@ class Program:
         shapes = jax.tree.map(_shape, args)
 
         def look(carried: _Carried) -> set[str]:
-            values = [_shape(v._value) for v in carried.assigned], [_shape(v._value) for v in carried.read]
+            values = [_shape(v.stored) for v in carried.assigned], [_shape(v.stored) for v in carried.read]
             found: set[str] = set()
             _collect_primitives(carried.step.trace(*values, shapes).jaxpr.jaxpr, found)
             return found
@@ -226,10 +226,10 @@ def _run_and_assign(program: Program, carried: _Carried, compiled: Any, args: An
     with program._lock:
         for attempt in itertools.count():
             if program._donate:
-                values = [v._take_for_donation() for v in carried.assigned]
+                values = [v.value_for_donation() for v in carried.assigned]
             else:
-                values = [v._value for v in carried.assigned]
-            read = [v._value for v in carried.read]
+                values = [v.stored for v in carried.assigned]
+            read = [v.stored for v in carried.read]
             try:
                 result, updates = compiled(values, read, *args)
             except RuntimeError:
@@ -245,7 +245,7 @@ def _run_reading(program: Program, carried: _Carried, compiled: Any, args: Any) 
         if before % 2:
             with _takeover:  # another thread is about to finish
                 continue
-        values = [v._value for v in carried.read]
+        values = [v.stored for v in carried.read]
         if before != _takeovers:
             continue
         try:
@@ -259,7 +259,7 @@ def _take_over(variables: list[Variable], values: list[Any]) -> None:
     with _takeover:
         _takeovers += 1
         for variable, value in zip(variables, values, strict=True):
-            variable._set_own(value)
+            variable.take_over(value)
         _takeovers += 1
 
 

@@ -56,7 +56,8 @@ class KerasTensor:
             raise ValueError(f"KerasTensor: `name` must be a string, received {name!r:.200}.")
         self.name = name or naming.auto_name("keras_tensor")
         self.record_history = check_flag("KerasTensor", "record_history", record_history)
-        self._history: tuple[Any, int] | None = None
+        # The node that makes the tensor, and its index among the node's outputs.
+        self.history: tuple[Any, int] | None = None
 
     @property
     def ndim(self) -> int:
@@ -65,15 +66,20 @@ class KerasTensor:
 
     @property
     def _keras_history(self) -> tuple[Any, int, int]:
-        """Operation, index of its node, index among the node's outputs (Keras's triple)."""
-        node, index = self._producer
+        """Keras's triple: operation, index of its node, index among the node's outputs."""
+        node, index = self.producer
         return node.operation, node.operation._inbound_nodes.index(node), index
 
     @property
-    def _producer(self) -> tuple[Any, int]:
-        if self._history is None:
+    def producer(self) -> tuple[Any, int]:
+        """The node that makes the tensor, and its index among the node's outputs.
+
+        Raises:
+            ValueError: If no call makes it.
+        """
+        if self.history is None:
             raise ValueError(f"{self!r} was made by no layer. Start a graph with `hornbeam.Input(shape)`.")
-        return self._history
+        return self.history
 
     def reshape(self, newshape: Sequence[int]) -> Tensor:
         """Return the tensor with another shape; see `hornbeam.ops.reshape`."""

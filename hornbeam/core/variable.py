@@ -1,9 +1,8 @@
-"""Variables, and the overlay that maps them to traced values.
+"""Variables, and overlays that replace their values by traced ones.
 
-A `Variable` holds one array and is used as a plain object. Inside an
-`Overlay` its value is whatever the overlay says, and assignments stay in the
-overlay: that is how code that assigns becomes a pure function of its state.
-Overlays are context-local, so that threads may trace and predict at once.
+A `Variable` holds one array. Inside an `Overlay` its value is that of the overlay, and assignments
+stay in the overlay. So code that assigns becomes a pure function of its state. Overlays are
+context-local: threads can trace and predict at the same time.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from hornbeam.core import naming, registry
 from hornbeam.core.checks import check_choice, check_flag, check_name, check_shape
 from hornbeam.core.loading import current_loading
 from hornbeam.dtypes import is_float, standardize_dtype
+from hornbeam.typing import DType
 
 __all__ = ["Overlay", "Variable", "autocast_scope", "current_overlay", "value_and_grad"]
 
@@ -34,16 +34,21 @@ _autocast: ContextVar[str | None] = ContextVar("hornbeam_autocast", default=None
 
 
 class Overlay:
-    """Values of variables for the duration of a block; assignments end here.
+    """Values of variables inside a block; assignments stay in it.
+
+    A variable that the overlay does not map has the value of the overlay outside, or else its own.
+    It is added to `strays`, since a compiled program would take its value for a constant.
 
     Args:
         variables: Variables to map.
         values: Their values, in the same order.
-        abstract: Whether only shapes are wanted: zeros then stand in for values that were not made yet.
+        abstract: Whether only shapes are needed: zeros then replace values that do not exist yet.
 
-    Reading a variable that the overlay does not map falls back to the overlay
-    outside, then to the variable's own array; such a variable is noted in
-    `strays`, because a compiled program would freeze what it read.
+    Attributes:
+        assigned: The variables assigned inside, in the order of their first assignment.
+        strays: The variables read or assigned inside that the overlay does not map.
+        losses: Pairs of a layer and a loss that it added.
+        sums: For `hornbeam.ops.rows`: gradients made inside that are sums over rows.
 
     Example:
         >>> counter = Variable(0.0, name="counter")
@@ -58,10 +63,10 @@ class Overlay:
         self._abstract = abstract
         self._values = dict(zip(variables, values, strict=True))
         self._mapped = frozenset(self._values)
-        self.assigned: dict[Variable, None] = {}  # in the order of first assignment
-        self.strays: dict[Variable, None] = {}  # read or assigned without being mapped
-        self.losses: list[tuple[Any, Any]] = []  # (layer, value) pairs of `add_loss`
-        self.sums: list[tuple[Any, Any, Any]] = []  # what `ops.rows.parts_of_sum` knows of gradients made in this block
+        self.assigned: dict[Variable, None] = {}
+        self.strays: dict[Variable, None] = {}
+        self.losses: list[tuple[Any, Any]] = []
+        self.sums: list[tuple[Any, Any, Any]] = []
         self._outer: Overlay | None = None
 
     def __enter__(self) -> Overlay:
@@ -107,21 +112,23 @@ def autocast_scope(dtype: str | None) -> Iterator[None]:
 
 
 class Variable:
-    """An array that can be assigned, with a name and a place in its layer.
+    """An array that can be assigned, with a name and a path.
 
     Args:
-        initializer: A value, or a function of `(shape, dtype)` that makes one.
-        shape: Shape, needed where `initializer` is a function.
-        dtype: Dtype name. Default: that of the value, `floatx()` for a function.
+        initializer: The value, a function of `(shape, dtype)` that returns it, or the name of an initializer.
+        shape: Shape. Required if `initializer` is a function or a name.
+        dtype: Dtype. Default: the dtype of the value; for a function or a name, `floatx()`.
         trainable: Whether optimizers change it.
         autocast: Whether layers with a mixed dtype policy read it in their compute dtype.
-        aggregation: How replicas combine it: `"none"`, `"mean"`, `"sum"`, `"only_first_replica"`.
-        synchronization: Kept for Keras's signature; one program holds all replicas here.
-        name: Name. Default: `"variable"`, numbered.
-        layout: Kept for `hornbeam.distribution`.
+        aggregation: How replicas combine it: `"none"`, `"mean"`, `"sum"` or `"only_first_replica"`. Kept as an
+            attribute; one program holds all replicas here.
+        synchronization: When replicas combine it: `"none"`, `"auto"`, `"on_read"` or `"on_write"`. Likewise.
+        name: Name without slashes. Default: `"variable"`, numbered.
+        layout: Part of Keras's signature; must be `None`.
 
     Raises:
-        ValueError: If `initializer` is a function and `shape` is missing or has unknown sizes.
+        ValueError: If an argument has an unknown value, or `initializer` is a function and `shape` is missing or has
+            unknown sizes.
 
     Example:
         >>> v = Variable([1.0, 2.0], name="v")
@@ -134,7 +141,7 @@ class Variable:
         self,
         initializer: Any,
         shape: Sequence[int] | None = None,
-        dtype: Any = None,
+        dtype: DType | None = None,
         trainable: bool = True,
         autocast: bool = True,
         aggregation: str = "none",
@@ -151,7 +158,7 @@ class Variable:
         scope = naming.current_path()
         self.path = f"{scope}/{self.name}" if scope else self.name
         self.trainable = check_flag("Variable", "trainable", trainable)
-        # Where it stands among a layer's variables does not change when it is frozen later.
+        # Its position among a layer's variables stays the same when it is frozen later.
         self.created_trainable = self.trainable
         self.autocast = check_flag("Variable", "autocast", autocast)
         self.aggregation = check_choice("Variable", "aggregation", aggregation, _AGGREGATIONS)
@@ -162,7 +169,7 @@ class Variable:
         self.overwrite_with_gradient = False
         if isinstance(initializer, str):
             initializer = registry.family("initializer").get(initializer)
-        # Whether somebody else may hold the array; if so it must not be donated.
+        # Whether a caller may hold the array. Such an array must not be donated.
         self._lent = False
         if callable(initializer):
             sizes = None if shape is None else check_shape("Variable", shape)
@@ -181,9 +188,9 @@ class Variable:
         if dtype is None and not hasattr(value, "dtype"):
             kind = np.asarray(value).dtype
             dtype = standardize_dtype(None if kind.kind == "f" else kind)
-        # Made outside any trace that is under way: a variable outlives the trace.
+        # Outside of a trace that may be running, since the variable outlives it.
         with jax.core.eval_context():
-            # A copy, so that the buffer is this variable's own and may be donated.
+            # A copy, so that no caller holds the buffer and it can be donated.
             self._value: jax.Array = _copied(value, None if dtype is None else standardize_dtype(dtype))
         if shape is not None and (sizes := check_shape("Variable", shape)) != self._value.shape:
             raise ValueError(
@@ -193,14 +200,14 @@ class Variable:
         self._dtype = self._value.dtype.name
 
     def _make_first_value(self) -> None:
-        """Let the initializer make the value; while a file is being loaded that waits until somebody reads it."""
+        """Run the initializer; while a file is loaded, that is delayed until the value is read."""
         with _first_values, jax.core.eval_context():
             initializer = self.__dict__.get("_first_value")
             if initializer is None:
                 return  # another thread was faster
             self._pay()
             value = initializer(self._shape, dtype=self._dtype)
-            # A user's function may keep what it returns.
+            # A user's function may keep the array that it returns.
             fresh = type(initializer).__module__ == "hornbeam.initializers"
             value = jnp.asarray(value, dtype=self._dtype) if fresh else _copied(value, self._dtype)
             if value.shape != self._shape:
@@ -210,24 +217,38 @@ class Variable:
             self._value, self._first_value = value, None
 
     def __getattr__(self, name: str) -> Any:
-        # Reached only where the attribute is missing: a value that nobody has read or assigned yet.
+        # Called only for a missing attribute: here, a value that was not read or assigned yet.
         if name == "_value" and self.__dict__.get("_first_value") is not None:
             self._make_first_value()
             return self.__dict__["_value"]
         raise AttributeError(f"Variable '{self.__dict__.get('path')}' has no attribute {name!r}.")
 
     def _pay(self) -> None:
-        """Take the room of the value from what a file that is being loaded may claim, once."""
+        """Charge the value's memory to the allowance of a file that is being loaded, once."""
         if (rules := current_loading()) is not None:
-            rules.pay(self._nbytes, f"the variable '{self.path}'", self)
+            rules.pay(self.nbytes, f"the variable '{self.path}'", self)
 
     @property
-    def _nbytes(self) -> int:
+    def nbytes(self) -> int:
+        """Size of the value in bytes."""
         return math.prod(self._shape) * jnp.dtype(self._dtype).itemsize
 
     @property
+    def stored(self) -> jax.Array:
+        """The array as it is stored, whatever overlay or autocast scope is open.
+
+        Files and compiled programs take it. It must not be kept: a later step may donate its buffer.
+        """
+        return self._value
+
+    @property
+    def stored_dtype(self) -> str:
+        """Dtype of the stored array, whatever autocast scope is open."""
+        return self._dtype
+
+    @property
     def value(self) -> Any:
-        """The array, or what the current overlay has in its place."""
+        """The array, or the value in the overlay that is open, in the dtype of the autocast scope."""
         overlay = _overlay.get()
         if overlay is None:
             value: Any = self._array()
@@ -239,14 +260,14 @@ class Variable:
         return value
 
     def _array(self) -> jax.Array:
-        if isinstance(self._value, np.ndarray):  # zeros that nobody has read yet
+        if isinstance(self._value, np.ndarray):  # zeros that were not read yet
             with jax.core.eval_context():
                 self._value = jax.device_put(self._value)
         self._lent = True
         return self._value
 
-    def _set_zeros(self) -> None:
-        """Set the value to zeros, which reach the device with the next program that uses them."""
+    def set_zeros(self) -> None:
+        """Set the value to zeros. They are copied to the device when they are first used."""
         if _overlay.get() is not None:
             self.assign(jnp.zeros(self._shape, self._dtype))
         else:
@@ -254,7 +275,7 @@ class Variable:
             self._lent, self._first_value = False, None
 
     def assign(self, value: Any) -> None:
-        """Replace the value; the shape must stay, the dtype is kept.
+        """Replace the value by another of the same shape, which is cast to the variable's dtype.
 
         Raises:
             ValueError: If `value` has another shape.
@@ -271,11 +292,11 @@ class Variable:
             overlay.assign(self, jnp.asarray(value, dtype=self._dtype))
         else:
             self._pay()
-            # A JAX array given here stays the giver's; anything else is copied, since JAX on CPU may share memory
-            # with a NumPy array, which its owner may change.
+            # A JAX array is shared with the caller. Anything else is copied, since JAX on CPU may share memory
+            # with a NumPy array, which the caller may change.
             if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
                 with np.errstate(all="ignore"):
-                    value = value.astype(self._dtype, copy=False)  # not a program to compile, as JAX's cast is
+                    value = value.astype(self._dtype, copy=False)  # JAX's cast would compile a program
             make = jnp.asarray if isinstance(value, jax.Array) else _copied
             self._value = make(value, self._dtype)
             self._lent, self._first_value = True, None
@@ -292,23 +313,25 @@ class Variable:
         with autocast_scope(None):
             return self.value
 
-    def _set_own(self, value: jax.Array) -> None:
-        """Take over an array that nobody else holds (the result of a compiled step)."""
+    def take_over(self, value: jax.Array) -> None:
+        """Replace the value by an array that no caller holds, such as a result of a compiled step."""
         self._value = value
         self._lent, self._first_value = False, None
 
-    def _take_for_donation(self) -> jax.Array:
-        """Return an array that may be donated: the own one, or a copy where it is lent."""
+    def value_for_donation(self) -> jax.Array:
+        """Return an array that is safe to donate: the variable's, or a copy if a caller may hold it."""
         if not self._lent:
             return self._value
         return _copied(self._value, None)
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Sizes of the axes."""
         return self._shape
 
     @property
     def dtype(self) -> str:
+        """Dtype of `value`, in which an autocast scope counts."""
         dtype = _autocast.get()
         if dtype is not None and self.autocast and is_float(self._dtype):
             return dtype
@@ -316,6 +339,7 @@ class Variable:
 
     @property
     def ndim(self) -> int:
+        """Number of axes."""
         return len(self._shape)
 
     def numpy(self) -> np.ndarray:
@@ -351,8 +375,8 @@ class Variable:
     def __iter__(self) -> Iterator[Any]:
         return iter(self.value)
 
-    # Between two variables `==` asks whether they are the same object, so that lists of
-    # variables can be searched; with anything else it compares elements.
+    # `==` between two variables compares identities, so that lists of variables can be searched.
+    # With anything else it compares elements.
     __hash__ = object.__hash__
 
     def __eq__(self, other: object) -> Any:
@@ -363,7 +387,7 @@ class Variable:
 
 
 def _copied(value: Any, dtype: Any) -> jax.Array:
-    """Return an array of its own, where that can be without a program that XLA would have to compile."""
+    """Return a copy of `value`, made without compiling a program where possible."""
     wanted = None if dtype is None else jnp.dtype(dtype)
     if isinstance(value, jax.Array) and wanted in (None, value.dtype) and _is_small_on_host(value):
         return jax.device_put(np.array(value))
@@ -402,10 +426,10 @@ _add_operators()
 def value_and_grad(
     function: Callable[[], Any], variables: Sequence[Variable], has_aux: bool = False
 ) -> tuple[Any, list[Any]]:
-    """Run `function` and differentiate what it returns with respect to variables.
+    """Run `function` and differentiate its result with respect to variables.
 
-    What `function` assigns to other variables (moving averages, metrics, seeds) takes
-    effect as in a plain call.
+    Its assignments to other variables, such as moving averages, metrics and seeds, take effect as
+    in a plain call.
 
     Args:
         function: Takes nothing, returns a scalar loss; with `has_aux`, a pair of loss and
@@ -414,8 +438,8 @@ def value_and_grad(
         has_aux: Whether `function` returns a pair.
 
     Returns:
-        What `function` returned, and the gradients in the order of `variables`, each of
-        its variable's shape and dtype.
+        The result of `function`, and the gradients in the order of `variables`. Each has the shape
+        and dtype of its variable.
 
     Example:
         >>> w = Variable(3.0)

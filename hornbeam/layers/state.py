@@ -377,7 +377,7 @@ class LayerState(Operation):
 
     def _saved_value(self, variable: Variable) -> Any:
         """Return what files hold of one of them."""
-        return variable._value
+        return variable.stored
 
     def load_own_variables(self, store: Any) -> None:
         """Read this layer's own variables from `store`.

@@ -140,7 +140,7 @@ class Metric:
     def reset_state(self) -> None:
         """Set all variables to 0."""
         for variable in self.variables:
-            variable._set_zeros()
+            variable.set_zeros()
 
     def reset_states(self) -> None:
         """Set all variables to 0 (Keras 2's name)."""

@@ -69,7 +69,7 @@ def clone_model(
         known: dict[int, Any] = {}
         given = tree.flatten(input_tensors) if input_tensors is not None else None
         for position, x in enumerate(model.inputs):
-            made = copies[id(x._producer[0].operation)]
+            made = copies[id(x.producer[0].operation)]
             known[id(x)] = given[position] if given else made._inbound_nodes[0].outputs
         for node in model._graph.nodes:
             if not node.inputs:

@@ -50,15 +50,15 @@ class Graph:
         def needed(node: Node) -> list[Node]:
             if _makes_source(node, sources):
                 return []
-            made = [(x, x._history[0]) for x in node.inputs if x._history]
+            made = [(x, x.history[0]) for x in node.inputs if x.history]
             return [maker for x, maker in made if id(x) not in sources or _makes_source(maker, sources)]
 
         for output in outputs:
-            if output._history is None:
+            if output.history is None:
                 if id(output) not in sources:
                     raise ValueError(f"Output {output!r} was made by no layer.")
                 continue
-            stack = [output._history[0]]
+            stack = [output.history[0]]
             while stack:
                 node = stack[-1]
                 if id(node) not in state:
@@ -77,9 +77,9 @@ class Graph:
                         state[id(node)] = True
                         postorder.append(node)
         for x in inputs:
-            if x._history is not None and id(x._history[0]) not in state:
-                postorder.append(x._history[0])
-                met.setdefault(x._history[0].operation, len(met))
+            if x.history is not None and id(x.history[0]) not in state:
+                postorder.append(x.history[0])
+                met.setdefault(x.history[0].operation, len(met))
 
         node_depth: dict[int, int] = collections.defaultdict(int)
         depth: dict[Operation, int] = {}
@@ -190,14 +190,14 @@ class Functional(Model):
 
     @property
     def input_names(self) -> list[str]:
-        return [x._history[0].operation.name if x._history else x.name for x in self.inputs]
+        return [x.history[0].operation.name if x.history else x.name for x in self.inputs]
 
     @property
     def output_names(self) -> list[str]:
         """Names of the outputs: keys of the dict, else the last layers' names."""
         if isinstance(self._outputs_struct, dict) and not any(tree.is_nested(x) for x in self._outputs_struct.values()):
             return sorted(self._outputs_struct)
-        return [x._history[0].operation.name if x._history else x.name for x in self.outputs]
+        return [x.history[0].operation.name if x.history else x.name for x in self.outputs]
 
     def build(self, input_shape: Any = None) -> None:
         """Do nothing: a graph's layers are built when it is made."""
@@ -281,7 +281,7 @@ class Functional(Model):
 
     def _fit(self, x: Any, expected: KerasTensor, name: str) -> Any:
         if x is None:
-            operation = expected._history[0].operation if expected._history else None
+            operation = expected.history[0].operation if expected.history else None
             if getattr(operation, "optional", False):
                 return None
             raise ValueError(f"{self._label()}: input '{name}' is None.")
@@ -404,7 +404,7 @@ def _number_ops(operations: list[Operation]) -> None:
 
 
 def _is_input(x: KerasTensor) -> bool:
-    return x._history is not None and not x._history[0].inputs and isinstance(x._history[0].operation, Layer)
+    return x.history is not None and not x.history[0].inputs and isinstance(x.history[0].operation, Layer)
 
 
 def _with_own_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
@@ -419,7 +419,7 @@ def _with_own_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
 
 
 def _free_name(x: KerasTensor) -> str:
-    return f"{x.name}_input" if x._history is None else f"{x._history[0].operation.name}_input"
+    return f"{x.name}_input" if x.history is None else f"{x.history[0].operation.name}_input"
 
 
 # --- configuration ------------------------------------------------------------------------------
@@ -431,7 +431,7 @@ def functional_config(model: Functional) -> dict[str, Any]:
 
     def tensor(x: Any) -> Any:
         if isinstance(x, KerasTensor):
-            node, position = x._producer
+            node, position = x.producer
             return {
                 "class_name": "__keras_tensor__",
                 "config": {
@@ -458,7 +458,7 @@ def functional_config(model: Functional) -> dict[str, Any]:
         layers.append(entry)
 
     def reference(x: KerasTensor) -> list[Any]:
-        node, position = x._producer
+        node, position = x.producer
         # Keras counts the making of a nested model here, and only here.
         made = 1 if isinstance(node.operation, Functional) else 0
         return [node.operation.name, index[id(node)] + made, position]

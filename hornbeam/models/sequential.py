@@ -81,7 +81,7 @@ class Sequential(Model):
         from hornbeam.layers.input_layer import InputLayer
 
         if isinstance(layer, KerasTensor):
-            origin = layer._history[0].operation if layer._history else None
+            origin = layer.history[0].operation if layer.history else None
             if not isinstance(origin, InputLayer):
                 raise TypeError(f"{self._label()}: expected a layer or `Input(shape)`, received {layer!r}.")
             layer = origin

@@ -133,8 +133,8 @@ def _connections(layer: Layer, parent: Any) -> str:
     for node in layer._inbound_nodes:
         if id(node) in members:
             for x in node.inputs:
-                if x._history is not None:
-                    sources.append(f"{x._history[0].operation.name}[{x._keras_history[1]}][{x._history[1]}]")
+                if x.history is not None:
+                    sources.append(f"{x.history[0].operation.name}[{x._keras_history[1]}][{x.history[1]}]")
     return ", ".join(sources) or "-"
 
 

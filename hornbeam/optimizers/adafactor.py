@@ -46,7 +46,7 @@ class Adafactor(Optimizer):
         if len(variable.shape) < 2:  # not factored; Keras's files have a zero in these places
             return self.add_variable((), "zeros", "int32", name=variable.name)
         shape = variable.shape[:-1] if slot == "row" else (*variable.shape[:-2], variable.shape[-1])
-        return self.add_variable(shape, "zeros", variable._dtype, name=variable.name)
+        return self.add_variable(shape, "zeros", variable.stored_dtype, name=variable.name)
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
         rows, columns, v = slots

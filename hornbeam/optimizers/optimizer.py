@@ -215,7 +215,7 @@ class Optimizer:
         return self.add_variable(
             None if isinstance(initializer, Variable) else reference_variable.shape,
             initializer,
-            reference_variable._dtype,
+            reference_variable.stored_dtype,
             name=name,
         )
 
@@ -318,7 +318,7 @@ class Optimizer:
         steps = self.gradient_accumulation_steps
         sums = [(self._slot["gradient_accumulator"][v], v) for v in self._trainable]
         done = self._iterations.value % steps
-        self._update([(s.value / done.astype(s._dtype), v) for s, v in sums])
+        self._update([(s.value / done.astype(s.stored_dtype), v) for s, v in sums])
         for s, _ in sums:
             s.assign(jnp.zeros_like(s.value))
         self._iterations.assign_add(steps - done)
@@ -329,13 +329,13 @@ class Optimizer:
         variables = [v for _, v in pairs]
         if variables:
             largest = max(variables, key=lambda v: math.prod(v.shape))
-            rate = native.after(rate, grads, largest._dtype, math.prod(largest.shape))
+            rate = native.after(rate, grads, largest.stored_dtype, math.prod(largest.shape))
         for v in variables:
             decay = self._decay_of(v)
             if decay is not None and self._decays(v):
-                v.assign_sub(v.value * (decay * rate).astype(v._dtype))
+                v.assign_sub(v.value * (decay * rate).astype(v.stored_dtype))
         for g, v in zip(grads, variables, strict=True):
-            self.update_step(g.astype(v._dtype), v, rate)
+            self.update_step(g.astype(v.stored_dtype), v, rate)
         for v in variables:
             if v.constraint is not None:
                 v.assign(v.constraint(v.value))
@@ -345,8 +345,8 @@ class Optimizer:
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Update one variable; override it for a rule of your own."""
         names = self._slots_of(variable)
-        rate = jnp.asarray(learning_rate).astype(variable._dtype)
-        step = (self._updates_done() + 1).astype(variable._dtype)
+        rate = jnp.asarray(learning_rate).astype(variable.stored_dtype)
+        step = (self._updates_done() + 1).astype(variable.stored_dtype)
         slots = [self._value(name, variable) for name in names]
         value, *slots = self._rule_of(variable)(gradient, variable.value, rate, step, *slots)
         variable.assign(value)

@@ -81,7 +81,7 @@ class Scheme:
 
     def saved_value(self, variable: Variable, weight: Any) -> Any:
         """Return what `variable` would hold if the layer's weight were `weight`."""
-        return weight if variable is getattr(self.layer, self.held.name) else variable._value
+        return weight if variable is getattr(self.layer, self.held.name) else variable.stored
 
     def _add(self, attribute: str, shape: Any, dtype: str, initializer: Any, **options: Any) -> None:
         options = {"name": attribute, "trainable": False, "autocast": False, **options}
@@ -98,9 +98,9 @@ class Rounded(Scheme):
     def hold(self) -> None:
         weight = getattr(self.layer, self.held.name)
         self.layer._own_variables.remove(weight)
-        shapes = jax.eval_shape(self.encode, jax.ShapeDtypeStruct(self.shape, weight._dtype))
+        shapes = jax.eval_shape(self.encode, jax.ShapeDtypeStruct(self.shape, weight.stored_dtype))
         # Made when first read: where a file gives the integers, the floats never are.
-        arrays = functools.cache(lambda: self.encode(weight._value))
+        arrays = functools.cache(lambda: self.encode(weight.stored))
         for attribute in self.attributes:
             array = shapes[attribute]
             first = functools.partial(_first, arrays, attribute)
@@ -144,7 +144,7 @@ class Rounded(Scheme):
         for attribute, value in arrays.items():
             if variable is getattr(self.layer, attribute):
                 return value
-        return variable._value
+        return variable.stored
 
     @property
     def _scale_dtype(self) -> str:

@@ -177,7 +177,7 @@ def _unique(variables: list[Variable]) -> list[tuple[str, Any]]:
         path, number = variable.path, 1
         while path in named:
             path, number = f"{variable.path}_{number}", number + 1
-        named[path] = np.asarray(variable._value)
+        named[path] = np.asarray(variable.stored)
     return list(named.items())
 
 
@@ -346,7 +346,7 @@ def _read_layers(
     if differences.lines and not skip_mismatch:
         differences.report()
     for variable, array in jobs:
-        variable.assign(array.read(variable._dtype))
+        variable.assign(array.read(variable.stored_dtype))
     differences.report()
     if era.backend == "theano":
         _warn_of_padding(model, what)
@@ -423,7 +423,7 @@ def _read_optimizer(state: Any, model: Any, what: str, era: Era, layers: list[tu
         pairs = state_by_weights(optimizer, arrays, layers, era)
     if pairs is not None:
         for variable, array in pairs:
-            variable.assign(array.read(variable._dtype))
+            variable.assign(array.read(variable.stored_dtype))
         return
     if era.old:
         warnings.warn(

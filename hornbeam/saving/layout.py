@@ -399,7 +399,7 @@ def _plan_optimizer(
 
 def _assign_all(pairs: list[tuple[Any, Saved]]) -> None:
     for variable, array in pairs:
-        variable.assign(array.read(variable._dtype))
+        variable.assign(array.read(variable.stored_dtype))
 
 
 def optimizer_mismatch(what: str, optimizer: Any, count: int) -> str:

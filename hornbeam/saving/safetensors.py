@@ -68,15 +68,15 @@ def save_safetensors(model: Any, filepath: Any, overwrite: bool = True) -> None:
         header[name] = {
             "dtype": short[variable.dtype],
             "shape": list(variable.shape),
-            "data_offsets": [start, start + variable._nbytes],
+            "data_offsets": [start, start + variable.nbytes],
         }
-        start += variable._nbytes
+        start += variable.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # so that the arrays are aligned
     with written_aside(filepath) as path, path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for variable in named.values():
-            file.write(np.ascontiguousarray(np.asarray(variable._value)).tobytes())
+            file.write(np.ascontiguousarray(np.asarray(variable.stored)).tobytes())
 
 
 def looks_like_safetensors(path: Any) -> bool:

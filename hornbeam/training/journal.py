@@ -33,7 +33,7 @@ def random_state() -> dict[str, Any]:
         "python": [version, np.array(array.array("I", numbers), "uint32"), gauss],
         "numpy": np.random.get_state(legacy=False),
         "torch": torch.get_rng_state().numpy() if hasattr(torch, "get_rng_state") else None,
-        "hornbeam": None if ours is None else np.array(ours.state._value),
+        "hornbeam": None if ours is None else np.array(ours.state.stored),
     }
 
 

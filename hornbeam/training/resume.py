@@ -232,9 +232,9 @@ class Backups:
         pairs = list(itertools.zip_longest(variables, saved))
         wrong = [
             f"{'nothing' if there is None else f'{there[0]} {there[1].dtype}{there[1].shape}'} there, "
-            f"{'nothing' if own is None else f'{own.path} {own._dtype}{own.shape}'} here"
+            f"{'nothing' if own is None else f'{own.path} {own.stored_dtype}{own.shape}'} here"
             for own, there in pairs
-            if own is None or there is None or there[1].shape != own.shape or there[1].dtype.name != own._dtype
+            if own is None or there is None or there[1].shape != own.shape or there[1].dtype.name != own.stored_dtype
         ]
         if wrong:
             raise ValueError(
@@ -304,7 +304,7 @@ class Backups:
         variables = self._known_variables()
         if jax.default_backend() != "cpu":
             for variable in variables:
-                variable._value.copy_to_host_async()
+                variable.stored.copy_to_host_async()
         packed = Packed()
         packed.tree = packed.pack(
             {
@@ -319,7 +319,7 @@ class Backups:
             },
             "state",
         )
-        packed.tree["variables"] = packed.pack_named(((v.path, v._value) for v in variables), "variables")
+        packed.tree["variables"] = packed.pack_named(((v.path, v.stored) for v in variables), "variables")
         packed.tree["callbacks"] = [
             [name, number, packed.pack(callback.state_dict(), f"{name}.state_dict()")]
             for name, number, callback in _numbered(self._callbacks.callbacks)

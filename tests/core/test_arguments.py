@@ -63,7 +63,7 @@ def test_known_aggregations(aggregation):
 def test_a_tensor_without_history():
     x = hb.KerasTensor((2,), record_history=False)
     hb.core.graph.Node(hb.Operation(), (), {}, x)
-    assert x._history is None
+    assert x.history is None
 
 
 def _find(library, name):

@@ -78,7 +78,7 @@ def test_symbolic(name):
             library.Input(batch_shape=(None, *a.shape[1:]) if several else a.shape, dtype=str(a.dtype)) for a in args
         ]
         y = getattr(library.ops.image, name)(*inputs, **settings)
-        operation = y._history[0].operation if library is hb else y._keras_history.operation
+        operation = y.history[0].operation if library is hb else y._keras_history.operation
         kind = operation.info if library is hb else type(operation)
         found.append((kind.module, kind.class_name) if library is hb else (kind.__module__, kind.__name__))
         if library is hb:

@@ -185,7 +185,7 @@ def test_symbolic(row):
     eager = leaves(getattr(ops, name)(*args, **kwargs))
     for a, b in zip(ours, eager, strict=True):
         assert (a.shape, a.dtype) == (np.shape(b), np.asarray(b).dtype.name)
-    node = ours[0]._history[0]
+    node = ours[0].history[0]
     call = node.operation
     config = operation.get_config()
     assert (call.info.module, call.info.class_name) == (type(operation).__module__, type(operation).__name__)

@@ -65,7 +65,7 @@ def test_like_keras(name, args, settings):
         )
         outputs = hb.tree.flatten(getattr(library.ops, name)(*inputs, **settings))
         if library is hb:
-            call = outputs[0]._history[0].operation
+            call = outputs[0].history[0].operation
             found.append((call.info.module, call.info.class_name))
             known = [[n for n in y.shape if n is not None] for y in outputs]
             batch = [list(np.shape(y)) for y in hb.tree.flatten(ours)]
