@@ -1,1 +1,1 @@
-"""Variables, symbolic tensors, names and random state: what everything above stands on."""
+"""The ground floor: variables, symbolic tensors and graphs, `@op`, names, random state, rules of loading."""

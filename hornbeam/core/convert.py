@@ -20,17 +20,24 @@ _jax_config: Any = jax.config  # its settings are attributes that mypy does not 
 
 
 def convert(x: Any, dtype: Any = None) -> Any:
-    """Return `x` as a JAX array (symbolic tensors as they are).
+    """Return `x` as a JAX array; a symbolic tensor stays one.
 
-    Python floats and nested lists take `floatx()`; 64-bit data take the 32-bit type that
-    JAX computes in.
+    Python floats and nested lists of floats get `floatx()`. 64-bit data get the 32-bit type, unless
+    JAX's 64-bit mode is on.
 
     Args:
         x: Array, variable, number, nested list, pandas object or symbolic tensor.
-        dtype: Dtype name. Default: the data's own.
+        dtype: Dtype. Default: the dtype of the data.
+
+    Returns:
+        The array.
 
     Raises:
         ValueError: If `x` is not numeric.
+
+    Example:
+        >>> convert([[1.0, 2.0]]).dtype.name
+        'float32'
     """
     if isinstance(x, Variable):
         x = x.value
@@ -64,7 +71,16 @@ _EXTENDED = {"bfloat16", "float8_e4m3fn", "float8_e5m2"}
 
 
 def with_values(x: Any, name: str, remedy: str) -> Any:
-    """Return `x` as a JAX array for an op whose result has a size that depends on values; an error where there are none."""
+    """Return `x` as a JAX array, for an op whose result has a shape that depends on the values.
+
+    Args:
+        x: Array, variable, number or nested list.
+        name: Name of the op, for the error.
+        remedy: What to do instead, for the error.
+
+    Raises:
+        ValueError: If `x` has no values, inside a compiled function.
+    """
     x = convert(x)
     if isinstance(x, jax.core.Tracer):
         raise ValueError(
@@ -75,7 +91,7 @@ def with_values(x: Any, name: str, remedy: str) -> Any:
 
 
 def _any_array(x: Any) -> bool:
-    """Tell whether a JAX array or variable stands in a nested list `x`."""
+    """Return whether the nested list `x` contains a JAX array or a variable."""
     if isinstance(x, (list, tuple)):
         return any(_any_array(item) for item in x)
     return isinstance(x, (jax.Array, Variable))

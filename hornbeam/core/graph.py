@@ -15,12 +15,17 @@ __all__ = ["Node", "Operation", "describe_inputs"]
 
 
 class Node:
-    """One call of an operation in a graph: what went in, what came out.
+    """One call of an operation with symbolic tensors.
 
     Args:
         operation: The operation called.
-        args, kwargs: Its arguments; symbolic tensors may stand anywhere in them.
-        outputs: The structure of symbolic tensors that it gave.
+        args: Its positional arguments; symbolic tensors may be nested in them.
+        kwargs: Its named arguments; likewise.
+        outputs: The symbolic tensors that it returned, in any structure.
+
+    Attributes:
+        inputs: The symbolic tensors in the arguments, in order.
+        parents: The nodes that make the inputs.
     """
 
     def __init__(self, operation: Operation, args: tuple, kwargs: dict[str, Any], outputs: Any):
@@ -34,7 +39,15 @@ class Node:
         operation._inbound_nodes.append(self)
 
     def run(self, values: dict[int, Any], **extra: Any) -> Any:
-        """Call the operation with the values of its inputs, found by the inputs' id."""
+        """Call the operation on arrays.
+
+        Args:
+            values: The array for each input, by the input's `id`.
+            **extra: Further named arguments.
+
+        Returns:
+            The result of the operation.
+        """
         args, kwargs = tree.map_structure(
             lambda x: values[id(x)] if isinstance(x, KerasTensor) else x, (self.args, self.kwargs)
         )
@@ -42,10 +55,13 @@ class Node:
 
 
 class Operation:
-    """What can stand in a graph: a layer, or an op with its settings.
+    """The base of what graphs are made of: layers, and calls of ops.
 
     Args:
-        name: Name. Default: the class's name in snake case, numbered.
+        name: Name without slashes. Default: the class's name in snake case, numbered.
+
+    Raises:
+        ValueError: If `name` is not such a string.
     """
 
     def __init__(self, name: str | None = None):
@@ -60,10 +76,10 @@ class Operation:
         return type(self).__name__
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
-        """Record a call with symbolic tensors and return the symbolic result."""
+        """Record a call with symbolic tensors and return its symbolic result."""
         outputs = self.compute_output_spec(*args, **kwargs)
         taken = {id(x) for x in tree.flatten((args, kwargs))}
-        # An operation that hands an input through still gives a tensor of its own.
+        # An operation that returns an input unchanged still needs a new tensor for its node.
         outputs = tree.map_structure(
             lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) and id(x) in taken else x,
             outputs,
@@ -76,6 +92,7 @@ class Operation:
         return infer(self.call, *args, **kwargs)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the result from arrays. Subclasses override it."""
         raise NotImplementedError(f"{type(self).__name__} must implement `call`.")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Masks: boolean arrays attached to tensors, which say what of them is not padding."""
+"""Masks: boolean arrays attached to tensors, true where a position is not padding."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ _masks: dict[int, tuple[Any, Any]] = {}
 
 
 def set_mask(x: Any, mask: Any) -> None:
-    """Attach the boolean `mask` (shape of `x`'s first axes) to the tensor `x`."""
+    """Attach a mask to a tensor.
+
+    Args:
+        x: The tensor.
+        mask: Boolean array of the shape of `x`'s first axes.
+    """
     key = id(x)
-    # Held weakly: a mask lives as long as its tensor.
+    # The tensor is referred to weakly, so that the mask is dropped with it.
     _masks[key] = (weakref.ref(x, lambda _: _masks.pop(key, None)), mask)
 
 

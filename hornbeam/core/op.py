@@ -23,7 +23,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class OpCall(Operation):
-    """An op with its settings, as it stands in a graph.
+    """A call of an op in a graph: the op with its settings.
 
     Args:
         info: The op.
@@ -55,20 +55,19 @@ class OpCall(Operation):
         except TypeError:  # an argument that cannot be a key, such as an array
             return super().compute_output_spec(*args, **kwargs)
         if known is None:
-            result = super().compute_output_spec(*args, **kwargs)
-            known = tree.map_structure(lambda x: (x.shape, x.dtype) if isinstance(x, KerasTensor) else x, result)
+            known = super().compute_output_spec(*args, **kwargs)
             with _spec_lock:
-                if len(_spec_cache) >= 4096:
+                if len(_spec_cache) >= _SPECS_KEPT:
                     _spec_cache.clear()
-                _spec_cache[key] = (result, known)
-            return result
-        return tree.map_structure(
-            lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) else x, known[0]
-        )
+                _spec_cache[key] = known
+        # Copies, since a tensor that is handed out gets a history, which holds a whole model.
+        return tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) else x, known)
 
 
+# Results of `OpCall.compute_output_spec`: shapes and dtypes by op, inputs and settings.
 _spec_cache: dict[Any, Any] = {}
 _spec_lock = threading.Lock()
+_SPECS_KEPT = 4096
 
 
 def _cache_key(x: Any) -> Any:
@@ -85,15 +84,19 @@ def _cache_key(x: Any) -> Any:
 
 
 def op(module: str, class_name: str | None = None) -> Callable[[Function], Function]:
-    """Lift a function over JAX arrays into an op.
+    """Turn a function of JAX arrays into an op, which takes symbolic tensors too.
 
-    Concrete arguments run the function; symbolic ones record a node whose shape and dtype
-    come from tracing it. Arguments annotated `Tensor` are the op's inputs, the others its
-    settings: that split, and the saved name, are what Keras's files hold.
+    With arrays the function runs. With symbolic tensors a node is recorded, whose shape and dtype are
+    found by tracing the function. Arguments annotated `Tensor` are the op's inputs, the others its
+    settings. Keras's files store this split and the class name.
 
     Args:
-        module: Module under which Keras saves the op, such as `"numpy"` or `"nn"`; one outside of ops by its full name.
-        class_name: Class name there. Default: the function's name in camel case.
+        module: Module of `keras.src.ops` under which Keras saves the op, such as `"numpy"` or `"nn"`, or the full
+            name of another module.
+        class_name: Class name under which Keras saves it. Default: the function's name in camel case.
+
+    Returns:
+        The decorator. The op is entered in `OPS`.
 
     Example:
         >>> import jax.numpy as jnp
@@ -127,7 +130,7 @@ def op(module: str, class_name: str | None = None) -> Callable[[Function], Funct
 
 
 def _split(info: OpInfo, bound: inspect.BoundArguments) -> tuple[inspect.BoundArguments, dict]:
-    """Separate an op's tensor arguments from its settings (defaults filled in)."""
+    """Separate an op's tensor arguments from its settings, with defaults filled in."""
     settings: dict[str, Any] = {}
     for name, parameter in info.signature.parameters.items():
         if name in info.tensor_names:

@@ -1,4 +1,4 @@
-"""The table of all ops. `@op` fills it; files, and the operators of symbolic tensors, look ops up in it."""
+"""The table of all ops, which `@op` fills. Model files and the operators of symbolic tensors look ops up in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ __all__ = ["OPS", "OpInfo"]
 
 
 class OpInfo:
-    """What the decorator learned of an op: its function, saved name and tensor arguments."""
+    """A record of an op.
+
+    Args:
+        function: The function of JAX arrays.
+        public: The function that users call, which takes symbolic tensors too.
+        module: Module under which Keras saves the op.
+        class_name: Class name under which Keras saves it.
+
+    Attributes:
+        signature: The signature of `function`.
+        tensor_names: The names of the arguments annotated `Tensor`.
+    """
 
     def __init__(self, function: Callable[..., Any], public: Callable[..., Any], module: str, class_name: str):
         self.function, self.public = function, public
