@@ -1,4 +1,4 @@
-"""What holds while a file is being loaded: values are made late, room is paid for, code is refused."""
+"""Rules while a file is loaded: values are made late, memory is charged to an allowance, code is refused."""
 
 from __future__ import annotations
 
@@ -26,28 +26,31 @@ __all__ = [
 ]
 
 ALLOWANCE = 64 * 2**20
-"""Bytes that a file may claim beyond its own size: zeros take no room in a file, but in memory."""
+"""Bytes of memory that a file may claim beyond its own size. Zeros take no room in a compressed file."""
 
 PART = 2**15
-"""What one traced operation costs, about: files that ask for many are charged so much for each."""
+"""Estimated bytes of memory of one traced operation, charged where a file chooses the number of operations."""
 
 WORK = 20_000
-"""Calls of layers and ops that loading a file may make, a layer that is made counted as two: each takes about a millisecond, and
-a file of a few thousand bytes could ask for any number by models inside models. A stack of 12 transformer blocks takes 500."""
+"""Calls of layers and ops that the loading of a file may make. To make a layer counts as two.
+
+Each takes about a millisecond. A small file could make any number of them by models inside models.
+A stack of 12 transformer blocks takes 500.
+"""
 
 _current: ContextVar[Loading | None] = ContextVar("hornbeam_loading", default=None)
 
 
 class Loading:
-    """The rules for what a file or a configuration makes.
+    """The rules while one file or configuration is loaded.
 
-    Variables made meanwhile get their first value when it is read: what a file then assigns was never
-    allocated twice, and what it only declares is not allocated at all.
+    The first value of a variable is made when it is read. So a value that the file then assigns is
+    allocated once, and a variable that it only declares is not allocated.
 
     Args:
-        what: Name of the file for messages.
-        payable: Bytes that values of variables may take; `None` for any number.
-        code: Whether the caller allowed code from the file to run.
+        what: Name of the file, for messages.
+        payable: Bytes that variables and other objects may claim; `None` for any number.
+        code: Whether the caller allows code from the file to run.
     """
 
     def __init__(self, what: str, payable: int | None = ALLOWANCE, code: bool = False):
@@ -58,10 +61,15 @@ class Loading:
         self._paid: set[Any] = set()
 
     def pay(self, nbytes: int, name: str, owner: Any = None) -> None:
-        """Take `nbytes` from what the file may claim; an owner that is given pays once.
+        """Charge memory to the file's allowance.
+
+        Args:
+            nbytes: Bytes.
+            name: Name of the object, for the message.
+            owner: If given, later charges of the same owner are free.
 
         Raises:
-            FileError: If that is more than the file pays for.
+            FileError: If that exceeds the allowance.
         """
         with self._lock:
             if self._payable is None or owner in self._paid:
@@ -76,10 +84,14 @@ class Loading:
                 self._paid.add(owner)
 
     def count_work(self, name: str, count: int) -> None:
-        """Count calls of a layer or an op, or what is as much work.
+        """Count calls of a layer or an op, or work that takes as long.
+
+        Args:
+            name: Its name, for the message.
+            count: Number of calls.
 
         Raises:
-            FileError: If there were too many.
+            FileError: If the file makes too many.
         """
         if self.trusted:
             return
@@ -93,19 +105,19 @@ class Loading:
 
 
 def current_loading() -> Loading | None:
-    """Return the rules that hold now, or `None` where nothing is being loaded."""
+    """Return the rules in force, or `None` if no file is being loaded."""
     return _current.get()
 
 
 @contextmanager
 def loading(what: str, size: int | None = None, code: bool = False, trusted: bool = False) -> Iterator[Loading]:
-    """Apply the rules inside the block; an outer block's permission to run code goes on.
+    """Apply the rules inside the block. Permission to run code is inherited from an outer block.
 
     Args:
-        what: Name of the file for messages.
-        size: Bytes of the file. Default: it pays for nothing beyond the allowance.
-        code: Whether the caller allowed code from the file to run.
-        trusted: Whether variables may take any room.
+        what: Name of the file, for messages.
+        size: Size of the file in bytes, added to the allowance. Default: 0.
+        code: Whether the caller allows code from the file to run.
+        trusted: Whether memory and work are unlimited.
     """
     outer = _current.get()
     code = code or (outer is not None and outer.code)
@@ -118,20 +130,20 @@ def loading(what: str, size: int | None = None, code: bool = False, trusted: boo
 
 
 def code_allowed() -> bool:
-    """Tell whether the user allowed code from files to run: for this call, or for the process."""
+    """Return whether the user allows code from files to run, for this call or for the process."""
     rules = _current.get()
     return settings.is_unsafe_deserialization_enabled() or (rules is not None and rules.code)
 
 
 def pay_for(name: str, nbytes: int) -> None:
-    """Take room from what a file that is being loaded may claim: for what its numbers make objects allocate.
+    """Charge memory to the file that is being loaded: for constructors that allocate by a number.
 
     Args:
         name: Class and argument for the message, such as ``"AUC: `num_thresholds`"``.
-        nbytes: About how many bytes.
+        nbytes: Bytes, about.
 
     Raises:
-        FileError: If the file does not pay for them.
+        FileError: If that exceeds the file's allowance.
 
     Example:
         >>> pay_for("AUC: `num_thresholds`", 10**12)  # nothing is being loaded
@@ -142,14 +154,14 @@ def pay_for(name: str, nbytes: int) -> None:
 
 
 def count_work(name: str, count: int = 1) -> None:
-    """Count calls of a layer or an op towards what a file that is being loaded may ask for.
+    """Count calls of a layer or an op against the limit of the file that is being loaded.
 
     Args:
         name: Its name, for the message.
-        count: How many, or how much work it is.
+        count: Number of calls, or of work that takes as long.
 
     Raises:
-        FileError: If there were too many.
+        FileError: If the file makes too many.
 
     Example:
         >>> count_work("dense")  # nothing is being loaded
@@ -160,11 +172,14 @@ def count_work(name: str, count: int = 1) -> None:
 
 
 def refuse_from_files(name: str, value: object) -> None:
-    """Raise `FileError` where a file is being loaded: for arguments that would read another file.
+    """Raise `FileError` if a file is being loaded: for arguments that are paths of other files.
 
     Args:
         name: Class and argument for the message, such as `"StringLookup: \\`vocabulary\\`"`.
-        value: What the file gave.
+        value: The path that the file gives.
+
+    Raises:
+        FileError: If a file is being loaded.
 
     Example:
         >>> refuse_from_files("StringLookup: `vocabulary`", "words.txt")
@@ -178,14 +193,16 @@ def refuse_from_files(name: str, value: object) -> None:
 
 
 def refuse_slow_pattern(name: str, pattern: Any) -> None:
-    """Refuse a regular expression from a file that could take for ever: repeated groups, many repetitions, references back.
+    """Refuse a regular expression from a file whose matching could take for ever.
+
+    Such expressions have repeated groups, references back or more than three repetitions.
 
     Args:
         name: Class and argument for the message.
         pattern: The expression.
 
     Raises:
-        FileError: If a file that is being loaded says so, unless the user trusts it.
+        FileError: If a file that is not trusted is being loaded and the pattern is such a one.
 
     Example:
         >>> refuse_slow_pattern("Muon: `exclude_layers`", "(a+)+$")  # nothing is being loaded
@@ -194,7 +211,7 @@ def refuse_slow_pattern(name: str, pattern: Any) -> None:
     if rules is None or rules.trusted or not isinstance(pattern, str):
         return
     bare = re.sub(r"\\[^0-9]", "", pattern)
-    # `(...)?` is no repetition; it counts as one of the three.
+    # `(...)?` is allowed; it counts as one of the three.
     if re.search(r"\)[*+{]|\\[0-9]|\(\?P=", bare) or len(re.findall(r"(?<!\()[*+?{]", bare)) > 3:
         raise FileError(
             f"{rules.what}: {name} holds the pattern {pattern[:80]!r}, which could take for ever to compare. Expected no repeated "

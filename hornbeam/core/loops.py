@@ -1,4 +1,4 @@
-"""A compiled loop whose steps may assign variables and add losses, as code outside of a loop may."""
+"""A compiled loop whose steps can assign variables and add losses."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["Step", "scan"]
 
 
 class Step:
-    """What one step of a loop does, found out by tracing it once.
+    """The effects of one step of a loop, found by tracing it once.
 
     Args:
         function: The step.
-        *shapes: Its arguments, as arrays or `jax.ShapeDtypeStruct`s, nested as they come.
+        *shapes: Its arguments, nested arrays or `jax.ShapeDtypeStruct`s.
 
     Attributes:
         outputs: Its results, as `jax.ShapeDtypeStruct`s.
-        assigned: The variables that it assigns: seeds, say, or moving averages.
-        losses: The layers that add losses, one entry a loss.
+        assigned: The variables that it assigns, such as seeds or moving averages.
+        losses: The layer that adds each loss, one entry per loss.
 
     Example:
         >>> Step(lambda x: x * 2, jnp.ones((2, 3))).outputs.shape
@@ -38,22 +38,22 @@ class Step:
 
     @property
     def is_pure(self) -> bool:
-        """Whether the step leaves nothing behind but its results."""
+        """Whether the step has no effects besides its results."""
         return not self.assigned and not self.losses
 
 
 def scan(step: Step, body: Callable[[Any, Any], tuple[Any, Any]], start: Any, xs: Any, unroll: int = 1) -> Any:
-    """Do what `jax.lax.scan` does, and leave behind what the steps did to variables and losses.
+    """Run `jax.lax.scan`, and apply the assignments and added losses of the steps.
 
     Args:
-        step: What a step assigns and adds.
+        step: The effects of a step.
         body: Takes the carry and one slice of `xs`; returns the new carry and an output.
         start: The carry before the first step.
-        xs: Arrays whose first axis is that of the steps.
-        unroll: How many steps one turn of the loop holds.
+        xs: Arrays whose first axis counts the steps.
+        unroll: Number of steps per iteration of the compiled loop. Default: 1.
 
     Returns:
-        The last carry, and the outputs stacked.
+        The last carry, and the outputs, stacked along a first axis.
 
     Example:
         >>> double = Step(lambda x: x * 2, jnp.ones(()))

@@ -17,7 +17,7 @@ _scopes: ContextVar[tuple[str, ...]] = ContextVar("hornbeam_name_scopes", defaul
 
 
 def to_snake_case(name: str) -> str:
-    """Turn a class name into the form used for instances.
+    """Return a class name in snake case, as names of instances have it.
 
     Example:
         >>> to_snake_case("MaxPooling2D"), to_snake_case("LSTM"), to_snake_case("RMSprop")
@@ -43,7 +43,7 @@ def auto_name(prefix: str) -> str:
 
 
 def reset_names() -> None:
-    """Start the numbering of names anew."""
+    """Restart the numbering of names."""
     with _lock:
         _counters.clear()
 
@@ -61,7 +61,7 @@ def current_path() -> str:
 
 @contextmanager
 def no_scope() -> Iterator[None]:
-    """Do nothing: what stands where `name_scope` is not wanted.
+    """Open no scope, where a context is needed but `name_scope` is not wanted.
 
     Example:
         >>> with no_scope():

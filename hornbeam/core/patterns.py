@@ -1,4 +1,4 @@
-"""Mappings from patterns of paths to what is chosen for them."""
+"""Mappings from patterns of paths to values."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["PatternMap"]
 
 
 class PatternMap(MutableMapping[str, Any]):
-    """Patterns (regular expressions that match a whole path), and what holds for the paths that match.
+    """A mapping from patterns to values, looked up by paths. A pattern is a regular expression for a whole path.
 
     Args:
-        default: What holds for paths that match no pattern.
+        default: The value for paths that match no pattern.
         entries: Patterns and values.
 
     Raises:
-        ValueError: On a lookup, if several patterns match; on setting a pattern that is there.
+        ValueError: On a lookup, if several patterns match; on assignment, if the pattern is set already.
 
     Example:
         >>> chosen = PatternMap("sgd", {".*encoder.*": "adam"})
@@ -34,11 +34,11 @@ class PatternMap(MutableMapping[str, Any]):
             self[pattern] = value
 
     def _value(self, value: Any) -> Any:
-        """Return what is kept of a value that is set; raise where it is none."""
+        """Return the value to keep for a value that is set. Subclasses convert it, or raise an error."""
         return value
 
     def matching(self, path: str) -> list[str]:
-        """Return the patterns that match `path`; one equal to it comes alone."""
+        """Return the patterns that match `path`; only the equal one, if there is one."""
         return [path] if path in self._entries else [p for p in self._entries if re.fullmatch(p, path)]
 
     def __getitem__(self, path: str) -> Any:

@@ -1,7 +1,7 @@
-"""Compiled programs over variables: a function that reads and assigns, made pure and jitted.
+"""Compiled programs over variables: functions that read and assign, made pure and jitted.
 
-A program runs its function once a call, or many times in one call (`loop`): a compiled loop over
-batches that lie one after the other on the device. Both run the same traced step.
+A program runs its function once per call, or many times in one call (`loop`), a compiled loop over
+batches in one array on the device. Both run the same traced step.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from hornbeam.core.variable import Overlay, Variable
 
 __all__ = ["Program", "calls_return_when_done"]
 
-# On a CPU, JAX hands a compiled call to another thread and the caller waits for it there: more than a small
-# model's prediction takes. What is worth doing meanwhile, we do in threads of our own. JAX reads this when it
-# first computes, so whoever prefers its default sets it back after the import.
+# On a CPU, JAX runs a compiled call in another thread and the caller waits for it. That takes longer than the
+# prediction of a small model. Work worth doing at the same time has threads of its own here. JAX reads this
+# setting when it first computes, so users who prefer its default can set it back after the import.
 with contextlib.suppress(AttributeError):
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 
 @functools.cache
 def calls_return_when_done() -> bool:
-    """Return whether a compiled call returns its results computed, rather than to be waited for."""
+    """Return whether a compiled call returns only when its results are computed."""
     return jax.default_backend() == "cpu" and not getattr(jax.config, "jax_cpu_enable_async_dispatch", True)
 
 
-# New values of variables are taken over under this lock, and the count of times goes up before and
-# after: whoever reads many variables without it sees by an equal, even count that they belong together.
+# New values of variables are stored under this lock. The count is advanced before and after, so a
+# reader without the lock knows by an equal, even count that the values belong to the same step.
 _takeover = threading.Lock()
 _takeovers = 0
 
 
 class _Strays(Exception):
-    """Raised at the end of a trace that touched variables the program does not carry."""
+    """Raised after a trace that read or assigned variables which the program does not carry."""
 
     def __init__(self, read: Iterable[Variable], assigned: Iterable[Variable]):
         self.read = list(read)
@@ -49,7 +49,7 @@ class _Strays(Exception):
 
 
 class _Carried:
-    """The variables that a program carries, and what is compiled for them."""
+    """The variables that a program carries, and its functions compiled for them."""
 
     def __init__(self, program: Program, assigned: list[Variable], read: list[Variable], donate: bool):
         self.assigned, self.read = assigned, read
@@ -64,7 +64,7 @@ class _Carried:
                 raise _Strays(overlay.strays, written)
             return result, [overlay.value_of(v) for v in assigned]
 
-        # Jitted by itself, so that the single call and every loop share one trace of the function.
+        # Jitted separately, so that the single call and the loop share one trace of the function.
         self.step = inner = jax.jit(step)
 
         def loop(assigned_values: list[Any], read_values: list[Any], slabs: Any, start: Any, count: Any) -> Any:
@@ -99,23 +99,22 @@ class _Carried:
 
 
 class Program:
-    """`function(*args)` compiled, with the variables that it touches as implicit state.
+    """A compiled function, with the variables that it uses as implicit state.
 
-    Which variables those are is found by tracing: a variable that turns out to be read or
-    assigned without being carried is added, and the function traced again. So a metric
-    updated inside `call`, a dropout in a custom layer or a second optimizer need no
-    declaration.
+    The variables are found by tracing. If the function reads or assigns a variable that the program
+    does not carry, the variable is added and the function is traced again. So a metric updated
+    inside `call`, a dropout in a custom layer or a second optimizer need no declaration.
 
     Args:
         function: Any function of arrays that may read and assign variables.
-        assigned: Variables expected to be assigned (a guess that saves a second trace).
-        read: Variables expected to be read only (likewise).
-        donate: Whether the buffers of assigned variables are given to the result. Arrays
-            that a user holds are copied first, never taken away.
-        keep_all: Whether `loop` returns the results of all its steps instead of the last's.
+        assigned: Variables that it probably assigns; a good guess saves a second trace.
+        read: Variables that it probably only reads; likewise.
+        donate: Whether results reuse the buffers of assigned variables. An array that a caller may hold is
+            copied first.
+        keep_all: Whether `loop` returns the results of all steps instead of the last one.
 
     Attributes:
-        trace_count: How often the function was traced.
+        trace_count: Number of traces of the function so far.
 
     Example:
         >>> total = Variable(0.0)
@@ -144,12 +143,12 @@ class Program:
 
     @property
     def variables(self) -> list[Variable]:
-        """The variables that it touches, as far as they are known: all, once it was traced."""
+        """The variables that the function uses: all of them once it was traced."""
         return [*self._carried.assigned, *self._carried.read]
 
     @property
     def assigned_bytes(self) -> int:
-        """Size of the variables that it is known to assign."""
+        """Size in bytes of the variables that it is known to assign."""
         return sum(v.stored.nbytes for v in self._carried.assigned)
 
     def __call__(self, *args: Any) -> Any:
@@ -160,13 +159,13 @@ class Program:
         """Run the function `count` times in one compiled loop.
 
         Args:
-            slabs: The arguments, each array with a first axis of steps.
+            slabs: The arguments; the first axis of each array counts the steps.
             start: Index of the first step.
-            count: Number of steps, at least 1; one compiled program serves every number.
+            count: Number of steps, at least 1. The same compiled program serves every number.
 
         Returns:
-            What the last step returned; with `keep_all`, the results of all steps along a first axis as long
-            as that of `slabs`, of which the first `count` are filled.
+            The result of the last step. With `keep_all`, the results of all steps along a first axis of the
+            length of the slabs, of which the first `count` are filled.
         """
         return self._run(lambda carried: carried.loop, slabs, start, count)
 
@@ -222,7 +221,7 @@ class Program:
 
 
 def _run_and_assign(program: Program, carried: _Carried, compiled: Any, args: Any) -> Any:
-    # One at a time: two threads must not give the same buffers away.
+    # One thread at a time: two must not donate the same buffers.
     with program._lock:
         for attempt in itertools.count():
             if program._donate:
@@ -264,7 +263,7 @@ def _take_over(variables: list[Variable], values: list[Any]) -> None:
 
 
 def _wait_for_new_values(values: list[Any], attempt: int) -> None:
-    """Return where a call failed because a step in another thread had just taken its buffers; else raise again."""
+    """Wait if a call failed because a step in another thread had donated its buffers; else raise the error again."""
     if attempt > 1000 or not any(isinstance(value, jax.Array) and value.is_deleted() for value in values):
         raise
     time.sleep(1e-4 * min(attempt, 100))

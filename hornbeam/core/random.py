@@ -1,7 +1,7 @@
 """Random state: seed generators, and the global one.
 
-A draw's key is the pair `[seed, counter]` of 32-bit numbers, used as a raw
-Threefry key, as Keras on JAX uses it: equal seeds give Keras's own numbers.
+The key of a draw is the pair `[seed, counter]` of 32-bit numbers, a raw Threefry key. Keras on JAX
+does the same, so equal seeds give the same numbers as Keras.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def make_default_seed() -> int:
-    """Draw a seed from Python's generator, which `set_random_seed` makes repeatable."""
+    """Return a seed drawn from Python's generator, which `set_random_seed` seeds."""
     return python_random.randint(1, int(1e9))
 
 
@@ -41,8 +41,8 @@ class SeedGenerator:
     """A source of random keys whose state is a variable.
 
     Args:
-        seed: An integer. Default: drawn at random (from Python's generator).
-        name: Name. Default: `"seed_generator"`, numbered.
+        seed: An integer. Default: drawn from Python's generator.
+        name: Name without slashes. Default: `"seed_generator"`, numbered.
 
     Raises:
         ValueError: If `seed` is not an integer.
@@ -88,7 +88,7 @@ _lock = threading.Lock()
 
 
 def global_seed_generator() -> SeedGenerator:
-    """Return the generator that draws without a `seed` use."""
+    """Return the generator used by draws without a `seed`."""
     global _global
     with _lock:
         if _global is None:
@@ -97,10 +97,10 @@ def global_seed_generator() -> SeedGenerator:
 
 
 def existing_global_generator(make: bool = False) -> Any:
-    """Return the global generator if there is one, without drawing a seed for it.
+    """Return the global generator, or `None` if there is none yet. No seed is drawn.
 
     Args:
-        make: Whether one is made where there is none; its state is to be assigned.
+        make: Whether to make one with seed 0 if there is none, for callers that assign its state.
     """
     global _global
     with _lock:
@@ -158,15 +158,15 @@ def draw_seed(seed: Any) -> Any:
 def draw_key(seed: Any) -> Any:
     """Return `draw_seed(seed)` as a key for the functions of `jax.random`.
 
-    They give the numbers of JAX's own Threefry, on CPU in a seventh of the time: written without a loop, the
-    generator becomes one pass together with what uses its numbers.
+    The numbers are those of JAX's own Threefry. On CPU they take a seventh of the time: the generator is
+    written without a loop, so XLA fuses it with the code that uses the numbers.
     """
     return jax.random.wrap_key_data(draw_seed(seed), impl=_THREEFRY)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _random_bits(key: Any, width: int, shape: tuple[int, ...]) -> Any:
-    """Return unsigned integers of `width` bits: of Threefry's two words the one, or both mixed (Salmon et al., 2011)."""
+    """Return unsigned integers of `width` bits, made of the two words of Threefry (Salmon et al., 2011)."""
     size = math.prod(shape)
     if size >= 2**32:
         return _JAX_THREEFRY.random_bits(key, width, shape)
@@ -178,7 +178,7 @@ def _random_bits(key: Any, width: int, shape: tuple[int, ...]) -> Any:
     return drawn.reshape(shape)
 
 
-# Sum, both bitwise operations and both shifts. Those of `lax` are traced three times as fast as jax.numpy's.
+# Sum, xor, or, and both shifts. JAX traces those of `lax` three times as fast as those of `jax.numpy`.
 _NUMPY = (np.add, np.bitwise_xor, np.bitwise_or, np.left_shift, np.right_shift)
 _LAX = (jax.lax.add, jax.lax.bitwise_xor, jax.lax.bitwise_or, jax.lax.shift_left, jax.lax.shift_right_logical)
 
@@ -205,7 +205,13 @@ _THREEFRY = jax.extend.random.define_prng_impl(
 
 
 def host_uniform(seed: int, shape: tuple[int, ...], minval: float, maxval: float) -> np.ndarray:
-    """Return what `jax.random.uniform` draws with the key `[seed, 0]`, without a program to compile for the shape.
+    """Return the numbers of `jax.random.uniform` with the key `[seed, 0]`, without compiling a program.
+
+    Args:
+        seed: An integer.
+        shape: Shape of the result.
+        minval: Lower end of the range, included.
+        maxval: Upper end, excluded.
 
     Example:
         >>> drawn = jax.random.uniform(draw_seed(3), (2,))

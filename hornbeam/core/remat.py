@@ -1,4 +1,4 @@
-"""Rematerialization: values of the forward pass computed again in the backward pass instead of being kept."""
+"""Rematerialization: the backward pass recomputes values of the forward pass instead of keeping them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ __all__ = ["RematScope", "checkpointed", "current_scope", "remat"]
 
 _scope: ContextVar[RematScope | None] = ContextVar("hornbeam_remat", default=None)
 _MODES = ("full", "activations", "larger_than", "list_of_layers", None)
-# What mode "activations" keeps: results of products and convolutions; what is computed from them is not kept.
+# Mode "activations" keeps the results of these primitives and recomputes the rest.
 _PRODUCTS = ("dot_general", "conv_general_dilated", "hornbeam_conv", "hornbeam_conv_fused", "hornbeam_product")
 
 
 class RematScope:
-    """Layers made inside it trade time for memory: they compute values again in the backward pass.
+    """A scope whose layers save memory: the backward pass computes their values again.
 
     Args:
-        mode: `"full"`: all layers. `"activations"`: layers with an activation keep their products alone.
-            `"larger_than"`: layers whose output has more numbers than the threshold. `"list_of_layers"`: those named.
-            `None`: none.
-        output_size_threshold: For mode `"larger_than"`.
-        layer_names: For mode `"list_of_layers"`.
+        mode: Which layers recompute. `"full"`: all. `"activations"`: layers with an activation, which keep only
+            products and convolutions. `"larger_than"`: layers whose output has more elements than the threshold.
+            `"list_of_layers"`: the named ones. `None`: none.
+        output_size_threshold: Number of elements for mode `"larger_than"`. Default: 1024.
+        layer_names: Names for mode `"list_of_layers"`.
 
     Raises:
         ValueError: If `mode` is none of these.
@@ -54,7 +54,7 @@ class RematScope:
         _scope.reset(self._tokens.pop())
 
     def wrap(self, layer: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `function`, the call of `layer`, as this scope wants it."""
+        """Return `function`, the call of `layer`, with recomputation where this scope says so."""
         if self.mode == "full" or (self.mode == "list_of_layers" and layer.name in self.layer_names):
             return checkpointed(function)
         if self.mode == "activations" and getattr(layer, "activation", None) is not None:
@@ -78,9 +78,13 @@ def current_scope() -> RematScope | None:
 
 
 def checkpointed(function: Callable[..., Any], policy: Any = None) -> Callable[..., Any]:
-    """Return `function` with its inner values not kept for the backward pass.
+    """Return `function` with its inner values recomputed in the backward pass.
 
-    Variables that it assigns and losses that it adds come out as results: no tracer stays behind.
+    Its assignments and added losses are passed out as results, so that no tracer leaks.
+
+    Args:
+        function: Any function of arrays.
+        policy: A policy of `jax.checkpoint` that says which values are kept. Default: none.
     """
 
     @functools.wraps(function)
@@ -106,7 +110,7 @@ def checkpointed(function: Callable[..., Any], policy: Any = None) -> Callable[.
 
 
 def remat(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `f` with its inner values not kept for the backward pass.
+    """Return `f` with its inner values recomputed in the backward pass.
 
     Example:
         >>> import jax.numpy as jnp

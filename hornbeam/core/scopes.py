@@ -18,12 +18,12 @@ _symbolic: ContextVar[bool] = ContextVar("hornbeam_symbolic_scope", default=Fals
 
 
 class StatelessScope:
-    """Within it variables have the values given, and what is assigned stays in it.
+    """A scope in which variables have given values and assignments are kept apart.
 
     Args:
         state_mapping: Pairs of a variable and its value, of the same shape.
-        collect_losses: Whether what layers add by `add_loss` is kept in `losses`.
-        initialize_variables: Kept for Keras's signature: a variable made inside has its first value at once.
+        collect_losses: Whether losses that layers add by `add_loss` are kept in `losses`.
+        initialize_variables: Part of Keras's signature. A variable made inside gets its first value at once.
 
     Raises:
         ValueError: If a key is no variable, or a value has another shape.
@@ -71,12 +71,12 @@ class StatelessScope:
 
     @property
     def state_mapping(self) -> dict[int, Any]:
-        """Values given or assigned, by the variables' identities."""
+        """The given and assigned values, by the `id` of the variable."""
         return {id(v): self._overlay.value_of(v) for v in [*self._known, *self._overlay.assigned]}
 
     @property
     def losses(self) -> list[Any]:
-        """What was added by `add_loss`, here and by layers."""
+        """The losses added by `add_loss`, of this scope and of layers."""
         added = [value for _, value in self._overlay.losses] if self.collect_losses else []
         return [*self._added, *added]
 
@@ -85,18 +85,18 @@ class StatelessScope:
         self._added.append(loss)
 
     def add_update(self, update: tuple[Variable, Any]) -> None:
-        """Set the value that a variable has inside: `(variable, value)`."""
+        """Set the value of a variable inside the scope: `(variable, value)`."""
         variable, value = update
         self._overlay.assign(variable, jnp.asarray(value, variable.dtype))
 
     def get_current_value(self, variable: Variable) -> Any:
-        """Return the value that a variable was given or assigned inside, or `None`."""
+        """Return the given or assigned value of a variable, or `None`."""
         known = variable in self._known or variable in self._overlay.assigned
         return self._overlay.value_of(variable) if known else None
 
 
 class SymbolicScope:
-    """Marks code that runs for shapes alone; `in_symbolic_scope()` tells of it. It changes no op and no variable.
+    """A mark for code that runs only for shapes, read by `in_symbolic_scope()`. It changes no op or variable.
 
     Example:
         >>> with SymbolicScope():
@@ -113,12 +113,12 @@ class SymbolicScope:
 
 
 def in_symbolic_scope() -> bool:
-    """Tell whether a `SymbolicScope` is open in this context."""
+    """Return whether a `SymbolicScope` is open in this context."""
     return _symbolic.get()
 
 
 def device(device_name: Any) -> Any:
-    """Return a context in which arrays are made, and functions run, on a device.
+    """Return a context whose arrays are made, and functions run, on a device.
 
     Args:
         device_name: Such as `"cpu:0"`, `"gpu:1"` or `"tpu"` (its first), or a `jax.Device`.
