@@ -40,7 +40,7 @@ class LossScaleOptimizer(Optimizer):
 
     @checked
     def __init__(
-        self, inner_optimizer: Optimizer | str | dict[str, Any], initial_scale: Positive = 2.0**15,
+        self, inner_optimizer: Any, initial_scale: Positive = 2.0**15,
         dynamic_growth_steps: Count = 2000, name: str | None = None, **kwargs: Any,
     ):  # fmt: skip
         if not kwargs.pop("dynamic", True):  # an argument of Keras 2
@@ -50,12 +50,16 @@ class LossScaleOptimizer(Optimizer):
             )
         if kwargs:
             raise unexpected(LossScaleOptimizer, kwargs)
-        if not isinstance(inner_optimizer, Optimizer):
-            inner_optimizer = registry.family("optimizer").get(inner_optimizer)
+        from hornbeam.optimizers import get
+
+        self.inner_optimizer = get(inner_optimizer)
+        if not isinstance(self.inner_optimizer, Optimizer):
+            raise ValueError(
+                f"LossScaleOptimizer: `inner_optimizer` must be an optimizer's name or object, received {inner_optimizer!r}."
+            )
         super().__init__(0.0, name=name)
         self._variables = [self._iterations]
-        self.inner_optimizer, self.initial_scale = inner_optimizer, float(initial_scale)
-        self.dynamic_growth_steps = dynamic_growth_steps
+        self.initial_scale, self.dynamic_growth_steps = float(initial_scale), dynamic_growth_steps
         self.step_counter = self.add_variable((), "zeros", "int32", name="step_counter")
         self.dynamic_scale = self.add_variable(
             (), lambda s, dtype: jnp.full(s, initial_scale, dtype), "float32", name="dynamic_scale"

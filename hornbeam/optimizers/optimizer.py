@@ -95,7 +95,7 @@ class Optimizer:
             self._iterations = self._track(
                 Variable(np.int32(0), dtype="int32", trainable=False, autocast=False, name="iteration")
             )
-            if callable(learning_rate) and not isinstance(learning_rate, Variable):
+            if callable(learning_rate):
                 self._learning_rate: Any = learning_rate
             else:
                 rate = float(learning_rate.value if isinstance(learning_rate, Variable) else learning_rate)
@@ -498,7 +498,7 @@ def _with_older_arguments(optimizer: Optimizer, learning_rate: LearningRate, kwa
         check(label, "lr", learning_rate, LearningRate)
     decay = kwargs.pop("decay", 0.0)  # the rate is learning_rate / (1 + decay * iterations)
     check(label, "decay", decay, NonNegative)
-    if decay and callable(learning_rate) and not isinstance(learning_rate, Variable):
+    if decay and callable(learning_rate):
         raise TypeError(
             f"{label}: `decay` needs a number as `learning_rate`. Leave it out: the schedule sets the rate."
         )
