@@ -103,7 +103,7 @@ def confusion_counts(
 def _as_list(thresholds: Thresholds, default: float) -> list[float]:
     if thresholds is None:
         return [default]
-    return list(thresholds) if isinstance(thresholds, (list, tuple)) else [thresholds]
+    return [thresholds] if isinstance(thresholds, (int, float)) else [float(threshold) for threshold in thresholds]
 
 
 def _scalar_if_one(x: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam.checked import Count, checked
+from hornbeam.core.loading import pay_for
 from hornbeam.core.symbolic import convert
 from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.metrics.metric import Metric, divide_no_nan
@@ -122,7 +123,9 @@ class MeanIoU(IoU):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ):
-        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
+        super().__init__(
+            num_classes, _all_classes(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
+        )
 
 
 class BinaryIoU(IoU):
@@ -213,4 +216,9 @@ class OneHotMeanIoU(OneHotIoU):
         sparse_y_pred: bool = False,
         axis: int = -1,
     ):
-        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_pred, axis)
+        super().__init__(num_classes, _all_classes(num_classes), name, dtype, ignore_class, sparse_y_pred, axis)
+
+
+def _all_classes(num_classes: int) -> range:
+    pay_for("`num_classes`", 8 * num_classes)
+    return range(num_classes)

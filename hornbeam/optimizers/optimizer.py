@@ -498,11 +498,9 @@ def _with_older_arguments(optimizer: Optimizer, learning_rate: LearningRate, kwa
         check(label, "lr", learning_rate, LearningRate)
     decay = kwargs.pop("decay", 0.0)  # the rate is learning_rate / (1 + decay * iterations)
     check(label, "decay", decay, NonNegative)
-    if decay and callable(learning_rate):
-        raise TypeError(
-            f"{label}: `decay` needs a number as `learning_rate`. Leave it out: the schedule sets the rate."
-        )
     if decay:
+        if callable(learning_rate):
+            raise TypeError(f"{label}: `decay` needs a number as `learning_rate`; a schedule sets the rate itself.")
         learning_rate = InverseTimeDecay(learning_rate, decay_steps=1, decay_rate=decay)
     if not kwargs.pop("jit_compile", True):  # of TensorFlow 2.11 to 2.15
         warnings.warn(
