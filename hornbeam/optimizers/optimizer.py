@@ -506,7 +506,7 @@ def _with_older_arguments(optimizer: Optimizer, learning_rate: LearningRate, kwa
         warnings.warn(
             f"{label}: `jit_compile` has no effect on an optimizer, whose update is part of the model's step. Pass "
             "`run_eagerly=True` to `compile` to run steps uncompiled.",
-            stacklevel=5,
+            stacklevel=6,  # past both constructors and the checks around them
         )
     if kwargs:
         raise unexpected(cls, kwargs)
