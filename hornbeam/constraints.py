@@ -9,9 +9,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.checked import Fraction, NonNegative, check, checked, unexpected
-from hornbeam.identifiers import find
+from hornbeam.objects.constructor import constructor_config
+from hornbeam.objects.family import Family
 from hornbeam.typing import Axis
 
 __all__ = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.checked import Positive, checked
-from hornbeam.core.naming import to_snake_case
 from hornbeam.core.random import SeedGenerator, draw_key, host_uniform, make_default_seed
 from hornbeam.dtypes import standardize_dtype
-from hornbeam.identifiers import find
+from hornbeam.objects.constructor import constructor_config
+from hornbeam.objects.family import Family
 from hornbeam.typing import Axis, DType
 
 __all__ = [

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from hornbeam import errors
 from hornbeam.checked import NonNegative, check, checked, unexpected
-from hornbeam.identifiers import find
+from hornbeam.objects.constructor import constructor_config
+from hornbeam.objects.family import Family
 
 __all__ = [
     "ActivityRegularizer",

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 
 from hornbeam import errors, tree
 from hornbeam.checked import checked
+from hornbeam.core.convert import convert
+from hornbeam.core.masks import get_mask
 from hornbeam.core.naming import auto_name, to_snake_case
 from hornbeam.core.tensor import any_symbolic
 from hornbeam.dtype_policies import DTypePolicy, get_policy

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam.core.symbolic import Tensor, op
+from hornbeam.core.op import op
 from hornbeam.losses.loss import loss_class
 from hornbeam.losses.targets import mean, pair
 from hornbeam.typing import Tensor

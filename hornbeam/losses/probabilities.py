@@ -8,12 +8,15 @@ from typing import Annotated, Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.checked import Fraction, NonNegative, Range, checked
-from hornbeam.core.symbolic import Tensor, any_symbolic, convert, op, set_mask
+from hornbeam.core.convert import convert
+from hornbeam.core.masks import set_mask
+from hornbeam.core.op import op
+from hornbeam.core.tensor import any_symbolic
 from hornbeam.losses.loss import FunctionLoss, loss_class
 from hornbeam.losses.targets import as_float, clip, labels_for, mean, one_hot_pair, pair
-from hornbeam.typing import Axis
+from hornbeam.typing import Axis, Tensor
 
 __all__ = [
     "BinaryCrossentropy",

@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.checked import Positive, checked
-from hornbeam.core.symbolic import Tensor, op
+from hornbeam.core.op import op
 from hornbeam.losses.loss import FunctionLoss, loss_class
 from hornbeam.losses.targets import mean, pair
-from hornbeam.typing import Axis
+from hornbeam.typing import Axis, Tensor
 
 __all__ = [
     "CosineSimilarity",

@@ -7,13 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.checked import Fraction, NonNegative, checked
-from hornbeam.core.symbolic import Tensor, convert, op
+from hornbeam.core.convert import convert
+from hornbeam.core.op import op
 from hornbeam.losses.loss import FunctionLoss, loss_class
 from hornbeam.losses.targets import as_float, pair
 from hornbeam.ops.ctc import ctc_loss
-from hornbeam.typing import Axis
+from hornbeam.typing import Axis, Tensor
 
 __all__ = [
     "CTC",

@@ -105,7 +105,7 @@ def mean(x: Any, axis: Any = -1) -> Any:
 
 def clip(p: Any) -> Any:
     """Keep probabilities at least epsilon away from 0 and 1."""
-    return jnp.clip(p, config.epsilon(), 1.0 - config.epsilon())
+    return jnp.clip(p, settings.epsilon(), 1.0 - settings.epsilon())
 
 
 def labels_for(name: str, y_true: Any, y_pred: Any, axis: int) -> Any:

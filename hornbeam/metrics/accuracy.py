@@ -7,9 +7,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.checked import Count, checked
-from hornbeam.core.symbolic import convert
+from hornbeam.core.convert import convert
 from hornbeam.losses.targets import match_ranks
 from hornbeam.metrics.reduction import FunctionMean, mean_class
 

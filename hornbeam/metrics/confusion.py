@@ -8,8 +8,9 @@ from typing import Annotated, Any, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from hornbeam import config, errors
+from hornbeam import errors, settings
 from hornbeam.checked import Count, Fraction, NonNegative, Range, checked
+from hornbeam.core.convert import convert
 from hornbeam.core.loading import pay_for
 from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.losses.targets import match_ranks
@@ -522,7 +523,7 @@ class AUC(_Counted):
         self._given_thresholds = thresholds is not None
         self.num_thresholds = len(inner) + 2
         # The ends are outside [0, 1], so that scores of exactly 0 and 1 count too.
-        self._thresholds = [-config.epsilon(), *inner, 1.0 + config.epsilon()]
+        self._thresholds = [-settings.epsilon(), *inner, 1.0 + settings.epsilon()]
         if not multi_label:
             self._add_counts((self.num_thresholds,))
         elif num_labels:

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 import jax
 import jax.numpy as jnp
 
-from hornbeam import config
+from hornbeam import settings
 from hornbeam.checked import Positive, Range, checked
-from hornbeam.core.symbolic import convert
+from hornbeam.core.convert import convert
 from hornbeam.metrics.metric import Metric
 
 __all__ = ["F1Score", "FBetaScore"]
@@ -160,5 +160,5 @@ class F1Score(FBetaScore):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        settings.pop("beta", None)
+        config.pop("beta", None)
         return config

@@ -8,8 +8,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam.checked import Count, checked
+from hornbeam.core.convert import convert
 from hornbeam.core.loading import pay_for
-from hornbeam.core.symbolic import convert
 from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.metrics.metric import Metric, divide_no_nan
 

@@ -12,7 +12,7 @@ from hornbeam.core.naming import auto_name, name_scope
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.losses.loss import policy_of
-from hornbeam.saving.config import constructor_config, from_constructor_config
+from hornbeam.objects.constructor import constructor_config, from_constructor_config
 
 __all__ = ["Metric", "divide_no_nan"]
 

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 
 from hornbeam import tree
 from hornbeam.checked import checked
+from hornbeam.core.convert import convert
+from hornbeam.core.masks import get_mask
 from hornbeam.core.naming import to_snake_case
 from hornbeam.dtypes import is_float
 from hornbeam.losses.loss import expand_weights, number_lists, squeeze_or_expand

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from hornbeam import losses
 from hornbeam.checked import Fraction, Range, checked
-from hornbeam.core.symbolic import convert
+from hornbeam.core.convert import convert
 from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.losses.targets import as_float, match_ranks
 from hornbeam.metrics.metric import Metric, divide_no_nan

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam.checked import Count, Positive, checked, unexpected
+from hornbeam.core import registry
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.optimizers.optimizer import Optimizer
@@ -50,9 +51,7 @@ class LossScaleOptimizer(Optimizer):
             )
         if kwargs:
             raise unexpected(LossScaleOptimizer, kwargs)
-        from hornbeam.optimizers import get
-
-        self.inner_optimizer = get(inner_optimizer)
+        self.inner_optimizer = registry.family("optimizer").get(inner_optimizer)
         if not isinstance(self.inner_optimizer, Optimizer):
             raise ValueError(
                 f"LossScaleOptimizer: `inner_optimizer` must be an optimizer's name or object, received {inner_optimizer!r}."

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
 
 from hornbeam.checked import Positive, checked
+from hornbeam.core import registry
 from hornbeam.core.patterns import PatternMap
 from hornbeam.core.variable import Variable
 from hornbeam.objects.configuration import deserialize, serialize
@@ -37,9 +38,7 @@ class OptimizerMap(PatternMap):
         super().__init__(self._value(default_optimizer), dict(optimizer_map or {}))
 
     def _value(self, value: Any) -> Optimizer:
-        from hornbeam.optimizers import get
-
-        found = get(value)
+        found = registry.family("optimizer").get(value)
         if not isinstance(found, Optimizer):
             raise ValueError(f"OptimizerMap: expected an optimizer's name or object, received {value!r}.")
         return found

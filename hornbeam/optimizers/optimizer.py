@@ -446,8 +446,6 @@ class Optimizer:
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Make an optimizer from what `get_config` returned."""
-        from hornbeam.saving.config import deserialize
-
         # TensorFlow 2.11 to 2.15 wrote these two, which say how TensorFlow ran the update.
         config = {key: value for key, value in config.items() if key not in ("is_legacy_optimizer", "jit_compile")}
         if isinstance(config.get("learning_rate"), dict):

@@ -11,6 +11,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam.checked import Fraction, NonNegative, Positive, checked
+from hornbeam.objects.constructor import constructor_config
+from hornbeam.objects.family import Family
 
 __all__ = [
     "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule", "OneCycle",
