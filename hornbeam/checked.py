@@ -95,6 +95,8 @@ def checked(init: _Init) -> _Init:
         ValueError: Average: `momentum` must be a number of at least 0 and below 1, received 1.0.
     """
     signature = inspect.signature(init)
+    # Now, and not in a call: annotations are evaluated as code, which loading a file must not do.
+    hints = typing.get_type_hints(init, include_extras=True)
 
     @functools.wraps(init)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -102,7 +104,7 @@ def checked(init: _Init) -> _Init:
             given = signature.bind(self, *args, **kwargs).arguments
         except TypeError as error:
             raise _unfit(type(self), signature, kwargs, error) from None
-        for name, hint in _hints(init).items():
+        for name, hint in hints.items():
             if name in given:
                 check(type(self).__name__, name, given[name], hint)
         init(self, *args, **kwargs)
@@ -151,11 +153,6 @@ def _argument_names(cls: type) -> list[str]:
             if not any(p.kind is p.VAR_KEYWORD for p in parameters):
                 break
     return list(dict.fromkeys(names))
-
-
-@functools.cache
-def _hints(init: Callable[..., None]) -> dict[str, Any]:
-    return typing.get_type_hints(init, include_extras=True)
 
 
 def _fits(value: Any, hint: Any) -> bool:
