@@ -1,8 +1,6 @@
-"""Activation functions, by name and as functions of a tensor."""
+"""Activation functions: functions of a tensor, found by name."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,8 +49,8 @@ __all__ = [
 tanh = elementwise.tanh
 
 
-def linear(x: Any) -> Any:
-    """Return `x`.
+def linear(x: Tensor) -> Tensor:
+    """Return `x` itself.
 
     Example:
         >>> linear(2.0)
@@ -61,7 +59,7 @@ def linear(x: Any) -> Any:
     return x
 
 
-def exponential(x: Any) -> Any:
+def exponential(x: Tensor) -> Tensor:
     """Return e to the power of `x`.
 
     Example:
@@ -71,12 +69,14 @@ def exponential(x: Any) -> Any:
     return elementwise.exp(x)
 
 
-def gelu(x: Any, approximate: bool = False) -> Any:
-    """Return `x * P(X <= x)` for a standard normal X (Hendrycks and Gimpel 2016).
+def gelu(x: Tensor, approximate: bool = False) -> Tensor:
+    """Return `x * P(X <= x)` for a standard normal X.
+
+    Hendrycks and Gimpel 2016, "Gaussian error linear units".
 
     Args:
         x: Tensor.
-        approximate: Whether the approximation by tanh is used.
+        approximate: Whether to approximate it with tanh.
 
     Example:
         >>> gelu(0.0).tolist()
@@ -87,7 +87,9 @@ def gelu(x: Any, approximate: bool = False) -> Any:
 
 @op("nn")
 def mish(x: Tensor) -> Tensor:
-    """Return `x * tanh(softplus(x))` (Misra 2019).
+    """Return `x * tanh(softplus(x))`.
+
+    Misra 2019, "Mish: a self regularized non-monotonic neural activation function".
 
     Example:
         >>> mish(0.0).tolist()
@@ -103,8 +105,8 @@ def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None,
     Args:
         x: Tensor.
         negative_slope: Slope below the threshold.
-        max_value: Upper bound.
-        threshold: Where the slope changes.
+        max_value: Upper bound of the result. Default: none.
+        threshold: Value at which the slope changes.
 
     Example:
         >>> relu(jnp.array([-1.0, 2.0]))
@@ -118,7 +120,7 @@ def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None,
     return y if max_value is None else jnp.minimum(y, jnp.asarray(max_value, y.dtype))
 
 
-# Keras keeps this one among its activations, not its ops.
+# Keras's files store this one under its activations, and not under its ops.
 relu._op_info.module = "keras.src.activations.activations"  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,7 @@
-"""Constraints: functions applied to weights after each update."""
+"""Constraints: functions that project weights after each update.
+
+Norms are Euclidean. For the kernel of a dense layer, axis 0 holds the inputs of each unit.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import errors, settings
+from hornbeam import settings
+from hornbeam.checked import Fraction, NonNegative, check, checked, unexpected
 from hornbeam.objects.constructor import constructor_config
 from hornbeam.objects.family import Family
+from hornbeam.typing import Axis
 
 __all__ = [
     "Constraint",
@@ -30,7 +35,7 @@ __all__ = [
 
 
 class Constraint:
-    """Base of constraints; subclasses implement `__call__(w)`.
+    """Base of constraints. Subclasses implement `__call__(w)`.
 
     Example:
         >>> class Half(Constraint):
@@ -41,6 +46,7 @@ class Constraint:
     """
 
     def __call__(self, w: Any) -> Any:
+        """Return the projected weight."""
         raise NotImplementedError(f"{type(self).__name__} must implement `__call__(w)`.")
 
     def get_config(self) -> dict[str, Any]:
@@ -53,16 +59,19 @@ class Constraint:
         return cls(**config)
 
 
-def _norm(w: Any, axis: Any) -> Any:
+def _norm(w: Any, axis: Axis) -> Any:
     return jnp.sqrt(jnp.sum(jnp.square(w), axis=axis, keepdims=True))
 
 
 class MaxNorm(Constraint):
-    """Norms along `axis` at most `max_value`.
+    """Scales weights down so that norms along `axis` are at most `max_value`.
 
     Args:
-        max_value: Largest norm; `m` in Keras 1.
-        axis: Axis or axes of the inputs of a unit.
+        max_value: Largest norm, not negative.
+        axis: Axis or axes over which to take the norm.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> MaxNorm(1.0)(jnp.array([[2.0], [0.0]])).round(3)
@@ -70,10 +79,13 @@ class MaxNorm(Constraint):
                [0.]], dtype=float32)
     """
 
-    def __init__(self, max_value: float = 2, axis: Any = 0, **kwargs: Any):
-        max_value = kwargs.pop("m", max_value)
+    @checked
+    def __init__(self, max_value: NonNegative = 2, axis: Axis = 0, **kwargs: Any):
+        if "m" in kwargs:  # the name in Keras 1
+            max_value = kwargs.pop("m")
+            check("MaxNorm", "m", max_value, NonNegative)
         if kwargs:
-            raise TypeError(f"MaxNorm: unexpected argument {errors.one_of(kwargs)}.")
+            raise unexpected(type(self), kwargs)
         self.max_value, self.axis = max_value, axis
 
     def __call__(self, w: Any) -> Any:
@@ -82,7 +94,7 @@ class MaxNorm(Constraint):
 
 
 class NonNeg(Constraint):
-    """Negative weights become zero.
+    """Sets negative weights to 0.
 
     Example:
         >>> NonNeg()(jnp.array([-1.0, 2.0]))
@@ -94,10 +106,13 @@ class NonNeg(Constraint):
 
 
 class UnitNorm(Constraint):
-    """Norms along `axis` equal to 1.
+    """Scales weights so that norms along `axis` are 1.
 
     Args:
-        axis: Axis or axes of the inputs of a unit.
+        axis: Axis or axes over which to take the norm.
+
+    Raises:
+        ValueError: If `axis` is of another type.
 
     Example:
         >>> UnitNorm()(jnp.array([[2.0], [0.0]])).round(3)
@@ -105,7 +120,8 @@ class UnitNorm(Constraint):
                [0.]], dtype=float32)
     """
 
-    def __init__(self, axis: Any = 0):
+    @checked
+    def __init__(self, axis: Axis = 0):
         self.axis = axis
 
     def __call__(self, w: Any) -> Any:
@@ -113,13 +129,18 @@ class UnitNorm(Constraint):
 
 
 class MinMaxNorm(Constraint):
-    """Norms along `axis` between `min_value` and `max_value`.
+    """Scales weights so that norms along `axis` are between `min_value` and `max_value`.
+
+    A norm `n` becomes `rate * clip(n, min_value, max_value) + (1 - rate) * n`.
 
     Args:
-        min_value: Least norm.
-        max_value: Largest norm.
-        rate: Share of the way to the bound that one application goes.
-        axis: Axis or axes of the inputs of a unit.
+        min_value: Smallest norm, not negative.
+        max_value: Largest norm, not negative.
+        rate: Share of the correction per update, from 0 to 1.
+        axis: Axis or axes over which to take the norm.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> MinMaxNorm(0.0, 1.0)(jnp.array([[2.0], [0.0]])).round(3)
@@ -127,7 +148,10 @@ class MinMaxNorm(Constraint):
                [0.]], dtype=float32)
     """
 
-    def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Any = 0):
+    @checked
+    def __init__(
+        self, min_value: NonNegative = 0.0, max_value: NonNegative = 1.0, rate: Fraction = 1.0, axis: Axis = 0
+    ):
         self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
 
     def __call__(self, w: Any) -> Any:

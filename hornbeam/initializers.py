@@ -1,19 +1,21 @@
-"""Initializers: functions of `(shape, dtype)` that make the first values of weights."""
+"""Initializers: functions of `(shape, dtype)` that return the first values of weights."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hornbeam.checked import Positive, checked
 from hornbeam.core.random import SeedGenerator, draw_key, host_uniform, make_default_seed
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.objects.constructor import constructor_config
 from hornbeam.objects.family import Family
+from hornbeam.typing import Axis, DType
 
 __all__ = [
     "STFT", "STFTInitializer", "stft",
@@ -26,8 +28,12 @@ __all__ = [
 ]  # fmt: skip
 
 
+Seed: TypeAlias = int | SeedGenerator | None
+"""A seed: the same integer gives the same values, a generator other ones each time. `None` draws an integer."""
+
+
 class Initializer:
-    """Base of initializers; subclasses implement `__call__(shape, dtype=None)`.
+    """Base of initializers. Subclasses implement `__call__(shape, dtype=None)`.
 
     Example:
         >>> class Sevens(Initializer):
@@ -37,7 +43,8 @@ class Initializer:
         Array([7., 7.], dtype=float32)
     """
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
+        """Return an array of a shape; `dtype` is `floatx()` by default."""
         raise NotImplementedError(f"{type(self).__name__} must implement `__call__(shape, dtype)`.")
 
     def get_config(self) -> dict[str, Any]:
@@ -50,7 +57,7 @@ class Initializer:
         return cls(**config)
 
     def clone(self) -> Any:
-        """Return an equal initializer."""
+        """Return a new initializer with the same arguments."""
         return type(self).from_config(self.get_config())
 
     def __repr__(self) -> str:
@@ -59,31 +66,31 @@ class Initializer:
 
 
 class Zeros(Initializer):
-    """Zeros.
+    """All values are 0.
 
     Example:
         >>> Zeros()((2,))
         Array([0., 0.], dtype=float32)
     """
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         return _filled(0, shape, dtype)
 
 
 class Ones(Initializer):
-    """Ones.
+    """All values are 1.
 
     Example:
         >>> Ones()((2,))
         Array([1., 1.], dtype=float32)
     """
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         return _filled(1, shape, dtype)
 
 
 class Constant(Initializer):
-    """One value everywhere.
+    """All values are equal.
 
     Args:
         value: A number, or an array that broadcasts to the shape.
@@ -93,15 +100,16 @@ class Constant(Initializer):
         Array([3., 3.], dtype=float32)
     """
 
+    @checked
     def __init__(self, value: Any = 0.0):
         self.value = value
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         return jnp.broadcast_to(jnp.asarray(self.value, standardize_dtype(dtype)), shape)
 
 
 class Identity(Initializer):
-    """The identity matrix, times `gain`; other shapes than matrices are an error.
+    """The identity matrix times `gain`, for shapes of two dimensions.
 
     Args:
         gain: Factor.
@@ -115,24 +123,29 @@ class Identity(Initializer):
                [0., 1.]], dtype=float32)
     """
 
+    @checked
     def __init__(self, gain: float = 1.0):
         self.gain = gain
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         if len(shape) != 2:
             raise ValueError(f"Identity: expected a shape of two dimensions, received {tuple(shape)}.")
-        return self.gain * jnp.eye(*shape, dtype=standardize_dtype(dtype))
+        rows, columns = shape
+        return self.gain * jnp.eye(rows, columns, dtype=standardize_dtype(dtype))
 
 
 class STFT(Initializer):
-    """Kernels of a convolution that computes a short-time Fourier transform.
+    """Kernels of a convolution that computes the real or imaginary part of a short-time Fourier transform.
+
+    Kernels have the shape `(length, channels, frequencies)`. Frequency `k` has the values `cos(2 pi k t / n)` or
+    `-sin(2 pi k t / n)` at `t`, with `n = 2 (frequencies - 1)`, times the window.
 
     Args:
-        side: `"real"` or `"imag"`: which part of the result.
-        window: Name of a window of SciPy, weights of the kernel's length, or `None`.
-        scaling: `"density"`: the window is divided by the root of the sum of its squares; `"spectrum"`: by its sum;
-            `None`: by nothing. Without a window it has no effect.
-        periodic: Whether the window is the periodic one.
+        side: `"real"` or `"imag"`.
+        window: Name of a window of SciPy, weights of the kernel's length, or `None` for no window.
+        scaling: `"density"` divides the window by the root of the sum of its squares, `"spectrum"` by its sum, `None` by
+            1. It has no effect without a window.
+        periodic: Whether the window is periodic, and not symmetric.
 
     Raises:
         ValueError: If an argument is unknown, or the shape is not (length, channels, frequencies).
@@ -142,8 +155,13 @@ class STFT(Initializer):
         [[1, 1, 1], [1, 0, -1], [1, -1, 1], [1, 0, -1]]
     """
 
+    @checked
     def __init__(
-        self, side: str = "real", window: Any = "hann", scaling: str | None = "density", periodic: bool = False
+        self,
+        side: str = "real",
+        window: str | Sequence[float] | None = "hann",
+        scaling: str | None = "density",
+        periodic: bool = False,
     ):
         if side not in ("real", "imag"):
             raise ValueError(f"STFT: `side` must be 'real' or 'imag', received {side!r}.")
@@ -151,7 +169,7 @@ class STFT(Initializer):
             raise ValueError(f"STFT: `scaling` must be 'density', 'spectrum' or None, received {scaling!r}.")
         self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
         if isinstance(window, str):
-            self._weights(4)  # an unknown name is an error now, not at the first call
+            self._weights(4)  # so that an unknown name is an error now, and not in the first call
 
     def _weights(self, length: int) -> Any:
         if self.window is None:
@@ -163,13 +181,15 @@ class STFT(Initializer):
             try:
                 weights = get_window(self.window, length, fftbins=self.periodic)
             except ValueError as error:
-                raise ValueError(f"STFT: `window` is no window of SciPy: {self.window!r}.") from error
+                raise ValueError(
+                    f"STFT: `window` must be the name of a window of SciPy, received {self.window!r}."
+                ) from error
         if weights.shape != (length,):
             raise ValueError(f"STFT: `window` must have shape ({length},), received {weights.shape}.")
         total = {None: 1.0, "density": np.sqrt(np.sum(weights**2)), "spectrum": np.sum(weights)}
         return weights / total[self.scaling]
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         if len(shape) != 3:
             raise ValueError(f"STFT: expected a shape (length, channels, frequencies), received {tuple(shape)}.")
         length, channels, frequencies = shape
@@ -179,7 +199,7 @@ class STFT(Initializer):
         return jnp.asarray(np.broadcast_to(kernel[:, None], (length, channels, frequencies)), standardize_dtype(dtype))
 
 
-# Sizes up to which values are made by NumPy: XLA would compile a program for every new shape.
+# Largest size for which NumPy makes the values, as XLA would compile a program for every new shape.
 _SMALL = 2**20
 
 
@@ -191,15 +211,12 @@ def _filled(value: int, shape: Sequence[int], dtype: Any) -> Any:
 
 
 class _Random(Initializer):
-    """An initializer that draws: equal integer seeds give equal values."""
+    """Base of initializers that draw random values: equal integer seeds give equal values."""
 
-    def __init__(self, seed: Any = None):
-        self._draw = make_default_seed() if seed is None else seed
+    @checked
+    def __init__(self, seed: Seed = None):
+        self._draw = make_default_seed() if seed is None else seed if isinstance(seed, SeedGenerator) else int(seed)
         self.seed = seed
-        if not isinstance(self._draw, (int, SeedGenerator)) or isinstance(seed, bool):
-            raise ValueError(
-                f"{type(self).__name__}: `seed` must be an integer, a SeedGenerator or None, received {seed!r}."
-            )
 
     def _key(self) -> Any:
         return draw_key(self._draw)
@@ -212,74 +229,80 @@ class _Random(Initializer):
 
 
 class RandomNormal(_Random):
-    """Normally distributed values.
+    """Values from a normal distribution.
 
     Args:
         mean: Mean.
         stddev: Standard deviation.
-        seed: Integer or `SeedGenerator`.
+        seed: Integer or `SeedGenerator`. Default: an integer drawn now.
 
     Example:
         >>> RandomNormal(seed=1)((2, 3)).shape
         (2, 3)
     """
 
-    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Any = None):
+    @checked
+    def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: Seed = None):
         self.mean, self.stddev = mean, stddev
         super().__init__(seed)
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         draw = jax.random.normal(self._key(), tuple(shape), standardize_dtype(dtype))
         return draw * self.stddev + self.mean
 
 
 class TruncatedNormal(RandomNormal):
-    """Normally distributed values, those beyond two standard deviations drawn again.
+    """Values from a normal distribution, cut off at two standard deviations from the mean.
 
     Args:
         mean: Mean.
         stddev: Standard deviation before truncation.
-        seed: Integer or `SeedGenerator`.
+        seed: Integer or `SeedGenerator`. Default: an integer drawn now.
 
     Example:
         >>> bool(abs(TruncatedNormal(stddev=1.0, seed=1)((100,))).max() <= 2.0)
         True
     """
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         draw = jax.random.truncated_normal(self._key(), -2.0, 2.0, tuple(shape), standardize_dtype(dtype))
         return draw * self.stddev + self.mean
 
 
 class RandomUniform(_Random):
-    """Uniformly distributed values.
+    """Values from a uniform distribution.
 
     Args:
-        minval: Least value.
-        maxval: Upper bound.
-        seed: Integer or `SeedGenerator`.
+        minval: Smallest value.
+        maxval: Upper bound, itself not drawn.
+        seed: Integer or `SeedGenerator`. Default: an integer drawn now.
 
     Example:
         >>> RandomUniform(seed=1)((2, 3)).shape
         (2, 3)
     """
 
-    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Any = None):
+    @checked
+    def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: Seed = None):
         self.minval, self.maxval = minval, maxval
         super().__init__(seed)
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         return self._uniform(tuple(shape), dtype, self.minval, self.maxval)
 
 
 class VarianceScaling(_Random):
-    """Values whose variance is `scale / n`, with n the fan in, the fan out or their mean.
+    """Random values with variance `scale / n`, where `n` is the fan in, the fan out, or their mean.
+
+    The fan in is the number of inputs of a unit, the fan out the number of units that an input reaches.
 
     Args:
-        scale: Factor, positive.
+        scale: Factor, above 0.
         mode: `"fan_in"`, `"fan_out"` or `"fan_avg"`.
         distribution: `"truncated_normal"`, `"untruncated_normal"` or `"uniform"`.
-        seed: Integer or `SeedGenerator`.
+        seed: Integer or `SeedGenerator`. Default: an integer drawn now.
+        input_axes: Axes of the inputs. Default: the last but one.
+        output_axes: Axes of the outputs. Default: the last.
 
     Raises:
         ValueError: If an argument is none of these.
@@ -289,24 +312,26 @@ class VarianceScaling(_Random):
         (2, 3)
     """
 
+    @checked
     def __init__(
-        self, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal",
-        seed: Any = None, input_axes: Any = None, output_axes: Any = None,
+        self, scale: Positive = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal",
+        seed: Seed = None, input_axes: Axis = None, output_axes: Axis = None,
     ):  # fmt: skip
-        if scale <= 0:
-            raise ValueError(f"{type(self).__name__}: `scale` must be positive, received {scale}.")
         if mode not in ("fan_in", "fan_out", "fan_avg"):
             raise ValueError(
                 f"{type(self).__name__}: `mode` must be 'fan_in', 'fan_out' or 'fan_avg', received {mode!r}."
             )
         distribution = {"normal": "truncated_normal"}.get(distribution.lower(), distribution.lower())
         if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
-            raise ValueError(f"{type(self).__name__}: unknown `distribution` {distribution!r}.")
+            raise ValueError(
+                f"{type(self).__name__}: `distribution` must be 'truncated_normal', 'untruncated_normal' or 'uniform', "
+                f"received {distribution!r}."
+            )
         self.scale, self.mode, self.distribution = scale, mode, distribution
         self.input_axes, self.output_axes = input_axes, output_axes
         super().__init__(seed)
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         shape, dtype = tuple(shape), standardize_dtype(dtype)
         fan_in, fan_out = _fans(shape, self.input_axes, self.output_axes)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
@@ -316,13 +341,13 @@ class VarianceScaling(_Random):
             return self._uniform(shape, dtype, -limit, limit)
         if self.distribution == "untruncated_normal":
             return jax.random.normal(self._key(), shape, dtype) * math.sqrt(variance)
-        # 0.8796...: standard deviation of a normal distribution cut at two.
+        # 0.8796... is the standard deviation of a standard normal distribution cut off at 2.
         stddev = math.sqrt(variance) / 0.87962566103423978
         return jax.random.truncated_normal(self._key(), -2.0, 2.0, shape, dtype) * stddev
 
 
-def _fans(shape: tuple[int, ...], input_axes: Any, output_axes: Any) -> tuple[float, float]:
-    """Return the numbers of inputs and outputs of a unit for a weight's shape."""
+def _fans(shape: tuple[int, ...], input_axes: Axis, output_axes: Axis) -> tuple[float, float]:
+    """Return the fan in and the fan out of a weight."""
     if input_axes is not None or output_axes is not None:
         ins = [input_axes] if isinstance(input_axes, int) else list(input_axes or ())
         outs = [output_axes] if isinstance(output_axes, int) else list(output_axes or ())
@@ -337,18 +362,24 @@ def _fans(shape: tuple[int, ...], input_axes: Any, output_axes: Any) -> tuple[fl
     return shape[-2] * field, shape[-1] * field
 
 
-def _scaling(scale: float, mode: str, distribution: str, name: str, source: str) -> type:
+def _scaling(scale: float, mode: str, distribution: str, name: str, source: str) -> type[VarianceScaling]:
     """Make the class of one well-known variance scaling."""
 
-    def __init__(self: Any, seed: Any = None, input_axes: Any = None, output_axes: Any = None) -> None:
+    @checked
+    def __init__(self: Any, seed: Seed = None, input_axes: Axis = None, output_axes: Axis = None) -> None:
         VarianceScaling.__init__(self, scale, mode, distribution, seed, input_axes, output_axes)
 
-    doc = f"""{source}
+    doc = f"""Random values with variance `{scale:g} / {mode}`, {distribution.replace("_", " ")}.
 
-    `VarianceScaling` with scale {scale}, mode `{mode}`, {distribution.replace("_", " ")}.
+    {source}
 
     Args:
-        seed: Integer or `SeedGenerator`.
+        seed: Integer or `SeedGenerator`. Default: an integer drawn now.
+        input_axes: Axes of the inputs. Default: the last but one.
+        output_axes: Axes of the outputs. Default: the last.
+
+    Raises:
+        ValueError: If an argument is of another type.
 
     Example:
         >>> {name}(seed=1)((2, 3)).shape
@@ -358,9 +389,9 @@ def _scaling(scale: float, mode: str, distribution: str, name: str, source: str)
     return type(name, (VarianceScaling,), body)
 
 
-_GLOROT = "Glorot and Bengio 2010."
-_HE = "He et al. 2015."
-_LECUN = "LeCun et al. 1998."
+_GLOROT = 'Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".'
+_HE = 'He et al. 2015, "Delving deep into rectifiers".'
+_LECUN = 'LeCun et al. 1998, "Efficient backprop".'
 GlorotUniform = _scaling(1.0, "fan_avg", "uniform", "GlorotUniform", _GLOROT)
 GlorotNormal = _scaling(1.0, "fan_avg", "truncated_normal", "GlorotNormal", _GLOROT)
 HeUniform = _scaling(2.0, "fan_in", "uniform", "HeUniform", _HE)
@@ -370,11 +401,13 @@ LecunNormal = _scaling(1.0, "fan_in", "truncated_normal", "LecunNormal", _LECUN)
 
 
 class Orthogonal(_Random):
-    """An orthogonal matrix, times `gain` (Saxe et al. 2013).
+    """A random orthogonal matrix times `gain`; all axes but the last count as rows.
+
+    Saxe et al. 2013, "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks".
 
     Args:
         gain: Factor.
-        seed: Integer or `SeedGenerator`.
+        seed: Integer or `SeedGenerator`. Default: an integer drawn now.
 
     Raises:
         ValueError: If the shape has fewer than two dimensions.
@@ -385,17 +418,18 @@ class Orthogonal(_Random):
         True
     """
 
-    def __init__(self, gain: float = 1.0, seed: Any = None):
+    @checked
+    def __init__(self, gain: float = 1.0, seed: Seed = None):
         self.gain = gain
         super().__init__(seed)
 
-    def __call__(self, shape: Sequence[int], dtype: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         if len(shape) < 2:
             raise ValueError(f"Orthogonal: expected two or more dimensions, received shape {tuple(shape)}.")
         rows, columns = math.prod(shape[:-1]), shape[-1]
         flat = (max(rows, columns), min(rows, columns))
         draw = jax.random.normal(self._key(), flat, "float32")
-        # By NumPy, where values are known: XLA's way is a dozen programs to compile for every new shape.
+        # By NumPy if the values are known, as XLA would compile a dozen programs for every new shape.
         xp: Any = jnp if isinstance(draw, jax.core.Tracer) else np
         q, r = xp.linalg.qr(xp.asarray(draw))
         q = q * xp.sign(xp.diag(r))

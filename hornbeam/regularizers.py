@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 
 from hornbeam import errors
+from hornbeam.checked import NonNegative, check, checked, unexpected
 from hornbeam.objects.constructor import constructor_config
 from hornbeam.objects.family import Family
 
@@ -33,7 +34,7 @@ __all__ = [
 
 
 class Regularizer:
-    """Base of regularizers; subclasses implement `__call__(x)`, which returns a scalar.
+    """Base of regularizers. Subclasses implement `__call__(x)`, which returns a scalar.
 
     Example:
         >>> class Mean(Regularizer):
@@ -44,6 +45,7 @@ class Regularizer:
     """
 
     def __call__(self, x: Any) -> Any:
+        """Return the penalty of a weight or an output."""
         raise NotImplementedError(f"{type(self).__name__} must implement `__call__(x)`.")
 
     def get_config(self) -> dict[str, Any]:
@@ -56,36 +58,34 @@ class Regularizer:
         return cls(**config)
 
 
-def _factor(name: str, value: Any) -> float:
-    if value is None:
-        return 0.0
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-        raise ValueError(f"Regularizer: `{name}` must be a non-negative number, received {value!r}.")
-    return float(value)
-
-
-def _old_word(name: str, kwargs: dict[str, Any], word: str, value: Any) -> Any:
-    """Return what was given by an older word, else `value`."""
-    value = kwargs.pop(word, value)
+def _factor(regularizer: Regularizer, value: NonNegative | None, kwargs: dict[str, Any]) -> float:
+    """Return a factor, which Keras 1 called `l`; `None` is the default, 0.01."""
+    if "l" in kwargs:
+        value = kwargs.pop("l")
+        check(type(regularizer).__name__, "l", value, NonNegative | None)
     if kwargs:
-        raise TypeError(f"{name}: unexpected argument {errors.one_of(kwargs)}.")
-    return value
+        raise unexpected(type(regularizer), kwargs)
+    return 0.01 if value is None else float(value)
 
 
 class L1L2(Regularizer):
-    """`l1 * sum(|x|) + l2 * sum(x^2)`.
+    """`l1 * sum(|x|) + l2 * sum(x²)`.
 
     Args:
-        l1: Factor of the absolute values.
-        l2: Factor of the squares.
+        l1: Factor of the absolute values, not negative.
+        l2: Factor of the squares, not negative.
+
+    Raises:
+        ValueError: If a factor is no number or negative.
 
     Example:
         >>> float(L1L2(l1=1.0, l2=1.0)(jnp.array([2.0])))
         6.0
     """
 
-    def __init__(self, l1: float = 0.0, l2: float = 0.0):
-        self.l1, self.l2 = _factor("l1", l1), _factor("l2", l2)
+    @checked
+    def __init__(self, l1: NonNegative | None = 0.0, l2: NonNegative | None = 0.0):
+        self.l1, self.l2 = float(l1 or 0.0), float(l2 or 0.0)
 
     def __call__(self, x: Any) -> Any:
         penalty = jnp.zeros((), x.dtype)
@@ -100,59 +100,66 @@ class L1(Regularizer):
     """`l1 * sum(|x|)`.
 
     Args:
-        l1: Factor; `l` in Keras 1.
+        l1: Factor, not negative. `None` is 0.01.
+
+    Raises:
+        ValueError: If the factor is no number or negative.
 
     Example:
         >>> float(L1(0.5)(jnp.array([2.0, -2.0])))
         2.0
     """
 
-    def __init__(self, l1: float = 0.01, **kwargs: Any):
-        l1 = _old_word(type(self).__name__, kwargs, "l", l1)
-        self.l1 = 0.01 if l1 is None else _factor("l1", l1)
+    @checked
+    def __init__(self, l1: NonNegative | None = 0.01, **kwargs: Any):
+        self.l1 = _factor(self, l1, kwargs)
 
     def __call__(self, x: Any) -> Any:
         return self.l1 * jnp.sum(jnp.abs(x))
 
 
 class L2(Regularizer):
-    """`l2 * sum(x^2)`.
+    """`l2 * sum(x²)`.
 
     Args:
-        l2: Factor; `l` in Keras 1.
+        l2: Factor, not negative. `None` is 0.01.
+
+    Raises:
+        ValueError: If the factor is no number or negative.
 
     Example:
         >>> float(L2(0.5)(jnp.array([2.0])))
         2.0
     """
 
-    def __init__(self, l2: float = 0.01, **kwargs: Any):
-        l2 = _old_word(type(self).__name__, kwargs, "l", l2)
-        self.l2 = 0.01 if l2 is None else _factor("l2", l2)
+    @checked
+    def __init__(self, l2: NonNegative | None = 0.01, **kwargs: Any):
+        self.l2 = _factor(self, l2, kwargs)
 
     def __call__(self, x: Any) -> Any:
         return self.l2 * jnp.sum(jnp.square(x))
 
 
 class OrthogonalRegularizer(Regularizer):
-    """Penalty on rows (or columns) of a matrix that are not orthogonal to each other.
+    """Penalty on rows or columns of a matrix that are not orthogonal to each other.
+
+    It is `factor` times the mean of `|cos(angle)|` over all pairs of rows or columns.
 
     Args:
-        factor: Factor.
+        factor: Factor, not negative.
         mode: `"rows"` or `"columns"`.
 
     Raises:
-        ValueError: If `mode` is neither, or the weight is no matrix.
+        ValueError: If an argument is out of range; in a call, if the weight is no matrix.
 
     Example:
         >>> float(OrthogonalRegularizer()(jnp.eye(2)))
         0.0
     """
 
-    def __init__(self, factor: float = 0.01, mode: str = "rows"):
-        if mode not in ("rows", "columns"):
-            raise ValueError(f"OrthogonalRegularizer: `mode` must be 'rows' or 'columns', received {mode!r}.")
-        self.factor, self.mode = _factor("factor", factor), mode
+    @checked
+    def __init__(self, factor: NonNegative = 0.01, mode: Literal["rows", "columns"] = "rows"):
+        self.factor, self.mode = float(factor), mode
 
     def __call__(self, x: Any) -> Any:
         if x.ndim != 2:

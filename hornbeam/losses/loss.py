@@ -1,4 +1,4 @@
-"""The base of loss objects: a loss function with reduction, sample weights and masks."""
+"""The base of loss objects: a function of `(y_true, y_pred)` with reduction, sample weights and masks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import errors, tree
+from hornbeam.checked import checked
 from hornbeam.core.convert import convert
 from hornbeam.core.masks import get_mask
 from hornbeam.core.naming import auto_name, to_snake_case
@@ -21,6 +22,9 @@ __all__ = [
     "Loss",
     "LossFunctionWrapper",
     "expand_weights",
+    "loss_class",
+    "number_lists",
+    "policy_of",
     "squeeze_or_expand",
     "standardize_reduction",
 ]
@@ -28,8 +32,8 @@ __all__ = [
 _REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
 
-def standardize_reduction(reduction: Any) -> str | None:
-    """Return a checked reduction; Keras 2's "auto" is "sum_over_batch_size".
+def standardize_reduction(reduction: str | None, owner: str = "Loss") -> str | None:
+    """Return a checked reduction. `"auto"` of Keras 2 is `"sum_over_batch_size"`.
 
     Raises:
         ValueError: If it is none of the reductions.
@@ -42,55 +46,83 @@ def standardize_reduction(reduction: Any) -> str | None:
         return "sum_over_batch_size"
     if reduction not in _REDUCTIONS:
         raise ValueError(
-            f"Loss: `reduction` must be one of {errors.one_of(_REDUCTIONS[:-1])} or None, received {reduction!r}."
+            f"{owner}: `reduction` must be one of {errors.one_of(map(str, _REDUCTIONS[:-1]))} or None, received "
+            f"{reduction!r}."
         )
     return reduction
 
 
+def policy_of(owner: str, dtype: Any) -> DTypePolicy:
+    """Return the dtype policy that an argument `dtype` names.
+
+    Raises:
+        ValueError: If it names none.
+
+    Example:
+        >>> policy_of("Huber", "float16").compute_dtype
+        'float16'
+    """
+    try:
+        return get_policy(dtype)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{owner}: `dtype` must be a dtype, the name of one, or a dtype policy, received {dtype!r}."
+        ) from error
+
+
 def number_lists(x: Any) -> Any:
-    """Return lists of mere numbers as one array; tensors and structures of them as they are."""
+    """Return a nested list of numbers as one array; anything else as it is.
+
+    Example:
+        >>> number_lists([[1, 2]]).shape
+        (1, 2)
+    """
     numbers = isinstance(x, (list, tuple)) and all(isinstance(n, (bool, int, float)) for n in tree.flatten(x))
     return convert(x) if numbers else x
 
 
 class Loss:
-    """A loss with its reduction to one number.
+    """Base of losses: values per sample, reduced to one number.
 
-    Subclasses implement `call(y_true, y_pred)`, which gives one value a sample.
+    Subclasses implement `call(y_true, y_pred)`, which returns one value per sample.
 
     Args:
-        name: Name. Default: the class's name in snake case.
-        reduction: `"sum_over_batch_size"` or `"mean"` (mean over all values), `"sum"`,
-            `"mean_with_sample_weight"` (weighted values over the sum of weights), or
-            `"none"`/None: all values. `"auto"` of Keras 2 is the default.
-        dtype: Dtype name or policy in which it is computed. Default: `floatx()`.
+        name: Name. Default: the class's name in snake case, numbered.
+        reduction: `"sum_over_batch_size"` or `"mean"`: mean of all values. `"sum"`: their sum.
+            `"mean_with_sample_weight"`: sum of the weighted values over the sum of the weights. `"none"` or None: all
+            values.
+        dtype: Dtype or dtype policy of the computation. Default: `floatx()`.
 
     Raises:
-        ValueError: If `reduction` is unknown.
+        ValueError: If an argument is none of these.
 
     Example:
-        >>> class Gap(Loss):
+        >>> class LargestError(Loss):
         ...     def call(self, y_true, y_pred):
         ...         return jnp.max(jnp.abs(y_true - y_pred), axis=-1)
-        >>> float(Gap()([[0.0, 1.0]], [[0.0, 3.0]]))
+        >>> float(LargestError()([[0.0, 1.0]], [[0.0, 3.0]]))
         2.0
     """
+
+    _captured: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         loss = super().__new__(cls)
         loss._captured = (args, kwargs)
         return loss
 
+    @checked
     def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None):
-        self.name = name or auto_name(type(self).__name__)
-        self.reduction = standardize_reduction(reduction)
+        owner = type(self).__name__
+        self.name = name or auto_name(owner)
+        self.reduction = standardize_reduction(reduction, owner)
         self._given_dtype = dtype
-        self._dtype_policy: DTypePolicy = get_policy(dtype)
+        self._dtype_policy = policy_of(owner, dtype)
 
     @property
     def dtype(self) -> str:
-        """Dtype in which targets and predictions are compared."""
-        # A mixed default policy is for layers: losses are sums, and want full width.
+        """The dtype in which targets and predictions are compared."""
+        # A mixed policy by default is for layers. Losses are sums, which need the wider dtype.
         policy = self._dtype_policy
         return policy.variable_dtype if self._given_dtype is None else policy.compute_dtype
 
@@ -100,7 +132,10 @@ class Loss:
         Args:
             y_true: Targets.
             y_pred: Predictions. A mask attached to them counts as weights 0 and 1.
-            sample_weight: Factor of each value: a number, or shape `(B,)` or that of the values.
+            sample_weight: Factor of the values: a number, one per sample (shape `(B,)`), or one per value.
+
+        Raises:
+            ValueError: If the shapes of values and weights do not fit.
         """
         if any_symbolic(y_true, y_pred):
             return self.call(y_true, y_pred)
@@ -119,7 +154,7 @@ class Loss:
         return None if x is None else convert(x, dtype=self.dtype)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Return one value a sample."""
+        """Return one value per sample."""
         raise NotImplementedError(f"{type(self).__name__}: implement `call(self, y_true, y_pred)`.")
 
     def get_config(self) -> dict[str, Any]:
@@ -131,7 +166,7 @@ class Loss:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make a loss from what `get_config` gave."""
+        """Make a loss from what `get_config` returned."""
         return from_constructor_config(cls, config)
 
     def __repr__(self) -> str:
@@ -139,7 +174,7 @@ class Loss:
 
 
 def squeeze_or_expand(values: Any, weights: Any) -> tuple[Any, Any]:
-    """Match the ranks of values and weights: `(B,)` weights are one a sample.
+    """Match the ranks of values and weights. Weights of shape `(B,)` are one per sample.
 
     Example:
         >>> [x.shape for x in squeeze_or_expand(jnp.ones((2, 3)), jnp.ones(2))]
@@ -153,7 +188,12 @@ def squeeze_or_expand(values: Any, weights: Any) -> tuple[Any, Any]:
 
 
 def expand_weights(values: Any, weights: Any) -> Any:
-    """Give weights of the values' first axes the missing last ones."""
+    """Add axes of size 1 to weights that lack the last axes of the values.
+
+    Example:
+        >>> expand_weights(jnp.ones((2, 3)), jnp.ones(2)).shape
+        (2, 1)
+    """
     missing = values.ndim - weights.ndim
     if weights.ndim and missing > 0 and weights.shape == values.shape[: weights.ndim]:
         return jnp.reshape(weights, weights.shape + (1,) * missing)
@@ -168,7 +208,7 @@ def _reduce(values: Any, sample_weight: Any, mask: Any, reduction: str | None) -
     if mask is not None:
         values, mask = squeeze_or_expand(values, convert(mask).astype(values.dtype))
         if reduction in ("sum_over_batch_size", "mean"):
-            # So that the mean is over what is not masked.
+            # The mean is over the values that are not masked.
             mask = mask * (mask.size / jnp.maximum(jnp.sum(mask), 1e-7))
         weights = mask if weights is None else weights * mask
     if weights is not None:
@@ -177,7 +217,7 @@ def _reduce(values: Any, sample_weight: Any, mask: Any, reduction: str | None) -
         except ValueError:
             raise ValueError(
                 f"Loss: `sample_weight` of shape {weights.shape} does not fit the loss values of shape "
-                f"{values.shape}; pass one weight a sample, {values.shape[:1]}, or one a value."
+                f"{values.shape}; pass one weight per sample, shape {values.shape[:1]}, or one per value."
             ) from None
         values = values * weights
     if reduction in ("none", None):
@@ -192,13 +232,13 @@ def _reduce(values: Any, sample_weight: Any, mask: Any, reduction: str | None) -
 
 
 class LossFunctionWrapper(Loss):
-    """A loss function of your own as an object.
+    """A function of targets and predictions as a loss object.
 
     Args:
-        fn: Function of `(y_true, y_pred, **kwargs)` that gives one value a sample.
+        fn: Function of `(y_true, y_pred, **kwargs)` that returns one value per sample.
         reduction: How values become one number; see `Loss`.
         name: Name. Default: the function's.
-        dtype: Dtype in which it is computed. Default: `floatx()`.
+        dtype: Dtype or dtype policy of the computation. Default: `floatx()`.
         **kwargs: Further arguments of `fn`.
 
     Example:
@@ -207,6 +247,7 @@ class LossFunctionWrapper(Loss):
         16.0
     """
 
+    @checked
     def __init__(
         self,
         fn: Callable[..., Any],
@@ -228,23 +269,55 @@ class LossFunctionWrapper(Loss):
 
 
 class FunctionLoss(Loss):
-    """A loss whose function takes targets, predictions, and what the constructor was given beside a loss's own.
+    """A loss whose values a known function computes.
 
-    A subclass names the function; its constructor, where it takes more, gives its arguments to `_keep`, which makes
-    each an attribute.
+    A subclass names the function as `fn`. A subclass with arguments of its own passes them to `keep`, which makes each an
+    attribute and an argument of the function.
     """
 
-    _function: Callable[..., Any]
+    fn: Callable[..., Any]
+    """Function of `(y_true, y_pred)` and the arguments that are kept."""
+
     _options: tuple[str, ...] = ()
 
+    @checked
     def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None):
         super().__init__(name or to_snake_case(type(self).__name__), reduction, dtype)
 
-    def _keep(self, arguments: dict[str, Any]) -> None:
+    def keep(self, arguments: dict[str, Any]) -> None:
+        """Keep a constructor's arguments, given as its `locals()`."""
         super().__init__(arguments["name"], arguments["reduction"], arguments["dtype"])
         self._options = tuple(n for n in arguments if n not in ("self", "name", "reduction", "dtype"))
         for option in self._options:
             setattr(self, option, arguments[option])
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return type(self)._function(y_true, y_pred, **{name: getattr(self, name) for name in self._options})
+        return type(self).fn(y_true, y_pred, **{name: getattr(self, name) for name in self._options})
+
+
+def loss_class(
+    name: str, fn: Callable[..., Any], doc: str, y_true: list[Any], y_pred: list[Any], result: float
+) -> type[FunctionLoss]:
+    """Make the class of a loss without arguments of its own.
+
+    Args:
+        name: Name of the class.
+        fn: Its function.
+        doc: First sentence of its docstring, with the formula.
+        y_true, y_pred: Targets and predictions of its example.
+        result: What the example gives.
+    """
+    text = f"""{doc}
+
+    `{fn.__name__}` computes the values and documents their shapes.
+
+    Args:
+        reduction: How values become one number; see `Loss`.
+        name: Name. Default: `"{to_snake_case(name)}"`.
+        dtype: Dtype or dtype policy of the computation. Default: `floatx()`.
+
+    Example:
+        >>> round(float({name}()({y_true!r}, {y_pred!r})), 4)
+        {result!r}
+    """
+    return type(name, (FunctionLoss,), {"fn": staticmethod(fn), "__doc__": text, "__module__": fn.__module__})

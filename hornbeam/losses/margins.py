@@ -1,4 +1,4 @@
-"""Losses of margins: functions of `(y_true, y_pred)`, one value a sample, and their objects."""
+"""Losses of margins: functions of `(y_true, y_pred)` with one value per sample, and their objects."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam.core.op import op
-from hornbeam.losses.loss import FunctionLoss
+from hornbeam.losses.loss import loss_class
 from hornbeam.losses.targets import mean, pair
 from hornbeam.typing import Tensor
 
@@ -22,14 +22,24 @@ __all__ = [
 
 
 def _as_signs(y_true: Any) -> Any:
-    """Turn targets that are all 0 or 1 into -1 and 1; leave others."""
+    """Turn targets that are all 0 or 1 into -1 and 1; leave others as they are."""
     binary = jnp.all((y_true == 0) | (y_true == 1))
     return jnp.where(binary, 2.0 * y_true - 1.0, y_true)
 
 
 @op("losses", "HingeLoss")
 def hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Mean of `max(1 - y_true y_pred, 0)` over the last axis; targets -1 and 1, or 0 and 1.
+    """Return the mean of `max(1 - y_true y_pred, 0)` over the last axis.
+
+    Args:
+        y_true: Targets -1 and 1, or 0 and 1, shape `(B, ..., D)`.
+        y_pred: Scores of the same shape.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> hinge(jnp.array([[-1.0, 1.0]]), jnp.array([[-1.0, 0.0]]))
@@ -41,7 +51,17 @@ def hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 @op("losses", "SquaredHingeLoss")
 def squared_hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Mean of `max(1 - y_true y_pred, 0)²` over the last axis; targets -1 and 1, or 0 and 1.
+    """Return the mean of `max(1 - y_true y_pred, 0)²` over the last axis.
+
+    Args:
+        y_true: Targets -1 and 1, or 0 and 1, shape `(B, ..., D)`.
+        y_pred: Scores of the same shape.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> squared_hinge(jnp.array([[-1.0, 1.0]]), jnp.array([[-1.0, -1.0]]))
@@ -53,7 +73,20 @@ def squared_hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 @op("losses", "CategoricalHingeLoss")
 def categorical_hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """`max(1 + best wrong score - right score, 0)`; targets are one-hot rows.
+    """Return `max(1 + wrong - right, 0)`, where `right` is the score of the true class and `wrong` the best other one.
+
+    `wrong` is at least 0. Crammer and Singer 2001, "On the algorithmic implementation of multiclass kernel-based vector
+    machines".
+
+    Args:
+        y_true: One-hot rows, shape `(B, ..., C)`.
+        y_pred: Scores of the same shape.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> categorical_hinge(jnp.array([[0.0, 1.0]]), jnp.array([[0.5, 1.0]]))
@@ -67,35 +100,15 @@ def categorical_hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 # --- objects -------------------------------------------------------------------------------
 
-
-class Hinge(FunctionLoss):
-    """Margin loss for targets -1 and 1 (or 0 and 1).
-
-    Example:
-        >>> float(Hinge()([[-1.0, 1.0]], [[-1.0, 0.0]]))
-        0.5
-    """
-
-    _function = staticmethod(hinge)
-
-
-class SquaredHinge(FunctionLoss):
-    """Squared margin loss for targets -1 and 1 (or 0 and 1).
-
-    Example:
-        >>> float(SquaredHinge()([[-1.0, 1.0]], [[-1.0, -1.0]]))
-        2.0
-    """
-
-    _function = staticmethod(squared_hinge)
-
-
-class CategoricalHinge(FunctionLoss):
-    """Margin between the right class and the best wrong one.
-
-    Example:
-        >>> float(CategoricalHinge()([[0.0, 1.0]], [[0.5, 1.0]]))
-        0.5
-    """
-
-    _function = staticmethod(categorical_hinge)
+Hinge = loss_class(
+    "Hinge", hinge, "Margin loss `max(1 - y_true y_pred, 0)` for targets -1 and 1, or 0 and 1.",
+    [[-1.0, 1.0]], [[-1.0, 0.0]], 0.5,
+)  # fmt: skip
+SquaredHinge = loss_class(
+    "SquaredHinge", squared_hinge, "Squared margin loss `max(1 - y_true y_pred, 0)²` for targets -1 and 1, or 0 and 1.",
+    [[-1.0, 1.0]], [[-1.0, -1.0]], 2.0,
+)  # fmt: skip
+CategoricalHinge = loss_class(
+    "CategoricalHinge", categorical_hinge, "Margin `max(1 + wrong - right, 0)` between the true and the best other class.",
+    [[0.0, 1.0]], [[0.5, 1.0]], 0.5,
+)  # fmt: skip

@@ -1,20 +1,22 @@
-"""Losses of probabilities: functions of `(y_true, y_pred)`, one value a sample, and their objects."""
+"""Losses of probabilities: functions of `(y_true, y_pred)` with one value per sample, and their objects."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
 
 from hornbeam import settings
+from hornbeam.checked import Fraction, NonNegative, Range, checked
 from hornbeam.core.convert import convert
 from hornbeam.core.masks import set_mask
 from hornbeam.core.op import op
 from hornbeam.core.tensor import any_symbolic
-from hornbeam.losses.loss import FunctionLoss
+from hornbeam.losses.loss import FunctionLoss, loss_class
 from hornbeam.losses.targets import as_float, clip, labels_for, mean, one_hot_pair, pair
-from hornbeam.typing import Tensor
+from hornbeam.typing import Axis, Tensor
 
 __all__ = [
     "BinaryCrossentropy",
@@ -35,7 +37,7 @@ __all__ = [
 
 
 def _normalised(p: Any, axis: int) -> Any:
-    """Scale probabilities to sum 1 over the classes, and keep them off 0 and 1."""
+    """Scale probabilities so that they sum to 1 over the classes, and keep them epsilon away from 0 and 1."""
     return clip(p / jnp.sum(p, axis=axis, keepdims=True))
 
 
@@ -51,7 +53,19 @@ def _smooth_binary(y_true: Any, label_smoothing: float) -> Any:
 
 @op("losses", "KlDivergenceLoss")
 def kl_divergence(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Sum of `y_true log(y_true / y_pred)` over the last axis.
+    """Return the sum of `y_true log(y_true / y_pred)` over the last axis.
+
+    Kullback and Leibler 1951, "On information and sufficiency".
+
+    Args:
+        y_true: Target probabilities, shape `(B, ..., C)`.
+        y_pred: Predicted probabilities of the same shape. Both are kept at least epsilon.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> kl_divergence(jnp.array([[0.5, 0.5]]), jnp.array([[0.5, 0.5]]))
@@ -66,14 +80,20 @@ def kl_divergence(y_true: Tensor, y_pred: Tensor) -> Tensor:
 def binary_crossentropy(
     y_true: Tensor, y_pred: Tensor, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
-    """Mean of `-y_true log(y_pred) - (1 - y_true) log(1 - y_pred)` over `axis`.
+    """Return the mean of `-y_true log(y_pred) - (1 - y_true) log(1 - y_pred)` over `axis`.
 
     Args:
-        y_true: Targets from 0 to 1.
-        y_pred: Probabilities (kept epsilon off 0 and 1), or scores with `from_logits`.
-        from_logits: Whether `y_pred` still lacks its sigmoid.
-        label_smoothing: How far targets are drawn towards 0.5, from 0 to 1.
-        axis: Axis over which the mean is taken.
+        y_true: Targets from 0 to 1, shape `(B, ..., D)`.
+        y_pred: Probabilities of the same shape, kept epsilon away from 0 and 1; with `from_logits` scores.
+        from_logits: Whether to apply a sigmoid to `y_pred`.
+        label_smoothing: Share `s` of 0.5 in the targets: `(1 - s) y_true + 0.5 s`.
+        axis: Axis over which to take the mean.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> binary_crossentropy(jnp.array([[0.0, 1.0]]), jnp.array([[0.5, 0.5]]))
@@ -101,17 +121,23 @@ def binary_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """Binary crossentropy times `(1 - p)^gamma`, `p` the probability given to the truth.
+    """Return the binary crossentropy times `(1 - p)^gamma`, where `p` is the probability of the true class.
 
     Lin et al. 2017, "Focal loss for dense object detection".
 
     Args:
-        y_true: Targets from 0 to 1.
-        y_pred: Probabilities, or scores with `from_logits`.
-        apply_class_balancing: Whether the classes 1 and 0 weigh `alpha` and `1 - alpha`.
+        y_true: Targets from 0 to 1, shape `(B, ..., D)`.
+        y_pred: Probabilities of the same shape; with `from_logits` scores.
+        apply_class_balancing: Whether to weight class 1 by `alpha` and class 0 by `1 - alpha`.
         alpha: Weight of class 1.
-        gamma: How much easy examples are played down.
+        gamma: Exponent; the larger it is, the less easy examples count.
         from_logits, label_smoothing, axis: As for `binary_crossentropy`.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> binary_focal_crossentropy(jnp.array([[1.0]]), jnp.array([[0.5]])).round(4)
@@ -131,17 +157,20 @@ def binary_focal_crossentropy(
 def categorical_crossentropy(
     y_true: Tensor, y_pred: Tensor, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
-    """Sum of `-y_true log(y_pred)` over the classes.
+    """Return the sum of `-y_true log(y_pred)` over the classes.
 
     Args:
-        y_true: One-hot rows, or probabilities, of the shape of `y_pred`.
-        y_pred: Probabilities (scaled to sum 1), or scores with `from_logits`.
-        from_logits: Whether `y_pred` still lacks its softmax.
-        label_smoothing: How much of the target is spread over all classes, from 0 to 1.
+        y_true: One-hot rows or probabilities, shape `(B, ..., C)`.
+        y_pred: Probabilities of the same shape, scaled to sum to 1; with `from_logits` scores.
+        from_logits: Whether to apply a softmax to `y_pred`.
+        label_smoothing: Share `s` of the even distribution in the targets: `(1 - s) y_true + s / C`.
         axis: Axis of the classes.
 
+    Returns:
+        Values of shape `(B, ...)`.
+
     Raises:
-        ValueError: If the shapes differ; integer labels are for the sparse form.
+        ValueError: If the shapes differ. `sparse_categorical_crossentropy` takes class numbers.
 
     Example:
         >>> categorical_crossentropy(jnp.array([[0.0, 1.0]]), jnp.array([[0.5, 0.5]]))
@@ -157,20 +186,28 @@ def categorical_crossentropy(
 def categorical_focal_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
-    alpha: Any = 0.25,
+    alpha: float | Sequence[float] = 0.25,
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """Sum of `-alpha (1 - p)^gamma y_true log(p)` over the classes (Lin et al. 2017).
+    """Return the sum of `-alpha (1 - p)^gamma y_true log(p)` over the classes, where `p` is `y_pred`.
+
+    Lin et al. 2017, "Focal loss for dense object detection".
 
     Args:
-        y_true: One-hot rows of the shape of `y_pred`.
-        y_pred: Probabilities (scaled to sum 1), or scores with `from_logits`.
-        alpha: Weight, one for all classes or one a class.
-        gamma: How much easy examples are played down.
+        y_true: One-hot rows, shape `(B, ..., C)`.
+        y_pred: Probabilities of the same shape, scaled to sum to 1; with `from_logits` scores.
+        alpha: One weight for all classes, or one per class.
+        gamma: Exponent; the larger it is, the less easy examples count.
         from_logits, label_smoothing, axis: As for `categorical_crossentropy`.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes differ.
 
     Example:
         >>> loss = categorical_focal_crossentropy(jnp.array([[0.0, 1.0]]), jnp.array([[0.5, 0.5]]))
@@ -186,22 +223,22 @@ def categorical_focal_crossentropy(
 
 @op("losses", "SparseCategoricalCrossentropyLoss")
 def sparse_categorical_crossentropy(
-    y_true: Tensor, y_pred: Tensor, from_logits: bool = False, ignore_class: Any = None, axis: int = -1
+    y_true: Tensor, y_pred: Tensor, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Tensor:
-    """`-log` of the probability given to the class number in `y_true`.
+    """Return `-log(p)`, where `p` is the predicted probability of the class in `y_true`.
 
     Args:
-        y_true: Class numbers, of the shape of `y_pred` without `axis` (or 1 there).
-        y_pred: Probabilities (scaled to sum 1), or scores with `from_logits`.
-        from_logits: Whether `y_pred` still lacks its softmax.
-        ignore_class: Class number whose samples give 0, such as -1 or 255 for "not labelled".
+        y_true: Class numbers, shape `(B, ...)` or `(B, ..., 1)`.
+        y_pred: Probabilities of shape `(B, ..., C)`, scaled to sum to 1; with `from_logits` scores.
+        from_logits: Whether to apply a softmax to `y_pred`.
+        ignore_class: Class number that means "not labelled", such as -1 or 255. Its samples give 0.
         axis: Axis of the classes.
 
     Returns:
-        Values of the shape of `y_true`. Class numbers out of range give 0.
+        Values of shape `(B, ...)`. Class numbers out of range give 0.
 
     Raises:
-        ValueError: If the shapes do not fit; one-hot rows are for the categorical form.
+        ValueError: If the shapes do not fit. `categorical_crossentropy` takes one-hot rows.
 
     Example:
         >>> sparse_categorical_crossentropy(jnp.array([1]), jnp.array([[0.5, 0.5]]))
@@ -210,7 +247,7 @@ def sparse_categorical_crossentropy(
     y_pred = as_float(y_pred)
     labels = labels_for("sparse_categorical_crossentropy", y_true, y_pred, axis)
     logs = jax.nn.log_softmax(y_pred, axis) if from_logits else jnp.log(_normalised(y_pred, axis))
-    # A comparison inside the sum is fused by XLA: cheaper than a gather and its scatter.
+    # XLA fuses this comparison into the sum, which is faster than a gather and its scatter.
     classes = jax.lax.broadcasted_iota("int32", y_pred.shape, axis % y_pred.ndim)
     chosen = classes == jnp.expand_dims(labels, axis)
     loss = -jnp.sum(jnp.where(chosen, logs, 0.0), axis=axis)
@@ -219,7 +256,7 @@ def sparse_categorical_crossentropy(
 
 @op("losses", "CategoricalGeneralizedCrossEntropyLoss")
 def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: float) -> Tensor:
-    """`(1 - p^q) / q` of the probability `p` given to the class number in `y_true`.
+    """Return `(1 - p^q) / q`, where `p` is the predicted probability of the class in `y_true`.
 
     Zhang and Sabuncu 2018, "Generalized cross entropy loss for training deep neural
     networks with noisy labels".
@@ -227,7 +264,13 @@ def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: flo
     Args:
         y_true: Class numbers, shape `(B,)`.
         y_pred: Probabilities, shape `(B, C)`.
-        q: From 0 (crossentropy) to 1 (mean absolute error).
+        q: Exponent, above 0 and at most 1: near 0 the value is the crossentropy, at 1 the absolute error.
+
+    Returns:
+        Values of shape `(B,)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> categorical_generalized_cross_entropy(jnp.array([1]), jnp.array([[0.75, 0.25]]), 0.5)
@@ -242,141 +285,171 @@ def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: flo
 # --- objects -------------------------------------------------------------------------------
 
 
-class KLDivergence(FunctionLoss):
-    """Kullback-Leibler divergence of predicted from target distribution.
-
-    Example:
-        >>> float(KLDivergence()([[0.5, 0.5]], [[0.5, 0.5]]))
-        0.0
-    """
-
-    _function = staticmethod(kl_divergence)
+KLDivergence = loss_class(
+    "KLDivergence", kl_divergence, "Kullback-Leibler divergence of two distributions: `sum(y_true log(y_true / y_pred))`.",
+    [[0.5, 0.5]], [[0.9, 0.1]], 0.5108,
+)  # fmt: skip
 
 
 class BinaryCrossentropy(FunctionLoss):
-    """Crossentropy of yes-or-no targets.
+    """Crossentropy of targets 0 and 1: `-y_true log(y_pred) - (1 - y_true) log(1 - y_pred)`.
 
     Args:
-        from_logits, label_smoothing, axis: As for `binary_crossentropy`.
+        from_logits: Whether predictions are scores, to which to apply a sigmoid.
+        label_smoothing: Share of 0.5 in the targets, from 0 to 1.
+        axis: Axis over which to take the mean.
         reduction, name, dtype: As for `Loss`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> round(float(BinaryCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])), 4)
         0.6931
     """
 
-    _function = staticmethod(binary_crossentropy)
+    fn = staticmethod(binary_crossentropy)
 
+    @checked
     def __init__(
         self,
         from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
+        label_smoothing: Fraction = 0.0,
+        axis: Axis = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "binary_crossentropy",
         dtype: Any = None,
     ):
-        self._keep(locals())
+        self.keep(locals())
 
 
 class BinaryFocalCrossentropy(FunctionLoss):
-    """Binary crossentropy that plays easy examples down (Lin et al. 2017).
+    """Binary crossentropy times `(1 - p)^gamma`, so that easy examples count less (Lin et al. 2017).
+
+    `p` is the predicted probability of the true class; see `binary_focal_crossentropy`.
 
     Args:
-        apply_class_balancing, alpha, gamma, from_logits, label_smoothing, axis: As for `binary_focal_crossentropy`.
+        apply_class_balancing: Whether to weight class 1 by `alpha` and class 0 by `1 - alpha`.
+        alpha: Weight of class 1, from 0 to 1.
+        gamma: Exponent, not negative.
+        from_logits, label_smoothing, axis: As for `BinaryCrossentropy`.
         reduction, name, dtype: As for `Loss`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> round(float(BinaryFocalCrossentropy()([[1.0]], [[0.5]])), 4)
         0.1733
     """
 
-    _function = staticmethod(binary_focal_crossentropy)
+    fn = staticmethod(binary_focal_crossentropy)
 
+    @checked
     def __init__(
         self,
         apply_class_balancing: bool = False,
-        alpha: float = 0.25,
-        gamma: float = 2.0,
+        alpha: Fraction = 0.25,
+        gamma: NonNegative = 2.0,
         from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
+        label_smoothing: Fraction = 0.0,
+        axis: Axis = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "binary_focal_crossentropy",
         dtype: Any = None,
     ):
-        self._keep(locals())
+        self.keep(locals())
 
 
 class CategoricalCrossentropy(FunctionLoss):
-    """Crossentropy of one-hot targets.
+    """Crossentropy of one-hot targets: `-sum(y_true log(y_pred))` over the classes.
 
     Args:
-        from_logits, label_smoothing, axis: As for `categorical_crossentropy`.
+        from_logits: Whether predictions are scores, to which to apply a softmax.
+        label_smoothing: Share of the even distribution in the targets, from 0 to 1.
+        axis: Axis of the classes.
         reduction, name, dtype: As for `Loss`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> round(float(CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])), 4)
         0.6931
     """
 
-    _function = staticmethod(categorical_crossentropy)
+    fn = staticmethod(categorical_crossentropy)
 
+    @checked
     def __init__(
         self,
         from_logits: bool = False,
-        label_smoothing: float = 0.0,
+        label_smoothing: Fraction = 0.0,
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "categorical_crossentropy",
         dtype: Any = None,
     ):
-        self._keep(locals())
+        self.keep(locals())
 
 
 class CategoricalFocalCrossentropy(FunctionLoss):
-    """Crossentropy of one-hot targets that plays easy examples down (Lin et al. 2017).
+    """Crossentropy of one-hot targets in which easy examples count less (Lin et al. 2017).
+
+    The value is `sum(-alpha (1 - p)^gamma y_true log(p))`; see `categorical_focal_crossentropy`.
 
     Args:
-        alpha, gamma, from_logits, label_smoothing, axis: As for `categorical_focal_crossentropy`.
+        alpha: One weight for all classes, or one per class; not negative.
+        gamma: Exponent, not negative.
+        from_logits, label_smoothing, axis: As for `CategoricalCrossentropy`.
         reduction, name, dtype: As for `Loss`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> round(float(CategoricalFocalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])), 4)
         0.0433
     """
 
-    _function = staticmethod(categorical_focal_crossentropy)
+    fn = staticmethod(categorical_focal_crossentropy)
 
+    @checked
     def __init__(
         self,
-        alpha: Any = 0.25,
-        gamma: float = 2.0,
+        alpha: NonNegative | Sequence[NonNegative] = 0.25,
+        gamma: NonNegative = 2.0,
         from_logits: bool = False,
-        label_smoothing: float = 0.0,
+        label_smoothing: Fraction = 0.0,
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "categorical_focal_crossentropy",
         dtype: Any = None,
     ):
-        self._keep(locals())
+        self.keep(locals())
 
 
 class SparseCategoricalCrossentropy(FunctionLoss):
-    """Crossentropy of class numbers.
+    """Crossentropy of class numbers: `-log(p)`, where `p` is the predicted probability of the true class.
 
     Args:
-        from_logits, axis: As for `sparse_categorical_crossentropy`.
-        ignore_class: Class number whose samples give 0, and do not count in the mean.
+        from_logits: Whether predictions are scores, to which to apply a softmax.
+        ignore_class: Class number that means "not labelled". Its samples give 0 and do not count in the mean.
+        axis: Axis of the classes.
         reduction, name, dtype: As for `Loss`.
+
+    Raises:
+        ValueError: If an argument is of another type.
 
     Example:
         >>> round(float(SparseCategoricalCrossentropy()([1], [[0.5, 0.5]])), 4)
         0.6931
     """
 
-    _function = staticmethod(sparse_categorical_crossentropy)
+    fn = staticmethod(sparse_categorical_crossentropy)
+    ignore_class: int | None
 
+    @checked
     def __init__(
         self,
         from_logits: bool = False,
@@ -386,35 +459,41 @@ class SparseCategoricalCrossentropy(FunctionLoss):
         name: str | None = "sparse_categorical_crossentropy",
         dtype: Any = None,
     ):
-        self._keep(locals())
+        self.keep(locals())
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         values = super().call(y_true, y_pred)
         if self.ignore_class is not None and not any_symbolic(values):
-            # What is ignored does not count in the mean either.
+            # A mask, so that ignored samples do not count in the mean either.
             set_mask(values, jnp.reshape(convert(y_true), values.shape) != self.ignore_class)
         return values
 
 
 class CategoricalGeneralizedCrossEntropy(FunctionLoss):
-    """Crossentropy that withstands wrong labels (Zhang and Sabuncu 2018).
+    """Loss of class numbers that wrong labels disturb less: `(1 - p^q) / q` (Zhang and Sabuncu 2018).
+
+    `p` is the predicted probability of the class; see `categorical_generalized_cross_entropy`.
 
     Args:
-        q: From 0 (crossentropy) to 1 (mean absolute error).
+        q: Exponent, above 0 and at most 1: near 0 the value is the crossentropy, at 1 the absolute error.
         reduction, name, dtype: As for `Loss`.
+
+    Raises:
+        ValueError: If `q` is out of range.
 
     Example:
         >>> round(float(CategoricalGeneralizedCrossEntropy()([1], [[0.75, 0.25]])), 4)
         1.0
     """
 
-    _function = staticmethod(categorical_generalized_cross_entropy)
+    fn = staticmethod(categorical_generalized_cross_entropy)
 
+    @checked
     def __init__(
         self,
-        q: float = 0.5,
+        q: Annotated[float, Range(above=0, at_most=1)] = 0.5,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "categorical_generalized_cross_entropy",
         dtype: Any = None,
     ):
-        self._keep(locals())
+        self.keep(locals())

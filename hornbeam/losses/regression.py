@@ -1,4 +1,4 @@
-"""Losses of numbers and vectors: functions of `(y_true, y_pred)`, one value a sample, and their objects."""
+"""Losses of numbers and vectors: functions of `(y_true, y_pred)` with one value per sample, and their objects."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import settings
+from hornbeam.checked import Positive, checked
 from hornbeam.core.op import op
-from hornbeam.losses.loss import FunctionLoss
+from hornbeam.losses.loss import FunctionLoss, loss_class
 from hornbeam.losses.targets import mean, pair
-from hornbeam.typing import Tensor
+from hornbeam.typing import Axis, Tensor
 
 __all__ = [
     "CosineSimilarity",
@@ -34,15 +35,20 @@ __all__ = [
 
 
 def unit_length(x: Any, axis: Any = -1) -> Any:
-    """Scale `x` to Euclidean norm 1 along `axis`; short vectors (below epsilon) stay short."""
-    # Inside the root, so that the gradient at 0 is 0 and not NaN.
+    """Scale `x` to Euclidean norm 1 along `axis`. Vectors shorter than epsilon are divided by epsilon.
+
+    Example:
+        >>> unit_length(jnp.array([0.0, 5.0])).tolist()
+        [0.0, 1.0]
+    """
+    # The maximum is inside the root, so that the gradient at 0 is 0 and not NaN.
     square = jnp.sum(jnp.square(x), axis=axis, keepdims=True)
     return x * jax.lax.rsqrt(jnp.maximum(square, settings.epsilon() ** 2))
 
 
 @op("losses", "MeanSquaredErrorLoss")
 def mean_squared_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Mean of `(y_true - y_pred)²` over the last axis.
+    """Return the mean of `(y_true - y_pred)²` over the last axis.
 
     Args:
         y_true: Targets, shape `(B, ..., D)`.
@@ -64,7 +70,17 @@ def mean_squared_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 @op("losses", "MeanAbsoluteErrorLoss")
 def mean_absolute_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Mean of `|y_true - y_pred|` over the last axis.
+    """Return the mean of `|y_true - y_pred|` over the last axis.
+
+    Args:
+        y_true: Targets, shape `(B, ..., D)`.
+        y_pred: Predictions of the same shape.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> mean_absolute_error(jnp.array([[0.0, 1.0]]), jnp.array([[2.0, 1.0]]))
@@ -76,7 +92,17 @@ def mean_absolute_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 @op("losses", "MeanAbsolutePercentageErrorLoss")
 def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Mean of `100 |y_true - y_pred| / |y_true|` over the last axis (`|y_true|` at least epsilon).
+    """Return the mean of `100 |y_true - y_pred| / max(|y_true|, epsilon)` over the last axis.
+
+    Args:
+        y_true: Targets, shape `(B, ..., D)`.
+        y_pred: Predictions of the same shape.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> mean_absolute_percentage_error(jnp.array([[2.0, 1.0]]), jnp.array([[1.0, 1.0]]))
@@ -88,7 +114,17 @@ def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 @op("losses", "MeanSquaredLogarithmicErrorLoss")
 def mean_squared_logarithmic_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Mean of `(log(1 + y_true) - log(1 + y_pred))²` over the last axis, negatives as epsilon.
+    """Return the mean of `(log(1 + y_true) - log(1 + y_pred))²` over the last axis, numbers below epsilon as epsilon.
+
+    Args:
+        y_true: Targets, shape `(B, ..., D)`.
+        y_pred: Predictions of the same shape.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> mean_squared_logarithmic_error(jnp.array([[1.0]]), jnp.array([[1.0]]))
@@ -100,13 +136,19 @@ def mean_squared_logarithmic_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 
 @op("losses", "CosineSimilarityLoss")
-def cosine_similarity(y_true: Tensor, y_pred: Tensor, axis: Any = -1) -> Tensor:
-    """Minus the cosine of the angle between `y_true` and `y_pred`: -1 is equal direction.
+def cosine_similarity(y_true: Tensor, y_pred: Tensor, axis: Axis = -1) -> Tensor:
+    """Return `-sum(y_true y_pred) / (|y_true| |y_pred|)`, minus the cosine of the angle: -1 for the same direction.
 
     Args:
         y_true: Targets, shape `(B, ..., D)`.
         y_pred: Predictions of the same shape.
         axis: Axis of the vectors.
+
+    Returns:
+        Values without `axis`, such as of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> cosine_similarity(jnp.array([[0.0, 1.0]]), jnp.array([[0.0, 5.0]]))
@@ -118,12 +160,20 @@ def cosine_similarity(y_true: Tensor, y_pred: Tensor, axis: Any = -1) -> Tensor:
 
 @op("losses", "HuberLoss")
 def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0) -> Tensor:
-    """Mean over the last axis of `e²/2` for errors up to `delta`, of a straight line beyond.
+    """Return the mean over the last axis of `e²/2` for errors `|e| <= delta` and `delta |e| - delta²/2` beyond.
+
+    Huber 1964, "Robust estimation of a location parameter".
 
     Args:
         y_true: Targets, shape `(B, ..., D)`.
         y_pred: Predictions of the same shape.
-        delta: Where the parabola turns into the line.
+        delta: Error at which the parabola becomes a line.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> huber(jnp.array([[0.0, 0.0]]), jnp.array([[1.0, 3.0]]))
@@ -136,21 +186,45 @@ def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0) -> Tensor:
 
 @op("losses", "LogCoshLoss")
 def log_cosh(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Mean of `log(cosh(y_pred - y_true))` over the last axis.
+    """Return the mean of `log(cosh(y_pred - y_true))` over the last axis.
+
+    It is about `e²/2` for small errors `e` and `|e| - log(2)` for large ones.
+
+    Args:
+        y_true: Targets, shape `(B, ..., D)`.
+        y_pred: Predictions of the same shape.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> log_cosh(jnp.array([[0.0]]), jnp.array([[0.0]]))
         Array([0.], dtype=float32)
     """
     y_true, y_pred = pair("log_cosh", y_true, y_pred)
-    # log(cosh(e)) = e + log(1 + exp(-2e)) - log(2), which does not overflow.
+    # log(cosh(e)) = e + log(1 + exp(-2e)) - log(2), and this form does not overflow.
     error = y_pred - y_true
     return mean(error + jax.nn.softplus(-2.0 * error) - jnp.log(2.0).astype(error.dtype))
 
 
 @op("losses", "PoissonLoss")
 def poisson(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Mean of `y_pred - y_true log(y_pred)` over the last axis.
+    """Return the mean of `y_pred - y_true log(y_pred + epsilon)` over the last axis.
+
+    Up to a constant it is the negative log-likelihood of counts with means `y_pred`.
+
+    Args:
+        y_true: Targets, shape `(B, ..., D)`.
+        y_pred: Predictions of the same shape.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> poisson(jnp.array([[1.0]]), jnp.array([[1.0]]))
@@ -162,116 +236,89 @@ def poisson(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 # --- objects -------------------------------------------------------------------------------
 
-
-class MeanSquaredError(FunctionLoss):
-    """Mean of the squared errors.
-
-    Example:
-        >>> float(MeanSquaredError()([[0.0, 1.0]], [[2.0, 1.0]]))
-        2.0
-    """
-
-    _function = staticmethod(mean_squared_error)
-
-
-class MeanAbsoluteError(FunctionLoss):
-    """Mean of the absolute errors.
-
-    Example:
-        >>> float(MeanAbsoluteError()([[0.0, 1.0]], [[2.0, 1.0]]))
-        1.0
-    """
-
-    _function = staticmethod(mean_absolute_error)
-
-
-class MeanAbsolutePercentageError(FunctionLoss):
-    """Mean of the absolute errors in percent of the targets.
-
-    Example:
-        >>> float(MeanAbsolutePercentageError()([[2.0, 1.0]], [[1.0, 1.0]]))
-        25.0
-    """
-
-    _function = staticmethod(mean_absolute_percentage_error)
-
-
-class MeanSquaredLogarithmicError(FunctionLoss):
-    """Mean of the squared differences of logarithms.
-
-    Example:
-        >>> float(MeanSquaredLogarithmicError()([[1.0]], [[1.0]]))
-        0.0
-    """
-
-    _function = staticmethod(mean_squared_logarithmic_error)
-
-
-class LogCosh(FunctionLoss):
-    """Mean of the logarithm of the errors' hyperbolic cosine.
-
-    Example:
-        >>> float(LogCosh()([[1.0]], [[1.0]]))
-        0.0
-    """
-
-    _function = staticmethod(log_cosh)
-
-
-class Poisson(FunctionLoss):
-    """Negative log-likelihood of counts, up to a constant.
-
-    Example:
-        >>> float(Poisson()([[0.0]], [[1.0]]))
-        1.0
-    """
-
-    _function = staticmethod(poisson)
+MeanSquaredError = loss_class(
+    "MeanSquaredError", mean_squared_error, "Mean of the squared errors: `(y_true - y_pred)²`.",
+    [[0.0, 1.0]], [[2.0, 1.0]], 2.0,
+)  # fmt: skip
+MeanAbsoluteError = loss_class(
+    "MeanAbsoluteError", mean_absolute_error, "Mean of the absolute errors: `|y_true - y_pred|`.",
+    [[0.0, 1.0]], [[2.0, 1.0]], 1.0,
+)  # fmt: skip
+MeanAbsolutePercentageError = loss_class(
+    "MeanAbsolutePercentageError", mean_absolute_percentage_error,
+    "Mean of the absolute errors in percent of the targets: `100 |y_true - y_pred| / |y_true|`.",
+    [[2.0, 1.0]], [[1.0, 1.0]], 25.0,
+)  # fmt: skip
+MeanSquaredLogarithmicError = loss_class(
+    "MeanSquaredLogarithmicError", mean_squared_logarithmic_error,
+    "Mean of the squared differences of logarithms: `(log(1 + y_true) - log(1 + y_pred))²`.",
+    [[1.0]], [[3.0]], 0.4805,
+)  # fmt: skip
+LogCosh = loss_class(
+    "LogCosh", log_cosh, "Mean of the logarithm of the error's hyperbolic cosine: `log(cosh(y_pred - y_true))`.",
+    [[1.0]], [[3.0]], 1.325,
+)  # fmt: skip
+Poisson = loss_class(
+    "Poisson", poisson, "Negative log-likelihood of counts, up to a constant: `y_pred - y_true log(y_pred)`.",
+    [[0.0]], [[1.0]], 1.0,
+)  # fmt: skip
 
 
 class Huber(FunctionLoss):
     """Squared error for small errors, absolute error for large ones.
 
+    With the error `e` the value is `e²/2` for `|e| <= delta` and `delta |e| - delta²/2` beyond; see `huber`.
+
     Args:
-        delta: Where the parabola turns into the line.
+        delta: Error at which the parabola becomes a line, above 0.
         reduction, name, dtype: As for `Loss`.
 
+    Raises:
+        ValueError: If an argument is out of range.
+
     Example:
-        >>> round(float(Huber()([[0.0, 0.0]], [[1.0, 3.0]])), 4)
+        >>> float(Huber(delta=1.0)([[0.0, 0.0]], [[1.0, 3.0]]))
         1.5
     """
 
-    _function = staticmethod(huber)
+    fn = staticmethod(huber)
 
+    @checked
     def __init__(
         self,
-        delta: float = 1.0,
+        delta: Positive = 1.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "huber_loss",
         dtype: Any = None,
     ):
-        self._keep(locals())
+        self.keep(locals())
 
 
 class CosineSimilarity(FunctionLoss):
-    """Minus the cosine between targets and predictions.
+    """Minus the cosine of the angle between targets and predictions: -1 for the same direction.
+
+    The value is `-sum(y_true y_pred) / (|y_true| |y_pred|)`; see `cosine_similarity`.
 
     Args:
         axis: Axis of the vectors.
         reduction, name, dtype: As for `Loss`.
 
+    Raises:
+        ValueError: If an argument is of another type.
+
     Example:
-        >>> round(float(CosineSimilarity()([[0.0, 1.0]], [[0.0, 5.0]])), 4)
+        >>> float(CosineSimilarity()([[0.0, 1.0]], [[0.0, 5.0]]))
         -1.0
     """
 
-    _function = staticmethod(cosine_similarity)
+    fn = staticmethod(cosine_similarity)
 
+    @checked
     def __init__(
         self,
-        axis: int = -1,
+        axis: Axis = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "cosine_similarity",
         dtype: Any = None,
     ):
-        self._keep(locals())
+        self.keep(locals())

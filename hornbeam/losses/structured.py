@@ -1,4 +1,4 @@
-"""Losses of regions, sequences and embeddings: functions of `(y_true, y_pred)` and their objects."""
+"""Losses of image masks, label sequences and embeddings: functions of `(y_true, y_pred)` and their objects."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import settings
+from hornbeam.checked import Fraction, NonNegative, checked
 from hornbeam.core.convert import convert
 from hornbeam.core.op import op
-from hornbeam.losses.loss import FunctionLoss
+from hornbeam.losses.loss import FunctionLoss, loss_class
 from hornbeam.losses.targets import as_float, pair
 from hornbeam.ops.ctc import ctc_loss
-from hornbeam.typing import Tensor
+from hornbeam.typing import Axis, Tensor
 
 __all__ = [
     "CTC",
@@ -28,13 +29,21 @@ __all__ = [
 
 
 @op("losses", "DiceLoss")
-def dice(y_true: Tensor, y_pred: Tensor, axis: Any = None) -> Tensor:
-    """One minus the Dice overlap `2 Σ(y_true y_pred) / (Σ y_true + Σ y_pred)`.
+def dice(y_true: Tensor, y_pred: Tensor, axis: Axis = None) -> Tensor:
+    """Return `1 - 2 sum(y_true y_pred) / (sum(y_true) + sum(y_pred) + epsilon)`.
+
+    Dice 1945, "Measures of the amount of ecologic association between species"; as a loss, Milletari et al. 2016, "V-Net".
 
     Args:
-        y_true: Masks from 0 to 1.
+        y_true: Masks with values from 0 to 1, of any shape.
         y_pred: Predicted masks of the same shape.
         axis: Axes over which to sum. Default: all.
+
+    Returns:
+        A scalar, or values without `axis`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> float(dice(jnp.array([[1.0, 0.0]]), jnp.array([[1.0, 0.0]])))
@@ -48,17 +57,24 @@ def dice(y_true: Tensor, y_pred: Tensor, axis: Any = None) -> Tensor:
 
 
 @op("losses", "TverskyLoss")
-def tversky(y_true: Tensor, y_pred: Tensor, alpha: float = 0.5, beta: float = 0.5, axis: Any = None) -> Tensor:
-    """One minus the Tversky overlap, in which false alarms and misses weigh differently.
+def tversky(y_true: Tensor, y_pred: Tensor, alpha: float = 0.5, beta: float = 0.5, axis: Axis = None) -> Tensor:
+    """Return `1 - hits / (hits + alpha misses + beta false_alarms + epsilon)`.
 
-    Salehi et al. 2017, "Tversky loss function for image segmentation".
+    `hits` is `sum(y_true y_pred)`, `misses` is `sum(y_true (1 - y_pred))`, `false_alarms` is `sum((1 - y_true) y_pred)`.
+    Salehi et al. 2017, "Tversky loss function for image segmentation using 3D fully convolutional deep networks".
 
     Args:
-        y_true: Masks from 0 to 1.
+        y_true: Masks with values from 0 to 1, of any shape.
         y_pred: Predicted masks of the same shape.
-        alpha: Weight of what is in `y_true` only.
-        beta: Weight of what is in `y_pred` only.
+        alpha: Weight of misses.
+        beta: Weight of false alarms.
         axis: Axes over which to sum. Default: all.
+
+    Returns:
+        A scalar, or values without `axis`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> round(float(tversky(jnp.array([[1.0, 0.0]]), jnp.array([[1.0, 0.0]]))), 4)
@@ -82,16 +98,18 @@ def circle(
     gamma: float = 80,
     margin: float = 0.4,
 ) -> Tensor:
-    """Draw embeddings of one class together and those of different classes apart.
+    """Return `log(1 + sum(exp(gamma a (s - margin))) sum(exp(-gamma b (s - 1 + margin))))`.
 
-    Sun et al. 2020, "Circle loss: a unified perspective of pair similarity optimization".
+    The first sum is over references of other classes, the second over those of the same class, with similarity `s`,
+    `a = max(s + margin, 0)` and `b = max(1 + margin - s, 0)`. Embeddings of one class move together, of different
+    classes apart. Sun et al. 2020, "Circle loss: a unified perspective of pair similarity optimization".
 
     Args:
         y_true: Class numbers, shape `(B,)`.
-        y_pred: Embeddings of unit length, shape `(B, D)`.
-        ref_labels: Class numbers to compare with, shape `(R,)`. Default: `y_true`.
-        ref_embeddings: Their embeddings, shape `(R, D)`. Default: `y_pred`.
-        remove_diagonal: Whether sample `i` is not compared with reference `i`.
+        y_pred: Embeddings of length 1, shape `(B, D)`.
+        ref_labels: Class numbers of the references, shape `(R,)`. Default: `y_true`.
+        ref_embeddings: Embeddings of the references, shape `(R, D)`. Default: `y_pred`.
+        remove_diagonal: Whether not to compare sample `i` with reference `i` as of the same class.
         gamma: Scale of the similarities.
         margin: Margin of the decision boundary, from 0 to 1.
 
@@ -110,7 +128,7 @@ def circle(
     same = labels[:, None] == others[None, :]
     other = ~same
     if remove_diagonal:
-        same = same & ~jnp.eye(*same.shape, dtype=bool)
+        same = same & ~jnp.eye(same.shape[0], same.shape[1], dtype=bool)
     pull = jax.nn.relu(1.0 + margin - similarity)
     push = jax.nn.relu(similarity + margin)
     positive = -gamma * pull * (similarity - (1.0 - margin))
@@ -124,13 +142,14 @@ def _masked_logsumexp(x: Any, mask: Any) -> Any:
 
 @op("losses", "CtcLoss")
 def ctc(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Minus the log-probability of a label sequence, summed over its alignments to the steps.
+    """Return minus the logarithm of the probability of a label sequence, summed over its alignments to the steps.
 
-    See `ops.ctc_loss`; the number of labels is that of the numbers other than 0.
+    The length of a sequence is the number of its labels other than 0. Graves et al. 2006, "Connectionist temporal
+    classification"; see `ops.ctc_loss`.
 
     Args:
         y_true: Class numbers padded with 0, shape `(B, N)`.
-        y_pred: Scores before softmax, shape `(B, T, C)`; class 0 is the blank.
+        y_pred: Scores before the softmax, shape `(B, T, C)`. Class 0 is the blank.
 
     Returns:
         Values of shape `(B,)`.
@@ -156,95 +175,103 @@ def ctc(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 
 class Dice(FunctionLoss):
-    """One minus the Dice overlap of two masks.
+    """One minus the Dice overlap of two masks: `1 - 2 sum(y_true y_pred) / (sum(y_true) + sum(y_pred))`.
 
     Args:
         axis: Axes over which to sum. Default: all.
         reduction, name, dtype: As for `Loss`.
+
+    Raises:
+        ValueError: If an argument is of another type.
 
     Example:
         >>> round(float(Dice()([[1.0, 0.0]], [[1.0, 0.0]])), 4)
         0.0
     """
 
-    _function = staticmethod(dice)
+    fn = staticmethod(dice)
 
+    @checked
     def __init__(
         self,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "dice",
-        axis: Any = None,
+        axis: Axis = None,
         dtype: Any = None,
     ):
-        self._keep(locals())
+        self.keep(locals())
 
 
 class Tversky(FunctionLoss):
-    """One minus the Tversky overlap of two masks (Salehi et al. 2017).
+    """One minus the Tversky overlap of two masks: `1 - hits / (hits + alpha misses + beta false_alarms)`.
+
+    Salehi et al. 2017; see `tversky`. With `alpha` and `beta` 0.5 it is the Dice loss.
 
     Args:
-        alpha: Weight of what is in the target only.
-        beta: Weight of what is predicted only.
+        alpha: Weight of misses, not negative.
+        beta: Weight of false alarms, not negative.
         axis: Axes over which to sum. Default: all.
         reduction, name, dtype: As for `Loss`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> round(float(Tversky()([[1.0, 0.0]], [[1.0, 0.0]])), 4)
         0.0
     """
 
-    _function = staticmethod(tversky)
+    fn = staticmethod(tversky)
 
+    @checked
     def __init__(
         self,
-        alpha: float = 0.5,
-        beta: float = 0.5,
+        alpha: NonNegative = 0.5,
+        beta: NonNegative = 0.5,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "tversky",
-        axis: Any = None,
+        axis: Axis = None,
         dtype: Any = None,
     ):
-        self._keep(locals())
+        self.keep(locals())
 
 
 class Circle(FunctionLoss):
-    """Draws embeddings of one class together, of different classes apart (Sun et al. 2020).
+    """Moves embeddings of one class together and of different classes apart (Sun et al. 2020).
+
+    Targets are class numbers of shape `(B,)`, predictions embeddings of length 1 and shape `(B, D)`; for the formula see
+    `circle`.
 
     Args:
-        gamma: Scale of the similarities.
+        gamma: Scale of the similarities, not negative.
         margin: Margin of the decision boundary, from 0 to 1.
-        remove_diagonal: Whether a sample is not compared with itself.
+        remove_diagonal: Whether not to compare a sample with itself.
         reduction, name, dtype: As for `Loss`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> round(float(Circle()([0, 0], [[1.0, 0.0], [1.0, 0.0]])), 4)
         0.0
     """
 
-    _function = staticmethod(circle)
+    fn = staticmethod(circle)
 
+    @checked
     def __init__(
         self,
-        gamma: float = 80.0,
-        margin: float = 0.4,
+        gamma: NonNegative = 80.0,
+        margin: Fraction = 0.4,
         remove_diagonal: bool = True,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "circle",
         dtype: Any = None,
     ):
-        self._keep(locals())
+        self.keep(locals())
 
 
-class CTC(FunctionLoss):
-    """Connectionist temporal classification (Graves et al. 2006).
-
-    Targets are class numbers padded with 0, shape `(B, N)`; predictions are scores, shape
-    `(B, T, C)`, of which class 0 is the blank.
-
-    Example:
-        >>> import numpy as np
-        >>> round(float(CTC()([[1, 2]], np.zeros((1, 3, 3), "float32"))), 4)
-        1.6864
-    """
-
-    _function = staticmethod(ctc)
+CTC = loss_class(
+    "CTC", ctc, "Connectionist temporal classification: `-log` of the probability of a label sequence (Graves et al. 2006).",
+    [[1]], [[[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]], 1.0986,
+)  # fmt: skip

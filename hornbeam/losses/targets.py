@@ -1,7 +1,6 @@
 """Targets and predictions brought to one dtype and rank, for losses and metrics.
 
-Targets are cast to the dtype of the predictions; where one of the two lacks a last axis
-of size 1 the ranks are matched.
+Targets are cast to the dtype of the predictions. If one of the two lacks a last axis of size 1, their ranks are matched.
 """
 
 from __future__ import annotations
@@ -17,7 +16,12 @@ __all__ = ["as_float", "clip", "labels_for", "match_ranks", "mean", "one_hot_pai
 
 
 def match_ranks(a: Any, b: Any) -> tuple[Any, Any]:
-    """Return `a` and `b` with equal ranks where a last axis of size 1 is the difference."""
+    """Return `a` and `b` with equal ranks, if a last axis of size 1 is all that differs.
+
+    Example:
+        >>> [x.shape for x in match_ranks(jnp.ones(3), jnp.ones((3, 1)))]
+        [(3, 1), (3, 1)]
+    """
     if a.ndim == b.ndim + 1 and a.shape[-1] == 1:
         return (a, b[:, None]) if b.ndim == 1 else (a[..., 0], b)
     if b.ndim == a.ndim + 1 and b.shape[-1] == 1:
@@ -26,13 +30,33 @@ def match_ranks(a: Any, b: Any) -> tuple[Any, Any]:
 
 
 def as_float(x: Any) -> Any:
-    """Return `x` as an array, whole numbers as `floatx()`."""
+    """Return `x` as an array of real or complex numbers; integers become `floatx()`.
+
+    Example:
+        >>> as_float([1, 2])
+        Array([1., 2.], dtype=float32)
+    """
     x = convert(x)
     return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(settings.floatx())
 
 
 def pair(name: str, y_true: Any, y_pred: Any, equal: bool = False, remedy: str = "") -> tuple[Any, Any]:
-    """Return both as arrays of one dtype and rank; `equal` asks for the same shape."""
+    """Return targets and predictions as arrays of one dtype and rank.
+
+    Args:
+        name: Name of the loss, for errors.
+        y_true: Targets.
+        y_pred: Predictions.
+        equal: Whether the shapes must be equal; otherwise they may broadcast.
+        remedy: Last sentence of the error.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+
+    Example:
+        >>> [x.shape for x in pair("mse", [1, 2], jnp.ones((2, 1)))]
+        [(2, 1), (2, 1)]
+    """
     y_pred = as_float(y_pred)
     y_true, y_pred = match_ranks(convert(y_true).astype(y_pred.dtype), y_pred)
     if y_true.shape == y_pred.shape:
@@ -50,7 +74,15 @@ def pair(name: str, y_true: Any, y_pred: Any, equal: bool = False, remedy: str =
 
 
 def one_hot_pair(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-    """Return one-hot targets and predictions, of the same shape; class numbers raise with the remedy."""
+    """Return one-hot targets and predictions of the same shape.
+
+    Raises:
+        ValueError: If the shapes differ; for class numbers the error says what to do.
+
+    Example:
+        >>> [x.shape for x in one_hot_pair("crossentropy", [[0, 1]], [[0.5, 0.5]])]
+        [(1, 2), (1, 2)]
+    """
     y_true, y_pred = convert(y_true), as_float(y_pred)
     remedy = ""
     t, o = jnp.shape(y_true), jnp.shape(y_pred)
@@ -67,17 +99,25 @@ def one_hot_pair(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
 
 
 def mean(x: Any, axis: Any = -1) -> Any:
-    """Return the mean over `axis`; a scalar is its own."""
+    """Return the mean over `axis`; a scalar stays as it is."""
     return jnp.mean(x, axis=axis) if x.ndim else x
 
 
 def clip(p: Any) -> Any:
-    """Keep probabilities epsilon off 0 and 1."""
+    """Keep probabilities at least epsilon away from 0 and 1."""
     return jnp.clip(p, settings.epsilon(), 1.0 - settings.epsilon())
 
 
 def labels_for(name: str, y_true: Any, y_pred: Any, axis: int) -> Any:
-    """Return class numbers of the shape of `y_pred` without `axis`."""
+    """Return class numbers, in the shape of `y_pred` without `axis`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+
+    Example:
+        >>> labels_for("crossentropy", [[1], [0]], jnp.ones((2, 3)), -1).tolist()
+        [1, 0]
+    """
     labels, shape = convert(y_true), list(y_pred.shape)
     classes = shape.pop(axis)
     if labels.ndim == y_pred.ndim and labels.shape[axis] == 1:
@@ -87,7 +127,7 @@ def labels_for(name: str, y_true: Any, y_pred: Any, axis: int) -> Any:
         if labels.shape == y_pred.shape:
             remedy = " For one-hot rows use categorical_crossentropy, or pass `y_true.argmax(-1)`."
         elif y_pred.ndim > 2 and labels.shape in ((shape[0],), (shape[0], 1)):
-            remedy = " For one class a sample, put a `Flatten` or a global pooling layer before the last layer."
+            remedy = " For one class per sample, put a `Flatten` or a global pooling layer before the last layer."
         raise ValueError(
             f"{name}: `y_true` of shape {labels.shape} does not fit `y_pred` of shape {y_pred.shape} "
             f"({classes} classes); expected class numbers of shape {tuple(shape)}.{remedy}"

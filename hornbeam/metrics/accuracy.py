@@ -1,15 +1,17 @@
-"""Accuracies: how often predictions hit the target."""
+"""Accuracies: how often predictions are right."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
 
 from hornbeam import settings
+from hornbeam.checked import Count, checked
 from hornbeam.core.convert import convert
 from hornbeam.losses.targets import match_ranks
-from hornbeam.metrics.reduction import FunctionMean
+from hornbeam.metrics.reduction import FunctionMean, mean_class
 
 __all__ = [
     "Accuracy",
@@ -32,7 +34,17 @@ def _hits(x: Any) -> Any:
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Any:
-    """Share of equal values over the last axis.
+    """Return the share of equal values over the last axis.
+
+    Args:
+        y_true: Targets, shape `(B, ..., D)`.
+        y_pred: Predictions of the same shape.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> accuracy([[1, 2]], [[1, 3]])
@@ -54,7 +66,15 @@ def accuracy(y_true: Any, y_pred: Any) -> Any:
 
 
 def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
-    """Share over the last axis of predictions on the right side of `threshold`.
+    """Return the share over the last axis of predictions on the right side of `threshold`.
+
+    Args:
+        y_true: Targets 0 and 1, shape `(B, ..., D)`.
+        y_pred: Scores of the same shape.
+        threshold: A score above it means 1.
+
+    Returns:
+        Values of shape `(B, ...)`.
 
     Example:
         >>> binary_accuracy([[1, 0]], [[0.9, 0.8]])
@@ -66,7 +86,14 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
 
 
 def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
-    """1 where the largest prediction is at the one of the one-hot target, else 0.
+    """Return 1 where the largest score belongs to the true class, else 0.
+
+    Args:
+        y_true: One-hot rows, shape `(B, ..., C)`.
+        y_pred: Scores of the same shape.
+
+    Returns:
+        Values of shape `(B, ...)`.
 
     Example:
         >>> categorical_accuracy([[0, 1]], [[0.2, 0.8]])
@@ -90,7 +117,17 @@ def _class_numbers(y_true: Any, y_pred: Any) -> Any:
 
 
 def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
-    """1 where the largest prediction is at the class number of the target, else 0.
+    """Return 1 where the largest score belongs to the true class, else 0.
+
+    Args:
+        y_true: Class numbers, shape `(B, ...)` or `(B, ..., 1)`.
+        y_pred: Scores, shape `(B, ..., C)`.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> sparse_categorical_accuracy([1], [[0.2, 0.8]])
@@ -101,7 +138,15 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
 
 
 def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
-    """1 where the one of the one-hot target is among the `k` largest predictions, else 0.
+    """Return 1 where the score of the true class is among the `k` largest, else 0.
+
+    Args:
+        y_true: One-hot rows, shape `(B, ..., C)`.
+        y_pred: Scores of the same shape.
+        k: Number of scores that count.
+
+    Returns:
+        Values of shape `(B, ...)`.
 
     Example:
         >>> top_k_categorical_accuracy([[0, 0, 1]], [[0.5, 0.1, 0.4]], k=2)
@@ -111,13 +156,19 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
 
 
 def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Any:
-    """1 where the class number of the target is among the `k` largest predictions, else 0.
+    """Return 1 where the score of the true class is among the `k` largest, else 0.
 
     Args:
-        y_true: Class numbers.
-        y_pred: One score a class; with `from_sorted_ids` class numbers, best first.
-        k: How many count.
+        y_true: Class numbers, shape `(B, ...)` or `(B, ..., 1)`.
+        y_pred: Scores, shape `(B, ..., C)`; with `from_sorted_ids` class numbers, best first.
+        k: Number of scores that count.
         from_sorted_ids: Whether `y_pred` holds class numbers.
+
+    Returns:
+        Values of shape `(B, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> sparse_top_k_categorical_accuracy([2], [[0.5, 0.1, 0.4]], k=2)
@@ -133,104 +184,97 @@ def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from
     return _hits(hit & (labels[..., 0] >= 0) & (labels[..., 0] < classes))
 
 
-class Accuracy(FunctionMean):
-    """How often predictions equal targets.
+_mean = partial(mean_class, module=__name__)
 
-    Example:
-        >>> float(Accuracy()([1, 2, 3, 4], [1, 2, 3, 0]))
-        0.75
-    """
-
-    _function = staticmethod(accuracy)
-
-    def __init__(self, name: str | None = "accuracy", dtype: Any = None):
-        super().__init__(name, dtype)
+Accuracy = _mean(
+    "Accuracy", accuracy, "How often predictions equal targets: the mean of `y_true == y_pred`.",
+    [1, 2, 3, 4], [1, 2, 3, 0], 0.75,
+)  # fmt: skip
+CategoricalAccuracy = _mean(
+    "CategoricalAccuracy", categorical_accuracy,
+    "How often the largest score belongs to the true class, for one-hot targets: the mean of "
+    "`argmax(y_true) == argmax(y_pred)`.",
+    [[0, 1]], [[0.2, 0.8]], 1.0, compares_rows=True,
+)  # fmt: skip
+SparseCategoricalAccuracy = _mean(
+    "SparseCategoricalAccuracy", sparse_categorical_accuracy,
+    "How often the largest score belongs to the true class, for class numbers: the mean of `y_true == argmax(y_pred)`.",
+    [1], [[0.2, 0.8]], 1.0,
+)  # fmt: skip
 
 
 class BinaryAccuracy(FunctionMean):
-    """How often predictions are on the right side of a threshold.
+    """How often predictions are on the right side of a threshold: the mean of `y_true == (y_pred > threshold)`.
 
     Args:
         name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-        threshold: Predictions above it mean 1; 0 for logits.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
+        threshold: A score above it means 1. Use 0 for scores before a sigmoid.
+
+    Raises:
+        ValueError: If an argument is of another type.
 
     Example:
         >>> float(BinaryAccuracy()([[1], [1]], [[0.9], [0.2]]))
         0.5
     """
 
-    _function = staticmethod(binary_accuracy)
+    fn = staticmethod(binary_accuracy)
 
+    @checked
     def __init__(self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5):
-        super().__init__(name, dtype, threshold=threshold)
-
-
-class CategoricalAccuracy(FunctionMean):
-    """How often the largest prediction is at the one of the one-hot target.
-
-    Example:
-        >>> float(CategoricalAccuracy()([[0, 1]], [[0.2, 0.8]]))
-        1.0
-    """
-
-    _function = staticmethod(categorical_accuracy)
-    _compares_rows = True
-
-    def __init__(self, name: str | None = "categorical_accuracy", dtype: Any = None):
-        super().__init__(name, dtype)
-
-
-class SparseCategoricalAccuracy(FunctionMean):
-    """How often the largest prediction is at the class number of the target.
-
-    Example:
-        >>> float(SparseCategoricalAccuracy()([1], [[0.2, 0.8]]))
-        1.0
-    """
-
-    _function = staticmethod(sparse_categorical_accuracy)
-
-    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: Any = None):
-        super().__init__(name, dtype)
+        self.keep(locals())
 
 
 class TopKCategoricalAccuracy(FunctionMean):
-    """How often the one of the one-hot target is among the `k` largest predictions.
+    """How often the score of the true class is among the `k` largest, for one-hot targets.
+
+    Args:
+        k: Number of scores that count, at least 1.
+        name: Name.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(TopKCategoricalAccuracy(k=2)([[0, 0, 1]], [[0.5, 0.1, 0.4]]))
         1.0
     """
 
-    _function = staticmethod(top_k_categorical_accuracy)
-    _compares_rows = True
+    fn = staticmethod(top_k_categorical_accuracy)
+    compares_rows = True
 
-    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None):
-        super().__init__(name, dtype, k=k)
+    @checked
+    def __init__(self, k: Count = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None):
+        self.keep(locals())
 
 
 class SparseTopKCategoricalAccuracy(FunctionMean):
-    """How often the class number of the target is among the `k` largest predictions.
+    """How often the score of the true class is among the `k` largest, for class numbers.
 
     Args:
-        k: How many predictions count.
+        k: Number of scores that count, at least 1.
         name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-        from_sorted_ids: Whether predictions are class numbers, best first.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
+        from_sorted_ids: Whether predictions are class numbers, best first, and not scores.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(SparseTopKCategoricalAccuracy(k=2)([2], [[0.5, 0.1, 0.4]]))
         1.0
     """
 
-    _function = staticmethod(sparse_top_k_categorical_accuracy)
+    fn = staticmethod(sparse_top_k_categorical_accuracy)
 
+    @checked
     def __init__(
         self,
-        k: int = 5,
+        k: Count = 5,
         name: str | None = "sparse_top_k_categorical_accuracy",
         dtype: Any = None,
         from_sorted_ids: bool = False,
     ):
-        super().__init__(name, dtype, k=k, from_sorted_ids=from_sorted_ids)
+        self.keep(locals())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
 from hornbeam import errors, settings
+from hornbeam.checked import Count, Fraction, NonNegative, Range, checked
 from hornbeam.core.convert import convert
 from hornbeam.core.loading import pay_for
 from hornbeam.losses.loss import squeeze_or_expand
@@ -32,6 +33,9 @@ __all__ = [
 _NEVER = -1e10  # below every score
 _COUNTS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
 
+Thresholds: TypeAlias = Fraction | Sequence[Fraction] | None
+"""One threshold, several, or `None` for 0.5."""
+
 
 def confusion_counts(
     y_true: Any,
@@ -46,14 +50,25 @@ def confusion_counts(
     """Count true and false positives and negatives at each threshold.
 
     Args:
-        y_true: Targets; all but 0 count as positive.
+        y_true: Targets; any number but 0 is positive.
         y_pred: Scores of the same shape.
-        thresholds: A score above is a positive.
-        sample_weight: Weights of samples or values.
-        top_k: Only the `top_k` largest scores of the last axis can be positive.
-        class_id: Only this place of the last axis counts.
-        per_label: Whether the last axis stays: counts have shape `(T, L)` instead of `(T,)`.
-        label_weights: One weight a place of the last axis.
+        thresholds: Thresholds; a score above one is predicted positive.
+        sample_weight: Weights, one per sample or per value.
+        top_k: If given, only the `top_k` largest scores of the last axis can be positive.
+        class_id: If given, only this index of the last axis counts.
+        per_label: Whether to keep the last axis: counts have shape `(T, L)` instead of `(T,)`.
+        label_weights: One weight per index of the last axis.
+
+    Returns:
+        Counts by name, of shape `(T,)` for `T` thresholds.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+
+    Example:
+        >>> counts = confusion_counts([0, 1, 1], [0.9, 0.9, 0.1], [0.5])
+        >>> {name: count.tolist() for name, count in counts.items() if name.startswith("true")}
+        {'true_positives': [1.0], 'true_negatives': [0.0]}
     """
     y_pred = convert(y_pred).astype(settings.floatx())
     y_true, y_pred = match_ranks(convert(y_true).astype(y_pred.dtype), y_pred)
@@ -86,14 +101,10 @@ def confusion_counts(
     return dict(zip(_COUNTS, map(count, parts), strict=True))
 
 
-def _as_thresholds(owner: str, thresholds: Any, default: float) -> list[float]:
+def _as_list(thresholds: Thresholds, default: float) -> list[float]:
     if thresholds is None:
         return [default]
-    values = list(thresholds) if isinstance(thresholds, (list, tuple)) else [thresholds]
-    wrong = [t for t in values if t is None or not 0 <= t <= 1]
-    if wrong:
-        raise ValueError(f"{owner}: `thresholds` must be from 0 to 1, received {wrong}.")
-    return values
+    return [thresholds] if isinstance(thresholds, (int, float)) else [float(threshold) for threshold in thresholds]
 
 
 def _scalar_if_one(x: Any) -> Any:
@@ -101,9 +112,14 @@ def _scalar_if_one(x: Any) -> Any:
 
 
 class _Counted(Metric):
-    """Sums of confusion counts; subclasses say which."""
+    """Base of metrics that add up confusion counts: those named in `_counted`, one variable each."""
 
     _counted: tuple[str, ...] = _COUNTS
+    _thresholds: list[float]
+    true_positives: Any
+    false_positives: Any
+    true_negatives: Any
+    false_negatives: Any
 
     def _add_counts(self, shape: tuple[int, ...]) -> None:
         for name in self._counted:
@@ -114,22 +130,17 @@ class _Counted(Metric):
         for name in self._counted:
             getattr(self, name).assign_add(counts[name])
 
-    _thresholds: list[float]
-    true_positives: Any
-    false_positives: Any
-    true_negatives: Any
-    false_negatives: Any
-
 
 class _OneCount(Metric):
-    """The number of one kind of outcome."""
+    """Base of metrics that count one kind of outcome."""
 
     _kind: str
 
-    def __init__(self, thresholds: Any = None, name: str | None = None, dtype: Any = None):
+    @checked
+    def __init__(self, thresholds: Thresholds = None, name: str | None = None, dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         self.thresholds = thresholds
-        self._thresholds = _as_thresholds(type(self).__name__, thresholds, 0.5)
+        self._thresholds = _as_list(thresholds, 0.5)
         self.accumulator = self.add_variable(shape=(len(self._thresholds),), initializer="zeros", name="accumulator")
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -141,12 +152,16 @@ class _OneCount(Metric):
 
 
 class TruePositives(_OneCount):
-    """Number of positives predicted as such (with weights: their sum).
+    """Number of positives that are predicted positive; with weights, the sum of their weights.
 
     Args:
-        thresholds: A score above is a positive; one number or several. Default: 0.5.
+        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for several counts. Default:
+            0.5.
         name: Name. Default: `"true_positives"`, numbered.
-        dtype: Dtype of the counts. Default: `floatx()`.
+        dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(TruePositives()([0, 1, 1], [0.9, 0.9, 0.1]))
@@ -157,7 +172,16 @@ class TruePositives(_OneCount):
 
 
 class FalsePositives(_OneCount):
-    """Number of negatives predicted as positives; arguments as for `TruePositives`.
+    """Number of negatives that are predicted positive; with weights, the sum of their weights.
+
+    Args:
+        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for several counts. Default:
+            0.5.
+        name: Name. Default: `"false_positives"`, numbered.
+        dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(FalsePositives()([0, 1, 1], [0.9, 0.9, 0.1]))
@@ -168,7 +192,16 @@ class FalsePositives(_OneCount):
 
 
 class TrueNegatives(_OneCount):
-    """Number of negatives predicted as such; arguments as for `TruePositives`.
+    """Number of negatives that are predicted negative; with weights, the sum of their weights.
+
+    Args:
+        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for several counts. Default:
+            0.5.
+        name: Name. Default: `"true_negatives"`, numbered.
+        dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(TrueNegatives()([0, 1, 1], [0.9, 0.9, 0.1]))
@@ -179,7 +212,16 @@ class TrueNegatives(_OneCount):
 
 
 class FalseNegatives(_OneCount):
-    """Number of positives predicted as negatives; arguments as for `TruePositives`.
+    """Number of positives that are predicted negative; with weights, the sum of their weights.
+
+    Args:
+        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for several counts. Default:
+            0.5.
+        name: Name. Default: `"false_negatives"`, numbered.
+        dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(FalseNegatives()([0, 1, 1], [0.9, 0.9, 0.1]))
@@ -190,20 +232,20 @@ class FalseNegatives(_OneCount):
 
 
 class _Ratio(_Counted):
-    """True positives over true positives and one other count."""
+    """Base of ratios: true positives over true positives plus one other count."""
 
+    @checked
     def __init__(
         self,
-        thresholds: Any = None,
-        top_k: int | None = None,
+        thresholds: Thresholds = None,
+        top_k: Count | None = None,
         class_id: int | None = None,
         name: str | None = None,
         dtype: Any = None,
     ):
         super().__init__(name=name, dtype=dtype)
         self.thresholds, self.top_k, self.class_id = thresholds, top_k, class_id
-        default = 0.5 if top_k is None else _NEVER
-        self._thresholds = _as_thresholds(type(self).__name__, thresholds, default)
+        self._thresholds = _as_list(thresholds, 0.5 if top_k is None else _NEVER)
         self._add_counts((len(self._thresholds),))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -215,14 +257,18 @@ class _Ratio(_Counted):
 
 
 class Precision(_Ratio):
-    """Share of true ones among predicted positives.
+    """Share of the predicted positives that are positive: `true positives / (true positives + false positives)`.
 
     Args:
-        thresholds: A score above is a positive; one number or several. Default: 0.5.
-        top_k: Only the `top_k` largest scores of a row are positives.
-        class_id: Only this class counts.
+        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for several results.
+            Default: 0.5.
+        top_k: If given, only the `top_k` largest scores of a row can be positive.
+        class_id: If given, only this class counts.
         name: Name. Default: `"precision"`, numbered.
-        dtype: Dtype of the counts. Default: `floatx()`.
+        dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(Precision()([0, 1, 1], [0.9, 0.9, 0.1]))
@@ -233,7 +279,15 @@ class Precision(_Ratio):
 
 
 class Recall(_Ratio):
-    """Share of the positives that are predicted as such; arguments as for `Precision`.
+    """Share of the positives that are predicted positive: `true positives / (true positives + false negatives)`.
+
+    Args:
+        thresholds, top_k, class_id: As for `Precision`.
+        name: Name. Default: `"recall"`, numbered.
+        dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(Recall()([0, 1, 1], [0.9, 0.9, 0.1]))
@@ -249,15 +303,13 @@ def _even_thresholds(num_thresholds: int) -> list[float]:
 
 
 class _AtValue(_Counted):
-    """The best of one ratio where another reaches a given value."""
+    """Base of metrics that are the best of one ratio where another reaches a given value."""
+
+    _ratios: tuple[str, str]
+    """The ratio to report and the ratio to reach."""
 
     def __init__(self, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any):
         super().__init__(name=name, dtype=dtype)
-        owner = type(self).__name__
-        if not 0 <= value <= 1:
-            raise ValueError(f"{owner}: the value to reach must be from 0 to 1, received {value!r}.")
-        if num_thresholds <= 0:
-            raise ValueError(f"{owner}: `num_thresholds` must be positive, received {num_thresholds!r}.")
         self.num_thresholds, self.class_id, self._value = num_thresholds, class_id, value
         self._thresholds = [0.5] if num_thresholds == 1 else [0.0, *_even_thresholds(num_thresholds), 1.0]
         self._add_counts((len(self._thresholds),))
@@ -276,18 +328,21 @@ class _AtValue(_Counted):
         best, reached = self._ratios
         return jnp.max(jnp.where(ratios[reached]() >= self._value, ratios[best](), 0.0))
 
-    _ratios: tuple[str, str]
-
 
 class SensitivityAtSpecificity(_AtValue):
-    """The best sensitivity (true positive rate) with at least a given specificity.
+    """The best sensitivity, over all thresholds at which the specificity reaches a given value.
+
+    Sensitivity is `TP / (TP + FN)`; the letters stand for true and false positives and negatives.
 
     Args:
-        specificity: Specificity (true negative rate) to reach, from 0 to 1.
-        num_thresholds: How many thresholds are tried.
-        class_id: Only this class counts.
-        name: Name. Default: the class's, numbered.
-        dtype: Dtype of the counts. Default: `floatx()`.
+        specificity: Specificity `TN / (TN + FP)` to reach, from 0 to 1.
+        num_thresholds: Number of thresholds, evenly spaced from 0 to 1; at least 1.
+        class_id: If given, only this class counts.
+        name: Name. Default: the class's name in snake case, numbered.
+        dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(SensitivityAtSpecificity(0.5)([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9]))
@@ -296,10 +351,11 @@ class SensitivityAtSpecificity(_AtValue):
 
     _ratios = ("Sensitivity", "Specificity")
 
+    @checked
     def __init__(
         self,
-        specificity: float,
-        num_thresholds: int = 200,
+        specificity: Fraction,
+        num_thresholds: Count = 200,
         class_id: int | None = None,
         name: str | None = None,
         dtype: Any = None,
@@ -309,14 +365,19 @@ class SensitivityAtSpecificity(_AtValue):
 
 
 class SpecificityAtSensitivity(_AtValue):
-    """The best specificity (true negative rate) with at least a given sensitivity.
+    """The best specificity, over all thresholds at which the sensitivity reaches a given value.
+
+    Specificity is `TN / (TN + FP)`; the letters stand for true and false positives and negatives.
 
     Args:
-        sensitivity: Sensitivity (true positive rate) to reach, from 0 to 1.
-        num_thresholds: How many thresholds are tried.
-        class_id: Only this class counts.
-        name: Name. Default: the class's, numbered.
-        dtype: Dtype of the counts. Default: `floatx()`.
+        sensitivity: Sensitivity `TP / (TP + FN)` to reach, from 0 to 1.
+        num_thresholds: Number of thresholds, evenly spaced from 0 to 1; at least 1.
+        class_id: If given, only this class counts.
+        name: Name. Default: the class's name in snake case, numbered.
+        dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(SpecificityAtSensitivity(0.5)([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9]))
@@ -325,10 +386,11 @@ class SpecificityAtSensitivity(_AtValue):
 
     _ratios = ("Specificity", "Sensitivity")
 
+    @checked
     def __init__(
         self,
-        sensitivity: float,
-        num_thresholds: int = 200,
+        sensitivity: Fraction,
+        num_thresholds: Count = 200,
         class_id: int | None = None,
         name: str | None = None,
         dtype: Any = None,
@@ -338,14 +400,19 @@ class SpecificityAtSensitivity(_AtValue):
 
 
 class PrecisionAtRecall(_AtValue):
-    """The best precision with at least a given recall.
+    """The best precision, over all thresholds at which the recall reaches a given value.
+
+    Precision is `TP / (TP + FP)`; the letters stand for true and false positives and negatives.
 
     Args:
-        recall: Recall to reach, from 0 to 1.
-        num_thresholds: How many thresholds are tried.
-        class_id: Only this class counts.
-        name: Name. Default: the class's, numbered.
-        dtype: Dtype of the counts. Default: `floatx()`.
+        recall: Recall `TP / (TP + FN)` to reach, from 0 to 1.
+        num_thresholds: Number of thresholds, evenly spaced from 0 to 1; at least 1.
+        class_id: If given, only this class counts.
+        name: Name. Default: the class's name in snake case, numbered.
+        dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(PrecisionAtRecall(0.5)([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9]))
@@ -354,10 +421,11 @@ class PrecisionAtRecall(_AtValue):
 
     _ratios = ("Precision", "Recall")
 
+    @checked
     def __init__(
         self,
-        recall: float,
-        num_thresholds: int = 200,
+        recall: Fraction,
+        num_thresholds: Count = 200,
         class_id: int | None = None,
         name: str | None = None,
         dtype: Any = None,
@@ -367,14 +435,19 @@ class PrecisionAtRecall(_AtValue):
 
 
 class RecallAtPrecision(_AtValue):
-    """The best recall with at least a given precision.
+    """The best recall, over all thresholds at which the precision reaches a given value.
+
+    Recall is `TP / (TP + FN)`; the letters stand for true and false positives and negatives.
 
     Args:
-        precision: Precision to reach, from 0 to 1.
-        num_thresholds: How many thresholds are tried.
-        class_id: Only this class counts.
-        name: Name. Default: the class's, numbered.
-        dtype: Dtype of the counts. Default: `floatx()`.
+        precision: Precision `TP / (TP + FP)` to reach, from 0 to 1.
+        num_thresholds: Number of thresholds, evenly spaced from 0 to 1; at least 1.
+        class_id: If given, only this class counts.
+        name: Name. Default: the class's name in snake case, numbered.
+        dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(RecallAtPrecision(0.9)([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9]))
@@ -383,10 +456,11 @@ class RecallAtPrecision(_AtValue):
 
     _ratios = ("Recall", "Precision")
 
+    @checked
     def __init__(
         self,
-        precision: float,
-        num_thresholds: int = 200,
+        precision: Fraction,
+        num_thresholds: Count = 200,
         class_id: int | None = None,
         name: str | None = None,
         dtype: Any = None,
@@ -399,38 +473,38 @@ class AUC(_Counted):
     """Area under the ROC or the precision-recall curve, as a sum over thresholds.
 
     Args:
-        num_thresholds: How many thresholds, evenly spaced from 0 to 1.
-        curve: `"ROC"` or `"PR"`.
-        summation_method: `"interpolation"` (middle heights; for PR as in Davis and Goadrich
-            2006), `"minoring"` (left-lower sums) or `"majoring"` (upper sums).
+        num_thresholds: Number of thresholds, evenly spaced from 0 to 1; at least 2.
+        curve: `"ROC"` (true positive rate over false positive rate) or `"PR"` (precision over recall).
+        summation_method: `"interpolation"` (mean heights; for PR as in Davis and Goadrich 2006, "The relationship between
+            precision-recall and ROC curves"), `"minoring"` (lower heights) or `"majoring"` (upper heights).
         name: Name. Default: `"auc"`, numbered.
-        dtype: Dtype of the counts. Default: `floatx()`.
-        thresholds: Thresholds of your own between 0 and 1, in place of `num_thresholds`.
-        multi_label: Whether each label (place of the last axis) has its own curve; the
-            result is their mean.
-        num_labels: How many labels, for the state to be made at once.
-        label_weights: One weight a label.
-        from_logits: Whether predictions still lack their sigmoid.
+        dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
+        thresholds: Thresholds from 0 to 1, in place of `num_thresholds`.
+        multi_label: Whether each label (index of the last axis) has a curve of its own. The result is their mean.
+        num_labels: Number of labels, to create the state at once. It needs `multi_label`.
+        label_weights: One weight per label, not negative.
+        from_logits: Whether predictions are scores, to which to apply a sigmoid.
 
     Raises:
-        ValueError: If a name is unknown or there are fewer than two thresholds.
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(AUC()([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9]))
         0.75
     """
 
+    @checked
     def __init__(
         self,
-        num_thresholds: int = 200,
+        num_thresholds: Annotated[int, Range(at_least=2)] = 200,
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
         dtype: Any = None,
-        thresholds: Sequence[float] | None = None,
+        thresholds: Sequence[Fraction] | None = None,
         multi_label: bool = False,
-        num_labels: int | None = None,
-        label_weights: Any = None,
+        num_labels: Annotated[int, Range(at_least=0)] | None = None,
+        label_weights: Sequence[NonNegative] | None = None,
         from_logits: bool = False,
     ):
         super().__init__(name=name, dtype=dtype)
@@ -438,23 +512,17 @@ class AUC(_Counted):
             ("curve", curve, ("ROC", "PR")),
             ("summation_method", summation_method, ("interpolation", "minoring", "majoring")),
         ):
-            if str(value).lower() not in [k.lower() for k in known]:
+            if value.lower() not in [k.lower() for k in known]:
                 raise ValueError(f"AUC: `{argument}` must be one of {errors.one_of(known)}, received {value!r}.")
-        if thresholds is None and num_thresholds <= 1:
-            raise ValueError(f"AUC: `num_thresholds` must be at least 2, received {num_thresholds!r}.")
-        if label_weights is not None and any(w < 0 for w in label_weights):
-            raise ValueError(f"AUC: `label_weights` must not be negative, received {label_weights!r}.")
         if num_labels and not multi_label:
-            raise ValueError("AUC: `num_labels` is for `multi_label=True`.")
-        self.curve = str(curve).upper()
-        self.summation_method = str(summation_method).lower()
+            raise ValueError(f"AUC: `num_labels` needs `multi_label=True`, received {num_labels!r} without it.")
+        self.curve, self.summation_method = curve.upper(), summation_method.lower()
         self.multi_label, self.num_labels = multi_label, num_labels
         self.label_weights, self.from_logits = label_weights, from_logits
         inner = _even_thresholds(num_thresholds) if thresholds is None else sorted(thresholds)
-        inner = _as_thresholds("AUC", inner, 0.5)
         self._given_thresholds = thresholds is not None
         self.num_thresholds = len(inner) + 2
-        # The ends lie outside [0, 1], so that scores of exactly 0 and 1 are counted.
+        # The ends are outside [0, 1], so that scores of exactly 0 and 1 count too.
         self._thresholds = [-settings.epsilon(), *inner, 1.0 + settings.epsilon()]
         if not multi_label:
             self._add_counts((self.num_thresholds,))
@@ -463,7 +531,7 @@ class AUC(_Counted):
 
     @property
     def thresholds(self) -> list[float]:
-        """All thresholds, with the two ends."""
+        """All thresholds, including both ends."""
         return list(self._thresholds)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -486,7 +554,9 @@ class AUC(_Counted):
             x, y = (divide_no_nan(fp, fp + tn), recall) if self.curve == "ROC" else (
                 recall, divide_no_nan(tp, tp + fp)
             )  # fmt: skip
-            pairs = {"interpolation": lambda a, b: (a + b) / 2, "minoring": jnp.minimum, "majoring": jnp.maximum}
+            pairs: dict[str, Callable[[Any, Any], Any]] = {
+                "interpolation": lambda a, b: (a + b) / 2, "minoring": jnp.minimum, "majoring": jnp.maximum,
+            }  # fmt: skip
             heights = pairs[self.summation_method](y[:-1], y[1:])
             areas = jnp.sum((x[:-1] - x[1:]) * heights, axis=0)
         if not self.multi_label:
@@ -514,7 +584,7 @@ class AUC(_Counted):
 
 
 def _interpolated_pr_area(tp: Any, fp: Any, fn: Any) -> Any:
-    """Area where precision between two thresholds is linear in counts (Davis and Goadrich 2006)."""
+    """Return the area if the counts between two thresholds are linear (Davis and Goadrich 2006)."""
     predicted = tp + fp
     slope = divide_no_nan(tp[:-1] - tp[1:], jnp.maximum(predicted[:-1] - predicted[1:], 0.0))
     intercept = tp[1:] - slope * predicted[1:]

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
 
-from hornbeam import errors, settings
+from hornbeam import settings
+from hornbeam.checked import Positive, Range, checked
 from hornbeam.core.convert import convert
 from hornbeam.metrics.metric import Metric
 
 __all__ = ["F1Score", "FBetaScore"]
 
-_AVERAGES = (None, "micro", "macro", "weighted")
+Average: TypeAlias = Literal["micro", "macro", "weighted"] | None
+"""How the scores of classes become one number; `None` keeps one score per class."""
+
+Threshold: TypeAlias = Annotated[float, Range(above=0, at_most=1)]
+"""A threshold of scores, above 0 and at most 1."""
 
 
 class FBetaScore(Metric):
-    """`(1 + beta²) precision recall / (beta² precision + recall)`.
+    """`(1 + beta²) precision recall / (beta² precision + recall)`: a weighted harmonic mean.
 
-    Targets are one-hot or multi-label rows of the predictions' shape `(..., C)`, class numbers of shape `(...)` or
-    `(..., 1)`, or, for a single output `(B,)` or `(B, 1)`, zeros and ones.
+    Targets are one-hot or multi-label rows of the predictions' shape `(..., C)`, or class numbers of shape `(...)` or
+    `(..., 1)`. For a single output of shape `(B,)` or `(B, 1)` they are zeros and ones. Van Rijsbergen 1979, "Information
+    retrieval".
 
     Args:
-        average: None (one score a class), `"micro"` (all classes counted together),
-            `"macro"` (mean over classes) or `"weighted"` (mean weighted by targets).
-        beta: How much more recall counts than precision.
-        threshold: A score above is a positive. Default: the largest score of a row is; of a single output, one above 0.5.
+        average: None (one score per class), `"micro"` (all classes counted together), `"macro"` (mean over classes) or
+            `"weighted"` (mean weighted by the number of positives).
+        beta: Weight of recall over precision, above 0.
+        threshold: A score above it is positive. Default: the largest score of a row is positive; for a single output, a
+            score above 0.5.
         name: Name.
-        dtype: Dtype of the counts. Default: `floatx()`.
+        dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -39,25 +46,21 @@ class FBetaScore(Metric):
         Array([0.5556, 0.8333], dtype=float32)
     """
 
+    true_positives: Any
+    false_positives: Any
+    false_negatives: Any
+    intermediate_weights: Any
+
+    @checked
     def __init__(
         self,
-        average: str | None = None,
-        beta: float = 1.0,
-        threshold: float | None = None,
+        average: Average = None,
+        beta: Positive = 1.0,
+        threshold: Threshold | None = None,
         name: str | None = "fbeta_score",
         dtype: Any = None,
     ):
         super().__init__(name=name, dtype=dtype)
-        owner = type(self).__name__
-        if average not in _AVERAGES:
-            raise ValueError(
-                f"{owner}: `average` must be None or one of {errors.one_of(map(str, _AVERAGES[1:]))}, "
-                f"received {average!r}."
-            )
-        if not isinstance(beta, (int, float)) or beta <= 0:
-            raise ValueError(f"{owner}: `beta` must be a positive number, received {beta!r}.")
-        if threshold is not None and not 0 < threshold <= 1:
-            raise ValueError(f"{owner}: `threshold` must be in (0, 1], received {threshold!r}.")
         self.average, self.beta, self.threshold = average, beta, threshold
         self._built = False
 
@@ -66,11 +69,6 @@ class FBetaScore(Metric):
         for name in ("true_positives", "false_positives", "false_negatives", "intermediate_weights"):
             setattr(self, name, self.add_variable(shape=shape, initializer="zeros", name=name))
         self._built = True
-
-    true_positives: Any
-    false_positives: Any
-    false_negatives: Any
-    intermediate_weights: Any
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_pred = convert(y_pred).astype(self.dtype)
@@ -112,7 +110,7 @@ class FBetaScore(Metric):
 
 
 def _as_rows(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-    """Return targets and predictions as rows of one value a class."""
+    """Return targets and predictions as rows with one value per class."""
     classes, steps = y_pred.shape[-1], y_pred.shape[:-1]
     if y_true.shape in (steps, (*steps, 1)) and classes > 1:
         y_true = jax.nn.one_hot(jnp.reshape(y_true, steps).astype("int32"), classes)
@@ -127,7 +125,7 @@ def _as_rows(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
 
 
 def _row_weights(weights: Any, shape: tuple[int, ...]) -> Any:
-    """Return weights, one a sample, a step or a value of predictions of this shape, in the shape of rows."""
+    """Return weights, one per sample, step or value of predictions of this shape, in the shape of rows."""
     if not weights.ndim:
         return weights
     weights = weights.reshape(*weights.shape, *(1,) * (len(shape) - weights.ndim))
@@ -135,17 +133,26 @@ def _row_weights(weights: Any, shape: tuple[int, ...]) -> Any:
 
 
 class F1Score(FBetaScore):
-    """Harmonic mean of precision and recall; arguments as for `FBetaScore`, `beta` is 1.
+    """`2 precision recall / (precision + recall)`: the harmonic mean.
+
+    Args:
+        average, threshold: As for `FBetaScore`, like targets and predictions.
+        name: Name.
+        dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> F1Score(threshold=0.5)([[1, 1], [1, 0]], [[0.6, 0.8], [0.2, 0.9]]).round(4)
         Array([0.6667, 0.6667], dtype=float32)
     """
 
+    @checked
     def __init__(
         self,
-        average: str | None = None,
-        threshold: float | None = None,
+        average: Average = None,
+        threshold: Threshold | None = None,
         name: str | None = "f1_score",
         dtype: Any = None,
     ):
@@ -153,5 +160,5 @@ class F1Score(FBetaScore):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        settings.pop("beta", None)
+        config.pop("beta", None)
         return config

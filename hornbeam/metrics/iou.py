@@ -7,7 +7,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from hornbeam.checked import Count, checked
 from hornbeam.core.convert import convert
+from hornbeam.core.loading import pay_for
 from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.metrics.metric import Metric, divide_no_nan
 
@@ -15,29 +17,33 @@ __all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
 
 
 class IoU(Metric):
-    """Mean over chosen classes of `true positives / (true positives + both kinds of errors)`.
+    """Mean over chosen classes of the intersection over union: `TP / (TP + FP + FN)`.
+
+    The letters stand for true positives, false positives and false negatives of a class. Classes that neither targets nor
+    predictions contain do not count. Jaccard 1912, "The distribution of the flora in the alpine zone".
 
     Args:
-        num_classes: Number of classes.
-        target_class_ids: Class numbers that count.
-        name: Name. Default: the class's, numbered.
-        dtype: Dtype of the confusion matrix. Default: int32.
-        ignore_class: Target class number to leave out.
-        sparse_y_true: Whether targets are class numbers, not one score a class.
-        sparse_y_pred: Whether predictions are class numbers, not one score a class.
+        num_classes: Number of classes, at least 1.
+        target_class_ids: Numbers of the classes that count.
+        name: Name. Default: the class's name in snake case, numbered.
+        dtype: Dtype or dtype policy of the confusion matrix. Default: int32.
+        ignore_class: Class number in targets that means "not labelled".
+        sparse_y_true: Whether targets are class numbers, and not one score per class.
+        sparse_y_pred: Whether predictions are class numbers, and not one score per class.
         axis: Axis of the scores.
 
     Raises:
-        ValueError: If a class number is out of range.
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(IoU(num_classes=2, target_class_ids=[0])([0, 0, 1, 1], [0, 1, 0, 1]).round(4))
         0.333...
     """
 
+    @checked
     def __init__(
         self,
-        num_classes: int,
+        num_classes: Count,
         target_class_ids: Sequence[int],
         name: str | None = None,
         dtype: Any = None,
@@ -46,11 +52,12 @@ class IoU(Metric):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ):
-        super().__init__(name=name, dtype=dtype or "int32")
+        super().__init__(name=name, dtype="int32" if dtype is None else dtype)
         ids = list(target_class_ids)
-        if ids and max(ids) >= num_classes:
+        if not all(-num_classes <= number < num_classes for number in ids):
             raise ValueError(
-                f"{type(self).__name__}: `target_class_ids` {ids} must be below `num_classes`={num_classes}."
+                f"{type(self).__name__}: `target_class_ids` must be below `num_classes`, which is {num_classes}, "
+                f"received {ids}."
             )
         self.num_classes, self.target_class_ids = num_classes, ids
         self.ignore_class, self.axis = ignore_class, axis
@@ -82,7 +89,6 @@ class IoU(Metric):
         union = matrix.sum(axis=0) + matrix.sum(axis=1) - hits
         ids = jnp.asarray(self.target_class_ids)
         hits, union = hits[ids], union[ids]
-        # Classes that occur nowhere do not count.
         return divide_no_nan(jnp.sum(divide_no_nan(hits, union)), jnp.sum(union > 0).astype("float32"))
 
     def get_config(self) -> dict[str, Any]:
@@ -92,16 +98,24 @@ class IoU(Metric):
 
 
 class MeanIoU(IoU):
-    """Mean over all classes of the intersection over union; arguments as for `IoU`.
+    """Mean over all classes of the intersection over union: `TP / (TP + FP + FN)`, as for `IoU`.
+
+    Args:
+        num_classes: Number of classes, at least 1.
+        name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis: As for `IoU`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(MeanIoU(num_classes=2)([0, 0, 1, 1], [0, 1, 0, 1]).round(4))
         0.333...
     """
 
+    @checked
     def __init__(
         self,
-        num_classes: int,
+        num_classes: Count,
         name: str | None = None,
         dtype: Any = None,
         ignore_class: int | None = None,
@@ -109,23 +123,29 @@ class MeanIoU(IoU):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ):
-        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis)
+        super().__init__(
+            num_classes, _all_classes(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
+        )
 
 
 class BinaryIoU(IoU):
-    """Intersection over union of yes-or-no predictions.
+    """Intersection over union of scores for two classes: `TP / (TP + FP + FN)`, as for `IoU`.
 
     Args:
-        target_class_ids: Of 0 and 1 those that count.
-        threshold: A score of at least this is class 1.
-        name: Name. Default: the class's, numbered.
-        dtype: Dtype of the confusion matrix. Default: int32.
+        target_class_ids: Numbers of the classes that count, out of 0 and 1.
+        threshold: A score of at least this means class 1.
+        name: Name. Default: the class's name in snake case, numbered.
+        dtype: Dtype or dtype policy of the confusion matrix. Default: int32.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(BinaryIoU(threshold=0.3)([0, 1, 0, 1], [0.1, 0.2, 0.4, 0.7]).round(4))
         0.333...
     """
 
+    @checked
     def __init__(
         self,
         target_class_ids: Sequence[int] = (0, 1),
@@ -141,7 +161,15 @@ class BinaryIoU(IoU):
 
 
 class OneHotIoU(IoU):
-    """`IoU` for one-hot targets and one score a class.
+    """`IoU` for one-hot targets and one score per class.
+
+    Args:
+        num_classes: Number of classes, at least 1.
+        target_class_ids: Numbers of the classes that count.
+        name, dtype, ignore_class, sparse_y_pred, axis: As for `IoU`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> metric = OneHotIoU(num_classes=2, target_class_ids=[0])
@@ -149,9 +177,10 @@ class OneHotIoU(IoU):
         1.0
     """
 
+    @checked
     def __init__(
         self,
-        num_classes: int,
+        num_classes: Count,
         target_class_ids: Sequence[int],
         name: str | None = None,
         dtype: Any = None,
@@ -163,20 +192,33 @@ class OneHotIoU(IoU):
 
 
 class OneHotMeanIoU(OneHotIoU):
-    """`MeanIoU` for one-hot targets and one score a class.
+    """`MeanIoU` for one-hot targets and one score per class.
+
+    Args:
+        num_classes: Number of classes, at least 1.
+        name, dtype, ignore_class, sparse_y_pred, axis: As for `IoU`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> float(OneHotMeanIoU(num_classes=2)([[1, 0], [0, 1]], [[0.8, 0.2], [0.3, 0.7]]))
         1.0
     """
 
+    @checked
     def __init__(
         self,
-        num_classes: int,
+        num_classes: Count,
         name: str | None = None,
         dtype: Any = None,
         ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: int = -1,
     ):
-        super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, sparse_y_pred, axis)
+        super().__init__(num_classes, _all_classes(num_classes), name, dtype, ignore_class, sparse_y_pred, axis)
+
+
+def _all_classes(num_classes: int) -> range:
+    pay_for("`num_classes`", 8 * num_classes)
+    return range(num_classes)

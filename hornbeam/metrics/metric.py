@@ -7,10 +7,11 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from hornbeam.checked import checked
 from hornbeam.core.naming import auto_name, name_scope
 from hornbeam.core.variable import Overlay, Variable
-from hornbeam.dtype_policies import get_policy
 from hornbeam.dtypes import standardize_dtype
+from hornbeam.losses.loss import policy_of
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
 
 __all__ = ["Metric", "divide_no_nan"]
@@ -27,14 +28,17 @@ def divide_no_nan(a: Any, b: Any) -> Any:
 
 
 class Metric:
-    """A value that is updated batch by batch and read at any time.
+    """Base of metrics: values that are updated batch by batch and can be read at any time.
 
-    Subclasses make their variables with `add_variable` and implement `update_state` and
-    `result`, by `jax.numpy` or `hornbeam.ops`.
+    Subclasses create their variables with `add_variable`, and implement `update_state` and `result` with `jax.numpy` or
+    `hornbeam.ops`.
 
     Args:
-        dtype: Dtype name or policy of variables and result. Default: `floatx()`.
+        dtype: Dtype or dtype policy of variables and result. Default: `floatx()`.
         name: Name. Default: the class's name in snake case, numbered.
+
+    Raises:
+        ValueError: If an argument is of another type.
 
     Example:
         >>> class Largest(Metric):
@@ -50,7 +54,8 @@ class Metric:
         3.0
     """
 
-    _captured: tuple[Any, Any] = ((), {})
+    _captured: tuple[tuple[Any, ...], dict[str, Any]]
+    _own_variables: list[Variable]
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -63,17 +68,19 @@ class Metric:
         metric._own_variables = []
         return metric
 
+    @checked
     def __init__(self, dtype: Any = None, name: str | None = None):
         self.name = name or auto_name(type(self).__name__)
-        self._dtype_policy = get_policy(standardize_dtype(None) if dtype is None else dtype)
+        self._dtype_policy = policy_of(type(self).__name__, standardize_dtype(None) if dtype is None else dtype)
 
     @property
     def dtype(self) -> str:
-        """Dtype of the metric's variables."""
+        """The dtype of the metric's variables."""
         return self._dtype_policy.variable_dtype
 
     @property
     def dtype_policy(self) -> Any:
+        """The dtype policy that the constructor was given."""
         return self._dtype_policy
 
     # --- state -------------------------------------------------------------------------
@@ -86,16 +93,19 @@ class Metric:
         aggregation: str = "sum",
         name: str | None = None,
     ) -> Variable:
-        """Make a variable of the metric's state.
+        """Create a variable of the metric's state.
 
         Args:
             shape: Shape.
-            initializer: Initializer of its first value; `reset_state` sets zeros.
-            dtype: Dtype name. Default: the metric's.
-            aggregation: How replicas combine it.
+            initializer: Initializer of the first value. `reset_state` sets zeros.
+            dtype: Dtype. Default: the metric's.
+            aggregation: How replicas combine the variable.
             name: Name. Default: `"variable"`, numbered.
+
+        Returns:
+            The variable.
         """
-        if isinstance(shape, str):  # Keras 2 had the name first
+        if isinstance(shape, str):  # Keras 2: the name comes first
             name, shape = shape, ()
         with name_scope(self.name.replace("/", "_")):
             variable = Variable(
@@ -115,14 +125,14 @@ class Metric:
         initializer: Any = "zeros",
         dtype: Any = None,
         name: str | None = None,
-        **kwargs: Any,
+        aggregation: str = "sum",
     ) -> Variable:
-        """Make a variable of the metric's state; see `add_variable`."""
-        return self.add_variable(shape, initializer, dtype, kwargs.get("aggregation", "sum"), name)
+        """Create a variable of the metric's state; see `add_variable`."""
+        return self.add_variable(shape, initializer, dtype, aggregation, name)
 
     @property
     def variables(self) -> list[Variable]:
-        """The metric's variables, then those of the metrics that its attributes hold."""
+        """The variables of the metric, then the variables of the metrics in its attributes."""
         found = dict.fromkeys(self._own_variables)
         nested: list[Metric] = []
         for value in list(self.__dict__.values()):
@@ -143,17 +153,17 @@ class Metric:
             variable.set_zeros()
 
     def reset_states(self) -> None:
-        """Set all variables to 0 (Keras 2's name)."""
+        """Set all variables to 0; the name in Keras 2."""
         cls = type(self)
-        if cls.reset_state is cls.reset_states:  # a subclass of Keras 2, which overrides this one
+        if cls.reset_state is cls.reset_states:  # a subclass written for Keras 2, which overrides `reset_states`
             Metric.reset_state(self)
         else:
             self.reset_state()
 
-    # --- what subclasses give ----------------------------------------------------------
+    # --- for subclasses ----------------------------------------------------------------
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Take a batch into account."""
+        """Update the variables with a batch."""
         raise NotImplementedError(f"{type(self).__name__}: implement `update_state`.")
 
     def result(self) -> Any:
@@ -168,15 +178,15 @@ class Metric:
     # --- as pure functions -------------------------------------------------------------
 
     def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[Any]:
-        """Return the variables' new values, from their old ones and a batch."""
+        """Return the new values of the variables, from their old values and a batch; change no variable."""
         return self._stateless(metric_variables, lambda: self.update_state(*args, **kwargs))[1]
 
     def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
-        """Return the result that these values of the variables give."""
+        """Return the result for these values of the variables."""
         return self._stateless(metric_variables, self.result)[0]
 
     def stateless_reset_state(self) -> list[Any]:
-        """Return the variables' values after a reset."""
+        """Return the values of the variables after a reset; change no variable."""
         return self._stateless([v.value for v in self.variables], self.reset_state)[1]
 
     def _stateless(self, values: Sequence[Any], function: Callable[[], Any]) -> tuple[Any, list[Any]]:
@@ -200,7 +210,7 @@ class Metric:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make a metric from what `get_config` gave."""
+        """Make a metric from what `get_config` returned."""
         return from_constructor_config(cls, config)
 
     def __repr__(self) -> str:
@@ -208,6 +218,7 @@ class Metric:
 
 
 def _parts(value: Any) -> list[Any]:
+    """Return the variables and metrics in a value: itself, or the items of a list, tuple or dict."""
     if isinstance(value, (Variable, Metric)):
         return [value]
     if isinstance(value, dict):

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import tree
+from hornbeam.checked import checked
 from hornbeam.core.convert import convert
 from hornbeam.core.masks import get_mask
 from hornbeam.core.naming import to_snake_case
@@ -16,11 +17,11 @@ from hornbeam.losses.loss import expand_weights, number_lists, squeeze_or_expand
 from hornbeam.metrics.metric import Metric, divide_no_nan
 from hornbeam.objects.configuration import serialize
 
-__all__ = ["Mean", "MeanMetricWrapper", "Sum"]
+__all__ = ["FunctionMean", "Mean", "MeanMetricWrapper", "Sum", "mean_class", "wide"]
 
 
 def _samplewise(values: Any, sample_weight: Any, dtype: str, reduce: Callable[..., Any]) -> tuple[Any, Any]:
-    """Return weighted values and weights, axes beyond the batch (or the weights') reduced."""
+    """Return weighted values and weights, reduced over all axes but the first, and over axes that the weights lack."""
     values = convert(values).astype(dtype)
     if sample_weight is None:
         if values.ndim > 1:
@@ -35,7 +36,8 @@ def _samplewise(values: Any, sample_weight: Any, dtype: str, reduce: Callable[..
         values = values * weights
     except (TypeError, ValueError):
         raise ValueError(
-            f"Metric: `sample_weight` of shape {weights.shape} does not fit values of shape {values.shape}."
+            f"Metric: `sample_weight` of shape {weights.shape} does not fit values of shape {values.shape}; pass one weight per "
+            "sample or one per value."
         ) from None
     weights = jnp.broadcast_to(weights, values.shape)
     if values.ndim > 1:
@@ -45,7 +47,12 @@ def _samplewise(values: Any, sample_weight: Any, dtype: str, reduce: Callable[..
 
 
 def wide(x: Any, dtype: str) -> Any:
-    """Return arrays of `x`, floats of fewer bits than `dtype` in it: a difference of rounded numbers is rounded once."""
+    """Return arrays of `x`; floats with fewer bits than `dtype` are cast to it before any rounding in a computation.
+
+    Example:
+        >>> wide(jnp.ones(2, "float16"), "float32").dtype.name
+        'float32'
+    """
 
     def one(x: Any) -> Any:
         if x is None:
@@ -58,11 +65,11 @@ def wide(x: Any, dtype: str) -> Any:
 
 
 class Sum(Metric):
-    """The weighted sum of all values.
+    """The sum of all values times their weights.
 
     Args:
         name: Name.
-        dtype: Dtype of the sum. Default: `floatx()`.
+        dtype: Dtype or dtype policy of the sum. Default: `floatx()`.
 
     Example:
         >>> metric = Sum()
@@ -70,6 +77,7 @@ class Sum(Metric):
         4.0
     """
 
+    @checked
     def __init__(self, name: str | None = "sum", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         self.total = self.add_variable(shape=(), initializer="zeros", name="total")
@@ -83,11 +91,11 @@ class Sum(Metric):
 
 
 class Mean(Metric):
-    """The weighted mean of all values; values of one sample are averaged first.
+    """The weighted mean of all values. The values of one sample are averaged first.
 
     Args:
         name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
 
     Example:
         >>> metric = Mean()
@@ -95,6 +103,7 @@ class Mean(Metric):
         1.5
     """
 
+    @checked
     def __init__(self, name: str | None = "mean", dtype: Any = None):
         super().__init__(name=name, dtype=dtype)
         self.total = self.add_variable(shape=(), initializer="zeros", name="total")
@@ -115,9 +124,9 @@ class MeanMetricWrapper(Mean):
     A mask attached to the predictions counts as weights 0 and 1.
 
     Args:
-        fn: Function of `(y_true, y_pred, **kwargs)` that gives one value a sample.
+        fn: Function of `(y_true, y_pred, **kwargs)` that returns one value per sample.
         name: Name. Default: the class's name, numbered.
-        dtype: Dtype of the sums. Default: `floatx()`.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
         **kwargs: Further arguments of `fn`.
 
     Example:
@@ -126,19 +135,22 @@ class MeanMetricWrapper(Mean):
         5.0
     """
 
-    _compares_rows = False
-    """Whether a value is one of a whole row, such as scores of classes, and not a mean over its numbers."""
+    compares_rows = False
+    """Whether a value needs a whole row, such as the scores of all classes, and is no mean over the numbers of a row."""
 
+    @checked
     def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any):
         super().__init__(name=name, dtype=dtype)
         self.fn = fn
         self._fn_kwargs = kwargs
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]  # targets and predictions, not values
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         mask = get_mask(y_pred)
         y_true, y_pred = wide(y_true, self.dtype), wide(y_pred, self.dtype)
-        if getattr(y_true, "ndim", 0) == getattr(y_pred, "ndim", 0) == 1 and not self._compares_rows:
-            # A number a sample: each has its own value, so that each weight counts.
+        if getattr(y_true, "ndim", 0) == getattr(y_pred, "ndim", 0) == 1 and not self.compares_rows:
+            # One number per sample: each is a row of its own, so that each weight counts.
             y_true, y_pred = y_true[:, None], y_pred[:, None]
         values = convert(self.fn(y_true, y_pred, **self._fn_kwargs))
         if mask is None:
@@ -158,17 +170,63 @@ class MeanMetricWrapper(Mean):
 
 
 class FunctionMean(MeanMetricWrapper):
-    """The mean of a known function; subclasses name it, and keep its settings as attributes."""
+    """The mean of a known function.
 
-    _function: Callable[..., Any]
-    _default_name: str | None = None
+    A subclass names the function as `fn`. A subclass with arguments of its own passes them to `keep`, which makes each an
+    attribute and an argument of the function.
+    """
 
-    def __init__(self, name: str | None = None, dtype: Any = None, **settings: Any):
-        name = name or self._default_name or to_snake_case(type(self).__name__)
-        super().__init__(type(self)._function, name, dtype, **settings)
+    fn: Callable[..., Any]
+    """Function of `(y_true, y_pred)` and the arguments that are kept."""
+
+    default_name: str | None = None
+    """Name if none is given. Default: the class's name in snake case."""
+
+    @checked
+    def __init__(self, name: str | None = None, dtype: Any = None):
+        self.keep({"name": name, "dtype": dtype})
+
+    def keep(self, arguments: dict[str, Any]) -> None:
+        """Keep a constructor's arguments, given as its `locals()`."""
+        cls = type(self)
+        name = arguments["name"] or self.default_name or to_snake_case(cls.__name__)
+        settings = {key: value for key, value in arguments.items() if key not in ("self", "name", "dtype")}
+        super().__init__(cls.fn, name, arguments["dtype"], **settings)
         for key, value in settings.items():
             setattr(self, key, value)
 
     def get_config(self) -> dict[str, Any]:
         settings = {key: serialize(value) for key, value in self._fn_kwargs.items()}
         return {"name": self.name, "dtype": self._dtype_policy.name, **settings}
+
+
+def mean_class(
+    name: str, fn: Callable[..., Any], doc: str, y_true: list[Any], y_pred: list[Any], result: float, *,
+    module: str, compares_rows: bool = False, default_name: str | None = None,
+) -> type[FunctionMean]:  # fmt: skip
+    """Make the class of a metric that is the mean of a function without arguments of its own.
+
+    Args:
+        name: Name of the class.
+        fn: Its function.
+        doc: First sentence of its docstring, with the formula.
+        y_true, y_pred: Targets and predictions of its example.
+        result: What the example gives.
+        module: Module that holds it.
+        compares_rows: As for `MeanMetricWrapper`.
+        default_name: As for `FunctionMean`.
+    """
+    text = f"""{doc}
+
+    `{fn.__name__}` computes the values and documents their shapes. The result is their weighted mean over all batches.
+
+    Args:
+        name: Name. Default: `"{default_name or to_snake_case(name)}"`.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
+
+    Example:
+        >>> round(float({name}()({y_true!r}, {y_pred!r})), 4)
+        {result!r}
+    """
+    body = {"fn": staticmethod(fn), "compares_rows": compares_rows, "default_name": default_name}
+    return type(name, (FunctionMean,), {**body, "__doc__": text, "__module__": module})

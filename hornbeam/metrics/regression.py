@@ -1,17 +1,22 @@
-"""Metrics that are means of loss functions, and scores of regression."""
+"""Metrics that are means of loss functions, and scores of regression.
+
+Targets and predictions have shape `(B, ..., D)` and `(B, ..., C)` as for the loss functions.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 
-from hornbeam import errors, losses
+from hornbeam import losses
+from hornbeam.checked import Fraction, Range, checked
 from hornbeam.core.convert import convert
 from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.losses.targets import as_float, match_ranks
 from hornbeam.metrics.metric import Metric, divide_no_nan
-from hornbeam.metrics.reduction import FunctionMean, Mean, wide
+from hornbeam.metrics.reduction import FunctionMean, Mean, mean_class, wide
 
 __all__ = [
     "BinaryCrossentropy",
@@ -43,7 +48,15 @@ def _matched(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
 
 
 def cosine_of_angle(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
-    """Cosine of the angle between targets and predictions (plus sign, unlike the loss).
+    """Return `sum(y_true y_pred) / (|y_true| |y_pred|)`: 1 for the same direction, unlike the loss.
+
+    Args:
+        y_true: Targets, shape `(B, ..., D)`.
+        y_pred: Predictions of the same shape.
+        axis: Axis of the vectors.
+
+    Returns:
+        Values without `axis`.
 
     Example:
         >>> cosine_of_angle([[0.0, 1.0]], [[0.0, 5.0]])
@@ -53,7 +66,15 @@ def cosine_of_angle(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
 
 
 def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
-    """Covariance over the product of the standard deviations, along `axis`.
+    """Return `cov(y_true, y_pred) / (std(y_true) std(y_pred))`, from -1 to 1.
+
+    Args:
+        y_true: Targets, shape `(B, ..., D)`.
+        y_pred: Predictions of the same shape.
+        axis: Axis over which to take covariance and standard deviations.
+
+    Returns:
+        Values without `axis`; NaN where a standard deviation is 0.
 
     Example:
         >>> pearson_correlation([[0.0, 1.0, 2.0]], [[1.0, 3.0, 5.0]]).round(4)
@@ -66,7 +87,18 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
 
 
 def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
-    """Lin's concordance: twice the covariance over variances plus squared difference of means.
+    """Return `2 cov(y_true, y_pred) / (var(y_true) + var(y_pred) + (mean(y_true) - mean(y_pred))²)`, from -1 to 1.
+
+    It is 1 only if predictions equal targets. Lin 1989, "A concordance correlation coefficient to evaluate
+    reproducibility".
+
+    Args:
+        y_true: Targets, shape `(B, ..., D)`.
+        y_pred: Predictions of the same shape.
+        axis: Axis over which to take covariance, variances and means.
+
+    Returns:
+        Values without `axis`.
 
     Example:
         >>> concordance_correlation([[0.0, 1.0, 2.0]], [[0.0, 1.0, 2.0]]).round(4)
@@ -79,325 +111,213 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     return 2.0 * covariance / (jnp.var(y_true, axis=axis) + jnp.var(y_pred, axis=axis) + gap)
 
 
-class MeanSquaredError(FunctionMean):
-    """Mean of the squared errors.
+_mean = partial(mean_class, module=__name__)
 
-    Args:
-        name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-
-    Example:
-        >>> round(float(MeanSquaredError()([[0.0, 1.0]], [[2.0, 1.0]])), 4)
-        2.0
-    """
-
-    _function = staticmethod(losses.mean_squared_error)
-
-    def __init__(self, name: str | None = "mean_squared_error", dtype: Any = None):
-        super().__init__(name, dtype)
-
-
-class MeanAbsoluteError(FunctionMean):
-    """Mean of the absolute errors.
-
-    Args:
-        name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-
-    Example:
-        >>> round(float(MeanAbsoluteError()([[0.0, 1.0]], [[2.0, 1.0]])), 4)
-        1.0
-    """
-
-    _function = staticmethod(losses.mean_absolute_error)
-
-    def __init__(self, name: str | None = "mean_absolute_error", dtype: Any = None):
-        super().__init__(name, dtype)
-
-
-class MeanAbsolutePercentageError(FunctionMean):
-    """Mean of the absolute errors in percent of the targets.
-
-    Args:
-        name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-
-    Example:
-        >>> round(float(MeanAbsolutePercentageError()([[2.0, 1.0]], [[1.0, 1.0]])), 4)
-        25.0
-    """
-
-    _function = staticmethod(losses.mean_absolute_percentage_error)
-
-    def __init__(self, name: str | None = "mean_absolute_percentage_error", dtype: Any = None):
-        super().__init__(name, dtype)
-
-
-class MeanSquaredLogarithmicError(FunctionMean):
-    """Mean of the squared differences of logarithms.
-
-    Args:
-        name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-
-    Example:
-        >>> round(float(MeanSquaredLogarithmicError()([[1.0]], [[1.0]])), 4)
-        0.0
-    """
-
-    _function = staticmethod(losses.mean_squared_logarithmic_error)
-
-    def __init__(self, name: str | None = "mean_squared_logarithmic_error", dtype: Any = None):
-        super().__init__(name, dtype)
-
-
-class LogCoshError(FunctionMean):
-    """Mean of the logarithm of the errors' hyperbolic cosine.
-
-    Args:
-        name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-
-    Example:
-        >>> round(float(LogCoshError()([[1.0]], [[1.0]])), 4)
-        0.0
-    """
-
-    _function = staticmethod(losses.log_cosh)
-
-    def __init__(self, name: str | None = "logcosh", dtype: Any = None):
-        super().__init__(name, dtype)
+MeanSquaredError = _mean(
+    "MeanSquaredError", losses.mean_squared_error, "Mean of the squared errors: `(y_true - y_pred)²`.",
+    [[0.0, 1.0]], [[2.0, 1.0]], 2.0,
+)  # fmt: skip
+MeanAbsoluteError = _mean(
+    "MeanAbsoluteError", losses.mean_absolute_error, "Mean of the absolute errors: `|y_true - y_pred|`.",
+    [[0.0, 1.0]], [[2.0, 1.0]], 1.0,
+)  # fmt: skip
+MeanAbsolutePercentageError = _mean(
+    "MeanAbsolutePercentageError", losses.mean_absolute_percentage_error,
+    "Mean of the absolute errors in percent of the targets: `100 |y_true - y_pred| / |y_true|`.",
+    [[2.0, 1.0]], [[1.0, 1.0]], 25.0,
+)  # fmt: skip
+MeanSquaredLogarithmicError = _mean(
+    "MeanSquaredLogarithmicError", losses.mean_squared_logarithmic_error,
+    "Mean of the squared differences of logarithms: `(log(1 + y_true) - log(1 + y_pred))²`.",
+    [[1.0]], [[3.0]], 0.4805,
+)  # fmt: skip
+LogCoshError = _mean(
+    "LogCoshError", losses.log_cosh,
+    "Mean of the logarithm of the error's hyperbolic cosine: `log(cosh(y_pred - y_true))`.",
+    [[1.0]], [[3.0]], 1.325, default_name="logcosh",
+)  # fmt: skip
+Hinge = _mean(
+    "Hinge", losses.hinge, "Mean of the margin loss `max(1 - y_true y_pred, 0)` for targets -1 and 1, or 0 and 1.",
+    [[-1.0, 1.0]], [[-1.0, 0.0]], 0.5,
+)  # fmt: skip
+SquaredHinge = _mean(
+    "SquaredHinge", losses.squared_hinge,
+    "Mean of the squared margin loss `max(1 - y_true y_pred, 0)²` for targets -1 and 1, or 0 and 1.",
+    [[-1.0, 1.0]], [[-1.0, -1.0]], 2.0,
+)  # fmt: skip
+CategoricalHinge = _mean(
+    "CategoricalHinge", losses.categorical_hinge,
+    "Mean of the margin `max(1 + wrong - right, 0)` between the true and the best other class.",
+    [[0.0, 1.0]], [[0.5, 1.0]], 0.5, compares_rows=True,
+)  # fmt: skip
+KLDivergence = _mean(
+    "KLDivergence", losses.kl_divergence,
+    "Mean of the Kullback-Leibler divergence of two distributions: `sum(y_true log(y_true / y_pred))`.",
+    [[0.5, 0.5]], [[0.9, 0.1]], 0.5108, compares_rows=True,
+)  # fmt: skip
+Poisson = _mean(
+    "Poisson", losses.poisson,
+    "Mean of the negative log-likelihood of counts, up to a constant: `y_pred - y_true log(y_pred)`.",
+    [[0.0]], [[1.0]], 1.0,
+)  # fmt: skip
 
 
 class CosineSimilarity(FunctionMean):
-    """Mean cosine of the angle between targets and predictions.
+    """Mean of the cosine of the angle between targets and predictions: `sum(y_true y_pred) / (|y_true| |y_pred|)`.
 
     Args:
         name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-        axis: Axis of the vectors or classes.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
+        axis: Axis of the vectors.
+
+    Raises:
+        ValueError: If an argument is of another type.
 
     Example:
-        >>> round(float(CosineSimilarity()([[0.0, 1.0]], [[0.0, 5.0]])), 4)
+        >>> float(CosineSimilarity()([[0.0, 1.0]], [[0.0, 5.0]]))
         1.0
     """
 
-    _function = staticmethod(cosine_of_angle)
-    _compares_rows = True
+    fn = staticmethod(cosine_of_angle)
+    compares_rows = True
 
+    @checked
     def __init__(self, name: str | None = "cosine_similarity", dtype: Any = None, axis: int = -1):
-        super().__init__(name, dtype, axis=axis)
+        self.keep(locals())
 
 
 class PearsonCorrelation(FunctionMean):
-    """Mean of Pearson's correlation along an axis.
+    """Mean of Pearson's correlation along an axis: `cov(y_true, y_pred) / (std(y_true) std(y_pred))`.
 
     Args:
         name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-        axis: Axis of the vectors or classes.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
+        axis: Axis over which to take covariance and standard deviations.
+
+    Raises:
+        ValueError: If an argument is of another type.
 
     Example:
         >>> round(float(PearsonCorrelation()([[0.0, 1.0, 2.0]], [[1.0, 3.0, 5.0]])), 4)
         1.0
     """
 
-    _function = staticmethod(pearson_correlation)
-    _compares_rows = True
+    fn = staticmethod(pearson_correlation)
+    compares_rows = True
 
+    @checked
     def __init__(self, name: str | None = "pearson_correlation", dtype: Any = None, axis: int = -1):
-        super().__init__(name, dtype, axis=axis)
+        self.keep(locals())
 
 
 class ConcordanceCorrelation(FunctionMean):
-    """Mean of Lin's concordance correlation along an axis.
+    """Mean of Lin's concordance correlation along an axis (Lin 1989); see `concordance_correlation`.
 
     Args:
         name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-        axis: Axis of the vectors or classes.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
+        axis: Axis over which to take covariance, variances and means.
+
+    Raises:
+        ValueError: If an argument is of another type.
 
     Example:
-        >>> round(float(ConcordanceCorrelation()([[0.0, 1.0, 2.0]], [[0.0, 1.0, 2.0]])), 4)
-        1.0
+        >>> round(float(ConcordanceCorrelation()([[0.0, 1.0, 2.0]], [[0.0, 1.0, 3.0]])), 4)
+        0.8571
     """
 
-    _function = staticmethod(concordance_correlation)
-    _compares_rows = True
+    fn = staticmethod(concordance_correlation)
+    compares_rows = True
 
-    def __init__(
-        self,
-        name: str | None = "concordance_correlation",
-        dtype: Any = None,
-        axis: int = -1,
-    ):
-        super().__init__(name, dtype, axis=axis)
-
-
-class Hinge(FunctionMean):
-    """Mean margin loss for targets -1 and 1 (or 0 and 1).
-
-    Args:
-        name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-
-    Example:
-        >>> round(float(Hinge()([[-1.0, 1.0]], [[-1.0, 0.0]])), 4)
-        0.5
-    """
-
-    _function = staticmethod(losses.hinge)
-
-    def __init__(self, name: str | None = "hinge", dtype: Any = None):
-        super().__init__(name, dtype)
-
-
-class SquaredHinge(FunctionMean):
-    """Mean squared margin loss for targets -1 and 1 (or 0 and 1).
-
-    Args:
-        name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-
-    Example:
-        >>> round(float(SquaredHinge()([[-1.0, 1.0]], [[-1.0, -1.0]])), 4)
-        2.0
-    """
-
-    _function = staticmethod(losses.squared_hinge)
-
-    def __init__(self, name: str | None = "squared_hinge", dtype: Any = None):
-        super().__init__(name, dtype)
-
-
-class CategoricalHinge(FunctionMean):
-    """Mean margin between the right class and the best wrong one.
-
-    Args:
-        name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-
-    Example:
-        >>> round(float(CategoricalHinge()([[0.0, 1.0]], [[0.5, 1.0]])), 4)
-        0.5
-    """
-
-    _function = staticmethod(losses.categorical_hinge)
-    _compares_rows = True
-
-    def __init__(self, name: str | None = "categorical_hinge", dtype: Any = None):
-        super().__init__(name, dtype)
-
-
-class KLDivergence(FunctionMean):
-    """Mean Kullback-Leibler divergence of predicted from target distribution.
-
-    Args:
-        name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-
-    Example:
-        >>> round(float(KLDivergence()([[0.5, 0.5]], [[0.5, 0.5]])), 4)
-        0.0
-    """
-
-    _function = staticmethod(losses.kl_divergence)
-    _compares_rows = True
-
-    def __init__(self, name: str | None = "kl_divergence", dtype: Any = None):
-        super().__init__(name, dtype)
-
-
-class Poisson(FunctionMean):
-    """Mean negative log-likelihood of counts, up to a constant.
-
-    Args:
-        name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-
-    Example:
-        >>> round(float(Poisson()([[0.0]], [[1.0]])), 4)
-        1.0
-    """
-
-    _function = staticmethod(losses.poisson)
-
-    def __init__(self, name: str | None = "poisson", dtype: Any = None):
-        super().__init__(name, dtype)
+    @checked
+    def __init__(self, name: str | None = "concordance_correlation", dtype: Any = None, axis: int = -1):
+        self.keep(locals())
 
 
 class BinaryCrossentropy(FunctionMean):
-    """Mean crossentropy of yes-or-no targets.
+    """Mean crossentropy of targets 0 and 1: `-y_true log(y_pred) - (1 - y_true) log(1 - y_pred)`.
 
     Args:
         name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-        from_logits: Whether predictions still lack their sigmoid or softmax.
-        label_smoothing: How far targets are drawn towards an even spread, from 0 to 1.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
+        from_logits: Whether predictions are scores, to which to apply a sigmoid.
+        label_smoothing: Share of 0.5 in the targets, from 0 to 1.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> round(float(BinaryCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])), 4)
         0.6931
     """
 
-    _function = staticmethod(losses.binary_crossentropy)
+    fn = staticmethod(losses.binary_crossentropy)
 
+    @checked
     def __init__(
         self,
         name: str | None = "binary_crossentropy",
         dtype: Any = None,
         from_logits: bool = False,
-        label_smoothing: float = 0,
+        label_smoothing: Fraction = 0,
     ):
-        super().__init__(name, dtype, from_logits=from_logits, label_smoothing=label_smoothing)
+        self.keep(locals())
 
 
 class CategoricalCrossentropy(FunctionMean):
-    """Mean crossentropy of one-hot targets.
+    """Mean crossentropy of one-hot targets: `-sum(y_true log(y_pred))` over the classes.
 
     Args:
         name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-        from_logits: Whether predictions still lack their sigmoid or softmax.
-        label_smoothing: How far targets are drawn towards an even spread, from 0 to 1.
-        axis: Axis of the vectors or classes.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
+        from_logits: Whether predictions are scores, to which to apply a softmax.
+        label_smoothing: Share of the even distribution in the targets, from 0 to 1.
+        axis: Axis of the classes.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
         >>> round(float(CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])), 4)
         0.6931
     """
 
-    _function = staticmethod(losses.categorical_crossentropy)
-    _compares_rows = True
+    fn = staticmethod(losses.categorical_crossentropy)
+    compares_rows = True
 
+    @checked
     def __init__(
         self,
         name: str | None = "categorical_crossentropy",
         dtype: Any = None,
         from_logits: bool = False,
-        label_smoothing: float = 0,
+        label_smoothing: Fraction = 0,
         axis: int = -1,
     ):
-        super().__init__(name, dtype, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis)
+        self.keep(locals())
 
 
 class SparseCategoricalCrossentropy(FunctionMean):
-    """Mean crossentropy of class numbers.
+    """Mean crossentropy of class numbers: `-log(p)`, where `p` is the predicted probability of the true class.
 
     Args:
         name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
-        from_logits: Whether predictions still lack their sigmoid or softmax.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
+        from_logits: Whether predictions are scores, to which to apply a softmax.
         ignore_class: Class number whose samples count as 0.
-        axis: Axis of the vectors or classes.
+        axis: Axis of the classes.
+
+    Raises:
+        ValueError: If an argument is of another type.
 
     Example:
         >>> round(float(SparseCategoricalCrossentropy()([1], [[0.5, 0.5]])), 4)
         0.6931
     """
 
-    _function = staticmethod(losses.sparse_categorical_crossentropy)
+    fn = staticmethod(losses.sparse_categorical_crossentropy)
 
+    @checked
     def __init__(
         self,
         name: str | None = "sparse_categorical_crossentropy",
@@ -406,25 +326,28 @@ class SparseCategoricalCrossentropy(FunctionMean):
         ignore_class: int | None = None,
         axis: int = -1,
     ):
-        super().__init__(name, dtype, from_logits=from_logits, ignore_class=ignore_class, axis=axis)
+        self.keep(locals())
 
 
 class RootMeanSquaredError(Mean):
-    """Root of the mean of the squared errors.
+    """Root of the mean of the squared errors: `sqrt(mean((y_true - y_pred)²))`.
 
     Args:
         name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
 
     Example:
         >>> float(RootMeanSquaredError()([[0.0], [0.0]], [[3.0], [3.0]]))
         3.0
     """
 
+    @checked
     def __init__(self, name: str | None = "root_mean_squared_error", dtype: Any = None):
         super().__init__(name, dtype)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(  # type: ignore[override]  # targets and predictions, not values
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+    ) -> None:
         y_true, y_pred = _matched(wide(y_true, self.dtype), wide(y_pred, self.dtype))
         super().update_state(jnp.square(y_true - y_pred), sample_weight=sample_weight)
 
@@ -433,47 +356,43 @@ class RootMeanSquaredError(Mean):
 
 
 class R2Score(Metric):
-    """Share of the targets' variance that predictions explain, 1 at best.
+    """Share of the targets' variance that predictions explain, at best 1.
+
+    With weighted sums over samples it is `1 - sum((y_true - y_pred)²) / sum((y_true - mean(y_true))²)` per output, and 0
+    where the targets do not vary. Adjusted for `p` regressors and `n` samples it is `1 - (1 - r2) (n - 1) / (n - p - 1)`.
 
     Args:
-        class_aggregation: `"uniform_average"` (mean over outputs), `"variance_weighted_average"`,
-            or None (one score an output).
-        num_regressors: Number of independent variables, for the adjusted score; 0 for the plain.
+        class_aggregation: `"uniform_average"` (mean over outputs), `"variance_weighted_average"` (mean weighted by the
+            outputs' variances), or None (one score per output).
+        num_regressors: Number of independent variables for the adjusted score. 0 gives the plain score.
         name: Name.
-        dtype: Dtype of the sums. Default: `floatx()`.
+        dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
 
     Raises:
         ValueError: If an argument is out of range.
 
     Example:
-        >>> float(R2Score()([[1.0], [2.0], [3.0]], [[1.0], [2.0], [3.0]]))
-        1.0
+        >>> float(R2Score()([[1.0], [2.0], [3.0]], [[1.0], [2.0], [4.0]]))
+        0.5
     """
-
-    def __init__(
-        self,
-        class_aggregation: str | None = "uniform_average",
-        num_regressors: int = 0,
-        name: str | None = "r2_score",
-        dtype: Any = None,
-    ):
-        super().__init__(name=name, dtype=dtype)
-        known = (None, "uniform_average", "variance_weighted_average")
-        if class_aggregation not in known:
-            raise ValueError(
-                f"R2Score: `class_aggregation` must be None or one of {errors.one_of(map(str, known[1:]))}, "
-                f"received {class_aggregation!r}."
-            )
-        if num_regressors < 0:
-            raise ValueError(f"R2Score: `num_regressors` must not be negative, received {num_regressors!r}.")
-        self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
-        self.num_samples = self.add_variable(shape=(), initializer="zeros", name="num_samples")
-        self._built = False
 
     squared_sum: Any
     sum: Any
     residual: Any
     count: Any
+
+    @checked
+    def __init__(
+        self,
+        class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = "uniform_average",
+        num_regressors: Annotated[int, Range(at_least=0)] = 0,
+        name: str | None = "r2_score",
+        dtype: Any = None,
+    ):
+        super().__init__(name=name, dtype=dtype)
+        self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
+        self.num_samples = self.add_variable(shape=(), initializer="zeros", name="num_samples")
+        self._built = False
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         y_true, y_pred = _matched(wide(y_true, self.dtype), wide(y_pred, self.dtype))

@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 
+from hornbeam.checked import NonNegative, Positive, Range, checked
 from hornbeam.core.variable import Variable
-from hornbeam.optimizers.optimizer import Optimizer
+from hornbeam.optimizers.optimizer import LearningRate, Optimizer
 
 __all__ = ["Adafactor"]
 
 
 class Adafactor(Optimizer):
-    """Keeps mean squares of the gradients of matrices by rows and columns only (Shazeer and Stern 2018).
+    """Divides gradients by their root mean square, which it keeps for the rows and columns of a matrix only.
+
+    At step `t` the mean squares of the rows and columns keep the share `1 - t^beta_2_decay`. The step is
+    `s = g / sqrt(v)`, where `v` is the outer product of both means over the mean of the rows; then
+    `w = w - r max(epsilon_2, rms(w)) s / max(1, rms(s) / clip_threshold)`. Shazeer and Stern 2018, "Adafactor: adaptive
+    learning rates with sublinear memory cost".
 
     Args:
         learning_rate: Learning rate.
-        beta_2_decay: Power by which the momentum of the mean squares grows with the steps.
-        epsilon_1: Added to squares of gradients.
-        epsilon_2: Least scale of a weight.
-        clip_threshold: Largest root mean square of a step.
-        relative_step: Whether the learning rate falls as one over the root of the steps once that is lower.
-        **kwargs: Those of `Optimizer`.
+        beta_2_decay: Exponent of the steps in the share that is kept, at most 0.
+        epsilon_1: Added to squared gradients.
+        epsilon_2: Smallest root mean square of a weight array in the rule.
+        clip_threshold: Largest root mean square of a step, above 0.
+        relative_step: Whether the learning rate is at most `1 / sqrt(t)`.
+        **kwargs: Arguments of `Optimizer`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
-        >>> Adafactor().beta_2_decay
+        >>> Adafactor(learning_rate=1e-2).beta_2_decay
         -0.8
     """
 
+    @checked
     def __init__(
-        self, learning_rate: Any = 0.001, beta_2_decay: float = -0.8, epsilon_1: float = 1e-30,
-        epsilon_2: float = 1e-3, clip_threshold: float = 1.0, relative_step: bool = True, **kwargs: Any,
+        self, learning_rate: LearningRate = 0.001, beta_2_decay: Annotated[float, Range(at_most=0)] = -0.8,
+        epsilon_1: NonNegative = 1e-30, epsilon_2: NonNegative = 1e-3, clip_threshold: Positive = 1.0,
+        relative_step: bool = True, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
         self.beta_2_decay, self.epsilon_1, self.epsilon_2 = beta_2_decay, epsilon_1, epsilon_2
@@ -43,7 +54,7 @@ class Adafactor(Optimizer):
     def _make_slot(self, slot: str, variable: Variable) -> Variable:
         if slot not in ("row", "column"):
             return super()._make_slot(slot, variable)
-        if len(variable.shape) < 2:  # not factored; Keras's files have a zero in these places
+        if len(variable.shape) < 2:  # not factored: Keras's files have a zero here
             return self.add_variable((), "zeros", "int32", name=variable.name)
         shape = variable.shape[:-1] if slot == "row" else (*variable.shape[:-2], variable.shape[-1])
         return self.add_variable(shape, "zeros", variable.stored_dtype, name=variable.name)

@@ -1,34 +1,46 @@
-"""Gradient descent, and rules that divide gradients by what they have been."""
+"""Gradient descent, and rules that divide gradients by a measure of past gradients.
+
+In the formulas `g` is the gradient, `w` the weight and `r` the learning rate.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 
 from hornbeam import initializers
-from hornbeam.optimizers.optimizer import Optimizer
+from hornbeam.checked import Fraction, NonNegative, Range, checked
+from hornbeam.core.variable import Variable
+from hornbeam.optimizers.optimizer import LearningRate, Optimizer
 
 __all__ = ["SGD", "Adadelta", "Adagrad", "Ftrl", "RMSprop"]
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum (Nesterov's too).
+    """Gradient descent, with momentum if wanted.
+
+    The rule is `w = w - r g`; with momentum `m = momentum m - r g` and `w = w + m`, or `w = w + momentum m - r g` with
+    Nesterov's form.
 
     Args:
-        learning_rate: Learning rate.
-        momentum: From 0 to 1.
-        nesterov: Whether Nesterov's form is used.
-        **kwargs: Those of `Optimizer`.
+        learning_rate: Learning rate: a number, a schedule, or a function of no arguments.
+        momentum: Share of the last step that is added to the next, from 0 to 1.
+        nesterov: Whether to use Nesterov's form of momentum.
+        **kwargs: Arguments of `Optimizer`, such as `weight_decay` and `clipnorm`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
-        >>> SGD(0.1, momentum=0.9).momentum
+        >>> SGD(learning_rate=0.1, momentum=0.9).momentum
         0.9
     """
 
-    def __init__(self, learning_rate: Any = 0.01, momentum: float = 0.0, nesterov: bool = False, **kwargs: Any):
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"SGD: `momentum` must be from 0 to 1, received {momentum!r}.")
+    @checked
+    def __init__(
+        self, learning_rate: LearningRate = 0.01, momentum: Fraction = 0.0, nesterov: bool = False, **kwargs: Any,
+    ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
         self.momentum, self.nesterov = momentum, nesterov
 
@@ -43,24 +55,31 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Gradients divided by a running root mean square (Tieleman and Hinton 2012).
+    """Gradients divided by the root of their running mean square.
+
+    The rule is `v = rho v + (1 - rho) g²` and `w = w - r g / sqrt(v + epsilon)`. Tieleman and Hinton 2012, "Lecture 6.5:
+    RMSProp", Coursera.
 
     Args:
         learning_rate: Learning rate.
-        rho: Momentum of the mean square.
-        momentum: Momentum of the updates.
-        epsilon: Added for stability.
-        centered: Whether the variance is used instead of the mean square.
-        **kwargs: Those of `Optimizer`.
+        rho: Momentum of the mean square, from 0 to 1.
+        momentum: Share of the last step that is added to the next, from 0 to 1.
+        epsilon: Added for stability. `None` is 1e-7.
+        centered: Whether to divide by the root of the variance, not of the mean square.
+        **kwargs: Arguments of `Optimizer`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
-        >>> RMSprop().rho
+        >>> RMSprop(learning_rate=1e-3).rho
         0.9
     """
 
+    @checked
     def __init__(
-        self, learning_rate: Any = 0.001, rho: float = 0.9, momentum: float = 0.0, epsilon: float | None = 1e-7,
-        centered: bool = False, **kwargs: Any,
+        self, learning_rate: LearningRate = 0.001, rho: Fraction = 0.9, momentum: Fraction = 0.0,
+        epsilon: NonNegative | None = 1e-7, centered: bool = False, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
         self.rho, self.momentum, self.centered = rho, momentum, centered
@@ -83,38 +102,38 @@ class RMSprop(Optimizer):
 
 
 class Adagrad(Optimizer):
-    """Gradients divided by the root of the sum of their squares so far (Duchi et al. 2011).
+    """Gradients divided by the root of the sum of their squares so far.
+
+    The rule is `a = a + g²` and `w = w - r g / sqrt(a + epsilon)`. Duchi et al. 2011, "Adaptive subgradient methods for
+    online learning and stochastic optimization".
 
     Args:
         learning_rate: Learning rate.
-        initial_accumulator_value: Where the sum starts.
-        epsilon: Added for stability.
-        **kwargs: Those of `Optimizer`.
+        initial_accumulator_value: First value of the sum, not negative.
+        epsilon: Added for stability. `None` is 1e-7.
+        **kwargs: Arguments of `Optimizer`.
 
     Raises:
-        ValueError: If `initial_accumulator_value` is negative.
+        ValueError: If an argument is out of range.
 
     Example:
-        >>> Adagrad().initial_accumulator_value
+        >>> Adagrad(learning_rate=0.01).initial_accumulator_value
         0.1
     """
 
+    @checked
     def __init__(
-        self, learning_rate: Any = 0.001, initial_accumulator_value: float = 0.1, epsilon: float | None = 1e-7,
-        **kwargs: Any,
+        self, learning_rate: LearningRate = 0.001, initial_accumulator_value: NonNegative = 0.1,
+        epsilon: NonNegative | None = 1e-7, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
-        if initial_accumulator_value < 0:
-            raise ValueError(
-                f"Adagrad: `initial_accumulator_value` must not be negative, received {initial_accumulator_value!r}."
-            )
         self.initial_accumulator_value = initial_accumulator_value
         self.epsilon = 1e-7 if epsilon is None else epsilon
 
     def _slot_groups(self) -> list[tuple[str, ...]]:
         return [("accumulator",)]
 
-    def _slot_start(self, slot: str, variable: Any) -> Any:
+    def _slot_start(self, slot: str, variable: Variable) -> Any:
         return initializers.Constant(self.initial_accumulator_value)
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
@@ -123,20 +142,29 @@ class Adagrad(Optimizer):
 
 
 class Adadelta(Optimizer):
-    """Steps scaled by the ratio of past steps to past gradients (Zeiler 2012).
+    """Gradients scaled by the ratio of past steps to past gradients.
+
+    The rule is `a = rho a + (1 - rho) g²`, `s = g sqrt(d + epsilon) / sqrt(a + epsilon)`, `w = w - r s` and
+    `d = rho d + (1 - rho) s²`. Zeiler 2012, "Adadelta: an adaptive learning rate method".
 
     Args:
-        learning_rate: Learning rate; the paper's is 1.
-        rho: Momentum of the mean squares.
-        epsilon: Added for stability.
-        **kwargs: Those of `Optimizer`.
+        learning_rate: Learning rate. The paper's is 1.
+        rho: Momentum of both mean squares, from 0 to 1.
+        epsilon: Added for stability. `None` is 1e-7.
+        **kwargs: Arguments of `Optimizer`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
-        >>> Adadelta().rho
+        >>> Adadelta(learning_rate=1.0).rho
         0.95
     """
 
-    def __init__(self, learning_rate: Any = 0.001, rho: float = 0.95, epsilon: float | None = 1e-7, **kwargs: Any):
+    @checked
+    def __init__(
+        self, learning_rate: LearningRate = 0.001, rho: Fraction = 0.95, epsilon: NonNegative | None = 1e-7, **kwargs: Any,
+    ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
         self.rho, self.epsilon = rho, 1e-7 if epsilon is None else epsilon
 
@@ -151,48 +179,46 @@ class Adadelta(Optimizer):
 
 
 class Ftrl(Optimizer):
-    """Follow the regularized leader, for sparse linear models (McMahan et al. 2013).
+    """Follow the regularized leader, for sparse linear models.
+
+    McMahan et al. 2013, "Ad click prediction: a view from the trenches", algorithm 1.
 
     Args:
         learning_rate: Learning rate.
-        learning_rate_power: Power of the sum of squares, 0 or less; 0 is a constant rate.
-        initial_accumulator_value: Where the sum of squares starts.
-        l1_regularization_strength, l2_regularization_strength: Penalties.
-        l2_shrinkage_regularization_strength: Penalty of the size of weights.
-        beta: The paper's beta.
-        **kwargs: Those of `Optimizer`.
+        learning_rate_power: Exponent of the sum of squares, at most 0; 0 is a constant rate.
+        initial_accumulator_value: First value of the sum of squares, not negative.
+        l1_regularization_strength: Factor of the absolute values of weights, not negative.
+        l2_regularization_strength: Factor of the squares of weights, not negative.
+        l2_shrinkage_regularization_strength: Factor of the squares of weights in the gradient, not negative.
+        beta: The paper's beta, not negative.
+        **kwargs: Arguments of `Optimizer`.
 
     Raises:
         ValueError: If an argument is out of range.
 
     Example:
-        >>> Ftrl().learning_rate_power
+        >>> Ftrl(learning_rate=0.05).learning_rate_power
         -0.5
     """
 
+    @checked
     def __init__(
-        self, learning_rate: Any = 0.001, learning_rate_power: float = -0.5, initial_accumulator_value: float = 0.1,
-        l1_regularization_strength: float = 0.0, l2_regularization_strength: float = 0.0,
-        l2_shrinkage_regularization_strength: float = 0.0, beta: float = 0.0, **kwargs: Any,
+        self, learning_rate: LearningRate = 0.001, learning_rate_power: Annotated[float, Range(at_most=0)] = -0.5,
+        initial_accumulator_value: NonNegative = 0.1, l1_regularization_strength: NonNegative = 0.0,
+        l2_regularization_strength: NonNegative = 0.0, l2_shrinkage_regularization_strength: NonNegative = 0.0,
+        beta: NonNegative = 0.0, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
-        for name, value in (
-            ("initial_accumulator_value", initial_accumulator_value),
-            ("l1_regularization_strength", l1_regularization_strength),
-            ("l2_regularization_strength", l2_regularization_strength),
-            ("l2_shrinkage_regularization_strength", l2_shrinkage_regularization_strength),
-        ):
-            if value < 0:
-                raise ValueError(f"Ftrl: `{name}` must not be negative, received {value!r}.")
-            setattr(self, name, value)
-        if learning_rate_power > 0:
-            raise ValueError(f"Ftrl: `learning_rate_power` must not be positive, received {learning_rate_power!r}.")
-        self.learning_rate_power, self.beta = learning_rate_power, beta
+        self.learning_rate_power, self.initial_accumulator_value = learning_rate_power, initial_accumulator_value
+        self.l1_regularization_strength = l1_regularization_strength
+        self.l2_regularization_strength = l2_regularization_strength
+        self.l2_shrinkage_regularization_strength = l2_shrinkage_regularization_strength
+        self.beta = beta
 
     def _slot_groups(self) -> list[tuple[str, ...]]:
         return [("accumulator", "linear")]
 
-    def _slot_start(self, slot: str, variable: Any) -> Any:
+    def _slot_start(self, slot: str, variable: Variable) -> Any:
         return initializers.Constant(self.initial_accumulator_value) if slot == "accumulator" else "zeros"
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:

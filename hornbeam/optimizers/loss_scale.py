@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hornbeam.checked import Count, Positive, checked, unexpected
 from hornbeam.core import registry
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.objects.configuration import deserialize, serialize
@@ -17,16 +18,20 @@ __all__ = ["LossScaleOptimizer"]
 
 
 class LossScaleOptimizer(Optimizer):
-    """Wraps an optimizer: the loss is scaled up so that small float16 gradients survive.
+    """Wraps an optimizer and scales the loss up, so that small float16 gradients do not become 0.
 
-    A step whose gradients are not finite is skipped and the scale halved; after
-    `dynamic_growth_steps` good steps it is doubled (Micikevicius et al. 2017).
+    A step whose gradients are not all finite is skipped and the scale is halved. After `dynamic_growth_steps` good steps
+    the scale is doubled. Micikevicius et al. 2017, "Mixed precision training".
 
     Args:
-        inner_optimizer: The optimizer that does the updates.
-        initial_scale: First scale.
-        dynamic_growth_steps: Good steps before the scale grows.
-        name: Name.
+        inner_optimizer: The optimizer that does the updates: an object, a name, or a config.
+        initial_scale: First scale, above 0.
+        dynamic_growth_steps: Number of good steps before the scale grows, at least 1.
+        name: Name. Default: the class's name in snake case, numbered.
+
+    Raises:
+        TypeError: If an argument is unknown. Clipping, averages and the like are arguments of `inner_optimizer`.
+        ValueError: If an argument is out of range.
 
     Example:
         >>> from hornbeam.optimizers import SGD
@@ -34,16 +39,26 @@ class LossScaleOptimizer(Optimizer):
         32768.0
     """
 
+    @checked
     def __init__(
-        self, inner_optimizer: Any, initial_scale: float = 2.0**15, dynamic_growth_steps: int = 2000, name: str | None = None,
-        **kwargs: Any,
+        self, inner_optimizer: Any, initial_scale: Positive = 2.0**15,
+        dynamic_growth_steps: Count = 2000, name: str | None = None, **kwargs: Any,
     ):  # fmt: skip
-        if not isinstance(inner_optimizer, Optimizer):
-            inner_optimizer = registry.family("optimizer").get(inner_optimizer)
+        if not kwargs.pop("dynamic", True):  # an argument of Keras 2
+            raise TypeError(
+                "LossScaleOptimizer: `dynamic` must be True, received False. For a constant scale pass "
+                "`loss_scale_factor` to the optimizer itself."
+            )
+        if kwargs:
+            raise unexpected(LossScaleOptimizer, kwargs)
+        self.inner_optimizer = registry.family("optimizer").get(inner_optimizer)
+        if not isinstance(self.inner_optimizer, Optimizer):
+            raise ValueError(
+                f"LossScaleOptimizer: `inner_optimizer` must be an optimizer's name or object, received {inner_optimizer!r}."
+            )
         super().__init__(0.0, name=name)
         self._variables = [self._iterations]
-        self.inner_optimizer, self.initial_scale = inner_optimizer, float(initial_scale)
-        self.dynamic_growth_steps = dynamic_growth_steps
+        self.initial_scale, self.dynamic_growth_steps = float(initial_scale), dynamic_growth_steps
         self.step_counter = self.add_variable((), "zeros", "int32", name="step_counter")
         self.dynamic_scale = self.add_variable(
             (), lambda s, dtype: jnp.full(s, initial_scale, dtype), "float32", name="dynamic_scale"
@@ -51,12 +66,12 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def variables(self) -> list[Variable]:
-        """Own variables, then the inner optimizer's."""
+        """The variables of this optimizer, then those of `inner_optimizer`."""
         return [*self._variables, *self.inner_optimizer.variables]
 
     @property
     def learning_rate(self) -> Any:
-        """Learning rate of the inner optimizer."""
+        """The learning rate of `inner_optimizer`."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
@@ -65,21 +80,21 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def iterations(self) -> Variable:
-        """Number of updates done."""
+        """Number of updates so far; skipped steps do not count."""
         return self.inner_optimizer.iterations
 
     def build(self, variables: Iterable[Variable]) -> None:
-        """Create the slots."""
+        """Create the slots of `inner_optimizer`."""
         self._trainable = list(variables)
         self.inner_optimizer.build(self._trainable)
         self.built = True
 
     def scale_loss(self, loss: Any) -> Any:
-        """Return the scaled loss."""
+        """Return the loss times the scale; differentiate this one."""
         return self.inner_optimizer.scale_loss(loss * self.dynamic_scale.value)
 
     def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
-        """Update, or skip where a gradient is not finite."""
+        """Update the variables, or skip the step if a gradient is not finite; then adapt the scale."""
         variables = list(trainable_variables) if trainable_variables is not None else self._trainable
         self.build(variables)
         scale = self.dynamic_scale.value
@@ -103,11 +118,11 @@ class LossScaleOptimizer(Optimizer):
         self._iterations.assign_add(1)
 
     def flush_gradients(self) -> None:
-        """Let the inner optimizer use the gradients that it accumulated."""
+        """Make `inner_optimizer` use the gradients that it accumulated."""
         self.inner_optimizer.flush_gradients()
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
-        """Do what the inner optimizer does at the end."""
+        """Set weights to their averages, if `inner_optimizer` keeps them."""
         self.inner_optimizer.finalize_variable_values(var_list)
 
     def get_config(self) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn
 
+from hornbeam.checked import Positive, checked
 from hornbeam.core import registry
 from hornbeam.core.patterns import PatternMap
 from hornbeam.core.variable import Variable
@@ -16,14 +17,14 @@ __all__ = ["MultiOptimizer", "OptimizerMap"]
 
 
 class OptimizerMap(PatternMap):
-    """Patterns of variables' paths, and the optimizers of what matches.
+    """Maps patterns of variables' paths to optimizers.
 
     Args:
-        default_optimizer: For variables that match no pattern.
-        optimizer_map: Patterns (regular expressions that match a whole path) and optimizers.
+        default_optimizer: Optimizer of the variables that match no pattern: an object, a name, or a config.
+        optimizer_map: Optimizers by pattern: a regular expression that matches a whole path.
 
     Raises:
-        ValueError: On a lookup, if two patterns match.
+        ValueError: If an optimizer is none; on a look-up, if several patterns match.
 
     Example:
         >>> from hornbeam.optimizers import SGD, Adam
@@ -32,15 +33,19 @@ class OptimizerMap(PatternMap):
         ('Adam', 'SGD')
     """
 
-    def __init__(self, default_optimizer: Any, optimizer_map: Any = None):
-        super().__init__(self._value(default_optimizer), optimizer_map)
+    @checked
+    def __init__(self, default_optimizer: Any, optimizer_map: Mapping[str, Any] | None = None):
+        super().__init__(self._value(default_optimizer), dict(optimizer_map or {}))
 
-    def _value(self, value: Any) -> Any:
-        return registry.family("optimizer").get(value)
+    def _value(self, value: Any) -> Optimizer:
+        found = registry.family("optimizer").get(value)
+        if not isinstance(found, Optimizer):
+            raise ValueError(f"OptimizerMap: expected an optimizer's name or object, received {value!r}.")
+        return found
 
     @property
-    def default_optimizer(self) -> Any:
-        """The optimizer of what matches no pattern."""
+    def default_optimizer(self) -> Optimizer:
+        """The optimizer of the variables that match no pattern."""
         return self._default
 
     def get_config(self) -> dict[str, Any]:
@@ -58,12 +63,12 @@ class OptimizerMap(PatternMap):
 
 
 class MultiOptimizer(Optimizer):
-    """Updates each variable by an optimizer chosen for it.
+    """Updates each variable with an optimizer chosen for it.
 
     Args:
         optimizer_map: An `OptimizerMap`, or a function that takes a variable and returns its optimizer.
-        loss_scale_factor: Factor of the loss, taken off the gradients again.
-        name: Name.
+        loss_scale_factor: Factor of the loss; gradients are divided by it before the update.
+        name: Name. Default: the class's name in snake case, numbered.
 
     Raises:
         ValueError: If `optimizer_map` is neither.
@@ -75,62 +80,68 @@ class MultiOptimizer(Optimizer):
         ['Adam', 'SGD']
     """
 
-    def __init__(self, optimizer_map: Any, loss_scale_factor: float | None = None, name: str | None = None):
+    @checked
+    def __init__(
+        self, optimizer_map: OptimizerMap | Callable[[Variable], Optimizer], loss_scale_factor: Positive | None = None,
+        name: str | None = None,
+    ):  # fmt: skip
         super().__init__(0.0, loss_scale_factor=loss_scale_factor, name=name)
-        if not isinstance(optimizer_map, OptimizerMap) and not callable(optimizer_map):
-            raise ValueError(
-                "MultiOptimizer: `optimizer_map` must be an OptimizerMap, or a function that takes a variable and "
-                f"returns an optimizer, received {optimizer_map!r}."
-            )
         self.optimizer_map = optimizer_map
-        self._parts: list[tuple[Any, list[Variable]]] = []
+        self._parts: list[tuple[Optimizer, list[Variable]]] = []
 
     @property
-    def optimizers(self) -> list[Any]:
-        """The optimizers inside, the default one last."""
+    def optimizers(self) -> list[Optimizer]:
+        """The optimizers in use, the default one last."""
         if isinstance(self.optimizer_map, OptimizerMap):
-            return list(dict.fromkeys([*self.optimizer_map._entries.values(), self.optimizer_map.default_optimizer]))
+            return list(dict.fromkeys([*self.optimizer_map.values(), self.optimizer_map.default_optimizer]))
         return [optimizer for optimizer, _ in self._parts]
 
     @property
-    def learning_rate(self) -> Any:
-        """Not there: each optimizer has its own."""
-        raise AttributeError(
-            "A MultiOptimizer has no learning rate of its own: read and set those of its `optimizers`."
-        )
+    def learning_rate(self) -> NoReturn:
+        """Raise: each optimizer has its own learning rate."""
+        raise _no_rate()
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        raise _no_rate()
 
     @property
     def variables(self) -> list[Variable]:
-        """Its own variables, then those of the optimizers inside."""
+        """The variables of this optimizer, then those of `optimizers`."""
         return [*self._variables, *(v for optimizer in self.optimizers for v in optimizer.variables)]
 
     def build(self, variables: Iterable[Variable]) -> None:
-        """Choose the optimizers, and create their slots."""
+        """Choose an optimizer for each variable, and create the slots."""
         variables = list(variables)
         if self.built and variables == self._trainable:
             return
-        chosen = self.optimizer_map if isinstance(self.optimizer_map, OptimizerMap) else None
-        unused = [p for p in chosen or () if not any(p in chosen.matching(v.path) for v in variables)]
-        if unused:
-            warnings.warn(
-                f"MultiOptimizer: no variable's path matches {unused}. A pattern must match a whole path, such as "
-                f"'{variables[0].path if variables else ''}'.",
-                stacklevel=2,
-            )
+        choice = self.optimizer_map
+        if isinstance(choice, OptimizerMap):
+            self._warn_of_unused(choice, [v.path for v in variables])
         known = {v: optimizer for optimizer, mine in self._parts for v in mine}
-        parts: dict[int, tuple[Any, list[Variable]]] = {}
+        parts: dict[int, tuple[Optimizer, list[Variable]]] = {}
         for variable in variables:
             optimizer = known.get(variable)
             if optimizer is None:
-                optimizer = self.optimizer_map(variable) if chosen is None else chosen[variable.path]
+                optimizer = choice[variable.path] if isinstance(choice, OptimizerMap) else choice(variable)
             parts.setdefault(id(optimizer), (optimizer, []))[1].append(variable)
         self._parts = list(parts.values())
         self._trainable, self.built = variables, True
         for optimizer in self.optimizers:
             optimizer.build(parts.get(id(optimizer), (optimizer, []))[1])
 
+    @staticmethod
+    def _warn_of_unused(choice: OptimizerMap, paths: list[str]) -> None:
+        unused = [pattern for pattern in choice if not any(pattern in choice.matching(path) for path in paths)]
+        if unused:
+            warnings.warn(
+                f"MultiOptimizer: no variable's path matches {unused}. A pattern must match a whole path, such as "
+                f"'{paths[0] if paths else ''}'.",
+                stacklevel=3,
+            )
+
     def _current_rate(self) -> Any:
-        return 0.0
+        return 0.0  # each optimizer has its own
 
     def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
         gradients = {v: g for g, v in pairs}
@@ -140,18 +151,18 @@ class MultiOptimizer(Optimizer):
                 optimizer.apply([gradients[v] for v in there], there)
 
     def flush_gradients(self) -> None:
-        """Let each optimizer use the gradients that it accumulated."""
+        """Make each optimizer use the gradients that it accumulated."""
         for optimizer in self.optimizers:
             optimizer.flush_gradients()
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
-        """Do what each optimizer does at the end."""
+        """Set weights to their averages, where their optimizer keeps them."""
         wanted = set(var_list)
         for optimizer, mine in self._parts:
             optimizer.finalize_variable_values([v for v in mine if v in wanted])
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
-        """Leave variables out of weight decay in all optimizers."""
+        """Exclude variables from weight decay in all optimizers."""
         for optimizer in self.optimizers:
             optimizer.exclude_from_weight_decay(var_list, var_names)
 
@@ -167,3 +178,7 @@ class MultiOptimizer(Optimizer):
         """Make an optimizer from what `get_config` returned."""
         config = dict(config)
         return cls(deserialize(config.pop("optimizer_map"), custom_objects), **config)
+
+
+def _no_rate() -> AttributeError:
+    return AttributeError("A MultiOptimizer has no learning rate. Read and set the rates of its `optimizers`.")

@@ -3,50 +3,58 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 
+from hornbeam.checked import Count, Fraction, Momentum, NonNegative, Positive, checked
 from hornbeam.core.loading import refuse_slow_pattern
 from hornbeam.core.variable import Variable
-from hornbeam.optimizers.adam import check_betas
-from hornbeam.optimizers.optimizer import Optimizer
+from hornbeam.optimizers.optimizer import LearningRate, Optimizer
 
 __all__ = ["Muon"]
 
 
 class Muon(Optimizer):
-    """Steps matrices along their momentum made orthogonal (Jordan et al. 2024); other weights go by AdamW.
+    """Moves matrices along their momentum made orthogonal, and other weights by AdamW.
+
+    A Newton-Schulz iteration, `x = muon_a x + (muon_b x xᵀ + muon_c (x xᵀ)²) x`, makes the momentum nearly orthogonal.
+    Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks".
 
     Args:
         learning_rate: Learning rate.
-        adam_beta_1, adam_beta_2, epsilon: Of AdamW, as for `Adam`.
-        adam_weight_decay: Weight decay of what goes by AdamW.
-        weight_decay: Weight decay of what goes by Muon.
-        exclude_layers: Patterns; weights in whose path one is found go by AdamW. Name the last layer here.
-        exclude_embeddings: Whether the tables of embeddings go by AdamW.
+        adam_beta_1, adam_beta_2, epsilon: Arguments of AdamW, as for `Adam`.
+        adam_weight_decay: Weight decay of the weights that AdamW updates.
+        weight_decay: Weight decay of the weights that Muon updates.
+        exclude_layers: Regular expressions. AdamW updates a weight if one is found in its path. Include the last layer.
+        exclude_embeddings: Whether AdamW updates the tables of embeddings.
         muon_a, muon_b, muon_c: Coefficients of the Newton-Schulz iteration.
-        adam_lr_ratio: Learning rate of AdamW, as a multiple of `learning_rate`.
-        momentum: Momentum of Muon's gradients.
-        ns_steps: Number of Newton-Schulz iterations.
-        nesterov: Whether Nesterov's form of momentum is used.
-        rms_rate: Root mean square of Muon's steps (Liu et al. 2025), so that learning rates of AdamW fit; `None` for
-            the original scale.
-        **kwargs: Those of `Optimizer`.
+        adam_lr_ratio: Learning rate of AdamW over `learning_rate`, above 0.
+        momentum: Momentum of the gradients of matrices, from 0 to 1.
+        ns_steps: Number of Newton-Schulz iterations, at least 1.
+        nesterov: Whether to use Nesterov's form of momentum.
+        rms_rate: Root mean square of Muon's steps (Liu et al. 2025), with which learning rates of AdamW fit. `None`
+            keeps the original scale.
+        **kwargs: Arguments of `Optimizer`.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
-        >>> Muon(exclude_layers=["logits"]).ns_steps
+        >>> Muon(learning_rate=1e-3, exclude_layers=["logits"]).ns_steps
         5
     """
 
+    @checked
     def __init__(
-        self, learning_rate: Any = 0.001, adam_beta_1: float = 0.9, adam_beta_2: float = 0.999,
-        adam_weight_decay: float | None = 0.004, epsilon: float = 1e-7, weight_decay: float | None = 0.004,
-        exclude_layers: Any = None, exclude_embeddings: bool = True, muon_a: float = 3.4445, muon_b: float = -4.775,
-        muon_c: float = 2.0315, adam_lr_ratio: float = 1, momentum: float = 0.95, ns_steps: int = 5,
-        nesterov: bool = True, rms_rate: float | None = 0.2, **kwargs: Any,
+        self, learning_rate: LearningRate = 0.001, adam_beta_1: Momentum = 0.9, adam_beta_2: Momentum = 0.999,
+        adam_weight_decay: NonNegative | None = 0.004, epsilon: NonNegative = 1e-7,
+        weight_decay: NonNegative | None = 0.004, exclude_layers: Sequence[str] | None = None,
+        exclude_embeddings: bool = True, muon_a: float = 3.4445, muon_b: float = -4.775, muon_c: float = 2.0315,
+        adam_lr_ratio: Positive = 1, momentum: Fraction = 0.95, ns_steps: Count = 5, nesterov: bool = True,
+        rms_rate: Positive | None = 0.2, **kwargs: Any,
     ):  # fmt: skip
-        check_betas("Muon", adam_beta_1=adam_beta_1, adam_beta_2=adam_beta_2)
         super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
         self.adam_beta_1, self.adam_beta_2, self.epsilon = adam_beta_1, adam_beta_2, epsilon
         self.adam_weight_decay, self.adam_lr_ratio = adam_weight_decay, adam_lr_ratio
@@ -70,7 +78,7 @@ class Muon(Optimizer):
     def _decay_of(self, variable: Variable) -> float | None:
         return self.adam_weight_decay if self._by_adam(variable) else self.weight_decay
 
-    def _rule_of(self, variable: Variable) -> Any:
+    def _rule_of(self, variable: Variable) -> Callable[..., tuple[Any, ...]]:
         return self._adam if self._by_adam(variable) else self._rule
 
     def _adam(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
@@ -84,13 +92,13 @@ class Muon(Optimizer):
         step = self._orthogonal(g + self.momentum * m if self.nesterov else m)
         height, width = w.shape
         if self.rms_rate is None:
-            scale = max(1.0, width / height) ** 0.5  # outputs over inputs
+            scale = max(1.0, width / height) ** 0.5  # number of outputs over number of inputs
         else:
             scale = self.rms_rate * max(height, width) ** 0.5
         return w - rate * scale * step, m
 
     def _orthogonal(self, x: Any) -> Any:
-        """Return about the nearest orthogonal matrix, by Newton-Schulz iterations."""
+        """Return nearly the nearest orthogonal matrix, by Newton-Schulz iterations."""
         tall = x.shape[0] > x.shape[1]
         x = x.T if tall else x
         x = x / (jnp.linalg.norm(x) + 1e-7)

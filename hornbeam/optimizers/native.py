@@ -1,4 +1,4 @@
-"""What optimizers have native kernels for on CPU; `hornbeam.ops.routes` says where they are used."""
+"""Native kernels of optimizers on CPU, with plain versions; `hornbeam.ops.routes` chooses between them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["adam", "after", "moments"]
 
 
 def after(rate: Any, gradients: Sequence[Any], dtype: Any, size: int) -> Any:
-    """Return a learning rate that there is no sooner than all gradients.
+    """Return `rate`, made to depend on every gradient, so that no update runs before all gradients exist.
 
-    So no weight is updated while some gradient still needs its old value; otherwise XLA on CPU copies the weights
-    that are changed in place within a compiled loop.
+    An update in place then never overwrites a weight that a gradient still needs. Without this, XLA on CPU copies such
+    weights within a compiled loop.
 
     Args:
-        rate: The rate.
-        gradients: All gradients.
+        rate: Learning rate.
+        gradients: All gradients of the step.
         dtype: Dtype of the largest weight.
-        size: Its size.
+        size: Number of elements of the largest weight.
     """
     if routes.update("order", dtype, size).name == "native":
         made_of = [g if (parts := parts_of_sum(g)) is None else parts[1] for g in gradients]
@@ -46,7 +46,7 @@ def _after_jvp(primals: Any, tangents: Any) -> Any:
 
 
 def moments(g: Any, m: Any, v: Any, factors: tuple[float, ...]) -> tuple[Any, Any]:
-    """Return the moments of Adam, moved towards gradient and squared gradient by the first two `factors`."""
+    """Return the moments of Adam, moved towards `g` and `g²` by the shares `factors[0]` and `factors[1]`."""
     return m + (g - m) * factors[0], v + (jnp.square(g) - v) * factors[1]
 
 
@@ -57,8 +57,8 @@ def adam(g: Any, w: Any, m: Any, v: Any, alpha: Any, factors: tuple[float, float
         g: Gradient.
         w: Weights.
         m, v: Moments.
-        alpha: Learning rate, corrected for the moments' start.
-        factors: What the moments move by, and epsilon.
+        alpha: Learning rate, corrected for the bias of the moments.
+        factors: `1 - beta_1`, `1 - beta_2` and epsilon.
 
     Example:
         >>> zero = jnp.zeros(2)
@@ -78,11 +78,11 @@ def _plain_adam(factors: tuple[float, ...], g: Any, w: Any, m: Any, v: Any, alph
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _native_adam(factors: tuple[float, ...], g: tuple[Any, ...], w: Any, m: Any, v: Any, alpha: Any) -> tuple[Any, ...]:
-    """Call the kernel for a gradient, or the one for the index and the rows of which it is the sum."""
+    """Call the kernel for a gradient, or the kernel for the index and rows whose sum is the gradient."""
     result, count = jax.ShapeDtypeStruct(w.shape, w.dtype), len(g)
     call = jax.ffi.ffi_call(
         "hornbeam_adam" if count == 1 else "hornbeam_adam_rows", [result] * 3, vmap_method="sequential",
-        # In place, where JAX may overwrite weights and moments.
+        # In place: the results may overwrite weights and moments.
         input_output_aliases={count: 0, count + 1: 1, count + 2: 2},
     )  # fmt: skip
     names = ("new_1", "new_2", "epsilon")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 
+from hornbeam.checked import checked
 from hornbeam.core.variable import Variable
 from hornbeam.optimizers.optimizer import Optimizer
 
@@ -15,23 +16,24 @@ __all__ = ["OptaxOptimizer", "is_transformation"]
 
 
 def is_transformation(x: Any) -> bool:
-    """Tell whether `x` is a transformation of gradients as Optax makes them: a pair of `init` and `update`."""
+    """Return whether `x` is an Optax transformation of gradients: an object with functions `init` and `update`."""
     return callable(getattr(x, "init", None)) and callable(getattr(x, "update", None))
 
 
 class OptaxOptimizer(Optimizer):
     """An Optax transformation as an optimizer; `compile(optimizer=optax.adam(1e-3))` makes one.
 
-    Its state is saved with a model's weights. The transformation itself is code and is not: to go on training from a
-    file, compile again with the same transformation.
+    Its state is saved with a model's weights. The transformation itself is code and is not saved: to continue training
+    from a file, compile again with the same transformation.
 
     Args:
         transformation: An `optax.GradientTransformation`.
-        name: Name.
-        **kwargs: Those of `Optimizer`, without `learning_rate` and `weight_decay`, which are Optax's here.
+        name: Name. Default: the class's name in snake case, numbered.
+        **kwargs: Arguments of `Optimizer`, except `learning_rate` and `weight_decay`, which are part of the
+            transformation.
 
     Raises:
-        TypeError: If `transformation` is none.
+        TypeError: If `transformation` is no transformation, or an argument is unknown.
 
     Example:
         >>> import optax
@@ -40,23 +42,28 @@ class OptaxOptimizer(Optimizer):
         'OptaxOptimizer'
     """
 
+    @checked
     def __init__(self, transformation: Any, name: str | None = None, **kwargs: Any):
         if not is_transformation(transformation):
             raise TypeError(
                 f"OptaxOptimizer: `transformation` must be an Optax transformation, received {transformation!r}."
             )
+        for argument in ("learning_rate", "lr", "decay", "weight_decay"):
+            if argument in kwargs:
+                raise TypeError(f"OptaxOptimizer: `{argument}` is part of the transformation. Pass it to Optax.")
         super().__init__(0.0, name=name, **kwargs)
         self.transformation = transformation
         self._state: list[Variable] = []
         self._structure: Any = None
 
     @property
-    def learning_rate(self) -> Any:
-        """Not there: it is inside the transformation."""
-        raise AttributeError(
-            "An Optax transformation keeps its learning rate to itself. Give Optax a schedule, or use "
-            "an optimizer of hornbeam.optimizers for callbacks that change the rate."
-        )
+    def learning_rate(self) -> NoReturn:
+        """Raise: the learning rate is inside the transformation."""
+        raise _no_rate()
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        raise _no_rate()
 
     def build(self, variables: Iterable[Variable]) -> None:
         """Create the transformation's state."""
@@ -64,7 +71,7 @@ class OptaxOptimizer(Optimizer):
         if self.built and variables == self._trainable:
             return
         if self.built:
-            raise ValueError("OptaxOptimizer: its variables changed after it was built; compile the model again.")
+            raise ValueError("OptaxOptimizer: the variables changed after it was built. Compile the model again.")
         super().build(variables)
         leaves, self._structure = jax.tree.flatten(self.transformation.init([v.value for v in variables]))
         self._state = [
@@ -73,7 +80,7 @@ class OptaxOptimizer(Optimizer):
         ]
 
     def _current_rate(self) -> Any:
-        return 0.0
+        return 0.0  # the transformation has its own
 
     def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
         given = {v: g for g, v in pairs}
@@ -91,8 +98,15 @@ class OptaxOptimizer(Optimizer):
             self._average([v for _, v in pairs])
 
     def get_config(self) -> dict[str, Any]:
-        """Raise: the transformation is code, which files do not hold."""
+        """Raise: the transformation is code, which a file does not hold."""
         raise ValueError(
-            "An Optax transformation cannot be saved: it is code. Save with `include_optimizer=False`, or save the weights "
-            "and compile again."
+            "OptaxOptimizer: the transformation is code and cannot be saved. Save with `include_optimizer=False`, or save "
+            "the weights and compile again."
         )
+
+
+def _no_rate() -> AttributeError:
+    return AttributeError(
+        "An Optax transformation does not show its learning rate. Give Optax a schedule, or use an optimizer of "
+        "hornbeam.optimizers for callbacks that change the rate."
+    )

@@ -1,23 +1,23 @@
 """The base of optimizers: slots, clipping, weight decay, averaging, accumulation.
 
-A rule of update is a pure function on arrays (`_rule`); this class holds what stands around it.
+The rule of an optimizer is a pure function on arrays (`_rule`). This class does all that happens around it.
 """
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 import re
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import errors
+from hornbeam.checked import Fraction, NonNegative, Positive, Range, check, checked, unexpected
 from hornbeam.core import naming
 from hornbeam.core.program import Program
 from hornbeam.core.variable import Overlay, Variable
@@ -26,7 +26,10 @@ from hornbeam.objects.constructor import constructor_config
 from hornbeam.optimizers import native
 from hornbeam.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 
-__all__ = ["Optimizer"]
+__all__ = ["LearningRate", "Optimizer"]
+
+LearningRate: TypeAlias = float | LearningRateSchedule | Callable[[], Any]
+"""A learning rate: a number, a schedule, or a function of no arguments."""
 
 # Slots that any optimizer may have.
 _OF_BASE = ("average", "gradient_accumulator")
@@ -36,50 +39,47 @@ class Optimizer:
     """Base of optimizers.
 
     Args:
-        learning_rate: Number, `LearningRateSchedule`, or function of nothing.
-        weight_decay: Share of each weight taken off a step, times the learning rate.
-        clipnorm: Largest norm of each gradient.
-        clipvalue: Largest absolute value in gradients.
-        global_clipnorm: Largest norm of all gradients together.
-        use_ema: Whether averages of the weights are kept.
-        ema_momentum: Momentum of these averages.
-        ema_overwrite_frequency: Steps after which weights become their averages.
-        loss_scale_factor: Factor of the loss, taken off the gradients again.
-        gradient_accumulation_steps: Steps whose mean gradient makes one update.
-        name: Name.
+        learning_rate: Number, `LearningRateSchedule`, or function of no arguments.
+        weight_decay: Fraction of each weight subtracted per step, scaled by the learning rate.
+        clipnorm: Largest Euclidean norm of each gradient; longer ones are scaled down.
+        clipvalue: Largest absolute value in a gradient; larger ones are cut off.
+        global_clipnorm: Largest Euclidean norm of all gradients together.
+        use_ema: Whether to keep a running average of each weight.
+        ema_momentum: Momentum of these averages, from 0 to 1. It needs `use_ema`.
+        ema_overwrite_frequency: Number of steps after which weights are set to their averages, again and again. `None`:
+            only at the end of training. It needs `use_ema`.
+        loss_scale_factor: Factor of the loss; gradients are divided by it before the update.
+        gradient_accumulation_steps: Number of steps, at least 2, whose mean gradient makes one update.
+        name: Name. Default: the class's name in snake case, numbered.
 
     Raises:
+        TypeError: If an argument is unknown.
         ValueError: If an argument is out of range.
+
+    Example:
+        >>> class Descent(Optimizer):
+        ...     def update_step(self, gradient, variable, learning_rate):
+        ...         variable.assign_sub(learning_rate * gradient)
+        >>> weight = Variable([1.0])
+        >>> Descent(learning_rate=0.5).apply([[1.0]], [weight])
+        >>> weight.numpy().tolist()
+        [0.5]
     """
 
+    @checked
     def __init__(
-        self, learning_rate: Any = 0.001, weight_decay: float | None = None, clipnorm: float | None = None,
-        clipvalue: float | None = None, global_clipnorm: float | None = None, use_ema: bool = False,
-        ema_momentum: float = 0.99, ema_overwrite_frequency: int | None = None, loss_scale_factor: float | None = None,
-        gradient_accumulation_steps: int | None = None, name: str | None = None, **kwargs: Any,
+        self, learning_rate: LearningRate = 0.001, weight_decay: NonNegative | None = None,
+        clipnorm: Positive | None = None, clipvalue: Positive | None = None, global_clipnorm: Positive | None = None,
+        use_ema: bool = False, ema_momentum: Fraction = 0.99,
+        ema_overwrite_frequency: Annotated[int, Range(at_least=0)] | None = None,
+        loss_scale_factor: Positive | None = None,
+        gradient_accumulation_steps: Annotated[int, Range(at_least=2)] | None = None, name: str | None = None,
+        **kwargs: Any,
     ):  # fmt: skip
-        # Keras 1 and 2: `lr`, and `decay` for lr / (1 + decay * iterations).
-        learning_rate = kwargs.pop("lr", learning_rate)
-        decay = kwargs.pop("decay", 0.0)
-        if decay and not isinstance(learning_rate, LearningRateSchedule):
-            learning_rate = InverseTimeDecay(learning_rate, decay_steps=1, decay_rate=decay)
-        for old in ("is_legacy_optimizer", "jit_compile", "schedule_decay", "momentum_cache"):
-            kwargs.pop(old, None)
+        learning_rate = _with_older_arguments(self, learning_rate, kwargs)
         label = type(self).__name__
-        if kwargs:
-            known = {name for cls in type(self).__mro__[:-1] for name in inspect.signature(cls.__init__).parameters}
-            near = [hit for name in kwargs for hit in difflib.get_close_matches(name, known, n=1)]
-            hint = f" Did you mean {errors.one_of(near)}?" if near else ""
-            raise TypeError(f"{label}: unexpected arguments {errors.one_of(sorted(kwargs))}.{hint}")
-        for key, value in (("clipnorm", clipnorm), ("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm)):
-            if value is not None and not value > 0:
-                raise ValueError(f"{label}: `{key}` must be positive, received {value!r}.")
         if sum(v is not None for v in (clipnorm, clipvalue, global_clipnorm)) > 1:
             raise ValueError(f"{label}: pass only one of `clipnorm`, `clipvalue`, `global_clipnorm`.")
-        if gradient_accumulation_steps is not None and gradient_accumulation_steps < 2:
-            raise ValueError(f"{label}: `gradient_accumulation_steps` must be at least 2.")
-        if use_ema and not 0 <= ema_momentum <= 1:
-            raise ValueError(f"{label}: `ema_momentum` must be from 0 to 1, received {ema_momentum!r}.")
         self.name = name or naming.auto_name(label)
         self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
         self.global_clipnorm, self.use_ema, self.ema_momentum = global_clipnorm, use_ema, ema_momentum
@@ -95,19 +95,12 @@ class Optimizer:
             self._iterations = self._track(
                 Variable(np.int32(0), dtype="int32", trainable=False, autocast=False, name="iteration")
             )
-            if callable(learning_rate) and not isinstance(learning_rate, Variable):
+            if callable(learning_rate):
                 self._learning_rate: Any = learning_rate
             else:
-                if isinstance(learning_rate, Variable):
-                    learning_rate = float(learning_rate.value)
-                if isinstance(learning_rate, (str, bool)) or np.ndim(learning_rate) != 0:
-                    raise ValueError(
-                        f"{label}: `learning_rate` must be a number, a schedule or a function, received {learning_rate!r}."
-                    )
+                rate = float(learning_rate.value if isinstance(learning_rate, Variable) else learning_rate)
                 self._learning_rate = self._track(
-                    Variable(
-                        float(learning_rate), dtype="float32", trainable=False, autocast=False, name="learning_rate"
-                    )
+                    Variable(rate, dtype="float32", trainable=False, autocast=False, name="learning_rate")
                 )
 
     def _track(self, variable: Variable) -> Variable:
@@ -118,19 +111,19 @@ class Optimizer:
 
     @property
     def variables(self) -> list[Variable]:
-        """Iteration, learning rate, then slots, variable by variable."""
+        """The number of steps, the learning rate (unless it is a schedule or function), then all slots."""
         return list(self._variables)
 
     @property
     def iterations(self) -> Any:
-        """Number of updates done: a variable; where gradients are accumulated, its value by whole updates."""
+        """Number of updates so far: a variable, or with gradient accumulation an array."""
         if self.gradient_accumulation_steps:
             return self._iterations.value // self.gradient_accumulation_steps
         return self._iterations
 
     @property
     def learning_rate(self) -> Any:
-        """The learning rate: its variable, or the schedule's current value."""
+        """The learning rate: its variable, or the current value of a schedule or function."""
         if isinstance(self._learning_rate, Variable):
             return self._learning_rate
         return self._current_rate()
@@ -157,7 +150,7 @@ class Optimizer:
         return jnp.asarray(rate(), "float32")
 
     def build(self, variables: Iterable[Variable]) -> None:
-        """Create the slots for `variables`."""
+        """Create the slots of `variables`; a second call adds those of new variables."""
         variables = list(variables)
         if self.built and variables == self._trainable:
             return
@@ -179,15 +172,15 @@ class Optimizer:
                         self._slot.setdefault(slot, {})[variable] = self._make_slot(slot, variable)
 
     def _slot_groups(self) -> list[tuple[str, ...]]:
-        """Return the names of the slots: those of a group stand together for each variable, group after group."""
+        """Return the names of the slots, in groups: `variables` lists one group after another, and in it each weight."""
         return []
 
     def _slots_of(self, variable: Variable) -> tuple[str, ...]:
-        """Return the names of the slots that `variable` has."""
+        """Return the names of the slots of one variable."""
         return tuple(slot for slots in self._slot_groups() for slot in slots)
 
     def _slot_start(self, slot: str, variable: Variable) -> Any:
-        """Return the initializer of a slot, or a variable to copy."""
+        """Return the initializer of a slot, or a variable whose value it copies."""
         return "zeros"
 
     def _make_slot(self, slot: str, variable: Variable) -> Variable:
@@ -201,16 +194,19 @@ class Optimizer:
         self, shape: Any, initializer: Any = "zeros", dtype: Any = None, aggregation: str = "none", layout: Any = None,
         name: str | None = None,
     ) -> Variable:  # fmt: skip
-        """Create a state variable of the optimizer."""
+        """Create a state variable of the optimizer; arguments as for `Variable`."""
         with naming.name_scope(self.name):
             return self._track(
-                Variable(initializer, shape=shape, dtype=dtype, trainable=False, autocast=False, name=name)
-            )
+                Variable(
+                    initializer, shape=shape, dtype=dtype, trainable=False, autocast=False, aggregation=aggregation,
+                    layout=layout, name=name,
+                )
+            )  # fmt: skip
 
     def add_variable_from_reference(
         self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
     ) -> Variable:
-        """Create a state variable of the shape and dtype of another."""
+        """Create a state variable with the shape and dtype of another one."""
         name = f"{reference_variable.path.replace('/', '_')}_{name or 'variable'}"
         return self.add_variable(
             None if isinstance(initializer, Variable) else reference_variable.shape,
@@ -222,7 +218,7 @@ class Optimizer:
     def add_optimizer_variables(
         self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros"
     ) -> Any:
-        """Create a state variable (or several, by a list of names) for each trainable one."""
+        """Create one state variable per trainable one, or several where `name` is a list."""
         names = [name] if isinstance(name, str) else list(name)
         starts = [initializer] * len(names) if isinstance(initializer, str) else list(initializer)
         rows = [
@@ -237,7 +233,7 @@ class Optimizer:
     # --- updates ----------------------------------------------------------------------------
 
     def scale_loss(self, loss: Any) -> Any:
-        """Return the loss to differentiate."""
+        """Return the loss times `loss_scale_factor`; differentiate this one."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Any:
@@ -247,15 +243,21 @@ class Optimizer:
         return self._iterations
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
-        """Update `trainable_variables` (those of `build` by default) by `grads`.
+        """Update variables by their gradients.
+
+        Args:
+            grads: Gradients, one per variable; `None` leaves a variable as it is, with a warning.
+            trainable_variables: Variables. Default: those of `build`.
 
         Raises:
-            ValueError: If lengths differ, or there is no gradient at all.
+            ValueError: If the numbers differ, no variable has a gradient, or a variable is not known from `build`.
         """
         grads = list(grads)
         variables = list(trainable_variables) if trainable_variables is not None else self._trainable
         if len(grads) != len(variables):
-            raise ValueError(f"{type(self).__name__}: received {len(grads)} gradients for {len(variables)} variables.")
+            raise ValueError(
+                f"{type(self).__name__}: received {len(grads)} gradients for {len(variables)} variables; pass one per variable."
+            )
         if variables and all(g is None for g in grads):
             raise ValueError(
                 f"{type(self).__name__}: no variable has a gradient; the loss does not depend on "
@@ -267,7 +269,7 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__} was not built with the variables {errors.one_of(unknown)}.")
         missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
         if missing:
-            warnings.warn(f"No gradient for {errors.one_of(missing)}; left as they are.", stacklevel=3)
+            warnings.warn(f"No gradient for {errors.one_of(missing)}; these variables are not updated.", stacklevel=3)
         pairs = [(jnp.asarray(g), v) for g, v in zip(grads, variables, strict=True) if g is not None]
         for g, v in pairs:
             if v.overwrite_with_gradient:
@@ -285,10 +287,8 @@ class Optimizer:
         steps = self.gradient_accumulation_steps
         due = (self._iterations.value + 1) % steps == 0
         sums = [self._value("gradient_accumulator", v) + g for g, v in pairs]
-        touched = [v for _, v in pairs] + [
-            s for v in self.variables if v is not self._iterations and not v.name.endswith("gradient_accumulator")
-            for s in [v]
-        ]  # fmt: skip
+        own = [v for v in self.variables if v is not self._iterations]
+        touched = [v for _, v in pairs] + [v for v in own if not v.name.endswith("gradient_accumulator")]
         before = [v.value for v in touched]
 
         def update(values: list[Any]) -> list[Any]:
@@ -303,9 +303,9 @@ class Optimizer:
             self._slot["gradient_accumulator"][v].assign(jnp.where(due, jnp.zeros_like(s), s))
 
     def flush_gradients(self) -> None:
-        """Update by the mean of the gradients accumulated so far, where there are any; `fit` does at an epoch's end.
+        """Update by the mean of the gradients accumulated so far, if any. `fit` calls it at the end of an epoch.
 
-        The count of steps goes on to the next whole update.
+        The count of steps moves on to the next whole update.
         """
         steps = self.gradient_accumulation_steps
         if not steps or not self.built or int(self._iterations.value) % steps == 0:
@@ -343,7 +343,7 @@ class Optimizer:
             self._average(variables)
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
-        """Update one variable; override it for a rule of your own."""
+        """Update one variable. Override this for a rule of your own."""
         names = self._slots_of(variable)
         rate = jnp.asarray(learning_rate).astype(variable.stored_dtype)
         step = (self._updates_done() + 1).astype(variable.stored_dtype)
@@ -357,12 +357,12 @@ class Optimizer:
         """Return the number of updates of weights before this one."""
         return self._iterations.value // (self.gradient_accumulation_steps or 1)
 
-    def _rule_of(self, variable: Variable) -> Any:
-        """Return the rule for one variable."""
+    def _rule_of(self, variable: Variable) -> Callable[..., tuple[Any, ...]]:
+        """Return the rule that updates one variable."""
         return self._rule
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
-        """Return the new weight and slots, from gradient, weight, learning rate, step from 1 and slots."""
+        """Return the new weight and slots from gradient, weight, learning rate, number of the step (from 1) and slots."""
         raise NotImplementedError(f"{type(self).__name__} must implement `update_step`.")
 
     def _clip(self, grads: list[Any]) -> list[Any]:
@@ -376,7 +376,7 @@ class Optimizer:
         return grads
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
-        """Leave variables out of weight decay, by object or by pattern of their path."""
+        """Exclude variables from weight decay: `var_list` holds variables, `var_names` patterns of their paths."""
         self._no_decay |= {re.escape(v.path) for v in var_list or ()} | set(var_names or ())
 
     def _decay_of(self, variable: Variable) -> float | None:
@@ -397,7 +397,7 @@ class Optimizer:
                 v.assign(jnp.where(due, average.value, v.value))
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
-        """Replace weights by their averages at the end of training, where `use_ema`."""
+        """Set weights to their averages, with `use_ema`. `fit` calls it at the end of training."""
         if self.use_ema:
             for v in var_list:
                 if v in self._slot.get("average", {}):
@@ -406,7 +406,7 @@ class Optimizer:
     def stateless_apply(
         self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
     ) -> tuple[list[Any], list[Any]]:
-        """Return new values of weights and state for given ones, changing nothing."""
+        """Return the new values of weights and state as a pure function of the given ones; change no variable."""
         if not self.built:
             raise ValueError(f"{type(self).__name__}: `build` it before `stateless_apply`.")
         everything = [*self._trainable, *self.variables]
@@ -446,7 +446,8 @@ class Optimizer:
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Make an optimizer from what `get_config` returned."""
-        config = dict(config)
+        # TensorFlow 2.11 to 2.15 wrote these two, which say how TensorFlow ran the update.
+        config = {key: value for key, value in config.items() if key not in ("is_legacy_optimizer", "jit_compile")}
         if isinstance(config.get("learning_rate"), dict):
             config["learning_rate"] = deserialize(config["learning_rate"], custom_objects)
         return cls(**config)
@@ -467,12 +468,12 @@ class Optimizer:
         return [v.numpy() for v in self.variables]
 
     def save_own_variables(self, store: Any) -> None:
-        """Write `variables` into `store`, by number."""
+        """Write `variables` into `store`, under their numbers."""
         for index, variable in enumerate(self.variables):
             store[str(index)] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        """Read `variables` from `store`; numbers that differ leave the state as it is, with a warning."""
+        """Read `variables` from `store`. If their number differs, warn and keep the state as it is."""
         if len(store.keys()) != len(self.variables):
             warnings.warn(
                 f"The file has {len(store.keys())} variables of the optimizer '{self.name}', {len(self.variables)} were "
@@ -482,6 +483,32 @@ class Optimizer:
             return
         for index, variable in enumerate(self.variables):
             variable.assign(np.asarray(store[str(index)]))
+
+
+def _with_older_arguments(optimizer: Optimizer, learning_rate: LearningRate, kwargs: dict[str, Any]) -> LearningRate:
+    """Return the learning rate that arguments of Keras 1 and 2 ask for; refuse all that are unknown."""
+    cls, label = type(optimizer), type(optimizer).__name__
+    if "lr" in kwargs:  # the older name of `learning_rate`
+        parameter = inspect.signature(cls).parameters.get("learning_rate")
+        if parameter is not None and learning_rate is not parameter.default:
+            raise TypeError(f"{label}: `lr` is the older name of `learning_rate`. Pass only `learning_rate`.")
+        learning_rate = kwargs.pop("lr")
+        check(label, "lr", learning_rate, LearningRate)
+    decay = kwargs.pop("decay", 0.0)  # the rate is learning_rate / (1 + decay * iterations)
+    check(label, "decay", decay, NonNegative)
+    if decay:
+        if callable(learning_rate):
+            raise TypeError(f"{label}: `decay` needs a number as `learning_rate`; a schedule sets the rate itself.")
+        learning_rate = InverseTimeDecay(learning_rate, decay_steps=1, decay_rate=decay)
+    if not kwargs.pop("jit_compile", True):  # of TensorFlow 2.11 to 2.15
+        warnings.warn(
+            f"{label}: `jit_compile` has no effect on an optimizer, whose update is part of the model's step. Pass "
+            "`run_eagerly=True` to `compile` to run steps uncompiled.",
+            stacklevel=6,  # past both constructors and the checks around them
+        )
+    if kwargs:
+        raise unexpected(cls, kwargs)
+    return learning_rate
 
 
 def _norm(grads: list[Any]) -> Any:

@@ -2,48 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import jax.numpy as jnp
 
+from hornbeam.checked import Momentum, NonNegative, Range, checked
 from hornbeam.core.variable import Variable
-from hornbeam.optimizers.adam import check_betas
-from hornbeam.optimizers.optimizer import Optimizer
+from hornbeam.optimizers.optimizer import LearningRate, Optimizer
 
 __all__ = ["ScheduleFreeAdamW"]
 
 
 class ScheduleFreeAdamW(Optimizer):
-    """AdamW that averages its weights instead of following a schedule (Defazio et al. 2024).
+    """AdamW that averages its weights instead of following a schedule.
 
-    In training the weights y lie between a fast sequence z and its average x: `y = (1 - beta_1) z + beta_1 x`.
-    They stay y after training, as in Keras.
+    In training the weights are `y = (1 - beta_1) z + beta_1 x`: between a fast sequence `z`, which follows Adam's rule,
+    and its average `x`. They stay `y` after training, as in Keras. Defazio et al. 2024, "The road less scheduled".
 
     Args:
         learning_rate: Learning rate.
-        beta_1: Where y lies between z and x.
-        beta_2: Momentum of the mean square.
+        beta_1: Weight of the average in `y`, above 0 and at most 1.
+        beta_2: Momentum of the mean square, at least 0 and below 1.
         epsilon: Added for stability.
-        warmup_steps: Steps over which the learning rate rises from zero.
-        **kwargs: Those of `Optimizer`.
+        warmup_steps: Steps over which the learning rate rises from 0, not negative.
+        **kwargs: Arguments of `Optimizer`.
 
     Raises:
         ValueError: If an argument is out of range.
 
     Example:
-        >>> ScheduleFreeAdamW().warmup_steps
-        0
+        >>> ScheduleFreeAdamW(learning_rate=2.5e-3, warmup_steps=100).warmup_steps
+        100
     """
 
+    @checked
     def __init__(
-        self, learning_rate: Any = 0.0025, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-8,
-        warmup_steps: int = 0, **kwargs: Any,
+        self, learning_rate: LearningRate = 0.0025, beta_1: Annotated[float, Range(above=0, at_most=1)] = 0.9,
+        beta_2: Momentum = 0.999, epsilon: NonNegative = 1e-8, warmup_steps: NonNegative = 0, **kwargs: Any,
     ):  # fmt: skip
-        check_betas("ScheduleFreeAdamW", beta_1=beta_1, beta_2=beta_2)
-        if not beta_1:
-            raise ValueError(f"ScheduleFreeAdamW: `beta_1` must be above 0, received {beta_1!r}.")
-        if warmup_steps < 0:
-            raise ValueError(f"ScheduleFreeAdamW: `warmup_steps` must not be negative, received {warmup_steps!r}.")
         super().__init__(learning_rate, **kwargs)
         self.beta_1, self.beta_2, self.epsilon, self.warmup_steps = beta_1, beta_2, epsilon, warmup_steps
 

@@ -1,4 +1,7 @@
-"""Learning rates as functions of the step."""
+"""Learning rates as functions of the step.
+
+In the formulas `step` is the number of updates so far.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from hornbeam.checked import Fraction, NonNegative, Positive, checked
 from hornbeam.objects.constructor import constructor_config
 from hornbeam.objects.family import Family
 
@@ -17,9 +21,18 @@ __all__ = [
 
 
 class LearningRateSchedule:
-    """Base of schedules; subclasses implement `__call__(step)`."""
+    """Base of schedules. Subclasses implement `__call__(step)`.
+
+    Example:
+        >>> class Halving(LearningRateSchedule):
+        ...     def __call__(self, step):
+        ...         return 0.5**step
+        >>> Halving()(3)
+        0.125
+    """
 
     def __call__(self, step: Any) -> Any:
+        """Return the learning rate of a step."""
         raise NotImplementedError(f"{type(self).__name__} must implement `__call__(step)`.")
 
     def get_config(self) -> dict[str, Any]:
@@ -32,18 +45,14 @@ class LearningRateSchedule:
         return cls(**config)
 
 
-def _positive(schedule: str, **arguments: Any) -> None:
-    for name, value in arguments.items():
-        if not value > 0:
-            raise ValueError(f"{schedule}: `{name}` must be positive, received {value!r}.")
-
-
 class _Decay(LearningRateSchedule):
+    """The constructor that `ExponentialDecay` and `InverseTimeDecay` share."""
+
+    @checked
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False,
+        self, initial_learning_rate: float, decay_steps: Positive, decay_rate: NonNegative, staircase: bool = False,
         name: str | None = None,
     ):  # fmt: skip
-        _positive(type(self).__name__, decay_steps=decay_steps)
         self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
         self.staircase = staircase
         self.name = name or type(self).__name__
@@ -54,17 +63,20 @@ class _Decay(LearningRateSchedule):
 
 
 class ExponentialDecay(_Decay):
-    """`initial * decay_rate ** (step / decay_steps)`.
+    """`initial_learning_rate * decay_rate ^ (step / decay_steps)`.
 
     Args:
         initial_learning_rate: Rate at step 0.
-        decay_steps: Steps for one factor.
-        decay_rate: Factor.
-        staircase: Whether the exponent is rounded down.
+        decay_steps: Number of steps per factor, above 0.
+        decay_rate: Factor, not negative.
+        staircase: Whether to round the exponent down, so that the rate falls in stairs.
         name: Name.
 
+    Raises:
+        ValueError: If an argument is out of range.
+
     Example:
-        >>> float(ExponentialDecay(1.0, 10, 0.5)(10))
+        >>> float(ExponentialDecay(1.0, decay_steps=10, decay_rate=0.5)(10))
         0.5
     """
 
@@ -73,10 +85,20 @@ class ExponentialDecay(_Decay):
 
 
 class InverseTimeDecay(_Decay):
-    """`initial / (1 + decay_rate * step / decay_steps)`; arguments as for `ExponentialDecay`.
+    """`initial_learning_rate / (1 + decay_rate * step / decay_steps)`.
+
+    Args:
+        initial_learning_rate: Rate at step 0.
+        decay_steps: Number of steps in which the denominator grows by `decay_rate`, above 0.
+        decay_rate: Growth of the denominator, not negative.
+        staircase: Whether to round `step / decay_steps` down, so that the rate falls in stairs.
+        name: Name.
+
+    Raises:
+        ValueError: If an argument is out of range.
 
     Example:
-        >>> float(InverseTimeDecay(1.0, 1, 0.5)(2))
+        >>> float(InverseTimeDecay(1.0, decay_steps=1, decay_rate=0.5)(2))
         0.5
     """
 
@@ -85,29 +107,29 @@ class InverseTimeDecay(_Decay):
 
 
 class PolynomialDecay(LearningRateSchedule):
-    """From one rate to another, along a power of the steps that are left.
+    """From one rate to another: `(initial - end) (1 - step / decay_steps)^power + end`.
 
     Args:
         initial_learning_rate: Rate at step 0.
-        decay_steps: Steps until the end.
+        decay_steps: Number of steps until the end, above 0.
         end_learning_rate: Rate at the end and after it.
-        power: Power; 1 is a straight line.
-        cycle: Whether, past the end, `decay_steps` is multiplied to lie beyond the step.
+        power: Exponent, not negative; 1 is a straight line.
+        cycle: Whether to start again after the end, each time over the next multiple of `decay_steps`.
         name: Name.
 
     Raises:
-        ValueError: If `decay_steps` is not positive.
+        ValueError: If an argument is out of range.
 
     Example:
-        >>> float(PolynomialDecay(1.0, 10, end_learning_rate=0.0)(5))
+        >>> float(PolynomialDecay(1.0, decay_steps=10, end_learning_rate=0.0)(5))
         0.5
     """
 
+    @checked
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, end_learning_rate: float = 0.0001, power: float = 1.0,
-        cycle: bool = False, name: str = "PolynomialDecay",
+        self, initial_learning_rate: float, decay_steps: Positive, end_learning_rate: float = 0.0001,
+        power: NonNegative = 1.0, cycle: bool = False, name: str | None = "PolynomialDecay",
     ):  # fmt: skip
-        _positive("PolynomialDecay", decay_steps=decay_steps)
         self.initial_learning_rate, self.decay_steps, self.name = initial_learning_rate, decay_steps, name
         self.end_learning_rate, self.power, self.cycle = end_learning_rate, power, cycle
 
@@ -120,28 +142,33 @@ class PolynomialDecay(LearningRateSchedule):
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
-    """One rate up to each boundary.
+    """A constant rate up to each boundary, then the next one.
 
     Args:
-        boundaries: Steps, rising; a rate holds up to its boundary and there too.
+        boundaries: Steps in rising order. A rate holds up to its boundary and at it.
         values: Rates, one more than boundaries.
         name: Name.
 
     Raises:
-        ValueError: If there is not one rate more than boundaries.
+        ValueError: If the boundaries do not rise, or the numbers of rates and boundaries do not fit.
 
     Example:
-        >>> rate = PiecewiseConstantDecay([10, 20], [1.0, 0.5, 0.1])
+        >>> rate = PiecewiseConstantDecay(boundaries=[10, 20], values=[1.0, 0.5, 0.1])
         >>> [round(float(rate(step)), 2) for step in (10, 11, 21)]
         [1.0, 0.5, 0.1]
     """
 
-    def __init__(self, boundaries: Sequence[float], values: Sequence[float], name: str = "PiecewiseConstant"):
+    @checked
+    def __init__(
+        self, boundaries: Sequence[float], values: Sequence[float], name: str | None = "PiecewiseConstant"
+    ):  # fmt: skip
         if len(boundaries) != len(values) - 1:
             raise ValueError(
                 f"PiecewiseConstantDecay: `values` must have one item more than `boundaries`, received {len(values)} and "
                 f"{len(boundaries)}."
             )
+        if any(first > second for first, second in zip(boundaries, boundaries[1:], strict=False)):
+            raise ValueError(f"PiecewiseConstantDecay: `boundaries` must rise, received {boundaries!r}. Sort them.")
         self.boundaries, self.values, self.name = boundaries, values, name
 
     def __call__(self, step: Any) -> Any:
@@ -150,34 +177,37 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
 
 def _cosine(part: Any, alpha: float) -> Any:
-    """Return the factor at a part of the way: from 1 down to `alpha`."""
+    """Return a factor that falls from 1 to `alpha` along half a cosine, as `part` goes from 0 to 1."""
     return (1 - alpha) * 0.5 * (1 + jnp.cos(jnp.pi * part)) + alpha
 
 
 class CosineDecay(LearningRateSchedule):
-    """Down along half a cosine, after a rise in a straight line if wanted (Loshchilov and Hutter 2016).
+    """Falls along half a cosine, after a linear rise if wanted.
+
+    With `p = step / decay_steps` from 0 to 1 the rate is `top ((1 - alpha) (1 + cos(pi p)) / 2 + alpha)`. Loshchilov and
+    Hutter 2016, "SGDR: stochastic gradient descent with warm restarts".
 
     Args:
-        initial_learning_rate: Rate at step 0.
-        decay_steps: Steps from the top to the end.
-        alpha: Rate at the end, as a share of the top.
+        initial_learning_rate: Rate at step 0. It is the top, unless there is a rise.
+        decay_steps: Number of steps from the top to the end, above 0.
+        alpha: Rate at the end over the rate at the top.
         name: Name.
-        warmup_target: Rate at the top; `None` for no rise.
-        warmup_steps: Steps of the rise.
+        warmup_target: Rate at the top, after the rise. `None` for no rise.
+        warmup_steps: Number of steps of the rise, not negative.
 
     Raises:
-        ValueError: If `decay_steps` is not positive.
+        ValueError: If an argument is out of range.
 
     Example:
-        >>> round(float(CosineDecay(1.0, 10)(5)), 3)
+        >>> round(float(CosineDecay(1.0, decay_steps=10)(5)), 3)
         0.5
     """
 
+    @checked
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, alpha: float = 0.0, name: str = "CosineDecay",
-        warmup_target: float | None = None, warmup_steps: int = 0,
+        self, initial_learning_rate: float, decay_steps: Positive, alpha: float = 0.0, name: str | None = "CosineDecay",
+        warmup_target: float | None = None, warmup_steps: NonNegative = 0,
     ):  # fmt: skip
-        _positive("CosineDecay", decay_steps=decay_steps)
         self.initial_learning_rate, self.decay_steps, self.alpha, self.name = (
             initial_learning_rate, decay_steps, alpha, name,
         )  # fmt: skip
@@ -193,29 +223,31 @@ class CosineDecay(LearningRateSchedule):
 
 
 class CosineDecayRestarts(LearningRateSchedule):
-    """Down along half a cosine again and again (Loshchilov and Hutter 2016).
+    """Falls along half a cosine, again and again, each period with a length and a top of its own.
+
+    Loshchilov and Hutter 2016, "SGDR: stochastic gradient descent with warm restarts".
 
     Args:
         initial_learning_rate: Rate at step 0.
-        first_decay_steps: Length of the first period.
-        t_mul: Each period's length, as a multiple of the last one's.
-        m_mul: Each period's first rate, as a multiple of the last one's.
-        alpha: Rate at the end of a period, as a share of `initial_learning_rate`.
+        first_decay_steps: Number of steps of the first period, above 0.
+        t_mul: Length of a period over the length of the one before it, above 0.
+        m_mul: First rate of a period over the first rate of the one before it.
+        alpha: Rate at the end of a period over `initial_learning_rate`.
         name: Name.
 
     Raises:
-        ValueError: If `first_decay_steps` is not positive.
+        ValueError: If an argument is out of range.
 
     Example:
-        >>> [round(float(CosineDecayRestarts(1.0, 4)(step)), 3) for step in (0, 2, 4, 8)]
+        >>> [round(float(CosineDecayRestarts(1.0, first_decay_steps=4)(step)), 3) for step in (0, 2, 4, 8)]
         [1.0, 0.5, 1.0, 0.5]
     """
 
+    @checked
     def __init__(
-        self, initial_learning_rate: float, first_decay_steps: int, t_mul: float = 2.0, m_mul: float = 1.0,
-        alpha: float = 0.0, name: str = "SGDRDecay",
+        self, initial_learning_rate: float, first_decay_steps: Positive, t_mul: Positive = 2.0, m_mul: float = 1.0,
+        alpha: float = 0.0, name: str | None = "SGDRDecay",
     ):  # fmt: skip
-        _positive("CosineDecayRestarts", first_decay_steps=first_decay_steps)
         self.initial_learning_rate, self.first_decay_steps, self.name = initial_learning_rate, first_decay_steps, name
         self.t_mul, self.m_mul, self.alpha = t_mul, m_mul, alpha
 
@@ -232,14 +264,16 @@ class CosineDecayRestarts(LearningRateSchedule):
 
 
 class OneCycle(LearningRateSchedule):
-    """Up along half a cosine, then down far below the start (Smith and Topin 2017). Not in Keras.
+    """Rises along half a cosine, then falls far below the first rate. Not in Keras.
+
+    Smith and Topin 2017, "Super-convergence: very fast training of neural networks using large learning rates".
 
     Args:
-        max_learning_rate: Rate at the top.
-        total_steps: Steps of the whole cycle.
-        rise: Share of the steps that go up.
-        start_factor: Rate at step 0, as a share of the top.
-        end_factor: Rate at the end and after it, as a share of the top.
+        max_learning_rate: Rate at the top, above 0.
+        total_steps: Number of steps of the whole cycle, above 0.
+        rise: Share of the steps in which the rate rises, from 0 to 1.
+        start_factor: Rate at step 0 over the rate at the top, from 0 to 1.
+        end_factor: Rate at the end and after it over the rate at the top, from 0 to 1.
         name: Name.
 
     Raises:
@@ -251,14 +285,11 @@ class OneCycle(LearningRateSchedule):
         [0.04, 1.0, 0.0]
     """
 
+    @checked
     def __init__(
-        self, max_learning_rate: float, total_steps: int, rise: float = 0.3, start_factor: float = 0.04,
-        end_factor: float = 4e-6, name: str = "OneCycle",
+        self, max_learning_rate: Positive, total_steps: Positive, rise: Fraction = 0.3, start_factor: Fraction = 0.04,
+        end_factor: Fraction = 4e-6, name: str | None = "OneCycle",
     ):  # fmt: skip
-        _positive("OneCycle", max_learning_rate=max_learning_rate, total_steps=total_steps)
-        for key, value in (("rise", rise), ("start_factor", start_factor), ("end_factor", end_factor)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"OneCycle: `{key}` must be from 0 to 1, received {value!r}.")
         self.max_learning_rate, self.total_steps, self.rise, self.name = max_learning_rate, total_steps, rise, name
         self.start_factor, self.end_factor = start_factor, end_factor
 

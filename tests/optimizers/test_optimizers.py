@@ -143,6 +143,33 @@ def test_older_spellings():
         sgd.apply([np.ones(w.shape, "float32") for w in weights], weights)
     np.testing.assert_allclose(rates, [0.1, 0.1 / 1.5, 0.1 / 2], rtol=1e-6)
     assert hb.optimizers.get("adam").learning_rate == np.float32(0.001)
+    assert float(hb.optimizers.SGD(lr=0.5, momentum=0.9, clipnorm=1.0).lr) == 0.5
+    config = {"name": "a", "learning_rate": 0.002, "jit_compile": True, "is_legacy_optimizer": False}
+    assert hb.optimizers.Adam.from_config(config).get_config() == adam.get_config()  # as TensorFlow 2.11 wrote it
+
+
+def test_schedule_decay_of_nadam():
+    """Keras 1 and 2: the momentum of step t is `beta_1 (1 - 0.5 * 0.96^(t schedule_decay))`, as in Dozat's paper."""
+    optimizer = hb.optimizers.Nadam(0.1, beta_1=0.8, beta_2=0.9, epsilon=0.0, schedule_decay=0.004)
+    weight, w, m, v, product = hb.Variable(np.float32(1.0)), 1.0, 0.0, 0.0, 1.0
+    for t, g in enumerate([0.5, -0.25, 0.75], 1):
+        now, after = (0.8 * (1 - 0.5 * 0.96 ** (step * 0.004)) for step in (t, t + 1))
+        product *= now
+        m, v = 0.8 * m + 0.2 * g, 0.9 * v + 0.1 * g * g
+        mean = after * m / (1 - product * after) + (1 - now) * g / (1 - product)
+        w -= 0.1 * mean / np.sqrt(v / (1 - 0.9**t))
+        optimizer.apply([np.float32(g)], [weight])
+        np.testing.assert_allclose(float(weight.value), w, rtol=1e-5)
+    again = hb.optimizers.Nadam.from_config(optimizer.get_config())
+    assert again.schedule_decay == 0.004
+    assert "schedule_decay" not in hb.optimizers.Nadam().get_config()
+
+
+def test_jit_compile_of_an_optimizer():
+    hb.optimizers.SGD(jit_compile=True)  # as it always is
+    with pytest.warns(UserWarning, match="SGD: `jit_compile` has no effect.*run_eagerly") as caught:
+        hb.optimizers.SGD(jit_compile=False)
+    assert (len(caught), caught[0].filename) == (1, __file__)
 
 
 BAD = {
@@ -152,6 +179,22 @@ BAD = {
     "momentum": (lambda: hb.optimizers.SGD(momentum=2.0), "momentum"),
     "ema_momentum": (lambda: hb.optimizers.SGD(use_ema=True, ema_momentum=1.5), "ema_momentum.*1.5"),
     "clips": (lambda: hb.optimizers.SGD(clipnorm=1.0, clipvalue=1.0), "clipnorm"),
+    "lr_and_learning_rate": (lambda: hb.optimizers.Adam(learning_rate=0.5, lr=0.1), "only `learning_rate`"),
+    "lr": (lambda: hb.optimizers.Adam(lr="fast"), "`lr` must be a number"),
+    "decay": (lambda: hb.optimizers.Adam(lr=0.1, decay=-1.0), "`decay` must be a number of at least 0"),
+    "decay_and_schedule": (
+        lambda: hb.optimizers.SGD(hb.optimizers.schedules.CosineDecay(0.1, 9), decay=0.1),
+        "`decay` needs a number",
+    ),
+    "schedule_decay": (lambda: hb.optimizers.Adam(schedule_decay=0.5), "Adam: unexpected argument 'schedule_decay'"),
+    "momentum_cache": (lambda: hb.optimizers.Nadam(momentum_cache=1.0), "Nadam: unexpected argument 'momentum_cache'"),
+    "adamw": (lambda: hb.optimizers.AdamW(weight_decay=None), "Use Adam"),
+    "scale": (lambda: hb.optimizers.LossScaleOptimizer("sgd", clipnorm=1.0), "unexpected argument 'clipnorm'"),
+    "fixed_scale": (lambda: hb.optimizers.LossScaleOptimizer("sgd", dynamic=False), "loss_scale_factor"),
+    "no_optimizer": (lambda: hb.optimizers.LossScaleOptimizer(None), "inner_optimizer"),
+    "no_default": (lambda: hb.optimizers.OptimizerMap(None), "OptimizerMap"),
+    "optax": (lambda: hb.optimizers.OptaxOptimizer(optax.sgd(0.1), weight_decay=0.1), "`weight_decay` is part of"),
+    "set_rate": (lambda: setattr(hb.optimizers.OptaxOptimizer(optax.sgd(0.1)), "learning_rate", 0.1), "Give Optax"),
     "accumulation": (lambda: hb.optimizers.SGD(gradient_accumulation_steps=1.5), "gradient_accumulation_steps"),
 }
 
@@ -159,7 +202,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_arguments(name):
     make, text = BAD[name]
-    with pytest.raises((ValueError, TypeError), match=text):
+    with pytest.raises((AttributeError, ValueError, TypeError), match=text):
         make()
 
 

@@ -1,0 +1,211 @@
+"""Constructors that check their arguments against their annotations.
+
+`@checked` reads the annotations of an `__init__` and refuses an argument that is unknown, of another type, or out of
+range. The signature therefore says all that is accepted, and no constructor repeats it in code. Bounds are part of the
+annotation: `Momentum` is a number of at least 0 and below 1. An argument annotated `Any` is not checked.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import dataclasses
+import difflib
+import functools
+import inspect
+import numbers
+import types
+import typing
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, TypeAlias, TypeVar
+
+import numpy as np
+
+from hornbeam import errors
+
+__all__ = ["Count", "Fraction", "Momentum", "NonNegative", "Positive", "Range", "check", "checked", "unexpected"]
+
+_Init = TypeVar("_Init", bound=Callable[..., None])
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The bounds of a number, part of an annotation.
+
+    Example:
+        >>> str(Range(at_least=0, below=1)), Range(at_least=0, below=1).holds(1.0)
+        ('of at least 0 and below 1', False)
+    """
+
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+
+    def holds(self, value: Any) -> bool:
+        """Return whether `value` is inside; a value known only when a program runs counts as inside."""
+        try:
+            return bool(
+                (self.at_least is None or value >= self.at_least)
+                and (self.above is None or value > self.above)
+                and (self.at_most is None or value <= self.at_most)
+                and (self.below is None or value < self.below)
+            )
+        except TypeError:  # a traced value
+            return True
+
+    def __str__(self) -> str:
+        words = {"at_least": "of at least", "above": "above", "at_most": "at most", "below": "below"}
+        given = ((word, getattr(self, name)) for name, word in words.items())
+        return " and ".join(f"{word} {bound}" for word, bound in given if bound is not None)
+
+
+Momentum: TypeAlias = Annotated[float, Range(at_least=0, below=1)]
+"""Share of a running mean that is kept at each step; 1 would never take anything in."""
+
+Fraction: TypeAlias = Annotated[float, Range(at_least=0, at_most=1)]
+"""A number from 0 to 1."""
+
+NonNegative: TypeAlias = Annotated[float, Range(at_least=0)]
+"""A number that is not negative."""
+
+Positive: TypeAlias = Annotated[float, Range(above=0)]
+"""A number above 0."""
+
+Count: TypeAlias = Annotated[int, Range(at_least=1)]
+"""An integer of at least 1."""
+
+
+def checked(init: _Init) -> _Init:
+    """Make a constructor check its arguments against its annotations.
+
+    Understood are `bool` (0 and 1 too), `int`, `float` (any real number, also a scalar array or variable; never NaN),
+    `str`, `Literal`, sequences, `Callable`, classes, `Range`, and unions of these. Anything else is not checked.
+
+    Raises:
+        TypeError: When the constructor is called, if an argument is unknown or missing.
+        ValueError: When the constructor is called, if an argument is of another type or out of range.
+
+    Example:
+        >>> class Average:
+        ...     @checked
+        ...     def __init__(self, momentum: Momentum = 0.9):
+        ...         self.momentum = momentum
+        >>> Average(momentum=1.0)
+        Traceback (most recent call last):
+        ValueError: Average: `momentum` must be a number of at least 0 and below 1, received 1.0.
+    """
+    signature = inspect.signature(init)
+    # Now, and not in a call: annotations are evaluated as code, which loading a file must not do.
+    hints = typing.get_type_hints(init, include_extras=True)
+
+    @functools.wraps(init)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            given = signature.bind(self, *args, **kwargs).arguments
+        except TypeError as error:
+            raise _unfit(type(self), signature, kwargs, error) from None
+        for name, hint in hints.items():
+            if name in given:
+                check(type(self).__name__, name, given[name], hint)
+        init(self, *args, **kwargs)
+
+    return typing.cast(_Init, wrapper)
+
+
+def check(owner: str, name: str, value: Any, hint: Any) -> None:
+    """Raise if an argument is not what an annotation says.
+
+    Example:
+        >>> check("Average", "momentum", 0.5, Momentum)
+    """
+    if not _fits(value, hint):
+        raise ValueError(f"{owner}: `{name}` must be {_wording(hint)}, received {errors.describe(value)}.")
+
+
+def unexpected(cls: type, names: Iterable[str]) -> TypeError:
+    """Return the error for arguments that a constructor does not take, with the nearest that it does.
+
+    Example:
+        >>> class Average:
+        ...     def __init__(self, momentum=0.9): ...
+        >>> str(unexpected(Average, ["momentun"]))
+        "Average: unexpected argument 'momentun'. Did you mean 'momentum'?"
+    """
+    names, known = sorted(names), _argument_names(cls)
+    near = list(dict.fromkeys(hit for name in names for hit in difflib.get_close_matches(name, known, n=1)))
+    hint = f"Did you mean {errors.one_of(near)}?" if near else f"It takes {errors.one_of(known) or 'none'}."
+    return TypeError(f"{cls.__name__}: unexpected argument{'s' * (len(names) > 1)} {errors.one_of(names)}. {hint}")
+
+
+def _unfit(cls: type, signature: inspect.Signature, kwargs: dict[str, Any], error: TypeError) -> TypeError:
+    unknown = [name for name in kwargs if name not in signature.parameters]
+    takes_others = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
+    return unexpected(cls, unknown) if unknown and not takes_others else TypeError(f"{cls.__name__}: {error}.")
+
+
+def _argument_names(cls: type) -> list[str]:
+    """Return the names that a constructor takes; what it hands on to its parents counts too."""
+    names: list[str] = []
+    for c in cls.__mro__[:-1]:
+        if "__init__" in c.__dict__:
+            parameters = list(inspect.signature(c.__dict__["__init__"]).parameters.values())[1:]
+            names += [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+    return list(dict.fromkeys(names))
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Return whether a value is what an annotation says."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin is Annotated:
+        ranges = [extra for extra in hint.__metadata__ if isinstance(extra, Range)]
+        return _fits(value, parts[0]) and all(extra.holds(value) for extra in ranges)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, part) for part in parts)
+    if origin is typing.Literal:
+        return isinstance(value, str | None) and value in parts
+    if origin is collections.abc.Callable:
+        return callable(value) and not isinstance(value, type)
+    if origin in (collections.abc.Sequence, list, tuple):
+        listed = isinstance(value, collections.abc.Sequence) and not isinstance(value, str)
+        listed = listed or getattr(value, "ndim", 0) == 1
+        return listed and all(_fits(item, parts[0]) for item in value)
+    if hint is bool:
+        return isinstance(value, bool | np.bool_) or (_is_number(value, numbers.Integral) and value in (0, 1))
+    if hint is float or hint is int:
+        return _is_number(value, numbers.Real if hint is float else numbers.Integral)
+    cls = hint if origin is None else origin
+    return isinstance(value, cls) if isinstance(cls, type) else True
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, kind):
+        return bool(value == value)  # not NaN
+    if getattr(value, "shape", None) != () or not hasattr(value, "dtype"):
+        return False
+    named = str(value.dtype)  # of an array, a variable or a traced value
+    return named.startswith(("int", "uint")) or (kind is numbers.Real and "float" in named)
+
+
+def _wording(hint: Any) -> str:
+    """Describe in words what an annotation accepts."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        ranges = [str(extra) for extra in hint.__metadata__ if isinstance(extra, Range)]
+        return " ".join([_wording(parts[0]), *ranges])
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(map(_wording, parts)))
+    if origin is typing.Literal:
+        return errors.one_of(parts)
+    if origin is collections.abc.Callable:
+        return "a function"
+    if origin in (collections.abc.Sequence, list, tuple):
+        return f"a list, each item {_wording(parts[0])}"
+    words = {bool: "True or False", int: "an integer", float: "a number", str: "a string", type(None): "None"}
+    name = getattr(hint, "__name__", str(hint))
+    return words.get(hint, f"an {name}" if name[0] in "AEIOU" else f"a {name}")
