@@ -17,7 +17,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.data.dataset import EPOCH_HOOKS, PyDataset, Reader
 
-__all__ = ["ArraySource", "IterableSource", "Source", "as_arrays", "make_source"]
+__all__ = ["ArraySource", "IterableSource", "Source", "as_arrays", "is_iterable_of_batches", "make_source"]
 
 Batch = tuple[Any, Any, Any]
 
@@ -255,7 +255,7 @@ def make_source(
         raise ValueError("`x` is missing: pass inputs, or an iterable that yields batches.")
     if isinstance(x, Source):
         return x
-    if _is_iterable_of_batches(x):
+    if is_iterable_of_batches(x):
         for name, given in (("y", y), ("sample_weight", sample_weight)):
             if given is not None:
                 raise ValueError(
@@ -266,7 +266,13 @@ def make_source(
     return ArraySource(x, y, sample_weight, 32 if batch_size is None else batch_size, shuffle)
 
 
-def _is_iterable_of_batches(x: Any) -> bool:
+def is_iterable_of_batches(x: Any) -> bool:
+    """Return whether data are batches to iterate over, rather than arrays of rows.
+
+    Example:
+        >>> is_iterable_of_batches(iter([])), is_iterable_of_batches([1.0, 2.0])
+        (True, False)
+    """
     if isinstance(x, (list, tuple, Mapping, np.ndarray, jax.Array, str, bytes)) or _is_table(x):
         return False
     if hasattr(x, "shape") and hasattr(x, "dtype"):
