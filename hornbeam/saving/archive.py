@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-import h5py
-
 from hornbeam._version import __version__
 from hornbeam.core.loading import ALLOWANCE
 from hornbeam.errors import FileError
@@ -57,7 +55,7 @@ def save_archive(
         folder.mkdir(exist_ok=True)
         (folder / _METADATA).write_text(json.dumps(metadata))
         (folder / _CONFIG).write_text(config)
-        with h5py.File(folder / _WEIGHTS, "w") as file:
+        with h5py_library().File(folder / _WEIGHTS, "w") as file:
             write_weights(file, model, include_optimizer)
         _save_assets(model, folder / _ASSETS)
         if zipped:

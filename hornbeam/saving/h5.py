@@ -7,9 +7,8 @@ import functools
 import json
 import re
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from hornbeam import tree
@@ -41,6 +40,9 @@ from hornbeam.saving.legacy_weights import (
     state_by_weights,
 )
 from hornbeam.saving.second import second_form, second_training
+
+if TYPE_CHECKING:
+    import h5py
 
 __all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "save_layered_weights"]
 
@@ -75,7 +77,7 @@ def save_h5(model: Any, filepath: Any, overwrite: bool = True, include_optimizer
     check_overwrite(filepath, overwrite)
     full = configuration.serialize(model)
     compiled = full.pop("compile_config", None)
-    with written_aside(filepath) as path, h5py.File(path, "w") as file:
+    with written_aside(filepath) as path, h5py_library().File(path, "w") as file:
         file.attrs["keras_version"] = KERAS_VERSION
         file.attrs["backend"] = "jax"
         file.attrs["model_config"] = json.dumps(second_form(_plain_classes(full)))
@@ -97,7 +99,7 @@ def save_layered_weights(model: Any, filepath: Any, overwrite: bool = True) -> N
     """Write only the weights, in Keras 2's layout: a group for each layer by its name."""
     check_built(model, "save_weights")
     check_overwrite(filepath, overwrite)
-    with written_aside(filepath) as path, h5py.File(path, "w") as file:
+    with written_aside(filepath) as path, h5py_library().File(path, "w") as file:
         _write_layers(file, model)
 
 
@@ -105,7 +107,7 @@ def save_h5_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
     """Write only the weights, in Keras 3's layout (`.weights.h5`)."""
     check_built(model, "save_weights")
     check_overwrite(filepath, overwrite)
-    with written_aside(filepath) as path, h5py.File(path, "w") as file:
+    with written_aside(filepath) as path, h5py_library().File(path, "w") as file:
         write_weights(file, model)
 
 

@@ -11,9 +11,8 @@ import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import jax.numpy as jnp
 import numpy as np
 
@@ -25,6 +24,9 @@ from hornbeam.layers.lora import Adaptable
 from hornbeam.optimizers import Optimizer
 from hornbeam.saving.hdf5 import Dataset, Group
 from hornbeam.saving.legacy_weights import Saved, match_optimizer
+
+if TYPE_CHECKING:
+    import h5py
 
 __all__ = ["Differences", "optimizer_mismatch", "read_array", "read_weights", "walk", "write_array", "write_weights"]
 
