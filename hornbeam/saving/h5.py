@@ -14,6 +14,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.core.variable import Variable
 from hornbeam.objects import configuration
+from hornbeam.optional import h5py_library
 from hornbeam.saving.archive import KERAS_VERSION
 from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
