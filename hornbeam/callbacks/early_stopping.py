@@ -19,7 +19,7 @@ class EarlyStopping(MonitorCallback):
         patience: Number of epochs without improvement before training stops.
         verbose: 1 prints when training stops.
         mode: Whether smaller (`"min"`) or larger (`"max"`) values are better; `"auto"` decides by the name.
-        baseline: A value that must be exceeded for an epoch to count as an improvement.
+        baseline: If given, only values better than it reset the count of epochs without improvement.
         restore_best_weights: Whether the weights of the best epoch are restored at the end.
         start_from_epoch: Number of epochs to wait before the value is watched.
 

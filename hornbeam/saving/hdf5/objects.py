@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -90,13 +91,17 @@ class Group(_Object, Mapping):
         for name, item in self.items():
             result = function(name, item)
             if result is None and isinstance(item, Group):
-                result = item.visititems(lambda path, below, name=name: function(f"{name}/{path}", below))
+                result = item.visititems(functools.partial(_visit_below, function, name))
             if result is not None:
                 return result
         return None
 
     def __repr__(self) -> str:
         return f"<Group {self.name!r} ({len(self)} members)>"
+
+
+def _visit_below(function: Callable[[str, Any], Any], name: str, path: str, item: Any) -> Any:
+    return function(f"{name}/{path}", item)
 
 
 class NamedType(_Object):

@@ -79,9 +79,9 @@ class Source:
 
     def read_into(self, offset: int, array: np.ndarray) -> None:
         """Fill a contiguous array from `offset`."""
-        view = memoryview(array.reshape(-1).view(np.uint8))
+        view = array.reshape(-1).view(np.uint8).data
         self._seek(offset, len(view))
-        if self._file.readinto(view) != len(view):  # type: ignore[attr-defined]
+        if self._file.readinto(view) != len(view):  # type: ignore[attr-defined]  # binary files have it, `BinaryIO` lacks it
             raise self.damaged("it ends too early")
 
     def _seek(self, offset: int, size: int) -> None:
