@@ -6,8 +6,11 @@ import collections
 import concurrent.futures
 import contextlib
 import itertools
+import multiprocessing
+import multiprocessing.connection
 import os
 import pickle
+import signal
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -145,8 +148,6 @@ class Reader:
         return lambda index: pool.submit(data.__getitem__, index)
 
     def _processes(self) -> Any:
-        import multiprocessing
-
         data = self._dataset
         if self._pool is None:
             # Never forked: a copy of a process with JAX's threads can deadlock.
@@ -194,10 +195,6 @@ _received: tuple[int, Any] = (-1, None)
 
 def _live_with_parent() -> None:
     """End this worker when its parent is gone, since it would wait for work forever; leave Ctrl-C to the parent."""
-    import multiprocessing
-    import multiprocessing.connection
-    import signal
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
