@@ -161,7 +161,7 @@ class Dataset(_Object):
     def _read(self) -> np.ndarray:
         if self._empty:
             return np.zeros((0,), self.dtype)
-        # Read twice, it is paid once.
+        # An array that is read again is not counted again.
         if self._address not in self._source.cache:
             self._source.pay(self.nbytes, f"the array {self.name!r}")
             self._source.cache[self._address] = True
@@ -235,7 +235,7 @@ class _Attributes(Mapping):
 
 
 def _decoded(source: Source, kind: Kind, values: np.ndarray, text: bool = False) -> np.ndarray:
-    """Return what the bytes of an array stand for: texts and lists are fetched, booleans told."""
+    """Return the values that the bytes of an array represent: texts, lists, booleans or numbers."""
     if kind.view is not None:
         return values != 0
     if kind.text != "variable" and kind.list is None:
@@ -268,7 +268,7 @@ def _one(source: Source, header: list[Message], kind: int, read: Callable[[Curso
 
 
 def _shared(cursor: Cursor, kind: int) -> Cursor:
-    """Return the message that stands elsewhere: in a type that has a name."""
+    """Follow a shared message to the named type that holds it."""
     source = cursor.source
     version, where = cursor.uint(1), cursor.uint(1)
     if not 1 <= version <= 3 or (version == 3 and where == 1):
@@ -320,7 +320,7 @@ def root_of(source: Source) -> Group:
     """
     start = 0
     while source.cursor_up_to(start, 8).data != SIGNATURE:
-        start = start * 2 or 512  # a user's own block may stand before
+        start = start * 2 or 512  # a user block may come first
         if start + 8 > source.size:
             raise source.error("is no HDF5 file")
     head = source.cursor_up_to(start + 8, 96)
