@@ -1,4 +1,4 @@
-"""`BackupAndRestore`: an interrupted training goes on as if it had not been interrupted."""
+"""`BackupAndRestore`: an interrupted training resumes as if it had not been interrupted."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ __all__ = ["BackupAndRestore"]
 
 
 class BackupAndRestore(Callback):
-    """Backs up the training, so that the same script, run again after whatever stopped it, goes on where it stood.
+    """Backs up the training, so that the same script, run again after an interruption, resumes where it stopped.
 
-    The result is the one of a training that was never interrupted, bit for bit: weights, optimizer, metrics, `History`.
-    A backup is written aside, synced and renamed, in a thread of its own, so that a kill or a full disk leaves the one
-    before whole; a failed one is told by a warning and training goes on. SIGTERM lets the step under way finish, backs up
-    and exits with code 143. A training that ends deletes its backups, so the next run trains anew.
+    The result equals that of an uninterrupted training bit for bit: weights, optimizer, metrics, `History`. A thread
+    writes each backup to a temporary file, syncs it and renames it, so that a kill or a full disk leaves the previous
+    one intact. If a backup fails, a warning says so and training continues. On SIGTERM the current step finishes, a
+    backup is written, and the process exits with code 143. A training that ends deletes its backups, so that the next
+    run starts from the beginning.
 
-    Arrays and `PyDataset`s go on without reading what was used; a plain generator is read again up to where it was,
-    and must yield the same. State of one's own in callbacks comes back if they have `state_dict` and `load_state_dict`
-    (see `Callback`). `fit` does the work: in a loop of one's own this callback does nothing. On a GPU, kernels are chosen
-    anew in each process; set `XLA_FLAGS=--xla_gpu_deterministic_ops=true` for equal bits.
+    Arrays and `PyDataset`s resume without reading again what was used. A plain generator is read again up to its last
+    position and must yield the same batches. Callbacks resume their own state if they have `state_dict` and
+    `load_state_dict` (see `Callback`). `fit` does the work; in a custom loop this callback does nothing. On a GPU,
+    kernels are chosen anew in each process; set `XLA_FLAGS=--xla_gpu_deterministic_ops=true` for equal bits.
 
     Args:
-        backup_dir: Folder of this training's backups, of no other's.
-        save_freq: `"epoch"`, a number of steps, or `False`: at SIGTERM alone. Where dozens of epochs take milliseconds each,
-            `"epoch"` leaves some out, so that backups take a few hundredths of the time; the last one is always backed up.
+        backup_dir: A folder for the backups of this training only.
+        save_freq: `"epoch"`, a number of steps, or `False` for SIGTERM only. When epochs take milliseconds, `"epoch"`
+            skips some, so that backups take a few percent of the time; the last epoch is always backed up.
         double_checkpoint: Whether the last two backups are kept, in case the disk damages one.
-        delete_checkpoint: Whether backups are deleted when the training has ended.
-        keep: How many backups are kept. Default: 1, with `double_checkpoint` 2.
+        delete_checkpoint: Whether the backups are deleted when the training ends.
+        keep: Number of backups to keep. Default: 1, or 2 with `double_checkpoint`.
 
     Raises:
         ValueError: If an argument is out of range.

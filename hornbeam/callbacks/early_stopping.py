@@ -14,14 +14,14 @@ class EarlyStopping(MonitorCallback):
     """Stops training when a value has not improved for a while.
 
     Args:
-        monitor: Name of the value.
-        min_delta: Least change that counts.
-        patience: Epochs without improvement that are borne.
-        verbose: 1 tells of the stop.
-        mode: `"min"`, `"max"` or `"auto"`.
-        baseline: Value to beat.
-        restore_best_weights: Whether the weights of the best epoch are put back.
-        start_from_epoch: Epochs before watching starts.
+        monitor: Name of the value in the logs.
+        min_delta: The least change that counts as an improvement.
+        patience: Number of epochs without improvement before training stops.
+        verbose: 1 prints when training stops.
+        mode: Whether smaller (`"min"`) or larger (`"max"`) values are better; `"auto"` decides by the name.
+        baseline: If given, only values better than it reset the count of epochs without improvement.
+        restore_best_weights: Whether the weights of the best epoch are restored at the end.
+        start_from_epoch: Number of epochs to wait before the value is watched.
 
     Example:
         >>> EarlyStopping(patience=3).patience

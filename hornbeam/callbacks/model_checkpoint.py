@@ -1,4 +1,4 @@
-"""`ModelCheckpoint`: saves the model in training."""
+"""`ModelCheckpoint`: saves the model during training."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ class ModelCheckpoint(MonitorCallback):
     """Saves the model, or its weights, after epochs or batches.
 
     Args:
-        filepath: Path; may hold `{epoch:02d}` and `{val_loss:.2f}`-like fields. It ends in `.keras` or `.h5`, for weights
-            in `.weights.h5` (or `.h5`, Keras 2's layout).
-        monitor: Name of the value that decides what is best.
-        verbose: 1 tells of each saving.
-        save_best_only: Whether only improvements are saved.
-        save_weights_only: Whether only weights are saved.
-        mode: `"min"`, `"max"` or `"auto"`.
+        filepath: Path that may contain fields such as `{epoch:02d}` and `{val_loss:.2f}`. It must end in `.keras` or
+            `.h5`; with `save_weights_only`, in `.weights.h5` (or `.h5` for Keras 2's layout).
+        monitor: Name of the value in the logs that decides which model is best.
+        verbose: 1 prints when the model is saved.
+        save_best_only: Whether the model is saved only when it improves.
+        save_weights_only: Whether only the weights are saved.
+        mode: Whether smaller (`"min"`) or larger (`"max"`) values are better; `"auto"` decides by the name.
         save_freq: `"epoch"`, or a number of batches.
-        initial_value_threshold: Value to beat at the start.
-        **kwargs: Keras 1's `period`: epochs from saving to saving.
+        initial_value_threshold: A value that the first saved model must improve on.
+        **kwargs: Keras 1's `period`: the number of epochs between saves.
 
     Example:
         >>> ModelCheckpoint("best.keras", save_best_only=True).monitor
@@ -57,7 +57,7 @@ class ModelCheckpoint(MonitorCallback):
         self._epoch = self._batches = 0
         self.samples_only = save_freq == "epoch"
 
-    # Between two savings it only counts.
+    # Between two saves it only counts steps.
     observes_only = True
     _STATE = ("best", "_batches")
 
@@ -84,7 +84,7 @@ class ModelCheckpoint(MonitorCallback):
             path = self.filepath.format(**fields)
         except KeyError as error:
             raise KeyError(
-                f"ModelCheckpoint: `filepath` {self.filepath!r} names {error}, available are {sorted(fields)}."
+                f"ModelCheckpoint: `filepath` {self.filepath!r} has the unknown field {error}; available are {sorted(fields)}."
             ) from None
         if self.save_best_only:
             value = self.value(logs)

@@ -1,4 +1,4 @@
-"""What callbacks that watch a value share: which one, and what counts as better."""
+"""The base of callbacks that watch a value: which value, and what counts as an improvement."""
 
 from __future__ import annotations
 
@@ -16,9 +16,13 @@ class MonitorCallback(Callback):
     """Base of callbacks that watch a value.
 
     Args:
-        monitor: Name of the value.
-        mode: `"min"`, `"max"` or `"auto"`: from the name.
-        min_delta: Least change that counts as better.
+        monitor: Name of the value in the logs.
+        mode: Whether smaller (`"min"`) or larger (`"max"`) values are better; `"auto"` decides by the name.
+        min_delta: The least change that counts as an improvement.
+
+    Example:
+        >>> MonitorCallback("val_accuracy").is_better(0.9, best=0.8)
+        True
     """
 
     def __init__(self, monitor: str = "val_loss", mode: str = "auto", min_delta: float = 0.0):
@@ -34,7 +38,7 @@ class MonitorCallback(Callback):
         self._sign = 1 if mode == "max" else -1
 
     _STATE: tuple[str, ...] = ()
-    """Names of the attributes that a training which goes on needs."""
+    """Names of the attributes that a resumed training needs."""
 
     def state_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self._STATE}
@@ -46,24 +50,24 @@ class MonitorCallback(Callback):
 
     @property
     def monitor_op(self) -> Any:
-        """`np.greater` or `np.less`."""
+        """`np.greater` if larger values are better, else `np.less`."""
         return np.greater if self._sign > 0 else np.less
 
     def worst(self) -> float:
-        """Return the value that anything is better than."""
+        """Return the worst value there is: an infinity."""
         return -self._sign * float("inf")
 
     def is_better(self, value: float, best: float | None) -> bool:
-        """Tell whether `value` is better than `best` by more than `min_delta`."""
+        """Return whether `value` is better than `best` by more than `min_delta`."""
         return best is None or bool(self._sign * (value - best) > self.min_delta)
 
     def value(self, logs: Any) -> Any:
-        """Return the watched value, or `None` with one warning where it is missing."""
+        """Return the watched value; `None`, with a warning the first time, if the logs lack it."""
         found = (logs or {}).get(self.monitor)
         if found is None and not self._warned:
             self._warned = True
             warnings.warn(
-                f"{type(self).__name__}: there is no value {self.monitor!r} to watch; available are "
+                f"{type(self).__name__}: the logs have no value {self.monitor!r} to watch; available are "
                 f"{', '.join(map(repr, logs or {}))}.",
                 stacklevel=4,
             )

@@ -22,8 +22,9 @@ class LearningRateScheduler(Callback):
     """Sets the learning rate before each epoch.
 
     Args:
-        schedule: Function of epoch and current rate (or of the epoch alone) that returns the new rate.
-        verbose: 1 tells of each.
+        schedule: A function of the epoch (counted from 0) and the current rate, or of the epoch alone, that
+            returns the new rate.
+        verbose: 1 prints each new rate.
 
     Example:
         >>> LearningRateScheduler(lambda epoch, lr: lr * 0.9).verbose
@@ -35,7 +36,7 @@ class LearningRateScheduler(Callback):
         self.schedule, self.verbose = schedule, verbose
         try:
             inspect.signature(schedule).bind(0, 0.1)
-        except TypeError:  # Keras 1's form: a function of the epoch
+        except TypeError:  # Keras 1's form: a function of the epoch alone
             self._takes_rate = False
         except ValueError:  # a built-in function without a signature
             self._takes_rate = True
@@ -59,14 +60,14 @@ class ReduceLROnPlateau(MonitorCallback):
     """Lowers the learning rate when a value no longer improves.
 
     Args:
-        monitor: Name of the value.
-        factor: Factor of the rate, below 1.
-        patience: Epochs without improvement that are borne.
-        verbose: 1 tells of each.
-        mode: `"min"`, `"max"` or `"auto"`.
-        min_delta: Least change that counts.
-        cooldown: Epochs after a reduction in which nothing is counted.
-        min_lr: Least rate.
+        monitor: Name of the value in the logs.
+        factor: The rate is multiplied by it; below 1.
+        patience: Number of epochs without improvement before a reduction.
+        verbose: 1 prints each reduction.
+        mode: Whether smaller (`"min"`) or larger (`"max"`) values are better; `"auto"` decides by the name.
+        min_delta: The least change that counts as an improvement.
+        cooldown: Number of epochs after a reduction that are not counted.
+        min_lr: The lowest rate.
 
     Example:
         >>> ReduceLROnPlateau(factor=0.5).factor
@@ -77,7 +78,7 @@ class ReduceLROnPlateau(MonitorCallback):
         self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10, verbose: int = 0, mode: str = "auto",
         min_delta: float = 1e-4, cooldown: int = 0, min_lr: float = 0.0, **kwargs: Any,
     ):  # fmt: skip
-        min_delta = kwargs.pop("epsilon", min_delta)  # Keras 1's word
+        min_delta = kwargs.pop("epsilon", min_delta)  # Keras 1's name
         if kwargs:
             raise TypeError(f"ReduceLROnPlateau: unexpected arguments {sorted(kwargs)}.")
         super().__init__(monitor, mode, min_delta)

@@ -17,17 +17,17 @@ __all__ = ["RemoteMonitor"]
 
 
 class RemoteMonitor(Callback):
-    """Sends each epoch's results to a server, by HTTP POST; one that cannot be reached is told by a warning.
+    """Sends the results of each epoch to a server by HTTP POST; warns if the server cannot be reached.
 
     Args:
         root: Address of the server, beginning with `http://` or `https://`.
-        path: Path on it.
-        field: Name of the form's field that holds the results as JSON; unused with `send_as_json`.
-        headers: Further HTTP headers, by name.
-        send_as_json: Whether the body is the JSON itself, rather than a form.
+        path: Path on the server.
+        field: Name of the form field that holds the results as JSON; unused with `send_as_json`.
+        headers: Additional HTTP headers by name.
+        send_as_json: Whether the body is the JSON itself instead of a form.
 
     Raises:
-        ValueError: If `root` is another kind of address.
+        ValueError: If `root` does not begin so.
 
     Example:
         >>> RemoteMonitor(root="http://localhost:9000").path

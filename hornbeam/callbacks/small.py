@@ -15,12 +15,12 @@ __all__ = ["CSVLogger", "LambdaCallback", "TerminateOnNaN"]
 
 
 class CSVLogger(Callback):
-    """Writes each epoch's results as a line of a CSV file.
+    """Writes the results of each epoch as one line of a CSV file.
 
     Args:
-        filename: Path.
-        separator: Between values.
-        append: Whether an existing file is continued.
+        filename: Path of the file.
+        separator: The text between values.
+        append: Whether to append to an existing file instead of replacing it.
 
     Example:
         >>> CSVLogger("log.csv").sep
@@ -48,7 +48,7 @@ class CSVLogger(Callback):
         if not (keys is None or (isinstance(keys, list) and all(isinstance(key, str) for key in keys))) or size < 0:
             raise ValueError(f"`keys` must be names and `size` a size, received {keys!r:.80} and {size!r}")
         self.keys, self._header = keys, bool(state["header"])
-        # Lines of epochs that are done again would stand there twice.
+        # Otherwise the lines of epochs that are repeated would appear twice.
         if os.path.exists(self.filename) and os.path.getsize(self.filename) > size:
             os.truncate(self.filename, size)
 
@@ -56,7 +56,7 @@ class CSVLogger(Callback):
         logs = logs or {}
         if self.keys is None:
             self.keys = sorted(logs)
-        # Opened for each line: a killed process keeps what was written.
+        # Opened for each line, so that a killed process loses none.
         with open(self.filename, "a", newline="") as file:
             writer = csv.DictWriter(file, ["epoch", *self.keys], delimiter=self.sep, extrasaction="ignore")
             if self._header:
@@ -70,12 +70,13 @@ def _cell(value: Any) -> Any:
 
 
 class LambdaCallback(Callback):
-    """Functions as hooks.
+    """A callback made of functions.
 
     Args:
-        on_epoch_begin, on_epoch_end, on_train_batch_begin, on_train_batch_end: Called with number and logs.
-        on_train_begin, on_train_end: Called with logs.
-        **kwargs: Further hooks by name.
+        on_epoch_begin, on_epoch_end, on_train_batch_begin, on_train_batch_end: Functions of the number of the
+            epoch or batch and the logs.
+        on_train_begin, on_train_end: Functions of the logs.
+        **kwargs: Functions for further hooks, by the hook's name.
 
     Example:
         >>> LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch)).on_epoch_end(3, {})
@@ -101,10 +102,12 @@ class LambdaCallback(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """Stops training when the loss is not finite; small steps, which run many at a time, stop within a moment.
+    """Stops training when the loss is not finite.
+
+    Small steps run many at a time on the device; training then stops a few steps later.
 
     Args:
-        raise_error: Whether an error is raised instead.
+        raise_error: Whether to raise `RuntimeError` instead.
 
     Example:
         >>> TerminateOnNaN().raise_error

@@ -1,4 +1,4 @@
-"""`SwapEMAWeights`: the averages of the weights are evaluated, and saved, in their place."""
+"""`SwapEMAWeights`: evaluates, and saves, moving averages of the weights instead of the weights."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["SwapEMAWeights"]
 
 
 class SwapEMAWeights(Callback):
-    """Puts the optimizer's averages in the place of the weights for each evaluation; training goes on with the weights.
+    """Replaces the weights by the optimizer's moving averages for each evaluation, and restores them for training.
 
     Args:
-        swap_on_epoch: Whether they also stay there from an epoch's end to the next one's beginning, so that callbacks after
-            this one in the list, such as `ModelCheckpoint`, save them.
+        swap_on_epoch: Whether the averages are also in place between the end of an epoch and the beginning of the
+            next, so that callbacks after this one in the list, such as `ModelCheckpoint`, save them.
 
     Raises:
-        ValueError: When training or evaluation begins, if the optimizer was not made with `use_ema=True`.
+        ValueError: When training or evaluation begins, if the optimizer was not created with `use_ema=True`.
 
     Example:
         >>> SwapEMAWeights(swap_on_epoch=True).swap_on_epoch
@@ -27,7 +27,7 @@ class SwapEMAWeights(Callback):
     def __init__(self, swap_on_epoch: bool = False):
         super().__init__()
         self.swap_on_epoch = swap_on_epoch
-        self._weights: list[Any] | None = None  # while the averages stand in their place
+        self._weights: list[Any] | None = None  # the weights, while the averages are in place
         self._for_test = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class SwapEMAWeights(Callback):
         optimizer = self.model.optimizer
         if not getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False):
             raise ValueError(
-                "SwapEMAWeights: the model's optimizer keeps no averages of the weights. Compile with one that is made with "
+                "SwapEMAWeights: the model's optimizer keeps no averages of the weights. Compile with an optimizer created with "
                 "`use_ema=True`, such as `Adam(use_ema=True)`."
             )
         variables = self.model.trainable_variables
@@ -62,7 +62,7 @@ class SwapEMAWeights(Callback):
             self._put_averages()
 
     def on_test_begin(self, logs: Any = None) -> None:
-        if self._weights is None:  # else another callback evaluates between two epochs
+        if self._weights is None:  # otherwise another callback evaluates between two epochs
             self._put_averages()
             self._for_test = True
 

@@ -1,4 +1,4 @@
-"""`TensorBoard`: writes what TensorBoard shows, by tensorboardX."""
+"""`TensorBoard`: writes log files for TensorBoard, with tensorboardX."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from hornbeam import optional
 from hornbeam.callbacks.callback import Callback, check_number
+from hornbeam.layers.core import Embedding
 
 __all__ = ["TensorBoard"]
 
@@ -18,21 +20,21 @@ __all__ = ["TensorBoard"]
 class TensorBoard(Callback):
     """Writes files for TensorBoard: scalars by epoch and batch, histograms and images of weights, the graph, profiles.
 
-    Look at them by `tensorboard --logdir logs`. Needs `pip install "hornbeam[tensorboard]"`. Names are Keras's:
-    `epoch_loss`, `batch_loss`, `evaluation_loss_vs_iterations` and so on, under `train` and `validation`. The callback only
-    looks: steps still run many at a time, but for `profile_batch` and steps per second by batch.
+    View them with `tensorboard --logdir logs`. Needs `pip install "hornbeam[tensorboard]"`. The names are Keras's:
+    `epoch_loss`, `batch_loss`, `evaluation_loss_vs_iterations` and so on, under `train` and `validation`. The callback
+    only observes, so many steps still run at a time, except with `profile_batch` or with steps per second by batch.
 
     Args:
-        log_dir: Folder.
-        histogram_freq: Epochs from one histogram of each weight to the next; 0 for none.
+        log_dir: The folder to write to.
+        histogram_freq: Number of epochs between histograms of the weights; 0 for none.
         write_graph: Whether the model's layers are written.
-        write_images: Whether each histogram comes with the weight as a grey image, from its least number (black) to its
-            largest: the longer side across, filters side by side.
+        write_images: Whether each histogram comes with a grey image of the weight, black for its smallest number
+            and white for its largest. The longer side is horizontal; filters are side by side.
         write_steps_per_second: Whether the speed is written, for epochs and, unless `update_freq` is `"epoch"`, batches.
-        update_freq: `"epoch"`, or steps from one scalar of a batch to the next; `"batch"` for 1.
-        profile_batch: Number of the step that is profiled (from 1), or the first and the last; 0 for none.
-        embeddings_freq: Epochs from one copy of the embeddings' tables to the next, for the projector; 0 for none.
-        embeddings_metadata: Path of a file with a line a row of the table, or such paths by names of layers.
+        update_freq: `"epoch"`, or the number of steps between scalars of batches; `"batch"` means 1.
+        profile_batch: The step to profile, counted from 1, or the first and the last one; 0 for none.
+        embeddings_freq: Number of epochs between copies of the embedding tables, for the projector; 0 for none.
+        embeddings_metadata: Path of a file with one line per row of the table, or a dict of such paths by layer name.
 
     Raises:
         ImportError: If tensorboardX is not installed.
@@ -51,16 +53,13 @@ class TensorBoard(Callback):
         embeddings_freq: int = 0, embeddings_metadata: Any = None,
     ):  # fmt: skip
         super().__init__()
-        try:
-            import tensorboardX  # noqa: F401  (here, so that it is not missed in the middle of a training)
-        except ImportError:
-            raise ImportError('TensorBoard needs tensorboardX: pip install "hornbeam[tensorboard]"') from None
+        _tensorboardx()  # now, so that it is not missed in the middle of a training
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq = _frequency("histogram_freq", histogram_freq)
         self.embeddings_freq = _frequency("embeddings_freq", embeddings_freq)
         self.write_graph, self.write_images = write_graph, write_images
         self.write_steps_per_second = write_steps_per_second
-        self.update_freq = 1 if update_freq == "batch" else update_freq
+        self.update_freq: Any = 1 if update_freq == "batch" else update_freq
         if self.update_freq != "epoch" and (not isinstance(self.update_freq, int) or self.update_freq < 1):
             raise ValueError(
                 f"TensorBoard: `update_freq` must be 'epoch', 'batch' or a positive integer, received {update_freq!r}."
@@ -68,17 +67,17 @@ class TensorBoard(Callback):
         self._profiled = _steps_to_profile(profile_batch)
         self.embeddings_metadata = embeddings_metadata
         self._writers: dict[str, Any] = {}
-        self._step = self._epoch_start = 0  # steps done in all, and before the epoch
+        self._step = self._epoch_start = 0  # steps so far in all, and before this epoch
         self._is_training = False
         self._is_profiling = False
 
     @property
-    def samples_only(self) -> bool:  # type: ignore[override]  # by what is written
+    def samples_only(self) -> bool:  # type: ignore[override]  # depends on the arguments
         return self.update_freq == "epoch" and self._profiled is None
 
     def steps_until_action(self) -> int | None:
         ends = [step - self._step for step in self._profiled or () if step > self._step]
-        if self.write_steps_per_second and self.update_freq != "epoch":  # a clock is read between two dispatches
+        if self.write_steps_per_second and self.update_freq != "epoch":  # the clock is read between two dispatches
             ends.append(self.update_freq - self._step % self.update_freq)
         return min(ends, default=None)
 
@@ -98,7 +97,7 @@ class TensorBoard(Callback):
         self._is_training = True
         self._look_for_profile()
         if self.embeddings_freq:
-            self._embeddings()  # an unknown name is an error now
+            self._embeddings()  # raises now if a name is unknown
         if self.write_graph:
             self._write_graph()
 
@@ -107,7 +106,7 @@ class TensorBoard(Callback):
         self._epoch_clock = (self._step, time.monotonic())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self.samples_only:  # called now and then
+        if self.samples_only:  # not called for every step
             self._step = self._epoch_start + batch + 1
             return
         self._step += 1
@@ -153,9 +152,7 @@ class TensorBoard(Callback):
 
     def _writer(self, run: str) -> Any:
         if run not in self._writers:
-            from tensorboardX import SummaryWriter
-
-            self._writers[run] = SummaryWriter(os.path.join(self.log_dir, run))
+            self._writers[run] = _tensorboardx().SummaryWriter(os.path.join(self.log_dir, run))
         return self._writers[run]
 
     def _close(self) -> None:
@@ -164,7 +161,7 @@ class TensorBoard(Callback):
         self._writers = {}
 
     def _scalar(self, run: str, tag: str, value: Any, step: int) -> None:
-        """Write a number; the mean of several, as of a metric with one a class."""
+        """Write a number, or the mean of several, such as a metric's values per class."""
         self._writer(run).add_scalar(tag, float(np.mean(np.asarray(value))), step)
 
     def _speed_since(self, then: tuple[int, float]) -> float:
@@ -175,24 +172,24 @@ class TensorBoard(Callback):
         for weight in self.model.weights:
             value = weight.numpy().astype("float32")
             if not value.size or not np.all(np.isfinite(value)):
-                continue  # there is no histogram of them; the loss tells of the trouble
+                continue  # such values have no histogram; the loss shows the problem
             writer.add_histogram(f"{weight.path}/histogram", value, epoch)
             if self.write_images:
                 writer.add_image(f"{weight.path}/image", _as_image(value), epoch, dataformats="HW")
 
     def _write_graph(self) -> None:
-        """Write the model's configuration as TensorBoard's graph of Keras models reads it."""
-        from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
-        from tensorboardX.proto.tensor_pb2 import TensorProto
-
+        """Write the model's configuration in the form that TensorBoard's graph of Keras models reads."""
         try:
             config = self.model.to_json()
         except (NotImplementedError, TypeError, ValueError):
-            return  # a model of a user's code alone has no configuration, and no graph
-        plugin = SummaryMetadata.PluginData(plugin_name="graph_keras_model", content=b"1")
-        text = TensorProto(dtype="DT_STRING", string_val=[config.encode()])
-        value = Summary.Value(tag="keras", metadata=SummaryMetadata(plugin_data=plugin), tensor=text)
-        self._writer("train").file_writer.add_summary(Summary(value=[value]), 0)
+            return  # a subclassed model without `get_config` has no graph
+        summaries, tensors = _tensorboardx(".proto.summary_pb2"), _tensorboardx(".proto.tensor_pb2")
+        plugin = summaries.SummaryMetadata.PluginData(plugin_name="graph_keras_model", content=b"1")
+        text = tensors.TensorProto(dtype="DT_STRING", string_val=[config.encode()])
+        value = summaries.Summary.Value(
+            tag="keras", metadata=summaries.SummaryMetadata(plugin_data=plugin), tensor=text
+        )
+        self._writer("train").file_writer.add_summary(summaries.Summary(value=[value]), 0)
 
     # --- profiles and embeddings -----------------------------------------------------------
 
@@ -209,8 +206,6 @@ class TensorBoard(Callback):
 
     def _embeddings(self) -> list[tuple[Any, str | None]]:
         """Return the embedding layers and the paths of their metadata."""
-        from hornbeam.layers import Embedding
-
         found = [layer for layer in self.model._flatten_layers() if isinstance(layer, Embedding)]
         given = self.embeddings_metadata
         if given is None:
@@ -226,7 +221,7 @@ class TensorBoard(Callback):
         return [(layer, given.get(layer.name)) for layer in found]
 
     def _write_embeddings(self, epoch: int) -> None:
-        """Write tables as text, and the file that tells the projector of them."""
+        """Write the tables as text, and the file that lists them for the projector."""
         os.makedirs(self.log_dir, exist_ok=True)
         entries = []
         for layer, metadata in self._embeddings():
@@ -239,6 +234,11 @@ class TensorBoard(Callback):
             file.writelines(entries)
 
 
+def _tensorboardx(part: str = "") -> Any:
+    """Import tensorboardX, or a part of it."""
+    return optional.import_module(f"tensorboardX{part}", extra="tensorboard", needed_for="TensorBoard")
+
+
 def _frequency(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"TensorBoard: `{name}` must be a number of epochs, or 0 for never, received {value!r}.")
@@ -246,7 +246,7 @@ def _frequency(name: str, value: Any) -> int:
 
 
 def _steps_to_profile(given: Any) -> tuple[int, int] | None:
-    """Return after how many steps profiling begins and ends."""
+    """Return the numbers of steps after which profiling begins and ends, or `None`."""
     numbers = given.split(",") if isinstance(given, str) else given if isinstance(given, (list, tuple)) else [given]
     try:
         first, last = (int(n) for n in (numbers if len(numbers) == 2 else [numbers[0]] * (3 - len(numbers))))
@@ -254,8 +254,8 @@ def _steps_to_profile(given: Any) -> tuple[int, int] | None:
         first, last = -1, -1
     if not 0 <= first <= last or (first == 0 and last > 0):
         raise ValueError(
-            "TensorBoard: `profile_batch` must be the number of a step, from 1, or those of the first and the last step "
-            f"to profile, or 0 for none; received {given!r}."
+            "TensorBoard: `profile_batch` must be the number of a step, counted from 1, or the numbers of the first and "
+            f"the last step to profile, or 0 for none; received {given!r}."
         )
     return (first - 1, last) if first else None
 

@@ -1,4 +1,4 @@
-"""What feeds a model: arrays, frames, generators and loaders behind one interface."""
+"""Data for a model: arrays, tables, generators and data loaders behind one interface."""
 
 from hornbeam.data.sources import ArraySource, IterableSource, Source, make_source
 

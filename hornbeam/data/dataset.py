@@ -1,4 +1,4 @@
-"""`PyDataset`: batches by number, read ahead by threads or processes."""
+"""`PyDataset`: batches by number, prepared ahead by threads or processes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import collections
 import concurrent.futures
 import contextlib
 import itertools
+import multiprocessing
+import multiprocessing.connection
 import os
 import pickle
+import signal
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -17,18 +20,22 @@ __all__ = ["PyDataset", "Reader"]
 
 
 class PyDataset:
-    """A data set whose batches are made in Python, each by its number.
+    """A data set whose batches are made by Python code, each by its number.
 
     Subclasses implement `__getitem__(index)`, which returns `(x, y)` or `(x, y, sample_weight)`, and
-    `__len__`, the number of batches (or the property `num_batches`, `None` for no end). Keras 2 called it
-    `Sequence`.
+    `__len__`, the number of batches (or the property `num_batches`; `None` means endless). Keras 2
+    calls this class `Sequence`.
 
     Args:
-        workers: Threads or processes that make batches ahead of their use. With 1 and no processes they are made
-            as needed, while the device computes.
-        use_multiprocessing: Whether the workers are processes, for `__getitem__` that holds Python's lock; the
-            data set must then be picklable, and the script's main part stand under `if __name__ == "__main__":`.
-        max_queue_size: Batches that may be ready ahead of their use.
+        workers: Number of threads or processes that prepare batches ahead. With 1 and no processes, each
+            batch is made when it is needed, while the device computes.
+        use_multiprocessing: Whether the workers are processes, for a `__getitem__` that holds Python's lock.
+            The data set must then be picklable, and the script's main part must be under
+            `if __name__ == "__main__":`.
+        max_queue_size: The most batches that are prepared ahead.
+
+    Raises:
+        ValueError: If `workers` or `max_queue_size` is not a positive integer.
 
     Example:
         >>> import numpy as np
@@ -59,7 +66,7 @@ class PyDataset:
 
     @property
     def num_batches(self) -> int | None:
-        """Batches in an epoch; `None` if there is no end."""
+        """Number of batches in an epoch; `None` if there is no end."""
         if not hasattr(self, "__len__"):
             raise NotImplementedError(
                 f"{type(self).__name__} must implement `__len__(self)`, the number of batches, or `num_batches`."
@@ -67,14 +74,14 @@ class PyDataset:
         return len(self)
 
     def on_epoch_begin(self) -> None:
-        """Run before an epoch's first batch is made."""
+        """Called before the first batch of an epoch is made."""
 
     def on_epoch_end(self) -> None:
-        """Run after an epoch; the place to shuffle."""
+        """Called after an epoch; the place to shuffle."""
 
 
 class Reader:
-    """Yields a `PyDataset`'s batches in order, made ahead by its workers.
+    """Yields the batches of a `PyDataset` in order, prepared ahead by its workers.
 
     Args:
         dataset: The data set.
@@ -97,7 +104,7 @@ class Reader:
         self._number = 0
 
     def batches(self, start: int = 0) -> Iterator[Any]:
-        """Return the batches of an epoch from number `start` on; an error in a worker is raised where they are read."""
+        """Return the batches of an epoch from number `start` on; an error in a worker is raised when its batch is read."""
         self._dataset.on_epoch_begin()
         return self._batches(start)
 
@@ -127,7 +134,7 @@ class Reader:
             processes = list((getattr(self._pool, "_processes", None) or {}).values())
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
-            for process in processes:  # they may be in the middle of a batch that nobody waits for any more
+            for process in processes:  # they may be making a batch that is no longer needed
                 process.terminate()
         if self._sent is not None:
             with contextlib.suppress(OSError):
@@ -141,11 +148,9 @@ class Reader:
         return lambda index: pool.submit(data.__getitem__, index)
 
     def _processes(self) -> Any:
-        import multiprocessing
-
         data = self._dataset
         if self._pool is None:
-            # Never forked: a copy of a process with JAX's threads can wait for ever.
+            # Never forked: a copy of a process with JAX's threads can deadlock.
             self._pool = concurrent.futures.ProcessPoolExecutor(
                 max(data.workers, 1), multiprocessing.get_context("spawn"), initializer=_live_with_parent
             )
@@ -156,7 +161,7 @@ class Reader:
         return lambda index: pool.submit(_make_batch, place, number, index)
 
     def _send(self) -> None:
-        """Write the data set as it is now to where the processes find it."""
+        """Write the current state of the data set to the file that the processes read."""
         try:
             text = pickle.dumps(self._dataset)
         except Exception as error:
@@ -179,35 +184,34 @@ class Reader:
         except concurrent.futures.BrokenExecutor as error:
             raise RuntimeError(
                 f"{type(self._dataset).__name__}: a worker process ended unexpectedly. If this is a script, its main "
-                'part must stand under `if __name__ == "__main__":`, since each worker imports the script.'
+                'part must be under `if __name__ == "__main__":`, since each worker imports the script.'
             ) from error
 
 
 EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
-# In a worker process: the data set and the number under which it was sent.
+# In a worker process: the data set, and the number of the version that was sent.
 _received: tuple[int, Any] = (-1, None)
 
 
 def _live_with_parent() -> None:
-    """Let the parent end this worker, and end it when the parent was killed: it would wait for work for ever."""
-    import multiprocessing
-    import multiprocessing.connection
-    import signal
-
+    """End this worker when its parent is gone, since it would wait for work forever; leave Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
     def watch() -> None:
-        multiprocessing.connection.wait([parent.sentinel])
+        multiprocessing.connection.wait([sentinel])
         os._exit(1)
 
-    if parent is not None:
-        threading.Thread(target=watch, name="hornbeam-parent", daemon=True).start()
+    threading.Thread(target=watch, name="hornbeam-parent", daemon=True).start()
 
 
 def _make_batch(place: str, number: int, index: int) -> Any:
     global _received
     if _received[0] != number:
         with open(place, "rb") as file:
-            _received = (number, pickle.load(file))  # written by the parent, readable by this user alone
+            _received = (number, pickle.load(file))  # written by the parent, readable by this user only
     return _received[1][index]

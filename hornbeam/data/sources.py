@@ -1,7 +1,7 @@
 """Sources of batches.
 
-A source yields batches `(x, y, sample_weight)` of an epoch. The order of rows is a
-pure function of seed and epoch, so that an epoch can be repeated exactly.
+A source yields the batches `(x, y, sample_weight)` of an epoch. The order of rows is a pure function
+of the seed and the number of the epoch, so that an epoch can be repeated exactly.
 """
 
 from __future__ import annotations
@@ -17,40 +17,43 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.data.dataset import EPOCH_HOOKS, PyDataset, Reader
 
-__all__ = ["ArraySource", "IterableSource", "Source", "as_arrays", "make_source"]
+__all__ = ["ArraySource", "IterableSource", "Source", "as_arrays", "is_iterable_of_batches", "make_source"]
 
 Batch = tuple[Any, Any, Any]
 
 
 class Source:
-    """What yields the batches of an epoch.
+    """The base of what yields the batches of an epoch.
 
     Attributes:
-        num_batches: Batches in an epoch, `None` where not known.
-        can_restart: Whether a further epoch starts anew, rather than going on where the last ended.
+        num_batches: Number of batches in an epoch; `None` if unknown.
     """
 
     num_batches: int | None = None
-    can_restart = True
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether the next epoch starts at the first batch again, instead of where the last epoch ended."""
+        return True
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from batch number `start` on."""
-        raise NotImplementedError  # for subclasses to say
+        raise NotImplementedError(f"{type(self).__name__} must implement `epoch(self, seed, epoch, start=0)`.")
 
     def on_epoch_end(self) -> None:
-        """Tell the source that an epoch is over."""
+        """Called after an epoch."""
 
     def close(self) -> None:
-        """End what reads ahead."""
+        """End the threads or processes that read ahead."""
 
 
 class ArraySource(Source):
     """Batches of rows of arrays.
 
     Args:
-        x, y, sample_weight: Arrays, or lists or dicts of them, with equal numbers of rows.
-        batch_size: Rows a batch; the last may be smaller.
-        shuffle: Whether rows are shuffled in each epoch; `"batch"` shuffles whole batches.
+        x, y, sample_weight: Arrays, or lists or dicts of arrays, with the same number of rows.
+        batch_size: Number of rows per batch; the last batch may be smaller.
+        shuffle: Whether the rows are shuffled in each epoch; `"batch"` shuffles whole batches.
 
     Raises:
         ValueError: If there are no rows, or their numbers differ.
@@ -75,12 +78,13 @@ class ArraySource(Source):
         self.num_batches = math.ceil(self.num_rows / self.batch_size)
 
     def order(self, seed: int, epoch: int) -> np.ndarray | None:
-        """Return the numbers of the rows in the order of an epoch, `None` for 0, 1, 2 ..."""
+        """Return the row numbers in the order of an epoch; `None` stands for 0, 1, 2, ..."""
         if not self.shuffle:
             return None
         random = np.random.default_rng([seed, epoch])
         if self.shuffle == "batch":
-            size, batches = self.batch_size, random.permutation(self.num_batches)
+            size = self.batch_size
+            batches = random.permutation(math.ceil(self.num_rows / size))
             return np.concatenate([np.arange(b * size, min((b + 1) * size, self.num_rows)) for b in batches])
         return random.permutation(self.num_rows)
 
@@ -91,14 +95,14 @@ class ArraySource(Source):
             yield self.rows(order, first, self.batch_size)
 
     def rows(self, order: np.ndarray | None, start: int, count: int) -> Batch:
-        """Return up to `count` rows from place `start` of an order on."""
+        """Return up to `count` rows, from position `start` of an order on."""
         part: Any = slice(start, start + count) if order is None else order[start : start + count]
         return tree.map_structure(lambda a: None if a is None else a[part], self.data)
 
     def slab(self, order: np.ndarray | None, start: int, batch_size: int, steps: int) -> Batch:
-        """Return `steps` batches from place `start` of an order on, as arrays of shape `(steps, batch_size, ...)`.
+        """Return `steps` batches, from position `start` of an order on, as arrays of shape `(steps, batch_size, ...)`.
 
-        Where the rows end earlier the last of them is repeated, so that the shape is always the same.
+        If there are too few rows, the last one is repeated, so that the shape is always the same.
         """
         count = batch_size * steps
         here = min(count, self.num_rows - start)
@@ -115,7 +119,7 @@ class ArraySource(Source):
                 out[:here] = a[rows]
             else:
                 np.take(a, rows, axis=0, out=out[:here], mode="clip")
-            used = -(-here // batch_size) * batch_size  # rows of batches beyond these are never read
+            used = -(-here // batch_size) * batch_size  # batches beyond these are never read
             out[here:used] = out[here - 1]
             return out.reshape(steps, batch_size, *a.shape[1:])
 
@@ -123,11 +127,11 @@ class ArraySource(Source):
 
     @property
     def bytes_per_row(self) -> int:
-        """Size of a row of all arrays together."""
+        """Bytes of one row of all arrays together."""
         return sum(a.nbytes for a in tree.flatten(self.data) if a is not None) // self.num_rows
 
     def split(self, fraction: float) -> tuple[ArraySource, ArraySource]:
-        """Return sources of the first rows and of the last `fraction` of them."""
+        """Return two sources: the first rows, and the last `fraction` of the rows."""
         at = int(math.floor(self.num_rows * (1.0 - fraction)))
         if not 0 < at < self.num_rows:
             raise ValueError(
@@ -138,14 +142,16 @@ class ArraySource(Source):
             tree.map_structure(lambda a, p=part: None if a is None else a[p], self.data)
             for part in (slice(0, at), slice(at, None))
         ]
-        first = ArraySource(*cut[0], batch_size=self.batch_size, shuffle=self.shuffle)
-        return first, ArraySource(*cut[1], batch_size=self.batch_size)
+        (x, y, weight), last = cut
+        first = ArraySource(x, y, weight, self.batch_size, self.shuffle)
+        x, y, weight = last
+        return first, ArraySource(x, y, weight, self.batch_size)
 
 
 class IterableSource(Source):
     """Batches from a generator, a `PyDataset`, or any iterable of batches.
 
-    Something that can only be iterated once goes on where the last epoch ended.
+    Data that can be iterated only once continue where the last epoch ended.
 
     Args:
         data: Yields `x`, `(x, y)` or `(x, y, sample_weight)`.
@@ -177,32 +183,32 @@ class IterableSource(Source):
         elif self.can_seek:
             batches = (self._data[i] for i in range(start, len(self._data)))
         else:
-            # What comes one after the other is read and dropped.
+            # Batches before `start` are read and dropped.
             batches = itertools.islice(self._once if self._once is not None else iter(self._data), start, None)
         return (unpack(_to_host(batch)) for batch in batches)
 
     @property
     def can_seek(self) -> bool:
-        """Whether an epoch can be started at any batch without reading those before."""
+        """Whether an epoch can start at any batch without reading the earlier ones."""
         numbered = hasattr(self._data, "on_epoch_end") and hasattr(self._data, "__getitem__")
         return self._indexed or numbered or isinstance(self._data, PyDataset)
 
     @property
     def has_hooks(self) -> bool:
-        """Whether the data do something between epochs, such as shuffling."""
+        """Whether the data run code of their own between epochs, such as shuffling."""
         if isinstance(self._data, PyDataset):
             own = type(self._data)
             return any(getattr(own, hook) is not getattr(PyDataset, hook) for hook in EPOCH_HOOKS)
         return hasattr(self._data, "on_epoch_end")
 
     def on_epoch_begin(self) -> None:
-        """Run what the data do before an epoch; `epoch` does so itself."""
+        """Call the data's `on_epoch_begin`; `epoch` does so itself."""
         if isinstance(self._data, PyDataset):
             self._data.on_epoch_begin()
 
     @property
     def can_restart(self) -> bool:
-        """Whether the data can be iterated anew."""
+        """Whether the data can be iterated again from the start."""
         return self._once is None
 
     def on_epoch_end(self) -> None:
@@ -216,7 +222,7 @@ class IterableSource(Source):
 
 
 def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Return an array to be filled that begins where JAX on CPU can use it without a copy."""
+    """Return an empty array aligned to 64 bytes, which JAX on CPU can use without a copy."""
     size, step = math.prod(shape) * np.dtype(dtype).itemsize, 64
     memory = np.empty(size + step, "uint8")
     start = -memory.ctypes.data % step
@@ -227,7 +233,7 @@ def unpack(batch: Any) -> Batch:
     """Return a batch as `(x, y, sample_weight)`.
 
     Raises:
-        ValueError: If it is a tuple of more than three.
+        ValueError: If it is an empty tuple, or one of more than three.
 
     Example:
         >>> unpack((1, 2))
@@ -246,16 +252,27 @@ def make_source(
     x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None,
     shuffle: bool | str = False,
 ) -> Source:  # fmt: skip
-    """Return the source for what a user passed as data.
+    """Return the source for the data that a user passed.
+
+    Args:
+        x: Arrays, or lists or dicts of arrays; a pandas table; a `PyDataset`, generator or other iterable of
+            batches; or a source, which is returned as it is.
+        y, sample_weight: Arrays like `x`; `None` if `x` yields batches.
+        batch_size: Number of rows per batch of arrays. Default: 32.
+        shuffle: As in `ArraySource`.
 
     Raises:
-        ValueError: If `x` is missing, or targets come beside a generator.
+        ValueError: If `x` is missing, or `y` or `sample_weight` is given although `x` yields batches.
+
+    Example:
+        >>> make_source(np.zeros((100, 3)), np.zeros(100)).num_batches
+        4
     """
     if x is None:
         raise ValueError("`x` is missing: pass inputs, or an iterable that yields batches.")
     if isinstance(x, Source):
         return x
-    if _is_iterable_of_batches(x):
+    if is_iterable_of_batches(x):
         for name, given in (("y", y), ("sample_weight", sample_weight)):
             if given is not None:
                 raise ValueError(
@@ -266,7 +283,13 @@ def make_source(
     return ArraySource(x, y, sample_weight, 32 if batch_size is None else batch_size, shuffle)
 
 
-def _is_iterable_of_batches(x: Any) -> bool:
+def is_iterable_of_batches(x: Any) -> bool:
+    """Return whether data are batches to iterate over, rather than arrays of rows.
+
+    Example:
+        >>> is_iterable_of_batches(iter([])), is_iterable_of_batches([1.0, 2.0])
+        (True, False)
+    """
     if isinstance(x, (list, tuple, Mapping, np.ndarray, jax.Array, str, bytes)) or _is_table(x):
         return False
     if hasattr(x, "shape") and hasattr(x, "dtype"):
@@ -275,7 +298,7 @@ def _is_iterable_of_batches(x: Any) -> bool:
 
 
 def _is_table(x: Any) -> bool:
-    """Tell whether `x` is a pandas (or similar) frame or series."""
+    """Return whether `x` is a table or column of pandas or a similar library."""
     return hasattr(x, "to_numpy") and (hasattr(x, "columns") or hasattr(x, "name"))
 
 
@@ -287,12 +310,24 @@ def _array(a: Any, name: str) -> np.ndarray:
         return np.asarray(a)
     except ValueError as error:  # rows of several lengths
         raise ValueError(
-            f"`{name}` cannot become an array of one shape: {error} Fill its rows up to one length, with zeros for example."
+            f"`{name}` cannot become an array of one shape: {error} Pad its rows to one length, with zeros for example."
         ) from None
 
 
 def as_arrays(structure: Any, name: str) -> Any:
-    """Return a structure of arrays with narrow dtypes, rows first."""
+    """Return a structure of arrays, rows first, with 64-bit numbers narrowed to 32 bits.
+
+    Args:
+        structure: Arrays, nested lists of numbers, or a structure of them.
+        name: Name of the argument, for errors.
+
+    Raises:
+        ValueError: If a part is no array of numbers of one shape, or has no batch axis.
+
+    Example:
+        >>> as_arrays([1.0, 2.0], "x").dtype
+        dtype('float32')
+    """
     if structure is None:
         return None
     if type(structure) is np.ndarray and structure.ndim and structure.dtype in _AS_THEY_ARE:
@@ -306,7 +341,7 @@ def as_arrays(structure: Any, name: str) -> Any:
         if a is None:
             return None
         if isinstance(a, (jax.Array, np.memmap)) and a.ndim and a.dtype.kind in "biufcV":
-            return a  # what lies on disk is narrowed batch by batch
+            return a  # arrays on disk are narrowed batch by batch
         array = a.to_numpy() if hasattr(a, "to_numpy") else _array(a, name)
         if array.dtype == object:
             try:
@@ -314,7 +349,7 @@ def as_arrays(structure: Any, name: str) -> Any:
             except (TypeError, ValueError):
                 raise ValueError(
                     f"`{name}` has dtype object (first value {array.flat[0] if array.size else None!r}); "
-                    "expected numbers in arrays of one shape. Stack rows with `np.array(...)`, encode "
+                    "expected numbers in arrays of one shape. Stack rows with `np.array(...)`, and encode "
                     "strings as numbers."
                 ) from None
         if array.dtype.kind in "USM":
@@ -333,7 +368,7 @@ def as_arrays(structure: Any, name: str) -> Any:
 
 
 def _is_numbers(x: Any) -> bool:
-    """Tell whether a nested list holds plain numbers (and so is one array)."""
+    """Return whether a nested list holds plain numbers, and so is one array."""
     first = x
     while isinstance(first, (list, tuple)):
         if not first:
@@ -343,7 +378,7 @@ def _is_numbers(x: Any) -> bool:
 
 
 def _to_host(batch: Any) -> Any:
-    """Turn tensors of other libraries into NumPy arrays."""
+    """Return a batch with the tensors of other libraries as NumPy arrays."""
 
     def one(a: Any) -> Any:
         if a is None or isinstance(a, (np.ndarray, jax.Array)):

@@ -1,8 +1,8 @@
 """Functions that Keras stored as bytecode, for users who said that they trust a file.
 
-Keras writes a lambda as the marshalled code object of the Python that saved it. The format carries no version,
-and code of another version can crash the interpreter, so the instructions are compared with those that this
-Python makes before anything runs.
+Keras writes a lambda as the marshalled code object of the Python that saved it. The format states no
+version, and code of another version can crash the interpreter. Therefore the instructions are compared
+with those of the running Python before anything runs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def function_from(stored: Any) -> types.FunctionType:
     if isinstance(stored, Mapping):
         stored = [stored.get("code"), stored.get("defaults"), stored.get("closure")]
     if not isinstance(stored, (list, tuple)) or len(stored) != 3 or not isinstance(stored[0], str):
-        raise FileError("The file holds a lambda in a form that is not known.")
+        raise FileError(
+            "The file holds a lambda in an unknown form. Write the function in your program and pass it by `custom_objects`."
+        )
     code, defaults, closure = stored
     try:
         code = _unmarshalled(code)
@@ -72,7 +74,7 @@ def stored_form(function: types.FunctionType, serialize: Callable[[Any], Any]) -
         serialize: Turns a captured value into JSON.
 
     Raises:
-        ValueError: If these cannot be written as JSON.
+        ValueError: If one of these values cannot be written as JSON.
     """
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     held = {"defaults": function.__defaults__, "closure": cells or None}
@@ -80,7 +82,7 @@ def stored_form(function: types.FunctionType, serialize: Callable[[Any], Any]) -
         held = {key: None if value is None else [_plain(v, serialize) for v in value] for key, value in held.items()}
     except ValueError as error:
         raise ValueError(
-            f"A lambda cannot be saved with the values that it takes from around it: {error} Write a named function and "
+            f"A lambda cannot be saved with the values that it encloses: {error} Write a named function and "
             "register it with `@hornbeam.saving.register_keras_serializable()`."
         ) from None
     warnings.warn(
@@ -93,7 +95,7 @@ def stored_form(function: types.FunctionType, serialize: Callable[[Any], Any]) -
 
 
 def _plain(value: Any, serialize: Callable[[Any], Any]) -> Any:
-    """Return a value that comes back from JSON as it was."""
+    """Return a value that JSON gives back unchanged."""
     stored = serialize(value)
     if isinstance(stored, dict) or (isinstance(stored, list) and any(isinstance(v, (list, dict)) for v in stored)):
         raise ValueError(f"{type(value).__name__} is not a number, a string or a list of them.")
@@ -107,7 +109,7 @@ def _unmarshalled(text: str) -> types.CodeType:
     except (ValueError, EOFError, TypeError, binascii.Error):
         code = marshal.loads(text.encode("raw_unicode_escape"))  # Keras 1 wrote the bytes as text
     if not isinstance(code, types.CodeType):
-        raise ValueError("it is no code")
+        raise ValueError("it is not a code object")
     return code
 
 
@@ -121,7 +123,7 @@ def _values(defaults: Any) -> tuple[Any, ...] | None:
 namespace: dict[str, Any] = {
     "__builtins__": builtins, "__name__": "__main__", "np": np, "numpy": np, "math": math, "jax": jax, "jnp": jnp,
 }  # fmt: skip
-"""Global names that stored functions find: those that Keras's users import most.
+"""Global names that stored functions find: the names that scripts for Keras import most often.
 
 `hornbeam/__init__.py` adds `keras`, `ops` and `layers`.
 """
@@ -135,10 +137,10 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _check_version(code: types.CodeType) -> None:
-    """Raise `FileError` where the instructions are not as this Python writes them.
+    """Raise `FileError` if this Python does not write such instructions.
 
-    Known instructions, empty caches behind them, a `RESUME` near the start and a known end: code of the versions
-    before and after fails one of these.
+    It checks that all instructions are known, that their caches are empty, that `RESUME` comes near the
+    start, and that the end is a known one. Code of an earlier or later version fails one of these.
     """
     caches = getattr(dis, "_inline_cache_entries", ())
     raw, at, names = code.co_code, 0, []
@@ -150,14 +152,14 @@ def _check_version(code: types.CodeType) -> None:
             raise _other_version(f"instruction {op} is unknown")
         following = 2 * width(name, op)
         if any(raw[at + 2 : at + 2 + following]):
-            raise _other_version(f"{name} is followed by what it never is")
+            raise _other_version(f"{name} is followed by unexpected bytes")
         names.append(name)
         at += 2 + following
     if "RESUME" not in names[:5] or not names[-1].startswith(("RETURN", "RAISE", "RERAISE", "JUMP")):
-        raise _other_version("it starts or ends as no function does")
+        raise _other_version("it does not start or end as a function does")
     for before, after in zip(names, names[1:], strict=False):
         if "PRECALL" in dis.opmap and after == "CALL" and before != "PRECALL":
-            raise _other_version("a call is made in another way")
+            raise _other_version("it makes calls in another way")
 
 
 def _other_version(detail: str) -> FileError:

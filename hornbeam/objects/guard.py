@@ -1,4 +1,4 @@
-"""The border between files and the program: whatever is wrong with a file becomes one error."""
+"""The border between files and the program: whatever is wrong with a file is raised as one error."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["checked_model", "guarded_configuration", "guarded_file", "one_error"
 
 @contextmanager
 def one_error(what: str) -> Iterator[None]:
-    """Turn what goes wrong inside the block into `FileError`, its cause attached.
+    """Raise any error inside the block as `FileError`, with the original error as its cause.
 
-    A missing or forbidden file stays the `OSError` that it is, and a lack of memory `MemoryError`.
+    The errors of a missing or unreadable file, and `MemoryError`, are raised unchanged.
 
     Args:
-        what: Name of the file, for messages that do not have it.
+        what: Name of the file, for messages that lack it.
     """
     try:
         yield
@@ -39,11 +39,11 @@ def one_error(what: str) -> Iterator[None]:
 
 @contextmanager
 def guarded_file(path: Any, safe_mode: bool = True) -> Iterator[None]:
-    """Load a model file inside the block: rules of `hornbeam.core.loading` hold, errors are of one type.
+    """Load a model file inside the block: the rules of `hornbeam.core.loading` apply, and errors have one type.
 
     Args:
         path: The file or folder.
-        safe_mode: Whether code from the file is refused, and memory that the file does not pay for.
+        safe_mode: Whether to refuse code from the file, and arrays that take far more memory than the file.
     """
     what = f"'{Path(path).name}'"
     with one_error(what), loading(what, _size(path), code=not safe_mode, trusted=not safe_mode):
@@ -52,14 +52,15 @@ def guarded_file(path: Any, safe_mode: bool = True) -> Iterator[None]:
 
 @contextmanager
 def guarded_configuration(what: str, safe_mode: bool = True) -> Iterator[None]:
-    """Make objects from a configuration inside the block, as `guarded_file` does from a file.
+    """Create objects from a configuration inside the block, by the rules of `guarded_file`.
 
-    Inside a file that is being loaded nothing changes. Elsewhere variables get their values when they are first
-    read: a configuration of a few bytes may describe any number of weights, and weights may follow from a file.
+    While a file is being loaded, the rules of that load stay in force. Otherwise variables get their values when
+    they are first read, because a configuration of a few bytes may describe any number of weights, and the weights
+    may come from a file later.
 
     Args:
         what: Name of the configuration for messages.
-        safe_mode: Whether code in it is refused.
+        safe_mode: Whether to refuse code in the configuration.
     """
     if current_loading() is not None and (safe_mode or current_loading().code):  # type: ignore[union-attr]
         yield
@@ -72,7 +73,7 @@ def guarded_configuration(what: str, safe_mode: bool = True) -> Iterator[None]:
 
 
 def checked_model(found: Any, what: str) -> Any:
-    """Return what a file described, if that is a model.
+    """Return the object that a file described, if it is a model.
 
     Raises:
         FileError: If it is something else.

@@ -1,13 +1,8 @@
 """Reading and writing models: `.keras`, `.h5`, `.weights.h5`, `.safetensors`.
 
-Files are data: loading one runs no code from it, imports nothing that it names, and reads
-nothing outside it. The format of a file is told by its content.
+Files are data: loading one runs no code from it, imports nothing that it names, and reads nothing
+outside it. The format of a file is recognised by its content.
 """
-
-from __future__ import annotations
-
-import os
-from typing import Any
 
 from hornbeam.core.registry import (
     CustomObjectScope,
@@ -20,6 +15,7 @@ from hornbeam.core.registry import (
 from hornbeam.errors import FileError
 from hornbeam.objects.configuration import deserialize as deserialize_keras_object
 from hornbeam.objects.configuration import serialize as serialize_keras_object
+from hornbeam.saving.files import load_model, load_weights, save_model, save_weights
 
 __all__ = [
     "CustomObjectScope",
@@ -36,168 +32,3 @@ __all__ = [
     "save_weights",
     "serialize_keras_object",
 ]
-
-
-def save_model(model: Any, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
-    """Save architecture, weights and training state; the path's extension chooses the format.
-
-    Args:
-        model: Any model.
-        filepath: Path ending in `.keras`, `.h5` or `.hdf5`.
-        overwrite: Whether an existing file may be replaced.
-        zipped: Whether `.keras` is one zip file (default) or a folder.
-        **kwargs: `include_optimizer` (default true): whether the training state is saved.
-            `save_format` of Keras 2: `"keras"` or `"h5"`, over the extension.
-
-    Raises:
-        FileExistsError: If the file exists and `overwrite` is false.
-        ValueError: If the extension is none of these.
-
-    Example:
-        >>> import tempfile, hornbeam as hb
-        >>> path = tempfile.mkdtemp() + "/model.keras"
-        >>> save_model(hb.Sequential([hb.Input((3,)), hb.layers.Dense(2)]), path)
-        >>> load_model(path).count_params()
-        8
-    """
-    from hornbeam.saving.archive import save_archive
-    from hornbeam.saving.h5 import save_h5
-
-    include_optimizer = bool(kwargs.pop("include_optimizer", True))
-    save_format = kwargs.pop("save_format", None)
-    for ignored in ("signatures", "options", "save_traces"):
-        if kwargs.pop(ignored, None) not in (None, True):
-            raise ValueError(f"save_model: `{ignored}` belongs to TensorFlow's SavedModel, which is not written.")
-    if kwargs:
-        raise TypeError(f"save_model: unexpected arguments {sorted(kwargs)}.")
-    path = os.fspath(filepath)
-    name = str(path).lower()
-    kind = {"h5": "h5", "hdf5": "h5", "keras": "keras"}.get(str(save_format).lower())
-    if kind is None:
-        kind = "keras" if name.endswith(".keras") else "h5" if name.endswith((".h5", ".hdf5")) else None
-    if kind is None or (save_format is not None and str(save_format).lower() == "tf"):
-        raise ValueError(
-            f"save_model: `filepath` must end in '.keras' (recommended) or '.h5', received {str(filepath)!r}. "
-            f"Try '{str(filepath).rstrip('/')}.keras'."
-        )
-    if zipped is not None and kind == "h5":
-        raise ValueError("save_model: `zipped` belongs to '.keras', `filepath` ends in '.h5'.")
-    if kind == "keras":
-        save_archive(model, path, overwrite, zipped is not False, include_optimizer)
-    else:
-        save_h5(model, path, overwrite, include_optimizer)
-
-
-def load_model(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
-    """Return the model of a `.keras` or `.h5` file.
-
-    Args:
-        filepath: Path of the file.
-        custom_objects: Classes and functions of yours by name, beside those registered.
-        compile: Whether the model is compiled as it was.
-        safe_mode: False says that you trust the file as you trust a program: functions that Keras stored as
-            bytecode may run, and the file may claim more memory than it has bytes. Nothing in a file can say so.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        FileError: If it holds no model, or one of unknown classes, or is damaged, or holds code.
-    """
-    from hornbeam.objects.guard import checked_model, guarded_file
-    from hornbeam.saving.archive import load_archive
-    from hornbeam.saving.disk import kind_of
-    from hornbeam.saving.h5 import load_h5
-
-    path = os.fspath(filepath)
-    kind = kind_of(path)
-    if kind == "folder" and os.path.exists(os.path.join(path, "saved_model.pb")):
-        raise FileError(f"'{path}' is a SavedModel of TensorFlow, which is a program, not a model file.")
-    if kind == "unknown":
-        raise FileError(f"'{path}' is neither a `.keras` nor an `.h5` file.{_hint(path)}")
-    load = load_h5 if kind == "h5" else load_archive
-    with guarded_file(path, safe_mode):
-        model = load(path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
-        return checked_model(model, f"'{os.path.basename(path)}'")
-
-
-def _hint(path: Any) -> str:
-    """Return what to do with a file that holds a part of a model."""
-    from hornbeam.saving.safetensors import looks_like_safetensors
-
-    with open(path, "rb") as file:
-        start = file.read(64).lstrip()
-    if looks_like_safetensors(path):
-        return " It seems to hold weights only: build the model in your program and call `model.load_weights(path)`."
-    if start.startswith(b"{"):
-        return " It seems to hold an architecture: `hornbeam.models.model_from_json(text)`, then `load_weights(path)`."
-    if start.startswith((b"backend:", b"class_name:", b"config:")):
-        return " It seems to hold an architecture: `hornbeam.models.model_from_yaml(text)`, then `load_weights(path)`."
-    return ""
-
-
-def save_weights(model: Any, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-    """Save the weights of a model.
-
-    Args:
-        model: A built model.
-        filepath: Path ending in `.weights.h5` or `.safetensors`; `.h5` alone means Keras 2's layout.
-        overwrite: Whether an existing file may be replaced.
-        **kwargs: `save_format` of Keras 2, `"h5"` for its layout.
-
-    Raises:
-        ValueError: If the extension is none of these, or the model is not built.
-    """
-    from hornbeam.saving.h5 import save_h5_weights, save_layered_weights
-    from hornbeam.saving.safetensors import save_safetensors
-
-    save_format = kwargs.pop("save_format", None)
-    kwargs.pop("options", None)
-    if kwargs:
-        raise TypeError(f"save_weights: unexpected arguments {sorted(kwargs)}.")
-    path = os.fspath(filepath)
-    if str(path).endswith(".weights.h5"):
-        save_h5_weights(model, path, overwrite)
-    elif str(path).endswith((".h5", ".hdf5")) or save_format in ("h5", "hdf5"):
-        save_layered_weights(model, path, overwrite)
-    elif str(path).endswith(".safetensors"):
-        save_safetensors(model, path, overwrite)
-    else:
-        raise ValueError(
-            f"save_weights: `filepath` must end in '.weights.h5' or '.safetensors', received {str(filepath)!r}. "
-            f"Try '{filepath}.weights.h5'."
-        )
-
-
-def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
-    """Load weights into a built model from `.weights.h5`, `.h5`, `.keras` or `.safetensors`.
-
-    The optimizer's state is loaded where the file has it and the model is compiled.
-
-    Args:
-        model: The model.
-        filepath: Path of the file.
-        skip_mismatch: Whether what does not fit (an optimizer's state too) is left out with a warning.
-        **kwargs: `by_name`: whether layers are matched by name instead of place.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        FileError: If it does not fit (all differences are listed, nothing is changed) or is damaged.
-    """
-    from hornbeam.objects.guard import one_error
-    from hornbeam.saving.archive import load_archive_weights
-    from hornbeam.saving.disk import kind_of
-    from hornbeam.saving.h5 import load_h5_weights
-    from hornbeam.saving.layout import check_built
-    from hornbeam.saving.safetensors import load_safetensors, looks_like_safetensors
-
-    by_name = bool(kwargs.pop("by_name", False))
-    kwargs.pop("options", None)
-    if kwargs:
-        raise TypeError(f"load_weights: unexpected arguments {sorted(kwargs)}.")
-    path = os.fspath(filepath)
-    kind = kind_of(path)
-    if kind == "unknown" and not looks_like_safetensors(path):
-        raise FileError(f"'{path}' is neither an `.h5` nor a `.keras` nor a `.safetensors` file.")
-    check_built(model, "load_weights")
-    load = {"h5": load_h5_weights, "unknown": load_safetensors}.get(kind, load_archive_weights)
-    with one_error(f"'{os.path.basename(path)}'"):
-        load(model, path, skip_mismatch, by_name)

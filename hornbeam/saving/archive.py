@@ -17,12 +17,11 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-import h5py
-
 from hornbeam._version import __version__
 from hornbeam.core.loading import ALLOWANCE
 from hornbeam.errors import FileError
 from hornbeam.objects import configuration
+from hornbeam.optional import h5py_library
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
 from hornbeam.saving.hdf5 import Dataset, Group, Source, open_hdf5, root_of
 from hornbeam.saving.layout import file_label, read_weights, walk, write_weights
@@ -30,23 +29,28 @@ from hornbeam.saving.legacy import modern_model
 
 __all__ = ["KERAS_VERSION", "load_archive", "load_archive_weights", "save_archive"]
 
+FilePath = str | os.PathLike[str]
+
 KERAS_VERSION = "3.15.1"
-"""Version of Keras whose layout is written."""
+"""The version of Keras whose layout is written."""
 
 _CONFIG, _METADATA, _WEIGHTS, _ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets"
 
 
 def save_archive(
-    model: Any, filepath: Any, overwrite: bool = True, zipped: bool = True, include_optimizer: bool = True
+    model: Any, filepath: FilePath, overwrite: bool = True, zipped: bool = True, include_optimizer: bool = True
 ) -> None:
-    """Write `model` to a `.keras` file, or a folder of the same members.
+    """Write a model to a `.keras` file, or to a folder with the same members.
 
     Args:
         model: Any model.
-        filepath: Path of the file.
+        filepath: Path of the file or folder.
         overwrite: Whether an existing one may be replaced.
-        zipped: Whether it is one file.
+        zipped: Whether to write one zip file.
         include_optimizer: Whether the optimizer's state is written.
+
+    Raises:
+        FileExistsError: If it exists and `overwrite` is false.
     """
     check_overwrite(filepath, overwrite)
     config = json.dumps(configuration.serialize(model))
@@ -57,7 +61,7 @@ def save_archive(
         folder.mkdir(exist_ok=True)
         (folder / _METADATA).write_text(json.dumps(metadata))
         (folder / _CONFIG).write_text(config)
-        with h5py.File(folder / _WEIGHTS, "w") as file:
+        with h5py_library().File(folder / _WEIGHTS, "w") as file:
             write_weights(file, model, include_optimizer)
         _save_assets(model, folder / _ASSETS)
         if zipped:
@@ -68,8 +72,8 @@ def save_archive(
                     archive.write(asset, str(asset.relative_to(folder)))
 
 
-def load_archive(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
-    """Return the model of a `.keras` file or folder; arguments as `hornbeam.saving.load_model`'s."""
+def load_archive(filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
+    """Return the model of a `.keras` file or folder; the arguments are those of `hornbeam.saving.load_model`."""
     what = file_label(filepath)
     with _opened(filepath, trusted=not safe_mode) as folder:
         config = parse_json(folder.read(_CONFIG), f"{what}: {_CONFIG}")
@@ -93,8 +97,8 @@ def load_archive(filepath: Any, custom_objects: Any = None, compile: bool = True
     return model
 
 
-def load_archive_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_name: bool = False) -> None:
-    """Load only the weights of a `.keras` file into `model`."""
+def load_archive_weights(model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False) -> None:
+    """Load only the weights of a `.keras` file into a model."""
     with _opened(filepath) as folder, folder.weights() as file:
         read_weights(file, model, file_label(filepath), skip_mismatch, by_name)
 
@@ -112,12 +116,14 @@ def _save_assets(model: Any, folder: Path) -> None:
 
 
 class _Members:
-    """The checked members of an archive or folder; together they may be little larger than it.
+    """The members of an archive or folder, checked before any is read.
+
+    Unpacked, the members of an archive may be only a little larger than the archive.
 
     Args:
-        path: Where it is.
+        path: The archive or folder.
         archive: The open archive, or `None` for a folder.
-        trusted: Whether members may be of any size.
+        trusted: Whether members may have any size.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile | None, trusted: bool = False):
@@ -130,17 +136,17 @@ class _Members:
             raise FileError(f"{self._what} is no `.keras` file: it lacks {', '.join(sorted(missing))}.")
 
     def _files(self, path: Path) -> Iterator[str]:
-        """Yield the files of a folder; a link may lead anywhere, so none is followed."""
+        """Yield the names of the files in a folder; links are refused, since they may lead anywhere."""
         for place, folders, files in os.walk(path):
             for name in folders + files:
                 full = Path(place) / name
                 if full.is_symlink():
-                    raise FileError(f"{self._what}: {full.relative_to(path)} is a link. Copy the file itself there.")
+                    raise FileError(f"{self._what}: {full.relative_to(path)} is a link. Replace it by the file itself.")
                 if name in files and full.is_file():
                     yield full.relative_to(path).as_posix()
 
     def _check(self) -> set[str]:
-        """Return the members of the archive after a look at all of them."""
+        """Return the names of the members; all are checked."""
         assert self._archive is not None
         names: set[str] = set()
         for info in self._archive.infolist():
@@ -152,7 +158,9 @@ class _Members:
             if info.flag_bits & 1:
                 raise FileError(f"{self._what}: {info.filename!r} is encrypted.")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise FileError(f"{self._what}: {info.filename!r} is compressed in a way that is not read.")
+                raise FileError(
+                    f"{self._what}: {info.filename!r} is compressed by an unsupported method. Save it again with deflate, or uncompressed."
+                )
             if info.filename in names:
                 raise FileError(f"{self._what} has two members {info.filename!r}.")
             self._pay(info.file_size, info.filename)
@@ -172,11 +180,11 @@ class _Members:
         self._payable -= nbytes
 
     def has(self, name: str) -> bool:
-        """Tell whether there is a member of this name."""
+        """Return whether there is a member of this name."""
         return name in self._names
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of a member, such as a configuration."""
+        """Return the content of a member."""
         found = io.BytesIO()
         self._copy(name, found)
         return found.getvalue()
@@ -196,7 +204,7 @@ class _Members:
 
     @contextmanager
     def weights(self) -> Iterator[Group]:
-        """Open the weights where they stand; compressed ones are unpacked on disk, not in memory."""
+        """Open the weights in place; compressed ones are unpacked to a temporary file, not into memory."""
         what = f"{self._what}: {_WEIGHTS}"
         if self._archive is None:
             with open_hdf5(self._path / _WEIGHTS, what, self._trusted) as group:
@@ -213,13 +221,13 @@ class _Members:
                 yield group
 
     def _stored_at(self, file: BinaryIO, info: zipfile.ZipInfo) -> int:
-        """Return where a member's bytes start, after comparing their checksum."""
+        """Return where the bytes of an uncompressed member start; their checksum is compared."""
         with self._damage_named(info.filename):
             file.seek(info.header_offset)
             signature, name, extra = struct.unpack("<4s22xHH", file.read(30))
             start = info.header_offset + 30 + name + extra
             if signature != b"PK\3\4" or info.compress_size != info.file_size:
-                raise zipfile.BadZipFile("its header does not fit")
+                raise zipfile.BadZipFile("its header does not match the directory")
             file.seek(start)
             left, found = info.file_size, 0
             while left:
@@ -228,11 +236,11 @@ class _Members:
                     raise EOFError("it ends too early")
                 left, found = left - len(piece), zlib.crc32(piece, found)
             if found != info.CRC:
-                raise zipfile.BadZipFile("its checksum does not fit")
+                raise zipfile.BadZipFile("its checksum does not match")
         return start
 
     def load_assets(self, model: Any) -> None:
-        """Give each part that has `load_assets` a folder of its own assets."""
+        """Call `load_assets` of each part that has assets in the file, with a folder of them."""
         for path, part in walk(model):
             if not hasattr(part, "load_assets"):
                 continue
@@ -250,7 +258,7 @@ class _Members:
 
 
 @contextmanager
-def _opened(filepath: Any, trusted: bool = False) -> Iterator[_Members]:
+def _opened(filepath: FilePath, trusted: bool = False) -> Iterator[_Members]:
     path = Path(filepath)
     if path.is_dir():
         yield _Members(path, None, trusted)

@@ -1,13 +1,13 @@
-"""Checkpoints of a training: one file of a JSON header and raw arrays, checksummed; folders of them.
+"""Checkpoints of a training: files of a JSON header and raw arrays with checksums, and folders of such files.
 
-A checkpoint is data: numbers, texts, arrays, and lists, tuples, dicts and sets of them; no object is ever pickled.
-The file, all numbers little-endian:
+A checkpoint is data: numbers, texts, arrays, and lists, tuples, dicts and sets of these. No object is pickled.
+The format of the file, with all numbers little-endian:
 
-    16 bytes   the mark of the format
+    16 bytes   the signature of the format
     uint64     length of the header
     uint32     CRC-32 of the header
     header     JSON: {"arrays": [[dtype, shape, CRC-32], ...], "state": ...}
-    arrays     one after the other, in the order of the header, up to the end of the file
+    arrays     one after another, in the order of the header, up to the end of the file
 """
 
 from __future__ import annotations
@@ -35,20 +35,22 @@ from hornbeam.saving.disk import parse_json, written_aside
 
 __all__ = ["BackgroundWriter", "CheckpointFolder", "Packed", "read_checkpoint", "write_checkpoint"]
 
+FilePath = str | os.PathLike[str]
+
 _MARK = b"\x93HORNBEAM-CKPT1\n"
 _HEAD = struct.Struct("<QI")
 _MAX_HEADER = 64 * 2**20
 _PLAIN = {int, float, str, bool, type(None)}
-_MANY = 64  # so many floats are kept as an array
-_TAG = "@"  # the key of what JSON has no form for
+_MANY = 64  # a list of more floats than this is stored as an array
+_TAG = "@"  # the key that marks values for which JSON has no form
 
 
 class Packed:
-    """A state, copied, so that it may be written while the original changes.
+    """A copy of a state, which can be written while the original changes.
 
     Attributes:
-        tree: The state as JSON may hold it; arrays are numbers into `arrays`.
-        arrays: Copies of its arrays.
+        tree: The state as JSON; arrays are indices into `arrays`.
+        arrays: Copies of the arrays.
 
     Example:
         >>> packed = Packed()
@@ -61,11 +63,11 @@ class Packed:
         self.arrays: list[np.ndarray] = []
 
     def pack(self, value: Any, where: str) -> Any:
-        """Return `value` as JSON may hold it; its arrays are copied into `arrays`.
+        """Return `value` in a form that JSON can hold; its arrays are copied into `arrays`.
 
         Args:
-            value: Numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of them.
-            where: What it is, for the error.
+            value: Numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of these.
+            where: Name of the value, for the error.
 
         Raises:
             TypeError: If it holds anything else.
@@ -102,12 +104,12 @@ class Packed:
         if hasattr(value, "dtype") and hasattr(value, "shape"):
             return self._array("array", _checked(value, where))
         raise TypeError(
-            f"{where} is {describe(value)} of type {kind.__name__}, which a checkpoint cannot hold. It may hold numbers, "
-            "texts, None, bytes, arrays, and lists, tuples, dicts and sets of them."
+            f"{where} is {describe(value)} of type {kind.__name__}, which a checkpoint cannot hold. Use numbers, "
+            "texts, None, bytes, arrays, and lists, tuples, dicts and sets of these."
         )
 
     def pack_named(self, named: Iterable[tuple[str, Any]], where: str) -> list[Any]:
-        """Return pairs of a name and an array as `pack` does, in half the time."""
+        """Return pairs of a name and an array as `pack` would, in half the time."""
         pairs: list[Any] = []
         for name, value in named:
             copy = np.array(value)
@@ -164,13 +166,13 @@ def _unpacked(value: Any, arrays: list[np.ndarray]) -> Any:
 # --- the file ---------------------------------------------------------------------------------------
 
 
-def write_checkpoint(path: Any, packed: Packed) -> None:
-    """Write a packed state; what stood at `path` stays whole until the new file is on the disk.
+def write_checkpoint(path: FilePath, packed: Packed) -> None:
+    """Write a packed state; an earlier file at `path` stays intact until the new one is on disk.
 
     Raises:
-        OSError: If it cannot be written.
+        OSError: If the file cannot be written.
     """
-    raw = [np.ascontiguousarray(a).reshape(-1).view("uint8") for a in packed.arrays]
+    raw = [np.ascontiguousarray(a).reshape(-1).view("uint8").data for a in packed.arrays]
     entries = [[a.dtype.name, list(a.shape), zlib.crc32(r)] for a, r in zip(packed.arrays, raw, strict=True)]
     header = json.dumps({"arrays": entries, "state": packed.tree}).encode()
     if len(header) > _MAX_HEADER:
@@ -183,20 +185,20 @@ def write_checkpoint(path: Any, packed: Packed) -> None:
             file.write(part)
 
 
-def read_checkpoint(path: Any) -> Any:
-    """Return the state that a checkpoint holds.
+def read_checkpoint(path: FilePath) -> Any:
+    """Return the state that a checkpoint holds. Memory is bounded by the file's size.
 
     Raises:
-        FileError: If the file is no checkpoint, or damaged. Memory is bounded by the file's size.
+        FileError: If the file is damaged, or is not a checkpoint.
     """
     path = Path(path)
     what = f"The checkpoint '{path}'"
     if not path.is_file() and path.exists():
-        raise FileError(f"{what} is no file.")  # opening a pipe would wait for its writer
+        raise FileError(f"{what} is not a regular file.")  # opening a pipe would block
     with path.open("rb") as file:
         left = os.fstat(file.fileno()).st_size - len(_MARK) - _HEAD.size
         if left < 0 or file.read(len(_MARK)) != _MARK:
-            raise FileError(f"{what} is damaged, or no checkpoint.")
+            raise FileError(f"{what} is damaged, or is not a checkpoint.")
         length, checksum = _HEAD.unpack(file.read(_HEAD.size))
         if length > min(left, _MAX_HEADER):
             raise FileError(f"{what} is cut off.")
@@ -205,7 +207,7 @@ def read_checkpoint(path: Any) -> Any:
             raise FileError(f"{what} is damaged: its header does not match its checksum.")
         header = parse_json(text, f"{what}: its header")
         if not isinstance(header, dict) or not isinstance(header.get("arrays"), list) or "state" not in header:
-            raise FileError(f"{what} has no such header as a checkpoint has.")
+            raise FileError(f"{what} does not have the header of a checkpoint.")
         left -= length
         arrays = []
         for entry in header["arrays"]:
@@ -223,11 +225,11 @@ def read_checkpoint(path: Any) -> Any:
     try:
         return _unpacked(header["state"], arrays)
     except (TypeError, ValueError, KeyError) as error:
-        raise FileError(f"{what} holds what no checkpoint holds: {error}.") from None
+        raise FileError(f"{what} holds a value that no checkpoint holds: {error}.") from None
 
 
 def _entry(entry: Any, what: str) -> tuple[np.dtype, tuple[int, ...], int]:
-    """Return dtype, shape and checksum of an array, checked."""
+    """Return the checked dtype, shape and checksum of an array."""
     if isinstance(entry, list) and len(entry) == 3:
         name, shape, checksum = entry
         if isinstance(name, str) and re.fullmatch(r"[a-z0-9_]{1,24}", name) and isinstance(shape, list):
@@ -248,12 +250,21 @@ class CheckpointFolder:
     """The checkpoints of a training: numbered files, of which the last few are kept.
 
     Args:
-        path: The folder, made where needed.
-        name: What the names of the files begin with.
-        keep: How many are kept.
+        path: The folder; `prepare` creates it.
+        name: The beginning of the files' names.
+        keep: Number of files to keep.
+
+    Example:
+        >>> import tempfile
+        >>> folder = CheckpointFolder(tempfile.mkdtemp(), "training")
+        >>> packed = Packed()
+        >>> packed.tree = packed.pack({"epoch": 3}, "state")
+        >>> folder.write(packed)
+        >>> folder.newest()
+        {'epoch': 3}
     """
 
-    def __init__(self, path: Any, name: str, keep: int = 1):
+    def __init__(self, path: FilePath, name: str, keep: int = 1):
         self.path, self._name, self._keep = Path(path), name, keep
         self._number = max(map(self._number_of, self.files()), default=0)
 
@@ -261,7 +272,7 @@ class CheckpointFolder:
         return int(file.name[len(self._name) + 1 :].split(".")[0])
 
     def files(self) -> list[Path]:
-        """Return the files, the newest first."""
+        """Return the files, newest first."""
         pattern = re.compile(re.escape(self._name) + r"-\d{1,12}\.checkpoint")
         try:
             names = [name for name in os.listdir(self.path) if pattern.fullmatch(name)]
@@ -270,10 +281,10 @@ class CheckpointFolder:
         return sorted((self.path / name for name in names), key=self._number_of, reverse=True)
 
     def prepare(self) -> None:
-        """Make the folder, and take away what a killed process left half written.
+        """Create the folder, and delete incomplete files of killed processes.
 
         Raises:
-            OSError: If nothing can be written there.
+            OSError: If the folder cannot be written to.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         for rest in self.path.glob(f".{self._name}-*.checkpoint.*"):
@@ -283,7 +294,7 @@ class CheckpointFolder:
         (self.path / f"{self._name}.probe").unlink()
 
     def newest(self) -> Any:
-        """Return the state of the newest whole checkpoint, or `None` if there is no file.
+        """Return the state of the newest intact checkpoint, or `None` if there is no file.
 
         Raises:
             FileError: If all files are damaged.
@@ -296,14 +307,16 @@ class CheckpointFolder:
                 problems.append(str(error))
                 continue
             if problems:
-                warnings.warn(f"{problems[0]} Training goes on from the one before: '{file}'.", stacklevel=4)
+                warnings.warn(f"{problems[0]} Training resumes from the previous one: '{file}'.", stacklevel=4)
             return state
         if problems:
-            raise FileError(f"{problems[0]} No other is left; delete the folder '{self.path}' to train from the start.")
+            raise FileError(
+                f"{problems[0]} There is no other; delete the folder '{self.path}' to train from the start."
+            )
         return None
 
     def write(self, packed: Packed) -> None:
-        """Write the next checkpoint, then delete those beyond the last few."""
+        """Write the next checkpoint, then delete the oldest ones."""
         number = self._number + 1
         write_checkpoint(self.path / f"{self._name}-{number:06d}.checkpoint", packed)
         self._number = number
@@ -311,25 +324,25 @@ class CheckpointFolder:
             old.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Delete all, and the folder if nothing else is there."""
+        """Delete all checkpoints, and the folder if it is empty then."""
         for file in self.files():
             file.unlink(missing_ok=True)
         try:
             self.path.rmdir()
         except OSError:
-            pass  # something else is there
+            pass  # the folder holds other files
 
 
 class BackgroundWriter:
-    """Writes checkpoints in a thread: always the latest that was handed over.
+    """Writes checkpoints in a thread, always the latest state that was passed to `put`.
 
-    Between two it rests nine times as long as it wrote, so that writing takes at most a tenth of a core.
+    After each write it pauses nine times as long as the write took, so that writing takes at most a tenth of a core.
 
     Args:
-        folder: Where they go.
+        folder: The folder to write to.
 
     Attributes:
-        failure: The error of a write that failed, until somebody takes note of it.
+        failure: The error of the last failed write; the caller resets it to `None`.
     """
 
     REST = 9.0
@@ -343,7 +356,7 @@ class BackgroundWriter:
         self.failure: Exception | None = None
 
     def put(self, packed: Packed) -> None:
-        """Hand over a state; it takes the place of one that still waits."""
+        """Queue a state for writing; it replaces one that is still waiting."""
         with self._changed:
             self._pending = packed
             if self._thread is None:
@@ -352,7 +365,7 @@ class BackgroundWriter:
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Wait until what was handed over is written, or has failed to be."""
+        """Wait until the queued state is written, or writing has failed."""
         with self._changed:
             self._hurry = True
             self._changed.notify_all()
@@ -360,7 +373,7 @@ class BackgroundWriter:
             self._hurry = False
 
     def close(self, drop: bool = False) -> None:
-        """End the thread, after what was handed over is written; with `drop`, what waits is forgotten."""
+        """End the thread, after the queued state is written; with `drop`, that state is discarded."""
         if drop:
             with self._changed:
                 self._pending = None
@@ -383,7 +396,7 @@ class BackgroundWriter:
             start = time.perf_counter()
             try:
                 self._folder.write(packed)
-            except Exception as error:  # told by the training thread
+            except Exception as error:  # the training thread reports it
                 self.failure = error
             del packed
             rest = self.REST * (time.perf_counter() - start)

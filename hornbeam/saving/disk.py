@@ -1,4 +1,4 @@
-"""Careful file work: written aside, synced and renamed; recognised by content."""
+"""Safe file operations: replacing a file at once, recognising its kind, parsing its JSON."""
 
 from __future__ import annotations
 
@@ -16,21 +16,26 @@ from hornbeam.errors import FileError
 
 __all__ = ["MissingFileError", "check_overwrite", "kind_of", "parse_json", "written_aside"]
 
+FilePath = str | os.PathLike[str]
+
 
 class MissingFileError(FileNotFoundError, ValueError):
-    """There is no file: an OS error to Python, a `ValueError` to Keras."""
+    """There is no such file. Python expects an `OSError` for this, Keras a `ValueError`; this is both."""
 
 
 _MAX_JSON = 64 * 2**20
-_MAX_VALUES = 2_000_000  # as Python objects, some 200 MiB
+_MAX_VALUES = 2_000_000  # about 200 MiB as Python objects
 _MAX_DEPTH = 200
 
 
-def kind_of(path: Any) -> str:
-    """Return `"zip"`, `"h5"`, `"folder"` or `"unknown"` by the content of a file.
+def kind_of(path: FilePath) -> str:
+    """Return the kind of a file by its content: `"zip"`, `"h5"`, `"folder"` or `"unknown"`.
+
+    Args:
+        path: Path of the file.
 
     Raises:
-        FileNotFoundError: If there is none.
+        FileNotFoundError: If there is no such file; the message lists model files in the same folder.
     """
     path = Path(path)
     if path.is_dir():
@@ -50,19 +55,28 @@ def kind_of(path: Any) -> str:
     return "h5" if head == b"\x89HDF\r\n\x1a\n" else "unknown"
 
 
-def check_overwrite(path: Any, overwrite: bool) -> None:
-    """Raise `FileExistsError` where something stands at `path` and must stay."""
+def check_overwrite(path: FilePath, overwrite: bool) -> None:
+    """Raise `FileExistsError` if a file exists at `path` and `overwrite` is false."""
     if not overwrite and Path(path).exists():
         raise FileExistsError(f"'{path}' exists already; pass `overwrite=True` to replace it.")
 
 
 @contextmanager
-def written_aside(path: Any, folder: bool = False) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; it takes the place of `path` when all went well.
+def written_aside(path: FilePath, folder: bool = False) -> Iterator[Path]:
+    """Yield a temporary path to write to; it replaces `path` when the block ends without an error.
+
+    The file is synced to disk before it is renamed, so a crash leaves either the old or the new file.
 
     Args:
-        path: The file (or folder) to make; its parent folders are made too.
+        path: The file (or folder) to write; its parent folders are created.
         folder: Whether it is a folder.
+
+    Example:
+        >>> place = Path(tempfile.mkdtemp(), "notes.txt")
+        >>> with written_aside(place) as aside:
+        ...     _ = aside.write_text("done")
+        >>> place.read_text()
+        'done'
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,10 +98,10 @@ def written_aside(path: Any, folder: bool = False) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk.
+    """Wait until a file, or the names in a folder, are on disk.
 
     Raises:
-        OSError: If a file could not be written whole: some systems tell of a full disk only now.
+        OSError: If a file could not be written completely. Some systems report a full disk only here.
     """
     try:
         handle = os.open(path, os.O_RDONLY)
@@ -96,7 +110,10 @@ def _sync(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if path.is_file() and error.errno not in (errno.EINVAL, errno.ENOTSUP):  # those: there is no such call
+        if path.is_file() and error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+        ):  # these mean that the file system has no such call
             raise
     finally:
         os.close(handle)
@@ -106,21 +123,25 @@ def parse_json(text: bytes | str, what: str) -> Any:
     """Return the value of a JSON text, bounded in size, depth and number of values.
 
     Raises:
-        FileError: If it is no JSON, too long, nested too deeply, or names a member twice.
+        FileError: If it is not JSON, too long, nested too deeply, or has a name twice in one object.
+
+    Example:
+        >>> parse_json('{"units": 3}', "the configuration")
+        {'units': 3}
     """
     if not isinstance(text, (bytes, str)):
-        raise FileError(f"{what} is no text.")
+        raise FileError(f"{what} is not text.")
     if len(text) > _MAX_JSON:
         raise FileError(f"{what} is {len(text)} bytes long, more than a model's configuration can be.")
-    marks = (b",", b"[", b"{") if isinstance(text, bytes) else (",", "[", "{")
-    if sum(text.count(mark) for mark in marks) > _MAX_VALUES:  # type: ignore[arg-type]
+    raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > _MAX_VALUES:
         raise FileError(f"{what} has more values than a model's configuration can have.")
     try:
         value = json.loads(text, object_pairs_hook=_members)
     except RecursionError:
         raise FileError(f"{what} is nested too deeply.") from None
     except ValueError as error:
-        raise FileError(f"{what} is no valid JSON: {error}.") from None
+        raise FileError(f"{what} is not valid JSON: {error}.") from None
     level, depth = [value], 0
     while level:
         depth += 1
@@ -136,6 +157,6 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            raise ValueError(f"the member {name!r} stands there twice")
+            raise ValueError(f"an object has the name {name!r} twice")
         found[name] = value
     return found

@@ -1,20 +1,21 @@
-"""`.h5` files of Keras 1 to 3: whole models and weights, a group for each layer by its name."""
+"""`.h5` files of Keras 1 to 3: models and weights, with a group for each layer, named like the layer."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import json
+import os
 import re
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
-from hornbeam import tree
+from hornbeam import losses, tree
 from hornbeam.core.variable import Variable
 from hornbeam.objects import configuration
+from hornbeam.optional import h5py_library
 from hornbeam.saving.archive import KERAS_VERSION
 from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
@@ -42,40 +43,47 @@ from hornbeam.saving.legacy_weights import (
 )
 from hornbeam.saving.second import second_form, second_training
 
+if TYPE_CHECKING:
+    import h5py
+
 __all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "save_layered_weights"]
 
-# HDF5 keeps at most 64 KiB of attributes in an object's header; longer lists are cut in pieces.
+# HDF5 holds at most 64 KiB of attributes in an object's header; longer lists are split.
 _ATTRIBUTE_LIMIT = 60_000
-# Arguments that Keras 2's optimizers refuse, with the values that say nothing.
+# Arguments that Keras 2's optimizers refuse, with the default values at which they can be left out.
 _NEW_IN_OPTIMIZERS = {
     "clipnorm": None, "clipvalue": None, "ema_momentum": 0.99, "ema_overwrite_frequency": None, "global_clipnorm": None,
     "gradient_accumulation_steps": None, "loss_scale_factor": None, "use_ema": False, "weight_decay": None,
 }  # fmt: skip
 _TOP = "top_level_model_weights"
+FilePath = str | os.PathLike[str]
 
 
 # --- writing -----------------------------------------------------------------------------------------
 
 
-def save_h5(model: Any, filepath: Any, overwrite: bool = True, include_optimizer: bool = True) -> None:
+def save_h5(model: Any, filepath: FilePath, overwrite: bool = True, include_optimizer: bool = True) -> None:
     """Write architecture, weights and training state to an `.h5` file.
 
-    tf.keras 2 reads architecture and weights too, and begins with a fresh optimizer: its own state has no learning rate
-    among the arrays, and another order, where Keras 3 wants one. It does not read what it and Keras 3 want in different
-    words, which are then Keras 3's: `MultiHeadAttention`, tensors as keyword arguments (an LSTM's `initial_state`), ops that
-    it has no layer for (arithmetic of equal shapes or with a number, activations, `concatenate`, `reshape` and `transpose`
-    are written as layers). AdamW, Adafactor, Lion, Lamb, Muon and `weight_decay` it refuses unless told `compile=False`.
+    Keras 3 reads the whole file. tf.keras 2 reads the architecture and the weights but not the state of the optimizer,
+    which has another form there. Arithmetic of equal shapes or with a number, activations, `concatenate`, `reshape`
+    and `transpose` are written as layers, so that tf.keras 2 reads them. It cannot read other ops,
+    `MultiHeadAttention`, and tensors passed as keyword arguments, such as an LSTM's `initial_state`. AdamW, Adafactor,
+    Lion, Lamb, Muon and `weight_decay` it reads only with `compile=False`.
 
     Args:
         model: A functional or sequential model, or a subclassed one with `get_config`.
         filepath: Path of the file.
         overwrite: Whether an existing one may be replaced.
         include_optimizer: Whether the training state is written.
+
+    Raises:
+        FileExistsError: If the file exists and `overwrite` is false.
     """
     check_overwrite(filepath, overwrite)
     full = configuration.serialize(model)
     compiled = full.pop("compile_config", None)
-    with written_aside(filepath) as path, h5py.File(path, "w") as file:
+    with written_aside(filepath) as path, h5py_library().File(path, "w") as file:
         file.attrs["keras_version"] = KERAS_VERSION
         file.attrs["backend"] = "jax"
         file.attrs["model_config"] = json.dumps(second_form(_plain_classes(full)))
@@ -93,24 +101,24 @@ def save_h5(model: Any, filepath: Any, overwrite: bool = True, include_optimizer
                 _write_group(file.create_group("optimizer_weights"), _unique(model.optimizer.variables))
 
 
-def save_layered_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
+def save_layered_weights(model: Any, filepath: FilePath, overwrite: bool = True) -> None:
     """Write only the weights, in Keras 2's layout: a group for each layer by its name."""
     check_built(model, "save_weights")
     check_overwrite(filepath, overwrite)
-    with written_aside(filepath) as path, h5py.File(path, "w") as file:
+    with written_aside(filepath) as path, h5py_library().File(path, "w") as file:
         _write_layers(file, model)
 
 
-def save_h5_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
+def save_h5_weights(model: Any, filepath: FilePath, overwrite: bool = True) -> None:
     """Write only the weights, in Keras 3's layout (`.weights.h5`)."""
     check_built(model, "save_weights")
     check_overwrite(filepath, overwrite)
-    with written_aside(filepath) as path, h5py.File(path, "w") as file:
+    with written_aside(filepath) as path, h5py_library().File(path, "w") as file:
         write_weights(file, model)
 
 
 def _plain_classes(entry: Any, inside: str = "") -> Any:
-    """Return a model's configuration with its layers in the form of `.h5` files: class and config alone."""
+    """Return a model's configuration with its layers in the form of `.h5` files: only class and config."""
     if isinstance(entry, list):
         return [_plain_classes(item, inside) for item in entry]
     if not isinstance(entry, dict):
@@ -125,7 +133,9 @@ def _plain_classes(entry: Any, inside: str = "") -> Any:
     if entry.get("registered_name") and ">" in str(entry["registered_name"]):
         plain["class_name"] = entry["registered_name"]
     if entry["class_name"] == "GroupQueryAttention":
-        plain["class_name"] = "GroupedQueryAttention"  # these files hold the class's own name, not the public one
+        plain["class_name"] = (
+            "GroupedQueryAttention"  # these files use the name of the class in Keras's source, not the public one
+        )
     config = plain.get("config")
     if isinstance(config, dict) and isinstance(config.get("layers"), list):
         plain["config"] = {**config, "layers": _plain_classes(config["layers"], "layers")}
@@ -133,14 +143,12 @@ def _plain_classes(entry: Any, inside: str = "") -> Any:
 
 
 def _optimizer_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return an optimizer's configuration without what only Keras 3 knows, where that says nothing."""
+    """Return an optimizer's configuration without Keras 3's new arguments that have their default value."""
     return {key: value for key, value in config.items() if _NEW_IN_OPTIMIZERS.get(key, ...) != value}
 
 
 def _long_names(loss: Any) -> Any:
-    """Return losses with short names such as `mse` spelled out: Keras reads only those here."""
-    from hornbeam import losses
-
+    """Return losses with short names such as `mse` written out: Keras reads only full names here."""
     if isinstance(loss, str):
         return getattr(losses.get(loss), "__name__", loss)
     if isinstance(loss, list):
@@ -151,12 +159,12 @@ def _long_names(loss: Any) -> Any:
 
 
 def _weights_of(layer: Any) -> list[Variable]:
-    """Weights in the order of `.h5` files: all trainable ones, then the others."""
+    """Return the weights in the order of `.h5` files: all trainable ones, then the others."""
     return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
 def _top_variables(model: Any) -> list[Variable]:
-    """Weights of the model itself, outside its layers."""
+    """Return the weights that belong to the model itself and to none of its layers."""
     below = {v for layer in model.layers for v in layer.weights}
     return [v for v in _weights_of(model) if v not in below]
 
@@ -171,7 +179,7 @@ def _write_layers(root: h5py.Group, model: Any) -> None:
 
 
 def _unique(variables: list[Variable]) -> list[tuple[str, Any]]:
-    """Return paths and values; of variables with one path the later ones get a number."""
+    """Return paths and values; a path that occurs again gets a number."""
     named: dict[str, Any] = {}
     for variable in variables:
         path, number = variable.path, 1
@@ -204,17 +212,17 @@ def _write_names(group: h5py.Group, attribute: str, names: list[str]) -> None:
 # --- reading -----------------------------------------------------------------------------------------
 
 
-def load_h5(filepath: Any, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
-    """Return the model of an `.h5` file; arguments as `hornbeam.saving.load_model`'s.
+def load_h5(filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
+    """Return the model of an `.h5` file; the arguments are those of `hornbeam.saving.load_model`.
 
     Raises:
-        ValueError: If the file holds weights only, or does not fit together.
+        ValueError: If the file holds only weights, or its parts do not fit together.
     """
     what = file_label(filepath)
     with open_hdf5(filepath) as file:
         if "model_config" not in file.attrs:
             raise ValueError(
-                f"{what} holds weights only, no architecture. Build the model in your program and call "
+                f"{what} holds only weights, no architecture. Build the model in your program and call "
                 f"`model.load_weights({what})`."
             )
         config = parse_json(file.attrs["model_config"], f"{what}: model_config")
@@ -235,17 +243,17 @@ def load_h5(filepath: Any, custom_objects: Any = None, compile: bool = True, saf
     return model
 
 
-def load_h5_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_name: bool = False) -> None:
-    """Read weights into `model` from an `.h5` or `.weights.h5` file, whichever its content is.
+def load_h5_weights(model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False) -> None:
+    """Read weights into `model` from an `.h5` or `.weights.h5` file; its content decides which of them it is.
 
     Args:
         model: A built model.
         filepath: Path of the file.
-        skip_mismatch: Whether what does not fit is left out with a warning.
-        by_name: Whether layers are matched by name; those of other names keep their weights.
+        skip_mismatch: Whether weights that do not fit are skipped with a warning.
+        by_name: Whether layers are matched by name; layers that the file lacks keep their weights.
 
     Raises:
-        ValueError: If something does not fit; all differences are listed, nothing is changed.
+        ValueError: If the weights do not fit; the message lists all differences, and nothing is changed.
     """
     what = file_label(filepath)
     with open_hdf5(filepath) as file:
@@ -257,7 +265,7 @@ def load_h5_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_n
 
 
 def _version(file: Any) -> str | None:
-    """Return the version of Keras that the file states, if it does."""
+    """Return the version of Keras that the file states, or `None`."""
     return _stated(file, "keras_version")
 
 
@@ -293,27 +301,27 @@ def _read_names(group: Any, attribute: str) -> list[str]:
 
 
 def _arrays(group: Any, what: str, names: list[str] | None = None) -> list[Saved]:
-    """Return the arrays of a layer's group in their order."""
+    """Return the arrays of a layer's group in the order that the group lists."""
     found = []
     for name in _read_names(group, "weight_names") if names is None else names:
         dataset = member(group, name)
         if not isinstance(dataset, Dataset):
-            raise ValueError(f"{what} is damaged: {group.name} names the array {name!r} and does not hold it.")
+            raise ValueError(f"{what} is damaged: {group.name} lists the array {name!r}, which is missing.")
         found.append(Saved(name, dataset.shape or (), functools.partial(read_array, dataset)))
     return found
 
 
 def _layers_of(root: Any, what: str) -> dict[str, list[Saved]]:
-    """Return the arrays of each layer by the layer's name."""
+    """Return the arrays of each layer, by the layer's name."""
     names = _read_names(root, "layer_names")
-    numbered = not names and "nb_layers" in root.attrs  # before Keras 1: layers and arrays had numbers
+    numbered = not names and "nb_layers" in root.attrs  # before Keras 1, layers and arrays had numbers
     if numbered:
         names = [f"layer_{i}" for i in range(int(root.attrs["nb_layers"]))]
     found = {}
     for name in names:
         group = member(root, name)
         if group is None:
-            raise ValueError(f"{what} is damaged: it names the layer {name!r} and does not hold it.")
+            raise ValueError(f"{what} is damaged: it lists the layer {name!r}, which is missing.")
         inside = [f"param_{i}" for i in range(int(group.attrs.get("nb_params", 0)))] if numbered else None
         found[name] = _arrays(group, what, inside)
     return found
@@ -322,7 +330,7 @@ def _layers_of(root: Any, what: str) -> dict[str, list[Saved]]:
 def _read_layers(
     root: Any, model: Any, what: str, skip_mismatch: bool = False, by_name: bool = False, era: Era | None = None
 ) -> tuple[Era, list[tuple[Any, list[Saved]]]]:
-    """Read the weights; return what is known of the file's writer, and the arrays of each layer."""
+    """Read the weights; return what is known of the program that wrote the file, and the arrays of each layer."""
     if not model.built:
         check_built(model, what)
     differences = Differences(what, skip_mismatch)
@@ -354,7 +362,7 @@ def _read_layers(
 
 
 def _warn_of_padding(model: Any, what: str) -> None:
-    """Name the convolutions whose borders Theano filled up in another way: as much on both sides."""
+    """Warn of convolutions whose borders Theano padded differently: by the same amount on both sides."""
     found = [
         layer.name
         for layer in model._flatten_layers()
@@ -364,8 +372,8 @@ def _warn_of_padding(model: Any, what: str) -> None:
     ]
     if found:
         warnings.warn(
-            f"{what} was trained with Theano, whose padding 'same' with strides adds as much on both sides of an axis, where "
-            f"today's adds less in front: along axes of even size the results of {', '.join(found[:8])} differ.",
+            f"{what} was trained with Theano, whose padding 'same' with strides adds the same amount on both sides of an "
+            f"axis. Hornbeam adds less in front, so along axes of even size the results of {', '.join(found[:8])} differ.",
             stacklevel=4,
         )
 
@@ -376,7 +384,7 @@ def _by_name(model: Any, saved: dict[str, list[Saved]]) -> list[tuple[Any, list[
 
 
 def _pair(model: Any, saved: dict[str, list[Saved]], differences: Differences) -> list[tuple[Any, list[Saved]]]:
-    """Pair layers that have weights with the file's: by name where the names are the same, else by place."""
+    """Return pairs of a layer with weights and its arrays, by name if all names agree, otherwise by position."""
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     arrays = {modern_name(name): found for name, found in saved.items() if found}
     if set(layers) == set(arrays):
@@ -396,7 +404,7 @@ def _some(names: Any) -> str:
 
 
 def _match(layer: Any, arrays: list[Saved], era: Era, differences: Differences) -> list[tuple[Variable, Saved]]:
-    """Pair the variables of a layer with arrays, noting what does not fit."""
+    """Return pairs of a layer's variables and the file's arrays; differences are added."""
     label = f"{type(layer).__name__} '{layer.name}'"
     pairs = arrange(layer, arrays, era)
     if pairs is None:
@@ -409,7 +417,7 @@ def _fitting(pairs: Any, label: str, differences: Differences) -> list[tuple[Var
     pairs = list(pairs)
     wrong = [(v, a) for v, a in pairs if v.shape != a.shape]
     for variable, array in wrong:
-        differences.add(f"{label}: '{variable.name}' has shape {variable.shape}, the file's has {array.shape}.")
+        differences.add(f"{label}: '{variable.name}' has shape {variable.shape}; in the file it has {array.shape}.")
     return [] if wrong else pairs
 
 
@@ -427,8 +435,8 @@ def _read_optimizer(state: Any, model: Any, what: str, era: Era, layers: list[tu
         return
     if era.old:
         warnings.warn(
-            f"{what}: the state of its optimizer, as an older Keras kept it, does not fit '{optimizer.name}' and was not "
-            "loaded. The weights were.",
+            f"{what}: the state of its optimizer, written by an older Keras, does not fit '{optimizer.name}' and was not "
+            "loaded; the weights were loaded.",
             stacklevel=4,
         )
         return

@@ -1,7 +1,7 @@
-"""Weights in HDF5, laid out as Keras 3 does: a group for each part of a model, by attribute name.
+"""Weights in HDF5 in Keras 3's layout: a group for each part of a model, named by its attribute.
 
-Below a part's group stand `vars` with its own arrays, and the groups of its own parts.
-Lists and dictionaries of parts are groups too, whose members are named by class.
+The group of a part contains `vars`, with the part's own arrays, and the groups of its own parts. A list or
+dictionary of parts is a group too; its members are named by their classes.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import functools
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import jax.numpy as jnp
 import numpy as np
 
@@ -26,16 +25,19 @@ from hornbeam.optimizers import Optimizer
 from hornbeam.saving.hdf5 import Dataset, Group
 from hornbeam.saving.legacy_weights import Saved, match_optimizer
 
+if TYPE_CHECKING:
+    import h5py
+
 __all__ = ["Differences", "optimizer_mismatch", "read_array", "read_weights", "walk", "write_array", "write_weights"]
 
 # Types that HDF5 lacks: they are written as bytes, with the name beside them.
 _NARROW = {name: jnp.dtype(name) for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4")}
-# Attributes of the bases that do not lead to parts.
+# Attributes of the base classes that do not lead to parts.
 _SKIPPED = frozenset(["input", "output", "inputs", "outputs", "history", "metrics", "trainable_variables"])
 
 
 class Differences:
-    """What did not fit between a file and a model, gathered for one message.
+    """The differences between a file and a model, collected for one message.
 
     Args:
         what: Name of the file for the message.
@@ -47,24 +49,24 @@ class Differences:
         self.lines: list[str] = []
 
     def add(self, line: str) -> None:
-        """Note one difference."""
+        """Add one difference."""
         self.lines.append(line)
 
     def count(self, label: str, variables: Any, arrays: Any) -> None:
-        """Note that a part has another number of weights than the file."""
+        """Add that a part and the file have different numbers of weights."""
         own = ", ".join(f"{v.name} {v.shape}" for v in variables[:6]) or "none"
         given = ", ".join(f"{a.name} {a.shape}" for a in arrays[:6]) or "none"
         self.add(f"{label}: the layer has {len(variables)} weights ({own}), the file {len(arrays)} ({given}).")
 
     def report(self) -> None:
-        """Raise `ValueError` (or warn) if anything was noted."""
+        """Raise `ValueError`, or warn, if there are differences."""
         if not self.lines:
             return
         shown = "\n".join(f"  - {line}" for line in self.lines[:20])
         rest = len(self.lines) - 20
         more = f"\n  and {rest} more" if rest > 0 else ""
         if self.skip:
-            warnings.warn(f"{self.what}: skipped what does not fit:\n{shown}{more}", stacklevel=4)
+            warnings.warn(f"{self.what}: skipped weights that do not fit:\n{shown}{more}", stacklevel=4)
             return
         raise ValueError(
             f"{self.what} does not fit the model, nothing was loaded:\n{shown}{more}\n"
@@ -78,8 +80,8 @@ class Differences:
 def walk(part: Any) -> Iterator[tuple[str, Any]]:
     """Yield the path and the object of `part` and of each layer and optimizer below it, each once.
 
-    Attributes are taken in the order of their names, private ones last: where one layer is held
-    twice, it stands under the first name.
+    Attributes are visited in the order of their names, private ones last. A layer that has two names is
+    found under the first.
 
     Args:
         part: A layer, model or optimizer.
@@ -154,11 +156,11 @@ def _children(part: Any) -> list[tuple[str, Any]]:
     for name in names:
         try:
             value = getattr(part, name)
-        except Exception:  # a user's property may raise anything; it then holds no part
+        except Exception:  # a user's property may raise anything; it is then not a part
             continue
         if isinstance(value, (Layer, Optimizer)) or _holds_parts(value):
             found[name] = value
-    if hasattr(part, "_compiled"):  # a model: its layers, the graph's inputs included
+    if hasattr(part, "_compiled"):  # a model: its layers, including the graph's inputs
         layers = part.layers
         if layers:
             found["layers"] = layers
@@ -171,7 +173,7 @@ def _children(part: Any) -> list[tuple[str, Any]]:
 
 
 def write_array(group: h5py.Group, name: str, value: Any) -> None:
-    """Write an array; bfloat16 and other types that HDF5 lacks go as bytes with the dtype's name."""
+    """Write an array; types that HDF5 lacks, such as bfloat16, are stored as bytes with the dtype's name."""
     array = np.asarray(value)
     dataset = group.create_dataset(name, data=array)
     if array.dtype.kind == "V":
@@ -183,15 +185,15 @@ def read_array(dataset: Any, dtype: str | None = None) -> np.ndarray:
 
     Args:
         dataset: The HDF5 dataset.
-        dtype: Type of arrays that were written as bytes without the type's name.
+        dtype: The dtype of an array that was written as bytes without the dtype's name.
 
     Raises:
-        FileError: If it holds no numbers, or is larger than the file pays for.
+        FileError: If it does not hold numbers, or is far larger than the file.
     """
     if not isinstance(dataset, Dataset):
-        raise FileError(f"The file holds no array at {getattr(dataset, 'name', dataset)!r}.")
+        raise FileError(f"The file has no array at {getattr(dataset, 'name', dataset)!r}.")
     if dataset.dtype.kind not in "biufcV":
-        raise FileError(f"The array {dataset.name!r} holds no numbers but {dataset.dtype}.")
+        raise FileError(f"The array {dataset.name!r} has the dtype {dataset.dtype}; expected numbers.")
     array = np.asarray(dataset[()])
     if array.dtype.kind == "V" and array.dtype.name not in _NARROW:
         saved = dataset.attrs.get("dtype", dtype)
@@ -203,12 +205,12 @@ def read_array(dataset: Any, dtype: str | None = None) -> np.ndarray:
 
 
 def member(group: Any, name: str) -> Any:
-    """Return what stands at a path in `group`, or `None`; links to elsewhere are refused."""
+    """Return the group or array at a path below `group`, or `None`; links to other places are refused."""
     return group.get(name) if isinstance(group, Group) else None
 
 
 class _Store(Mapping):
-    """The arrays of a `vars` group by name, read when asked for."""
+    """The arrays of a `vars` group by name; each is read when it is accessed."""
 
     def __init__(self, group: Any):
         self._group = group
@@ -230,7 +232,7 @@ class _Store(Mapping):
 
 
 def write_weights(root: h5py.Group, model: Any, include_optimizer: bool = True) -> None:
-    """Write all weights of `model`, and its optimizer's state, below `root`."""
+    """Write all weights of `model`, and optionally its optimizer's state, below `root`."""
     for path, part in walk(model):
         if not include_optimizer and isinstance(part, Optimizer):
             continue
@@ -243,19 +245,19 @@ def write_weights(root: h5py.Group, model: Any, include_optimizer: bool = True) 
 
 
 def read_weights(root: Group, model: Any, what: str, skip_mismatch: bool = False, by_name: bool = False) -> None:
-    """Read weights of `model` from below `root`, where `write_weights` or Keras wrote them.
+    """Read the weights of `model` from below `root`, in the layout that `write_weights` and Keras write.
 
     All shapes are compared before anything is changed.
 
     Args:
-        root: Group of the file.
+        root: The group in the file.
         model: A built model.
         what: Name of the file for messages.
-        skip_mismatch: Whether what does not fit is left out with a warning.
-        by_name: Whether the layers directly below are matched by their names instead of places.
+        skip_mismatch: Whether weights that do not fit are skipped with a warning.
+        by_name: Whether the model's layers are matched by name instead of position.
 
     Raises:
-        ValueError: If something does not fit; all differences are listed.
+        ValueError: If the weights do not fit; the message lists all differences.
     """
     differences = Differences(what, skip_mismatch)
     pairs = _by_name(root, model) if by_name else [(root, model)]
@@ -273,12 +275,12 @@ def read_weights(root: Group, model: Any, what: str, skip_mismatch: bool = False
                 _plan_optimizer(part, group, model, jobs, what, skip_mismatch)
             elif group is None:
                 if _own(part):
-                    differences.add(f"{_label(part, path)}: the file has nothing for it.")
+                    differences.add(f"{_label(part, path)}: the file has no weights for it.")
             elif _plan(part, group, path, differences):
                 jobs.append(functools.partial(part.load_own_variables, _Store(group)))
     if not by_name:
         for place, shapes in _extra(root, model, known):
-            differences.add(f"the file has {len(shapes)} arrays at '{place}' ({_some(shapes)}), the model nothing.")
+            differences.add(f"the file has {len(shapes)} arrays at '{place}' ({_some(shapes)}), which the model lacks.")
     if differences.lines and not skip_mismatch:
         differences.report()
     for job in jobs:
@@ -291,9 +293,9 @@ def _some(shapes: list[Any]) -> str:
 
 
 def _extra(root: Any, model: Any, known: set[str]) -> Iterator[tuple[str, list[Any]]]:
-    """Yield place and shapes of the arrays of layers that the model does not have.
+    """Yield the path and the shapes of arrays of layers that the model does not have.
 
-    States of optimizers, metrics and seeds stand in the same tree; they are no weights.
+    The same tree holds states of optimizers, metrics and seed generators; these are not weights.
     """
 
     def visit(group: Any, path: list[str]) -> Iterator[tuple[str, list[Any]]]:
@@ -310,14 +312,14 @@ def _extra(root: Any, model: Any, known: set[str]) -> Iterator[tuple[str, list[A
     yield from visit(root, [])
 
 
-# Names of groups that hold states.
+# Names of groups that hold states instead of weights.
 _NO_WEIGHTS = frozenset(
     ["optimizer", "metrics", "_metrics", "_compile_metrics", "_loss_tracker", "seed_generator", "_random_generator"]
 )
 
 
 def _is_state(model: Any, path: list[str]) -> bool:
-    """Tell whether a path leads to a metric or a generator of seeds of the model's own."""
+    """Return whether a path leads to a metric or seed generator of the model."""
     found = model
     for name in path:
         found = vars(found).get(name) if hasattr(found, "__dict__") else None
@@ -325,7 +327,7 @@ def _is_state(model: Any, path: list[str]) -> bool:
 
 
 def _listed(model: Any) -> dict[int, str]:
-    """Return the places of layers among `model.layers`, where Keras before 3.15 put those in lists of tuples."""
+    """Return the path of each layer below `layers`, where Keras before 3.15 put layers that are in lists of tuples."""
     counts: collections.Counter[str] = collections.Counter()
     places: dict[int, str] = {}
     for layer in getattr(model, "layers", ()):
@@ -336,7 +338,7 @@ def _listed(model: Any) -> dict[int, str]:
 
 
 def _vars(start: Any, path: str) -> Any:
-    """Return the group of a part's own arrays; parts that are public now may have been private."""
+    """Return the group of a part's own arrays. An attribute that is public now may have been private in the file."""
     found = member(start, f"{path}/vars" if path else "vars")
     if found is None and "/" in path:
         above, _, name = path.rpartition("/")
@@ -353,7 +355,7 @@ def _own(part: Any) -> list[Variable]:
 
 
 def _plan(part: Any, group: Any, path: str, differences: Differences) -> bool:
-    """Tell whether the arrays of `group` fit `part`, noting what does not."""
+    """Return whether the arrays of `group` fit `part`; differences are added."""
     if type(part).load_own_variables not in (Layer.load_own_variables, Adaptable.load_own_variables):
         return True  # the class knows its own arrays
     own = _own(part)
@@ -370,7 +372,7 @@ def _plan(part: Any, group: Any, path: str, differences: Differences) -> bool:
         shape = getattr(dataset, "shape", None)
         if shape != variable.shape:
             differences.add(
-                f"{_label(part, path)}: '{variable.name}' has shape {variable.shape}, the file's has {shape}."
+                f"{_label(part, path)}: '{variable.name}' has shape {variable.shape}; in the file it has {shape}."
             )
             fits = False
     return fits
@@ -391,7 +393,7 @@ def _plan_optimizer(
     pairs = match_optimizer(optimizer, arrays, by_weight=True)
     if pairs is not None:
         jobs.append(functools.partial(_assign_all, pairs))
-    elif optimizer is model.optimizer:  # not that of a model inside this one, which does not train by it
+    elif optimizer is model.optimizer:  # the optimizer of a nested model is not used for training
         if not skip:
             raise ValueError(optimizer_mismatch(what, optimizer, len(group)))
         warnings.warn(optimizer_mismatch(what, optimizer, len(group)), stacklevel=5)
@@ -403,16 +405,16 @@ def _assign_all(pairs: list[tuple[Any, Saved]]) -> None:
 
 
 def optimizer_mismatch(what: str, optimizer: Any, count: int) -> str:
-    """Return the message for an optimizer's state that does not fit."""
+    """Return the message for an optimizer's state that does not fit the model's optimizer."""
     return (
-        f"{what}: the saved state of the optimizer does not fit '{optimizer.name}' ({type(optimizer).__name__}): that has "
+        f"{what}: the saved state of the optimizer does not fit '{optimizer.name}' ({type(optimizer).__name__}), which has "
         f"{len(optimizer.variables)} variables, the file {count}, or their shapes differ. Compile with the optimizer that "
-        "was saved; or leave its state out by `load_model(path, compile=False)` or `load_weights(path, skip_mismatch=True)`."
+        "was saved, or skip its state by `load_model(path, compile=False)` or `load_weights(path, skip_mismatch=True)`."
     )
 
 
 def _by_name(root: Group, model: Any) -> list[tuple[Any, Any]]:
-    """Pair the groups of the file's layers with the model's layers of the same names."""
+    """Return pairs of a layer's group in the file and the model's layer of the same name."""
     named: dict[str, Any] = {}
     for container in ("layers", ""):
         holder = member(root, container) if container else root
@@ -428,7 +430,7 @@ def _text(value: Any) -> str:
 
 
 def check_built(model: Any, what: str) -> None:
-    """Raise `ValueError` where `model` has no weights yet."""
+    """Raise `ValueError` if `model` has no weights yet."""
     if not model.built:
         raise ValueError(
             f"{what}: the model '{model.name}' is not built, so it has no weights yet. Call it on data or "
@@ -437,5 +439,5 @@ def check_built(model: Any, what: str) -> None:
 
 
 def file_label(path: Any) -> str:
-    """Return how messages name a file."""
+    """Return the name of a file as messages show it."""
     return f"'{Path(path).name}'"

@@ -1,8 +1,8 @@
-"""Weights in safetensors files: eight bytes of length, a JSON header, and the arrays one after another.
+"""Weights in safetensors files: the length of the header in eight bytes, a JSON header, and the arrays.
 
-The format is that of https://github.com/huggingface/safetensors. An array is named by the place of its part in
-the model and its own name, such as `layers.dense_1.kernel`: places as in `.weights.h5` files, so that weights
-fit a model that was built again.
+The format is specified at https://github.com/huggingface/safetensors. An array's name is the path of its layer
+in the model, as in `.weights.h5` files, and the name of the weight, such as `layers.dense_1.kernel`. The path
+does not depend on the names of layers, so the weights fit a model that is built again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from hornbeam.saving.layout import Differences, check_built, file_label, walk
 
 __all__ = ["load_safetensors", "looks_like_safetensors", "save_safetensors"]
 
+FilePath = str | os.PathLike[str]
+
 _NAMES = {
     "BF16": "bfloat16", "BOOL": "bool", "F16": "float16", "F32": "float32", "F64": "float64", "F8_E4M3": "float8_e4m3fn",
     "F8_E5M2": "float8_e5m2", "I16": "int16", "I32": "int32", "I64": "int64", "I8": "int8", "U16": "uint16",
@@ -33,7 +35,7 @@ _MAX_HEADER = 100 * 2**20
 
 
 def _named(model: Any) -> dict[str, Variable]:
-    """Return the weights of a model by their names in files."""
+    """Return the weights of a model by their names in the file."""
     found: dict[str, Variable] = {}
     for path, part in walk(model):
         if isinstance(part, Optimizer):
@@ -47,13 +49,17 @@ def _named(model: Any) -> dict[str, Variable]:
     return found
 
 
-def save_safetensors(model: Any, filepath: Any, overwrite: bool = True) -> None:
+def save_safetensors(model: Any, filepath: FilePath, overwrite: bool = True) -> None:
     """Write the weights of a built model.
 
     Args:
         model: The model.
         filepath: Path of the file.
         overwrite: Whether an existing one may be replaced.
+
+    Raises:
+        FileExistsError: If the file exists and `overwrite` is false.
+        ValueError: If the model is not built, or a weight has a dtype that the format lacks.
     """
     check_built(model, "save_weights")
     check_overwrite(filepath, overwrite)
@@ -63,7 +69,7 @@ def save_safetensors(model: Any, filepath: Any, overwrite: bool = True) -> None:
     for name, variable in named.items():
         if variable.dtype not in short:
             raise ValueError(
-                f"save_weights: '{variable.path}' has the dtype {variable.dtype}, which safetensors lacks."
+                f"save_weights: '{variable.path}' has the dtype {variable.dtype}, which safetensors files cannot hold. Save to `.weights.h5` instead."
             )
         header[name] = {
             "dtype": short[variable.dtype],
@@ -79,8 +85,8 @@ def save_safetensors(model: Any, filepath: Any, overwrite: bool = True) -> None:
             file.write(np.ascontiguousarray(np.asarray(variable.stored)).tobytes())
 
 
-def looks_like_safetensors(path: Any) -> bool:
-    """Tell by the first bytes of a file whether it may be a safetensors file."""
+def looks_like_safetensors(path: FilePath) -> bool:
+    """Return whether a file may be a safetensors file, by its first bytes."""
     path = Path(path)
     if not path.is_file():
         return False
@@ -89,17 +95,17 @@ def looks_like_safetensors(path: Any) -> bool:
     return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
 
 
-def load_safetensors(model: Any, filepath: Any, skip_mismatch: bool = False, by_name: bool = False) -> None:
+def load_safetensors(model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False) -> None:
     """Read weights into a built model.
 
     Args:
         model: The model.
         filepath: Path of the file.
-        skip_mismatch: Whether what does not fit is left out with a warning.
-        by_name: Whether weights of which only one side has the name are left alone.
+        skip_mismatch: Whether weights that do not fit are skipped with a warning.
+        by_name: Whether to ignore names that only the file or only the model has.
 
     Raises:
-        ValueError: If something does not fit; all differences are listed, nothing is changed.
+        ValueError: If the weights do not fit; the message lists all differences, and nothing is changed.
     """
     what = file_label(filepath)
     named = _named(model)
@@ -110,14 +116,14 @@ def load_safetensors(model: Any, filepath: Any, skip_mismatch: bool = False, by_
         for name, variable in named.items():
             if name not in saved:
                 if not by_name:
-                    differences.add(f"'{name}' of shape {variable.shape}: the file has nothing for it.")
+                    differences.add(f"'{name}' of shape {variable.shape} is not in the file.")
             elif saved[name][1] != variable.shape:
-                differences.add(f"'{name}' has shape {variable.shape}, the file's has {saved[name][1]}.")
+                differences.add(f"'{name}' has shape {variable.shape}; in the file it has {saved[name][1]}.")
             else:
                 jobs.append((variable, *saved[name]))
         if not by_name:
             for name in saved.keys() - named.keys():
-                differences.add(f"the file has '{name}' of shape {saved[name][1]}, the model nothing.")
+                differences.add(f"the file has '{name}' of shape {saved[name][1]}, which the model lacks.")
         if differences.lines and not skip_mismatch:
             differences.report()
         for variable, dtype, shape, offset, size in jobs:
@@ -130,14 +136,14 @@ Entry = tuple[np.dtype, tuple[int, ...], int, int]
 
 
 def _header(file: BinaryIO, what: str) -> tuple[dict[str, Entry], int]:
-    """Return dtype, shape, offset and size of each array, and where the arrays begin; all are checked."""
+    """Return the checked dtype, shape, offset and size of each array, and the offset at which the arrays begin."""
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
     if not 0 < length <= min(_MAX_HEADER, size - 8):
-        raise FileError(f"{what} is no safetensors file: its header would have {length} bytes.")
+        raise FileError(f"{what} is not a safetensors file: its header would have {length} bytes.")
     header = parse_json(file.read(length), f"{what}: header")
     if not isinstance(header, dict):
-        raise FileError(f"{what} is damaged: its header is no JSON object.")
+        raise FileError(f"{what} is damaged: its header is not a JSON object.")
     found = dict(_entries(header, what))
     end = 0
     for _, _, offset, nbytes in sorted(found.values(), key=lambda entry: entry[2:]):
@@ -145,7 +151,7 @@ def _header(file: BinaryIO, what: str) -> tuple[dict[str, Entry], int]:
             raise FileError(f"{what} is damaged: its arrays overlap, or have gaps between them.")
         end = offset + nbytes
     if 8 + length + end != size:
-        raise FileError(f"{what} is damaged: it has {size} bytes, and its header tells of {8 + length + end}.")
+        raise FileError(f"{what} is damaged: it has {size} bytes, but its header describes {8 + length + end}.")
     return found, 8 + length
 
 
@@ -163,5 +169,5 @@ def _entries(header: dict[str, Any], what: str) -> Iterator[tuple[str, Entry]]:
         for n in shape if numbers else ():
             count *= n
         if not numbers or end - start != count:
-            raise FileError(f"{what} is damaged: what its header tells of '{name}' cannot be.")
+            raise FileError(f"{what} is damaged: its header contradicts itself about '{name}'.")
         yield name, (dtype, tuple(shape), start, count)

@@ -1,4 +1,6 @@
-"""Small tools that Keras keeps under `keras.utils`."""
+"""Tools that Keras offers under `keras.utils`."""
+
+import gc
 
 from hornbeam.core import naming
 from hornbeam.core.random import set_random_seed
@@ -39,20 +41,18 @@ __all__ = [
 ]
 
 Sequence = PyDataset
-"""Keras 2's name of `PyDataset`."""
+"""Keras 2's name for `PyDataset`."""
 
 
 def clear_session(free_memory: bool = True) -> None:
-    """Start the numbering of names anew.
+    """Restart the numbering of automatic names, such as `dense_1`.
 
     Args:
-        free_memory: Whether to collect garbage at once.
+        free_memory: Whether to collect garbage immediately.
 
     Example:
         >>> clear_session()
     """
     naming.reset_names()
     if free_memory:
-        import gc
-
         gc.collect()

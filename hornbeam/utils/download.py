@@ -1,4 +1,4 @@
-"""Files from URLs, kept in a folder: fetched once, checked, written aside."""
+"""Files from URLs: downloaded once, checked, and kept in a folder."""
 
 from __future__ import annotations
 
@@ -38,34 +38,35 @@ def get_file(
     cache_dir: Any = None,
     force_download: bool = False,
 ) -> str:
-    """Return the path of a file from a URL, which is fetched if it is not in the cache.
+    """Return the path of a file from a URL; it is downloaded if it is not in the cache.
 
-    The file is written aside and renamed when it is whole and its hash fits, so that several processes may ask for
-    it at once and none sees a part of it. Archives are unpacked the same way: plain files and folders only, none
-    outside of its folder, none far larger than the archive (see `Raises`).
+    The file is written under another name and renamed when it is complete and its hash matches. Several
+    processes may therefore ask for it at once, and none sees a part of it. Archives are unpacked the same way.
+    Only files and folders are unpacked, and all stay inside one folder (see `Raises`).
 
     Args:
-        fname: Name in the cache, no path. Default: the last part of `origin`. With `extract`, a name without an
-            extension names the folder.
-        origin: URL (`https`, `http`, `ftp` or `file`). A server may redirect to `http` and `https` alone.
-        untar: `extract` of Keras 1.
-        md5_hash: `file_hash` of Keras 1.
+        fname: Name in the cache, without a path. Default: the last part of `origin`. With `extract`, a name
+            without an extension names the folder.
+        origin: URL (`https`, `http`, `ftp` or `file`). A server may redirect only to `http` and `https`.
+        untar: Keras 1's name for `extract`.
+        md5_hash: Keras 1's name for `file_hash`.
         file_hash: SHA-256 or MD5 of the file, in hexadecimal digits.
-        cache_subdir: Folder below `cache_dir`, or an absolute one: the program's choice, which is followed wherever it leads.
-        hash_algorithm: `"sha256"`, `"md5"` or `"auto"`: by the length of `file_hash`.
+        cache_subdir: Folder below `cache_dir`, or an absolute one. Any folder is allowed.
+        hash_algorithm: `"sha256"`, `"md5"` or `"auto"`, which decides by the length of `file_hash`.
         extract: Whether the file is an archive to unpack.
-        archive_format: `"auto"` (tar and zip), `"tar"` (compressed ones too), `"zip"`, a list of these, or `None`: not
-            unpacked.
-        cache_dir: Folder of the cache. Default: `KERAS_HOME`, else `~/.keras`.
-        force_download: Whether to fetch it even if it is there.
+        archive_format: `"auto"` (tar and zip), `"tar"` (also compressed), `"zip"`, a list of these, or `None`
+            for no unpacking.
+        cache_dir: Folder of the cache. Default: `KERAS_HOME`, or `~/.keras` if that is not set.
+        force_download: Whether to download the file even if it is in the cache.
 
     Returns:
-        Path of the file; with `extract`, of the folder of its members.
+        Path of the file; with `extract`, of the folder with its members.
 
     Raises:
-        ValueError: If an argument is wrong, or the hash does not fit.
-        FileError: If the archive is damaged, or holds links, members outside its folder, or far more than it should.
-        OSError: If the URL cannot be fetched whole.
+        ValueError: If an argument is wrong, or the hash does not match.
+        FileError: If the archive is damaged, unpacks to far more than its size, or holds links or members
+            outside of its folder.
+        OSError: If the URL cannot be downloaded completely.
 
     Example:
         >>> import pathlib, tempfile
@@ -76,7 +77,7 @@ def get_file(
         'a b c'
     """
     if not origin:
-        raise ValueError("get_file: `origin` is missing: the URL to fetch.")
+        raise ValueError("get_file: `origin` is missing. Pass the URL to download.")
     if not isinstance(origin, str) or not origin.isascii():
         raise ValueError(
             f"get_file: `origin` must be a URL, a string of ASCII letters (`urllib.parse.quote` encodes others), received {origin!r}."
@@ -97,14 +98,14 @@ def get_file(
     extract = extract or untar
     if extract:
         suffix = "" if fname is None else _suffix(name)
-        # Where the name has no extension it is the folder's, and the archive gets another.
+        # A name without an extension is the folder's; the archive gets another name.
         archive = target if suffix else folder / f"{name}_archive"
         members = folder / f"{name.removesuffix(suffix)}_extracted" if suffix else target
     else:
         archive, members = target, None
     fresh = force_download or not archive.is_file()
     if not fresh and file_hash is not None and not _fits(archive, file_hash, hash_algorithm):
-        warnings.warn(f"get_file: '{archive}' does not have the hash given; it is fetched again.", stacklevel=2)
+        warnings.warn(f"get_file: '{archive}' does not have the given hash; it is downloaded again.", stacklevel=2)
         fresh = True
     if fresh:
         _fetch(origin, archive, file_hash, hash_algorithm)
@@ -139,7 +140,7 @@ def _suffix(name: str) -> str:
 
 
 def _cache_folder(cache_dir: Any) -> Path:
-    """Return the cache's folder; where it cannot be written, one of this user's below the temporary folder."""
+    """Return the folder of the cache; if it cannot be written, a folder of this user in the temporary folder."""
     folder = Path(cache_dir or os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +148,7 @@ def _cache_folder(cache_dir: Any) -> Path:
         pass
     if os.access(folder, os.W_OK):
         return folder
-    # A name that others know could be theirs already: the folder must be the user's own.
+    # Others can predict the name and create the folder first, so it must belong to this user.
     user = os.getuid() if hasattr(os, "getuid") else "user"
     other = Path(tempfile.gettempdir()) / f".keras-{user}"
     other.mkdir(mode=0o700, exist_ok=True)
@@ -167,7 +168,7 @@ def _fits(path: Path, file_hash: str, algorithm: str) -> bool:
 
 
 def _fetch(origin: str, target: Path, file_hash: str | None, algorithm: str) -> None:
-    """Write what stands at `origin` to `target`, whole or not at all."""
+    """Download `origin` to `target`, completely or not at all."""
     scheme = urllib.parse.urlsplit(origin).scheme
     if scheme not in ("https", "http", "ftp", "file"):
         raise ValueError(f"get_file: `origin` must be a URL of https, http, ftp or file, received {origin!r}.")
@@ -181,34 +182,36 @@ def _fetch(origin: str, target: Path, file_hash: str | None, algorithm: str) -> 
                 _receive(origin, answer, aside, show)
                 if file_hash is not None and not _fits(aside, file_hash, algorithm):
                     raise ValueError(
-                        f"get_file: what came from {origin} does not have the hash {file_hash}. Check `file_hash`, or try "
-                        "again: the file may be incomplete, or not the one expected."
+                        f"get_file: the file from {origin} does not have the hash {file_hash}: it may be incomplete, or "
+                        "not the one expected. Check `file_hash`, or try again."
                     )
     except urllib.error.HTTPError as error:
         raise OSError(f"URL fetch failure on {origin}: {error.code} -- {error.reason}") from error
     except urllib.error.URLError as error:
         raise OSError(f"URL fetch failure on {origin}: {error.reason}") from error
-    except http.client.HTTPException as error:  # what came is no answer, or not all of it
+    except http.client.HTTPException as error:  # the answer is malformed or incomplete
         raise OSError(f"URL fetch failure on {origin}: {type(error).__name__}: {error!s:.200}") from error
 
 
 def _check_end(origin: str, answer: Any, file_hash: str | None) -> None:
-    """Refuse what a server sent elsewhere, off the web; warn where it left encryption."""
+    """Refuse a redirection away from http and https; warn if it leaves encryption."""
     begun, ended = (urllib.parse.urlsplit(url).scheme for url in (origin, getattr(answer, "url", None) or origin))
     if begun in ("https", "http") and ended not in ("https", "http"):
-        raise OSError(f"get_file: {origin} redirects to {answer.url}, which is no URL of https or http.")
+        raise OSError(
+            f"get_file: {origin} redirects to {answer.url}, which is not an http or https URL. Pass a URL that serves the file itself."
+        )
     if (begun, ended) == ("https", "http") and file_hash is None:
         warnings.warn(
-            f"get_file: {origin} redirects to {answer.url}, which others on the way can change. Pass `file_hash`.",
+            f"get_file: {origin} redirects to {answer.url}, an unencrypted address, whose answer others can change. Pass `file_hash`.",
             stacklevel=4,
         )
 
 
 def _receive(origin: str, answer: Any, target: Path, show: bool) -> None:
-    """Write an answer to a file.
+    """Write the body of an answer to a file.
 
     Raises:
-        OSError: If it ends before its end.
+        OSError: If it is shorter than its declared length.
     """
     length = answer.headers.get("Content-Length")
     total = int(length) if length and re.fullmatch("[0-9]{1,40}", length) else None
@@ -219,4 +222,4 @@ def _receive(origin: str, answer: Any, target: Path, show: bool) -> None:
             done += len(piece)
             bar.update(done)
     if total and done != total:
-        raise OSError(f"get_file: {origin} ended after {done} of {total} bytes.")
+        raise OSError(f"get_file: {origin} ended after {done} of {total} bytes. Try again.")

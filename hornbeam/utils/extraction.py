@@ -1,4 +1,4 @@
-"""Unpacking archives of any origin: plain files and folders, inside one folder, of bounded size."""
+"""Unpacking archives of any origin: only files and folders, inside one folder, of bounded size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from hornbeam.errors import FileError
 
 __all__ = ["archive_kind", "extract_archive", "most_unpacked"]
 
-# Text compresses tenfold, sparse tables a hundredfold; a bomb is beyond that.
+FilePath = str | os.PathLike[str]
+
+# Text compresses tenfold, sparse tables a hundredfold; more than this is a decompression bomb.
 _RATIO = 200
 _MAX_HEADER = 2**20
 _MAX_DEPTH = 100
@@ -29,15 +31,15 @@ _LONG_HEADERS = (
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
-def archive_kind(path: Any, archive_format: Any = "auto") -> str | None:
-    """Return `"tar"` or `"zip"` by the content of a file, or `None` where it is neither.
+def archive_kind(path: FilePath, archive_format: Any = "auto") -> str | None:
+    """Return the kind of an archive by its content: `"tar"`, `"zip"`, or `None` for another file.
 
     Args:
         path: The file.
-        archive_format: `"auto"` (both), `"tar"`, `"zip"`, a list of these, or `None` (none is looked for).
+        archive_format: The kinds to look for: `"auto"` (both), `"tar"`, `"zip"`, a list of these, or `None`.
 
     Raises:
-        ValueError: If a format is none of these.
+        ValueError: If `archive_format` names another kind.
     """
     formats = ["tar", "zip"] if archive_format == "auto" else archive_format or []
     formats = [formats] if isinstance(formats, str) else list(formats)
@@ -57,22 +59,22 @@ def archive_kind(path: Any, archive_format: Any = "auto") -> str | None:
     return None
 
 
-def most_unpacked(path: Any) -> int:
-    """Return how many bytes a file may unpack to: more, and it is a bomb."""
+def most_unpacked(path: FilePath) -> int:
+    """Return how many bytes a file may unpack to; a file that claims more is a decompression bomb."""
     return _RATIO * Path(path).stat().st_size + ALLOWANCE
 
 
-def extract_archive(path: Any, folder: Any, kind: str) -> None:
-    """Unpack an archive; `folder` takes its place when all of it is there.
+def extract_archive(path: FilePath, folder: FilePath, kind: str) -> None:
+    """Unpack an archive. `folder` appears only when all members are unpacked.
 
     Args:
         path: The archive.
-        folder: Folder for its members; one that stands there is replaced.
+        folder: Folder for the members; an existing one is replaced.
         kind: `"tar"` or `"zip"`.
 
     Raises:
-        FileError: If the archive is damaged, has a member that is a link or a device or would stand outside
-            of `folder`, or is far larger than it looks.
+        FileError: If the archive is damaged, unpacks to far more than its size, or has a member that is a
+            link or a device or would be written outside of `folder`.
     """
     path, folder = Path(path), Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +106,7 @@ def extract_archive(path: Any, folder: Any, kind: str) -> None:
             os.replace(aside, folder)
         except OSError:
             if not folder.is_dir():
-                raise  # else another process was faster, with the same members
+                raise  # otherwise another process was faster, with the same members
     finally:
         shutil.rmtree(place, ignore_errors=True)
 
@@ -116,19 +118,19 @@ def _copy(source: Any, target: BinaryIO, limit: int, path: Path) -> int:
             copied += len(piece)
             if copied > limit:
                 raise FileError(
-                    f"'{path.name}' unpacks to more than {_RATIO} times its size, as bombs do. Unpack it by hand if you "
-                    "trust it."
+                    f"'{path.name}' unpacks to more than {_RATIO} times its size, as decompression bombs do. If you "
+                    "trust it, unpack it by hand."
                 )
             target.write(piece)
     return copied
 
 
 def _checked(name: str, path: Path) -> Path:
-    """Return the relative path of a member, which must stay inside the folder."""
+    """Return the relative path of a member; it must stay inside the folder."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     outside = name.startswith(("/", "\\")) or ".." in parts or any(":" in part for part in parts) and os.name == "nt"
     if outside or "\0" in name or len(name) > 4096 or (len(name) > 1 and name[1] == ":"):
-        raise FileError(f"'{path.name}' has the member {name!r:.200}, which would stand outside of its folder.")
+        raise FileError(f"'{path.name}' has the member {name!r:.200}, which would be written outside of its folder.")
     if len(parts) > _MAX_DEPTH or any(len(os.fsencode(part)) > 255 for part in parts):
         raise FileError(
             f"'{path.name}' has the member {name!r:.200}, whose name is longer or deeper than a file's can be."
@@ -141,18 +143,18 @@ def _tar_members(path: Path) -> Iterator[tuple[str, bool, bool, Any]]:
         before = -1
         for member in archive:
             if member.offset <= before:
-                raise FileError(f"'{path.name}' is damaged: its members run in a circle.")
+                raise FileError(f"'{path.name}' is damaged: its members form a cycle.")
             before = member.offset
             if not (member.isreg() or member.isdir()) or member.issparse():
-                kind = "a link" if member.issym() or member.islnk() else "no plain file"
+                kind = "a link" if member.issym() or member.islnk() else "not a regular file"
                 raise FileError(
-                    f"'{path.name}' has the member {member.name!r}, which is {kind}; such are not unpacked."
+                    f"'{path.name}' has the member {member.name!r}, which is {kind}; these are not unpacked."
                 )
             yield member.name, member.isdir(), bool(member.mode & 0o100), lambda m=member: archive.extractfile(m)
 
 
 class _Header(tarfile.TarInfo):
-    """A member's header that believes neither negative sizes nor headers longer than a name can be."""
+    """A member's header that refuses negative sizes, and headers longer than any name."""
 
     def _block(self, count: int) -> int:
         if count < 0:
@@ -171,11 +173,11 @@ def _zip_members(path: Path) -> Iterator[tuple[str, bool, bool, Any]]:
             mode = info.external_attr >> 16
             if stat.S_ISLNK(mode):
                 raise FileError(
-                    f"'{path.name}' has the member {info.filename!r}, which is a link; such are not unpacked."
+                    f"'{path.name}' has the member {info.filename!r}, which is a link; these are not unpacked."
                 )
             if info.flag_bits & 1 or info.compress_type not in _ZIP_METHODS:
                 raise FileError(
-                    f"'{path.name}' has the member {info.filename!r}, which is encrypted or packed unusually."
+                    f"'{path.name}' has the member {info.filename!r}, which is encrypted or compressed by an unsupported method."
                 )
             yield info.filename, info.is_dir(), bool(mode & 0o100), lambda i=info: _opened(archive, i)
 
@@ -193,5 +195,5 @@ def _one_error(path: Path) -> Iterator[None]:
         raise
     except (*damage, OSError) as error:
         if isinstance(error, OSError) and error.errno:
-            raise  # a full disk, a folder that may not be written
+            raise  # a full disk, or a folder without write permission
         raise FileError(f"'{path.name}' is a damaged archive: {error}.") from error

@@ -1,4 +1,4 @@
-"""Small numeric helpers for preparing data: one-hot labels and norm scaling."""
+"""Numeric helpers for preparing data: one-hot labels and scaling by a norm."""
 
 from __future__ import annotations
 
@@ -7,25 +7,27 @@ from typing import Any
 import jax
 import numpy as np
 
+from hornbeam import settings
 from hornbeam.errors import describe
+from hornbeam.typing import ArrayLike
 
 __all__ = ["normalize", "to_categorical"]
 
 
-def to_categorical(x: Any, num_classes: int | None = None) -> Any:
-    """Turn class numbers into rows with a single one (one-hot).
+def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Any:
+    """Return class numbers as rows with a single one (one-hot).
 
     Args:
-        x: Whole numbers of any shape. A last axis of size 1 is dropped.
-        num_classes: Length of a row; by default the largest number in `x` plus one.
+        x: Integers of any shape. A last axis of size 1 is dropped.
+        num_classes: Length of a row. Default: the largest number in `x` plus one.
 
     Returns:
-        A float64 array of shape `x.shape + (num_classes,)`, or a JAX array in the
-        default float type where `x` is one. As in NumPy, -1 means the last class.
+        A float64 array of shape `x.shape + (num_classes,)`; a JAX array of the default float type
+        if `x` is a JAX array and `num_classes` is given. As in NumPy, -1 means the last class.
 
     Raises:
         ValueError: If `x` is empty and `num_classes` is not given, or holds no numbers.
-        IndexError: If a number in `x` has no place in `num_classes`.
+        IndexError: If a number in `x` is out of range for `num_classes`.
 
     Example:
         >>> to_categorical([0, 2], num_classes=3)
@@ -63,25 +65,23 @@ def _label_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _one_hot_traced(x: jax.Array, num_classes: int) -> jax.Array:
-    from hornbeam import settings
-
     labels = x.reshape(_label_shape(x.shape))
     return jax.nn.one_hot(labels, num_classes, dtype=settings.floatx())
 
 
-def normalize(x: Any, axis: int = -1, order: Any = 2) -> np.ndarray:
-    """Scale `x` to norm one along an axis; what is all zeros stays so.
+def normalize(x: ArrayLike, axis: int = -1, order: Any = 2) -> np.ndarray:
+    """Scale `x` to norm 1 along an axis; vectors of zeros stay zero.
 
     Args:
         x: Array of numbers.
-        axis: The axis along which the norm is taken.
-        order: Order of the norm, as in `numpy.linalg.norm`: 1, 2, `np.inf`, ...
+        axis: The axis along which the norm is computed.
+        order: Order of the norm as in `numpy.linalg.norm`, at least 1: 1, 2, `np.inf`, ...
 
     Returns:
         A float array of the shape of `x` (of shape `(1, n)` for a vector, as in Keras).
 
     Raises:
-        ValueError: If `axis` or `order` is not a usable number.
+        ValueError: If `axis` is not an axis of `x`, or `order` is not a number of at least 1.
 
     Example:
         >>> normalize([[3.0, 4.0]])
@@ -94,7 +94,8 @@ def normalize(x: Any, axis: int = -1, order: Any = 2) -> np.ndarray:
             f"normalize: axis must be a whole number from {-rank} to {rank - 1} for x of shape "
             f"{array.shape}, received axis={axis!r}."
         )
-    if isinstance(order, (bool, str)) or not np.isscalar(order) or not order >= 1:
+    is_number = isinstance(order, (int, float, np.integer, np.floating)) and not isinstance(order, bool)
+    if not is_number or not order >= 1:
         raise ValueError(f"normalize: order must be a number >= 1, received order={order!r}.")
     norms = np.linalg.norm(array, order, axis, keepdims=True)
     return np.atleast_2d(array / np.where(norms == 0, 1, norms))

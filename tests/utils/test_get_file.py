@@ -129,7 +129,7 @@ def test_hashes(served, tmp_path, capsys):
     assert get_file(origin=url + "a.txt", cache_dir=tmp_path / "c", md5_hash=md5) == str(path)
     path.write_bytes(b"changed")
     assert Path(get_file(origin=url + "a.txt", cache_dir=tmp_path / "c")).read_bytes() == b"changed"
-    with pytest.warns(UserWarning, match="fetched again"):
+    with pytest.warns(UserWarning, match="downloaded again"):
         get_file(origin=url + "a.txt", cache_dir=tmp_path / "c", file_hash=right)
     assert path.read_bytes() == WORDS
     path.write_bytes(b"changed")
@@ -286,7 +286,7 @@ def test_the_last_of_two_members_counts(tmp_path, kind):
 PAX = {
     "path": ({"path": "../evil"}, "outside"),
     "vast size": ({"size": "100000000000"}, "damaged"),
-    "sparse": ({"GNU.sparse.map": "0,1,1000000000000,1", "GNU.sparse.size": str(2**50)}, "no plain file"),
+    "sparse": ({"GNU.sparse.map": "0,1,1000000000000,1", "GNU.sparse.size": str(2**50)}, "not a regular file"),
 }
 
 
@@ -328,7 +328,7 @@ NAMES = ["../evil", "/tmp/evil", "a/../../evil", "..\\evil", "\\evil", "C:\\evil
 @pytest.mark.parametrize("member", [m for _, m in LINKS], ids=[n for n, _ in LINKS])
 def test_links_and_devices_in_tar_files(tmp_path, member):
     tar(tmp_path / "a.tar.gz", ("good", b"x"), member)
-    refused(tmp_path, "a.tar.gz", r"a link|no plain file")
+    refused(tmp_path, "a.tar.gz", r"a link|not a regular file")
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip"])

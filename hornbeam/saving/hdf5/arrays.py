@@ -1,4 +1,4 @@
-"""Where the values of an HDF5 array stand, and reading them."""
+"""The storage layouts of HDF5 arrays, and reading the values of an array."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNPAID = 64 * 1024
 
 @dataclass
 class Layout:
-    """Where values stand.
+    """Where the values of an array are stored.
 
     Args:
         kind: `"inside"` (in `data`), `"whole"` (at `address`, `stored` bytes), `"chunks"` (below the tree at
@@ -43,10 +43,10 @@ class Layout:
 
 
 def read_layout(source: Source, header: list[Message], name: str) -> Layout:
-    """Read where an array's values stand.
+    """Read where the values of an array are stored.
 
     Raises:
-        FileError: If they stand in another file, or in a way that is not read.
+        FileError: If they are in another file, or in an unsupported layout.
     """
     layout, filters, fill = None, [], b""
     for kind, flags, data in header:
@@ -155,14 +155,14 @@ def read_values(
 
     Args:
         source: The file.
-        layout: Where they stand.
+        layout: Where they are stored.
         dtype: Type of the elements in the file.
         shape: Shape.
         limits: How large the array may become.
-        name: Its name for messages.
+        name: Name of the array, for messages.
 
     Raises:
-        FileError: If the file does not hold as many as it says.
+        FileError: If the file holds fewer values than it declares.
     """
     nbytes = math.prod(shape) * dtype.itemsize
     if layout.kind == "inside":
@@ -190,7 +190,7 @@ def _filled(shape: tuple[int, ...], dtype: np.dtype, fill: bytes) -> np.ndarray:
 
 
 def _empty(source: Source, shape: tuple[int, ...], dtype: np.dtype, address: int, nbytes: int) -> np.ndarray:
-    """Return memory for an array, once the file was seen to hold it."""
+    """Return memory for an array, after checking that the file has as many bytes."""
     if address + nbytes > source.size:
         raise source.damaged(f"it refers to bytes {address} to {address + nbytes}, and has {source.size}")
     return np.empty(shape, dtype)
@@ -240,7 +240,7 @@ def _pieces(source: Source, layout: Layout, shape: tuple[int, ...], limits: Limi
 def _unfiltered(
     source: Source, data: bytes, mask: int, filters: list[tuple[int, list[int]]], size: int, itemsize: int, name: str
 ) -> bytes:
-    """Return a piece's bytes before the filters were applied."""
+    """Undo the filters of a chunk and return its bytes."""
     for position, (number, settings) in reversed(list(enumerate(filters))):
         if mask >> position & 1:
             continue
@@ -249,7 +249,7 @@ def _unfiltered(
         elif number == _LZF:
             data = _expanded(source, data, size + 4 * len(filters), name)
         elif number == _CHECKSUM:
-            data = data[:-4]  # what is damaged may still be read; it harms nobody
+            data = data[:-4]  # the checksum is not compared: wrong numbers do no harm
         else:
             data = _unshuffled(data, settings[0] if settings else itemsize)
     if len(data) != size:
@@ -269,7 +269,7 @@ def _inflated(source: Source, data: bytes, limit: int, name: str) -> bytes:
 
 
 def _expanded(source: Source, data: bytes, limit: int, name: str) -> bytes:
-    """Return what LZF made of `data`: stretches as they are, and copies of what came shortly before."""
+    """Decompress LZF: runs of literal bytes, and copies of earlier output."""
     found, at, end = bytearray(), 0, len(data)
     while at < end and len(found) <= limit:
         head = data[at]
@@ -287,7 +287,7 @@ def _expanded(source: Source, data: bytes, limit: int, name: str) -> bytes:
         if start < 0:
             break
         copy = bytes(found[start : start + length])
-        found += (copy * (length // len(copy) + 1))[:length]  # it may reach into itself
+        found += (copy * (length // len(copy) + 1))[:length]  # the copy may overlap its own output
     if at != end or len(found) > limit:
         raise source.damaged(f"a piece of the array {name!r} cannot be decompressed")
     return bytes(found)

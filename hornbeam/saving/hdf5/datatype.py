@@ -31,9 +31,9 @@ class Kind:
     """The type of an array's elements.
 
     Args:
-        dtype: Type of the bytes as they stand in the file.
+        dtype: The dtype of the bytes in the file.
         text: Whether elements are texts: `"fixed"` or `"variable"`.
-        view: Type that the bytes stand for, where that is another (booleans).
+        view: The dtype that the bytes represent, if it differs (booleans).
         list: Type of the elements of variable-length lists.
     """
 
@@ -54,7 +54,7 @@ def read_datatype(cursor: Cursor, depth: int = 0) -> Kind:
     """Read a datatype message.
 
     Raises:
-        FileError: If it is one that no model's arrays have.
+        FileError: If it is a type that arrays of models do not have.
     """
     source = cursor.source
     if depth > 8:
@@ -158,7 +158,7 @@ def read_dataspace(cursor: Cursor) -> tuple[int, ...] | None:
     """Read a dataspace message: the shape, or `None` where there is no value at all.
 
     Raises:
-        FileError: If there is no such shape.
+        FileError: If the shape is impossible.
     """
     source = cursor.source
     version, rank, flags = cursor.uint(1), cursor.uint(1), cursor.uint(1)

@@ -1,4 +1,4 @@
-"""Where the pieces of an array stand: the newer indexes of HDF5, one for each way in which an array may grow.
+"""The newer chunk indexes of HDF5, one for each way in which an array may grow.
 
 Pieces are numbered along the largest shape that the array may take, the axis without an end first.
 """
@@ -57,7 +57,7 @@ def pieces(source: Source, kind: int, address: int, grid: Grid) -> Iterator[Piec
     Args:
         source: The file.
         kind: Number of the index's kind.
-        address: Where it stands.
+        address: Its address.
         grid: How the array is cut.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -90,13 +91,17 @@ class Group(_Object, Mapping):
         for name, item in self.items():
             result = function(name, item)
             if result is None and isinstance(item, Group):
-                result = item.visititems(lambda path, below, name=name: function(f"{name}/{path}", below))
+                result = item.visititems(functools.partial(_visit_below, function, name))
             if result is not None:
                 return result
         return None
 
     def __repr__(self) -> str:
         return f"<Group {self.name!r} ({len(self)} members)>"
+
+
+def _visit_below(function: Callable[[str, Any], Any], name: str, path: str, item: Any) -> Any:
+    return function(f"{name}/{path}", item)
 
 
 class NamedType(_Object):
@@ -156,7 +161,7 @@ class Dataset(_Object):
     def _read(self) -> np.ndarray:
         if self._empty:
             return np.zeros((0,), self.dtype)
-        # Read twice, it is paid once.
+        # An array that is read again is not counted again.
         if self._address not in self._source.cache:
             self._source.pay(self.nbytes, f"the array {self.name!r}")
             self._source.cache[self._address] = True
@@ -230,7 +235,7 @@ class _Attributes(Mapping):
 
 
 def _decoded(source: Source, kind: Kind, values: np.ndarray, text: bool = False) -> np.ndarray:
-    """Return what the bytes of an array stand for: texts and lists are fetched, booleans told."""
+    """Return the values that the bytes of an array represent: texts, lists, booleans or numbers."""
     if kind.view is not None:
         return values != 0
     if kind.text != "variable" and kind.list is None:
@@ -263,7 +268,7 @@ def _one(source: Source, header: list[Message], kind: int, read: Callable[[Curso
 
 
 def _shared(cursor: Cursor, kind: int) -> Cursor:
-    """Return the message that stands elsewhere: in a type that has a name."""
+    """Follow a shared message to the named type that holds it."""
     source = cursor.source
     version, where = cursor.uint(1), cursor.uint(1)
     if not 1 <= version <= 3 or (version == 3 and where == 1):
@@ -315,7 +320,7 @@ def root_of(source: Source) -> Group:
     """
     start = 0
     while source.cursor_up_to(start, 8).data != SIGNATURE:
-        start = start * 2 or 512  # a user's own block may stand before
+        start = start * 2 or 512  # a user block may come first
         if start + 8 > source.size:
             raise source.error("is no HDF5 file")
     head = source.cursor_up_to(start + 8, 96)

@@ -36,7 +36,7 @@ class Source:
         self._start, self.size = self._start + base, self.size - base
 
     def error(self, text: str) -> FileError:
-        """Return the error for what is wrong with the file."""
+        """Return an error about the file."""
         return FileError(f"{self.what} {text}.")
 
     def damaged(self, text: str) -> FileError:
@@ -44,16 +44,16 @@ class Source:
         return FileError(f"{self.what} is damaged: {text}.")
 
     def step(self) -> None:
-        """Count one step; a file may cause only so many."""
+        """Count one step; the number of steps is bounded by the file's size."""
         self._steps -= 1
         if self._steps < 0:
             raise self.damaged("its structure does not end")
 
     def pay(self, nbytes: int, name: str) -> None:
-        """Take `nbytes` from what the file may claim.
+        """Take `nbytes` from the memory that the file may use.
 
         Raises:
-            FileError: If that is more than the file pays for.
+            FileError: If that is more than is left.
         """
         if self._payable is None:
             return
@@ -79,9 +79,9 @@ class Source:
 
     def read_into(self, offset: int, array: np.ndarray) -> None:
         """Fill a contiguous array from `offset`."""
-        view = memoryview(array.reshape(-1).view(np.uint8))
+        view = array.reshape(-1).view(np.uint8).data
         self._seek(offset, len(view))
-        if self._file.readinto(view) != len(view):  # type: ignore[attr-defined]
+        if self._file.readinto(view) != len(view):  # type: ignore[attr-defined]  # binary files have it, `BinaryIO` lacks it
             raise self.damaged("it ends too early")
 
     def _seek(self, offset: int, size: int) -> None:
@@ -99,7 +99,7 @@ class Source:
         return self.cursor(offset, min(size, max(self.size - offset, 0)))
 
     def signed(self, offset: int, size: int, signature: bytes) -> Cursor:
-        """Return a cursor behind the signature that must stand at `offset`."""
+        """Return a cursor after the signature, which must be at `offset`."""
         cursor = self.cursor(offset, size)
         cursor.expect(signature)
         return cursor
@@ -124,7 +124,7 @@ class Cursor:
         return self.data[self.at - size : self.at]
 
     def skip(self, size: int) -> None:
-        """Leave `size` bytes out."""
+        """Skip `size` bytes."""
         self.take(size)
 
     def uint(self, size: int) -> int:
@@ -169,7 +169,7 @@ class Cursor:
 
 
 def decoded(raw: bytes) -> str:
-    """Return a text as h5py does: what is no UTF-8 is kept as surrogates."""
+    """Return a text as h5py does: bytes that are not UTF-8 become surrogates."""
     return raw.decode("utf-8", "surrogateescape")
 
 

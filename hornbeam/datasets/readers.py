@@ -1,0 +1,199 @@
+"""Readers of the files that data sets come in: `.npz`, IDX, packed arrays and pickled batches.
+
+A file may come from anybody. A reader runs nothing from it, checks what it declares against the bytes
+that it has before allocating, and raises `FileError` for whatever is wrong with it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import math
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from hornbeam.datasets.pickles import PickleError, read_pickle
+from hornbeam.errors import FileError
+from hornbeam.utils.extraction import most_unpacked
+
+__all__ = ["read_idx", "read_npz", "read_packed", "read_pickle_batch"]
+
+Arrays = dict[str, np.ndarray]
+_IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, struct.error, EOFError, MemoryError,
+    NotImplementedError, OverflowError, TypeError, ValueError, RuntimeError, SyntaxError, KeyError,
+)  # fmt: skip
+
+
+@contextmanager
+def _one_error(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a damaged file causes into `FileError`."""
+    try:
+        yield
+    except FileError:
+        raise
+    except _DAMAGE as error:
+        raise FileError(f"'{path}' is not a complete {kind}: {error}.") from error
+
+
+def read_npz(path: str | os.PathLike[str], names: Sequence[str], ragged: Sequence[str] = ()) -> Arrays:
+    """Return arrays of an `.npz` file by name.
+
+    Args:
+        path: The file.
+        names: The arrays to read.
+        ragged: Those of `names` that may hold Python lists of numbers, of several lengths. They are
+            stored as pickles and read by `hornbeam.datasets.pickles`.
+
+    Raises:
+        FileError: If the file is damaged, lacks an array, unpacks to far more than its size, or holds
+            Python objects.
+
+    Example:
+        >>> import tempfile
+        >>> path = tempfile.mkdtemp() + "/pixels.npz"
+        >>> np.savez(path, x=np.zeros((2, 28, 28)))
+        >>> read_npz(path, ["x"])["x"].shape
+        (2, 28, 28)
+    """
+    path = Path(path)
+    with _one_error(path, ".npz file"), zipfile.ZipFile(path) as archive:
+        claimed = sum(member.file_size for member in archive.infolist())
+        if claimed > most_unpacked(path):
+            raise FileError(f"'{path}' would unpack to {claimed} bytes, as decompression bombs do.")
+        held = [name.removesuffix(".npy") for name in archive.namelist()]
+        missing = [name for name in names if name not in held]
+        if missing:
+            raise FileError(f"'{path}' lacks {', '.join(missing)}; it holds {', '.join(held) or 'nothing'}.")
+        return {name: _member(archive, path, name, name in ragged) for name in names}
+
+
+def _member(archive: zipfile.ZipFile, path: Path, name: str, ragged: bool) -> np.ndarray:
+    content = io.BytesIO(archive.read(f"{name}.npy" if f"{name}.npy" in archive.namelist() else name))
+    start = content.read(8)
+    if start[:6] != b"\x93NUMPY":
+        raise FileError(f"'{path}': {name} is no array.")
+    if start[6:] not in (b"\1\0", b"\2\0"):
+        raise ValueError(f"{name} has an unknown version of NumPy's format")
+    read_header = np.lib.format.read_array_header_1_0 if start[6] == 1 else np.lib.format.read_array_header_2_0
+    shape, is_fortran, dtype = read_header(content)
+    data = content.read()
+    if dtype.kind == "O" and ragged:
+        found = _unpickled(data, f"'{path}': {name}")
+        if not isinstance(found, np.ndarray) or found.shape != shape:
+            raise FileError(f"'{path}': {name} is no array of shape {shape}.")
+        return found
+    if dtype.hasobject:
+        raise FileError(f"'{path}': {name} holds Python objects, which may run code; expected an array of numbers.")
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError(f"{name} of shape {shape} and dtype {dtype} holds {len(data)} bytes")
+    order: Any = "F" if is_fortran else "C"
+    return np.frombuffer(bytearray(data), dtype).reshape(shape, order=order) if data else np.zeros(shape, dtype)
+
+
+def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
+    """Return the array of an IDX file, the format in which MNIST was first published.
+
+    Args:
+        path: The file, plain or compressed by gzip.
+
+    Raises:
+        FileError: If the file is damaged, or unpacks to far more than its size.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "labels-idx1-ubyte")
+        >>> _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
+        >>> read_idx(path)
+        array([7, 2, 1], dtype=uint8)
+    """
+    path = Path(path)
+    with _one_error(path, "IDX file"), path.open("rb") as raw:
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        file: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]  # reads alike
+        zeros, kind, rank = struct.unpack(">HBB", file.read(4))
+        if zeros or kind not in _IDX_TYPES:
+            raise ValueError("its first bytes are not those of the format")
+        shape = struct.unpack(f">{rank}I", file.read(4 * rank))
+        dtype = np.dtype(_IDX_TYPES[kind])
+        data = _exactly(file, math.prod(shape) * dtype.itemsize, path)
+        return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+
+
+def read_packed(path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ...]]) -> Arrays:
+    """Return the arrays of bytes that lie one after another in an xz file.
+
+    Args:
+        path: The file.
+        shapes: Names and shapes of the arrays, in their order in the file.
+
+    Returns:
+        Arrays of dtype uint8, writable.
+
+    Raises:
+        FileError: If the file is damaged, or holds more or fewer bytes.
+    """
+    path = Path(path)
+    with _one_error(path, "xz file"), lzma.open(path) as file:
+        data = memoryview(_exactly(file, sum(map(math.prod, shapes.values())), path))
+    arrays, start = {}, 0
+    for name, shape in shapes.items():
+        end = start + math.prod(shape)
+        arrays[name] = np.frombuffer(data[start:end], "uint8").reshape(shape).copy()
+        start = end
+    return arrays
+
+
+def _exactly(file: Any, size: int, path: Path) -> bytes:
+    """Read the rest of a file, which must be `size` bytes."""
+    if size > most_unpacked(path):
+        raise FileError(f"'{path}' claims {size} bytes, which a file of its size cannot hold.")
+    data = file.read(size)
+    if len(data) != size or file.read(1):
+        raise FileError(f"'{path}' is not complete: its arrays take {size} bytes, and it holds {len(data)} or more.")
+    return data
+
+
+def read_pickle_batch(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the contents of a pickled batch, the format of CIFAR-10 and CIFAR-100.
+
+    Args:
+        path: The file: a pickle of a dictionary of Python 2 or 3. It is read by
+            `hornbeam.datasets.pickles`, which runs nothing from it.
+
+    Returns:
+        Arrays, lists, texts and bytes by name. Names that Python 2 stored as bytes are texts.
+
+    Raises:
+        FileError: If the file is damaged, or holds anything but data.
+
+    Example:
+        >>> import pickle, tempfile
+        >>> path = Path(tempfile.mkdtemp(), "data_batch_1")
+        >>> _ = path.write_bytes(pickle.dumps({b"labels": [6, 9], b"data": np.zeros((2, 3072), "uint8")}))
+        >>> read_pickle_batch(path)["data"].shape
+        (2, 3072)
+    """
+    path = Path(path)
+    found = _unpickled(path.read_bytes(), f"'{path}'")
+    if not isinstance(found, dict):
+        raise FileError(f"'{path}' is no batch: it holds a {type(found).__name__}; expected a dictionary.")
+    return {name.decode("latin-1") if isinstance(name, bytes) else name: value for name, value in found.items()}
+
+
+def _unpickled(content: bytes, what: str) -> Any:
+    try:
+        return read_pickle(content)
+    except PickleError as error:
+        raise FileError(f"{what} cannot be read as pickled data: {error}.") from None

@@ -1,0 +1,124 @@
+"""The base of layers that learn from data before training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from hornbeam.data.sources import Source, is_iterable_of_batches, make_source
+from hornbeam.layers.layer import Layer
+from hornbeam.typing import Shape
+
+__all__ = ["PreprocessingLayer", "batches"]
+
+
+class PreprocessingLayer(Layer):
+    """Base of layers that learn from data before training, such as a mean or a vocabulary.
+
+    `adapt` streams over the data once: it calls `reset_state`, `update_state` for each batch, then
+    `finalize_state`. A subclass implements these three. They run on the host, on NumPy arrays, and
+    `call` only reads what `finalize_state` stored.
+
+    Building: `adapt` builds the layer for the shape of the first batch, its batch size unknown.
+
+    Saving and loading: numbers that are learned are weights with `trainable=False`, created in
+    `build`, so every file format saves and restores them. Learned texts, such as a vocabulary, go
+    to a file in `save_assets(folder)` and come back in `load_assets(folder)`; `.keras` files hold
+    them. Values that the constructor may be given instead belong into `get_config`. What `call`
+    derives from learned values is computed when it is read, so that it is right after loading.
+
+    Example:
+        >>> class Shift(PreprocessingLayer):
+        ...     def build(self, input_shape=None):
+        ...         self.least = self.add_weight(shape=(), trainable=False)
+        ...     def reset_state(self):
+        ...         self._least_so_far = np.inf
+        ...     def update_state(self, data):
+        ...         self._least_so_far = min(self._least_so_far, data.min())
+        ...     def finalize_state(self):
+        ...         self.least.assign(self._least_so_far)
+        ...     def call(self, x):
+        ...         return x - self.least
+        >>> layer = Shift()
+        >>> layer.adapt(np.array([[3.0], [5.0]]))
+        >>> layer(np.array([[5.0]]))
+        Array([[2.]], dtype=float32)
+    """
+
+    def adapt(self, data: Any) -> None:
+        """Learn from data; the result of an earlier call is replaced.
+
+        Args:
+            data: An array, samples first; or batches: a `PyDataset`, a generator or other iterable,
+                or a data set of another library. Of batches that are tuples, the first member is used.
+
+        Raises:
+            ValueError: If there are no samples, or they do not fit the layer. What the layer had
+                learned before stays.
+        """
+        self.reset_state()
+        samples = 0
+        try:
+            for batch in batches(data):
+                if batch.ndim == 0:
+                    raise ValueError(
+                        f"{self._label()}: `data` must have a batch axis, received the single value {batch}."
+                    )
+                if not batch.shape[0]:
+                    continue
+                if not self.built:
+                    with self._scope():
+                        self.build(self.shape_to_build(batch.shape))
+                self.update_state(batch)
+                samples += batch.shape[0]
+            if not samples:
+                raise ValueError(f"{self._label()}: `data` has no samples.")
+            self.finalize_state()
+        finally:
+            self.reset_state()
+
+    def shape_to_build(self, shape: tuple[int, ...]) -> Shape:
+        """Return the input shape that `adapt` builds the layer for, given the shape of the first batch."""
+        return (None, *shape[1:])
+
+    def reset_state(self) -> None:
+        """Forget what `update_state` gathered. What `finalize_state` stored before stays."""
+        raise NotImplementedError(f"{type(self).__name__} must implement `reset_state(self)`.")
+
+    def update_state(self, data: np.ndarray) -> None:
+        """Take one batch into account.
+
+        Args:
+            data: The samples, of shape `(batch, ...)`; at least one.
+
+        Raises:
+            ValueError: If the batch does not fit the layer.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must implement `update_state(self, data)`.")
+
+    def finalize_state(self) -> None:
+        """Store what `update_state` gathered where `call` reads it. Does nothing if nothing was gathered."""
+        raise NotImplementedError(f"{type(self).__name__} must implement `finalize_state(self)`.")
+
+
+def batches(data: Any) -> Iterator[np.ndarray]:
+    """Yield samples batch by batch; an array is one batch, and keeps its dtype.
+
+    Args:
+        data: What `PreprocessingLayer.adapt` takes.
+
+    Example:
+        >>> [batch.shape for batch in batches([[1.0, 2.0], [3.0, 4.0]])]
+        [(2, 2)]
+    """
+    if not isinstance(data, Source) and not is_iterable_of_batches(data):
+        yield np.asarray(data.to_numpy() if hasattr(data, "to_numpy") else data)
+        return
+    source = make_source(data)
+    try:
+        for x, _, _ in source.epoch(seed=0, epoch=0):
+            yield np.asarray(x)
+    finally:
+        source.close()

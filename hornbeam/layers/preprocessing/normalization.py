@@ -1,0 +1,206 @@
+"""Normalization of features to mean 0 and variance 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from hornbeam import settings
+from hornbeam.layers.input_spec import InputSpec
+from hornbeam.layers.layer import Layer, _dtype_config
+from hornbeam.layers.preprocessing.base import PreprocessingLayer
+from hornbeam.typing import ArrayLike, Axis, Shape, Tensor
+
+__all__ = ["Normalization"]
+
+
+@dataclass
+class _Moments:
+    """Mean and variance of the samples so far, in float64.
+
+    Batches are merged as if they were one array, by the update of Chan, Golub and LeVeque, "Updating
+    Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
+    """
+
+    count: int = 0
+    mean: Any = 0.0
+    variance: Any = 0.0
+
+    def add(self, batch: np.ndarray, axes: tuple[int, ...]) -> None:
+        """Take a batch into account, averaging over `axes`."""
+        mean, variance = np.mean(batch, axes, "float64"), np.var(batch, axes, "float64")
+        part = batch.shape[0] / (self.count + batch.shape[0])
+        self.variance = self.variance + part * (variance - self.variance) + part * (1 - part) * (mean - self.mean) ** 2
+        self.mean = self.mean + part * (mean - self.mean)
+        self.count += batch.shape[0]
+
+
+class Normalization(PreprocessingLayer):
+    """Shift and scale features to mean 0 and variance 1: `(x - mean) / sqrt(variance)`.
+
+    Mean and variance are given, or measured by `adapt`; until then they are 0 and 1. They are never trained.
+
+    Args:
+        axis: Axis or axes that have a mean and variance each, counted with the batch axis; `None` for
+            one mean and variance of everything. Default: the last axis.
+        mean, variance: Numbers, or arrays with the sizes of `axis`; both or neither. Default: measured.
+        invert: Whether to undo a normalization: `x * sqrt(variance) + mean`.
+
+    Weights: `mean` and `variance` with the sizes of `axis`, and `count`, a number that Keras's files
+    have. None where mean and variance are given.
+
+    Raises:
+        ValueError: If only one of `mean` and `variance` is given, if they have more axes than `axis`
+            names, or if `axis` is not an axis of the input or its size is unknown.
+
+    Example:
+        >>> layer = Normalization()
+        >>> layer.adapt(np.array([[1.0, 10.0], [3.0, 30.0]]))
+        >>> layer(np.array([[3.0, 20.0]]))
+        Array([[1., 0.]], dtype=float32)
+    """
+
+    axis: tuple[int, ...]
+    # Properties that hold no layers.
+    _not_children = Layer._not_children | {"mean", "variance"}
+
+    def __init__(
+        self, axis: Axis = -1, mean: ArrayLike | None = None, variance: ArrayLike | None = None, invert: bool = False,
+        **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        axes = () if axis is None else tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
+        if any(isinstance(a, bool) or not isinstance(a, int) for a in axes):
+            raise ValueError(f"Normalization: `axis` must be an integer, integers or None, received {axis!r}.")
+        if (mean is None) != (variance is None):
+            raise ValueError(f"Normalization: give both `mean` and `variance`; received {mean!r} and {variance!r}.")
+        self.axis, self.invert, self.supports_masking = axes, invert, True
+        self._moments = _Moments()
+        self.input_mean, self.input_variance = (
+            self._given(*given) for given in (("mean", mean), ("variance", variance))
+        )
+        if self.input_mean is not None and np.shape(self.input_mean) != np.shape(self.input_variance):
+            raise ValueError(
+                "Normalization: `mean` and `variance` must have one shape, received "
+                f"{np.shape(self.input_mean)} and {np.shape(self.input_variance)}."
+            )
+
+    def _given(self, name: str, value: Any) -> Any:
+        if value is None:
+            return None
+        if np.ndim(value) > len(self.axis):
+            raise ValueError(
+                f"Normalization: `{name}` of shape {np.shape(value)} has more axes than `axis` {self.axis} names."
+            )
+        return float(value) if np.ndim(value) == 0 else np.asarray(value, "float32").tolist()
+
+    def get_config(self) -> dict[str, Any]:
+        # Written out, since the attributes of these names are arrays.
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": _dtype_config(self),
+            "axis": self.axis,
+            "invert": self.invert,
+            "mean": self.input_mean,
+            "variance": self.input_variance,
+        }
+
+    def build(self, input_shape: Any = None) -> None:
+        rank = len(input_shape)
+        if any(not -rank <= a < rank for a in self.axis):
+            raise ValueError(
+                f"{self._label()}: `axis` {self.axis} is not among the axes of an input of shape {input_shape}."
+            )
+        kept = sorted(a % rank for a in self.axis)
+        if any(input_shape[a] is None for a in kept):
+            raise ValueError(f"{self._label()}: the size of `axis` {self.axis} must be known, received {input_shape}.")
+        sizes = tuple(input_shape[a] for a in kept)
+        self._kept, self._rank = tuple(kept), rank
+        if self.input_mean is None:
+            self.adapt_mean = self.add_weight(name="mean", shape=sizes, initializer="zeros", trainable=False)
+            self.adapt_variance = self.add_weight(name="variance", shape=sizes, initializer="ones", trainable=False)
+            self.count = self.add_weight(name="count", shape=(), dtype="int32", initializer="zeros", trainable=False)
+        else:
+            np.broadcast_shapes(np.shape(self.input_mean), sizes)
+        if kept:
+            self.input_spec = InputSpec(ndim=rank, axes={a: n for a, n in zip(kept, sizes, strict=True) if a})
+
+    def adapt(self, data: Any) -> None:
+        """Measure mean and variance; the result of an earlier call is replaced.
+
+        Args:
+            data: An array, samples first; or batches: a `PyDataset`, a generator or other iterable,
+                or a data set of another library. Of batches that are tuples, the first member is used.
+
+        Raises:
+            ValueError: If mean and variance were given to the constructor, there are no samples, or
+                their shape does not fit the layer's.
+        """
+        if self.input_mean is not None:
+            raise ValueError(
+                f"{self._label()}: has its `mean` and `variance` from its constructor; there is nothing to adapt."
+            )
+        super().adapt(data)
+
+    def shape_to_build(self, shape: tuple[int, ...]) -> Shape:
+        return shape if 0 in self.axis else super().shape_to_build(shape)
+
+    def reset_state(self) -> None:
+        self._moments = _Moments()
+
+    def update_state(self, data: np.ndarray) -> None:
+        if data.dtype.kind in "OV":
+            data = _numbers(data, self._label())
+        if data.dtype.kind not in "biuf":
+            raise ValueError(
+                f"{self._label()}: `data` must hold numbers, received dtype {data.dtype}. Encode text first."
+            )
+        shape = tuple(data.shape[a] for a in self._kept) if data.ndim == self._rank else None
+        if shape != self.adapt_mean.shape:
+            raise ValueError(
+                f"{self._label()}: `data` of shape {data.shape} does not fit the shape that the layer was built with: "
+                f"{self._build_shapes and self._build_shapes['input_shape']}."
+            )
+        self._moments.add(data, tuple(a for a in range(data.ndim) if a not in self._kept))
+
+    def finalize_state(self) -> None:
+        if self._moments.count:
+            self.adapt_mean.assign(self._moments.mean)
+            self.adapt_variance.assign(self._moments.variance)
+
+    def _wide(self, value: ArrayLike) -> Any:
+        """Return an array with the sizes of `axis`, spread over all axes of the input."""
+        value = jnp.asarray(value, "float32")
+        sizes = iter((1,) * (len(self._kept) - value.ndim) + value.shape)
+        return value.reshape([next(sizes) if a in self._kept else 1 for a in range(self._rank)])
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean, with as many axes as the input."""
+        return self._wide(self.adapt_mean.value if self.input_mean is None else self.input_mean)
+
+    @property
+    def variance(self) -> Tensor:
+        """The variance, with as many axes as the input."""
+        return self._wide(self.adapt_variance.value if self.input_variance is None else self.input_variance)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = inputs.astype(self.compute_dtype)
+        mean, deviation = self.mean.astype(x.dtype), jnp.sqrt(self.variance).astype(x.dtype)
+        deviation = jnp.maximum(deviation, settings.epsilon())
+        return x * deviation + mean if self.invert else (x - mean) / deviation
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
+def _numbers(data: np.ndarray, label: str) -> np.ndarray:
+    """Return an array of Python numbers, or of a narrow float type, in float64."""
+    try:
+        return data.astype("float64")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{label}: `data` must hold numbers, received dtype {data.dtype}: {error}.") from None
