@@ -8,6 +8,7 @@ Overlays are context-local, so that threads may trace and predict at once.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -58,7 +59,6 @@ class Overlay:
         self.assigned: dict[Variable, None] = {}  # in the order of first assignment
         self.strays: dict[Variable, None] = {}  # read or assigned without being mapped
         self.losses: list[tuple[Any, Any]] = []  # (layer, value) pairs of `add_loss`
-        self.sums: list[tuple[Any, Any, Any]] = []  # what `ops.rows.parts_of_sum` knows of gradients made in this block
         self._outer: Overlay | None = None
 
     def __enter__(self) -> Overlay:
@@ -393,7 +393,10 @@ _add_operators()
 
 
 def value_and_grad(
-    function: Callable[[], Any], variables: Sequence[Variable], has_aux: bool = False
+    function: Callable[[], Any],
+    variables: Sequence[Variable],
+    has_aux: bool = False,
+    differentiate: Callable[[Callable[[Any], Any]], Callable[[Any], Any]] | None = None,
 ) -> tuple[Any, list[Any]]:
     """Run `function` and differentiate what it returns with respect to variables.
 
@@ -405,6 +408,8 @@ def value_and_grad(
             anything else.
         variables: Variables to differentiate by.
         has_aux: Whether `function` returns a pair.
+        differentiate: What takes the place of `jax.value_and_grad(..., has_aux=True)`, such as
+            `hornbeam.ops.rows.value_and_grad`.
 
     Returns:
         What `function` returned, and the gradients in the order of `variables`, each of
@@ -428,7 +433,8 @@ def value_and_grad(
 
     with autocast_scope(None):
         values = [v.value for v in variables]
-    (loss, (aux, updates)), grads = jax.value_and_grad(pure, has_aux=True)(values)
+    differentiate = differentiate or functools.partial(jax.value_and_grad, has_aux=True)
+    (loss, (aux, updates)), grads = differentiate(pure)(values)
     for variable, update in zip(assigned, updates, strict=True):
         variable.assign(update)
     return ((loss, aux) if has_aux else loss), grads

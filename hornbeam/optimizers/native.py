@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.ops import routes
-from hornbeam.ops.rows import parts_of_sum, sum_rows
+from hornbeam.ops.rows import RowSum, dense, sum_rows
 
 __all__ = ["adam", "after", "moments"]
 
@@ -29,8 +29,7 @@ def after(rate: Any, gradients: Sequence[Any], dtype: Any, size: int) -> Any:
         size: Its size.
     """
     if routes.update("order", dtype, size).name == "native":
-        made_of = [g if (parts := parts_of_sum(g)) is None else parts[1] for g in gradients]
-        return _after(rate, *made_of)
+        return _after(rate, *(g.rows if isinstance(g, RowSum) else g for g in gradients))
     return rate
 
 
@@ -54,7 +53,7 @@ def adam(g: Any, w: Any, m: Any, v: Any, alpha: Any, factors: tuple[float, float
     """Return weights and moments after a step of Adam.
 
     Args:
-        g: Gradient.
+        g: Gradient, an array or a `RowSum`.
         w: Weights.
         m, v: Moments.
         alpha: Learning rate, corrected for the moments' start.
@@ -66,9 +65,9 @@ def adam(g: Any, w: Any, m: Any, v: Any, alpha: Any, factors: tuple[float, float
         [-0.5, -0.5]
     """
     if routes.update("adam", w.dtype, w.size).name != "native":
-        return _plain_adam(factors, g, w, m, v, alpha)
-    parts = parts_of_sum(g)
-    return _native_adam(factors, (g,) if parts is None else parts, w, m, v, alpha)
+        return _plain_adam(factors, dense(g), w, m, v, alpha)
+    parts = (g.index, g.rows) if isinstance(g, RowSum) else (g,)
+    return _native_adam(factors, parts, w, m, v, alpha)
 
 
 def _plain_adam(factors: tuple[float, ...], g: Any, w: Any, m: Any, v: Any, alpha: Any) -> tuple[Any, ...]:

@@ -23,6 +23,7 @@ from hornbeam.core.program import Program
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.objects.constructor import constructor_config
+from hornbeam.ops.rows import RowSum, dense
 from hornbeam.optimizers import native
 from hornbeam.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 
@@ -236,6 +237,11 @@ class Optimizer:
 
     # --- updates ----------------------------------------------------------------------------
 
+    @property
+    def takes_row_sums(self) -> bool:
+        """Whether `apply` can use a `RowSum` as it is; all else here works on dense gradients."""
+        return False
+
     def scale_loss(self, loss: Any) -> Any:
         """Return the loss to differentiate."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
@@ -268,10 +274,14 @@ class Optimizer:
         missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
         if missing:
             warnings.warn(f"No gradient for {errors.one_of(missing)}; left as they are.", stacklevel=3)
-        pairs = [(jnp.asarray(g), v) for g, v in zip(grads, variables, strict=True) if g is not None]
+        as_given = self.takes_row_sums
+        pairs = [
+            (g if as_given and isinstance(g, RowSum) else dense(g), v)
+            for g, v in zip(grads, variables, strict=True) if g is not None
+        ]  # fmt: skip
         for g, v in pairs:
             if v.overwrite_with_gradient:
-                v.assign(g)
+                v.assign(dense(g))
         pairs = [(g, v) for g, v in pairs if not v.overwrite_with_gradient]
         if self.loss_scale_factor is not None:
             pairs = [(g / self.loss_scale_factor, v) for g, v in pairs]
@@ -335,7 +345,7 @@ class Optimizer:
             if decay is not None and self._decays(v):
                 v.assign_sub(v.value * (decay * rate).astype(v._dtype))
         for g, v in zip(grads, variables, strict=True):
-            self.update_step(g.astype(v._dtype), v, rate)
+            self.update_step(g if isinstance(g, RowSum) else g.astype(v._dtype), v, rate)
         for v in variables:
             if v.constraint is not None:
                 v.assign(v.constraint(v.value))
