@@ -97,14 +97,15 @@ def value_and_grad(function: Callable[[Any], tuple[Any, Any]]) -> Callable[[Any]
     def differentiate(values: Any) -> tuple[tuple[Any, Any], list[Any]]:
         # Outside of a trace the backward pass must see arrays, as a user's own gradient may look at them.
         traced = any(isinstance(value, jax.core.Tracer) for value in values)
-        if not traced or routes.why_plain("float32") is not None:
+        floating = all(jnp.issubdtype(value.dtype, jnp.floating) for value in values)
+        if not traced or not floating or routes.why_plain("float32") is not None:
             return jax.value_and_grad(function, has_aux=True)(values)
         loss, pull, aux = jax.vjp(function, values, has_aux=True)
         if jnp.shape(loss) or not jnp.issubdtype(jnp.result_type(loss), jnp.floating):
             return jax.value_and_grad(function, has_aux=True)(values)  # raises JAX's error
         one = jnp.ones((), jnp.result_type(loss))
         # A take leaves its index to the backward pass; a model without one is spared the search.
-        if not any(leaf.ndim == 1 and leaf.dtype == jnp.int32 for leaf in jax.tree.leaves(pull)):
+        if not any(jnp.ndim(leaf) == 1 and leaf.dtype == jnp.int32 for leaf in jax.tree.leaves(pull)):
             return (loss, aux), pull(one)[0]
         return (loss, aux), _with_row_sums(jax.make_jaxpr(pull)(one), one)
 
