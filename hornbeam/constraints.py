@@ -73,7 +73,7 @@ class MaxNorm(Constraint):
     def __init__(self, max_value: float = 2, axis: Any = 0, **kwargs: Any):
         max_value = kwargs.pop("m", max_value)
         if kwargs:
-            raise TypeError(f"MaxNorm: unexpected argument {errors.one_of(kwargs)}.")
+            raise TypeError(f"MaxNorm: unexpected argument {errors.listed(kwargs)}.")
         self.max_value, self.axis = max_value, axis
 
     def __call__(self, w: Any) -> Any:

@@ -68,7 +68,7 @@ def _old_word(name: str, kwargs: dict[str, Any], word: str, value: Any) -> Any:
     """Return what was given by an older word, else `value`."""
     value = kwargs.pop(word, value)
     if kwargs:
-        raise TypeError(f"{name}: unexpected argument {errors.one_of(kwargs)}.")
+        raise TypeError(f"{name}: unexpected argument {errors.listed(kwargs)}.")
     return value
 
 

@@ -42,7 +42,7 @@ def standardize_reduction(reduction: Any) -> str | None:
         return "sum_over_batch_size"
     if reduction not in _REDUCTIONS:
         raise ValueError(
-            f"Loss: `reduction` must be one of {errors.one_of(_REDUCTIONS[:-1])} or None, received {reduction!r}."
+            f"Loss: `reduction` must be one of {errors.listed(_REDUCTIONS[:-1])} or None, received {reduction!r}."
         )
     return reduction
 

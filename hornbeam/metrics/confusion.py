@@ -439,7 +439,7 @@ class AUC(_Counted):
             ("summation_method", summation_method, ("interpolation", "minoring", "majoring")),
         ):
             if str(value).lower() not in [k.lower() for k in known]:
-                raise ValueError(f"AUC: `{argument}` must be one of {errors.one_of(known)}, received {value!r}.")
+                raise ValueError(f"AUC: `{argument}` must be one of {errors.listed(known)}, received {value!r}.")
         if thresholds is None and num_thresholds <= 1:
             raise ValueError(f"AUC: `num_thresholds` must be at least 2, received {num_thresholds!r}.")
         if label_weights is not None and any(w < 0 for w in label_weights):

@@ -51,7 +51,7 @@ class FBetaScore(Metric):
         owner = type(self).__name__
         if average not in _AVERAGES:
             raise ValueError(
-                f"{owner}: `average` must be None or one of {errors.one_of(map(str, _AVERAGES[1:]))}, "
+                f"{owner}: `average` must be None or one of {errors.listed(map(str, _AVERAGES[1:]))}, "
                 f"received {average!r}."
             )
         if not isinstance(beta, (int, float)) or beta <= 0:

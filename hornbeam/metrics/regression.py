@@ -461,7 +461,7 @@ class R2Score(Metric):
         known = (None, "uniform_average", "variance_weighted_average")
         if class_aggregation not in known:
             raise ValueError(
-                f"R2Score: `class_aggregation` must be None or one of {errors.one_of(map(str, known[1:]))}, "
+                f"R2Score: `class_aggregation` must be None or one of {errors.listed(map(str, known[1:]))}, "
                 f"received {class_aggregation!r}."
             )
         if num_regressors < 0:

@@ -70,8 +70,8 @@ class Optimizer:
         if kwargs:
             known = {name for cls in type(self).__mro__[:-1] for name in inspect.signature(cls.__init__).parameters}
             near = [hit for name in kwargs for hit in difflib.get_close_matches(name, known, n=1)]
-            hint = f" Did you mean {errors.one_of(near)}?" if near else ""
-            raise TypeError(f"{label}: unexpected arguments {errors.one_of(sorted(kwargs))}.{hint}")
+            hint = f" Did you mean {errors.listed(near)}?" if near else ""
+            raise TypeError(f"{label}: unexpected arguments {errors.listed(sorted(kwargs))}.{hint}")
         for key, value in (("clipnorm", clipnorm), ("clipvalue", clipvalue), ("global_clipnorm", global_clipnorm)):
             if value is not None and not value > 0:
                 raise ValueError(f"{label}: `{key}` must be positive, received {value!r}.")
@@ -265,15 +265,15 @@ class Optimizer:
         if variables and all(g is None for g in grads):
             raise ValueError(
                 f"{type(self).__name__}: no variable has a gradient; the loss does not depend on "
-                f"{errors.one_of([v.path for v in variables[:4]])}."
+                f"{errors.listed([v.path for v in variables[:4]])}."
             )
         self.build(variables)
         unknown = [v.path for v in variables if v not in set(self._trainable)]
         if unknown:
-            raise ValueError(f"{type(self).__name__} was not built with the variables {errors.one_of(unknown)}.")
+            raise ValueError(f"{type(self).__name__} was not built with the variables {errors.listed(unknown)}.")
         missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
         if missing:
-            warnings.warn(f"No gradient for {errors.one_of(missing)}; left as they are.", stacklevel=3)
+            warnings.warn(f"No gradient for {errors.listed(missing)}; left as they are.", stacklevel=3)
         as_given = self.takes_row_sums
         pairs = [
             (g if as_given and isinstance(g, RowSum) else dense(g), v)
