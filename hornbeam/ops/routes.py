@@ -53,7 +53,11 @@ _REMEMBERED = 1000  # choices, the latest, so that a long process does not grow
 
 @contextlib.contextmanager
 def portable() -> Iterator[None]:
-    """Within this context everything traced takes the plain way: for programs that leave the process.
+    """Take the plain way for everything that is traced inside the block.
+
+    It is for programs that leave the process, such as those that `hornbeam.export` writes: they hold no call of a native
+    kernel or of cuDNN. The setting belongs to the context, so other threads are not affected. A function that
+    `jax.jit` has traced before keeps the way that was chosen then: trace a new function inside the block.
 
     Example:
         >>> with portable():
