@@ -127,11 +127,11 @@ def _with_row_sums(backward: ClosedJaxpr, cotangent: Any) -> list[Any]:
 
 
 def take_rows(table: Any, index: Any) -> Any:
-    """Return the rows of `table` that `index` names; `jnp.take(table, index, axis=0)` with another gradient's route.
+    """Return the rows of a table at `index`: `jnp.take(table, index, axis=0)`, with a native kernel for the gradient.
 
     Args:
         table: (N, W).
-        index: int32 of any shape; a negative one counts from the end, a row outside of the table is NaN.
+        index: int32 of any shape; a negative index counts from the end, a row outside of the table is NaN.
 
     Example:
         >>> take_rows(jnp.eye(3), jnp.array([2, 0])).tolist()
@@ -144,7 +144,15 @@ def take_rows(table: Any, index: Any) -> Any:
 
 
 def sum_rows(rows: Any, index: Any, count: int) -> Any:
-    """Return a table of `count` rows: of each the sum of those rows (K, W) that `index` (K,) sends to it.
+    """Add up rows into a table of zeros.
+
+    Args:
+        rows: (K, W).
+        index: int32 (K,), the row of the table that each row is added to; one outside of the table is left out.
+        count: N, the number of rows of the table.
+
+    Returns:
+        (N, W).
 
     Example:
         >>> sum_rows(jnp.ones((3, 2)), jnp.array([0, 2, 0]), 3).tolist()
@@ -158,7 +166,7 @@ def _take(table: Any, index: Any) -> Any:
 
 
 def _sum(rows: Any, index: Any, *, count: int) -> Any:
-    """Return a table of `count` rows: of each the sum of those that `index` sends to it."""
+    """Compute `sum_rows` by XLA, as the transpose of a take."""
     table = jax.ShapeDtypeStruct((count, rows.shape[1]), rows.dtype)
     (result,) = jax.linear_transpose(functools.partial(_take, index=index), table)(rows)
     return result
@@ -188,7 +196,7 @@ def _transpose_sum(table: Any, rows: Any, index: Any, *, count: int) -> Any:
 
 
 def _linear(primitive: Primitive, transpose: Any) -> Primitive:
-    """Say that a primitive is linear in its first operand; the second is an index."""
+    """Declare a primitive as linear in its first operand; the second is an index."""
 
     def jvp(tangent: Any, _: Any, index: Any, **options: Any) -> Any:
         return primitive.bind(tangent, index, **options)

@@ -1,4 +1,4 @@
-"""What optimizers have native kernels for on CPU; `hornbeam.ops.routes` says where they are used."""
+"""Native kernels of optimizers on CPU; `hornbeam.ops.routes` decides where they are used."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["adam", "after", "moments"]
 
 
 def after(rate: Any, gradients: Sequence[Any], dtype: Any, size: int) -> Any:
-    """Return a learning rate that there is no sooner than all gradients.
+    """Return `rate`, made to depend on every gradient, so that no update runs before all gradients exist.
 
-    So no weight is updated while some gradient still needs its old value; otherwise XLA on CPU copies the weights
-    that are changed in place within a compiled loop.
+    Otherwise a gradient may still need the old value of a weight, and XLA on CPU copies the weights that a compiled loop
+    changes in place.
 
     Args:
-        rate: The rate.
-        gradients: All gradients.
+        rate: The learning rate.
+        gradients: All gradients, each an array or a `RowSum`.
         dtype: Dtype of the largest weight.
-        size: Its size.
+        size: Number of its elements.
     """
     if routes.update("order", dtype, size).name == "native":
         return _after(rate, *(g.rows if isinstance(g, RowSum) else g for g in gradients))
@@ -45,19 +45,19 @@ def _after_jvp(primals: Any, tangents: Any) -> Any:
 
 
 def moments(g: Any, m: Any, v: Any, factors: tuple[float, ...]) -> tuple[Any, Any]:
-    """Return the moments of Adam, moved towards gradient and squared gradient by the first two `factors`."""
+    """Return the moments of Adam, moved towards the gradient and its square by the first two `factors`."""
     return m + (g - m) * factors[0], v + (jnp.square(g) - v) * factors[1]
 
 
 def adam(g: Any, w: Any, m: Any, v: Any, alpha: Any, factors: tuple[float, float, float]) -> tuple[Any, Any, Any]:
-    """Return weights and moments after a step of Adam.
+    """Return the weights and moments after a step of Adam.
 
     Args:
         g: Gradient, an array or a `RowSum`.
         w: Weights.
         m, v: Moments.
-        alpha: Learning rate, corrected for the moments' start.
-        factors: What the moments move by, and epsilon.
+        alpha: Learning rate, corrected for the zeros that the moments start from.
+        factors: `1 - beta_1`, `1 - beta_2` and epsilon.
 
     Example:
         >>> zero = jnp.zeros(2)
@@ -77,11 +77,11 @@ def _plain_adam(factors: tuple[float, ...], g: Any, w: Any, m: Any, v: Any, alph
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _native_adam(factors: tuple[float, ...], g: tuple[Any, ...], w: Any, m: Any, v: Any, alpha: Any) -> tuple[Any, ...]:
-    """Call the kernel for a gradient, or the one for the index and the rows of which it is the sum."""
+    """Call the kernel for an array `(gradient,)`, or the one for a row sum `(index, rows)`."""
     result, count = jax.ShapeDtypeStruct(w.shape, w.dtype), len(g)
     call = jax.ffi.ffi_call(
         "hornbeam_adam" if count == 1 else "hornbeam_adam_rows", [result] * 3, vmap_method="sequential",
-        # In place, where JAX may overwrite weights and moments.
+        # In place, if JAX may overwrite weights and moments.
         input_output_aliases={count: 0, count + 1: 1, count + 2: 2},
     )  # fmt: skip
     names = ("new_1", "new_2", "epsilon")
