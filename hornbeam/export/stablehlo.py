@@ -32,8 +32,8 @@ from jax.errors import InconclusiveDimensionOperation
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.errors import FileError, listed
 from hornbeam.export.exporter import Exporter, pure_call, symbolic_inputs
+from hornbeam.objects.guard import one_error
 from hornbeam.saving.disk import MissingFileError, parse_json, written_aside
-from hornbeam.saving.guard import one_error
 
 __all__ = ["LoadedProgram", "StableHLOExporter", "export_stablehlo", "load_stablehlo"]
 
