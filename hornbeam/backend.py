@@ -1,4 +1,4 @@
-"""Names of `keras.backend`: settings, dtypes and the numbering of names."""
+"""The names of `keras.backend`: settings, dtypes, and the numbering of names."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hornbeam.config import (
 )
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtypes import is_float, result_type, standardize_dtype
+from hornbeam.typing import DType
 from hornbeam.utils import clear_session as _clear_session
 
 __all__ = [
@@ -27,10 +28,10 @@ _uids: collections.Counter[str] = collections.Counter()
 
 
 def clear_session(free_memory: bool = True) -> None:
-    """Start the numbering of names and of `get_uid` anew, and free what no one holds.
+    """Reset the numbering of names and of `get_uid`, and free unused memory.
 
     Args:
-        free_memory: Whether Python's collector runs.
+        free_memory: Whether to run Python's garbage collector.
 
     Example:
         >>> clear_session()
@@ -40,7 +41,7 @@ def clear_session(free_memory: bool = True) -> None:
 
 
 def get_uid(prefix: str = "") -> int:
-    """Return how often it was called with `prefix`.
+    """Return the next number for `prefix`, from 1.
 
     Example:
         >>> clear_session()
@@ -51,8 +52,8 @@ def get_uid(prefix: str = "") -> int:
     return _uids[prefix]
 
 
-def is_float_dtype(dtype: Any) -> bool:
-    """Tell whether `dtype` is a floating-point type.
+def is_float_dtype(dtype: DType) -> bool:
+    """Return whether `dtype` is a floating-point dtype.
 
     Example:
         >>> is_float_dtype("bfloat16")
@@ -61,8 +62,8 @@ def is_float_dtype(dtype: Any) -> bool:
     return is_float(dtype)
 
 
-def is_int_dtype(dtype: Any) -> bool:
-    """Tell whether `dtype` is a type of integers, signed or not.
+def is_int_dtype(dtype: DType) -> bool:
+    """Return whether `dtype` is an integer dtype, signed or unsigned.
 
     Example:
         >>> is_int_dtype("uint8"), is_int_dtype("bool")
@@ -72,7 +73,7 @@ def is_int_dtype(dtype: Any) -> bool:
 
 
 def is_keras_tensor(x: Any) -> bool:
-    """Tell whether `x` is a symbolic tensor.
+    """Return whether `x` is a symbolic tensor.
 
     Example:
         >>> is_keras_tensor(KerasTensor((None, 2)))

@@ -133,8 +133,8 @@ def unexpected(cls: type, names: Iterable[str]) -> TypeError:
     """
     names, known = sorted(names), _argument_names(cls)
     near = list(dict.fromkeys(hit for name in names for hit in difflib.get_close_matches(name, known, n=1)))
-    hint = f"Did you mean {errors.one_of(near)}?" if near else f"It takes {errors.one_of(known) or 'none'}."
-    return TypeError(f"{cls.__name__}: unexpected argument{'s' * (len(names) > 1)} {errors.one_of(names)}. {hint}")
+    hint = f"Did you mean {errors.listed(near)}?" if near else f"It takes {errors.listed(known) or 'none'}."
+    return TypeError(f"{cls.__name__}: unexpected argument{'s' * (len(names) > 1)} {errors.listed(names)}. {hint}")
 
 
 def _unfit(cls: type, signature: inspect.Signature, kwargs: dict[str, Any], error: TypeError) -> TypeError:
@@ -201,7 +201,7 @@ def _wording(hint: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return " or ".join(dict.fromkeys(map(_wording, parts)))
     if origin is typing.Literal:
-        return errors.one_of(parts)
+        return errors.listed(parts)
     if origin is collections.abc.Callable:
         return "a function"
     if origin in (collections.abc.Sequence, list, tuple):

@@ -8,7 +8,7 @@ from typing import Any
 
 from hornbeam import tree
 
-__all__ = ["FileError", "describe", "one_of", "reworded", "unknown_name"]
+__all__ = ["FileError", "describe", "listed", "reworded", "unknown_name"]
 
 LONGEST = 4_000
 """Most characters of the text of a `FileError`."""
@@ -50,11 +50,11 @@ def describe(value: Any) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
-def one_of(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     """List names for a message, in quotes.
 
     Example:
-        >>> one_of(["a", "b"])
+        >>> listed(["a", "b"])
         "'a', 'b'"
     """
     return ", ".join(repr(name) for name in names)
@@ -82,4 +82,4 @@ def unknown_name(kind: str, name: Any, known: Iterable[str]) -> ValueError:
     known = sorted(set(known))
     near = difflib.get_close_matches(str(name), known, n=2)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return ValueError(f"Unknown {kind} {name!r}.{hint} Known: {one_of(known)}.")
+    return ValueError(f"Unknown {kind} {name!r}.{hint} Known: {listed(known)}.")

@@ -1,9 +1,8 @@
-"""Random draws; equal seeds give Keras's own numbers."""
+"""Random draws. Equal seeds give the same numbers as Keras on JAX."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,20 +10,27 @@ import jax.numpy as jnp
 from hornbeam.core.convert import convert
 from hornbeam.core.random import SeedGenerator, draw_key
 from hornbeam.dtypes import standardize_dtype
+from hornbeam.typing import DType, Tensor
 
 __all__ = [
     "SeedGenerator", "beta", "binomial", "categorical", "dropout", "gamma", "normal", "randint", "shuffle", "truncated_normal", "uniform",
 ]  # fmt: skip
 
 
-def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
+def normal(
+    shape: Sequence[int],
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DType | None = None,
+    seed: int | SeedGenerator | None = None,
+) -> jax.Array:
     """Draw from a normal distribution.
 
     Args:
-        shape: Shape.
+        shape: Shape of the result.
         mean: Mean.
         stddev: Standard deviation.
-        dtype: Float dtype; default `floatx()`.
+        dtype: Floating-point dtype. Default: `floatx()`.
         seed: Integer, `SeedGenerator`, or `None` for the global generator.
 
     Example:
@@ -35,9 +41,13 @@ def normal(shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: 
 
 
 def truncated_normal(
-    shape: Sequence[int], mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None
-) -> Any:
-    """Draw from a normal distribution cut at two standard deviations; arguments as for `normal`.
+    shape: Sequence[int],
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DType | None = None,
+    seed: int | SeedGenerator | None = None,
+) -> jax.Array:
+    """Draw from a normal distribution truncated at two standard deviations from the mean; arguments as for `normal`.
 
     Example:
         >>> truncated_normal((2,), seed=1).shape
@@ -47,8 +57,14 @@ def truncated_normal(
     return draw * stddev + mean
 
 
-def uniform(shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None) -> Any:
-    """Draw uniformly from `[minval, maxval)`; other arguments as for `normal`.
+def uniform(
+    shape: Sequence[int],
+    minval: float = 0.0,
+    maxval: float = 1.0,
+    dtype: DType | None = None,
+    seed: int | SeedGenerator | None = None,
+) -> jax.Array:
+    """Draw from the uniform distribution over `[minval, maxval)`; other arguments as for `normal`.
 
     Example:
         >>> uniform((2,), seed=1).shape
@@ -57,8 +73,10 @@ def uniform(shape: Sequence[int], minval: float = 0.0, maxval: float = 1.0, dtyp
     return jax.random.uniform(draw_key(seed), tuple(shape), standardize_dtype(dtype), minval, maxval)
 
 
-def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Any:
-    """Draw integers from `minval` to `maxval - 1`.
+def randint(
+    shape: Sequence[int], minval: int, maxval: int, dtype: DType = "int32", seed: int | SeedGenerator | None = None
+) -> jax.Array:
+    """Draw integers from `minval` to `maxval - 1`, all equally likely; other arguments as for `normal`.
 
     Example:
         >>> randint((2,), 0, 5, seed=1).shape
@@ -67,21 +85,32 @@ def randint(shape: Sequence[int], minval: int, maxval: int, dtype: Any = "int32"
     return jax.random.randint(draw_key(seed), tuple(shape), minval, maxval, standardize_dtype(dtype))
 
 
-def categorical(logits: Any, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Any:
-    """Draw classes by unnormalised log-probabilities of shape (B, classes); result (B, num_samples).
+def categorical(
+    logits: Tensor, num_samples: int, dtype: DType = "int32", seed: int | SeedGenerator | None = None
+) -> jax.Array:
+    """Draw class indices with given log-probabilities.
+
+    Args:
+        logits: Unnormalised log-probabilities (B, classes).
+        num_samples: Number of draws per row.
+        dtype: Integer dtype.
+        seed: Integer, `SeedGenerator`, or `None` for the global generator.
+
+    Returns:
+        (B, num_samples).
 
     Example:
         >>> categorical(jnp.zeros((1, 3)), 2, seed=1).shape
         (1, 2)
     """
     logits = convert(logits)
-    # The classes are put on axis 1, so that the samples of a row lie side by side.
+    # With the classes on axis 1, the result has the samples of a row side by side.
     draws = jax.random.categorical(draw_key(seed), logits[..., None], axis=1, shape=(logits.shape[0], num_samples))
     return draws.astype(standardize_dtype(dtype))
 
 
-def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
-    """Return `x` with the elements along `axis` in random order, each line in one of its own.
+def shuffle(x: Tensor, axis: int = 0, seed: int | SeedGenerator | None = None) -> jax.Array:
+    """Shuffle the elements along `axis`, independently for each position on the other axes.
 
     Example:
         >>> shuffle(jnp.arange(3), seed=1).shape
@@ -90,8 +119,20 @@ def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Any:
     return jax.random.permutation(draw_key(seed), convert(x), axis, independent=True)
 
 
-def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None) -> Any:
-    """Set a share `rate` of the elements to zero and scale the others up by `1 / (1 - rate)`.
+def dropout(
+    inputs: Tensor,
+    rate: float,
+    noise_shape: Sequence[int | None] | None = None,
+    seed: int | SeedGenerator | None = None,
+) -> jax.Array:
+    """Set elements to zero with probability `rate`, and multiply the others by `1 / (1 - rate)`.
+
+    Args:
+        inputs: Tensor.
+        rate: Probability that an element is dropped.
+        noise_shape: Shape of the draws, which broadcasts to the inputs; `None` in it for the size of the inputs.
+            Default: that of the inputs.
+        seed: Integer, `SeedGenerator`, or `None` for the global generator.
 
     Example:
         >>> dropout(jnp.ones(5), 0.5, seed=42)
@@ -105,8 +146,10 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
     return jnp.where(keep, inputs / (1.0 - rate), jnp.zeros_like(inputs))
 
 
-def gamma(shape: Sequence[int], alpha: Any, dtype: Any = None, seed: Any = None) -> Any:
-    """Draw from the gamma distribution of shape parameter `alpha` and scale 1.
+def gamma(
+    shape: Sequence[int], alpha: Tensor, dtype: DType | None = None, seed: int | SeedGenerator | None = None
+) -> jax.Array:
+    """Draw from the gamma distribution with the shape parameter `alpha`, which broadcasts, and scale 1.
 
     Example:
         >>> gamma((2,), 2.0, seed=1).shape
@@ -116,8 +159,14 @@ def gamma(shape: Sequence[int], alpha: Any, dtype: Any = None, seed: Any = None)
     return jax.random.gamma(draw_key(seed), convert(alpha).astype(dtype), tuple(shape), dtype)
 
 
-def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: Any = None, seed: Any = None) -> Any:
-    """Draw from the beta distribution of parameters `alpha` and `beta`.
+def beta(
+    shape: Sequence[int],
+    alpha: Tensor,
+    beta: Tensor,
+    dtype: DType | None = None,
+    seed: int | SeedGenerator | None = None,
+) -> jax.Array:
+    """Draw from the beta distribution with the parameters `alpha` and `beta`, which broadcast.
 
     Example:
         >>> beta((2,), 2.0, 3.0, seed=1).shape
@@ -128,8 +177,14 @@ def beta(shape: Sequence[int], alpha: Any, beta: Any, dtype: Any = None, seed: A
     return jax.random.beta(draw_key(seed), first, second, tuple(shape), dtype)
 
 
-def binomial(shape: Sequence[int], counts: Any, probabilities: Any, dtype: Any = None, seed: Any = None) -> Any:
-    """Draw how many of `counts` trials succeed, each with a probability of `probabilities`.
+def binomial(
+    shape: Sequence[int],
+    counts: Tensor,
+    probabilities: Tensor,
+    dtype: DType | None = None,
+    seed: int | SeedGenerator | None = None,
+) -> jax.Array:
+    """Draw the number of successes in `counts` trials with success probability `probabilities`; both broadcast.
 
     Example:
         >>> binomial((2,), 5.0, 0.5, seed=1).shape

@@ -1,4 +1,4 @@
-"""Builds the kernels: every file `src/*.cc` becomes part of one library, and oneDNN is laid beside it."""
+"""Build of the kernels: all files `src/*.cc` become one library, with oneDNN's library beside it."""
 
 import glob
 import importlib.metadata
@@ -11,19 +11,19 @@ from setuptools.command.build_ext import build_ext
 
 
 def onednn(distribution, ending):
-    """Return the path of one of the files of oneDNN's wheels, which lie outside of site-packages."""
+    """Return the path of a file of oneDNN's wheels, which install outside of site-packages."""
     for file in importlib.metadata.files(distribution):
         if str(file).endswith(ending):
             return os.path.realpath(file.locate())
-    raise FileNotFoundError(f"{distribution} holds no {ending}")
+    raise FileNotFoundError(f"{distribution} has no file {ending}. Install the build requirements of pyproject.toml.")
 
 
 class Build(build_ext):
-    """Compiles against the headers of oneDNN and of jaxlib, and copies oneDNN's library to the result."""
+    """Compiles with the headers of oneDNN and jaxlib, and copies oneDNN's library beside the result."""
 
     def finalize_options(self):
         super().finalize_options()
-        # What `build/` holds may be made with other flags, as by script/sanitize, or for another jaxlib.
+        # Files in `build/` may come from a build with other flags, such as script/sanitize, or for another jaxlib.
         self.force = True
 
     def build_extension(self, extension):

@@ -49,7 +49,7 @@ def check_choice(owner: str, argument: str, value: Value, choices: Iterable[Any]
     """
     choices = tuple(choices)
     if not (value is None or isinstance(value, str)) or value not in choices:
-        raise ValueError(f"{owner}: `{argument}` must be one of {errors.one_of(choices)}, received {value!r:.200}.")
+        raise ValueError(f"{owner}: `{argument}` must be one of {errors.listed(choices)}, received {value!r:.200}.")
     return value
 
 

@@ -143,7 +143,7 @@ def device(device_name: Any) -> Any:
     try:
         devices = jax.devices(platform)
     except RuntimeError:
-        raise RuntimeError(f"device: no platform '{platform}' here, only {errors.one_of(known)}.") from None
+        raise RuntimeError(f"device: no platform '{platform}' here, only {errors.listed(known)}.") from None
     if not (number or "0").isdigit() or int(number or 0) >= len(devices):
         raise ValueError(
             f"device: there is no '{device_name}'; there are {', '.join(f'{platform}:{i}' for i in range(len(devices)))}."

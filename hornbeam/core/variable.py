@@ -7,6 +7,7 @@ context-local: threads can trace and predict at the same time.
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -66,7 +67,6 @@ class Overlay:
         self.assigned: dict[Variable, None] = {}
         self.strays: dict[Variable, None] = {}
         self.losses: list[tuple[Any, Any]] = []
-        self.sums: list[tuple[Any, Any, Any]] = []
         self._outer: Overlay | None = None
 
     def __enter__(self) -> Overlay:
@@ -424,7 +424,10 @@ _add_operators()
 
 
 def value_and_grad(
-    function: Callable[[], Any], variables: Sequence[Variable], has_aux: bool = False
+    function: Callable[[], Any],
+    variables: Sequence[Variable],
+    has_aux: bool = False,
+    differentiate: Callable[[Callable[[Any], Any]], Callable[[Any], Any]] | None = None,
 ) -> tuple[Any, list[Any]]:
     """Run `function` and differentiate its result with respect to variables.
 
@@ -436,6 +439,8 @@ def value_and_grad(
             anything else.
         variables: Variables to differentiate by.
         has_aux: Whether `function` returns a pair.
+        differentiate: What takes the place of `jax.value_and_grad(..., has_aux=True)`, such as
+            `hornbeam.ops.rows.value_and_grad`.
 
     Returns:
         The result of `function`, and the gradients in the order of `variables`. Each has the shape
@@ -459,7 +464,8 @@ def value_and_grad(
 
     with autocast_scope(None):
         values = [v.value for v in variables]
-    (loss, (aux, updates)), grads = jax.value_and_grad(pure, has_aux=True)(values)
+    differentiate = differentiate or functools.partial(jax.value_and_grad, has_aux=True)
+    (loss, (aux, updates)), grads = differentiate(pure)(values)
     for variable, update in zip(assigned, updates, strict=True):
         variable.assign(update)
     return ((loss, aux) if has_aux else loss), grads

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hornbeam.core.variable import Variable
     from hornbeam.layers.layer import Layer
 
-__all__ = ["add_named_weight", "keep", "one_of", "positive_integer", "sizes", "variant"]
+__all__ = ["add_named_weight", "keep", "choice", "positive_integer", "sizes", "variant"]
 
 _Class = TypeVar("_Class", bound=type)
 
@@ -88,7 +88,7 @@ def sizes(layer: str, name: str, value: Any, rank: int) -> tuple[int, ...]:
     return tuple(positive_integer(layer, name, n) for n in items)
 
 
-def one_of(layer: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
+def choice(layer: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
     """Return `value` in lower case if it is one of `allowed`; else raise, naming the argument."""
     word = str(value).lower()
     if word not in allowed:

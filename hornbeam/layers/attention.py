@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from hornbeam import ops, random
 from hornbeam.core.random import SeedGenerator
-from hornbeam.layers.arguments import keep, one_of
+from hornbeam.layers.arguments import choice, keep
 from hornbeam.layers.layer import Layer
 
 __all__ = ["AdditiveAttention", "Attention", "where_allowed"]
@@ -116,7 +116,7 @@ class Attention(_Attention):
     ):  # fmt: skip
         super().__init__(**kwargs)
         self._keep(locals())
-        self.score_mode = one_of("Attention", "score_mode", score_mode, ("dot", "concat"))
+        self.score_mode = choice("Attention", "score_mode", score_mode, ("dot", "concat"))
 
     def _make_weights(self, size: int) -> None:
         self.scale = self.concat_score_weight = None

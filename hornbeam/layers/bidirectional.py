@@ -140,10 +140,10 @@ class Bidirectional(Layer):
             _check_layer(name, given)
             missing = [a for a in ("go_backwards", "return_sequences", "return_state") if not hasattr(given, a)]
             if missing:
-                raise ValueError(f"{name}: {given!r} is no recurrent layer: it has no {errors.one_of(missing)}.")
+                raise ValueError(f"{name}: {given!r} is no recurrent layer: it has no {errors.listed(missing)}.")
         if merge_mode is not None and merge_mode not in _MERGES:
             raise ValueError(
-                f"{name}: `merge_mode` must be one of {errors.one_of(_MERGES)} or None, received {merge_mode!r}."
+                f"{name}: `merge_mode` must be one of {errors.listed(_MERGES)} or None, received {merge_mode!r}."
             )
         super().__init__(weights=weights, **kwargs)
         self.merge_mode = merge_mode

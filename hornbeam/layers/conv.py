@@ -8,7 +8,7 @@ import jax.numpy as jnp  # noqa: F401  (examples use it)
 
 from hornbeam import activations, ops
 from hornbeam.core.tracing import too_small
-from hornbeam.layers.arguments import add_named_weight, keep, one_of, positive_integer, sizes, variant
+from hornbeam.layers.arguments import add_named_weight, choice, keep, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.conv import conv_with_bias, per_channel
@@ -53,7 +53,7 @@ class _Convolution(Layer):
         for argument in ("filters", "groups", "depth_multiplier"):
             if argument in arguments:
                 setattr(self, argument, positive_integer(name, argument, arguments[argument]))
-        self.padding = one_of(name, "padding", arguments["padding"], self._paddings)
+        self.padding = choice(name, "padding", arguments["padding"], self._paddings)
         self.data_format = standardize_data_format(arguments["data_format"])
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(f"{name}: `strides` above 1 and `dilation_rate` above 1 do not go together.")

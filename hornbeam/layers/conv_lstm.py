@@ -9,7 +9,7 @@ import jax.numpy as jnp  # noqa: F401  (examples use it)
 
 from hornbeam import ops
 from hornbeam.core.tracing import too_small
-from hornbeam.layers.arguments import add_named_weight, one_of, positive_integer, sizes, variant
+from hornbeam.layers.arguments import add_named_weight, choice, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.recurrent import _Recurrent, of_cell
 from hornbeam.layers.recurrent_cells import LSTMCell
@@ -48,7 +48,7 @@ class ConvLSTMCell(LSTMCell):
         self.rank, self.filters = rank, filters
         self.kernel_size = sizes(label, "kernel_size", kernel_size, rank)
         self.strides = sizes(label, "strides", strides, rank)
-        self.padding = one_of(label, "padding", padding, ("valid", "same"))
+        self.padding = choice(label, "padding", padding, ("valid", "same"))
         self.data_format = standardize_data_format(data_format)
         self.dilation_rate = sizes(label, "dilation_rate", dilation_rate, rank)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:

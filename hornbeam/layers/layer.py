@@ -163,7 +163,7 @@ class Layer(LayerState):
             known = [n for n, p in parameters.items() if n != "self" and p.kind not in (2, 4)]
             raise TypeError(
                 f"{type(self).__name__} '{self.name}': unexpected argument"
-                f"{'s' if len(kwargs) > 1 else ''} {errors.one_of(kwargs)}. It takes: "
+                f"{'s' if len(kwargs) > 1 else ''} {errors.listed(kwargs)}. It takes: "
                 f"{', '.join([*known, *_BASE_ARGUMENTS])}."
             )
 

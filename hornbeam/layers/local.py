@@ -11,7 +11,7 @@ import numpy as np
 
 from hornbeam.core.loading import pay_for
 from hornbeam.core.tracing import too_small
-from hornbeam.layers.arguments import add_named_weight, keep, one_of, positive_integer, sizes, variant
+from hornbeam.layers.arguments import add_named_weight, choice, keep, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.product import rows_product
@@ -64,7 +64,7 @@ class _LocallyConnected(Layer):
         self.strides = sizes(name, "strides", strides, self._rank)
         if implementation not in (1, 2):
             raise ValueError(f"{name}: `implementation` must be 1 or 2, received {implementation!r}.")
-        self.padding = one_of(name, "padding", padding, ("valid",) if implementation == 1 else ("valid", "same"))
+        self.padding = choice(name, "padding", padding, ("valid",) if implementation == 1 else ("valid", "same"))
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self._rank + 2)
 

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import ops
-from hornbeam.layers.arguments import keep, one_of, sizes, variant
+from hornbeam.layers.arguments import choice, keep, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.settings import standardize_data_format
@@ -44,7 +44,7 @@ class _Pooling(Layer):
         label, rank = type(self).__name__, self._rank
         self.pool_size = sizes(label, "pool_size", pool_size, rank)
         self.strides = self.pool_size if strides is None else sizes(label, "strides", strides, rank)
-        self.padding = one_of(label, "padding", padding, ("valid", "same"))
+        self.padding = choice(label, "padding", padding, ("valid", "same"))
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=rank + 2)
         self.built = True

@@ -219,7 +219,7 @@ class RNN(Layer):
             # Outputs are zero where states are those of the start, or wherever the mask says so.
             shown = mask
             if not self.zero_output_for_mask:
-                shown = (jnp.arange(len(mask))[:, None] >= jnp.argmax(mask, axis=0)) & jnp.any(mask, axis=0)
+                shown = (jnp.arange(mask.shape[0])[:, None] >= jnp.argmax(mask, axis=0)) & jnp.any(mask, axis=0)
             last = _where(shown[-1], last, jnp.zeros_like(last))
             outputs = jnp.where(shown[..., None], outputs, 0)
         return last, outputs if self.return_sequences else None, list(after)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam.core.tracing import is_unknown, too_small
-from hornbeam.layers.arguments import one_of, sizes, variant
+from hornbeam.layers.arguments import choice, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.settings import standardize_data_format
@@ -231,7 +231,7 @@ class UpSampling2D(_UpSampling):
         self, size: Any = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
     ):
         super().__init__(size, data_format, **kwargs)
-        self.interpolation = one_of("UpSampling2D", "interpolation", interpolation, tuple(_METHODS))
+        self.interpolation = choice("UpSampling2D", "interpolation", interpolation, tuple(_METHODS))
 
     def call(self, inputs: Any) -> Any:
         if self.interpolation == "nearest":

@@ -215,7 +215,7 @@ class LayerState(Operation):
         kwargs.pop("layout", None)
         kwargs.pop("experimental_autocast", None)
         if kwargs:
-            raise TypeError(f"{self._label()}: add_weight got unexpected arguments {errors.one_of(kwargs)}.")
+            raise TypeError(f"{self._label()}: add_weight got unexpected arguments {errors.listed(kwargs)}.")
         shape = () if shape is None else tuple(np.atleast_1d(shape)) if not isinstance(shape, tuple) else shape
         dtype = dtype or self.variable_dtype
         if len(shape) > _MAX_RANK:

@@ -46,7 +46,7 @@ def standardize_reduction(reduction: str | None, owner: str = "Loss") -> str | N
         return "sum_over_batch_size"
     if reduction not in _REDUCTIONS:
         raise ValueError(
-            f"{owner}: `reduction` must be one of {errors.one_of(map(str, _REDUCTIONS[:-1]))} or None, received "
+            f"{owner}: `reduction` must be one of {errors.listed(map(str, _REDUCTIONS[:-1]))} or None, received "
             f"{reduction!r}."
         )
     return reduction

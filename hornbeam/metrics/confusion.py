@@ -513,7 +513,7 @@ class AUC(_Counted):
             ("summation_method", summation_method, ("interpolation", "minoring", "majoring")),
         ):
             if value.lower() not in [k.lower() for k in known]:
-                raise ValueError(f"AUC: `{argument}` must be one of {errors.one_of(known)}, received {value!r}.")
+                raise ValueError(f"AUC: `{argument}` must be one of {errors.listed(known)}, received {value!r}.")
         if num_labels and not multi_label:
             raise ValueError(f"AUC: `num_labels` needs `multi_label=True`, received {num_labels!r} without it.")
         self.curve, self.summation_method = curve.upper(), summation_method.lower()

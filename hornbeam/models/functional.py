@@ -260,8 +260,8 @@ class Functional(Model):
             missing = [k for k in keys if k not in inputs]
             if missing:
                 raise ValueError(
-                    f"{self._label()} expects inputs named {errors.one_of(keys)}; "
-                    f"{errors.one_of(missing)} is missing, received {errors.one_of(inputs)}."
+                    f"{self._label()} expects inputs named {errors.listed(keys)}; "
+                    f"{errors.listed(missing)} is missing, received {errors.listed(inputs)}."
                 )
             values = [v for k in keys for v in tree.flatten(inputs[k])]
         else:
@@ -379,7 +379,7 @@ def _set_graph(model: Functional, inputs: Any, outputs: Any) -> None:
     twice = [name for name, count in names.items() if count > 1]
     if twice:
         raise ValueError(
-            f"Model '{model.name}': layer names must be unique, but {errors.one_of(twice)} "
+            f"Model '{model.name}': layer names must be unique, but {errors.listed(twice)} "
             "occurs more than once. Pass another `name=`."
         )
     model._look_for_parts()
@@ -560,7 +560,7 @@ def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
     if stuck := [names[id(operation)] for operation, calls in pending if calls]:
         raise ValueError(
             f"The saved graph of '{config.get('name')}' cannot be rebuilt: the inputs of "
-            f"{errors.one_of(stuck)} are made by no layer in it."
+            f"{errors.listed(stuck)} are made by no layer in it."
         )
 
     def tensors(structure: Any) -> Any:

@@ -63,7 +63,7 @@ def _workers(old: dict[str, Any], function: str) -> dict[str, Any]:
     old = {_OF_WORKERS.get(name, name): value for name, value in old.items()}
     unknown = sorted(set(old) - set(_OF_WORKERS.values()))
     if unknown:
-        raise TypeError(f"{function}: unexpected arguments {errors.one_of(unknown)}.")
+        raise TypeError(f"{function}: unexpected arguments {errors.listed(unknown)}.")
     return old
 
 

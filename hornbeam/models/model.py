@@ -543,7 +543,7 @@ class Model(GeneratorLoops, ModelFiles, ModelState, Layer):
 
         type_check = kwargs.pop("type_check", True)
         if kwargs:
-            raise ValueError(f"{self._label()}: quantize got unexpected arguments {errors.one_of(kwargs)}.")
+            raise ValueError(f"{self._label()}: quantize got unexpected arguments {errors.listed(kwargs)}.")
         quantize_model(self, mode, config, filters, type_check)
 
     def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:

@@ -308,7 +308,7 @@ def deserialize_op(config: dict[str, Any]) -> OpCall:
     unknown = set(settings) - known
     if unknown:
         raise ValueError(
-            f"The saved op {config['class_name']} has settings {errors.one_of(sorted(unknown))} that are not known."
+            f"The saved op {config['class_name']} has settings {errors.listed(sorted(unknown))} that are not known."
         )
     full = {key: p.default for key, p in info.signature.parameters.items() if key in known and p.default is not p.empty}
     values = {key: _tuples(deserialize(value)) for key, value in settings.items()}

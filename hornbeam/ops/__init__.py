@@ -1,4 +1,4 @@
-"""Functions of tensors, by the names of `keras.ops`."""
+"""Functions of tensors, with the names of `keras.ops`."""
 
 from hornbeam.ops import control as control
 from hornbeam.ops import conv as _conv_module
@@ -8,7 +8,7 @@ from hornbeam.ops import nn as nn
 from hornbeam.ops import numpy as numpy
 from hornbeam.ops import shape as _shape_module
 
-# Each family's `__all__` says which names are public.
+# The `__all__` of each family lists the public names.
 from hornbeam.ops.control import *  # noqa: F403
 from hornbeam.ops.conv import *  # noqa: F403
 from hornbeam.ops.create import *  # noqa: F403

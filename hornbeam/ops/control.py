@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -26,18 +26,18 @@ def _converted(structure: Any) -> Any:
 
 
 def _known(x: Any) -> bool:
-    """Tell whether a predicate has a value now, so that plain Python can branch on it."""
+    """Return whether a predicate has a concrete value, so that Python can branch on it."""
     return not isinstance(x, (jax.core.Tracer, KerasTensor))
 
 
 @op("core")
 def cond(pred: Tensor, true_fn: Tensor, false_fn: Tensor) -> Tensor:
-    """Return `true_fn()` where `pred` holds, else `false_fn()`.
+    """Return `true_fn()` if `pred` is true, else `false_fn()`.
 
     Args:
         pred: A boolean scalar.
-        true_fn: Function of nothing.
-        false_fn: Function of nothing; its result has the same structure, shapes and dtypes.
+        true_fn: Function without arguments.
+        false_fn: Function without arguments; its result has the same structure, shapes and dtypes.
 
     Example:
         >>> cond(jnp.array(True), lambda: 1, lambda: 2)
@@ -51,7 +51,12 @@ def cond(pred: Tensor, true_fn: Tensor, false_fn: Tensor) -> Tensor:
 
 @op("core")
 def switch(index: Tensor, branches: Tensor, *operands: Tensor) -> Tensor:
-    """Return `branches[index](*operands)`, the index cut to the range.
+    """Return `branches[index](*operands)`.
+
+    Args:
+        index: Integer scalar; one out of range takes the first or the last branch.
+        branches: List of functions that return the same structure, shapes and dtypes.
+        *operands: Arguments of the functions.
 
     Example:
         >>> switch(1, [lambda x: x, lambda x: 2 * x], jnp.array(3))
@@ -63,13 +68,16 @@ def switch(index: Tensor, branches: Tensor, *operands: Tensor) -> Tensor:
 def while_loop(
     cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
 ) -> Any:
-    """Apply `body` to the loop variables while `cond` holds.
+    """Apply `body` to the loop variables as long as `cond` is true.
 
     Args:
         cond: Function of the loop variables that returns a boolean.
-        body: Function of the loop variables that returns them anew, same shapes and dtypes.
+        body: Function of the loop variables that returns their new values, of the same shapes and dtypes.
         loop_vars: A tensor, or a tuple or list of tensors.
-        maximum_iterations: Upper bound.
+        maximum_iterations: Largest number of iterations. Default: no limit.
+
+    Returns:
+        The last values of the loop variables, in their structure.
 
     Example:
         >>> int(while_loop(lambda i: i < 5, lambda i: i + 1, jnp.array(0)))
@@ -100,7 +108,12 @@ def _while_loop(loop_vars: Tensor, cond: Any, body: Any, maximum_iterations: int
 
 
 def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
-    """Apply `value = body_fun(i, value)` for i from `lower` to `upper - 1`.
+    """Apply `value = body_fun(i, value)` for each i from `lower` to `upper - 1`.
+
+    Args:
+        lower, upper: Integers.
+        body_fun: Function of i and the value that returns the new value, of the same shape and dtype.
+        init_val: First value: a tensor, or a structure of tensors.
 
     Example:
         >>> int(fori_loop(0, 3, lambda i, x: x + i, jnp.array(0)))
@@ -116,17 +129,17 @@ def _fori_loop(init_val: Tensor, lower: Any, upper: Any, body_fun: Any) -> Tenso
 
 @op("core")
 def scan(
-    f: Tensor, init: Tensor, xs: Tensor = None, length: int | None = None, reverse: bool = False, unroll: Any = 1
+    f: Tensor, init: Tensor, xs: Tensor = None, length: int | None = None, reverse: bool = False, unroll: int | bool = 1
 ) -> Tensor:
-    """Run `carry, y = f(carry, x)` over the slices of `xs`; return the last carry and the ys, stacked.
+    """Apply `carry, y = f(carry, x)` to each slice x of `xs`; return the last carry and all y, stacked.
 
     Args:
         f: Function of carry and slice.
         init: First carry.
-        xs: Structure of tensors that share their first axis.
-        length: Number of steps, needed without `xs`.
-        reverse: Whether to run from the end.
-        unroll: How many steps one turn of the compiled loop holds (true: all).
+        xs: Structure of tensors whose first axes have one size.
+        length: Number of steps, required without `xs`.
+        reverse: Whether to run from the last slice to the first.
+        unroll: Number of steps in one iteration of the compiled loop; `True` for all.
 
     Example:
         >>> scan(lambda total, x: (total + x, total + x), jnp.array(0), jnp.array([1, 2]))
@@ -138,7 +151,13 @@ def scan(
 
 @op("core")
 def associative_scan(f: Tensor, elems: Tensor, reverse: bool = False, axis: int = 0) -> Tensor:
-    """Return the running results of an associative function of two, in logarithmic depth.
+    """Return the running results of an associative function along an axis, in logarithmic depth.
+
+    Args:
+        f: Associative function of two slices.
+        elems: Tensor, or structure of tensors.
+        reverse: Whether to run from the end.
+        axis: Axis.
 
     Example:
         >>> associative_scan(lambda a, b: a + b, jnp.array([1, 2, 3]))
@@ -149,7 +168,7 @@ def associative_scan(f: Tensor, elems: Tensor, reverse: bool = False, axis: int 
 
 @op("core")
 def map(f: Tensor, xs: Tensor) -> Tensor:
-    """Apply `f` to each slice along the first axis, one after the other.
+    """Apply `f` to each slice along the first axis, one after another, and stack the results.
 
     Example:
         >>> map(lambda x: 2 * x, jnp.array([1, 2]))
@@ -159,7 +178,7 @@ def map(f: Tensor, xs: Tensor) -> Tensor:
 
 
 def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
-    """Apply `function` to each slice along the first axis, all at once.
+    """Apply `function` to all slices along the first axis at once, and stack the results.
 
     Example:
         >>> vectorized_map(lambda x: 2 * x, jnp.array([1, 2]))
@@ -173,13 +192,15 @@ def _vectorized_map(elements: Tensor, function: Any) -> Tensor:
     return jax.vmap(function)(_converted(elements))
 
 
-def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: str | None = None) -> Callable[..., Any]:
-    """Return `pyfunc`, which takes scalars (or what `signature` says), as a function of tensors.
+def vectorize(
+    pyfunc: Callable[..., Any], *, excluded: Sequence[int | str] | None = None, signature: str | None = None
+) -> Callable[..., Any]:
+    """Turn a function of scalars, or of the shapes in `signature`, into one of tensors that broadcast.
 
     Args:
         pyfunc: Function.
-        excluded: Positions and names of arguments that are passed as they are.
-        signature: Such as `"(n),(n)->()"`. Default: scalars.
+        excluded: Positions and names of arguments that are not vectorized.
+        signature: Core shapes, such as `"(n),(n)->()"`. Default: scalars.
 
     Example:
         >>> vectorize(lambda a, b: a + b)(jnp.array([1, 2]), 3)
@@ -189,18 +210,20 @@ def vectorize(pyfunc: Callable[..., Any], *, excluded: Any = None, signature: st
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if any_symbolic(args, kwargs):
-            raise ValueError("vectorize: the function takes arrays; put it into a layer for symbolic tensors.")
+            raise ValueError(
+                "vectorize: the function takes arrays, received a symbolic tensor. Call it inside a layer."
+            )
         return lifted(*[x.value if isinstance(x, Variable) else x for x in args], **kwargs)
 
     return call
 
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function state its own gradient.
+    """Give a function a gradient of its own.
 
     Args:
-        f: Function of tensors that returns its result and a function `grad(*args, upstream)`
-            (or `grad(upstream)`) of the gradient with respect to each argument.
+        f: Function of tensors that returns its result and a function `grad(upstream)`, which returns the gradient
+            with respect to each argument.
 
     Example:
         >>> @custom_gradient

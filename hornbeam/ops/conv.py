@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -18,12 +19,12 @@ __all__ = ["conv", "conv_transpose", "depthwise_conv", "separable_conv"]
 
 
 def each(value: Any, rank: int) -> tuple[int, ...]:
-    """Return one number for each of `rank` axes; one integer stands for all."""
+    """Return `value` as a tuple of one integer per axis; a single integer applies to all axes."""
     return (value,) * rank if isinstance(value, int) else tuple(value)
 
 
 def _layout(rank: int, data_format: str | None) -> tuple[str, str, str]:
-    """Return XLA's letters for inputs, kernels and outputs of `rank` spatial axes."""
+    """Return XLA's axis letters for inputs, kernels and outputs with `rank` spatial axes."""
     space = "DHW"[-rank:] if rank <= 3 else "0123456789"[:rank]
     first = standardize_data_format(data_format) == "channels_first"
     data = f"NC{space}" if first else f"N{space}C"
@@ -32,21 +33,24 @@ def _layout(rank: int, data_format: str | None) -> tuple[str, str, str]:
 
 @op("nn")
 def conv(
-    inputs: Tensor, kernel: Tensor, strides: Any = 1, padding: Any = "valid", data_format: str | None = None,
-    dilation_rate: Any = 1,
+    inputs: Tensor, kernel: Tensor, strides: int | Sequence[int] = 1, padding: str = "valid", data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
 ) -> Tensor:  # fmt: skip
-    """Convolve with a kernel (correlation, as all of deep learning has it).
+    """Convolve inputs with a kernel; as usual in deep learning, the kernel is not flipped.
 
     Args:
         inputs: (B, *space, C) or, with `"channels_first"`, (B, C, *space).
-        kernel: (*window, C / groups, filters); fewer channels than the inputs' make groups.
-        strides: One number, or one for each spatial axis.
+        kernel: (*window, C / groups, filters); the number of groups follows from the channels.
+        strides: One number, or one per spatial axis.
         padding: `"valid"` or `"same"`.
         data_format: Default: `hornbeam.config.image_data_format()`.
-        dilation_rate: Distance of the window's elements, as for `strides`.
+        dilation_rate: Distance between the elements of the window; one number, or one per spatial axis.
+
+    Returns:
+        (B, *space, filters), or (B, filters, *space).
 
     Raises:
-        ValueError: If the channels do not fit the kernel.
+        ValueError: If the channels of the kernel do not divide those of the inputs.
 
     Example:
         >>> conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 2))).shape
@@ -56,10 +60,16 @@ def conv(
 
 
 def conv_with_bias(
-    inputs: Any, kernel: Any, bias: Any, activation: str = "linear", strides: Any = 1, padding: Any = "valid",
-    data_format: str | None = None, dilation_rate: Any = 1,
+    inputs: Any, kernel: Any, bias: Any, activation: str = "linear", strides: int | Sequence[int] = 1, padding: Any = "valid",
+    data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
 ) -> Any:  # fmt: skip
-    """Convolve as `conv` does, add a bias (filters,) or `None`, apply `"linear"` or `"relu"`: what a layer does.
+    """Convolve, add a bias and apply an activation, in one kernel where there is one.
+
+    Args:
+        inputs, kernel, strides, data_format, dilation_rate: As for `conv`.
+        bias: (filters,), or `None`.
+        activation: `"linear"` or `"relu"`.
+        padding: `"valid"`, `"same"`, or a pair (before, after) for each spatial axis.
 
     Example:
         >>> conv_with_bias(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 2)), jnp.array([0.0, -10.0]), "relu")[0, 0, 0]
@@ -71,8 +81,8 @@ def conv_with_bias(
     channels = inputs.shape[layout[0].index("C")]
     if channels % kernel.shape[-2]:
         raise ValueError(
-            f"conv: the inputs have {channels} channels, which the kernel's {kernel.shape[-2]} (shape "
-            f"{kernel.shape}) must divide."
+            f"conv: the inputs have {channels} channels; expected a multiple of the kernel's {kernel.shape[-2]} "
+            f"(axis -2 of its shape {kernel.shape})."
         )
     dtype = jnp.result_type(inputs, kernel)
     inputs, kernel = inputs.astype(dtype), kernel.astype(dtype)
@@ -103,14 +113,14 @@ def _pads(padding: Any, space: Any, window: Any, strides: Any, dilation: Any) ->
 
 
 def _native(spec: Spec, *operands: Any) -> bool:
-    """Tell whether the native kernel computes this, and remember it."""
+    """Return whether the native kernel computes this convolution, and record the route."""
     empty = 0 in (*spec.space, *spec.out_space()) or any(x.size == 0 for x in operands)
     sizes = (spec.space, spec.window)
     return routes.convolution(spec.kind, operands[0].dtype, sizes, spec.padding, empty).name == "native"
 
 
 def _channels_last(function: Any, inputs: Any, layout: Any) -> Any:
-    """Apply a function of arrays with channels last to one of any layout."""
+    """Apply a function of arrays with channels last to an array of any layout."""
     if layout[0][1] != "C":
         return function(inputs)
     return jnp.moveaxis(function(jnp.moveaxis(inputs, 1, -1)), -1, 1)
@@ -118,15 +128,15 @@ def _channels_last(function: Any, inputs: Any, layout: Any) -> Any:
 
 @op("nn")
 def depthwise_conv(
-    inputs: Tensor, kernel: Tensor, strides: Any = 1, padding: Any = "valid", data_format: str | None = None,
-    dilation_rate: Any = 1,
+    inputs: Tensor, kernel: Tensor, strides: int | Sequence[int] = 1, padding: str = "valid", data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
 ) -> Tensor:  # fmt: skip
-    """Convolve each channel with filters of its own.
+    """Convolve each channel with its own filters.
 
     Args:
         inputs: (B, *space, C) or (B, C, *space).
-        kernel: (*window, C, filters for each channel).
-        strides: One number, or one for each spatial axis.
+        kernel: (*window, C, filters per channel).
+        strides: One number, or one per spatial axis.
         padding: `"valid"` or `"same"`.
         data_format: Default: `hornbeam.config.image_data_format()`.
         dilation_rate: As for `conv`.
@@ -141,22 +151,22 @@ def depthwise_conv(
 
 
 def per_channel(kernel: Any) -> Any:
-    """Turn a depthwise kernel (*window, C, filters for each channel) into one of as many groups as channels."""
+    """Return a depthwise kernel (*window, C, filters per channel) as the kernel of a convolution with C groups."""
     return kernel.reshape(*kernel.shape[:-2], 1, kernel.shape[-2] * kernel.shape[-1])
 
 
 @op("nn")
 def separable_conv(
-    inputs: Tensor, depthwise_kernel: Tensor, pointwise_kernel: Tensor, strides: Any = 1, padding: Any = "valid",
-    data_format: str | None = None, dilation_rate: Any = 1,
+    inputs: Tensor, depthwise_kernel: Tensor, pointwise_kernel: Tensor, strides: int | Sequence[int] = 1, padding: Any = "valid",
+    data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
 ) -> Tensor:  # fmt: skip
-    """Convolve each channel, then mix the channels point by point (Chollet 2016).
+    """Convolve each channel by itself, then combine the channels of each position (Chollet 2016).
 
     Args:
         inputs: (B, *space, C) or (B, C, *space).
         depthwise_kernel: As for `depthwise_conv`.
-        pointwise_kernel: (1, ..., C * filters for each channel, filters).
-        strides: One number, or one for each spatial axis.
+        pointwise_kernel: (1, ..., C * filters per channel, filters).
+        strides: One number, or one per spatial axis.
         padding: `"valid"` or `"same"`.
         data_format: Default: `hornbeam.config.image_data_format()`.
         dilation_rate: As for `conv`.
@@ -171,17 +181,17 @@ def separable_conv(
 
 @op("nn")
 def conv_transpose(
-    inputs: Tensor, kernel: Tensor, strides: Any = 1, padding: str = "valid", output_padding: Any = None,
-    data_format: str | None = None, dilation_rate: Any = 1,
+    inputs: Tensor, kernel: Tensor, strides: int | Sequence[int] = 1, padding: str = "valid", output_padding: int | Sequence[int] | None = None,
+    data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
 ) -> Tensor:  # fmt: skip
-    """Apply the transpose of a convolution, which widens the spatial axes by its strides.
+    """Apply the transpose of a convolution, which enlarges the spatial axes by the strides.
 
     Args:
         inputs: (B, *space, C) or (B, C, *space).
         kernel: (*window, filters, C).
-        strides: One number, or one for each spatial axis.
+        strides: One number, or one per spatial axis.
         padding: `"valid"` or `"same"`.
-        output_padding: Elements added at the end of each spatial axis of the result.
+        output_padding: Elements added at the end of each spatial axis of the result; one number, or one per axis.
         data_format: Default: `hornbeam.config.image_data_format()`.
         dilation_rate: As for `conv`.
 
@@ -205,13 +215,13 @@ def conv_transpose(
 
 
 def _transposed_spec(inputs: Any, kernel: Any, strides: Any, pads: Any, dilation: Any, layout: Any) -> Spec:
-    """Return the convolution whose gradient by the inputs is this transposed convolution."""
+    """Return the convolution whose gradient with respect to its inputs is this transposed convolution."""
     axes = [layout[0].index(axis) for axis in layout[1][:-2]]
     spread = [(size - 1) * step + 1 for size, step in zip(kernel.shape, dilation, strict=False)]
     wide = [(inputs.shape[axis] - 1) * stride + 1 for axis, stride in zip(axes, strides, strict=True)]
     space = tuple(n + sum(pair) - window + 1 for n, pair, window in zip(wide, pads, spread, strict=True))
     before = [window - 1 - pair[0] for window, pair in zip(spread, pads, strict=True)]
-    # Whatever the window does not reach needs no padding.
+    # Padding that no window reaches is left out.
     after = [max(0, n - 1 + window - size - b) for n, window, size, b in zip(wide, spread, space, before, strict=True)]
     return Spec("inputs", space, kernel.shape[:-2], strides, tuple(zip(before, after, strict=True)), dilation)
 
@@ -219,10 +229,10 @@ def _transposed_spec(inputs: Any, kernel: Any, strides: Any, pads: Any, dilation
 def _transposed_padding(
     size: int, stride: int, dilation: int, padding: str, output_padding: int | None
 ) -> tuple[int, int]:
-    """Return how the widened input is padded, so that the result has the size of the forward input."""
+    """Return the padding of the dilated input for which the result has the size of the forward input."""
     window = (size - 1) * dilation + 1
     if output_padding is None:
-        # "same" gives stride * n, "valid" no less than the window needs.
+        # The result has stride * n elements for "same"; for "valid", max(window - stride, 0) more.
         total = window + stride - 2 if padding == "same" else window + stride - 2 + max(window - stride, 0)
         if padding == "same":
             before = window - 1 if stride > window - 1 else -(-total // 2)
@@ -231,7 +241,7 @@ def _transposed_padding(
         return before, total - before
     if padding != "same":
         return window - 1, window - 1 + output_padding
-    # Half of what is added goes to the front, as Keras has it.
+    # Half of the output padding is added at the front, as in Keras.
     total = 2 * (window - 1 - window // 2) + output_padding
     before = min(window - 1 - window // 2 + -(-output_padding // 2), window - 1)
     return before, total - before

@@ -1,8 +1,8 @@
-"""Convolution as a JAX primitive: computed by a native kernel on CPU, by XLA elsewhere.
+"""Convolution as a JAX primitive: a native kernel computes it on CPU, XLA elsewhere.
 
-A convolution, its gradient by the inputs and its gradient by the kernel are each linear in both of their
-operands, and the derivatives of each of the three are the other two. So one primitive in three kinds has
-derivatives of any order, forward and backward.
+A convolution, its gradient with respect to the inputs and its gradient with respect to the kernel are each linear in
+both operands, and the derivatives of each are the other two. So one primitive of three kinds has derivatives of any
+order, forward and backward.
 
 Arrays are (N, *space, C) and (N, *space, O), kernels (*window, C / groups, O).
 """
@@ -24,23 +24,23 @@ from hornbeam.ops.product import columns_product
 
 __all__ = ["Spec", "convolve", "convolve_fused"]
 
-# Which axes the operands and the result of each kind have: batch, input channels, output channels.
+# Axes of the operands and the result of each kind: batch N, input channels C, output channels O.
 _AXES = {"forward": ("NC", "CO", "NO"), "inputs": ("NO", "CO", "NC"), "kernel": ("NC", "NO", "CO")}
 
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """What a convolution is, its operands apart.
+    """A convolution without its operands.
 
     Args:
         kind: `"forward"`: inputs, kernel -> outputs. `"inputs"`: outputs' gradient, kernel -> inputs' gradient.
             `"kernel"`: inputs, outputs' gradient -> kernel's gradient.
         space: Spatial sizes of the inputs.
         window: Spatial sizes of the kernel.
-        strides, dilation: One number a spatial axis.
+        strides, dilation: One number per spatial axis.
         padding: (before, after) for each spatial axis.
-        groups: Groups of channels that are convolved separately.
-        activation: `"linear"` or `"relu"`; for `convolve_fused` alone.
+        groups: Number of groups of channels that are convolved separately.
+        activation: `"linear"` or `"relu"`; used only by `convolve_fused`.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class Spec:
     activation: str = "linear"
 
     def as_kind(self, kind: str) -> Spec:
-        """Return the same convolution as another of its three kinds."""
+        """Return the same convolution as another of the three kinds."""
         return dataclasses.replace(self, kind=kind)
 
     def out_space(self) -> tuple[int, ...]:
@@ -67,12 +67,12 @@ class Spec:
 
 
 def convolve(lhs: Any, rhs: Any, spec: Spec) -> Any:
-    """Compute one of the three kinds of a convolution, by the native kernel on CPU."""
+    """Compute one of the three kinds of a convolution; the operands are those that `Spec.kind` names."""
     return _conv_p.bind(lhs, rhs, spec=spec)
 
 
 def convolve_fused(inputs: Any, kernel: Any, bias: Any, spec: Spec) -> Any:
-    """Convolve, add a bias (O,) and apply the activation, in one pass over the outputs."""
+    """Convolve, add a bias (O,) and apply the activation of `spec`, in one pass over the outputs."""
     return _fused_p.bind(inputs, kernel, bias, spec=spec)
 
 
@@ -85,7 +85,7 @@ def _shape(lhs: Any, rhs: Any, *bias: Any, spec: Spec) -> tuple[int, ...]:
 
 
 def _plain(lhs: Any, rhs: Any, *, spec: Spec) -> Any:
-    """Compute by XLA's own convolution."""
+    """Compute the convolution by XLA."""
     space = "DHW"[-len(spec.space) :]
 
     def forward(inputs: Any, kernel: Any) -> Any:
@@ -108,7 +108,7 @@ def _plain_fused(inputs: Any, kernel: Any, bias: Any, *, spec: Spec) -> Any:
 
 
 def _native(*operands: Any, spec: Spec) -> Any:
-    """Compute by the kernel; all that it must know travels with the call, so compiled programs can be kept."""
+    """Compute the convolution by the native kernel. The call holds all settings, so compiled programs can be cached."""
     shape = _shape(*operands, spec=spec)
     ends = {"forward": (operands[0].shape, shape), "inputs": (shape, operands[0].shape)}
     inputs, outputs = ends.get(spec.kind, (operands[0].shape, operands[1].shape))
@@ -146,12 +146,12 @@ def _transpose_rhs(cotangent: Any, lhs: Any, rhs: Any, *, spec: Spec) -> Any:
 
 
 def _position(axes: str, axis: str) -> int:
-    """Return where an axis stands, counted from the end where it is one of channels."""
+    """Return the position of an axis; that of channels is counted from the end."""
     return 0 if axis == "N" else axes.index(axis) - 2
 
 
 def _merge(x: Any, batch_axis: int, axis: int) -> Any:
-    """Make the axis of a batch part of another one, as its slower half."""
+    """Merge the axis `batch_axis` into another axis, as its slower varying part."""
     x = jnp.moveaxis(x, batch_axis, 0)
     axis %= x.ndim - 1
     x = jnp.moveaxis(x, 0, axis)
@@ -164,12 +164,12 @@ def _split(x: Any, axis: int, size: int) -> tuple[Any, int]:
 
 
 def _batch(operands: Any, axes: Any, *, spec: Spec) -> tuple[Any, int]:
-    """Turn a batch of convolutions into one convolution with more examples, channels or groups."""
+    """Compute a batch of convolutions as one convolution with more examples, channels or groups."""
     (lhs, rhs), (lhs_axis, rhs_axis) = operands, axes
     names = _AXES[spec.kind]
     size = lhs.shape[lhs_axis] if lhs_axis is not None else rhs.shape[rhs_axis]
     if (lhs_axis is None) != (rhs_axis is None):
-        # The axis that the batched operand shares with the result takes the batch.
+        # Merge the batch into the axis that the batched operand shares with the result.
         side = 0 if lhs_axis is not None else 1
         (shared,) = set(names[side]) & set(names[2])
         if shared == "N" or spec.groups == 1:
@@ -177,7 +177,7 @@ def _batch(operands: Any, axes: Any, *, spec: Spec) -> tuple[Any, int]:
             pair = (merged, rhs) if side == 0 else (lhs, merged)
             result = _conv_p.bind(*pair, spec=spec)
             return _split(result, _position(names[2], shared), size)
-    # Each example becomes a group of its own.
+    # Each convolution of the batch becomes a group.
     merged = [
         _merge(x, 0, -1) if axis is None else _merge(x, axis, -1)
         for x, axis in (
@@ -212,7 +212,7 @@ def _fused_jvp(primals: Any, tangents: Any, *, spec: Spec) -> tuple[Any, Any]:
     if not isinstance(tangents[2], ad.Zero):
         parts.append(jnp.broadcast_to(tangents[2], outputs.shape))
     tangent = functools.reduce(jnp.add, parts)
-    # ReLU's slope can be read off its result.
+    # The slope of ReLU follows from its result.
     return outputs, jnp.where(outputs > 0, tangent, 0) if spec.activation == "relu" else tangent
 
 

@@ -1,4 +1,4 @@
-"""Making tensors, and turning things into tensors and back."""
+"""Creation of tensors, and conversion to tensors and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops.lift import named, number
-from hornbeam.typing import Tensor
+from hornbeam.typing import DType, Tensor
 
 __all__ = [
     "arange", "array", "bartlett", "blackman", "convert_to_numpy", "convert_to_tensor", "diag", "diagflat",
@@ -30,11 +30,16 @@ def _dtype(value: Any) -> str | None:
 
 
 def _like(name: str, function: Callable[..., Any], doc: str, result: Any) -> Any:
-    def lifted(x: Tensor, dtype: Any = None) -> Tensor:
+    def lifted(x: Tensor, dtype: DType | None = None) -> Tensor:
         return function(convert(x), dtype=_dtype(dtype))
 
     named(
-        lifted, name, __name__, doc + " of `x`'s shape, and of its dtype where none is given.", f"{name}([2.0])", result
+        lifted,
+        name,
+        __name__,
+        doc + " of the shape of `x`; the dtype is that of `x` by default.",
+        f"{name}([2.0])",
+        result,
     )
     return op("numpy")(lifted)
 
@@ -45,8 +50,8 @@ empty_like = _like("empty_like", jnp.empty_like, "Return zeros", [0.0])
 
 
 @op("numpy")
-def full_like(x: Tensor, fill_value: Tensor, dtype: Any = None) -> Tensor:
-    """Return a tensor of `x`'s shape filled with a value.
+def full_like(x: Tensor, fill_value: Tensor, dtype: DType | None = None) -> Tensor:
+    """Return a tensor of the shape of `x` filled with a value.
 
     Example:
         >>> full_like(jnp.zeros(2), 3)
@@ -55,8 +60,8 @@ def full_like(x: Tensor, fill_value: Tensor, dtype: Any = None) -> Tensor:
     return jnp.full_like(convert(x), number(fill_value), dtype=_dtype(dtype))
 
 
-def zeros(shape: Sequence[int], dtype: Any = None) -> Any:
-    """Return zeros.
+def zeros(shape: Sequence[int], dtype: DType | None = None) -> Any:
+    """Return zeros of a shape, by default in `floatx()`.
 
     Example:
         >>> zeros((2,))
@@ -65,8 +70,8 @@ def zeros(shape: Sequence[int], dtype: Any = None) -> Any:
     return jnp.zeros(shape, standardize_dtype(dtype))
 
 
-def ones(shape: Sequence[int], dtype: Any = None) -> Any:
-    """Return ones.
+def ones(shape: Sequence[int], dtype: DType | None = None) -> Any:
+    """Return ones of a shape, by default in `floatx()`.
 
     Example:
         >>> ones((2,))
@@ -75,8 +80,8 @@ def ones(shape: Sequence[int], dtype: Any = None) -> Any:
     return jnp.ones(shape, standardize_dtype(dtype))
 
 
-def empty(shape: Sequence[int], dtype: Any = None) -> Any:
-    """Return a tensor of no particular values (zeros).
+def empty(shape: Sequence[int], dtype: DType | None = None) -> Any:
+    """Return a tensor with unspecified values: here zeros.
 
     Example:
         >>> empty((2,)).shape
@@ -85,8 +90,8 @@ def empty(shape: Sequence[int], dtype: Any = None) -> Any:
     return jnp.empty(shape, standardize_dtype(dtype))
 
 
-def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
-    """Return a tensor filled with a value, of dtype `floatx()` where none is given.
+def full(shape: Sequence[int], fill_value: Any, dtype: DType | None = None) -> Any:
+    """Return a tensor filled with a value, by default in `floatx()`.
 
     Example:
         >>> full((2,), 3.0)
@@ -95,8 +100,8 @@ def full(shape: Sequence[int], fill_value: Any, dtype: Any = None) -> Any:
     return jnp.full(shape, number(fill_value), standardize_dtype(dtype))
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
-    """Return a matrix of N rows and M (default N) columns with ones on diagonal `k`.
+def eye(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) -> Any:
+    """Return a matrix (N, M) with ones on diagonal `k` and zeros elsewhere; M is N by default.
 
     Example:
         >>> eye(1)
@@ -105,8 +110,8 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
     return jnp.eye(N, M, k, standardize_dtype(dtype))
 
 
-def identity(n: int, dtype: Any = None) -> Any:
-    """Return the identity matrix.
+def identity(n: int, dtype: DType | None = None) -> Any:
+    """Return the identity matrix (n, n).
 
     Example:
         >>> identity(1)
@@ -115,8 +120,8 @@ def identity(n: int, dtype: Any = None) -> Any:
     return jnp.identity(n, standardize_dtype(dtype))
 
 
-def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
-    """Return a matrix with ones on and below diagonal `k`.
+def tri(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) -> Any:
+    """Return a matrix (N, M) with ones on and below diagonal `k`; M is N by default.
 
     Example:
         >>> tri(2).tolist()
@@ -125,8 +130,14 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
     return jnp.tri(N, M, k, standardize_dtype(dtype))
 
 
-def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -> Any:
-    """Return evenly spaced values from `start` (default 0) up to, not including, `stop`.
+def arange(start: Any, stop: Any = None, step: Any = None, dtype: DType | None = None) -> Any:
+    """Return evenly spaced values.
+
+    Args:
+        start: First value; with only one argument, `stop`, and the first value is 0.
+        stop: End, not included.
+        step: Distance of the values. Default: 1.
+        dtype: Dtype. Default: that of the arguments.
 
     Example:
         >>> arange(3)
@@ -144,7 +155,7 @@ def _spaced(x: Any) -> Any:
 
 @op("numpy")
 def linspace(
-    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
+    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: DType | None = None,
     axis: int = 0,
 ) -> Tensor:  # fmt: skip
     """Return `num` evenly spaced values.
@@ -152,11 +163,11 @@ def linspace(
     Args:
         start: First value.
         stop: Last value, included with `endpoint`.
-        num: How many.
+        num: Number of values.
         endpoint: Whether `stop` is included.
         retstep: Whether the step is returned too.
         dtype: Dtype. Default: a float.
-        axis: Where the new axis stands, for `start` and `stop` that are tensors.
+        axis: Position of the new axis if `start` or `stop` is a tensor.
 
     Example:
         >>> linspace(0.0, 1.0, 3)
@@ -167,10 +178,10 @@ def linspace(
 
 @op("numpy")
 def logspace(
-    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, base: float = 10, dtype: Any = None,
+    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, base: float = 10, dtype: DType | None = None,
     axis: int = 0,
 ) -> Tensor:  # fmt: skip
-    """Return `num` values from `base**start` to `base**stop` whose logarithms are evenly spaced.
+    """Return `num` values from `base**start` to `base**stop` with evenly spaced logarithms; arguments as for `linspace`.
 
     Example:
         >>> logspace(0.0, 2.0, 3).round().tolist()
@@ -181,9 +192,9 @@ def logspace(
 
 @op("numpy")
 def geomspace(
-    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
+    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, dtype: DType | None = None, axis: int = 0
 ) -> Tensor:
-    """Return `num` values from `start` to `stop`, each the same multiple of the one before.
+    """Return `num` values from `start` to `stop` in a geometric progression; arguments as for `linspace`.
 
     Example:
         >>> geomspace(1.0, 100.0, 3).round().tolist()
@@ -218,7 +229,7 @@ def kaiser(x: Any, beta: float) -> Any:
 
 @op("numpy")
 def tril(x: Tensor, k: int = 0) -> Tensor:
-    """Return `x` with zeros above diagonal `k`.
+    """Return matrices (..., M, N) with zeros above diagonal `k`.
 
     Example:
         >>> tril(jnp.ones((2, 2))).tolist()
@@ -229,7 +240,7 @@ def tril(x: Tensor, k: int = 0) -> Tensor:
 
 @op("numpy")
 def triu(x: Tensor, k: int = 0) -> Tensor:
-    """Return `x` with zeros below diagonal `k`.
+    """Return matrices (..., M, N) with zeros below diagonal `k`.
 
     Example:
         >>> triu(jnp.ones((2, 2))).tolist()
@@ -240,7 +251,7 @@ def triu(x: Tensor, k: int = 0) -> Tensor:
 
 @op("numpy")
 def diag(x: Tensor, k: int = 0) -> Tensor:
-    """Return diagonal `k` of a matrix, or the matrix with a vector on that diagonal.
+    """Return diagonal `k` of a matrix; or, for a vector, the matrix with it on that diagonal.
 
     Example:
         >>> diag(jnp.array([[1, 2], [3, 4]]))
@@ -251,7 +262,7 @@ def diag(x: Tensor, k: int = 0) -> Tensor:
 
 @op("numpy")
 def diagflat(x: Tensor, k: int = 0) -> Tensor:
-    """Return the matrix with the flat `x` on diagonal `k`.
+    """Return the matrix with the flattened `x` on diagonal `k`.
 
     Example:
         >>> diagflat(jnp.array([[1, 2]])).tolist()
@@ -262,7 +273,7 @@ def diagflat(x: Tensor, k: int = 0) -> Tensor:
 
 @op("numpy")
 def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """Return the diagonal of the planes of two axes, on the last axis.
+    """Return diagonal `offset` of the matrices of two axes, as the last axis.
 
     Example:
         >>> diagonal(jnp.array([[1, 2], [3, 4]]))
@@ -273,7 +284,7 @@ def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tens
 
 @op("numpy")
 def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-    """Return the sum of the diagonal.
+    """Return the sum of diagonal `offset` of the matrices of two axes.
 
     Example:
         >>> trace(jnp.array([[1, 2], [3, 4]]))
@@ -284,7 +295,7 @@ def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
 
 @op("numpy")
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
-    """Return the matrix of the powers of a vector's elements.
+    """Return the Vandermonde matrix (M, N): column j holds the powers N - 1 - j, or j if `increasing`, of a vector (M,).
 
     Example:
         >>> vander(jnp.array([2, 3]), 2).tolist()
@@ -294,7 +305,7 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
 
 
 @op("numpy")
-def array(x: Tensor, dtype: Any = None) -> Tensor:
+def array(x: Tensor, dtype: DType | None = None) -> Tensor:
     """Return `x` as a tensor.
 
     Example:
@@ -305,12 +316,14 @@ def array(x: Tensor, dtype: Any = None) -> Tensor:
 
 
 @op("core")
-def convert_to_tensor(x: Tensor, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Tensor:
+def convert_to_tensor(
+    x: Tensor, dtype: DType | None = None, sparse: bool | None = None, ragged: bool | None = None
+) -> Tensor:
     """Return `x` as a JAX array.
 
     Args:
-        x: Array, variable, number, nested list.
-        dtype: Dtype. Default: that of the data.
+        x: Array, variable, number or nested list.
+        dtype: Dtype. Default: that of `x`.
         sparse: Must not be true.
         ragged: Must not be true.
 
@@ -322,12 +335,14 @@ def convert_to_tensor(x: Tensor, dtype: Any = None, sparse: bool | None = None, 
         Array([1.], dtype=float32)
     """
     if sparse or ragged:
-        raise ValueError("convert_to_tensor: sparse and ragged tensors are not supported.")
+        raise ValueError(
+            "convert_to_tensor: sparse and ragged tensors are not supported. Leave `sparse` and `ragged` out."
+        )
     return convert(x, dtype)
 
 
 def convert_to_numpy(x: Any) -> np.ndarray:
-    """Return `x` as a NumPy array.
+    """Return a copy of `x` as a NumPy array.
 
     Example:
         >>> convert_to_numpy(jnp.ones(1))
@@ -337,7 +352,7 @@ def convert_to_numpy(x: Any) -> np.ndarray:
 
 
 def is_tensor(x: Any) -> bool:
-    """Tell whether `x` is a JAX array or a symbolic tensor.
+    """Return whether `x` is a JAX array or a symbolic tensor.
 
     Example:
         >>> is_tensor(jnp.ones(1)), is_tensor([1.0])
@@ -347,7 +362,7 @@ def is_tensor(x: Any) -> bool:
 
 
 def shape(x: Any) -> tuple[int | None, ...]:
-    """Return the shape; unknown sizes are `None`.
+    """Return the shape of a tensor, with `None` for an unknown size.
 
     Example:
         >>> shape(jnp.zeros((2, 3)))
@@ -367,7 +382,7 @@ def ndim(x: Any) -> int:
 
 
 def size(x: Any) -> Any:
-    """Return the number of elements, `None` where a size is unknown.
+    """Return the number of elements, or `None` if a size is unknown.
 
     Example:
         >>> size(jnp.zeros((2, 3)))
@@ -378,7 +393,7 @@ def size(x: Any) -> Any:
 
 
 def dtype(x: Any) -> str:
-    """Return the name of `x`'s dtype.
+    """Return the name of the dtype of `x`.
 
     Example:
         >>> dtype(jnp.zeros(2))
@@ -389,7 +404,7 @@ def dtype(x: Any) -> str:
 
 @op("core")
 def stop_gradient(variable: Tensor) -> Tensor:
-    """Return the value; no gradient flows through it.
+    """Return the value of `variable`, as a constant to differentiation.
 
     Example:
         >>> stop_gradient(jnp.ones(1))

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: labels without times (Graves et al. 2006)."""
+"""Connectionist temporal classification: labels without an alignment to steps (Graves et al. 2006)."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from hornbeam.typing import Tensor
 
 __all__ = ["ctc_decode", "ctc_loss"]
 
-_IMPOSSIBLE = -1e5  # log of a probability that stays finite, so that gradients do too
+_IMPOSSIBLE = -1e5  # a log-probability that is finite, so that gradients are finite too
 
 
 @op("nn", "CTCLoss")
 def ctc_loss(
     target: Tensor, output: Tensor, target_length: Tensor, output_length: Tensor, mask_index: int = 0
 ) -> Tensor:
-    """Return minus the log-probability of a label sequence, summed over its alignments to the steps.
+    """Return `-log p(target)`, with the probability summed over all alignments of the labels to the steps.
 
     Args:
-        target: Class numbers, (B, N).
+        target: Class indices, (B, N).
         output: Scores before softmax, (B, T, C).
         target_length: Number of labels of each sample, (B,).
         output_length: Number of steps of each sample, (B,).
-        mask_index: The blank's class.
+        mask_index: Class of the blank.
 
     Returns:
-        Values of shape (B,).
+        A float tensor (B,).
 
     Raises:
-        ValueError: If the ranks are not 2 and 3, or batch sizes differ.
+        ValueError: If `target` does not have 2 axes, `output` 3, or the batch sizes differ.
 
     Example:
         >>> ctc_loss(jnp.array([[1]]), jnp.zeros((1, 1, 2)), jnp.array([1]), jnp.array([1])).round(4).tolist()
@@ -49,7 +49,7 @@ def ctc_loss(
     steps = convert(output_length).astype("int32")
     count, longest = labels.shape
     logs = jax.nn.log_softmax(scores, axis=-1)
-    # Blanks stand before, between and after the labels: 2N + 1 places.
+    # Blanks are before, between and after the labels: 2N + 1 positions.
     places = jnp.full((count, 2 * longest + 1), mask_index, "int32").at[:, 1::2].set(labels)
     before_last = jnp.pad(places, ((0, 0), (2, 0)), constant_values=-1)[:, :-2]
     may_skip = (jnp.arange(2 * longest + 1) % 2 == 1) & (places != before_last)
@@ -79,24 +79,24 @@ def ctc_decode(
     inputs: Tensor, sequence_lengths: Tensor, strategy: str = "greedy", beam_width: int = 100, top_paths: int = 1,
     merge_repeated: bool = True, mask_index: int = 0,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Return the likeliest label sequences.
+    """Return the most likely label sequences.
 
     Args:
         inputs: Scores before softmax, (B, T, C).
         sequence_lengths: Number of steps of each sample, (B,).
-        strategy: `"greedy"`: the likeliest class of each step. `"beam_search"`: the likeliest sequences, summed over
-            their alignments.
-        beam_width: Number of sequences that the search keeps.
+        strategy: `"greedy"`: the most likely class of each step. `"beam_search"`: the most likely sequences, with
+            probabilities summed over alignments.
+        beam_width: Number of sequences that the beam search keeps.
         top_paths: Number of sequences returned; 1 with `"greedy"`.
-        merge_repeated: Whether a class repeated without a blank between counts once.
-        mask_index: The blank's class.
+        merge_repeated: Whether a class that is repeated without a blank in between counts once.
+        mask_index: Class of the blank.
 
     Returns:
-        (labels, scores): labels (top_paths, B, T), filled with -1 at the end; scores (B, top_paths): with `"greedy"` minus
-        the sum of the chosen scores, else log-probabilities.
+        Labels (top_paths, B, T), int32, filled with -1 at the end; and scores (B, top_paths): log-probabilities, or for
+        `"greedy"` the negative sum of the chosen scores.
 
     Raises:
-        ValueError: If `strategy` is unknown, or `top_paths` larger than `beam_width`.
+        ValueError: If `strategy` is unknown, or `top_paths` is larger than `beam_width`.
 
     Example:
         >>> labels, _ = ctc_decode(jnp.eye(3)[None, jnp.array([1, 1, 0, 2])], jnp.array([4]))
@@ -125,14 +125,14 @@ def _greedy(scores: Any, lengths: Any, merge_repeated: bool, blank: int) -> tupl
     kept = there & (best != blank)
     if merge_repeated:
         kept &= jnp.pad(best, ((0, 0), (1, 0)), constant_values=-1)[:, :-1] != best
-    order = jnp.argsort(~kept, axis=1, stable=True)  # what is kept comes first
+    order = jnp.argsort(~kept, axis=1, stable=True)  # kept classes come first
     labels = jnp.take_along_axis(jnp.where(kept, best, -1), order, axis=1)
     total = -jnp.sum(jnp.where(there, jnp.max(scores, axis=-1), 0), axis=1)
     return labels[None], total[:, None]
 
 
 def _beam_search(logs: Any, length: Any, width: int, paths: int, merge_repeated: bool, blank: int) -> tuple[Any, Any]:
-    """Search for one sample: prefixes with the log-probabilities of ending in a blank and in a label (Hannun 2017)."""
+    """Search one sample, keeping for each prefix the log-probability that it ends in a blank and in a label (Hannun 2017)."""
     steps, classes = logs.shape
     none = -jnp.inf
     start = (
@@ -149,11 +149,11 @@ def _beam_search(logs: Any, length: Any, width: int, paths: int, merge_repeated:
         last = jnp.where(sizes > 0, jnp.take_along_axis(prefixes, jnp.maximum(sizes - 1, 0)[:, None], 1)[:, 0], blank)
         stay_blank = total + log_p[blank]
         stay_label = jnp.where((sizes > 0) & merge_repeated, in_label + log_p[last], none)
-        # A class that repeats the last one makes the prefix longer only after a blank.
+        # A class that repeats the last one extends the prefix only after a blank.
         repeats = (jnp.arange(classes) == last[:, None]) & merge_repeated
         longer = jnp.where(repeats, in_blank[:, None], total[:, None]) + log_p
         longer = longer.at[:, blank].set(none)
-        # A prefix made longer may be one that is there already: their probabilities add up.
+        # An extended prefix may equal one that is kept already; their probabilities add up.
         equal = (prefixes[:, None] == prefixes[None]) | (jnp.arange(steps) >= sizes[:, None, None])
         child = equal.all(-1) & (sizes[None] == sizes[:, None] + 1) & (total > none)[:, None] & (total > none)[None]
         ways = jnp.where(child, longer[:, last], none)  # (parent, child)

@@ -1,8 +1,8 @@
-"""cuDNN's LSTM as JAX primitives with derivatives of every order; `routes.cudnn_recurrence` says where it is used.
+"""cuDNN's LSTM as JAX primitives with derivatives of any order; `routes.cudnn_recurrence` decides where it is used.
 
-JAX calls the kernels by `jax.experimental.rnn`, whose function has one derivative, backwards. Here they are laid out as in
-`ops/recurrence.py`: `run` is the layer, `push` its tangent, `pull` the transpose of that. `run` and `pull` are kernels on
-GPUs of NVIDIA; batches, other devices and derivatives beyond the first take the plain way, which each of them has.
+JAX calls the kernels in `jax.experimental.rnn`, which supports only the first reverse-mode derivative. The primitives are
+those of `ops/recurrence.py`: `run` is the layer, `push` its tangent, `pull` the transpose of `push`. `run` and `pull` call
+kernels on NVIDIA GPUs. Batching, other devices and higher derivatives use the reference implementation of each.
 
     T, B, C: steps, samples, features.  U: units.
     operands: x (T, B, C); kernel (C, 4U); recurrent kernel (U, 4U); bias (4U,); start (2, B, U), h and c.
@@ -30,10 +30,10 @@ _ONE_LAYER = (1, 0.0, False)  # layers, dropout, both directions
 
 
 def cudnn_lstm(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> tuple[Any, Any]:
-    """Run an LSTM of float32 along time by cuDNN.
+    """Run a float32 LSTM along time by cuDNN.
 
     Args:
-        x: (T, B, C), the inputs; T, B and C are not 0.
+        x: (T, B, C), the inputs; none of the sizes is 0.
         kernel: (C, 4 * U).
         recurrent_kernel: (U, 4 * U).
         bias: (4 * U,).
@@ -56,15 +56,15 @@ def cudnn_lstm(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any
 
 
 def _row_major(x: Any) -> Any:
-    """Return an array whose axes lie in memory in their order: JAX's call of the kernels leaves that to XLA to choose."""
+    """Return an array laid out in row-major order, which the kernels need and JAX's call of them leaves to XLA."""
     from jax.experimental.layout import Layout, with_layout_constraint
 
     return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
 
 
 def _for_cudnn(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> tuple[Any, Any, Any, Any, Any]:
-    """Return the operands as cuDNN has them: samples first, the weights as one vector, lengths."""
-    # The gates come in the same order, the matrices transposed, and there is a second bias.
+    """Return the operands in the layout of cuDNN: samples first, the weights as one vector, the lengths."""
+    # The order of the gates is the same; the matrices are transposed, and there is a second bias.
     weights = [kernel.T.reshape(-1), recurrent_kernel.T.reshape(-1), bias, jnp.zeros_like(bias)]
     lengths = jnp.full(x.shape[1], x.shape[0], jnp.int32)
     x, h, c = map(_row_major, (jnp.swapaxes(x, 0, 1), start[:1], start[1:]))
@@ -96,7 +96,7 @@ def _pull_kernel(dhs: Any, dlast: Any, *rest: Any) -> list[Any]:
     return [jnp.swapaxes(dx, 0, 1), *back, jnp.concatenate([dh, dc])]
 
 
-# --- the plain ways, and shapes -----------------------------------------------------------------------
+# --- reference implementations, and shapes -----------------------------------------------------------------------
 
 
 def _lstm(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> tuple[Any, Any]:
@@ -109,17 +109,17 @@ def _run_plain(*operands: Any, keep: bool) -> list[Any]:
 
 
 def _pull_plain(dhs: Any, dlast: Any, *rest: Any) -> list[Any]:
-    """Return the gradients of the operands. What the kernel kept says nothing that they do not."""
+    """Return the gradients of the operands; the arrays that the kernel kept are not needed for them."""
     return list(jax.vjp(_lstm, *rest[:_OPERANDS])[1]((dhs, dlast)))
 
 
 def _push_plain(*given: Any) -> list[Any]:
-    """Return the tangents of all h and of the last states, from those of the operands."""
+    """Return the tangents of all h and of the last states, from the tangents of the operands."""
     return list(jax.jvp(_lstm, given[_OPERANDS : 2 * _OPERANDS], given[:_OPERANDS])[1])
 
 
 def _reserve_shape(*operands: Any) -> tuple[int, ...]:
-    """Return the shape of what cuDNN keeps for the gradient."""
+    """Return the shape of the array that cuDNN keeps for the gradient."""
     shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in operands]
     return jax.eval_shape(functools.partial(_run_kernel, keep=True), *shapes)[-1].shape
 
@@ -149,7 +149,7 @@ def _run_jvp(primals: Any, tangents: Any, *, keep: bool) -> Any:
 
 
 def _transpose(other: Callable[[], Primitive], linear: int, cotangents: Any, *operands: Any) -> list[Any]:
-    """Transpose `push`, which is linear in its first five operands, by `pull`, which is in its first two; and back."""
+    """Transpose `push`, linear in its first five operands, to `pull`, linear in its first two, or the reverse."""
     results = other().bind(*(ad.instantiate_zeros(c) for c in cotangents), *operands[linear:])
     wanted = [ad.is_undefined_primal(x) for x in operands[:linear]]
     return [r if want else None for r, want in zip(results, wanted, strict=True)] + [None] * (len(operands) - linear)

@@ -1,4 +1,4 @@
-"""Arithmetic, comparisons and functions of one element at a time."""
+"""Arithmetic, comparisons and functions that are applied element by element."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hornbeam.core.convert import convert, with_values
 from hornbeam.core.op import op
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops.lift import binary, named, number, unary
-from hornbeam.typing import Tensor
+from hornbeam.typing import DType, Tensor
 
 __all__ = [
     "abs", "absolute", "add", "allclose", "angle", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
@@ -41,7 +41,7 @@ abs = absolute
 fabs = unary("fabs", lambda x: jnp.fabs(_floating(x)), "Return absolute values, as floats.", -2, 2.0)
 negative = unary("negative", jnp.negative, "Return `-x`.", 2.0, -2.0)
 sign = unary("sign", jnp.sign, "Return -1, 0 or 1 by the sign of each element.", -3.0, -1.0)
-signbit = unary("signbit", jnp.signbit, "Tell which elements have the sign bit set.", -3.0, True)
+signbit = unary("signbit", jnp.signbit, "Return whether the sign bit of each element is set.", -3.0, True)
 square = unary("square", jnp.square, "Return `x * x`.", 3.0, 9.0)
 reciprocal = unary("reciprocal", jnp.reciprocal, "Return `1 / x`.", 2.0, 0.5)
 ceil = unary("ceil", lambda x: jnp.ceil(_floating(x)), "Round up.", 1.2, 2.0)
@@ -50,32 +50,32 @@ trunc = unary("trunc", jnp.trunc, "Round towards zero.", -1.8, -1.0)
 sqrt = unary("sqrt", lambda x: jnp.sqrt(_floating(x)), "Return the square root.", 4.0, 2.0)
 cbrt = unary("cbrt", lambda x: jnp.cbrt(_floating(x)), "Return the cube root.", 0.0, 0.0)
 rsqrt = unary("rsqrt", lambda x: jax.lax.rsqrt(_floating(x)), "Return `1 / sqrt(x)`.", 4.0, 0.5, "math")
-exp = unary("exp", lambda x: jnp.exp(_floating(x)), "Return e to the power of `x`.", 0.0, 1.0)
-exp2 = unary("exp2", lambda x: jnp.exp2(_floating(x)), "Return 2 to the power of `x`.", 0.0, 1.0)
-expm1 = unary("expm1", lambda x: jnp.expm1(_floating(x)), "Return `exp(x) - 1`, exact near 0.", 0.0, 0.0)
+exp = unary("exp", lambda x: jnp.exp(_floating(x)), "Return `e**x`.", 0.0, 1.0)
+exp2 = unary("exp2", lambda x: jnp.exp2(_floating(x)), "Return `2**x`.", 0.0, 1.0)
+expm1 = unary("expm1", lambda x: jnp.expm1(_floating(x)), "Return `exp(x) - 1`, accurate near 0.", 0.0, 0.0)
 log = unary("log", lambda x: jnp.log(_floating(x)), "Return the natural logarithm.", 1.0, 0.0)
-log10 = unary("log10", lambda x: jnp.log10(_floating(x)), "Return the decimal logarithm.", 1.0, 0.0)
-log1p = unary("log1p", lambda x: jnp.log1p(_floating(x)), "Return `log(1 + x)`, exact near 0.", 0.0, 0.0)
-log2 = unary("log2", lambda x: jnp.log2(_floating(x)), "Return the binary logarithm.", 1.0, 0.0)
+log10 = unary("log10", lambda x: jnp.log10(_floating(x)), "Return the logarithm to base 10.", 1.0, 0.0)
+log1p = unary("log1p", lambda x: jnp.log1p(_floating(x)), "Return `log(1 + x)`, accurate near 0.", 0.0, 0.0)
+log2 = unary("log2", lambda x: jnp.log2(_floating(x)), "Return the logarithm to base 2.", 1.0, 0.0)
 sin = unary("sin", lambda x: jnp.sin(_floating(x)), "Return the sine; angles in radians.", 0.0, 0.0)
 cos = unary("cos", lambda x: jnp.cos(_floating(x)), "Return the cosine; angles in radians.", 0.0, 1.0)
 tan = unary("tan", lambda x: jnp.tan(_floating(x)), "Return the tangent; angles in radians.", 0.0, 0.0)
 sinh = unary("sinh", lambda x: jnp.sinh(_floating(x)), "Return the hyperbolic sine.", 0.0, 0.0)
 cosh = unary("cosh", lambda x: jnp.cosh(_floating(x)), "Return the hyperbolic cosine.", 0.0, 1.0)
 tanh = unary("tanh", lambda x: jnp.tanh(_floating(x)), "Return the hyperbolic tangent.", 0.0, 0.0)
-arcsin = unary("arcsin", lambda x: jnp.arcsin(_floating(x)), "Return the angle of a sine.", 0.0, 0.0)
-arccos = unary("arccos", lambda x: jnp.arccos(_floating(x)), "Return the angle of a cosine.", 1.0, 0.0)
-arctan = unary("arctan", lambda x: jnp.arctan(_floating(x)), "Return the angle of a tangent.", 0.0, 0.0)
-arcsinh = unary("arcsinh", lambda x: jnp.arcsinh(_floating(x)), "Invert `sinh`.", 0.0, 0.0)
-arccosh = unary("arccosh", lambda x: jnp.arccosh(_floating(x)), "Invert `cosh`.", 1.0, 0.0)
-arctanh = unary("arctanh", lambda x: jnp.arctanh(_floating(x)), "Invert `tanh`.", 0.0, 0.0)
-sinc = unary("sinc", lambda x: jnp.sinc(_floating(x)), "Return `sin(pi x) / (pi x)`, 1 at 0.", 0.0, 1.0)
+arcsin = unary("arcsin", lambda x: jnp.arcsin(_floating(x)), "Return the inverse sine, in radians.", 0.0, 0.0)
+arccos = unary("arccos", lambda x: jnp.arccos(_floating(x)), "Return the inverse cosine, in radians.", 1.0, 0.0)
+arctan = unary("arctan", lambda x: jnp.arctan(_floating(x)), "Return the inverse tangent, in radians.", 0.0, 0.0)
+arcsinh = unary("arcsinh", lambda x: jnp.arcsinh(_floating(x)), "Return the inverse hyperbolic sine.", 0.0, 0.0)
+arccosh = unary("arccosh", lambda x: jnp.arccosh(_floating(x)), "Return the inverse hyperbolic cosine.", 1.0, 0.0)
+arctanh = unary("arctanh", lambda x: jnp.arctanh(_floating(x)), "Return the inverse hyperbolic tangent.", 0.0, 0.0)
+sinc = unary("sinc", lambda x: jnp.sinc(_floating(x)), "Return `sin(pi * x) / (pi * x)`, and 1 at 0.", 0.0, 1.0)
 i0 = unary("i0", lambda x: jnp.i0(_floating(x)), "Return the modified Bessel function of order 0.", [], [])
 erf = unary("erf", lambda x: jax.lax.erf(_floating(x)), "Return the error function.", 0.0, 0.0, "math")
 erfc = unary("erfc", lambda x: jax.lax.erfc(_floating(x)), "Return `1 - erf(x)`.", 0.0, 1.0, "math")
-erfinv = unary("erfinv", lambda x: jax.lax.erf_inv(_floating(x)), "Invert `erf`.", 0.0, 0.0, "math")
-deg2rad = unary("deg2rad", lambda x: jnp.deg2rad(_floating(x)), "Turn degrees into radians.", 0.0, 0.0)
-rad2deg = unary("rad2deg", lambda x: jnp.rad2deg(_floating(x)), "Turn radians into degrees.", 0.0, 0.0)
+erfinv = unary("erfinv", lambda x: jax.lax.erf_inv(_floating(x)), "Return the inverse of `erf`.", 0.0, 0.0, "math")
+deg2rad = unary("deg2rad", lambda x: jnp.deg2rad(_floating(x)), "Convert degrees to radians.", 0.0, 0.0)
+rad2deg = unary("rad2deg", lambda x: jnp.rad2deg(_floating(x)), "Convert radians to degrees.", 0.0, 0.0)
 real = unary("real", jnp.real, "Return the real part.", 1.0, 1.0)
 imag = unary("imag", jnp.imag, "Return the imaginary part.", 1.0, 0.0)
 conjugate = unary("conjugate", jnp.conjugate, "Return the complex conjugate.", 1.0, 1.0)
@@ -114,33 +114,53 @@ subtract = binary("subtract", jnp.subtract, "Return `x1 - x2`.", (1, 2), -1)
 multiply = binary("multiply", jnp.multiply, "Return `x1 * x2`.", (2, 3), 6)
 true_divide = binary("true_divide", jnp.true_divide, "Return `x1 / x2`, as a float.", (1, 2), 0.5)
 divide = binary("divide", jnp.true_divide, "Return `x1 / x2`, as a float.", (1, 2), 0.5)
-divide_no_nan = binary("divide_no_nan", _divide_no_nan, "Return `x1 / x2`, 0 where `x2` is 0.", (1.0, 0.0), 0.0)
+divide_no_nan = binary("divide_no_nan", _divide_no_nan, "Return `x1 / x2`, and 0 where `x2` is 0.", (1.0, 0.0), 0.0)
 floor_divide = binary("floor_divide", jnp.floor_divide, "Return `x1 / x2`, rounded down.", (7, 2), 3)
-mod = binary("mod", jnp.mod, "Return the rest of a division, with the sign of `x2`.", (-7, 3), 2)
-fmod = binary("fmod", jnp.fmod, "Return the rest of a division, with the sign of `x1`.", (-7, 3), -1)
+mod = binary("mod", jnp.mod, "Return the remainder of `x1 / x2`, with the sign of `x2`.", (-7, 3), 2)
+fmod = binary("fmod", jnp.fmod, "Return the remainder of `x1 / x2`, with the sign of `x1`.", (-7, 3), -1)
 power = binary("power", jnp.power, "Return `x1` to the power of `x2`.", (2.0, 3.0), 8.0)
 maximum = binary("maximum", jnp.maximum, "Return the greater of each pair.", (1, 2), 2)
 minimum = binary("minimum", jnp.minimum, "Return the lesser of each pair.", (1, 2), 1)
-fmax = binary("fmax", jnp.fmax, "Return the greater of each pair, numbers before nan.", (1.0, 2.0), 2.0)
-fmin = binary("fmin", jnp.fmin, "Return the lesser of each pair, numbers before nan.", (1.0, 2.0), 1.0)
-equal = binary("equal", jnp.equal, "Tell where `x1 == x2`.", (1, 2), False)
-not_equal = binary("not_equal", jnp.not_equal, "Tell where `x1 != x2`.", (1, 2), True)
-less = binary("less", jnp.less, "Tell where `x1 < x2`.", (1, 2), True)
-less_equal = binary("less_equal", jnp.less_equal, "Tell where `x1 <= x2`.", (1, 2), True)
-greater = binary("greater", jnp.greater, "Tell where `x1 > x2`.", (1, 2), False)
-greater_equal = binary("greater_equal", jnp.greater_equal, "Tell where `x1 >= x2`.", (1, 2), False)
-logical_and = binary("logical_and", jnp.logical_and, "Tell where both are true.", (True, False), False)
-logical_or = binary("logical_or", jnp.logical_or, "Tell where one is true.", (True, False), True)
-logical_xor = binary("logical_xor", jnp.logical_xor, "Tell where just one is true.", (True, False), True)
-arctan2 = binary("arctan2", jnp.arctan2, "Return the angle of the point (x2, x1).", (0.0, 1.0), 0.0)
+fmax = binary("fmax", jnp.fmax, "Return the greater of each pair; a number wins over NaN.", (1.0, 2.0), 2.0)
+fmin = binary("fmin", jnp.fmin, "Return the lesser of each pair; a number wins over NaN.", (1.0, 2.0), 1.0)
+equal = binary("equal", jnp.equal, "Return whether `x1 == x2`, element by element.", (1, 2), False)
+not_equal = binary("not_equal", jnp.not_equal, "Return whether `x1 != x2`, element by element.", (1, 2), True)
+less = binary("less", jnp.less, "Return whether `x1 < x2`, element by element.", (1, 2), True)
+less_equal = binary("less_equal", jnp.less_equal, "Return whether `x1 <= x2`, element by element.", (1, 2), True)
+greater = binary("greater", jnp.greater, "Return whether `x1 > x2`, element by element.", (1, 2), False)
+greater_equal = binary(
+    "greater_equal", jnp.greater_equal, "Return whether `x1 >= x2`, element by element.", (1, 2), False
+)
+logical_and = binary("logical_and", jnp.logical_and, "Return whether both elements are true.", (True, False), False)
+logical_or = binary(
+    "logical_or", jnp.logical_or, "Return whether at least one of two elements is true.", (True, False), True
+)
+logical_xor = binary(
+    "logical_xor", jnp.logical_xor, "Return whether exactly one of two elements is true.", (True, False), True
+)
+arctan2 = binary(
+    "arctan2", jnp.arctan2, "Return the angle of the point (x2, x1), in radians from -pi to pi.", (0.0, 1.0), 0.0
+)
 hypot = binary("hypot", jnp.hypot, "Return `sqrt(x1^2 + x2^2)`.", (3.0, 4.0), 5.0)
 logaddexp = binary("logaddexp", jnp.logaddexp, "Return `log(exp(x1) + exp(x2))`.", (0.0, -1e9), 0.0)
 logaddexp2 = binary("logaddexp2", jnp.logaddexp2, "Return `log2(2^x1 + 2^x2)`.", (1.0, 1.0), 2.0)
-heaviside = binary("heaviside", jnp.heaviside, "Return 0 below 0, `x2` at 0, 1 above.", (2.0, 0.5), 1.0)
+heaviside = binary(
+    "heaviside",
+    jnp.heaviside,
+    "Return 0 where `x1` is negative, `x2` where it is 0, 1 where it is positive.",
+    (2.0, 0.5),
+    1.0,
+)
 gcd = binary("gcd", jnp.gcd, "Return the greatest common divisor.", (4, 6), 2)
 lcm = binary("lcm", jnp.lcm, "Return the least common multiple.", (4, 6), 12)
 ldexp = binary("ldexp", jnp.ldexp, "Return `x1 * 2^x2`.", (1.0, 3), 8.0)
-nextafter = binary("nextafter", jnp.nextafter, "Return the float after `x1`, towards `x2`.", (1.0, 1.0), 1.0)
+nextafter = binary(
+    "nextafter",
+    jnp.nextafter,
+    "Return the next floating-point number after `x1` in the direction of `x2`.",
+    (1.0, 1.0),
+    1.0,
+)
 
 
 def _bitwise(name: str, function: Callable[[Any, Any], Any], doc: str, result: int) -> Any:
@@ -152,8 +172,8 @@ def _bitwise(name: str, function: Callable[[Any, Any], Any], doc: str, result: i
 
 
 bitwise_and = _bitwise("bitwise_and", jnp.bitwise_and, "Return the bits that are set in both.", 2)
-bitwise_or = _bitwise("bitwise_or", jnp.bitwise_or, "Return the bits that are set in one.", 7)
-bitwise_xor = _bitwise("bitwise_xor", jnp.bitwise_xor, "Return the bits that are set in just one.", 5)
+bitwise_or = _bitwise("bitwise_or", jnp.bitwise_or, "Return the bits that are set in at least one of the two.", 7)
+bitwise_xor = _bitwise("bitwise_xor", jnp.bitwise_xor, "Return the bits that are set in exactly one of the two.", 5)
 bitwise_left_shift = _bitwise("bitwise_left_shift", jnp.left_shift, "Return `x * 2^y`.", 48)
 left_shift = _bitwise("left_shift", jnp.left_shift, "Return `x * 2^y`.", 48)
 bitwise_right_shift = _bitwise("bitwise_right_shift", jnp.right_shift, "Return `x // 2^y`.", 0)
@@ -164,7 +184,11 @@ right_shift = _bitwise("right_shift", jnp.right_shift, "Return `x // 2^y`.", 0)
 
 @op("numpy")
 def clip(x: Tensor, x_min: Any, x_max: Any) -> Tensor:
-    """Return `x` cut to the range from `x_min` to `x_max`.
+    """Limit the elements of `x` to the range from `x_min` to `x_max`.
+
+    Args:
+        x: Tensor; booleans become int32.
+        x_min, x_max: Bounds, numbers or tensors that broadcast to `x`; `None` for no bound.
 
     Example:
         >>> clip(jnp.array([-1.0, 3.0]), 0.0, 1.0)
@@ -177,7 +201,7 @@ def clip(x: Tensor, x_min: Any, x_max: Any) -> Tensor:
 
 @op("numpy")
 def round(x: Tensor, decimals: int = 0) -> Tensor:
-    """Round to `decimals` places, halves to the even neighbour.
+    """Round to `decimals` decimal places; halves go to the even neighbour.
 
     Example:
         >>> round(jnp.array([1.5, 2.5]))
@@ -188,7 +212,13 @@ def round(x: Tensor, decimals: int = 0) -> Tensor:
 
 @op("numpy")
 def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
-    """Return `x` with nan and the infinities (default: largest finite numbers) replaced.
+    """Replace NaN and the infinities.
+
+    Args:
+        x: Tensor.
+        nan: Value in place of NaN.
+        posinf: Value in place of infinity. Default: the largest finite number of the dtype.
+        neginf: Value in place of minus infinity. Default: the smallest finite number.
 
     Example:
         >>> nan_to_num(jnp.array([1.0, jnp.nan]))
@@ -199,7 +229,7 @@ def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf:
 
 @op("numpy")
 def isclose(x1: Tensor, x2: Tensor, rtol: Tensor = 1e-05, atol: Tensor = 1e-08, equal_nan: bool = False) -> Tensor:
-    """Tell where `|x1 - x2| <= atol + rtol * |x2|`.
+    """Return whether `|x1 - x2| <= atol + rtol * |x2|`, element by element.
 
     Example:
         >>> isclose(jnp.array([1.0, 2.0]), 1.0)
@@ -210,7 +240,7 @@ def isclose(x1: Tensor, x2: Tensor, rtol: Tensor = 1e-05, atol: Tensor = 1e-08, 
 
 @op("numpy", "AllClose")
 def allclose(x1: Tensor, x2: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
-    """Tell whether `isclose` holds everywhere.
+    """Return whether all elements are close, as `isclose` defines it.
 
     Example:
         >>> allclose(jnp.ones(2), 1.0)
@@ -221,7 +251,13 @@ def allclose(x1: Tensor, x2: Tensor, rtol: float = 1e-05, atol: float = 1e-08, e
 
 @op("numpy", "IsIn")
 def isin(x1: Tensor, x2: Tensor, assume_unique: bool = False, invert: bool = False) -> Tensor:
-    """Tell which elements of `x1` occur in `x2` (with `invert`: do not).
+    """Return whether each element of `x1` occurs in `x2`.
+
+    Args:
+        x1: Tensor of any shape.
+        x2: The values to look for, of any shape.
+        assume_unique: Whether the caller knows that neither tensor holds a value twice, which is faster.
+        invert: Whether to return the opposite.
 
     Example:
         >>> isin(jnp.array([1, 2]), jnp.array([2, 3]))
@@ -232,14 +268,24 @@ def isin(x1: Tensor, x2: Tensor, assume_unique: bool = False, invert: bool = Fal
 
 @op("numpy")
 def where(condition: Tensor, x1: Tensor = None, x2: Tensor = None) -> Tensor:
-    """Return `x1` where `condition` holds, else `x2`; without them, the indices where it holds.
+    """Return `x1` where `condition` is true and `x2` elsewhere.
+
+    Args:
+        condition: Boolean tensor.
+        x1, x2: Tensors or numbers; all three broadcast.
+
+    Returns:
+        A tensor; without `x1` and `x2`, a list of int32 vectors: the indices of the true elements, one for each axis.
+
+    Raises:
+        ValueError: If only one of `x1` and `x2` is given, or neither while the values of `condition` are unknown.
 
     Example:
         >>> where(jnp.array([True, False]), 1.0, 2.0).tolist()
         [1.0, 2.0]
     """
     if (x1 is None) != (x2 is None):
-        raise ValueError("where: give both `x1` and `x2`, or neither.")
+        raise ValueError("where: `x1` and `x2` go together, received only one of them. Give both, or neither.")
     if x1 is None:
         return list(jnp.where(with_values(condition, "where", "give `x1` and `x2`")))
     return jnp.where(convert(condition).astype(bool), number(x1), number(x2))
@@ -247,7 +293,12 @@ def where(condition: Tensor, x1: Tensor = None, x2: Tensor = None) -> Tensor:
 
 @op("numpy")
 def select(condlist: Tensor, choicelist: Tensor, default: Tensor = 0) -> Tensor:
-    """Return, for each element, the choice of the first condition that holds.
+    """Choose each element from the tensor of the first condition that is true there.
+
+    Args:
+        condlist: List of boolean tensors.
+        choicelist: List of as many tensors of the same shapes.
+        default: Value where no condition is true.
 
     Example:
         >>> select([jnp.array([True, False])], [jnp.array([1, 1])], 5)
@@ -257,8 +308,8 @@ def select(condlist: Tensor, choicelist: Tensor, default: Tensor = 0) -> Tensor:
 
 
 @op("core")
-def cast(x: Tensor, dtype: Any) -> Tensor:
-    """Return `x` as `dtype`.
+def cast(x: Tensor, dtype: DType) -> Tensor:
+    """Convert a tensor to another dtype.
 
     Example:
         >>> cast(jnp.array([1.5]), "int32")
@@ -268,8 +319,8 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
 
 
 @op("core")
-def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
-    """Return `x` as `dtype`, cut to the range that it can hold.
+def saturate_cast(x: Tensor, dtype: DType) -> Tensor:
+    """Convert a tensor to another dtype; values outside of its range become the nearest that it has.
 
     Example:
         >>> saturate_cast(jnp.array([-1.0, 300.0]), "uint8")
@@ -290,8 +341,8 @@ def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
 
 
 @op("numpy")
-def view(x: Tensor, dtype: Any = None) -> Tensor:
-    """Return the bytes of `x` read as another dtype.
+def view(x: Tensor, dtype: DType | None = None) -> Tensor:
+    """Reinterpret the bytes of `x` as another dtype; the size of the last axis changes with the item size.
 
     Example:
         >>> view(jnp.array([1.0]), "int32")
@@ -302,7 +353,7 @@ def view(x: Tensor, dtype: Any = None) -> Tensor:
 
 @op("nn")
 def polar(abs_: Tensor, angle: Tensor) -> Tensor:
-    """Return the complex number of a modulus and an angle.
+    """Return the complex numbers with the modulus `abs_` and the angle `angle`, in radians.
 
     Example:
         >>> polar(jnp.array(2.0), jnp.array(0.0)).tolist()

@@ -1,4 +1,4 @@
-"""Fourier transforms. Complex numbers are pairs (real part, imaginary part), as in Keras."""
+"""Fourier transforms. A complex tensor is a pair (real part, imaginary part), as in Keras."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def _complex(x: Any, name: str) -> Any:
         raise ValueError(f"{name}: `x` must be a pair (real part, imaginary part), received {type(x).__name__}.")
     real, imaginary = (convert(part) for part in x)
     if real.shape != imaginary.shape:
-        raise ValueError(f"{name}: both parts must have one shape, received {real.shape} and {imaginary.shape}.")
+        raise ValueError(
+            f"{name}: both parts of `x` must have the same shape, received {real.shape} and {imaginary.shape}."
+        )
     return jax.lax.complex(*(part.astype(jnp.promote_types(part.dtype, "float32")) for part in (real, imaginary)))
 
 
@@ -57,7 +59,7 @@ def fft(x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 @op("math", "FFT2")
 def fft2(x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the discrete Fourier transform along the last two axes; see `fft`.
+    """Return the discrete Fourier transform along the last two axes of a pair (real part, imaginary part).
 
     Example:
         >>> fft2((jnp.ones((2, 2)), jnp.zeros((2, 2))))[0].tolist()
@@ -79,11 +81,14 @@ def ifft2(x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 @op("math", "RFFT")
 def rfft(x: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
-    """Return the Fourier transform of real numbers along the last axis: its first half, which tells the other.
+    """Return the nonnegative frequencies of the Fourier transform of a real tensor along the last axis.
 
     Args:
         x: (..., n).
-        fft_length: Length to cut or fill with zeros to. Default: n.
+        fft_length: Length to which the axis is cut or padded with zeros. Default: n.
+
+    Returns:
+        Pair (real part, imaginary part), each (..., fft_length // 2 + 1).
 
     Example:
         >>> rfft(jnp.array([1.0, 0.0, 0.0, 0.0]))[0].tolist()
@@ -98,7 +103,7 @@ def irfft(x: tuple[Tensor, Tensor], fft_length: int | None = None) -> Tensor:
 
     Args:
         x: Pair (real part, imaginary part), each (..., n // 2 + 1).
-        fft_length: n. Default: twice the last axis less one.
+        fft_length: n, the length of the result. Default: 2 * (size of the last axis - 1).
 
     Example:
         >>> irfft((jnp.ones(3), jnp.zeros(3))).tolist()
@@ -109,15 +114,18 @@ def irfft(x: tuple[Tensor, Tensor], fft_length: int | None = None) -> Tensor:
 
 @op("math", "ExtractSequences")
 def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> Tensor:
-    """Cut the last axis into sequences that may overlap.
+    """Split the last axis into sequences that may overlap.
 
     Args:
         x: (..., n).
-        sequence_length: Length of each.
-        sequence_stride: Distance of their beginnings.
+        sequence_length: Length of a sequence.
+        sequence_stride: Distance between the starts of sequences.
+
+    Returns:
+        (..., sequences, sequence_length).
 
     Raises:
-        ValueError: If an argument is not positive, or n shorter than a sequence.
+        ValueError: If an argument is not positive, or n is less than `sequence_length`.
 
     Example:
         >>> extract_sequences(jnp.arange(4), 2, 1).tolist()
@@ -138,7 +146,7 @@ def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> 
 
 
 def _window(name: str, window: Any, sequence_length: int, fft_length: int) -> Any:
-    """Return the window, with zeros around it up to `fft_length`."""
+    """Return the window (fft_length,), padded evenly with zeros."""
     if fft_length < sequence_length:
         raise ValueError(
             f"{name}: `fft_length` ({fft_length}) must not be smaller than `sequence_length` ({sequence_length})."
@@ -162,15 +170,15 @@ def _window(name: str, window: Any, sequence_length: int, fft_length: int) -> An
 def stft(
     x: Tensor, sequence_length: int, sequence_stride: int, fft_length: int, window: Any = "hann", center: bool = True
 ) -> tuple[Tensor, Tensor]:
-    """Return Fourier transforms of windows along the last axis.
+    """Return the short-time Fourier transform along the last axis.
 
     Args:
         x: (..., n).
         sequence_length: Length of a window.
-        sequence_stride: Distance of their beginnings.
-        fft_length: Length of the transforms, at least that of a window.
-        window: `"hann"`, `"hamming"`, weights of shape (sequence_length,), or `None` for none.
-        center: Whether x is reflected at its ends, so that window t has its middle at `t * sequence_stride`.
+        sequence_stride: Distance between the starts of windows.
+        fft_length: Length of the transforms, at least `sequence_length`.
+        window: `"hann"`, `"hamming"`, weights (sequence_length,), or `None` for equal weights.
+        center: Whether x is reflected at its ends, so that the centre of window t is at `t * sequence_stride`.
 
     Returns:
         Pair (real part, imaginary part), each (..., windows, fft_length // 2 + 1).
@@ -194,12 +202,12 @@ def istft(
     x: tuple[Tensor, Tensor], sequence_length: int, sequence_stride: int, fft_length: int, length: int | None = None,
     window: Any = "hann", center: bool = True,
 ) -> Tensor:  # fmt: skip
-    """Return the signal whose `stft` comes nearest to x (Griffin and Lim 1984).
+    """Return the signal whose `stft` is closest to x, by least squares (Griffin and Lim 1984).
 
     Args:
         x: Pair (real part, imaginary part), each (..., windows, fft_length // 2 + 1).
         sequence_length, sequence_stride, fft_length, window, center: As for `stft`.
-        length: Length of the result. Default: what the windows cover.
+        length: Length of the result. Default: the length that the windows cover.
 
     Raises:
         ValueError: If an argument is out of range.

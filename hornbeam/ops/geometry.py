@@ -1,4 +1,4 @@
-"""Sampling of tensors at places between their elements."""
+"""Sampling of tensors at positions between their elements."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _FILLS = ("constant", "nearest", "wrap", "mirror", "reflect")
 def map_coordinates(
     inputs: Tensor, coordinates: Tensor, order: int, fill_mode: str = "constant", fill_value: float = 0
 ) -> Tensor:
-    """Return the values of a tensor at places between its elements.
+    """Interpolate a tensor at positions between its elements.
 
     Args:
         inputs: Tensor of n axes.
-        coordinates: (n, ...): an index along each axis, fractions allowed.
-        order: 0 for the nearest element, 1 for straight lines between elements.
-        fill_mode: What stands outside: `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or `"reflect"`.
-        fill_value: For `"constant"`.
+        coordinates: (n, ...), fractional indices along each axis.
+        order: 0 for the nearest element, 1 for linear interpolation.
+        fill_mode: Values outside of the tensor: `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or `"reflect"`.
+        fill_value: Value for `"constant"`.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -44,7 +44,7 @@ def map_coordinates(
         raise ValueError(f"map_coordinates: `fill_mode` must be one of {_FILLS}, received {fill_mode!r}.")
     if places.shape[0] != x.ndim:
         raise ValueError(
-            f"map_coordinates: `coordinates` must begin with an axis of {x.ndim}, one for each axis of the inputs, "
+            f"map_coordinates: `coordinates` must have a first axis of size {x.ndim}, one index for each axis of `inputs`, "
             f"received shape {places.shape}."
         )
     places = places.astype(jnp.promote_types(places.dtype, "float32"))
@@ -52,7 +52,7 @@ def map_coordinates(
 
 
 def sampled(x: Any, places: Any, interpolation: str, fill_mode: str, fill_value: float, name: str) -> Any:
-    """Return images (B, H, W, C) at `places` (B, 2, H, W): rows and columns."""
+    """Return images (B, H, W, C) interpolated at `places` (B, 2, H, W), fractional rows and columns."""
     if interpolation not in ("nearest", "bilinear"):
         raise ValueError(f"{name}: `interpolation` must be 'nearest' or 'bilinear', received {interpolation!r}.")
     if fill_mode not in _FILLS:
@@ -66,7 +66,7 @@ def sampled(x: Any, places: Any, interpolation: str, fill_mode: str, fill_value:
 
 
 def affine_coordinates(transform: Any, high: int, wide: int) -> Any:
-    """Return where each pixel of the result comes from, (B, 2, high, wide), by transforms (B, 8)."""
+    """Return the source position of each pixel of the result, (B, 2, high, wide), for transforms (B, 8)."""
     rows, columns = jnp.meshgrid(jnp.arange(high, dtype="float32"), jnp.arange(wide, dtype="float32"), indexing="ij")
     a0, a1, a2, b0, b1, b2, c0, c1 = (part[:, None, None] for part in transform.T)
     depth = c0 * columns + c1 * rows + 1
@@ -74,7 +74,7 @@ def affine_coordinates(transform: Any, high: int, wide: int) -> Any:
 
 
 def homography(start: Any, end: Any) -> Any:
-    """Return the transforms (B, 8) that take the points `end` (B, 4, 2) to `start`."""
+    """Return the transforms (B, 8) that map the points `end` (B, 4, 2) to `start`."""
     x, y = end[..., 0], end[..., 1]
     u, v = start[..., 0], start[..., 1]
     zero, one = jnp.zeros_like(x), jnp.ones_like(x)

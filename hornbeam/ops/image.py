@@ -1,9 +1,9 @@
-"""Ops of images: (H, W, C) or (B, H, W, C), with `"channels_first"` (C, H, W) or (B, C, H, W)."""
+"""Image ops. Images are (H, W, C) or (B, H, W, C), and with `"channels_first"` (C, H, W) or (B, C, H, W)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from hornbeam import random
 from hornbeam.core.convert import convert
 from hornbeam.core.op import op
+from hornbeam.core.random import SeedGenerator
 from hornbeam.ops.conv import depthwise_conv, each
 from hornbeam.ops.geometry import affine_coordinates, homography, sampled
 from hornbeam.ops.geometry import map_coordinates as map_coordinates
@@ -24,14 +25,14 @@ __all__ = [
     "scale_and_translate", "sobel_edges", "ssim",
 ]  # fmt: skip
 
-# Names of interpolations, and what JAX calls them.
+# Interpolations: Keras's name and JAX's.
 METHODS = {
     "nearest": "nearest", "bilinear": "linear", "bicubic": "cubic", "lanczos3": "lanczos3", "lanczos5": "lanczos5",
 }  # fmt: skip
 
 
 def _as_batch(images: Any, name: str, data_format: str | None) -> tuple[Any, Callable[[Any], Any]]:
-    """Return images as (B, H, W, C), and a function that brings a result back into their layout."""
+    """Return images as (B, H, W, C), and a function that restores their layout."""
     x = convert(images)
     if x.ndim not in (3, 4):
         raise ValueError(f"{name}: images must have 3 or 4 axes, received shape {x.shape}.")
@@ -58,7 +59,7 @@ def _three(x: Any, name: str) -> Any:
 
 @op("image", "RGBToGrayscale")
 def rgb_to_grayscale(images: Tensor, data_format: str | None = None) -> Tensor:
-    """Return one channel of brightness (ITU-R BT.601) for three of colour.
+    """Convert RGB images to grayscale, 0.2989 R + 0.587 G + 0.114 B (ITU-R BT.601), with one channel.
 
     Example:
         >>> rgb_to_grayscale(jnp.ones((1, 1, 3))).round(3).tolist()
@@ -72,7 +73,7 @@ def rgb_to_grayscale(images: Tensor, data_format: str | None = None) -> Tensor:
 
 @op("image", "RGBToHSV")
 def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
-    """Return hue, saturation and value, each from 0 to 1, of colours from 0 to 1.
+    """Convert RGB images to hue, saturation and value; all numbers are from 0 to 1.
 
     Raises:
         ValueError: If the images are not floating point with three channels.
@@ -96,7 +97,7 @@ def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
 
 @op("image", "HSVToRGB")
 def hsv_to_rgb(images: Tensor, data_format: str | None = None) -> Tensor:
-    """Return colours from 0 to 1 of hue, saturation and value: the inverse of `rgb_to_hsv`.
+    """Convert images of hue, saturation and value to RGB: the inverse of `rgb_to_hsv`.
 
     Raises:
         ValueError: If the images are not floating point with three channels.
@@ -115,21 +116,21 @@ def hsv_to_rgb(images: Tensor, data_format: str | None = None) -> Tensor:
 
 @op("image")
 def resize(
-    images: Tensor, size: Any, interpolation: str = "bilinear", antialias: bool = False,
+    images: Tensor, size: Sequence[int], interpolation: str = "bilinear", antialias: bool = False,
     crop_to_aspect_ratio: bool = False, pad_to_aspect_ratio: bool = False, fill_mode: str = "constant",
     fill_value: float = 0.0, data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return images of another size.
+    """Resize images.
 
     Args:
         images: Images.
         size: New height and width.
         interpolation: `"nearest"`, `"bilinear"`, `"bicubic"`, `"lanczos3"` or `"lanczos5"`.
-        antialias: Whether smaller images are smoothed first.
-        crop_to_aspect_ratio: Whether what does not fit the new shape's ratio is cut off, evenly on both sides.
-        pad_to_aspect_ratio: Whether `fill_value` is added instead.
-        fill_mode: `"constant"`.
-        fill_value: Value of what is added.
+        antialias: Whether to smooth images before they are made smaller.
+        crop_to_aspect_ratio: Whether to crop images to the aspect ratio of `size` first, evenly on both sides.
+        pad_to_aspect_ratio: Whether to pad them to it instead.
+        fill_mode: Must be `"constant"`.
+        fill_value: Value of the padding.
         data_format: Default: `hornbeam.config.image_data_format()`.
 
     Raises:
@@ -169,19 +170,19 @@ def resize(
 
 @op("image")
 def scale_and_translate(
-    images: Tensor, output_shape: Any, scale: Tensor, translation: Tensor, spatial_dims: Any, method: str,
+    images: Tensor, output_shape: Sequence[int], scale: Tensor, translation: Tensor, spatial_dims: Sequence[int], method: str,
     antialias: bool = True,
 ) -> Tensor:  # fmt: skip
-    """Return images scaled and moved along some axes.
+    """Scale and translate a tensor along some axes.
 
     Args:
         images: Tensor.
         output_shape: Shape of the result.
-        scale: Factor along each of `spatial_dims`.
-        translation: Distance along each of them.
+        scale: Factors along `spatial_dims`, a vector.
+        translation: Distances along them in pixels of the result, a vector.
         spatial_dims: The axes.
-        method: `"linear"`, `"cubic"`, `"lanczos3"` or `"lanczos5"`; Keras's names of interpolations too.
-        antialias: Whether smaller images are smoothed first.
+        method: `"linear"`, `"cubic"`, `"lanczos3"` or `"lanczos5"`, or an interpolation of `resize`.
+        antialias: Whether to smooth images before they are made smaller.
 
     Example:
         >>> scale_and_translate(jnp.ones((2, 2)), (4, 4), jnp.array([2.0, 2.0]), jnp.zeros(2), (0, 1), "linear").shape
@@ -199,15 +200,15 @@ def affine_transform(
     images: Tensor, transform: Tensor, interpolation: str = "bilinear", fill_mode: str = "constant",
     fill_value: float = 0, data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return images turned, scaled, sheared and moved.
+    """Apply an affine or projective transform to images.
 
     Args:
         images: Images.
         transform: (8,) or (B, 8): a0, a1, a2, b0, b1, b2, c0, c1. The result at (x, y) is the image at
-            (a0 x + a1 y + a2, b0 x + b1 y + b2) divided by (c0 x + c1 y + 1).
+            (a0 x + a1 y + a2, b0 x + b1 y + b2) / (c0 x + c1 y + 1).
         interpolation: `"nearest"` or `"bilinear"`.
-        fill_mode: What stands outside the image: `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or `"reflect"`.
-        fill_value: For `"constant"`.
+        fill_mode: Values outside of the image: `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or `"reflect"`.
+        fill_value: Value for `"constant"`.
         data_format: Default: `hornbeam.config.image_data_format()`.
 
     Raises:
@@ -231,14 +232,14 @@ def perspective_transform(
     images: Tensor, start_points: Tensor, end_points: Tensor, interpolation: str = "bilinear", fill_value: float = 0,
     data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return images seen from elsewhere: four points go to four others.
+    """Apply the projective transform that moves four points to four others.
 
     Args:
         images: Images.
-        start_points: (4, 2) or (B, 4, 2): x and y of points in the image.
-        end_points: Where they are in the result.
+        start_points: (4, 2) or (B, 4, 2), x and y of points in the image.
+        end_points: The same points in the result.
         interpolation: `"nearest"` or `"bilinear"`.
-        fill_value: What stands outside the image.
+        fill_value: Value outside of the image.
         data_format: Default: `hornbeam.config.image_data_format()`.
 
     Raises:
@@ -264,16 +265,16 @@ def perspective_transform(
 @op("image")
 def elastic_transform(
     images: Tensor, alpha: float = 20.0, sigma: float = 5.0, interpolation: str = "bilinear",
-    fill_mode: str = "reflect", fill_value: float = 0.0, seed: Any = None, data_format: str | None = None,
+    fill_mode: str = "reflect", fill_value: float = 0.0, seed: int | SeedGenerator | None = None, data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return images bent at random (Simard et al. 2003).
+    """Distort images by a smooth random displacement of their pixels (Simard et al. 2003).
 
     Args:
         images: Images.
-        alpha: How far points move.
-        sigma: How smoothly they do.
+        alpha: Scale of the displacement, in pixels.
+        sigma: Standard deviation of the filter that smooths it, in pixels.
         interpolation, fill_mode, fill_value, data_format: As for `affine_transform`.
-        seed: Integer or `SeedGenerator`.
+        seed: Integer, `SeedGenerator`, or `None` for the global generator.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -292,7 +293,7 @@ def elastic_transform(
 
 
 def _bell(size: int, sigma: Any) -> Any:
-    """Return `size` weights of a normal distribution, with sum one."""
+    """Return `size` weights of a normal distribution, with a sum of 1."""
     distance = jnp.arange(size, dtype="float32") - (size - 1) / 2
     weights = jnp.exp(-jnp.square(distance) / (2 * sigma**2))
     return weights / jnp.sum(weights)
@@ -306,14 +307,17 @@ def _blurred(x: Any, size: tuple[int, int], sigma: tuple[Any, Any], padding: str
 
 @op("image")
 def gaussian_blur(
-    images: Tensor, kernel_size: Any = (3, 3), sigma: Any = (1.0, 1.0), data_format: str | None = None
+    images: Tensor,
+    kernel_size: int | Sequence[int] = (3, 3),
+    sigma: float | Sequence[float] = (1.0, 1.0),
+    data_format: str | None = None,
 ) -> Tensor:
-    """Return images smoothed by a normal distribution; outside the image is zero.
+    """Smooth images with a Gaussian filter; outside of the image is zero.
 
     Args:
         images: Images.
-        kernel_size: Height and width of the window.
-        sigma: Standard deviations along both.
+        kernel_size: Height and width of the filter.
+        sigma: Standard deviations along height and width, or one number for both.
         data_format: Default: `hornbeam.config.image_data_format()`.
 
     Example:
@@ -327,7 +331,7 @@ def gaussian_blur(
 
 @op("image")
 def sobel_edges(images: Tensor, data_format: str | None = None) -> Tensor:
-    """Return the slopes of images along height and width (Sobel), in a last axis of two.
+    """Return the Sobel gradients of images along height and width, in a last axis of size 2.
 
     Example:
         >>> sobel_edges(jnp.ones((1, 4, 4, 3))).shape
@@ -348,20 +352,20 @@ def ssim(
     image1: Tensor, image2: Tensor, max_val: float = 1.0, filter_size: int = 11, filter_sigma: float = 1.5,
     k1: float = 0.01, k2: float = 0.03, data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return how similar the structures of two images are, at most 1 (Wang et al. 2004).
+    """Return the structural similarity of images, at most 1 (Wang et al. 2004).
 
     Args:
-        image1, image2: Images of one shape.
-        max_val: Distance of the largest and the smallest value.
-        filter_size, filter_sigma: Of the window.
-        k1, k2: Keep divisions finite.
+        image1, image2: Images of the same shape.
+        max_val: Difference of the largest and the smallest possible value.
+        filter_size, filter_sigma: Size and standard deviation of the Gaussian window.
+        k1, k2: Constants that keep the divisors away from zero.
         data_format: Default: `hornbeam.config.image_data_format()`.
 
     Returns:
         One number for each image.
 
     Raises:
-        ValueError: If shapes differ, or an image is smaller than the window.
+        ValueError: If the shapes differ, or an image is smaller than the window.
 
     Example:
         >>> float(ssim(jnp.ones((16, 16, 1)), jnp.ones((16, 16, 1))))
@@ -371,7 +375,7 @@ def ssim(
     single = convert(image1).ndim == 3
     if a.shape != b.shape or min(a.shape[1:3]) < filter_size:
         raise ValueError(
-            f"ssim: images must have one shape, not smaller than the window {filter_size}, received {a.shape} and {b.shape}."
+            f"ssim: images must have the same shape, at least as large as the window {filter_size}, received {a.shape} and {b.shape}."
         )
     a, b = _floating(a), _floating(b)
 
@@ -387,7 +391,7 @@ def ssim(
 
 
 def _patches(x: Any, rank: int, size: Any, strides: Any, dilation_rate: Any, padding: str, data_format: Any) -> Any:
-    """Return the numbers of each window in the last axis: positions in order, channels innermost."""
+    """Return the elements of each window on the last axis: the positions in order, channels innermost."""
     x = convert(x)
     if x.ndim not in (rank + 1, rank + 2):
         raise ValueError(f"extract_patches: expected {rank + 1} or {rank + 2} axes, received shape {x.shape}.")
@@ -410,16 +414,16 @@ def _patches(x: Any, rank: int, size: Any, strides: Any, dilation_rate: Any, pad
 
 @op("image")
 def extract_patches(
-    images: Tensor, size: Any, strides: Any = None, dilation_rate: Any = 1, padding: str = "valid",
+    images: Tensor, size: int | Sequence[int], strides: int | Sequence[int] | None = None, dilation_rate: int | Sequence[int] = 1, padding: str = "valid",
     data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return the windows of images, each flattened into the channels.
+    """Return the windows of images, each flattened into the channel axis.
 
     Args:
         images: Images.
-        size: Size of a window: a number, or two.
-        strides: Distance of windows. Default: `size`.
-        dilation_rate: Distance of a window's elements.
+        size: Height and width of a window, or one number for both.
+        strides: Distance between windows. Default: `size`.
+        dilation_rate: Distance between the elements of a window.
         padding: `"valid"` or `"same"`.
         data_format: Default: `hornbeam.config.image_data_format()`.
 
@@ -432,10 +436,10 @@ def extract_patches(
 
 @op("image")
 def extract_patches_3d(
-    volumes: Tensor, size: Any, strides: Any = None, dilation_rate: Any = 1, padding: str = "valid",
+    volumes: Tensor, size: int | Sequence[int], strides: int | Sequence[int] | None = None, dilation_rate: int | Sequence[int] = 1, padding: str = "valid",
     data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return the windows of volumes, each flattened into the channels; arguments as for `extract_patches`.
+    """Return the windows of volumes, (D, H, W, C) or with a batch, flattened as `extract_patches` does.
 
     Example:
         >>> extract_patches_3d(jnp.ones((1, 4, 4, 4, 3)), 2).shape
@@ -445,7 +449,7 @@ def extract_patches_3d(
 
 
 def _borders(name: str, what: str, sizes: tuple[int, int], target: Any, given: Any, sign: int) -> list[tuple[int, int]]:
-    """Return (before, after) for height and width, from two of before, after and the new size."""
+    """Return (before, after) for height and width; for each, two of before, after and the new size are given."""
     borders = []
     for axis, size, new, (before, after) in zip(("height", "width"), sizes, target, given, strict=True):
         ends = ("top", "bottom") if axis == "height" else ("left", "right")
@@ -458,7 +462,7 @@ def _borders(name: str, what: str, sizes: tuple[int, int], target: Any, given: A
         before = change - after if before is None else before
         after = change - before if after is None else after
         if before < 0 or after < 0 or (sign < 0 and before + after >= size):
-            raise ValueError(f"{name}: a {axis} of {size} does not allow these borders: {before} and {after}.")
+            raise ValueError(f"{name}: an image with a {axis} of {size} cannot have the borders {before} and {after}.")
         borders.append((before, after))
     return borders
 
@@ -469,7 +473,7 @@ def pad_images(
     right_padding: int | None = None, target_height: int | None = None, target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return images with zeros around them.
+    """Pad images with zeros.
 
     Args:
         images: Images.
@@ -478,7 +482,7 @@ def pad_images(
         data_format: Default: `hornbeam.config.image_data_format()`.
 
     Raises:
-        ValueError: If not two of three are given, or one comes out negative.
+        ValueError: If not exactly two of the three are given, or one of them would be negative.
 
     Example:
         >>> pad_images(jnp.ones((2, 2, 3)), 1, 2, target_height=5, target_width=6).shape
@@ -496,7 +500,7 @@ def crop_images(
     right_cropping: int | None = None, target_height: int | None = None, target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return the inner part of images.
+    """Crop images.
 
     Args:
         images: Images.
@@ -505,7 +509,7 @@ def crop_images(
         data_format: Default: `hornbeam.config.image_data_format()`.
 
     Raises:
-        ValueError: If not two of three are given, or one comes out negative.
+        ValueError: If not exactly two of the three are given, or one of them would be negative.
 
     Example:
         >>> crop_images(jnp.ones((5, 6, 3)), 1, 2, target_height=2, target_width=2).shape

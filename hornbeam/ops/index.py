@@ -1,4 +1,4 @@
-"""Reading and writing elements by index; order and search."""
+"""Reading and writing elements by index, sorting and searching."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from hornbeam.core.convert import convert, with_values
 from hornbeam.core.op import op
 from hornbeam.dtypes import standardize_dtype
-from hornbeam.typing import Tensor
+from hornbeam.typing import DType, Tensor
 
 __all__ = [
     "argpartition", "argsort", "bincount", "digitize", "get_item", "histogram", "in_top_k", "multi_hot", "nonzero",
@@ -24,7 +24,12 @@ _slice = slice
 
 @op("numpy")
 def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
-    """Take elements (slices along `axis`) by index; indices may be negative.
+    """Return the slices along `axis` at `indices`.
+
+    Args:
+        x: Tensor.
+        indices: Integers of any shape; negative ones count from the end.
+        axis: Axis. Default: `x` is flattened first.
 
     Example:
         >>> take(jnp.array([5, 6]), jnp.array([1]))
@@ -35,7 +40,12 @@ def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
 
 @op("numpy")
 def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
-    """Take elements along `axis` by indices of `x`'s rank, such as `argsort` gives them.
+    """Return the elements along `axis` at `indices`, such as those that `argsort` returns.
+
+    Args:
+        x: Tensor.
+        indices: Integers, of as many axes as `x`.
+        axis: Axis. Default: `x` is flattened first.
 
     Example:
         >>> take_along_axis(jnp.array([5, 6]), jnp.array([1]), 0)
@@ -46,13 +56,13 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tens
 
 @op("numpy")
 def get_item(x: Tensor, key: Tensor) -> Tensor:
-    """Return `x[key]`.
+    """Return `x[key]`, for a key of integers, slices, `None`, `...` or tensors.
 
     Example:
         >>> get_item(jnp.array([5, 6]), 1)
         Array(6, dtype=int32)
     """
-    # A tuple that went through a file comes back as a list.
+    # Files store a tuple as a list.
     if isinstance(key, list) and any(k is None or k is ... or isinstance(k, _slice) for k in key):
         key = tuple(key)
     if isinstance(key, list):
@@ -60,56 +70,62 @@ def get_item(x: Tensor, key: Tensor) -> Tensor:
     return convert(x)[key]
 
 
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
+def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: DType | None = None, sparse: bool = False) -> Any:
     """Return vectors that are 1 at the index and 0 elsewhere; an index out of range gives zeros.
 
     Args:
         x: Integer tensor.
         num_classes: Size of the new axis.
-        axis: Where the new axis stands.
+        axis: Position of the new axis.
         dtype: Dtype. Default: `floatx()`.
         sparse: Must be false; sparse tensors are not supported.
+
+    Raises:
+        ValueError: If `sparse` is true.
 
     Example:
         >>> one_hot(jnp.array([1]), 2)
         Array([[0., 1.]], dtype=float32)
     """
     if sparse:
-        raise ValueError("one_hot: sparse tensors are not supported; leave `sparse` false.")
+        raise ValueError("one_hot: sparse tensors are not supported, received `sparse=True`. Leave it out.")
     return _one_hot(x, num_classes, axis, standardize_dtype(dtype), sparse)
 
 
 @op("nn", "OneHot")
-def _one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
+def _one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: DType | None = None, sparse: bool = False) -> Tensor:
     return jax.nn.one_hot(convert(x), num_classes, axis=axis, dtype=standardize_dtype(dtype))
 
 
 @op("nn")
 def multi_hot(
-    inputs: Tensor, num_classes: int | None = None, axis: int = -1, dtype: Any = None, sparse: bool = False,
+    inputs: Tensor, num_classes: int | None = None, axis: int = -1, dtype: DType | None = None, sparse: bool = False,
     **kwargs: Any,
 ) -> Tensor:  # fmt: skip
     """Return vectors that are 1 at each of the indices along the last axis.
 
     Args:
         inputs: Integer tensor (..., n).
-        num_classes: Size of the result's class axis.
-        axis: Where that axis stands.
+        num_classes: Size of the class axis of the result.
+        axis: Position of that axis.
         dtype: Dtype. Default: `floatx()`.
         sparse: Must be false.
         **kwargs: `num_tokens`, an older name of `num_classes`.
+
+    Raises:
+        ValueError: If `sparse` is true, or `num_classes` is missing.
 
     Example:
         >>> multi_hot(jnp.array([0, 2]), 3)
         Array([1., 0., 1.], dtype=float32)
     """
     if sparse:
-        raise ValueError("multi_hot: sparse tensors are not supported; leave `sparse` false.")
+        raise ValueError("multi_hot: sparse tensors are not supported, received `sparse=True`. Leave it out.")
     count = kwargs.pop("num_tokens", None) if num_classes is None else num_classes
     if kwargs:
         raise TypeError(f"multi_hot: unexpected arguments {sorted(kwargs)}.")
     if count is None:
-        raise ValueError("multi_hot: give `num_classes`.")
+        raise ValueError("multi_hot: `num_classes` must be an integer, received None.")
     inputs = convert(inputs).astype("int32")
     over = 1 if inputs.ndim > 1 else 0
     hot = jax.nn.one_hot(inputs, count, axis=axis, dtype=standardize_dtype(dtype))
@@ -118,7 +134,12 @@ def multi_hot(
 
 @op("core")
 def scatter(indices: Tensor, values: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return zeros of `shape` with `values` added at `indices` (..., n), n leading axes indexed.
+    """Return a tensor of zeros with values added at some positions.
+
+    Args:
+        indices: (..., n), positions along the first n axes of the result; values at equal positions add up.
+        values: (..., *the other axes).
+        shape: Shape of the result.
 
     Example:
         >>> scatter(jnp.array([[1]]), jnp.array([5.0]), (3,))
@@ -134,16 +155,16 @@ def _positions(indices: Any) -> tuple[Any, ...]:
 
 @op("core")
 def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: str | None = None) -> Tensor:
-    """Return `inputs` with the elements at `indices` (..., n) replaced.
+    """Return `inputs` with new values at some positions.
 
     Args:
         inputs: Tensor.
-        indices: Integer tensor whose last axis indexes the first n axes of `inputs`.
-        updates: Values.
-        reduction: `None` replaces; `"add"`, `"max"`, `"min"`, `"mul"` combine.
+        indices: (..., n), positions along the first n axes of `inputs`.
+        updates: (..., *the other axes).
+        reduction: How old and new values combine: `"add"`, `"max"`, `"min"` or `"mul"`. Default: new replace old.
 
     Raises:
-        ValueError: If `reduction` is none of these.
+        ValueError: If `reduction` is unknown.
 
     Example:
         >>> scatter_update(jnp.zeros(2), jnp.array([[1]]), jnp.array([3.0]))
@@ -159,7 +180,12 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
 
 @op("core")
 def slice(inputs: Tensor, start_indices: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return the block of `shape` that starts at `start_indices` (they may be traced).
+    """Return a block of a tensor.
+
+    Args:
+        inputs: Tensor.
+        start_indices: Start of the block along each axis; it may be traced.
+        shape: Sizes of the block; -1 for everything up to the end of an axis.
 
     Example:
         >>> slice(jnp.arange(4), [1], [2])
@@ -167,14 +193,13 @@ def slice(inputs: Tensor, start_indices: Tensor, shape: Sequence[int]) -> Tensor
     """
     inputs = convert(inputs)
     starts = start_indices if isinstance(start_indices, (list, tuple)) else convert(start_indices)
-    # -1 reaches to the end of an axis.
     sizes = [inputs.shape[i] - int(starts[i]) if size == -1 else size for i, size in enumerate(shape)]
     return jax.lax.dynamic_slice(inputs, list(starts), sizes)
 
 
 @op("core")
 def slice_update(inputs: Tensor, start_indices: Tensor, updates: Tensor) -> Tensor:
-    """Return `inputs` with the block at `start_indices` replaced by `updates`.
+    """Return `inputs` with the block that starts at `start_indices` replaced by `updates`.
 
     Example:
         >>> slice_update(jnp.zeros(3), [1], jnp.ones(2))
@@ -198,7 +223,7 @@ def sort(x: Tensor, axis: int = -1) -> Tensor:
 
 @op("numpy")
 def argsort(x: Tensor, axis: int | None = -1) -> Tensor:
-    """Return the indices that sort `x` along `axis` (`None`: of the flat tensor).
+    """Return the indices that sort `x` along `axis`; `None` sorts the flattened tensor.
 
     Example:
         >>> argsort(jnp.array([2, 1]))
@@ -210,7 +235,7 @@ def argsort(x: Tensor, axis: int | None = -1) -> Tensor:
 
 @op("numpy")
 def argpartition(x: Tensor, kth: int, axis: int = -1) -> Tensor:
-    """Return indices that put element `kth` in its sorted place, smaller ones before it.
+    """Return the indices that move element `kth` to its sorted position, with smaller ones before it.
 
     Example:
         >>> int(argpartition(jnp.array([3, 1, 2]), 0)[0])
@@ -221,11 +246,11 @@ def argpartition(x: Tensor, kth: int, axis: int = -1) -> Tensor:
 
 @op("math")
 def top_k(x: Tensor, k: int, sorted: bool = True) -> Tensor:
-    """Return the `k` greatest values along the last axis and their indices.
+    """Return the `k` largest values along the last axis, and their indices.
 
     Args:
         x: Tensor.
-        k: How many.
+        k: Number of values.
         sorted: Kept for Keras's signature; the result is sorted either way.
 
     Example:
@@ -238,7 +263,12 @@ def top_k(x: Tensor, k: int, sorted: bool = True) -> Tensor:
 
 @op("math")
 def in_top_k(targets: Tensor, predictions: Tensor, k: int) -> Tensor:
-    """Tell for each row of `predictions` whether its target class is among the `k` greatest.
+    """Return whether each target class is among the `k` largest predictions; ties count as in.
+
+    Args:
+        targets: Class indices (B,).
+        predictions: Scores (B, classes).
+        k: Number of classes to look at.
 
     Example:
         >>> in_top_k(jnp.array([1]), jnp.array([[0.1, 0.9]]), 1)
@@ -246,14 +276,21 @@ def in_top_k(targets: Tensor, predictions: Tensor, k: int) -> Tensor:
     """
     targets, predictions = convert(targets), convert(predictions)
     own = jnp.take_along_axis(predictions, targets[:, None], axis=-1)
-    # Ties count as in.
     ahead = jnp.sum(predictions > own, axis=-1)
     return jnp.logical_and(ahead < k, jnp.isfinite(own[:, 0]))
 
 
 @op("numpy", "SearchSorted")
 def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") -> Tensor:
-    """Return where `values` would go into an ascending vector.
+    """Return the positions at which values keep an ascending vector in order.
+
+    Args:
+        sorted_sequence: Vector (N,).
+        values: Tensor of any shape.
+        side: Position among equal elements: `"left"` is before them, `"right"` after.
+
+    Raises:
+        ValueError: If `sorted_sequence` is not a vector.
 
     Example:
         >>> searchsorted(jnp.array([1, 3]), jnp.array([2]))
@@ -267,7 +304,7 @@ def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") ->
 
 @op("numpy")
 def digitize(x: Tensor, bins: Tensor) -> Tensor:
-    """Return the index of the bin of each element; `bins` are the ascending edges.
+    """Return the index of the bin that each element falls into; `bins` (N,) are the ascending edges.
 
     Example:
         >>> digitize(jnp.array([0.5]), jnp.array([0.0, 1.0]))
@@ -277,13 +314,13 @@ def digitize(x: Tensor, bins: Tensor) -> Tensor:
 
 
 @op("numpy")
-def histogram(x: Tensor, bins: int = 10, range: Any = None) -> Tensor:
-    """Return counts by bin, and the bins' edges.
+def histogram(x: Tensor, bins: int = 10, range: tuple[float, float] | None = None) -> Tensor:
+    """Return the number of elements in each bin as int32 (bins,), and the edges of the bins (bins + 1,).
 
     Args:
         x: Tensor.
-        bins: How many bins.
-        range: Pair (least, greatest). Default: that of `x`.
+        bins: Number of bins, of equal width.
+        range: Pair of the smallest and the largest edge. Default: that of the elements.
 
     Example:
         >>> histogram(jnp.array([0.0, 1.0]), 2)[0].tolist()
@@ -296,20 +333,23 @@ def histogram(x: Tensor, bins: int = 10, range: Any = None) -> Tensor:
 
 @op("numpy")
 def bincount(x: Tensor, weights: Any = None, minlength: int = 0, sparse: bool = False) -> Tensor:
-    """Return how often each integer occurs, along the last axis.
+    """Count how often each integer occurs along the last axis.
 
     Args:
-        x: Tensor of non-negative integers, of rank 1 or 2.
-        weights: Weight of each element.
-        minlength: Least length of the result.
+        x: Non-negative integers, (N,) or (B, N).
+        weights: Weight of each element, which is added instead of 1.
+        minlength: Smallest length of the result; its length if `x` is traced.
         sparse: Must be false.
+
+    Raises:
+        ValueError: If `sparse` is true.
 
     Example:
         >>> bincount(jnp.array([0, 2, 2]))
         Array([1, 0, 2], dtype=int32)
     """
     if sparse:
-        raise ValueError("bincount: sparse tensors are not supported; leave `sparse` false.")
+        raise ValueError("bincount: sparse tensors are not supported, received `sparse=True`. Leave it out.")
     x = convert(x)
     traced = isinstance(x, jax.core.Tracer)
     length = minlength if traced else max(minlength, int(x.max()) + 1 if x.size else 0)
@@ -323,7 +363,7 @@ def bincount(x: Tensor, weights: Any = None, minlength: int = 0, sparse: bool = 
 
 @op("numpy")
 def nonzero(x: Tensor) -> Tensor:
-    """Return the indices of the elements that are not zero, one vector for each axis.
+    """Return the indices of the nonzero elements, one int32 vector for each axis.
 
     Example:
         >>> nonzero(jnp.array([0, 5]))
@@ -337,17 +377,17 @@ def unique(
     x: Tensor, sorted: bool = True, return_index: bool = False, return_inverse: bool = False,
     return_counts: bool = False, axis: int | None = None, size: int | None = None, fill_value: Any = None,
 ) -> Tensor:  # fmt: skip
-    """Return the distinct elements (slices along `axis`).
+    """Return the distinct elements, or the distinct slices along `axis`, in ascending order.
 
     Args:
         x: Tensor.
         sorted: Kept for Keras's signature; the result is sorted either way.
-        return_index: Whether to return where each is first met.
-        return_inverse: Whether to return each element's index in the result.
-        return_counts: Whether to return how often each occurs.
-        axis: Axis. Default: of the flat tensor.
-        size: Length of the result, needed under tracing.
-        fill_value: What fills up to `size`.
+        return_index: Whether to return the index of the first occurrence of each too.
+        return_inverse: Whether to return the index of each element in the result too.
+        return_counts: Whether to return the number of occurrences of each too.
+        axis: Axis. Default: `x` is flattened.
+        size: Length of the result, required while `x` is traced.
+        fill_value: Value that fills the result up to `size`. Default: the smallest element.
 
     Example:
         >>> unique(jnp.array([2, 1, 2]))
@@ -364,7 +404,7 @@ def unique(
 
 @op("numpy")
 def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> Tensor:
-    """Return the indices along each axis of indices into the flat tensor.
+    """Convert indices into a flattened tensor of shape `shape` to indices along each of its axes.
 
     Example:
         >>> unravel_index(jnp.array([3]), (2, 2))

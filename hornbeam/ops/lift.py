@@ -1,4 +1,4 @@
-"""Makers of ops that differ only in the function they apply."""
+"""Decorators for ops that differ only in the function that they apply."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["binary", "camel", "named", "number", "unary"]
 
 
 def number(x: Any) -> Any:
-    """Return `x` as an array; Python numbers stay, so that they take the other side's dtype."""
+    """Return `x` as an array; a Python number stays one, so that it takes the dtype of the other operand."""
     return x if isinstance(x, (bool, int, float, complex)) else convert(x)
 
 
@@ -28,7 +28,7 @@ def camel(name: str) -> str:
 
 
 def named(function: Any, name: str, module: str, doc: str, call: str, result: Any) -> None:
-    """Give a made function its name, its module, and a docstring whose example gives `result`."""
+    """Set the name, the module and the docstring of a generated function; its example returns `result`."""
     function.__name__ = function.__qualname__ = name
     function.__module__ = module
     function.__doc__ = f"""{doc}
@@ -43,17 +43,17 @@ def unary(
     name: str, function: Callable[[Any], Any], doc: str, sample: Any, result: Any,
     module: str = "numpy", class_name: str | None = None, where: str = "hornbeam.ops.elementwise",
 ) -> Callable[[Any], Any]:  # fmt: skip
-    """Make an op of one tensor.
+    """Return an op of one tensor.
 
     Args:
-        name: Its name.
-        function: What it applies to a JAX array.
-        doc: First sentence of its docstring.
-        sample: Argument of its example.
-        result: What the example gives.
-        module: Module of its saved name.
-        class_name: Class of its saved name. Default: `name` in camel case.
-        where: Module that it stands in.
+        name: Name of the op.
+        function: Function of a JAX array.
+        doc: First sentence of the docstring.
+        sample: Argument of the example in the docstring.
+        result: Result of the example, as a list.
+        module: Keras module under which files store the op.
+        class_name: Class name under which files store it. Default: `name` in camel case.
+        where: Module that defines the op.
     """
 
     def lifted(x: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ def binary(
     name: str, function: Callable[[Any, Any], Any], doc: str, sample: tuple[Any, Any], result: Any,
     class_name: str | None = None, where: str = "hornbeam.ops.elementwise",
 ) -> Callable[[Any, Any], Any]:  # fmt: skip
-    """Make an op of two tensors that broadcast; arguments as for `unary`."""
+    """Return an op of two tensors that broadcast; arguments as for `unary`."""
 
     def lifted(x1: Tensor, x2: Tensor) -> Tensor:
         return function(number(x1), number(x2))

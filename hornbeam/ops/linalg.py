@@ -1,8 +1,8 @@
-"""Products of vectors and matrices, decompositions, norms."""
+"""Linear algebra: products of vectors and matrices, decompositions, norms."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -13,7 +13,7 @@ from hornbeam.core.convert import convert
 from hornbeam.core.op import op
 from hornbeam.ops.lift import number
 from hornbeam.ops.product import rows_product
-from hornbeam.typing import Tensor
+from hornbeam.typing import Axis, Tensor
 
 __all__ = [
     "cdist", "cholesky", "cholesky_inverse", "correlate", "cross", "det", "dot", "eig", "eigh", "einsum", "inner",
@@ -29,14 +29,18 @@ def _float(x: Any) -> Any:
 
 @op("numpy")
 def matmul(x1: Tensor, x2: Tensor) -> Tensor:
-    """Matrix product over the last two axes; axes before them broadcast.
+    """Return the matrix product over the last two axes; the axes before them broadcast.
+
+    Args:
+        x1: (..., M, K), or a vector (K,).
+        x2: (..., K, N), or a vector (K,); two int8 tensors give int32.
 
     Example:
         >>> matmul(jnp.ones((1, 2)), jnp.ones((2, 1)))
         Array([[2.]], dtype=float32)
     """
     x1, x2 = convert(x1), convert(x2)
-    # Bytes are summed in 32 bits: their products leave their range at once.
+    # int8 products exceed the range of int8 at once, so they are summed in int32.
     wide = "int32" if x1.dtype == x2.dtype == jnp.int8 else None
     if x1.ndim > 1 and x2.ndim == 2 and x1.shape[-1] == x2.shape[0]:
         return rows_product(x1, x2, dtype=wide)
@@ -45,7 +49,7 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
 
 @op("numpy")
 def dot(x1: Tensor, x2: Tensor) -> Tensor:
-    """Product over the last axis of `x1` and the second last of `x2`.
+    """Return the product over the last axis of `x1` and the second to last axis of `x2`.
 
     Example:
         >>> dot(jnp.ones(2), jnp.ones(2))
@@ -56,7 +60,7 @@ def dot(x1: Tensor, x2: Tensor) -> Tensor:
 
 @op("numpy")
 def inner(x1: Tensor, x2: Tensor) -> Tensor:
-    """Product over the last axes of both.
+    """Return the product over the last axis of both tensors.
 
     Example:
         >>> inner(jnp.ones(2), jnp.ones(2))
@@ -67,7 +71,7 @@ def inner(x1: Tensor, x2: Tensor) -> Tensor:
 
 @op("numpy")
 def outer(x1: Tensor, x2: Tensor) -> Tensor:
-    """Products of each element of the flat `x1` with each of the flat `x2`.
+    """Return the products of all elements of `x1` (M of them) with all elements of `x2` (N), as (M, N).
 
     Example:
         >>> outer(jnp.array([1, 2]), jnp.array([3])).tolist()
@@ -78,7 +82,7 @@ def outer(x1: Tensor, x2: Tensor) -> Tensor:
 
 @op("numpy")
 def vdot(x1: Tensor, x2: Tensor) -> Tensor:
-    """Product of the flat tensors, the first conjugated.
+    """Return the dot product of the flattened tensors, with the first conjugated.
 
     Example:
         >>> vdot(jnp.ones(2), jnp.ones(2))
@@ -89,7 +93,7 @@ def vdot(x1: Tensor, x2: Tensor) -> Tensor:
 
 @op("numpy")
 def kron(x1: Tensor, x2: Tensor) -> Tensor:
-    """Kronecker product.
+    """Return the Kronecker product.
 
     Example:
         >>> kron(jnp.array([1, 2]), jnp.array([1, 1]))
@@ -99,8 +103,12 @@ def kron(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 @op("numpy")
-def tensordot(x1: Tensor, x2: Tensor, axes: Any = 2) -> Tensor:
-    """Sum of products over axes: how many, or a pair of lists of axes.
+def tensordot(x1: Tensor, x2: Tensor, axes: int | Sequence[int] | Sequence[Sequence[int]] = 2) -> Tensor:
+    """Sum products over several axes of both tensors.
+
+    Args:
+        x1, x2: Tensors.
+        axes: The number of axes, the last of `x1` and the first of `x2`; or a pair of lists of axes.
 
     Example:
         >>> tensordot(jnp.ones((2, 3)), jnp.ones((3, 2)), 1).shape
@@ -114,15 +122,14 @@ def tensordot(x1: Tensor, x2: Tensor, axes: Any = 2) -> Tensor:
 
 @op("numpy")
 def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
-    """Cross product of vectors along an axis.
+    """Return the cross product of vectors with 2 or 3 elements along an axis.
 
     Args:
-        x1: Tensor.
-        x2: Tensor.
+        x1, x2: Tensors.
         axisa: Axis of the vectors in `x1`.
         axisb: Axis of the vectors in `x2`.
         axisc: Axis of the vectors in the result.
-        axis: All three at once.
+        axis: Sets all three.
 
     Example:
         >>> cross(jnp.array([1, 0, 0]), jnp.array([0, 1, 0]))
@@ -133,7 +140,7 @@ def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int =
 
 @op("numpy")
 def correlate(x1: Tensor, x2: Tensor, mode: str = "valid") -> Tensor:
-    """Correlation of two vectors; `mode` is `"valid"`, `"same"` or `"full"`.
+    """Return the cross-correlation of two vectors; `mode` is `"valid"`, `"same"` or `"full"`.
 
     Example:
         >>> correlate(jnp.ones(3), jnp.ones(2))
@@ -143,12 +150,12 @@ def correlate(x1: Tensor, x2: Tensor, mode: str = "valid") -> Tensor:
 
 
 def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
-    """Sum of products, in Einstein's notation.
+    """Sum products of tensors, in Einstein's notation.
 
     Args:
-        subscripts: Such as `"bij,bjk->bik"`.
+        subscripts: The axes of the operands and of the result, such as `"bij,bjk->bik"`.
         *operands: Tensors.
-        **kwargs: `optimize`, as for `numpy.einsum`.
+        **kwargs: `optimize`, as in `numpy.einsum`.
 
     Example:
         >>> einsum("i,i", jnp.ones(2), jnp.ones(2))
@@ -163,14 +170,14 @@ def _einsum(*operands: Tensor, subscripts: str, **kwargs: Any) -> Tensor:
 
 
 @op("linalg")
-def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Norm of vectors or matrices.
+def norm(x: Tensor, ord: int | float | str | None = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Return the norm of vectors or matrices.
 
     Args:
         x: Tensor.
-        ord: Order: a number, `"fro"`, `"nuc"`, infinity. Default: the Euclidean norm.
-        axis: An axis for vectors, two for matrices. Default: all.
-        keepdims: Whether those axes stay, with size 1.
+        ord: Order: a number, infinity, `"fro"` or `"nuc"`. Default: the Euclidean norm.
+        axis: One axis for vectors, two for matrices. Default: all.
+        keepdims: Whether the axes stay with size 1.
 
     Example:
         >>> norm(jnp.array([3.0, 4.0]))
@@ -182,7 +189,7 @@ def norm(x: Tensor, ord: Any = None, axis: Any = None, keepdims: bool = False) -
 
 @op("math", "CDist")
 def cdist(x: Tensor, y: Tensor) -> Tensor:
-    """Euclidean distance of each row of `x` (..., M, D) to each of `y` (..., N, D).
+    """Return the Euclidean distances (..., M, N) from the rows of `x` (..., M, D) to those of `y` (..., N, D).
 
     Example:
         >>> cdist(jnp.zeros((1, 2)), jnp.array([[3.0, 4.0]]))
@@ -194,7 +201,7 @@ def cdist(x: Tensor, y: Tensor) -> Tensor:
 
 @op("linalg")
 def cholesky(x: Tensor, upper: bool = False) -> Tensor:
-    """Cholesky factor of positive definite matrices, lower unless `upper`.
+    """Return the Cholesky factors of positive definite matrices (..., M, M): lower triangular unless `upper`.
 
     Example:
         >>> cholesky(jnp.array([[4.0]]))
@@ -205,7 +212,7 @@ def cholesky(x: Tensor, upper: bool = False) -> Tensor:
 
 @op("linalg")
 def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
-    """Inverse of the matrix whose Cholesky factor is `x`.
+    """Return the inverses of the matrices whose Cholesky factors are `x`, lower triangular unless `upper`.
 
     Example:
         >>> cholesky_inverse(jnp.array([[2.0]]))
@@ -219,7 +226,7 @@ def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
 
 @op("linalg")
 def det(x: Tensor) -> Tensor:
-    """Determinant of square matrices.
+    """Return the determinants of square matrices (..., M, M).
 
     Example:
         >>> det(jnp.array([[2.0]]))
@@ -230,7 +237,7 @@ def det(x: Tensor) -> Tensor:
 
 @op("numpy")
 def slogdet(x: Tensor) -> Tensor:
-    """Sign, and logarithm of the absolute value, of the determinant.
+    """Return the signs of determinants, and the logarithms of their absolute values.
 
     Example:
         >>> slogdet(jnp.array([[1.0]]))
@@ -241,7 +248,7 @@ def slogdet(x: Tensor) -> Tensor:
 
 @op("math")
 def logdet(x: Tensor) -> Tensor:
-    """Logarithm of the determinant of positive definite matrices.
+    """Return the logarithms of the determinants of positive definite matrices.
 
     Example:
         >>> logdet(jnp.array([[1.0]]))
@@ -252,7 +259,7 @@ def logdet(x: Tensor) -> Tensor:
 
 @op("linalg")
 def eig(x: Tensor) -> Tensor:
-    """Eigenvalues and eigenvectors of square matrices, complex (on CPU).
+    """Return the eigenvalues (..., M) and eigenvectors (..., M, M) of square matrices, as complex numbers. CPU only.
 
     Example:
         >>> eig(jnp.array([[2.0]]))[0]
@@ -263,7 +270,7 @@ def eig(x: Tensor) -> Tensor:
 
 @op("linalg")
 def eigh(x: Tensor) -> Tensor:
-    """Eigenvalues (ascending) and eigenvectors of symmetric matrices.
+    """Return the eigenvalues (..., M), ascending, and the eigenvectors (..., M, M) of symmetric matrices.
 
     Example:
         >>> eigh(jnp.array([[2.0]]))[0]
@@ -274,7 +281,7 @@ def eigh(x: Tensor) -> Tensor:
 
 @op("linalg")
 def inv(x: Tensor) -> Tensor:
-    """Inverse of square matrices.
+    """Return the inverses of square matrices (..., M, M).
 
     Example:
         >>> inv(jnp.array([[2.0]]))
@@ -285,7 +292,7 @@ def inv(x: Tensor) -> Tensor:
 
 @op("linalg")
 def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
-    """Pseudo-inverse of matrices; singular values below `rcond` times the greatest count as 0.
+    """Return the pseudo-inverses of matrices; singular values below `rcond` times the largest count as 0.
 
     Example:
         >>> pinv(jnp.array([[2.0]]))
@@ -296,7 +303,7 @@ def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
 
 @op("linalg")
 def matrix_rank(x: Tensor, tol: float | None = None) -> Tensor:
-    """Number of singular values above `tol`.
+    """Return the number of singular values above `tol` (default: as NumPy chooses it), as int32.
 
     Example:
         >>> matrix_rank(jnp.eye(2))
@@ -314,7 +321,7 @@ def matrix_rank(x: Tensor, tol: float | None = None) -> Tensor:
 
 @op("linalg")
 def lu_factor(x: Tensor) -> Tensor:
-    """LU decomposition of square matrices: both factors in one matrix, and the pivots.
+    """Return the LU decomposition of square matrices: both factors in one matrix, and the pivots.
 
     Example:
         >>> lu_factor(jnp.array([[2.0]]))[0]
@@ -325,7 +332,15 @@ def lu_factor(x: Tensor) -> Tensor:
 
 @op("linalg")
 def qr(x: Tensor, mode: str = "reduced") -> Tensor:
-    """QR decomposition; `mode` is `"reduced"` or `"complete"`.
+    """Return the QR decomposition of matrices (..., M, N).
+
+    Args:
+        x: Matrices.
+        mode: `"reduced"`: q is (..., M, K) and r (..., K, N), with K the smaller of M and N. `"complete"`: q is
+            (..., M, M) and r (..., M, N).
+
+    Raises:
+        ValueError: If `mode` is neither.
 
     Example:
         >>> [a.shape for a in qr(jnp.ones((3, 2)))]
@@ -338,7 +353,11 @@ def qr(x: Tensor, mode: str = "reduced") -> Tensor:
 
 @op("linalg")
 def solve(a: Tensor, b: Tensor) -> Tensor:
-    """Solve `a @ x = b`, with `b` a vector, or a matrix of the rank of `a`.
+    """Return the solution x of `a @ x = b`.
+
+    Args:
+        a: (..., M, M).
+        b: (..., M), or (..., M, N) for several right-hand sides.
 
     Example:
         >>> solve(jnp.array([[2.0]]), jnp.array([4.0]))
@@ -349,7 +368,12 @@ def solve(a: Tensor, b: Tensor) -> Tensor:
 
 @op("linalg")
 def solve_triangular(a: Tensor, b: Tensor, lower: bool = False) -> Tensor:
-    """Solve `a @ x = b` with `a` upper (or `lower`) triangular.
+    """Return the solution x of `a @ x = b` for triangular matrices.
+
+    Args:
+        a: (..., M, M), upper triangular.
+        b: (..., M), or (..., M, N) for several right-hand sides.
+        lower: Whether `a` is lower triangular.
 
     Example:
         >>> solve_triangular(jnp.array([[2.0]]), jnp.array([4.0]))
@@ -364,12 +388,12 @@ def _with_vector(solver: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
 
 @op("linalg", "SVD")
 def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> Tensor:
-    """Singular value decomposition `u @ diag(s) @ vh`.
+    """Return the singular value decomposition `u @ diag(s) @ vh`.
 
     Args:
         x: Matrices (..., M, N).
         full_matrices: Whether u is (M, M) and vh (N, N).
-        compute_uv: Whether all three are returned, or the singular values only.
+        compute_uv: Whether u and vh are returned too, or only s (..., min(M, N)).
 
     Example:
         >>> svd(jnp.array([[2.0]]), compute_uv=False)
@@ -381,7 +405,7 @@ def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> Tenso
 
 @op("linalg")
 def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
-    """Least-squares solution of `a @ x = b`.
+    """Return the least-squares solution x of `a @ x = b`; singular values below `rcond` times the largest count as 0.
 
     Example:
         >>> lstsq(jnp.array([[2.0]]), jnp.array([4.0])).round(4)
@@ -392,10 +416,10 @@ def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
 
 @op("linalg", "JVP")
 def jvp(fun: Tensor, primals: Tensor, tangents: Tensor, has_aux: bool = False) -> Tensor:
-    """Return `fun(*primals)` and its derivative in the direction `tangents`.
+    """Return `fun(*primals)` and its derivative in the direction of `tangents`.
 
     Args:
-        fun: Function of the primals; with `has_aux`, it returns a pair of result and anything.
+        fun: Function of the primals; with `has_aux`, it returns a pair of its result and anything else.
         primals: List of tensors.
         tangents: List of tensors of the same shapes.
         has_aux: Whether `fun` returns a pair.

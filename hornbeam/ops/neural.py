@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from hornbeam.core.op import op
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops import routes
 from hornbeam.ops.lift import unary
-from hornbeam.typing import Tensor
+from hornbeam.typing import Axis, Tensor
 
 __all__ = [
     "batch_normalization", "binary_crossentropy", "categorical_crossentropy", "celu", "dot_product_attention", "elu",
@@ -39,30 +39,32 @@ relu = _activation("relu", jax.nn.relu, "Return `max(x, 0)`.", 0.0)
 relu6 = _activation("relu6", jax.nn.relu6, "Return `min(max(x, 0), 6)`.", 0.0)
 sigmoid = _activation("sigmoid", lambda x: jax.nn.sigmoid(_floating(x)), "Return `1 / (1 + exp(-x))`.", 0.5)
 sparse_sigmoid = _activation(
-    "sparse_sigmoid", jax.nn.sparse_sigmoid, "Return 0 below -1, 1 above 1, a line between.", 0.5
+    "sparse_sigmoid", jax.nn.sparse_sigmoid, "Return 0 below -1, 1 above 1, and `(x + 1) / 2` between.", 0.5
 )
 softplus = _activation("softplus", jax.nn.softplus, "Return `log(1 + exp(x))`.", 0.6931471824645996)
 softsign = _activation("softsign", jax.nn.soft_sign, "Return `x / (1 + |x|)`.", 0.0)
 silu = _activation(
     "silu", lambda x: jax.nn.silu(_floating(x)), "Return `x * sigmoid(x)` (Ramachandran et al. 2017).", 0.0
 )
-selu = _activation("selu", jax.nn.selu, "Return the scaled `elu` of Klambauer et al. 2017.", 0.0)
+selu = _activation(
+    "selu", jax.nn.selu, "Return `scale * elu(x, alpha)` with the constants of Klambauer et al. 2017.", 0.0
+)
 log_sigmoid = _activation(
     "log_sigmoid", lambda x: jax.nn.log_sigmoid(_floating(x)), "Return the logarithm of `sigmoid`.", -0.6931471824645996
 )
 hard_sigmoid = _activation("hard_sigmoid", jax.nn.hard_sigmoid, "Return `relu6(x + 3) / 6`.", 0.5)
 hard_silu = _activation("hard_silu", jax.nn.hard_silu, "Return `x * relu6(x + 3) / 6`.", 0.0)
-hard_tanh = _activation("hard_tanh", jax.nn.hard_tanh, "Return `x` cut to [-1, 1].", 0.0)
+hard_tanh = _activation("hard_tanh", jax.nn.hard_tanh, "Return `x` limited to the range from -1 to 1.", 0.0)
 tanh_shrink = _activation("tanh_shrink", lambda x: x - jnp.tanh(x), "Return `x - tanh(x)`.", 0.0)
 sparse_plus = _activation(
-    "sparse_plus", jax.nn.sparse_plus, "Return 0 below -1, x above 1, `(x + 1)^2 / 4` between.", 0.25
+    "sparse_plus", jax.nn.sparse_plus, "Return 0 below -1, `x` above 1, and `(x + 1)^2 / 4` between.", 0.25
 )
 swish, hard_swish = silu, hard_silu
 
 
 @op("nn")
 def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
-    """Return `x` where positive, `negative_slope * x` elsewhere.
+    """Return `x` where it is positive, `negative_slope * x` elsewhere.
 
     Example:
         >>> leaky_relu(jnp.array([-1.0, 2.0]))
@@ -73,7 +75,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.2) -> Tensor:
 
 @op("nn")
 def elu(x: Tensor, alpha: float = 1.0) -> Tensor:
-    """Return `x` where positive, `alpha * (exp(x) - 1)` elsewhere (Clevert et al. 2015).
+    """Return `x` where it is positive, `alpha * (exp(x) - 1)` elsewhere (Clevert et al. 2015).
 
     Example:
         >>> elu(jnp.array([2.0]))
@@ -99,7 +101,7 @@ def gelu(x: Tensor, approximate: bool = True) -> Tensor:
 
     Args:
         x: Tensor.
-        approximate: Whether the approximation by tanh is used.
+        approximate: Whether to use the approximation by tanh instead of the error function.
 
     Example:
         >>> gelu(jnp.array([0.0]))
@@ -110,7 +112,7 @@ def gelu(x: Tensor, approximate: bool = True) -> Tensor:
 
 @op("nn")
 def glu(x: Tensor, axis: int = -1) -> Tensor:
-    """Return the first half along `axis`, times the sigmoid of the second (Dauphin et al. 2016).
+    """Return the first half along `axis` times the sigmoid of the second half (Dauphin et al. 2016).
 
     Example:
         >>> glu(jnp.array([2.0, 0.0]))
@@ -121,7 +123,7 @@ def glu(x: Tensor, axis: int = -1) -> Tensor:
 
 @op("nn")
 def soft_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
-    """Return `x` moved towards zero by `threshold`, zero within it.
+    """Return `x` moved towards zero by `threshold`, and zero where `|x| <= threshold`.
 
     Example:
         >>> soft_shrink(jnp.array([2.0, 0.1]))
@@ -134,7 +136,7 @@ def soft_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
 
 @op("nn")
 def hard_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
-    """Return `x` where it is farther from zero than `threshold`, else zero.
+    """Return `x` where `|x| > threshold`, and zero elsewhere.
 
     Example:
         >>> hard_shrink(jnp.array([2.0, 0.1]))
@@ -146,7 +148,7 @@ def hard_shrink(x: Tensor, threshold: float = 0.5) -> Tensor:
 
 @op("nn")
 def threshold(x: Tensor, threshold: float, default_value: float) -> Tensor:
-    """Return `x` above `threshold`, else `default_value`.
+    """Return `x` where it is above `threshold`, and `default_value` elsewhere.
 
     Example:
         >>> threshold(jnp.array([2.0, 0.1]), 1.0, -1.0)
@@ -167,13 +169,13 @@ def squareplus(x: Tensor, b: float = 4) -> Tensor:
     return jax.nn.squareplus(convert(x), b)
 
 
-def _along_axes(function: Callable[..., Any], x: Any, axis: Any) -> Any:
+def _along_axes(function: Callable[..., Any], x: Any, axis: Axis) -> Any:
     x = _floating(convert(x))
     return function(x, axis=tuple(axis) if isinstance(axis, list) else axis)
 
 
 @op("nn")
-def softmax(x: Tensor, axis: Any = -1) -> Tensor:
+def softmax(x: Tensor, axis: Axis = -1) -> Tensor:
     """Return `exp(x) / sum(exp(x))` along `axis` (an axis, several, or `None` for all).
 
     Example:
@@ -184,7 +186,7 @@ def softmax(x: Tensor, axis: Any = -1) -> Tensor:
 
 
 @op("nn")
-def log_softmax(x: Tensor, axis: Any = -1) -> Tensor:
+def log_softmax(x: Tensor, axis: Axis = -1) -> Tensor:
     """Return the logarithm of `softmax`.
 
     Example:
@@ -217,7 +219,7 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
 def _same_shape(name: str, target: Any, output: Any) -> None:
     if target.shape != output.shape:
         raise ValueError(
-            f"{name}: `target` and `output` must have one shape, received {target.shape} and {output.shape}."
+            f"{name}: `target` and `output` must have the same shape, received {target.shape} and {output.shape}."
         )
 
 
@@ -226,9 +228,9 @@ def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = Fals
     """Return `-(t * log(p) + (1 - t) * log(1 - p))` of each element.
 
     Args:
-        target: Labels from 0 to 1.
-        output: Probabilities p, of the same shape.
-        from_logits: Whether `output` holds logits, p being their sigmoid.
+        target: Labels t, from 0 to 1, of any shape.
+        output: Probabilities p, of the same shape; limited to the range from epsilon to 1 - epsilon.
+        from_logits: Whether `output` holds logits; p is then their sigmoid.
 
     Raises:
         ValueError: If the shapes differ.
@@ -258,9 +260,9 @@ def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool =
     """Return `-sum(t * log(p))` along the class axis.
 
     Args:
-        target: Probabilities of the classes, such as one-hot vectors.
-        output: Predicted probabilities, of the same shape; scaled to sum 1.
-        from_logits: Whether `output` holds logits.
+        target: Probabilities t of the classes, such as one-hot vectors.
+        output: Predicted probabilities p, of the same shape; scaled to a sum of 1.
+        from_logits: Whether `output` holds logits; p is then their softmax.
         axis: Class axis.
 
     Raises:
@@ -279,16 +281,16 @@ def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool =
 def sparse_categorical_crossentropy(
     target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1
 ) -> Tensor:
-    """Return `-log(p)` of the class that `target` names.
+    """Return `-log(p)` of the target class.
 
     Args:
-        target: Class indices, of the shape of `output` without (or with 1 in) the class axis.
-        output: Predicted probabilities; scaled to sum 1.
-        from_logits: Whether `output` holds logits.
+        target: Class indices, of the shape of `output` without the class axis, or with a last axis of size 1.
+        output: Predicted probabilities p; scaled to a sum of 1.
+        from_logits: Whether `output` holds logits; p is then their softmax.
         axis: Class axis.
 
     Raises:
-        ValueError: If the shapes do not go together.
+        ValueError: If the shapes do not fit.
 
     Example:
         >>> sparse_categorical_crossentropy(jnp.array([0]), jnp.array([[0.5, 0.5]])).round(4)
@@ -310,14 +312,14 @@ def sparse_categorical_crossentropy(
 
 
 @op("nn")
-def normalize(x: Tensor, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
+def normalize(x: Tensor, axis: Axis = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
     """Return `x` divided by its norm along `axis`.
 
     Args:
         x: Tensor.
         axis: Axis or axes.
         order: Order of the norm.
-        epsilon: Least norm divided by. Default: `hornbeam.config.epsilon()`.
+        epsilon: Smallest divisor. Default: `hornbeam.config.epsilon()`.
 
     Example:
         >>> normalize(jnp.array([3.0, 4.0]))
@@ -335,7 +337,14 @@ def normalize(x: Tensor, axis: Any = -1, order: int = 2, epsilon: float | None =
 def batch_normalization(
     x: Any, mean: Any, variance: Any, axis: int, offset: Any = None, scale: Any = None, epsilon: float = 1e-3
 ) -> Any:
-    """Return `(x - mean) / sqrt(variance + epsilon) * scale + offset`, each a vector along `axis`.
+    """Return `(x - mean) / sqrt(variance + epsilon) * scale + offset`.
+
+    Args:
+        x: Tensor.
+        mean, variance: Vectors along `axis`.
+        axis: Axis that is not normalized over, such as that of the channels.
+        offset, scale: Vectors along `axis`, or `None` for 0 and 1.
+        epsilon: Added to the variance.
 
     Example:
         >>> batch_normalization(jnp.ones((1, 1)), jnp.ones(1), jnp.ones(1), -1)
@@ -362,17 +371,21 @@ def _batch_norm(
 
 
 def layer_normalization(
-    x: Any, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None, **kwargs: Any
+    x: Any,
+    gamma: Any = None,
+    beta: Any = None,
+    axis: int | Sequence[int] = -1,
+    epsilon: float | None = None,
+    **kwargs: Any,
 ) -> Any:
-    """Return `(x - mean) / sqrt(variance + epsilon) * gamma + beta`, moments along `axis` (Ba et al. 2016).
+    """Return `(x - mean) / sqrt(variance + epsilon) * gamma + beta`, with moments over `axis` (Ba et al. 2016).
 
     Args:
         x: Tensor.
-        gamma: Factor, of the shape of those axes.
-        beta: Summand, likewise.
+        gamma, beta: Tensors of the shape of these axes, or `None` for 1 and 0.
         axis: Axis or axes.
-        epsilon: Default: `hornbeam.config.epsilon()`.
-        **kwargs: `rms_scaling=True`, an older spelling of dividing by `sqrt(variance + epsilon)` only.
+        epsilon: Added to the variance. Default: `hornbeam.config.epsilon()`.
+        **kwargs: `rms_scaling=True`, from older versions of Keras: the mean is not subtracted, and `beta` not added.
 
     Example:
         >>> layer_normalization(jnp.array([1.0, 3.0])).round(3)
@@ -386,7 +399,7 @@ def layer_normalization(
 
 @op("nn", "LayerNorm")
 def _layer_norm(
-    x: Tensor, gamma: Tensor = None, beta: Tensor = None, axis: Any = -1, epsilon: float | None = None,
+    x: Tensor, gamma: Tensor = None, beta: Tensor = None, axis: int | Sequence[int] = -1, epsilon: float | None = None,
     rms_scaling: bool = False,
 ) -> Tensor:  # fmt: skip
     x = _floating(convert(x))
@@ -406,8 +419,14 @@ def _layer_norm(
     return y.astype(x.dtype)
 
 
-def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float | None = None) -> Any:
-    """Return `x / sqrt(mean(x^2) + epsilon) * scale`, the mean along `axis` (Zhang and Sennrich 2019).
+def rms_normalization(x: Any, scale: Any = None, axis: int | Sequence[int] = -1, epsilon: float | None = None) -> Any:
+    """Return `x / sqrt(mean(x^2) + epsilon) * scale`, with the mean over `axis` (Zhang and Sennrich 2019).
+
+    Args:
+        x: Tensor.
+        scale: Tensor of the shape of these axes, or `None` for 1.
+        axis: Axis or axes.
+        epsilon: Added to the mean. Default: `hornbeam.config.epsilon()`.
 
     Example:
         >>> rms_normalization(jnp.array([2.0, -2.0])).round(3)
@@ -417,7 +436,7 @@ def rms_normalization(x: Any, scale: Any = None, axis: Any = -1, epsilon: float 
 
 
 @op("nn", "RMSNorm")
-def _rms_norm(x: Tensor, scale: Tensor = None, axis: Any = -1, epsilon: float | None = None) -> Tensor:
+def _rms_norm(x: Tensor, scale: Tensor = None, axis: int | Sequence[int] = -1, epsilon: float | None = None) -> Tensor:
     x = _floating(convert(x))
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     epsilon = settings.epsilon() if epsilon is None else epsilon
@@ -432,12 +451,14 @@ def _rms_norm(x: Tensor, scale: Tensor = None, axis: Any = -1, epsilon: float | 
 
 @op("nn", "PSNR")
 def psnr(x1: Tensor, x2: Tensor, max_val: float) -> Tensor:
-    """Return the peak signal-to-noise ratio in decibels.
+    """Return the peak signal-to-noise ratio `20 * log10(max_val) - 10 * log10(mean((x1 - x2)^2))`, in decibels.
 
     Args:
-        x1: Tensor.
-        x2: Tensor of the same shape.
-        max_val: Greatest value that a signal can have.
+        x1, x2: Tensors of the same shape.
+        max_val: Largest value that a signal can have.
+
+    Raises:
+        ValueError: If the shapes differ.
 
     Example:
         >>> psnr(jnp.zeros(2), jnp.ones(2), 1.0)
@@ -460,19 +481,19 @@ def dot_product_attention(
     """Return `softmax(query @ key^T * scale) @ value` for each head (Vaswani et al. 2017).
 
     Args:
-        query: (B, T, N, H): batch, positions, heads, size of a head.
-        key: (B, S, K, H), with K heads that divide N.
+        query: (B, T, N, H): batch, query positions, heads, size of a head.
+        key: (B, S, K, H); each of the K heads serves N / K heads of the query.
         value: (B, S, K, H).
-        bias: Added to the logits, broadcast to (B, N, T, S).
-        mask: True where a position may be looked at, broadcast likewise.
+        bias: Added to the logits; broadcasts to (B, N, T, S).
+        mask: Boolean, true where a query may attend to a key; broadcasts to (B, N, T, S).
         scale: Factor of the logits. Default: `1 / sqrt(H)`.
-        is_causal: Whether a position sees only itself and what is before it.
-        flash_attention: True insists on cuDNN's fused kernel, which takes bfloat16 and float16 on GPUs of NVIDIA;
-            false declines it; `None` uses it where it can, unless `config.disable_flash_attention` was called.
+        is_causal: Whether a position attends only to itself and earlier positions.
+        flash_attention: `True` requires cuDNN's fused kernel, which supports bfloat16 and float16 on NVIDIA GPUs;
+            `False` forbids it; `None` uses it where possible, unless `config.disable_flash_attention` was called.
         attn_logits_soft_cap: c in `c * tanh(logits / c)`, which bounds the logits.
 
     Raises:
-        ValueError: If a tensor has not four axes.
+        ValueError: If a tensor does not have 4 axes.
         RuntimeError: If `flash_attention` is true and the kernel cannot be used.
 
     Example:
@@ -484,7 +505,7 @@ def dot_product_attention(
     for name, x in (("query", query), ("key", key), ("value", value)):
         if x.ndim != 4:
             raise ValueError(f"dot_product_attention: `{name}` must have 4 axes, received shape {x.shape}.")
-    capped = None if attn_logits_soft_cap is None else "it knows no `attn_logits_soft_cap`"
+    capped = None if attn_logits_soft_cap is None else "it does not support `attn_logits_soft_cap`"
     route = routes.attention(
         "dot_product_attention", flash_attention, (query.dtype, key.dtype, value.dtype),
         (query.shape[1], key.shape[1]), (query.shape[-1], value.shape[-1]),
@@ -520,7 +541,7 @@ def dot_product_attention(
 
 
 def _over_positions(part: Any, positions: tuple[int, int]) -> Any:
-    """Return a mask or bias of four axes, as cuDNN wants them: samples and heads may be 1, positions are all there."""
+    """Return a mask or bias with 4 axes for cuDNN, which broadcasts samples and heads, but not positions."""
     if part is None:
         return None
     part = part.reshape((1,) * (4 - part.ndim) + part.shape)

@@ -1,4 +1,4 @@
-"""The ops of `keras.ops.nn`: those of neural networks."""
+"""The names of `keras.ops.nn`: ops of neural networks."""
 
 from hornbeam.ops.conv import (
     conv,

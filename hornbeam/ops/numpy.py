@@ -1,4 +1,4 @@
-"""The ops of `keras.ops.numpy`: those with NumPy's names."""
+"""The names of `keras.ops.numpy`: ops named as in NumPy."""
 
 from hornbeam.ops.control import (
     vectorize,

@@ -1,9 +1,10 @@
-"""Patches of images: taken out, and put together again."""
+"""Patches of images, as columns and back."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -18,14 +19,16 @@ __all__ = ["fold", "unfold"]
 
 
 def _places(size: tuple[int, ...], settings: dict[str, Any]) -> tuple[list[tuple[slice, slice]], tuple[int, int]]:
-    """Return, for each element of a patch, where it stands in the padded image; and how many patches there are."""
+    """Return the slices of the padded image for each element of a patch, and the number of patches per axis."""
     kernel, dilation, padding, stride = (each(settings[k], 2) for k in ("kernel_size", "dilation", "padding", "stride"))
     counts = tuple(
         (n + 2 * p - d * (k - 1) - 1) // s + 1
         for n, k, d, p, s in zip(size, kernel, dilation, padding, stride, strict=True)
     )
     if min(counts) < 1:
-        raise too_small(f"patches of {kernel} are larger than the image {size}.")
+        raise too_small(
+            f"patches of {kernel} are larger than the image {size}. Use a smaller `kernel_size` or more `padding`."
+        )
     slices = [
         tuple(
             slice(o * d, o * d + (c - 1) * s + 1, s)
@@ -37,15 +40,21 @@ def _places(size: tuple[int, ...], settings: dict[str, Any]) -> tuple[list[tuple
 
 
 @op("nn")
-def unfold(x: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
+def unfold(
+    x: Tensor,
+    kernel_size: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    stride: int | Sequence[int] = 1,
+) -> Tensor:
     """Return the patches of images as columns.
 
     Args:
         x: (B, C, H, W).
-        kernel_size: Size of a patch: a number, or two.
-        dilation: Distance of a patch's elements.
-        padding: Zeros around the image.
-        stride: Distance of the patches.
+        kernel_size: Height and width of a patch, or one number for both.
+        dilation: Distance between the elements of a patch.
+        padding: Number of zeros around the image.
+        stride: Distance between patches.
 
     Returns:
         (B, C * height * width of a patch, patches).
@@ -67,8 +76,15 @@ def unfold(x: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0, str
 
 
 @op("nn")
-def fold(x: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Tensor:
-    """Return images from columns of patches, overlapping elements summed: the transpose of `unfold`.
+def fold(
+    x: Tensor,
+    output_size: int | Sequence[int],
+    kernel_size: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    stride: int | Sequence[int] = 1,
+) -> Tensor:
+    """Combine columns of patches to images; overlapping elements add up. This is the transpose of `unfold`.
 
     Args:
         x: (B, C * height * width of a patch, patches).
@@ -76,7 +92,7 @@ def fold(x: Tensor, output_size: Any, kernel_size: Any, dilation: Any = 1, paddi
         kernel_size, dilation, padding, stride: As for `unfold`.
 
     Raises:
-        ValueError: If the number of patches, or their size, does not fit.
+        ValueError: If the number of patches or their size does not fit the image.
 
     Example:
         >>> fold(jnp.ones((1, 4, 4)), (3, 3), 2)[0, 0].tolist()

@@ -1,8 +1,8 @@
 """Pooling over any number of spatial axes.
 
-A window's result is put together from strided slices of the input: on CPU the gradient of that is 4 to 25 times
-faster than that of XLA's windowed reduction, which goes through `select_and_scatter`. Slices are plain ops, so
-every transformation works. Of equal maxima the first one in the window gets the gradient, as in Keras.
+The windows are combined from strided slices of the input. On CPU the gradient of slices is 4 to 25 times faster than
+the gradient of XLA's windowed reduction, which uses `select_and_scatter`. Slices are plain ops, so every JAX
+transformation works. Of equal maxima the first one in the window gets the gradient, as in Keras.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -32,12 +33,12 @@ def _spatial(inputs: Any, data_format: str | None) -> tuple[int, int]:
 
 
 def _first_larger(a: Any, b: Any) -> Any:
-    """Return the larger of the two: `a` at ties, so that it alone gets the gradient; NaN wins, as in `jnp.maximum`."""
+    """Return the larger of two; at a tie `a`, so that only `a` gets the gradient. NaN wins, as in `jnp.maximum`."""
     return jnp.where((b > a) | (b != b), b, a)
 
 
 def _padded(x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...], fill: Any) -> Any:
-    """Return `x` with what `padding="same"` adds: the larger half at the end."""
+    """Return `x` padded for `padding="same"`, with the larger half at the end."""
     pads = [(0, 0)] * x.ndim
     for axis, (w, s) in enumerate(zip(window, strides, strict=True), start):
         missing = max((math.ceil(x.shape[axis] / s) - 1) * s + w - x.shape[axis], 0)
@@ -46,7 +47,7 @@ def _padded(x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...
 
 
 def _window_slices(x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...]) -> list[Any]:
-    """Return a slice of `x` for each position in the window, in the window's order; `start`: first spatial axis."""
+    """Return one slice of `x` for each position in the window, in order; `start` is the first spatial axis."""
     outer = [(n - w) // s + 1 for n, w, s in zip(x.shape[start:], window, strides, strict=False)]
     before = (slice(None),) * start
     slices = []
@@ -57,9 +58,9 @@ def _window_slices(x: Any, start: int, window: tuple[int, ...], strides: tuple[i
 
 
 def _along_axis(x: Any, axis: int, width: int, stride: int, combine: Any) -> Any:
-    """Combine windows along one axis: results of windows of 1, 2, 4, ... positions, put together where they are many.
+    """Combine windows along one axis; wide windows from windows of 1, 2, 4, ... positions.
 
-    A window of 7 is one of 4, one of 2 and one of 1 side by side: 2 combinations make these, 2 more the whole.
+    A window of 7 consists of one of 4, one of 2 and one of 1: 2 combinations make these, and 2 more the whole.
     """
     if width <= _SLICES_ALONG_AN_AXIS:
         return functools.reduce(combine, _window_slices(x, axis, (width,), (stride,)))
@@ -83,7 +84,10 @@ def _tile_slices(x: Any, start: int, window: tuple[int, ...]) -> list[Any]:
 
 
 def _tiled(x: Any, start: int, window: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
-    """Return `x` with the positions within a window on axes of their own, and these axes; what fills none is cut."""
+    """Split each spatial axis into windows and positions; return the result and the axes of the positions.
+
+    Elements that do not fill a window are cut off.
+    """
     cut, shape = [slice(None)] * start, list(x.shape[:start])
     for n, w in zip(x.shape[start:], window, strict=False):
         cut.append(slice(n // w * w))
@@ -94,19 +98,19 @@ def _tiled(x: Any, start: int, window: tuple[int, ...]) -> tuple[Any, tuple[int,
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))
 def _tiles(x: Any, start: int, window: tuple[int, ...], add: bool) -> Any:
-    """Return sums or maxima of windows that lie side by side."""
+    """Return the sums or maxima of windows that do not overlap."""
     return functools.reduce(jnp.add if add else _first_larger, _tile_slices(x, start, window))
 
 
 @_tiles.defjvp
 def _tiles_jvp(start: int, window: tuple[int, ...], add: bool, primals: Any, tangents: Any) -> tuple[Any, Any]:
-    """The tangent is a masked sum over the window's axes, so the gradient one pass that spreads what comes back."""
+    """Return the tangent as a masked sum over the window axes; its transpose is one pass over the input."""
     (x,), (dx,) = primals, tangents
     dx, axes = _tiled(dx, start, window)
     if add:
         return _tiles(x, start, window, add), dx.sum(axes)
     y, *others = _tile_slices(x, start, window)
-    place = jnp.zeros(y.shape, "int8" if math.prod(window) < 2**7 else "int32")  # of the maximum within its window
+    place = jnp.zeros(y.shape, "int8" if math.prod(window) < 2**7 else "int32")  # position of the maximum in its window
     for number, other in enumerate(others, 1):
         later = (other > y) | (other != other)
         y, place = jnp.where(later, other, y), jnp.where(later, place.dtype.type(number), place)
@@ -118,8 +122,9 @@ def _tiles_jvp(start: int, window: tuple[int, ...], add: bool, primals: Any, tan
     return y, jnp.where(here == jnp.expand_dims(place, axes), dx, 0).sum(axes)
 
 
-# Slices cost their number times the output, combined windows the logarithm of it times the input. On CPU (Zen 4,
-# gradient included) all positions at once are best up to 2x2, an axis after the other beyond, and combining from 7.
+# With W positions in a window, slices cost W times the output, and combined windows log(W) times the input. On CPU
+# (Zen 4, gradient included) it is fastest to take all positions at once up to 2x2, and one axis after another beyond;
+# from 7 positions on an axis it is fastest to combine windows.
 _SLICES_AT_ONCE = 4
 _SLICES_ALONG_AN_AXIS = 6
 
@@ -135,17 +140,17 @@ def _pool(inputs: Any, size: Any, strides: Any, padding: str, data_format: str |
     return _combined(inputs, start, window, steps, fill if same else None, combine)
 
 
-# One program, outside of compiled code too, where each slice would be a call of its own.
+# Compiled as one program even outside of compiled code, where each slice would be a separate call.
 @functools.partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
 def _combined(x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...], fill: Any, combine: Any) -> Any:
-    """Return each window's elements put together by `combine`; `fill`: what stands around the input, if anything."""
+    """Return the elements of each window combined by `combine`; `fill` is the value of the padding, `None` for none."""
     if fill is not None:
         x = _padded(x, start, window, strides, fill)
     if window == strides:
         return _tiles(x, start, window, combine is jnp.add)
     if math.prod(window) <= _SLICES_AT_ONCE:
         return functools.reduce(combine, _window_slices(x, start, window, strides))
-    # The last axis first: so the first of equal maxima in the window's order is still the one that wins.
+    # The last axis comes first, so that the first of equal maxima in the order of the window still wins.
     for axis in reversed(range(len(window))):
         x = _along_axis(x, start + axis, window[axis], strides[axis], combine)
     return x
@@ -153,16 +158,23 @@ def _combined(x: Any, start: int, window: tuple[int, ...], strides: tuple[int, .
 
 @op("nn")
 def max_pool(
-    inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
+    inputs: Tensor,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
 ) -> Tensor:
     """Return the maximum of each window.
 
     Args:
         inputs: (B, *space, C) or (B, C, *space).
-        pool_size: Window: one number, or one for each spatial axis.
-        strides: Likewise. Default: `pool_size`.
+        pool_size: Size of the window; one number, or one per spatial axis.
+        strides: Distance between windows; one number, or one per spatial axis. Default: `pool_size`.
         padding: `"valid"` or `"same"`.
         data_format: Default: `hornbeam.config.image_data_format()`.
+
+    Raises:
+        ValueError: If the window is larger than the input and `padding` is `"valid"`.
 
     Example:
         >>> max_pool(jnp.ones((1, 4, 4, 1)), 2).shape
@@ -175,9 +187,13 @@ def max_pool(
 
 @op("nn")
 def average_pool(
-    inputs: Tensor, pool_size: Any, strides: Any = None, padding: str = "valid", data_format: str | None = None
+    inputs: Tensor,
+    pool_size: int | Sequence[int],
+    strides: int | Sequence[int] | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
 ) -> Tensor:
-    """Return the mean of each window; what padding adds does not count. Arguments as for `max_pool`.
+    """Return the mean of each window; padding does not count. Arguments as for `max_pool`.
 
     Example:
         >>> average_pool(jnp.ones((1, 4, 4, 1)), 2).shape
@@ -189,12 +205,12 @@ def average_pool(
     if padding.lower() == "valid":
         return total / math.prod(each(pool_size, x.ndim - 2))
     start, rank = _spatial(x, data_format)
-    # How many elements each window holds: the same for all samples and channels.
+    # The number of elements in each window is the same for all samples and channels.
     ones = jnp.ones([n if start <= axis < start + rank else 1 for axis, n in enumerate(x.shape)], x.dtype)
     return total / _pool(ones, pool_size, strides, padding, data_format, zero, jnp.add)
 
 
-def _adaptive(inputs: Any, output_size: Any, data_format: str | None, reduce: Any) -> Any:
+def _adaptive(inputs: Any, output_size: int | Sequence[int], data_format: str | None, reduce: Any) -> Any:
     x = convert(inputs)
     start, rank = _spatial(x, data_format)
     for axis, count in enumerate(each(output_size, rank), start):
@@ -207,8 +223,13 @@ def _adaptive(inputs: Any, output_size: Any, data_format: str | None, reduce: An
 
 
 @op("nn")
-def adaptive_average_pool(inputs: Tensor, output_size: Any, data_format: str | None = None) -> Tensor:
-    """Return means of windows whose size is chosen so that `output_size` of them fit.
+def adaptive_average_pool(inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None) -> Tensor:
+    """Return the means of `output_size` windows, whose sizes follow from the input.
+
+    Args:
+        inputs: (B, *space, C) or (B, C, *space).
+        output_size: Number of windows; one number, or one per spatial axis.
+        data_format: Default: `hornbeam.config.image_data_format()`.
 
     Example:
         >>> adaptive_average_pool(jnp.ones((1, 5, 5, 1)), 2).shape
@@ -218,8 +239,8 @@ def adaptive_average_pool(inputs: Tensor, output_size: Any, data_format: str | N
 
 
 @op("nn")
-def adaptive_max_pool(inputs: Tensor, output_size: Any, data_format: str | None = None) -> Tensor:
-    """Return maxima of windows whose size is chosen so that `output_size` of them fit.
+def adaptive_max_pool(inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None) -> Tensor:
+    """Return the maxima of `output_size` windows, whose sizes follow from the input; see `adaptive_average_pool`.
 
     Example:
         >>> adaptive_max_pool(jnp.ones((1, 5, 5, 1)), 2).shape

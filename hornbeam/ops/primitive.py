@@ -1,4 +1,4 @@
-"""How Hornbeam makes a JAX primitive: an op with a plain way, which XLA compiles anywhere, and kernels for some platforms."""
+"""JAX primitives with a reference implementation that XLA compiles anywhere, and kernels for some platforms."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ def define(
     options: Sequence[str] = (),
     many: bool = False,
 ) -> Primitive:
-    """Make a primitive of which batches and derivatives come from its plain way, until the caller says otherwise.
+    """Return a new primitive.
 
-    To say otherwise, set `batching.primitive_batchers[primitive]`, `ad.primitive_jvps[primitive]`,
+    Batching and differentiation are derived from the reference implementation. To override them, set `batching.primitive_batchers[primitive]`, `ad.primitive_jvps[primitive]`,
     `ad.primitive_transposes[primitive]`, or call `ad.defbilinear`.
 
     Args:
-        name: Its name.
-        plain: Computes it in operations that JAX knows. Called with the operands and, by name, the options.
-        shapes: The same arguments; returns the result's shape. A result has the dtype of the first operand.
-        kernels: Other ways to compute it, by platform: `"cpu"`, `"cuda"`.
-        options: Names of its options; each must be hashable.
-        many: Whether there is a list of results, and of shapes.
+        name: Name of the primitive.
+        plain: Reference implementation, in JAX operations. It takes the operands, and the options by name.
+        shapes: Function of the same arguments that returns the shape of the result. The dtype of a result is that of
+            the first operand.
+        kernels: Other implementations by platform, `"cpu"` or `"cuda"`.
+        options: Names of the options; their values must be hashable.
+        many: Whether `plain` returns a list of results, and `shapes` a list of shapes.
 
     Example:
         >>> import jax.numpy as jnp

@@ -1,8 +1,8 @@
-"""The product of rows by a kernel, whose gradient by the kernel takes a native kernel on CPU.
+"""The product of rows and a kernel; on CPU a native kernel computes its gradient with respect to the kernel.
 
-XLA on CPU is slow at one of the three products of a dense layer's training step, the one that is summed over the
-rows. So the product is a JAX primitive where a native kernel computes that one; its other derivatives are XLA's
-products. On GPUs kernels of odd widths are widened for the product.
+A training step of a dense layer has three products. XLA on CPU is slow at one of them, the one that sums over the rows.
+So the product is a JAX primitive: a native kernel computes the slow product, and XLA the other two. On NVIDIA GPUs a
+kernel whose width is not a multiple of 8 is padded for the product.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ from jax.interpreters import ad
 
 from hornbeam.ops import routes
 from hornbeam.ops.primitive import define
+from hornbeam.typing import DType
 
 __all__ = ["columns_product", "rows_product"]
 
 
-def rows_product(x: Any, kernel: Any, axes: int = 1, dtype: Any = None) -> Any:
-    """Sum products over the last `axes` of `x` and the first of `kernel`, as one product of two matrices.
+def rows_product(x: Any, kernel: Any, axes: int = 1, dtype: DType | None = None) -> Any:
+    """Multiply over the last `axes` axes of `x` and the first of `kernel`, as a product of two matrices.
 
-    With more axes, XLA on CPU makes the gradient of `kernel` from a transposed copy, two to three times slower.
+    For arrays with more axes, XLA on CPU would compute the gradient of `kernel` from a transposed copy, which takes two to
+    three times as long.
 
     Args:
         x: (..., *summed), the rows.
         kernel: (*summed, ...).
-        axes: How many axes are summed.
-        dtype: Dtype of the sums; that of the arrays by default.
+        axes: Number of axes that are summed over.
+        dtype: Dtype of the result. Default: that of the arrays.
 
     Example:
         >>> rows_product(jnp.ones((2, 3, 4)), jnp.ones((4, 5))).shape
@@ -51,7 +53,7 @@ def rows_product(x: Any, kernel: Any, axes: int = 1, dtype: Any = None) -> Any:
 
 
 def _plain(x: Any, y: Any, *, summed: str) -> Any:
-    """Sum over the columns of `x` and the rows of `y`: x y; or over the rows of both: x^T y."""
+    """Return x y, summed over columns of `x` and rows of `y`, or x^T y, summed over the rows of both."""
     return jnp.matmul(x if summed == "columns" else x.T, y)
 
 
@@ -62,7 +64,7 @@ def _on_cpu(x: Any, y: Any, *, summed: str) -> Any:
 
 
 def columns_product(x: Any, y: Any) -> Any:
-    """Call the native kernel for x^T y of two float32 matrices with equally many rows; it has no derivative."""
+    """Return x^T y for two float32 matrices (R, M) and (R, N), by the native kernel, which has no derivative."""
     return jax.ffi.ffi_call("hornbeam_product", jax.ShapeDtypeStruct((x.shape[1], y.shape[1]), x.dtype))(x, y)
 
 

@@ -1,13 +1,13 @@
-"""The standard recurrences along time as JAX primitives: by a native kernel on CPU, by a scan elsewhere.
+"""The standard recurrences along time as JAX primitives: a native kernel on CPU, a scan elsewhere.
 
-Three primitives, over arrays whose first axis is time: `run` is the recurrence itself, `pull` brings the gradients
-of its results back to the gates, `push` is its tangent. `push` and `pull` are transposes of each other. Neither
-knows of the weights' gradients: those are matrix products over all steps at once, made outside of the loop.
+There are three primitives over arrays whose first axis is time. `run` is the recurrence, `push` its tangent, and `pull`
+carries the gradients of the results back to the gates; `push` and `pull` are transposes of each other. The gradients
+of the weights are no part of them: they are matrix products over all steps at once, outside of the loop.
 
-    T, B: steps, samples.  U: units.  G: gates, side by side in the weights' last axis.  S: states.
+    T, B: steps, samples.  U: units.  G: gates, side by side on the last axis of the weights.  S: states.
 
-The plain ways are scans that JAX can differentiate, batch and compile for any device; derivatives beyond the
-first come from them.
+The reference implementations are scans, which JAX can differentiate, batch and compile for any device. Derivatives
+beyond the first are derived from them.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ __all__ = ["CELLS", "Spec", "recur"]
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """What a recurrence is, its operands apart.
+    """A recurrence without its operands.
 
     Args:
         cell: One of `CELLS`.
         masked: Whether there is a mask.
-        native: Whether the kernel is used on CPU.
-        keep: Whether `run` returns what `pull` and `push` need.
-        unroll: How many steps one turn of a scan holds.
+        native: Whether to use the native kernel on CPU.
+        keep: Whether `run` also returns the arrays that `pull` and `push` need.
+        unroll: Number of steps in one iteration of the scan.
     """
 
     cell: str
@@ -47,11 +47,11 @@ class Spec:
     unroll: int = 1
 
 
-# Of each cell: gates, states, and the widths of the arrays (T, B, width * U) that the gradient needs besides the outputs:
-# h before each step; all gates; the c of an LSTM, or what r multiplies in a GRU. The native kernel lays the gradient of
-# the gates where they are.
+# For each cell: the number of gates, of states, and the widths of the arrays (T, B, width * U) that the gradient needs
+# besides the outputs: h before each step; all gates; c of an LSTM, or the factor of r in a GRU. The native kernel writes
+# the gradient of the gates into the array of the gates.
 CELLS = {"simple": (1, 1, (1,)), "lstm": (4, 2, (1, 4, 1)), "gru": (3, 1, (1, 3, 1)), "gru_before": (3, 1, (1, 3))}
-_GATES = 6  # their place among the operands of `pull`
+_GATES = 6  # position of the gates among the operands of `pull`
 
 
 def recur(
@@ -59,25 +59,25 @@ def recur(
 ) -> Any:
     """Run a recurrence along time.
 
-    With tanh and sigmoid as its activations, and `a = x + h @ kernel + bias` cut into gates:
+    The activations are tanh and sigmoid, and the gates are the parts of `a = x + h @ kernel + bias`:
 
     - `"simple"`: `h = tanh(a)`.
     - `"lstm"`: gates i, f, g, o; `c = f * c + i * g`, `h = o * tanh(c)` (Hochreiter and Schmidhuber 1997).
-    - `"gru"`: gates z, r, g, with `r` times `h @ kernel + bias` within g; `h = z * h + (1 - z) * g`.
-    - `"gru_before"`: the same, with `(r * h) @ kernel` within g (Cho et al. 2014).
+    - `"gru"`: gates z, r, g, where g uses `r * (h @ kernel + bias)`; `h = z * h + (1 - z) * g`.
+    - `"gru_before"`: the same, where g uses `(r * h) @ kernel` (Cho et al. 2014).
 
     Args:
         cell: One of the four.
-        x: (T, B, G * U), the inputs' part of the gates.
+        x: (T, B, G * U), the contribution of the inputs to the gates.
         kernel: (U, G * U), the recurrent weights.
         bias: (G * U,), or `None`.
-        start: (S, B, U), the states before the first step: h, and c of an LSTM.
-        mask: (T, B), false where states stay as they are.
-        unroll: Whether a scan is written out.
+        start: (S, B, U), the states before the first step: h, and c for an LSTM.
+        mask: Boolean (T, B); where it is false, the states do not change.
+        unroll: Whether to unroll the scan.
         fused: Whether a kernel may run the loop.
 
     Returns:
-        All h (T, B, U) and the last states (S, B, U).
+        h of all steps (T, B, U), and the last states (S, B, U).
 
     Example:
         >>> h, last = recur("simple", jnp.ones((3, 1, 2)), jnp.zeros((2, 2)), None, jnp.zeros((1, 1, 2)))
@@ -92,7 +92,7 @@ def recur(
 
 
 def _step(cell: str, x: Any, states: list[Any], kernel: Any, bias: Any) -> tuple[list[Any], list[Any]]:
-    """Return new states and what the gradient needs."""
+    """Return the new states, and the arrays that the gradient needs."""
     h = states[0]
     if cell == "simple":
         return [jnp.tanh(x + h @ kernel + bias)], []
@@ -119,7 +119,7 @@ def _choose(keep: Any, new: list[Any], old: list[Any]) -> list[Any]:
 
 
 def _run_plain(x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, *, spec: Spec) -> list[Any]:
-    """Return all h, the last states and, with `spec.keep`, what the gradient needs."""
+    """Return h of all steps, the last states and, with `spec.keep`, the arrays that the gradient needs."""
 
     def body(states: list[Any], now: Any) -> Any:
         x_t, keep = now
@@ -134,7 +134,7 @@ def _run_plain(x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, *, 
 
 
 def _step_back(cell: str, d: list[Any], before: list[Any], h: Any, saved: list[Any], kernel: Any) -> Any:
-    """Return gradients of the gates and of the states before, from those `d` of the states after."""
+    """Return the gradients of the gates and of the states before a step, from the gradients `d` of the states after it."""
     if cell == "simple":
         da = d[0] * (1 - h * h)
         return da, [da @ kernel.T]
@@ -159,9 +159,9 @@ def _step_back(cell: str, d: list[Any], before: list[Any], h: Any, saved: list[A
 
 
 def _pull_plain(dhs: Any, dlast: Any, kernel: Any, start: Any, hs: Any, *rest: Any, spec: Spec) -> list[Any]:
-    """Return gradients of the gates before their activations (T, B, G * U), and of the states at the start.
+    """Return the gradients of the gates before their activations (T, B, G * U), and of the first states.
 
-    `dhs` may have no steps, (0, B, U): then it is zero everywhere, as where only the last output is used.
+    `dhs` may have no steps, (0, B, U): it is then zero everywhere, as when only the last output is used.
     """
     mask = rest[-1] if spec.masked else None
     h, *saved = rest[: len(CELLS[spec.cell][2])]
@@ -184,7 +184,7 @@ def _pull_plain(dhs: Any, dlast: Any, kernel: Any, start: Any, hs: Any, *rest: A
 
 
 def _push_plain(da: Any, dstart: Any, *rest: Any, spec: Spec) -> list[Any]:
-    """Return tangents of all h and of the last states: the transpose of `_pull_plain`."""
+    """Return the tangents of all h and of the last states: the transpose of `_pull_plain`."""
     hs = rest[2]
     back = jax.linear_transpose(functools.partial(_pull_plain_of, rest, spec), hs, dstart)
     return list(back([da, dstart]))
@@ -195,7 +195,7 @@ def _pull_plain_of(rest: Any, spec: Spec, dhs: Any, dlast: Any) -> list[Any]:
 
 
 def _run_shapes(x: Any, kernel: Any, bias: Any, start: Any, *_: Any, spec: Spec) -> list[Any]:
-    """Return the shapes of `run`'s results."""
+    """Return the shapes of the results of `run`."""
     hs = (*x.shape[:2], kernel.shape[0])
     kept = CELLS[spec.cell][2] if spec.keep else ()
     return [hs, start.shape, *((*hs[:2], width * hs[2]) for width in kept)]
@@ -210,7 +210,7 @@ def _push_shapes(da: Any, dstart: Any, kernel: Any, *_: Any, spec: Spec) -> list
 
 
 def _on_cpu(name: str, plain: Any, shapes: Any, in_place: dict[int, int]) -> Any:
-    """Return a function that calls a kernel; it may lay results where operands are (`in_place`: from, to)."""
+    """Return a function that calls a kernel; `in_place` maps an operand to the result that may overwrite it."""
 
     def call(*operands: Any, spec: Spec) -> Any:
         if not spec.native:
@@ -224,7 +224,7 @@ def _on_cpu(name: str, plain: Any, shapes: Any, in_place: dict[int, int]) -> Any
 
 
 def _batch(primitive: Any, plain: Any, weights: tuple[int, ...], operands: Any, axes: Any, *, spec: Spec) -> Any:
-    """Run a batch of recurrences: as one with more samples, where they share their weights."""
+    """Run a batch of recurrences, as one with more samples if they share their weights."""
     if any(axes[i] is not None for i in weights):
         outputs = jax.vmap(functools.partial(plain, spec=spec), axes)(*operands)
         return outputs, [0] * len(outputs)
@@ -242,14 +242,14 @@ def _batch(primitive: Any, plain: Any, weights: tuple[int, ...], operands: Any, 
 def _define(
     name: str, plain: Any, shapes: Any, weights: tuple[int, ...], in_place: dict[int, int] | None = None
 ) -> Primitive:
-    """Make one of the three primitives.
+    """Return one of the three primitives.
 
     Args:
-        name: Its name, and that of its native kernel.
-        plain: The plain way.
-        shapes: Gives its results' shapes.
-        weights: Positions of operands without samples.
-        in_place: Operands of the native kernel and the results that may lie in their place; `None`: there is no kernel.
+        name: Name of the primitive and of its native kernel.
+        plain: Reference implementation.
+        shapes: Function that returns the shapes of the results.
+        weights: Positions of the operands that have no axis of samples.
+        in_place: Operands of the native kernel, and the results that may overwrite them; `None` if there is no kernel.
     """
     kernels = {} if in_place is None else {"cpu": _on_cpu(name, plain, shapes, in_place)}
     primitive = define(name, plain, shapes, kernels, ["spec"], many=True)
@@ -267,7 +267,7 @@ def _plain_jvp(plain: Any, primals: Any, tangents: Any, *, spec: Spec) -> Any:
 
 
 def _run_jvp(primals: Any, tangents: Any, *, spec: Spec) -> Any:
-    """Make the weights' part of the tangent ahead of the loop; so their gradients come after it, in one product."""
+    """Compute the tangent of the weights before the loop, so that its transpose is one product after the loop."""
     if spec.keep:
         return _plain_jvp(_run_plain, primals, tangents, spec=spec)
     x, kernel, bias, start, *mask = primals
@@ -292,13 +292,13 @@ def _run_jvp(primals: Any, tangents: Any, *, spec: Spec) -> Any:
 
 
 def _transpose(other: Any, cotangents: Any, first: Any, second: Any, *rest: Any, spec: Spec) -> list[Any]:
-    """Transpose `push` by `pull`, and the other way round."""
+    """Transpose `push` to `pull`, or the reverse."""
     primitive = other()
     given = [ad.instantiate_zeros(c) for c in cotangents]
     if primitive is _pull_p and isinstance(cotangents[0], ad.Zero):
         given[0] = given[0][:0]
     results = primitive.bind(*given, *rest, spec=spec)
-    # What `pull` was given may have no steps, and then has no gradient either.
+    # An operand of `pull` without steps has a gradient without steps.
     linear = [x.aval.shape[0] if ad.is_undefined_primal(x) else None for x in (first, second)]
     return [None if n is None else r[:n] for r, n in zip(results, linear, strict=True)] + [None] * len(rest)
 

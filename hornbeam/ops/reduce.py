@@ -13,7 +13,7 @@ from hornbeam.core.convert import convert
 from hornbeam.core.op import op
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops.lift import named
-from hornbeam.typing import Tensor
+from hornbeam.typing import Axis, DType, Tensor
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "average", "corrcoef", "count_nonzero", "cumprod", "cumsum",
@@ -24,7 +24,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _axes(axis: Any) -> Any:
+def _axes(axis: Axis) -> Any:
     return tuple(axis) if isinstance(axis, list) else axis
 
 
@@ -38,18 +38,25 @@ def _integer(x: Any) -> Any:
 
 
 def _reduction(name: str, function: Callable[..., Any], doc: str, result: Any) -> Any:
-    def lifted(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
+    def lifted(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return function(convert(x), axis=_axes(axis), keepdims=keepdims)
 
-    named(lifted, name, __name__, doc + " along `axis` (default: all).", f"{name}([1.0, 3.0])", result)
+    named(
+        lifted,
+        name,
+        __name__,
+        doc + " along `axis` (an axis, several, or `None` for all).",
+        f"{name}([1.0, 3.0])",
+        result,
+    )
     return op("numpy")(lifted)
 
 
 def _extreme(name: str, function: Callable[..., Any], doc: str, result: Any) -> Any:
-    def lifted(x: Tensor, axis: Any = None, keepdims: bool = False, initial: Any = None) -> Tensor:
+    def lifted(x: Tensor, axis: Axis = None, keepdims: bool = False, initial: Any = None) -> Tensor:
         return function(convert(x), axis=_axes(axis), keepdims=keepdims, initial=initial)
 
-    doc += " along `axis` (default: all); `initial` takes part as one more element."
+    doc += " along `axis` (an axis, several, or `None` for all); `initial` is compared too."
     named(lifted, name, __name__, doc, f"{name}([1.0, 3.0])", result)
     return op("numpy")(lifted)
 
@@ -59,7 +66,7 @@ def _in_float(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _wide(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Sum in float32 what is narrower, as a sum of many terms needs it, and return it narrow."""
+    """Compute float16 and bfloat16 in float32, since a long sum loses too many bits, and convert the result back."""
 
     def reduce(x: Any, **settings: Any) -> Any:
         x = _float(x)
@@ -70,7 +77,7 @@ def _wide(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Variances of narrow floats and of complex numbers."""
+    """Compute variances of float16 and bfloat16 in float32; a complex tensor has a real variance."""
 
     def reduce(x: Any, **settings: Any) -> Any:
         x = _float(x)
@@ -85,8 +92,8 @@ sum = _reduction("sum", jnp.sum, "Return the sum", 4.0)
 mean = _reduction("mean", _wide(jnp.mean), "Return the mean", 2.0)
 std = _reduction("std", _spread(jnp.std), "Return the standard deviation", 1.0)
 var = _reduction("var", _spread(jnp.var), "Return the variance", 1.0)
-any = _reduction("any", jnp.any, "Tell whether one element is true", True)
-all = _reduction("all", jnp.all, "Tell whether all elements are true", True)
+any = _reduction("any", jnp.any, "Return whether any element is true", True)
+all = _reduction("all", jnp.all, "Return whether all elements are true", True)
 max = _extreme("max", jnp.max, "Return the maximum", 3.0)
 min = _extreme("min", jnp.min, "Return the minimum", 1.0)
 amax = _reduction("amax", jnp.max, "Return the maximum", 3.0)
@@ -94,22 +101,28 @@ amin = _reduction("amin", jnp.min, "Return the minimum", 1.0)
 argmax = _reduction("argmax", jnp.argmax, "Return the index of the maximum", 1)
 argmin = _reduction("argmin", jnp.argmin, "Return the index of the minimum", 0)
 median = _reduction("median", _in_float(jnp.median), "Return the median", 2.0)
-ptp = _reduction("ptp", jnp.ptp, "Return maximum less minimum", 2.0)
-nansum = _reduction("nansum", jnp.nansum, "Return the sum of what is a number", 4.0)
-nanmean = _reduction("nanmean", _in_float(jnp.nanmean), "Return the mean of what is a number", 2.0)
-nanstd = _reduction("nanstd", _in_float(jnp.nanstd), "Return the standard deviation of what is a number", 1.0)
-nanvar = _reduction("nanvar", _in_float(jnp.nanvar), "Return the variance of what is a number", 1.0)
-nanmax = _reduction("nanmax", jnp.nanmax, "Return the maximum of what is a number", 3.0)
-nanmin = _reduction("nanmin", jnp.nanmin, "Return the minimum of what is a number", 1.0)
-nanprod = _reduction("nanprod", jnp.nanprod, "Return the product of what is a number", 3.0)
-nanmedian = _reduction("nanmedian", _in_float(jnp.nanmedian), "Return the median of what is a number", 2.0)
-nanargmax = _reduction("nanargmax", jnp.nanargmax, "Return the index of the maximum of what is a number", 1)
-nanargmin = _reduction("nanargmin", jnp.nanargmin, "Return the index of the minimum of what is a number", 0)
+ptp = _reduction("ptp", jnp.ptp, "Return the maximum minus the minimum", 2.0)
+nansum = _reduction("nansum", jnp.nansum, "Return the sum, ignoring NaNs,", 4.0)
+nanmean = _reduction("nanmean", _in_float(jnp.nanmean), "Return the mean, ignoring NaNs,", 2.0)
+nanstd = _reduction("nanstd", _in_float(jnp.nanstd), "Return the standard deviation, ignoring NaNs,", 1.0)
+nanvar = _reduction("nanvar", _in_float(jnp.nanvar), "Return the variance, ignoring NaNs,", 1.0)
+nanmax = _reduction("nanmax", jnp.nanmax, "Return the maximum, ignoring NaNs,", 3.0)
+nanmin = _reduction("nanmin", jnp.nanmin, "Return the minimum, ignoring NaNs,", 1.0)
+nanprod = _reduction("nanprod", jnp.nanprod, "Return the product, ignoring NaNs,", 3.0)
+nanmedian = _reduction("nanmedian", _in_float(jnp.nanmedian), "Return the median, ignoring NaNs,", 2.0)
+nanargmax = _reduction("nanargmax", jnp.nanargmax, "Return the index of the maximum, ignoring NaNs,", 1)
+nanargmin = _reduction("nanargmin", jnp.nanargmin, "Return the index of the minimum, ignoring NaNs,", 0)
 
 
 @op("numpy")
-def prod(x: Tensor, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
-    """Return the product along `axis` (default: all).
+def prod(x: Tensor, axis: Axis = None, keepdims: bool = False, dtype: DType | None = None) -> Tensor:
+    """Return the product along `axis`.
+
+    Args:
+        x: Tensor.
+        axis: An axis, several, or `None` for all.
+        keepdims: Whether the reduced axes stay with size 1.
+        dtype: Dtype of the result. Default: that of `x`.
 
     Example:
         >>> prod(jnp.array([2.0, 3.0]))
@@ -120,23 +133,25 @@ def prod(x: Tensor, axis: Any = None, keepdims: bool = False, dtype: Any = None)
 
 
 def _running(name: str, function: Callable[..., Any], doc: str, result: Any) -> Any:
-    def lifted(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+    def lifted(x: Tensor, axis: int | None = None, dtype: DType | None = None) -> Tensor:
         x = _integer(convert(x))
         return function(x, axis=axis, dtype=None if dtype is None else standardize_dtype(dtype))
 
-    named(lifted, name, __name__, doc + " along `axis` (default: of the flat tensor).", f"{name}([2.0, 3.0])", result)
+    named(
+        lifted, name, __name__, doc + " along `axis`; `None` for the flattened tensor.", f"{name}([2.0, 3.0])", result
+    )
     return op("numpy")(lifted)
 
 
 cumsum = _running("cumsum", jnp.cumsum, "Return running sums", [2.0, 5.0])
 cumprod = _running("cumprod", jnp.cumprod, "Return running products", [2.0, 6.0])
-nancumsum = _running("nancumsum", jnp.nancumsum, "Return running sums, nan counting as 0", [2.0, 5.0])
-nancumprod = _running("nancumprod", jnp.nancumprod, "Return running products, nan counting as 1", [2.0, 6.0])
+nancumsum = _running("nancumsum", jnp.nancumsum, "Return running sums with NaN as 0", [2.0, 5.0])
+nancumprod = _running("nancumprod", jnp.nancumprod, "Return running products with NaN as 1", [2.0, 6.0])
 
 
 @op("numpy")
-def count_nonzero(x: Tensor, axis: Any = None) -> Tensor:
-    """Return how many elements along `axis` (default: all) are not zero.
+def count_nonzero(x: Tensor, axis: Axis = None) -> Tensor:
+    """Return the number of nonzero elements along `axis` (`None` for all), as int32.
 
     Example:
         >>> count_nonzero(jnp.array([0, 2, 3]))
@@ -145,8 +160,13 @@ def count_nonzero(x: Tensor, axis: Any = None) -> Tensor:
     return jnp.count_nonzero(convert(x), axis=_axes(axis)).astype("int32")
 
 
-def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
-    """Return the mean along `axis` (default: all), weighted by `weights`.
+def average(x: Any, axis: Axis = None, weights: Any = None) -> Any:
+    """Return the weighted mean along `axis`.
+
+    Args:
+        x: Tensor.
+        axis: An axis, several, or `None` for all.
+        weights: Weights of the shape of `x`, or a vector along `axis`. Default: all equal.
 
     Example:
         >>> average(jnp.array([1.0, 3.0]), weights=jnp.array([3.0, 1.0]))
@@ -156,29 +176,38 @@ def average(x: Any, axis: Any = None, weights: Any = None) -> Any:
 
 
 @op("numpy", "Average")
-def _average(x: Tensor, weights: Tensor = None, axis: Any = None) -> Tensor:
+def _average(x: Tensor, weights: Tensor = None, axis: Axis = None) -> Tensor:
     weights = None if weights is None else convert(weights)
     return jnp.average(_float(convert(x)), axis=_axes(axis), weights=weights)
 
 
 def _at(name: str, function: Callable[..., Any], doc: str, share: float) -> Any:
-    def lifted(x: Tensor, q: Tensor, axis: Any = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+    def lifted(x: Tensor, q: Tensor, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
         x = _float(convert(x))
         return function(x, jnp.asarray(q, x.dtype), axis=_axes(axis), method=method, keepdims=keepdims)
 
-    named(lifted, name, __name__, doc + " along `axis` (default: all).", f"{name}([1.0, 3.0], {share})", 2.0)
+    named(
+        lifted,
+        name,
+        __name__,
+        doc + " along `axis` (an axis, several, or `None` for all).",
+        f"{name}([1.0, 3.0], {share})",
+        2.0,
+    )
     return op("numpy")(lifted)
 
 
-quantile = _at("quantile", jnp.quantile, "Return what the share `q` of the elements does not exceed", 0.5)
-nanquantile = _at("nanquantile", jnp.nanquantile, "Return the quantile `q` of what is a number", 0.5)
-percentile = _at("percentile", jnp.percentile, "Return what `q` per cent of the elements do not exceed", 50.0)
-nanpercentile = _at("nanpercentile", jnp.nanpercentile, "Return the percentile `q` of what is a number", 50.0)
+quantile = _at("quantile", jnp.quantile, "Return the quantiles `q`, from 0 to 1,", 0.5)
+nanquantile = _at("nanquantile", jnp.nanquantile, "Return the quantiles `q`, from 0 to 1,, ignoring NaNs,", 0.5)
+percentile = _at("percentile", jnp.percentile, "Return the percentiles `q`, from 0 to 100,", 50.0)
+nanpercentile = _at(
+    "nanpercentile", jnp.nanpercentile, "Return the percentiles `q`, from 0 to 100,, ignoring NaNs,", 50.0
+)
 
 
 @op("math")
-def logsumexp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
-    """Return `log(sum(exp(x)))` along `axis` (default: all), without overflow.
+def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Return `log(sum(exp(x)))` along `axis` (`None` for all), without overflow.
 
     Example:
         >>> logsumexp(jnp.array([0.0]))
@@ -188,8 +217,14 @@ def logsumexp(x: Tensor, axis: Any = None, keepdims: bool = False) -> Tensor:
 
 
 @op("nn")
-def moments(x: Tensor, axes: Any, keepdims: bool = False, synchronized: bool = False) -> Tensor:
-    """Return mean and variance along `axes`; programs over several devices see all of `x`.
+def moments(x: Tensor, axes: Axis, keepdims: bool = False, synchronized: bool = False) -> Tensor:
+    """Return mean and variance along `axes`.
+
+    Args:
+        x: Tensor; float16 and bfloat16 are summed in float32.
+        axes: The axes.
+        keepdims: Whether they stay with size 1.
+        synchronized: Kept for Keras's signature: a program over several devices sees all of `x` in any case.
 
     Example:
         >>> moments(jnp.array([1.0, 3.0]), 0)
@@ -209,7 +244,7 @@ def moments(x: Tensor, axes: Any, keepdims: bool = False, synchronized: bool = F
 
 @op("numpy")
 def corrcoef(x: Tensor) -> Tensor:
-    """Return the correlation of each pair of rows.
+    """Return the correlation coefficients of each pair of rows.
 
     Example:
         >>> corrcoef(jnp.array([[1.0, 2.0], [2.0, 4.0]])).round(3).tolist()
@@ -224,8 +259,8 @@ def trapezoid(y: Tensor, x: Any = None, dx: float = 1.0, axis: int = -1) -> Tens
 
     Args:
         y: Values.
-        x: Where they stand. Default: `dx` apart.
-        dx: Distance.
+        x: Positions of the values. Default: at the distance `dx` from each other.
+        dx: Distance of neighbouring values, if `x` is `None`.
         axis: Axis.
 
     Example:
@@ -239,7 +274,7 @@ def _segments(name: str, function: Callable[..., Any], doc: str) -> Any:
     def lifted(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
         return function(convert(data), convert(segment_ids), num_segments, indices_are_sorted=sorted)
 
-    doc += " of the rows of each segment; `sorted` promises that `segment_ids` ascend."
+    doc += " of the rows of each segment; pass `sorted=True` if `segment_ids` ascend."
     named(lifted, name, __name__, doc, f"{name}([1.0, 3.0], [0, 1])", [1.0, 3.0])
     return op("math")(lifted)
 

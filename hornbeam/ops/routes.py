@@ -1,9 +1,9 @@
-"""Which way an op is computed, and why: the one place where that is decided.
+"""How each op is computed, and why: the one place that decides it.
 
-There are three ways. "plain" is XLA, on every platform and for every argument. "native" is a kernel of the
-distribution `hornbeam-cpu`, which is used where it is installed, on CPU, for what it knows. "cudnn" is a kernel of
-NVIDIA's library, called by JAX on their GPUs. All give the same results up to rounding. The functions below are read
-top to bottom: the first reason that holds decides.
+There are three ways. "plain" is XLA, on every platform and for all arguments. "native" is a kernel of the distribution
+`hornbeam-cpu`: it is used on CPU, where it is installed, for the arguments that it supports. "cudnn" is a kernel of
+NVIDIA's library, which JAX calls on their GPUs. All give the same results up to rounding. Each function below lists its
+reasons in order, and the first one that holds decides.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import logging
 import math
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ import jax
 import numpy as np
 
 from hornbeam import settings
+from hornbeam.typing import DType
 
 __all__ = [
     "Route",
@@ -39,7 +40,7 @@ __all__ = [
 
 
 class Route(NamedTuple):
-    """A way to compute, `"native"`, `"cudnn"` or `"plain"`, and the reason for it."""
+    """A way to compute, `"native"`, `"cudnn"` or `"plain"`, and the reason for the choice."""
 
     name: str
     reason: str
@@ -47,13 +48,17 @@ class Route(NamedTuple):
 
 _portable: ContextVar[bool] = ContextVar("hornbeam_portable", default=False)
 _taken: dict[str, Route] = {}
-_INTERFACE = 5  # of hornbeam-cpu
-_REMEMBERED = 1000  # choices, the latest, so that a long process does not grow
+_INTERFACE = 5  # the version of hornbeam-cpu's kernels that is called here
+_REMEMBERED = 1000  # the latest choices are kept; a limit, so that memory does not grow in a long process
 
 
 @contextlib.contextmanager
 def portable() -> Iterator[None]:
-    """Within this context everything traced takes the plain way: for programs that leave the process.
+    """Take the plain way for everything that is traced inside the block.
+
+    It is for programs that leave the process, such as those that `hornbeam.export` writes: they hold no call of a native
+    kernel or of cuDNN. The setting belongs to the context, so other threads are not affected. A function that
+    `jax.jit` has traced before keeps the way that was chosen then: trace a new function inside the block.
 
     Example:
         >>> with portable():
@@ -69,12 +74,12 @@ def portable() -> Iterator[None]:
 
 @functools.cache
 def kernels() -> Any:
-    """Return the module `hornbeam_cpu`, or the reason, a string, why its kernels cannot be used."""
+    """Return the module `hornbeam_cpu`, or as a string the reason why its kernels cannot be used."""
     try:
         import hornbeam_cpu
     except ImportError:
         if sys.platform == "linux" and platform.machine() == "x86_64":
-            logging.getLogger("hornbeam").info("Faster kernels for CPU exist: pip install 'hornbeam[cpu]'")
+            logging.getLogger("hornbeam").info("Faster kernels for CPU are available: pip install 'hornbeam[cpu]'")
         return "hornbeam-cpu is not installed"
     except (OSError, RuntimeError, AttributeError) as error:  # built for another jaxlib or another machine
         return f"hornbeam-cpu does not load: {error}"
@@ -85,16 +90,16 @@ def kernels() -> Any:
     return hornbeam_cpu
 
 
-def why_plain(dtype: Any) -> str | None:
-    """Return why no native kernel may be used with this dtype, whatever the op; `None` if one may."""
+def why_plain(dtype: DType) -> str | None:
+    """Return why no op may use a native kernel for this dtype, or `None` if one may."""
     if _portable.get():
-        return "the program is to run elsewhere"
+        return "the program is portable"
     if settings.kernels() == "plain":
         return "hornbeam.config.set_kernels('plain')"
     if jax.default_backend() != "cpu":
         return f"the platform is {jax.default_backend()}"
     if jax.local_device_count() > 1:
-        return "several CPU devices: XLA can divide its own ops among them, not a native kernel"
+        return "several CPU devices: XLA can divide its own ops among them, but not a native kernel"
     if isinstance(kernels(), str):
         return kernels()
     if np.dtype(dtype) not in kernels().dtypes():
@@ -102,13 +107,15 @@ def why_plain(dtype: Any) -> str | None:
     return None
 
 
-def convolution(kind: str, dtype: Any, sizes: Any, padding: Any, empty: bool = False) -> Route:
-    """Choose for a convolution (`"forward"`) or its gradient by the `"inputs"` or the `"kernel"`.
+def convolution(
+    kind: str, dtype: DType, sizes: Sequence[Sequence[int]], padding: Sequence[tuple[int, int]], empty: bool = False
+) -> Route:
+    """Choose the way of a convolution or of one of its gradients.
 
     Args:
-        kind: One of the three.
+        kind: `"forward"`; `"inputs"` or `"kernel"` for the gradient with respect to them.
         dtype: Dtype of inputs and kernel.
-        sizes: Spatial sizes of inputs and window, for each spatial axis.
+        sizes: Spatial sizes of the inputs, and those of the window.
         padding: (before, after) for each spatial axis.
         empty: Whether an array is empty.
 
@@ -120,7 +127,7 @@ def convolution(kind: str, dtype: Any, sizes: Any, padding: Any, empty: bool = F
     if reason is None and len(padding) not in (1, 2, 3):
         reason = f"{len(padding)} spatial axes"
     if reason is None and any(n < 0 for pair in padding for n in pair):
-        reason = "the padding takes away instead of adding"
+        reason = "negative padding, which takes away"
     if reason is None and any(n >= size for pair, size in zip(padding, sizes[1], strict=True) for n in pair if n):
         reason = "the padding is wider than the window"
     if reason is None and empty:
@@ -130,26 +137,26 @@ def convolution(kind: str, dtype: Any, sizes: Any, padding: Any, empty: bool = F
                      f"{'x'.join(map(str, sizes[1]))}", route)  # fmt: skip
 
 
-def native_convolution(kind: str, dtype: Any, spec: Any, batch: int, channels: tuple[int, int]) -> str:
-    """Choose among the native ways for a convolution.
+def native_convolution(kind: str, dtype: DType, spec: Any, batch: int, channels: tuple[int, int]) -> str:
+    """Choose among the native ways of a convolution.
 
     Args:
         kind: `"forward"`, `"inputs"` or `"kernel"`.
         dtype: Dtype of inputs and kernel.
-        spec: What the convolution is, a `conv_primitive.Spec`.
+        spec: The convolution, a `conv_primitive.Spec`.
         batch: Number of examples.
-        channels: Those of the inputs and of the outputs.
+        channels: Number of input channels and of output channels.
 
     Returns:
-        `"onednn"`: its convolution. `"depthwise"`, `"few channels"`: our own. Where a window of one element makes it a
-        product of two matrices, `"product"`: XLA's, or `"native product"`: oneDNN's, for the gradient by the kernel.
+        `"onednn"` for oneDNN's convolution; `"depthwise"` or `"few channels"` for our own. A window of one element makes
+        the convolution a product of matrices: `"product"` for XLA's, `"native product"` for oneDNN's.
     """
-    # A filter for each channel, square windows that move by one element: up to 1.6 times as fast as oneDNN's.
+    # Depthwise, with square windows and strides of 1: up to 1.6 times as fast as oneDNN.
     ours = spec.window in ((3, 3), (5, 5)) and set(spec.strides) == set(spec.dilation) == {1} and kind != "kernel"
     if ours and 1 < spec.groups == channels[0] == channels[1] and np.dtype(dtype) == np.float32:
         return "depthwise"
-    # From few channels, as 3 of colour, to many, up to a tenth faster than oneDNN's; from many to few, since that makes 16 at
-    # once, 3 to 8 times.
+    # Few input channels (such as RGB) to many: up to 10 % faster. Many to few: 3 to 8 times as fast, because oneDNN always
+    # computes 16 channels.
     few, many = sorted(channels)
     to_few = channels[kind == "forward"] == few
     dense = len(spec.space) == 2 and spec.groups == 1 and set(spec.dilation) == {1} and set(spec.window) != {1}
@@ -157,22 +164,27 @@ def native_convolution(kind: str, dtype: Any, spec: Any, batch: int, channels: t
     if dense and moved and few <= 4 and many % (16 if to_few else 64) == 0 and np.dtype(dtype) == np.float32:
         return "few channels"
     whole = set(spec.window) == set(spec.strides) == {1} and not any(map(any, spec.padding)) and spec.groups == 1
-    # oneDNN's convolutions fill vectors of 16 channels, whatever they make: from 64 channels to 2, XLA takes a third of the time.
+    # oneDNN always computes 16 channels: from 64 channels to 2, XLA takes a third of the time.
     if whole and kind != "kernel" and channels[kind == "forward"] <= 8:
         return "product"
-    # A kernel that outweighs inputs and outputs: to bring it into oneDNN's form takes a tenth of the time or more.
+    # A kernel larger than inputs and outputs: converting it to oneDNN's layout takes 10 % of the time or more.
     rows = batch * math.prod(spec.space)
     outweighs = math.prod(channels) > rows * sum(channels) >= 2**16
     if whole and outweighs and kind != "kernel" and np.dtype(dtype) == np.float32:
         return "product"
-    # Wide kernels: up to a quarter faster than the convolution; narrow ones: slower.
+    # Up to 25 % faster than the convolution for wide kernels, slower for narrow ones.
     if whole and kind == "kernel" and min(channels) >= 64 and np.dtype(dtype) == np.float32:
         return "native product"
     return "onednn"
 
 
-def product(dtype: Any, rows: int, columns: int, results: int) -> Route:
-    """Choose for the gradient by the kernel of a product of rows (rows, columns) by a kernel (columns, results).
+def product(dtype: DType, rows: int, columns: int, results: int) -> Route:
+    """Choose the way of a dense layer's gradient with respect to its kernel.
+
+    Args:
+        dtype: Dtype of rows and kernel.
+        rows, columns: Shape of the rows.
+        results: The kernel has the shape (columns, results).
 
     Example:
         >>> product("float64", 128, 512, 512).name
@@ -182,15 +194,19 @@ def product(dtype: Any, rows: int, columns: int, results: int) -> Route:
     if reason is None and np.dtype(dtype) != np.float32:
         reason = f"no native product for {np.dtype(dtype).name}"
     if reason is None and rows < 8:
-        reason = "few rows: XLA multiplies without copying"
+        reason = "few rows: XLA multiplies without a copy"
     if reason is None and rows * columns * results < 2**18:
-        reason = "small: a call of a kernel would cost more than it saves"
+        reason = "small: the call of a kernel would cost more than it saves"
     route = Route("native", "oneDNN, by hornbeam-cpu") if reason is None else Route("plain", reason)
     return _remember(f"product {np.dtype(dtype).name} {rows}x{columns} by {columns}x{results}", route)
 
 
-def rows(dtype: Any, shape: Any) -> Route:
-    """Choose for the gradient of a table of which rows are taken.
+def rows(dtype: DType, shape: Sequence[int]) -> Route:
+    """Choose the way of the gradient of a table whose rows are taken.
+
+    Args:
+        dtype: Dtype of the table.
+        shape: (N, W), its shape.
 
     Example:
         >>> rows("float64", (20000, 128)).name
@@ -205,13 +221,13 @@ def rows(dtype: Any, shape: Any) -> Route:
     return _remember(f"rows {np.dtype(dtype).name} {'x'.join(map(str, shape))}", route)
 
 
-def update(part: str, dtype: Any, size: int) -> Route:
-    """Choose for a part of an optimizer's work: `"adam"`, its step, or `"order"`, that gradients come first.
+def update(part: str, dtype: DType, size: int) -> Route:
+    """Choose the way of a part of an optimizer's step.
 
     Args:
-        part: One of the two.
+        part: `"adam"` for the update of a weight, `"order"` for the wait until all gradients exist.
         dtype: Dtype of the weights.
-        size: Number of weights, of the largest array for `"order"`.
+        size: Number of weights in the array; for `"order"`, in the largest array.
 
     Example:
         >>> update("adam", "float64", 1_000_000).name
@@ -226,10 +242,10 @@ def update(part: str, dtype: Any, size: int) -> Route:
     return _remember(f"optimizer {part} {np.dtype(dtype).name} {size}", route)
 
 
-def convolutions_are_loop_safe(dtype: Any = "float32") -> bool:
-    """Tell whether convolutions are as fast inside a compiled loop as outside of one.
+def convolutions_are_loop_safe(dtype: DType = "float32") -> bool:
+    """Return whether convolutions are as fast inside a compiled loop as outside of one.
 
-    XLA's own are on GPU and TPU; on CPU their gradients are about twenty times slower there, the native ones not.
+    They are on GPU and TPU, and with native kernels. XLA on CPU computes their gradients about 20 times slower in a loop.
 
     Example:
         >>> convolutions_are_loop_safe() in (True, False)
@@ -239,7 +255,7 @@ def convolutions_are_loop_safe(dtype: Any = "float32") -> bool:
 
 
 def compute_capability() -> tuple[int, ...] | None:
-    """Return what NVIDIA calls the compute capability of the first device, such as (9, 0); `None` for others."""
+    """Return the compute capability of the first NVIDIA GPU, such as (9, 0), or `None` if there is no such GPU."""
     if jax.default_backend() not in ("gpu", "cuda"):
         return None
     told = str(getattr(jax.local_devices()[0], "compute_capability", ""))
@@ -248,19 +264,19 @@ def compute_capability() -> tuple[int, ...] | None:
 
 
 def why_no_cudnn() -> str | None:
-    """Return why no kernel of cuDNN may be used, whatever the op; `None` if one may."""
+    """Return why no op may use a kernel of cuDNN, or `None` if one may."""
     if _portable.get():
-        return "the program is to run elsewhere"
+        return "the program is portable"
     if compute_capability() is None:
-        return f"it is a kernel of cuDNN, for GPUs of NVIDIA, and the platform is {jax.default_backend()}"
+        return f"it is a kernel of cuDNN, for NVIDIA GPUs, and the platform is {jax.default_backend()}"
     return None
 
 
-def columns_to_add(dtype: Any, rows: int, columns: int, results: int) -> int:
-    """Choose how many columns of zeros a kernel (columns, results) is given for a product with (rows, columns).
+def columns_to_add(dtype: DType, rows: int, columns: int, results: int) -> int:
+    """Choose how many columns of zeros to add to a kernel (columns, results) for a product with (rows, columns).
 
-    The matrix units of NVIDIA's GPUs take half as long where rows of numbers of two bytes begin at multiples of 16 bytes:
-    the logits of a GPT-2, 50,257 of them, in a training step. The copy of the kernel costs little beside many rows.
+    The matrix units of NVIDIA GPUs take half as long if rows of 2-byte numbers begin at multiples of 16 bytes. This
+    matters for the 50,257 logits of a GPT-2 in a training step. With many rows the copy of the kernel costs little.
 
     Example:
         >>> columns_to_add("float32", 8192, 768, 50257)
@@ -274,21 +290,27 @@ def columns_to_add(dtype: Any, rows: int, columns: int, results: int) -> int:
 
 
 def attention(
-    owner: str, asked: bool | None, dtypes: Any, lengths: Any, heads: Any, masked: bool, extra: str | None = None
+    owner: str,
+    asked: bool | None,
+    dtypes: Sequence[DType],
+    lengths: tuple[int, int],
+    heads: tuple[int, int],
+    masked: bool,
+    extra: str | None = None,
 ) -> Route:
-    """Choose for attention: cuDNN's fused kernel, which never holds all scores, or the plain way.
+    """Choose the way of attention: cuDNN's fused kernel, which never stores all scores, or XLA.
 
     Args:
-        owner: Who asks, for the error.
-        asked: `flash_attention`: true insists, false declines, `None` follows `config.enable_flash_attention`.
+        owner: Name of the op or layer, for the error.
+        asked: `flash_attention`: `True` requires the kernel, `False` forbids it, `None` follows the configuration.
         dtypes: Dtypes of query, key and value.
-        lengths: (T, S), positions of queries and values.
-        heads: Sizes of a head of queries and of values.
-        masked: Whether a mask or a bias is added to the scores.
-        extra: What else is wanted that the kernel does not know.
+        lengths: (T, S), number of positions of queries and of values.
+        heads: Size of a head of the queries and of the values.
+        masked: Whether there is a mask or a bias.
+        extra: Another reason against the kernel, if there is one.
 
     Raises:
-        RuntimeError: If the kernel is insisted on and cannot be used.
+        RuntimeError: If the kernel is required and cannot be used.
 
     Example:
         >>> attention("example", False, ["bfloat16"] * 3, (8, 8), (64, 64), False).name
@@ -305,30 +327,32 @@ def attention(
     if reason is None and (compute_capability() or (0,)) < (8,):
         reason = "the GPU's compute capability is below 8.0"
     if reason is None and names not in (["bfloat16"], ["float16"]):
-        reason = f"it takes bfloat16 or float16, and the inputs are {' and '.join(names)}"
+        reason = f"it supports bfloat16 and float16, and the inputs are {' and '.join(names)}"
     if reason is None and (heads[0] != heads[1] or heads[0] % 8 or heads[0] > largest):
-        reason = f"a head's size must be a multiple of 8 up to {largest}, the same for values, and it is {heads}"
+        reason = (
+            f"a head's size must be a multiple of 8 up to {largest}, the same for queries and values, and is {heads}"
+        )
     reason = reason or extra
-    # The kernel's gradient needs it; who insists may want no gradient.
+    # Only the gradient of the kernel needs it. A caller that requires the kernel may not need the gradient.
     if reason is None and asked is None and masked and any(length % 2 for length in lengths):
-        reason = f"with a mask or bias the positions must be even in number, and are {lengths}"
+        reason = f"with a mask or a bias the numbers of positions must be even, and are {lengths}"
     if reason is not None and asked and not _portable.get():
         raise RuntimeError(
-            f"{owner}: `flash_attention=True` asks for the fused kernel, which cannot be used here: {reason}. "
-            "With `flash_attention=None` it is used wherever it can be."
+            f"{owner}: `flash_attention=True` requires the fused kernel, which cannot be used here: {reason}. "
+            "Use `flash_attention=None` to use the kernel only where it is possible."
         )
     route = Route("cudnn", "cuDNN's fused kernel") if reason is None else Route("plain", reason)
     return _remember(f"attention {'/'.join(names)} {'x'.join(map(str, lengths))} heads of {heads[0]}", route)
 
 
-def recurrence(cell: str, dtype: Any, shape: Any, kernel: Any, fused: bool = True) -> Route:
-    """Choose for a recurrence of a standard cell along time, its gradient included.
+def recurrence(cell: str, dtype: DType, shape: Sequence[int], kernel: Sequence[int], fused: bool = True) -> Route:
+    """Choose the way of a standard recurrence along time and of its gradient.
 
     Args:
         cell: One of `hornbeam.ops.recurrence.CELLS`.
         dtype: Dtype of inputs and weights.
-        shape: (T, B, gates * units), of the projected inputs.
-        kernel: (units, gates * units), of the recurrent weights.
+        shape: (T, B, gates * units), shape of the projected inputs.
+        kernel: (units, gates * units), shape of the recurrent weights.
         fused: Whether a kernel may run the loop.
 
     Example:
@@ -342,18 +366,18 @@ def recurrence(cell: str, dtype: Any, shape: Any, kernel: Any, fused: bool = Tru
     return _remember(f"{_recurrence_name(cell, dtype, shape)} units {kernel[0]}", route)
 
 
-def cudnn_recurrence(owner: str, asked: bool, dtype: Any, shape: Any, extra: str | None = None) -> Route:
-    """Choose for an LSTM: cuDNN's kernel, or the way that there is elsewhere.
+def cudnn_recurrence(owner: str, asked: bool, dtype: DType, shape: Sequence[int], extra: str | None = None) -> Route:
+    """Choose the way of an LSTM: cuDNN's kernel, or that of the other recurrences.
 
     Args:
-        owner: Who asks, for the error.
-        asked: Whether the kernel is insisted on.
+        owner: Name of the layer, for the error.
+        asked: Whether the kernel is required.
         dtype: Dtype of inputs and weights.
-        shape: (T, B, C), of the inputs.
-        extra: What is wanted that the kernel does not know.
+        shape: (T, B, C), shape of the inputs.
+        extra: Another reason against the kernel, if there is one.
 
     Raises:
-        ValueError: If the kernel is insisted on and cannot be used.
+        ValueError: If the kernel is required and cannot be used.
 
     Example:
         >>> with portable():
@@ -362,31 +386,31 @@ def cudnn_recurrence(owner: str, asked: bool, dtype: Any, shape: Any, extra: str
     """
     reason = why_no_cudnn() or extra
     if reason is None and np.dtype(dtype) != np.float32:
-        reason = f"JAX calls the kernel for float32 alone, and the inputs are {np.dtype(dtype).name}"
+        reason = f"JAX calls the kernel only for float32, and the inputs are {np.dtype(dtype).name}"
     if reason is None and 0 in shape:
-        reason = "there is nothing to run"
+        reason = "there is nothing to compute"
     if reason is not None and asked and not _portable.get():
         raise ValueError(
-            f"{owner}: `use_cudnn=True` asks for cuDNN's kernel, which cannot be used here: {reason}. "
-            "With `use_cudnn='auto'` the fastest way that there is runs the layer."
+            f"{owner}: `use_cudnn=True` requires cuDNN's kernel, which cannot be used here: {reason}. "
+            "Use `use_cudnn='auto'` for the fastest way that is available."
         )
     route = Route("cudnn", "cuDNN's kernel") if reason is None else Route("plain", reason)
     return route if reason is not None and not asked else _remember(_recurrence_name("lstm", dtype, shape), route)
 
 
-def _recurrence_name(cell: str, dtype: Any, shape: Any) -> str:
+def _recurrence_name(cell: str, dtype: DType, shape: Sequence[int]) -> str:
     return f"{cell} {np.dtype(dtype).name} {'x'.join(map(str, shape))}"
 
 
 def taken() -> dict[str, Route]:
-    """Return the routes chosen so far in this process, by op."""
+    """Return the latest routes chosen in this process, by op, with its dtype and sizes."""
     return dict(_taken)
 
 
 def _remember(op: str, route: Route) -> Route:
     _taken.pop(op, None)
     _taken[op] = route
-    if len(_taken) > _REMEMBERED:  # the oldest goes; another thread may be at the same
+    if len(_taken) > _REMEMBERED:  # the oldest goes; another thread may remove it too
         with contextlib.suppress(StopIteration, RuntimeError):
             _taken.pop(next(iter(_taken)), None)
     return route

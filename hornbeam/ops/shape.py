@@ -1,4 +1,4 @@
-"""Shapes, joining, cutting and indexing."""
+"""Shapes: reshaping, reordering, joining and splitting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hornbeam.core.loading import PART, pay_for
 from hornbeam.core.op import op
 from hornbeam.core.tracing import indivisible
 from hornbeam.ops.lift import named
-from hornbeam.typing import Tensor
+from hornbeam.typing import Axis, Tensor
 
 __all__ = [
     "append", "array_split", "broadcast_to", "concatenate", "depth_to_space", "diff", "dsplit", "dstack", "expand_dims",
@@ -25,8 +25,8 @@ __all__ = [
 
 
 @op("numpy")
-def reshape(x: Tensor, newshape: Sequence[int]) -> Tensor:
-    """Return the elements of `x` in another shape; one size may be -1.
+def reshape(x: Tensor, newshape: int | Sequence[int | None]) -> Tensor:
+    """Return the elements of `x` in another shape; one size may be -1, and follows from the others.
 
     Example:
         >>> reshape(jnp.zeros((2, 3)), (3, -1)).shape
@@ -48,7 +48,7 @@ def reshape(x: Tensor, newshape: Sequence[int]) -> Tensor:
 
 @op("numpy")
 def concatenate(xs: Tensor, axis: int = 0) -> Tensor:
-    """Join tensors along an axis.
+    """Join a list of tensors along an axis.
 
     Example:
         >>> concatenate([jnp.zeros((1, 2)), jnp.ones((1, 2))]).shape
@@ -59,7 +59,7 @@ def concatenate(xs: Tensor, axis: int = 0) -> Tensor:
 
 @op("numpy")
 def stack(x: Tensor, axis: int = 0) -> Tensor:
-    """Join tensors along a new axis.
+    """Join a list of tensors of one shape along a new axis.
 
     Example:
         >>> stack([jnp.zeros(2), jnp.ones(2)]).shape
@@ -70,7 +70,7 @@ def stack(x: Tensor, axis: int = 0) -> Tensor:
 
 @op("numpy")
 def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
-    """Reorder the axes; reversed by default.
+    """Reorder the axes; by default the order is reversed.
 
     Example:
         >>> transpose(jnp.zeros((2, 3))).shape
@@ -80,8 +80,8 @@ def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
 
 
 @op("numpy")
-def expand_dims(x: Tensor, axis: Any) -> Tensor:
-    """Insert an axis of size 1.
+def expand_dims(x: Tensor, axis: int | Sequence[int]) -> Tensor:
+    """Insert axes of size 1 at the positions `axis` of the result.
 
     Example:
         >>> expand_dims(jnp.zeros(2), 0).shape
@@ -91,8 +91,8 @@ def expand_dims(x: Tensor, axis: Any) -> Tensor:
 
 
 @op("numpy")
-def squeeze(x: Tensor, axis: Any = None) -> Tensor:
-    """Remove axes of size 1.
+def squeeze(x: Tensor, axis: Axis = None) -> Tensor:
+    """Remove axes of size 1: those in `axis`, by default all.
 
     Example:
         >>> squeeze(jnp.zeros((1, 2))).shape
@@ -103,7 +103,7 @@ def squeeze(x: Tensor, axis: Any = None) -> Tensor:
 
 @op("numpy")
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """Broadcast to a shape.
+    """Broadcast a tensor to a shape.
 
     Example:
         >>> broadcast_to(jnp.zeros(2), (3, 2)).shape
@@ -113,8 +113,8 @@ def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 @op("numpy")
-def tile(x: Tensor, repeats: Any) -> Tensor:
-    """Repeat the whole tensor.
+def tile(x: Tensor, repeats: int | Sequence[int]) -> Tensor:
+    """Repeat the whole tensor `repeats` times, one number or one per axis.
 
     Example:
         >>> tile(jnp.array([1, 2]), 2)
@@ -125,7 +125,7 @@ def tile(x: Tensor, repeats: Any) -> Tensor:
 
 @op("numpy")
 def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
-    """Repeat each element.
+    """Repeat each slice along `axis` `repeats` times, one number or one per slice; `None` flattens the tensor first.
 
     Example:
         >>> repeat(jnp.array([1, 2]), 2)
@@ -135,8 +135,8 @@ def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
 
 
 @op("numpy")
-def flip(x: Tensor, axis: Any = None) -> Tensor:
-    """Reverse the order along axes.
+def flip(x: Tensor, axis: Axis = None) -> Tensor:
+    """Reverse the order along `axis` (an axis, several, or `None` for all).
 
     Example:
         >>> flip(jnp.array([1, 2]))
@@ -157,8 +157,8 @@ def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
 
 
 @op("numpy")
-def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
-    """Move axes to other places.
+def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """Move the axes `source` to the positions `destination`.
 
     Example:
         >>> moveaxis(jnp.zeros((2, 3, 4)), 0, -1).shape
@@ -169,7 +169,7 @@ def moveaxis(x: Tensor, source: Any, destination: Any) -> Tensor:
 
 @op("numpy")
 def ravel(x: Tensor) -> Tensor:
-    """Return the elements in one axis.
+    """Flatten a tensor to one axis.
 
     Example:
         >>> ravel(jnp.zeros((2, 3))).shape
@@ -179,8 +179,8 @@ def ravel(x: Tensor) -> Tensor:
 
 
 @op("numpy")
-def roll(x: Tensor, shift: Any, axis: Any = None) -> Tensor:
-    """Shift elements along axes; those that leave enter at the other end.
+def roll(x: Tensor, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
+    """Shift elements along axes; those that pass the end come back at the start. `None` shifts the flattened tensor.
 
     Example:
         >>> roll(jnp.array([1, 2, 3]), 1)
@@ -191,13 +191,14 @@ def roll(x: Tensor, shift: Any, axis: Any = None) -> Tensor:
 
 @op("numpy")
 def rot90(array: Tensor, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
-    """Turn by `k` right angles in the plane of two axes.
+    """Rotate by `k` times 90 degrees in the plane of two axes, from the first towards the second.
 
     Example:
         >>> rot90(jnp.array([[1, 2]])).tolist()
         [[2], [1]]
     """
-    return jnp.rot90(convert(array), k, tuple(axes))
+    first, second = axes
+    return jnp.rot90(convert(array), k, (first, second))
 
 
 @op("numpy")
@@ -223,13 +224,13 @@ def flipud(x: Tensor) -> Tensor:
 
 
 def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
-    """Add elements before and after, along each axis.
+    """Pad a tensor before and after, along each axis.
 
     Args:
         x: Tensor.
         pad_width: Pair (before, after) for each axis, or one pair or number for all.
         mode: `"constant"`, `"reflect"`, `"symmetric"`, `"edge"`, `"wrap"`...
-        constant_values: Value of `"constant"`. Default: 0.
+        constant_values: Value for mode `"constant"`. Default: 0.
 
     Raises:
         ValueError: If `constant_values` is given with another mode.
@@ -239,7 +240,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
         Array([0, 1, 0], dtype=int32)
     """
     if constant_values is not None and mode != "constant":
-        raise ValueError(f"pad: `constant_values` goes with mode 'constant', received mode {mode!r}.")
+        raise ValueError(f"pad: `constant_values` is only used by mode 'constant', received mode {mode!r}.")
     return _pad(x, constant_values=constant_values, pad_width=pad_width, mode=mode)
 
 
@@ -256,8 +257,16 @@ def _sections(indices_or_sections: Any) -> Any:
 
 
 @op("numpy")
-def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> Tensor:
-    """Cut into equal parts, or at the given indices.
+def split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) -> Tensor:
+    """Split a tensor along an axis.
+
+    Args:
+        x: Tensor.
+        indices_or_sections: Number of equal parts, or the indices at which parts begin.
+        axis: Axis.
+
+    Returns:
+        A list of tensors.
 
     Example:
         >>> [part.tolist() for part in split(jnp.arange(4), 2)]
@@ -274,8 +283,8 @@ def split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> Tensor:
 
 
 @op("numpy")
-def array_split(x: Tensor, indices_or_sections: Any, axis: int = 0) -> Tensor:
-    """Cut into parts that are as equal as can be.
+def array_split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) -> Tensor:
+    """Split a tensor as `split` does, into parts whose sizes differ by at most one if they cannot be equal.
 
     Example:
         >>> [part.tolist() for part in array_split(jnp.arange(3), 2)]
@@ -289,7 +298,9 @@ def _split_along(name: str, function: Callable[..., Any], axis: int) -> Any:
         return function(convert(x), _sections(indices_or_sections))
 
     sample = [[[1.0]]]
-    named(lifted, name, __name__, f"Cut along axis {axis}.", f"{name}({sample}, 1)[0]", sample)
+    named(
+        lifted, name, __name__, f"Split along axis {axis}; arguments as for `split`.", f"{name}({sample}, 1)[0]", sample
+    )
     return op("numpy")(lifted)
 
 
@@ -302,7 +313,7 @@ def _join_along(name: str, function: Callable[..., Any], axis: int, result: Any)
     def lifted(xs: Tensor) -> Tensor:
         return function([convert(x) for x in xs])
 
-    doc = f"Join along axis {axis}; vectors are lifted to enough axes first."
+    doc = f"Join a list of tensors along axis {axis}; tensors with fewer axes get some of size 1."
     named(lifted, name, __name__, doc, f"{name}([[1.0], [2.0]])", result)
     return op("numpy")(lifted)
 
@@ -314,7 +325,7 @@ dstack = _join_along("dstack", jnp.dstack, 2, [[[1.0, 2.0]]])
 
 @op("numpy")
 def append(x1: Tensor, x2: Tensor, axis: int | None = None) -> Tensor:
-    """Join two tensors, both flat where `axis` is `None`.
+    """Join two tensors along an axis; `None` flattens both first.
 
     Example:
         >>> append(jnp.array([1]), jnp.array([2]))
@@ -329,7 +340,7 @@ def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> Tensor:
 
     Args:
         x: Tensor.
-        num: Size of the axis; found where not given.
+        num: Number of slices. Default: the size of the axis.
         axis: Axis.
 
     Example:
@@ -344,11 +355,14 @@ def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> Tensor:
 
 @op("numpy")
 def meshgrid(*x: Tensor, indexing: str = "xy") -> Tensor:
-    """Return the coordinates of a grid's points from those along each axis.
+    """Return the coordinates of the points of a grid.
 
     Args:
-        *x: Vectors.
-        indexing: `"xy"` (first two axes exchanged) or `"ij"`.
+        *x: Vectors, the coordinates along each axis.
+        indexing: Order of the axes: `"ij"`, that of the vectors, or `"xy"`, with the first two exchanged.
+
+    Returns:
+        A list of tensors, one for each vector.
 
     Example:
         >>> [c.tolist() for c in meshgrid(jnp.array([1, 2]), jnp.array([3]))]
@@ -359,21 +373,21 @@ def meshgrid(*x: Tensor, indexing: str = "xy") -> Tensor:
 
 @op("numpy")
 def diff(a: Tensor, n: int = 1, axis: int = -1) -> Tensor:
-    """Return differences of neighbours, `n` times over.
+    """Return the differences of neighbouring elements along `axis`, taken `n` times.
 
     Example:
         >>> diff(jnp.array([1, 3, 6]))
         Array([2, 3], dtype=int32)
     """
     a = convert(a)
-    n = min(n, a.shape[axis])  # nothing is left then
+    n = min(n, a.shape[axis])  # the result is empty from there on
     pay_for("diff: `n`", n * PART)
     return jnp.diff(a, n, axis)
 
 
 @op("nn")
 def depth_to_space(x: Tensor, block_size: int, data_format: str = "channels_last") -> Tensor:
-    """Turn groups of channels into blocks of pixels: (B, H, W, C*b*b) -> (B, H*b, W*b, C).
+    """Rearrange channels into blocks of pixels: (B, H, W, C*b*b) -> (B, H*b, W*b, C), with b = `block_size`.
 
     Example:
         >>> depth_to_space(jnp.zeros((1, 1, 1, 4)), 2).shape
@@ -392,7 +406,7 @@ def depth_to_space(x: Tensor, block_size: int, data_format: str = "channels_last
 
 @op("nn")
 def space_to_depth(x: Tensor, block_size: int, data_format: str = "channels_last") -> Tensor:
-    """Turn blocks of pixels into groups of channels; the inverse of `depth_to_space`.
+    """Rearrange blocks of pixels into channels: the inverse of `depth_to_space`.
 
     Example:
         >>> space_to_depth(jnp.zeros((1, 2, 2, 1)), 2).shape
@@ -413,12 +427,12 @@ def space_to_depth(x: Tensor, block_size: int, data_format: str = "channels_last
 
 @op("einops")
 def rearrange(tensor: Tensor, pattern: Tensor, **axes_lengths: Tensor) -> Tensor:
-    """Reorder, split and join axes as a pattern of names says.
+    """Reorder, split and join axes by a pattern of names, in the notation of einops.
 
     Args:
         tensor: Tensor.
-        pattern: Such as `"b (h w) c -> b h w c"`.
-        **axes_lengths: Sizes of axes inside brackets; one in each pair may be left out.
+        pattern: Names of the axes before and after, such as `"b (h w) c -> b h w c"`.
+        **axes_lengths: Sizes of the axes inside parentheses; one of each group may be left out.
 
     Raises:
         ValueError: If the two sides name different axes, or a size does not fit.

@@ -17,6 +17,9 @@ from hornbeam.optimizers.optimizer import LearningRate, Optimizer
 
 __all__ = ["Adam", "AdamW", "Adamax", "Lamb", "Lion", "Nadam"]
 
+# Methods that are given gradients: a subclass that overrides one of them gets arrays.
+_SEE_GRADIENTS = ("apply_gradients", "apply", "_accumulate", "_update", "_clip", "update_step", "_rule_of", "_rule")
+
 
 class Adam(Optimizer):
     """Steps along the mean gradient, divided by the root of the mean squared gradient.
@@ -52,6 +55,13 @@ class Adam(Optimizer):
 
     def _slot_groups(self) -> list[tuple[str, ...]]:
         return [("momentum", "velocity"), *([("velocity_hat",)] if self.amsgrad else [])]
+
+    @property
+    def takes_row_sums(self) -> bool:
+        """Whether nothing but Adam's own rule sees the gradients."""
+        options = (self.clipnorm, self.clipvalue, self.global_clipnorm, self.loss_scale_factor)
+        own = all(getattr(type(self), name) is getattr(Adam, name) for name in _SEE_GRADIENTS)
+        return own and not self.amsgrad and not self.gradient_accumulation_steps and options == (None,) * 4
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
         alpha = rate * jnp.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)

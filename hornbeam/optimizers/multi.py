@@ -143,6 +143,11 @@ class MultiOptimizer(Optimizer):
     def _current_rate(self) -> Any:
         return 0.0  # each optimizer has its own
 
+    @property
+    def takes_row_sums(self) -> bool:
+        """Whether gradients reach the optimizers inside as they came."""
+        return type(self) is MultiOptimizer and self.loss_scale_factor is None
+
     def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
         gradients = {v: g for g, v in pairs}
         for optimizer, mine in self._parts:

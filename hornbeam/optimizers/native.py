@@ -1,4 +1,4 @@
-"""Native kernels of optimizers on CPU, with plain versions; `hornbeam.ops.routes` chooses between them."""
+"""Native kernels of optimizers on CPU; `hornbeam.ops.routes` decides where they are used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.ops import routes
-from hornbeam.ops.rows import parts_of_sum, sum_rows
+from hornbeam.ops.rows import RowSum, dense, sum_rows
 
 __all__ = ["adam", "after", "moments"]
 
@@ -19,18 +19,17 @@ __all__ = ["adam", "after", "moments"]
 def after(rate: Any, gradients: Sequence[Any], dtype: Any, size: int) -> Any:
     """Return `rate`, made to depend on every gradient, so that no update runs before all gradients exist.
 
-    An update in place then never overwrites a weight that a gradient still needs. Without this, XLA on CPU copies such
-    weights within a compiled loop.
+    Otherwise a gradient may still need the old value of a weight, and XLA on CPU copies the weights that a compiled loop
+    changes in place.
 
     Args:
-        rate: Learning rate.
-        gradients: All gradients of the step.
+        rate: The learning rate.
+        gradients: All gradients, each an array or a `RowSum`.
         dtype: Dtype of the largest weight.
-        size: Number of elements of the largest weight.
+        size: Number of its elements.
     """
     if routes.update("order", dtype, size).name == "native":
-        made_of = [g if (parts := parts_of_sum(g)) is None else parts[1] for g in gradients]
-        return _after(rate, *made_of)
+        return _after(rate, *(g.rows if isinstance(g, RowSum) else g for g in gradients))
     return rate
 
 
@@ -46,18 +45,18 @@ def _after_jvp(primals: Any, tangents: Any) -> Any:
 
 
 def moments(g: Any, m: Any, v: Any, factors: tuple[float, ...]) -> tuple[Any, Any]:
-    """Return the moments of Adam, moved towards `g` and `g²` by the shares `factors[0]` and `factors[1]`."""
+    """Return the moments of Adam, moved towards the gradient and its square by the first two `factors`."""
     return m + (g - m) * factors[0], v + (jnp.square(g) - v) * factors[1]
 
 
 def adam(g: Any, w: Any, m: Any, v: Any, alpha: Any, factors: tuple[float, float, float]) -> tuple[Any, Any, Any]:
-    """Return weights and moments after a step of Adam.
+    """Return the weights and moments after a step of Adam.
 
     Args:
-        g: Gradient.
+        g: Gradient, an array or a `RowSum`.
         w: Weights.
         m, v: Moments.
-        alpha: Learning rate, corrected for the bias of the moments.
+        alpha: Learning rate, corrected for the zeros that the moments start from.
         factors: `1 - beta_1`, `1 - beta_2` and epsilon.
 
     Example:
@@ -66,9 +65,9 @@ def adam(g: Any, w: Any, m: Any, v: Any, alpha: Any, factors: tuple[float, float
         [-0.5, -0.5]
     """
     if routes.update("adam", w.dtype, w.size).name != "native":
-        return _plain_adam(factors, g, w, m, v, alpha)
-    parts = parts_of_sum(g)
-    return _native_adam(factors, (g,) if parts is None else parts, w, m, v, alpha)
+        return _plain_adam(factors, dense(g), w, m, v, alpha)
+    parts = (g.index, g.rows) if isinstance(g, RowSum) else (g,)
+    return _native_adam(factors, parts, w, m, v, alpha)
 
 
 def _plain_adam(factors: tuple[float, ...], g: Any, w: Any, m: Any, v: Any, alpha: Any) -> tuple[Any, ...]:
@@ -78,11 +77,12 @@ def _plain_adam(factors: tuple[float, ...], g: Any, w: Any, m: Any, v: Any, alph
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _native_adam(factors: tuple[float, ...], g: tuple[Any, ...], w: Any, m: Any, v: Any, alpha: Any) -> tuple[Any, ...]:
-    """Call the kernel for a gradient, or the kernel for the index and rows whose sum is the gradient."""
+    """Call the kernel for an array `(gradient,)`, or the one for a row sum `(index, rows)`."""
     result, count = jax.ShapeDtypeStruct(w.shape, w.dtype), len(g)
     call = jax.ffi.ffi_call(
         "hornbeam_adam" if count == 1 else "hornbeam_adam_rows", [result] * 3, vmap_method="sequential",
         # In place: the results may overwrite weights and moments.
+        # In place, if JAX may overwrite weights and moments.
         input_output_aliases={count: 0, count + 1: 1, count + 2: 2},
     )  # fmt: skip
     names = ("new_1", "new_2", "epsilon")

@@ -23,6 +23,7 @@ from hornbeam.core.program import Program
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.objects.constructor import constructor_config
+from hornbeam.ops.rows import RowSum, dense
 from hornbeam.optimizers import native
 from hornbeam.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
 
@@ -232,6 +233,11 @@ class Optimizer:
 
     # --- updates ----------------------------------------------------------------------------
 
+    @property
+    def takes_row_sums(self) -> bool:
+        """Whether `apply` can use a `RowSum` as it is; all else here works on dense gradients."""
+        return False
+
     def scale_loss(self, loss: Any) -> Any:
         """Return the loss times `loss_scale_factor`; differentiate this one."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
@@ -261,19 +267,23 @@ class Optimizer:
         if variables and all(g is None for g in grads):
             raise ValueError(
                 f"{type(self).__name__}: no variable has a gradient; the loss does not depend on "
-                f"{errors.one_of([v.path for v in variables[:4]])}."
+                f"{errors.listed([v.path for v in variables[:4]])}."
             )
         self.build(variables)
         unknown = [v.path for v in variables if v not in set(self._trainable)]
         if unknown:
-            raise ValueError(f"{type(self).__name__} was not built with the variables {errors.one_of(unknown)}.")
+            raise ValueError(f"{type(self).__name__} was not built with the variables {errors.listed(unknown)}.")
         missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
         if missing:
-            warnings.warn(f"No gradient for {errors.one_of(missing)}; these variables are not updated.", stacklevel=3)
-        pairs = [(jnp.asarray(g), v) for g, v in zip(grads, variables, strict=True) if g is not None]
+            warnings.warn(f"No gradient for {errors.listed(missing)}; these variables are not updated.", stacklevel=3)
+        as_given = self.takes_row_sums
+        pairs = [
+            (g if as_given and isinstance(g, RowSum) else dense(g), v)
+            for g, v in zip(grads, variables, strict=True) if g is not None
+        ]  # fmt: skip
         for g, v in pairs:
             if v.overwrite_with_gradient:
-                v.assign(g)
+                v.assign(dense(g))
         pairs = [(g, v) for g, v in pairs if not v.overwrite_with_gradient]
         if self.loss_scale_factor is not None:
             pairs = [(g / self.loss_scale_factor, v) for g, v in pairs]
@@ -335,7 +345,7 @@ class Optimizer:
             if decay is not None and self._decays(v):
                 v.assign_sub(v.value * (decay * rate).astype(v.stored_dtype))
         for g, v in zip(grads, variables, strict=True):
-            self.update_step(g.astype(v.stored_dtype), v, rate)
+            self.update_step(g if isinstance(g, RowSum) else g.astype(v.stored_dtype), v, rate)
         for v in variables:
             if v.constraint is not None:
                 v.assign(v.constraint(v.value))

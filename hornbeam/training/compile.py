@@ -33,7 +33,7 @@ def compile_model(model: Any, **arguments: Any) -> None:
     unknown = set(arguments) - known
     if unknown:
         raise TypeError(
-            f"compile: unexpected arguments {errors.one_of(sorted(unknown))}; it takes {errors.one_of(sorted(known))}."
+            f"compile: unexpected arguments {errors.listed(sorted(unknown))}; it takes {errors.listed(sorted(known))}."
         )
     steps = arguments["steps_per_execution"]
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
@@ -120,15 +120,15 @@ class Compiled:
             unknown = [key for key in given if key not in names]
             if unknown:
                 raise ValueError(
-                    f"compile: `{kind}` names outputs {errors.one_of(unknown)} that do not exist; the "
-                    f"model's outputs are {errors.one_of(names)}."
+                    f"compile: `{kind}` names outputs {errors.listed(unknown)} that do not exist; the "
+                    f"model's outputs are {errors.listed(names)}."
                 )
             entries = [given.get(name) for name in names]
             if kind == "loss" and len(given) < count:
                 missing = [name for name in names if name not in given]
                 raise ValueError(
                     f"compile: `loss` has no entry for the output{'s' if len(missing) > 1 else ''} "
-                    f"{errors.one_of(missing)}. Give one, or None for an output without a loss: "
+                    f"{errors.listed(missing)}. Give one, or None for an output without a loss: "
                     f"{{..., '{missing[0]}': None}}."
                 )
             return [_as_list(e) for e in entries] if several else entries
@@ -141,7 +141,7 @@ class Compiled:
             if nested or (len(given) == count and count > 1):
                 if len(given) != count:
                     raise ValueError(
-                        f"compile: `{kind}` has {len(given)} entries for {count} outputs ({errors.one_of(names)})."
+                        f"compile: `{kind}` has {len(given)} entries for {count} outputs ({errors.listed(names)})."
                     )
                 return [_as_list(e) for e in given]
             # One flat list for several outputs: to each of them.
@@ -150,7 +150,7 @@ class Compiled:
             if len(given) != count:
                 raise ValueError(
                     f"compile: `{kind}` has {len(given)} entries for {count} output"
-                    f"{'s' if count > 1 else ''} ({errors.one_of(names)})."
+                    f"{'s' if count > 1 else ''} ({errors.listed(names)})."
                 )
             return list(given)
         return [given] * count
@@ -213,8 +213,8 @@ class Compiled:
             unknown = [key for key in y_true if key not in names]
             if unknown:
                 raise ValueError(
-                    f"`{what}` names outputs {errors.one_of(map(str, unknown))} that do not exist; the model's "
-                    f"outputs are {errors.one_of(names)}."
+                    f"`{what}` names outputs {errors.listed(map(str, unknown))} that do not exist; the model's "
+                    f"outputs are {errors.listed(names)}."
                 )
             return [y_true.get(name) for name in names]
         if isinstance(y_true, (list, tuple)):
@@ -222,12 +222,12 @@ class Compiled:
             if len(flat) != len(names):
                 raise ValueError(
                     f"`{what}` has {len(flat)} arrays for {len(names)} output"
-                    f"{'s' if len(names) > 1 else ''} ({errors.one_of(names)})."
+                    f"{'s' if len(names) > 1 else ''} ({errors.listed(names)})."
                 )
             return flat
         if len(names) > 1 and what == "y":
             raise ValueError(
-                f"The model has {len(names)} outputs ({errors.one_of(names)}), `y` holds one array. Pass "
+                f"The model has {len(names)} outputs ({errors.listed(names)}), `y` holds one array. Pass "
                 "a list or a dict by output name."
             )
         return [y_true] * len(names)

@@ -534,5 +534,5 @@ def _old_arguments(old: dict[str, Any], epochs: int, data: Any = None) -> int:
     ):
         old.pop(name, None)
     if old:
-        raise TypeError(f"Unexpected arguments {errors.one_of(sorted(old))}.")
+        raise TypeError(f"Unexpected arguments {errors.listed(sorted(old))}.")
     return epochs

@@ -18,6 +18,7 @@ from hornbeam.core.convert import convert
 from hornbeam.core.program import Program
 from hornbeam.core.variable import Variable, value_and_grad
 from hornbeam.data.sources import unpack
+from hornbeam.ops import rows
 from hornbeam.ops.routes import convolutions_are_loop_safe
 from hornbeam.training.functions import own_function, set_state, state_groups
 from hornbeam.training.padding import count_rows, mark_rows, rows_are_independent, rows_counted
@@ -43,7 +44,8 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
     if not variables:  # nothing to train, as in a model of frozen layers: metrics only
         _, (loss, y_pred) = loss_of_batch()
     else:
-        (_, (loss, y_pred)), gradients = value_and_grad(loss_of_batch, variables, has_aux=True)
+        differentiate = rows.value_and_grad if optimizer is not None and optimizer.takes_row_sums else None
+        (_, (loss, y_pred)), gradients = value_and_grad(loss_of_batch, variables, True, differentiate)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
     _track(model, loss, x)
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)

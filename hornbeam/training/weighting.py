@@ -34,7 +34,7 @@ class ClassWeighted(Source):
             if len(names) > 1:
                 raise ValueError(
                     f"fit: the model has {len(names)} outputs, so `class_weight` must say which one is meant: "
-                    f"{{output name: {{class: weight}}}} with the names {errors.one_of(names)}."
+                    f"{{output name: {{class: weight}}}} with the names {errors.listed(names)}."
                 )
             self._by_output: list[Any] = [class_weight]
         elif isinstance(class_weight, Mapping):

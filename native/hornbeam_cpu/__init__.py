@@ -1,4 +1,4 @@
-"""Kernels for Hornbeam on CPU. Importing this registers them with JAX; Hornbeam does so where it is installed."""
+"""Kernels for Hornbeam on CPU. The import registers them with JAX; Hornbeam imports this package if it is installed."""
 
 import ctypes
 import functools
@@ -11,10 +11,10 @@ import numpy as np
 
 __all__ = ["INTERFACE", "TARGETS", "dtypes"]
 
-# Counted up when the operands, results or attributes of a kernel change; Hornbeam uses the kernels where it knows the number.
+# Increased when operands, results or attributes of a kernel change. Hornbeam uses the kernels only of the version it knows.
 INTERFACE = 5
 
-# What JAX calls each kernel, and its symbol in the library.
+# The name of each kernel in JAX, and its symbol in the library.
 TARGETS = {
     "hornbeam_adam": "HornbeamAdam",
     "hornbeam_adam_rows": "HornbeamAdamRows",
@@ -36,10 +36,10 @@ def _library():
 
 
 def _keep_memory():
-    """Let the C library keep up to 1 GiB of freed memory instead of giving every large piece back to the system.
+    """Let the C library keep up to 1 GiB of freed memory instead of returning every large block to the system.
 
-    XLA takes memory for all temporaries of a program with every call. That the system hands it out anew, and
-    clears it, took a tenth of a training step of ResNet-20. Whoever has set the allocator up is left alone.
+    XLA allocates the temporaries of a program in every call. Getting cleared pages from the system each time took a tenth
+    of a training step of ResNet-20. If the user has configured the allocator, nothing changes.
     """
     if not any(name.startswith(("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")) for name in os.environ):
         try:
@@ -58,5 +58,5 @@ for _name, _symbol in TARGETS.items():
 
 @functools.cache
 def dtypes():
-    """Return the dtypes that the kernels compute with on this processor."""
+    """Return the dtypes that the kernels support on this processor."""
     return (np.dtype("float32"), *((np.dtype(jax.numpy.bfloat16),) if _kernels.hornbeam_has_bfloat16() else ()))

@@ -1,11 +1,11 @@
-// Convolution, its gradient by the inputs and its gradient by the kernel: by oneDNN, depthwise ones by depthwise.cc,
-// those from or to few channels by few_channels.cc.
+// Convolution and its gradients with respect to inputs and kernel: by oneDNN; depthwise convolutions by depthwise.cc,
+// convolutions from or to few channels by few_channels.cc.
 //
-// Activations are (N, *space, C) and stay so; kernels are (*window, C / groups, O) and are brought into the form
-// that oneDNN likes best, a reorder that costs little beside the convolution.
+// Activations keep their layout (N, *space, C). Kernels are (*window, C / groups, O) and are converted to the layout
+// that oneDNN prefers, which costs little beside the convolution.
 //
-// Threads: the batch, or the rows of each image where examples are few, is cut into a piece for each of XLA's
-// threads, and each piece is a oneDNN primitive of one thread. So no second pool of threads fights with XLA's.
+// Threads: the batch, or the rows of each image if there are few examples, is divided into one piece per thread of
+// XLA, and each piece is a oneDNN primitive of one thread. So no second thread pool competes with XLA's.
 
 #include <cstdlib>
 #include <cstring>
@@ -33,7 +33,7 @@ using Dims = memory::dims;
 
 enum class Kind { kForward, kInputs, kKernel };
 
-// All that a plan depends on.
+// Everything that a plan depends on.
 struct Problem {
   Kind kind;
   memory::data_type dtype;
@@ -41,7 +41,7 @@ struct Problem {
   Dims x, w, y;  // in oneDNN's order: (N, C, *space), (groups, O / groups, C / groups, *window), (N, O, *space)
   Dims strides, dilation, before, after;
   int64_t threads;
-  int64_t row;  // filters side by side in the kernel as XLA has it: more than those of `w` where that is a part
+  int64_t row;  // number of filters in XLA's kernel; more than in `w` if `w` is a part of it
 
   std::string Key() const {
     std::string key;
@@ -60,8 +60,8 @@ const dnnl::engine& Engine() {
   return engine;
 }
 
-// Memory of the calling thread that grows and is used again: fresh pages cost more than small convolutions.
-// `slot` tells apart what is in use at the same time.
+// Memory of the calling thread, which grows and is reused: new pages cost more than a small convolution.
+// Buffers that are in use at the same time have different values of `slot`.
 void* Workspace(int slot, size_t bytes) {
   struct Buffer {
     void* data = nullptr;
@@ -88,13 +88,13 @@ class Plan {
   void Run(ffi::ThreadPool& pool, const void* lhs, const void* rhs, const void* bias, void* out) const;
 
  private:
-  // Some examples, and of each some rows (places along the first spatial axis).
+  // A range of examples, and of rows (positions on the first spatial axis) in each.
   struct Range {
     int64_t image, images, x_row, x_rows, y_row, y_rows, before, after;
   };
   struct Piece {
     dnnl::primitive primitive;
-    memory::desc lhs, out, scratch;  // out: for the gradient by the kernel that of the outputs
+    memory::desc lhs, out, scratch;  // out: the outputs' gradient, for the gradient by the kernel
     size_t lhs_offset, out_offset;   // in bytes
   };
   struct Reorder {
@@ -113,8 +113,8 @@ class Plan {
 
   Problem p_;
   memory::desc plain_kernel_, kernel_, bias_;
-  std::unique_ptr<const Plan> part_;  // the gradient by some of the filters, where each thread makes its own
-  std::vector<Reorder> reorders_;  // none where oneDNN takes the kernel as it is
+  std::unique_ptr<const Plan> part_;  // the gradient with respect to a part of the filters, if each thread computes a part
+  std::vector<Reorder> reorders_;  // empty if oneDNN uses the kernel in its own layout
   std::vector<Piece> pieces_;
 };
 
@@ -123,7 +123,7 @@ memory::desc ActivationDesc(const Dims& dims, memory::data_type dtype) {
   return {dims, dtype, dims.size() == 3 ? Tag::nwc : dims.size() == 4 ? Tag::nhwc : Tag::ndhwc};
 }
 
-// (*window, C / groups, O), or as oneDNN likes it best. Without groups the axis of groups is left out.
+// (*window, C / groups, O), or the layout that oneDNN prefers. Without groups there is no axis of groups.
 memory::desc KernelDesc(const Dims& dims, memory::data_type dtype, bool plain) {
   using Tag = memory::format_tag;
   bool grouped = dims[0] > 1;
@@ -156,8 +156,8 @@ Plan::Plan(const Problem& problem) : p_(problem) {
   // Waking threads costs more than a small convolution.
   double products = double(Product(p_.y)) * double(Product(p_.w)) / double(p_.y[1]);
   int64_t count = products < 1e6 ? 1 : p_.threads;
-  // Where a kernel outweighs inputs and outputs, adding up what the threads have made of it costs more than to read
-  // the inputs in each of them.
+  // If the kernel is larger than inputs and outputs, adding up the kernel gradients of the threads costs more than
+  // reading all inputs in each thread.
   if (p_.kind == Kind::kKernel && count > 1 && p_.w[0] == 1 && p_.y[1] % (16 * count) == 0 &&
       Product(p_.w) > Product(p_.x) + Product(p_.y)) {
     Problem part = p_;
@@ -166,19 +166,19 @@ Plan::Plan(const Problem& problem) : p_(problem) {
     try {
       part_ = std::make_unique<const Plan>(part);
       return;
-    } catch (const dnnl::error&) {  // oneDNN cannot write its form of the kernel into some columns of ours
+    } catch (const dnnl::error&) {  // oneDNN cannot write its layout of the kernel into some columns of ours
     }
   }
   try {
     Cut(Ranges(count));
   } catch (const dnnl::error&) {
     if (count == 1) throw;
-    Cut(Ranges(1));  // pieces of different sizes may not agree on a form of the kernel
+    Cut(Ranges(1));  // pieces of different sizes may prefer different layouts of the kernel
   }
   AddReorders();
 }
 
-// Whole examples where there are enough of them, else bands of rows of each.
+// Whole examples if there are enough of them, else bands of rows of each example.
 std::vector<Plan::Range> Plan::Ranges(int64_t count) const {
   int64_t batch = p_.x[0];
   std::vector<Range> ranges;
@@ -199,13 +199,13 @@ std::vector<Plan::Range> Plan::Ranges(int64_t count) const {
   return ranges;
 }
 
-// One of the bands of an image: a convolution of its own, with the rows that its windows touch.
+// One band of an image: a separate convolution of the rows that its windows touch.
 Plan::Range Plan::Rows(int64_t image, int64_t band, int64_t bands) const {
   int64_t stride = p_.strides[0], before = p_.before[0], height = p_.x[2], outputs = p_.y[2];
   int64_t reach = (p_.w[3] - 1) * (p_.dilation[0] + 1);
   Range r = {image, 1};
   if (p_.kind == Kind::kInputs) {
-    // Rows of the inputs, each band beginning where a window does; then the windows that touch them.
+    // The rows of the inputs, where each band begins at a window; then the windows that touch them.
     int64_t windows = (height + before + stride - 1) / stride;
     auto edge = [&](int64_t i) { return std::clamp<int64_t>(windows * i / bands * stride - before, 0, height); };
     int64_t begin = edge(band), end = band + 1 == bands ? height : edge(band + 1);
@@ -230,7 +230,7 @@ Plan::Range Plan::Rows(int64_t image, int64_t band, int64_t bands) const {
 
 void Plan::Cut(const std::vector<Range>& ranges) {
   pieces_.clear();
-  // The gradient by the kernel is summed up in float32 whatever the dtype of its operands.
+  // The gradient with respect to the kernel is summed in float32, whatever the dtype of the operands.
   kernel_ = KernelDesc(p_.w, p_.kind == Kind::kKernel ? memory::data_type::f32 : p_.dtype, false);
   for (const Range& range : ranges) AddPiece(range);
 }
@@ -251,7 +251,7 @@ void Plan::AddPiece(const Range& range) {
   dnnl::primitive_attr attr;
   attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   auto algorithm = dnnl::algorithm::convolution_direct;
-  // Later pieces take the kernel in the form that the first one chose.
+  // Later pieces use the layout of the kernel that the first one chose.
   if (p_.kind == Kind::kForward) {
     if (p_.relu) {
       dnnl::post_ops post;
@@ -283,7 +283,7 @@ void Plan::AddPiece(const Range& range) {
   }
 }
 
-// Between the kernel as XLA has it and as oneDNN likes it; a large one in parts.
+// Conversion between XLA's and oneDNN's layout of the kernel, in parts if it is large.
 void Plan::AddReorders() {
   if (kernel_ == plain_kernel_) return;
   bool gradient = p_.kind == Kind::kKernel;
@@ -291,7 +291,7 @@ void Plan::AddReorders() {
   auto add = [this](const memory::desc& from, const memory::desc& to) {
     reorders_.push_back({dnnl::reorder({Engine(), from, Engine(), to}), from, to});
   };
-  constexpr int64_t kBlock = 64;  // the largest block that oneDNN's forms have
+  constexpr int64_t kBlock = 64;  // the largest block in oneDNN's layouts
   Dims dims = plain_kernel_.get_dims();
   int64_t blocks = dims[0] / kBlock, parts = std::min(p_.threads, blocks);
   if (parts > 1 && dims[0] % kBlock == 0 && Product(dims) > 65536) {
@@ -303,7 +303,7 @@ void Plan::AddReorders() {
         add(from.submemory_desc(size, start), to.submemory_desc(size, start));
       }
       return;
-    } catch (const dnnl::error&) {  // this form cannot be cut
+    } catch (const dnnl::error&) {  // this layout cannot be divided
       reorders_.clear();
     }
   }
@@ -343,7 +343,7 @@ void Plan::Run(ffi::ThreadPool& pool, const void* lhs, const void* rhs, const vo
   });
 }
 
-// The threads share the filters. Those that a thread is to make are brought together in the outputs' gradient first.
+// The threads divide the filters; the columns of the outputs' gradient for a thread's filters are gathered first.
 void Plan::RunFilters(ffi::ThreadPool& pool, const void* lhs, const void* rhs, void* out) const {
   size_t filters = part_->p_.y[1], bytes = filters * memory::data_type_size(p_.dtype);
   size_t parts = p_.y[1] / filters, places = Product(p_.y) / p_.y[1];
@@ -355,7 +355,7 @@ void Plan::RunFilters(ffi::ThreadPool& pool, const void* lhs, const void* rhs, v
   });
 }
 
-// Each piece has a kernel gradient of its own; the sum comes last.
+// Each piece has its own kernel gradient; they are added up at the end.
 void Plan::RunKernelGradient(ffi::ThreadPool& pool, const void* lhs, const void* rhs, void* out) const {
   if (part_) return RunFilters(pool, lhs, rhs, out);
   int64_t count = pieces_.size();
@@ -389,7 +389,7 @@ void Plan::RunKernelGradient(ffi::ThreadPool& pool, const void* lhs, const void*
   }
 }
 
-// Plans are kept: making one takes longer than a small convolution.
+// Plans are cached: creating one takes longer than a small convolution.
 std::shared_ptr<const Plan> GetPlan(const Problem& problem) {
   static std::mutex mutex;
   static std::map<std::string, std::shared_ptr<const Plan>> plans;
@@ -413,7 +413,7 @@ std::string Text(const Dims& dims) {
   return text + ")";
 }
 
-// Fills `p` from the arrays x (N, *space, C), w (*window, C / groups, O) and y (N, *space, O); returns what is wrong.
+// Fills `p` from the arrays x (N, *space, C), w (*window, C / groups, O) and y (N, *space, O); returns an error.
 std::string Fill(Problem& p, const Dims& x, const Dims& w, const Dims& y, int64_t groups) {
   size_t rank = p.strides.size();
   if (rank < 1 || rank > 3 || p.dilation.size() != rank || p.before.size() != rank || p.after.size() != rank)
@@ -430,7 +430,7 @@ std::string Fill(Problem& p, const Dims& x, const Dims& w, const Dims& y, int64_
               w[rank] * groups == channels;
   for (size_t i = 0; i < rank && fits; ++i) {
     if (p.strides[i] < 1 || w[i] < 1) return "strides and window must be positive";
-    // oneDNN's gradients are wrong where windows lie wholly in the padding.
+    // oneDNN's gradients are wrong if a window lies entirely in the padding.
     int64_t reach = (w[i] - 1) * (p.dilation[i] + 1);
     if (p.before[i] > reach || p.after[i] > reach) return "the padding is wider than the window";
     int64_t room = x[i + 1] + p.before[i] + p.after[i] - reach - 1;
@@ -452,7 +452,7 @@ std::string Fill(Problem& p, const Dims& x, const Dims& w, const Dims& y, int64_
   return "";
 }
 
-// Describes `p` to RunDepthwise; returns what keeps it from being computed there.
+// Converts `p` for RunDepthwise; returns the reason if it is not supported there.
 std::string Describe(const Problem& p, Depthwise& d) {
   bool inputs = p.kind == Kind::kInputs;
   if (p.dtype != memory::data_type::f32) return "depthwise: dtype must be float32";
@@ -467,7 +467,7 @@ std::string Describe(const Problem& p, Depthwise& d) {
   return "";
 }
 
-// Describes `p` to RunFewChannels; returns what keeps it from being computed there.
+// Converts `p` for RunFewChannels; returns the reason if it is not supported there.
 std::string Describe(const Problem& p, FewChannels& d) {
   bool inputs = p.kind == Kind::kInputs;
   if (p.dtype != memory::data_type::f32) return "few channels: dtype must be float32";
@@ -513,7 +513,7 @@ ffi::Error Convolution(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Resul
   auto copy = [](ffi::Span<const int64_t> values) { return Dims(values.begin(), values.end()); };
   p.strides = copy(strides);
   p.dilation = copy(dilation);
-  for (auto& d : p.dilation) --d;  // oneDNN counts what lies between
+  for (auto& d : p.dilation) --d;  // oneDNN counts the elements in between
   p.before = copy(before);
   p.after = copy(after);
   Dims l = copy(arrays[0].dimensions()), r = copy(arrays[1].dimensions()), o = copy(result->dimensions());
@@ -528,7 +528,7 @@ ffi::Error Convolution(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Resul
   if (by == "few channels") wrong = Describe(p, few);
   if (!wrong.empty()) return Wrong(wrong);
 
-  // oneDNN refuses empty arrays; where nothing is summed up, gradients are zero. Forward, XLA computes such cases.
+  // oneDNN refuses empty arrays. The gradients, sums of nothing, are zero; XLA computes the forward cases.
   if (result->element_count() == 0) return ffi::Error::Success();
   for (int i = 0; i < 2; ++i) {
     if (arrays[i].element_count() > 0) continue;
@@ -575,7 +575,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(HornbeamConvolution, hornbeam::Convolution,
                                   .Attr<ffi::Span<const int64_t>>("after")
                                   .Attr<int64_t>("groups"));
 
-// Whether oneDNN has bfloat16 convolutions for this processor.
+// Whether oneDNN supports bfloat16 convolutions on this processor.
 extern "C" bool hornbeam_has_bfloat16() {
   auto isa = dnnl::get_effective_cpu_isa();
   return isa >= dnnl::cpu_isa::avx512_core;

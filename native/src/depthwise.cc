@@ -11,22 +11,22 @@
 namespace hornbeam {
 namespace {
 
-// What one row of outputs is made of.
+// The operands of one row of outputs.
 struct Row {
-  const float* const* x;  // the row of the image under each row of the window, or zeros where there is none
+  const float* const* x;  // the row of the image at each row of the window, or zeros in the padding
   const float *kernel, *bias;
   float* y;
-  bool ahead;  // whether to ask for the next row already
+  bool ahead;  // whether to prefetch the next row
 };
 
-// The channels `c` ... `c` + width - 1 of a row, for windows of K x K.
+// Computes the channels `c` ... `c` + width - 1 of a row, for windows of K x K.
 template <int width, int K>
 HORNBEAM_INLINE void Channels(const Depthwise& p, const Row& row, int64_t c) {
   using V = typename Vector<width>::Type;
   const int64_t C = p.channels, W = p.width, left = p.left, columns = p.columns;
   const bool relu = p.relu, ahead = row.ahead && c % 16 == 0;  // once a cache line
   const float* x[K];
-  V weights[K][K], sums[K], bias;  // sums: of the outputs whose windows meet what was read last
+  V weights[K][K], sums[K], bias;  // sums: outputs whose windows contain the element read last
 #pragma GCC unroll 8
   for (int d = 0; d < K; ++d) {
     x[d] = row.x[d] + c;
@@ -54,7 +54,7 @@ HORNBEAM_INLINE void Channels(const Depthwise& p, const Row& row, int64_t c) {
     }
     if (done >= 0) {
       V sum = sums[0];
-      if (relu) sum = sum < 0.f ? V{} : sum;  // NaN stays
+      if (relu) sum = sum < 0.f ? V{} : sum;  // keeps NaN
       std::memcpy(y + done * C, &sum, sizeof(V));
     }
     if (ahead) {
@@ -116,7 +116,7 @@ void RunDepthwise(xla::ffi::ThreadPool& pool, const Depthwise& p, const float* x
   const double products = double(rows) * p.columns * C * p.window * p.window;
   // Waking threads costs more than a small convolution.
   const int64_t pieces = products < 1e6 ? 1 : std::min(rows, threads);
-  // What stays in the caches of a processor needs no asking for.
+  // Arrays that fit into the caches need no prefetching.
   const bool ahead = (p.height * p.width + p.rows * p.columns) * p.images * C > (1 << 20);
   const std::vector<float> zeros(std::max(p.width, int64_t{1}) * C);
   ParallelFor(pool, pieces, [&](int64_t piece) {

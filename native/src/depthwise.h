@@ -1,8 +1,8 @@
-// Depthwise convolution, a filter of its own for each channel: square windows that move by one element.
+// Depthwise convolution, one filter per channel, for square windows and strides of 1.
 //
-// oneDNN's takes up to 1.6 times as long (8 images of 56 x 56 with 144 channels, 2 threads), since each output reads all
-// of its window again. Here a number, once read, is added to all outputs of the row whose windows meet it, weights and
-// sums stay in registers, and what the next row needs is on its way early.
+// oneDNN takes up to 1.6 times as long (8 images of 56 x 56 with 144 channels, 2 threads), since each output reads its
+// whole window again. Here each input is read once and added to all outputs of the row whose windows contain it, weights
+// and sums stay in registers, and the next row is prefetched.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +11,15 @@
 
 namespace hornbeam {
 
-// Of inputs (images, height, width, channels), kernel (window, window, channels) and outputs
+// The sizes of inputs (images, height, width, channels), kernel (window, window, channels) and outputs
 // (images, rows, columns, channels).
 struct Depthwise {
   int64_t images, height, width, channels, rows, columns, window, top, left;
-  bool flip;  // the kernel's elements from last to first, as the gradient by the inputs wants them
+  bool flip;  // read the kernel from the last element to the first, for the gradient by the inputs
   bool relu;
 };
 
-// Whether RunDepthwise knows this size of the window.
+// Whether RunDepthwise supports this window size.
 bool DepthwiseKnows(int64_t window);
 
 // `bias` may be null.

@@ -13,20 +13,20 @@ namespace {
 
 constexpr int64_t kFew = 4;
 
-// What one row of outputs is made of.
+// The operands of one row of outputs.
 struct Row {
-  int64_t window_rows;      // those of the window that lie in the image
-  const float *x, *kernel;  // at the first of them
+  int64_t window_rows;      // rows of the window that lie in the image
+  const float *x, *kernel;  // at the first of these rows
   const float* bias;
   float* y;
 };
 
-// The first of some outputs, and the columns of the window, `from` to `to`, that lie in the image for all of them.
+// The first of a run of outputs, and the columns `from` to `to` of the window that lie in the image for all of them.
 struct Place {
   int64_t column, filter, from, to;
 };
 
-// Adds up a vector.
+// Returns the sum of a vector.
 template <int width>
 HORNBEAM_INLINE float Sum(const typename Vector<width>::Type& v) {
   if constexpr (width == 1) {
@@ -38,7 +38,7 @@ HORNBEAM_INLINE float Sum(const typename Vector<width>::Type& v) {
   }
 }
 
-// Outputs from few channels, for `count` vectors of filters.
+// Computes outputs from few channels, for `count` vectors of filters.
 template <int width, int count>
 struct FromFew {
   static constexpr int64_t kFilters = width * count;
@@ -75,14 +75,14 @@ struct FromFew {
 #pragma GCC unroll 16
       for (int j = 0; j < count; ++j) {
         V sum = sums[i][j];
-        if (p.relu) sum = sum < 0.f ? V{} : sum;  // NaN stays
+        if (p.relu) sum = sum < 0.f ? V{} : sum;  // keeps NaN
         std::memcpy(row.y + (place.column + i) * p.filters + place.filter + j * width, &sum, sizeof(V));
       }
     }
   }
 };
 
-// Outputs to `count` filters. The kernel has `width` channels side by side for each of them, see Pack.
+// Computes outputs for `count` filters. The kernel has `width` channels side by side for each filter, see Pack.
 template <int width, int count>
 struct ToFew {
   static constexpr int64_t kFilters = count;
@@ -118,13 +118,13 @@ struct ToFew {
 #pragma GCC unroll 16
       for (int j = 0; j < count; ++j) {
         const float sum = Sum<width>(sums[i][j]) + row.bias[j];
-        row.y[(place.column + i) * count + j] = p.relu && sum < 0.f ? 0.f : sum;  // NaN stays
+        row.y[(place.column + i) * count + j] = p.relu && sum < 0.f ? 0.f : sum;  // keeps NaN
       }
     }
   }
 };
 
-// A row of outputs, `columns` at once where all their windows lie in the image.
+// Computes a row of outputs, `columns` at once where all their windows lie in the image.
 template <typename Outputs, int columns>
 HORNBEAM_INLINE void MakeRow(const FewChannels& p, const Row& row) {
   for (int64_t filter = 0; filter < p.filters; filter += Outputs::kFilters) {
@@ -143,7 +143,7 @@ HORNBEAM_INLINE void MakeRow(const FewChannels& p, const Row& row) {
   }
 }
 
-// Vectors and columns such that there are as many sums as registers, but for weights and what they meet.
+// Chooses vectors and columns so that the sums fill the registers that weights and inputs leave free.
 template <int width, int vectors, int columns_from, int columns_to>
 HORNBEAM_INLINE void AnyRow(const FewChannels& p, const Row& row) {
   if (p.channels <= kFew) return MakeRow<FromFew<width, vectors>, columns_from>(p, row);
@@ -174,8 +174,8 @@ Way Choose() {
   return {RowPortable, 4};
 }
 
-// The kernel as (window_rows, window_columns, channels, filters), first element first; to few filters as
-// (window_rows, window_columns, channels / width, filters, width). Next to nothing beside the outputs.
+// Packs the kernel as (window_rows, window_columns, channels, filters), first element first; for few filters as
+// (window_rows, window_columns, channels / width, filters, width). The cost is small beside the outputs.
 std::vector<float> Pack(const FewChannels& p, const float* kernel, int64_t width) {
   const int64_t elements = p.window_rows * p.window_columns, C = p.channels, F = p.filters;
   if (C <= kFew) width = 1;

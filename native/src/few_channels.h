@@ -1,12 +1,12 @@
-// Convolution forward from few channels, as the first one of most networks (3 of colour, or 1), or to few, as the last
-// one of those that make images. The gradient by the inputs with strides of 1 is one of these with the kernel turned round.
+// Forward convolution from few channels, as in the first layer of most networks (RGB or gray), or to few, as in the last
+// layer of networks that generate images. With strides of 1, the gradient by the inputs is one too, its kernel reversed.
 //
-// The elements that a window covers in one row of an image lie side by side, so that a window is a few long runs of
-// numbers. From few channels, a number is multiplied by vectors of filters, the kernel as it lies; to few, vectors of
-// channels are multiplied, and their sums added up at the end. Sums stay in registers.
+// The elements of a window in one row of an image are contiguous, so a window is a few long runs of numbers. From few
+// channels, each number is multiplied by vectors of filters, in the kernel's own layout. To few channels, vectors of
+// channels are multiplied, and the elements of the sums added up at the end. Sums stay in registers.
 //
-// oneDNN makes 16 filters at a time, even where there is 1: to 3 channels it takes 3.5 times as long, to 1 channel 8 times
-// and more. From 3 channels it passes over the outputs once for every 16 filters: a tenth slower for 64.
+// oneDNN always computes 16 filters: to 3 channels it takes 3.5 times as long, to 1 channel at least 8 times. From 3
+// channels it passes over the outputs once for every 16 filters, which is 10 % slower for 64 filters.
 #pragma once
 
 #include <cstdint>
@@ -15,16 +15,16 @@
 
 namespace hornbeam {
 
-// Of inputs (images, height, width, channels), kernel (window_rows, window_columns, channels, filters) and outputs
+// The sizes of inputs (images, height, width, channels), kernel (window_rows, window_columns, channels, filters) and outputs
 // (images, rows, columns, filters).
 struct FewChannels {
   int64_t images, height, width, channels, rows, columns, filters;
   int64_t window_rows, window_columns, stride_rows, stride_columns, top, left;
-  bool turned;  // the kernel is that of the convolution whose gradient this is: (..., filters, channels), last element first
+  bool turned;  // a gradient: the kernel is (..., filters, channels), read from the last element to the first
   bool relu;
 };
 
-// Whether RunFewChannels knows these numbers: from at most 4 channels to a multiple of 64, or from a multiple of 16
+// Whether RunFewChannels supports these channels: from at most 4 channels to a multiple of 64, or from a multiple of 16
 // to at most 4.
 bool FewChannelsKnows(int64_t channels, int64_t filters);
 

@@ -1,4 +1,4 @@
-// Which of a processor's instruction sets kernels may use that are compiled for several.
+// The instruction set of kernels that are compiled for several.
 #pragma once
 
 #include <cstdlib>
@@ -12,7 +12,7 @@ namespace hornbeam {
 
 enum class Instructions { kPortable, kAvx2, kAvx512 };
 
-// The best that the processor has; HORNBEAM_INSTRUCTIONS=avx2 or =portable in the environment asks for less.
+// The best that the processor has, or less if the environment has HORNBEAM_INSTRUCTIONS=avx2 or =portable.
 inline Instructions GetInstructions() {
   static const Instructions best = [] {
 #ifdef HORNBEAM_X86

@@ -1,11 +1,11 @@
-// Calls of oneDNN that keep to their thread.
+// Calls of oneDNN that use only the calling thread.
 #pragma once
 
 #include <omp.h>
 
 namespace hornbeam {
 
-// oneDNN takes its number of threads from OpenMP, when a primitive is made and when it runs.
+// oneDNN reads its number of threads from OpenMP, both when a primitive is created and when it runs.
 class OneThread {
  public:
   OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }

@@ -1,8 +1,8 @@
-// What optimizers need: Adam's step over one large array, weights and both moments in one pass, in place, also by the
-// gradient of a table of which rows were taken; and order.
+// Kernels for optimizers: a step of Adam over one large array, which updates weights and both moments in one pass and in
+// place; the same for the gradient of a table as a sum of rows; and a kernel that orders operations.
 //
-// XLA makes a loop for each of its three results, and reads what they share again: 40 bytes a weight instead of 28, through
-// memory where no cache holds the array.
+// XLA compiles one loop for each of the three results and reads the shared operands again: 40 bytes per weight instead
+// of 28, from memory if the array does not fit into the caches.
 
 #include <algorithm>
 #include <cmath>
@@ -22,8 +22,8 @@ namespace {
 
 constexpr int64_t kPiece = 1 << 16;  // weights
 
-// Where the processor adds and multiplies at once, all of it does so, vectors and what is left over: what becomes of a
-// weight must not depend on its place.
+// If the processor has fused multiply-add, both the vectors and the remainder use it: the result for a weight must not
+// depend on its position.
 inline __attribute__((always_inline)) void Loop(int64_t n, const float* __restrict g, float* __restrict w,
                                                 float* __restrict m, float* __restrict v, float rate, float new_1,
                                                 float new_2, float epsilon) {
@@ -59,26 +59,26 @@ ffi::Error Wrong(const std::string& what) {
   return ffi::Error(ffi::ErrorCode::kInvalidArgument, "hornbeam_adam: " + what);
 }
 
-// What is updated: weights and both moments, where they are and where they go, and by how much.
+// An update: the operands and results of weights and both moments, and the factors.
 struct Update {
   const float* from[3];
   float* to[3];
   float rate, new_1, new_2, epsilon;
   Step step = GetStep();
 
-  // Where a result does not lie in its operand's place, [first, first + n) is brought there.
+  // Copies [first, first + n) of each operand to its result, unless they share memory.
   void Bring(int64_t first, int64_t n) const {
     for (int k = 0; k < 3; ++k)
       if (from[k] != to[k]) std::copy_n(from[k] + first, n, to[k] + first);
   }
 
-  // Steps [first, first + n), whose gradient is `g`.
+  // Updates [first, first + n) by the gradient `g`.
   void Take(int64_t first, int64_t n, const float* g) const {
     step(n, g, to[0] + first, to[1] + first, to[2] + first, rate, new_1, new_2, epsilon);
   }
 };
 
-// Fills `update`; returns what is wrong.
+// Fills `update`; returns an error.
 std::string Fill(Update& update, const ffi::AnyBuffer (&from)[3], const ffi::AnyBuffer (&to)[3], int64_t count,
                  const ffi::AnyBuffer& rate) {
   for (int k = 0; k < 3; ++k) {
@@ -95,7 +95,7 @@ std::string Fill(Update& update, const ffi::AnyBuffer (&from)[3], const ffi::Any
   return "";
 }
 
-// Gradient, weights, moments, rate -> weights, moments. A result may lie where its operand does.
+// Gradient, weights, moments, rate -> weights, moments. A result may share the memory of its operand.
 ffi::Error Adam(ffi::ThreadPool pool, ffi::AnyBuffer g, ffi::AnyBuffer w, ffi::AnyBuffer m, ffi::AnyBuffer v,
                 ffi::AnyBuffer rate, ffi::Result<ffi::AnyBuffer> new_w, ffi::Result<ffi::AnyBuffer> new_m,
                 ffi::Result<ffi::AnyBuffer> new_v, float new_1, float new_2, float epsilon) {
@@ -107,7 +107,7 @@ ffi::Error Adam(ffi::ThreadPool pool, ffi::AnyBuffer g, ffi::AnyBuffer w, ffi::A
   const int64_t threads = std::max<int64_t>(1, pool.num_threads());
   const int64_t pieces = std::clamp<int64_t>(count / kPiece, 1, threads);
   ParallelFor(pool, pieces, [&](int64_t piece) {
-    // On bounds of cache lines, so that no two threads write to the same.
+    // Pieces begin at cache lines, so that no two threads write to the same line.
     const int64_t lines = (count + 15) / 16, first = lines * piece / pieces * 16;
     const int64_t n = std::min(lines * (piece + 1) / pieces * 16, count) - first;
     update.Bring(first, n);
@@ -116,8 +116,9 @@ ffi::Error Adam(ffi::ThreadPool pool, ffi::AnyBuffer g, ffi::AnyBuffer w, ffi::A
   return ffi::Error::Success();
 }
 
-// Index (K,), rows (K, W), weights (N, W), moments, rate -> weights, moments. The gradient is that of rows.cc, the sums
-// of what `index` sends to each row; it is never laid out, which would write and read as much as the weights once more.
+// Index (K,), rows (K, W), weights (N, W), moments, rate -> weights, moments. The gradient is that of rows.cc, the sum of
+// the rows that `index` sends to each row of the table. It is never stored, which would write and read as much memory as
+// the weights take.
 ffi::Error AdamRows(ffi::ThreadPool pool, ffi::AnyBuffer index, ffi::AnyBuffer rows, ffi::AnyBuffer w, ffi::AnyBuffer m,
                     ffi::AnyBuffer v, ffi::AnyBuffer rate, ffi::Result<ffi::AnyBuffer> new_w,
                     ffi::Result<ffi::AnyBuffer> new_m, ffi::Result<ffi::AnyBuffer> new_v, float new_1, float new_2,
@@ -139,8 +140,8 @@ ffi::Error AdamRows(ffi::ThreadPool pool, ffi::AnyBuffer index, ffi::AnyBuffer r
     ParallelFor(pool, pieces, [&](int64_t piece) {
       const int64_t first = N * piece / pieces, last = N * (piece + 1) / pieces;
       update.Bring(first * W, (last - first) * W);
-      // Of each row the first k that was sent to it, and of each k the next: in their order, so that sums are rounded
-      // as in rows.cc.
+      // For each row of the table the first k that is sent to it, and for each k the next one: in order, so that sums are
+      // rounded as in rows.cc.
       std::vector<int64_t> head(last - first, -1), next(K);
       for (int64_t k = K - 1; k >= 0; --k) {
         const int64_t row = places[k] < 0 ? places[k] + N : places[k];
@@ -172,7 +173,7 @@ ffi::Error AdamRows(ffi::ThreadPool pool, ffi::AnyBuffer index, ffi::AnyBuffer r
   return ffi::Error::Success();
 }
 
-// First operand -> the same. XLA calls this when it has all the others, which nothing reads.
+// Returns the first operand. XLA calls this only when all others exist; nothing reads those.
 ffi::Error After(ffi::RemainingArgs arguments, ffi::Result<ffi::AnyBuffer> result) {
   auto first = arguments.get<ffi::AnyBuffer>(0);
   if (!first || first->element_type() != result->element_type() || first->element_count() != result->element_count())

@@ -1,4 +1,4 @@
-// Shared work on XLA's own threads.
+// Work divided among XLA's own threads.
 #pragma once
 
 #include <algorithm>
@@ -23,9 +23,8 @@ inline void Pause() {
 
 // Runs work(0) ... work(count - 1) on the caller's thread and on idle threads of XLA's pool.
 //
-// The caller works too and only waits for pieces that another thread has begun: however many handlers wait at
-// once, and however full the pool is, no one waits for something that nobody does.
-// The first exception that a piece throws is thrown again here.
+// The caller works too, and waits only for pieces that another thread has begun. So there is no deadlock, however many
+// callers wait at once and however busy the pool is. The first exception that a piece throws is thrown again here.
 template <typename Work>
 void ParallelFor(xla::ffi::ThreadPool& pool, int64_t count, const Work& work) {
   if (count <= 1) {
@@ -39,7 +38,7 @@ void ParallelFor(xla::ffi::ThreadPool& pool, int64_t count, const Work& work) {
     std::exception_ptr error;
   };
   auto state = std::make_shared<State>();
-  // A task that starts late finds nothing left to take, and then does not touch `work`, which may be gone.
+  // A task that starts late finds no piece left, and does not touch `work`, which may no longer exist.
   auto take = [state, count, &work] {
     for (int64_t i = state->next++; i < count; i = state->next++) {
       try {
@@ -57,7 +56,7 @@ void ParallelFor(xla::ffi::ThreadPool& pool, int64_t count, const Work& work) {
   int64_t helpers = std::min(count, pool.num_threads()) - 1;
   for (int64_t i = 0; i < helpers; ++i) pool.Schedule(decltype(take)(take));
   take();
-  // The others end at about the same time: to sleep and be woken up would take longer.
+  // The others end at about the same time; sleeping and waking up would take longer.
   for (int spin = 0; spin < kSpins && state->done != count; ++spin) Pause();
   std::unique_lock<std::mutex> lock(state->mutex);
   state->finished.wait(lock, [&] { return state->done == count; });

@@ -1,7 +1,7 @@
-// The product of two matrices that is summed over their rows, x^T y: the gradient by the kernel of a dense layer.
+// The product x^T y of two matrices, summed over their rows: the gradient of a dense layer with respect to its kernel.
 //
-// XLA's own products of the other two orientations are as fast as the processor allows; this one is not, on several
-// threads. Columns of the result are divided among XLA's threads, and each piece is a call of oneDNN.
+// XLA computes the products of the other two orientations as fast as the processor allows, but not this one on several
+// threads. The columns of the result are divided among XLA's threads, and each piece is a call of oneDNN.
 
 #include <algorithm>
 #include <cstdint>
@@ -19,7 +19,7 @@ namespace ffi = xla::ffi;
 namespace hornbeam {
 namespace {
 
-constexpr int64_t kColumns = 32;            // the fewest of one piece: two vectors
+constexpr int64_t kColumns = 32;            // the fewest columns of a piece: two vectors
 constexpr int64_t kWorthAThread = 1 << 19;  // multiplications
 
 ffi::Error Wrong(const std::string& what) {
@@ -43,7 +43,7 @@ ffi::Error Product(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer y, ffi
     std::memset(c, 0, sizeof(float) * M * N);
     return ffi::Error::Success();
   }
-  // The longer side is cut, so that pieces come near to squares.
+  // The longer side is divided, so that pieces are close to squares.
   const bool down = M >= N;
   const int64_t length = down ? M : N, units = (length + kColumns - 1) / kColumns;
   const int64_t worth = std::min<int64_t>(units, 1 + R * M * N / kWorthAThread);

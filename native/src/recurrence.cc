@@ -1,7 +1,7 @@
 // The standard recurrences along time, forward and backward, each as one kernel.
 //
-// Arrays are those of hornbeam/ops/recurrence.py, time first. The samples are cut into one piece for each of XLA's
-// threads; a piece runs through all steps without waiting for another. The weights' gradients are not made here: they
+// The arrays are those of hornbeam/ops/recurrence.py, with time first. The samples are divided into one piece per thread
+// of XLA; a piece runs all steps without waiting for another. The gradients of the weights are not computed here: they
 // are products over all steps, see product.cc.
 
 #include <algorithm>
@@ -23,11 +23,11 @@ namespace {
 
 enum class Cell { kSimple, kLstm, kGru, kGruBefore };
 
-// What both kernels read and write; each leaves some of it empty.
+// The operands and results of both kernels; each uses a part of them.
 struct Problem {
   Cell cell;
   int64_t gates, states, T, B, U;
-  bool beside;  // whether `other` is needed
+  bool beside;  // whether `other` is used
   bool keep = false;
   const bool* mask = nullptr;                                            // (T, B)
   const float *kernel, *start;                                           // (U, gates * U), (states, B, U)
@@ -53,8 +53,8 @@ struct Loops {
 #define HORNBEAM_ALWAYS __attribute__((always_inline))
 #define HORNBEAM_INLINE static inline HORNBEAM_ALWAYS
 
-// Nothing of the standard library but memcpy is used by the loops: a template that they made would be compiled for
-// their instruction set, and might be the copy that everybody else gets too.
+// The loops use nothing of the standard library but memcpy: a template that they instantiated would be compiled for their
+// instruction set, and the linker might choose this copy for all other code too.
 #ifdef HORNBEAM_X86
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx2,fma")
@@ -99,7 +99,7 @@ const Loops& GetLoops() {
   return loops;
 }
 
-// Zeros, on a cache line's bounds.
+// Zeros, aligned to cache lines.
 std::unique_ptr<float, decltype(&std::free)> Zeros(int64_t count) {
   const size_t bytes = (std::max<int64_t>(count, 1) * sizeof(float) + 63) / 64 * 64;
   std::unique_ptr<float, decltype(&std::free)> memory(static_cast<float*>(std::aligned_alloc(64, bytes)), &std::free);
@@ -130,7 +130,7 @@ ffi::Error Wrong(const std::string& what) {
   return ffi::Error(ffi::ErrorCode::kInvalidArgument, "hornbeam_recurrence: " + what);
 }
 
-// Reads operands and results in turn, and remembers the first that is not as it must be.
+// Reads operands and results in order, and keeps the first error.
 class Reader {
  public:
   Reader(ffi::RemainingArgs arguments, ffi::RemainingRets results) : arguments_(arguments), results_(results) {}
@@ -176,7 +176,7 @@ class Reader {
   std::string error_;
 };
 
-// Sets what the cell's name says and the sizes, which are those of one operand (T, B, ...) and the kernel's.
+// Sets the cell by its name, and the sizes by one operand (T, B, ...) and the kernel.
 std::string Describe(Problem& p, std::string_view cell, ffi::RemainingArgs arguments, size_t sequence, size_t kernel) {
   auto first = arguments.get<ffi::AnyBuffer>(sequence), weights = arguments.get<ffi::AnyBuffer>(kernel);
   if (!first || !weights) return "operands are missing";
@@ -220,7 +220,7 @@ ffi::Error Recurrence(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::R
   return Finish(p, pool, false);
 }
 
-// dhs, dlast, kernel, start, hs, before[, saved[, other]][, mask] -> da, dstart; dhs of no steps: it is zero.
+// dhs, dlast, kernel, start, hs, before[, saved[, other]][, mask] -> da, dstart; dhs without steps is zero.
 ffi::Error RecurrencePull(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results,
                           std::string_view cell, bool masked) {
   Problem p;
@@ -233,7 +233,7 @@ ffi::Error RecurrencePull(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ff
   p.dlast = reader.Read("the gradient of the last states", {p.states, p.B, p.U});
   p.kernel = reader.Read("the kernel", {p.U, p.gates * p.U});
   p.start = reader.Read("the start", {p.states, p.B, p.U});
-  // Results and what was kept are only read here, though the kernel forward writes them.
+  // Results and saved arrays are only read here; the forward kernel writes them.
   p.hs = const_cast<float*>(reader.Read("h", {p.T, p.B, p.U}));
   p.before = const_cast<float*>(reader.Read("h before each step", {p.T, p.B, p.U}));
   if (p.cell != Cell::kSimple) p.saved = const_cast<float*>(reader.Read("the gates", {p.T, p.B, p.gates * p.U}));

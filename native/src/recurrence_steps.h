@@ -1,15 +1,15 @@
-// The recurrences' loops over time, for one instruction set: included by recurrence.cc once for each.
+// The loops over time of the recurrences, for one instruction set. recurrence.cc includes this file once for each set.
 //
-// The including file defines HORNBEAM_SET, a namespace, HORNBEAM_WIDTH, floats in a vector, and HORNBEAM_ROWS, how
-// many rows a product of matrices works on at once, so that its sums stay in registers.
+// The including file defines HORNBEAM_SET, a namespace; HORNBEAM_WIDTH, the floats in a vector; and HORNBEAM_ROWS, the
+// number of rows that a matrix product computes at once, so that its sums stay in registers.
 //
-// U is padded to `stride`, a whole number of vectors, within the scratch memory; what stands there is zero or unused.
+// In the scratch memory, U is padded to `stride`, a whole number of vectors; the padding is zero or unused.
 
 namespace hornbeam {
 namespace HORNBEAM_SET {
 
 constexpr int64_t kWidth = HORNBEAM_WIDTH;
-constexpr int64_t kPanel = 2 * kWidth;  // columns of a product that are worked on at once
+constexpr int64_t kPanel = 2 * kWidth;  // columns of a product that are computed at once
 
 typedef float V __attribute__((vector_size(sizeof(float) * HORNBEAM_WIDTH)));
 typedef int32_t I __attribute__((vector_size(sizeof(float) * HORNBEAM_WIDTH)));
@@ -27,7 +27,7 @@ HORNBEAM_INLINE V Load(const float* p, int64_t n) {
   return v;
 }
 
-// Asks for what the next step will read (0) or write (1), so that it comes near while a product is computed.
+// Prefetches what the next step will read (0) or write (1), while a product is computed.
 template <int write>
 HORNBEAM_INLINE void Fetch(const float* p) {
   __builtin_prefetch(p, write, 2);
@@ -35,7 +35,7 @@ HORNBEAM_INLINE void Fetch(const float* p) {
 
 HORNBEAM_INLINE void Store(float* p, V v) { std::memcpy(p, &v, sizeof(v)); }
 
-// Two branches: memcpy with a size that is known late is a call, which cost a fifth of the whole loop.
+// Two branches, because memcpy with a size unknown to the compiler is a call, which took a fifth of the loop.
 HORNBEAM_INLINE void Store(float* p, V v, int64_t n) {
   if (n >= kWidth) Store(p, v);
   else std::memcpy(p, &v, sizeof(float) * n);
@@ -43,9 +43,9 @@ HORNBEAM_INLINE void Store(float* p, V v, int64_t n) {
 
 HORNBEAM_INLINE V All(float x) { return V{} + x; }
 
-// e^x - 1 = 2^n (e^r - 1) + (2^n - 1), where r = x - n log 2 is small and its series short: exact near zero too.
+// e^x - 1 = 2^n (e^r - 1) + (2^n - 1), where r = x - n log 2 is small, so that its series is short. It is accurate near zero too.
 HORNBEAM_INLINE V ExpM1(V x) {
-  const float round = 12582912.f;  // 1.5 * 2^23: what is added to it loses its fraction
+  const float round = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer
   x = x > 88.f ? All(88.f) : x;
   x = x < -87.f ? All(-87.f) : x;
   V n = (x * 1.44269504f + round) - round;
@@ -70,8 +70,8 @@ HORNBEAM_INLINE V Tanh(V x) {
   return e / (e + 2.f);
 }
 
-// Lays a matrix out in the order in which products read it: panels of kPanel columns, row after row in each.
-// `depth`: rows of the whole of which this may be a part; what is not written must be zero already.
+// Packs a matrix in the order in which products read it: panels of kPanel columns, each row by row.
+// `depth`: number of rows of the whole matrix, if this is a part; elements that are not written must be zero already.
 void Pack(const float* from, int64_t row_step, int64_t column_step, int64_t rows, int64_t columns, float* to,
           int64_t depth) {
   for (int64_t j = 0; j < columns; j += kPanel) {
@@ -133,7 +133,7 @@ void PackForward(const Problem& p, float* packed) {
     Pack(p.kernel + g * U, p.gates * U, 1, U, U, packed + g * stride * stride, stride);
 }
 
-// Runs the samples [first, last) through all steps.
+// Runs all steps for the samples [first, last).
 void Forward(const Problem& p, int64_t first, int64_t last, const float* packed, float* scratch) {
   const int64_t U = p.U, B = p.B, G = p.gates, rows = last - first, stride = Padded(U), wide = G * stride;
   const bool before = p.cell == Cell::kGruBefore;
@@ -143,7 +143,7 @@ void Forward(const Problem& p, int64_t first, int64_t last, const float* packed,
     if (p.states == 2) std::memcpy(c + i * stride, p.start + (B + first + i) * U, sizeof(float) * U);
   }
   for (int64_t t = 0; t < p.T; ++t) {
-    const int64_t ahead = before ? 2 * stride : wide;  // columns of the product that do not wait for r
+    const int64_t ahead = before ? 2 * stride : wide;  // columns of the product that do not depend on r
     Multiply(h, stride, packed, rows, stride, ahead, product, wide);
     if (before) {
       for (int64_t i = 0; i < rows; ++i) {
@@ -178,7 +178,7 @@ void Forward(const Problem& p, int64_t first, int64_t last, const float* packed,
         Fetch<1>(where + (at + B) * U + u);
         Store(where + at * U + u, v, U - u);
       };
-      // Apart from what waits for c: each loop alone has enough to do that depends on nothing else.
+      // Separate from the loop that depends on c: each loop by itself has enough independent work.
       for (int64_t u = 0; p.cell == Cell::kLstm && u < U; u += kWidth) {
         V in = Sigmoid(input(0, u) + inner(0, u)), f = Sigmoid(input(1, u) + inner(1, u));
         V g = Tanh(input(2, u) + inner(2, u)), o = Sigmoid(input(3, u) + inner(3, u));
@@ -222,7 +222,7 @@ void Forward(const Problem& p, int64_t first, int64_t last, const float* packed,
   }
 }
 
-// Packs the transposed recurrent weights for Backward; of kGruBefore those of g apart, after the others.
+// Packs the transposed recurrent weights for Backward; for kGruBefore the weights of g come last, separately.
 void PackBackward(const Problem& p, float* packed) {
   const int64_t U = p.U, stride = Padded(U), together = p.cell == Cell::kGruBefore ? 2 : p.gates;
   for (int64_t g = 0; g < p.gates; ++g) {
@@ -232,7 +232,7 @@ void PackBackward(const Problem& p, float* packed) {
   }
 }
 
-// Brings the gradients of all results of the samples [first, last) back through all steps.
+// Carries the gradients of all results back through all steps, for the samples [first, last).
 void Backward(const Problem& p, int64_t first, int64_t last, const float* packed, float* scratch) {
   const int64_t U = p.U, B = p.B, G = p.gates, rows = last - first, stride = Padded(U), wide = G * stride;
   const bool before = p.cell == Cell::kGruBefore, lstm = p.cell == Cell::kLstm;

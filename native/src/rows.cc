@@ -1,7 +1,7 @@
-// The gradient of a table of which rows were taken: the sums of what came back for each row, zero for all others.
+// The gradient of a table whose rows were taken: for each row the sum of the gradients of its copies, else zero.
 //
-// XLA zeroes the table early in a step, so that it has left the caches when the sums are added, and again when the
-// optimizer reads it. Here each of XLA's threads owns a part of the table, clears it and adds at once.
+// XLA clears the table early in a step, so it is no longer in the caches when rows are added, and again when the
+// optimizer reads it. Here each of XLA's threads owns a part of the table, which it clears and adds to at once.
 
 #include <algorithm>
 #include <cstdint>
@@ -22,7 +22,7 @@ ffi::Error Wrong(const std::string& what) {
   return ffi::Error(ffi::ErrorCode::kInvalidArgument, "hornbeam_rows: " + what);
 }
 
-// index (K,), rows (K, W) -> table (N, W). A negative index counts from the end; what is outside of the table is left out.
+// index (K,), rows (K, W) -> table (N, W). A negative index counts from the end; one outside of the table is ignored.
 ffi::Error Rows(ffi::ThreadPool pool, ffi::AnyBuffer index, ffi::AnyBuffer rows, ffi::Result<ffi::AnyBuffer> table) {
   if (index.element_type() != ffi::DataType::S32) return Wrong("the index must be of int32");
   if (rows.element_type() != ffi::DataType::F32 || table->element_type() != ffi::DataType::F32)

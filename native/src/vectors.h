@@ -1,12 +1,12 @@
-// Vectors of numbers as GCC and Clang offer them, for code that is compiled for several instruction sets.
+// Vector types of GCC and Clang, for code that is compiled for several instruction sets.
 #pragma once
 
-// Into a caller that may use more instructions.
+// Inlined, even into a caller that may use more instructions.
 #define HORNBEAM_INLINE inline __attribute__((always_inline))
 
 namespace hornbeam {
 
-// Never passed to or returned by functions that are not inlined: how vectors travel depends on the instruction set.
+// Pass and return vectors only in inlined functions: how they are passed depends on the instruction set.
 template <int width>
 struct Vector {
   typedef float Type __attribute__((vector_size(sizeof(float) * width)));

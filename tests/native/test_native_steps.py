@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 import hornbeam as hb
+from hornbeam.core.variable import Overlay
 from hornbeam.ops import product, routes
 from hornbeam.ops.product import rows_product
-from hornbeam.ops.rows import sum_rows, take_rows
+from hornbeam.ops.rows import RowSum, dense, sum_rows, take_rows
+from hornbeam.ops.rows import value_and_grad as value_and_row_sums
 from hornbeam.optimizers import native
 
 kernels = pytest.importorskip(
@@ -262,9 +264,91 @@ def test_fit_of_a_table_never_lays_out_its_gradient(apart, call, options, monkey
     monkeypatch.setattr(native, "_native_adam", watch)
     ours = fitted()
     assert (2 in seen) == apart  # an index and rows, not a gradient
-    monkeypatch.setattr(native, "parts_of_sum", lambda gradient: None)
+    monkeypatch.setattr(hb.optimizers.Adam, "takes_row_sums", False)
     for a, b in zip(ours, fitted(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def gradients_of_a_table(use, optimizer, traced=True):
+    """Return the kinds of gradient that the backward pass of `use` gives, and what the optimizer passes to its rule."""
+    table, index = hb.Variable(jnp.ones((3000, 40))), jnp.array([5, 0, 5, 2])
+    kinds = []
+    given = optimizer.update_step
+
+    def watch(gradient, *others):
+        kinds.append(type(gradient).__name__)
+        return given(gradient, *others)
+
+    def step(index):
+        differentiate = value_and_row_sums if optimizer.takes_row_sums else None
+        _, gradients = hb.value_and_grad(lambda: use(table, index), [table], differentiate=differentiate)
+        kinds.append(type(gradients[0]).__name__)
+        optimizer.update_step = watch
+        optimizer.apply(gradients, [table])
+        return dense(gradients[0])
+
+    if not traced:
+        return kinds, step(index)
+    optimizer.build([table])
+
+    def pure(value, index):
+        with Overlay([table], [value]):
+            return step(index)
+
+    return kinds, jax.jit(pure)(table.value, index)
+
+
+TABLE_USES = {
+    "once": (True, lambda t, i: jnp.sum(take_rows(t.value, i) ** 2)),
+    "twice": (False, lambda t, i: jnp.sum(take_rows(t.value, i) * take_rows(t.value, i + 1))),
+    "also as a whole": (False, lambda t, i: jnp.sum(take_rows(t.value, i)) + jnp.sum(t.value**2)),
+    "scaled first": (False, lambda t, i: jnp.sum(take_rows(t.value * 2.0, i))),
+    "in a loop": (False, lambda t, i: jax.lax.fori_loop(0, 2, lambda _, s: s + jnp.sum(take_rows(t.value, i)), 0.0)),
+    "not at all": (False, lambda t, i: jnp.sum(i).astype("float32")),
+}
+
+
+@pytest.mark.parametrize(("apart", "use"), TABLE_USES.values(), ids=TABLE_USES)
+def test_the_gradient_of_a_table_is_a_row_sum_where_rows_are_taken_once(apart, use):
+    kinds, gradient = gradients_of_a_table(use, hb.optimizers.Adam())
+    assert ("RowSum" in kinds[0]) == ("RowSum" in kinds[1]) == apart
+    _, expected = gradients_of_a_table(use, hb.optimizers.SGD())
+    np.testing.assert_array_equal(gradient, expected)
+
+
+class AdamOfAUser(hb.optimizers.Adam):
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(gradient * 1.0, variable, learning_rate)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        AdamOfAUser, hb.optimizers.SGD, lambda: hb.optimizers.Adam(amsgrad=True), lambda: hb.optimizers.Adam(clipvalue=0.1),
+        lambda: hb.optimizers.Adam(loss_scale_factor=2.0), lambda: hb.optimizers.Adam(gradient_accumulation_steps=2),
+        lambda: hb.optimizers.LossScaleOptimizer(hb.optimizers.Adam()),
+    ],
+)  # fmt: skip
+def test_only_the_rule_of_adam_is_given_a_row_sum(optimizer):
+    kinds, _ = gradients_of_a_table(TABLE_USES["once"][1], optimizer())
+    assert not any("RowSum" in kind for kind in kinds)
+
+
+def test_optimizers_inside_another_are_given_a_row_sum_if_they_can_use_it():
+    for inner in (hb.optimizers.Adam(), hb.optimizers.SGD()):
+        seen, given = [], inner.update_step
+        inner.update_step = lambda gradient, *others, seen=seen, given=given: (
+            seen.append(gradient),
+            given(gradient, *others),
+        )
+        outer = hb.optimizers.MultiOptimizer(lambda variable, inner=inner: inner)
+        gradients_of_a_table(TABLE_USES["once"][1], outer)
+        assert isinstance(seen[0], RowSum) == isinstance(inner, hb.optimizers.Adam)
+
+
+def test_a_gradient_outside_of_a_trace_is_an_array():
+    kinds, _ = gradients_of_a_table(TABLE_USES["once"][1], hb.optimizers.Adam(), traced=False)
+    assert not any("RowSum" in kind for kind in kinds)
 
 
 def test_order_keeps_the_rate_and_its_slope():
