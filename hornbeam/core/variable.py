@@ -166,6 +166,7 @@ class Variable:
         self.layout = layout
         self.regularizer: Callable[[Any], Any] | None = None
         self.constraint: Callable[[Any], Any] | None = None
+        self.adapted: Any = None  # what computes with the weight in its place, see `hornbeam.adaptation`
         self.overwrite_with_gradient = False
         if isinstance(initializer, str):
             initializer = registry.family("initializer").get(initializer)

@@ -1,13 +1,17 @@
-"""Convolutions: one body for plain, transposed, depthwise and separable ones in 1, 2 and 3 dimensions."""
+"""Convolutions in 1, 2 and 3 dimensions: plain, transposed, depthwise and separable."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp  # noqa: F401  (examples use it)
 
 from hornbeam import activations, ops
+from hornbeam.adaptation.products import effective
 from hornbeam.core.tracing import too_small
+from hornbeam.core.variable import Variable
+from hornbeam.layers.adaptable import Adaptable
 from hornbeam.layers.arguments import add_named_weight, choice, keep, positive_integer, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -19,19 +23,21 @@ __all__ = [
     "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
 ]  # fmt: skip
 
-_SHARED = """strides: Steps of the window.
-        padding: `"valid"`, `"same"`; along sequences, transposed ones apart, also `"causal"`: zeros before the first step.
+_SHARED = """strides: Step of the window: one integer, or one per axis.
+        padding: `"valid"` or `"same"`. Over sequences, except transposed, also `"causal"`: zeros
+            before the first step.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
-        dilation_rate: Distance between the window's taps. Above 1 it does not go with `strides` above 1.
-        activation: Name or function.
-        use_bias: Whether a bias is added."""
+        dilation_rate: Distance between the window's taps. It cannot be above 1 together with
+            `strides`.
+        activation: Name or function. Default: none.
+        use_bias: Whether to add a bias."""
 
 
 class _Convolution(Layer):
     """What all convolutions share: sizes, layout, the channels' axis, bias and activation.
 
-    A subclass's constructor gives its arguments to `_keep`, makes its kernels in `_build(channels)` and
-    convolves in `_convolve(inputs)`.
+    A subclass's constructor gives its arguments to `_keep`. It makes its kernels in
+    `_build(channels)` and convolves in `_convolve(inputs, bias, activation)`.
     """
 
     _rank = 2
@@ -42,10 +48,11 @@ class _Convolution(Layer):
     dilation_rate: tuple[int, ...]
     padding: str
     use_bias: bool
-    activation: Any
+    activation: Callable[..., Any]
+    bias: Variable | None
 
     def _keep(self, arguments: dict[str, Any]) -> None:
-        """Keep the constructor's `locals()`, checked."""
+        """Check the constructor's `locals()` and keep them as attributes."""
         keep(self, arguments)
         name, rank = type(self).__name__, self._rank
         for argument in ("kernel_size", "strides", "dilation_rate"):
@@ -79,12 +86,12 @@ class _Convolution(Layer):
                 )
 
     def _build(self, channels: int) -> int:
-        """Make the kernels for inputs of `channels` channels; return the number of output channels."""
-        raise NotImplementedError  # for subclasses to say
+        """Make the kernels for inputs of `channels` channels; return the output channels."""
+        raise NotImplementedError  # each subclass has its own
 
     def _convolve(self, inputs: Any, bias: Any, activation: str) -> Any:
-        """Convolve, add the bias if there is one, apply the activation, `"linear"` or `"relu"`."""
-        raise NotImplementedError  # for subclasses to say
+        """Convolve, add the bias unless `None`, apply the activation: "linear" or "relu"."""
+        raise NotImplementedError  # each subclass has its own
 
     def _options(self) -> dict[str, Any]:
         """Return the arguments that the ops of all kinds share."""
@@ -99,65 +106,75 @@ class _Convolution(Layer):
 
     def call(self, inputs: Any) -> Any:
         bias = None if self.bias is None else self.bias.value
-        if self.activation is activations.relu:  # goes into the convolution, as the bias does
+        if self.activation is activations.relu:  # one op with the convolution
             return self._convolve(inputs, bias, "relu")
         return self.activation(self._convolve(inputs, bias, "linear"))
 
 
-class _Conv(_Convolution):
-    __doc__ = f"""Convolution of one kind.
+class _Conv(_Convolution, Adaptable):
+    __doc__ = f"""Convolutions in 1, 2 and 3 dimensions.
+
+    The outputs are `activation(conv(inputs, kernel) + bias)`.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window: an integer, or one an axis.
+        kernel_size: Size of the window: one integer, or one per axis.
         {_SHARED}
-        groups: Groups of channels that are convolved separately.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-            kernel_constraint, bias_constraint: As for `Dense`.
+        groups: Number of groups of channels that are convolved separately.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            activity_regularizer, kernel_constraint, bias_constraint: As for `Dense`.
+        lora_rank, lora_alpha: If given, the kernel is adapted when it is built; see `enable_lora`.
 
-    Weights: `kernel` of shape (*kernel_size, channels / groups, filters), `bias` of shape (filters,).
+    Weights: `kernel` of shape (*kernel_size, channels / groups, filters), `bias` of shape
+    (filters,).
 
     Raises:
         ValueError: If an argument is out of range, or channels do not divide into groups.
     """
 
     groups: int
+    kernel: Variable
 
     def __init__(
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", data_format: str | None = None,
         dilation_rate: Any = 1, groups: int = 1, activation: Any = None, use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
         bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
-        bias_constraint: Any = None, **kwargs: Any,
+        bias_constraint: Any = None, *, lora_rank: int | None = None, lora_alpha: float | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._keep(locals())
         if self.filters % self.groups:
             raise ValueError(f"{type(self).__name__}: `filters` ({filters}) must be a multiple of `groups` ({groups}).")
 
+    def build(self, input_shape: Any) -> None:
+        super().build(input_shape)
+        self._adapt_new_weights()
+
     def _build(self, channels: int) -> int:
         if channels % self.groups:
             raise ValueError(f"{self._label()}: {channels} channels do not divide into {self.groups} groups.")
-        self.kernel = add_named_weight(
-            self, "kernel", (*self.kernel_size, channels // self.groups, self.filters), "kernel"
-        )
+        self.kernel = add_named_weight(self, "kernel", (*self.kernel_size, channels // self.groups, self.filters))
         return self.filters
 
     def _convolve(self, inputs: Any, bias: Any, activation: str) -> Any:
-        return conv_with_bias(inputs, self.kernel.value, bias, activation, **self._options())
+        return conv_with_bias(inputs, effective(self.kernel), bias, activation, **self._options())
 
 
 class _ConvTranspose(_Convolution):
-    __doc__ = f"""Convolution of one kind.
+    __doc__ = f"""Transposed convolutions in 1, 2 and 3 dimensions.
+
+    The outputs are `activation(conv_transpose(inputs, kernel) + bias)` (Zeiler et al. 2010).
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window: an integer, or one an axis.
-        output_padding: Elements added at the end of each axis of the result, below `strides`. Default: chosen so
-            that a convolution of the same arguments gives the input's size back.
+        kernel_size: Size of the window: one integer, or one per axis.
+        output_padding: Number of elements added at the end of each axis of the result, below
+            `strides`. Default: the number with which a convolution of the same arguments gives the
+            input's size back.
         {_SHARED}
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-            kernel_constraint, bias_constraint: As for `Dense`.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            activity_regularizer, kernel_constraint, bias_constraint: As for `Dense`.
 
     Weights: `kernel` of shape (*kernel_size, filters, channels), `bias` of shape (filters,).
 
@@ -191,7 +208,7 @@ class _ConvTranspose(_Convolution):
         self.output_padding = given
 
     def _check_window(self, shape: Any) -> None:
-        """A window may be larger than the input: the result is larger than both."""
+        """Accept every window: one larger than the input gives a result larger than both."""
 
     def _build(self, channels: int) -> int:
         self.kernel = add_named_weight(self, "kernel", (*self.kernel_size, self.filters, channels))
@@ -205,14 +222,16 @@ class _ConvTranspose(_Convolution):
 
 
 class _DepthwiseConv(_Convolution):
-    __doc__ = f"""Convolution of one kind.
+    __doc__ = f"""Depthwise convolutions in 1 and 2 dimensions.
+
+    The outputs are `activation(depthwise_conv(inputs, kernel) + bias)`.
 
     Args:
-        kernel_size: Size of the window: an integer, or one an axis.
-        depth_multiplier: Number of filters a channel.
+        kernel_size: Size of the window: one integer, or one per axis.
+        depth_multiplier: Number of filters per channel.
         {_SHARED}
-        depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer, activity_regularizer,
-            depthwise_constraint, bias_constraint: As for `Dense`.
+        depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer,
+            activity_regularizer, depthwise_constraint, bias_constraint: As for `Dense`.
 
     Weights: `kernel` of shape (*kernel_size, channels, depth_multiplier), `bias` of shape
     (channels * depth_multiplier,).
@@ -244,19 +263,23 @@ class _DepthwiseConv(_Convolution):
 
 
 class _SeparableConv(_Convolution):
-    __doc__ = f"""Convolution of one kind.
+    __doc__ = f"""Separable convolutions in 1 and 2 dimensions.
+
+    The outputs are `activation(separable_conv(inputs, depthwise_kernel, pointwise_kernel) + bias)`
+    (Chollet 2016).
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window: an integer, or one an axis.
-        depth_multiplier: Number of filters a channel in the first part.
+        kernel_size: Size of the window: one integer, or one per axis.
+        depth_multiplier: Number of filters per channel in the first part.
         {_SHARED}
         depthwise_initializer, pointwise_initializer, bias_initializer, depthwise_regularizer,
             pointwise_regularizer, bias_regularizer, activity_regularizer, depthwise_constraint,
             pointwise_constraint, bias_constraint: As for `Dense`.
 
-    Weights: `depthwise_kernel` of shape (*kernel_size, channels, depth_multiplier), `pointwise_kernel` of shape
-    (1, ..., channels * depth_multiplier, filters), `bias` of shape (filters,).
+    Weights: `depthwise_kernel` of shape (*kernel_size, channels, depth_multiplier),
+    `pointwise_kernel` of shape (1, ..., channels * depth_multiplier, filters), `bias` of shape
+    (filters,).
 
     Raises:
         ValueError: If an argument is out of range.
@@ -309,38 +332,38 @@ class Conv3D(_Conv):
 
 @variant(1, "4, 3", (1, 5, 2), (1, 7, 4))
 class Conv1DTranspose(_ConvTranspose):
-    """The transpose of a convolution along sequences (B, T, C): it widens the axes by its strides (Zeiler et al. 2010)."""
+    """The transpose of `Conv1D`, over sequences (B, T, C): its strides widen the axis."""
 
 
 @variant(2, "4, 3", (1, 5, 5, 2), (1, 7, 7, 4))
 class Conv2DTranspose(_ConvTranspose):
-    """The transpose of a convolution over images (B, H, W, C): it widens the axes by its strides (Zeiler et al. 2010)."""
+    """The transpose of `Conv2D`, over images (B, H, W, C): its strides widen the axes."""
 
 
 @variant(3, "4, 3", (1, 5, 5, 5, 2), (1, 7, 7, 7, 4))
 class Conv3DTranspose(_ConvTranspose):
-    """The transpose of a convolution over volumes (B, D, H, W, C): it widens the axes by its strides (Zeiler et al. 2010)."""
+    """The transpose of `Conv3D`, over volumes (B, D, H, W, C): its strides widen the axes."""
 
 
 @variant(1, "3", (1, 5, 2), (1, 3, 2))
 class DepthwiseConv1D(_DepthwiseConv):
-    """A convolution along sequences (B, T, C) of each channel with filters of its own."""
+    """A convolution along sequences (B, T, C) that gives each channel its own filters."""
 
     _paddings = ("valid", "same", "causal")
 
 
 @variant(2, "3", (1, 5, 5, 2), (1, 3, 3, 2))
 class DepthwiseConv2D(_DepthwiseConv):
-    """A convolution over images (B, H, W, C) of each channel with filters of its own."""
+    """A convolution over images (B, H, W, C) that gives each channel its own filters."""
 
 
 @variant(1, "4, 3", (1, 5, 2), (1, 3, 4))
 class SeparableConv1D(_SeparableConv):
-    """A convolution along sequences (B, T, C) of each channel, then a mix of the channels (Chollet 2016)."""
+    """A convolution of each channel of sequences (B, T, C), then a mix of the channels."""
 
     _paddings = ("valid", "same", "causal")
 
 
 @variant(2, "4, 3", (1, 5, 5, 2), (1, 3, 3, 4))
 class SeparableConv2D(_SeparableConv):
-    """A convolution over images (B, H, W, C) of each channel, then a mix of the channels (Chollet 2016)."""
+    """A convolution of each channel of images (B, H, W, C), then a mix of the channels."""

@@ -116,14 +116,15 @@ class _ConvLSTM(_Recurrent):
         padding: `"valid"` or `"same"`, of the inputs.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
         dilation_rate: Distance between the window's taps.
-        activation, recurrent_activation, use_bias, unit_forget_bias, dropout, recurrent_dropout, seed: As for `LSTM`.
-        kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer, recurrent_regularizer,
-            bias_regularizer, activity_regularizer, kernel_constraint, recurrent_constraint, bias_constraint: Of the
-            weights.
+        activation, recurrent_activation, use_bias, unit_forget_bias, dropout, recurrent_dropout,
+            seed: As for `LSTM`.
+        kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
+            recurrent_regularizer, bias_regularizer, activity_regularizer, kernel_constraint,
+            recurrent_constraint, bias_constraint: Of the weights.
         return_sequences, return_state, go_backwards, stateful: As in `RNN`. The states are h and c.
 
-    Weights: `kernel` (*kernel_size, channels, 4 filters), `recurrent_kernel` (*kernel_size, filters, 4 filters),
-    `bias` (4 filters,).
+    Weights: `kernel` (*kernel_size, channels, 4 filters), `recurrent_kernel` (*kernel_size,
+    filters, 4 filters), `bias` (4 filters,).
 
     Raises:
         ValueError: If an argument is out of range, or a size of the space is unknown.

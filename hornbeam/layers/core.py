@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import jax.numpy as jnp
 
 from hornbeam import activations, errors, ops
+from hornbeam.adaptation.equation import Equation
+from hornbeam.adaptation.products import einsum, lookup, matmul
+from hornbeam.adaptation.weights import Layout
+from hornbeam.core.loading import code_allowed
 from hornbeam.core.registry import get_registered_object
+from hornbeam.core.variable import Variable
 from hornbeam.errors import FileError
+from hornbeam.layers.adaptable import ALL_MODES, Adaptable
 from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.layers.quantized import Quantizable
 from hornbeam.objects.configuration import deserialize
-from hornbeam.ops.rows import take_rows
-from hornbeam.quantizers.products import Product
-from hornbeam.quantizers.schemes import Held
 
 __all__ = [
     "Activation", "Dense", "Embedding", "Identity", "Lambda", "Masking", "ReversibleEmbedding",
 ]  # fmt: skip
 
 
-class Dense(Quantizable):
-    """`activation(x @ kernel + bias)` on the last axis.
+class Dense(Adaptable):
+    """`activation(x @ kernel + bias)` over the last axis.
 
     Args:
         units: Size of the output's last axis.
         activation: Name or function. Default: none.
-        use_bias: Whether a bias is added.
+        use_bias: Whether to add a bias.
         kernel_initializer, bias_initializer: Initializers of the weights.
         kernel_regularizer, bias_regularizer: Penalties of the weights.
         activity_regularizer: Penalty of the outputs.
-        kernel_constraint, bias_constraint: Applied after each update.
-        lora_rank, lora_alpha: If given, the layer is adapted: see `enable_lora`.
-        quantization_config: How to hold the weight where `dtype` is a quantized policy. Default: that of the policy.
+        kernel_constraint, bias_constraint: Applied to the weights after each update.
+        lora_rank, lora_alpha: If given, the kernel is adapted when it is built; see `enable_lora`.
+        quantization_config: How to hold the kernel if `dtype` is a quantized policy. Default: that
+            of the policy.
+        **kwargs: Arguments of `Layer`.
+
+    Inputs: (batch, ..., inputs). Outputs: (batch, ..., units).
 
     Weights: `kernel` of shape (inputs, units), `bias` of shape (units,).
 
@@ -44,9 +52,18 @@ class Dense(Quantizable):
         ValueError: If `units` is not a positive integer, or the last axis is unknown.
 
     Example:
-        >>> Dense(4)(jnp.ones((2, 3))).shape
-        (2, 4)
+        >>> from hornbeam.layers import Input
+        >>> from hornbeam.models import Sequential
+        >>> model = Sequential([Input((8,)), Dense(16, activation="relu"), Dense(1)])
+        >>> model(jnp.ones((2, 8))).shape
+        (2, 1)
     """
+
+    _quantization_modes = ALL_MODES
+    use_bias: bool
+    activation: Callable[..., Any]
+    kernel: Variable
+    bias: Variable | None
 
     def __init__(
         self, units: int, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
@@ -65,16 +82,14 @@ class Dense(Quantizable):
         self.kernel = add_named_weight(self, "kernel", (size, self.units))
         self.bias = add_named_weight(self, "bias", (self.units,)) if self.use_bias else None
         self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
-        self._finish_build()
-
-    def _held(self) -> tuple[Held, ...]:
-        return (Held("kernel", Product("...x,xy->...y")),)
+        self._adapt_new_weights()
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        x = self._product(inputs, training)
-        if self.bias is not None:
-            x = x + self.bias.value
-        return self.activation(x)
+        x = matmul(inputs, self.kernel, training)
+        return self.activation(x if self.bias is None else x + self.bias.value)
+
+    def _weight_layouts(self) -> tuple[Layout, ...]:
+        return (Layout("kernel", Equation("...x,xy->...y")),)
 
 
 class Activation(Layer):
@@ -98,8 +113,8 @@ class Activation(Layer):
         return self.activation(inputs)
 
 
-class Embedding(Quantizable):
-    """Rows of a table, looked up by integers.
+class Embedding(Adaptable):
+    """`embeddings[inputs]`: rows of a table, looked up by integers.
 
     Args:
         input_dim: Number of rows.
@@ -109,19 +124,30 @@ class Embedding(Quantizable):
         embeddings_constraint: Applied to the table after each update.
         mask_zero: Whether 0 is padding, which later layers leave out.
         weights: Initial table.
-        lora_rank, lora_alpha: If given, the layer is adapted: see `enable_lora`.
-        quantization_config: How to hold the weight where `dtype` is a quantized policy. Default: that of the policy.
+        lora_rank, lora_alpha: If given, the table is adapted when it is built; see `enable_lora`.
+        quantization_config: How to hold the table if `dtype` is a quantized policy. Default: that
+            of the policy.
+        **kwargs: Arguments of `Layer`, and Keras 1's `input_length`.
 
-    Weights: `embeddings` of shape (input_dim, output_dim). Integers below 0 count from the table's end; those outside of
-    it give NaN.
+    Inputs: integers of any shape. Outputs: (*shape, output_dim). An integer below 0 counts from the
+    table's end; one outside of the table gives NaN.
+
+    Weights: `embeddings` of shape (input_dim, output_dim).
+
+    Raises:
+        ValueError: If `input_dim` or `output_dim` is not a positive integer.
 
     Example:
-        >>> Embedding(10, 4)(jnp.array([[1, 2]])).shape
-        (1, 2, 4)
+        >>> words = jnp.array([[4, 7, 1, 0]])  # 0 pads the sentence
+        >>> Embedding(10, 4, mask_zero=True)(words).shape
+        (1, 4, 4)
     """
 
-    _adapted = "embeddings"
-    _modes = ("int8", "int4")
+    _adapted_name = "embeddings"
+    _quantization_modes = ("int8", "int4")
+    mask_zero: bool
+    embeddings_initializer: Any
+    embeddings: Variable
 
     def __init__(
         self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform",
@@ -141,47 +167,55 @@ class Embedding(Quantizable):
 
     def build(self, input_shape: Any = None) -> None:
         self.embeddings = add_named_weight(self, "embeddings", (self.input_dim, self.output_dim))
-        self._finish_build()
-
-    def _held(self) -> tuple[Held, ...]:
-        # A row is looked up whole; backwards, the table is a kernel whose columns are its rows.
-        return (Held("embeddings", Product("...x,yx->...y"), turned=True, packed_rows=True),)
-
-    def _rows(self, index: Any) -> Any:
-        scheme = self._schemes.get("embeddings")
-        return take_rows(self.embeddings.value, index) if scheme is None else scheme.rows(index)
+        self._adapt_new_weights()
 
     def call(self, inputs: Any) -> Any:
-        index = inputs.astype("int32")
-        rows = self._rows(index)
-        if self.lora_enabled:  # the rows' part of the product alone
-            thin = jnp.take(self.lora_a.value, index, axis=0)
-            rows = rows + (self.lora_alpha / self.lora_rank) * jnp.matmul(thin, self.lora_b.value)
-        return rows.astype(self.compute_dtype)
+        return lookup(self.embeddings, inputs.astype("int32")).astype(self.compute_dtype)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Return where the inputs are not 0 if 0 is padding; else `None`."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
+
+    def _weight_layouts(self) -> tuple[Layout, ...]:
+        # Each row has its scale, as it is looked up whole. The equation is the product by which
+        # `ReversibleEmbedding` goes backwards; there the rows of the table are the columns.
+        return (Layout("embeddings", Equation(_BACKWARDS), transposed=True, packed_along_rows=True),)
+
+
+_BACKWARDS = "...x,yx->...y"
 
 
 class ReversibleEmbedding(Embedding):
-    """An embedding that can be run backwards, from rows to scores of the integers, as language models do.
+    """An embedding that also runs backwards: `x @ embeddings.T`, scores of all integers.
+
+    Language models share one table between their inputs and outputs (Press and Wolf 2016).
 
     Args:
-        input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero: As for
-            `Embedding`.
+        input_dim, output_dim, embeddings_initializer, embeddings_regularizer,
+            embeddings_constraint, mask_zero: As for `Embedding`.
         tie_weights: Whether both directions use one table.
         reverse_dtype: Dtype of the product backwards. Default: the compute dtype.
-        logit_soft_cap: If given, scores are kept between minus and plus this number, by `cap * tanh(score / cap)`.
+        logit_soft_cap: If given, scores are kept between minus and plus this number, by
+            `cap * tanh(scores / cap)`.
         **kwargs: Arguments of `Embedding`.
 
-    Weights: `embeddings` of shape (input_dim, output_dim); without tied weights also `reverse_embeddings` of shape
-    (output_dim, input_dim).
+    Inputs: integers of any shape; with `reverse=True`, (..., output_dim). Outputs: (*shape,
+    output_dim); with `reverse=True`, (..., input_dim).
+
+    Weights: `embeddings` of shape (input_dim, output_dim). Without tied weights also
+    `reverse_embeddings` of shape (output_dim, input_dim).
+
+    Raises:
+        ValueError: If `input_dim` or `output_dim` is not a positive integer.
 
     Example:
-        >>> layer = ReversibleEmbedding(10, 4)
-        >>> layer(layer(jnp.array([[1, 2]])), reverse=True).shape
+        >>> table = ReversibleEmbedding(10, 4)
+        >>> hidden = table(jnp.array([[1, 2]]))
+        >>> table(hidden, reverse=True).shape
         (1, 2, 10)
     """
+
+    reverse_embeddings: Variable
 
     def __init__(
         self, input_dim: int, output_dim: int, tie_weights: bool = True, embeddings_initializer: Any = "uniform",
@@ -194,43 +228,51 @@ class ReversibleEmbedding(Embedding):
         )  # fmt: skip
         self.tie_weights, self.reverse_dtype, self.logit_soft_cap = tie_weights, reverse_dtype, logit_soft_cap
 
-    def _finish_build(self) -> None:
+    def build(self, input_shape: Any = None) -> None:
+        self.embeddings = add_named_weight(self, "embeddings", (self.input_dim, self.output_dim))
         if not self.tie_weights:
+            shape = (self.output_dim, self.input_dim)
             self.reverse_embeddings = self.add_weight(
-                name="reverse_embeddings", shape=(self.output_dim, self.input_dim),
-                initializer=self.embeddings_initializer,
-            )  # fmt: skip
-        super()._finish_build()
-
-    def _held(self) -> tuple[Held, ...]:
-        if self.tie_weights:
-            return super()._held()
-        reverse = Product("...x,xy->...y")
-        own = Held("reverse_embeddings", reverse, packed_rows=True, zero_dtype="float32", own_index=False)
-        return (*super()._held(), own)
+                name="reverse_embeddings", shape=shape, initializer=self.embeddings_initializer
+            )
+        self._adapt_new_weights()
 
     def call(self, inputs: Any, reverse: bool = False) -> Any:
         if not reverse:
             return super().call(inputs)
-        inputs = inputs.astype(self.reverse_dtype or self.compute_dtype)
-        scores = self._product(inputs, name=None if self.tie_weights else "reverse_embeddings", cast=True)
+        x = inputs.astype(self.reverse_dtype or self.compute_dtype)
+        if self.tie_weights:
+            scores = einsum(_BACKWARDS, x, self.embeddings, cast=True)
+        else:
+            scores = einsum("...x,xy->...y", x, self.reverse_embeddings, cast=True)
         cap = self.logit_soft_cap
         return scores if cap is None else cap * jnp.tanh(scores / cap)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        # Backwards the inputs are rows of numbers: the mask of what they came from stays.
+        """Return the mask of `Embedding`; backwards, the inputs' own."""
         return previous_mask if jnp.issubdtype(inputs.dtype, jnp.floating) else super().compute_mask(inputs)
+
+    def _weight_layouts(self) -> tuple[Layout, ...]:
+        if self.tie_weights:
+            return super()._weight_layouts()
+        backwards = Layout(
+            "reverse_embeddings", Equation("...x,xy->...y"), packed_along_rows=True, zero_dtype="float32",
+            has_index=False,
+        )  # fmt: skip
+        return (*super()._weight_layouts(), backwards)
 
 
 class Masking(Layer):
-    """Marks time steps whose values all equal `mask_value` as padding.
+    """Marks time steps whose values all equal `mask_value` as padding, and sets them to zero.
 
     Args:
         mask_value: The value.
 
+    Inputs and outputs: (batch, time, ...).
+
     Example:
-        >>> Masking()(jnp.zeros((1, 2, 3))).shape
-        (1, 2, 3)
+        >>> Masking(9.0)(jnp.array([[[5.0], [9.0]]])).tolist()
+        [[[5.0], [0.0]]]
     """
 
     def __init__(self, mask_value: Any = 0.0, **kwargs: Any):
@@ -267,14 +309,17 @@ class Identity(Layer):
 class Lambda(Layer):
     """A function as a layer.
 
-    Files hold the name of a registered function. Of a lambda they hold the code, as Keras's do, which runs only if the user
-    says so (`load_model(path, safe_mode=False)`), under the same version of Python.
+    Files hold the name of a registered function. Of a lambda they hold the code, as Keras's do; it
+    runs only with `load_model(path, safe_mode=False)`, under the same version of Python.
 
     Args:
-        function: Takes the inputs (and `mask`, `training` if it names them).
-        output_shape: Kept for Keras's signature; shapes are found by tracing.
+        function: Takes the inputs, and `mask` and `training` if it has arguments of these names.
+        output_shape: Accepted because Keras has it; shapes are found by tracing.
         mask: A mask, or a function that computes it.
         arguments: Further keyword arguments of the function.
+
+    Raises:
+        ValueError: If `function` is not callable.
 
     Example:
         >>> Lambda(lambda x: x * 2)(jnp.ones(1))
@@ -305,15 +350,15 @@ class Lambda(Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make the layer again; where its function is bytecode, `custom_objects` may give one by the layer's name.
+        """Make the layer from what `get_config` returned.
+
+        If the function is bytecode, `custom_objects` may give another by the layer's name.
 
         Raises:
-            FileError: If the function is bytecode, and the user neither gave another nor allowed it to run.
+            FileError: If the function is bytecode that the user neither replaced nor allowed.
         """
-        from hornbeam.core.loading import code_allowed
-
-        told_apart = ("function_type", "module", "output_shape_type", "output_shape_module")  # by Keras 2
-        config = {key: value for key, value in config.items() if key not in told_apart}
+        of_keras_2 = ("function_type", "module", "output_shape_type", "output_shape_module")
+        config = {key: value for key, value in config.items() if key not in of_keras_2}
         stored, name = config.get("function"), str(config.get("name"))
         if isinstance(stored, list) or (isinstance(stored, dict) and stored.get("class_name") == "__lambda__"):
             given = get_registered_object(name)
@@ -328,13 +373,10 @@ class Lambda(Layer):
         return super().from_config(config)
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
-        import inspect
-
         offered = {"mask": mask, "training": training}
-        try:
-            names = inspect.signature(self.function).parameters
-        except (TypeError, ValueError):
-            names = {}  # type: ignore[assignment]
+        names: tuple[str, ...] = ()
+        with suppress(TypeError, ValueError):  # some built-in functions have no signature
+            names = tuple(inspect.signature(self.function).parameters)
         return self.function(inputs, **self.arguments, **{k: v for k, v in offered.items() if k in names})
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

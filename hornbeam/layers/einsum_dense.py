@@ -3,47 +3,59 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from hornbeam.adaptation.equation import Equation
+from hornbeam.adaptation.products import einsum
+from hornbeam.adaptation.weights import Layout
+from hornbeam.core.variable import Variable
+from hornbeam.layers.adaptable import ALL_MODES, Adaptable
 from hornbeam.layers.arguments import add_named_weight, keep
-from hornbeam.layers.quantized import Quantizable
-from hornbeam.quantizers.products import Product
-from hornbeam.quantizers.schemes import Held
 
 __all__ = ["EinsumDense"]
 
 _EQUATION = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a-zA-Z]+)(\.\.\.)?")
 
 
-class EinsumDense(Quantizable):
+class EinsumDense(Adaptable):
     """`activation(einsum(equation, x, kernel) + bias)`.
 
     Args:
-        equation: Like `"abc,cd->abd"`: axes of the input, of the kernel, of the output. `...` may stand for axes that
-            all but the kernel have, at the beginning or at the end.
-        output_shape: Shape of the output without the batch axis and the axes under `...`; an integer for one axis.
-            `None` for axes of the input.
-        activation: Name or function.
-        bias_axes: Letters of the output's axes that the bias has. Default: no bias.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, kernel_constraint,
-            bias_constraint: As for `Dense`.
-        lora_rank, lora_alpha: If given, the layer is adapted: see `enable_lora`.
-        gptq_unpacked_column_size: Kept for Keras's signature; the equation tells it.
-        quantization_config: How to hold the weight where `dtype` is a quantized policy. Default: that of the policy.
+        equation: Such as `"abc,cd->abd"`: the axes of inputs, kernel and outputs. `...`, at the
+            beginning or at the end, are axes that inputs and outputs share and the kernel lacks.
+        output_shape: Sizes of the outputs' axes without the batch axis and the axes under `...`; an
+            integer if there is one. `None` for an axis of the inputs.
+        activation: Name or function. Default: none.
+        bias_axes: Letters of the outputs' axes that the bias has. Default: no bias.
+        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            kernel_constraint, bias_constraint: As for `Dense`.
+        lora_rank, lora_alpha: If given, the kernel is adapted when it is built; see `enable_lora`.
+        gptq_unpacked_column_size: Accepted because Keras's files have it; the equation gives this
+            number.
+        quantization_config: How to hold the kernel if `dtype` is a quantized policy. Default: that
+            of the policy.
         **kwargs: Arguments of `Layer`.
 
-    Weights: `kernel`, of the shape that the equation tells; `bias`, of the sizes of `bias_axes`, with ones
-    between and after them.
+    Weights: `kernel` with the axes that the equation gives it; `bias` with the sizes of
+    `bias_axes`, and ones for the axes between and after them.
 
     Raises:
-        ValueError: If the equation is none, or does not fit shapes.
+        ValueError: If `equation` is not of this form, or does not fit the shapes.
 
     Example:
-        >>> EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de")(np.ones((1, 5, 4))).shape
+        >>> import numpy as np
+        >>> heads = EinsumDense("btc,chd->bthd", (None, 2, 3), bias_axes="hd")
+        >>> heads(np.ones((1, 5, 4))).shape
         (1, 5, 2, 3)
     """
+
+    _quantization_modes = ALL_MODES
+    equation: str
+    activation: Callable[..., Any]
+    bias_axes: str | None
+    kernel: Variable
+    bias: Variable | None
 
     def __init__(
         self, equation: str, output_shape: Any, activation: Any = None, bias_axes: str | None = None,
@@ -59,8 +71,7 @@ class EinsumDense(Quantizable):
                 "EinsumDense: `equation` must read like 'ab,bc->ac', '...b,bc->...c' or 'ab...,bc->ac...', received "
                 f"{equation!r}."
             )
-        keep(self, locals())
-        del self.match
+        keep(self, {name: value for name, value in locals().items() if name != "match"})
         self.output_shape = tuple(output_shape) if hasattr(output_shape, "__iter__") else (output_shape,)
         unknown = sorted(set(bias_axes or "") - set(match[6]))
         if unknown:
@@ -79,21 +90,8 @@ class EinsumDense(Quantizable):
                 f"{tuple(input_shape)}."
             )
         known = dict(zip(inputs, input_shape[hidden:] if ahead else input_shape, strict=False))
-        # With `...` in front the batch is under it.
-        stated = dict(zip(outputs if ahead else outputs[1:], self.output_shape, strict=False))
-        if len(stated) != len(self.output_shape) or len(stated) != len(outputs) - (not ahead):
-            raise ValueError(
-                f"{self._label()}: `output_shape` {self.output_shape} must have a size for each of the axes "
-                f"{(outputs if ahead else outputs[1:])!r} of the equation {self.equation!r}."
-            )
-        for letter, size in stated.items():
-            if size is None:
-                stated[letter] = known.get(letter)
-            elif known.get(letter) not in (None, size):
-                raise ValueError(
-                    f"{self._label()}: axis {letter!r} is {known[letter]} in the input and {size} in `output_shape`."
-                )
-        sizes = known | stated
+        # With `...` in front, the batch axis is one of those.
+        sizes = self._sizes(known, outputs if ahead else outputs[1:])
         for letter in kernel:
             if sizes.get(letter) is None:
                 raise ValueError(f"{self._label()}: the size of axis {letter!r} of the kernel must be known.")
@@ -105,21 +103,42 @@ class EinsumDense(Quantizable):
             if None in shape:
                 raise ValueError(f"{self._label()}: the sizes of `bias_axes` {self.bias_axes!r} must be known.")
             self.bias = add_named_weight(self, "bias", (*shape, *(1,) * (hidden if behind else 0)))
-        self._finish_build()
+        self._adapt_new_weights()
 
-    def _held(self) -> tuple[Held, ...]:
-        return (Held("kernel", Product(self.equation), zero_name="zero_point"),)
+    def _sizes(self, known: dict[str, int | None], outputs: str) -> dict[str, int | None]:
+        """Return the size of each axis.
+
+        Args:
+            known: Sizes of the inputs' axes, `None` where unknown.
+            outputs: Letters of the axes that `output_shape` has.
+        """
+        stated = dict(zip(outputs, self.output_shape, strict=False))
+        if not len(stated) == len(self.output_shape) == len(outputs):
+            raise ValueError(
+                f"{self._label()}: `output_shape` {self.output_shape} must have a size for each of the axes "
+                f"{outputs!r} of the equation {self.equation!r}."
+            )
+        for letter, size in stated.items():
+            if size is None:
+                stated[letter] = known.get(letter)
+            elif known.get(letter) not in (None, size):
+                raise ValueError(
+                    f"{self._label()}: axis {letter!r} is {known[letter]} in the input and {size} in `output_shape`."
+                )
+        return known | stated
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        x = self._product(inputs, training)
-        if self.bias is not None:
-            x = x + self.bias.value
-        return self.activation(x)
+        x = einsum(self.equation, inputs, self.kernel, training)
+        return self.activation(x if self.bias is None else x + self.bias.value)
+
+    def _weight_layouts(self) -> tuple[Layout, ...]:
+        return (Layout("kernel", Equation(self.equation), zero_name="zero_point"),)
 
     def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; after GPTQ with the number that Keras needs."""
         config = super().get_config()
         config.pop("gptq_unpacked_column_size", None)
-        scheme = self._schemes.get("kernel")
-        if scheme is not None and self.quantization_mode == "gptq":
-            config["gptq_unpacked_column_size"] = scheme.held.product.matrix(np.empty(scheme.shape, "int8")).shape[1]
+        if self.built and self.quantization_mode == "gptq":
+            _, columns = Equation(self.equation).matrix_shape(self.kernel.adapted.shape)
+            config["gptq_unpacked_column_size"] = columns
         return config

@@ -35,8 +35,9 @@ from hornbeam.dtype_policies import DTypePolicyMap, get_policy
 from hornbeam.dtypes import is_float
 from hornbeam.layers.input_spec import check_input_spec
 from hornbeam.layers.old_arguments import accept_old_arguments
+from hornbeam.layers.quantization import Quantization
 from hornbeam.layers.shapes import pop_input_shape, shape_from_config, shape_of, shape_to_config, tensors_of
-from hornbeam.layers.state import LayerState, find_regularizer
+from hornbeam.layers.state import find_regularizer
 from hornbeam.objects.configuration import serialize
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
 
@@ -89,7 +90,7 @@ def _untraceable(error: Exception) -> str:
     return start + "a NumPy function cannot use one. Use the function of the same name in `hornbeam.ops`."
 
 
-class Layer(LayerState):
+class Layer(Quantization):
     """A function with variables: the part that networks are made of.
 
     Subclasses implement `call`, and `build` where variables depend on input shapes.
@@ -185,25 +186,6 @@ class Layer(LayerState):
     def input_dtype(self) -> str:
         """Dtype that floating-point inputs are cast to."""
         return self.compute_dtype
-
-    # --- quantization: `layers.quantized` has it ------------------------------------------
-
-    @property
-    def quantization_mode(self) -> str | None:
-        """How the layer keeps its weights in fewer bits, such as `"int8"`; `None` if it does not."""
-        return self.dtype_policy.for_path(self.path).quantization_mode
-
-    def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
-        """Keep the weights in fewer bits from now on; for layers that multiply by a weight or look rows up."""
-        raise NotImplementedError(f"{self._label()} has no weights that are kept in fewer bits.")
-
-    def quantized_build(self, input_shape: Any, mode: Any) -> None:
-        """Build with weights in fewer bits."""
-        raise NotImplementedError(f"{self._label()} has no weights that are kept in fewer bits.")
-
-    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the outputs by weights in fewer bits."""
-        raise NotImplementedError(f"{self._label()} is not quantized; call `quantize` first, where it has that.")
 
     # --- building ------------------------------------------------------------------------
 

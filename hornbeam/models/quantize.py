@@ -1,4 +1,4 @@
-"""Quantization of whole models: which layers, and calibration block by block."""
+"""Quantization of whole models: the choice of layers, and calibration block by block."""
 
 from __future__ import annotations
 
@@ -7,34 +7,41 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from hornbeam import errors
+from hornbeam.adaptation.equation import Equation
+from hornbeam.adaptation.integers import Calibrated
+from hornbeam.adaptation.weights import AdaptedWeight, LowRank
 from hornbeam.core.variable import Overlay
 from hornbeam.layers.layer import Layer
-from hornbeam.layers.quantized import Quantizable
 from hornbeam.quantizers import calibration
-from hornbeam.quantizers.configs import AWQConfig, GPTQConfig, find_config
-from hornbeam.quantizers.schemes import Scheme
+from hornbeam.quantizers.configs import AWQConfig, GPTQConfig, QuantizationConfig, find_config
 
 __all__ = ["quantize_model"]
 
 
 def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check: bool) -> None:
-    """Quantize the layers of a model; see `Model.quantize`."""
+    """Quantize the layers of a model; see `Model.quantize`.
+
+    Args:
+        model: The model, built.
+        mode, config, filters: As for `Model.quantize`.
+        type_check: Whether to refuse subclasses of layers, with a warning.
+
+    Raises:
+        ValueError: If the model is not built, a layer is quantized already, or the arguments are no
+            mode.
+    """
     config = find_config(model._label(), mode, config)
     wanted = _filter(filters)
     if not model.built:
         raise ValueError(f"{model._label()}: build the model, or call it on data, before `quantize`.")
-    calibrated = isinstance(config, (GPTQConfig, AWQConfig))
-    blocks = _structure(model, config) if calibrated else None
-    done: list[Layer] = []
-    if blocks is not None:
-        done = _calibrate(*blocks, config, wanted, type_check)
+    if isinstance(config, (GPTQConfig, AWQConfig)):
+        done = _calibrate(*_structure(model, config), config, wanted, type_check)
     else:
-        for layer in _quantizable(model, config.mode, wanted):
-            if _try(layer, config, type_check):
-                done.append(layer)
+        done = [layer for layer in _quantizable(model, config.mode, wanted) if _try(layer, config, type_check)]
     if not done:
         warnings.warn(
             f"{model._label()}: no layer was quantized: none that has the mode {config.mode!r} passes the filters.",
@@ -43,7 +50,7 @@ def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check:
 
 
 def _filter(filters: Any) -> Callable[[Layer], bool]:
-    """Return whether a layer is meant."""
+    """Return a function that says whether a layer passes the filters."""
     if filters is None:
         return lambda layer: True
     if callable(filters):
@@ -58,13 +65,13 @@ def _filter(filters: Any) -> Callable[[Layer], bool]:
     return lambda layer: any(p.search(layer.name) or p.search(layer.path) for p in compiled)
 
 
-def _quantizable(part: Layer, mode: str, wanted: Callable[[Layer], bool]) -> list[Any]:
-    below = part._flatten_layers()
-    return [layer for layer in below if isinstance(layer, Quantizable) and mode in layer._modes and wanted(layer)]
+def _quantizable(part: Layer, mode: str, wanted: Callable[[Layer], bool]) -> list[Layer]:
+    """Return the layers of `part` that have the mode and pass the filters."""
+    return [layer for layer in part._flatten_layers() if mode in layer._quantization_modes and wanted(layer)]
 
 
-def _try(layer: Any, config: Any, type_check: bool) -> bool:
-    """Quantize a layer; one that refuses is left as it is, with a warning."""
+def _try(layer: Layer, config: QuantizationConfig, type_check: bool) -> bool:
+    """Quantize a layer and return True; if it refuses, warn and return False."""
     try:
         layer.quantize(config=config, type_check=type_check)
     except NotImplementedError as error:
@@ -73,10 +80,13 @@ def _try(layer: Any, config: Any, type_check: bool) -> bool:
     return True
 
 
-# --- calibration ------------------------------------------------------------------------------------
+# --- calibration --------------------------------------------------------------------------------
 
 
-def _structure(model: Any, config: Any) -> tuple[list[Layer], list[Layer]]:
+_CalibratedConfig = GPTQConfig | AWQConfig
+
+
+def _structure(model: Any, config: _CalibratedConfig) -> tuple[list[Layer], list[Layer]]:
     """Return the layers before the first block, and the blocks."""
     structure = config.quantization_layer_structure or model.get_quantization_layer_structure(config.mode)
     if not isinstance(structure, dict) or not {"pre_block_layers", "sequential_blocks"} <= set(structure):
@@ -89,71 +99,92 @@ def _structure(model: Any, config: Any) -> tuple[list[Layer], list[Layer]]:
 
 
 def _calibrate(
-    before: list[Layer], blocks: list[Layer], config: Any, wanted: Callable[[Layer], bool], type_check: bool
-) -> list[Layer]:
-    """Round the layers of each block by the inputs that the rounded blocks before it give them."""
-    hidden = _samples(config)
+    before: list[Layer], blocks: list[Layer], config: _CalibratedConfig, wanted: Callable[[Layer], bool],
+    type_check: bool,
+) -> list[Layer]:  # fmt: skip
+    """Round the layers of each block for the outputs of the rounded blocks before it."""
+    hidden: list[Any] = _samples(config)
     for layer in before:
         hidden = [layer(x) for x in hidden]
-    done = []
+    done: list[Layer] = []
     for block in blocks:
         layers = _quantizable(block, config.mode, wanted)
         recorders = [_Recorder(layer) for layer in layers]
         try:
-            with Overlay():  # a model is then not compiled, so that the recorders see its values
+            with Overlay():  # nothing is compiled inside, so that the recorders see values
                 for x in hidden:
                     block(x)
         finally:
             for recorder in recorders:
                 recorder.remove()
         for layer, recorder in zip(layers, recorders, strict=True):
-            weights = np.asarray(recorder.held.product.matrix(recorder.weight()), "float64")
             if recorder.count and _try(layer, config, type_check):
-                scheme = layer._schemes[recorder.held.name]
-                scheme.assign(scheme.calibrated(**recorder.rounded(weights, config)))
+                weight = recorder.calibrated_weight()
+                weight.assign(weight.chosen(**recorder.rounded(config)))
                 done.append(layer)
         hidden = [block(x) for x in hidden]
     return done
 
 
-class _Recorder(Scheme):
-    """Stands in a layer's place for its scheme, multiplies as the layer does, and sums up what its inputs are like."""
+class _Recorder(AdaptedWeight):
+    """Computes the products of a weight, and sums up statistics of their inputs.
 
-    def __init__(self, layer: Any):
-        held = layer._held()[0]
-        super().__init__(layer, held)
-        rows = int(np.prod([self.shape[axis] for axis in held.product.summed_axes]))
+    Args:
+        layer: A layer with a weight that can be quantized. Until `remove`, its products go through
+            the recorder.
+    """
+
+    def __init__(self, layer: Layer):
+        self._layer = layer
+        self._layout = layer._weight_layouts()[0]
+        super().__init__(getattr(layer, self._layout.name))
+        self._before: AdaptedWeight | None = self.variable.adapted
+        self._weights = np.asarray(self._layout.equation.matrix(self.floats()), "float64")
+        rows = self._weights.shape[0]
         self.moments, self.magnitudes, self.count = np.zeros((rows, rows)), np.zeros(rows), 0
-        layer._schemes = {held.name: self}
+        self.variable.adapted = self
 
-    def multiply(self, inputs: Any, training: bool = False) -> Any:
-        x = np.asarray(self.held.product.rows_of(inputs, self.shape), "float64")
-        self.moments += x.T @ x
-        self.magnitudes += np.abs(x).sum(0)
-        self.count += x.shape[0]
-        return super().multiply(inputs, training)
+    def multiply(self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False) -> jax.Array:
+        rows = np.asarray(equation.rows_of(x, self.shape), "float64")
+        self.moments += rows.T @ rows
+        self.magnitudes += np.abs(rows).sum(0)
+        self.count += rows.shape[0]
+        if self._before is not None:
+            return self._before.multiply(equation, x, training, cast)
+        return super().multiply(equation, x, training, cast)
 
     def remove(self) -> None:
         """Leave the layer as it was."""
-        self.layer._schemes = {}
+        self.variable.adapted = self._before
 
-    def rounded(self, weights: np.ndarray, config: Any) -> dict[str, Any]:
-        """Return what GPTQ or AWQ chooses for `weights`."""
-        if config.mode == "gptq":
+    def calibrated_weight(self) -> Calibrated:
+        """Return the quantized layer's weight, without the low-rank term if there is one."""
+        weight = getattr(self._layer, self._layout.name).adapted
+        held = weight.frozen if isinstance(weight, LowRank) else weight
+        assert isinstance(held, Calibrated)
+        return held
+
+    def rounded(self, config: _CalibratedConfig) -> dict[str, Any]:
+        """Return what GPTQ or AWQ chooses for the weight, as arguments of `Calibrated.chosen`."""
+        if isinstance(config, GPTQConfig):
             integers, scale, zero, index = calibration.gptq(
-                weights, self.moments, config.weight_bits, config.group_size, config.symmetric, config.hessian_damping,
-                config.activation_order, config.per_channel,
+                self._weights, self.moments, config.weight_bits, config.group_size, config.symmetric,
+                config.hessian_damping, config.activation_order, config.per_channel,
             )  # fmt: skip
             return {"integers": integers, "scale": scale, "zero": zero, "index": index}
         integers, scale, zero, factors = calibration.awq(
-            weights, self.moments, self.magnitudes / self.count, config.weight_bits, config.group_size,
+            self._weights, self.moments, self.magnitudes / self.count, config.weight_bits, config.group_size,
             config.num_grid_points,
         )  # fmt: skip
         return {"integers": integers, "scale": scale, "zero": zero, "input_scales": factors}
 
 
-def _samples(config: Any) -> list[np.ndarray]:
-    """Return the inputs to calibrate with: `num_samples` sequences, evenly spread over the data."""
+def _samples(config: _CalibratedConfig) -> list[np.ndarray]:
+    """Return `num_samples` sequences (1, sequence_length), evenly spread over the data.
+
+    Raises:
+        ValueError: If there are no data, or strings without a tokenizer.
+    """
     name = type(config).__name__
     if config.dataset is None or isinstance(config.dataset, str):
         raise ValueError(
@@ -171,7 +202,7 @@ def _samples(config: Any) -> list[np.ndarray]:
     return [stream[None, start : start + length] for start in starts]
 
 
-def _tokens(item: Any, config: Any) -> np.ndarray:
+def _tokens(item: Any, config: _CalibratedConfig) -> np.ndarray:
     if isinstance(item, str):
         if config.tokenizer is None:
             raise ValueError(f"{type(config).__name__}: `dataset` holds strings, so it needs a `tokenizer`.")

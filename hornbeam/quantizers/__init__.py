@@ -1,7 +1,7 @@
-"""Numbers in fewer bits: the functions, the quantizers, and what `quantize` is told.
+"""Numbers in fewer bits: functions that round, quantizers, and the configurations of `quantize`.
 
-How layers hold their weights so is in `hornbeam.quantizers.schemes`, how calibration rounds them in
-`hornbeam.quantizers.calibration`.
+`hornbeam.quantizers.calibration` has the rounding of GPTQ and AWQ. `hornbeam.adaptation` has the
+weights that layers hold in fewer bits.
 """
 
 from __future__ import annotations

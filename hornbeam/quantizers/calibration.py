@@ -1,7 +1,8 @@
-"""Rounding of a matrix by what its inputs are like: GPTQ and AWQ, as functions of arrays.
+"""GPTQ and AWQ: rounding of a matrix by statistics of its inputs, as functions of arrays.
 
-A matrix has rows, that the product sums over, and columns. What inputs are like is told by their second moments
-`inputs.T @ inputs`, of shape (rows, rows), and by their mean magnitudes.
+The product `inputs @ weights` sums over the rows of the matrix `weights`. The statistics are the
+second moments `inputs.T @ inputs`, of shape (rows, rows), and the mean magnitudes, of shape
+(rows,).
 """
 
 from __future__ import annotations
@@ -12,19 +13,29 @@ from hornbeam.quantizers.rounding import group_index
 
 __all__ = ["awq", "gptq", "range_of"]
 
-_BLOCK = 128  # rows whose corrections of later rows are gathered into one product
+_BLOCK = 128  # rows whose corrections of all later rows are applied in one product
 
 
 def range_of(
     weights: np.ndarray, highest: int, symmetric: bool = False, per_channel: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scale and the zero point with which integers from 0 to `highest` cover the numbers of each column.
+    """Return scales and zero points with which integers from 0 to `highest` cover each column.
+
+    A number is near `(integer - zero) * scale`.
 
     Args:
-        weights: Matrix.
-        highest: Largest integer.
+        weights: Matrix of shape (rows, columns).
+        highest: Highest integer.
         symmetric: Whether the zero point is in the middle.
-        per_channel: Whether columns differ.
+        per_channel: Whether each column has its own.
+
+    Returns:
+        Scales and zero points of shape (columns,).
+
+    Example:
+        >>> scale, zero = range_of(np.array([[-1.0], [2.0]]), 3)
+        >>> scale.tolist(), zero.tolist()
+        ([1.0], [1.0])
     """
     low, high = np.minimum(weights.min(0), 0), np.maximum(weights.max(0), 0)
     if not per_channel:
@@ -43,21 +54,22 @@ def gptq(
     weights: np.ndarray, moments: np.ndarray, bits: int, group_size: int = -1, symmetric: bool = False,
     damping: float = 0.01, activation_order: bool = False, per_channel: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Round a matrix row by row; what rounding one row does to the outputs, the rows after it correct.
+    """Round a matrix row by row; later rows correct the error that rounding a row makes.
 
-    Frantar et al. 2022, with the inverse's Cholesky factor in place of its repeated updates.
+    Frantar et al. 2022, with a Cholesky factor of the inverse in place of its repeated updates.
 
     Args:
         weights: Matrix of shape (rows, columns).
-        moments: Second moments of the inputs.
-        bits: Bits of an integer.
-        group_size: Rows that share a scale; -1 for all.
+        moments: Second moments of the inputs, of shape (rows, rows).
+        bits: Number of bits of an integer.
+        group_size: Number of rows that share a scale; -1 for all.
         symmetric, per_channel: As for `range_of`.
-        damping: Share of the mean of the moments' diagonal that is added to it.
-        activation_order: Whether rows of large inputs come first.
+        damping: Fraction of the mean of the moments' diagonal that is added to the diagonal.
+        activation_order: Whether rows with large inputs are rounded first.
 
     Returns:
-        Integers (rows, columns), scales and zero points (groups, columns), and each row's group.
+        Integers (rows, columns), scales and zero points (groups, columns), and the group of each
+        row (rows,).
 
     Example:
         >>> weights = np.array([[1.0], [0.0], [-1.0]])
@@ -69,7 +81,7 @@ def gptq(
     w, h = weights.astype("float64"), moments.astype("float64")
     order = np.argsort(-np.diag(h), kind="stable") if activation_order else np.arange(rows)
     w, h = w[order], h[np.ix_(order, order)]
-    unused = np.diag(h) == 0  # inputs that are always zero: any number does
+    unused = np.diag(h) == 0  # the inputs of these rows are always zero, so any number will do
     h[unused, unused] = 1
     w[unused] = 0
     h[np.arange(rows), np.arange(rows)] += damping * np.diag(h).mean() + 1e-12
@@ -98,20 +110,22 @@ def awq(
     weights: np.ndarray, moments: np.ndarray, magnitudes: np.ndarray, bits: int = 4, group_size: int = -1,
     grid_points: int = 20,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Round a matrix whose rows are scaled up where their inputs are large, by the scaling that keeps the outputs best.
+    """Round a matrix after its rows with large inputs are scaled up, so that they lose less.
 
-    Lin et al. 2023: the scaling is a power of the inputs' magnitudes, between 0 and 1, from a grid.
+    Lin et al. 2023: the factors are `magnitudes ** power`, normalized. Of a grid of powers from 0
+    to 1, the one with the smallest squared error of the outputs is taken.
 
     Args:
         weights: Matrix of shape (rows, columns).
-        moments: Second moments of the inputs.
-        magnitudes: Mean magnitude of each input.
-        bits: Bits of an integer.
-        group_size: Rows that share a scale; -1 for all.
-        grid_points: Number of powers that are tried.
+        moments: Second moments of the inputs, of shape (rows, rows).
+        magnitudes: Mean magnitude of each input, of shape (rows,).
+        bits: Number of bits of an integer.
+        group_size: Number of rows that share a scale; -1 for all.
+        grid_points: Number of powers to try.
 
     Returns:
-        Integers (rows, columns), scales and zero points (groups, columns), and what each row was multiplied by.
+        Integers (rows, columns), scales and zero points (groups, columns), and the factor of each
+        row (rows,).
 
     Example:
         >>> weights, inputs = np.array([[0.1], [1.0], [-1.0]]), np.array([100.0, 1.0, 1.0])

@@ -1,4 +1,4 @@
-"""What `quantize` is told: the mode, and how weights and activations become integers."""
+"""Configurations of `quantize`: the mode, and how weights and activations become integers."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ __all__ = [
 
 
 class QuantizationConfig:
-    """The base of configurations; subclasses have a `mode`.
+    """The base class of configurations; subclasses have a `mode`.
 
     Args:
-        weight_quantizer: Quantizer of the weights. Default: that of the mode.
+        weight_quantizer: Quantizer of the weights. Default: the mode's own.
         activation_quantizer: Quantizer of the inputs of products. Default: they stay floats.
+
+    Raises:
+        ValueError: If the weight quantizer gives another dtype or range than the mode holds.
 
     Example:
         >>> Int8QuantizationConfig().mode
         'int8'
     """
 
-    # What integers a weight's quantizer must give.
+    # The integers that the quantizer of weights must give.
     _weight_dtype = "int8"
     _value_range: tuple[int, int] | None = None
 
@@ -43,7 +46,7 @@ class QuantizationConfig:
                 f"{dtype!r}."
             )
         value_range = getattr(self.weight_quantizer, "value_range", self._value_range)
-        if self._value_range and tuple(value_range) != self._value_range:
+        if self._value_range is not None and tuple(value_range or ()) != self._value_range:
             raise ValueError(
                 f"{type(self).__name__}: `weight_quantizer` must have value_range={self._value_range}, received "
                 f"{value_range}."
@@ -51,12 +54,12 @@ class QuantizationConfig:
 
     @property
     def mode(self) -> str:
-        """The mode, as `quantize` takes it."""
+        """The mode, as for `quantize`."""
         raise NotImplementedError(f"{type(self).__name__} must have a `mode`; take one of the subclasses.")
 
     @property
     def policy_mode(self) -> str:
-        """The mode with its numbers, as a dtype policy holds it."""
+        """The mode with its numbers, as in the name of a dtype policy."""
         return self.mode
 
     def get_config(self) -> dict[str, Any]:
@@ -71,22 +74,24 @@ class QuantizationConfig:
 
     @staticmethod
     def weight_quantizer_or_default(config: Any, default: Any) -> Any:
-        """Return the weight quantizer of `config`; `default` where there is none."""
+        """Return the weight quantizer of `config`; `default` if there is none."""
         found = None if config is None else config.weight_quantizer
         return default if found is None else found
 
     @staticmethod
     def activation_quantizer_or_default(config: Any, default: Any) -> Any:
-        """Return the activation quantizer of `config`, which may be `None`; `default` where there is no `config`."""
+        """Return the activation quantizer of `config`; `default` if `config` is `None`."""
         return default if config is None else config.activation_quantizer
 
 
 class Int8QuantizationConfig(QuantizationConfig):
-    """8-bit integers with a scale a channel.
+    """8-bit integers with one scale per channel: `weight = integers / scale`.
 
     Args:
-        weight_quantizer: Default: `AbsMaxQuantizer` over the axes that products sum over.
-        activation_quantizer: `"default"`: `AbsMaxQuantizer` over these axes. `None`: inputs of products stay floats.
+        weight_quantizer: Quantizer of the weights. Default: `AbsMaxQuantizer` over the axes that
+            products sum over.
+        activation_quantizer: Quantizer of the inputs of products. `"default"`: `AbsMaxQuantizer`
+            over these axes. `None`: they stay floats.
 
     Raises:
         ValueError: If the weight quantizer does not give int8.
@@ -104,16 +109,18 @@ class Int8QuantizationConfig(QuantizationConfig):
 
 
 class Int4QuantizationConfig(QuantizationConfig):
-    """4-bit integers, two in a byte.
+    """4-bit integers, two in each byte.
 
     Args:
-        weight_quantizer: Quantizer to int8 in the range (-8, 7). Default: such an `AbsMaxQuantizer`.
-        activation_quantizer: `"default"` and `None`: inputs of products stay floats.
-        block_size: Rows of the weight that share a scale and a zero point, column by column. -1 or `None`: one scale a
-            column, no zero point.
+        weight_quantizer: Quantizer to int8 in the range (-8, 7). Default: such an
+            `AbsMaxQuantizer`.
+        activation_quantizer: Quantizer of the inputs of products. `"default"` and `None`: they stay
+            floats.
+        block_size: Number of rows of the weight that share a scale and a zero point, column by
+            column. -1 or `None`: one scale per column, no zero point.
 
     Raises:
-        ValueError: If the block size is another, or quantizers are given with blocks.
+        ValueError: If the block size is none of these, or quantizers are given with blocks.
 
     Example:
         >>> Int4QuantizationConfig(block_size=32).policy_mode
@@ -133,13 +140,13 @@ class Int4QuantizationConfig(QuantizationConfig):
         self.block_size = block_size
         if block_size not in (None, -1) and (self.weight_quantizer or self.activation_quantizer):
             raise ValueError(
-                f"Int4QuantizationConfig: quantizers are for one scale a channel; with blocks of {block_size} leave "
+                f"Int4QuantizationConfig: quantizers are for one scale per channel; with blocks of {block_size} leave "
                 "them out, or pass block_size=-1."
             )
 
     @property
     def policy_mode(self) -> str:
-        """The mode with its numbers, as a dtype policy holds it."""
+        """The mode with its numbers, as in the name of a dtype policy."""
         return f"int4/{-1 if self.block_size is None else self.block_size}"
 
     def get_config(self) -> dict[str, Any]:
@@ -148,7 +155,7 @@ class Int4QuantizationConfig(QuantizationConfig):
 
 
 class Float8QuantizationConfig(QuantizationConfig):
-    """Products in 8-bit floating point, for training.
+    """Products in 8-bit floating point, for training (Micikevicius et al. 2022).
 
     Example:
         >>> Float8QuantizationConfig().mode
@@ -169,8 +176,16 @@ class _CalibratedConfig(QuantizationConfig):
     """What GPTQ and AWQ share: data to calibrate with, bits and groups."""
 
     _bits: tuple[int, ...] = (4,)
+    dataset: Any
+    tokenizer: Any
+    weight_bits: int
+    num_samples: int
+    sequence_length: int
+    group_size: int
+    quantization_layer_structure: Any
 
     def _keep(self, **arguments: Any) -> None:
+        """Keep the constructor's arguments as attributes, checked."""
         super().__init__()
         for name, value in arguments.items():
             setattr(self, name, value)
@@ -190,42 +205,45 @@ class _CalibratedConfig(QuantizationConfig):
             )
         self._names = tuple(arguments)
 
-    weight_bits: int
-    group_size: int
-    quantization_layer_structure: Any
-
     @property
     def policy_mode(self) -> str:
-        """The mode with its numbers, as a dtype policy holds it."""
+        """The mode with its numbers, as in the name of a dtype policy."""
         return f"{self.mode}/{self.weight_bits}/{self.group_size}"
 
     def dtype_policy_string(self) -> str:
-        """Return the mode with its numbers, as a dtype policy holds it."""
+        """Return the mode with its numbers, as in the name of a dtype policy."""
         return self.policy_mode
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, ready for JSON; data, tokenizer and layers stay out of files."""
+        """Return the constructor's arguments, ready for JSON; without data and layers."""
         not_for_files = ("dataset", "tokenizer", "quantization_layer_structure")
         return {name: None if name in not_for_files else getattr(self, name) for name in self._names}
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make a configuration from what `get_config` returned; it has no data."""
+        return cls(**{"dataset": None, "tokenizer": None, **config})
+
 
 class GPTQConfig(_CalibratedConfig):
-    """Weights rounded one row after the other, each correcting the errors of those before (Frantar et al. 2022).
+    """Weights rounded row by row; each row corrects those before it (Frantar et al. 2022).
 
     Args:
-        dataset: What to calibrate with: token arrays of shape (length,) or (1, length), or strings.
-        tokenizer: Turns strings into tokens: a function, or an object with `tokenize`.
+        dataset: Data to calibrate with: an iterable of token arrays of shape (length,) or (1,
+            length), or of strings.
+        tokenizer: Turns strings into tokens: a function, or an object with the method `tokenize`.
         weight_bits: 2, 3, 4 or 8.
-        num_samples: Number of sequences that are used.
-        per_channel: Whether each column has scales of its own.
-        sequence_length: Their length.
-        hessian_damping: Share of the mean curvature that is added to it, between 0 and 1.
-        group_size: Rows that share a scale; -1 for all.
-        symmetric: Whether the integers lie evenly around zero.
-        activation_order: Whether rows of large inputs are rounded first.
-        quantization_layer_structure: Dict of `"pre_block_layers"`, the layers before the first block, and
-            `"sequential_blocks"`, the blocks whose layers are rounded. Default: the model's
-            `get_quantization_layer_structure`.
+        num_samples: Number of sequences to calibrate with.
+        per_channel: Whether each column has its own scales.
+        sequence_length: Number of tokens of a sequence.
+        hessian_damping: Fraction of the mean curvature that is added to the curvature, between 0
+            and 1.
+        group_size: Number of rows that share a scale; -1 for all.
+        symmetric: Whether the zero point is in the middle of the integers.
+        activation_order: Whether rows with large inputs are rounded first.
+        quantization_layer_structure: Dict of `"pre_block_layers"`, the layers before the first
+            block, and `"sequential_blocks"`, the blocks whose layers are rounded. Default: the
+            model's `get_quantization_layer_structure`.
 
     Raises:
         ValueError: If a number is out of range.
@@ -237,6 +255,10 @@ class GPTQConfig(_CalibratedConfig):
 
     mode = "gptq"
     _bits = (2, 3, 4, 8)
+    per_channel: bool
+    hessian_damping: float
+    symmetric: bool
+    activation_order: bool
 
     def __init__(
         self, dataset: Any, tokenizer: Any, *, weight_bits: int = 4, num_samples: int = 128, per_channel: bool = True,
@@ -252,19 +274,15 @@ class GPTQConfig(_CalibratedConfig):
         if not 0 <= hessian_damping <= 1:
             raise ValueError(f"GPTQConfig: `hessian_damping` must be between 0 and 1, received {hessian_damping!r}.")
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make a configuration from what `get_config` returned; files hold no data to calibrate with."""
-        return cls(**{"dataset": None, "tokenizer": None, **config})
-
 
 class AWQConfig(_CalibratedConfig):
-    """Weights scaled up where their inputs are large, then rounded to 4 bits (Lin et al. 2023).
+    """Weights rounded after their rows with large inputs are scaled up (Lin et al. 2023).
 
     Args:
-        dataset, tokenizer, num_samples, sequence_length, group_size, quantization_layer_structure: As for `GPTQConfig`.
+        dataset, tokenizer, num_samples, sequence_length, group_size, quantization_layer_structure:
+            As for `GPTQConfig`.
         weight_bits: 4.
-        num_grid_points: Number of scalings that are tried for each layer.
+        num_grid_points: Number of scalings to try for each layer.
 
     Raises:
         ValueError: If a number is out of range.
@@ -275,6 +293,7 @@ class AWQConfig(_CalibratedConfig):
     """
 
     mode = "awq"
+    num_grid_points: int
 
     def __init__(
         self, dataset: Any, tokenizer: Any, *, weight_bits: int = 4, num_samples: int = 128, sequence_length: int = 512,
@@ -286,25 +305,28 @@ class AWQConfig(_CalibratedConfig):
             quantization_layer_structure=quantization_layer_structure,
         )  # fmt: skip
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make a configuration from what `get_config` returned; files hold no data to calibrate with."""
-        return cls(**{"dataset": None, "tokenizer": None, **config})
 
-
-_DEFAULTS = {"int8": Int8QuantizationConfig, "int4": Int4QuantizationConfig, "float8": Float8QuantizationConfig}
+_DEFAULTS: dict[str, type[QuantizationConfig]] = {
+    "int8": Int8QuantizationConfig,
+    "int4": Int4QuantizationConfig,
+    "float8": Float8QuantizationConfig,
+}
 
 
 def find_config(label: str, mode: Any, config: Any) -> QuantizationConfig:
-    """Return the configuration that the arguments of `quantize` ask for.
+    """Return the configuration for the arguments of `quantize`.
 
     Args:
-        label: Name of what is quantized, for messages.
-        mode: A mode, `None` where `config` tells it, or a configuration.
+        label: Name of the layer or model, for messages.
+        mode: A mode, `None` if `config` gives it, or a configuration.
         config: A configuration, or `None` for the mode's own.
 
     Raises:
-        ValueError: If there is neither, they contradict each other, or the mode is unknown.
+        ValueError: If both are missing, they contradict each other, or the mode is unknown.
+
+    Example:
+        >>> find_config("Layer 'dense'", "int4", None).block_size
+        128
     """
     if isinstance(mode, QuantizationConfig) and config is None:
         mode, config = None, mode

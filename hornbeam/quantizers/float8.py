@@ -1,4 +1,7 @@
-"""8-bit floating point with delayed scales (Micikevicius et al. 2022): the scale of a step comes from steps before."""
+"""8-bit floating point with delayed scales (Micikevicius et al. 2022).
+
+A step rounds with the scale that the largest magnitudes of the steps before it give.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,13 @@ FORWARD, BACKWARD = "float8_e4m3fn", "float8_e5m2"
 
 
 def compute_float8_scale(amax: Any, scale: Any, dtype_max: float, margin: int = 0) -> Any:
-    """Return the number by which values are divided so that the largest reaches the end of an 8-bit type.
+    """Return the divisor that fits values into an 8-bit type: `amax / dtype_max * 2**margin`.
 
     Args:
-        amax: Largest magnitude. Where it is zero or not finite, the scale stays.
+        amax: Largest magnitude. If it is zero or not finite, the scale stays.
         scale: The scale so far.
         dtype_max: Largest number of the type.
-        margin: Powers of two that are kept free.
+        margin: Number of powers of two to keep free.
 
     Example:
         >>> float(compute_float8_scale(2.0, 1.0, 448.0))
@@ -38,11 +41,13 @@ def compute_float8_scale(amax: Any, scale: Any, dtype_max: float, margin: int = 
 
 
 def compute_float8_amax_history(x: Any, amax_history: Any) -> Any:
-    """Return the largest magnitudes of the last steps with that of `x` in the first place.
+    """Return the history of largest magnitudes with that of `x` in first place.
+
+    The entries are rolled by one to the left; then the first is replaced.
 
     Args:
         x: Tensor.
-        amax_history: Vector of the largest magnitudes so far.
+        amax_history: Largest magnitudes so far, of shape (steps,).
 
     Example:
         >>> compute_float8_amax_history(jnp.array([1.0, -5.0]), jnp.array([1.0, 2.0, 3.0])).tolist()
@@ -53,11 +58,11 @@ def compute_float8_amax_history(x: Any, amax_history: Any) -> Any:
 
 
 def quantize_and_dequantize(inputs: Any, scale: Any, quantized_dtype: str, compute_dtype: str) -> Any:
-    """Return `inputs` as they are after a way through an 8-bit type.
+    """Cast `inputs / scale` to an 8-bit type, and return `scale` times the result.
 
     Args:
         inputs: Tensor.
-        scale: What it is divided by before, and multiplied by after.
+        scale: Divisor before the cast and factor after it.
         quantized_dtype: `"float8_e4m3fn"` or `"float8_e5m2"`.
         compute_dtype: Dtype of the result.
 
@@ -72,16 +77,21 @@ def quantize_and_dequantize(inputs: Any, scale: Any, quantized_dtype: str, compu
 
 
 def _updated(x: Any, scale: Any, history: Any, dtype: str) -> tuple[Any, Any]:
-    """Return the next step's scale, made from the steps before this one, and the largest magnitudes with this one's."""
+    """Return the next scale, from the history before this step, and the history with it."""
     new = compute_float8_scale(jnp.max(history), scale, float(jnp.finfo(dtype).max))
     return new, compute_float8_amax_history(x, history)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def through(x: Any, scale: Any, history: Any, update: bool) -> Any:
-    """Return `x` through the 8-bit type of the forward pass; its gradient passes unchanged.
+    """Round `x` to the 8-bit type of the forward pass; the gradient of `x` passes unchanged.
 
-    The gradients of `scale` and `history` are their new values, which replace them; zero where `update` is false.
+    The gradients of `scale` and `history` are their next values, which replace them; zeros if
+    `update` is false.
+
+    Example:
+        >>> through(jnp.array([127.0]), jnp.float32(0.5), jnp.zeros(4), True).tolist()
+        [128.0]
     """
     return quantize_and_dequantize(x, scale, FORWARD, x.dtype.name)
 
@@ -99,7 +109,14 @@ through.defvjp(_through_forward, _through_backward)
 
 @jax.custom_vjp
 def through_gradient(x: Any, scale: Any, history: Any) -> Any:
-    """Return `x`; its gradient goes through the 8-bit type of the backward pass, and updates scale and history."""
+    """Return `x`; its gradient is rounded to the 8-bit type of the backward pass.
+
+    The gradients of `scale` and `history` are their next values, which replace them.
+
+    Example:
+        >>> jax.grad(lambda x: 127 * through_gradient(x, jnp.float32(0.5), jnp.zeros(4)))(1.0).item()
+        128.0
+    """
     return x
 
 

@@ -25,18 +25,21 @@ def abs_max_quantize(
     inputs: Any, axis: Any, value_range: tuple[int, int] = (-127, 127), dtype: str = "int8", epsilon: float = 1e-7,
     to_numpy: bool = False,
 ) -> tuple[Any, Any]:  # fmt: skip
-    """Return integers and the scale that makes them: `round(inputs * scale)`, where the largest magnitude reaches the range's end.
+    """Return integers `clip(round(inputs * scale))` and their scale.
+
+    `scale = highest / (max(abs(inputs)) + epsilon)`.
 
     Args:
         inputs: Tensor.
         axis: Axis or axes that share a scale; `None` for all.
-        value_range: Smallest and largest integer.
+        value_range: Lowest and highest integer.
         dtype: Dtype of the integers.
-        epsilon: Added to the largest magnitude, so that zeros are no division by zero.
-        to_numpy: Whether the host computes, in float32, which saves the device's memory.
+        epsilon: Added to the largest magnitude, so that zeros do not divide by zero.
+        to_numpy: Whether NumPy computes, in float32, which saves the device's memory.
 
     Returns:
-        The integers, of the shape of `inputs`, and the scale, of size one along `axis`, in the dtype of `inputs`.
+        The integers, of the shape of `inputs`, and the scale, of size one along `axis`, in the
+        dtype of `inputs`.
 
     Example:
         >>> [x.tolist() for x in abs_max_quantize(np.array([[1.0, -2.0]], "float32"), axis=-1, epsilon=0.0)]
@@ -58,7 +61,11 @@ def abs_max_quantize(
 
 
 def group_index(rows: int, block_size: int) -> np.ndarray:
-    """Return the number of the group that each row belongs to; a block size of -1 puts all into one.
+    """Return the number of each row's group, of shape (rows,).
+
+    Args:
+        rows: Number of rows.
+        block_size: Number of rows of a group; -1 for all.
 
     Example:
         >>> group_index(5, 2).tolist()
@@ -68,14 +75,19 @@ def group_index(rows: int, block_size: int) -> np.ndarray:
 
 
 def zero_point_scale(low: Any, high: Any, value_range: tuple[int, int], epsilon: float = 1e-7) -> tuple[Any, Any]:
-    """Return scale and zero point with which `value_range` covers the numbers from `low` to `high` and zero.
+    """Return scale and zero point with which `value_range` covers `low`, `high` and zero.
 
-    `x` is then near `(round(x / scale + zero) - zero) * scale`. That zero lies inside keeps the zero point in the range.
+    `x` is then near `(round(x / scale + zero) - zero) * scale`. The zero point is in the range,
+    since 0 is covered.
 
     Args:
         low, high: Smallest and largest number.
-        value_range: Smallest and largest integer.
-        epsilon: Where the numbers span less, the span from -1 to 1 is taken.
+        value_range: Lowest and highest integer.
+        epsilon: If the numbers span less than this, the span is widened by 1 on either side.
+
+    Example:
+        >>> [float(x) for x in zero_point_scale(-1.0, 14.0, (-8, 7))]
+        [1.0, -7.0]
     """
     lowest, highest = value_range
     low, high = jnp.minimum(low, 0), jnp.maximum(high, 0)
@@ -89,22 +101,23 @@ def abs_max_quantize_grouped_with_zero_point(
     inputs: Any, block_size: int, value_range: tuple[int, int] = (-8, 7), dtype: str = "int8", epsilon: float = 1e-7,
     to_numpy: bool = False,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
-    """Return integers of a matrix whose rows share scale and zero point in blocks, column by column.
+    """Return integers of a matrix; blocks of rows share scale and zero point, column by column.
+
+    An input is near `(integer - zero_point) * scale`.
 
     Args:
         inputs: Matrix of shape (rows, columns).
-        block_size: Rows of a block; the last block may have fewer.
-        value_range: Smallest and largest integer.
+        block_size: Number of rows of a block; the last block may have fewer.
+        value_range: Lowest and highest integer.
         dtype: Dtype of the integers.
-        epsilon: A block that spans less is taken to span from -1 to 1.
-        to_numpy: Kept for Keras's signature; both give the same.
+        epsilon: If a block spans less than this, its span is widened by 1 on either side.
+        to_numpy: Accepted because Keras has it; the result is the same.
 
     Returns:
-        Integers of the shape of `inputs`, scales and zero points (int8) of shape (blocks, columns): an input is near
-        `(integer - zero_point) * scale`.
+        Integers of shape (rows, columns); scales and zero points (int8) of shape (blocks, columns).
 
     Raises:
-        ValueError: If `inputs` is no matrix or `block_size` no positive integer.
+        ValueError: If `inputs` is not a matrix or `block_size` is not a positive integer.
 
     Example:
         >>> whole, scale, zero = abs_max_quantize_grouped_with_zero_point(np.array([[-8.0], [7.0], [7.5], [0.0]]), 2)
@@ -124,7 +137,21 @@ def abs_max_quantize_grouped_with_zero_point(
 def grouped(
     matrix: Any, block_size: int, value_range: tuple[int, int], epsilon: float = 1e-7
 ) -> tuple[Any, Any, Any]:  # fmt: skip
-    """Return whole numbers, scales and zero points of a matrix of floats; a block size of -1 puts all rows into one."""
+    """Return integers (as floats), scales and zero points of a matrix of floats, in blocks of rows.
+
+    Args:
+        matrix: (rows, columns), float32.
+        block_size: Number of rows of a block; -1 for all.
+        value_range, epsilon: As for `zero_point_scale`.
+
+    Returns:
+        Integers (rows, columns), scales and zero points (blocks, columns).
+
+    Example:
+        >>> whole, scale, zero = grouped(jnp.array([[-8.0], [7.0]]), -1, (-8, 7))
+        >>> whole.tolist(), scale.tolist(), zero.tolist()
+        ([[-8.0], [7.0]], [[1.0]], [[0.0]])
+    """
     rows, columns = matrix.shape
     block = rows if block_size == -1 else min(block_size, rows)
     padded = jnp.pad(matrix, ((0, -rows % block), (0, 0)))
@@ -135,18 +162,18 @@ def grouped(
 
 
 def pack_int4(arr: Any, axis: int = 0, dtype: str = "int8") -> tuple[Any, tuple[int, ...], int]:
-    """Put pairs of neighbours along an axis into a byte each: the first into its low half, the second into its high half.
+    """Pack pairs of neighbours along an axis into bytes: the first into the low half of its byte.
 
     Args:
         arr: Tensor of `dtype` with integers from -8 to 7 (`int8`) or 0 to 15 (`uint8`).
-        axis: The axis; zero is added where its size is odd.
+        axis: The axis; a zero is added if its size is odd.
         dtype: `"int8"` or `"uint8"`.
 
     Returns:
         The bytes, their shape, and the size of the axis before.
 
     Raises:
-        ValueError: If `dtype` is another, or the axis does not exist.
+        ValueError: If `dtype` is neither, or the axis does not exist.
         TypeError: If `arr` has another dtype.
 
     Example:
@@ -165,7 +192,7 @@ def pack_int4(arr: Any, axis: int = 0, dtype: str = "int8") -> tuple[Any, tuple[
 
 
 def unpack_int4(packed: Any, orig_len: int, axis: int = 0, dtype: str = "int8") -> Any:
-    """Return the 4-bit integers that `pack_int4` put into bytes.
+    """Return the 4-bit integers that `pack_int4` packed.
 
     Args:
         packed: The bytes, `int8` or `uint8`.
@@ -174,8 +201,8 @@ def unpack_int4(packed: Any, orig_len: int, axis: int = 0, dtype: str = "int8") 
         dtype: `"int8"` for integers from -8 to 7, `"uint8"` from 0 to 15.
 
     Raises:
-        ValueError: If `dtype` is another, or the axis does not exist.
-        TypeError: If `packed` holds no bytes.
+        ValueError: If `dtype` is neither, or the axis does not exist.
+        TypeError: If `packed` is neither int8 nor uint8.
 
     Example:
         >>> unpack_int4(np.array([[45, -121], [1, 0]], "int8"), 3).tolist()
@@ -208,16 +235,18 @@ def fake_quant_with_min_max_vars(
     inputs: Tensor, min_vals: Tensor, max_vals: Tensor, num_bits: int = 8, narrow_range: bool = False,
     axis: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return `inputs` as they are after rounding to `num_bits` bits between a minimum and a maximum.
+    """Round `inputs` to `num_bits` bits between a minimum and a maximum, and return them as floats.
 
-    The range is moved a little, so that zero is met exactly. Gradients pass to the inputs inside the range, and to the
-    minimum and the maximum from those below and above it: the range can be trained (Jacob et al. 2018).
+    `floor((clip(inputs, min, max) - min) / scale + 0.5) * scale + min`, where the range is moved a
+    little so that 0 is kept exactly. Inputs inside the range get the gradient; the gradients of
+    those below and above go to the minimum and the maximum, so that the range can be trained (Jacob
+    et al. 2018).
 
     Args:
         inputs: Tensor of floats.
-        min_vals, max_vals: Numbers, or one for each index of `axis`.
+        min_vals, max_vals: One number each, or one for each index of `axis`.
         num_bits: From 2 to 16.
-        narrow_range: Whether the smallest integer is 1 instead of 0.
+        narrow_range: Whether the lowest integer is 1 instead of 0.
         axis: Axis with a range for each index. Default: one range for all.
 
     Raises:
@@ -262,7 +291,7 @@ def _fake_quant_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 
 class Quantizer:
-    """The base of what turns tensors into integers; itself it returns its input.
+    """The base class of quantizers, which turn tensors into integers; it returns its input.
 
     Args:
         output_dtype: Dtype of the integers.
@@ -292,10 +321,14 @@ class AbsMaxQuantizer(Quantizer):
     """`abs_max_quantize` with settings.
 
     Args:
-        axis: Axis or axes that share a scale, where the call gives none. Default: the last.
-        value_range: Smallest and largest integer.
+        axis: Axis or axes that share a scale, if the call gives none. Default: the last.
+        value_range: Lowest and highest integer.
         epsilon: Added to the largest magnitude.
         output_dtype: Dtype of the integers.
+
+    Raises:
+        ValueError: If `axis` is not made of integers, or `value_range` is not two integers in
+            order.
 
     Example:
         >>> integers, scale = AbsMaxQuantizer(axis=0)(np.array([[1.0], [-2.0]], "float32"))
@@ -309,16 +342,17 @@ class AbsMaxQuantizer(Quantizer):
     ):  # fmt: skip
         super().__init__(output_dtype)
         self.axis = None if axis is None else tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
-        self.value_range, self.epsilon = tuple(value_range), epsilon
+        self.epsilon = epsilon
         if any(isinstance(a, bool) or not hasattr(a, "__index__") for a in self.axis or ()):
             raise ValueError(f"AbsMaxQuantizer: `axis` must be an integer or a list of them, received {axis!r}.")
-        if len(self.value_range) != 2 or not self.value_range[0] < self.value_range[1]:
+        if len(value_range) != 2 or not value_range[0] < value_range[1]:
             raise ValueError(
                 f"AbsMaxQuantizer: `value_range` must be two integers, the smaller first, received {value_range!r}."
             )
+        self.value_range = (value_range[0], value_range[1])
 
     def __call__(self, x: Any, axis: Any = None, to_numpy: bool = False) -> tuple[Any, Any]:
-        """Return the integers and their scale; `axis` takes the place of the quantizer's own."""
+        """Return integers and their scale; `axis` replaces the quantizer's own."""
         axis = (self.axis or -1) if axis is None else axis
         return abs_max_quantize(x, axis, self.value_range, self.output_dtype, self.epsilon, to_numpy)
 

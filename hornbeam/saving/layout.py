@@ -19,8 +19,8 @@ import numpy as np
 from hornbeam.core.naming import to_snake_case
 from hornbeam.core.variable import Variable
 from hornbeam.errors import FileError
+from hornbeam.layers.adaptable import Adaptable
 from hornbeam.layers.layer import Layer
-from hornbeam.layers.lora import Adaptable
 from hornbeam.optimizers import Optimizer
 from hornbeam.saving.hdf5 import Dataset, Group
 from hornbeam.saving.legacy_weights import Saved, match_optimizer

@@ -389,7 +389,7 @@ def test_kernels_that_keras_mixes_up_keep_a_scale_a_column(row, mode):
     before, kernel = ours(x), ours.kernel.numpy()
     ours.quantize(config=MODES[mode](quantizers))
     step = np.ptp(kernel, axis=1, keepdims=True).max() / 14
-    assert np.abs(np.asarray(ours._schemes["kernel"].weight()) - kernel).max() <= step
+    assert np.abs(np.asarray(ours.kernel.adapted.floats()) - kernel).max() <= step
     assert 0 < np.abs(np.asarray(ours(x) - before)).max() < step * np.abs(x).sum(-1).max() / 2
 
 
@@ -423,7 +423,7 @@ def test_adaptation_on_top_of_a_quantized_weight(row, mode, first):
     if mode == "float8":  # Keras computes neither outputs nor files of this
         plain_layer, _, _ = pair(row)
         plain_layer.quantize("float8")
-        delta = np.asarray(ours._lora_delta())
+        delta = np.asarray(ours.kernel.adapted.difference())
         linear = np.einsum("...x,xy->...y" if row == "Dense" else "abc,cde->abde", x, delta)
         if row != "Dense":
             same(outputs[0], plain_layer(x) + linear, 1e-4, 1e-4)
@@ -471,6 +471,142 @@ def test_float8_training_equals_keras():
         assert a.name == b.name
         same(a.numpy(), keras.ops.convert_to_numpy(b), 1e-4, 1e-5)
     same(ours(x), theirs(x), 1e-4, 1e-4)
+
+
+CONVOLUTIONS = {
+    "Conv1D": (lambda L, **k: L.Conv1D(4, 3, padding="causal", activation="relu", name="c", **k), (2, 6, 3)),
+    "Conv2D": (lambda L, **k: L.Conv2D(4, 3, strides=2, padding="same", name="c", **k), (2, 6, 6, 3)),
+    "Conv2D in groups": (lambda L, **k: L.Conv2D(4, 3, groups=2, use_bias=False, name="c", **k), (2, 6, 6, 4)),
+    "Conv3D": (lambda L, **k: L.Conv3D(4, 2, activation="tanh", name="c", **k), (2, 4, 4, 4, 3)),
+}
+
+
+@pytest.mark.parametrize("by", ["lora_rank", "enable_lora"])
+@pytest.mark.parametrize("row", CONVOLUTIONS)
+def test_adapted_convolutions_equal_keras(row, by, tmp_path):
+    """Values, variables, configurations, and files both ways."""
+    recipe, shape = CONVOLUTIONS[row]
+    random = np.random.RandomState(4)
+    x, made, models, values = random.randn(*shape).astype("float32"), [], [], None
+    for K in (hb, keras):
+        layer = recipe(K.layers, **({"lora_rank": 2, "lora_alpha": 3} if by == "lora_rank" else {}))
+        models.append(K.Sequential([K.Input(shape[1:]), layer]))
+        if by == "enable_lora":
+            layer.enable_lora(2, lora_alpha=3)
+        values = values or [random.randn(*w.shape).astype("float32") for w in layer.weights]
+        layer.set_weights(values)
+        made.append(layer)
+    ours, theirs = made
+    shown = [[(w.name, w.shape, w.trainable) for w in layer.weights] for layer in made]
+    assert shown[0] == shown[1]
+    same(ours(x), theirs(x), 1e-4, 1e-4)
+    same_stored(ours, theirs, rtol=1e-5, atol=1e-5)
+    configs = [plain(json.loads(json.dumps(layer.get_config()))) for layer in made]
+    assert [c["lora_rank"] for c in configs] == [2, 2]
+    assert [c["lora_alpha"] for c in configs] == [3, 3]
+    # The thin matrices get their gradients, the kernel none.
+    by_hand = recipe(hb.layers)
+    by_hand.build((None, *shape[1:]))
+    frozen, a, b = ours.kernel.numpy(), ours.lora_a.numpy(), ours.lora_b.numpy()
+    by_hand.set_weights([frozen + 1.5 * a @ b, *([ours.bias.numpy()] if ours.bias is not None else [])])
+    same(ours(x), by_hand(x), 1e-4, 1e-4)
+    for model, K in zip(models, (hb, keras), strict=True):
+        model.save(tmp_path / f"{K.__name__}.keras")
+    for K, other in ((hb, "keras"), (keras, "hornbeam"), (hb, "hornbeam")):
+        loaded = K.models.load_model(tmp_path / f"{other}.keras")
+        assert loaded.layers[-1].lora_enabled
+        same(loaded(x), theirs(x), 1e-4, 1e-4)
+
+
+def test_training_adapts_convolutions():
+    model = hb.Sequential([hb.Input((6, 6, 2)), hb.layers.Conv2D(3, 3, lora_rank=2), hb.layers.Flatten()])
+    layer = model.layers[0]
+    assert [w.name for w in model.trainable_weights] == ["bias", "lora_kernel_a", "lora_kernel_b"]
+    before, x = layer.kernel.numpy(), RANDOM.randn(32, 6, 6, 2).astype("float32")
+    target = np.asarray(hb.ops.conv(x, RANDOM.randn(3, 3, 2, 3).astype("float32"))).reshape(32, -1)
+    model.compile(hb.optimizers.Adam(0.05), "mse")
+    losses = model.fit(x, target, epochs=10, verbose=0).history["loss"]
+    assert losses[-1] < 0.8 * losses[0]
+    assert (layer.kernel.numpy() == before).all()
+    assert np.abs(layer.lora_b.numpy()).max() > 0
+
+
+def test_convolutions_that_are_not_adapted_and_those_that_refuse():
+    for K in (hb, keras):
+        with pytest.raises(ValueError, match=r"buil[dt]"):
+            K.layers.Conv2D(4, 3).enable_lora(2)
+        layer = K.layers.Conv2D(4, 3, kernel_constraint="max_norm")
+        layer.build((None, 6, 6, 3))
+        with pytest.raises(ValueError, match="constraint"):
+            layer.enable_lora(2)
+        with pytest.raises(NotImplementedError):
+            layer.quantize("int8")
+        assert "lora_rank" not in K.layers.Conv2D(4, 3).get_config()
+        for name in ("Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D"):
+            assert not hasattr(getattr(K.layers, name), "enable_lora")
+    # A quantized policy leaves their weights as they are.
+    layer = hb.layers.Conv1D(2, 3, dtype="int8_from_float32", lora_rank=1)
+    assert layer(np.ones((1, 4, 2), "float32")).dtype == "float32"
+    assert layer.kernel.dtype == "float32"
+
+
+@pytest.mark.parametrize("mode", mostly_slow(["int8", "int4", "int4 a channel"], ["int8", "int4"]))
+def test_quantized_after_adaptation_and_back_in_files(mode, tmp_path):
+    """Files hold the sum, rounded anew; the library that reads them adapts from there."""
+
+    def make(K, **lora):
+        L = K.layers
+        layers = [
+            L.Embedding(12, 8, name="table", **lora), L.EinsumDense("abc,cd->abd", (None, 6), name="einsum", **lora),
+            L.Dense(5, name="dense", **lora),
+        ]  # fmt: skip
+        return K.Sequential([K.Input((4,), dtype="int32"), *layers])
+
+    random, tokens = np.random.RandomState(5), np.array([[0, 5, 11, 3]])
+    models = [make(hb, lora_rank=2), make(keras, lora_rank=2)]
+    values = [random.randn(*w.shape).astype("float32") * 0.5 for w in models[1].weights]
+    for model, K in zip(models, (hb, keras), strict=True):
+        for variable, value in zip(model.weights, values, strict=True):
+            variable.assign(value)
+        model.quantize(config=MODES[mode](K.quantizers))
+        model.save(tmp_path / f"{K.__name__}.keras")
+    ours, theirs = models
+    for layer in ours.layers:
+        assert layer.lora_enabled
+        assert layer.quantization_mode == mode.partition(" ")[0]
+    same(ours(tokens), theirs(tokens), 1e-4, 1e-4)
+    loaded = [
+        K.models.load_model(tmp_path / f"{other}.keras")
+        for K, other in ((hb, "hornbeam"), (hb, "keras"), (keras, "hornbeam"), (keras, "keras"))
+    ]
+    for model in loaded:
+        assert all(layer.lora_enabled for layer in model.layers)
+        same(model(tokens), loaded[0](tokens), 1e-4, 1e-4)
+    assert np.corrcoef(np.ravel(loaded[0](tokens)), np.ravel(ours(tokens)))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("mode", [None, "int8", "float8"])
+def test_penalties_of_kernels_after_quantization_are_as_in_keras(mode):
+    found = []
+    for K in (hb, keras):
+        layer = K.layers.Dense(3, kernel_regularizer="l2", bias_regularizer="l1")
+        layer.build((None, 4))
+        layer.set_weights([np.ones((4, 3)), np.ones(3)])
+        if mode is not None:
+            layer.quantize(mode)
+        penalties = sorted(float(loss) for loss in layer.losses)
+        found.append((penalties, layer.get_config()["kernel_regularizer"]["class_name"]))
+    assert found[0] == found[1]
+
+
+def test_an_adapted_kernel_keeps_its_regularizer_and_is_penalized_when_it_is_trained():
+    layer = hb.layers.Dense(3, kernel_regularizer="l2", use_bias=False)
+    layer.build((None, 4))
+    penalty = layer.losses
+    layer.enable_lora(2)
+    assert layer.losses == []  # the kernel is frozen
+    layer.kernel.trainable = True
+    assert layer.losses == penalty != []
 
 
 POLICY_ROWS = ["int8_from_float32", "int4_from_float32", "int4/8_from_float32", "float8_from_mixed_bfloat16"]
@@ -720,6 +856,37 @@ def test_calibration_keeps_outputs_as_well_as_keras(row, tmp_path):
         same(K.models.load_model(tmp_path / "ours.keras")(tokens), ours(tokens), 1e-4, 1e-4)
 
 
+def test_calibration_of_adapted_blocks_keeps_the_adaptation():
+    model, structure = language_model(hb)
+    model.set_weights([RANDOM.randn(*w.shape).astype("float32") for w in model.weights])
+    layer = structure["sequential_blocks"][0].get_layer("expand")
+    layer.enable_lora(2)
+    layer.lora_b.assign(RANDOM.randn(*layer.lora_b.shape))
+    tokens = np.concatenate(TOKENS)
+    before = np.asarray(model(tokens))
+    model.quantize(config=CALIBRATIONS["gptq"](quantizers, quantization_layer_structure=structure))
+    assert layer.quantization_mode == "gptq"
+    assert layer.kernel.dtype == "uint8"
+    assert np.corrcoef(np.ravel(model(tokens)), np.ravel(before))[0, 1] > 0.95
+    difference = layer.kernel.adapted.difference()
+    same(difference, layer.lora_a.numpy() @ layer.lora_b.numpy(), 1e-5, 1e-5)
+    same(layer.kernel.adapted.floats(), layer.kernel.adapted.frozen.floats() + difference)
+
+    # Where a layer refuses, it is left as it was, without a recorder.
+    class Own(hb.layers.Dense):
+        pass
+
+    inner = hb.Input((None, 12))
+    block = hb.Model(inner, Own(12, name="own")(inner))
+    table = hb.layers.Embedding(20, 12)
+    tokens_in = hb.Input((None,), dtype="int32")
+    model = hb.Model(tokens_in, block(table(tokens_in)))
+    structure = {"pre_block_layers": [table], "sequential_blocks": [block]}
+    with pytest.warns(UserWarning, match="type_check|no layer"):
+        model.quantize(config=CALIBRATIONS["gptq"](quantizers, quantization_layer_structure=structure))
+    assert block.get_layer("own").kernel.adapted is None
+
+
 @pytest.mark.parametrize("mode", ["gptq", "awq"])
 def test_calibration_beats_rounding_to_the_nearest(mode):
     """On inputs that depend on each other, and some of which are large."""
@@ -740,7 +907,7 @@ def test_calibration_beats_rounding_to_the_nearest(mode):
     layer.build((None, 24))
     layer.set_weights([weights])
     layer.quantize("gptq", config=quantizers.GPTQConfig(None, None, group_size=8))
-    nearest = np.asarray(layer._schemes["kernel"].weight())
+    nearest = np.asarray(layer.kernel.adapted.floats())
     assert integers.min() >= 0
     assert integers.max() <= 15
     assert np.square(inputs @ (rounded - weights)).sum() < 0.8 * np.square(inputs @ (nearest - weights)).sum()

@@ -1,0 +1,76 @@
+"""Changes of a layer's weights: held in fewer bits, or frozen with a low-rank term."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hornbeam.adaptation.float8 import Float8
+from hornbeam.adaptation.integers import Calibrated, Int4Grouped, Int4PerChannel, PerChannel
+from hornbeam.adaptation.weights import AdaptedWeight, Layout, LowRank
+from hornbeam.core import naming
+
+__all__ = ["add_low_rank", "hold"]
+
+
+def hold(layer: Any, layouts: Sequence[Layout], policy: Any, config: Any) -> None:
+    """Hold weights of a layer in fewer bits; a low-rank term on top stays.
+
+    Args:
+        layer: The layer, built.
+        layouts: Its weights.
+        policy: The quantized dtype policy that it will have.
+        config: A `QuantizationConfig`, or `None` for the mode's own.
+
+    Raises:
+        ValueError: If the quantizer's scales do not fit a product.
+
+    Example:
+        >>> from hornbeam.dtype_policies import quantized_policy
+        >>> from hornbeam.layers import Dense
+        >>> layer = Dense(3)
+        >>> layer.build((None, 8))
+        >>> hold(layer, layer._weight_layouts(), quantized_policy("int8"), None)
+        >>> type(layer.kernel.adapted).__name__
+        'PerChannel'
+    """
+    weights = [_weight(layer, layout, policy, config) for layout in layouts]
+    with naming.name_scope(layer.path) if not naming.current_path() else naming.no_scope():
+        for layout, weight in zip(layouts, weights, strict=True):
+            before = getattr(layer, layout.name).adapted
+            weight.hold()
+            after = LowRank(weight, layer) if isinstance(before, LowRank) else weight
+            getattr(layer, layout.name).adapted = after
+
+
+def _weight(layer: Any, layout: Layout, policy: Any, config: Any) -> Any:
+    """Return the weight of a policy's mode; its variables are not made yet."""
+    mode = policy.quantization_mode
+    if mode == "float8":
+        return Float8(layer, layout, policy)
+    if mode == "int4":
+        cls: Any = Int4Grouped if getattr(policy, "block_size", -1) > 0 else Int4PerChannel
+    else:
+        cls = {"int8": PerChannel, "gptq": Calibrated, "awq": Calibrated}[mode]
+    return cls(layer, layout, policy, config)
+
+
+def add_low_rank(layer: Any, name: str, rank: int, a_initializer: Any, b_initializer: Any) -> None:
+    """Freeze a weight W of a layer and train `(lora_alpha / lora_rank) * A @ B` beside it.
+
+    The layer gets the variables `lora_a` of shape (*W.shape[:-1], rank) and `lora_b` of shape
+    (rank, W.shape[-1]).
+
+    Args:
+        layer: The layer, built; it has the numbers `lora_alpha` and `lora_rank`.
+        name: Attribute of the weight.
+        rank: Columns of A and rows of B.
+        a_initializer, b_initializer: Initializers of A and B.
+    """
+    variable = getattr(layer, name)
+    frozen = variable.adapted or AdaptedWeight(variable)
+    *inputs, outputs = frozen.shape
+    layer.lora_a = layer.add_weight(name=f"lora_{name}_a", shape=(*inputs, rank), initializer=a_initializer)
+    layer.lora_b = layer.add_weight(name=f"lora_{name}_b", shape=(rank, outputs), initializer=b_initializer)
+    variable.trainable = False
+    variable.adapted = LowRank(frozen, layer)

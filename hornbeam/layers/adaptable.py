@@ -1,0 +1,108 @@
+"""Layers whose weight can be adapted: `enable_lora`, and what files hold of such a weight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hornbeam.adaptation.change import add_low_rank
+from hornbeam.core.variable import Variable
+from hornbeam.layers.arguments import positive_integer
+from hornbeam.layers.layer import Layer
+
+__all__ = ["Adaptable"]
+
+ALL_MODES = ("int8", "float8", "int4", "gptq", "awq")
+
+
+class Adaptable(Layer):
+    """A layer one of whose weights can be trained by low-rank adaptation.
+
+    A subclass names that weight in `_adapted_name`, keeps the arguments `lora_rank` and
+    `lora_alpha`, calls `_adapt_new_weights` at the end of `build`, and computes with the weight by
+    `hornbeam.adaptation.products`.
+    """
+
+    _adapted_name = "kernel"
+    lora_rank: int | None
+    lora_alpha: float | None
+    lora_a: Variable
+    lora_b: Variable
+    lora_enabled = False
+
+    def enable_lora(
+        self, rank: int, lora_alpha: float | None = None, a_initializer: Any = "he_uniform",
+        b_initializer: Any = "zeros",
+    ) -> None:  # fmt: skip
+        """Freeze the weight W, train A and B, and compute with `W + (lora_alpha / rank) * A @ B`.
+
+        Hu et al. 2021. For a kernel of shape (*inputs, outputs), A has the shape (*inputs, rank), B
+        (rank, outputs).
+
+        Args:
+            rank: Columns of A and rows of B.
+            lora_alpha: Factor. Default: `rank`.
+            a_initializer, b_initializer: Initializers of A and B.
+
+        Raises:
+            ValueError: If the layer is not built, adapted already, or its weight has a constraint.
+
+        Example:
+            >>> from hornbeam.layers import Dense
+            >>> layer = Dense(3)
+            >>> layer.build((None, 8))
+            >>> layer.enable_lora(2)
+            >>> [(w.name, w.shape) for w in layer.trainable_weights]
+            [('bias', (3,)), ('lora_kernel_a', (8, 2)), ('lora_kernel_b', (2, 3))]
+        """
+        name = self._adapted_name
+        if self.lora_enabled:
+            raise ValueError(f"{self._label()}: low-rank adaptation is on already.")
+        if not self.built and name not in self.__dict__:
+            raise ValueError(f"{self._label()}: build the layer, or call it on data, before `enable_lora`.")
+        if getattr(self, f"{name}_constraint") is not None:
+            raise ValueError(
+                f"{self._label()}: a weight with a constraint cannot be adapted. Leave `{name}_constraint` out."
+            )
+        self.lora_rank = positive_integer(type(self).__name__, "rank", rank)
+        self.lora_alpha = lora_alpha if lora_alpha is not None else rank
+        add_low_rank(self, name, self.lora_rank, a_initializer, b_initializer)
+        self.lora_enabled = True
+
+    def _adapt_new_weights(self) -> None:
+        """Quantize new weights if the dtype policy says so; adapt them if `lora_rank` is given."""
+        policy = self.dtype_policy.for_path(self.path)
+        if self._quantization_modes and policy.quantization_mode is not None:
+            self._hold(policy, self.quantization_config)
+        if self.lora_rank:
+            self.enable_lora(self.lora_rank, self.lora_alpha)
+
+    # --- files: they have the sum in the weight's place, so they open without adaptation too ------
+
+    def _saved_variables(self) -> list[Variable]:
+        thin = (self.lora_a, self.lora_b) if self.lora_enabled else ()
+        saved = [variable for variable in self._direct_variables() if variable not in thin]
+        if self.quantization_mode in ("int8", "int4"):  # Keras writes the weight first
+            saved.sort(key=lambda variable: variable is not getattr(self, self._adapted_name))
+        return saved
+
+    def _saved_value(self, variable: Variable) -> Any:
+        if not self.lora_enabled:
+            return super()._saved_value(variable)
+        return getattr(self, self._adapted_name).adapted.saved_value(variable)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read this layer's own variables from `store`; see `Layer.load_own_variables`."""
+        super().load_own_variables(store)
+        if self.lora_enabled:  # the weight that was read has the low-rank term in it
+            self.lora_a.assign(np.zeros(self.lora_a.shape))
+            self.lora_b.assign(np.zeros(self.lora_b.shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; those of LoRA only if it is on, as in Keras."""
+        config = super().get_config()
+        lora = {name: config.pop(name) for name in ("lora_rank", "lora_alpha") if name in config}
+        if lora.get("lora_rank"):
+            config |= {"lora_rank": self.lora_rank, "lora_alpha": self.lora_alpha or self.lora_rank}
+        return config
