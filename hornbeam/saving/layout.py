@@ -23,8 +23,8 @@ from hornbeam.errors import FileError
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.lora import Adaptable
 from hornbeam.optimizers import Optimizer
+from hornbeam.saving.eras import Saved, older_files
 from hornbeam.saving.hdf5 import Dataset, Group
-from hornbeam.saving.legacy_weights import Saved, match_optimizer
 
 __all__ = ["Differences", "optimizer_mismatch", "read_array", "read_weights", "walk", "write_array", "write_weights"]
 
@@ -388,7 +388,7 @@ def _plan_optimizer(
         array = member(group, str(index))
         if isinstance(array, Dataset):
             arrays.append(Saved(str(index), array.shape, functools.partial(read_array, array)))
-    pairs = match_optimizer(optimizer, arrays, by_weight=True)
+    pairs = older_files().match_optimizer(optimizer, arrays, by_weight=True)
     if pairs is not None:
         jobs.append(functools.partial(_assign_all, pairs))
     elif optimizer is model.optimizer:  # not that of a model inside this one, which does not train by it

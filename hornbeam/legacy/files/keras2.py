@@ -12,9 +12,10 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from hornbeam.saving.second_ops import layer_of_op
+from hornbeam import layers
+from hornbeam.legacy.files.keras2_ops import layer_of_op
 
-__all__ = ["second_form", "second_training"]
+__all__ = ["keras2_model", "keras2_training"]
 
 # Arguments that came with Keras 3, and the values that say nothing: left out then, as Keras 2 would refuse them.
 _NEW: dict[str, tuple[Any, ...]] = {
@@ -55,7 +56,7 @@ class _NoSecondForm(Exception):
     """Something that Keras 2 did not have, or that Keras 3 cannot read in its form."""
 
 
-def second_form(config: Any) -> Any:
+def keras2_model(config: Any) -> Any:
     """Return a model's configuration in Keras 2's form; as it is where one of the two could not read that.
 
     Args:
@@ -63,7 +64,7 @@ def second_form(config: Any) -> Any:
 
     Example:
         >>> layer = {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 3], "optional": False}}
-        >>> second_form({"class_name": "Sequential", "config": {"layers": [layer]}})["config"]["layers"]
+        >>> keras2_model({"class_name": "Sequential", "config": {"layers": [layer]}})["config"]["layers"]
         [{'class_name': 'InputLayer', 'config': {'name': 'x', 'batch_input_shape': [None, 3]}}]
     """
     try:
@@ -72,15 +73,15 @@ def second_form(config: Any) -> Any:
         return config
 
 
-def second_training(value: Any) -> Any:
+def keras2_training(value: Any) -> Any:
     """Return losses and metrics of a training's configuration without what Keras 2 refuses and what says nothing."""
     if isinstance(value, list):
-        return [second_training(item) for item in value]
+        return [keras2_training(item) for item in value]
     if not isinstance(value, Mapping):
         return value
     new: Mapping[str, Any] | None = _NEW_IN_TRAINING.get(str(value.get("class_name")))
     if new is None or not isinstance(value.get("config"), Mapping):
-        return {key: second_training(item) for key, item in value.items()}
+        return {key: keras2_training(item) for key, item in value.items()}
     return {**value, "config": {k: v for k, v in value["config"].items() if k not in new or v != new[k]}}
 
 
@@ -268,8 +269,6 @@ def _is_model(entry: Mapping[str, Any]) -> bool:
 
 def _parameters(entry: Mapping[str, Any]) -> list[str]:
     """Return the names of the arguments of a layer's call."""
-    from hornbeam import layers
-
     cls = getattr(layers, str(entry["class_name"]), None)
     if cls is None:
         return ["inputs"]

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hornbeam.core.registry import custom_object_scope
-from hornbeam.saving.legacy_layers import modern_layer, modern_name, plain_values
-from hornbeam.saving.legacy_ops import OP_LAYERS, modern_op
+from hornbeam.legacy.files.layers import modern_layer, modern_name, plain_values
+from hornbeam.legacy.files.ops import OP_LAYERS, modern_op
 
 __all__ = ["is_old", "is_reference", "modern_graph", "modern_model", "modern_nodes"]
 

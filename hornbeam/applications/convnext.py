@@ -1,4 +1,4 @@
-"""Layers that stand in the files of `keras.applications` and are not among `keras.layers`."""
+"""ConvNeXt (Liu et al. 2022): the layer that its files hold and `keras.layers` does not have."""
 
 from __future__ import annotations
 

@@ -6,53 +6,18 @@ are converted; arrays of nested models are told apart by their names where order
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from hornbeam.core.variable import Variable
 from hornbeam.layers.activation import _Activation
+from hornbeam.saving.eras import Era, Saved
 
-__all__ = ["Era", "Saved", "arrange", "backend_by_names", "looks_first", "match_optimizer", "state_by_weights"]
-
-
-@dataclasses.dataclass
-class Saved:
-    """An array of a file: its name, its shape, and how to read it (given a dtype for raw bytes)."""
-
-    name: str
-    shape: tuple[int, ...]
-    read: Callable[[str | None], np.ndarray]
-
-    def changed(self, shape: Sequence[int], change: Callable[[np.ndarray], np.ndarray]) -> Saved:
-        """Return it with what is read put through `change`."""
-        return Saved(self.name, tuple(shape), lambda dtype: change(self.read(dtype)))
-
-
-@dataclasses.dataclass(frozen=True)
-class Era:
-    """What a file says about its writer.
-
-    Args:
-        first: Whether it is Keras 1.
-        backend: Its backend, if known.
-        old: Whether it is Keras 1 or 2.
-        sorted: Whether its optimizers took the weights in the order of their names: before 2.0.6.
-    """
-
-    first: bool = False
-    backend: str = ""
-    old: bool = False
-    sorted: bool = False
-
-    @property
-    def rearranged(self) -> bool:
-        """Whether weights, and with them an optimizer's state, are never in today's order and shape."""
-        return self.first or self.sorted or self.backend == "theano"
+__all__ = ["arrange", "backend_by_names", "looks_first", "match_optimizer", "state_by_weights"]
 
 
 # Names of weights in Keras 1, which stood after the layer's name: `dense_1_W`, `lstm_1_U_i`.

@@ -1,7 +1,7 @@
 """Arguments of the layers of Keras 1 and 2, put into the words of Keras 3.
 
 Argument names that only changed their word are taken by the constructors themselves
-(`hornbeam.layers.old_arguments`); here stands what needs more than another word.
+(`hornbeam.legacy.arguments`); here stands what needs more than another word.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hornbeam import ops
-from hornbeam.core.op_table import OPS
+from hornbeam import layers, ops
 from hornbeam.core.registry import get_registered_object, register_keras_serializable
-from hornbeam.saving import legacy_classes
+from hornbeam.core.op_table import OPS
+from hornbeam.legacy import keras1_layers
 
 __all__ = ["hard_sigmoid_of_keras_2", "modern_layer", "modern_name", "modern_part", "plain_values"]
 
@@ -51,8 +51,8 @@ _CLASSES = {
     "UpSampling": "UpSampling2D",
 }
 
-# Classes of Keras 1 that `legacy_classes` has.
-_GONE = tuple(legacy_classes.__all__)
+# Classes of Keras 1 that `keras1_layers` has.
+_GONE = tuple(keras1_layers.__all__)
 
 # Arguments of no effect on what a model computes, as long as they have one of these values.
 _DROPPED: dict[str, tuple[Any, ...]] = {
@@ -123,8 +123,6 @@ def modern_layer(name: str, config: Config, first: bool) -> tuple[str, Config, C
         >>> modern_layer("Convolution2D", {"nb_filter": 8, "nb_row": 3, "nb_col": 3}, True)[:2]
         ('Convolution2D', {'nb_filter': 8, 'kernel_size': [3, 3]})
     """
-    from hornbeam import layers
-
     name = _CLASSES.get(name, name)
     if name in _GONE and get_registered_object(name) is None:
         name = f"hornbeam>{name}"

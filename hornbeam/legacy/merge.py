@@ -1,4 +1,4 @@
-"""Layers of Keras 1: old names of convolutions, which took the window's sizes one by one, and `Merge`."""
+"""`Merge` and `merge` of Keras 1, which today's merging layers have replaced."""
 
 from __future__ import annotations
 
@@ -6,79 +6,18 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hornbeam import tree
+from hornbeam import models, tree
 from hornbeam.layers import merging
-from hornbeam.layers.conv import (
-    Conv1D,
-    Conv2D,
-    Conv2DTranspose,
-    Conv3D,
-    Conv3DTranspose,
-    SeparableConv1D,
-    SeparableConv2D,
-)
+from hornbeam.layers.core import Lambda
+from hornbeam.layers.input_layer import Input
 from hornbeam.layers.layer import Layer
-from hornbeam.layers.old_arguments import join_window
 
-__all__ = [
-    "AtrousConvolution1D", "AtrousConvolution2D", "Convolution1D", "Convolution2D", "Convolution3D", "Deconvolution2D",
-    "Deconvolution3D", "Merge", "SeparableConvolution1D", "SeparableConvolution2D", "merge",
-]  # fmt: skip
-
-
-# --- convolutions --------------------------------------------------------------------------------------
-
-
-class _OldName(type):
-    """The class of old names: calling one makes a layer of today's class, and such layers are its instances."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if "_today" in cls.__dict__:
-            return cls._today(*_old_order(cls._today, args), **kwargs)
-        return super().__call__(*args, **kwargs)
-
-    def __instancecheck__(cls, x: Any) -> bool:
-        return isinstance(x, cls._today) if "_today" in cls.__dict__ else super().__instancecheck__(x)
-
-
-def _old_order(cls: type, args: tuple) -> tuple:
-    args = join_window(args, cls._rank)
-    transposed = issubclass(cls, (Conv2DTranspose, Conv3DTranspose))
-    if transposed and len(args) > 2 and isinstance(args[2], (list, tuple)) and len(args[2]) == cls._rank + 2:
-        args = (*args[:2], *args[3:])  # the output's shape, which is found by itself now
-    return args
-
-
-def _old_name(name: str, today: Any) -> Any:
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        today.__init__(self, *_old_order(today, args), **kwargs)
-
-    doc = f"""`{today.__name__}` by its name in Keras 1, where three numbers in a row were filters, rows and columns.
-
-    Example:
-        >>> {name}(8, {", ".join("3" * today._rank)}).kernel_size
-        {(3,) * today._rank}
-    """
-    return _OldName(name, (today,), {"__init__": __init__, "__doc__": doc, "__module__": __name__, "_today": today})
-
-
-AtrousConvolution1D, Convolution1D = (_old_name(name, Conv1D) for name in ("AtrousConvolution1D", "Convolution1D"))
-AtrousConvolution2D, Convolution2D = (_old_name(name, Conv2D) for name in ("AtrousConvolution2D", "Convolution2D"))
-Convolution3D = _old_name("Convolution3D", Conv3D)
-Deconvolution2D = _old_name("Deconvolution2D", Conv2DTranspose)
-Deconvolution3D = _old_name("Deconvolution3D", Conv3DTranspose)
-SeparableConvolution1D = _old_name("SeparableConvolution1D", SeparableConv1D)
-SeparableConvolution2D = _old_name("SeparableConvolution2D", SeparableConv2D)
-
-
-# --- Merge -----------------------------------------------------------------------------------------------
+__all__ = ["Merge", "merge"]
 
 
 def _merging(mode: Any, concat_axis: int, dot_axes: Any, arguments: Any, name: str | None) -> Layer:
     """Return today's layer for a mode of Keras 1."""
     if callable(mode):
-        from hornbeam.layers.core import Lambda
-
         return Lambda(mode, arguments=arguments or {}, name=name)
     made: dict[str, Callable[..., Layer]] = {
         "sum": merging.Add,
@@ -143,8 +82,6 @@ class Merge(Layer):
 
     def make_inputs(self) -> list[Any]:
         """Return symbolic inputs for all branches."""
-        from hornbeam.layers.input_layer import Input
-
         inputs = [x for branch in self._distinct() for x in branch.inputs]
         return [Input(batch_shape=x.shape, dtype=x.dtype) for x in inputs]
 
@@ -173,8 +110,6 @@ def _merge_arguments(
 
 def _branch(layer: Any) -> Any:
     """Return a branch as a model with known inputs."""
-    from hornbeam import models
-
     if not isinstance(layer, Layer):
         raise ValueError(f"Merge: `layers` must be models or layers, received {layer!r}.")
     branch = layer if isinstance(layer, models.Model) else models.Sequential([layer])
