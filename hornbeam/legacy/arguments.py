@@ -54,7 +54,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "implementation": (),
     "consume_less": (),
 }
-_VALUES = {
+_VALUES: dict[str, dict[str, Any]] = {
     "dim_ordering": {"tf": "channels_last", "th": "channels_first", "default": None},
     "forget_bias_init": {"one": True, "ones": True, "zero": False, "zeros": False},
 }

@@ -1,4 +1,4 @@
-"""Convolutions by their names in Keras 1, which took the sizes of the window one by one."""
+"""Convolutions by their names in Keras 1, which took the size of the window as one number per axis."""
 
 from __future__ import annotations
 
@@ -22,30 +22,43 @@ __all__ = [
 
 
 class _OldName(type):
-    """The class of old names: calling one makes a layer of today's class, and such layers are its instances."""
+    """Metaclass of old names: calling one makes a layer of today's class, and such layers are its instances.
+
+    Classes that derive from an old name are ordinary classes.
+    """
+
+    _today: Any
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if "_today" in cls.__dict__:
-            return cls._today(*_old_order(cls._today, args), **kwargs)
+            return cls._today(*_modern_order(cls._today, args), **kwargs)
         return super().__call__(*args, **kwargs)
 
     def __instancecheck__(cls, x: Any) -> bool:
         return isinstance(x, cls._today) if "_today" in cls.__dict__ else super().__instancecheck__(x)
 
 
-def _old_order(cls: type, args: tuple) -> tuple:
+def _modern_order(cls: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return positional arguments of Keras 1 as today's class `cls` takes them."""
     args = join_window(args, cls._rank)
     transposed = issubclass(cls, (Conv2DTranspose, Conv3DTranspose))
     if transposed and len(args) > 2 and isinstance(args[2], (list, tuple)) and len(args[2]) == cls._rank + 2:
-        args = (*args[:2], *args[3:])  # the output's shape, which is found by itself now
+        args = (*args[:2], *args[3:])  # without the output's shape, which is computed now
     return args
 
 
 def _old_name(name: str, today: Any) -> Any:
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        today.__init__(self, *_old_order(today, args), **kwargs)
+    """Return the class of an old name.
 
-    doc = f"""`{today.__name__}` by its name in Keras 1, where three numbers in a row were filters, rows and columns.
+    Args:
+        name: The name in Keras 1.
+        today: The class that does the same today.
+    """
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        today.__init__(self, *_modern_order(today, args), **kwargs)
+
+    doc = f"""`{today.__name__}` by its name in Keras 1: the number of filters, then the window's size axis by axis.
 
     Example:
         >>> {name}(8, {", ".join("3" * today._rank)}).kernel_size

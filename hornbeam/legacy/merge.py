@@ -1,4 +1,4 @@
-"""`Merge` and `merge` of Keras 1, which today's merging layers have replaced."""
+"""`Merge` and `merge` of Keras 1. Keras 2 replaced them by a layer for each mode."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ __all__ = ["Merge", "merge"]
 
 
 def _merging(mode: Any, concat_axis: int, dot_axes: Any, arguments: Any, name: str | None) -> Layer:
-    """Return today's layer for a mode of Keras 1."""
+    """Return today's layer for a mode of Keras 1.
+
+    Raises:
+        ValueError: If the mode is not known.
+    """
     if callable(mode):
         return Lambda(mode, arguments=arguments or {}, name=name)
     made: dict[str, Callable[..., Layer]] = {
@@ -34,22 +38,24 @@ def _merging(mode: Any, concat_axis: int, dot_axes: Any, arguments: Any, name: s
 
 
 def _axes(axes: Any) -> Any:
-    """Return the axes of a product; Keras 1 also took `[[1], [2]]`."""
+    """Return the axes of a product. Keras 1 also took `[[1], [2]]`."""
     return axes if isinstance(axes, int) else tuple(tree.flatten(axes))
 
 
 class Merge(Layer):
-    """Several branches as one: what a `Sequential` of Keras 1 with several inputs starts with.
+    """Several branches and the merge of their results: the first layer of a `Sequential` with several inputs.
 
-    Without branches it is one of today's merging layers, to be called with a list of tensors.
+    Without branches, `Merge(mode=...)` returns one of today's merging layers, which is called with a list of tensors.
 
     Args:
-        layers: Branches: models, or layers that know the shape of their input. The model takes the inputs of all.
+        layers: The branches: models, or layers that know the shape of their input. The stack takes the
+            inputs of all of them.
         mode: `"sum"`, `"mul"`, `"ave"`, `"max"`, `"concat"`, `"dot"`, `"cos"`, or a function of the list of results.
         concat_axis: Axis of `"concat"`.
         dot_axes: Axis or pair of axes of `"dot"` and `"cos"`.
-        output_shape, output_mask, node_indices, tensor_indices: Kept for Keras 1's signature; shapes are found by tracing.
-        arguments: Further arguments of the function.
+        output_shape, output_mask, node_indices, tensor_indices: Ignored, because shapes are found by tracing. They are
+            Keras 1's arguments.
+        arguments: More arguments of the function, by name.
         name: Name.
 
     Raises:
@@ -86,7 +92,7 @@ class Merge(Layer):
         return [Input(batch_shape=x.shape, dtype=x.dtype) for x in inputs]
 
     def _distinct(self) -> list[Any]:
-        """Return the branches, each once: one that is given twice shares its inputs."""
+        """Return each branch once: a branch that is given twice gets the same inputs."""
         return list({id(branch): branch for branch in self.layers}.values())
 
     def call(self, inputs: Any) -> Any:
@@ -98,7 +104,7 @@ class Merge(Layer):
         return self.merging([results[id(branch)] for branch in self.layers])
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        return None  # the results carry their masks through the merging layer
+        return None  # the merging layer already passes on the masks of the results
 
 
 def _merge_arguments(
@@ -109,21 +115,29 @@ def _merge_arguments(
 
 
 def _branch(layer: Any) -> Any:
-    """Return a branch as a model with known inputs."""
+    """Return a branch as a model with known inputs.
+
+    Raises:
+        ValueError: If it is no layer, or if its inputs are not known.
+    """
     if not isinstance(layer, Layer):
         raise ValueError(f"Merge: `layers` must be models or layers, received {layer!r}.")
-    branch = layer if isinstance(layer, models.Model) else models.Sequential([layer])
+    branch: Any = layer if isinstance(layer, models.Model) else models.Sequential([layer])
     try:
-        branch.inputs  # noqa: B018  (reading it tells)
+        branch.inputs  # noqa: B018  (the property raises if they are not known)
     except AttributeError:
         raise ValueError(
-            f"Merge: the shape of the input of '{layer.name}' is not known. Give it with `input_shape=` at its first layer."
+            f"Merge: the input shape of the branch '{layer.name}' is not known. Pass `input_shape=` to its first layer."
         ) from None
     return branch
 
 
 def merge(inputs: Sequence[Any], mode: Any = "sum", *args: Any, **kwargs: Any) -> Any:
-    """Return a list of tensors merged, as Keras 1 did; arguments as for `Merge` after `mode`.
+    """Return the merge of several tensors: `Merge(mode=mode)(inputs)`.
+
+    Args:
+        inputs: List of tensors.
+        mode: As for `Merge`, as are all further arguments.
 
     Example:
         >>> import jax.numpy as jnp
