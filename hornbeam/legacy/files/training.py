@@ -1,4 +1,4 @@
-"""Compile a model as its file says, in the words of Keras 3 or of Keras 1 and 2."""
+"""Training configurations of `.h5` files and of Keras 1 and 2 in the words of Keras 3."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def modern_training(config: Mapping[str, Any], old: bool = False) -> dict[str, A
     """Return the `training_config` of an `.h5` file as Keras 3's compile configuration.
 
     Args:
-        config: What the file holds.
+        config: The file's `training_config`.
         old: Whether Keras 1 or 2 wrote it.
 
     Example:
@@ -30,20 +30,20 @@ def modern_training(config: Mapping[str, Any], old: bool = False) -> dict[str, A
     optimizer = config.get("optimizer_config", config.get("optimizer"))
     if optimizer is not None:
         modern["optimizer"] = modern_optimizer(optimizer, old)
-    if not modern.get("loss_weights"):  # Keras 1 wrote an empty list
+    if not modern.get("loss_weights"):  # Keras 1 wrote an empty list for none
         modern.pop("loss_weights", None)
     return modern
 
 
 def modern_optimizer(entry: Any, old: bool = False) -> Any:
-    """Return an optimizer's configuration with the names that Keras 3 has.
+    """Return an optimizer's configuration in the words of Keras 3.
 
-    Until tf.keras 2.11 RMSprop (without momentum) and Adagrad divided by `sqrt(v) + epsilon`, since then by
-    `sqrt(v + epsilon)`: ten times as much where gradients are near 1e-4. With the square of the old `epsilon` the two agree
-    again, up to `epsilon / sqrt(v)` of a step.
+    Before tf.keras 2.11, RMSprop (without momentum) and Adagrad divided by `sqrt(v) + epsilon`. Now they divide by
+    `sqrt(v + epsilon)`, which is ten times as much where gradients are near 1e-4. With the square of the old `epsilon`
+    the steps agree again, up to a fraction of `epsilon / sqrt(v)`.
 
     Args:
-        entry: Class and configuration.
+        entry: Class name and configuration.
         old: Whether Keras 1 or 2 wrote it, in an `.h5` file.
 
     Example:
@@ -53,7 +53,7 @@ def modern_optimizer(entry: Any, old: bool = False) -> Any:
     if not isinstance(entry, Mapping) or "class_name" not in entry:
         return entry
     name = str(entry["class_name"])
-    # tf.keras registered its own optimizers of 2.11 like a user's.
+    # tf.keras 2.11 registered its own optimizers as users register theirs.
     name = _OPTIMIZERS.get(name.removeprefix("Custom>"), name.removeprefix("Custom>"))
     inner = entry.get("config")
     if isinstance(inner, Mapping):
@@ -85,7 +85,7 @@ def _nested_optimizer(key: str, value: Any, old: bool) -> Any:
 
 
 def _modern(value: Any, module: str) -> Any:
-    """Turn Keras 2's wrapped functions into their names, and give classes the module that they are in."""
+    """Return losses and metrics with names for Keras 2's wrapped functions, and with the module of each class."""
     if isinstance(value, Mapping) and "class_name" in value:
         inner, name = value.get("config"), str(value["class_name"])
         if name in ("MeanMetricWrapper", "LossFunctionWrapper", "SumOverBatchSizeMetricWrapper"):
