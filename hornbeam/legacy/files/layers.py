@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hornbeam import layers, ops
-from hornbeam.core.registry import get_registered_object, register_keras_serializable
 from hornbeam.core.op_table import OPS
+from hornbeam.core.registry import get_registered_object, register_keras_serializable
 from hornbeam.legacy import keras1_layers
 
 __all__ = ["hard_sigmoid_of_keras_2", "modern_layer", "modern_name", "modern_part", "plain_values"]
