@@ -27,6 +27,7 @@ from hornbeam import (
     tree,
     utils,
 )
+from hornbeam import applications as applications  # files may name its layers; not public before it has networks
 from hornbeam._version import __version__
 from hornbeam.core.compile_cache import enable_by_default
 from hornbeam.core.graph import Operation
@@ -45,7 +46,6 @@ from hornbeam.objects import bytecode
 from hornbeam.optimizers import Optimizer
 from hornbeam.quantizers import Quantizer
 from hornbeam.regularizers import Regularizer
-from hornbeam.saving import application_layers as application_layers
 
 enable_by_default()
 # Functions that a file stores as bytecode, if the user lets them run, know Keras under these names.

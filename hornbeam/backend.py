@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import gc
 from typing import Any
 
 from hornbeam.config import (
@@ -14,10 +15,10 @@ from hornbeam.config import (
     set_floatx,
     set_image_data_format,
 )
+from hornbeam.core import naming
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtypes import is_float, result_type, standardize_dtype
 from hornbeam.typing import DType
-from hornbeam.utils import clear_session as _clear_session
 
 __all__ = [
     "backend", "clear_session", "epsilon", "floatx", "get_uid", "image_data_format", "is_float_dtype", "is_int_dtype",
@@ -37,7 +38,9 @@ def clear_session(free_memory: bool = True) -> None:
         >>> clear_session()
     """
     _uids.clear()
-    _clear_session(free_memory=free_memory)
+    naming.reset_names()
+    if free_memory:
+        gc.collect()
 
 
 def get_uid(prefix: str = "") -> int:

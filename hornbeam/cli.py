@@ -10,21 +10,26 @@ from collections.abc import Sequence
 from importlib import metadata
 from types import ModuleType
 
+from hornbeam.keras import install_as_keras
+
 __all__ = ["main", "run_script"]
 
 _DESCRIPTION = "Hornbeam, a deep-learning framework with the Keras interface."
 _RUN = """Run a Python script that imports keras or tensorflow.keras, unchanged, on Hornbeam.
-What follows the script's name is passed to it."""
+Arguments after the script's name are passed to it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Args:
-        arguments: Words after `hornbeam`; by default those of this process.
+        arguments: Words after `hornbeam`. Default: those of this process.
 
     Returns:
-        0, the exit code of the script, 1 where it raised, or 2 for a mistaken command line.
+        0 if the script ran to its end, 1 if it raised, 2 if it cannot be read.
+
+    Raises:
+        SystemExit: If the script raises it, or with code 2 if the command line is wrong.
 
     Example:
         >>> main(["run", "no-such-script.py"])
@@ -50,18 +55,18 @@ def _version() -> str:
 def run_script(path: str, arguments: Sequence[str] = ()) -> int:
     """Run a script as `python path arguments...` does, with Hornbeam in Keras's place.
 
-    Takes over `sys.argv`, `sys.path[0]` and the module `__main__` of this process.
+    Changes `sys.argv`, `sys.path[0]` and the module `__main__` of this process.
 
     Args:
         path: Path of the script.
-        arguments: What the script finds in `sys.argv[1:]`.
+        arguments: The script's arguments, `sys.argv[1:]`.
 
     Returns:
-        0 where the script ran to its end, 1 where it raised (the traceback is printed),
-        2 where it cannot be read.
+        0 if the script ran to its end, 1 if it raised (the traceback is printed), 130 after Ctrl-C,
+        2 if it cannot be read.
 
     Raises:
-        SystemExit: Where the script raises it, with its own exit code.
+        SystemExit: If the script raises it.
 
     Example:
         >>> run_script("no-such-script.py")
@@ -78,22 +83,20 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> int:
         )
         return 2
 
-    from hornbeam.keras import install_as_keras
-
     install_as_keras()
     module = ModuleType("__main__")
     module.__dict__.update(__file__=path, __builtins__=builtins)
     sys.modules["__main__"] = module
     sys.argv = [path, *arguments]
     folder = os.path.dirname(os.path.realpath(path))
-    if not sys.flags.safe_path:  # as Python: without -P, the first entry is the script's folder
+    if not sys.flags.safe_path:  # without -P, Python puts the script's folder first
         sys.path[0] = folder
     try:
         exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
     except SystemExit:
         raise
     except BaseException as error:
-        # The first frame is ours; the traceback reads as if Python had run the script.
+        # Without the first frame, which is this function's, the traceback is the one that Python would print.
         trace = error.__traceback__.tb_next if error.__traceback__ else None
         sys.excepthook(type(error), error.with_traceback(trace), trace)
         return 130 if isinstance(error, KeyboardInterrupt) else 1

@@ -1,8 +1,8 @@
 """The drop-in face: `import keras` and `tensorflow.keras` can mean Hornbeam.
 
-`hornbeam.install_as_keras()` makes the names of Keras 1, 2 and 3 importable, all answered by
-Hornbeam; `hornbeam run script.py` does so for a script that stays as it is. The attributes of
-this package are the face too: `hornbeam.keras.layers.Dense`.
+After `hornbeam.install_as_keras()`, imports of the modules of Keras 1, 2 and 3 mean Hornbeam.
+`hornbeam run script.py` runs an unchanged script in this way. The attributes of this package are
+those of `keras`: `hornbeam.keras.layers.Dense`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Importing the face: a finder that answers for `keras`, `tensorflow` and all below them."""
+"""Imports of the face: a finder for `keras`, `tensorflow` and all modules below them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROOTS = ("keras", "tensorflow")
 
 
 class FaceFinder(MetaPathFinder, Loader):
-    """Finds and loads the modules of the face; real Keras and TensorFlow stay out of sight.
+    """Finds and loads the modules of the face. The real Keras and TensorFlow cannot be imported meanwhile.
 
     Example:
         >>> FaceFinder().find_spec("numpy") is None
@@ -26,22 +26,26 @@ class FaceFinder(MetaPathFinder, Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Answer for names below `keras` and `tensorflow`, leave others to Python."""
+        """Return the module's specification, or `None` for names that are not below `keras` and `tensorflow`.
+
+        Raises:
+            ModuleNotFoundError: If the face has no module of a name below them.
+        """
         if name.partition(".")[0] not in _ROOTS:
             return None
         if is_face_name(name):
             return ModuleSpec(name, self, origin="hornbeam.keras", is_package=True)
-        # Python also comes here for the X of `from keras.layers import X`. It replaces errors
-        # that carry the name it asked for by its own, which cannot say why; so name the parent.
+        # Python also asks for the X of `from keras.layers import X`. It replaces an error that has this
+        # name by one of its own, which cannot say why. So the error has the parent's name.
         parent = name.rpartition(".")[0]
         raise ModuleNotFoundError(f"Cannot import {name!r}. {why_missing(name)}", name=parent)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return the face module itself, always the same one."""
+        """Return the one face module of the name."""
         return face_module(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Do nothing: a face module looks its attributes up when they are asked for."""
+        """Do nothing: a face module looks up each attribute when it is used."""
 
 
 _finder = FaceFinder()
@@ -52,11 +56,11 @@ def install_as_keras(force: bool = False) -> None:
     """Make `import keras` and `import tensorflow.keras` mean Hornbeam in this process.
 
     Args:
-        force: Go on where the real Keras or TensorFlow was imported before. What was imported
-            from them keeps working; new imports mean Hornbeam.
+        force: Whether to go on if the real Keras or TensorFlow was imported before. Objects that
+            were imported from them keep working; new imports mean Hornbeam.
 
     Raises:
-        RuntimeError: If the real Keras or TensorFlow was imported before and not `force`.
+        RuntimeError: If the real Keras or TensorFlow was imported before and `force` is false.
 
     Example:
         >>> install_as_keras(force=True)

@@ -1,4 +1,4 @@
-"""Face modules: modules named as Keras's, whose attributes are looked up in Hornbeam."""
+"""Face modules: modules with Keras's names, whose attributes are looked up in Hornbeam."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLAIN_PARENTS = ("tensorflow", "tensorflow.python")
 
 
 class FaceModule(ModuleType):
-    """A module of the face: its attributes are those of the Hornbeam modules behind it.
+    """A module of the face. It has the attributes of the Hornbeam modules behind it.
 
     Args:
         name: Full name, such as `"tensorflow.keras.layers"`.
@@ -63,7 +63,7 @@ class FaceModule(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}. {why_missing(inner)}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function of the module's own name: `keras.layers.merge` was one in Keras 1, and a module later."""
+        """Call the function with the module's name. In Keras 1, `keras.layers.merge` was a function; now it is a module."""
         name = self.__name__.rpartition(".")[2]
         functions = [function for module in self._modules() if callable(function := getattr(module, name, None))]
         if not functions:
@@ -91,7 +91,7 @@ def _children(name: str) -> set[str]:
 
 @functools.cache
 def _places(name: str) -> tuple[str, ...] | None:
-    """Return the Hornbeam modules behind a face module, `None` where there is no such module."""
+    """Return the Hornbeam modules behind a face module, or `None` if the face has no such module."""
     if name in _PLAIN_PARENTS or name in ALIASES:
         return ()
     for root in KERAS_ROOTS:
@@ -105,12 +105,12 @@ def _places(name: str) -> tuple[str, ...] | None:
 def _exists(place: str) -> bool:
     try:
         return importlib.util.find_spec(place) is not None
-    except ModuleNotFoundError:  # a parent is missing, or is no package
+    except ModuleNotFoundError:  # a parent is missing or is no package
         return False
 
 
 def is_face_name(name: str) -> bool:
-    """Tell whether the face has a module of this full name.
+    """Return whether the face has a module of this full name.
 
     Example:
         >>> is_face_name("keras.utils"), is_face_name("keras.no_such_module")
@@ -121,7 +121,7 @@ def is_face_name(name: str) -> bool:
 
 @functools.cache
 def face_module(name: str) -> ModuleType:
-    """Return the one face module of a full name, such as `"keras.layers"`.
+    """Return the face module of a full name, such as `"keras.layers"`; always the same one.
 
     Raises:
         ModuleNotFoundError: If the face has no such module.
@@ -137,7 +137,7 @@ def face_module(name: str) -> ModuleType:
 
 
 def why_missing(name: str) -> str:
-    """Say why the face has nothing of this full name, with the nearest names it has.
+    """Return why the face has no such name, with the most similar names that it has.
 
     Example:
         >>> why_missing("keras.utils.to_categorial").split(". ")[1]

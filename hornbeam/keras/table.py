@@ -1,19 +1,19 @@
 """Which Hornbeam modules answer for which Keras modules.
 
-A row maps a module name, written without its root (`keras`, `tensorflow.keras`, ...), to the
-places below `hornbeam` that are searched for its attributes, in order. An empty place is
-`hornbeam` itself. A row whose places do not exist is not importable.
+A row maps the name of a module, without its root (`keras`, `tensorflow.keras`, ...), to the places
+below `hornbeam` that are searched for its attributes, in order. The empty place is `hornbeam`
+itself. A row whose places do not exist cannot be imported.
 """
 
 from __future__ import annotations
 
 __all__ = ["ALIASES", "KERAS_MODULES", "KERAS_ROOTS", "KERAS_VERSION", "TENSORFLOW_VERSION"]
 
-# What scripts read from `__version__`: the interface that is met, marked as Hornbeam's.
+# Scripts read `__version__` to learn which interface they get. The suffix says that Hornbeam provides it.
 KERAS_VERSION = "3.15.1+hornbeam"
 TENSORFLOW_VERSION = "2.21.0+hornbeam"
 
-# Every root shows the same modules.
+# All roots have the same modules.
 KERAS_ROOTS = ("keras", "tensorflow.keras", "tensorflow.python.keras")
 
 _CURRENT = [
@@ -34,9 +34,10 @@ _CURRENT = [
     "applications.vgg16", "applications.vgg19", "applications.xception",
 ]  # fmt: skip
 
-KERAS_MODULES: dict[str, tuple[str, ...]] = {"": ("",)} | {name: (name,) for name in _CURRENT}
+KERAS_MODULES: dict[str, tuple[str, ...]] = {"": ("",)}
+KERAS_MODULES |= {name: (name,) for name in _CURRENT}
 
-# Keras 1 and 2 spread the families over modules that have since been merged.
+# Modules of Keras 1 and 2 that have since been merged.
 KERAS_MODULES |= {
     f"layers.{name}": ("layers", "legacy.layers")
     for name in (
@@ -50,7 +51,7 @@ KERAS_MODULES |= {
     for name in ("data_utils", "generic_utils", "io_utils", "layer_utils", "np_utils", "vis_utils", "visualize_util")
 }
 KERAS_MODULES |= {
-    # Keras 1's and 2's functions stand beside today's few.
+    # The functions of Keras 1 and 2 after the few of Keras 3.
     "backend": ("backend", "legacy.backend"),
     "layers": ("layers", "legacy.layers"),
     "engine": ("layers", "models"),
@@ -63,7 +64,7 @@ KERAS_MODULES |= {
     "objectives": ("losses",),
 }
 
-# Names that stand in a module beside those of its places: module -> name -> place.
+# More names of a module, beside those of its places: module -> name -> place.
 ALIASES: dict[str, dict[str, str]] = {
     "tensorflow": {
         "Variable": "Variable",

@@ -1,4 +1,4 @@
-"""What the `tensorflow` stand-in offers beside `keras` and plain aliases of Hornbeam's ops."""
+"""Names of the `tensorflow` stand-in that are neither `keras` nor aliases of Hornbeam's ops."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hornbeam.core import random as core_random
 
 __all__ = ["PhysicalDevice", "list_physical_devices", "set_seed"]
 
-# TensorFlow's dtype objects; Hornbeam, as Keras, takes dtypes by name.
+# In the place of TensorFlow's dtype objects. Hornbeam takes dtypes by name, as Keras does.
 bfloat16, float16, float32, float64 = "bfloat16", "float16", "float32", "float64"
 int8, int16, int32, int64 = "int8", "int16", "int32", "int64"
 uint8, uint16, uint32, uint64 = "uint8", "uint16", "uint32", "uint64"
@@ -25,7 +25,7 @@ class PhysicalDevice(NamedTuple):
 
 
 def list_physical_devices(device_type: str | None = None) -> list[PhysicalDevice]:
-    """List the devices that JAX found, in TensorFlow's words.
+    """Return the devices that JAX finds, in TensorFlow's words.
 
     Args:
         device_type: `"CPU"`, `"GPU"`, `"TPU"`, or `None` for all.
@@ -38,7 +38,7 @@ def list_physical_devices(device_type: str | None = None) -> list[PhysicalDevice
         True
     """
     platforms = [device.platform.upper() for device in jax.devices()]
-    if "CPU" not in platforms:  # TensorFlow lists the host's processor beside an accelerator
+    if "CPU" not in platforms:  # TensorFlow also lists the host's processor if there is an accelerator
         platforms += ["CPU"] * len(jax.devices("cpu"))
     devices = [
         PhysicalDevice(f"/physical_device:{kind}:{number}", kind)
@@ -52,7 +52,7 @@ def set_seed(seed: int) -> None:
     """Seed Python's, NumPy's and Hornbeam's generators.
 
     Args:
-        seed: A whole number from 0 to 2**32 - 1.
+        seed: An integer from 0 to 2**32 - 1.
 
     Example:
         >>> set_seed(0)

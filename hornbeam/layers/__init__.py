@@ -1,5 +1,8 @@
 """Layers."""
 
+from collections.abc import Callable
+from typing import Any
+
 from hornbeam.layers.activation import (
     ELU,
     LeakyReLU,
@@ -94,19 +97,6 @@ from hornbeam.layers.normalization import (
     RMSNormalization,
     UnitNormalization,
 )  # fmt: skip
-from hornbeam.layers.old_layers import (
-    AtrousConvolution1D,
-    AtrousConvolution2D,
-    Convolution1D,
-    Convolution2D,
-    Convolution3D,
-    Deconvolution2D,
-    Deconvolution3D,
-    Merge,
-    SeparableConvolution1D,
-    SeparableConvolution2D,
-    merge,
-)  # fmt: skip
 from hornbeam.layers.pooling import (
     AdaptiveAveragePooling1D,
     AdaptiveAveragePooling2D,
@@ -190,6 +180,19 @@ Convolution1DTranspose, Convolution2DTranspose, Convolution3DTranspose = (
     Conv3DTranspose,
 )
 CuDNNGRU, CuDNNLSTM = GRU, LSTM
+
+# Layers of Keras 1, which `hornbeam.legacy` puts here when it is imported, as `import hornbeam` does.
+AtrousConvolution1D: type[Conv1D]
+AtrousConvolution2D: type[Conv2D]
+Convolution1D: type[Conv1D]
+Convolution2D: type[Conv2D]
+Convolution3D: type[Conv3D]
+Deconvolution2D: type[Conv2DTranspose]
+Deconvolution3D: type[Conv3DTranspose]
+Merge: type[Layer]
+SeparableConvolution1D: type[SeparableConv1D]
+SeparableConvolution2D: type[SeparableConv2D]
+merge: Callable[..., Any]
 
 
 LAYERS = Family("layer", Layer, "keras.layers", globals(), takes_functions=False)

@@ -33,8 +33,8 @@ from hornbeam.core.tracing import infer
 from hornbeam.core.variable import Overlay, Variable, autocast_scope, current_overlay
 from hornbeam.dtype_policies import DTypePolicyMap, get_policy
 from hornbeam.dtypes import is_float
+from hornbeam.layers.constructors import translated
 from hornbeam.layers.input_spec import check_input_spec
-from hornbeam.layers.old_arguments import accept_old_arguments
 from hornbeam.layers.quantization import Quantization
 from hornbeam.layers.shapes import pop_input_shape, shape_from_config, shape_of, shape_to_config, tensors_of
 from hornbeam.layers.state import find_regularizer
@@ -124,7 +124,7 @@ class Layer(Quantization):
         if "build" in cls.__dict__:
             cls.build = _wrap_build(cls.__dict__["build"])  # type: ignore[method-assign]
         if "__init__" in cls.__dict__ and _is_ours(cls):
-            cls.__init__ = accept_old_arguments(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = translated(cls.__init__)  # type: ignore[method-assign]
         cls._call_signature = inspect.signature(cls.call)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:

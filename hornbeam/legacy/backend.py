@@ -1,6 +1,7 @@
-"""The functions of `keras.backend` in Keras 1 and 2, as names for ops: `K.mean`, `K.int_shape`, `K.function`.
+"""The functions of `keras.backend` of Keras 1 and 2, computed by ops: `K.mean`, `K.int_shape`, `K.function`.
 
-Arguments, their order and defaults are those of Keras 2. They take arrays, variables, numbers and symbolic tensors.
+They have the arguments, the order of arguments and the defaults of Keras 2. They take arrays, variables, numbers
+and symbolic tensors.
 
 Example:
     >>> import numpy as np
@@ -14,23 +15,36 @@ Example:
 from __future__ import annotations
 
 import builtins
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from hornbeam import ops, random, settings, tree
+from hornbeam import losses, ops, random, settings, tree
+from hornbeam.backend import clear_session
 from hornbeam.core.naming import name_scope
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.variable import Variable
+from hornbeam.layers import Input, UpSampling2D, UpSampling3D
+from hornbeam.legacy.backend_graphs import (
+    function,
+    gradients,
+    in_test_phase,
+    in_train_phase,
+    learning_phase,
+    learning_phase_scope,
+    rnn,
+    set_learning_phase,
+    switch,
+)
 
-# --- one line each -------------------------------------------------------------------------------------------
+# --- functions of one line -------------------------------------------------------------------------------------------
 
 
 def _axis_list(axis: Any) -> Any:
+    """Return several axes as a tuple; Keras 2 also took lists."""
     return tuple(axis) if isinstance(axis, list) else axis
 
 
@@ -43,6 +57,7 @@ def _layout(data_format: Any) -> str:
 
 
 def _focal(target: Any, output: Any, alpha: float, gamma: float) -> Any:
+    """Return the focal loss of each class's probability (Lin et al. 2017)."""
     return alpha * ops.power(1.0 - output, gamma) * -target * ops.log(output)
 
 
@@ -57,6 +72,9 @@ def _binary_focal(target: Any, output: Any, balanced: bool, alpha: float, gamma:
     loss = ops.power(1.0 - hit, gamma) * ops.binary_crossentropy(target, p)
     return (target * alpha + (1.0 - target) * (1.0 - alpha)) * loss if balanced else loss
 
+
+# Keras 1's words for the order of axes.
+_DATA_FORMATS = {"th": "channels_first", "tf": "channels_last"}
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     # elementwise
@@ -111,7 +129,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "batch_flatten": lambda x: ops.reshape(x, (-1, math.prod(x.shape[1:]))),
     "concatenate": lambda tensors, axis=-1: ops.concatenate(tensors, axis),
     "expand_dims": lambda x, axis=-1: ops.expand_dims(x, axis),
-    "eye": lambda size, dtype=None, name=None: ops.eye(*(size if isinstance(size, (list, tuple)) else [size]), dtype=dtype),
+    "eye": lambda size, dtype=None, name=None: _eye(size, dtype),
     "flatten": lambda x: ops.reshape(x, (-1,)),
     "gather": lambda reference, indices: ops.take(reference, ops.cast(indices, "int32"), axis=0),
     "one_hot": lambda indices, num_classes: ops.one_hot(indices, num_classes),
@@ -145,7 +163,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
         _pool(pool_mode)(x, pool_size, strides, padding, _layout(data_format)),
     "pool3d": lambda x, pool_size, strides=(1, 1, 1), padding="valid", data_format=None, pool_mode="max":
         _pool(pool_mode)(x, pool_size, strides, padding, _layout(data_format)),
-    # losses, one value an element or a sample
+    # losses: one value per element or per sample
     "binary_crossentropy": lambda target, output, from_logits=False: ops.binary_crossentropy(target, output, from_logits),
     "binary_focal_crossentropy": lambda target, output, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False:
         _binary_focal(target, output, apply_class_balancing, alpha, gamma, from_logits),
@@ -197,7 +215,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     # Keras 1
     "image_dim_ordering": lambda: "th" if settings.image_data_format() == "channels_first" else "tf",
     "set_image_dim_ordering": lambda dim_ordering: settings.set_image_data_format(
-        {"th": "channels_first", "tf": "channels_last"}.get(dim_ordering, dim_ordering)),
+        str(_DATA_FORMATS.get(dim_ordering, dim_ordering))),
 }  # fmt: skip
 
 for _name, _function in _FUNCTIONS.items():
@@ -235,6 +253,11 @@ def _fold(function: Callable[..., Any], elements: Any, start: Any, reverse: bool
     return result
 
 
+def _eye(size: Any, dtype: Any) -> Any:
+    sizes = list(size) if isinstance(size, (list, tuple)) else [size]
+    return ops.eye(sizes[0], sizes[-1], dtype=dtype)
+
+
 def _conv1d(x: Any, kernel: Any, strides: Any, padding: str, layout: str, dilation: Any) -> Any:
     if padding == "causal":
         ahead = (dilation if isinstance(dilation, int) else dilation[0]) * (kernel.shape[0] - 1)
@@ -246,20 +269,20 @@ def _conv1d(x: Any, kernel: Any, strides: Any, padding: str, layout: str, dilati
 
 def _pool(mode: str) -> Callable[..., Any]:
     if mode not in ("max", "avg"):
-        raise ValueError(f"pool2d: `pool_mode` must be 'max' or 'avg', received {mode!r}.")
+        raise ValueError(f"pool2d, pool3d: `pool_mode` must be 'max' or 'avg', received {mode!r}.")
     return ops.max_pool if mode == "max" else ops.average_pool
 
 
-# --- some more lines each ------------------------------------------------------------------------------------
+# --- functions of some more lines ------------------------------------------------------------------------------------
 
 
 def int_shape(x: Any) -> tuple[int | None, ...] | None:
-    """Return the shape, `None` where a size is unknown; `None` for what has none."""
+    """Return the shape as a tuple, with `None` for unknown sizes, or `None` if `x` has no shape."""
     return tuple(x.shape) if hasattr(x, "shape") else None
 
 
 def cast_to_floatx(x: Any) -> Any:
-    """Return `x` in `floatx()`: a NumPy array for NumPy arrays, lists and numbers."""
+    """Return `x` with dtype `floatx()`; NumPy arrays, lists and numbers become NumPy arrays."""
     if isinstance(x, (jax.Array, KerasTensor, Variable)):
         return ops.cast(x, settings.floatx())
     return np.asarray(x, dtype=settings.floatx())
@@ -269,9 +292,7 @@ def placeholder(
     shape: Any = None, ndim: int | None = None, dtype: Any = None, sparse: bool = False, name: str | None = None,
     ragged: bool = False,
 ) -> Any:  # fmt: skip
-    """Return a symbolic tensor; `shape` holds the batch axis."""
-    from hornbeam.layers import Input
-
+    """Return a symbolic tensor. `shape` includes the batch axis."""
     shape = (None,) * (ndim or 0) if shape is None else shape
     return Input(batch_shape=tuple(shape), dtype=dtype, name=name, sparse=sparse, ragged=ragged)
 
@@ -283,7 +304,7 @@ def batch_set_value(tuples: Sequence[tuple[Variable, Any]]) -> None:
 
 
 def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
-    """Return the products of samples, summed over an axis of each; at least of rank 2."""
+    """Return the products of the samples of `x` and `y`, summed over one axis of each, with rank 2 or more."""
     a, b = len(x.shape), len(y.shape)
     if axes is None:
         axes = (a - 1, b - 1 if b == 2 else b - 2)
@@ -300,7 +321,7 @@ def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
 
 
 def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
-    """Add a bias of one size a channel, or of a sample's shape with the channels last."""
+    """Add a bias: one number per channel, or an array with the shape of a sample and the channels last."""
     rank = len(x.shape)
     if len(bias.shape) not in (1, rank - 1):
         raise ValueError(f"bias_add: `bias` must have rank 1 or {rank - 1}, received shape {tuple(bias.shape)}.")
@@ -312,7 +333,7 @@ def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
 
 
 def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
-    """Return `x` above `threshold`, `alpha * (x - threshold)` below, at most `max_value`."""
+    """Return `x` from `threshold` on and `alpha * (x - threshold)` below it, at most `max_value`."""
     above = ops.where(ops.greater_equal(x, threshold), x, alpha * (x - threshold))
     return above if max_value is None else ops.minimum(above, max_value)
 
@@ -320,29 +341,28 @@ def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: 
 def batch_normalization(
     x: Any, mean: Any, var: Any, beta: Any, gamma: Any, axis: int = -1, epsilon: float = 0.001
 ) -> Any:
-    """Return `(x - mean) / sqrt(var + epsilon) * gamma + beta`; statistics are vectors or have the rank of `x`."""
+    """Return `(x - mean) / sqrt(var + epsilon) * gamma + beta`. Statistics are vectors or have the rank of `x`."""
     size = x.shape[axis]
     vectors = [None if v is None else ops.reshape(v, (size,)) for v in (mean, var, beta, gamma)]
     return ops.batch_normalization(x, vectors[0], vectors[1], axis, vectors[2], vectors[3], epsilon)
 
 
 def normalize_batch_in_training(x: Any, gamma: Any, beta: Any, reduction_axes: Any, epsilon: float = 0.001) -> Any:
-    """Return the batch with mean `beta` and deviation `gamma`, its mean and its variance."""
+    """Return the batch scaled to mean `beta` and standard deviation `gamma`, its mean, and its variance."""
     axes = [axis % len(x.shape) for axis in reduction_axes]
     mean, var = ops.moments(x, axes)
     placed = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
     placed[0] = 1 if 0 in axes else -1
-    spread = [None if v is None else ops.reshape(v, placed) for v in (mean, var, gamma, beta)]
-    y = (x - spread[0]) * ops.rsqrt(spread[1] + epsilon)
-    y = y if gamma is None else y * spread[2]
-    return (y if beta is None else y + spread[3]), mean, var
+    y = (x - ops.reshape(mean, placed)) * ops.rsqrt(ops.reshape(var, placed) + epsilon)
+    y = y if gamma is None else y * ops.reshape(gamma, placed)
+    return (y if beta is None else y + ops.reshape(beta, placed)), mean, var
 
 
 def conv2d_transpose(
     x: Any, kernel: Any, output_shape: Any, strides: Any = (1, 1), padding: str = "valid", data_format: Any = None,
     dilation_rate: Any = (1, 1),
 ) -> Any:  # fmt: skip
-    """Return the transposed convolution; where several sizes are possible, `output_shape` says which."""
+    """Return the transposed convolution. `output_shape` chooses among the possible sizes."""
     layout = _layout(data_format)
     steps, dilation = ((n, n) if isinstance(n, int) else tuple(n) for n in (strides, dilation_rate))
     sizes = tuple(output_shape)[1:3] if layout == "channels_last" else tuple(output_shape)[2:4]
@@ -356,12 +376,12 @@ def conv2d_transpose(
 
 
 def spatial_2d_padding(x: Any, padding: Any = ((1, 1), (1, 1)), data_format: Any = None) -> Any:
-    """Return images with zeros around them."""
+    """Return images padded with zeros."""
     return _spatial_padding(x, padding, data_format)
 
 
 def spatial_3d_padding(x: Any, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: Any = None) -> Any:
-    """Return volumes with zeros around them."""
+    """Return volumes padded with zeros."""
     return _spatial_padding(x, padding, data_format)
 
 
@@ -374,40 +394,34 @@ def _spatial_padding(x: Any, padding: Any, data_format: Any) -> Any:
 def resize_images(
     x: Any, height_factor: int, width_factor: int, data_format: Any, interpolation: str = "nearest"
 ) -> Any:
-    """Return images larger by whole factors."""
-    from hornbeam.layers import UpSampling2D
-
+    """Return images enlarged by integer factors."""
     return UpSampling2D((height_factor, width_factor), data_format, interpolation)(x)
 
 
 def resize_volumes(x: Any, depth_factor: int, height_factor: int, width_factor: int, data_format: Any) -> Any:
-    """Return volumes larger by whole factors."""
-    from hornbeam.layers import UpSampling3D
-
+    """Return volumes enlarged by integer factors."""
     return UpSampling3D((depth_factor, height_factor, width_factor), data_format)(x)
 
 
 def sparse_categorical_crossentropy(
     target: Any, output: Any, from_logits: bool = False, axis: int = -1, ignore_class: int | None = None
 ) -> Any:
-    """Return a value a sample, 0 for those of `ignore_class`."""
-    from hornbeam import losses
-
+    """Return one value per sample, 0 for samples of `ignore_class`."""
     return losses.sparse_categorical_crossentropy(target, output, from_logits, ignore_class, axis)
 
 
 def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: Any) -> Any:
-    """Return the CTC loss (B, 1) of probabilities (B, T, classes), whose last class is the blank."""
-    lengths = [ops.reshape(ops.cast(n, "int32"), (-1,)) for n in (label_length, input_length)]
+    """Return the CTC loss (B, 1) of probabilities (B, T, classes). The last class is the blank."""
+    labels, steps = (ops.reshape(ops.cast(n, "int32"), (-1,)) for n in (label_length, input_length))
     logits = ops.log(ops.clip(y_pred, settings.epsilon(), 1.0))
-    loss = ops.ctc_loss(ops.cast(y_true, "int32"), logits, *lengths, mask_index=y_pred.shape[-1] - 1)
+    loss = ops.ctc_loss(ops.cast(y_true, "int32"), logits, labels, steps, mask_index=y_pred.shape[-1] - 1)
     return ops.expand_dims(loss, 1)
 
 
 def ctc_decode(
     y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
 ) -> tuple[list[Any], Any]:
-    """Return the likeliest label sequences, filled up by -1, and their scores."""
+    """Return the most likely label sequences, padded with -1, and their scores."""
     logits = ops.log(ops.clip(y_pred, settings.epsilon(), 1.0))
     paths, scores = ops.ctc_decode(
         logits, ops.cast(input_length, "int32"), "greedy" if greedy else "beam_search", beam_width, top_paths,
@@ -417,168 +431,14 @@ def ctc_decode(
 
 
 def print_tensor(x: Any, message: str = "", summarize: int = 3) -> Any:
-    """Print `x` when it has values, and return it."""
+    """Print `x` once it has values, and return it. Symbolic tensors are not printed."""
     if not any_symbolic(x):
         jax.debug.print(f"{message.replace('{', '{{').replace('}', '}}')} {{}}", x)
     return x
 
 
-# --- training or not -----------------------------------------------------------------------------------------
-
-_phase: list[int] = [0]
-
-
-def learning_phase() -> Any:
-    """Return whether the call that is running is for training; outside of calls what `set_learning_phase` set."""
-    from hornbeam.layers.layer import training_now
-
-    now = training_now()
-    return _phase[-1] if now is None else now
-
-
-def set_learning_phase(value: Any) -> None:
-    """Set what `learning_phase` is outside of calls; to train or not to train a call, pass it `training=`."""
-    _phase[-1] = int(value)
-
-
-@contextlib.contextmanager
-def learning_phase_scope(value: Any) -> Iterator[None]:
-    """Set what `learning_phase` is outside of calls, for a block."""
-    _phase.append(int(value))
-    try:
-        yield
-    finally:
-        _phase.pop()
-
-
-def in_train_phase(x: Any, alt: Any, training: Any = None) -> Any:
-    """Return `x` in training, else `alt`; both may be functions without arguments."""
-    training = learning_phase() if training is None else training
-    if isinstance(training, (bool, int, np.bool_)):
-        chosen = x if training else alt
-        return chosen() if callable(chosen) else chosen
-    return switch(training, x, alt)
-
-
-def in_test_phase(x: Any, alt: Any, training: Any = None) -> Any:
-    """Return `x` outside of training, else `alt`; both may be functions without arguments."""
-    return in_train_phase(alt, x, training)
-
-
-def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
-    """Return one of two values, or results of functions, by a condition: a number, or one for each element."""
-    both = [value() if callable(value) else value for value in (then_expression, else_expression)]
-    rank = len(getattr(both[0], "shape", ()))
-    missing = rank - len(getattr(condition, "shape", ()))
-    if hasattr(condition, "shape") and condition.shape and missing > 0:
-        condition = ops.reshape(condition, (-1, *condition.shape[1:], *(1,) * missing))
-    return ops.where(condition, *both)
-
-
-# --- graphs --------------------------------------------------------------------------------------------------
-
-
-def function(inputs: Sequence[Any], outputs: Any, updates: Any = None, name: str | None = None, **kwargs: Any) -> Any:
-    """Return a function that takes a list of arrays for symbolic `inputs` and returns NumPy arrays for `outputs`.
-
-    Args:
-        inputs: Symbolic tensors; in the place of `learning_phase()` the function takes 0 or 1.
-        outputs: A symbolic tensor or a list of them.
-        updates: Must be empty: layers assign their variables in `call`.
-        name: Kept for Keras's signature.
-
-    Raises:
-        ValueError: If `updates` are given.
-    """
-    from hornbeam.layers.layer import training_scope
-    from hornbeam.models.functional import Function
-
-    if updates:
-        raise ValueError(
-            "function: `updates` are not supported. Assign variables in the `call` of a layer, or by `fit`."
-        )
-    symbolic = [x for x in inputs if isinstance(x, KerasTensor)]
-    graph = Function(symbolic, outputs)
-
-    def run(values: Sequence[Any]) -> Any:
-        if len(values) != len(inputs):
-            raise ValueError(f"This function takes a list of {len(inputs)} values, received {len(values)}.")
-        pairs = list(zip(inputs, values, strict=True))
-        phases = [value for x, value in pairs if not isinstance(x, KerasTensor)]
-        given = [ops.cast(value, x.dtype) for x, value in pairs if isinstance(x, KerasTensor)]
-        with training_scope(bool(phases[0]) if phases else None):
-            return tree.map_structure(np.asarray, graph(given))
-
-    return run
-
-
-def gradients(loss: Any, variables: Any) -> list[Any]:
-    """Return symbolic derivatives of a symbolic `loss` by symbolic tensors that it was computed from.
-
-    Raises:
-        ValueError: If one is a variable: `hornbeam.value_and_grad` differentiates by variables.
-    """
-    from hornbeam.layers import Lambda
-    from hornbeam.models.functional import Function
-
-    found = []
-    for x in variables if isinstance(variables, (list, tuple)) else [variables]:
-        if not isinstance(x, KerasTensor):
-            raise ValueError(
-                f"gradients: expected a symbolic tensor such as `model.input` or `layer.output`, received {type(x).__name__}. "
-                "For derivatives by variables use `hornbeam.value_and_grad(function, variables)`."
-            )
-        graph = Function([x], loss)
-
-        def derivative(value: Any, graph: Any = graph) -> Any:
-            return jax.grad(lambda v: jax.numpy.sum(graph([v])))(value)
-
-        found.append(Lambda(derivative)(x))
-    return found
-
-
-def rnn(
-    step_function: Callable[..., Any], inputs: Any, initial_states: Any, go_backwards: bool = False, mask: Any = None,
-    constants: Any = None, unroll: bool = False, input_length: Any = None, time_major: bool = False,
-    zero_output_for_mask: bool = False, return_all_outputs: bool = True,
-) -> tuple[Any, Any, list[Any]]:  # fmt: skip
-    """Run `step_function(x, states + constants) -> (output, new_states)` over steps (B, T, ...).
-
-    Returns:
-        The last output, all outputs (B, T, ...) and the last states. Where `mask` (B, T) is false states stay, and the
-        output is the one before, or zero.
-    """
-    x = inputs if time_major else ops.swapaxes(inputs, 0, 1)
-    if mask is not None:
-        mask = ops.cast(mask if time_major else ops.swapaxes(mask, 0, 1), "bool")
-    if go_backwards:
-        x, mask = ops.flip(x, 0), None if mask is None else ops.flip(mask, 0)
-    fixed = list(constants or [])
-
-    def chosen(keep: Any, new: Any, old: Any) -> Any:
-        return ops.where(ops.reshape(keep, (-1,) + (1,) * (len(new.shape) - 1)), new, old)
-
-    def step(carry: Any, now: Any) -> Any:
-        states, last = carry
-        x_t, keep = now
-        output, after = step_function(x_t, [*states, *fixed])
-        after = list(after)
-        if keep is not None:
-            output = chosen(keep, output, ops.zeros_like(output) if zero_output_for_mask else last)
-            after = [chosen(keep, new, old) for new, old in zip(after, states, strict=True)]
-        return (after, output), output
-
-    first, _ = step_function(x[0], [*initial_states, *fixed])
-    start = (list(initial_states), ops.zeros_like(first))
-    (states, last), outputs = ops.scan(step, start, (x, mask))
-    outputs = outputs if return_all_outputs else last[None]
-    return last, (outputs if time_major else ops.swapaxes(outputs, 0, 1)), states
-
-
 def reset_uids() -> None:
-    """Start the numbering of names and of `get_uid` anew."""
-    from hornbeam.backend import clear_session
-
+    """Start the numbering of names and of `get_uid` again."""
     clear_session(free_memory=False)
 
 

@@ -1,6 +1,35 @@
-"""Layers that Keras 1 had, for scripts: those of its files, and `TimeDistributedDense`, which `Dense` has become."""
+"""Layers that Keras 1 had, by their names: old names of today's layers, and layers that are gone since."""
 
 from hornbeam.layers import Dense as TimeDistributedDense
-from hornbeam.saving.legacy_classes import Highway, MaxoutDense, ParametricSoftplus, SReLU
+from hornbeam.legacy.convolutions import (
+    AtrousConvolution1D,
+    AtrousConvolution2D,
+    Convolution1D,
+    Convolution2D,
+    Convolution3D,
+    Deconvolution2D,
+    Deconvolution3D,
+    SeparableConvolution1D,
+    SeparableConvolution2D,
+)
+from hornbeam.legacy.keras1_layers import Highway, MaxoutDense, ParametricSoftplus, SReLU
+from hornbeam.legacy.merge import Merge, merge
 
-__all__ = ["Highway", "MaxoutDense", "ParametricSoftplus", "SReLU", "TimeDistributedDense"]
+__all__ = [
+    "AtrousConvolution1D",
+    "AtrousConvolution2D",
+    "Convolution1D",
+    "Convolution2D",
+    "Convolution3D",
+    "Deconvolution2D",
+    "Deconvolution3D",
+    "Highway",
+    "MaxoutDense",
+    "Merge",
+    "ParametricSoftplus",
+    "SReLU",
+    "SeparableConvolution1D",
+    "SeparableConvolution2D",
+    "TimeDistributedDense",
+    "merge",
+]

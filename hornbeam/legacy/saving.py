@@ -1,4 +1,4 @@
-"""Objects to dictionaries and back as in Keras 1 and 2: a class's name and its configuration, no module."""
+"""Objects to dictionaries and back, as in Keras 1 and 2: class name and configuration, without a module."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ __all__ = ["deserialize_keras_object", "serialize_keras_object"]
 
 
 def serialize_keras_object(instance: Any) -> Any:
-    """Return `{"class_name": ..., "config": ...}` of an object, the name of a function, `None` for `None`.
+    """Return `{"class_name": ..., "config": ...}` for an object, the name for a function, `None` for `None`.
+
+    Args:
+        instance: The object, the function, or `None`.
 
     Raises:
-        ValueError: If it has neither `get_config` nor a name.
+        ValueError: If the object has neither `get_config` nor a name.
 
     Example:
         >>> import hornbeam as hb
@@ -30,23 +33,26 @@ def serialize_keras_object(instance: Any) -> Any:
         return {"class_name": get_registered_name(type(instance)), "config": instance.get_config()}
     if hasattr(instance, "__name__"):
         return get_registered_name(instance)
-    raise ValueError(f"serialize_keras_object: {errors.describe(instance)} has no `get_config()` and no name.")
+    raise ValueError(
+        f"serialize_keras_object: {errors.describe(instance)} has no `get_config()` and no name. Give its class a "
+        "`get_config`."
+    )
 
 
 def deserialize_keras_object(
     identifier: Any, module_objects: Mapping[str, Any] | None = None, custom_objects: Mapping[str, Any] | None = None,
     printable_module_name: str = "object",
 ) -> Any:  # fmt: skip
-    """Return what `serialize_keras_object` was given: a class's object made anew, or a function by its name.
+    """Return the object or function that `serialize_keras_object` described.
 
     Args:
         identifier: The dictionary, the name, or `None`.
         module_objects: Classes and functions by name.
-        custom_objects: More of them, looked at first; then what is registered.
-        printable_module_name: What the object is, for errors.
+        custom_objects: More classes and functions by name. They are looked up first, registered ones next.
+        printable_module_name: What errors call the object.
 
     Raises:
-        ValueError: If the name is not known, or the dictionary is none of these.
+        ValueError: If the name is not known, or `identifier` is none of these.
 
     Example:
         >>> import hornbeam as hb

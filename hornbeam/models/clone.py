@@ -118,10 +118,10 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
     from hornbeam import saving
     from hornbeam.objects.guard import checked_model, one_error
     from hornbeam.saving.disk import parse_json
-    from hornbeam.saving.legacy import modern_model
+    from hornbeam.saving.eras import older_files
 
     with one_error("model_from_json: the text"):
-        config = modern_model(parse_json(json_string, "model_from_json: the text"), None, custom_objects)
+        config = older_files().modern_model(parse_json(json_string, "model_from_json: the text"), None, custom_objects)
         return checked_model(saving.deserialize_keras_object(config, custom_objects=custom_objects), "The text")
 
 
@@ -142,11 +142,11 @@ def model_from_config(config: dict[str, Any], custom_objects: Any = None) -> Mod
     """
     from hornbeam import saving
     from hornbeam.objects.guard import checked_model, one_error
-    from hornbeam.saving.legacy import modern_model
+    from hornbeam.saving.eras import older_files
 
     with one_error("model_from_config: the configuration"):
         made = saving.deserialize_keras_object(
-            modern_model(config, None, custom_objects), custom_objects=custom_objects
+            older_files().modern_model(config, None, custom_objects), custom_objects=custom_objects
         )
         return checked_model(made, "The configuration")
 
@@ -165,8 +165,8 @@ def model_from_yaml(yaml_string: str, custom_objects: Any = None) -> Model:
         ImportError: If PyYAML is not installed.
     """
     from hornbeam.objects.guard import one_error
-    from hornbeam.saving.legacy_yaml import parse_yaml
+    from hornbeam.saving.eras import older_files
 
     with one_error("model_from_yaml: the text"):
-        config = parse_yaml(yaml_string, "model_from_yaml: the text")
+        config = older_files().parse_yaml(yaml_string, "model_from_yaml: the text")
     return model_from_config(config, custom_objects)

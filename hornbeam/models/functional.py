@@ -492,9 +492,9 @@ def _node_index(graph: Graph) -> dict[int, int]:
 
 def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
     """Make a functional model from the form that `functional_config` gives (Keras 2's too)."""
-    from hornbeam.saving.legacy import modern_graph
+    from hornbeam.saving.eras import older_files
 
-    config = modern_graph(config)
+    config = older_files().modern_graph(config)
     operations: dict[str, Operation] = {}
     pending: list[tuple[Operation, list[Any]]] = []
     for entry in config["layers"]:

@@ -19,13 +19,12 @@ from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import current_overlay
 from hornbeam.layers.layer import Layer, inside_call
 from hornbeam.models.files import ModelFiles
-from hornbeam.models.generator_loops import GeneratorLoops
 from hornbeam.models.state import ModelState
 
 __all__ = ["Model"]
 
 
-class Model(GeneratorLoops, ModelFiles, ModelState, Layer):
+class Model(ModelFiles, ModelState, Layer):
     """A layer with a training loop, an evaluation, a prediction and files.
 
     Made in three ways: `Model(inputs, outputs)` from a graph of symbolic tensors, a subclass
@@ -45,6 +44,11 @@ class Model(GeneratorLoops, ModelFiles, ModelState, Layer):
         >>> model.output_shape
         (None, 2)
     """
+
+    # The loops of Keras 1 and 2, which `hornbeam.legacy.generators` puts here when `hornbeam` is imported.
+    fit_generator: Callable[..., Any]
+    evaluate_generator: Callable[..., Any]
+    predict_generator: Callable[..., Any]
 
     _not_children = Layer._not_children | {
         "optimizer",

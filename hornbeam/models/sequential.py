@@ -9,7 +9,6 @@ from hornbeam import errors
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.layers.layer import Layer
-from hornbeam.layers.old_layers import Merge
 from hornbeam.layers.shapes import is_shape, shape_from_config, shape_of
 from hornbeam.models.functional import Functional
 from hornbeam.models.model import Model
@@ -124,7 +123,7 @@ class Sequential(Model):
         if self._stack and isinstance(self._stack[0], InputLayer):
             if len(self._stack) > 1:
                 self.build(self._stack[0].batch_shape)
-        elif self._stack and isinstance(self._stack[0], Merge):
+        elif self._stack and hasattr(self._stack[0], "make_inputs"):
             self.build()
 
     @property
@@ -153,7 +152,7 @@ class Sequential(Model):
             raise ValueError(f"{self._label()}: it has no layers yet; `add` one before it is built.")
         if isinstance(self._stack[0], InputLayer):
             x = self._stack[0]._inbound_nodes[0].outputs
-        elif isinstance(self._stack[0], Merge):  # Keras 1's form of a model with several inputs
+        elif hasattr(self._stack[0], "make_inputs"):  # `Merge`, Keras 1's form of a model with several inputs
             x = self._stack[0].make_inputs()
         else:
             if input_shape is None:

@@ -22,10 +22,11 @@ from hornbeam.core.loading import ALLOWANCE
 from hornbeam.errors import FileError
 from hornbeam.objects import configuration
 from hornbeam.optional import h5py_library
+from hornbeam.saving.compiling import compile_or_warn
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
+from hornbeam.saving.eras import older_files
 from hornbeam.saving.hdf5 import Dataset, Group, Source, open_hdf5, root_of
 from hornbeam.saving.layout import file_label, read_weights, walk, write_weights
-from hornbeam.saving.legacy import modern_model
 
 __all__ = ["KERAS_VERSION", "load_archive", "load_archive_weights", "save_archive"]
 
@@ -82,13 +83,11 @@ def load_archive(filepath: FilePath, custom_objects: Any = None, compile: bool =
         metadata = parse_json(folder.read(_METADATA), f"{what}: {_METADATA}") if folder.has(_METADATA) else {}
         version = str(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else "3"
         compile_config = config.pop("compile_config", None)
-        config = modern_model(config, version, custom_objects)
+        config = older_files().modern_model(config, version, custom_objects)
         model = configuration.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
         if compile and compile_config:
-            from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
-
             if not version.startswith("3"):
-                compile_config = modern_compile_config(compile_config)
+                compile_config = older_files().modern_training(compile_config)
             compile_or_warn(model, compile_config, custom_objects, what)
         with folder.weights() as file:
             if model.built or _has_arrays(file):

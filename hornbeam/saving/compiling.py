@@ -1,4 +1,4 @@
-"""Compile a model as its file says, in the words of Keras 3 or of Keras 1 and 2."""
+"""Compile a loaded model as its file says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from hornbeam.core.registry import custom_object_scope
 
-__all__ = ["compile_or_warn", "modern_compile_config", "modern_optimizer"]
+__all__ = ["compile_or_warn"]
 
 
 def compile_or_warn(model: Any, config: Mapping[str, Any], custom_objects: Any, what: str) -> None:
@@ -30,98 +30,3 @@ def compile_or_warn(model: Any, config: Mapping[str, Any], custom_objects: Any, 
             f"{what}: the model was loaded but not compiled: {error} Call `model.compile(...)` before training.",
             stacklevel=4,
         )
-
-
-def modern_compile_config(config: Mapping[str, Any], old: bool = False) -> dict[str, Any]:
-    """Return the `training_config` of an `.h5` file as Keras 3's compile configuration.
-
-    Args:
-        config: What the file holds.
-        old: Whether Keras 1 or 2 wrote it.
-
-    Example:
-        >>> modern_compile_config({"loss": "mse", "optimizer_config": {"class_name": "SGD", "config": {}}})
-        {'loss': 'mse', 'optimizer': {'class_name': 'SGD', 'config': {}, 'module': 'keras.optimizers'}}
-    """
-    modern = {}
-    for key, value in config.items():
-        if key == "loss":
-            modern[key] = _modern(value, "keras.losses")
-        elif key in ("metrics", "weighted_metrics"):
-            modern[key] = _modern(value, "keras.metrics") or None
-        elif key not in ("optimizer_config", "optimizer", "sample_weight_mode") and value is not None:
-            modern[key] = value
-    optimizer = config.get("optimizer_config", config.get("optimizer"))
-    if optimizer is not None:
-        modern["optimizer"] = modern_optimizer(optimizer, old)
-    if not modern.get("loss_weights"):  # Keras 1 wrote an empty list
-        modern.pop("loss_weights", None)
-    return modern
-
-
-def modern_optimizer(entry: Any, old: bool = False) -> Any:
-    """Return an optimizer's configuration with the names that Keras 3 has.
-
-    Until tf.keras 2.11 RMSprop (without momentum) and Adagrad divided by `sqrt(v) + epsilon`, since then by
-    `sqrt(v + epsilon)`: ten times as much where gradients are near 1e-4. With the square of the old `epsilon` the two agree
-    again, up to `epsilon / sqrt(v)` of a step.
-
-    Args:
-        entry: Class and configuration.
-        old: Whether Keras 1 or 2 wrote it, in an `.h5` file.
-
-    Example:
-        >>> modern_optimizer({"class_name": "Custom>Adam", "config": {}})["class_name"]
-        'Adam'
-    """
-    if not isinstance(entry, Mapping) or "class_name" not in entry:
-        return entry
-    name = str(entry["class_name"])
-    # tf.keras registered its own optimizers of 2.11 like a user's.
-    name = _OPTIMIZERS.get(name.removeprefix("Custom>"), name.removeprefix("Custom>"))
-    inner = entry.get("config")
-    if isinstance(inner, Mapping):
-        inner = {key: _nested_optimizer(key, value, old) for key, value in inner.items()}
-        if old and entry["class_name"] in ("RMSprop", "Adagrad") and not inner.get("momentum"):
-            inner["epsilon"] = _squared(inner.get("epsilon"))
-        if inner.pop("dynamic", True) is False:  # a loss scale that never grows
-            inner["dynamic_growth_steps"] = 2**31 - 1
-    if ">" in name:
-        return {**entry, "config": inner, "registered_name": name, "class_name": name}
-    kept = {key: value for key, value in entry.items() if key != "registered_name"}
-    return {**kept, "class_name": name, "config": inner, "module": "keras.optimizers"}
-
-
-_OPTIMIZERS = {f"LossScaleOptimizer{version}": "LossScaleOptimizer" for version in ("V1", "V3")}
-
-
-def _squared(epsilon: Any) -> Any:
-    epsilon = 1e-7 if epsilon is None else epsilon
-    return epsilon**2 if isinstance(epsilon, (int, float)) else epsilon
-
-
-def _nested_optimizer(key: str, value: Any, old: bool) -> Any:
-    if key in ("optimizer", "inner_optimizer"):
-        return modern_optimizer(value, old)
-    if key in ("learning_rate", "lr") and isinstance(value, Mapping) and "class_name" in value:
-        return {"module": "keras.optimizers.schedules", **value}
-    return value
-
-
-def _modern(value: Any, module: str) -> Any:
-    """Turn Keras 2's wrapped functions into their names, and give classes the module that they are in."""
-    if isinstance(value, Mapping) and "class_name" in value:
-        inner, name = value.get("config"), str(value["class_name"])
-        if name in ("MeanMetricWrapper", "LossFunctionWrapper", "SumOverBatchSizeMetricWrapper"):
-            function = inner.get("fn") if isinstance(inner, Mapping) else None
-            function = function if function is not None else (inner or {}).get("name")
-            return function if isinstance(function, str) else _modern(function, module)
-        if not isinstance(inner, Mapping) or ">" in str(value.get("registered_name")):
-            return value
-        inner = {key: item for key, item in inner.items() if key != "fn"}
-        if "reduction" in inner and inner["reduction"] in ("auto", None):
-            inner["reduction"] = "sum_over_batch_size"
-        return {"module": module, **value, "config": inner}
-    if isinstance(value, Mapping):
-        return {key: _modern(item, module) for key, item in value.items()}
-    return [_modern(item, module) for item in value] if isinstance(value, (list, tuple)) else value

@@ -17,8 +17,9 @@ from hornbeam.core.variable import Variable
 from hornbeam.objects import configuration
 from hornbeam.optional import h5py_library
 from hornbeam.saving.archive import KERAS_VERSION
-from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
+from hornbeam.saving.compiling import compile_or_warn
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
+from hornbeam.saving.eras import Era, Saved, older_files
 from hornbeam.saving.hdf5 import Dataset, open_hdf5
 from hornbeam.saving.layout import (
     Differences,
@@ -30,18 +31,6 @@ from hornbeam.saving.layout import (
     read_weights,
     write_weights,
 )
-from hornbeam.saving.legacy import modern_model
-from hornbeam.saving.legacy_layers import modern_name
-from hornbeam.saving.legacy_weights import (
-    Era,
-    Saved,
-    arrange,
-    backend_by_names,
-    looks_first,
-    match_optimizer,
-    state_by_weights,
-)
-from hornbeam.saving.second import second_form, second_training
 
 if TYPE_CHECKING:
     import h5py
@@ -86,7 +75,7 @@ def save_h5(model: Any, filepath: FilePath, overwrite: bool = True, include_opti
     with written_aside(filepath) as path, h5py_library().File(path, "w") as file:
         file.attrs["keras_version"] = KERAS_VERSION
         file.attrs["backend"] = "jax"
-        file.attrs["model_config"] = json.dumps(second_form(_plain_classes(full)))
+        file.attrs["model_config"] = json.dumps(older_files().keras2_model(_plain_classes(full)))
         _write_layers(file.create_group("model_weights"), model)
         if compiled and include_optimizer:
             optimizer = compiled.pop("optimizer", None)
@@ -96,7 +85,7 @@ def save_h5(model: Any, filepath: FilePath, overwrite: bool = True, include_opti
                     "config": _optimizer_config(optimizer["config"]),
                 }
             compiled["loss"] = _long_names(compiled.get("loss"))
-            file.attrs["training_config"] = json.dumps(second_training(compiled))
+            file.attrs["training_config"] = json.dumps(older_files().keras2_training(compiled))
             if model.optimizer is not None:
                 _write_group(file.create_group("optimizer_weights"), _unique(model.optimizer.variables))
 
@@ -227,7 +216,7 @@ def load_h5(filepath: FilePath, custom_objects: Any = None, compile: bool = True
             )
         config = parse_json(file.attrs["model_config"], f"{what}: model_config")
         version = _version(file)
-        config = modern_model(config, version, custom_objects)
+        config = older_files().modern_model(config, version, custom_objects)
         model = configuration.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
         era = _era(file)
         layers: list[tuple[Any, list[Saved]]] = []
@@ -236,7 +225,7 @@ def load_h5(filepath: FilePath, custom_objects: Any = None, compile: bool = True
             era, layers = _read_layers(weights, model, what, era=era)
         if compile and "training_config" in file.attrs:
             training = parse_json(file.attrs["training_config"], f"{what}: training_config")
-            compile_or_warn(model, modern_compile_config(training, era.old), custom_objects, what)
+            compile_or_warn(model, older_files().modern_training(training, era.old), custom_objects, what)
             state = member(file, "optimizer_weights")
             if state is not None and model.optimizer is not None:
                 _read_optimizer(state, model, what, era, layers)
@@ -336,10 +325,10 @@ def _read_layers(
     differences = Differences(what, skip_mismatch)
     saved = _layers_of(root, what)
     era, names = era or Era(), [array.name for arrays in saved.values() for array in arrays]
-    if not era.first and looks_first(names):
+    if not era.first and older_files().looks_first(names):
         era = dataclasses.replace(era, first=True, old=True, sorted=True)
     if era.first and not era.backend and _has_names(root, "layer_names"):
-        era = dataclasses.replace(era, backend=backend_by_names(names))
+        era = dataclasses.replace(era, backend=older_files().backend_by_names(names))
     pairs = _by_name(model, saved) if by_name else _pair(model, saved, differences)
     jobs: list[tuple[Variable, Saved]] = []
     for layer, arrays in pairs:
@@ -379,14 +368,14 @@ def _warn_of_padding(model: Any, what: str) -> None:
 
 
 def _by_name(model: Any, saved: dict[str, list[Saved]]) -> list[tuple[Any, list[Saved]]]:
-    arrays = {modern_name(name): found for name, found in saved.items()}
+    arrays = {older_files().modern_name(name): found for name, found in saved.items()}
     return [(layer, arrays[layer.name]) for layer in model.layers if layer.name in arrays]
 
 
 def _pair(model: Any, saved: dict[str, list[Saved]], differences: Differences) -> list[tuple[Any, list[Saved]]]:
     """Return pairs of a layer with weights and its arrays, by name if all names agree, otherwise by position."""
     layers = {layer.name: layer for layer in model.layers if layer.weights}
-    arrays = {modern_name(name): found for name, found in saved.items() if found}
+    arrays = {older_files().modern_name(name): found for name, found in saved.items() if found}
     if set(layers) == set(arrays):
         return [(layer, arrays[name]) for name, layer in layers.items()]
     if len(layers) == len(arrays):
@@ -406,7 +395,7 @@ def _some(names: Any) -> str:
 def _match(layer: Any, arrays: list[Saved], era: Era, differences: Differences) -> list[tuple[Variable, Saved]]:
     """Return pairs of a layer's variables and the file's arrays; differences are added."""
     label = f"{type(layer).__name__} '{layer.name}'"
-    pairs = arrange(layer, arrays, era)
+    pairs = older_files().arrange(layer, arrays, era)
     if pairs is None:
         differences.count(label, layer.weights, arrays)
         return []
@@ -426,9 +415,9 @@ def _read_optimizer(state: Any, model: Any, what: str, era: Era, layers: list[tu
     if not optimizer.built:
         optimizer.build(model.trainable_variables)
     arrays = _arrays(state, what)
-    pairs = match_optimizer(optimizer, arrays) if arrays and not era.rearranged else []
+    pairs = older_files().match_optimizer(optimizer, arrays) if arrays and not era.rearranged else []
     if era.old and arrays and not pairs:
-        pairs = state_by_weights(optimizer, arrays, layers, era)
+        pairs = older_files().state_by_weights(optimizer, arrays, layers, era)
     if pairs is not None:
         for variable, array in pairs:
             variable.assign(array.read(variable.stored_dtype))

@@ -22,8 +22,8 @@ from hornbeam.errors import FileError
 from hornbeam.layers.adaptable import Adaptable
 from hornbeam.layers.layer import Layer
 from hornbeam.optimizers import Optimizer
+from hornbeam.saving.eras import Saved, older_files
 from hornbeam.saving.hdf5 import Dataset, Group
-from hornbeam.saving.legacy_weights import Saved, match_optimizer
 
 if TYPE_CHECKING:
     import h5py
@@ -390,7 +390,7 @@ def _plan_optimizer(
         array = member(group, str(index))
         if isinstance(array, Dataset):
             arrays.append(Saved(str(index), array.shape, functools.partial(read_array, array)))
-    pairs = match_optimizer(optimizer, arrays, by_weight=True)
+    pairs = older_files().match_optimizer(optimizer, arrays, by_weight=True)
     if pairs is not None:
         jobs.append(functools.partial(_assign_all, pairs))
     elif optimizer is model.optimizer:  # the optimizer of a nested model is not used for training

@@ -13,7 +13,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import activations
 from hornbeam import layers as L
-from hornbeam.saving.legacy_layers import hard_sigmoid_of_keras_2
+from hornbeam.legacy.files.layers import hard_sigmoid_of_keras_2
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "keras-js" / "test" / "data"
 FIRST = {"data_format": "channels_first"}

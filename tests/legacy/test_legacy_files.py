@@ -9,7 +9,7 @@ import pytest
 
 import hornbeam as hb
 from hornbeam.errors import FileError
-from hornbeam.saving.legacy_ops import _SIGNATURES
+from hornbeam.legacy.files.ops import _SIGNATURES
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "models"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the collected model files (../shared/models) are absent")
@@ -479,9 +479,9 @@ def test_translated_ops_exist():
     import re
 
     from hornbeam.core.op_table import OPS
-    from hornbeam.saving import legacy_ops
+    from hornbeam.legacy.files import ops
 
-    named = set(re.findall(r'ops\("(\w+)"', inspect.getsource(legacy_ops)))
+    named = set(re.findall(r'ops\("(\w+)"', inspect.getsource(ops)))
     assert named
     assert named <= OPS.keys()
     assert len(_SIGNATURES) > 100

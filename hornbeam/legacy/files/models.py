@@ -1,8 +1,8 @@
-"""Configurations of Keras 1 and 2, put into the words of Keras 3: plain data in, plain data out.
+"""Configurations of models of Keras 1 and 2 in the words of Keras 3: plain data in, plain data out.
 
-Nothing is built here. A model's configuration is walked from the outside in: each layer's entry is
-translated by `legacy_layers`, TensorFlow ops in a graph by `legacy_ops`; calls of layers get Keras 3's
-form. What a file of Keras 3 holds is left as it is.
+A model's configuration is walked from the outside in. `files.layers` translates the entry of each layer,
+`files.ops` the TensorFlow ops of a graph, and this file the calls of layers. Configurations of Keras 3 are
+returned as they are.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hornbeam.core.registry import custom_object_scope
-from hornbeam.saving.legacy_layers import modern_layer, modern_name, plain_values
-from hornbeam.saving.legacy_ops import OP_LAYERS, modern_op
+from hornbeam.legacy.files.layers import modern_layer, modern_name, plain_values
+from hornbeam.legacy.files.ops import OP_LAYERS, modern_op
 
 __all__ = ["is_old", "is_reference", "modern_graph", "modern_model", "modern_nodes"]
 
@@ -23,11 +23,11 @@ _SILENT = tuple(f"{kind}{rank}" for kind in ("Cropping", "UpSampling", "ZeroPadd
 
 
 def is_old(config: Any, version: str | None = None) -> bool:
-    """Tell whether a model's configuration is one of Keras 1 or 2.
+    """Return whether Keras 1 or 2 wrote a model's configuration.
 
     Args:
         config: The configuration, with its class.
-        version: Version of Keras that the file states, if it does.
+        version: Version of Keras that the file states, if any.
 
     Example:
         >>> is_old({"class_name": "Sequential", "config": []}), is_old({"module": "keras", "class_name": "Model"})
@@ -44,7 +44,7 @@ def is_old(config: Any, version: str | None = None) -> bool:
     module = str(config.get("module") or "")
     if module.startswith("keras") or not isinstance(inner, Mapping):
         return False
-    # Keras 3 without modules (in `.h5` files) states shapes as `batch_shape`, and dtypes as policies.
+    # Keras 3 leaves out modules in `.h5` files too, but writes `batch_shape` where Keras 2 has `batch_input_shape`.
     text = [str(key) for layer in inner.get("layers") or () if isinstance(layer, Mapping) for key in _keys(layer)]
     return "batch_shape" not in text
 
@@ -55,15 +55,15 @@ def _keys(layer: Mapping[str, Any]) -> list[str]:
 
 
 def modern_model(config: Any, version: str | None = None, custom_objects: Any = None) -> Any:
-    """Return a model's configuration in Keras 3's words; one of Keras 3 as it is.
+    """Return a model's configuration in Keras 3's words. Configurations of Keras 3 are returned as they are.
 
     Args:
         config: `{"class_name": ..., "config": ...}` of a model or layer.
-        version: Version of Keras that the file states, if it does.
-        custom_objects: Classes of the user's by name, which are left as they are.
+        version: Version of Keras that the file states, if any.
+        custom_objects: The user's classes by name. Their configurations are not translated.
 
     Raises:
-        ValueError: If it holds something that has no counterpart any more; the layer is named.
+        ValueError: If a layer has no counterpart any more. The message names the layer.
 
     Example:
         >>> old = {"class_name": "Sequential", "config": [{"class_name": "Dropout", "config": {"p": 0.5, "name": "d"}}]}
@@ -81,6 +81,7 @@ def modern_model(config: Any, version: str | None = None, custom_objects: Any = 
 
 
 def _values_of(config: Any, name: str) -> Iterator[str]:
+    """Yield all strings that a configuration holds under `name`, at any depth."""
     if isinstance(config, Mapping):
         if isinstance(config.get(name), str):
             yield config[name]
@@ -90,7 +91,7 @@ def _values_of(config: Any, name: str) -> Iterator[str]:
 
 
 def _channels_first(config: Any) -> Any:
-    """Return a configuration of Keras 1 with the order of axes said by the layers that it let go without saying it."""
+    """Return a configuration of Keras 1 with the order of axes in all layers, since it omitted that in some."""
     if isinstance(config, list):
         return [_channels_first(item) for item in config]
     if not isinstance(config, Mapping):
@@ -102,7 +103,7 @@ def _channels_first(config: Any) -> Any:
 
 
 def _looks_first(config: Any) -> bool:
-    """Tell Keras 1's configurations by words that only it used."""
+    """Return whether a configuration has words that only Keras 1 used."""
     if isinstance(config, Mapping):
         if {"W_regularizer", "dim_ordering", "border_mode", "inner_init", "beta_init"} & set(config):
             return True
@@ -111,7 +112,12 @@ def _looks_first(config: Any) -> bool:
 
 
 def _entry(entry: Any, first: bool) -> Any:
-    """Translate the entry of a layer or model."""
+    """Return the entry of a layer or model in Keras 3's words.
+
+    Args:
+        entry: Class name and configuration.
+        first: Whether Keras 1 wrote it.
+    """
     name: str = entry.get("class_name")
     inner: Any = entry.get("config")
     if name in _STACKS:
@@ -132,14 +138,14 @@ def _entry(entry: Any, first: bool) -> Any:
 
 
 def _part(value: Any, first: bool) -> Any:
-    """Translate what a wrapper holds: a layer, or a list of cells."""
+    """Return an argument of a layer in Keras 3's words, if it is a layer or a list of cells."""
     if isinstance(value, list) and value and all(map(_is_layer, value)):
         return [_entry(item, first) for item in value]
     return _entry(value, first) if _is_layer(value) else value
 
 
 def _is_layer(value: Any) -> bool:
-    """Tell a layer's entry from those of initializers and the like: it says its name."""
+    """Return whether a value is the entry of a layer. Unlike those of initializers and the like, it has a name."""
     if not isinstance(value, Mapping) or not {"class_name", "config"} <= set(value):
         return False
     inner = value["config"]
@@ -149,7 +155,7 @@ def _is_layer(value: Any) -> bool:
 
 
 def _bare(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the module, which has moved since; what the user registered keeps its name."""
+    """Return an entry without its module, which has moved since. Classes that the user registered keep their name."""
     kept = {
         key: value for key, value in entry.items() if key not in ("module", "build_config", "keras_version", "backend")
     }
@@ -159,7 +165,7 @@ def _bare(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_input(translated: list[Any], layers: list[Any]) -> list[Any]:
-    """Put an input in front of a stack whose first layer states the shape."""
+    """Return the layers of a stack with an input before them, if the first layer states the input's shape."""
     if not layers or layers[0].get("class_name") == "InputLayer":
         return translated
     old = layers[0].get("config")
@@ -172,6 +178,7 @@ def _with_input(translated: list[Any], layers: list[Any]) -> list[Any]:
 
 
 def _input_entry(old: Mapping[str, Any], shape: Any, class_name: str) -> dict[str, Any]:
+    """Return the entry of an input before a layer with the configuration `old`."""
     dtype = old.get("input_dtype") or old.get("dtype")
     dtype = dtype if isinstance(dtype, str) else "float32"
     config = {"batch_shape": list(shape), "dtype": "int32" if class_name == "Embedding" else dtype}
@@ -182,7 +189,7 @@ def _input_entry(old: Mapping[str, Any], shape: Any, class_name: str) -> dict[st
 
 
 def is_reference(value: Any) -> bool:
-    """Tell whether a value is Keras 2's form of a tensor: layer, number of its call, number of its output."""
+    """Return whether a value is Keras 2's form of a tensor: layer, index of its call, index of its output."""
     return (
         isinstance(value, list)
         and len(value) in (3, 4)
@@ -193,25 +200,39 @@ def is_reference(value: Any) -> bool:
 
 
 def tensor(name: str, call: int = 0, output: int = 0) -> dict[str, Any]:
-    """Return Keras 3's form of a tensor in a graph."""
+    """Return Keras 3's form of a tensor in a graph.
+
+    Args:
+        name: Name of the layer that computes it.
+        call: Index of the layer's call.
+        output: Index among the outputs of that call.
+
+    Example:
+        >>> tensor("dense")
+        {'class_name': '__keras_tensor__', 'config': {'keras_history': ['dense', 0, 0]}}
+    """
     return {"class_name": "__keras_tensor__", "config": {"keras_history": [name, call, output]}}
 
 
 def modern_nodes(calls: list[Any]) -> list[dict[str, Any]]:
-    """Return the calls of a layer in Keras 3's form, positional and keyword arguments.
+    """Return the calls of a layer in Keras 3's form: positional and keyword arguments.
+
+    Args:
+        calls: In Keras 2's or Keras 3's form.
 
     Example:
         >>> modern_nodes([[["x", 0, 0, {"training": None}]]])[0]["kwargs"]
         {'training': None}
     """
-    return [call if isinstance(call, Mapping) and "args" in call else _call(call) for call in calls]
+    return [dict(call) if isinstance(call, Mapping) and "args" in call else _call(call) for call in calls]
 
 
 def _call(call: Any) -> dict[str, Any]:
+    """Return a call of a layer in Keras 3's form."""
     kwargs: dict[str, Any] = {}
 
     def argument(value: Any) -> Any:
-        """Translate what is positional; keyword arguments stand beside each tensor, repeated."""
+        """Return a positional argument. Keras 2 repeats the keyword arguments beside each tensor."""
         if isinstance(value, list) and len(value) in (3, 4) and value[0] == _CONSTANT:
             kwargs.update(value[3] if len(value) > 3 else {})
             return value[2]
@@ -229,6 +250,7 @@ def _call(call: Any) -> dict[str, Any]:
 
 
 def _keyword(value: Any) -> Any:
+    """Return a keyword argument of a call in Keras 3's form."""
     if isinstance(value, list) and value and value[0] == _CONSTANT:
         return value[2]
     if is_reference(value):
@@ -272,7 +294,7 @@ def modern_graph(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _called_once(config: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the second of each two calls of a nested model where `second_form` wrote them twice."""
+    """Return a graph in which each call of a nested model is written once, where `keras2_model` wrote it twice."""
     used: dict[str, set[int]] = {}
     _look([[entry.get("inbound_nodes", []) for entry in config["layers"]], config["output_layers"]], used)
 
@@ -288,7 +310,7 @@ def _called_once(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
-    """Translate the configuration of a functional model."""
+    """Return the configuration of a functional model in Keras 3's words."""
     config = modern_graph(config)
     entries = [dict(entry) for entry in config["layers"]]
     names = _new_names([_name(entry) for entry in entries])
@@ -300,19 +322,20 @@ def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
     moved: dict[tuple[str, int], tuple[str, int]] = {}
     for old, new in names.items():
         for number in range(max(1, len(calls[old]))):
-            # An op that is called twice becomes two: each call has settings of its own.
+            # An op that is called twice becomes two ops, because each call has its own settings.
             apart = old in ops and number > 0
             moved[old, number] = (f"{new}_call_{number}", 0) if apart else (new, 0 if old in ops else number)
 
     def place(name: str, number: int) -> tuple[str, int]:
         if name not in names:
             raise ValueError(
-                f"The saved graph of '{config.get('name')}' uses the layer {name!r}, which it does not hold."
+                f"The saved graph of '{config.get('name')}' uses the layer {name!r}, which it does not hold. Save the "
+                "model again, or build it in your program and load its weights."
             )
         return moved.get((name, number), (names[name], number))
 
     def point(value: Any) -> Any:
-        """Let tensors point to the new names."""
+        """Return a value whose tensors have the new names of layers."""
         if isinstance(value, Mapping):
             if value.get("class_name") == "__keras_tensor__":
                 name, number, output = value["config"]["keras_history"]
@@ -361,7 +384,7 @@ def _name(entry: Mapping[str, Any]) -> str:
 
 
 def _new_names(old: list[str]) -> dict[str, str]:
-    """Return names without slashes, each different from the others."""
+    """Return the layers' names without slashes, all different, by their old names."""
     taken = {name for name in old if "/" not in name}
     names: dict[str, str] = {}
     for name in old:
@@ -377,7 +400,7 @@ Numbers = dict[str, dict[int, int]]
 
 
 def _look(value: Any, used: dict[str, set[int]]) -> None:
-    """Note which calls of which layers are pointed to."""
+    """Add to `used` which calls of which layers the tensors in `value` come from."""
     if is_reference(value):
         used.setdefault(value[0], set()).add(value[1])
         value = value[3] if len(value) > 3 else {}
@@ -392,17 +415,17 @@ def _look(value: Any, used: dict[str, set[int]]) -> None:
 
 
 def _renumbered(config: Mapping[str, Any], modern: bool) -> tuple[Numbers, Numbers]:
-    """Return the numbers of layers' calls within the graph, for layers where the file has others.
+    """Return the indices of layers' calls within the graph, by layer and by their index in the file.
 
-    Keras 2 counts the call that made a nested model as its first one, and calls in other models. Keras 3 does
-    so for the outputs of the graph only.
+    Keras 2 also counts the call that made a nested model, and calls in other models. Keras 3 does so for the
+    outputs of the graph only.
 
     Args:
-        config: Of the functional model.
+        config: Configuration of the functional model.
         modern: Whether the calls have Keras 3's form.
 
     Returns:
-        New numbers by layer and old number: of tensors that layers take, and of the graph's outputs.
+        Two tables, for tensors that layers take and for the graph's outputs.
     """
     taken: dict[str, set[int]] = {}
     given: dict[str, set[int]] = {}
@@ -422,7 +445,7 @@ def _renumbered(config: Mapping[str, Any], modern: bool) -> tuple[Numbers, Numbe
             continue
         change = {n: n for n in numbers}
         if numbers[-1] >= calls or (nested and not modern and numbers[0] > 0):
-            every = len(numbers) == calls  # then they are those of all calls, in their order
+            every = len(numbers) == calls  # then each call has one of them, in this order
             change = {n: i if every else max(0, n - 1) for i, n in enumerate(numbers)}
         inside[name] = change
         outside[name] = {n: change[max(0, n - late)] for n in given.get(name, ())}
@@ -433,14 +456,14 @@ def _renumbered(config: Mapping[str, Any], modern: bool) -> tuple[Numbers, Numbe
 
 
 def _merged_stack(inner: dict[str, Any], layers: list[Any], first: bool) -> Any:
-    """Return a stack on top of merged branches as a graph; the branches' layers keep their names."""
+    """Return a stack that starts with a `Merge` of branches as a graph. All layers keep their names."""
     made: dict[str, dict[str, Any]] = {}
     used: Counter[str] = Counter()
 
     def add(layer: Mapping[str, Any], calls: list[Any]) -> list[Any]:
         name = _name(layer)
         known = made.get(name)
-        if known is not None:  # one branch given twice shares its layers
+        if known is not None:  # a branch that is given twice has its layers once
             known["inbound_nodes"].append(calls)
             used[name] += 1
         else:
@@ -461,16 +484,18 @@ def _merged_stack(inner: dict[str, Any], layers: list[Any], first: bool) -> Any:
             head = stack[0]["config"]
             shape = head.get("batch_input_shape") if isinstance(head, Mapping) else None
             if shape is None:
-                raise ValueError(f"The merged branch '{_name(part)}' does not say the shape of its input.")
-            start = _input_entry(head, shape, stack[0]["class_name"])
-            if stack[0]["class_name"] == "InputLayer":
-                start, stack = stack[0], stack
+                raise ValueError(
+                    f"The merged branch '{_name(part)}' does not state the shape of its input. Build the model in your "
+                    "program and load its weights."
+                )
+            given = stack[0]["class_name"] == "InputLayer"
+            start = stack[0] if given else _input_entry(head, shape, stack[0]["class_name"])
             name = _name(start)
             if name not in made:
                 add(start, [])
                 inputs.append([name, 0, 0])
             end = [name, 0, 0, {}]
-            if stack[0]["class_name"] != "InputLayer":
+            if not given:
                 end = add(stack[0], [end])
         for layer in stack[1:]:
             end = add(layer, [end])

@@ -1,7 +1,7 @@
-"""Arguments of the layers of Keras 1 and 2, put into the words of Keras 3.
+"""Configurations of layers of Keras 1 and 2 in the words of Keras 3.
 
-Argument names that only changed their word are taken by the constructors themselves
-(`hornbeam.layers.old_arguments`); here stands what needs more than another word.
+Constructors take arguments by their older names themselves (`hornbeam.legacy.arguments`). This file changes
+classes and values.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hornbeam import ops
+from hornbeam import layers, ops
 from hornbeam.core.op_table import OPS
 from hornbeam.core.registry import get_registered_object, register_keras_serializable
-from hornbeam.saving import legacy_classes
+from hornbeam.legacy import keras1_layers
 
 __all__ = ["hard_sigmoid_of_keras_2", "modern_layer", "modern_name", "modern_part", "plain_values"]
 
@@ -21,7 +21,7 @@ Config = dict[str, Any]
 
 @register_keras_serializable("hornbeam")
 def hard_sigmoid_of_keras_2(x: Any) -> Any:
-    """Return `0.2 x + 0.5` within 0 and 1: what `hard_sigmoid` meant before Keras 3, which has the slope 1/6.
+    """Return `0.2 x + 0.5`, clipped to 0 and 1: the `hard_sigmoid` of Keras 1 and 2. Keras 3's has the slope 1/6.
 
     Example:
         >>> hard_sigmoid_of_keras_2(1.0)
@@ -31,7 +31,7 @@ def hard_sigmoid_of_keras_2(x: Any) -> Any:
 
 
 _FUNCTION = {"module": "builtins", "class_name": "function", "registered_name": "function"}
-# Activations that meant something else, or were written by a private name.
+# Activations that meant something else, or have a private name in files.
 _ACTIVATIONS: dict[str, Any] = {
     "hard_sigmoid": {**_FUNCTION, "config": "hornbeam>hard_sigmoid_of_keras_2"},
     "softmax_v2": "softmax",
@@ -51,10 +51,10 @@ _CLASSES = {
     "UpSampling": "UpSampling2D",
 }
 
-# Classes of Keras 1 that `legacy_classes` has.
-_GONE = tuple(legacy_classes.__all__)
+# Classes of Keras 1 that `keras1_layers` has.
+_GONE = tuple(keras1_layers.__all__)
 
-# Arguments of no effect on what a model computes, as long as they have one of these values.
+# Arguments without effect on what a model computes, if they have one of these values. Empty: whatever the value.
 _DROPPED: dict[str, tuple[Any, ...]] = {
     "adjustment": (None,),
     "batch_input_shape": (),
@@ -80,7 +80,7 @@ _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "ui
 
 
 def modern_name(name: str) -> str:
-    """Return a layer's name without slashes, which Keras 3 does not allow.
+    """Return a layer's name with underscores for slashes, which Keras 3 does not allow.
 
     Example:
         >>> modern_name("conv1/bn")
@@ -90,7 +90,7 @@ def modern_name(name: str) -> str:
 
 
 def plain_values(value: Any) -> Any:
-    """Return configuration data with the arrays that Keras 1 and 2 wrote in forms of their own as plain values.
+    """Return configuration data with plain values where Keras 1 and 2 wrote arrays and tuples in special forms.
 
     Example:
         >>> plain_values({"alpha": {"type": "ndarray", "value": 0.3}})
@@ -114,22 +114,20 @@ def modern_layer(name: str, config: Config, first: bool) -> tuple[str, Config, C
         first: Whether Keras 1 wrote it.
 
     Returns:
-        Class name, configuration, and arguments that each call of the layer is to have.
+        Class name, configuration, and more arguments for each call of the layer.
 
     Raises:
-        ValueError: If the layer did something that has no counterpart any more.
+        ValueError: If the layer uses something that has no counterpart any more.
 
     Example:
         >>> modern_layer("Convolution2D", {"nb_filter": 8, "nb_row": 3, "nb_col": 3}, True)[:2]
         ('Convolution2D', {'nb_filter': 8, 'kernel_size': [3, 3]})
     """
-    from hornbeam import layers
-
     name = _CLASSES.get(name, name)
     if name in _GONE and get_registered_object(name) is None:
         name = f"hornbeam>{name}"
     elif name not in layers.__all__ and name not in _CHANGES and name not in ("InputLayer", "RNN"):
-        return name, config, {}  # a class of the user's, whose arguments are its own
+        return name, config, {}  # a class of the user's
     label = f"{name} '{config.get('name')}'"
     config = {key: modern_part(key, value) for key, value in config.items()}
     if name == "InputLayer":
@@ -138,9 +136,9 @@ def modern_layer(name: str, config: Config, first: bool) -> tuple[str, Config, C
         if key in config and (not harmless or config[key] in harmless):
             del config[key]
     if name != "Embedding":
-        config.pop("input_dim", None)  # the input layer says it
+        config.pop("input_dim", None)  # the input layer has it
     if config.get("dtype") in _INTEGERS and name != "Masking":
-        del config["dtype"]  # the type of the inputs, which the input layer has
+        del config["dtype"]  # the dtype of the inputs, which the input layer has
     if "name" in config and isinstance(config["name"], str):
         config["name"] = modern_name(config["name"])
     call_arguments: Config = {}
@@ -150,12 +148,21 @@ def modern_layer(name: str, config: Config, first: bool) -> tuple[str, Config, C
     if change is not None:
         name, config = change(name, config, first, label)
     if name in OPS:
-        config.setdefault("trainable", True)  # by which a layer is told from the op of its name
+        config.setdefault("trainable", True)  # distinguishes a layer from the op of the same name
     return name, config, call_arguments
 
 
 def modern_part(key: str, value: Any) -> Any:
-    """Return one argument in Keras 3's form: activations, initializers, regularizers, constraints."""
+    """Return an argument in Keras 3's form, if it is an activation, initializer, regularizer or constraint.
+
+    Args:
+        key: Name of the argument.
+        value: Its value in the file.
+
+    Example:
+        >>> modern_part("activation", "swish_v2")
+        'swish'
+    """
     if key.endswith(("activation", "inner_activation")) and isinstance(value, str):
         return _ACTIVATIONS.get(value, value)
     if key.endswith("activation") and isinstance(value, Mapping) and value.get("class_name") == "function":
@@ -176,7 +183,7 @@ def modern_part(key: str, value: Any) -> Any:
 
 
 def _first_penalty(value: Config) -> Config:
-    """Return a regularizer or constraint of Keras 1, which wrote the arguments beside the name."""
+    """Return a regularizer or constraint of Keras 1 in Keras 3's form. Keras 1 wrote its arguments beside the name."""
     name = str(value.pop("name"))
     if name in ("WeightRegularizer", "ActivityRegularizer", "L1L2Regularizer"):
         name = "L1L2"
@@ -186,6 +193,7 @@ def _first_penalty(value: Config) -> Config:
 
 
 def _input(config: Config) -> Config:
+    """Return the configuration of an input in Keras 3's words."""
     dtype = config.get("input_dtype") or config.get("dtype") or "float32"
     kept = {key: value for key, value in config.items() if key in ("name", "optional", "sparse", "ragged") and value}
     shape = config.get("batch_input_shape", config.get("batch_shape"))
@@ -194,7 +202,7 @@ def _input(config: Config) -> Config:
     return {**kept, "batch_shape": shape, "dtype": dtype}
 
 
-# --- what single layers need ---------------------------------------------------------------------------
+# --- changes of single layers ---------------------------------------------------------------------------
 
 
 def _convolution(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
@@ -203,9 +211,12 @@ def _convolution(name: str, config: Config, first: bool, label: str) -> tuple[st
             config["kernel_size"] = [config.pop(word) for word in words]
     if name.startswith(("Depthwise", "Separable", "Deconvolution")) or name.endswith("Transpose"):
         if config.pop("groups", 1) not in (1, None):
-            raise ValueError(f"{label}: `groups` other than 1 never had an effect here and is not known.")
+            raise ValueError(
+                f"{label}: `groups` must be 1, because it never had an effect on this layer. Build the model in your "
+                "program and load its weights."
+            )
     if name.startswith(("DepthwiseConv", "SeparableConv")):
-        # Keras 2 wrote the arguments of its base class too, which these layers never used.
+        # Keras 2 also wrote arguments of the base class, which these layers do not use.
         for word in ("filters", "kernel_initializer", "kernel_regularizer", "kernel_constraint"):
             if not (word == "filters" and name.startswith("SeparableConv")):
                 config.pop(word, None)
@@ -223,7 +234,7 @@ def _batch_normalization(name: str, config: Config, first: bool, label: str) -> 
     mode = config.pop("mode", 0)
     if mode != 0:
         if mode not in (1, 2):
-            raise ValueError(f"{label}: `mode={mode!r:.50}` is none of Keras 1's, which were 0, 1 and 2.")
+            raise ValueError(f"{label}: `mode` must be 0, 1 or 2, as in Keras 1, received {mode!r:.50}.")
         name, config["mode"] = "hornbeam>BatchNormalizationOfKeras1", mode
     axis = config.get("axis")
     if isinstance(axis, Mapping):  # TensorFlow wrote lists as {"0": 3}
@@ -242,7 +253,7 @@ def _layer_normalization(name: str, config: Config, first: bool, label: str) -> 
 
 
 def _gru(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
-    # The variant that Keras 3 takes by default came late to Keras 2, and its absence means the older one.
+    # `reset_after=True`, Keras 3's default, came late to Keras 2. A file without the argument means False.
     if name == "CuDNNGRU":
         return "GRU", {**config, "reset_after": True, "recurrent_activation": "sigmoid"}
     return name, {"reset_after": False, **_gates(config, first)}
@@ -261,7 +272,7 @@ def _gates(config: Config, first: bool) -> Config:
 
 
 def _lambda(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
-    """Keras 1 and 2 wrote what kind of function it is beside the function."""
+    """Keras 1 and 2 wrote the kind of a function beside it."""
     for word in ("function", "output_shape", "mask"):
         kind = config.pop(f"{word}_type", None)
         config.pop(f"{word}_module", None)
@@ -287,14 +298,14 @@ _MERGES = {
 
 
 def _merge(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
-    """One layer of Keras 1 that became seven."""
+    """Keras 1 had one layer for what are seven layers today."""
     kept: Config = {key: value for key, value in config.items() if key in ("name", "trainable")}
     mode = config.get("mode", "sum")
     if config.get("mode_type") in ("lambda", "function"):
         function = _function(mode, config["mode_type"])
         return "Lambda", {**kept, "function": function, "arguments": config.get("arguments") or {}}
     if mode not in _MERGES:
-        raise ValueError(f"{label}: the mode {mode!r} is not known.")
+        raise ValueError(f"{label}: `mode` must be a function or one of {', '.join(_MERGES)}, received {mode!r}.")
     if mode == "concat":
         kept["axis"] = config.get("concat_axis", -1)
     if mode in ("dot", "cos"):
@@ -304,7 +315,7 @@ def _merge(name: str, config: Config, first: bool, label: str) -> tuple[str, Con
 
 
 def _padding(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
-    """Keras 1 also took names of sides, and four numbers in a row."""
+    """Keras 1 also took sides by name, and a list of four numbers."""
     padding = config.get("padding")
     if isinstance(padding, Mapping):
         sides = {

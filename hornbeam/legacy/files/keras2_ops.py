@@ -1,4 +1,4 @@
-"""Ops of a graph as the layers of Keras 2 and 3 that compute the same, bit for bit."""
+"""Layers of Keras 2 and 3 that compute exactly, bit for bit, what ops of a graph compute."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _ACTIVATIONS = {
     "Exp": "exponential", "Relu": "relu", "Selu": "selu", "Sigmoid": "sigmoid", "Silu": "swish", "Softplus": "softplus",
     "Softsign": "softsign", "Tanh": "tanh",
 }  # fmt: skip
-_Made = tuple[str, dict[str, Any], Any]  # class, arguments, what it is called on
+_Made = tuple[str, dict[str, Any], Any]  # class name, arguments, inputs
 
 
 def layer_of_op(entry: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the entry of a layer that does what an op does, or `None` if there is none.
+    """Return the entry of a layer that computes the same as an op, or `None` if there is none.
 
     Args:
-        entry: The op among the layers of a functional model, with its call, in Keras 3's form.
+        entry: The op's entry among the layers of a functional model, with its call, in Keras 3's form.
 
     Example:
         >>> x = {"class_name": "__keras_tensor__", "config": {"shape": [None, 2], "dtype": "float32", "keras_history": ["x", 0, 0]}}
@@ -64,7 +64,7 @@ def _shape(tensor: Mapping[str, Any]) -> list[int | None]:
 
 
 def _binary(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made | None:
-    """Merge two tensors of one shape; scale and shift one by a number."""
+    """Two tensors of the same shape are merged; a tensor and a number are `Rescaling`."""
     if settings or len(args) != 2:
         return None
     left, right = args
@@ -81,7 +81,7 @@ def _binary(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made | Non
     elif kind == "Multiply":
         scale = float(number)
     elif kind in ("Divide", "TrueDivide") and tensor is left and abs(math.frexp(number)[0]) == 0.5:
-        scale = 1.0 / number  # exact for powers of two alone
+        scale = 1.0 / number  # exact only for powers of two
     else:
         return None
     return "Rescaling", {"scale": scale, "offset": offset}, tensor
@@ -107,7 +107,7 @@ def _concatenate(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made 
 
 
 def _reshape(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made | None:
-    """Reshape what is behind the axis of the batch."""
+    """`Reshape` leaves the batch axis as it is."""
     old = _shape(args[0])[1:]
     new: Any = settings.get("newshape")
     if not isinstance(new, list) or not new:

@@ -1,10 +1,12 @@
-"""Layers of Keras 1 that nothing of today computes: made where a file holds one, and kept in new files by these names.
+"""Layers of Keras 1 that compute what no layer of Keras 3 computes.
 
-Their weights stand in the order of Keras 1's files.
+They are made when a file holds one, and new files hold them by these names. Their weights have the order that
+they have in Keras 1's files.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,6 +15,7 @@ import jax.numpy as jnp
 from hornbeam import activations, random
 from hornbeam.core.random import SeedGenerator
 from hornbeam.core.registry import register_keras_serializable
+from hornbeam.core.variable import Variable
 from hornbeam.initializers import Constant
 from hornbeam.layers.activation import _Activation
 from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
@@ -31,12 +34,13 @@ class BatchNormalizationOfKeras1(BatchNormalization):
     """`BatchNormalization` in the modes that only Keras 1 had.
 
     Args:
-        mode: 1: each sample over its last axis, by `(x - mean) / (sqrt(variance + epsilon) + epsilon)`. 2: by the
-            statistics of the batch, outside of training too, so that rows are mixed.
-        **kwargs: Arguments of `BatchNormalization`. `moving_mean` and `moving_variance` are kept, and not read.
+        mode: 1 normalizes each sample over its last axis: `(x - mean) / (sqrt(variance + epsilon) + epsilon)`.
+            2 uses the statistics of the batch outside of training too, so rows of a batch influence each other.
+        **kwargs: Arguments of `BatchNormalization`. The weights `moving_mean` and `moving_variance` exist, as files
+            hold them, but have no effect.
 
     Raises:
-        ValueError: If the mode is another.
+        ValueError: If the mode is neither 1 nor 2.
 
     Example:
         >>> BatchNormalizationOfKeras1(2)(jnp.array([[1.0], [3.0]])).round(2)
@@ -44,12 +48,19 @@ class BatchNormalizationOfKeras1(BatchNormalization):
                [ 1.]], dtype=float32)
     """
 
+    axis: int
+    epsilon: float
+    gamma: Variable
+    beta: Variable
+
     def __init__(
         self, mode: int = 1, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, beta_initializer: Any = "zeros",
         gamma_initializer: Any = "ones", beta_regularizer: Any = None, gamma_regularizer: Any = None, **kwargs: Any,
     ):  # fmt: skip
         if mode not in (1, 2):
-            raise ValueError(f"BatchNormalizationOfKeras1: `mode` must be 1 or 2, received {mode!r}.")
+            raise ValueError(
+                f"BatchNormalizationOfKeras1: `mode` must be 1 or 2, received {mode!r}. For mode 0 use `BatchNormalization`."
+            )
         super().__init__(
             axis, momentum, epsilon, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
             beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer, **kwargs,
@@ -71,13 +82,13 @@ class BatchNormalizationOfKeras1(BatchNormalization):
 
 @register
 class EmbeddingOfKeras1(Embedding):
-    """`Embedding` that drops whole rows of its table in training: one draw for all places of a word (Gal 2015).
+    """`Embedding` that drops whole rows of its table in training, so a word is dropped everywhere (Gal 2015).
 
     Args:
         input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero: As for
             `Embedding`.
-        dropout: Share of the rows, from 0 to 1; the others are scaled up.
-        seed: Integer.
+        dropout: Fraction of the rows that are dropped, from 0 to 1. The others are scaled by `1 / (1 - dropout)`.
+        seed: Integer seed of the draws. Default: a random one.
 
     Example:
         >>> EmbeddingOfKeras1(10, 4, dropout=0.5)(jnp.array([[1, 2]])).shape
@@ -110,20 +121,26 @@ class EmbeddingOfKeras1(Embedding):
 
 @register
 class Highway(Layer):
-    """A dense layer that lets its input through where a gate is shut (Srivastava et al. 2015).
+    """A dense layer with a gate between its output and its input (Srivastava et al. 2015).
 
-    `t * f(x W + b) + (1 - t) * x` with `t = sigmoid(x W_carry + b_carry)`.
+    `t * f(x W + b) + (1 - t) * x` with the gate `t = sigmoid(x W_carry + b_carry)`.
 
     Args:
-        activation: The function f.
+        activation: The function f. Default: the identity.
         use_bias: Whether b and b_carry are added.
+        kernel_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint: As for `Dense`.
         transform_bias: First value of b_carry.
-        kernel_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint: Of the weights.
+
+    Weights: kernel, carry_kernel (size, size), bias, carry_bias (size,), where size is that of the input's last axis.
 
     Example:
         >>> Highway()(jnp.ones((2, 3))).shape
         (2, 3)
     """
+
+    activation: Callable[[Any], Any]
+    use_bias: bool
+    transform_bias: float
 
     def __init__(
         self, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
@@ -133,7 +150,7 @@ class Highway(Layer):
         super().__init__(**kwargs)
         keep(self, locals())
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any = None) -> None:
         size = input_shape[-1]
         self.kernel = add_named_weight(self, "kernel", (size, size))
         self.carry_kernel = add_named_weight(self, "carry_kernel", (size, size), "kernel")
@@ -153,18 +170,27 @@ class Highway(Layer):
 
 @register
 class MaxoutDense(Layer):
-    """The largest of several dense layers (Goodfellow et al. 2013).
+    """The maximum of several dense layers, element by element (Goodfellow et al. 2013).
 
     Args:
         units: Size of the output.
-        nb_feature: How many layers.
+        nb_feature: Number of dense layers.
         use_bias: Whether a bias is added.
-        kernel_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint: Of the weights.
+        kernel_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint: As for `Dense`.
+
+    Raises:
+        ValueError: If `units` or `nb_feature` is no positive integer.
+
+    Weights: kernel (nb_feature, input size, units), bias (nb_feature, units).
 
     Example:
         >>> MaxoutDense(4)(jnp.ones((2, 3))).shape
         (2, 4)
     """
+
+    units: int
+    nb_feature: int
+    use_bias: bool
 
     def __init__(
         self, units: int, nb_feature: int = 4, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
@@ -176,7 +202,7 @@ class MaxoutDense(Layer):
         nb_feature = positive_integer("MaxoutDense", "nb_feature", nb_feature)
         keep(self, locals())
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any = None) -> None:
         self.kernel = add_named_weight(self, "kernel", (self.nb_feature, input_shape[-1], self.units))
         if self.use_bias:
             self.bias = add_named_weight(self, "bias", (self.nb_feature, self.units), initializer="zeros")
@@ -187,15 +213,16 @@ class MaxoutDense(Layer):
 
 
 class _Learned(_Activation):
-    """Base: activations with weights of the shape of a sample; of size 1 along the axes that share them."""
+    """Base of activations with learned weights. These have the shape of a sample, with size 1 along shared axes."""
 
+    # Name and initializer of each weight.
     _weights: tuple[tuple[str, Any], ...] = ()
 
     def __init__(self, shared_axes: Any = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.shared_axes, self.built = shared_axes, False
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any = None) -> None:
         shared = self.shared_axes if isinstance(self.shared_axes, (list, tuple)) else [self.shared_axes]
         shape = [1 if axis in shared else size for axis, size in enumerate(input_shape)][1:]
         for name, initializer in self._weights:
@@ -204,16 +231,21 @@ class _Learned(_Activation):
 
 @register
 class ParametricSoftplus(_Learned):
-    """`alpha * log(1 + exp(beta * x))` with both learned.
+    """`alpha * log(1 + exp(beta * x))` with learned alpha and beta.
 
     Args:
-        alpha_init, beta_init: First values.
-        shared_axes: Axes along which the weights are the same.
+        alpha_init, beta_init: First values of all alphas and all betas.
+        shared_axes: Axes along which the weights are the same. The batch axis is 0.
+
+    Weights: alphas, betas.
 
     Example:
         >>> ParametricSoftplus(1.0, 1.0)(jnp.full((1, 1), 50.0))
         Array([[50.]], dtype=float32)
     """
+
+    alphas: Variable
+    betas: Variable
 
     def __init__(self, alpha_init: float = 0.2, beta_init: float = 5.0, shared_axes: Any = None, **kwargs: Any):
         super().__init__(shared_axes, **kwargs)
@@ -226,16 +258,24 @@ class ParametricSoftplus(_Learned):
 
 @register
 class SReLU(_Learned):
-    """The S-shaped rectified linear unit: a line in three pieces, all learned (Jin et al. 2015).
+    """The S-shaped rectified linear unit: three pieces of lines, with learned bends and slopes (Jin et al. 2015).
 
     Args:
-        t_left_init, a_left_init, t_right_init, a_right_init: Initializers of the bends and slopes.
-        shared_axes: Axes along which the weights are the same.
+        t_left_init, t_right_init: Initializers of the bends: the left one, and its distance to the right one.
+        a_left_init, a_right_init: Initializers of the slopes outside of the bends; between them it is 1.
+        shared_axes: Axes along which the weights are the same. The batch axis is 0.
+
+    Weights: t_left, a_left, t_right, a_right.
 
     Example:
         >>> SReLU()(jnp.array([[2.0]])).shape
         (1, 1)
     """
+
+    t_left: Variable
+    a_left: Variable
+    t_right: Variable
+    a_right: Variable
 
     def __init__(
         self, t_left_init: Any = "zeros", a_left_init: Any = "glorot_uniform", t_right_init: Any = "glorot_uniform",
@@ -251,6 +291,6 @@ class SReLU(_Learned):
         left, slope = self.t_left.value, self.a_left.value
         width = jnp.abs(self.t_right.value)
         above = inputs - left
-        # Left of the bend the line may rise again, where its slope is negative: no higher than the right bend.
+        # With a negative left slope the line rises again left of the bend, but no higher than the right bend.
         middle = left + jnp.minimum(jnp.where(above > 0, above, slope * above), width)
         return middle + jnp.maximum(above - width, 0) * self.a_right.value

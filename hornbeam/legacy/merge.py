@@ -1,4 +1,4 @@
-"""Layers of Keras 1: old names of convolutions, which took the window's sizes one by one, and `Merge`."""
+"""`Merge` and `merge` of Keras 1. Keras 2 replaced them by a layer for each mode."""
 
 from __future__ import annotations
 
@@ -6,79 +6,22 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hornbeam import tree
+from hornbeam import models, tree
 from hornbeam.layers import merging
-from hornbeam.layers.conv import (
-    Conv1D,
-    Conv2D,
-    Conv2DTranspose,
-    Conv3D,
-    Conv3DTranspose,
-    SeparableConv1D,
-    SeparableConv2D,
-)
+from hornbeam.layers.core import Lambda
+from hornbeam.layers.input_layer import Input
 from hornbeam.layers.layer import Layer
-from hornbeam.layers.old_arguments import join_window
 
-__all__ = [
-    "AtrousConvolution1D", "AtrousConvolution2D", "Convolution1D", "Convolution2D", "Convolution3D", "Deconvolution2D",
-    "Deconvolution3D", "Merge", "SeparableConvolution1D", "SeparableConvolution2D", "merge",
-]  # fmt: skip
-
-
-# --- convolutions --------------------------------------------------------------------------------------
-
-
-class _OldName(type):
-    """The class of old names: calling one makes a layer of today's class, and such layers are its instances."""
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if "_today" in cls.__dict__:
-            return cls._today(*_old_order(cls._today, args), **kwargs)
-        return super().__call__(*args, **kwargs)
-
-    def __instancecheck__(cls, x: Any) -> bool:
-        return isinstance(x, cls._today) if "_today" in cls.__dict__ else super().__instancecheck__(x)
-
-
-def _old_order(cls: type, args: tuple) -> tuple:
-    args = join_window(args, cls._rank)
-    transposed = issubclass(cls, (Conv2DTranspose, Conv3DTranspose))
-    if transposed and len(args) > 2 and isinstance(args[2], (list, tuple)) and len(args[2]) == cls._rank + 2:
-        args = (*args[:2], *args[3:])  # the output's shape, which is found by itself now
-    return args
-
-
-def _old_name(name: str, today: Any) -> Any:
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        today.__init__(self, *_old_order(today, args), **kwargs)
-
-    doc = f"""`{today.__name__}` by its name in Keras 1, where three numbers in a row were filters, rows and columns.
-
-    Example:
-        >>> {name}(8, {", ".join("3" * today._rank)}).kernel_size
-        {(3,) * today._rank}
-    """
-    return _OldName(name, (today,), {"__init__": __init__, "__doc__": doc, "__module__": __name__, "_today": today})
-
-
-AtrousConvolution1D, Convolution1D = (_old_name(name, Conv1D) for name in ("AtrousConvolution1D", "Convolution1D"))
-AtrousConvolution2D, Convolution2D = (_old_name(name, Conv2D) for name in ("AtrousConvolution2D", "Convolution2D"))
-Convolution3D = _old_name("Convolution3D", Conv3D)
-Deconvolution2D = _old_name("Deconvolution2D", Conv2DTranspose)
-Deconvolution3D = _old_name("Deconvolution3D", Conv3DTranspose)
-SeparableConvolution1D = _old_name("SeparableConvolution1D", SeparableConv1D)
-SeparableConvolution2D = _old_name("SeparableConvolution2D", SeparableConv2D)
-
-
-# --- Merge -----------------------------------------------------------------------------------------------
+__all__ = ["Merge", "merge"]
 
 
 def _merging(mode: Any, concat_axis: int, dot_axes: Any, arguments: Any, name: str | None) -> Layer:
-    """Return today's layer for a mode of Keras 1."""
-    if callable(mode):
-        from hornbeam.layers.core import Lambda
+    """Return today's layer for a mode of Keras 1.
 
+    Raises:
+        ValueError: If the mode is not known.
+    """
+    if callable(mode):
         return Lambda(mode, arguments=arguments or {}, name=name)
     made: dict[str, Callable[..., Layer]] = {
         "sum": merging.Add,
@@ -95,22 +38,24 @@ def _merging(mode: Any, concat_axis: int, dot_axes: Any, arguments: Any, name: s
 
 
 def _axes(axes: Any) -> Any:
-    """Return the axes of a product; Keras 1 also took `[[1], [2]]`."""
+    """Return the axes of a product. Keras 1 also took `[[1], [2]]`."""
     return axes if isinstance(axes, int) else tuple(tree.flatten(axes))
 
 
 class Merge(Layer):
-    """Several branches as one: what a `Sequential` of Keras 1 with several inputs starts with.
+    """Several branches and the merge of their results: the first layer of a `Sequential` with several inputs.
 
-    Without branches it is one of today's merging layers, to be called with a list of tensors.
+    Without branches, `Merge(mode=...)` returns one of today's merging layers, which is called with a list of tensors.
 
     Args:
-        layers: Branches: models, or layers that know the shape of their input. The model takes the inputs of all.
+        layers: The branches: models, or layers that know the shape of their input. The stack takes the
+            inputs of all of them.
         mode: `"sum"`, `"mul"`, `"ave"`, `"max"`, `"concat"`, `"dot"`, `"cos"`, or a function of the list of results.
         concat_axis: Axis of `"concat"`.
         dot_axes: Axis or pair of axes of `"dot"` and `"cos"`.
-        output_shape, output_mask, node_indices, tensor_indices: Kept for Keras 1's signature; shapes are found by tracing.
-        arguments: Further arguments of the function.
+        output_shape, output_mask, node_indices, tensor_indices: Ignored, because shapes are found by tracing. They are
+            Keras 1's arguments.
+        arguments: More arguments of the function, by name.
         name: Name.
 
     Raises:
@@ -143,13 +88,11 @@ class Merge(Layer):
 
     def make_inputs(self) -> list[Any]:
         """Return symbolic inputs for all branches."""
-        from hornbeam.layers.input_layer import Input
-
         inputs = [x for branch in self._distinct() for x in branch.inputs]
         return [Input(batch_shape=x.shape, dtype=x.dtype) for x in inputs]
 
     def _distinct(self) -> list[Any]:
-        """Return the branches, each once: one that is given twice shares its inputs."""
+        """Return each branch once: a branch that is given twice gets the same inputs."""
         return list({id(branch): branch for branch in self.layers}.values())
 
     def call(self, inputs: Any) -> Any:
@@ -161,7 +104,7 @@ class Merge(Layer):
         return self.merging([results[id(branch)] for branch in self.layers])
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        return None  # the results carry their masks through the merging layer
+        return None  # the merging layer already passes on the masks of the results
 
 
 def _merge_arguments(
@@ -172,23 +115,29 @@ def _merge_arguments(
 
 
 def _branch(layer: Any) -> Any:
-    """Return a branch as a model with known inputs."""
-    from hornbeam import models
+    """Return a branch as a model with known inputs.
 
+    Raises:
+        ValueError: If it is no layer, or if its inputs are not known.
+    """
     if not isinstance(layer, Layer):
         raise ValueError(f"Merge: `layers` must be models or layers, received {layer!r}.")
-    branch = layer if isinstance(layer, models.Model) else models.Sequential([layer])
+    branch: Any = layer if isinstance(layer, models.Model) else models.Sequential([layer])
     try:
-        branch.inputs  # noqa: B018  (reading it tells)
+        branch.inputs  # noqa: B018  (the property raises if they are not known)
     except AttributeError:
         raise ValueError(
-            f"Merge: the shape of the input of '{layer.name}' is not known. Give it with `input_shape=` at its first layer."
+            f"Merge: the input shape of the branch '{layer.name}' is not known. Pass `input_shape=` to its first layer."
         ) from None
     return branch
 
 
 def merge(inputs: Sequence[Any], mode: Any = "sum", *args: Any, **kwargs: Any) -> Any:
-    """Return a list of tensors merged, as Keras 1 did; arguments as for `Merge` after `mode`.
+    """Return the merge of several tensors: `Merge(mode=mode)(inputs)`.
+
+    Args:
+        inputs: List of tensors.
+        mode: As for `Merge`, as are all further arguments.
 
     Example:
         >>> import jax.numpy as jnp

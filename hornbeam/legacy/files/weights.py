@@ -1,61 +1,27 @@
-"""Weights of Keras 1, 2 and 3 in `.h5` files, brought to the order and shapes of today's variables.
+"""Weights and optimizers' states of `.h5` files, in the order and the shapes of today's variables.
 
-Kernels of Theano's axis order, the separate gates of Keras 1's recurrent layers and cuDNN's packed ones
-are converted; arrays of nested models are told apart by their names where order alone would not do.
+Kernels with Theano's order of axes, the separate gates of Keras 1's recurrent layers and cuDNN's packed gates are
+converted. Arrays of nested models are matched by name, and by order where the names do not decide.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from hornbeam.core.variable import Variable
 from hornbeam.layers.activation import _Activation
+from hornbeam.saving.eras import Era, Pairs, Saved
 
-__all__ = ["Era", "Saved", "arrange", "backend_by_names", "looks_first", "match_optimizer", "state_by_weights"]
-
-
-@dataclasses.dataclass
-class Saved:
-    """An array of a file: its name, its shape, and how to read it (given a dtype for raw bytes)."""
-
-    name: str
-    shape: tuple[int, ...]
-    read: Callable[[str | None], np.ndarray]
-
-    def changed(self, shape: Sequence[int], change: Callable[[np.ndarray], np.ndarray]) -> Saved:
-        """Return it with what is read put through `change`."""
-        return Saved(self.name, tuple(shape), lambda dtype: change(self.read(dtype)))
+__all__ = ["arrange", "backend_by_names", "looks_first", "match_optimizer", "state_by_weights"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Era:
-    """What a file says about its writer.
-
-    Args:
-        first: Whether it is Keras 1.
-        backend: Its backend, if known.
-        old: Whether it is Keras 1 or 2.
-        sorted: Whether its optimizers took the weights in the order of their names: before 2.0.6.
-    """
-
-    first: bool = False
-    backend: str = ""
-    old: bool = False
-    sorted: bool = False
-
-    @property
-    def rearranged(self) -> bool:
-        """Whether weights, and with them an optimizer's state, are never in today's order and shape."""
-        return self.first or self.sorted or self.backend == "theano"
-
-
-# Names of weights in Keras 1, which stood after the layer's name: `dense_1_W`, `lstm_1_U_i`.
+# Names of weights in Keras 1, after the layer's name: `dense_1_W`, `lstm_1_U_i`.
 _FIRST = re.compile(
     r"^(?P<scope>.+)_(?P<name>[WUb](_[a-z]|_carry)?|gamma|beta|running_mean|running_std|alphas?|betas|[at]_(left|right)|param_\d+)(_\d+)?$"
 )
@@ -63,7 +29,10 @@ _CELL = re.compile(r"^(lstm|gru|simple_rnn|rnn|stacked_rnn)_cells?(_\d+)?$")
 
 
 def looks_first(names: Sequence[str]) -> bool:
-    """Tell the weight names of Keras 1.
+    """Return whether Keras 1 gave weights these names.
+
+    Args:
+        names: Names of all weights of a file.
 
     Example:
         >>> looks_first(["dense_1_W:0", "dense_1_b:0"]), looks_first(["dense_1/kernel:0"])
@@ -74,7 +43,12 @@ def looks_first(names: Sequence[str]) -> bool:
 
 
 def backend_by_names(names: Sequence[str]) -> str:
-    """Return the backend of a Keras 1 file, which does not state it: variables of TensorFlow end in `:0`.
+    """Return the backend that wrote a file of Keras 1, which does not state it.
+
+    Names of TensorFlow's variables end in `:0`.
+
+    Args:
+        names: Names of all weights of the file.
 
     Example:
         >>> backend_by_names(["dense_1_W:0"]), backend_by_names(["dense_1_W"])
@@ -84,7 +58,7 @@ def backend_by_names(names: Sequence[str]) -> str:
 
 
 def _parse(name: str) -> tuple[str, str]:
-    """Return the layer's part and the weight's own part of a name, slashes made underscores."""
+    """Return the layer's part of a weight's name, with underscores for slashes, and the weight's own part."""
     path = re.sub(r":\d+$", "", name)
     scope, _, last = path.rpartition("/")
     match = _FIRST.match(last)
@@ -96,20 +70,20 @@ def _parse(name: str) -> tuple[str, str]:
     return "_".join(steps), last
 
 
-def arrange(layer: Any, arrays: list[Saved], era: Era) -> list[tuple[Variable, Saved]] | None:
-    """Pair the variables of a layer (or nested model) with the arrays that a file has for it.
+def arrange(layer: Any, arrays: list[Saved], era: Era) -> Pairs | None:
+    """Pair the variables of a layer, or of a nested model, with the arrays that a file has for it.
 
     Args:
-        layer: The layer.
-        arrays: In the file's order.
-        era: Who wrote them.
+        layer: The layer, built.
+        arrays: Its arrays in the file's order.
+        era: Who wrote the file.
 
     Returns:
-        The pairs, whose shapes need not agree; `None` where even the number is wrong.
+        The pairs, whose shapes may differ, or `None` if the numbers of variables and arrays differ.
     """
     leaves = [part for part in layer._flatten_layers() if part._direct_variables()]
     if len(leaves) == 1:
-        # A frozen weight (of an adapted layer) stands behind the others in files of Keras 3.
+        # In files of Keras 3 a frozen weight of an adapted layer comes after the others.
         orders = [_fit(leaves[0], layer, order, era) for order in (arrays, _trainable_first(leaves[0], arrays))]
     else:
         named = _by_names(layer, leaves, arrays, era)
@@ -124,7 +98,7 @@ def arrange(layer: Any, arrays: list[Saved], era: Era) -> list[tuple[Variable, S
 
 
 def _trainable_first(leaf: Any, arrays: list[Saved]) -> list[Saved]:
-    """Return arrays that stand in the order of trainable weights, then others, in the order of creation."""
+    """Return arrays in the order in which a layer created its weights, given the trainable ones first."""
     order = [*leaf.trainable_weights, *leaf.non_trainable_weights]
     own = leaf._direct_variables()
     if len(order) != len(arrays) or set(order) != set(own):
@@ -133,8 +107,8 @@ def _trainable_first(leaf: Any, arrays: list[Saved]) -> list[Saved]:
     return [given[v] for v in own]
 
 
-def _by_names(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> list[tuple[Variable, Saved]] | None:
-    """Give each leaf the arrays whose names hold its own; `None` unless all find a place and fit."""
+def _by_names(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> Pairs | None:
+    """Return the pairs found by the names of the leaves' layers, or `None` unless all arrays belong and fit."""
     owners = {id(leaf): owner for leaf, owner in _owners(layer)}
     shares: dict[int, list[Saved]] = {id(leaf): [] for leaf in leaves}
     for array in arrays:
@@ -147,7 +121,7 @@ def _by_names(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> l
         if len(found) != 1:
             return None
         shares[id(found[0])].append(array)
-    pairs: list[tuple[Variable, Saved]] = []
+    pairs: Pairs = []
     for leaf in leaves:
         own = _fit(leaf, owners[id(leaf)], shares[id(leaf)], era)
         if own is None or any(v.shape != a.shape for v, a in own):
@@ -157,7 +131,7 @@ def _by_names(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> l
 
 
 def _owners(layer: Any, owner: Any = None) -> list[tuple[Any, Any]]:
-    """Return each part below `layer` with the layer that gives it its name: a cell goes by its layer's."""
+    """Return each part below `layer` with the layer whose name it has in files: a cell has that of its layer."""
     found: dict[int, tuple[Any, Any]] = {}
 
     def visit(part: Any, owner: Any) -> None:
@@ -172,25 +146,23 @@ def _owners(layer: Any, owner: Any = None) -> list[tuple[Any, Any]]:
     return list(found.values())
 
 
-def _by_order(
-    layer: Any, leaves: list[Any], arrays: list[Saved], era: Era
-) -> list[list[tuple[Variable, Saved]] | None]:
-    """Return the pairs in each of the orders in which versions of Keras wrote the weights of a nested model."""
+def _by_order(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> list[Pairs | None]:
+    """Return the pairs for each order in which some version of Keras wrote the weights of a nested model."""
     owners = {id(leaf): owner for leaf, owner in _owners(layer)}
     trainable_first = [*layer.trainable_weights, *layer.non_trainable_weights]
     created = [v for v in layer.weights if v.created_trainable] + [v for v in layer.weights if not v.created_trainable]
-    orders: list[list[tuple[Variable, Saved]] | None] = []
+    orders: list[Pairs | None] = []
     if len(trainable_first) == len(arrays):
         by_variable = {id(v): leaf for leaf in leaves for v in leaf._direct_variables()}
         for order in (trainable_first, created):
             given = {id(v): array for v, array in zip(order, arrays, strict=True)}
-            pairs: list[tuple[Variable, Saved]] | None = []
+            pairs: Pairs = []
             for leaf in leaves:
                 own = [given[id(v)] for v in leaf._direct_variables() if id(v) in given and by_variable[id(v)] is leaf]
                 pairs.extend(_fit(leaf, owners[id(leaf)], own, era) or [])
             orders.append(pairs)
     counts = [_first_count(leaf) if era.first else len(leaf._direct_variables()) for leaf in leaves]
-    if sum(counts) == len(arrays):  # layer after layer
+    if sum(counts) == len(arrays):  # one layer after the other
         rest, pairs = list(arrays), []
         for leaf, count in zip(leaves, counts, strict=True):
             pairs.extend(_fit(leaf, owners[id(leaf)], rest[:count], era) or [])
@@ -200,11 +172,12 @@ def _by_order(
 
 
 def _first_count(leaf: Any) -> int:
+    """Return the number of arrays that Keras 1 wrote for a layer."""
     return {"LSTMCell": 12, "GRUCell": 9}.get(type(leaf).__name__, len(leaf._direct_variables()))
 
 
-def _fit(leaf: Any, owner: Any, arrays: list[Saved], era: Era) -> list[tuple[Variable, Saved]] | None:
-    """Pair the variables of one part with its arrays, converted to their shapes where that is possible."""
+def _fit(leaf: Any, owner: Any, arrays: list[Saved], era: Era) -> Pairs | None:
+    """Pair the variables of one part with its arrays, converted to their shapes where possible."""
     variables = leaf._direct_variables()
     kind = type(leaf).__name__
     gates = _GATES.get(kind)
@@ -217,14 +190,14 @@ def _fit(leaf: Any, owner: Any, arrays: list[Saved], era: Era) -> list[tuple[Var
     elif any(word in kind for word in ("Conv1D", "Conv2D", "Conv3D", "ConvLSTM")):
         arrays = [_kernel(v, a, leaf, owner, era) for v, a in zip(variables, arrays, strict=True)]
     elif era.first:
-        if kind == "Highway":  # before 1.2 each bias stood behind its kernel
+        if kind == "Highway":  # before Keras 1.2 each bias came after its kernel
             arrays = sorted(arrays, key=lambda array: -len(array.shape))
         arrays = [_as_today(v, a, leaf) for v, a in zip(variables, arrays, strict=True)]
     return list(zip(variables, arrays, strict=True))
 
 
 def _as_today(variable: Variable, array: Saved, leaf: Any) -> Saved:
-    """Return an array of Keras 1 as large, and in the order of axes, as today's."""
+    """Return an array of Keras 1 in the shape of today's variable, if it holds the same."""
     shape, given = variable.shape, array.shape
     if type(leaf).__name__ == "LocallyConnected2D" and given != shape:
         return (
@@ -238,29 +211,31 @@ def _as_today(variable: Variable, array: Saved, leaf: Any) -> Saved:
 
 # --- recurrent layers ---------------------------------------------------------------------------------
 
-# Gates of cells in the order of today's arrays, and how Keras 1 stored them: W, U and b of a gate after another.
+# Gates of cells in the order within today's arrays, and in Keras 1's order of arrays: W, U and b of one gate each.
 _GATES: dict[str, tuple[str, str]] = {"LSTMCell": ("ifco", "icfo"), "GRUCell": ("zrh", "zrh")}
 
 
 def _join_gates(arrays: list[Saved], gates: str) -> list[Saved]:
-    """Return kernel, recurrent kernel and bias from the arrays of each gate."""
+    """Return kernel, recurrent kernel and bias, joined from the arrays of each gate."""
     stored = next(order for today, order in _GATES.values() if today == gates)
     by_name = {_parse(array.name)[1]: array for array in arrays}
     names = [f"{word}_{gate}" for gate in stored for word in "WUb"]
-    if set(names) != set(by_name):  # no names to go by: in the order of storing
+    if set(names) != set(by_name):  # the names say nothing: the order in the file counts
         by_name = dict(zip(names, arrays, strict=True))
     joined = []
     for word in "WUb":
         parts = [by_name[f"{word}_{gate}"] for gate in gates]
         shape = (*parts[0].shape[:-1], sum(part.shape[-1] for part in parts))
-        joined.append(
-            Saved(parts[0].name, shape, lambda dtype, parts=parts: np.concatenate([p.read(dtype) for p in parts], -1))
-        )
+        joined.append(Saved(parts[0].name, shape, functools.partial(_concatenated, parts)))
     return joined
 
 
+def _concatenated(parts: list[Saved], dtype: str | None) -> np.ndarray:
+    return np.concatenate([part.read(dtype) for part in parts], -1)
+
+
 def _from_cudnn(leaf: Any, arrays: list[Saved], gates: int) -> list[Saved]:
-    """Return arrays of cuDNN's layout in the plain one: it has two biases, and kernels transposed gate by gate."""
+    """Return arrays of cuDNN's layout in the plain one. cuDNN has two biases, and each gate's kernel transposed."""
     if len(arrays) != 3 or arrays[2].shape != (2 * gates * leaf.units,):
         return arrays
     kernel, recurrent, bias = arrays
@@ -286,23 +261,23 @@ def _from_cudnn(leaf: Any, arrays: list[Saved], gates: int) -> list[Saved]:
 
 
 def _kernel(variable: Variable, array: Saved, leaf: Any, owner: Any, era: Era) -> Saved:
-    """Return a kernel in the order (*space, in, out), for correlation."""
+    """Return a kernel with the axes (*space, in, out), as correlation uses it. Other weights are returned as given."""
     if "kernel" not in variable.name or variable.name == "bias":
         return array
     target, rank = variable.shape, len(variable.shape)
     if era.first:
         array = _from_first(array, target, leaf)
     if era.backend == "theano" and "Separable" not in type(leaf).__name__ and "Depthwise" not in type(leaf).__name__:
-        # Theano convolves where everybody else correlates.
+        # Theano convolves, the other backends correlate.
         flip = tuple(slice(None, None, -1) if axis < rank - 2 else slice(None) for axis in range(rank))
         array = array.changed(array.shape, lambda value: value[flip])
     return array
 
 
 def _from_first(array: Saved, target: tuple[int, ...], leaf: Any) -> Saved:
-    """Return a kernel of Keras 1 with today's axes."""
+    """Return a kernel of Keras 1 with today's order of axes."""
     shape, channels_first = array.shape, getattr(leaf, "data_format", None) == "channels_first"
-    if len(target) == 3 and len(shape) == 4:  # one dimension was stored as two
+    if len(target) == 3 and len(shape) == 4:  # Keras 1 computed Conv1D as Conv2D
         if shape[1] != 1 or shape[0] != target[0]:
             array = _permuted(array, (2, 3, 1, 0))
         return array.changed((array.shape[0], *array.shape[2:]), lambda value: value[:, 0])
@@ -323,16 +298,19 @@ def _permuted(array: Saved, axes: tuple[int, ...]) -> Saved:
 # --- the optimizer's state -------------------------------------------------------------------------------
 
 
-def match_optimizer(optimizer: Any, arrays: list[Saved], by_weight: bool = False) -> list[tuple[Any, Saved]] | None:
-    """Pair the variables of an optimizer with its saved state; `None` where it does not fit.
+def match_optimizer(optimizer: Any, arrays: list[Saved], by_weight: bool = False) -> Pairs | None:
+    """Pair the variables of an optimizer with its saved state.
 
-    Keras 3 writes all slots of one weight after another, Keras 1 and 2 all weights of one slot; the older
-    ones have no learning rate among the arrays, and some no count of steps.
+    Keras 3 writes weight after weight, each with all its slots. Keras 1 and 2 write slot after slot, each for all
+    weights, without the learning rate and in some versions without the count of steps.
 
     Args:
-        optimizer: The optimizer, built.
-        arrays: What the file has, in its order.
-        by_weight: Whether the slots of one weight are known to stand together.
+        optimizer: The optimizer. Only an optimizer that is built takes states of older versions.
+        arrays: The arrays in the file's order.
+        by_weight: Whether the file is known to go weight by weight.
+
+    Returns:
+        The pairs, or `None` if the state does not fit.
     """
     variables = optimizer.variables
     if [a.shape for a in arrays] == [v.shape for v in variables]:
@@ -340,14 +318,21 @@ def match_optimizer(optimizer: Any, arrays: list[Saved], by_weight: bool = False
     if not optimizer.built:
         return None
     inner = getattr(optimizer, "inner_optimizer", None)
-    if inner is not None:  # tf.keras 2 wrote the state of the optimizer inside, and not the scale of the loss
+    if inner is not None:  # tf.keras 2 wrote the inner optimizer's state without the scale of the loss
         return match_optimizer(inner, arrays, by_weight)
     if len(arrays) <= 2 and all(array.shape == () for array in arrays):  # saved before its first step
         return list(zip(variables[:2], arrays, strict=False))
     return _older_state(optimizer, arrays, by_weight)
 
 
-def _older_state(optimizer: Any, arrays: list[Saved], together: bool) -> list[tuple[Any, Saved]] | None:
+def _older_state(optimizer: Any, arrays: list[Saved], together: bool) -> Pairs | None:
+    """Pair an optimizer's variables with a state of Keras 1 or 2 that has today's shapes.
+
+    Args:
+        optimizer: The optimizer, built.
+        arrays: The state in the file.
+        together: Whether it goes weight by weight.
+    """
     slots = [v for v in optimizer.variables if v is not optimizer._iterations and v is not optimizer._learning_rate]
     weights = optimizer._trainable
     groups = [[group[w] for w in weights if w in group] for group in optimizer._slot.values()]
@@ -357,9 +342,9 @@ def _older_state(optimizer: Any, arrays: list[Saved], together: bool) -> list[tu
         scalars, rest = rest[:1], rest[1:]
     surplus = rest[len(slots) :]
     if len(surplus) == len(weights) and all(array.shape == (1,) for array in surplus):
-        rest = rest[: len(slots)]  # Keras 2's Adam kept a third slot, of one number, where it had no use for it
+        rest = rest[: len(slots)]  # without `amsgrad`, Keras 2's Adam kept a third slot of one number per weight
     if not slots and len(rest) == len(weights):
-        rest = []  # the standing gradients of SGD without momentum, which stay zero
+        rest = []  # the moments of SGD without momentum, which are zero
     steps = [(optimizer._iterations, array) for array in scalars[:1]]
     by_slot = [slot for group in groups for slot in group]
     by_weight = [group[i] for i in range(len(weights)) for group in groups if i < len(group)]
@@ -374,16 +359,19 @@ def _older_state(optimizer: Any, arrays: list[Saved], together: bool) -> list[tu
 
 def state_by_weights(
     optimizer: Any, arrays: list[Saved], layers: list[tuple[Any, list[Saved]]], era: Era
-) -> list[tuple[Any, Saved]] | None:
-    """Pair an optimizer's variables with a state that follows the file's own weights; `None` where it does not fit.
+) -> Pairs | None:
+    """Pair an optimizer's variables with a state that has the order and the shapes of the file's own weights.
 
-    Each slot is brought to today's order and shapes as the weights themselves are: gates joined, kernels turned.
+    Each slot is converted as the weights are: gates are joined, kernels transposed.
 
     Args:
         optimizer: The optimizer, built.
-        arrays: Its state in the file, all weights of one slot after another.
+        arrays: Its state in the file: slot after slot, each for all weights.
         layers: Each layer with its arrays in the file.
-        era: Who wrote them.
+        era: Who wrote the file.
+
+    Returns:
+        The pairs, or `None` if the state does not fit.
     """
     steps = [(optimizer._iterations, array) for array in arrays[:1] if array.shape == ()]
     rest = arrays[len(steps) :]
@@ -408,7 +396,7 @@ def state_by_weights(
     return pairs if whole and all(v.shape == a.shape for v, a in pairs) else None
 
 
-# Weights that no optimizer changes.
+# Weights that optimizers do not change.
 _FIXED = re.compile(r"(running_mean|running_std|moving_mean|moving_variance)(_\d+)?(:\d+)?$")
 _COUNTS = {"iteration", "iterations", "iter"}
 

@@ -1,4 +1,4 @@
-"""Layers that stand in the files of `keras.applications` and are not among `keras.layers`."""
+"""ConvNeXt (Liu et al. 2022): the layer that its files hold and `keras.layers` does not have."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ __all__ = ["LayerScale"]
 
 
 class LayerScale(Layer):
-    """A learned factor for each channel, small at first (Touvron et al. 2021); ConvNeXt has it.
+    """Multiplies each channel by a learned factor, which is small at first (Touvron et al. 2021).
 
     Args:
         init_values: First value of all factors.
         projection_dim: Number of channels.
+
+    Raises:
+        ValueError: If `projection_dim` is no positive integer.
 
     Weights: `gamma` of shape (projection_dim,).
 
@@ -32,7 +35,7 @@ class LayerScale(Layer):
         self.init_values = init_values
         self.projection_dim = positive_integer("LayerScale", "projection_dim", projection_dim)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any = None) -> None:
         self.gamma = self.add_weight(
             name="gamma", shape=(self.projection_dim,), initializer=Constant(self.init_values), trainable=True
         )

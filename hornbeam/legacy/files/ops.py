@@ -1,8 +1,8 @@
-"""TensorFlow ops in the graphs of tf.keras models, put into the ops of Keras 3.
+"""TensorFlow ops in the graphs of tf.keras models, written with the ops of Keras 3.
 
-tf.keras 2.0 to 2.3 stored an op as `TensorFlowOpLayer` with a piece of a TensorFlow graph, later ones as
-`TFOpLambda` and `SlicingOpLambda` with the public name of a function. Both are brought to one form,
-a name and arguments, and then written with the ops that Keras 3 has.
+tf.keras 2.0 to 2.3 stored an op as `TensorFlowOpLayer` with a piece of a TensorFlow graph. Later versions stored
+`TFOpLambda` and `SlicingOpLambda` with the public name of a function. Both forms become a function's name and its
+arguments first, and ops of Keras 3 then.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ __all__ = ["OP_LAYERS", "modern_op"]
 
 OP_LAYERS = ("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer")
 
-Calls = dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]]
+Calls = Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any]]]
 
 
 def modern_op(name: str, calls: Calls) -> list[dict[str, Any]]:
-    """Return the entries that do what an op of TensorFlow did; the last one has its name.
+    """Return the entries of Keras 3's ops that compute what an op of TensorFlow computes.
 
     Args:
         name: Name of the op among `calls`.
-        calls: Entry and call of every op of the graph; tensors in calls are in Keras 3's form.
+        calls: Entry and call of every op of the graph. Tensors in calls have Keras 3's form.
+
+    Returns:
+        The entries in order; the last one has the op's name. Empty for the shape of a tensor, which is read by the
+        op that uses it.
 
     Raises:
         ValueError: If the op is not known.
@@ -38,18 +42,20 @@ def modern_op(name: str, calls: Calls) -> list[dict[str, Any]]:
     function, args, kwargs = _normal(entry, call)
     ops = _Writer(name, calls)
     if ops.is_size(_tensor(name)):
-        return []  # read where it is used
+        return []
     signature = _SIGNATURES.get(function)
     if signature is None:
         raise ValueError(
             f"The layer '{name}' is the TensorFlow function `{entry['config'].get('function', function)}`, which has no "
-            "counterpart here. Build the model in your program with another layer in its place, and load the weights "
-            "with `load_weights`."
+            f"counterpart here. {_REMEDY}"
         )
     parameters, build = signature
     given = dict(zip(parameters, args, strict=False)) | {k: v for k, v in kwargs.items() if k in parameters}
     ops.finish(build(ops, {key: value for key, value in given.items() if value is not None}))
     return ops.entries
+
+
+_REMEDY = "Build the model in your program with another layer in its place, and load the weights with `load_weights`."
 
 
 def _tensor(name: str) -> dict[str, Any]:
@@ -61,14 +67,19 @@ def _is_tensor(value: Any) -> bool:
 
 
 class _Writer:
-    """Writes the entries of ops, one after another."""
+    """Collects the entries of the ops that take the place of one op of TensorFlow.
+
+    Args:
+        name: Name of that op.
+        calls: Entry and call of every op of the graph.
+    """
 
     def __init__(self, name: str, calls: Calls):
         self.name, self._calls = name, calls
         self.entries: list[dict[str, Any]] = []
 
     def __call__(self, class_name: str, *args: Any, module: str = "numpy", **settings: Any) -> Any:
-        """Add an op on tensors `args` with settings; returns its output."""
+        """Add an op on the tensors `args` with settings, and return its output."""
         name = f"{self.name}_step_{len(self.entries)}"
         self.entries.append(
             {
@@ -82,11 +93,13 @@ class _Writer:
         )
         for x in args:
             if any(self.is_size(y) for y in (x if isinstance(x, list) else [x])):
-                raise ValueError(f"The layer '{self.name}' computes with the size of a tensor, which is not supported.")
+                raise ValueError(
+                    f"The layer '{self.name}' computes with the size of a tensor, which is not supported. {_REMEDY}"
+                )
         return _tensor(name)
 
     def layer(self, class_name: str, x: Any, **config: Any) -> Any:
-        """Add a layer without weights in place of an op."""
+        """Add a layer without weights in place of an op, and return its output."""
         result = self(class_name, x, **config)
         entry = self.entries[-1]
         del entry["module"], entry["registered_name"]
@@ -94,18 +107,18 @@ class _Writer:
         return result
 
     def finish(self, result: Any) -> None:
-        """Let the last entry have the name of the op that was translated."""
+        """Give the last entry the name of the op that is translated."""
         last = self.entries[-1]
         last["name"] = last["config"]["name"] = self.name
 
     def sizes(self, shape: Any) -> list[Any]:
-        """Return a shape as a list of numbers, and of tensors that are sizes."""
+        """Return a shape as a list of numbers and of tensors that are sizes."""
         if _is_tensor(shape) and self._source(shape)[0] == "stack":
             shape = self._source(shape)[1][0]
         return shape if isinstance(shape, list) else [shape]
 
     def is_size(self, value: Any) -> bool:
-        """Tell whether a tensor is the shape of another one, a size of it, or a shape made of such sizes."""
+        """Return whether a value is the shape of a tensor, one of its sizes, or a shape made of sizes."""
         if not _is_tensor(value):
             return False
         function, args, _ = self._source(value)
@@ -121,7 +134,7 @@ class _Writer:
 
 
 def _normal(entry: Mapping[str, Any], call: Mapping[str, Any]) -> tuple[str, list[Any], dict[str, Any]]:
-    """Return function name, positional and keyword arguments of an op in any of the three forms."""
+    """Return the name of an op's function, and its positional and keyword arguments, from any of the three forms."""
     config, args, kwargs = entry["config"], list(call["args"]), dict(call["kwargs"])
     if entry["class_name"] == "TensorFlowOpLayer":
         return _graph_piece(config, args)
@@ -148,7 +161,7 @@ def _takes_list(function: str) -> bool:
 
 
 def _graph_piece(config: Mapping[str, Any], args: list[Any]) -> tuple[str, list[Any], dict[str, Any]]:
-    """Read a node of a TensorFlow graph: its op, attributes, and inputs that are constants."""
+    """Return the same for a node of a TensorFlow graph, which has attributes and may have constants as inputs."""
     node = config["node_def"]
     node = json.loads(node) if isinstance(node, str) else node
     inputs = args[0] if len(args) == 1 and isinstance(args[0], list) else args
@@ -180,7 +193,7 @@ def _graph_piece(config: Mapping[str, Any], args: list[Any]) -> tuple[str, list[
 
 
 def _strided(values: list[Any], attributes: Mapping[str, Any]) -> list[Any]:
-    """Return a slice for each axis from begins, ends, strides and the bit masks that go with them."""
+    """Return one slice per axis from the begins, ends, strides and bit masks of a `StridedSlice`."""
     begin, end, strides = values
     masks = {
         key: int(attributes.get(f"{key}_mask", 0)) for key in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
@@ -206,7 +219,7 @@ _DTYPES = {
     "DT_INT32": "int32", "DT_INT64": "int64", "DT_INT8": "int8", "DT_UINT8": "uint8",
 }  # fmt: skip
 
-# Names of ops in TensorFlow graphs, and of the functions that make them.
+# Names of ops in TensorFlow graphs, with the functions that make them.
 _GRAPH_OPS = {
     "Abs": "abs", "Add": "add", "AddV2": "add", "BatchMatMul": "matmul", "BatchMatMulV2": "matmul", "BiasAdd": "add",
     "Cast": "cast", "Ceil": "ceil", "ConcatV2": "concat", "Cos": "cos", "Div": "divide", "Elu": "elu",
@@ -232,7 +245,12 @@ _SIGNATURES: dict[str, tuple[tuple[str, ...], Builder]] = {}
 
 
 def _known(names: str, parameters: str) -> Callable[[Builder], Builder]:
-    """Make a translation known under some names of functions, with the names of their arguments in order."""
+    """Return a decorator that adds a translation to `_SIGNATURES`.
+
+    Args:
+        names: Names of TensorFlow's functions, separated by spaces.
+        parameters: Names of their arguments in order, separated by spaces.
+    """
 
     def add(build: Builder) -> Builder:
         for name in names.split():
@@ -392,11 +410,13 @@ def _l2_normalize(ops: _Writer, a: dict[str, Any]) -> Any:
 @_known("reshape", "x shape")
 def _reshape(ops: _Writer, a: dict[str, Any]) -> Any:
     sizes = ops.sizes(a["shape"])
-    computed = ValueError(f"The layer '{ops.name}' reshapes to a shape that is computed; that is not supported.")
+    computed = ValueError(
+        f"The layer '{ops.name}' reshapes to a shape that is computed, which is not supported. {_REMEDY}"
+    )
     if isinstance(sizes, list) and sizes and ops.is_size(sizes[0]) and not any(map(ops.is_size, sizes[1:])):
         if any(map(_is_tensor, sizes[1:])):
             raise computed
-        return ops.layer("Reshape", a["x"], target_shape=sizes[1:])  # the first axis is left as it is
+        return ops.layer("Reshape", a["x"], target_shape=sizes[1:])  # the batch axis stays as it is
     sizes = [-1 if ops.is_size(size) else size for size in sizes]
     if any(map(_is_tensor, sizes)) or sizes.count(-1) > 1:
         raise computed
@@ -437,7 +457,7 @@ def _unstack(ops: _Writer, a: dict[str, Any]) -> Any:
 @_known("split", "x parts axis num_or_size_splits")
 def _split(ops: _Writer, a: dict[str, Any]) -> Any:
     parts = a.get("num_or_size_splits", a.get("parts"))
-    if isinstance(parts, list):  # sizes there, places to cut here
+    if isinstance(parts, list):  # TensorFlow has the sizes of the parts, Keras the places to cut
         parts = [sum(parts[: i + 1]) for i in range(len(parts) - 1)]
     return ops("Split", a["x"], indices_or_sections=parts, axis=a.get("axis", 0))
 
@@ -540,12 +560,13 @@ def _getitem(ops: _Writer, a: dict[str, Any]) -> Any:
     if any(isinstance(step, Mapping) or step is None for step in key):
         return ops("GetItem", a["tensor"], key)
     x = a["tensor"]
-    for index in key:  # a list of numbers alone would choose rows
+    for index in key:  # one at a time, because a list of integers would choose rows
         x = ops("GetItem", x, index)
     return x
 
 
 def _step(step: Any) -> Any:
+    """Return one index of `getitem` in Keras 3's form."""
     if step is Ellipsis or (
         isinstance(step, Mapping) and str(step.get("class_name", "")).lower().strip("_") == "ellipsis"
     ):

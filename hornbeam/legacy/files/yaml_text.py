@@ -15,14 +15,14 @@ _MAX_VALUES = 1_000_000
 
 
 def parse_yaml(text: str | bytes, what: str) -> Any:
-    """Return the value of a YAML text: plain data only, bounded in size.
+    """Return the value of a YAML text, which may hold plain data only and is bounded in size.
 
     Args:
         text: The text.
         what: Its name for messages.
 
     Raises:
-        FileError: If it is no YAML, too long, or would make objects.
+        FileError: If it is no YAML, is too long, or has tags that make objects.
         ImportError: If PyYAML is not installed.
     """
     try:
@@ -31,7 +31,7 @@ def parse_yaml(text: str | bytes, what: str) -> Any:
         raise ImportError("Models in YAML need PyYAML: `pip install 'hornbeam[yaml]'`.") from None
 
     class Loader(yaml.SafeLoader):
-        """PyYAML's loader of plain data, with the tags that Keras's tuples and strings of Python 2 had."""
+        """PyYAML's loader of plain data, which also knows Python's tuples and Python 2's strings, as Keras wrote them."""
 
     Loader.add_constructor(
         "tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node, deep=True)
@@ -46,7 +46,7 @@ def parse_yaml(text: str | bytes, what: str) -> Any:
         raise FileError(f"{what} is no YAML of plain data: {error}.") from None
     except RecursionError:
         raise FileError(f"{what} is nested too deeply.") from None
-    # A reference costs a few letters and may stand for any number of values.
+    # A reference to another value takes a few bytes and can mean any number of values.
     left, rest = _MAX_VALUES, [value]
     while rest:
         left -= 1

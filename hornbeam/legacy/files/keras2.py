@@ -1,9 +1,9 @@
-"""Configurations in the words of Keras 2, for `.h5` files: tf.keras 2 reads them, and Keras 3 does too.
+"""Configurations in Keras 2's words for new `.h5` files, which tf.keras 2 and Keras 3 both read.
 
-Where no form serves both, Keras 3's is kept: tensors as keyword arguments (an LSTM's initial state),
-`MultiHeadAttention` (tf.keras 2 wants its `query_shape`, which Keras 3 refuses), and the ops that Keras 2 had no
-layer for. Of a nested model the two count calls from 1 and from 0: each call is written twice, and
-pointed to by the odd number, which is the same call for both.
+Where no form works for both, Keras 3's form is kept: for tensors as keyword arguments (an LSTM's initial state),
+`MultiHeadAttention` (tf.keras 2 requires `query_shape`, which Keras 3 refuses), and ops without a layer in Keras 2.
+Keras 2 counts the calls of a nested model from 1, Keras 3 from 0. So each call is written twice, and tensors name
+the odd number, which is the same call for both.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from hornbeam.saving.second_ops import layer_of_op
+from hornbeam import layers
+from hornbeam.legacy.files.keras2_ops import layer_of_op
 
-__all__ = ["second_form", "second_training"]
+__all__ = ["keras2_model", "keras2_training"]
 
-# Arguments that came with Keras 3, and the values that say nothing: left out then, as Keras 2 would refuse them.
+# Arguments that Keras 2 refuses, with the default values for which they are left out.
 _NEW: dict[str, tuple[Any, ...]] = {
     "autocast": (True,),
     "gradient_accumulation_steps": (None,),
@@ -35,61 +36,69 @@ _NEW: dict[str, tuple[Any, ...]] = {
     "sliding_window": (None,),
     "use_gate": (False,),
 }
-# Arguments of single layers that have another word in Keras 2, which Keras 3 still knows; None: none.
+# Arguments of single layers by their words in Keras 2, which Keras 3 takes too.
 _WORDS: dict[str, dict[str, str | None]] = {
     "LeakyReLU": {"negative_slope": "alpha"},
     "InputLayer": {"batch_shape": "batch_input_shape"},
 }
-# Settings of losses and metrics that came with Keras 3, and the values that say nothing.
+# Arguments of losses and metrics that Keras 2 refuses, with the default values for which they are left out.
 _NEW_IN_TRAINING: dict[str, dict[str, Any]] = {
     "SparseCategoricalCrossentropy": {"axis": -1},
     "SparseTopKCategoricalAccuracy": {"from_sorted_ids": False},
 }
-# Layers that had no `data_format` in Keras 2.
+# Layers without `data_format` in Keras 2.
 _LAST_ONLY = ("Cropping1D", "UpSampling1D", "ZeroPadding1D")
-# Layers whose arguments Keras 2 has without a seed.
+# Words in the names of layers that have a `seed` in Keras 2.
 _SEEDED = ("Dropout", "Noise", "Random")
 
 
-class _NoSecondForm(Exception):
-    """Something that Keras 2 did not have, or that Keras 3 cannot read in its form."""
+class _NoKeras2Form(Exception):
+    """Keras 2 has no form for something, or Keras 3 cannot read that form."""
 
 
-def second_form(config: Any) -> Any:
-    """Return a model's configuration in Keras 2's form; as it is where one of the two could not read that.
+def keras2_model(config: Any) -> Any:
+    """Return a model's configuration in Keras 2's form, or as it is if Keras 2 or Keras 3 could not read that form.
 
     Args:
-        config: The configuration of a functional or sequential model with its class, modules left out.
+        config: The configuration of a functional or sequential model with its class, without modules.
 
     Example:
         >>> layer = {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 3], "optional": False}}
-        >>> second_form({"class_name": "Sequential", "config": {"layers": [layer]}})["config"]["layers"]
+        >>> keras2_model({"class_name": "Sequential", "config": {"layers": [layer]}})["config"]["layers"]
         [{'class_name': 'InputLayer', 'config': {'name': 'x', 'batch_input_shape': [None, 3]}}]
     """
     try:
         return _entry(config)
-    except _NoSecondForm:
+    except _NoKeras2Form:
         return config
 
 
-def second_training(value: Any) -> Any:
-    """Return losses and metrics of a training's configuration without what Keras 2 refuses and what says nothing."""
+def keras2_training(value: Any) -> Any:
+    """Return a training configuration without the default values of arguments that Keras 2 refuses.
+
+    Args:
+        value: Losses and metrics as Keras 3 writes them, in any nesting.
+
+    Example:
+        >>> keras2_training({"class_name": "SparseCategoricalCrossentropy", "config": {"axis": -1, "name": "l"}})
+        {'class_name': 'SparseCategoricalCrossentropy', 'config': {'name': 'l'}}
+    """
     if isinstance(value, list):
-        return [second_training(item) for item in value]
+        return [keras2_training(item) for item in value]
     if not isinstance(value, Mapping):
         return value
     new: Mapping[str, Any] | None = _NEW_IN_TRAINING.get(str(value.get("class_name")))
     if new is None or not isinstance(value.get("config"), Mapping):
-        return {key: second_training(item) for key, item in value.items()}
+        return {key: keras2_training(item) for key, item in value.items()}
     return {**value, "config": {k: v for k, v in value["config"].items() if k not in new or v != new[k]}}
 
 
 def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
     if str(entry.get("module", "")).startswith("keras.src.ops"):
-        raise _NoSecondForm
+        raise _NoKeras2Form
     kind, config = str(entry["class_name"]), entry["config"]
     if kind in ("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention"):
-        raise _NoSecondForm
+        raise _NoKeras2Form
     if isinstance(config, Mapping) and isinstance(config.get("layers"), list):
         config = _model(config)
     elif isinstance(config, Mapping):
@@ -98,7 +107,7 @@ def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _part(value: Any) -> Any:
-    """Translate what an argument holds: layers inside of wrappers, initializers and the like."""
+    """Return an argument's value in Keras 2's form: the layer inside a wrapper, an initializer and the like."""
     if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping):
         if "trainable" in value["config"]:
             return _entry(value)
@@ -125,7 +134,7 @@ def _plain(kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dtype(value: Any) -> Any:
-    """Return a policy by its name, where it has only that."""
+    """Return a policy's name, if the policy has nothing but a name."""
     if isinstance(value, Mapping) and value.get("class_name") == "DTypePolicy":
         return value["config"].get("name")
     return value
@@ -146,17 +155,17 @@ def _model(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_op(entry: Mapping[str, Any], masking: bool) -> Mapping[str, Any]:
-    """Return an op as a layer that computes the same."""
+    """Return a layer that computes the same as an op; other entries as they are."""
     if not str(entry.get("module", "")).startswith("keras.src.ops"):
         return entry
-    layer = None if masking else layer_of_op(entry)  # layers hand masks on, ops do not
+    layer = None if masking else layer_of_op(entry)  # layers pass on masks, ops do not
     if layer is None:
-        raise _NoSecondForm
+        raise _NoKeras2Form
     return layer
 
 
 def _may_mask(value: Any) -> bool:
-    """Tell whether a layer somewhere inside may tell others what to leave out."""
+    """Return whether a layer somewhere inside may create a mask."""
     if isinstance(value, Mapping):
         kind = str(value.get("class_name"))
         return bool(value.get("mask_zero")) or kind == "Masking" or ">" in kind or _may_mask(list(value.values()))
@@ -174,7 +183,7 @@ def _calls(entries: list[Mapping[str, Any]], masks: set[str]) -> list[dict[str, 
     def argument(value: Any) -> Any:
         if isinstance(value, Mapping):
             if value.get("class_name") != "__keras_tensor__":
-                raise _NoSecondForm
+                raise _NoKeras2Form
             return point(value)
         return [argument(item) for item in value] if isinstance(value, list) else value
 
@@ -182,11 +191,11 @@ def _calls(entries: list[Mapping[str, Any]], masks: set[str]) -> list[dict[str, 
         parameters = _parameters(entry)
         kwargs = dict(zip(parameters, call["args"], strict=False)) | call["kwargs"]
         if parameters[0] not in kwargs:
-            raise _NoSecondForm
+            raise _NoKeras2Form
         first = kwargs.pop(parameters[0])
         kwargs = {k: v for k, v in kwargs.items() if v is not None and _source(v) not in masks}
         if any(map(_holds_mapping, kwargs.values())):
-            raise _NoSecondForm  # Keras 3 leaves tensors there as they stand
+            raise _NoKeras2Form  # Keras 3 does not convert tensors inside of mappings
         tensors = first if isinstance(first, list) else [first]
         return [[*argument(tensor), kwargs] for tensor in tensors]
 
@@ -204,7 +213,7 @@ def _holds_mapping(value: Any) -> bool:
 
 def _ends(config: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the inputs and outputs of a graph."""
-    # Keras 3 counts the making of a functional model here, and only here.
+    # Only here Keras 3 counts the call that made a functional model.
     first = {_name(entry): int("input_layers" in entry["config"]) for entry in entries if _is_model(entry)}
 
     def end(reference: Any) -> Any:
@@ -219,14 +228,14 @@ def _ends(config: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> dict[s
 
 
 def _source(value: Any) -> str | None:
-    """Return the layer or op that makes a tensor; `None` for other values."""
+    """Return the name of the layer or op that computes a tensor, or `None` for other values."""
     if isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__":
         return str(value["config"]["keras_history"][0])
     return None
 
 
 def _masks(entries: list[Mapping[str, Any]]) -> set[str]:
-    """Return the ops that compute what `Embedding` and `Masking` tell the layers behind them anyway."""
+    """Return the names of the ops that compute masks which `Embedding` and `Masking` pass on in any case."""
 
     def input_of(entry: Mapping[str, Any]) -> Any:
         calls = entry.get("inbound_nodes") or [{"args": [None]}]
@@ -268,8 +277,6 @@ def _is_model(entry: Mapping[str, Any]) -> bool:
 
 def _parameters(entry: Mapping[str, Any]) -> list[str]:
     """Return the names of the arguments of a layer's call."""
-    from hornbeam import layers
-
     cls = getattr(layers, str(entry["class_name"]), None)
     if cls is None:
         return ["inputs"]

@@ -1,4 +1,7 @@
-"""Arguments of Keras 1 and 2, by name and by position, put into today's."""
+"""Arguments of layers in the words and the order of Keras 1 and 2, translated into those of Keras 3.
+
+`hornbeam.layers.constructors` passes the arguments of every constructor of a layer through `modern_arguments`.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,16 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["accept_old_arguments", "join_window"]
+from hornbeam import activations, initializers
 
-# Old word: what it may be called now; the first that a constructor has is meant. Nothing: of no effect any more.
+__all__ = ["join_window", "modern_arguments"]
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+# Keras 1's order of arguments, the position that distinguishes it from today's, and the type found there.
+Order = tuple[str, int, type]
+
+# Old word: today's words for it. The first that the constructor has is meant; an old word without any has no
+# effect any more.
 _WORDS: dict[str, tuple[str, ...]] = {
     "output_dim": ("units",),
     "nb_filter": ("filters",),
@@ -44,16 +54,16 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "implementation": (),
     "consume_less": (),
 }
-_VALUES = {
+_VALUES: dict[str, dict[str, Any]] = {
     "dim_ordering": {"tf": "channels_last", "th": "channels_first", "default": None},
     "forget_bias_init": {"one": True, "ones": True, "zero": False, "zeros": False},
 }
-# Words for a window's size, one an axis.
+# Words for the size of a window, one word per axis.
 _WINDOWS = (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3"))
 
 _PENALTIES = "W_regularizer U_regularizer b_regularizer dropout_W dropout_U"
-# Keras 1's order of arguments: names that a class with this order has; the order; the position that tells it from
-# today's order, and what stands there: the type of a number, or `str` for the name of an initializer.
+# Arguments by which a class is recognized, Keras 1's order of its arguments, the position that distinguishes
+# this order from today's, and the type at this position: a number's, or `str` for the name of an initializer.
 _ORDERS: tuple[tuple[set[str], str, int, type], ...] = (
     (
         {"kernel_size", "recurrent_initializer"},
@@ -94,18 +104,50 @@ _ORDERS: tuple[tuple[set[str], str, int, type], ...] = (
 )
 
 
-def accept_old_arguments(init: Callable[..., None]) -> Callable[..., None]:
-    """Let a constructor take the arguments of Keras 1 and 2 too: their names, and Keras 1's order.
+def modern_arguments(layer: Any, init: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+    """Return the arguments of a layer's constructor in the words and the order of Keras 3.
 
     A word that the constructor has itself keeps its own meaning.
 
+    Args:
+        layer: The layer that is being made.
+        init: Its constructor.
+        args: Positional arguments of the call.
+        kwargs: Keyword arguments of the call.
+
+    Raises:
+        TypeError: If an argument is given by its old and by its new word, or if there are more
+            positional arguments than Keras 1 had.
+        ValueError: If an argument of Keras 1 has no counterpart.
+
     Example:
-        >>> @accept_old_arguments
-        ... def init(self, units, use_bias=True):
-        ...     print(units, use_bias)
-        >>> init(None, output_dim=3, bias=False)
-        3 False
+        >>> from hornbeam.layers import Dense
+        >>> modern_arguments(None, Dense.__init__, (), {"output_dim": 3, "bias": False})
+        ((), {'units': 3, 'use_bias': False})
     """
+    names, known, order = _words_of(init)
+    if "kernel_size" in names:
+        args, kwargs = _named_window(layer, args, kwargs, known)
+    if order is not None and len(args) > order[1] and _is_old(args[order[1]], order[2]):
+        args, kwargs = (), {**_by_name(layer, args, order[0]), **kwargs}
+    for old in [name for name in kwargs if name in known]:
+        value, new = kwargs.pop(old), known[old]
+        value = _VALUES[old].get(value, value) if old in _VALUES else value
+        if new is not None and new in kwargs:
+            raise TypeError(
+                f"{type(layer).__name__}: `{old}` is the older word for `{new}`, received both. Pass only `{new}`."
+            )
+        if new is not None:
+            kwargs[new] = value
+    for word, (of, check) in _DROPPED.items():
+        if word in kwargs and of in names and word not in names:
+            check(type(layer).__name__, kwargs.pop(word))
+    return args, kwargs
+
+
+@functools.cache
+def _words_of(init: Callable[..., None]) -> tuple[frozenset[str], dict[str, str | None], Order | None]:
+    """Return a constructor's arguments, its older words with today's, and Keras 1's order of its arguments."""
     names = inspect.signature(init).parameters
     known = {
         old: next((new for new in words if new in names), None)
@@ -113,34 +155,14 @@ def accept_old_arguments(init: Callable[..., None]) -> Callable[..., None]:
         if old not in names and (not words or any(new in names for new in words))
     }
     order = next((row[1:] for row in _ORDERS if row[0] <= set(names)), None)
-
-    @functools.wraps(init)
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
-        if "kernel_size" in names:
-            args, kwargs = _named_window(self, args, kwargs, known)
-        if order is not None and len(args) > order[1] and _is_old(args[order[1]], order[2]):
-            args, kwargs = (), {**_by_name(self, args, order[0]), **kwargs}
-        for old in [name for name in kwargs if name in known]:
-            value, new = kwargs.pop(old), known[old]
-            value = _VALUES[old].get(value, value) if old in _VALUES else value
-            if new is not None and new in kwargs:
-                raise TypeError(f"`{old}` is an older word for `{new}`; pass one of them.")
-            if new is not None:
-                kwargs[new] = value
-        for word, (of, check) in _DROPPED.items():
-            if word in kwargs and of in names and word not in names:
-                check(type(self).__name__, kwargs.pop(word))
-        init(self, *args, **kwargs)
-
-    return wrapped
+    return frozenset(names), known, order
 
 
 # --- order ---------------------------------------------------------------------------------------------
 
 
 def _is_old(value: Any, kind: type) -> bool:
-    """Tell whether `value` is what Keras 1 had at a place where today an activation, strides or an axis stands."""
-    from hornbeam import activations, initializers
+    """Return whether `value` is what Keras 1 had where Keras 3 has an activation, strides or an axis."""
 
     def known(family: Any) -> bool:
         try:
@@ -154,12 +176,12 @@ def _is_old(value: Any, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def _by_name(layer: Any, args: tuple, order: str) -> dict[str, Any]:
-    """Return positional arguments by the names in Keras 1's order; `None` stood for the default."""
+def _by_name(layer: Any, args: tuple[Any, ...], order: str) -> dict[str, Any]:
+    """Return positional arguments by their names in Keras 1's order, without `None`, which meant the default."""
     names = order.split()
     if len(args) > len(names):
         raise TypeError(
-            f"{type(layer).__name__}: at most {len(names)} arguments in the order of Keras 1 can be told apart, "
+            f"{type(layer).__name__}: expected at most {len(names)} positional arguments in the order of Keras 1, "
             f"received {len(args)}. Pass the last ones by name."
         )
     return {name: value for name, value in zip(names, args, strict=False) if value is not None}
@@ -168,8 +190,12 @@ def _by_name(layer: Any, args: tuple, order: str) -> dict[str, Any]:
 # --- windows -------------------------------------------------------------------------------------------
 
 
-def join_window(args: tuple, rank: int) -> tuple:
-    """Return a convolution's arguments with the window's size as one, where Keras 1 had a number an axis.
+def join_window(args: tuple[Any, ...], rank: int) -> tuple[Any, ...]:
+    """Return a convolution's arguments with the window's size as one tuple, where Keras 1 had one number per axis.
+
+    Args:
+        args: Positional arguments, the number of filters first.
+        rank: Number of spatial axes.
 
     Example:
         >>> join_window((32, 3, 5, "relu"), 2), join_window((32, (3, 5), 2), 2)
@@ -181,43 +207,45 @@ def join_window(args: tuple, rank: int) -> tuple:
     return args
 
 
-def _named_window(layer: Any, args: tuple, kwargs: dict[str, Any], known: dict[str, Any]) -> tuple[tuple, dict]:
+def _named_window(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], known: dict[str, str | None]) -> Arguments:
+    """Return a convolution's arguments with the words for the size of its window as `kernel_size`."""
     for words in _WINDOWS:
         if words[0] in kwargs:
             kwargs = {**kwargs, "kernel_size": tuple(kwargs[word] for word in words)}
             for word in words:
                 del kwargs[word]
-    # `Conv2D(8, 3, 2)` has strides today; beside a word that only Keras 1 had, it means its window.
+    # `Conv2D(8, 3, 2)` sets strides in Keras 3. With a word that only Keras 1 had, it sets the window.
     if any(word in kwargs for word in known):
         args = join_window(args, getattr(layer, "_rank", 1))
     return args, kwargs
 
 
-# --- what is left out ------------------------------------------------------------------------------------
+# --- arguments without effect ------------------------------------------------------------------------------------
 
 
 def _check_mode(layer: str, mode: Any) -> None:
     if mode == 1:
         raise ValueError(
-            f"{layer}: `mode=1` of Keras 1 normalized every sample by itself; use `LayerNormalization` instead."
+            f"{layer}: `mode=1` of Keras 1, which normalized every sample by itself, is not supported. "
+            "Use `LayerNormalization` instead."
         )
     if mode != 0:
         warnings.warn(
-            f"{layer}: `mode={mode}` of Keras 1 is left out: outside of training the moving mean and variance are used. "
+            f"{layer}: `mode={mode}` of Keras 1 is ignored: outside of training the moving mean and variance are used. "
             "Call the layer with `training=True` to use the batch's always.",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
 def _check_dropout(layer: str, dropout: Any) -> None:
     if dropout:
         warnings.warn(
-            f"{layer}: `dropout={dropout}` of Keras 1 is left out. Put `SpatialDropout1D({dropout})` behind the layer.",
-            stacklevel=3,
+            f"{layer}: `dropout={dropout}` of Keras 1 is ignored. Add `SpatialDropout1D({dropout})` after the layer.",
+            stacklevel=4,
         )
 
 
-# Word: an argument of the classes that had it, and a look at its value.
+# Old word: an argument by which the classes that had it are recognized, and a check of its value.
 _DROPPED: dict[str, tuple[str, Callable[[str, Any], None]]] = {
     "mode": ("momentum", _check_mode),
     "dropout": ("embeddings_initializer", _check_dropout),
