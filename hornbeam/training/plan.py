@@ -77,11 +77,12 @@ class Plan:
         fixed: Steps a dispatch, as the user said; `None`: chosen here.
 
     Attributes:
+        steps: The compiled steps.
         position: Number of the pass and of the next step in it; `begin(*position)` goes on from there.
     """
 
     def __init__(self, steps: Steps, source: Source, seed: int, fixed: int | None = None):
-        self._steps, self._source, self._seed, self._fixed = steps, source, seed, fixed
+        self.steps, self._source, self._seed, self._fixed = steps, source, seed, fixed
         self.position = (0, 0)
 
     def begin(self, number: int, start: int = 0) -> None:
@@ -132,7 +133,7 @@ class Plan:
         """Return how many steps the next dispatch should have, at most `most`."""
         if self._fixed is not None:
             return min(self._fixed, most)
-        pace = self._steps.seconds_per_step
+        pace = self.steps.seconds_per_step
         return 1 if pace is None else max(1, min(most, int(SECONDS_PER_DISPATCH / max(pace, 1e-9))))
 
 
@@ -173,7 +174,7 @@ class _ArrayPlan(Plan):
     def _choose_slab_steps(self) -> int:
         whole = self._whole
         wanted = min(whole, max(self._fixed or 1, self._steps_that_fit()))
-        if wanted < 2 or not self._steps.can_loop(*self._shapes(self._size)):
+        if wanted < 2 or not self.steps.can_loop(*self._shapes(self._size)):
             return 1
         return min(1 << (wanted - 1).bit_length(), max(STEPS_PER_SLAB, self._fixed or 1))
 
@@ -190,7 +191,7 @@ class _ArrayPlan(Plan):
             lambda a: None if a is None else jax.ShapeDtypeStruct((size, *a.shape[1:]), narrow(a.dtype)),
             self._source.data,
         )
-        return (batch, jax.ShapeDtypeStruct((size,), bool)) if self._steps.padded else (batch,)
+        return (batch, jax.ShapeDtypeStruct((size,), bool)) if self.steps.padded else (batch,)
 
     def next(self, most: int | None = None) -> Dispatch | None:
         at = self.position[1]
@@ -213,7 +214,7 @@ class _ArrayPlan(Plan):
             self._make_next_slab(first)
         slabs = self._slab[1]
         count = self._count(min(end, first + steps) - at)
-        return self._dispatch(at, count, lambda: self._steps.loop(slabs, at - first, count), stacked=True)
+        return self._dispatch(at, count, lambda: self.steps.loop(slabs, at - first, count), stacked=True)
 
     def _make_next_slab(self, first: int) -> None:
         """Begin, in the background, the slab after the one that starts at step `first`."""
@@ -233,7 +234,7 @@ class _ArrayPlan(Plan):
 
     def _make_slab(self, order: np.ndarray | None, first: int) -> tuple[int, Any]:
         slab = self._data.slab(order, first * self._size, self._size, self._slab_steps)
-        args = (slab, self._counted(first, self._slab_steps)) if self._steps.padded else (slab,)
+        args = (slab, self._counted(first, self._slab_steps)) if self.steps.padded else (slab,)
         return first, jax.device_put(args)
 
     def _one_by_one(self, at: int, end: int) -> Dispatch:
@@ -247,18 +248,18 @@ class _ArrayPlan(Plan):
                 )
             else:
                 batch = self._data.rows(self._order, step * size, size)
-            return self._steps.once(batch, *([self._counted(step, 1)[0]] if self._steps.padded else []))
+            return self.steps.once(batch, *([self._counted(step, 1)[0]] if self.steps.padded else []))
 
         return self._dispatch(
-            at, count, lambda: _run_singly(self._steps, [lambda i=at + j: run_one(i) for j in range(count)])
+            at, count, lambda: _run_singly(self.steps, [lambda i=at + j: run_one(i) for j in range(count)])
         )
 
     def _dispatch(self, at: int, count: int, run: Callable[[], Any], stacked: bool = False) -> Dispatch:
         def run_and_look_ahead() -> Any:
             results = run()
-            if self._rest and self._compiling_rest is None and self._steps.kind == "train":
+            if self._rest and self._compiling_rest is None and self.steps.kind == "train":
                 # The odd last batch is compiled beside the running epoch.
-                self._compiling_rest = compile_ahead(lambda: self._steps.prepare(*self._shapes(self._rest)))
+                self._compiling_rest = compile_ahead(lambda: self.steps.prepare(*self._shapes(self._rest)))
             return results
 
         rows = min(count * self._size, self._rows - at * self._size)
@@ -269,16 +270,16 @@ class _ArrayPlan(Plan):
             self._slab_steps = self._choose_slab_steps()
         if self._whole:
             steps = self._slab_steps if self._slab_steps > 1 else None
-            self._steps.prepare(*self._shapes(self._size), steps=steps)
+            self.steps.prepare(*self._shapes(self._size), steps=steps)
         if self._rest:
-            self._steps.prepare(*self._shapes(self._rest))
+            self.steps.prepare(*self._shapes(self._rest))
 
     def _last(self, at: int) -> Dispatch:
         def run() -> Any:
             if self._compiling_rest is not None:
                 concurrent.futures.wait([self._compiling_rest])
             batch = self._data.rows(self._order, at * self._size, self._rest)
-            return _run_singly(self._steps, [lambda: self._steps.once(batch)])
+            return _run_singly(self.steps, [lambda: self.steps.once(batch)])
 
         return Dispatch(1, run, self._rest)
 
@@ -303,7 +304,7 @@ class _IterablePlan(Plan):
         batches = self._equal_batches(wanted)
         if not batches:
             return None
-        steps, count, self._latest = self._steps, len(batches), batches[-1]
+        steps, count, self._latest = self.steps, len(batches), batches[-1]
         if self._fixed in (None, 1) or not steps.can_loop(batches[0]):
             return Dispatch(count, lambda: _run_singly(steps, [lambda b=b: steps.once(b) for b in batches]))
         # One shape for every number of batches, so that one program serves them all.

@@ -23,11 +23,12 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.callbacks import BackupAndRestore, CallbackList
-from hornbeam.core.random import make_default_seed
+from hornbeam.core.random import existing_global_generator, make_default_seed
 from hornbeam.core.variable import Variable
 from hornbeam.data.sources import ArraySource, IterableSource, Source
 from hornbeam.errors import FileError
 from hornbeam.layers.state import changes
+from hornbeam.saving.checkpoint import BackgroundWriter, CheckpointFolder, Packed
 from hornbeam.training.journal import Journal, random_state, set_random_state
 from hornbeam.training.plan import Plan
 from hornbeam.training.step import Steps
@@ -95,8 +96,6 @@ class Backups:
         self.active = settings is not None
         if settings is None:
             return
-        from hornbeam.saving.checkpoint import BackgroundWriter, CheckpointFolder
-
         self._key = os.path.realpath(settings.backup_dir)
         self._folder = CheckpointFolder(settings.backup_dir, f"training-{_finished[self._key]}", settings.keep)
         try:
@@ -299,8 +298,6 @@ class Backups:
         self._writer.put(packed)
 
     def _packed(self, progress: Progress) -> Any:
-        from hornbeam.saving.checkpoint import Packed
-
         variables = self._known_variables()
         if jax.default_backend() != "cpu":
             for variable in variables:
@@ -393,8 +390,6 @@ def _variables(model: Any, steps: Steps) -> list[Variable]:
     """Return every variable whose value the next step may depend on, in an order that is the same in each process."""
     optimizer = [] if model.optimizer is None else model.optimizer.variables
     found: Iterable[Variable] = [*model.variables, *optimizer, *model.metrics_variables, *steps.variables]
-    from hornbeam.core.random import existing_global_generator
-
     ours = existing_global_generator()  # stands with the random generators
     return [v for v in dict.fromkeys(found) if ours is None or v is not ours.state]
 
@@ -467,7 +462,7 @@ def _is_dtype(name: str) -> bool:
 
 
 def _are_results(value: Any) -> bool:
-    """Tell whether these are results as `hooks.Logs` gives them: numbers, or arrays of them, by name."""
+    """Tell whether these are results as `logs.Logs` gives them: numbers, or arrays of them, by name."""
     return isinstance(value, dict) and all(
         isinstance(name, str) and isinstance(x, (int, float, np.generic, np.ndarray)) and np.asarray(x).dtype.kind in "biufcV"
         for name, x in value.items()
