@@ -180,7 +180,7 @@ def _is_branching(model: Any) -> bool:
 def _in_range(layers: list[Layer], layer_range: Sequence[str] | None) -> list[Layer]:
     if layer_range is None:
         return layers
-    if len(layer_range) != 2:
+    if not isinstance(layer_range, (list, tuple)) or len(layer_range) != 2:
         raise ValueError(f"summary: `layer_range` must be two names, received {layer_range!r}.")
     hits = [
         [i for i, layer in enumerate(layers) if layer.name == end or re.fullmatch(end, layer.name)]

@@ -33,8 +33,8 @@ def compile_model(model: Any, **arguments: Any) -> None:
             f"{errors.one_of(sorted(_ARGUMENTS))}."
         )
     steps = arguments["steps_per_execution"]
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"compile: `steps_per_execution` must be a positive integer, received {steps!r}.")
+    if steps != "auto" and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
+        raise ValueError(f'compile: `steps_per_execution` must be a positive integer or "auto", received {steps!r}.')
     for name in ("run_eagerly", "auto_scale_loss"):
         check_flag("compile", name, False if arguments[name] is None else arguments[name])
     if arguments["jit_compile"] not in (True, False, None, "auto"):
@@ -131,7 +131,8 @@ class Compiled:
     def __init__(self, model: Any, arguments: dict[str, Any]):
         self.arguments = arguments
         self.run_eagerly = bool(arguments["run_eagerly"])
-        self.steps_per_execution = arguments["steps_per_execution"]
+        # With 1 the plan chooses the number by the time that a step takes, and no callback notices.
+        self.steps_per_execution = 1 if arguments["steps_per_execution"] == "auto" else arguments["steps_per_execution"]
         self.loss_tracker = metrics.Mean(name="loss")
         self._losses: list[Loss | None] | None = None
         self._loss_weights: list[Any] = []

@@ -17,7 +17,7 @@ from hornbeam.training.journal import drop
 from hornbeam.training.logs import Logs
 from hornbeam.training.padding import rows_are_independent
 from hornbeam.training.plan import InFlight, Plan, compile_ahead, make_plan
-from hornbeam.training.requests import EvaluateRequest
+from hornbeam.training.requests import EvaluateRequest, warn_of_batch_size
 from hornbeam.training.resume import Terminated
 from hornbeam.training.step import steps_for
 
@@ -28,6 +28,7 @@ def evaluate(model: Any, request: EvaluateRequest) -> Any:
     """Evaluate a model; see `Model.evaluate`."""
     model._need_compiled("evaluate")
     source = make_source(request.x, request.y, request.sample_weight, request.batch_size)
+    warn_of_batch_size("evaluate", source, request.batch_size)
     check_before_training(model, source)
     callbacks = callback_list("evaluate", request, model, 1, request.steps or source.num_batches)
     evaluation = Evaluation(model, source, request.steps, callbacks)

@@ -21,7 +21,7 @@ from hornbeam.training.hooks import BatchHooks, callback_list
 from hornbeam.training.interrupts import Interrupts
 from hornbeam.training.logs import Logs
 from hornbeam.training.plan import InFlight, Plan, make_plan
-from hornbeam.training.requests import FitRequest, limited
+from hornbeam.training.requests import FitRequest, limited, warn_of_batch_size
 from hornbeam.training.resume import Backups, Progress
 from hornbeam.training.step import steps_for
 from hornbeam.training.weighting import class_weighted
@@ -32,9 +32,8 @@ __all__ = ["fit"]
 def fit(model: Any, request: FitRequest) -> Any:
     """Train a model; see `Model.fit`."""
     compiled = model._need_compiled("fit")
-    source = make_source(
-        request.x, request.y, request.sample_weight, request.batch_size, bool_or_batch(request.shuffle)
-    )
+    source = make_source(request.x, request.y, request.sample_weight, request.batch_size, request.shuffle)
+    warn_of_batch_size("fit", source, request.batch_size)
     source, validation = _split(source, request)
     check_before_training(model, source)
     total = request.steps_per_epoch or _limited_batches(source)
@@ -136,7 +135,8 @@ class _Training:
 
     def run_steps(self, start: Progress) -> tuple[int, dict[str, Any]]:
         """Run the steps of an epoch from `start` on; return how many steps of it are done, and the last results."""
-        done, logs = start.done, Logs(start.logs)
+        done = start.done
+        logs: dict[str, Any] = Logs(start.logs)
         asked = self.request.steps_per_epoch
         budget = settings.max_steps_per_epoch() if asked is None else asked
         left = 0 if start.stopped else budget if budget is None else budget - done
@@ -177,11 +177,6 @@ def _finalize_weights(model: Any) -> None:
         finalize(model.trainable_variables)
 
 
-def bool_or_batch(shuffle: Any) -> bool | str:
-    """Return `shuffle` as a source takes it."""
-    return "batch" if shuffle == "batch" else bool(shuffle)
-
-
 def _limited_batches(source: Source) -> int | None:
     number = source.num_batches
     return None if number is None else limited("steps", number, settings.max_steps_per_epoch(), stacklevel=5)
@@ -198,23 +193,20 @@ def _split(source: Source, request: FitRequest) -> tuple[Source, Source | None]:
         raise ValueError("fit: `validation_split` needs arrays; pass `validation_data` beside a generator.")
     source, validation = source.split(request.validation_split)
     if request.validation_batch_size:
-        validation = ArraySource(*validation.data, batch_size=request.validation_batch_size)
+        x, y, sample_weight = validation.data
+        validation = ArraySource(x, y, sample_weight, request.validation_batch_size)
     return source, validation
 
 
 def _validation_source(data: Any, batch_size: int | None) -> Source:
-    if isinstance(data, (list, tuple)):
-        if len(data) not in (2, 3):
-            raise ValueError(
-                "fit: `validation_data` must be `(x, y)`, `(x, y, sample_weight)` or an iterable of batches, "
-                f"received a {type(data).__name__} of {len(data)}."
-            )
-        if len(data) == 3:
-            return ArraySource(*data, batch_size=batch_size or 32)
-        return make_source(*data, batch_size=batch_size)
-    if hasattr(data, "shape"):
+    if isinstance(data, (list, tuple)) and len(data) in (2, 3):
+        if len(data) == 2:
+            return make_source(data[0], data[1], batch_size=batch_size)
+        return ArraySource(data[0], data[1], data[2], batch_size or 32)
+    is_iterable = any(hasattr(data, name) for name in ("__iter__", "__next__", "__getitem__"))
+    if not is_iterable or hasattr(data, "shape") or isinstance(data, (list, tuple, str, bytes)):
         raise ValueError(
-            "fit: `validation_data` must be `(x, y)`, `(x, y, sample_weight)` or an iterable of batches, received a "
+            "fit: `validation_data` must be `(x, y)`, `(x, y, sample_weight)` or an iterable of batches, received "
             f"{errors.describe(data)}. Add the targets."
         )
     return make_source(data, batch_size=batch_size)

@@ -28,7 +28,8 @@ TELL = 10.0  # seconds of reading again after which its progress is told; then a
 def random_state() -> dict[str, Any]:
     """Return the state of the global generators of Python and NumPy, of PyTorch where it is in use, and of Hornbeam."""
     version, numbers, gauss = random.getstate()
-    torch, ours = sys.modules.get("torch"), own_random.existing_global_generator()
+    torch: Any = sys.modules.get("torch")
+    ours = own_random.existing_global_generator()
     return {
         "python": [version, np.array(array.array("I", numbers), "uint32"), gauss],
         "numpy": np.random.get_state(legacy=False),
@@ -58,7 +59,7 @@ def _set_random_state(state: dict[str, Any]) -> None:
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers.tolist()), gauss))
     np.random.set_state(state["numpy"])
-    torch = sys.modules.get("torch")
+    torch: Any = sys.modules.get("torch")
     if state["torch"] is not None and hasattr(torch, "set_rng_state"):
         torch.set_rng_state(torch.from_numpy(np.array(state["torch"])))
     if state["hornbeam"] is not None:
@@ -89,15 +90,11 @@ class Journal(Source):
     def __init__(self, source: IterableSource, note: Callable[[], None] = lambda: None):
         self._source, self._note = source, note
         self.num_batches = source.num_batches
+        self.can_restart = source.can_restart
         self.marks: list[dict[str, Any]] = []
         self._random_after: Any = None  # state of the generators after the latest mark
         self._open: list[dict[str, Any]] = []  # the pass under way when the training stopped, and what came later
         self._random_then: Any = None
-
-    @property
-    def can_restart(self) -> bool:
-        """Whether the data can be iterated anew."""
-        return self._source.can_restart
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
         """Return the batches of an epoch, from batch number `start` on."""

@@ -106,7 +106,7 @@ def rows_are_independent(model: Any, kind: str) -> bool:
 def runs_library_code(model: Any) -> bool:
     """Return whether a call of `model` runs only Hornbeam code and has no side effects."""
     for layer in model._flatten_layers():
-        if not (is_library_code(type(layer)) and is_library_code(layer.call)) or getattr(layer, "graph_losses", ()):
+        if not (is_library_code(type(layer)) and is_library_code(layer.call)) or getattr(layer, "graph_losses", None):
             return False
         if type(layer).__name__ in _RUN_USER_CODE:
             return False

@@ -12,6 +12,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -140,6 +141,8 @@ class Plan:
 class _ArrayPlan(Plan):
     """Dispatches over arrays: gathered in slabs of many batches where steps may run in a compiled loop."""
 
+    _source: ArraySource
+
     def __init__(self, steps: Steps, source: ArraySource, seed: int, fixed: int | None = None, pad: bool = False):
         super().__init__(steps, source, seed, fixed)
         self._rows, self._pad = source.num_rows, pad
@@ -148,7 +151,7 @@ class _ArrayPlan(Plan):
         self._rest = 0 if pad else self._rows % self._size
         if pad:
             self._whole = -(-self._rows // self._size)
-        self._slab_steps: int | None = None
+        self._slab_steps = 0  # not chosen yet
         self._slab: tuple[int, Any] | None = None  # number of its first step, arrays on the device
         self._coming: tuple[tuple[int, int], concurrent.futures.Future] | None = None  # pass and step, what is made
         self._following: int | None = None
@@ -158,7 +161,7 @@ class _ArrayPlan(Plan):
     def begin(self, number: int, start: int = 0) -> None:
         super().begin(number, start)
         self._following = None
-        if self._slab_steps is None:
+        if not self._slab_steps:
             self._slab_steps = self._choose_slab_steps()
         if self._coming is not None and self._coming[0] == (number, 0):
             self._order, self._slab = self._coming[1].result()
@@ -251,7 +254,7 @@ class _ArrayPlan(Plan):
             return self.steps.once(batch, *([self._counted(step, 1)[0]] if self.steps.padded else []))
 
         return self._dispatch(
-            at, count, lambda: _run_singly(self.steps, [lambda i=at + j: run_one(i) for j in range(count)])
+            at, count, lambda: _run_singly(self.steps, [functools.partial(run_one, at + j) for j in range(count)])
         )
 
     def _dispatch(self, at: int, count: int, run: Callable[[], Any], stacked: bool = False) -> Dispatch:
@@ -266,7 +269,7 @@ class _ArrayPlan(Plan):
         return Dispatch(count, run_and_look_ahead, rows, stacked)
 
     def compile(self) -> None:
-        if self._slab_steps is None:
+        if not self._slab_steps:
             self._slab_steps = self._choose_slab_steps()
         if self._whole:
             steps = self._slab_steps if self._slab_steps > 1 else None
@@ -306,7 +309,7 @@ class _IterablePlan(Plan):
             return None
         steps, count, self._latest = self.steps, len(batches), batches[-1]
         if self._fixed in (None, 1) or not steps.can_loop(batches[0]):
-            return Dispatch(count, lambda: _run_singly(steps, [lambda b=b: steps.once(b) for b in batches]))
+            return Dispatch(count, lambda: _run_singly(steps, [functools.partial(steps.once, b) for b in batches]))
         # One shape for every number of batches, so that one program serves them all.
         filled = [*batches, *[batches[-1]] * (self._fixed - count)]
         slab = tree.map_structure(lambda *a: None if a[0] is None else np.stack([np.asarray(i) for i in a]), *filled)

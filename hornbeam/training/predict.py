@@ -13,7 +13,7 @@ from hornbeam.data.sources import ArraySource, as_arrays, make_source
 from hornbeam.training.hooks import BatchHooks, callback_list
 from hornbeam.training.padding import padded_size, rows_are_independent
 from hornbeam.training.plan import Dispatch, InFlight, make_plan
-from hornbeam.training.requests import PredictRequest, limited
+from hornbeam.training.requests import PredictRequest, limited, warn_of_batch_size
 from hornbeam.training.step import steps_for
 
 __all__ = ["call_compiled", "predict", "predict_on_batch"]
@@ -53,6 +53,7 @@ def _predict_rows(model: Any, x: Any) -> Any:
 def _predict_batches(model: Any, request: PredictRequest) -> Any:
     """Run the steps of prediction over the data; return the rows of the outputs."""
     source = make_source(request.x, batch_size=request.batch_size)
+    warn_of_batch_size("predict", source, request.batch_size, stacklevel=5)
     if isinstance(source, ArraySource):
         for a in tree.flatten(source.data[0]):
             if a is not None and a.dtype.kind not in "biufcV":

@@ -12,10 +12,11 @@ import numpy as np
 
 from hornbeam import errors, settings
 from hornbeam.data.dataset import PyDataset
+from hornbeam.data.sources import ArraySource, Source
 
 __all__ = [
     "EvaluateRequest", "FitRequest", "PredictRequest", "apply_reader_settings", "check_batch_size", "check_flag", "limited",
-    "steps_of", "verbosity",
+    "steps_of", "verbosity", "warn_of_batch_size",
 ]  # fmt: skip
 
 # Words of earlier Keras versions for the settings that a `PyDataset` holds today, and the values that ask for nothing.
@@ -66,7 +67,8 @@ class FitRequest:
         self._check_numbers()
         self._check_validation()
         if self.shuffle not in (True, False, None, "batch"):
-            raise ValueError(f'fit: `shuffle` must be true, false or "batch", received {self.shuffle!r}.')
+            raise ValueError(f'fit: `shuffle` must be True, False or "batch", received {self.shuffle!r}.')
+        self.shuffle = self.shuffle or False
         verbosity("fit", self.verbose)
         self.epochs = limited("epochs", self.epochs, settings.max_epochs(), stacklevel=5)
         self.steps_per_epoch = steps_of("fit", "steps_per_epoch", self.steps_per_epoch, stacklevel=5)
@@ -200,6 +202,15 @@ def check_batch_size(method: str, name: str, value: Any) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{method}: `{name}` must be a positive integer, received {value!r}.")
+
+
+def warn_of_batch_size(method: str, source: Source, batch_size: int | None, stacklevel: int = 4) -> None:
+    """Warn if a batch size is given beside data that yield batches of their own size."""
+    if batch_size is not None and not isinstance(source, ArraySource):
+        warnings.warn(
+            f"{method}: {_no_effect(['batch_size'])} on these data, which yield batches of their own size.",
+            stacklevel=stacklevel,
+        )
 
 
 def steps_of(method: str, name: str, value: Any, limit: bool = True, stacklevel: int = 3) -> int | None:

@@ -86,7 +86,7 @@ class Backups:
 
     def __init__(self, model: Any, callbacks: CallbackList, resume: Any):
         self._model, self._callbacks = model, callbacks
-        self._settings = settings = _settings(model, callbacks, resume)
+        settings = _settings(model, callbacks, resume)
         self._state: dict[str, Any] | None = None  # of the training that goes on
         self._remembered: Any = None
         self._since = 0  # steps since the last backup
@@ -96,6 +96,7 @@ class Backups:
         self.active = settings is not None
         if settings is None:
             return
+        self._settings = settings
         self._key = os.path.realpath(settings.backup_dir)
         self._folder = CheckpointFolder(settings.backup_dir, f"training-{_finished[self._key]}", settings.keep)
         try:

@@ -53,7 +53,7 @@ class Trainable(Layer):
         loss_weights: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
-        steps_per_execution: int = 1,
+        steps_per_execution: int | str = 1,
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
         **kwargs: Any,
@@ -68,7 +68,8 @@ class Trainable(Layer):
             loss_weights: Weight of each output's loss: list or dict of numbers.
             weighted_metrics: Like `metrics`; these take `sample_weight` into account.
             run_eagerly: Whether steps run uncompiled, for debugging.
-            steps_per_execution: Steps per dispatch, between which no callback runs.
+            steps_per_execution: Steps per dispatch, between which no callback runs. `"auto"` is as 1: the number is then
+                chosen from the time of a step and from what callbacks need.
             jit_compile: Kept for Keras's signature: steps are compiled unless `run_eagerly` is true.
             auto_scale_loss: Whether the optimizer of a model with the policy `mixed_float16` scales the loss.
             **kwargs: Arguments of earlier Keras versions, which are refused or named in a warning.
