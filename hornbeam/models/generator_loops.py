@@ -6,14 +6,15 @@ import itertools
 import math
 from typing import Any
 
-from hornbeam import errors, tree
+from hornbeam import tree
 from hornbeam.data.sources import unpack
+from hornbeam.training.requests import apply_reader_settings
 
 __all__ = ["GeneratorLoops"]
 
 
 class GeneratorLoops:
-    """Methods of `Model` by their older names; arguments of Keras 1 counted samples instead of steps."""
+    """The methods of `Model` for generators, by their older names; Keras 1 counted samples instead of steps."""
 
     def fit_generator(
         self, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1, verbose: Any = "auto", callbacks: Any = None,
@@ -24,19 +25,20 @@ class GeneratorLoops:
 
         Args:
             generator: Yields `(x, y)` or `(x, y, sample_weight)`.
-            steps_per_epoch: Batches of an epoch; the others are those of `fit`.
-            **old: Keras 1's `samples_per_epoch`, `nb_epoch`, `nb_val_samples`; `max_queue_size`, `workers` and
-                `use_multiprocessing`, which count for a `PyDataset`.
+            steps_per_epoch: Batches per epoch. The other arguments are as for `fit`.
+            **old: Keras 1's `samples_per_epoch`, `nb_epoch` and `nb_val_samples`; `max_queue_size`, `workers` and
+                `use_multiprocessing`, which a `PyDataset` uses.
         """
         epochs = old.pop("nb_epoch", epochs)
         generator, steps = _steps(generator, steps_per_epoch, old.pop("samples_per_epoch", None))
-        validation, validation_steps = validation_data, validation_steps
+        validation = validation_data
         if not isinstance(validation, (list, tuple)) and validation is not None:
             validation, validation_steps = _steps(validation, validation_steps, old.pop("nb_val_samples", None))
+        apply_reader_settings("fit_generator", generator, old)
         return self.fit(
             generator, steps_per_epoch=steps, epochs=epochs, verbose=verbose, callbacks=callbacks, validation_data=validation,
             validation_steps=validation_steps, validation_freq=validation_freq, class_weight=class_weight, shuffle=shuffle,
-            initial_epoch=initial_epoch, **_workers(old, "fit_generator"),
+            initial_epoch=initial_epoch,
         )  # fmt: skip
 
     def evaluate_generator(
@@ -44,31 +46,20 @@ class GeneratorLoops:
     ) -> Any:
         """Evaluate on a generator of batches: `evaluate`, by the name of Keras 1 (`val_samples`) and 2."""
         generator, steps = _steps(generator, steps, old.pop("val_samples", None))
-        old = _workers(old, "evaluate_generator")
-        return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose, **old)
+        apply_reader_settings("evaluate_generator", generator, old)
+        return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
     def predict_generator(
         self, generator: Any, steps: int | None = None, callbacks: Any = None, verbose: Any = 0, **old: Any
     ) -> Any:
         """Predict on a generator of batches: `predict`, by the name of Keras 1 (`val_samples`) and 2."""
         generator, steps = _steps(generator, steps, old.pop("val_samples", None))
-        _workers(old, "predict_generator")
+        apply_reader_settings("predict_generator", generator, old)
         return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
 
-_OF_WORKERS = {"max_q_size": "max_queue_size", "nb_worker": "workers", "pickle_safe": "use_multiprocessing"}
-
-
-def _workers(old: dict[str, Any], function: str) -> dict[str, Any]:
-    old = {_OF_WORKERS.get(name, name): value for name, value in old.items()}
-    unknown = sorted(set(old) - set(_OF_WORKERS.values()))
-    if unknown:
-        raise TypeError(f"{function}: unexpected arguments {errors.one_of(unknown)}.")
-    return old
-
-
 def _steps(generator: Any, steps: int | None, samples: int | None) -> tuple[Any, int | None]:
-    """Return the generator and its number of steps, from a number of samples where that is what is known."""
+    """Return the generator and its number of steps, computed from a number of samples if only that is given."""
     if steps is not None or samples is None:
         return generator, steps
     if hasattr(generator, "__getitem__"):

@@ -24,7 +24,7 @@ class Graph:
         outputs: Symbolic tensors, flat.
 
     Raises:
-        ValueError: If an output does not depend on the inputs alone.
+        ValueError: If an output depends on anything but the inputs.
     """
 
     def __init__(self, inputs: list[KerasTensor], outputs: list[KerasTensor]):

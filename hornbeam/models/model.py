@@ -186,7 +186,7 @@ class Model(GeneratorLoops, ModelFiles, ModelState, Trainable):
             positions: Relative or absolute positions of column ends.
             print_fn: Takes each line instead of `print`.
             expand_nested: Whether layers of nested models are listed.
-            show_trainable: Whether a column tells what is trainable.
+            show_trainable: Whether a column shows which layers are trainable.
             layer_range: Names (or patterns) of the first and the last layer to list.
         """
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
@@ -202,7 +202,7 @@ class Model(GeneratorLoops, ModelFiles, ModelState, Trainable):
     def quantize(
         self, mode: str | None = None, config: Any = None, filters: Any = None, **kwargs: Any
     ) -> None:  # fmt: skip
-        """Keep the weights of the layers in fewer bits from now on: those of products and of embeddings.
+        """Store the weights of products and embeddings in fewer bits from now on.
 
         Args:
             mode: `"int8"`, `"int4"`, `"float8"`; `"gptq"` and `"awq"` with a `config` that has data to calibrate with.

@@ -1,9 +1,9 @@
 """The plan: how an epoch is cut into dispatches to the device.
 
-A dispatch runs one step, or many steps of equal shape in one compiled loop over a slab: batches that lie
-one after the other on the device. How many is chosen from the time that a step takes, so that a dispatch is
-worth its cost and yet progress and Ctrl-C are served several times a second. The number changes speed, never
-results: one compiled loop serves every number.
+A dispatch runs one step, or many steps of equal shape in one compiled loop over a slab: batches that follow each other
+on the device. The number of steps is chosen from the time of a step, so that a dispatch is worth its overhead and
+progress and Ctrl-C are still handled several times a second. The number changes the speed, never the results: one
+compiled loop serves every number.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Dispatch:
 
     Attributes:
         steps: Their number.
-        run: Runs them; returns the results of the last step, with `Steps.keep_all` those of all.
-        rows: Rows that count, where the plan knows them.
-        stacked: Whether the results of all come along a first axis, rather than as a list.
+        run: Runs the steps; returns the results of the last step, or of all steps with `Steps.keep_all`.
+        rows: Number of rows that count; `None` if the plan does not know it.
+        stacked: Whether the results of all steps are stacked along a first axis, rather than in a list.
     """
 
     steps: int
@@ -53,14 +53,14 @@ class Dispatch:
     stacked: bool = False
 
     def by_step(self, results: Any) -> list[Any]:
-        """Return what `run` gave with `Steps.keep_all` as a list of the results of each step, on the host."""
+        """Return results of all steps as a list with one entry per step, on the host."""
         host = tree.map_structure(np.asarray, results)
         if not self.stacked:
             return host
         return [tree.map_structure(lambda a, i=i: a[i], host) for i in range(self.steps)]
 
     def by_row(self, results: Any) -> Any:
-        """Return what `run` gave with `Steps.keep_all` as arrays of rows, on the host."""
+        """Return results of all steps as arrays of rows, on the host."""
         if self.stacked:
             host = tree.map_structure(lambda a: (a := np.asarray(a)[: self.steps]).reshape(-1, *a.shape[2:]), results)
         else:
@@ -69,13 +69,13 @@ class Dispatch:
 
 
 class Plan:
-    """What is run next: dispatches of one pass over the data after the other.
+    """The dispatches of one pass over the data after another.
 
     Args:
         steps: The compiled steps.
         source: The data.
-        seed: Fixes, with the number of a pass, the order of its rows.
-        fixed: Steps a dispatch, as the user said; `None`: chosen here.
+        seed: The order of rows in a pass is a function of this seed and the number of the pass.
+        fixed: The user's `steps_per_execution`; `None`: the plan chooses the number of steps of each dispatch.
 
     Attributes:
         steps: The compiled steps.
@@ -91,11 +91,11 @@ class Plan:
         self.position = (number, start)
 
     def expect(self, number: int | None) -> None:
-        """Note which pass will follow, so that its data are made ready during this one; `None`: none is known."""
+        """Note which pass comes next, so that its data are prepared during this one; `None` if it is not known."""
 
     def next(self, most: int | None = None) -> Dispatch | None:
         """Return the next dispatch, of at most `most` steps; `None` at the end of the pass."""
-        raise NotImplementedError  # for subclasses to say
+        raise NotImplementedError  # subclasses implement it
 
     def take(
         self, budget: int | None, most: Callable[[], int | None] = lambda: None, over_passes: bool = False
@@ -103,8 +103,8 @@ class Plan:
         """Yield dispatches to the end of the pass, or to the end of a budget of steps.
 
         Args:
-            budget: Most steps in all; `None`: no bound.
-            most: Tells, before each dispatch, how many steps it may have at most.
+            budget: Maximum number of steps in all; `None` for no bound.
+            most: Returns, before each dispatch, its maximum number of steps.
             over_passes: Whether further passes follow until the budget is used up.
         """
         left, empty = budget, False
@@ -402,7 +402,7 @@ def in_background(work: Callable[[], Any]) -> concurrent.futures.Future:
 
 
 def compile_ahead(compile: Callable[[], None]) -> concurrent.futures.Future:
-    """Run `compile` in the background; what fails there is met again, and told, where it is needed."""
+    """Run `compile` in the background; an error there is ignored, since it comes again where the program is needed."""
     global _compiler
     if _compiler is None:
         _compiler = concurrent.futures.ThreadPoolExecutor(1, "hornbeam-compile")
@@ -415,10 +415,10 @@ def compile_ahead(compile: Callable[[], None]) -> concurrent.futures.Future:
 
 
 class InFlight:
-    """Dispatches that run while the next are made: few, so that memory and the wait after Ctrl-C stay small.
+    """Dispatches that run while the next are prepared: few, so that memory and the wait after Ctrl-C stay small.
 
     Args:
-        steps: The steps; the time they take is noted in `steps.seconds_per_step`.
+        steps: The steps; their time is recorded in `steps.seconds_per_step`.
     """
 
     def __init__(self, steps: Steps):
@@ -428,12 +428,12 @@ class InFlight:
         self._first = True
 
     def add(self, count: int, results: Any) -> None:
-        """Note a dispatch of `count` steps; waits for an older one where there are many."""
+        """Add a dispatch of `count` steps; wait for older ones if too many run."""
         if not self._running and self._free_since is None:
             self._free_since = time.perf_counter()
         self._running.append((count, results))
-        # The first dispatch may hold a compilation; after it the time of a step must be learned. Where a call
-        # returns when it is done, there is nothing to wait for, and the time is known at once.
+        # The first dispatch may compile, and the time of a step is not known right after it. If calls return only when
+        # they are done, there is nothing to wait for, and the time is known at once.
         depth = 0 if self._steps.seconds_per_step is None or calls_return_when_done() else 2
         while len(self._running) > depth:
             self._wait_for_oldest()

@@ -166,7 +166,7 @@ def apply_reader_settings(method: str, data: Any, settings: Mapping[str, Any], s
 
     Args:
         method: Name for messages.
-        data: What is read.
+        data: The data of the loop.
         settings: `max_queue_size`, `workers`, `use_multiprocessing`, or Keras 1's words for them.
         stacklevel: As for `warnings.warn`, counted from here.
 

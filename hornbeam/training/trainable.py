@@ -213,7 +213,7 @@ class Trainable(Layer):
             force: Whether an existing function is replaced.
 
         Example:
-            >>> import hornbeam as hb
+            >>> import hornbeam as hb, numpy as np
             >>> model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(2)])
             >>> model.compile("sgd", "mse")
             >>> results = model.make_train_function()(iter([(np.ones((4, 3)), np.ones((4, 2)))]))
