@@ -14,12 +14,13 @@ class Callback:
 
     Attributes:
         model: The model.
-        params: `verbose`, `epochs`, `steps`; `resumed`: whether `fit` goes on with an interrupted training.
-        observes_only: True promises that the hooks of batches only look. Steps may then run many at a time on the
-            device, and the hooks are called for each of them afterwards, with its results. Without the promise a
-            callback with such hooks makes every step run by itself.
-        samples_only: True promises that they need not even be called for every step: they are called now and then,
-            with the latest results.
+        params: `verbose`, `epochs`, `steps`; `resumed`: whether `fit` goes on with an interrupted
+            training.
+        observes_only: True promises that the hooks of batches only look. Steps may then run many at
+            a time on the device, and the hooks are called for each of them afterwards, with its
+            results. Without the promise a callback with such hooks makes every step run by itself.
+        samples_only: True promises that they need not even be called for every step: they are
+            called now and then, with the latest results.
 
     Example:
         >>> class Stop(Callback):
@@ -52,23 +53,25 @@ class Callback:
     def steps_until_action(self) -> int | None:
         """Return after how many steps a callback that otherwise observes must act; `None`: never.
 
-        The loop then ends a run of steps just there, so that `on_train_batch_end` of that step finds the model as the
-        step left it.
+        The loop then ends a run of steps just there, so that `on_train_batch_end` of that step
+        finds the model as the step left it.
         """
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on with an interrupted training (see `BackupAndRestore`).
+        """Return what `load_state_dict` needs to go on with an interrupted training (see
+        `BackupAndRestore`).
 
-        It may hold numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of them.
+        It may hold numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of
+        them.
         """
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state that `state_dict` returned in the process that was interrupted.
 
-        Called after `on_train_begin`; where the training stopped within an epoch again after its `on_epoch_begin`, which
-        had been called for it before.
+        Called after `on_train_begin`; where the training stopped within an epoch again after its
+        `on_epoch_begin`, which had been called for it before.
         """
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -129,7 +132,9 @@ def check_number(name: str, value: Any) -> None:
 
 
 def check_weights(name: str, values: Any, variables: list[Any]) -> None:
-    """Raise `ValueError` unless a part of a callback's state is `None`, or values for all these variables."""
+    """Raise `ValueError` unless a part of a callback's state is `None`, or values for all these
+    variables.
+    """
     if values is not None and (
         not isinstance(values, list)
         or [getattr(v, "shape", None) for v in values] != [tuple(v.shape) for v in variables]

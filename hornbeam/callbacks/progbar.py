@@ -39,7 +39,7 @@ class Progbar:
         self._seen = 0
 
     def due(self) -> bool:
-        """Return whether the bar may be drawn again: `interval` has passed since the last drawing."""
+        """Return whether `interval` has passed since the last drawing."""
         return self.verbose == 1 and time.perf_counter() - self._drawn >= self.interval
 
     def update(

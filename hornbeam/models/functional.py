@@ -121,13 +121,16 @@ class Functional(Model):
         self.built = True
 
     def add_loss(self, loss: Any) -> None:
-        """Add to the loss: a scalar for the call under way, or a symbolic tensor of the graph, computed in every call.
+        """Add to the loss: a scalar for the call under way, or a symbolic tensor of the graph,
+        computed in every call.
 
         Args:
-            loss: A scalar, a symbolic tensor, whose mean is added, or a list of them. Files do not hold symbolic ones.
+            loss: A scalar, a symbolic tensor, whose mean is added, or a list of them. Files do not
+                hold symbolic ones.
 
         Raises:
-            ValueError: If a number is not a scalar, or a symbolic tensor does not follow from the model's inputs.
+            ValueError: If a number is not a scalar, or a symbolic tensor does not follow from the
+                model's inputs.
         """
         flat = tree.flatten(loss)
         super().add_loss([x for x in flat if not isinstance(x, KerasTensor)])
@@ -272,9 +275,11 @@ class Function(Operation):
 
 
 def become_functional(model: Model, *args: Any, **kwargs: Any) -> None:
-    """Turn an instance of a subclass that called `super().__init__(inputs, outputs)` into a functional model.
+    """Turn an instance of a subclass that called `super().__init__(inputs, outputs)` into a
+    functional model.
 
-    Python has chosen the instance's class by then, so it gets another one, which adds `Functional` as a base.
+    Python has chosen the instance's class by then, so it gets another one, which adds `Functional`
+    as a base.
     """
     cls = type(model)
     if not issubclass(cls, Functional):
@@ -315,7 +320,9 @@ def _set_graph(model: Functional, inputs: Any, outputs: Any) -> None:
 
 
 def _number_ops(operations: list[Operation]) -> None:
-    """Number ops that share a name: an op recorded for a mask may have the name that a file gave another."""
+    """Number ops that share a name: an op recorded for a mask may have the name that a file gave
+    another.
+    """
     taken = {o.name for o in operations}
     met: set[str] = set()
     for operation in operations:

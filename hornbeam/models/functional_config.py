@@ -1,4 +1,4 @@
-"""Configurations of functional models: graphs in the form that Keras's files hold, and graphs made from it."""
+"""Configurations of functional models: graphs to the form of Keras's files, and back."""
 
 from __future__ import annotations
 
@@ -57,7 +57,8 @@ def functional_config(model: Any) -> dict[str, Any]:
 
     def reference(x: KerasTensor) -> list[Any]:
         node, position = x._producer
-        # In these references, and nowhere else, Keras counts the creation of a nested model as its first call.
+        # In these references, and nowhere else, Keras counts the creation of a nested model as its
+        # first call.
         made = 1 if isinstance(node.operation, Model) and hasattr(node.operation, "_graph") else 0
         return [node.operation.name, index[id(node)] + made, position]
 
@@ -79,7 +80,9 @@ def _map_keeping(structure: Any, function: Any) -> Any:
 
 
 def _node_index(graph: Graph) -> dict[int, int]:
-    """Return the number of each node among the nodes of its operation in this graph, by the node's identity."""
+    """Return the number of each node among the nodes of its operation in this graph, by the node's
+    identity.
+    """
     members = {id(node) for node in graph.nodes}
     index: dict[int, int] = {}
     for operation in graph.operations:
@@ -120,8 +123,9 @@ _Call = tuple[str, int]  # name of a layer, number of its call
 class _GraphBuilder:
     """Makes the layers of a saved graph and calls them.
 
-    Layers are called in the file's order, over and over until all calls are made. A layer that waits for a tensor is
-    looked at again when that tensor exists: a file may have any number of layers in any order.
+    Layers are called in the file's order, over and over until all calls are made. A layer that
+    waits for a tensor is looked at again when that tensor exists: a file may have any number of
+    layers in any order.
 
     Args:
         config: The configuration of the graph, in Keras 3's form.
@@ -154,7 +158,8 @@ class _GraphBuilder:
         """Make all calls.
 
         Raises:
-            ValueError: If a call needs a tensor that no layer makes, or takes no tensor of the graph.
+            ValueError: If a call needs a tensor that no layer makes, or takes no tensor of the
+                graph.
         """
         while self._queue:
             turn, i = heapq.heappop(self._queue)
@@ -167,7 +172,9 @@ class _GraphBuilder:
             )
 
     def _is_ready(self, i: int) -> bool:
-        """Return whether the inputs of a layer's next call exist; if not, the layer waits for the first that does not."""
+        """Return whether the inputs of a layer's next call exist; if not, the layer waits for the
+        first that does not.
+        """
         call = self._calls[i][0]
         needs = self._needs.setdefault(i, _needed([call["args"], call["kwargs"]]))
         missing = next((key for key in needs if key not in self._outputs), None)
@@ -182,7 +189,8 @@ class _GraphBuilder:
         args = [self._value(a) for a in call["args"]]
         kwargs = {k: self._value(v) for k, v in call["kwargs"].items()}
         if not any_symbolic(args, kwargs):
-            # A call on numbers alone would compute now; a file describes graphs and computes nothing.
+            # A call on numbers alone would compute now; a file describes graphs and computes
+            # nothing.
             raise ValueError(f"The saved graph of '{self._name}' calls '{name}' on no tensor of it.")
         made = (name, self._counts[name])
         self._outputs[made] = self._operations[i](*args, **kwargs)
@@ -205,7 +213,7 @@ class _GraphBuilder:
         return tree.flatten(self._outputs[name, node])[position]
 
     def tensors(self, structure: Any) -> Any:
-        """Return the tensors of a structure of references, `[layer, number of its call, position]`."""
+        """Return the tensors of a structure of references: `[layer, number of call, position]`."""
         if isinstance(structure, dict):
             return {key: self.tensors(item) for key, item in structure.items()}
         if len(structure) in (3, 4) and isinstance(structure[0], str):

@@ -14,7 +14,9 @@ __all__ = ["GeneratorLoops"]
 
 
 class GeneratorLoops:
-    """The methods of `Model` for generators, by their older names; Keras 1 counted samples instead of steps."""
+    """The methods of `Model` for generators, by their older names; Keras 1 counted samples instead
+    of steps.
+    """
 
     def fit_generator(
         self, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1, verbose: Any = "auto", callbacks: Any = None,
@@ -26,8 +28,8 @@ class GeneratorLoops:
         Args:
             generator: Yields `(x, y)` or `(x, y, sample_weight)`.
             steps_per_epoch: Batches per epoch. The other arguments are as for `fit`.
-            **old: Keras 1's `samples_per_epoch`, `nb_epoch` and `nb_val_samples`; `max_queue_size`, `workers` and
-                `use_multiprocessing`, which a `PyDataset` uses.
+            **old: Keras 1's `samples_per_epoch`, `nb_epoch` and `nb_val_samples`; `max_queue_size`,
+                `workers` and `use_multiprocessing`, which a `PyDataset` uses.
         """
         epochs = old.pop("nb_epoch", epochs)
         generator, steps = _steps(generator, steps_per_epoch, old.pop("samples_per_epoch", None))
@@ -44,7 +46,7 @@ class GeneratorLoops:
     def evaluate_generator(
         self, generator: Any, steps: int | None = None, callbacks: Any = None, verbose: Any = 0, **old: Any
     ) -> Any:
-        """Evaluate on a generator of batches: `evaluate`, by the name of Keras 1 (`val_samples`) and 2."""
+        """Evaluate on a generator of batches: `evaluate`, by its name in Keras 1 and 2."""
         generator, steps = _steps(generator, steps, old.pop("val_samples", None))
         apply_reader_settings("evaluate_generator", generator, old)
         return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
@@ -52,14 +54,16 @@ class GeneratorLoops:
     def predict_generator(
         self, generator: Any, steps: int | None = None, callbacks: Any = None, verbose: Any = 0, **old: Any
     ) -> Any:
-        """Predict on a generator of batches: `predict`, by the name of Keras 1 (`val_samples`) and 2."""
+        """Predict on a generator of batches: `predict`, by its name in Keras 1 and 2."""
         generator, steps = _steps(generator, steps, old.pop("val_samples", None))
         apply_reader_settings("predict_generator", generator, old)
         return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
 
 def _steps(generator: Any, steps: int | None, samples: int | None) -> tuple[Any, int | None]:
-    """Return the generator and its number of steps, computed from a number of samples if only that is given."""
+    """Return the generator and its number of steps, computed from a number of samples if only that
+    is given.
+    """
     if steps is not None or samples is None:
         return generator, steps
     if hasattr(generator, "__getitem__"):

@@ -15,9 +15,9 @@ __all__ = ["Graph"]
 class Graph:
     """The nodes between input and output tensors, in an order in which they can run.
 
-    The depth of an operation is its number of steps from the outputs. Operations are listed from deepest to shallowest,
-    and at one depth in the order in which a walk from the outputs meets them. That is Keras's order of `model.layers`,
-    which its files rely on.
+    The depth of an operation is its number of steps from the outputs. Operations are listed from
+    deepest to shallowest, and at one depth in the order in which a walk from the outputs meets
+    them. That is Keras's order of `model.layers`, which its files rely on.
 
     Args:
         inputs: Symbolic tensors, flat.

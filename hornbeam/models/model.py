@@ -1,6 +1,7 @@
 """`Model`: a layer that can be compiled, trained, saved and shown.
 
-Here is its structure. Compiling and the loops are in `hornbeam.training`, formats of files in `hornbeam.saving`.
+Here is its structure. Compiling and the loops are in `hornbeam.training`, formats of files in
+`hornbeam.saving`.
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ __all__ = ["Model", "graph_models"]
 
 
 class _GraphModels:
-    """How models are made from graphs; `functional.py` fills it in, since `Functional` is a `Model` itself.
+    """How models are made from graphs; `functional.py` fills it in, since `Functional` is a `Model`
+    itself.
 
     Attributes:
         cls: The class `Functional`.
-        become: Makes an instance of a subclass, whose `__init__` got inputs and outputs, a functional model.
+        become: Makes an instance of a subclass, whose `__init__` got inputs and outputs, a
+            functional model.
         from_config: Makes a model of a class from the configuration of a graph.
     """
 
@@ -93,7 +96,9 @@ class Model(GeneratorLoops, ModelFiles, ModelState, Trainable):
         self._start_training_state()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the outputs: by a compiled step if the model runs no code of the user's, which could notice."""
+        """Compute the outputs: by a compiled step if the model runs no code of the user's, which
+        could notice.
+        """
         if len(args) == 1 and not (kwargs and (len(kwargs) > 1 or kwargs.get("training", True))):
             if isinstance(args[0], (np.ndarray, jax.Array)) and self._calls_compiled(args[0]):
                 return call_compiled(self, args[0])
@@ -192,7 +197,9 @@ class Model(GeneratorLoops, ModelFiles, ModelState, Trainable):
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
     def reset_states(self) -> None:
-        """Set the kept states of all recurrent layers with `stateful=True` back to zero, as in Keras 1 and 2."""
+        """Set the kept states of all recurrent layers with `stateful=True` back to zero, as in
+        Keras 1 and 2.
+        """
         for layer in self._flatten_layers(include_self=False):
             if getattr(layer, "stateful", False) and hasattr(layer, "reset_state"):
                 layer.reset_state()
@@ -205,14 +212,17 @@ class Model(GeneratorLoops, ModelFiles, ModelState, Trainable):
         """Store the weights of products and embeddings in fewer bits from now on.
 
         Args:
-            mode: `"int8"`, `"int4"`, `"float8"`; `"gptq"` and `"awq"` with a `config` that has data to calibrate with.
+            mode: `"int8"`, `"int4"`, `"float8"`; `"gptq"` and `"awq"` with a `config` that has data
+                to calibrate with.
             config: A `hornbeam.quantizers.QuantizationConfig`. Default: that of the mode.
-            filters: A regular expression or a list of them, searched in names and paths of layers, or a function of a
-                layer: which layers are quantized. Default: all.
-            **kwargs: `type_check=False`: subclasses of layers too, whose `call` may use a weight otherwise.
+            filters: A regular expression or a list of them, searched in names and paths of layers,
+                or a function of a layer: which layers are quantized. Default: all.
+            **kwargs: `type_check=False`: subclasses of layers too, whose `call` may use a weight
+                otherwise.
 
         Raises:
-            ValueError: If the model is not built, a layer is quantized already, or the arguments are no mode.
+            ValueError: If the model is not built, a layer is quantized already, or the arguments
+                are no mode.
 
         Example:
             >>> import hornbeam as hb
@@ -227,10 +237,12 @@ class Model(GeneratorLoops, ModelFiles, ModelState, Trainable):
         quantize_model(self, mode, config, filters, type_check)
 
     def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:
-        """Return the order of layers for the calibration of `"gptq"` and `"awq"`; a model that has one overrides it.
+        """Return the order of layers for the calibration of `"gptq"` and `"awq"`; a model that has
+        one overrides it.
 
         Returns:
-            A dict of `"pre_block_layers"`, through which inputs go first, and `"sequential_blocks"`; `None` if unknown.
+            A dict of `"pre_block_layers"`, through which inputs go first, and
+            `"sequential_blocks"`; `None` if unknown.
         """
         return None
 

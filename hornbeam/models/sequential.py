@@ -193,7 +193,8 @@ class Sequential(Model):
         return self.predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
 
     def predict_classes(self, x: Any, batch_size: int | None = None, verbose: Any = 0, **kwargs: Any) -> Any:
-        """Return class numbers: the index of the largest output, or for a single output 1 if it is above 0.5, else 0.
+        """Return class numbers: the index of the largest output, or for a single output 1 if it is
+        above 0.5, else 0.
 
         A method of Keras 1 and 2.
 

@@ -18,8 +18,8 @@ __all__ = ["check_before_training"]
 def check_before_training(model: Any, source: Source) -> None:
     """Raise `ValueError` for targets that cannot be used for training.
 
-    That is: missing targets, NaN, class numbers out of range for sparse crossentropies, and targets outside [0, 1] for
-    binary crossentropy.
+    That is: missing targets, NaN, class numbers out of range for sparse crossentropies, and targets
+    outside [0, 1] for binary crossentropy.
     """
     compiled = model._compiled
     given = compiled.arguments["loss"]

@@ -61,7 +61,8 @@ _ARGUMENTS = {
 
 
 def _take_older(arguments: dict[str, Any]) -> None:
-    """Remove the arguments that only earlier Keras versions knew, with one warning where one would have an effect there.
+    """Remove the arguments that only earlier Keras versions knew, with one warning where one would
+    have an effect there.
 
     Raises:
         ValueError: If `target_tensors` is given: without it the model would learn something else.
@@ -104,7 +105,8 @@ class _MetricOfOutput:
     Attributes:
         metric: The metric.
         weighted: Whether it takes `sample_weight` into account.
-        map_target: Makes the targets that the metric expects, from targets and outputs; `None`: they are as given.
+        map_target: Makes the targets that the metric expects, from targets and outputs; `None`:
+            they are as given.
     """
 
     metric: Metric
@@ -143,7 +145,7 @@ class Compiled:
         self._check_names(model)
 
     def _check_names(self, model: Any) -> None:
-        """Look up every name at once, so that a misspelling is an error before any data are read."""
+        """Look up every name, so that a misspelling is an error before any data are read."""
         for entry in tree.flatten(_plain(self.arguments["loss"])):
             if isinstance(entry, str):
                 losses.get(entry)
@@ -292,7 +294,8 @@ class Compiled:
         return [y_true] * len(names)
 
     def build_ahead(self, model: Any, y: Any) -> None:
-        """Make losses and metrics before the first step if the outputs' shapes are known, so that it is traced once.
+        """Make losses and metrics before the first step if the outputs' shapes are known, so that
+        it is traced once.
 
         Args:
             y: Targets, arrays of any number of rows.
@@ -515,7 +518,9 @@ def _as_metric(entry: Any, target: Any, output: Any, loss: Any) -> Any:
 
 
 def _f_score(name: str, output: Any, loss: Any) -> Any:
-    """Return the F-score of a name, macro-averaged to one number; `None` if the name means another metric."""
+    """Return the F-score of a name, macro-averaged to one number; `None` if the name means another
+    metric.
+    """
     cls = _F_SCORES.get(name)
     if cls is None:
         return None

@@ -38,7 +38,7 @@ def evaluate(model: Any, request: EvaluateRequest) -> Any:
 
 
 def without_names(results: dict[str, Any]) -> Any:
-    """Return results as Keras does without `return_dict`: a list, or the value itself if there is one."""
+    """Return results without names, as Keras does: a list, or the value if there is one."""
     values = list(results.values())
     return values[0] if len(values) == 1 else values
 
@@ -83,7 +83,7 @@ class Evaluation:
         return self._number or settings.max_steps_per_epoch() or self._source.num_batches
 
     def skip(self, batches: int, note: Callable[[], None]) -> None:
-        """Read and drop batches that an earlier process has evaluated, if they cannot be read again."""
+        """Drop batches that an earlier process has evaluated, if they cannot be read again."""
         if not self._source.can_restart:
             drop(self._source.epoch(0, 0), batches, note)
             self.consumed += batches

@@ -1,7 +1,8 @@
 """The loop of `fit`.
 
-A source yields batches, compiled steps run them, and callbacks get events. Weights are variables of the model at every
-moment: whatever interrupts the loop, the model keeps the weights of the last finished step.
+A source yields batches, compiled steps run them, and callbacks get events. Weights are variables of
+the model at every moment: whatever interrupts the loop, the model keeps the weights of the last
+finished step.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class _Training:
         return logs
 
     def run_epoch(self, progress: Progress) -> dict[str, Any]:
-        """Run an epoch, or the rest of it, with its validation and its events; return its results."""
+        """Run an epoch, or its rest, with validation and events; return its results."""
         epoch, model, budget = progress.epoch, self.model, self.request.steps_per_epoch
         if not progress.done:
             model.reset_metrics()
@@ -134,7 +135,9 @@ class _Training:
         return epoch_logs
 
     def run_steps(self, start: Progress) -> tuple[int, dict[str, Any]]:
-        """Run the steps of an epoch from `start` on; return how many steps of it are done, and the last results."""
+        """Run the steps of an epoch from `start` on; return how many steps of it are done, and the
+        last results.
+        """
         done = start.done
         logs: dict[str, Any] = Logs(start.logs)
         asked = self.request.steps_per_epoch
@@ -159,11 +162,11 @@ class _Training:
         return done, logs
 
     def _most_steps(self) -> int | None:
-        """Return the maximum number of steps until a callback or a backup must act; `None` for any number."""
+        """Return the number of steps until a callback or a backup must act; `None`: any."""
         return min((n for n in (self.hooks.most(), self.backups.most()) if n is not None), default=None)
 
     def _flush_gradients(self) -> None:
-        """Let an optimizer that accumulates gradients apply those left over at the end of an epoch."""
+        """Apply the gradients that an optimizer has accumulated so far."""
         flush = getattr(self.model.optimizer, "flush_gradients", None)
         if flush is not None:
             with self.interrupts.held():

@@ -1,4 +1,4 @@
-"""The batch hooks of callbacks: which callbacks have them, and how many steps may run between two calls."""
+"""The batch hooks of callbacks: who has them, and how many steps may run between two calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ __all__ = ["BatchHooks", "callback_list"]
 
 
 def callback_list(method: str, request: Any, model: Any, epochs: int, steps: int | None, **more: Any) -> CallbackList:
-    """Return the callbacks of a request as a list that calls them all, with a progress bar where one is wanted.
+    """Return the callbacks of a request as a list that calls them all, with a progress bar where
+    one is wanted.
 
     Args:
         method: `"fit"`, `"evaluate"` or `"predict"`.
@@ -37,11 +38,13 @@ class BatchHooks:
     Args:
         callbacks: The callbacks.
         kind: `"train"`, `"test"` or `"predict"`.
-        fixed: The user's `steps_per_execution`: hooks are then called once per dispatch, as in Keras. `None` if not set.
+        fixed: The user's `steps_per_execution`: hooks are then called once per dispatch, as in
+            Keras. `None` if not set.
 
     Attributes:
         acts: Whether a callback acts on batches, so that each batch is a dispatch of its own.
-        every_step: Whether callbacks get the results of every step although many steps run at a time.
+        every_step: Whether callbacks get the results of every step although many steps run at a
+            time.
     """
 
     def __init__(self, callbacks: CallbackList, kind: str, fixed: int | None = None):
@@ -72,7 +75,9 @@ class BatchHooks:
             self._call("begin", self._callbacks.callbacks, step, None)
 
     def end(self, step: int, dispatch: Dispatch, results: Any) -> dict[str, Any]:
-        """Call the hooks after a dispatch whose first step is `step`; return the results of its last step."""
+        """Call the hooks after a dispatch whose first step is `step`; return the results of its
+        last step.
+        """
         last = step + dispatch.steps - 1
         if self._acting or self._fixed is not None:
             logs = Logs(self._named(results))

@@ -19,7 +19,8 @@ class Interrupts:
         on_terminate: Whether SIGTERM waits too, until the loop has made its backup.
 
     Attributes:
-        on_terminate: Whether it does: only the main thread can handle signals, and only if the process does not ignore them.
+        on_terminate: Whether it does: only the main thread can handle signals, and only if the
+            process does not ignore them.
         terminated: Whether SIGTERM came.
     """
 

@@ -1,4 +1,4 @@
-"""Steps as functions of an iterator, as `Model.make_train_function` and its siblings return them."""
+"""Steps as functions of an iterator: `Model.make_train_function` and its siblings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ __all__ = ["make_function"]
 
 
 def make_function(model: Any, kind: str, force: bool = False) -> Callable[..., Any]:
-    """Return the function of one step of a model, and keep it in the attribute that Keras has for it.
+    """Return the function of one step of a model, and keep it in the attribute that Keras has for
+    it.
 
     Args:
         model: The model.

@@ -1,7 +1,7 @@
 """The state of random generators, and a journal of the reading of data that Python makes.
 
-A training that continues uses both to bring its data back to the same place: the order in which a data set shuffles
-itself depends on the generators and on how often it has shuffled.
+A training that continues uses both to bring its data back to the same place: the order in which a
+data set shuffles itself depends on the generators and on how often it has shuffled.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ TELL = 10.0  # seconds of reading again until its progress is reported; the inte
 
 
 def random_state() -> dict[str, Any]:
-    """Return the state of the global generators of Python, NumPy and Hornbeam, and of PyTorch if it is imported."""
+    """Return the state of the global generators of Python, NumPy and Hornbeam, and of PyTorch if it
+    is imported.
+    """
     version, numbers, gauss = random.getstate()
     torch: Any = sys.modules.get("torch")
     ours = own_random.existing_global_generator()
@@ -76,15 +78,17 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 class Journal(Source):
-    """A source that records when passes begin and epochs end, so that another process can repeat them.
+    """A source that records when passes begin and epochs end, so that another process can repeat
+    them.
 
     Args:
         source: Data that Python makes.
         note: Called for each batch that is read again; an exception from it ends the reading.
 
     Attributes:
-        marks: The record, in order. Each mark has `pass` (number of the pass, `None` for the end of an epoch), `random`
-            (state of the generators before it, `None` if the previous mark left them so) and `read` (batches read).
+        marks: The record, in order. Each mark has `pass` (number of the pass, `None` for the end of
+            an epoch), `random` (state of the generators before it, `None` if the previous mark left
+            them so) and `read` (batches read).
     """
 
     def __init__(self, source: IterableSource, note: Callable[[], None] = lambda: None):

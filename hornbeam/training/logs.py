@@ -15,8 +15,8 @@ __all__ = ["Logs"]
 class Logs(dict[str, Any]):
     """A dict of results whose first reading of a value fetches all values from the device.
 
-    Whatever way they are read, numbers are Python floats and results with axes are NumPy arrays. Names and their number
-    can be read without a wait.
+    Whatever way they are read, numbers are Python floats and results with axes are NumPy arrays.
+    Names and their number can be read without a wait.
 
     Args:
         values: Results by name: numbers or arrays.
@@ -39,7 +39,8 @@ class Logs(dict[str, Any]):
                 super().__setitem__(name, _on_host(value))
         return self
 
-    # Python copies a dict without calling its methods, `dict(logs)` and `{**logs}` included, unless `__iter__` is defined.
+    # Python copies a dict without calling its methods, `dict(logs)` and `{**logs}` included, unless
+    # `__iter__` is defined.
     def __iter__(self) -> Iterator[str]:
         return super().__iter__()
 
@@ -99,7 +100,9 @@ class Logs(dict[str, Any]):
 
 
 def _on_host(value: Any) -> Any:
-    """Return a number as a float, an array with axes as a NumPy array, and anything else as it is, part by part."""
+    """Return a number as a float, an array with axes as a NumPy array, and anything else as it is,
+    part by part.
+    """
     if tree.is_nested(value):
         return tree.map_structure(_on_host, value)
     if value is None or isinstance(value, (str, bytes)):

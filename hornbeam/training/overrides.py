@@ -21,8 +21,8 @@ def standard(method: Method) -> Method:
 def overrides(model: Any, *names: str) -> bool:
     """Return whether any of these methods is not the standard one.
 
-    The methods are looked up on the model at each call. So a method counts wherever the user put it: in a subclass, on a
-    class afterwards, or on one instance.
+    The methods are looked up on the model at each call. So a method counts wherever the user put
+    it: in a subclass, on a class afterwards, or on one instance.
 
     Args:
         model: The model.

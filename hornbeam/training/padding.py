@@ -86,10 +86,11 @@ def padded_size(rows: int, batch_size: int) -> int:
 
 
 def rows_are_independent(model: Any, kind: str) -> bool:
-    """Return whether each row's result depends on that row alone, so that rows may be added and dropped.
+    """Return whether each row's result depends on that row alone, so that rows may be added and
+    dropped.
 
-    True for models of Hornbeam's layers and elementwise ops with the standard steps and, for `kind` `"test"`, with
-    Hornbeam's losses and metrics. Nothing is assumed of the user's code.
+    True for models of Hornbeam's layers and elementwise ops with the standard steps and, for `kind`
+    `"test"`, with Hornbeam's losses and metrics. Nothing is assumed of the user's code.
     """
     if overrides(model, *_STEPS[kind]):
         return False
@@ -145,7 +146,7 @@ def _measures_rows(model: Any) -> bool:
 
 
 def _all_library_code(entry: Any) -> bool:
-    """Return whether a name, function or object is Hornbeam's, and the function that it wraps too."""
+    """Return whether a name, function or object is Hornbeam's, with any function in it."""
     if isinstance(entry, str):
         return True
     function = getattr(entry, "fn", None)

@@ -1,9 +1,9 @@
 """The plan: how an epoch is cut into dispatches to the device.
 
-A dispatch runs one step, or many steps of equal shape in one compiled loop over a slab: batches that follow each other
-on the device. The number of steps is chosen from the time of a step, so that a dispatch is worth its overhead and
-progress and Ctrl-C are still handled several times a second. The number changes the speed, never the results: one
-compiled loop serves every number.
+A dispatch runs one step, or many steps of equal shape in one compiled loop over a slab: batches
+that follow each other on the device. The number of steps is chosen from the time of a step, so that
+a dispatch is worth its overhead and progress and Ctrl-C are still handled several times a second.
+The number changes the speed, never the results: one compiled loop serves every number.
 """
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ class Dispatch:
 
     Attributes:
         steps: Their number.
-        run: Runs the steps; returns the results of the last step, or of all steps with `Steps.keep_all`.
+        run: Runs the steps; returns the results of the last step, or of all steps with
+            `Steps.keep_all`.
         rows: Number of rows that count; `None` if the plan does not know it.
-        stacked: Whether the results of all steps are stacked along a first axis, rather than in a list.
+        stacked: Whether the results of all steps are stacked along a first axis, rather than in a
+            list.
     """
 
     steps: int
@@ -75,11 +77,13 @@ class Plan:
         steps: The compiled steps.
         source: The data.
         seed: The order of rows in a pass is a function of this seed and the number of the pass.
-        fixed: The user's `steps_per_execution`; `None`: the plan chooses the number of steps of each dispatch.
+        fixed: The user's `steps_per_execution`; `None`: the plan chooses the number of steps of
+            each dispatch.
 
     Attributes:
         steps: The compiled steps.
-        position: Number of the pass and of the next step in it; `begin(*position)` goes on from there.
+        position: Number of the pass and of the next step in it; `begin(*position)` goes on from
+            there.
     """
 
     def __init__(self, steps: Steps, source: Source, seed: int, fixed: int | None = None):
@@ -91,7 +95,9 @@ class Plan:
         self.position = (number, start)
 
     def expect(self, number: int | None) -> None:
-        """Note which pass comes next, so that its data are prepared during this one; `None` if it is not known."""
+        """Note which pass comes next, so that its data are prepared during this one; `None` if it
+        is not known.
+        """
 
     def next(self, most: int | None = None) -> Dispatch | None:
         """Return the next dispatch, of at most `most` steps; `None` at the end of the pass."""
@@ -139,7 +145,7 @@ class Plan:
 
 
 class _ArrayPlan(Plan):
-    """Dispatches over arrays: gathered in slabs of many batches where steps may run in a compiled loop."""
+    """Dispatches over arrays, in slabs of many batches if steps may run in a compiled loop."""
 
     _source: ArraySource
 
@@ -369,7 +375,9 @@ def _fits_on_accelerator(source: ArraySource) -> bool:
 
 
 class _Resident:
-    """Arrays put on the device once; batches are gathered there by the rows' numbers, as `ArraySource` gathers on the host."""
+    """Arrays put on the device once; batches are gathered there by the rows' numbers, as
+    `ArraySource` gathers on the host.
+    """
 
     def __init__(self, source: ArraySource):
         self._num_rows = source.num_rows
@@ -394,7 +402,9 @@ _gatherer: concurrent.futures.ThreadPoolExecutor | None = None
 
 
 def in_background(work: Callable[[], Any]) -> concurrent.futures.Future:
-    """Run `work` in another thread. Compiled programs let Python's threads run, so it costs the loop no time."""
+    """Run `work` in another thread. Compiled programs let Python's threads run, so it costs the
+    loop no time.
+    """
     global _gatherer
     if _gatherer is None:
         _gatherer = concurrent.futures.ThreadPoolExecutor(4, "hornbeam-gather")
@@ -402,7 +412,9 @@ def in_background(work: Callable[[], Any]) -> concurrent.futures.Future:
 
 
 def compile_ahead(compile: Callable[[], None]) -> concurrent.futures.Future:
-    """Run `compile` in the background; an error there is ignored, since it comes again where the program is needed."""
+    """Run `compile` in the background; an error there is ignored, since it comes again where the
+    program is needed.
+    """
     global _compiler
     if _compiler is None:
         _compiler = concurrent.futures.ThreadPoolExecutor(1, "hornbeam-compile")
@@ -415,7 +427,8 @@ def compile_ahead(compile: Callable[[], None]) -> concurrent.futures.Future:
 
 
 class InFlight:
-    """Dispatches that run while the next are prepared: few, so that memory and the wait after Ctrl-C stay small.
+    """Dispatches that run while the next are prepared: few, so that memory and the wait after
+    Ctrl-C stay small.
 
     Args:
         steps: The steps; their time is recorded in `steps.seconds_per_step`.
@@ -432,8 +445,9 @@ class InFlight:
         if not self._running and self._free_since is None:
             self._free_since = time.perf_counter()
         self._running.append((count, results))
-        # The first dispatch may compile, and the time of a step is not known right after it. If calls return only when
-        # they are done, there is nothing to wait for, and the time is known at once.
+        # The first dispatch may compile, and the time of a step is not known right after it. If
+        # calls return only when they are done, there is nothing to wait for, and the time is known
+        # at once.
         depth = 0 if self._steps.seconds_per_step is None or calls_return_when_done() else 2
         while len(self._running) > depth:
             self._wait_for_oldest()

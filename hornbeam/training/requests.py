@@ -19,7 +19,8 @@ __all__ = [
     "steps_of", "verbosity", "warn_of_batch_size",
 ]  # fmt: skip
 
-# Words of earlier Keras versions for the settings that a `PyDataset` holds today, and the values that ask for nothing.
+# Words of earlier Keras versions for the settings that a `PyDataset` holds today, and the values
+# that ask for nothing.
 _READER_WORDS = {"max_q_size": "max_queue_size", "nb_worker": "workers", "pickle_safe": "use_multiprocessing"}
 _READER_DEFAULTS: dict[str, tuple[Any, ...]] = {
     "max_queue_size": (None, 10), "workers": (None, 0, 1), "use_multiprocessing": (None, False),
@@ -98,7 +99,7 @@ class FitRequest:
                 )
 
     def validates_after(self, epoch: int) -> bool:
-        """Return whether `validation_freq` asks for a validation after an epoch, numbered from 0."""
+        """Return whether a validation follows an epoch, numbered from 0."""
         if isinstance(self.validation_freq, (list, tuple, set)):
             return epoch + 1 in self.validation_freq
         return bool((epoch + 1) % self.validation_freq == 0)
@@ -162,7 +163,8 @@ class PredictRequest:
 
 
 def apply_reader_settings(method: str, data: Any, settings: Mapping[str, Any], stacklevel: int = 3) -> None:
-    """Hand the settings of workers to the `PyDataset` that holds them today; warn where the data is something else.
+    """Hand the settings of workers to the `PyDataset` that holds them today; warn where the data is
+    something else.
 
     Args:
         method: Name for messages.
@@ -214,7 +216,8 @@ def warn_of_batch_size(method: str, source: Source, batch_size: int | None, stac
 
 
 def steps_of(method: str, name: str, value: Any, limit: bool = True, stacklevel: int = 3) -> int | None:
-    """Return a number of steps as an integer, at most what `hornbeam.config` allows; `None` where none is given.
+    """Return a number of steps as an integer, at most what `hornbeam.config` allows; `None` where
+    none is given.
 
     A fraction is rounded up, since scripts divide a number of rows by a batch size.
 

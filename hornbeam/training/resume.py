@@ -1,8 +1,9 @@
 """Backups of a training, and continuing from them as if it had never stopped.
 
-A backup holds everything that the rest of a training depends on: the variables (of the model, the optimizer, the
-metrics and the seeds), the position in the data, the results so far, the state of callbacks and of random generators.
-The training thread copies it between two steps, and another thread writes it.
+A backup holds everything that the rest of a training depends on: the variables (of the model, the
+optimizer, the metrics and the seeds), the position in the data, the results so far, the state of
+callbacks and of random generators. The training thread copies it between two steps, and another
+thread writes it.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ from hornbeam.training.step import Steps
 
 __all__ = ["Backups", "Progress", "Terminated"]
 
-# Time that backups after epochs may take, in seconds and as a fraction of the training's time: if epochs are very short and
-# many, not each is backed up. Writing, in another thread, is not counted.
+# Time that backups after epochs may take, in seconds and as a fraction of the training's time: if
+# epochs are very short and many, not each is backed up. Writing, in another thread, is not counted.
 GRACE, SHARE = 0.01, 0.03
 
-# How many trainings of this process have ended, by the folder of their backups. The n-th `fit` of a script has backups of
-# its own, so that an earlier one, run again, does not use them.
+# How many trainings of this process have ended, by the folder of their backups. The n-th `fit` of a
+# script has backups of its own, so that an earlier one, run again, does not use them.
 _finished: Counter[str] = Counter()
 
 
@@ -126,7 +127,9 @@ class Backups:
 
     @property
     def seed(self) -> int:
-        """The seed of the order of the data: a new one, or the seed of the training that continues."""
+        """The seed of the order of the data: a new one, or the seed of the training that
+        continues.
+        """
         if not hasattr(self, "_seed"):
             self._seed = make_default_seed() if self._state is None else int(self._state["seed"])
         return self._seed
@@ -173,7 +176,8 @@ class Backups:
         return progress
 
     def _check_position(self, start: int) -> None:
-        """Check that a training of these epochs and steps can have this position, before data are read to reach it.
+        """Check that a training of these epochs and steps can have this position, before data are
+        read to reach it.
 
         Raises:
             FileError: If it cannot.
@@ -196,7 +200,8 @@ class Backups:
             )
 
     def _note(self) -> None:
-        """Run after each batch that is read again: SIGTERM ends the reading and leaves the backup as it is.
+        """Run after each batch that is read again: SIGTERM ends the reading and leaves the backup
+        as it is.
 
         Raises:
             Terminated: If SIGTERM came.
@@ -267,7 +272,8 @@ class Backups:
             self._save(progress, terminated)
 
     def after_epoch(self, progress: Progress, terminated: bool, last: bool) -> None:
-        """Back up at the end of an epoch if it is the last one, or if backups have not used up their share of the time.
+        """Back up at the end of an epoch if it is the last one, or if backups have not used up
+        their share of the time.
 
         Raises:
             Terminated: If SIGTERM came.
@@ -291,7 +297,8 @@ class Backups:
         self._tell_failure()
         start = time.perf_counter()
         packed = self._packed(progress)
-        # `remember` is not counted: it runs before every validation and could leave no time for backups.
+        # `remember` is not counted: it runs before every validation and could leave no time for
+        # backups.
         self._spent += time.perf_counter() - start
         if terminated:
             self._remembered = packed
@@ -326,7 +333,9 @@ class Backups:
         return packed
 
     def _known_variables(self) -> list[Variable]:
-        """Return all variables, cached: finding them takes longer than copying the variables of a small model."""
+        """Return all variables, cached: finding them takes longer than copying the variables of a
+        small model.
+        """
         optimizer = self._model.optimizer
         now = (changes.count, len(self._steps.variables), 0 if optimizer is None else len(optimizer.variables))
         if self._found[0] != now:
@@ -346,7 +355,9 @@ class Backups:
     # --- the end ------------------------------------------------------------------------------
 
     def finish(self, terminated: bool) -> None:
-        """Close a training that has ended: delete its backups, unless the user wants to keep them."""
+        """Close a training that has ended: delete its backups, unless the user wants to keep
+        them.
+        """
         if self.active and self._settings.delete_checkpoint and not terminated:
             self._writer.close(drop=True)
             self._writer.failure = None
@@ -366,7 +377,9 @@ class Backups:
 
 
 def _settings(model: Any, callbacks: CallbackList, resume: Any) -> BackupAndRestore | None:
-    """Return the callback with the settings of backups, made from `resume` if the user passed none."""
+    """Return the callback with the settings of backups, made from `resume` if the user passed
+    none.
+    """
     given = [c for c in callbacks.callbacks if isinstance(c, BackupAndRestore)]
     if len(given) > 1:
         raise ValueError(f"fit: one BackupAndRestore is enough, received {len(given)}.")
@@ -396,7 +409,9 @@ def _variables(model: Any, steps: Steps) -> list[Variable]:
 
 
 def _numbered(callbacks: list[Any]) -> list[tuple[str, int, Any]]:
-    """Return callbacks with the name of their class and their number among the callbacks of that class."""
+    """Return callbacks with the name of their class and their number among the callbacks of that
+    class.
+    """
     seen: Counter[str] = Counter()
     found = []
     for callback in callbacks:
@@ -417,7 +432,9 @@ def _listed(description: dict[str, Any]) -> str:
 
 
 def _as_lists(shapes: Any) -> Any:
-    """Return shapes of arrays as lists that a checkpoint may hold: the structure with numbers, then shapes and dtypes."""
+    """Return shapes of arrays as lists that a checkpoint may hold: the structure with numbers, then
+    shapes and dtypes.
+    """
     if shapes is None:
         return None
     leaves = [a for a in tree.flatten(shapes) if a is not None]
@@ -463,7 +480,9 @@ def _is_dtype(name: str) -> bool:
 
 
 def _are_results(value: Any) -> bool:
-    """Return whether these are results as `Logs` holds them: numbers, or arrays of numbers, by name."""
+    """Return whether these are results as `Logs` holds them: numbers, or arrays of numbers, by
+    name.
+    """
     return isinstance(value, dict) and all(
         isinstance(name, str) and isinstance(x, (int, float, np.generic, np.ndarray)) and np.asarray(x).dtype.kind in "biufcV"
         for name, x in value.items()

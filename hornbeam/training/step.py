@@ -101,7 +101,8 @@ class Steps:
         kind: `"train"`, `"test"` or `"predict"`.
         keep_all: Whether `loop` returns the results of all its steps, not only of the last.
         padded: Whether batches come with a vector that says which rows count.
-        user_functions: Whether an overridden `make_train_function` (or a sibling) provides the step.
+        user_functions: Whether an overridden `make_train_function` (or a sibling) provides the
+            step.
 
     Attributes:
         seconds_per_step: Recent time of a step, `None` while not measured.
@@ -165,7 +166,9 @@ class Steps:
         return self._named(self._program.loop(slabs, start, count))
 
     def prepare(self, *args: Any, steps: int | None = None) -> None:
-        """Compile for arguments of these shapes: the single step, or the loop over slabs of `steps` batches."""
+        """Compile for arguments of these shapes: the single step, or the loop over slabs of `steps`
+        batches.
+        """
         key = (_shapes_key(args), steps)
         if self._program is not None and key not in self._prepared:
             self._prepared.add(key)
@@ -176,7 +179,8 @@ class Steps:
         if self._program is None:
             return False
         if jax.default_backend() != "cpu":
-            # Queued calls cost little where steps are long, and a loop needs memory for the weights twice.
+            # Queued calls cost little where steps are long, and a loop needs memory for the weights
+            # twice.
             self._program.primitives(*args)
             return self._program.assigned_bytes < BYTES_TO_LOOP
         if convolutions_are_loop_safe():
@@ -195,7 +199,9 @@ class Steps:
 
 
 def _make_metrics(model: Any, batch: Any) -> None:
-    """Create the metrics of `compile` before a user's step, which may iterate over `model.metrics`."""
+    """Create the metrics of `compile` before a user's step, which may iterate over
+    `model.metrics`.
+    """
     if model._compiled is not None:
         with contextlib.suppress(ValueError, TypeError):  # targets may mean anything to such a step
             model._compiled.build_ahead(model, unpack(batch)[1])
@@ -222,7 +228,9 @@ def _compiled(model: Any, kind: str, step: Callable[..., Any], keep_all: bool) -
 
 
 def _packed(batch: Any) -> Any:
-    """Return a batch as steps receive it, without missing parts: `x`, `(x, y)` or `(x, y, sample_weight)`."""
+    """Return a batch as steps receive it, without missing parts: `x`, `(x, y)` or `(x, y,
+    sample_weight)`.
+    """
     x, y, sample_weight = unpack(batch)
     if sample_weight is not None:
         return x, y, sample_weight
@@ -232,7 +240,9 @@ def _packed(batch: Any) -> Any:
 
 
 def _step_of(model: Any, kind: str) -> Callable[[Any], Any]:
-    """Return `train_step`, `test_step` or `predict_step` as a function of a batch; adapts Keras's stateless form."""
+    """Return `train_step`, `test_step` or `predict_step` as a function of a batch; adapts Keras's
+    stateless form.
+    """
     step = getattr(model, f"{kind}_step")
     required = [p for p in inspect.signature(step).parameters.values() if p.kind in (0, 1) and p.default is p.empty]
     if len(required) < 2:
@@ -249,7 +259,9 @@ def _step_of(model: Any, kind: str) -> Callable[[Any], Any]:
 
 
 def _user_function(model: Any, kind: str) -> Callable[[Any], Any] | None:
-    """Return the step of a model that overrides `make_train_function` or a sibling; `None` if it does not."""
+    """Return the step of a model that overrides `make_train_function` or a sibling; `None` if it
+    does not.
+    """
     method = f"make_{kind}_function"
     if not overrides(model, method):
         return None
@@ -262,7 +274,9 @@ def _user_function(model: Any, kind: str) -> Callable[[Any], Any] | None:
 
 
 def state_groups(model: Any, kind: str) -> list[list[Variable]]:
-    """Return the variables whose values are the state that a step in Keras's form for JAX takes and returns."""
+    """Return the variables whose values are the state that a step in Keras's form for JAX takes and
+    returns.
+    """
     groups = [model.trainable_variables, model.non_trainable_variables]
     if kind == "train":
         if model.optimizer is not None:
@@ -293,7 +307,9 @@ def set_state(owner: str, groups: list[list[Variable]], state: Any) -> None:
 def steps_for(
     model: Any, kind: str, keep_all: bool = False, padded: bool = False, user_functions: bool = True
 ) -> Steps:
-    """Return the compiled steps that the model keeps, made anew when its parts or switches changed; see `Steps`."""
+    """Return the compiled steps that the model keeps, made anew when its parts or switches changed;
+    see `Steps`.
+    """
     name = (kind, keep_all, padded, user_functions, model.run_eagerly)
     known = model._programs.get(name)
     if known is not None and known[0] == changes.count:

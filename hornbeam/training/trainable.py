@@ -26,11 +26,12 @@ class Trainable(Layer):
         optimizer: The optimizer; `None` before `compile`.
         stop_training: Set it to true to end `fit` after the step under way.
         history: The `History` of the last `fit`.
-        train_function, test_function, predict_function: What `make_train_function` and its siblings made.
+        train_function, test_function, predict_function: What `make_train_function` and its siblings
+            made.
     """
 
-    # What training keeps with a model, beside the public attributes:
-    # `_compiled`: losses and metrics, `None` before `compile`; `_programs`: compiled steps by kind, see `step.steps_for`.
+    # What training keeps with a model, beside the public attributes: `_compiled`: losses and
+    # metrics, `None` before `compile`; `_programs`: compiled steps by kind, see `step.steps_for`.
     _not_children = Layer._not_children | {"optimizer", "_compiled", "_programs", "_held_metrics", "history"}
 
     def _start_training_state(self) -> None:
@@ -68,15 +69,18 @@ class Trainable(Layer):
             loss_weights: Weight of each output's loss: list or dict of numbers.
             weighted_metrics: Like `metrics`; these take `sample_weight` into account.
             run_eagerly: Whether steps run uncompiled, for debugging.
-            steps_per_execution: Steps per dispatch, between which no callback runs. `"auto"` is as 1: the number is then
-                chosen from the time of a step and from what callbacks need.
-            jit_compile: Kept for Keras's signature: steps are compiled unless `run_eagerly` is true.
-            auto_scale_loss: Whether the optimizer of a model with the policy `mixed_float16` scales the loss.
+            steps_per_execution: Steps per dispatch, between which no callback runs. `"auto"` is as
+                1: the number is then chosen from the time of a step and from what callbacks need.
+            jit_compile: Kept for Keras's signature: steps are compiled unless `run_eagerly` is
+                true.
+            auto_scale_loss: Whether the optimizer of a model with the policy `mixed_float16` scales
+                the loss.
             **kwargs: Arguments of earlier Keras versions, which are refused or named in a warning.
 
         Raises:
             TypeError: If an argument is unknown.
-            ValueError: If a name is unknown, a value cannot be meant, or a structure does not fit the outputs.
+            ValueError: If a name is unknown, a value cannot be meant, or a structure does not fit
+                the outputs.
         """
         compile_model(
             self,
@@ -106,7 +110,9 @@ class Trainable(Layer):
         return self._compiled
 
     def get_compile_config(self) -> dict[str, Any] | None:
-        """Return the arguments of `compile`, ready for JSON; `None` if the model is not compiled."""
+        """Return the arguments of `compile`, ready for JSON; `None` if the model is not
+        compiled.
+        """
         return self._compiled.get_config(self.optimizer) if self._compiled else None
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -205,9 +211,10 @@ class Trainable(Layer):
     def make_train_function(self, force: bool = False) -> Any:
         """Return a function that runs one step of training, and keep it as `train_function`.
 
-        It is `train_function(iterator)`, which takes the next batch and returns results by name; or, in Keras's form
-        for JAX, `train_function(state, iterator)`, which returns the new state too. A subclass that overrides this
-        method gives `fit` its steps. The state is (trainable, non-trainable, the optimizer's, the metrics') values.
+        It is `train_function(iterator)`, which takes the next batch and returns results by name;
+        or, in Keras's form for JAX, `train_function(state, iterator)`, which returns the new state
+        too. A subclass that overrides this method gives `fit` its steps. The state is (trainable,
+        non-trainable, the optimizer's, the metrics') values.
 
         Args:
             force: Whether an existing function is replaced.
@@ -224,12 +231,16 @@ class Trainable(Layer):
 
     @standard
     def make_test_function(self, force: bool = False) -> Any:
-        """Return a function that evaluates one batch, and keep it as `test_function`; see `make_train_function`."""
+        """Return a function that evaluates one batch, and keep it as `test_function`; see
+        `make_train_function`.
+        """
         return make_function(self, "test", force)
 
     @standard
     def make_predict_function(self, force: bool = False) -> Any:
-        """Return a function that predicts one batch, and keep it as `predict_function`; see `make_train_function`."""
+        """Return a function that predicts one batch, and keep it as `predict_function`; see
+        `make_train_function`.
+        """
         return make_function(self, "predict", force)
 
     def fit(
@@ -261,11 +272,14 @@ class Trainable(Layer):
             y: Targets, like `x`; none where `x` yields them.
             batch_size: Rows per step, default 32. Data that yield batches have their own.
             epochs: Number of the last epoch.
-            verbose: 0 silent, 1 progress bar, 2 one line per epoch; `"auto"`: 1 in a terminal, else 2.
+            verbose: 0 silent, 1 progress bar, 2 one line per epoch; `"auto"`: 1 in a terminal, else
+                2.
             callbacks: List of `Callback`s.
             validation_split: Fraction of the rows, from the end, used for validation only.
-            validation_data: `(x, y)`, `(x, y, sample_weight)`, or an iterable of batches; used over `validation_split`.
-            shuffle: Whether the rows of arrays are shuffled in each epoch; `"batch"` shuffles whole batches.
+            validation_data: `(x, y)`, `(x, y, sample_weight)`, or an iterable of batches; used over
+                `validation_split`.
+            shuffle: Whether the rows of arrays are shuffled in each epoch; `"batch"` shuffles whole
+                batches.
             class_weight: Weight of the loss by class: `{class: weight}`, or that by output.
             sample_weight: Weight of the loss by row (or row and time step), or that by output.
             initial_epoch: Number of the first epoch.
@@ -273,9 +287,11 @@ class Trainable(Layer):
             validation_steps: Steps per validation. Default: until the data end.
             validation_batch_size: Default: `batch_size`.
             validation_freq: Validate every so many epochs; or a list of epochs, numbered from 1.
-            resume: Folder of backups, from which an interrupted training continues when the script runs again (see
-                `callbacks.BackupAndRestore`); `"auto"`: the folder of the callback, else one under `.hornbeam`.
-            **kwargs: `workers`, `use_multiprocessing` and `max_queue_size`, for a `PyDataset`; Keras 1's `nb_epoch`.
+            resume: Folder of backups, from which an interrupted training continues when the script
+                runs again (see `callbacks.BackupAndRestore`); `"auto"`: the folder of the callback,
+                else one under `.hornbeam`.
+            **kwargs: `workers`, `use_multiprocessing` and `max_queue_size`, for a `PyDataset`;
+                Keras 1's `nb_epoch`.
 
         Returns:
             A `History`; its `history` maps names to lists with one value per epoch.
@@ -302,7 +318,8 @@ class Trainable(Layer):
         return_dict: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Return loss and metrics on data: a number, a list in the order of `metrics_names`, or a dict.
+        """Return loss and metrics on data: a number, a list in the order of `metrics_names`, or a
+        dict.
 
         Args:
             x, y, sample_weight, batch_size, verbose, callbacks, **kwargs: As for `fit`.

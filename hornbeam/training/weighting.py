@@ -85,7 +85,9 @@ class ClassWeighted(Source):
 
 
 def class_weighted(source: Source, class_weight: Any, model: Any) -> Source:
-    """Return a source whose rows are weighted by class; arrays are weighted once, before training."""
+    """Return a source whose rows are weighted by class; arrays are weighted once, before
+    training.
+    """
     weighted = ClassWeighted(source, class_weight, model)
     if not isinstance(source, ArraySource):
         return weighted
@@ -94,7 +96,9 @@ def class_weighted(source: Source, class_weight: Any, model: Any) -> Source:
 
 
 def _check_table(table: Any) -> None:
-    """Raise `ValueError` unless the weights of an output are numbers by class number; `None` means none."""
+    """Raise `ValueError` unless the weights of an output are numbers by class number; `None` means
+    none.
+    """
     if table is None:
         return
     if not isinstance(table, Mapping):
