@@ -1,7 +1,8 @@
 """Callbacks: code that runs at events of training, evaluation and prediction."""
 
 from hornbeam.callbacks.backup_and_restore import BackupAndRestore
-from hornbeam.callbacks.callback import Callback, CallbackList
+from hornbeam.callbacks.callback import Callback
+from hornbeam.callbacks.callback_list import CallbackList
 from hornbeam.callbacks.early_stopping import EarlyStopping
 from hornbeam.callbacks.history import History
 from hornbeam.callbacks.model_checkpoint import ModelCheckpoint

@@ -1,13 +1,12 @@
-"""The base of callbacks, and the list that calls them."""
+"""The base of callbacks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Callback", "CallbackList", "check_number", "check_weights"]
+__all__ = ["Callback", "check_number", "check_weights"]
 
 
 class Callback:
@@ -15,12 +14,13 @@ class Callback:
 
     Attributes:
         model: The model.
-        params: `verbose`, `epochs`, `steps`; `resumed`: whether `fit` goes on with an interrupted training.
-        observes_only: True promises that the hooks of batches only look. Steps may then run many at a time on the
-            device, and the hooks are called for each of them afterwards, with its results. Without the promise a
-            callback with such hooks makes every step run by itself.
-        samples_only: True promises that they need not even be called for every step: they are called now and then,
-            with the latest results.
+        params: `verbose`, `epochs`, `steps`; `resumed`: whether `fit` goes on with an interrupted
+            training.
+        observes_only: True promises that the hooks of batches only look. Steps may then run many at
+            a time on the device, and the hooks are called for each of them afterwards, with its
+            results. Without the promise a callback with such hooks makes every step run by itself.
+        samples_only: True promises that they need not even be called for every step: they are
+            called now and then, with the latest results.
 
     Example:
         >>> class Stop(Callback):
@@ -53,23 +53,25 @@ class Callback:
     def steps_until_action(self) -> int | None:
         """Return after how many steps a callback that otherwise observes must act; `None`: never.
 
-        The loop then ends a run of steps just there, so that `on_train_batch_end` of that step finds the model as the
-        step left it.
+        The loop then ends a run of steps just there, so that `on_train_batch_end` of that step
+        finds the model as the step left it.
         """
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on with an interrupted training (see `BackupAndRestore`).
+        """Return what `load_state_dict` needs to go on with an interrupted training (see
+        `BackupAndRestore`).
 
-        It may hold numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of them.
+        It may hold numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of
+        them.
         """
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the state that `state_dict` returned in the process that was interrupted.
 
-        Called after `on_train_begin`; where the training stopped within an epoch again after its `on_epoch_begin`, which
-        had been called for it before.
+        Called after `on_train_begin`; where the training stopped within an epoch again after its
+        `on_epoch_begin`, which had been called for it before.
         """
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -123,87 +125,6 @@ class Callback:
         """Run when prediction ends."""
 
 
-class CallbackList(Callback):
-    """Callbacks called one after the other.
-
-    Args:
-        callbacks: A callback or a list of them.
-        add_history: Whether a `History` is added where there is none.
-        add_progbar: Whether a `ProgbarLogger` is added where there is none.
-        model: The model.
-        **params: Handed to `set_params`.
-
-    Raises:
-        TypeError: If something in the list is no callback.
-
-    Example:
-        >>> len(CallbackList([Callback()]).callbacks)
-        1
-    """
-
-    def __init__(
-        self,
-        callbacks: Any = None,
-        add_history: bool = False,
-        add_progbar: bool = False,
-        model: Any = None,
-        **params: Any,
-    ):
-        from hornbeam.callbacks.history import History
-        from hornbeam.callbacks.progbar_logger import ProgbarLogger
-
-        super().__init__()
-        given: Iterable[Any] = (
-            callbacks if isinstance(callbacks, (list, tuple)) else [] if callbacks is None else [callbacks]
-        )
-        self.callbacks = list(given)
-        for c in self.callbacks:
-            if isinstance(c, type) or not hasattr(c, "on_epoch_end"):
-                hint = f" Write `{c.__name__}(...)`." if isinstance(c, type) else ""
-                raise TypeError(f"`callbacks` must hold Callback objects, received {c!r}.{hint}")
-        if add_progbar and not any(isinstance(c, ProgbarLogger) for c in self.callbacks):
-            self.callbacks.append(ProgbarLogger())
-        if add_history and not any(isinstance(c, History) for c in self.callbacks):
-            self.callbacks.append(History())
-        if model is not None:
-            self.set_model(model)
-        self.set_params(params)
-
-    def append(self, callback: Callback) -> None:
-        """Add a callback."""
-        self.callbacks.append(callback)
-
-    def set_params(self, params: dict[str, Any]) -> None:
-        """Hand `params` to all."""
-        self.params = params
-        for c in self.callbacks:
-            c.set_params(params)
-
-    def set_model(self, model: Any) -> None:
-        """Hand the model to all."""
-        self._model = model
-        if getattr(model, "history", None) is None:
-            from hornbeam.callbacks.history import History
-
-            model.history = next((c for c in self.callbacks if isinstance(c, History)), None)
-        for c in self.callbacks:
-            c.set_model(model)
-
-
-def _forward(name: str) -> Any:
-    def call(self: CallbackList, *args: Any) -> None:
-        for c in self.callbacks:
-            getattr(c, name)(*args)
-
-    call.__name__ = name
-    call.__doc__ = getattr(Callback, name).__doc__
-    return call
-
-
-for _name in [n for n in vars(Callback) if n.startswith("on_")]:
-    setattr(CallbackList, _name, _forward(_name))
-
-
 def check_number(name: str, value: Any) -> None:
     """Raise `ValueError` unless a part of a callback's state is a number or `None`."""
     if value is not None and not isinstance(value, (int, float, np.generic)):
@@ -211,7 +132,9 @@ def check_number(name: str, value: Any) -> None:
 
 
 def check_weights(name: str, values: Any, variables: list[Any]) -> None:
-    """Raise `ValueError` unless a part of a callback's state is `None`, or values for all these variables."""
+    """Raise `ValueError` unless a part of a callback's state is `None`, or values for all these
+    variables.
+    """
     if values is not None and (
         not isinstance(values, list)
         or [getattr(v, "shape", None) for v in values] != [tuple(v.shape) for v in variables]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam.callbacks.callback import Callback
-from hornbeam.utils.progbar import Progbar
+from hornbeam.callbacks.progbar import Progbar
 
 __all__ = ["ProgbarLogger"]
 

@@ -9,9 +9,10 @@ import itertools
 import math
 from typing import Any
 
-from hornbeam import errors, tree
+from hornbeam import tree
 from hornbeam.data.sources import unpack
 from hornbeam.models import Model
+from hornbeam.training.requests import apply_reader_settings
 
 __all__ = ["evaluate_generator", "fit_generator", "predict_generator"]
 
@@ -51,10 +52,11 @@ def fit_generator(
     validation = validation_data
     if not isinstance(validation, (list, tuple)) and validation is not None:
         validation, validation_steps = _steps(validation, validation_steps, old.pop("nb_val_samples", None))
+    apply_reader_settings("fit_generator", generator, old)
     return self.fit(
         generator, steps_per_epoch=steps, epochs=epochs, verbose=verbose, callbacks=callbacks, validation_data=validation,
         validation_steps=validation_steps, validation_freq=validation_freq, class_weight=class_weight, shuffle=shuffle,
-        initial_epoch=initial_epoch, **_workers(old, "fit_generator"),
+        initial_epoch=initial_epoch,
     )  # fmt: skip
 
 
@@ -75,8 +77,8 @@ def evaluate_generator(
         TypeError: If an argument is not known.
     """
     generator, steps = _steps(generator, steps, old.pop("val_samples", None))
-    old = _workers(old, "evaluate_generator")
-    return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose, **old)
+    apply_reader_settings("evaluate_generator", generator, old)
+    return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
 
 def predict_generator(
@@ -96,24 +98,8 @@ def predict_generator(
         TypeError: If an argument is not known.
     """
     generator, steps = _steps(generator, steps, old.pop("val_samples", None))
-    _workers(old, "predict_generator")
+    apply_reader_settings("predict_generator", generator, old)
     return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
-
-
-_WORKERS = {"max_q_size": "max_queue_size", "nb_worker": "workers", "pickle_safe": "use_multiprocessing"}
-
-
-def _workers(old: dict[str, Any], function: str) -> dict[str, Any]:
-    """Return the arguments about workers in Keras 2's words.
-
-    Raises:
-        TypeError: If there are others.
-    """
-    old = {_WORKERS.get(name, name): value for name, value in old.items()}
-    unknown = sorted(set(old) - set(_WORKERS.values()))
-    if unknown:
-        raise TypeError(f"{function}: unexpected arguments {errors.listed(unknown)}.")
-    return old
 
 
 def _steps(generator: Any, steps: int | None, samples: int | None) -> tuple[Any, int | None]:

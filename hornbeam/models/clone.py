@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hornbeam import saving, tree
 from hornbeam.core.op import OpCall
 from hornbeam.layers.core import Lambda
 from hornbeam.layers.layer import Layer
 from hornbeam.models.functional import Functional
 from hornbeam.models.model import Model
 from hornbeam.models.sequential import Sequential
+from hornbeam.objects.guard import checked_model, one_error
+from hornbeam.saving.disk import parse_json
+from hornbeam.saving.eras import older_files
 
 __all__ = ["clone_model", "model_from_config", "model_from_json", "model_from_yaml"]
 
@@ -63,8 +67,6 @@ def clone_model(
             return Functional(input_tensors, clone(input_tensors), name=model.name)
         return clone
     if isinstance(model, Functional):
-        from hornbeam import tree
-
         copies = {id(o): copy(o) for o in model._graph.operations}
         known: dict[int, Any] = {}
         given = tree.flatten(input_tensors) if input_tensors is not None else None
@@ -115,11 +117,6 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
         >>> model_from_json(model.to_json()).count_params()
         8
     """
-    from hornbeam import saving
-    from hornbeam.objects.guard import checked_model, one_error
-    from hornbeam.saving.disk import parse_json
-    from hornbeam.saving.eras import older_files
-
     with one_error("model_from_json: the text"):
         config = older_files().modern_model(parse_json(json_string, "model_from_json: the text"), None, custom_objects)
         return checked_model(saving.deserialize_keras_object(config, custom_objects=custom_objects), "The text")
@@ -140,10 +137,6 @@ def model_from_config(config: dict[str, Any], custom_objects: Any = None) -> Mod
         >>> model_from_config({"class_name": "Sequential", "config": layers}).count_params()
         8
     """
-    from hornbeam import saving
-    from hornbeam.objects.guard import checked_model, one_error
-    from hornbeam.saving.eras import older_files
-
     with one_error("model_from_config: the configuration"):
         made = saving.deserialize_keras_object(
             older_files().modern_model(config, None, custom_objects), custom_objects=custom_objects
@@ -164,9 +157,6 @@ def model_from_yaml(yaml_string: str, custom_objects: Any = None) -> Model:
         FileError: If the text is no model's configuration.
         ImportError: If PyYAML is not installed.
     """
-    from hornbeam.objects.guard import one_error
-    from hornbeam.saving.eras import older_files
-
     with one_error("model_from_yaml: the text"):
         config = older_files().parse_yaml(yaml_string, "model_from_yaml: the text")
     return model_from_config(config, custom_objects)

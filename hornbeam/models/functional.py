@@ -3,111 +3,28 @@
 from __future__ import annotations
 
 import collections
-import heapq
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 
 from hornbeam import errors, tree
 from hornbeam.core.convert import convert
-from hornbeam.core.graph import Node, Operation
+from hornbeam.core.graph import Operation
 from hornbeam.core.masks import set_mask
 from hornbeam.core.op import OpCall
 from hornbeam.core.registry import custom_object_scope
-from hornbeam.core.tensor import KerasTensor, any_symbolic
+from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtypes import is_float
+from hornbeam.layers.input_layer import Input
 from hornbeam.layers.layer import Layer
-from hornbeam.models.model import Model
-from hornbeam.objects.configuration import deserialize, serialize, serialize_op
+from hornbeam.layers.shapes import shape_to_config
+from hornbeam.models.functional_config import functional_config, functional_from_config
+from hornbeam.models.graph import Graph
+from hornbeam.models.model import Model, graph_models
 
 __all__ = ["Function", "Functional"]
-
-
-class Graph:
-    """The nodes between input and output tensors, in an order in which they can run.
-
-    Depth counts steps from the outputs; operations are listed from deepest to shallowest,
-    those of one depth in the order in which a walk from the outputs meets them: this is
-    Keras's order of `model.layers`, which its files rely on.
-
-    Args:
-        inputs: Symbolic tensors, flat.
-        outputs: Symbolic tensors, flat.
-
-    Raises:
-        ValueError: If an output does not depend on the inputs alone.
-    """
-
-    def __init__(self, inputs: list[KerasTensor], outputs: list[KerasTensor]):
-        self.inputs, self.outputs = inputs, outputs
-        sources = {id(x) for x in inputs}
-        met: dict[Operation, int] = {}
-        postorder: list[Node] = []
-        state: dict[int, bool] = {}  # id of node: finished?
-
-        def needed(node: Node) -> list[Node]:
-            if _makes_source(node, sources):
-                return []
-            made = [(x, x.history[0]) for x in node.inputs if x.history]
-            return [maker for x, maker in made if id(x) not in sources or _makes_source(maker, sources)]
-
-        for output in outputs:
-            if output.history is None:
-                if id(output) not in sources:
-                    raise ValueError(f"Output {output!r} was made by no layer.")
-                continue
-            stack = [output.history[0]]
-            while stack:
-                node = stack[-1]
-                if id(node) not in state:
-                    state[id(node)] = False
-                    met.setdefault(node.operation, len(met))
-                    stack.extend(n for n in reversed(needed(node)) if id(n) not in state)
-                    if not node.inputs and not _makes_source(node, sources):
-                        raise ValueError(
-                            f"The outputs depend on {node.outputs!r} of '{node.operation.name}', "
-                            f"which is not among the inputs {[x.name for x in inputs]}. Add it to "
-                            "`inputs`."
-                        )
-                else:
-                    stack.pop()
-                    if not state[id(node)]:
-                        state[id(node)] = True
-                        postorder.append(node)
-        for x in inputs:
-            if x.history is not None and id(x.history[0]) not in state:
-                postorder.append(x.history[0])
-                met.setdefault(x.history[0].operation, len(met))
-
-        node_depth: dict[int, int] = collections.defaultdict(int)
-        depth: dict[Operation, int] = {}
-        for node in reversed(postorder):
-            level = max(node_depth[id(node)], depth.get(node.operation, 0))
-            depth[node.operation] = node_depth[id(node)] = level
-            for parent in needed(node):
-                node_depth[id(parent)] = max(node_depth[id(parent)], level + 1)
-        self.operations = sorted(met, key=lambda o: (-depth[o], met[o]))
-        rank = {id(node): i for i, node in enumerate(postorder)}
-        self.nodes = sorted(postorder, key=lambda n: (-node_depth[id(n)], rank[id(n)]))
-        self.sources = sources
-
-    def run(self, values: list[Any]) -> list[Any]:
-        """Return the outputs for values of the inputs."""
-        known = {id(x): value for x, value in zip(self.inputs, values, strict=True)}
-        for node in self.nodes:
-            flat = tree.flatten(node.outputs)
-            if all(id(x) in known for x in flat):
-                continue
-            results = node.run(known)
-            for symbolic, value in zip(flat, tree.flatten(results), strict=True):
-                known[id(symbolic)] = value
-        return [known[id(x)] for x in self.outputs]
-
-
-def _makes_source(node: Node, sources: set[int]) -> bool:
-    return all(id(x) in sources for x in tree.flatten(node.outputs))
 
 
 class Functional(Model):
@@ -204,13 +121,16 @@ class Functional(Model):
         self.built = True
 
     def add_loss(self, loss: Any) -> None:
-        """Add to the loss: a scalar for the call under way, or a symbolic tensor of the graph, computed in every call.
+        """Add to the loss: a scalar for the call under way, or a symbolic tensor of the graph,
+        computed in every call.
 
         Args:
-            loss: A scalar, a symbolic tensor (of which the mean counts), or a list of them. Files do not hold symbolic ones.
+            loss: A scalar, a symbolic tensor, whose mean is added, or a list of them. Files do not
+                hold symbolic ones.
 
         Raises:
-            ValueError: If a number is not a scalar, or a symbolic tensor does not follow from the model's inputs.
+            ValueError: If a number is not a scalar, or a symbolic tensor does not follow from the
+                model's inputs.
         """
         flat = tree.flatten(loss)
         super().add_loss([x for x in flat if not isinstance(x, KerasTensor)])
@@ -224,8 +144,13 @@ class Functional(Model):
                 ) from None
             object.__setattr__(self, "_graph_losses", losses)
             object.__setattr__(self, "_graph_with_losses", graph)
-            self.__dict__.pop("_own_code", None)
+            self.__dict__.pop("_runs_library_code", None)
             self._look_for_parts()
+
+    @property
+    def graph_losses(self) -> list[KerasTensor]:
+        """Symbolic losses that `add_loss` took; every call computes them."""
+        return list(self._graph_losses)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Run the graph."""
@@ -350,7 +275,12 @@ class Function(Operation):
 
 
 def become_functional(model: Model, *args: Any, **kwargs: Any) -> None:
-    """Turn an instance of a subclass whose `__init__` gave a graph into a functional model."""
+    """Turn an instance of a subclass that called `super().__init__(inputs, outputs)` into a
+    functional model.
+
+    Python has chosen the instance's class by then, so it gets another one, which adds `Functional`
+    as a base.
+    """
     cls = type(model)
     if not issubclass(cls, Functional):
         model.__class__ = type(cls.__name__, (cls, Functional), {"__module__": cls.__module__, "_of": cls})
@@ -385,14 +315,14 @@ def _set_graph(model: Functional, inputs: Any, outputs: Any) -> None:
     model._look_for_parts()
     model.built = True
     shapes = tree.map_structure(lambda x: x.shape, inputs)
-    from hornbeam.layers.shapes import shape_to_config
-
     model._build_shapes = {"input_shape": shape_to_config(shapes)}
     model._path = model.name
 
 
 def _number_ops(operations: list[Operation]) -> None:
-    """Give ops that share a name numbers: an op recorded for a mask may meet one that a file named."""
+    """Number ops that share a name: an op recorded for a mask may have the name that a file gave
+    another.
+    """
     taken = {o.name for o in operations}
     met: set[str] = set()
     for operation in operations:
@@ -408,9 +338,7 @@ def _is_input(x: KerasTensor) -> bool:
 
 
 def _with_own_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
-    """Copy the graph from intermediate tensors on, so that it starts with inputs of its own."""
-    from hornbeam.layers import Input
-
+    """Copy the graph that starts at intermediate tensors, with new inputs in their place."""
     old = tree.flatten(inputs)
     graph = Graph(old, tree.flatten(outputs))
     new = [x if _is_input(x) else Input(batch_shape=x.shape, dtype=x.dtype, name=_free_name(x)) for x in old]
@@ -422,162 +350,8 @@ def _free_name(x: KerasTensor) -> str:
     return f"{x.name}_input" if x.history is None else f"{x.history[0].operation.name}_input"
 
 
-# --- configuration ------------------------------------------------------------------------------
+def _from_config(cls: type, config: dict[str, Any]) -> Any:
+    return functional_from_config(cls if issubclass(cls, Functional) else Functional, config)
 
 
-def functional_config(model: Functional) -> dict[str, Any]:
-    """Return the graph in Keras's form: layers with the tensors that each of their calls took."""
-    index = _node_index(model._graph)
-
-    def tensor(x: Any) -> Any:
-        if isinstance(x, KerasTensor):
-            node, position = x.producer
-            return {
-                "class_name": "__keras_tensor__",
-                "config": {
-                    "shape": list(x.shape),
-                    "dtype": x.dtype,
-                    "keras_history": [node.operation.name, index[id(node)], position],
-                },
-            }
-        if isinstance(x, (list, tuple)):
-            return [tensor(item) for item in x]
-        if isinstance(x, dict):
-            return {key: tensor(item) for key, item in x.items()}
-        return serialize(x)
-
-    layers = []
-    for operation in model._graph.operations:
-        entry = serialize_op(operation) if isinstance(operation, OpCall) else serialize(operation)
-        entry["name"] = operation.name
-        entry["inbound_nodes"] = [
-            {"args": [tensor(a) for a in node.args], "kwargs": {k: tensor(v) for k, v in node.kwargs.items()}}
-            for node in operation._inbound_nodes
-            if id(node) in index and node.inputs
-        ]
-        layers.append(entry)
-
-    def reference(x: KerasTensor) -> list[Any]:
-        node, position = x.producer
-        # Keras counts the making of a nested model here, and only here.
-        made = 1 if isinstance(node.operation, Functional) else 0
-        return [node.operation.name, index[id(node)] + made, position]
-
-    return {
-        "name": model.name,
-        "trainable": model.trainable,
-        "layers": layers,
-        "input_layers": _map_keeping(model._inputs_struct, reference),
-        "output_layers": _map_keeping(model._outputs_struct, reference),
-    }
-
-
-def _map_keeping(structure: Any, function: Any) -> Any:
-    if isinstance(structure, (list, tuple)):
-        return [_map_keeping(x, function) for x in structure]
-    if isinstance(structure, dict):
-        return {k: _map_keeping(x, function) for k, x in structure.items()}
-    return function(structure)
-
-
-def _node_index(graph: Graph) -> dict[int, int]:
-    """Number of each node among its operation's nodes in this graph."""
-    members = {id(node) for node in graph.nodes}
-    index: dict[int, int] = {}
-    for operation in graph.operations:
-        own = [node for node in operation._inbound_nodes if id(node) in members]
-        index.update((id(node), i) for i, node in enumerate(own))
-    return index
-
-
-def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
-    """Make a functional model from the form that `functional_config` gives (Keras 2's too)."""
-    from hornbeam.saving.eras import older_files
-
-    config = older_files().modern_graph(config)
-    operations: dict[str, Operation] = {}
-    pending: list[tuple[Operation, list[Any]]] = []
-    for entry in config["layers"]:
-        operation = deserialize(entry)
-        name = entry.get("name") or entry["config"].get("name")
-        operations[name] = operation
-        pending.append((operation, list(entry.get("inbound_nodes", []))))
-    made: dict[tuple[str, int], Any] = {}  # (layer, number of its call): outputs
-    names = {id(operation): name for name, operation in operations.items()}
-    for operation, calls in pending:
-        if not calls and operation._inbound_nodes:
-            made[names[id(operation)], 0] = operation._inbound_nodes[0].outputs
-
-    def resolve(history: Any) -> Any:
-        name, node, position = history[:3]
-        return tree.flatten(made[name, node])[position]
-
-    def needed(x: Any) -> Iterator[tuple[str, int]]:
-        if isinstance(x, dict) and x.get("class_name") == "__keras_tensor__":
-            name, node = x["config"]["keras_history"][:2]
-            yield name, node
-        elif isinstance(x, (dict, list)):
-            for item in x.values() if isinstance(x, dict) else x:
-                yield from needed(item)
-
-    def value(x: Any) -> Any:
-        if isinstance(x, dict):
-            if x.get("class_name") == "__keras_tensor__":
-                return resolve(x["config"]["keras_history"])
-            if "class_name" in x and "config" in x:
-                return deserialize(x)
-            return {key: value(item) for key, item in x.items()}
-        return [value(item) for item in x] if isinstance(x, list) else x
-
-    # Layers are called in the file's order, over and over until all calls are made; one that waits for a tensor is
-    # looked at again when that is there: a file may have them in any order, and very many.
-    counts: collections.Counter[str] = collections.Counter()
-    queue = [(0, i) for i, (_, calls) in enumerate(pending) if calls]  # (time around, place in the file)
-    waiting: dict[tuple[str, int], list[int]] = {}
-    # What the next call of a layer needs, from where it was looked up last.
-    left: dict[int, Iterator[tuple[str, int]]] = {}
-    while queue:
-        turn, i = heapq.heappop(queue)
-        operation, calls = pending[i]
-        name = names[id(operation)]
-        while calls:
-            needs = left.setdefault(i, needed([calls[0]["args"], calls[0]["kwargs"]]))
-            missing = next((key for key in needs if key not in made), None)
-            if missing is not None:
-                waiting.setdefault(missing, []).append(i)
-                break
-            del left[i]
-            call = calls.pop(0)
-            args = [value(a) for a in call["args"]]
-            kwargs = {k: value(v) for k, v in call["kwargs"].items()}
-            if not any_symbolic(args, kwargs):
-                # Numbers alone would be computed with now; a file describes graphs, it does not compute.
-                raise ValueError(f"The saved graph of '{config.get('name')}' calls '{name}' on no tensor of it.")
-            made[name, counts[name]] = operation(*args, **kwargs)
-            for j in waiting.pop((name, counts[name]), ()):
-                heapq.heappush(queue, (turn + (j <= i), j))
-            counts[name] += 1
-    if stuck := [names[id(operation)] for operation, calls in pending if calls]:
-        raise ValueError(
-            f"The saved graph of '{config.get('name')}' cannot be rebuilt: the inputs of "
-            f"{errors.listed(stuck)} are made by no layer in it."
-        )
-
-    def tensors(structure: Any) -> Any:
-        if isinstance(structure, dict):
-            return {key: tensors(item) for key, item in structure.items()}
-        if len(structure) in (3, 4) and isinstance(structure[0], str):
-            return resolve(structure)
-        return [tensors(item) for item in structure]
-
-    inputs, outputs = tensors(config["input_layers"]), tensors(config["output_layers"])
-    # Keras 2 wrote a list around a single tensor.
-    single = [isinstance(x, list) and len(x) == 1 for x in (inputs, outputs)]
-    model = cls(
-        inputs=inputs[0] if single[0] else inputs,
-        outputs=outputs[0] if single[1] else outputs,
-        name=config.get("name"),
-    )
-    if config.get("trainable") is False:
-        model._trainable = False
-    return model
+graph_models.cls, graph_models.become, graph_models.from_config = Functional, become_functional, _from_config

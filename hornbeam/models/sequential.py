@@ -6,8 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from hornbeam import errors
+from hornbeam.core import naming
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.tensor import KerasTensor
+from hornbeam.dtype_policies import get_policy
+from hornbeam.layers.core import Lambda
+from hornbeam.layers.input_layer import InputLayer
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.shapes import is_shape, shape_from_config, shape_of
 from hornbeam.models.functional import Functional
@@ -77,8 +81,6 @@ class Sequential(Model):
         return layer
 
     def _append(self, layer: Any) -> None:
-        from hornbeam.layers.input_layer import InputLayer
-
         if isinstance(layer, KerasTensor):
             origin = layer.history[0].operation if layer.history else None
             if not isinstance(origin, InputLayer):
@@ -86,8 +88,6 @@ class Sequential(Model):
             layer = origin
         if not isinstance(layer, Layer):
             if callable(layer) and not isinstance(layer, type):
-                from hornbeam.layers import Lambda
-
                 layer = Lambda(layer)
             else:
                 hint = f" Write `{layer.__name__}(...)`." if isinstance(layer, type) else ""
@@ -118,8 +118,6 @@ class Sequential(Model):
         self._programs = {}
 
     def _rebuild(self) -> None:
-        from hornbeam.layers.input_layer import InputLayer
-
         if self._stack and isinstance(self._stack[0], InputLayer):
             if len(self._stack) > 1:
                 self.build(self._stack[0].batch_shape)
@@ -129,8 +127,6 @@ class Sequential(Model):
     @property
     def layers(self) -> list[Layer]:
         """The stack, without the input."""
-        from hornbeam.layers.input_layer import InputLayer
-
         return [x for x in self._stack if not isinstance(x, InputLayer)]
 
     @property
@@ -146,8 +142,6 @@ class Sequential(Model):
         Raises:
             ValueError: If no shape is known, or a layer does not fit the one before.
         """
-        from hornbeam.layers.input_layer import InputLayer
-
         if not self._stack:
             raise ValueError(f"{self._label()}: it has no layers yet; `add` one before it is built.")
         if isinstance(self._stack[0], InputLayer):
@@ -198,7 +192,8 @@ class Sequential(Model):
         return self.predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
 
     def predict_classes(self, x: Any, batch_size: int | None = None, verbose: Any = 0, **kwargs: Any) -> Any:
-        """Return class numbers: those of the largest outputs, or, of a single output, whether it is above 0.5.
+        """Return class numbers: the index of the largest output, or for a single output 1 if it is
+        above 0.5, else 0.
 
         A method of Keras 1 and 2.
 
@@ -279,8 +274,6 @@ class Sequential(Model):
         if config.get("trainable") is False:
             model._trainable = False
         if isinstance(config.get("dtype"), (dict, str)):
-            from hornbeam.dtype_policies import get_policy
-
             model.dtype_policy = get_policy(config["dtype"])
         return model
 
@@ -292,12 +285,8 @@ class _outside_of_scope:
         self._name = model.name
 
     def __enter__(self) -> None:
-        from hornbeam.core import naming
-
         scopes = naming._scopes.get()
         self._token = naming._scopes.set(scopes[:-1] if scopes and scopes[-1] == self._name else scopes)
 
     def __exit__(self, *exc: object) -> None:
-        from hornbeam.core import naming
-
         naming._scopes.reset(self._token)

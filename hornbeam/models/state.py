@@ -48,7 +48,9 @@ class ModelState:
                 by_path[path].assign(value)
 
     def jax_state_sync(self) -> None:
-        """Bring the variables up to date: a method of Keras, whose loop keeps values apart. Here they always are."""
+        """Bring the variables up to date: a method of Keras, whose loop keeps values apart. Here
+        they always are.
+        """
 
     def stateless_compute_loss(
         self, trainable_variables: Sequence[Any], non_trainable_variables: Sequence[Any],
@@ -58,7 +60,8 @@ class ModelState:
         """Return what `compute_loss` does with given values of the variables, changing nothing.
 
         Args:
-            trainable_variables, non_trainable_variables, metrics_variables: Values, in the order of the model's lists.
+            trainable_variables, non_trainable_variables, metrics_variables: Values, in the order of
+                the model's lists.
             x, y, y_pred, sample_weight, training: As for `compute_loss`.
 
         Returns:
@@ -77,16 +80,20 @@ class ModelState:
         metrics_variables: Sequence[Any], x: Any, y: Any, sample_weight: Any, training: bool = False,
         optimizer_variables: Sequence[Any] | None = None,
     ) -> tuple[Any, tuple[Any, ...]]:  # fmt: skip
-        """Return the loss of a batch, as a pure function for `jax.value_and_grad(..., has_aux=True)`.
+        """Return the loss of a batch, as a pure function for `jax.value_and_grad(...,
+        has_aux=True)`.
 
         Args:
-            trainable_variables, non_trainable_variables, metrics_variables: Values, in the order of the model's lists.
+            trainable_variables, non_trainable_variables, metrics_variables: Values, in the order of
+                the model's lists.
             x, y, sample_weight: The batch.
             training: Whether the model runs as in training.
-            optimizer_variables: Values of the optimizer's; if given, it scales the loss where it does.
+            optimizer_variables: Values of the optimizer's; if given, it scales the loss where it
+                does.
 
         Returns:
-            The loss to differentiate and (the loss itself, outputs, non-trainable values, metrics' values).
+            The loss to differentiate and (the loss itself, outputs, non-trainable values, metrics'
+            values).
 
         Raises:
             ValueError: If a list's length does not fit.
@@ -115,7 +122,9 @@ class ModelState:
         self, method: str, trainable: Sequence[Any], others: Sequence[Any], metrics: Sequence[Any],
         optimizer: Sequence[Any] | None = None,
     ) -> Iterator[Any]:  # fmt: skip
-        """Give the variables these values inside; yields what returns the values then, in the first three groups."""
+        """Give the variables these values inside; yields what returns the values then, in the first
+        three groups.
+        """
         groups = {
             "trainable_variables": (self.trainable_variables, trainable),
             "non_trainable_variables": (self.non_trainable_variables, others),

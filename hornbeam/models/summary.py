@@ -7,16 +7,14 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
-from rich import box
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from hornbeam import tree
 from hornbeam.core.op import OpCall
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.layers.layer import Layer
+from hornbeam.training.requests import check_flag
 
 __all__ = ["count_bytes", "print_summary"]
 
@@ -31,25 +29,15 @@ def print_summary(
     layer_range: Sequence[str] | None = None,
 ) -> None:
     """Print the layers of `model` and its numbers of parameters; see `Model.summary`."""
-    branching = _is_branching(model)
-    columns = ["Layer (type)", "Output Shape", "Param #"]
-    if branching:
-        columns.append("Connected to")
-    if show_trainable:
-        columns.append("Trainable")
-    table = Table(box=box.HEAVY_HEAD, show_lines=True)
-    relative = positions or ([0.33, 0.56, 0.67, 1.0] if branching else [0.45, 0.75, 1.0])
-    if max(relative) > 1:
-        relative = [p / max(relative) for p in relative]
-    width = line_length or (88 if branching else 78) + (12 if show_trainable else 0)
-    lefts = [0.0, *relative[:-1]]
-    for index, (name, left, right) in enumerate(zip(columns, lefts, relative, strict=False)):
-        size = max(8, int((right - left) * width) - 2)
-        table.add_column(name, justify="right" if index == 2 else "left", width=size, overflow="fold")
-    for name in columns[len(relative) :]:
-        table.add_column(name, justify="center", width=9)
+    from rich.console import Console  # heavy, and rarely needed
+    from rich.markup import escape
 
-    def rows(parent: Any, depth: int) -> None:
+    _check_arguments(line_length, positions, print_fn, expand_nested, show_trainable)
+    branching = _is_branching(model)
+    width = line_length or (88 if branching else 78) + (12 if show_trainable else 0)
+    table = _empty_table(branching, bool(show_trainable), positions, width)
+
+    def add_rows(parent: Any, depth: int) -> None:
         for layer in _in_range(_members(parent), layer_range if depth == 0 else None):
             mark = f"{'   ' * depth}└ " if depth else ""
             label = f"{mark}{layer.name} ({_kind(layer)})"
@@ -61,9 +49,9 @@ def print_summary(
                 cells.append(("Y" if layer.trainable else "N") if has_weights else "-")
             table.add_row(*cells)
             if expand_nested and hasattr(layer, "layers"):
-                rows(layer, depth + 1)
+                add_rows(layer, depth + 1)
 
-    rows(model, 0)
+    add_rows(model, 0)
     sink = io.StringIO()
     console = Console(file=sink, width=max(width + 16, 80), highlight=False, color_system=None)
     console.print(f'Model: "{model.name}"', markup=False)
@@ -84,6 +72,47 @@ def print_summary(
         (print_fn or print)(line.rstrip())
 
 
+def _check_arguments(line_length: Any, positions: Any, print_fn: Any, expand_nested: Any, show_trainable: Any) -> None:
+    """Raise `ValueError` for arguments that no table can be made with."""
+    if line_length is not None and (
+        isinstance(line_length, bool) or not isinstance(line_length, (int, np.integer)) or line_length < 1
+    ):
+        raise ValueError(f"summary: `line_length` must be a positive integer, received {line_length!r}.")
+    if positions is not None and not (
+        isinstance(positions, (list, tuple))
+        and all(isinstance(p, (int, float)) and p > 0 for p in positions)
+        and positions
+    ):
+        raise ValueError(f"summary: `positions` must be a list of positive numbers, received {positions!r}.")
+    if print_fn is not None and not callable(print_fn):
+        raise ValueError(f"summary: `print_fn` must be a function of a line, received {print_fn!r}.")
+    check_flag("summary", "expand_nested", expand_nested)
+    check_flag("summary", "show_trainable", show_trainable)
+
+
+def _empty_table(branching: bool, show_trainable: bool, positions: Sequence[float] | None, width: int) -> Any:
+    """Return the table with its columns."""
+    from rich import box  # heavy, and rarely needed
+    from rich.table import Table
+
+    columns = ["Layer (type)", "Output Shape", "Param #"]
+    if branching:
+        columns.append("Connected to")
+    if show_trainable:
+        columns.append("Trainable")
+    table = Table(box=box.HEAVY_HEAD, show_lines=True)
+    relative = positions or ([0.33, 0.56, 0.67, 1.0] if branching else [0.45, 0.75, 1.0])
+    if max(relative) > 1:
+        relative = [p / max(relative) for p in relative]
+    lefts = [0.0, *relative[:-1]]
+    for index, (name, left, right) in enumerate(zip(columns, lefts, relative, strict=False)):
+        size = max(8, int((right - left) * width) - 2)
+        table.add_column(name, justify="right" if index == 2 else "left", width=size, overflow="fold")
+    for name in columns[len(relative) :]:
+        table.add_column(name, justify="center", width=9)
+    return table
+
+
 def count_bytes(variables: Sequence[Any]) -> str:
     """Return the memory of variables in words, such as `"26.63 KB"`."""
     size = float(sum(int(np.prod(v.shape)) * _itemsize(v.dtype) for v in variables))
@@ -95,14 +124,12 @@ def count_bytes(variables: Sequence[Any]) -> str:
 
 
 def _itemsize(dtype: str) -> int:
-    import jax.numpy as jnp
-
     return jnp.dtype(standardize_dtype(dtype)).itemsize
 
 
 def _members(parent: Any) -> list[Any]:
-    """Return what stands in the table: the layers and ops of a graph, or the layers."""
-    chain = hasattr(parent, "add")  # of a Sequential the input is understood
+    """Return the rows of the table: the layers and ops of a graph, or the layers."""
+    chain = hasattr(parent, "add")  # a Sequential, whose input is not listed
     return parent.layers if chain or not hasattr(parent, "_graph") else parent.operations
 
 
@@ -139,7 +166,7 @@ def _connections(layer: Layer, parent: Any) -> str:
 
 
 def _is_branching(model: Any) -> bool:
-    """Tell whether a graph is more than a chain."""
+    """Return whether a graph is more than a chain."""
     if not hasattr(model, "_graph"):
         return False
     nodes = [n for n in model._graph.nodes if n.inputs]
@@ -153,7 +180,7 @@ def _is_branching(model: Any) -> bool:
 def _in_range(layers: list[Layer], layer_range: Sequence[str] | None) -> list[Layer]:
     if layer_range is None:
         return layers
-    if len(layer_range) != 2:
+    if not isinstance(layer_range, (list, tuple)) or len(layer_range) != 2:
         raise ValueError(f"summary: `layer_range` must be two names, received {layer_range!r}.")
     hits = [
         [i for i, layer in enumerate(layers) if layer.name == end or re.fullmatch(end, layer.name)]

@@ -42,8 +42,10 @@ def save_model(
         >>> load_model(path).count_params()
         8
     """
-    include_optimizer = bool(kwargs.pop("include_optimizer", True))
+    include_optimizer = kwargs.pop("include_optimizer", True)
     save_format = kwargs.pop("save_format", None)
+    _check_flags("save_model", overwrite=overwrite, zipped=zipped, include_optimizer=include_optimizer)
+    _check_format("save_model", save_format, ("keras", "h5", "hdf5"))
     for ignored in ("signatures", "options", "save_traces"):
         if kwargs.pop(ignored, None) not in (None, True):
             raise ValueError(
@@ -56,7 +58,7 @@ def save_model(
     kind = {"h5": "h5", "hdf5": "h5", "keras": "keras"}.get(str(save_format).lower())
     if kind is None:
         kind = "keras" if name.endswith(".keras") else "h5" if name.endswith((".h5", ".hdf5")) else None
-    if kind is None or (save_format is not None and str(save_format).lower() == "tf"):
+    if kind is None:
         raise ValueError(
             f"save_model: `filepath` must end in '.keras' (recommended) or '.h5', received {str(filepath)!r}. "
             f"Try '{str(filepath).rstrip('/')}.keras'."
@@ -130,13 +132,15 @@ def save_weights(model: Any, filepath: FilePath, overwrite: bool = True, **kwarg
         ValueError: If the extension is none of these, or the model is not built.
     """
     save_format = kwargs.pop("save_format", None)
-    kwargs.pop("options", None)
+    _check_format("save_weights", save_format, ("h5", "hdf5"))
+    _check_flags("save_weights", overwrite=overwrite)
+    _refuse_options("save_weights", kwargs)
     if kwargs:
         raise TypeError(f"save_weights: unexpected arguments {sorted(kwargs)}.")
     path = os.fspath(filepath)
     if str(path).endswith(".weights.h5"):
         save_h5_weights(model, path, overwrite)
-    elif str(path).endswith((".h5", ".hdf5")) or save_format in ("h5", "hdf5"):
+    elif str(path).endswith((".h5", ".hdf5")) or save_format is not None:
         save_layered_weights(model, path, overwrite)
     elif str(path).endswith(".safetensors"):
         save_safetensors(model, path, overwrite)
@@ -163,8 +167,9 @@ def load_weights(model: Any, filepath: FilePath, skip_mismatch: bool = False, **
         FileError: If the weights do not fit the model (the message lists all differences, and nothing is
             changed), or the file is damaged.
     """
-    by_name = bool(kwargs.pop("by_name", False))
-    kwargs.pop("options", None)
+    by_name = kwargs.pop("by_name", False)
+    _check_flags("load_weights", skip_mismatch=skip_mismatch, by_name=by_name)
+    _refuse_options("load_weights", kwargs)
     if kwargs:
         raise TypeError(f"load_weights: unexpected arguments {sorted(kwargs)}.")
     path = os.fspath(filepath)
@@ -175,3 +180,24 @@ def load_weights(model: Any, filepath: FilePath, skip_mismatch: bool = False, **
     load = {"h5": load_h5_weights, "unknown": load_safetensors}.get(kind, load_archive_weights)
     with one_error(f"'{os.path.basename(path)}'"):
         load(model, path, skip_mismatch, by_name)
+
+
+def _check_flags(function: str, **flags: Any) -> None:
+    """Raise `ValueError` for a flag that is neither true, false nor left out."""
+    for name, value in flags.items():
+        if value is not None and value not in (True, False):
+            raise ValueError(f"{function}: `{name}` must be True or False, received {value!r}.")
+
+
+def _check_format(function: str, save_format: Any, known: tuple[str, ...]) -> None:
+    """Raise `ValueError` unless `save_format`, an argument of Keras 2, is left out or names a format."""
+    if save_format is not None and str(save_format).lower() not in known:
+        raise ValueError(
+            f"{function}: `save_format` must be one of {', '.join(map(repr, known))}, received {save_format!r}. The "
+            "extension of `filepath` chooses the format by itself."
+        )
+
+
+def _refuse_options(function: str, kwargs: dict[str, Any]) -> None:
+    if kwargs.pop("options", None) is not None:
+        raise ValueError(f"{function}: `options` belongs to TensorFlow's checkpoints. Leave it out.")

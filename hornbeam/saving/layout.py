@@ -148,7 +148,7 @@ def _children(part: Any) -> list[tuple[str, Any]]:
     for cls in type(part).__mro__:
         if cls is Layer:
             break
-        if cls.__module__.startswith("hornbeam.models."):
+        if cls.__module__.startswith(("hornbeam.models.", "hornbeam.training.")):
             continue
         names.update(n for n, value in vars(cls).items() if isinstance(value, property))
     names -= _SKIPPED | hidden

@@ -8,35 +8,39 @@ from typing import Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.provenance import is_library_code
 from hornbeam.data.sources import ArraySource, Source
+from hornbeam.training.overrides import overrides
 
 __all__ = ["check_before_training"]
 
 
 def check_before_training(model: Any, source: Source) -> None:
-    """Raise `ValueError` for targets that no training could use.
+    """Raise `ValueError` for targets that cannot be used for training.
 
-    Checked are: NaN in targets, class numbers out of range for sparse crossentropies,
-    targets out of [0, 1] for binary crossentropy, missing targets.
+    That is: missing targets, NaN, class numbers out of range for sparse crossentropies, and targets
+    outside [0, 1] for binary crossentropy.
     """
     compiled = model._compiled
     given = compiled.arguments["loss"]
     if not isinstance(source, ArraySource):
         return
     _, y, _ = source.data
+    # The user's step may take targets to mean anything.
+    plain_steps = not overrides(model, "train_step", "compute_loss")
     if y is None:
-        if given is not None and type(model).compute_loss is _base().compute_loss and _plain_steps(model):
-            raise ValueError(f"Model '{model.name}' was compiled with a loss, but no targets came: pass `y`.")
+        if given is not None and plain_steps:
+            raise ValueError(f"Model '{model.name}' was compiled with a loss, but received no targets. Pass `y`.")
         return
     try:
         names = list(model.output_names)
         shapes = [x.shape for x in model.outputs]
     except AttributeError:
         names, shapes = ["output"] * len(tree.flatten(y)), [None] * len(tree.flatten(y))
-    if given is None or not _plain_steps(model) or len(names) != len(shapes):
+    if given is None or not plain_steps or len(names) != len(shapes):
         return
-    losses = compiled._spread(given, names, "loss") if len(set(names)) == len(names) else [given]
-    targets = compiled._targets(y, names) if len(set(names)) == len(names) else tree.flatten(y)
+    losses = compiled.spread(given, names, "loss") if len(set(names)) == len(names) else [given]
+    targets = compiled.by_output(y, names) if len(set(names)) == len(names) else tree.flatten(y)
     for name, shape, loss, target in zip(names, shapes, losses, targets, strict=False):
         if target is None or loss is None or isinstance(loss, Mapping):
             continue
@@ -44,25 +48,13 @@ def check_before_training(model: Any, source: Source) -> None:
     compiled.build_ahead(model, y)
 
 
-def _base() -> Any:
-    from hornbeam.models.model import Model
-
-    return Model
-
-
-def _plain_steps(model: Any) -> bool:
-    """Tell whether the model trains by the standard step, so that targets mean what `compile` says."""
-    return type(model).train_step is _base().train_step and type(model).compute_loss is _base().compute_loss
-
-
 def _loss_name(loss: Any) -> str:
-    if isinstance(loss, str):
-        return loss.lower().replace("_", "")
-    if type(loss).__module__.startswith("hornbeam"):
-        name = getattr(loss, "__name__", None) or type(loss).__name__
-        return name.lower().replace("_", "")
-    name = getattr(loss, "__name__", "") if getattr(loss, "__module__", "").startswith("hornbeam") else ""
-    return name.lower().replace("_", "")
+    """Return the name of one of Hornbeam's losses in lower case; empty for a user's."""
+    if not isinstance(loss, str):
+        if not is_library_code(loss):
+            return ""
+        loss = getattr(loss, "__name__", None) or type(loss).__name__
+    return str(loss).lower().replace("_", "")
 
 
 def _check_values(name: str, shape: Any, loss: Any, target: np.ndarray) -> None:

@@ -1,9 +1,11 @@
-"""What `compile` chose: optimizer, losses and metrics, matched to the model's outputs."""
+"""What `compile` chose: the optimizer, and losses and metrics matched to the model's outputs."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -16,28 +18,29 @@ from hornbeam.losses import Loss
 from hornbeam.metrics import Metric
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.training.padding import count_rows, weigh_rows
+from hornbeam.training.requests import check_flag
 
 __all__ = ["Compiled", "compile_from_config", "compile_model"]
 
 
 def compile_model(model: Any, **arguments: Any) -> None:
-    """Set `model.optimizer` and what losses and metrics need; see `Model.compile`."""
-    for old in ("sample_weight_mode", "target_tensors", "experimental_run_tf_function"):
-        arguments.pop(old, None)
-    if "class_mode" in arguments:  # Keras 0
-        arguments.pop("class_mode")
-    known = {
-        "optimizer", "loss", "metrics", "loss_weights", "weighted_metrics", "run_eagerly",
-        "steps_per_execution", "jit_compile", "auto_scale_loss",
-    }  # fmt: skip
-    unknown = set(arguments) - known
+    """Set `model.optimizer` and the model's `Compiled`; see `Model.compile`."""
+    _take_older(arguments)
+    unknown = set(arguments) - _ARGUMENTS
     if unknown:
         raise TypeError(
-            f"compile: unexpected arguments {errors.listed(sorted(unknown))}; it takes {errors.listed(sorted(known))}."
+            f"compile: unexpected arguments {errors.listed(sorted(unknown))}; it takes "
+            f"{errors.listed(sorted(_ARGUMENTS))}."
         )
     steps = arguments["steps_per_execution"]
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"compile: `steps_per_execution` must be a positive integer, received {steps!r}.")
+    if steps != "auto" and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
+        raise ValueError(f'compile: `steps_per_execution` must be a positive integer or "auto", received {steps!r}.')
+    for name in ("run_eagerly", "auto_scale_loss"):
+        check_flag("compile", name, False if arguments[name] is None else arguments[name])
+    if arguments["jit_compile"] not in (True, False, None, "auto"):
+        raise ValueError(
+            f'compile: `jit_compile` must be True, False or "auto", received {arguments["jit_compile"]!r}.'
+        )
     optimizer = optimizers.get(arguments["optimizer"])
     policy = getattr(model.dtype_policy, "name", "")
     if arguments["auto_scale_loss"] and policy == "mixed_float16" and optimizer is not None:
@@ -49,6 +52,31 @@ def compile_model(model: Any, **arguments: Any) -> None:
     model._programs = {}
     model.train_function = model.test_function = model.predict_function = None
     model.stop_training = False
+
+
+_ARGUMENTS = {
+    "optimizer", "loss", "metrics", "loss_weights", "weighted_metrics", "run_eagerly", "steps_per_execution",
+    "jit_compile", "auto_scale_loss",
+}  # fmt: skip
+
+
+def _take_older(arguments: dict[str, Any]) -> None:
+    """Remove the arguments that only earlier Keras versions knew, with one warning where one would
+    have an effect there.
+
+    Raises:
+        ValueError: If `target_tensors` is given: without it the model would learn something else.
+    """
+    if arguments.pop("target_tensors", None) is not None:
+        raise ValueError("compile: `target_tensors` is not supported. Pass the targets to `fit` as `y`.")
+    without_effect = ("sample_weight_mode", "class_mode", "experimental_run_tf_function")
+    given = [name for name in without_effect if arguments.pop(name, None) is not None]
+    if given:
+        warnings.warn(
+            f"compile: {errors.listed(given)} {'has' if len(given) == 1 else 'have'} no effect. The shapes of data "
+            "decide: `sample_weight` of shape (B,) weighs rows, of shape (B, T) time steps.",
+            stacklevel=4,
+        )
 
 
 def compile_from_config(model: Any, config: dict[str, Any]) -> None:
@@ -70,6 +98,22 @@ def compile_from_config(model: Any, config: dict[str, Any]) -> None:
         model.optimizer.build(model.trainable_variables)
 
 
+@dataclass
+class _MetricOfOutput:
+    """A metric of one output.
+
+    Attributes:
+        metric: The metric.
+        weighted: Whether it takes `sample_weight` into account.
+        map_target: Makes the targets that the metric expects, from targets and outputs; `None`:
+            they are as given.
+    """
+
+    metric: Metric
+    weighted: bool
+    map_target: Callable[[Any, Any], Any] | None
+
+
 class Compiled:
     """Losses and metrics of a compiled model.
 
@@ -78,25 +122,38 @@ class Compiled:
     Args:
         model: The model.
         arguments: The arguments of `compile`.
+
+    Attributes:
+        arguments: The arguments of `compile`.
+        run_eagerly: Whether steps run uncompiled.
+        steps_per_execution: Steps per dispatch, as the user chose.
+        loss_tracker: Mean of the total loss.
     """
 
     def __init__(self, model: Any, arguments: dict[str, Any]):
         self.arguments = arguments
         self.run_eagerly = bool(arguments["run_eagerly"])
-        self.steps_per_execution = arguments["steps_per_execution"]
+        # With 1 the plan chooses the number by the time that a step takes, and no callback notices.
+        self.steps_per_execution = 1 if arguments["steps_per_execution"] == "auto" else arguments["steps_per_execution"]
         self.loss_tracker = metrics.Mean(name="loss")
         self._losses: list[Loss | None] | None = None
         self._loss_weights: list[Any] = []
         self._output_trackers: list[Any] = []
-        self._metrics: list[list[tuple[Metric, bool]]] | None = None
+        self._metrics: list[list[_MetricOfOutput]] | None = None
+        self._log_names: dict[Metric, str] = {}
         self._names: list[str] = []
         self._check_names(model)
 
     def _check_names(self, model: Any) -> None:
-        """Look up every name at once, so that a misspelling shows before any data do."""
+        """Look up every name, so that a misspelling is an error before any data are read."""
         for entry in tree.flatten(_plain(self.arguments["loss"])):
             if isinstance(entry, str):
                 losses.get(entry)
+            elif entry is not None and not callable(entry):
+                raise ValueError(f"compile: `loss` must be a name, a function or a Loss, received {entry!r}.")
+        for weight in tree.flatten(_plain(self.arguments["loss_weights"])):
+            if not (weight is None or isinstance(weight, (int, float)) or hasattr(weight, "shape")):
+                raise ValueError(f"compile: `loss_weights` must hold numbers, received {weight!r}.")
         for kind in ("metrics", "weighted_metrics"):
             for entry in tree.flatten(_plain(self.arguments[kind])):
                 if isinstance(entry, str) and entry not in _BY_SHAPE:
@@ -106,12 +163,12 @@ class Compiled:
         names = _output_names(model)
         if names:
             for kind in ("loss", "metrics", "weighted_metrics", "loss_weights"):
-                self._spread(self.arguments[kind], names, kind)
+                self.spread(self.arguments[kind], names, kind)
 
     # --- matching to outputs -------------------------------------------------------------
 
-    def _spread(self, given: Any, names: list[str], kind: str) -> list[Any]:
-        """Return one entry an output from what `compile` was given."""
+    def spread(self, given: Any, names: list[str], kind: str) -> list[Any]:
+        """Return one entry per output from an argument of `compile`."""
         several = kind in ("metrics", "weighted_metrics")
         count = len(names)
         if given is None:
@@ -168,8 +225,8 @@ class Compiled:
         if self._losses is not None:
             return
         self._names = names = self._names_for(model, y_pred)
-        entries = self._spread(self.arguments["loss"], names, "loss")
-        weights = self._spread(self.arguments["loss_weights"], names, "loss_weights")
+        entries = self.spread(self.arguments["loss"], names, "loss")
+        weights = self.spread(self.arguments["loss_weights"], names, "loss_weights")
         self._loss_weights = [1.0 if w is None else w for w in weights]
         made = [None if e is None else as_loss(e) for e in entries]
         if sum(loss is not None for loss in made) > 1:
@@ -182,31 +239,35 @@ class Compiled:
         if self._metrics is not None:
             return
         names = self._names_for(model, y_pred)
-        loss_entries = self._spread(self.arguments["loss"], names, "loss")
-        rows: list[list[tuple[Metric, bool]]] = [[] for _ in names]
-        targets = self._targets(y_true, names)
+        loss_entries = self.spread(self.arguments["loss"], names, "loss")
+        rows: list[list[_MetricOfOutput]] = [[] for _ in names]
+        targets = self.by_output(y_true, names)
         outputs = tree.flatten(y_pred)
-        taken: set[str] = set()
         for kind, weighted in (("metrics", False), ("weighted_metrics", True)):
-            for i, entries in enumerate(self._spread(self.arguments[kind], names, kind)):
+            for i, entries in enumerate(self.spread(self.arguments[kind], names, kind)):
                 for entry in entries:
                     if entry is None:
                         continue
                     metric = _as_metric(entry, targets[i], outputs[i], loss_entries[i])
                     # A name given as a string is the name in logs, as in Keras: "mae" stays "mae".
-                    own = entry if isinstance(entry, str) else metric.name
-                    name = own if len(names) == 1 else f"{names[i]}_{own}"
-                    if name in taken and weighted:
+                    given = entry if isinstance(entry, str) else metric.name
+                    name = given if len(names) == 1 else f"{names[i]}_{given}"
+                    if weighted and name in self._log_names.values():
                         name = f"weighted_{name}"
-                    metric._log_name = name
-                    if isinstance(entry, str):  # it is ours, and own steps make logs by `metric.name`
-                        metric.name = name
-                    taken.add(name)
-                    rows[i].append((metric, weighted))
+                    self._log_names[metric] = name
+                    map_target = None
+                    if isinstance(entry, str):
+                        metric.name = name  # the user's steps may make logs by `metric.name`
+                        map_target = _one_hot_if_sparse if type(metric).__name__ in _NEEDS_ONE_HOT else None
+                    rows[i].append(_MetricOfOutput(metric, weighted, map_target))
         self._metrics = rows
 
-    def _targets(self, y_true: Any, names: list[str], what: str = "y") -> list[Any]:
-        """Return the targets one an output, from a tensor, list or dict."""
+    def log_name(self, metric: Metric) -> str:
+        """Return the name of a metric in logs."""
+        return self._log_names.get(metric, metric.name)
+
+    def by_output(self, y_true: Any, names: list[str], what: str = "y") -> list[Any]:
+        """Return one array per output, from a tensor, list or dict of targets or weights."""
         if y_true is None:
             return [None] * len(names)
         if isinstance(y_true, Mapping):
@@ -233,7 +294,8 @@ class Compiled:
         return [y_true] * len(names)
 
     def build_ahead(self, model: Any, y: Any) -> None:
-        """Make losses and metrics before the first step, where the outputs' shapes are known; so it is traced once.
+        """Make losses and metrics before the first step if the outputs' shapes are known, so that
+        it is traced once.
 
         Args:
             y: Targets, arrays of any number of rows.
@@ -263,8 +325,8 @@ class Compiled:
         if self.arguments["loss"] is not None:
             self._build_losses(model, y, y_pred)
             assert self._losses is not None
-            targets = self._targets(y, self._names)
-            weights = self._targets(sample_weight, self._names, "sample_weight")
+            targets = self.by_output(y, self._names)
+            weights = self.by_output(sample_weight, self._names, "sample_weight")
             for i, (loss, target, output) in enumerate(zip(self._losses, targets, tree.flatten(y_pred), strict=True)):
                 if loss is None:
                     continue
@@ -298,19 +360,19 @@ class Compiled:
         self._build_metrics(model, y, y_pred)
         assert self._metrics is not None
         names = self._names_for(model, y_pred)
-        targets = self._targets(y, names)
-        weights = self._targets(sample_weight, names, "sample_weight")
+        targets = self.by_output(y, names)
+        weights = self.by_output(sample_weight, names, "sample_weight")
         for row, target, output, weight in zip(self._metrics, targets, tree.flatten(y_pred), weights, strict=True):
-            for metric, weighted in row:
+            for entry in row:
                 if target is None:
                     continue
-                mapped = getattr(metric, "_map_target", None)
-                given = mapped(target, output) if mapped else target
-                metric.update_state(given, output, sample_weight=weigh_rows(weight if weighted else None))
+                given = entry.map_target(target, output) if entry.map_target else target
+                weights_of_rows = weigh_rows(weight if entry.weighted else None)
+                entry.metric.update_state(given, output, sample_weight=weights_of_rows)
 
     def all_metrics(self) -> list[Metric]:
         """Loss tracker, trackers of outputs, metrics."""
-        rows = [metric for row in self._metrics or [] for metric, _ in row]
+        rows = [entry.metric for row in self._metrics or [] for entry in row]
         return [self.loss_tracker, *(t for t in self._output_trackers if t is not None), *rows]
 
     def get_config(self, optimizer: Any) -> dict[str, Any]:
@@ -445,8 +507,6 @@ def _as_metric(entry: Any, target: Any, output: Any, loss: Any) -> Any:
             metric = metric()
         if isinstance(metric, Metric):
             metric.name = entry if lower in ("precision", "recall", "auc", "f1_score", "f1") else metric.name
-            if type(metric).__name__ in _NEEDS_ONE_HOT:
-                metric._map_target = _one_hot_if_sparse
             return metric
         return metrics.MeanMetricWrapper(metric, name=entry)
     if isinstance(entry, Loss):
@@ -458,7 +518,9 @@ def _as_metric(entry: Any, target: Any, output: Any, loss: Any) -> Any:
 
 
 def _f_score(name: str, output: Any, loss: Any) -> Any:
-    """Return the F-score for a name: one number, for labels of every kind."""
+    """Return the F-score of a name, macro-averaged to one number; `None` if the name means another
+    metric.
+    """
     cls = _F_SCORES.get(name)
     if cls is None:
         return None
@@ -472,7 +534,7 @@ def _is_binary(loss: Any) -> bool:
 
 
 def _one_hot_if_sparse(target: Any, output: Any) -> Any:
-    """Return class numbers as one-hot rows where the outputs are one score a class."""
+    """Return class numbers as one-hot rows if the outputs are one score per class."""
     t, o = jnp.shape(target), jnp.shape(output)
     if o[-1] > 1 and (len(t) == len(o) - 1 or (len(t) == len(o) and t[-1] == 1)):
         labels = jnp.reshape(convert(target), o[:-1])

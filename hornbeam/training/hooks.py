@@ -1,60 +1,50 @@
-"""Hooks of batches: which callbacks want them, and how many steps may run between two."""
+"""The batch hooks of callbacks: who has them, and how many steps may run between two calls."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from hornbeam.callbacks import Callback, CallbackList
+from hornbeam.training.logs import Logs
 from hornbeam.training.plan import Dispatch
+from hornbeam.training.requests import verbosity
 
-__all__ = ["BatchHooks", "Logs"]
+__all__ = ["BatchHooks", "callback_list"]
 
 
-class Logs(dict):
-    """Results by name that are fetched from the device when somebody reads them."""
+def callback_list(method: str, request: Any, model: Any, epochs: int, steps: int | None, **more: Any) -> CallbackList:
+    """Return the callbacks of a request as a list that calls them all, with a progress bar where
+    one is wanted.
 
-    def __init__(self, values: Any):
-        super().__init__(values or {})
-        self._fetched = False
-
-    def read(self) -> Logs:
-        """Fetch all values, as floats (arrays for metrics with several)."""
-        if not self._fetched:
-            self._fetched = True
-            for name, value in list(super().items()):
-                array = np.asarray(value) if not isinstance(value, (int, float)) else value
-                super().__setitem__(name, float(array) if np.ndim(array) == 0 else array)
-        return self
-
-    def __getitem__(self, name: str) -> Any:
-        return dict.__getitem__(self.read(), name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        return dict.get(self.read(), name, default)
-
-    def items(self) -> Any:
-        return dict.items(self.read())
-
-    def values(self) -> Any:
-        return dict.values(self.read())
-
-    def copy(self) -> dict[str, Any]:
-        return dict(self.items())
+    Args:
+        method: `"fit"`, `"evaluate"` or `"predict"`.
+        request: Its arguments; `callbacks` and `verbose` count.
+        model: The model.
+        epochs: The number of epochs.
+        steps: Steps of each, `None` if not known.
+        **more: `add_history` of `CallbackList`.
+    """
+    if isinstance(request.callbacks, CallbackList):
+        return request.callbacks
+    verbose = verbosity(method, request.verbose)
+    return CallbackList(
+        request.callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=epochs, steps=steps, **more
+    )
 
 
 class BatchHooks:
-    """Calls the hooks of batches of one kind.
+    """Calls the batch hooks of one kind.
 
     Args:
         callbacks: The callbacks.
         kind: `"train"`, `"test"` or `"predict"`.
-        fixed: Steps a dispatch, as the user said: hooks are then called once a dispatch, as in Keras.
+        fixed: The user's `steps_per_execution`: hooks are then called once per dispatch, as in
+            Keras. `None` if not set.
 
     Attributes:
-        acts: Whether a callback acts on batches, so that each runs by itself.
-        every_step: Whether results of every step are wanted although many run at a time.
+        acts: Whether a callback acts on batches, so that each batch is a dispatch of its own.
+        every_step: Whether callbacks get the results of every step although many steps run at a
+            time.
     """
 
     def __init__(self, callbacks: CallbackList, kind: str, fixed: int | None = None):
@@ -72,7 +62,7 @@ class BatchHooks:
         self.every_step = bool(self._observing) and not self._acting and fixed is None
 
     def most(self) -> int | None:
-        """Return the most steps that the next dispatch may have; `None`: any number."""
+        """Return the maximum number of steps of the next dispatch; `None` for any number."""
         if self._fixed is not None:
             return None
         if self._acting:
@@ -80,12 +70,14 @@ class BatchHooks:
         return min((n for c in self._observing if (n := c.steps_until_action()) is not None), default=None)
 
     def begin(self, step: int) -> None:
-        """Call what comes before step number `step` of the epoch."""
+        """Call the hooks before step `step` of the epoch."""
         if self._acting or self._fixed is not None:
             self._call("begin", self._callbacks.callbacks, step, None)
 
     def end(self, step: int, dispatch: Dispatch, results: Any) -> dict[str, Any]:
-        """Call what comes after the steps of a dispatch, which began with `step`; return the last results."""
+        """Call the hooks after a dispatch whose first step is `step`; return the results of its
+        last step.
+        """
         last = step + dispatch.steps - 1
         if self._acting or self._fixed is not None:
             logs = Logs(self._named(results))

@@ -13,13 +13,14 @@ __all__ = ["Interrupts"]
 
 
 class Interrupts:
-    """Hold Ctrl-C back while a step's results are taken over, so that no state is half new.
+    """Delay Ctrl-C while the results of a step are stored, so that the state is never half new.
 
     Args:
-        on_terminate: Whether SIGTERM, too, waits: until the loop has made its backup.
+        on_terminate: Whether SIGTERM waits too, until the loop has made its backup.
 
     Attributes:
-        on_terminate: Whether it does: signals are handled in the main thread, where the system lets us.
+        on_terminate: Whether it does: only the main thread can handle signals, and only if the
+            process does not ignore them.
         terminated: Whether SIGTERM came.
     """
 
@@ -62,18 +63,18 @@ class Interrupts:
             self._before(number, frame)
 
     def _terminate(self, number: int, frame: Any) -> None:
-        if self.terminated:  # somebody insists
+        if self.terminated:  # a second SIGTERM: end at once
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
         self.terminated = True
 
     def held(self) -> _Held:
-        """Return a block in which Ctrl-C waits for the end."""
+        """Return a context manager that delays Ctrl-C to the end of its block."""
         return _Held(self)
 
 
 class _Held:
-    """A block in which Ctrl-C waits."""
+    """A block whose end Ctrl-C waits for."""
 
     def __init__(self, interrupts: Interrupts):
         self._interrupts = interrupts

@@ -1,7 +1,7 @@
-"""The state of random generators, and a journal of what was read from data that Python makes.
+"""The state of random generators, and a journal of the reading of data that Python makes.
 
-By both a training that goes on finds the data where it left them: the order in which a data set shuffles
-itself depends on the generators, and on how often it did.
+A training that continues uses both to bring its data back to the same place: the order in which a
+data set shuffles itself depends on the generators and on how often it has shuffled.
 """
 
 from __future__ import annotations
@@ -22,13 +22,16 @@ from hornbeam.errors import FileError
 
 __all__ = ["Journal", "drop", "random_state", "set_random_state"]
 
-TELL = 10.0  # seconds of reading again after which its progress is told; then after twice as many, and so on
+TELL = 10.0  # seconds of reading again until its progress is reported; the interval then doubles each time
 
 
 def random_state() -> dict[str, Any]:
-    """Return the state of the global generators of Python and NumPy, of PyTorch where it is in use, and of Hornbeam."""
+    """Return the state of the global generators of Python, NumPy and Hornbeam, and of PyTorch if it
+    is imported.
+    """
     version, numbers, gauss = random.getstate()
-    torch, ours = sys.modules.get("torch"), own_random.existing_global_generator()
+    torch: Any = sys.modules.get("torch")
+    ours = own_random.existing_global_generator()
     return {
         "python": [version, np.array(array.array("I", numbers), "uint32"), gauss],
         "numpy": np.random.get_state(legacy=False),
@@ -38,7 +41,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Put the generators back into a state that `random_state` returned.
+    """Set the generators to a state that `random_state` returned.
 
     Raises:
         FileError: If it is no such state.
@@ -58,7 +61,7 @@ def _set_random_state(state: dict[str, Any]) -> None:
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers.tolist()), gauss))
     np.random.set_state(state["numpy"])
-    torch = sys.modules.get("torch")
+    torch: Any = sys.modules.get("torch")
     if state["torch"] is not None and hasattr(torch, "set_rng_state"):
         torch.set_rng_state(torch.from_numpy(np.array(state["torch"])))
     if state["hornbeam"] is not None:
@@ -75,36 +78,34 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 class Journal(Source):
-    """A source that notes when passes began and epochs ended, so that another process can do the same.
+    """A source that records when passes begin and epochs end, so that another process can repeat
+    them.
 
     Args:
         source: Data that Python makes.
-        note: Called for each batch that is read again; what it raises ends the reading.
+        note: Called for each batch that is read again; an exception from it ends the reading.
 
     Attributes:
-        marks: What was done, in order: `pass` (its number, `None` for the end of an epoch), `random` (state of
-            the generators before, `None` where it is as the mark before left it), `read` (batches).
+        marks: The record, in order. Each mark has `pass` (number of the pass, `None` for the end of
+            an epoch), `random` (state of the generators before it, `None` if the previous mark left
+            them so) and `read` (batches read).
     """
 
     def __init__(self, source: IterableSource, note: Callable[[], None] = lambda: None):
         self._source, self._note = source, note
         self.num_batches = source.num_batches
+        self.can_restart = source.can_restart
         self.marks: list[dict[str, Any]] = []
         self._random_after: Any = None  # state of the generators after the latest mark
         self._open: list[dict[str, Any]] = []  # the pass under way when the training stopped, and what came later
         self._random_then: Any = None
-
-    @property
-    def can_restart(self) -> bool:
-        """Whether the data can be iterated anew."""
-        return self._source.can_restart
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
         """Return the batches of an epoch, from batch number `start` on."""
         if self._open and self._open[0]["pass"] == epoch:
             return self._go_on(seed, epoch, start)
         if self.can_restart and not self._source.has_hooks:
-            self.marks, self._random_after = [], None  # what was before leaves no trace
+            self.marks, self._random_after = [], None  # a pass starts anew, whatever came before
         mark = self._mark(epoch)
         batches = self._source.epoch(seed, epoch, start)
         self._random_after = random_state()
@@ -127,7 +128,7 @@ class Journal(Source):
         return self.marks[-1]
 
     def replay(self, marks: list[dict[str, Any]], number: int, random_then: dict[str, Any]) -> None:
-        """Bring the data to where they were when a training stopped in pass `number`.
+        """Bring the data to the place where a training stopped in pass `number`.
 
         Args:
             marks: The journal of that training.
@@ -169,15 +170,15 @@ class Journal(Source):
 
 
 def drop(batches: Iterator[Any], count: int, note: Callable[[], None]) -> None:
-    """Read batches that an earlier process has used, and drop them.
+    """Read and drop batches that an earlier process has used.
 
     Args:
-        batches: What yields them.
-        count: How many there are to be.
-        note: Called after each.
+        batches: Iterator of the batches.
+        count: Number of batches to drop.
+        note: Called after each batch.
 
     Raises:
-        ValueError: If there are fewer.
+        ValueError: If the iterator ends earlier.
     """
     begun, wait = time.monotonic(), TELL
     for done in range(count):

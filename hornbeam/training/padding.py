@@ -1,8 +1,7 @@
-"""Batches filled up to a shape that is compiled already, and which of their rows count."""
+"""Batches padded to a size that is compiled already, and which of their rows count."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +12,8 @@ import jax.numpy as jnp
 from hornbeam import tree
 from hornbeam.core.masks import get_mask, set_mask
 from hornbeam.core.op import OpCall
+from hornbeam.core.provenance import is_library_code
+from hornbeam.training.overrides import overrides
 
 __all__ = [
     "count_rows",
@@ -20,15 +21,15 @@ __all__ = [
     "padded_size",
     "rows_are_independent",
     "rows_counted",
-    "runs_own_code",
+    "runs_library_code",
     "weigh_rows",
 ]
 
 # Boolean vector (B,) of the rows that count in the step under way; None: all.
 _counted: ContextVar[Any] = ContextVar("hornbeam_rows_counted", default=None)
 
-# Layers of ours that run a user's code, or add to the losses.
-_RUNS_OTHER_CODE = ("ActivityRegularization", "FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
+# Hornbeam's layers that run the user's code or add to the losses.
+_RUN_USER_CODE = ("ActivityRegularization", "FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
 
 
 @contextmanager
@@ -85,18 +86,17 @@ def padded_size(rows: int, batch_size: int) -> int:
 
 
 def rows_are_independent(model: Any, kind: str) -> bool:
-    """Tell whether each row's result is known to depend on that row alone, so that rows may be added and dropped.
+    """Return whether each row's result depends on that row alone, so that rows may be added and
+    dropped.
 
-    True for models of Hornbeam's own layers and elementwise ops, with standard steps and, for `kind` `"test"`, with
-    losses and metrics of Hornbeam's own; nothing is assumed of a user's code.
+    True for models of Hornbeam's layers and elementwise ops with the standard steps and, for `kind`
+    `"test"`, with Hornbeam's losses and metrics. Nothing is assumed of the user's code.
     """
-    from hornbeam.models.model import Model
-
-    if any(getattr(type(model), name) is not getattr(Model, name) for name in _STEPS[kind]):
+    if overrides(model, *_STEPS[kind]):
         return False
     if model.built and any(x.shape[0] is not None for x in getattr(model, "inputs", None) or ()):
-        return False  # made for batches of one size
-    if not runs_own_code(model):
+        return False  # the batch size is fixed
+    if not runs_library_code(model):
         return False
     for layer in model._flatten_layers():
         if not all(map(_op_is_elementwise, _operations(layer))) or _has_batch_axis(layer):
@@ -104,21 +104,17 @@ def rows_are_independent(model: Any, kind: str) -> bool:
     return kind == "predict" or _measures_rows(model)
 
 
-def runs_own_code(model: Any) -> bool:
-    """Tell whether a call of `model` runs Hornbeam's own code alone, and keeps nothing beside its results."""
-    from hornbeam.models import Functional, Sequential
-    from hornbeam.models.model import Model
-
+def runs_library_code(model: Any) -> bool:
+    """Return whether a call of `model` runs only Hornbeam code and has no side effects."""
     for layer in model._flatten_layers():
-        if isinstance(layer, Model):
-            if type(layer) not in (Functional, Sequential) or getattr(layer, "_graph_losses", ()):
-                return False
-        elif type(layer).__module__.split(".")[0] != "hornbeam" or type(layer).__name__ in _RUNS_OTHER_CODE:
+        if not (is_library_code(type(layer)) and is_library_code(layer.call)) or getattr(layer, "graph_losses", None):
+            return False
+        if type(layer).__name__ in _RUN_USER_CODE:
             return False
         if layer.activity_regularizer is not None or getattr(layer, "stateful", False):
             return False
         functions = (getattr(layer, name, None) for name in ("activation", "recurrent_activation"))
-        if not all(function is None or _is_ours(function) for function in functions):
+        if not all(function is None or _all_library_code(function) for function in functions):
             return False
     return True
 
@@ -138,7 +134,7 @@ def _has_batch_axis(layer: Any) -> bool:
     axes = getattr(layer, "axis", None), getattr(layer, "axes", None)
     if getattr(layer, "_mixes_rows", False):
         return True
-    # Counted from the end, any but the last may be the axis of the batch.
+    # Counted from the end, any axis but the last may be the batch axis.
     return any(axis is not None and (axis == 0 or axis < -1) for axis in tree.flatten(axes))
 
 
@@ -146,14 +142,12 @@ def _measures_rows(model: Any) -> bool:
     compiled = model._compiled
     entries = [compiled.arguments[name] for name in ("loss", "metrics", "weighted_metrics")]
     held = [m for layer in model._flatten_layers() for m in layer.__dict__.get("added_metrics", {}).values()]
-    return not held and all(entry is None or _is_ours(entry) for entry in tree.flatten(entries))
+    return not held and all(entry is None or _all_library_code(entry) for entry in tree.flatten(entries))
 
 
-def _is_ours(entry: Any) -> bool:
+def _all_library_code(entry: Any) -> bool:
+    """Return whether a name, function or object is Hornbeam's, with any function in it."""
     if isinstance(entry, str):
         return True
     function = getattr(entry, "fn", None)
-    if function is not None and not _is_ours(function):
-        return False
-    kind = entry if inspect.isfunction(entry) or inspect.isclass(entry) else type(entry)
-    return kind.__module__.split(".")[0] == "hornbeam"
+    return is_library_code(entry) and (function is None or _all_library_code(function))

@@ -1,9 +1,9 @@
 """The plan: how an epoch is cut into dispatches to the device.
 
-A dispatch runs one step, or many steps of equal shape in one compiled loop over a slab: batches that lie
-one after the other on the device. How many is chosen from the time that a step takes, so that a dispatch is
-worth its cost and yet progress and Ctrl-C are served several times a second. The number changes speed, never
-results: one compiled loop serves every number.
+A dispatch runs one step, or many steps of equal shape in one compiled loop over a slab: batches
+that follow each other on the device. The number of steps is chosen from the time of a step, so that
+a dispatch is worth its overhead and progress and Ctrl-C are still handled several times a second.
+The number changes the speed, never the results: one compiled loop serves every number.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -41,9 +42,11 @@ class Dispatch:
 
     Attributes:
         steps: Their number.
-        run: Runs them; returns the results of the last step, with `Steps.keep_all` those of all.
-        rows: Rows that count, where the plan knows them.
-        stacked: Whether the results of all come along a first axis, rather than as a list.
+        run: Runs the steps; returns the results of the last step, or of all steps with
+            `Steps.keep_all`.
+        rows: Number of rows that count; `None` if the plan does not know it.
+        stacked: Whether the results of all steps are stacked along a first axis, rather than in a
+            list.
     """
 
     steps: int
@@ -52,14 +55,14 @@ class Dispatch:
     stacked: bool = False
 
     def by_step(self, results: Any) -> list[Any]:
-        """Return what `run` gave with `Steps.keep_all` as a list of the results of each step, on the host."""
+        """Return results of all steps as a list with one entry per step, on the host."""
         host = tree.map_structure(np.asarray, results)
         if not self.stacked:
             return host
         return [tree.map_structure(lambda a, i=i: a[i], host) for i in range(self.steps)]
 
     def by_row(self, results: Any) -> Any:
-        """Return what `run` gave with `Steps.keep_all` as arrays of rows, on the host."""
+        """Return results of all steps as arrays of rows, on the host."""
         if self.stacked:
             host = tree.map_structure(lambda a: (a := np.asarray(a)[: self.steps]).reshape(-1, *a.shape[2:]), results)
         else:
@@ -68,20 +71,23 @@ class Dispatch:
 
 
 class Plan:
-    """What is run next: dispatches of one pass over the data after the other.
+    """The dispatches of one pass over the data after another.
 
     Args:
         steps: The compiled steps.
         source: The data.
-        seed: Fixes, with the number of a pass, the order of its rows.
-        fixed: Steps a dispatch, as the user said; `None`: chosen here.
+        seed: The order of rows in a pass is a function of this seed and the number of the pass.
+        fixed: The user's `steps_per_execution`; `None`: the plan chooses the number of steps of
+            each dispatch.
 
     Attributes:
-        position: Number of the pass and of the next step in it; `begin(*position)` goes on from there.
+        steps: The compiled steps.
+        position: Number of the pass and of the next step in it; `begin(*position)` goes on from
+            there.
     """
 
     def __init__(self, steps: Steps, source: Source, seed: int, fixed: int | None = None):
-        self._steps, self._source, self._seed, self._fixed = steps, source, seed, fixed
+        self.steps, self._source, self._seed, self._fixed = steps, source, seed, fixed
         self.position = (0, 0)
 
     def begin(self, number: int, start: int = 0) -> None:
@@ -89,11 +95,13 @@ class Plan:
         self.position = (number, start)
 
     def expect(self, number: int | None) -> None:
-        """Note which pass will follow, so that its data are made ready during this one; `None`: none is known."""
+        """Note which pass comes next, so that its data are prepared during this one; `None` if it
+        is not known.
+        """
 
     def next(self, most: int | None = None) -> Dispatch | None:
         """Return the next dispatch, of at most `most` steps; `None` at the end of the pass."""
-        raise NotImplementedError  # for subclasses to say
+        raise NotImplementedError  # subclasses implement it
 
     def take(
         self, budget: int | None, most: Callable[[], int | None] = lambda: None, over_passes: bool = False
@@ -101,8 +109,8 @@ class Plan:
         """Yield dispatches to the end of the pass, or to the end of a budget of steps.
 
         Args:
-            budget: Most steps in all; `None`: no bound.
-            most: Tells, before each dispatch, how many steps it may have at most.
+            budget: Maximum number of steps in all; `None` for no bound.
+            most: Returns, before each dispatch, its maximum number of steps.
             over_passes: Whether further passes follow until the budget is used up.
         """
         left, empty = budget, False
@@ -132,12 +140,14 @@ class Plan:
         """Return how many steps the next dispatch should have, at most `most`."""
         if self._fixed is not None:
             return min(self._fixed, most)
-        pace = self._steps.seconds_per_step
+        pace = self.steps.seconds_per_step
         return 1 if pace is None else max(1, min(most, int(SECONDS_PER_DISPATCH / max(pace, 1e-9))))
 
 
 class _ArrayPlan(Plan):
-    """Dispatches over arrays: gathered in slabs of many batches where steps may run in a compiled loop."""
+    """Dispatches over arrays, in slabs of many batches if steps may run in a compiled loop."""
+
+    _source: ArraySource
 
     def __init__(self, steps: Steps, source: ArraySource, seed: int, fixed: int | None = None, pad: bool = False):
         super().__init__(steps, source, seed, fixed)
@@ -147,7 +157,7 @@ class _ArrayPlan(Plan):
         self._rest = 0 if pad else self._rows % self._size
         if pad:
             self._whole = -(-self._rows // self._size)
-        self._slab_steps: int | None = None
+        self._slab_steps = 0  # not chosen yet
         self._slab: tuple[int, Any] | None = None  # number of its first step, arrays on the device
         self._coming: tuple[tuple[int, int], concurrent.futures.Future] | None = None  # pass and step, what is made
         self._following: int | None = None
@@ -157,7 +167,7 @@ class _ArrayPlan(Plan):
     def begin(self, number: int, start: int = 0) -> None:
         super().begin(number, start)
         self._following = None
-        if self._slab_steps is None:
+        if not self._slab_steps:
             self._slab_steps = self._choose_slab_steps()
         if self._coming is not None and self._coming[0] == (number, 0):
             self._order, self._slab = self._coming[1].result()
@@ -173,7 +183,7 @@ class _ArrayPlan(Plan):
     def _choose_slab_steps(self) -> int:
         whole = self._whole
         wanted = min(whole, max(self._fixed or 1, self._steps_that_fit()))
-        if wanted < 2 or not self._steps.can_loop(*self._shapes(self._size)):
+        if wanted < 2 or not self.steps.can_loop(*self._shapes(self._size)):
             return 1
         return min(1 << (wanted - 1).bit_length(), max(STEPS_PER_SLAB, self._fixed or 1))
 
@@ -190,7 +200,7 @@ class _ArrayPlan(Plan):
             lambda a: None if a is None else jax.ShapeDtypeStruct((size, *a.shape[1:]), narrow(a.dtype)),
             self._source.data,
         )
-        return (batch, jax.ShapeDtypeStruct((size,), bool)) if self._steps.padded else (batch,)
+        return (batch, jax.ShapeDtypeStruct((size,), bool)) if self.steps.padded else (batch,)
 
     def next(self, most: int | None = None) -> Dispatch | None:
         at = self.position[1]
@@ -213,7 +223,7 @@ class _ArrayPlan(Plan):
             self._make_next_slab(first)
         slabs = self._slab[1]
         count = self._count(min(end, first + steps) - at)
-        return self._dispatch(at, count, lambda: self._steps.loop(slabs, at - first, count), stacked=True)
+        return self._dispatch(at, count, lambda: self.steps.loop(slabs, at - first, count), stacked=True)
 
     def _make_next_slab(self, first: int) -> None:
         """Begin, in the background, the slab after the one that starts at step `first`."""
@@ -233,7 +243,7 @@ class _ArrayPlan(Plan):
 
     def _make_slab(self, order: np.ndarray | None, first: int) -> tuple[int, Any]:
         slab = self._data.slab(order, first * self._size, self._size, self._slab_steps)
-        args = (slab, self._counted(first, self._slab_steps)) if self._steps.padded else (slab,)
+        args = (slab, self._counted(first, self._slab_steps)) if self.steps.padded else (slab,)
         return first, jax.device_put(args)
 
     def _one_by_one(self, at: int, end: int) -> Dispatch:
@@ -247,38 +257,38 @@ class _ArrayPlan(Plan):
                 )
             else:
                 batch = self._data.rows(self._order, step * size, size)
-            return self._steps.once(batch, *([self._counted(step, 1)[0]] if self._steps.padded else []))
+            return self.steps.once(batch, *([self._counted(step, 1)[0]] if self.steps.padded else []))
 
         return self._dispatch(
-            at, count, lambda: _run_singly(self._steps, [lambda i=at + j: run_one(i) for j in range(count)])
+            at, count, lambda: _run_singly(self.steps, [functools.partial(run_one, at + j) for j in range(count)])
         )
 
     def _dispatch(self, at: int, count: int, run: Callable[[], Any], stacked: bool = False) -> Dispatch:
         def run_and_look_ahead() -> Any:
             results = run()
-            if self._rest and self._compiling_rest is None and self._steps.kind == "train":
+            if self._rest and self._compiling_rest is None and self.steps.kind == "train":
                 # The odd last batch is compiled beside the running epoch.
-                self._compiling_rest = compile_ahead(lambda: self._steps.prepare(*self._shapes(self._rest)))
+                self._compiling_rest = compile_ahead(lambda: self.steps.prepare(*self._shapes(self._rest)))
             return results
 
         rows = min(count * self._size, self._rows - at * self._size)
         return Dispatch(count, run_and_look_ahead, rows, stacked)
 
     def compile(self) -> None:
-        if self._slab_steps is None:
+        if not self._slab_steps:
             self._slab_steps = self._choose_slab_steps()
         if self._whole:
             steps = self._slab_steps if self._slab_steps > 1 else None
-            self._steps.prepare(*self._shapes(self._size), steps=steps)
+            self.steps.prepare(*self._shapes(self._size), steps=steps)
         if self._rest:
-            self._steps.prepare(*self._shapes(self._rest))
+            self.steps.prepare(*self._shapes(self._rest))
 
     def _last(self, at: int) -> Dispatch:
         def run() -> Any:
             if self._compiling_rest is not None:
                 concurrent.futures.wait([self._compiling_rest])
             batch = self._data.rows(self._order, at * self._size, self._rest)
-            return _run_singly(self._steps, [lambda: self._steps.once(batch)])
+            return _run_singly(self.steps, [lambda: self.steps.once(batch)])
 
         return Dispatch(1, run, self._rest)
 
@@ -303,9 +313,9 @@ class _IterablePlan(Plan):
         batches = self._equal_batches(wanted)
         if not batches:
             return None
-        steps, count, self._latest = self._steps, len(batches), batches[-1]
+        steps, count, self._latest = self.steps, len(batches), batches[-1]
         if self._fixed in (None, 1) or not steps.can_loop(batches[0]):
-            return Dispatch(count, lambda: _run_singly(steps, [lambda b=b: steps.once(b) for b in batches]))
+            return Dispatch(count, lambda: _run_singly(steps, [functools.partial(steps.once, b) for b in batches]))
         # One shape for every number of batches, so that one program serves them all.
         filled = [*batches, *[batches[-1]] * (self._fixed - count)]
         slab = tree.map_structure(lambda *a: None if a[0] is None else np.stack([np.asarray(i) for i in a]), *filled)
@@ -365,7 +375,9 @@ def _fits_on_accelerator(source: ArraySource) -> bool:
 
 
 class _Resident:
-    """Arrays put on the device once; batches are gathered there by the rows' numbers, as `ArraySource` gathers on the host."""
+    """Arrays put on the device once; batches are gathered there by the rows' numbers, as
+    `ArraySource` gathers on the host.
+    """
 
     def __init__(self, source: ArraySource):
         self._num_rows = source.num_rows
@@ -390,7 +402,9 @@ _gatherer: concurrent.futures.ThreadPoolExecutor | None = None
 
 
 def in_background(work: Callable[[], Any]) -> concurrent.futures.Future:
-    """Run `work` in another thread. Compiled programs let Python's threads run, so it costs the loop no time."""
+    """Run `work` in another thread. Compiled programs let Python's threads run, so it costs the
+    loop no time.
+    """
     global _gatherer
     if _gatherer is None:
         _gatherer = concurrent.futures.ThreadPoolExecutor(4, "hornbeam-gather")
@@ -398,7 +412,9 @@ def in_background(work: Callable[[], Any]) -> concurrent.futures.Future:
 
 
 def compile_ahead(compile: Callable[[], None]) -> concurrent.futures.Future:
-    """Run `compile` in the background; what fails there is met again, and told, where it is needed."""
+    """Run `compile` in the background; an error there is ignored, since it comes again where the
+    program is needed.
+    """
     global _compiler
     if _compiler is None:
         _compiler = concurrent.futures.ThreadPoolExecutor(1, "hornbeam-compile")
@@ -411,10 +427,11 @@ def compile_ahead(compile: Callable[[], None]) -> concurrent.futures.Future:
 
 
 class InFlight:
-    """Dispatches that run while the next are made: few, so that memory and the wait after Ctrl-C stay small.
+    """Dispatches that run while the next are prepared: few, so that memory and the wait after
+    Ctrl-C stay small.
 
     Args:
-        steps: The steps; the time they take is noted in `steps.seconds_per_step`.
+        steps: The steps; their time is recorded in `steps.seconds_per_step`.
     """
 
     def __init__(self, steps: Steps):
@@ -424,12 +441,13 @@ class InFlight:
         self._first = True
 
     def add(self, count: int, results: Any) -> None:
-        """Note a dispatch of `count` steps; waits for an older one where there are many."""
+        """Add a dispatch of `count` steps; wait for older ones if too many run."""
         if not self._running and self._free_since is None:
             self._free_since = time.perf_counter()
         self._running.append((count, results))
-        # The first dispatch may hold a compilation; after it the time of a step must be learned. Where a call
-        # returns when it is done, there is nothing to wait for, and the time is known at once.
+        # The first dispatch may compile, and the time of a step is not known right after it. If
+        # calls return only when they are done, there is nothing to wait for, and the time is known
+        # at once.
         depth = 0 if self._steps.seconds_per_step is None or calls_return_when_done() else 2
         while len(self._running) > depth:
             self._wait_for_oldest()

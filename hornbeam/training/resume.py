@@ -1,8 +1,9 @@
-"""Backups of a training, and going on from them as if it had never stopped.
+"""Backups of a training, and continuing from them as if it had never stopped.
 
-A backup holds all that the rest of a training depends on: variables (of the model, the optimizer, the metrics,
-the seeds), the position in the data, the results so far, the state of callbacks and of random generators.
-It is copied between two steps, in the training thread, and written in another.
+A backup holds everything that the rest of a training depends on: the variables (of the model, the
+optimizer, the metrics and the seeds), the position in the data, the results so far, the state of
+callbacks and of random generators. The training thread copies it between two steps, and another
+thread writes it.
 """
 
 from __future__ import annotations
@@ -23,28 +24,29 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.callbacks import BackupAndRestore, CallbackList
-from hornbeam.core.random import make_default_seed
+from hornbeam.core.random import existing_global_generator, make_default_seed
 from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Variable
 from hornbeam.data.sources import ArraySource, IterableSource, Source
 from hornbeam.errors import FileError
+from hornbeam.saving.checkpoint import BackgroundWriter, CheckpointFolder, Packed
 from hornbeam.training.journal import Journal, random_state, set_random_state
 from hornbeam.training.plan import Plan
 from hornbeam.training.step import Steps
 
 __all__ = ["Backups", "Progress", "Terminated"]
 
-# What backups after epochs may take, in seconds and as a part of the training's time: where epochs are very short, and very many,
-# not each is backed up. Writing, in another thread, comes on top.
+# Time that backups after epochs may take, in seconds and as a fraction of the training's time: if
+# epochs are very short and many, not each is backed up. Writing, in another thread, is not counted.
 GRACE, SHARE = 0.01, 0.03
 
-# How many trainings of this process are over, by the folder of their backups: the n-th `fit` of a script has
-# backups of its own, so that an earlier one, run again, does not take them for its own.
+# How many trainings of this process have ended, by the folder of their backups. The n-th `fit` of a
+# script has backups of its own, so that an earlier one, run again, does not use them.
 _finished: Counter[str] = Counter()
 
 
 class Terminated(BaseException):
-    """Ends a training after SIGTERM, from where its state was backed up."""
+    """Ends a training after SIGTERM, once its state is backed up."""
 
 
 @dataclasses.dataclass
@@ -54,7 +56,7 @@ class Progress:
     Attributes:
         epoch: Number of the epoch.
         done: Steps of it that are done.
-        position: Number of the pass over the data, and of the next step in it.
+        position: Number of the pass over the data, and number of the next step in it.
         logs: Results of the last step.
         stopped: Whether a callback has stopped the training.
     """
@@ -67,12 +69,12 @@ class Progress:
 
 
 class Backups:
-    """The backups of a training; without `BackupAndRestore` or `resume` it does nothing.
+    """The backups of a training; does nothing without `BackupAndRestore` or `resume`.
 
     Args:
         model: The model.
         callbacks: The callbacks.
-        resume: What `fit` was given.
+        resume: The argument of `fit`.
 
     Attributes:
         active: Whether there are backups at all.
@@ -85,8 +87,8 @@ class Backups:
 
     def __init__(self, model: Any, callbacks: CallbackList, resume: Any):
         self._model, self._callbacks = model, callbacks
-        self._settings = settings = _settings(model, callbacks, resume)
-        self._state: dict[str, Any] | None = None  # of the training that goes on
+        settings = _settings(model, callbacks, resume)
+        self._state: dict[str, Any] | None = None  # of the training that continues
         self._remembered: Any = None
         self._since = 0  # steps since the last backup
         self._begun, self._spent = time.perf_counter(), 0.0  # when the training began; seconds that backups took since
@@ -95,8 +97,7 @@ class Backups:
         self.active = settings is not None
         if settings is None:
             return
-        from hornbeam.saving.checkpoint import BackgroundWriter, CheckpointFolder
-
+        self._settings = settings
         self._key = os.path.realpath(settings.backup_dir)
         self._folder = CheckpointFolder(settings.backup_dir, f"training-{_finished[self._key]}", settings.keep)
         try:
@@ -115,24 +116,26 @@ class Backups:
     # --- going on ---------------------------------------------------------------------------
 
     def watch(self, source: Source) -> Source:
-        """Return a source of the same data whose reading can be done again."""
+        """Return a source of the same data whose reading can be repeated."""
         return Journal(source, self._note) if self.active and isinstance(source, IterableSource) else source
 
     def attach(self, steps: Steps, source: Source, validator: Any, epochs: int, total: int | None) -> None:
-        """Take the parts of the training, and how long it is: epochs, and steps of each where that is known."""
+        """Take the parts of the training and its length: epochs, and steps per epoch if known."""
         self._steps, self._source, self._validator = steps, source, validator
         self._epochs, self._total = epochs, total
         self._callbacks.set_params({**self._callbacks.params, "resumed": self._state is not None})
 
     @property
     def seed(self) -> int:
-        """The seed of the order of the data: a new one, or that of the training that goes on."""
+        """The seed of the order of the data: a new one, or the seed of the training that
+        continues.
+        """
         if not hasattr(self, "_seed"):
             self._seed = make_default_seed() if self._state is None else int(self._state["seed"])
         return self._seed
 
     def begin(self, plan: Plan, initial_epoch: int, interrupts: Any) -> Progress:
-        """Start the pass over the data where the training stands; return how far it is."""
+        """Start the pass over the data at the training's position; return its progress."""
         self._plan, self._interrupts = plan, interrupts
         if self._state is None:
             with interrupts.held():
@@ -149,13 +152,13 @@ class Backups:
             )
         going_on = progress.epoch < self._epochs and bool(
             progress.done or not progress.stopped
-        )  # else nothing is left to do
+        )  # otherwise nothing is left to do
         if going_on:
             self._check_position(start)
         shapes = _shapes(self._state["batch"])
         if shapes is not None:
             try:
-                self._steps.trace(*shapes)  # makes variables that only a first step makes
+                self._steps.trace(*shapes)  # creates the variables that a first step would
             except Exception as error:
                 raise FileError(
                     f"The batches of the training in '{self._settings.backup_dir}' do not fit the model: {error} Delete the folder to "
@@ -165,7 +168,7 @@ class Backups:
             self._validator.skip(self._state["validated"], self._note)
         with interrupts.held():
             self.restore()
-        # Reading what was used may take long, and Ctrl-C may end it.
+        # Reading the used batches again may take long, so Ctrl-C may end it.
         if isinstance(self._source, Journal) and going_on:
             self._source.replay(self._state["journal"], number, self._state["random"])
         if going_on:
@@ -173,10 +176,11 @@ class Backups:
         return progress
 
     def _check_position(self, start: int) -> None:
-        """Refuse a position that no training of these epochs and steps can have, before data are read to get there.
+        """Check that a training of these epochs and steps can have this position, before data are
+        read to reach it.
 
         Raises:
-            FileError: If it is.
+            FileError: If it cannot.
         """
         state, source = self._state, self._source
         assert state is not None
@@ -196,7 +200,8 @@ class Backups:
             )
 
     def _note(self) -> None:
-        """Note a batch that was read again; SIGTERM ends the reading, and the backup stays as it is.
+        """Run after each batch that is read again: SIGTERM ends the reading and leaves the backup
+        as it is.
 
         Raises:
             Terminated: If SIGTERM came.
@@ -205,7 +210,7 @@ class Backups:
             raise Terminated
 
     def restore(self) -> None:
-        """Set everything but the position to what it was; does nothing if no training goes on."""
+        """Restore everything but the position; does nothing if no training continues."""
         state = self._state
         if state is None:
             return
@@ -248,11 +253,11 @@ class Backups:
     # --- backing up ---------------------------------------------------------------------------
 
     def most(self) -> int | None:
-        """Return the most steps that may run before a backup is due; `None`: any number."""
+        """Return the maximum number of steps until a backup is due; `None` for any number."""
         return max(self._every - self._since, 1) if self.active and self._every else None
 
     def after_steps(self, count: int, progress: Progress, terminated: bool) -> None:
-        """Note steps that were done; back up where it is time.
+        """Count steps that were done; back up if it is time.
 
         Raises:
             Terminated: If SIGTERM came.
@@ -267,7 +272,8 @@ class Backups:
             self._save(progress, terminated)
 
     def after_epoch(self, progress: Progress, terminated: bool, last: bool) -> None:
-        """Note the end of an epoch; back up where it is time: after the last one, and where backups have not taken their share.
+        """Back up at the end of an epoch if it is the last one, or if backups have not used up
+        their share of the time.
 
         Raises:
             Terminated: If SIGTERM came.
@@ -283,7 +289,7 @@ class Backups:
         return self._spent <= GRACE + SHARE * (time.perf_counter() - self._begun)
 
     def remember(self, progress: Progress) -> None:
-        """Keep the state in memory: what is backed up where SIGTERM comes during validation."""
+        """Keep the state in memory, for a backup if SIGTERM comes during validation."""
         if self.active:
             self._remembered = self._packed(progress)
 
@@ -291,7 +297,8 @@ class Backups:
         self._tell_failure()
         start = time.perf_counter()
         packed = self._packed(progress)
-        # `remember` is not counted: it comes with every validation, and could leave nothing for backups.
+        # `remember` is not counted: it runs before every validation and could leave no time for
+        # backups.
         self._spent += time.perf_counter() - start
         if terminated:
             self._remembered = packed
@@ -299,8 +306,6 @@ class Backups:
         self._writer.put(packed)
 
     def _packed(self, progress: Progress) -> Any:
-        from hornbeam.saving.checkpoint import Packed
-
         variables = self._known_variables()
         if jax.default_backend() != "cpu":
             for variable in variables:
@@ -328,7 +333,9 @@ class Backups:
         return packed
 
     def _known_variables(self) -> list[Variable]:
-        """Return all variables; looking for them takes longer than copying those of a small model."""
+        """Return all variables, cached: finding them takes longer than copying the variables of a
+        small model.
+        """
         optimizer = self._model.optimizer
         now = (
             structure_version.number,
@@ -352,7 +359,9 @@ class Backups:
     # --- the end ------------------------------------------------------------------------------
 
     def finish(self, terminated: bool) -> None:
-        """Close a training that is over: its backups are deleted, unless the user said otherwise."""
+        """Close a training that has ended: delete its backups, unless the user wants to keep
+        them.
+        """
         if self.active and self._settings.delete_checkpoint and not terminated:
             self._writer.close(drop=True)
             self._writer.failure = None
@@ -372,7 +381,9 @@ class Backups:
 
 
 def _settings(model: Any, callbacks: CallbackList, resume: Any) -> BackupAndRestore | None:
-    """Return the callback that says how to back up, made from `resume` where the user passed none."""
+    """Return the callback with the settings of backups, made from `resume` if the user passed
+    none.
+    """
     given = [c for c in callbacks.callbacks if isinstance(c, BackupAndRestore)]
     if len(given) > 1:
         raise ValueError(f"fit: one BackupAndRestore is enough, received {len(given)}.")
@@ -394,17 +405,17 @@ def _settings(model: Any, callbacks: CallbackList, resume: Any) -> BackupAndRest
 
 
 def _variables(model: Any, steps: Steps) -> list[Variable]:
-    """Return every variable whose value the next step may depend on, in an order that is the same in each process."""
+    """Return every variable that the next step may depend on, in the same order in each process."""
     optimizer = [] if model.optimizer is None else model.optimizer.variables
     found: Iterable[Variable] = [*model.variables, *optimizer, *model.metrics_variables, *steps.variables]
-    from hornbeam.core.random import existing_global_generator
-
-    ours = existing_global_generator()  # stands with the random generators
+    ours = existing_global_generator()  # saved with the random generators
     return [v for v in dict.fromkeys(found) if ours is None or v is not ours.state]
 
 
 def _numbered(callbacks: list[Any]) -> list[tuple[str, int, Any]]:
-    """Return callbacks with the names of their classes, those of a class numbered."""
+    """Return callbacks with the name of their class and their number among the callbacks of that
+    class.
+    """
     seen: Counter[str] = Counter()
     found = []
     for callback in callbacks:
@@ -425,7 +436,9 @@ def _listed(description: dict[str, Any]) -> str:
 
 
 def _as_lists(shapes: Any) -> Any:
-    """Return shapes of arrays as what a checkpoint may hold: the structure with numbers, then shapes and dtypes."""
+    """Return shapes of arrays as lists that a checkpoint may hold: the structure with numbers, then
+    shapes and dtypes.
+    """
     if shapes is None:
         return None
     leaves = [a for a in tree.flatten(shapes) if a is not None]
@@ -449,7 +462,7 @@ def _shapes(lists: Any) -> Any:
 
 
 def _are_shapes(lists: Any) -> bool:
-    """Tell whether these are lists as `_as_lists` makes them."""
+    """Return whether these are lists as `_as_lists` makes them."""
     if lists is None:
         return True
     if not isinstance(lists, list) or len(lists) != 2 or not isinstance(lists[1], list):
@@ -471,7 +484,9 @@ def _is_dtype(name: str) -> bool:
 
 
 def _are_results(value: Any) -> bool:
-    """Tell whether these are results as `hooks.Logs` gives them: numbers, or arrays of them, by name."""
+    """Return whether these are results as `Logs` holds them: numbers, or arrays of numbers, by
+    name.
+    """
     return isinstance(value, dict) and all(
         isinstance(name, str) and isinstance(x, (int, float, np.generic, np.ndarray)) and np.asarray(x).dtype.kind in "biufcV"
         for name, x in value.items()
@@ -479,7 +494,7 @@ def _are_results(value: Any) -> bool:
 
 
 def _is_mark(mark: Any) -> bool:
-    """Tell whether this is a mark of a `Journal`."""
+    """Return whether this is a mark of a `Journal`."""
     return (
         isinstance(mark, dict) and set(mark) == {"pass", "random", "read"}
         and (mark["pass"] is None or (type(mark["pass"]) is int and mark["pass"] >= 0))
@@ -494,7 +509,7 @@ _FIELDS = {
 
 
 def _checked(state: Any, place: str) -> dict[str, Any]:
-    """Return a state that was read, its form checked.
+    """Return a state that was read, after a check of its form.
 
     Raises:
         FileError: If it is not the state of a training.

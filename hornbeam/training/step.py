@@ -16,17 +16,20 @@ import jax.numpy as jnp
 from hornbeam import tree
 from hornbeam.core.convert import convert
 from hornbeam.core.program import Program
+from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Variable, value_and_grad
 from hornbeam.data.sources import unpack
 from hornbeam.ops import rows
 from hornbeam.ops.routes import convolutions_are_loop_safe
-from hornbeam.training.functions import own_function, set_state, state_groups
+from hornbeam.training.overrides import overrides
 from hornbeam.training.padding import count_rows, mark_rows, rows_are_independent, rows_counted
 
-__all__ = ["Steps", "metrics_result", "predict_step", "test_step", "train_step"]
+__all__ = [
+    "Steps", "metrics_result", "predict_step", "set_state", "state_groups", "steps_for", "test_step", "train_step",
+]  # fmt: skip
 
 BYTES_TO_LOOP = 2**29
-"""Weights, moments and metrics of less than so many bytes may go round a compiled loop on an accelerator."""
+"""On an accelerator, a compiled loop may carry weights, moments and metrics of fewer bytes than this."""
 
 
 def train_step(model: Any, data: Any) -> dict[str, Any]:
@@ -85,7 +88,7 @@ def metrics_result(model: Any) -> dict[str, Any]:
         if isinstance(value, dict):
             results.update(value)
         else:
-            results[getattr(metric, "_log_name", metric.name)] = value
+            results[metric.name if model._compiled is None else model._compiled.log_name(metric)] = value
     return results
 
 
@@ -93,34 +96,37 @@ def metrics_result(model: Any) -> dict[str, Any]:
 
 
 class Steps:
-    """A kind of step of a model, compiled: one batch a call, or many in one compiled loop.
+    """One kind of step of a model, compiled: one batch per call, or many in one compiled loop.
 
     Args:
         model: The model.
         kind: `"train"`, `"test"` or `"predict"`.
-        keep_all: Whether `loop` returns the results of all its steps instead of the last's.
-        padded: Whether batches come with a vector that tells which rows count.
-        own: Whether a subclass's `make_train_function` (or a sibling) gives the step.
+        keep_all: Whether `loop` returns the results of all its steps, not only of the last.
+        padded: Whether batches come with a vector that says which rows count.
+        user_functions: Whether an overridden `make_train_function` (or a sibling) provides the
+            step.
 
     Attributes:
-        seconds_per_step: Time that a step took lately, `None` while not measured.
+        seconds_per_step: Recent time of a step, `None` while not measured.
         exact_rows: Whether a batch may not be filled up with further rows.
     """
 
-    def __init__(self, model: Any, kind: str, keep_all: bool = False, padded: bool = False, own: bool = True):
-        given = own_function(model, kind) if own else None  # compiled or not as its maker likes
+    def __init__(
+        self, model: Any, kind: str, keep_all: bool = False, padded: bool = False, user_functions: bool = True
+    ):
+        given = _user_function(model, kind) if user_functions else None  # its maker decides whether it is compiled
         step = given or _step_of(model, kind)
-        own_step = kind != "predict" and not getattr(model, f"{kind}_step").__module__.startswith("hornbeam.")
+        makes_metrics = kind != "predict" and overrides(model, f"{kind}_step")
         self.kind, self.keep_all, self.padded = kind, keep_all, padded
         self.seconds_per_step: float | None = None
         self.exact_rows = not rows_are_independent(model, "predict" if kind == "predict" else "test")
         self._names: list[str] | None = None
-        self._loops: dict[Any, bool] = {}
+        self._loop_safe: dict[Any, bool] = {}
         self._prepared: set[Any] = set()
 
         def one_step(batch: Any, counted: Any = None) -> Any:
             batch = tree.map_structure(lambda a: None if a is None else convert(a), batch)
-            if own_step:
+            if makes_metrics:
                 _make_metrics(model, batch)
             with rows_counted(counted):
                 results = step(batch if kind == "predict" else _packed(batch))
@@ -141,11 +147,11 @@ class Steps:
 
     @property
     def variables(self) -> list[Variable]:
-        """The variables that the step touches: all of them, once it was traced."""
+        """The variables that the step reads or assigns; complete after the first trace."""
         return [] if self._program is None else self._program.variables
 
     def trace(self, *args: Any) -> None:
-        """Trace the step for arguments of these shapes, which makes what is made by a first step."""
+        """Trace the step without running it; creates the variables that a first step would."""
         if self._program is not None:
             self._program.primitives(*args)
         else:  # eager code may do what cannot be traced
@@ -153,7 +159,7 @@ class Steps:
                 Program(self._step).primitives(*args)
 
     def once(self, *args: Any) -> Any:
-        """Run one batch; `args` are the batch and, where `padded`, the rows that count."""
+        """Run one batch; `args` are the batch and, if `padded`, the vector of rows that count."""
         return self._named((self._program or self._step)(*args))
 
     def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Any:
@@ -162,28 +168,31 @@ class Steps:
         return self._named(self._program.loop(slabs, start, count))
 
     def prepare(self, *args: Any, steps: int | None = None) -> None:
-        """Compile for arguments of these shapes: the single step, or the loop over slabs of `steps` batches."""
+        """Compile for arguments of these shapes: the single step, or the loop over slabs of `steps`
+        batches.
+        """
         key = (_shapes_key(args), steps)
         if self._program is not None and key not in self._prepared:
             self._prepared.add(key)
             self._program.prepare(*args, steps=steps)
 
     def can_loop(self, *args: Any) -> bool:
-        """Tell whether batches of these shapes may run in a compiled loop without losing speed."""
+        """Return whether batches of these shapes run in a compiled loop without losing speed."""
         if self._program is None:
             return False
         if jax.default_backend() != "cpu":
-            # Calls are queued there, which costs little where steps are long; a loop needs room for the weights twice.
+            # Queued calls cost little where steps are long, and a loop needs memory for the weights
+            # twice.
             self._program.primitives(*args)
             return self._program.assigned_bytes < BYTES_TO_LOOP
         if convolutions_are_loop_safe():
             return True
         key = _shapes_key(args)
-        if key not in self._loops:
+        if key not in self._loop_safe:
             # XLA computes a convolution's gradient on CPU about 20 times slower inside a loop.
             names = self._program.primitives(*args)
-            self._loops[key] = not any("conv" in name and "convert" not in name for name in names)
-        return self._loops[key]
+            self._loop_safe[key] = not any("conv" in name and "convert" not in name for name in names)
+        return self._loop_safe[key]
 
     def _named(self, results: Any) -> Any:
         if self._names is None or self.kind == "predict":
@@ -192,7 +201,9 @@ class Steps:
 
 
 def _make_metrics(model: Any, batch: Any) -> None:
-    """Make the metrics of `compile` for a step of the user's, which may go through `model.metrics` before they are asked for."""
+    """Create the metrics of `compile` before a user's step, which may iterate over
+    `model.metrics`.
+    """
     if model._compiled is not None:
         with contextlib.suppress(ValueError, TypeError):  # targets may mean anything to such a step
             model._compiled.build_ahead(model, unpack(batch)[1])
@@ -219,7 +230,9 @@ def _compiled(model: Any, kind: str, step: Callable[..., Any], keep_all: bool) -
 
 
 def _packed(batch: Any) -> Any:
-    """Return a batch as steps receive it, without what is not there: `x`, `(x, y)` or all three."""
+    """Return a batch as steps receive it, without missing parts: `x`, `(x, y)` or `(x, y,
+    sample_weight)`.
+    """
     x, y, sample_weight = unpack(batch)
     if sample_weight is not None:
         return x, y, sample_weight
@@ -229,7 +242,9 @@ def _packed(batch: Any) -> Any:
 
 
 def _step_of(model: Any, kind: str) -> Callable[[Any], Any]:
-    """Return `train_step`, `test_step` or `predict_step`, Keras's stateless form adapted."""
+    """Return `train_step`, `test_step` or `predict_step` as a function of a batch; adapts Keras's
+    stateless form.
+    """
     step = getattr(model, f"{kind}_step")
     required = [p for p in inspect.signature(step).parameters.values() if p.kind in (0, 1) and p.default is p.empty]
     if len(required) < 2:
@@ -243,3 +258,69 @@ def _step_of(model: Any, kind: str) -> Callable[[Any], Any]:
         return result
 
     return stateful
+
+
+def _user_function(model: Any, kind: str) -> Callable[[Any], Any] | None:
+    """Return the step of a model that overrides `make_train_function` or a sibling; `None` if it
+    does not.
+    """
+    method = f"make_{kind}_function"
+    if not overrides(model, method):
+        return None
+    made = getattr(model, method)()
+    function = made if callable(made) else getattr(model, f"{kind}_function")
+    return lambda batch: function(iter([batch]))
+
+
+# --- state in Keras's form for JAX ----------------------------------------------------------------
+
+
+def state_groups(model: Any, kind: str) -> list[list[Variable]]:
+    """Return the variables whose values are the state that a step in Keras's form for JAX takes and
+    returns.
+    """
+    groups = [model.trainable_variables, model.non_trainable_variables]
+    if kind == "train":
+        if model.optimizer is not None:
+            model.optimizer.build(model.trainable_variables)
+        groups.append(model.optimizer.variables if model.optimizer is not None else [])
+    if kind != "predict":
+        groups.append(model.metrics_variables)
+    return groups
+
+
+def set_state(owner: str, groups: list[list[Variable]], state: Any) -> None:
+    """Assign values to variables, group by group.
+
+    Raises:
+        ValueError: If the number of values does not fit.
+    """
+    numbers = [len(values) for values in state]
+    if numbers != [len(group) for group in groups]:
+        raise ValueError(f"{owner}: the state must hold {[len(g) for g in groups]} values, received {numbers}.")
+    for group, values in zip(groups, state, strict=True):
+        for variable, value in zip(group, values, strict=True):
+            variable.assign(value)
+
+
+# --- the steps that a model keeps -------------------------------------------------------------------
+
+
+def steps_for(
+    model: Any, kind: str, keep_all: bool = False, padded: bool = False, user_functions: bool = True
+) -> Steps:
+    """Return the compiled steps that the model keeps, made anew when its parts or switches changed;
+    see `Steps`.
+    """
+    name = (kind, keep_all, padded, user_functions, model.run_eagerly)
+    known = model._programs.get(name)
+    if known is not None and known[0] == structure_version.number:
+        return known[2]
+    # Adaptation and quantization give a layer other variables.
+    now = structure_version.number
+    switches = tuple((layer.trainable, len(layer._own_variables)) for layer in model._flatten_layers())
+    steps = (
+        known[2] if known is not None and known[1] == switches else Steps(model, kind, keep_all, padded, user_functions)
+    )
+    model._programs[name] = (now, switches, steps)
+    return steps

@@ -25,6 +25,7 @@ class ClassWeighted(Source):
     def __init__(self, source: Source, class_weight: Any, model: Any):
         self._source = source
         self.num_batches = source.num_batches
+        self.can_restart = source.can_restart
         try:
             names = list(model.output_names)
         except AttributeError:
@@ -48,16 +49,13 @@ class ClassWeighted(Source):
             raise ValueError(
                 f"fit: `class_weight` must be a dict {{class: weight}}, received {errors.describe(class_weight)}."
             )
+        for table in self._by_output:
+            _check_table(table)
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
         """Return the batches of an epoch, from batch number `start` on."""
         batches = self._source.epoch(seed, epoch, start)
         return ((x, y, self.weigh(y, weight)) for x, y, weight in batches)
-
-    @property
-    def can_restart(self) -> bool:
-        """Whether a further epoch starts anew."""
-        return self._source.can_restart
 
     def close(self) -> None:
         self._source.close()
@@ -68,30 +66,50 @@ class ClassWeighted(Source):
     def weigh(self, y: Any, given: Any) -> Any:
         """Return the weights of rows with targets `y`, times those given."""
         if len(self._names) == 1:
-            only = tree.flatten(y)[0]
-            factor = weights_of_rows(only, self._by_output[0])
-            base = None if given is None else np.asarray(tree.flatten(given)[0])
-            return factor if base is None else base * _like(factor, base)
+            only = weights_of_rows(tree.flatten(y)[0], self._by_output[0])
+            if given is None:
+                return only
+            base = np.asarray(tree.flatten(given)[0])
+            return base * _like(only, base)
         targets = [y[name] for name in self._names] if isinstance(y, Mapping) else list(y)
-        bases = _by_name(given, self._names)
+        given_by_name = _by_name(given, self._names)
         out: dict[str, Any] = {}
         for name, target, table in zip(self._names, targets, self._by_output, strict=True):
-            factor = None if table is None else weights_of_rows(target, table)
-            base = bases.get(name)
-            if factor is not None and base is not None:
-                factor = np.asarray(base) * _like(factor, np.asarray(base))
+            weight = given_by_name.get(name)
+            if table is not None:
+                factor = weights_of_rows(target, table)
+                weight = factor if weight is None else np.asarray(weight) * _like(factor, np.asarray(weight))
             # Every output gets a weight, so that batches have one structure.
-            out[name] = factor if factor is not None else base if base is not None else np.ones(len(target), "float32")
+            out[name] = np.ones(len(target), "float32") if weight is None else weight
         return out
 
 
 def class_weighted(source: Source, class_weight: Any, model: Any) -> Source:
-    """Return a source whose rows are weighted by class; arrays are weighted once, before training."""
+    """Return a source whose rows are weighted by class; arrays are weighted once, before
+    training.
+    """
     weighted = ClassWeighted(source, class_weight, model)
     if not isinstance(source, ArraySource):
         return weighted
     x, y, weight = source.data
     return ArraySource(x, y, weighted.weigh(y, weight), source.batch_size, source.shuffle)
+
+
+def _check_table(table: Any) -> None:
+    """Raise `ValueError` unless the weights of an output are numbers by class number; `None` means
+    none.
+    """
+    if table is None:
+        return
+    if not isinstance(table, Mapping):
+        raise ValueError(f"fit: `class_weight` must hold dicts {{class: weight}}, received {errors.describe(table)}.")
+    for label, weight in table.items():
+        try:
+            int(label), float(weight)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"fit: `class_weight` must map class numbers to numbers, received {{{label!r}: {weight!r}}}."
+            ) from None
 
 
 def _by_name(given: Any, names: list[str]) -> dict[str, Any]:

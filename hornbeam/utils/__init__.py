@@ -2,6 +2,7 @@
 
 import gc
 
+from hornbeam.callbacks.progbar import Progbar
 from hornbeam.core import naming
 from hornbeam.core.random import set_random_seed
 from hornbeam.core.registry import (
@@ -18,7 +19,6 @@ from hornbeam.objects.configuration import serialize as serialize_keras_object
 from hornbeam.utils import legacy
 from hornbeam.utils.download import get_file
 from hornbeam.utils.numerical import normalize, to_categorical
-from hornbeam.utils.progbar import Progbar
 
 __all__ = [
     "CustomObjectScope",

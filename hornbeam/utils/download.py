@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from hornbeam import settings
+from hornbeam.callbacks.progbar import Progbar
 from hornbeam.saving.disk import written_aside
 from hornbeam.utils.extraction import archive_kind, extract_archive
-from hornbeam.utils.progbar import Progbar
 
 __all__ = ["get_file"]
 

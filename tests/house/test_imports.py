@@ -135,9 +135,7 @@ def test_no_file_imports_itself_by_way_of_others(edges, modules):
     assert not lines, "these imports close a circle:\n" + "\n".join(lines)
 
 
-HEAVY = (
-    "h5py matplotlib scipy pandas flax optax yaml tensorboardX pydot torch tensorflow keras PIL hornbeam_cpu".split()
-)
+HEAVY = "h5py matplotlib rich scipy pandas flax optax yaml tensorboardX pydot torch tensorflow keras PIL hornbeam_cpu".split()
 
 
 def test_imports_inside_functions_are_for_weight(modules):

@@ -20,7 +20,7 @@ class Progbar:
         width: Width of the bar in characters.
         verbose: 0 silent, 1 a bar, 2 one line at the end.
         interval: Least seconds between two drawings.
-        stateful_metrics: Kept for Keras's signature: values are shown as they come.
+        stateful_metrics: Kept for Keras's signature: values are shown as they are given.
         unit_name: Word for a step.
 
     Example:
@@ -39,7 +39,7 @@ class Progbar:
         self._seen = 0
 
     def due(self) -> bool:
-        """Tell whether enough time has gone by to draw again."""
+        """Return whether `interval` has passed since the last drawing."""
         return self.verbose == 1 and time.perf_counter() - self._drawn >= self.interval
 
     def update(

@@ -1,0 +1,88 @@
+"""The list that calls callbacks one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from hornbeam.callbacks.callback import Callback
+from hornbeam.callbacks.history import History
+from hornbeam.callbacks.progbar_logger import ProgbarLogger
+
+__all__ = ["CallbackList"]
+
+
+class CallbackList(Callback):
+    """Callbacks called one after the other.
+
+    Args:
+        callbacks: A callback or a list of them.
+        add_history: Whether a `History` is added where there is none.
+        add_progbar: Whether a `ProgbarLogger` is added where there is none.
+        model: The model.
+        **params: Handed to `set_params`.
+
+    Raises:
+        TypeError: If something in the list is no callback.
+
+    Example:
+        >>> len(CallbackList([Callback()]).callbacks)
+        1
+    """
+
+    def __init__(
+        self,
+        callbacks: Any = None,
+        add_history: bool = False,
+        add_progbar: bool = False,
+        model: Any = None,
+        **params: Any,
+    ):
+        super().__init__()
+        given: Iterable[Any] = (
+            callbacks if isinstance(callbacks, (list, tuple)) else [] if callbacks is None else [callbacks]
+        )
+        self.callbacks = list(given)
+        for c in self.callbacks:
+            if isinstance(c, type) or not hasattr(c, "on_epoch_end"):
+                hint = f" Write `{c.__name__}(...)`." if isinstance(c, type) else ""
+                raise TypeError(f"`callbacks` must hold Callback objects, received {c!r}.{hint}")
+        if add_progbar and not any(isinstance(c, ProgbarLogger) for c in self.callbacks):
+            self.callbacks.append(ProgbarLogger())
+        if add_history and not any(isinstance(c, History) for c in self.callbacks):
+            self.callbacks.append(History())
+        if model is not None:
+            self.set_model(model)
+        self.set_params(params)
+
+    def append(self, callback: Callback) -> None:
+        """Add a callback."""
+        self.callbacks.append(callback)
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Hand `params` to all."""
+        self.params = params
+        for c in self.callbacks:
+            c.set_params(params)
+
+    def set_model(self, model: Any) -> None:
+        """Hand the model to all."""
+        self._model = model
+        if getattr(model, "history", None) is None:
+            model.history = next((c for c in self.callbacks if isinstance(c, History)), None)
+        for c in self.callbacks:
+            c.set_model(model)
+
+
+def _forward(name: str) -> Callable[..., None]:
+    def call(self: CallbackList, *args: Any) -> None:
+        for c in self.callbacks:
+            getattr(c, name)(*args)
+
+    call.__name__ = name
+    call.__doc__ = getattr(Callback, name).__doc__
+    return call
+
+
+for _name in [n for n in vars(Callback) if n.startswith("on_")]:
+    setattr(CallbackList, _name, _forward(_name))

@@ -1,0 +1,33 @@
+"""Training and evaluation on single batches, by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import tree
+from hornbeam.data.sources import ArraySource, Source
+from hornbeam.training.checks import check_before_training
+from hornbeam.training.evaluate import without_names
+from hornbeam.training.interrupts import Interrupts
+from hornbeam.training.logs import Logs
+from hornbeam.training.requests import check_flag
+from hornbeam.training.step import steps_for
+from hornbeam.training.weighting import class_weighted
+
+__all__ = ["on_batch"]
+
+
+def on_batch(model: Any, kind: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
+    """Run one batch through a step of training or evaluation; see `Model.train_on_batch`."""
+    model._need_compiled(f"{kind}_on_batch")
+    check_flag(f"{kind}_on_batch", "return_dict", return_dict)
+    rows = next((len(a) for a in tree.flatten(x) if hasattr(a, "__len__")), 0)
+    source: Source = ArraySource(x, y, sample_weight, batch_size=max(rows, 1))
+    check_before_training(model, source)
+    if class_weight is not None:
+        source = class_weighted(source, class_weight, model)
+    batch = next(source.epoch(0, 0))
+    model.reset_metrics()  # the results are of this batch alone
+    with Interrupts() as interrupts, interrupts.held():
+        results = dict(Logs(steps_for(model, kind).once(batch)))
+    return results if return_dict else without_names(results)

@@ -1,0 +1,125 @@
+"""The loop of `evaluate`, which `fit` runs for validation too."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from hornbeam import settings
+from hornbeam.callbacks import CallbackList
+from hornbeam.data.sources import ArraySource, Source, make_source
+from hornbeam.training.checks import check_before_training
+from hornbeam.training.hooks import BatchHooks, callback_list
+from hornbeam.training.interrupts import Interrupts
+from hornbeam.training.journal import drop
+from hornbeam.training.logs import Logs
+from hornbeam.training.padding import rows_are_independent
+from hornbeam.training.plan import InFlight, Plan, compile_ahead, make_plan
+from hornbeam.training.requests import EvaluateRequest, warn_of_batch_size
+from hornbeam.training.resume import Terminated
+from hornbeam.training.step import steps_for
+
+__all__ = ["Evaluation", "evaluate", "without_names"]
+
+
+def evaluate(model: Any, request: EvaluateRequest) -> Any:
+    """Evaluate a model; see `Model.evaluate`."""
+    model._need_compiled("evaluate")
+    source = make_source(request.x, request.y, request.sample_weight, request.batch_size)
+    warn_of_batch_size("evaluate", source, request.batch_size)
+    check_before_training(model, source)
+    callbacks = callback_list("evaluate", request, model, 1, request.steps or source.num_batches)
+    evaluation = Evaluation(model, source, request.steps, callbacks)
+    with Interrupts() as interrupts, contextlib.closing(source):
+        results = evaluation.run(interrupts)
+    return results if request.return_dict else without_names(results)
+
+
+def without_names(results: dict[str, Any]) -> Any:
+    """Return results without names, as Keras does: a list, or the value if there is one."""
+    values = list(results.values())
+    return values[0] if len(values) == 1 else values
+
+
+class Evaluation:
+    """Runs the steps of evaluation over a source, any number of times.
+
+    Args:
+        model: A compiled model.
+        source: The data.
+        number: Steps of an evaluation; `None` for all batches.
+        callbacks: The callbacks.
+
+    Attributes:
+        consumed: Batches that were read and cannot be read again.
+    """
+
+    def __init__(self, model: Any, source: Source, number: int | None, callbacks: CallbackList):
+        self._model, self._source, self._number, self._callbacks = model, source, number, callbacks
+        fixed = model._compiled.steps_per_execution
+        self._fixed = fixed if fixed > 1 else None
+        self._hooks = BatchHooks(callbacks, "test", self._fixed)
+        self.consumed = 0
+        self._plan: Plan | None = None
+        self._compiling: concurrent.futures.Future[None] | None = None
+
+    def _made_plan(self) -> Plan:
+        if self._plan is None:
+            pad = isinstance(self._source, ArraySource) and rows_are_independent(self._model, "test")
+            steps = steps_for(self._model, "test", keep_all=self._hooks.every_step, padded=pad)
+            self._plan = make_plan(steps, self._source, fixed=self._fixed, pad=pad)
+        return self._plan
+
+    def compile_ahead(self) -> None:
+        """Compile in the background what the first evaluation will need."""
+        if self._plan is None and isinstance(self._source, ArraySource) and not self._model.run_eagerly:
+            self._compiling = compile_ahead(self._made_plan().compile)
+
+    @property
+    def batches(self) -> int | None:
+        """The maximum number of batches of an evaluation; `None` if it is not known."""
+        return self._number or settings.max_steps_per_epoch() or self._source.num_batches
+
+    def skip(self, batches: int, note: Callable[[], None]) -> None:
+        """Drop batches that an earlier process has evaluated, if they cannot be read again."""
+        if not self._source.can_restart:
+            drop(self._source.epoch(0, 0), batches, note)
+            self.consumed += batches
+
+    def run(self, interrupts: Interrupts) -> dict[str, Any]:
+        """Evaluate; return the results by name.
+
+        Raises:
+            Terminated: If SIGTERM came.
+            ValueError: If the data yield no batch.
+        """
+        if self._compiling is not None:
+            concurrent.futures.wait([self._compiling])
+            self._compiling = None
+        plan = self._made_plan()
+        self._model.reset_metrics()
+        self._callbacks.on_test_begin()
+        logs: dict[str, Any] = Logs()
+        done = 0
+        with interrupts.held():
+            plan.begin(0)
+        in_flight = InFlight(plan.steps)
+        for dispatch in plan.take(self._number or settings.max_steps_per_epoch(), self._hooks.most):
+            self._hooks.begin(done)
+            with interrupts.held():
+                results = dispatch.run()
+            in_flight.add(dispatch.steps, results)
+            logs = self._hooks.end(done, dispatch, results)
+            done += dispatch.steps
+            if interrupts.terminated:
+                raise Terminated
+        in_flight.wait()
+        if not self._source.can_restart:
+            self.consumed += done
+        if done == 0:
+            raise ValueError("evaluate: the data yielded no batch.")
+        found = dict(logs)
+        self._callbacks.on_test_end(found)
+        return found

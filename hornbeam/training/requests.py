@@ -1,0 +1,270 @@
+"""The arguments of `fit` and `evaluate`, gathered once and checked before any work is done."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hornbeam import errors, settings
+from hornbeam.data.dataset import PyDataset
+from hornbeam.data.sources import ArraySource, Source
+
+__all__ = [
+    "EvaluateRequest", "FitRequest", "PredictRequest", "apply_reader_settings", "check_batch_size", "check_flag", "limited",
+    "steps_of", "verbosity", "warn_of_batch_size",
+]  # fmt: skip
+
+# Words of earlier Keras versions for the settings that a `PyDataset` holds today, and the values
+# that ask for nothing.
+_READER_WORDS = {"max_q_size": "max_queue_size", "nb_worker": "workers", "pickle_safe": "use_multiprocessing"}
+_READER_DEFAULTS: dict[str, tuple[Any, ...]] = {
+    "max_queue_size": (None, 10), "workers": (None, 0, 1), "use_multiprocessing": (None, False),
+}  # fmt: skip
+
+
+@dataclass
+class FitRequest:
+    """What `Model.fit` was asked for; the fields are its arguments.
+
+    Attributes:
+        older: Further arguments, which earlier Keras versions knew.
+
+    Raises:
+        TypeError: If an argument is unknown.
+        ValueError: If a value cannot be meant.
+    """
+
+    x: Any
+    y: Any
+    batch_size: int | None
+    epochs: int
+    verbose: Any
+    callbacks: Any
+    validation_split: float
+    validation_data: Any
+    shuffle: bool | str
+    class_weight: Any
+    sample_weight: Any
+    initial_epoch: int
+    steps_per_epoch: int | None
+    validation_steps: int | None
+    validation_batch_size: int | None
+    validation_freq: Any
+    resume: Any = None
+    older: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if "nb_epoch" in self.older:
+            warnings.warn("`nb_epoch` is Keras 1's word for `epochs`.", DeprecationWarning, stacklevel=4)
+            self.epochs = self.older.pop("nb_epoch")
+        if self.older.pop("show_accuracy", False):
+            warnings.warn('fit: `show_accuracy` has no effect. Pass `metrics=["accuracy"]` to `compile`.', stacklevel=4)
+        apply_reader_settings("fit", self.x, self.older, stacklevel=5)
+        self._check_numbers()
+        self._check_validation()
+        if self.shuffle not in (True, False, None, "batch"):
+            raise ValueError(f'fit: `shuffle` must be True, False or "batch", received {self.shuffle!r}.')
+        self.shuffle = self.shuffle or False
+        verbosity("fit", self.verbose)
+        self.epochs = limited("epochs", self.epochs, settings.max_epochs(), stacklevel=5)
+        self.steps_per_epoch = steps_of("fit", "steps_per_epoch", self.steps_per_epoch, stacklevel=5)
+        self.validation_steps = steps_of("fit", "validation_steps", self.validation_steps, limit=False)
+
+    def _check_numbers(self) -> None:
+        for name in ("epochs", "initial_epoch"):
+            number = getattr(self, name)
+            if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0:
+                raise ValueError(f"fit: `{name}` must be a non-negative integer, received {number!r}.")
+        for name in ("batch_size", "validation_batch_size"):
+            check_batch_size("fit", name, getattr(self, name))
+
+    def _check_validation(self) -> None:
+        split = self.validation_split
+        if split is None:
+            split = self.validation_split = 0.0
+        if not _is_number(split) or not 0 <= split < 1:
+            raise ValueError(f"fit: `validation_split` must be between 0 and 1, received {split!r}.")
+        _check_frequency(self.validation_freq)
+        if self.validation_data is None and not split:
+            unused = [n for n in ("validation_steps", "validation_batch_size") if getattr(self, n) is not None]
+            if unused:
+                warnings.warn(
+                    f"fit: {_no_effect(unused)} without validation data. Pass `validation_data` or `validation_split`.",
+                    stacklevel=5,
+                )
+
+    def validates_after(self, epoch: int) -> bool:
+        """Return whether a validation follows an epoch, numbered from 0."""
+        if isinstance(self.validation_freq, (list, tuple, set)):
+            return epoch + 1 in self.validation_freq
+        return bool((epoch + 1) % self.validation_freq == 0)
+
+
+@dataclass
+class EvaluateRequest:
+    """What `Model.evaluate` was asked for; the fields are its arguments.
+
+    Attributes:
+        older: Further arguments, which earlier Keras versions knew.
+
+    Raises:
+        TypeError: If an argument is unknown.
+        ValueError: If a value cannot be meant.
+    """
+
+    x: Any
+    y: Any
+    batch_size: int | None
+    verbose: Any
+    sample_weight: Any
+    steps: int | None
+    callbacks: Any
+    return_dict: bool
+    older: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.older.pop("show_accuracy", False):
+            warnings.warn(
+                'evaluate: `show_accuracy` has no effect. Pass `metrics=["accuracy"]` to `compile`.', stacklevel=4
+            )
+        apply_reader_settings("evaluate", self.x, self.older, stacklevel=5)
+        check_batch_size("evaluate", "batch_size", self.batch_size)
+        check_flag("evaluate", "return_dict", self.return_dict)
+        verbosity("evaluate", self.verbose)
+        self.steps = steps_of("evaluate", "steps", self.steps, stacklevel=5)
+
+
+@dataclass
+class PredictRequest:
+    """What `Model.predict` was asked for; the fields are its arguments.
+
+    Raises:
+        ValueError: If a value cannot be meant.
+    """
+
+    x: Any
+    batch_size: int | None
+    verbose: Any
+    steps: int | None
+    callbacks: Any
+
+    def __post_init__(self) -> None:
+        check_batch_size("predict", "batch_size", self.batch_size)
+        verbosity("predict", self.verbose)
+        self.steps = steps_of("predict", "steps", self.steps, stacklevel=6)
+
+
+# --- checks of single arguments -----------------------------------------------------------------
+
+
+def apply_reader_settings(method: str, data: Any, settings: Mapping[str, Any], stacklevel: int = 3) -> None:
+    """Hand the settings of workers to the `PyDataset` that holds them today; warn where the data is
+    something else.
+
+    Args:
+        method: Name for messages.
+        data: The data of the loop.
+        settings: `max_queue_size`, `workers`, `use_multiprocessing`, or Keras 1's words for them.
+        stacklevel: As for `warnings.warn`, counted from here.
+
+    Raises:
+        TypeError: If another name is among the settings.
+    """
+    settings = {_READER_WORDS.get(name, name): value for name, value in settings.items()}
+    unknown = sorted(set(settings) - set(_READER_DEFAULTS))
+    if unknown:
+        raise TypeError(f"{method}: unexpected arguments {errors.listed(unknown)}.")
+    if isinstance(data, PyDataset):
+        for name, value in settings.items():
+            if value is not None:
+                setattr(data, name, value)
+        return
+    unused = [name for name, value in settings.items() if value not in _READER_DEFAULTS[name]]
+    if unused:
+        warnings.warn(
+            f"{method}: {_no_effect(unused)} on these data. Only a `PyDataset` is read by workers.",
+            stacklevel=stacklevel,
+        )
+
+
+def check_flag(method: str, name: str, value: Any) -> None:
+    """Raise `ValueError` unless an argument is true or false."""
+    if not isinstance(value, (bool, np.bool_)) and not (isinstance(value, int) and value in (0, 1)):
+        raise ValueError(f"{method}: `{name}` must be True or False, received {value!r}.")
+
+
+def check_batch_size(method: str, name: str, value: Any) -> None:
+    """Raise `ValueError` unless a batch size is a positive integer or `None`."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(f"{method}: `{name}` must be a positive integer, received {value!r}.")
+
+
+def warn_of_batch_size(method: str, source: Source, batch_size: int | None, stacklevel: int = 4) -> None:
+    """Warn if a batch size is given beside data that yield batches of their own size."""
+    if batch_size is not None and not isinstance(source, ArraySource):
+        warnings.warn(
+            f"{method}: {_no_effect(['batch_size'])} on these data, which yield batches of their own size.",
+            stacklevel=stacklevel,
+        )
+
+
+def steps_of(method: str, name: str, value: Any, limit: bool = True, stacklevel: int = 3) -> int | None:
+    """Return a number of steps as an integer, at most what `hornbeam.config` allows; `None` where
+    none is given.
+
+    A fraction is rounded up, since scripts divide a number of rows by a batch size.
+
+    Raises:
+        ValueError: If it is no positive number.
+    """
+    if value is None:
+        return None
+    if not _is_number(value) or not 0 < value < math.inf:
+        raise ValueError(f"{method}: `{name}` must be a positive integer, received {value!r}.")
+    steps = math.ceil(value)
+    return limited("steps", steps, settings.max_steps_per_epoch(), stacklevel + 1) if limit else steps
+
+
+def limited(what: str, number: int, limit: int | None, stacklevel: int) -> int:
+    """Return `number`, or the limit that `hornbeam.config` sets to it, with a warning."""
+    if limit is None or number <= limit:
+        return number
+    warnings.warn(f"`hornbeam.config` limits {what} to {limit} (of {number}).", stacklevel=stacklevel)
+    return limit
+
+
+def verbosity(method: str, verbose: Any) -> int:
+    """Return 0 for silent, 1 for a bar, 2 for a line per epoch; `"auto"` depends on the terminal.
+
+    Raises:
+        ValueError: If `verbose` is none of these.
+    """
+    if isinstance(verbose, str) and verbose == "auto":
+        return 1 if settings.output_is_terminal() else 2
+    if not isinstance(verbose, (int, np.integer)) or verbose not in (0, 1, 2):
+        raise ValueError(f"{method}: `verbose` must be 0, 1, 2 or 'auto', received {verbose!r}.")
+    return int(verbose)
+
+
+def _check_frequency(frequency: Any) -> None:
+    if isinstance(frequency, (list, tuple, set)) and all(isinstance(n, (int, np.integer)) for n in frequency):
+        return
+    if isinstance(frequency, bool) or not isinstance(frequency, (int, np.integer)) or frequency < 1:
+        raise ValueError(
+            f"fit: `validation_freq` must be a positive integer or a list of epochs, received {frequency!r}."
+        )
+
+
+def _no_effect(names: list[str]) -> str:
+    return f"{errors.listed(names)} {'has' if len(names) == 1 else 'have'} no effect"
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, bool)

@@ -1,0 +1,361 @@
+"""`Trainable`: a layer that is compiled, trained, evaluated and used for predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam.core.structure import structure_version
+from hornbeam.layers.layer import Layer
+from hornbeam.training.batches import on_batch
+from hornbeam.training.compile import Compiled, compile_from_config, compile_model
+from hornbeam.training.evaluate import evaluate
+from hornbeam.training.fit import fit
+from hornbeam.training.iterators import make_function
+from hornbeam.training.overrides import standard
+from hornbeam.training.predict import predict, predict_on_batch
+from hornbeam.training.requests import EvaluateRequest, FitRequest
+from hornbeam.training.step import metrics_result, predict_step, test_step, train_step
+
+__all__ = ["Trainable"]
+
+
+class Trainable(Layer):
+    """A layer with a training loop, an evaluation and a prediction: the base of `Model`.
+
+    Attributes:
+        optimizer: The optimizer; `None` before `compile`.
+        stop_training: Set it to true to end `fit` after the step under way.
+        history: The `History` of the last `fit`.
+        train_function, test_function, predict_function: What `make_train_function` and its siblings
+            made.
+    """
+
+    # What training keeps with a model, beside the public attributes: `_compiled`: losses and
+    # metrics, `None` before `compile`; `_programs`: compiled steps by kind, see `step.steps_for`.
+    _not_children = Layer._not_children | {"optimizer", "_compiled", "_programs", "_held_metrics", "history"}
+
+    def _start_training_state(self) -> None:
+        """Set what a model has before it is compiled."""
+        self.optimizer: Any = None
+        self._compiled: Compiled | None = None
+        self._programs: dict[Any, Any] = {}
+        self._held_metrics: tuple[int, list[Any]] | None = None
+        self.stop_training = False
+        self.history: Any = None
+        self.train_function = self.test_function = self.predict_function = None
+
+    # --- compiling ------------------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Any = None,
+        loss_weights: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int | str = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        """Choose optimizer, loss and metrics.
+
+        Args:
+            optimizer: Name or object.
+            loss: Name, function or `Loss`; for several outputs a list or dict of them.
+            metrics: List of names, functions or `Metric`s; for several outputs a list of
+                lists, or a dict.
+            loss_weights: Weight of each output's loss: list or dict of numbers.
+            weighted_metrics: Like `metrics`; these take `sample_weight` into account.
+            run_eagerly: Whether steps run uncompiled, for debugging.
+            steps_per_execution: Steps per dispatch, between which no callback runs. `"auto"` is as
+                1: the number is then chosen from the time of a step and from what callbacks need.
+            jit_compile: Kept for Keras's signature: steps are compiled unless `run_eagerly` is
+                true.
+            auto_scale_loss: Whether the optimizer of a model with the policy `mixed_float16` scales
+                the loss.
+            **kwargs: Arguments of earlier Keras versions, which are refused or named in a warning.
+
+        Raises:
+            TypeError: If an argument is unknown.
+            ValueError: If a name is unknown, a value cannot be meant, or a structure does not fit
+                the outputs.
+        """
+        compile_model(
+            self,
+            optimizer=optimizer,
+            loss=loss,
+            metrics=metrics,
+            loss_weights=loss_weights,
+            weighted_metrics=weighted_metrics,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+            jit_compile=jit_compile,
+            auto_scale_loss=auto_scale_loss,
+            **kwargs,
+        )
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self._compiled is not None
+
+    def _need_compiled(self, what: str) -> Any:
+        if self._compiled is None:
+            raise ValueError(
+                f"{self._label()}: `{what}` needs a compiled model. Call "
+                "`model.compile(optimizer=..., loss=...)` first."
+            )
+        return self._compiled
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Return the arguments of `compile`, ready for JSON; `None` if the model is not
+        compiled.
+        """
+        return self._compiled.get_config(self.optimizer) if self._compiled else None
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile from what `get_compile_config` returned."""
+        compile_from_config(self, config)
+
+    @property
+    def loss(self) -> Any:
+        """The loss as given to `compile`."""
+        return self._compiled.arguments["loss"] if self._compiled else None
+
+    @property
+    def run_eagerly(self) -> bool:
+        """Whether steps run uncompiled; it can be set."""
+        return bool(self._compiled and self._compiled.run_eagerly)
+
+    @run_eagerly.setter
+    def run_eagerly(self, value: bool) -> None:
+        self._need_compiled("run_eagerly").run_eagerly = bool(value)
+
+    @property
+    def jit_compile(self) -> bool:
+        """Whether steps are compiled."""
+        return not self.run_eagerly
+
+    @property
+    def metrics(self) -> list[Any]:
+        """Loss tracker, metrics of `compile`, and metrics held by layers."""
+        compiled = self._compiled.all_metrics() if self._compiled else []
+        known = {id(m) for m in compiled}
+        held = self.__dict__.get("_held_metrics")
+        if held is None or held[0] != structure_version.number:
+            found = super().metrics
+            held = self._held_metrics = (structure_version.number, found)
+        return [*compiled, *(m for m in held[1] if id(m) not in known)]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of what `evaluate` returns, in its order."""
+        return list(self.get_metrics_result()) if self._compiled else []
+
+    def reset_metrics(self) -> None:
+        """Set all metrics back to their start."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Return the current value of each metric by name."""
+        return metrics_result(self)
+
+    @standard
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:  # fmt: skip
+        """Return the total loss of a batch: the outputs' losses, weighted, plus `self.losses`.
+
+        Override it for a loss that needs more than targets and outputs.
+        """
+        return self._need_compiled("compute_loss").total_loss(self, y, y_pred, sample_weight)
+
+    @standard
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+        """Update the metrics of `compile` with a batch and return all results by name."""
+        self._need_compiled("compute_metrics").update_metrics(self, y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    # --- steps: override these for custom training --------------------------------------------
+
+    @standard
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Do one step of training; return results by name.
+
+        Override it for another training step: differentiate with
+        `hornbeam.value_and_grad(loss_fn, self.trainable_variables)`, then
+        `self.optimizer.apply_gradients(zip(grads, self.trainable_variables))`.
+
+        Args:
+            data: The batch as `fit` gets it: `x`, `(x, y)` or `(x, y, sample_weight)`.
+        """
+        return train_step(self, data)
+
+    @standard
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """Evaluate one batch; return results by name."""
+        return test_step(self, data)
+
+    @standard
+    def predict_step(self, data: Any) -> Any:
+        """Compute the outputs for one batch."""
+        return predict_step(self, data)
+
+    # --- loops -----------------------------------------------------------------------------------
+
+    @standard
+    def make_train_function(self, force: bool = False) -> Any:
+        """Return a function that runs one step of training, and keep it as `train_function`.
+
+        It is `train_function(iterator)`, which takes the next batch and returns results by name;
+        or, in Keras's form for JAX, `train_function(state, iterator)`, which returns the new state
+        too. A subclass that overrides this method gives `fit` its steps. The state is (trainable,
+        non-trainable, the optimizer's, the metrics') values.
+
+        Args:
+            force: Whether an existing function is replaced.
+
+        Example:
+            >>> import hornbeam as hb, numpy as np
+            >>> model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(2)])
+            >>> model.compile("sgd", "mse")
+            >>> results = model.make_train_function()(iter([(np.ones((4, 3)), np.ones((4, 2)))]))
+            >>> list(results)
+            ['loss']
+        """
+        return make_function(self, "train", force)
+
+    @standard
+    def make_test_function(self, force: bool = False) -> Any:
+        """Return a function that evaluates one batch, and keep it as `test_function`; see
+        `make_train_function`.
+        """
+        return make_function(self, "test", force)
+
+    @standard
+    def make_predict_function(self, force: bool = False) -> Any:
+        """Return a function that predicts one batch, and keep it as `predict_function`; see
+        `make_train_function`.
+        """
+        return make_function(self, "predict", force)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Any = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: Any = 1,
+        resume: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Train for a number of epochs.
+
+        Args:
+            x: Inputs: array, list or dict of arrays, pandas frame, generator, or iterable of
+                batches `(x, y)` or `(x, y, sample_weight)`.
+            y: Targets, like `x`; none where `x` yields them.
+            batch_size: Rows per step, default 32. Data that yield batches have their own.
+            epochs: Number of the last epoch.
+            verbose: 0 silent, 1 progress bar, 2 one line per epoch; `"auto"`: 1 in a terminal, else
+                2.
+            callbacks: List of `Callback`s.
+            validation_split: Fraction of the rows, from the end, used for validation only.
+            validation_data: `(x, y)`, `(x, y, sample_weight)`, or an iterable of batches; used over
+                `validation_split`.
+            shuffle: Whether the rows of arrays are shuffled in each epoch; `"batch"` shuffles whole
+                batches.
+            class_weight: Weight of the loss by class: `{class: weight}`, or that by output.
+            sample_weight: Weight of the loss by row (or row and time step), or that by output.
+            initial_epoch: Number of the first epoch.
+            steps_per_epoch: Steps per epoch. Default: until the data end.
+            validation_steps: Steps per validation. Default: until the data end.
+            validation_batch_size: Default: `batch_size`.
+            validation_freq: Validate every so many epochs; or a list of epochs, numbered from 1.
+            resume: Folder of backups, from which an interrupted training continues when the script
+                runs again (see `callbacks.BackupAndRestore`); `"auto"`: the folder of the callback,
+                else one under `.hornbeam`.
+            **kwargs: `workers`, `use_multiprocessing` and `max_queue_size`, for a `PyDataset`;
+                Keras 1's `nb_epoch`.
+
+        Returns:
+            A `History`; its `history` maps names to lists with one value per epoch.
+
+        Raises:
+            ValueError: If data, targets and model do not fit, before any step is done.
+        """
+        request = FitRequest(
+            x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
+            sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
+            resume, kwargs,
+        )  # fmt: skip
+        return fit(self, request)
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Return loss and metrics on data: a number, a list in the order of `metrics_names`, or a
+        dict.
+
+        Args:
+            x, y, sample_weight, batch_size, verbose, callbacks, **kwargs: As for `fit`.
+            steps: Steps to run. Default: until the data end.
+            return_dict: Whether the results are a dict by name.
+        """
+        request = EvaluateRequest(x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, kwargs)
+        return evaluate(self, request)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Return the outputs for `x` as NumPy arrays, in the structure of the outputs.
+
+        Args:
+            x, batch_size, verbose, callbacks: As for `fit`.
+            steps: Steps to run. Default: until the data end.
+        """
+        return predict(self, x, batch_size, verbose, steps, callbacks)
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:  # fmt: skip
+        """Do one step of training on one batch; return results as `evaluate` does."""
+        return on_batch(self, "train", x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Evaluate one batch; returns results as `evaluate` does."""
+        return on_batch(self, "test", x, y, sample_weight, None, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the outputs for one batch as NumPy arrays."""
+        return predict_on_batch(self, x)
