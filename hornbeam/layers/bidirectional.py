@@ -14,6 +14,7 @@ from hornbeam.core.registry import custom_object_scope
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.recurrent import sequence_shape_only, split_states
+from hornbeam.layers.state import parameters_of_call
 from hornbeam.objects.configuration import serialize
 
 __all__ = ["Bidirectional", "TimeDistributed", "Wrapper"]
@@ -88,7 +89,7 @@ class TimeDistributed(Wrapper):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         B, T = inputs.shape[:2]
         masks = None
-        if mask is not None and mask.ndim > 2 and "mask" in self.layer._call_signature.parameters:
+        if mask is not None and mask.ndim > 2 and "mask" in parameters_of_call(self.layer):
             masks = mask
         steps = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (inputs, masks))
         step = Step(self._step, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), steps))

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import settings
+from hornbeam.layers.dtype_config import dtype_config
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer, _dtype_config
+from hornbeam.layers.layer import Layer
 
 __all__ = ["Normalization", "Rescaling"]
 
@@ -98,7 +99,7 @@ class Normalization(Layer):
         return {
             "name": self.name,
             "trainable": self.trainable,
-            "dtype": _dtype_config(self),
+            "dtype": dtype_config(self),
             "axis": self.axis,
             "invert": self.invert,
             "mean": self.input_mean,

@@ -430,7 +430,7 @@ _phase: list[int] = [0]
 
 def learning_phase() -> Any:
     """Return whether the call that is running is for training; outside of calls what `set_learning_phase` set."""
-    from hornbeam.layers.layer import training_now
+    from hornbeam.layers.call_scope import training_now
 
     now = training_now()
     return _phase[-1] if now is None else now
@@ -490,7 +490,7 @@ def function(inputs: Sequence[Any], outputs: Any, updates: Any = None, name: str
     Raises:
         ValueError: If `updates` are given.
     """
-    from hornbeam.layers.layer import training_scope
+    from hornbeam.layers.call_scope import training_scope
     from hornbeam.models.functional import Function
 
     if updates:

@@ -16,7 +16,8 @@ import numpy as np
 from hornbeam import errors, tree
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import current_overlay
-from hornbeam.layers.layer import Layer, inside_call
+from hornbeam.layers.call_scope import inside_call
+from hornbeam.layers.layer import Layer
 from hornbeam.layers.state import changes
 from hornbeam.models.files import ModelFiles
 from hornbeam.models.generator_loops import GeneratorLoops
