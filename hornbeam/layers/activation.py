@@ -1,4 +1,4 @@
-"""Activations with settings, as layers."""
+"""Activation functions with settings, as layers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ __all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "ThresholdedReLU"]
 
 
 class _Activation(Layer):
+    """Base of the activations: they compute element by element, so masks pass."""
+
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
@@ -22,16 +24,30 @@ class _Activation(Layer):
 
 
 class ReLU(_Activation):
-    """`activations.relu` as a layer.
+    """Applies the rectified linear unit.
+
+    `f(x) = max_value` where `x >= max_value`, `x` where `threshold <= x < max_value`, and
+    `negative_slope * (x - threshold)` elsewhere. As in Keras.
 
     Args:
-        max_value: Upper bound.
-        negative_slope: Slope below the threshold.
-        threshold: Where the slope changes.
+        max_value: Largest output, not negative. Default: `None`, no bound.
+        negative_slope: Slope below the threshold, not negative. Default: 0.
+        threshold: Where the slope changes, not negative. Default: 0.
+
+    Input and output: tensors of one shape.
+
+    Raises:
+        ValueError: If an argument is negative.
 
     Example:
-        >>> ReLU()(jnp.array([-1.0, 2.0]))
-        Array([0., 2.], dtype=float32)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((784,)), hb.layers.Dense(64), hb.layers.ReLU(6.0), hb.layers.Dense(10)
+        ... ])
+        >>> model.output_shape
+        (None, 10)
+        >>> hb.layers.ReLU(max_value=6.0)([-2.0, 3.0, 8.0])
+        Array([0., 3., 6.], dtype=float32)
     """
 
     def __init__(
@@ -52,14 +68,23 @@ class ReLU(_Activation):
 
 
 class LeakyReLU(_Activation):
-    """`activations.leaky_relu` as a layer.
+    """Applies the leaky rectified linear unit: `x` where `x >= 0`, `negative_slope * x` elsewhere.
 
     Args:
-        negative_slope: Slope of the negative side, default 0.3 (Keras 1 and 2: `alpha`).
+        negative_slope: Slope of the negative side, not negative. Default: 0.3. `alpha` in Keras 1
+            and 2.
+
+    Input and output: tensors of one shape.
+
+    Raises:
+        ValueError: If `negative_slope` is negative.
+
+    Source: Maas et al. 2013, Rectifier nonlinearities improve neural network acoustic models.
 
     Example:
-        >>> LeakyReLU(0.5)(jnp.array([-1.0]))
-        Array([-0.5], dtype=float32)
+        >>> import hornbeam as hb
+        >>> hb.layers.LeakyReLU(negative_slope=0.5)([-2.0, 0.0, 3.0])
+        Array([-1.,  0.,  3.], dtype=float32)
     """
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any):
@@ -74,14 +99,20 @@ class LeakyReLU(_Activation):
 
 
 class ELU(_Activation):
-    """`activations.elu` as a layer.
+    """Applies the exponential linear unit: `x` where `x > 0`, `alpha * (exp(x) - 1)` elsewhere.
 
     Args:
-        alpha: Limit of the negative side.
+        alpha: Size of the limit for large negative inputs, which is `-alpha`. Default: 1.
+
+    Input and output: tensors of one shape.
+
+    Source: Clevert et al. 2016, Fast and accurate deep network learning by exponential linear
+    units.
 
     Example:
-        >>> ELU()(jnp.array([2.0]))
-        Array([2.], dtype=float32)
+        >>> import hornbeam as hb
+        >>> hb.layers.ELU(alpha=2.0)([-50.0, 0.0, 3.0])
+        Array([-2.,  0.,  3.], dtype=float32)
     """
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any):
@@ -93,14 +124,20 @@ class ELU(_Activation):
 
 
 class Softmax(_Activation):
-    """`activations.softmax` as a layer; masked entries get none.
+    """Turns scores into probabilities along an axis: `exp(x) / sum(exp(x))`.
 
     Args:
-        axis: Axis.
+        axis: Axis along which the results sum to 1, or a list of axes. Default: the last.
+
+    Input and output: tensors of one shape. With a boolean `mask` of that shape in the call, entries
+    where it is false have probability 0. As in Keras.
 
     Example:
-        >>> Softmax()(jnp.zeros((1, 2)))
-        Array([[0.5, 0.5]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> import numpy as np
+        >>> scores = np.array([[1.0, 1.0, 5.0]])
+        >>> hb.layers.Softmax()(scores, mask=np.array([[True, True, False]]))
+        Array([[0.5, 0.5, 0. ]], dtype=float32)
     """
 
     def __init__(self, axis: int = -1, **kwargs: Any):
@@ -114,17 +151,30 @@ class Softmax(_Activation):
 
 
 class PReLU(_Activation):
-    """Linear on both sides of zero, the slope of the negative side learnt (He et al. 2015).
+    """Applies a rectified linear unit with a learnt slope: `x` or, where `x < 0`, `alpha * x`.
 
     Args:
-        alpha_initializer, alpha_regularizer, alpha_constraint: Of the slopes.
-        shared_axes: Axes along which one slope serves all, counted from 1 (the batch axis has no slopes).
+        alpha_initializer: Initializer of the slopes. Default: zeros.
+        alpha_regularizer, alpha_constraint: Penalty and constraint of the slopes. Default: `None`.
+        shared_axes: Axes along which all positions share one slope, counted from 1 (axis 0 is the
+            batch). For images, `[1, 2]` gives one slope per channel. Default: `None`, no axis.
 
-    Weights: `alpha`, of the input's shape without the batch axis, 1 along `shared_axes`.
+    Weights: `alpha`, of the input's shape without the batch axis, with size 1 on `shared_axes`.
+
+    Input and output: tensors of one shape, whose sizes on axes not in `shared_axes` are known.
+
+    Raises:
+        ValueError: If such a size is unknown.
+
+    Source: He et al. 2015, Delving deep into rectifiers.
 
     Example:
-        >>> PReLU(alpha_initializer="ones")(jnp.array([[-1.0, 2.0]]))
-        Array([[-1.,  2.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((28, 28, 1)), hb.layers.Conv2D(8, 3), hb.layers.PReLU(shared_axes=[1, 2])
+        ... ])
+        >>> model.layers[1].alpha.shape
+        (1, 1, 8)
     """
 
     def __init__(
@@ -154,16 +204,23 @@ class PReLU(_Activation):
 
 
 class ThresholdedReLU(_Activation):
-    """The input where it is above a threshold, zero elsewhere (Konda et al. 2014). A layer of Keras 1 and 2.
+    """Passes inputs above a threshold: `x` where `x > theta`, 0 elsewhere.
+
+    A layer of Keras 1 and 2.
 
     Args:
-        theta: Threshold.
+        theta: Threshold, not negative. Default: 1.
+
+    Input and output: tensors of one shape.
 
     Raises:
-        ValueError: If `theta` is negative or no number.
+        ValueError: If `theta` is negative or not a number.
+
+    Source: Konda et al. 2015, Zero-bias autoencoders and the benefits of co-adapting features.
 
     Example:
-        >>> ThresholdedReLU(1.0)(jnp.array([0.5, 1.0, 2.0]))
+        >>> import hornbeam as hb
+        >>> hb.layers.ThresholdedReLU(theta=1.0)([0.5, 1.0, 2.0])
         Array([0., 0., 2.], dtype=float32)
     """
 

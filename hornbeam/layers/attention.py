@@ -16,9 +16,13 @@ __all__ = ["AdditiveAttention", "Attention", "where_allowed"]
 
 
 def where_allowed(scores: Any, allowed: Any) -> Any:
-    """Return scores that are hopeless where `allowed` is false; `None` allows all.
+    """Return `scores`, very small where `allowed` is false, so that softmax gives weight 0.
 
-    Where nothing is allowed, all stand alike, and no number becomes NaN.
+    Where nothing is allowed, all entries are equal, and softmax has no NaN.
+
+    Args:
+        scores: Scores, (..., T, S).
+        allowed: Boolean tensor that broadcasts to `scores`, or `None`, which allows all.
     """
     if allowed is None:
         return scores
@@ -26,11 +30,12 @@ def where_allowed(scores: Any, allowed: Any) -> Any:
 
 
 class _Attention(Layer):
-    """What both share: masks, dropout, the sum of the values. A subclass has `_scores(query, key)`."""
+    """Base of both layers: masks, dropout and the weighted sum."""
 
     dropout: float
 
     def _keep(self, arguments: dict[str, Any]) -> None:
+        """Keep the constructor's arguments, given as its `locals()`."""
         keep(self, arguments)
         if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout <= 1:
             raise ValueError(
@@ -57,9 +62,11 @@ class _Attention(Layer):
             )
 
     def _make_weights(self, size: int) -> None:
+        """Create the weights, for queries of `size` channels."""
         raise NotImplementedError  # each of the two layers has its own
 
     def _scores(self, query: Any, key: Any) -> Any:
+        """Return the scores (B, T, S) of queries (B, T, C) against keys (B, S, C)."""
         raise NotImplementedError  # each of the two layers has its own
 
     def call(
@@ -87,27 +94,36 @@ class _Attention(Layer):
 
 
 class Attention(_Attention):
-    """Dot-product attention (Luong et al. 2015): `softmax(query @ key^T) @ value`.
+    """Attends by dot products: `softmax(scale * query @ key^T) @ value`.
 
-    Called on a list: query (B, Tq, C), value (B, Tv, D) and, if it is not the value, key (B, Tv, C).
-    `mask=[query_mask, value_mask]` leaves values out of the sum, and sets results of masked queries to zero;
-    `use_causal_mask=True` lets step t see values up to t only; `return_attention_scores=True` returns
-    (result, weights of shape (B, Tq, Tv)).
+    Call: `layer([query, value])` or `layer([query, value, key])`; the key defaults to the value.
+    Further arguments: `mask=[query_mask, value_mask]` (masked values have weight 0, results of
+    masked queries are 0), `use_causal_mask=True` (step t sees the values up to t),
+    `return_attention_scores=True` (returns the weights too), `training`.
+
+    Input: query (B, T, C), value (B, S, D), key (B, S, C). Output: (B, T, D), and the weights (B,
+    T, S).
 
     Args:
-        use_scale: Whether the scores have a learnt factor.
-        score_mode: `"dot"`, or `"concat"`: the sum of `tanh(query + key)` times a learnt factor.
-        dropout: Share of the weights set to zero in training.
-        seed: Seed of the dropout. Default: random.
+        use_scale: Whether the scores have a learnt factor. Default: False.
+        score_mode: `"dot"`, or `"concat"`: scores are `concat_score_weight * sum(tanh(scale *
+            (query + key)))`. Default: `"dot"`.
+        dropout: Fraction of the weights set to zero in training. Default: 0.
+        seed: Integer seed of the dropout. Default: random.
 
     Weights: `scale` and, in mode `"concat"`, `concat_score_weight`: single numbers.
 
     Raises:
-        ValueError: If an argument is out of range, or the inputs are no list of 2 or 3 tensors.
+        ValueError: If an argument is out of range, or the input is not a list of 2 or 3 tensors.
+
+    Source: Luong et al. 2015, Effective approaches to attention-based neural machine translation.
 
     Example:
-        >>> Attention()([jnp.ones((1, 2, 4)), jnp.ones((1, 3, 4))]).shape
-        (1, 2, 4)
+        >>> import hornbeam as hb
+        >>> question, text = hb.Input((12, 64)), hb.Input((200, 64))
+        >>> found = hb.layers.Attention()([question, text])
+        >>> hb.Model([question, text], found).output_shape
+        (None, 12, 64)
     """
 
     def __init__(
@@ -134,23 +150,35 @@ class Attention(_Attention):
 
 
 class AdditiveAttention(_Attention):
-    """Additive attention (Bahdanau et al. 2014): scores are sums of `scale * tanh(query + key)`.
+    """Attends by a small network: the scores are `sum(scale * tanh(query + key))`.
 
-    Called as `Attention`.
+    Call: `layer([query, value])` or `layer([query, value, key])`; the key defaults to the value.
+    Further arguments: `mask=[query_mask, value_mask]` (masked values have weight 0, results of
+    masked queries are 0), `use_causal_mask=True` (step t sees the values up to t),
+    `return_attention_scores=True` (returns the weights too), `training`.
+
+    Input: query (B, T, C), value (B, S, D), key (B, S, C). Output: (B, T, D), and the weights (B,
+    T, S).
 
     Args:
-        use_scale: Whether the sum has learnt weights.
-        dropout: Share of the weights set to zero in training.
-        seed: Seed of the dropout. Default: random.
+        use_scale: Whether the sum has learnt weights. Default: True.
+        dropout: Fraction of the weights set to zero in training. Default: 0.
+        seed: Integer seed of the dropout. Default: random.
 
-    Weights: `scale`, one number a channel.
+    Weights: `scale`, one number per channel.
 
     Raises:
-        ValueError: If an argument is out of range, or the inputs are no list of 2 or 3 tensors.
+        ValueError: If an argument is out of range, or the input is not a list of 2 or 3 tensors.
+
+    Source: Bahdanau et al. 2015, Neural machine translation by jointly learning to align and
+    translate.
 
     Example:
-        >>> AdditiveAttention()([jnp.ones((1, 2, 4)), jnp.ones((1, 3, 4))]).shape
-        (1, 2, 4)
+        >>> import hornbeam as hb
+        >>> decoded, encoded = hb.Input((10, 32)), hb.Input((15, 32))
+        >>> context = hb.layers.AdditiveAttention()([decoded, encoded])
+        >>> hb.Model([decoded, encoded], context).output_shape
+        (None, 10, 32)
     """
 
     def __init__(self, use_scale: bool = True, dropout: float = 0.0, seed: int | None = None, **kwargs: Any):

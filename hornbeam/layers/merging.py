@@ -1,4 +1,4 @@
-"""Layers that merge several inputs."""
+"""Layers that merge several inputs into one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ __all__ = [
 
 
 class _Merge(Layer):
-    """Base: takes a list of tensors, broadcast against each other. A step counts where it counts in any of them."""
+    """Base of the merges: takes a list of tensors and broadcasts them against each other.
+
+    A step of the output is padding if it is padding in all inputs.
+    """
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
@@ -49,6 +52,7 @@ class _Merge(Layer):
         return self._merge(inputs)
 
     def _merge(self, inputs: list[Any]) -> Any:
+        """Return the result for inputs of one rank."""
         raise NotImplementedError  # what each of the layers is
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
@@ -59,7 +63,7 @@ class _Merge(Layer):
 
 
 class _MaskedMerge(_Merge):
-    """Base of merges to which masked steps contribute nothing."""
+    """Base of the merges that leave masked steps out of the result."""
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         masks = list(mask or [])
@@ -81,11 +85,21 @@ class _MaskedMerge(_Merge):
 
 
 class Add(_Merge):
-    """Sum.
+    """Adds its inputs element by element.
+
+    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
+    As in Keras.
+
+    Raises:
+        ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
 
     Example:
-        >>> Add()([jnp.ones((1, 1)), jnp.ones((1, 1))])
-        Array([[2.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> inputs = hb.Input((32,))
+        >>> x = hb.layers.Dense(32, "relu")(inputs)
+        >>> outputs = hb.layers.Add()([inputs, x])  # a residual connection
+        >>> hb.Model(inputs, outputs).output_shape
+        (None, 32)
     """
 
     def _merge(self, inputs: list[Any]) -> Any:
@@ -93,11 +107,19 @@ class Add(_Merge):
 
 
 class Subtract(_Merge):
-    """First minus second.
+    """Subtracts the second input from the first, element by element.
+
+    Input: a list of two tensors whose shapes broadcast. Output: the broadcast shape. As in Keras.
+
+    Raises:
+        ValueError: If the input is not a list of two tensors, or the shapes do not broadcast.
 
     Example:
-        >>> Subtract()([jnp.ones((1, 1)), jnp.ones((1, 1))])
-        Array([[0.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> price, discount = hb.Input((1,)), hb.Input((1,))
+        >>> model = hb.Model([price, discount], hb.layers.Subtract()([price, discount]))
+        >>> model([hb.ops.array([[10.0]]), hb.ops.array([[3.0]])])
+        Array([[7.]], dtype=float32)
     """
 
     def _merge(self, inputs: list[Any]) -> Any:
@@ -107,11 +129,23 @@ class Subtract(_Merge):
 
 
 class Multiply(_MaskedMerge):
-    """Product; masked steps count as 1, and give 0 where they are masked in all inputs.
+    """Multiplies its inputs element by element.
+
+    Masked steps count as 1; a step that is masked in all inputs gives 0.
+
+    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
+    As in Keras.
+
+    Raises:
+        ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
 
     Example:
-        >>> Multiply()([jnp.ones((1, 1)), jnp.ones((1, 1))])
-        Array([[1.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> inputs = hb.Input((32,))
+        >>> gate = hb.layers.Dense(32, "sigmoid")(inputs)
+        >>> outputs = hb.layers.Multiply()([inputs, gate])
+        >>> hb.Model(inputs, outputs).output_shape
+        (None, 32)
     """
 
     def _merge(self, inputs: list[Any]) -> Any:
@@ -126,11 +160,21 @@ class Multiply(_MaskedMerge):
 
 
 class Average(_Merge):
-    """Mean.
+    """Averages its inputs element by element.
+
+    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
+    As in Keras.
+
+    Raises:
+        ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
 
     Example:
-        >>> Average()([jnp.ones((1, 1)), jnp.zeros((1, 1))])
-        Array([[0.5]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> inputs = hb.Input((784,))
+        >>> members = [hb.layers.Dense(10, "softmax")(inputs) for _ in range(3)]
+        >>> ensemble = hb.Model(inputs, hb.layers.Average()(members))
+        >>> ensemble.output_shape
+        (None, 10)
     """
 
     def _merge(self, inputs: list[Any]) -> Any:
@@ -138,11 +182,19 @@ class Average(_Merge):
 
 
 class Maximum(_MaskedMerge):
-    """Largest value among steps that are not masked.
+    """Takes the largest of its inputs element by element. Masked steps are left out.
+
+    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
+    As in Keras.
+
+    Raises:
+        ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
 
     Example:
-        >>> Maximum()([jnp.ones((1, 1)), jnp.zeros((1, 1))])
-        Array([[1.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> today, yesterday = hb.ops.array([[1.0, 5.0]]), hb.ops.array([[3.0, 2.0]])
+        >>> hb.layers.Maximum()([today, yesterday])
+        Array([[3., 5.]], dtype=float32)
     """
 
     def _merge(self, inputs: list[Any]) -> Any:
@@ -150,11 +202,19 @@ class Maximum(_MaskedMerge):
 
 
 class Minimum(_MaskedMerge):
-    """Least value among steps that are not masked.
+    """Takes the smallest of its inputs element by element. Masked steps are left out.
+
+    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
+    As in Keras.
+
+    Raises:
+        ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
 
     Example:
-        >>> Minimum()([jnp.ones((1, 1)), jnp.zeros((1, 1))])
-        Array([[0.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> today, yesterday = hb.ops.array([[1.0, 5.0]]), hb.ops.array([[3.0, 2.0]])
+        >>> hb.layers.Minimum()([today, yesterday])
+        Array([[1., 2.]], dtype=float32)
     """
 
     def _merge(self, inputs: list[Any]) -> Any:
@@ -162,17 +222,23 @@ class Minimum(_MaskedMerge):
 
 
 class Concatenate(_Merge):
-    """Inputs joined along an axis.
+    """Joins its inputs along an axis.
 
     Args:
-        axis: Axis.
+        axis: Axis along which the inputs are joined. Default: the last.
+
+    Input: a list of tensors with equal sizes on all axes but `axis`. Output: on `axis`, the sum of
+    the sizes. As in Keras.
 
     Raises:
-        ValueError: If sizes differ on another axis.
+        ValueError: If the input is not a list of tensors, or ranks or sizes on another axis differ.
 
     Example:
-        >>> Concatenate()([jnp.ones((1, 2)), jnp.ones((1, 3))]).shape
-        (1, 5)
+        >>> import hornbeam as hb
+        >>> age, words = hb.Input((1,)), hb.Input((20,))
+        >>> text = hb.layers.Dense(8, "relu")(words)
+        >>> hb.layers.Concatenate()([age, text]).shape
+        (None, 9)
     """
 
     def __init__(self, axis: int = -1, **kwargs: Any):
@@ -217,15 +283,26 @@ class Concatenate(_Merge):
 
 
 class Dot(_Merge):
-    """Product of two inputs, summed over an axis of each.
+    """Multiplies two inputs and sums over one axis of each.
 
     Args:
-        axes: Axis or pair of axes to sum over.
-        normalize: Whether inputs are scaled to norm 1 before, which gives the cosine.
+        axes: The axis to sum over, or a pair: the axis of the first input and of the second. Never
+            the batch axis.
+        normalize: Whether both inputs are scaled to norm 1 along the axis, which gives their
+            cosine. Default: False.
+
+    Input: a list of two tensors, (B, ...) each, with one size on the summed axes. Output: (B, the
+    other axes of the first input, those of the second), or (B, 1) if there are none. As in Keras.
+
+    Raises:
+        ValueError: If `axes` does not fit the inputs, or the sizes on the summed axes differ.
 
     Example:
-        >>> Dot(axes=1)([jnp.ones((1, 3)), jnp.ones((1, 3))])
-        Array([[3.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> user, film = hb.Input((16,)), hb.Input((16,))
+        >>> score = hb.layers.Dot(axes=1, normalize=True)([user, film])
+        >>> hb.Model([user, film], score).output_shape
+        (None, 1)
     """
 
     def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any):
@@ -275,40 +352,40 @@ class Dot(_Merge):
 
 
 def add(inputs: Any, **kwargs: Any) -> Any:
-    """Return `Add()(inputs)`."""
+    """Return `Add()(inputs)`; `**kwargs` are arguments of `Add`."""
     return Add(**kwargs)(inputs)
 
 
 def subtract(inputs: Any, **kwargs: Any) -> Any:
-    """Return `Subtract()(inputs)`."""
+    """Return `Subtract()(inputs)`; `**kwargs` are arguments of `Subtract`."""
     return Subtract(**kwargs)(inputs)
 
 
 def multiply(inputs: Any, **kwargs: Any) -> Any:
-    """Return `Multiply()(inputs)`."""
+    """Return `Multiply()(inputs)`; `**kwargs` are arguments of `Multiply`."""
     return Multiply(**kwargs)(inputs)
 
 
 def average(inputs: Any, **kwargs: Any) -> Any:
-    """Return `Average()(inputs)`."""
+    """Return `Average()(inputs)`; `**kwargs` are arguments of `Average`."""
     return Average(**kwargs)(inputs)
 
 
 def maximum(inputs: Any, **kwargs: Any) -> Any:
-    """Return `Maximum()(inputs)`."""
+    """Return `Maximum()(inputs)`; `**kwargs` are arguments of `Maximum`."""
     return Maximum(**kwargs)(inputs)
 
 
 def minimum(inputs: Any, **kwargs: Any) -> Any:
-    """Return `Minimum()(inputs)`."""
+    """Return `Minimum()(inputs)`; `**kwargs` are arguments of `Minimum`."""
     return Minimum(**kwargs)(inputs)
 
 
 def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
-    """Return `Concatenate(axis)(inputs)`."""
+    """Return `Concatenate(axis)(inputs)`; `**kwargs` are arguments of `Concatenate`."""
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
 def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
-    """Return `Dot(axes)(inputs)`."""
+    """Return `Dot(axes)(inputs)`; `**kwargs` are arguments of `Dot`."""
     return Dot(axes=axes, **kwargs)(inputs)

@@ -1,4 +1,4 @@
-"""Attention with learnt projections and several heads: one body for all ways to share keys and values."""
+"""Attention with learnt projections and several heads."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class _HeadAttention(Layer):
-    """What both layers share: projections, masks, scores, gate.
+    """Base of both layers: projections, masks, scores and gate.
 
-    A subclass's constructor gives its arguments to `_keep`; its `build` makes the projections by `_project`.
+    A subclass's constructor passes its arguments to `_keep`, and its `build` makes the projections
+    with `_project`.
     """
 
     dropout: float
@@ -35,6 +36,7 @@ class _HeadAttention(Layer):
     _projections = ("_query_dense", "_key_dense", "_value_dense", "_output_dense")
 
     def _keep(self, arguments: dict[str, Any]) -> None:
+        """Keep and check the constructor's arguments, given as its `locals()`."""
         keep(self, arguments)
         name = type(self).__name__
         if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout <= 1:
@@ -90,7 +92,8 @@ class _HeadAttention(Layer):
     ) -> Any:  # fmt: skip
         """Return which values (S) each query (T) may see, (B, T, S), or `None` for all.
 
-        A query that may see none takes the mean of all; what it gives is masked for the next layer, as its mask goes on.
+        A query that sees no value gets the mean of all; the query's own mask tells the next layer
+        to ignore it.
         """
         parts = [jnp.asarray(m, bool)[:, None, :] for m in (value_mask, key_mask) if m is not None]
         if query_mask is not None:
@@ -131,10 +134,15 @@ class _HeadAttention(Layer):
     def _attend(
         self, q: Any, k: Any, v: Any, allowed: Any, only_causal: bool, training: Any, wants_scores: bool
     ) -> tuple[Any, Any]:
-        """Return the heads' results (B, ..., heads, H) and the weights (`None` where they were never held).
+        """Return the results (B, ..., heads, H) and the weights, or `None` for them if fused.
 
-        `q` is scaled already. `allowed` is (B, the attended axes of queries, those of values), or `None`; `only_causal`
-        tells that it says nothing but what the fused kernel can do without a mask.
+        Args:
+            q, k, v: Projected tensors; `q` is already scaled.
+            allowed: Mask (B, the attended axes of the queries, those of the values), or `None`.
+            only_causal: Whether `allowed` is the causal mask alone, which the fused kernel has
+                built in.
+            training: Whether weights are dropped.
+            wants_scores: Whether the caller needs the weights.
         """
         masked = allowed is not None and not only_causal
         if self._is_fused(q, k, v, masked, wants_scores):
@@ -153,6 +161,7 @@ class _HeadAttention(Layer):
         return jnp.einsum(self._sum_equation, dropped, v), weights
 
     def _is_fused(self, q: Any, k: Any, v: Any, masked: bool, wants_scores: bool) -> bool:
+        """Return whether the fused kernel runs this call; raise if it is required and cannot."""
         if wants_scores and self.flash_attention:
             raise ValueError(
                 "`return_attention_scores=True` asks for the scores, which the fused kernel that `flash_attention=True` "
@@ -179,40 +188,43 @@ class _HeadAttention(Layer):
 
 
 class MultiHeadAttention(_HeadAttention):
-    """Attention of several heads, each with projections of its own (Vaswani et al. 2017).
+    """Attends with several heads, each with its own projections of query, key and value.
 
-    Called as `layer(query, value, key=value)`: query (B, T, C), value and key (B, S, C); the result is (B, T, C).
-    Further arguments of the call: `attention_mask` (B, T, S), true where a position may be looked at;
-    `use_causal_mask`; `return_attention_scores`, for (result, weights of shape (B, heads, T, S)); and `query_mask`,
-    `value_mask`, `key_mask`, which masks of inputs fill in.
+    `head = softmax(q @ k^T / sqrt(key_dim)) @ v`; the result is a projection of all heads. The call
+    takes `query, value, key=value`, `attention_mask` (B, T, S; true where a position may be seen),
+    `use_causal_mask` and `return_attention_scores`, which returns the weights too.
 
     Args:
         num_heads: Number of heads.
-        key_dim: Size of a head's queries and keys.
-        value_dim: Size of a head's values. Default: `key_dim`.
-        dropout: Share of the weights set to zero in training.
-        use_bias: Whether projections have a bias.
-        output_shape: Shape of a position of the result, a number or several. Default: that of the query.
-        attention_axes: Axes along which is attended. Default: all but the batch's and the last.
-        sliding_window: If given, a position sees those less than this many steps away.
-        flash_attention: True insists on the fused kernel, as in `ops.dot_product_attention`, which knows neither
-            dropout nor scores; false declines it; `None` uses it where it can.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-            kernel_constraint, bias_constraint: Of the projections.
-        use_gate: Whether the heads' results are multiplied by `sigmoid` of one more projection of the query.
-        seed: Seed of the dropout. Default: random.
+        key_dim, value_dim: Sizes of a head's queries and keys, and values. `value_dim` defaults to
+            `key_dim`.
+        dropout: Fraction of the weights set to zero in training. Default: 0.
+        use_bias: Whether the projections have a bias. Default: True.
+        output_shape: Size or sizes of a position of the result. Default: the query's.
+        attention_axes: Axes that are attended. Default: all but the first and the last.
+        sliding_window: A position sees those less than this many steps away. Default: all.
+        flash_attention: True requires the fused kernel, which has neither dropout nor scores; False
+            avoids it; `None` uses it where possible. Default: `None`.
+        kernel_initializer, ..., bias_constraint: Of the projections, as for `Dense`.
+        use_gate: Whether the heads' results are multiplied by `sigmoid` of a projection of the
+            query. Default: False.
+        seed: Integer seed of the dropout. Default: random.
 
-    Weights: `kernel` and `bias` of the projections `query`, `key`, `value`, `attention_output` and, with `use_gate`,
-    `gate`.
+    Weights: `kernel` and `bias` of `query`, `key`, `value`, `attention_output` and, if used,
+    `gate`. Input: query (B, T, C), value and key (B, S, D). Output: (B, T, C), and weights (B,
+    heads, T, S).
 
     Raises:
         ValueError: If an argument is out of range, or shapes do not fit.
-        RuntimeError: If `flash_attention` is true and the kernel cannot be used.
+        RuntimeError: If `flash_attention` is true and the kernel cannot run.
+
+    Source: Vaswani et al. 2017, Attention is all you need.
 
     Example:
-        >>> layer = MultiHeadAttention(num_heads=2, key_dim=3)
-        >>> layer(jnp.ones((1, 4, 5)), jnp.ones((1, 6, 5))).shape
-        (1, 4, 5)
+        >>> import hornbeam as hb
+        >>> tokens = hb.Input((20, 32))
+        >>> hb.layers.MultiHeadAttention(2, key_dim=16)(tokens, tokens, use_causal_mask=True).shape
+        (None, 20, 32)
     """
 
     _projections = ("query_dense", "key_dense", "value_dense", "output_dense")
@@ -285,35 +297,41 @@ def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
 
 
 class GroupedQueryAttention(_HeadAttention):
-    """Attention in which groups of query heads share keys and values (Ainslie et al. 2023).
+    """Attends with groups of query heads that share keys and values.
 
-    Called as `MultiHeadAttention`. With as many key-value heads as query heads it is multi-head attention; with one,
-    multi-query attention.
+    With as many key-value heads as query heads it is multi-head attention; with one, multi-query
+    attention. Called as `MultiHeadAttention`.
 
     Args:
         head_dim: Size of a head.
         num_query_heads: Number of heads of the query.
         num_key_value_heads: Number of heads of key and value; divides `num_query_heads`.
-        dropout: Share of the weights set to zero in training.
-        use_bias: Whether projections have a bias.
-        sliding_window: If given, a position sees those less than this many steps away.
-        flash_attention: True insists on the fused kernel, as in `ops.dot_product_attention`, which knows neither
-            dropout nor scores; false declines it; `None` uses it where it can.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-            kernel_constraint, bias_constraint: Of the projections.
-        use_gate: Whether the heads' results are multiplied by `sigmoid` of one more projection of the query.
-        seed: Seed of the dropout. Default: random.
+        dropout: Fraction of the weights set to zero in training. Default: 0.
+        use_bias: Whether the projections have a bias. Default: True.
+        sliding_window: A position sees those less than this many steps away. Default: all.
+        flash_attention: True requires the fused kernel, which has neither dropout nor scores; False
+            avoids it; `None` uses it where possible. Default: `None`.
+        kernel_initializer, ..., bias_constraint: Of the projections, as for `Dense`.
+        use_gate: Whether the heads' results are multiplied by `sigmoid` of a projection of the
+            query. Default: False.
+        seed: Integer seed of the dropout. Default: random.
 
-    Weights: As for `MultiHeadAttention`.
+    Weights: as for `MultiHeadAttention`.
+
+    Input: query (B, T, C), value and key (B, S, D). Output: (B, T, C).
 
     Raises:
         ValueError: If an argument is out of range, or shapes do not fit.
-        RuntimeError: If `flash_attention` is true and the kernel cannot be used.
+        RuntimeError: If `flash_attention` is true and the kernel cannot run.
+
+    Source: Ainslie et al. 2023, GQA: training generalized multi-query transformer models.
 
     Example:
-        >>> layer = GroupQueryAttention(head_dim=3, num_query_heads=4, num_key_value_heads=2)
-        >>> layer(jnp.ones((1, 4, 5)), jnp.ones((1, 6, 5))).shape
-        (1, 4, 5)
+        >>> import hornbeam as hb
+        >>> layer = hb.layers.GroupQueryAttention(16, num_query_heads=4, num_key_value_heads=2)
+        >>> tokens = hb.Input((20, 32))
+        >>> layer(tokens, tokens).shape
+        (None, 20, 32)
     """
 
     _saved_as = "GroupQueryAttention"  # Keras's public name for a class of this name

@@ -1,4 +1,4 @@
-"""Layers that change shapes only."""
+"""Layers that change the shape of each sample and leave its numbers alone."""
 
 from __future__ import annotations
 
@@ -17,14 +17,20 @@ __all__ = ["Flatten", "Permute", "RepeatVector", "Reshape"]
 
 
 class Flatten(Layer):
-    """All axes but the first joined into one.
+    """Joins all axes but the first into one.
 
     Args:
-        data_format: With `"channels_first"`, channels are moved last before.
+        data_format: `"channels_last"` or `"channels_first"`. With the latter, the channels are
+            moved to the end first, so that both layouts give the same order. Default:
+            `image_data_format()`.
+
+    Input: (B, ...). Output: (B, product of the other sizes). As in Keras.
 
     Example:
-        >>> Flatten()(jnp.ones((2, 3, 4))).shape
-        (2, 12)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([hb.Input((28, 28, 1)), hb.layers.Flatten(), hb.layers.Dense(10)])
+        >>> model.layers[0].output.shape
+        (None, 784)
     """
 
     def __init__(self, data_format: str | None = None, **kwargs: Any):
@@ -33,7 +39,7 @@ class Flatten(Layer):
         self.input_spec = InputSpec(min_ndim=1)
 
     def build(self, input_shape: Any = None) -> None:
-        """Nothing to create; the shape is kept for files."""
+        """Create nothing; the shape is recorded for files."""
 
     def call(self, inputs: Any) -> Any:
         if self.data_format == "channels_first" and inputs.ndim > 2:
@@ -49,17 +55,25 @@ def _size(x: Any) -> int:
 
 
 class Reshape(Layer):
-    """Another shape for each sample.
+    """Gives each sample another shape.
 
     Args:
-        target_shape: Shape without the batch axis; one size may be -1 or `None`: what is left over.
+        target_shape: Shape without the batch axis. One size may be -1 or `None`; it is then
+            inferred.
+
+    Input: (B, ...). Output: (B, *target_shape). As in Keras.
 
     Raises:
-        ValueError: If a sample does not have as many numbers as the shape.
+        ValueError: If a size is not an integer, two are to be inferred, or a sample has another
+            number of elements than `target_shape`.
 
     Example:
-        >>> Reshape((2, -1))(jnp.ones((1, 6))).shape
-        (1, 2, 3)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((100,)), hb.layers.Dense(7 * 7 * 8), hb.layers.Reshape((7, 7, -1))
+        ... ])
+        >>> model.output_shape
+        (None, 7, 7, 8)
     """
 
     def __init__(self, target_shape: Any, **kwargs: Any):
@@ -88,14 +102,22 @@ class Reshape(Layer):
 
 
 class Permute(Layer):
-    """Axes in another order.
+    """Reorders the axes of each sample.
 
     Args:
-        dims: Order of the axes, counted from 1, without the batch axis.
+        dims: The new order of the axes, counted from 1. The batch axis, 0, stays first.
+
+    Input: (B, ...) with `len(dims) + 1` axes. Output: axis `i` is the input's axis `dims[i - 1]`.
+    As in Keras.
+
+    Raises:
+        ValueError: If `dims` does not name each of 1, 2, ..., n once.
 
     Example:
-        >>> Permute((2, 1))(jnp.ones((1, 2, 3))).shape
-        (1, 3, 2)
+        >>> import hornbeam as hb
+        >>> images = hb.ops.ones((8, 3, 32, 64))  # channels first
+        >>> hb.layers.Permute((2, 3, 1))(images).shape
+        (8, 32, 64, 3)
     """
 
     def __init__(self, dims: Any, **kwargs: Any):
@@ -111,14 +133,24 @@ class Permute(Layer):
 
 
 class RepeatVector(Layer):
-    """(B, C) repeated to (B, n, C).
+    """Repeats each vector `n` times, as the steps of a sequence.
 
     Args:
-        n: Number of repetitions.
+        n: Number of repetitions, positive.
+
+    Input: (B, C). Output: (B, n, C). As in Keras.
+
+    Raises:
+        ValueError: If `n` is not a positive integer.
 
     Example:
-        >>> RepeatVector(3)(jnp.ones((1, 2))).shape
-        (1, 3, 2)
+        >>> import hornbeam as hb
+        >>> autoencoder = hb.Sequential([
+        ...     hb.Input((20, 5)), hb.layers.LSTM(16), hb.layers.RepeatVector(20),
+        ...     hb.layers.LSTM(5, return_sequences=True),
+        ... ])
+        >>> autoencoder.output_shape
+        (None, 20, 5)
     """
 
     def __init__(self, n: int, **kwargs: Any):
