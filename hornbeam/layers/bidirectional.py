@@ -28,27 +28,30 @@ _MERGES = {
 
 
 def _check_layer(owner: str, layer: Any) -> None:
+    """Raise `ValueError` unless `layer` is a layer."""
     if not isinstance(layer, Layer):
         hint = f" Write `{layer.__name__}(...)`." if isinstance(layer, type) and issubclass(layer, Layer) else ""
         raise ValueError(f"{owner}: `layer` must be a layer, received {errors.describe(layer)}.{hint}")
 
 
 class Wrapper(Layer):
-    """The base of layers that change what another layer does.
+    """Base of layers that change what another layer does.
 
     Args:
-        layer: The layer inside.
+        layer: The wrapped layer. `build` builds it, and its weights are the wrapper's.
+        **kwargs: Arguments of `Layer`.
 
     Raises:
         ValueError: If `layer` is not a layer.
 
     Example:
-        >>> from hornbeam.layers.core import Dense
-        >>> class Twice(Wrapper):
+        >>> import hornbeam as hb
+        >>> class Residual(hb.layers.Wrapper):
         ...     def call(self, inputs):
-        ...         return self.layer(self.layer(inputs))
-        >>> Twice(Dense(3))(jnp.ones((2, 3))).shape
-        (2, 3)
+        ...         return inputs + self.layer(inputs)
+        >>> model = hb.Sequential([hb.Input((32,)), Residual(hb.layers.Dense(32, "relu"))])
+        >>> model.output_shape, model.count_params()
+        ((None, 32), 1056)
     """
 
     def __init__(self, layer: Layer, **kwargs: Any):
@@ -62,20 +65,27 @@ class Wrapper(Layer):
 
 
 class TimeDistributed(Wrapper):
-    """A layer applied to every step of (B, T, ...), with the same weights.
+    """Applies a layer to every step of a sequence, with the same weights.
+
+    The layer gets all steps as one batch of B * T samples. If it draws random numbers, changes
+    variables or adds losses, it gets the steps one after the other, as batches of B samples. As in
+    Keras.
 
     Args:
-        layer: The layer. It sees all steps as one batch of B * T samples, or, where it draws random numbers, changes
-            variables or adds losses, step after step as a batch of B each. A mask (B, T, S, ...) reaches it
-            alike; one of (B, T) passes by.
+        layer: The layer. If its `call` takes a mask, a mask of shape (B, T, S, ...) reaches it step
+            by step; a mask (B, T) only goes on to the next layer.
+
+    Input: (B, T, ...). Output: (B, T, *shape of the layer's output without the batch axis).
 
     Raises:
-        ValueError: If `layer` is not a layer, or inputs have no time axis.
+        ValueError: If `layer` is not a layer, or the input has fewer than 3 axes.
 
     Example:
-        >>> from hornbeam.layers.core import Dense
-        >>> TimeDistributed(Dense(2))(jnp.ones((3, 5, 4))).shape
-        (3, 5, 2)
+        >>> import hornbeam as hb
+        >>> frames = hb.Input((10, 28, 28, 3))
+        >>> x = hb.layers.TimeDistributed(hb.layers.Conv2D(8, 3))(frames)
+        >>> hb.Model(frames, x).output_shape
+        (None, 10, 26, 26, 8)
     """
 
     def __init__(self, layer: Layer, **kwargs: Any):
@@ -109,27 +119,33 @@ def _join(x: Any) -> Any:
 
 
 class Bidirectional(Layer):
-    """A recurrent layer run forwards and, a second one like it, backwards along (B, T, C).
+    """Runs a recurrent layer in both directions of time, and merges the two outputs.
 
     Args:
-        layer: The layer to copy: an `RNN`, or one with `go_backwards`, `return_sequences` and
-            `return_state` arguments.
-        merge_mode: How the two outputs become one: `"concat"`, `"sum"`, `"mul"`, `"ave"`; `None` gives
-            both.
-        weights: Initial weights, forward ones first.
+        layer: The layer that runs forwards: `LSTM`, `GRU`, ..., or any with `go_backwards`,
+            `return_sequences` and `return_state`. It is copied.
+        merge_mode: `"concat"` (default), `"sum"`, `"mul"`, `"ave"`, or `None` for both outputs.
+        weights: Initial weights, forward ones first. Default: `None`.
         backward_layer: The layer that runs backwards. Default: a copy of `layer`.
+        **kwargs: Arguments of `Layer`.
 
-    Returns:
-        The outputs, those of the backward layer in the order of time; with `return_state`, a tuple
-        of them and the states, forward ones first.
+    Input: (B, T, C). Output: as the layer's, with twice the channels for `"concat"`. The backward
+    outputs are in the order of time. With `return_state`, a tuple: the output, then the states,
+    forward ones first.
 
     Raises:
-        ValueError: If `merge_mode` is not known, or the two layers do not fit together.
+        ValueError: If `merge_mode` is unknown, or the two layers do not fit together.
+
+    Source: Schuster and Paliwal 1997, Bidirectional recurrent neural networks.
 
     Example:
-        >>> from hornbeam.layers.recurrent import LSTM
-        >>> Bidirectional(LSTM(2, return_sequences=True))(jnp.ones((3, 5, 4))).shape
-        (3, 5, 4)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((200,), dtype="int32"), hb.layers.Embedding(5000, 32),
+        ...     hb.layers.Bidirectional(hb.layers.LSTM(16)), hb.layers.Dense(1, "sigmoid"),
+        ... ])
+        >>> model.layers[1].output.shape
+        (None, 32)
     """
 
     def __init__(
@@ -161,6 +177,7 @@ class Bidirectional(Layer):
         self.input_spec = InputSpec(ndim=3)
 
     def _check_pair(self) -> None:
+        """Raise `ValueError` unless the layers run in different directions, alike otherwise."""
         forward, backward = self.forward_layer, self.backward_layer
         if forward.go_backwards == backward.go_backwards:
             raise ValueError(
@@ -177,12 +194,12 @@ class Bidirectional(Layer):
 
     @property
     def states(self) -> list[Any] | None:
-        """Kept states of stateful layers, forward ones first."""
+        """The states that stateful layers keep, forward ones first."""
         pair = self.forward_layer.states, self.backward_layer.states
         return None if None in pair else [*pair[0], *pair[1]]
 
     def reset_state(self) -> None:
-        """Set the kept states of both layers back to zero."""
+        """Set the states that both layers keep back to zero."""
         self.forward_layer.reset_state()
         self.backward_layer.reset_state()
 
@@ -197,7 +214,7 @@ class Bidirectional(Layer):
         super().build_from_config(sequence_shape_only(config))
 
     def __call__(self, sequences: Any, *args: Any, **kwargs: Any) -> Any:
-        """Run the layer; `[sequences, *states]` gives initial states too, as in Keras 1 and 2."""
+        """Run the layer. `[sequences, *states]` gives initial states, as in Keras 1 and 2."""
         return super().__call__(*split_states(sequences, args, kwargs), **kwargs)
 
     def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None) -> Any:
@@ -236,7 +253,7 @@ class Bidirectional(Layer):
 
 
 def _copy(layer: Any, prefix: str, **changes: Any) -> Any:
-    """Return a new layer of `layer`'s configuration, named after it."""
+    """Return a new layer with the configuration of `layer` and `changes`, named after it."""
     config = layer.get_config()
     name = config["name"].removeprefix("forward_")
     parts = (layer, getattr(layer, "cell", layer))

@@ -1,11 +1,9 @@
-"""Long short-term memory whose gates are convolutions, in 1, 2 and 3 dimensions."""
+"""Long short-term memory whose products are convolutions, in 1, 2 and 3 dimensions."""
 
 from __future__ import annotations
 
 import inspect
 from typing import Any
-
-import jax.numpy as jnp  # noqa: F401  (examples use it)
 
 from hornbeam import ops
 from hornbeam.core.tracing import too_small
@@ -19,7 +17,11 @@ __all__ = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"]
 
 
 class ConvLSTMCell(LSTMCell):
-    """One step of convolutional long short-term memory over `rank` axes; see `ConvLSTM2D`.
+    """Computes one step of convolutional long short-term memory, as `ConvLSTM2D` runs it.
+
+    Args:
+        rank: Number of spatial axes.
+        filters, kernel_size, ...: As in `ConvLSTM2D`.
 
     Example:
         >>> cell = ConvLSTMCell(1, filters=4, kernel_size=3)
@@ -90,7 +92,7 @@ class ConvLSTMCell(LSTMCell):
         return 1 if self.data_format == "channels_first" else -1
 
     def project(self, inputs: Any, noise: tuple[Any, Any]) -> Any:
-        """Return the inputs' part of the gates, for one step (B, ...) or for all (T, B, ...)."""
+        """Return the inputs' part of the gates, for one step (B, ...) or all (T, B, ...)."""
         y = self._gated(inputs, noise[0], self.kernel.value, self._convolve)
         if self.bias is not None:
             bias = self.bias.value
@@ -107,26 +109,29 @@ class ConvLSTMCell(LSTMCell):
 
 
 class _ConvLSTM(_Recurrent):
-    """Long short-term memory whose products are convolutions (Shi et al. 2015).
+    """Long short-term memory whose products are convolutions.
+
+    With gates i, f, g and o from `conv(x, kernel) + conv(h, recurrent_kernel) + bias`: `c = f * c +
+    i * g`, `h = o * activation(c)`; the output is h.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window: an integer, or one an axis.
-        strides: Steps of the window on the inputs.
-        padding: `"valid"` or `"same"`, of the inputs.
+        kernel_size: Size of the window: one integer, or one per spatial axis.
+        strides: Steps of the window on the inputs. Default: 1.
+        padding: `"valid"` or `"same"`, for the inputs. Default: `"valid"`.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
-        dilation_rate: Distance between the window's taps.
-        activation, recurrent_activation, use_bias, unit_forget_bias, dropout, recurrent_dropout, seed: As for `LSTM`.
-        kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer, recurrent_regularizer,
-            bias_regularizer, activity_regularizer, kernel_constraint, recurrent_constraint, bias_constraint: Of the
-            weights.
+        dilation_rate: Distance between the elements of the window. Default: 1.
+        activation, ..., use_bias, unit_forget_bias, dropout, recurrent_dropout, seed: As in `LSTM`.
+        kernel_initializer, ..., activity_regularizer, ..., bias_constraint: As in `LSTM`.
         return_sequences, return_state, go_backwards, stateful: As in `RNN`. The states are h and c.
 
-    Weights: `kernel` (*kernel_size, channels, 4 filters), `recurrent_kernel` (*kernel_size, filters, 4 filters),
-    `bias` (4 filters,).
+    Weights: `kernel` (*kernel_size, C, 4 filters), `recurrent_kernel` (*kernel_size, filters, 4
+    filters), `bias` (4 filters,).
 
     Raises:
-        ValueError: If an argument is out of range, or a size of the space is unknown.
+        ValueError: If an argument is out of range, or a spatial size is unknown.
+
+    Source: Shi et al. 2015, Convolutional LSTM network.
     """
 
     _rank = 2
@@ -150,16 +155,16 @@ for _name in ("filters", "kernel_size", "strides", "padding", "data_format", "di
     setattr(_ConvLSTM, _name, of_cell(_name))
 
 
-@variant(1, "4, 3", (1, 3, 5, 2), (1, 3, 4))
+@variant(1, "8, 3", (4, 10, 20, 3), (4, 18, 8))
 class ConvLSTM1D(_ConvLSTM):
-    """Convolutional long short-term memory along sequences (B, T, L, C)."""
+    """Runs convolutional long short-term memory along sequences of signals (B, T, L, C)."""
 
 
-@variant(2, "4, 3", (1, 3, 5, 5, 2), (1, 3, 3, 4))
+@variant(2, "8, 3, return_sequences=True", (4, 5, 16, 16, 1), (4, 5, 14, 14, 8))
 class ConvLSTM2D(_ConvLSTM):
-    """Convolutional long short-term memory along sequences of images (B, T, H, W, C)."""
+    """Runs convolutional long short-term memory along sequences of images (B, T, H, W, C)."""
 
 
-@variant(3, "4, 3", (1, 2, 5, 5, 5, 2), (1, 3, 3, 3, 4))
+@variant(3, "4, 3", (1, 3, 6, 8, 8, 1), (1, 4, 6, 6, 4))
 class ConvLSTM3D(_ConvLSTM):
-    """Convolutional long short-term memory along sequences of volumes (B, T, D, H, W, C)."""
+    """Runs convolutional long short-term memory along volumes in time (B, T, D, H, W, C)."""

@@ -1,4 +1,4 @@
-"""Locally connected layers of Keras 1 and 2: convolutions whose kernel differs at every position."""
+"""Locally connected layers of Keras 1 and 2: convolutions with one kernel per position."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ __all__ = ["LocallyConnected1D", "LocallyConnected2D"]
 
 
 class _LocallyConnected(Layer):
-    """A convolution without shared weights.
+    """A convolution without shared weights. A layer of Keras 1 and 2.
 
-    A layer of Keras 1 and 2.
+    `y[p] = activation(window(x, p) @ kernel[p] + bias[p])` at each position p of the output.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window: an integer, or one an axis.
-        strides: Steps of the window.
-        padding: `"valid"`; with `implementation=2` also `"same"`.
+        kernel_size: Size of the window: one integer, or one per spatial axis.
+        strides: Steps of the window. Default: 1.
+        padding: `"valid"`; with `implementation=2` also `"same"`. Default: `"valid"`.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
-        activation: Name or function.
-        use_bias: Whether a bias is added.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-            kernel_constraint, bias_constraint: As for `Dense`.
-        implementation: How the kernel is stored: 1, (positions, window * channels, filters), or 2, a matrix from
-            all inputs to all outputs of which only the windows count.
+        activation: Name or function. Default: `None`, which is linear.
+        use_bias: Whether a bias is added. Default: True.
+        kernel_initializer, ..., activity_regularizer, ..., bias_constraint: As in `Dense`.
+        implementation: How the kernel is stored: 1 (default), an array (positions, window *
+            channels, filters); or 2, an array from all inputs to all outputs, zero outside the
+            windows.
 
-    Weights: `kernel`, and `bias` of the output's shape.
+    Weights: `kernel`, and `bias` of the output's shape without the batch axis.
 
     Raises:
-        ValueError: If an argument is out of range, or a size of the input is unknown.
+        ValueError: If an argument is out of range, or a size other than the batch's is unknown.
     """
 
     _rank = 2
@@ -104,6 +104,7 @@ class _LocallyConnected(Layer):
         return self.activation(x)
 
     def _from_windows(self, x: Any) -> Any:
+        """Return the products of the windows with the kernels of implementation 1."""
         first = self.data_format == "channels_first"
         start = 2 if first else 1
         patches = []
@@ -122,6 +123,7 @@ class _LocallyConnected(Layer):
         return y.reshape(x.shape[0], *self._outer, self.filters)
 
     def _from_all(self, x: Any) -> Any:
+        """Return the product of all inputs with the masked kernel of implementation 2."""
         pay_for(f"{self._label()}: its windows", 8 * math.prod((*self._inner, *self._outer)))
         inside = np.ones((*self._inner, *self._outer), bool)  # which inputs lie in the window of which outputs
         rank = self._rank
@@ -138,11 +140,11 @@ class _LocallyConnected(Layer):
         return rows_product(x, kernel, rank + 1)
 
 
-@variant(1, "4, 3", (1, 5, 2), (1, 3, 4))
+@variant(1, "8, 3", (8, 20, 3), (8, 18, 8))
 class LocallyConnected1D(_LocallyConnected):
-    """A convolution along sequences (B, T, C) whose kernel differs at every step."""
+    """Convolves sequences (B, T, C) with a kernel of its own at every step."""
 
 
-@variant(2, "4, 3", (1, 5, 5, 2), (1, 3, 3, 4))
+@variant(2, "8, 3", (8, 12, 12, 1), (8, 10, 10, 8))
 class LocallyConnected2D(_LocallyConnected):
-    """A convolution over images (B, H, W, C) whose kernel differs at every pixel."""
+    """Convolves images (B, H, W, C) with a kernel of its own at every pixel."""

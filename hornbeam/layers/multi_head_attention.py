@@ -32,7 +32,7 @@ class _HeadAttention(Layer):
     sliding_window: int | None
     _output: tuple[int, ...] | None = None
     _attended: tuple[int, ...] = (1,)
-    # Attributes that hold them, as in Keras's files: of query, key, value and result.
+    # Attributes of the projections of query, key, value and result; Keras's files use these names.
     _projections = ("_query_dense", "_key_dense", "_value_dense", "_output_dense")
 
     def _keep(self, arguments: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ class _HeadAttention(Layer):
             raise ValueError(f"{name}: `flash_attention` must be True, False or None, received {flash!r}.")
         if flash and self.dropout:
             raise ValueError(
-                f"{name}: `flash_attention=True` asks for the fused kernel, which knows no dropout, and `dropout` is "
+                f"{name}: `flash_attention=True` requires the fused kernel, which has no dropout, but `dropout` is "
                 f"{self.dropout}. Leave one of the two out."
             )
         self.supports_masking = True
@@ -57,7 +57,7 @@ class _HeadAttention(Layer):
         """Return a projection with this layer's initializers, regularizers and constraints."""
 
         def own(initializer: Any) -> Any:
-            # Each projection draws its own numbers, of the same distribution.
+            # Each projection has an initializer of its own, so that each draws its own numbers.
             return (
                 type(initializer).from_config(initializer.get_config())
                 if hasattr(initializer, "get_config")
@@ -71,7 +71,7 @@ class _HeadAttention(Layer):
             activity_regularizer=self.activity_regularizer, kernel_constraint=self.kernel_constraint,
             bias_constraint=self.bias_constraint, dtype=self.dtype_policy,
         )  # fmt: skip
-        projection.supports_masking = True  # positions stay what they are
+        projection.supports_masking = True  # a projection keeps the positions
         return projection
 
     def _check_shapes(self, query: Any, value: Any, key: Any) -> None:
@@ -164,11 +164,11 @@ class _HeadAttention(Layer):
         """Return whether the fused kernel runs this call; raise if it is required and cannot."""
         if wants_scores and self.flash_attention:
             raise ValueError(
-                "`return_attention_scores=True` asks for the scores, which the fused kernel that `flash_attention=True` "
-                "insists on never holds. Leave one of the two out."
+                "`return_attention_scores=True` requires the scores, which the fused kernel of `flash_attention=True` "
+                "never computes as a whole. Leave one of the two out."
             )
         if self._attended != (1,) or q.ndim != 4:
-            return False  # as in Keras, also where the kernel is insisted on
+            return False  # as in Keras, even with `flash_attention=True`
         extra = "the scores are asked for" if wants_scores else "it knows no dropout" if self.dropout else None
         route = routes.attention(
             type(self).__name__, self.flash_attention, (q.dtype, k.dtype, v.dtype), (q.shape[1], k.shape[1]),
@@ -177,7 +177,7 @@ class _HeadAttention(Layer):
         return route.name != "plain"
 
     def get_config(self) -> dict[str, Any]:
-        # How it is computed is for the machine to say, not for a file.
+        # The machine that loads the file decides how to compute it.
         return {name: value for name, value in super().get_config().items() if name != "flash_attention"}
 
     def compute_mask(
