@@ -10,6 +10,7 @@ from hornbeam import activations
 from hornbeam.layers.arguments import add_named_weight, keep
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.typing import Axis, Shape, Tensor
 
 __all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "ThresholdedReLU"]
 
@@ -63,7 +64,7 @@ class ReLU(_Activation):
                 raise ValueError(f"ReLU: `{name}` must not be negative, received {value!r}.")
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
 
@@ -94,7 +95,7 @@ class LeakyReLU(_Activation):
             raise ValueError(f"LeakyReLU: `negative_slope` must not be negative, received {negative_slope!r}.")
         self.negative_slope = negative_slope
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return activations.leaky_relu(inputs, self.negative_slope)
 
 
@@ -119,7 +120,7 @@ class ELU(_Activation):
         super().__init__(**kwargs)
         self.alpha = alpha
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return activations.elu(inputs, self.alpha)
 
 
@@ -144,7 +145,7 @@ class Softmax(_Activation):
         super().__init__(**kwargs)
         self.axis = axis
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
             inputs = jnp.where(mask, inputs, jnp.finfo(inputs.dtype).min / 2)
         return activations.softmax(inputs, self.axis)
@@ -179,7 +180,7 @@ class PReLU(_Activation):
 
     def __init__(
         self, alpha_initializer: Any = "Zeros", alpha_regularizer: Any = None, alpha_constraint: Any = None,
-        shared_axes: Any = None, **kwargs: Any,
+        shared_axes: Axis = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         keep(self, locals())
@@ -188,7 +189,7 @@ class PReLU(_Activation):
             self.shared_axes = None  # type: ignore[assignment]
         self.built = False
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         shared = self.shared_axes or []
         shape = tuple(1 if axis in shared else size for axis, size in enumerate(input_shape))[1:]
         if None in shape:
@@ -199,7 +200,7 @@ class PReLU(_Activation):
         free = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in shared}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=free)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return jnp.maximum(inputs, 0) + self.alpha.value * jnp.minimum(inputs, 0)
 
 
@@ -230,5 +231,5 @@ class ThresholdedReLU(_Activation):
             raise ValueError(f"ThresholdedReLU: `theta` must be a non-negative number, received {theta!r}.")
         self.theta = theta
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return inputs * (inputs > self.theta).astype(inputs.dtype)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hornbeam import activations, constraints, initializers, regularizers
+from hornbeam.typing import Shape
 
 if TYPE_CHECKING:
     from hornbeam.core.variable import Variable
@@ -53,7 +54,7 @@ def keep(layer: Layer, arguments: dict[str, Any]) -> None:
 
 
 def add_named_weight(
-    layer: Layer, name: str, shape: Any, family: str | None = None, initializer: Any = None, **options: Any
+    layer: Layer, name: str, shape: Shape, family: str | None = None, initializer: Any = None, **options: Any
 ) -> Variable:
     """Add a weight with the layer's initializer, regularizer and constraint of the weight's name.
 

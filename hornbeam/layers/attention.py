@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,11 +12,12 @@ from hornbeam import ops, random
 from hornbeam.core.random import SeedGenerator
 from hornbeam.layers.arguments import keep, one_of
 from hornbeam.layers.layer import Layer
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["AdditiveAttention", "Attention", "where_allowed"]
 
 
-def where_allowed(scores: Any, allowed: Any) -> Any:
+def where_allowed(scores: Tensor, allowed: Tensor | None) -> Tensor:
     """Return `scores`, very small where `allowed` is false, so that softmax gives weight 0.
 
     Where nothing is allowed, all entries are equal, and softmax has no NaN.
@@ -45,7 +47,7 @@ class _Attention(Layer):
             self.seed_generator = SeedGenerator(arguments["seed"])
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Sequence[Shape]) -> None:
         self._check(
             input_shape
             if isinstance(input_shape, (list, tuple)) and isinstance(input_shape[0], (list, tuple))
@@ -65,14 +67,14 @@ class _Attention(Layer):
         """Create the weights, for queries of `size` channels."""
         raise NotImplementedError  # each of the two layers has its own
 
-    def _scores(self, query: Any, key: Any) -> Any:
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         """Return the scores (B, T, S) of queries (B, T, C) against keys (B, S, C)."""
         raise NotImplementedError  # each of the two layers has its own
 
     def call(
-        self, inputs: Any, mask: Any = None, training: bool = False, return_attention_scores: bool = False,
-        use_causal_mask: bool = False,
-    ) -> Any:  # fmt: skip
+        self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None, training: bool = False,
+        return_attention_scores: bool = False, use_causal_mask: bool = False,
+    ) -> Tensor:  # fmt: skip
         self._check(inputs, mask)
         query, value = inputs[0], inputs[1]
         scores = self._scores(query, inputs[2] if len(inputs) > 2 else value)  # (B, Tq, Tv)
@@ -88,7 +90,7 @@ class _Attention(Layer):
             result = result * jnp.asarray(mask[0], result.dtype)[..., None]
         return (result, weights) if return_attention_scores else result
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
         query = previous_mask[0] if isinstance(previous_mask, (list, tuple)) else None
         return None if query is None else ops.convert_to_tensor(query)
 
@@ -141,7 +143,7 @@ class Attention(_Attention):
         if self.score_mode == "concat":
             self.concat_score_weight = self.add_weight(name="concat_score_weight", shape=(), initializer="ones")
 
-    def _scores(self, query: Any, key: Any) -> Any:
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         scale = 1.0 if self.scale is None else self.scale.value
         if self.concat_score_weight is None:
             return jnp.matmul(query, jnp.swapaxes(key, 1, 2)) * scale
@@ -190,6 +192,6 @@ class AdditiveAttention(_Attention):
         if self.use_scale:
             self.scale = self.add_weight(name="scale", shape=(size,), initializer="glorot_uniform")
 
-    def _scores(self, query: Any, key: Any) -> Any:
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         scale = 1.0 if self.scale is None else self.scale.value
         return jnp.sum(scale * jnp.tanh(query[:, :, None] + key[:, None]), axis=-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,6 +17,7 @@ from hornbeam.layers.layer import Layer
 from hornbeam.layers.recurrent import sequence_shape_only, split_states
 from hornbeam.layers.state import parameters_of_call
 from hornbeam.objects.configuration import serialize
+from hornbeam.typing import ArrayLike, Shape, Tensor
 
 __all__ = ["Bidirectional", "TimeDistributed", "Wrapper"]
 
@@ -93,10 +95,10 @@ class TimeDistributed(Wrapper):
         self.supports_masking = True
         self.input_spec = InputSpec(min_ndim=3)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         super().build((input_shape[0], *input_shape[2:]))
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         B, T = inputs.shape[:2]
         masks = None
         if mask is not None and mask.ndim > 2 and "mask" in parameters_of_call(self.layer):
@@ -109,11 +111,11 @@ class TimeDistributed(Wrapper):
         _, outputs = scan(step, lambda _, now: (None, self._step(*now)), None, steps)
         return self._in_compute_dtype(tree.map_structure(lambda x: jnp.moveaxis(x, 0, 1), outputs))
 
-    def _step(self, x: Any, mask: Any) -> Any:
+    def _step(self, x: Tensor, mask: Tensor | None) -> Any:
         return self.layer(x) if mask is None else self.layer(x, mask=mask)
 
 
-def _join(x: Any) -> Any:
+def _join(x: Tensor) -> Tensor:
     """Return (B, T, ...) as (B * T, ...)."""
     return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
@@ -149,7 +151,7 @@ class Bidirectional(Layer):
     """
 
     def __init__(
-        self, layer: Any, merge_mode: str | None = "concat", weights: Any = None, backward_layer: Any = None,
+        self, layer: Any, merge_mode: str | None = "concat", weights: Sequence[ArrayLike] | None = None, backward_layer: Any = None,
         **kwargs: Any,
     ):  # fmt: skip
         name = type(self).__name__
@@ -205,7 +207,7 @@ class Bidirectional(Layer):
 
     reset_states = reset_state
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         for layer in (self.forward_layer, self.backward_layer):
             if not layer.built:
                 layer.build(input_shape)
@@ -213,11 +215,17 @@ class Bidirectional(Layer):
     def build_from_config(self, config: dict[str, Any]) -> None:
         super().build_from_config(sequence_shape_only(config))
 
-    def __call__(self, sequences: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, sequences: Tensor | Sequence[Tensor], *args: Any, **kwargs: Any) -> Any:
         """Run the layer. `[sequences, *states]` gives initial states, as in Keras 1 and 2."""
         return super().__call__(*split_states(sequences, args, kwargs), **kwargs)
 
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None) -> Any:
+    def call(
+        self,
+        sequences: Tensor,
+        initial_state: Sequence[Tensor] | None = None,
+        mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Any:
         starts: list[dict[str, Any]] = [{}, {}]
         if initial_state is not None:
             states = list(initial_state)
@@ -241,7 +249,7 @@ class Bidirectional(Layer):
         merged = (y, y_back) if self.merge_mode is None else (_MERGES[self.merge_mode](y, y_back),)
         return (*merged, *states) if len(merged) + len(states) > 1 else merged[0]
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Any:
         mask = previous_mask if self.return_sequences else None
         return [mask, mask] if self.merge_mode is None else mask
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import ops
@@ -12,6 +13,7 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.recurrent import _Recurrent, of_cell
 from hornbeam.layers.recurrent_cells import LSTMCell
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"]
 
@@ -33,8 +35,9 @@ class ConvLSTMCell(LSTMCell):
     _seed_first = _inputs_by_gate = True
 
     def __init__(
-        self, rank: int, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
-        data_format: str | None = None, dilation_rate: Any = 1, activation: Any = "tanh",
+        self, rank: int, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1,
+        padding: str = "valid", data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
+        activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid", use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", unit_forget_bias: bool = True,
         kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None,
@@ -56,7 +59,7 @@ class ConvLSTMCell(LSTMCell):
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(f"{label}: `strides` above 1 and `dilation_rate` above 1 do not go together.")
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         first = self.data_format == "channels_first"
         channels = input_shape[1 if first else -1]
         inner = tuple(input_shape[2:] if first else input_shape[1:-1])
@@ -91,7 +94,7 @@ class ConvLSTMCell(LSTMCell):
     def _gate_axis(self) -> int:  # type: ignore[override]
         return 1 if self.data_format == "channels_first" else -1
 
-    def project(self, inputs: Any, noise: tuple[Any, Any]) -> Any:
+    def project(self, inputs: Tensor, noise: tuple[Any, Any]) -> Tensor:
         """Return the inputs' part of the gates, for one step (B, ...) or all (T, B, ...)."""
         y = self._gated(inputs, noise[0], self.kernel.value, self._convolve)
         if self.bias is not None:
@@ -99,12 +102,12 @@ class ConvLSTMCell(LSTMCell):
             y = y + (bias if self.data_format == "channels_last" else bias.reshape(-1, *(1,) * self.rank))
         return y
 
-    def _convolve(self, x: Any, kernel: Any) -> Any:
+    def _convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
         flat = x.reshape(-1, *x.shape[-self.rank - 1 :])
         y = ops.conv(flat, kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
         return y.reshape(*x.shape[: -self.rank - 1], *y.shape[1:])
 
-    def _times(self, h: Any, kernel: Any) -> Any:
+    def _times(self, h: Tensor, kernel: Tensor) -> Tensor:
         return ops.conv(h, kernel, 1, "same", self.data_format)
 
 
@@ -137,8 +140,9 @@ class _ConvLSTM(_Recurrent):
     _rank = 2
 
     def __init__(
-        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", data_format: str | None = None,
-        dilation_rate: Any = 1, activation: Any = "tanh", recurrent_activation: Any = "sigmoid",
+        self, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1,
+        padding: str = "valid", data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1, activation: Any = "tanh", recurrent_activation: Any = "sigmoid",
         use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros", unit_forget_bias: bool = True, kernel_regularizer: Any = None,
         recurrent_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,

@@ -9,6 +9,7 @@ from hornbeam.core.graph import Node
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.layers.layer import Layer
+from hornbeam.typing import DType, Tensor
 
 __all__ = ["Input", "InputLayer"]
 
@@ -37,8 +38,10 @@ class InputLayer(Layer):
     """
 
     def __init__(
-        self, shape: Any = None, batch_size: int | None = None, dtype: Any = None, sparse: bool | None = None,
-        ragged: bool | None = None, batch_shape: Any = None, input_tensor: Any = None, optional: bool = False,
+        self, shape: Sequence[int | None] | None = None, batch_size: int | None = None, dtype: DType | None = None,
+        sparse: bool | None = None,
+        ragged: bool | None = None, batch_shape: Sequence[int | None] | None = None,
+        input_tensor: KerasTensor | None = None, optional: bool = False,
         name: str | None = None, **kwargs: Any,
     ):  # fmt: skip
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
@@ -67,7 +70,7 @@ class InputLayer(Layer):
         """Dtype of the input."""
         return self._dtype
 
-    def call(self) -> Any:
+    def call(self) -> Tensor:
         """Raise `RuntimeError`: the caller of the model gives the value."""
         raise RuntimeError(f"Input '{self.name}' has no value of its own; call the model on data.")
 
@@ -87,12 +90,12 @@ class InputLayer(Layer):
 def Input(
     shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,
-    dtype: Any = None,
+    dtype: DType | None = None,
     sparse: bool | None = None,
     ragged: bool | None = None,
     batch_shape: Sequence[int | None] | None = None,
     name: str | None = None,
-    tensor: Any = None,
+    tensor: KerasTensor | None = None,
     optional: bool = False,
 ) -> Any:
     """Return the symbolic tensor at which a graph starts.

@@ -7,6 +7,7 @@ from typing import Any
 
 from hornbeam import tree
 from hornbeam.dtypes import standardize_dtype
+from hornbeam.typing import DType
 
 __all__ = ["InputSpec", "check_input_spec"]
 
@@ -41,7 +42,7 @@ class InputSpec:
 
     def __init__(
         self,
-        dtype: Any = None,
+        dtype: DType | None = None,
         shape: Sequence[int | None] | None = None,
         ndim: int | None = None,
         max_ndim: int | None = None,

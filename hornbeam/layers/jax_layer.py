@@ -15,6 +15,7 @@ from hornbeam.core.random import SeedGenerator
 from hornbeam.core.variable import Variable
 from hornbeam.layers.layer import Layer
 from hornbeam.objects.configuration import serialize
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["FlaxLayer", "JaxLayer"]
 
@@ -58,7 +59,7 @@ class JaxLayer(Layer):
 
     def __init__(
         self, call_fn: Callable[..., Any], init_fn: Callable[..., Any] | None = None, params: Any = None,
-        state: Any = None, seed: Any = None, native_serialization_platforms: Any = None, **kwargs: Any,
+        state: Any = None, seed: int | None = None, native_serialization_platforms: Any = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         name = type(self).__name__
@@ -95,7 +96,7 @@ class JaxLayer(Layer):
             dtype=self.variable_dtype if floating else str(value.dtype),
         )  # fmt: skip
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         if self.init_fn is None:
             return
         shapes = (
@@ -111,7 +112,7 @@ class JaxLayer(Layer):
         params, state = made if takes_state else (made, None)
         self._keep_values(params, state)
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         offered: dict[str, Any] = {"inputs": inputs, "training": bool(training)}
         offered["params"] = jax.tree.unflatten(self._params_tree, [v.value for v in self._param_variables])
         offered["state"] = jax.tree.unflatten(self._state_tree, [v.value for v in self._state_variables])

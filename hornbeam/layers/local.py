@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.product import rows_product
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["LocallyConnected1D", "LocallyConnected2D"]
 
@@ -50,7 +52,8 @@ class _LocallyConnected(Layer):
     activation: Any
 
     def __init__(
-        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", data_format: str | None = None,
+        self, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1,
+        padding: str = "valid", data_format: str | None = None,
         activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
         activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
@@ -68,7 +71,7 @@ class _LocallyConnected(Layer):
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self._rank + 2)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         first = self.data_format == "channels_first"
         channels = input_shape[1 if first else -1]
         inner = tuple(input_shape[2:] if first else input_shape[1:-1])
@@ -85,7 +88,8 @@ class _LocallyConnected(Layer):
                 )
             outer.append(count)
             self._before.append(max((count - 1) * step + window - size, 0) // 2 if self.padding == "same" else 0)
-        self._inner, self._outer = inner, tuple(outer)
+        self._inner: tuple[int, ...] = tuple(n for n in inner if n is not None)
+        self._outer = tuple(outer)
         if self.implementation == 1:
             shape: tuple[int, ...] = (math.prod(outer), math.prod(self.kernel_size) * channels, self.filters)
         elif first:
@@ -97,13 +101,13 @@ class _LocallyConnected(Layer):
         self.bias = add_named_weight(self, "bias", result) if self.use_bias else None
         self.input_spec = InputSpec(shape=(None, *input_shape[1:]))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         x = self._from_windows(inputs) if self.implementation == 1 else self._from_all(inputs)
         if self.bias is not None:
             x = x + self.bias.value
         return self.activation(x)
 
-    def _from_windows(self, x: Any) -> Any:
+    def _from_windows(self, x: Tensor) -> Tensor:
         """Return the products of the windows with the kernels of implementation 1."""
         first = self.data_format == "channels_first"
         start = 2 if first else 1
@@ -122,7 +126,7 @@ class _LocallyConnected(Layer):
         y = jnp.einsum("blk,lkf->blf", stacked.reshape(*stacked.shape[:2], -1), self.kernel.value)
         return y.reshape(x.shape[0], *self._outer, self.filters)
 
-    def _from_all(self, x: Any) -> Any:
+    def _from_all(self, x: Tensor) -> Tensor:
         """Return the product of all inputs with the masked kernel of implementation 2."""
         pay_for(f"{self._label()}: its windows", 8 * math.prod((*self._inner, *self._outer)))
         inside = np.ones((*self._inner, *self._outer), bool)  # which inputs lie in the window of which outputs

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 
 from hornbeam import ops
 from hornbeam.layers.layer import Layer
+from hornbeam.typing import Shape, Tensor
 
 __all__ = [
     "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract", "add", "average", "concatenate",
@@ -26,13 +28,13 @@ class _Merge(Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Sequence[Shape]) -> None:
         shapes = input_shape if isinstance(input_shape, (list, tuple)) else None
         if not shapes or not all(isinstance(s, (list, tuple)) for s in shapes):
             raise ValueError(f"{self._label()} merges a list of tensors, received one of shape {input_shape}.")
         self._check(shapes)
 
-    def _check(self, shapes: Any) -> None:
+    def _check(self, shapes: Sequence[Shape]) -> None:
         ranks = {len(s) for s in shapes}
         if len(ranks) == 1:
             for axis in range(1, ranks.pop()):
@@ -43,7 +45,7 @@ class _Merge(Layer):
                         f"{[tuple(s) for s in shapes]}."
                     )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         if not isinstance(inputs, (list, tuple)):
             raise ValueError(f"{self._label()} merges a list of tensors.")
         rank = max(x.ndim for x in inputs)
@@ -51,11 +53,11 @@ class _Merge(Layer):
         inputs = [x.reshape(x.shape[:1] + (1,) * (rank - x.ndim) + x.shape[1:]) for x in inputs]
         return self._merge(inputs)
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         """Return the result for inputs of one rank."""
         raise NotImplementedError  # what each of the layers is
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
         masks = [m for m in previous_mask or [] if m is not None]
         if len(masks) < len(previous_mask or []) or not masks:
             return None
@@ -65,7 +67,7 @@ class _Merge(Layer):
 class _MaskedMerge(_Merge):
     """Base of the merges that leave masked steps out of the result."""
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None) -> Tensor:
         masks = list(mask or [])
         if all(m is None for m in masks):
             return super().call(inputs)
@@ -74,7 +76,7 @@ class _MaskedMerge(_Merge):
         inputs = [x.reshape(x.shape[:1] + (1,) * (rank - x.ndim) + x.shape[1:]) for x in inputs]
         return self._merge_masked(inputs, columns)
 
-    def _merge_masked(self, inputs: list[Any], masks: list[Any]) -> Any:
+    def _merge_masked(self, inputs: list[Tensor], masks: list[Tensor | None]) -> Tensor:
         result, counts = inputs[0], masks[0]
         for x, keep in zip(inputs[1:], masks[1:], strict=True):
             both = self._merge([result, x])
@@ -102,7 +104,7 @@ class Add(_Merge):
         (None, 32)
     """
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         return functools.reduce(jnp.add, inputs)
 
 
@@ -122,7 +124,7 @@ class Subtract(_Merge):
         Array([[7.]], dtype=float32)
     """
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         if len(inputs) != 2:
             raise ValueError(f"{self._label()}: expected 2 inputs, received {len(inputs)}.")
         return inputs[0] - inputs[1]
@@ -148,10 +150,10 @@ class Multiply(_MaskedMerge):
         (None, 32)
     """
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         return functools.reduce(jnp.multiply, inputs)
 
-    def _merge_masked(self, inputs: list[Any], masks: list[Any]) -> Any:
+    def _merge_masked(self, inputs: list[Tensor], masks: list[Tensor | None]) -> Tensor:
         pairs = zip(inputs, masks, strict=True)
         result = self._merge([x if keep is None else jnp.where(keep, x, 1) for x, keep in pairs])
         if any(keep is None for keep in masks):
@@ -177,7 +179,7 @@ class Average(_Merge):
         (None, 10)
     """
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         return functools.reduce(jnp.add, inputs) / len(inputs)
 
 
@@ -197,7 +199,7 @@ class Maximum(_MaskedMerge):
         Array([[3., 5.]], dtype=float32)
     """
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         return functools.reduce(jnp.maximum, inputs)
 
 
@@ -217,7 +219,7 @@ class Minimum(_MaskedMerge):
         Array([[1., 2.]], dtype=float32)
     """
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         return functools.reduce(jnp.minimum, inputs)
 
 
@@ -245,7 +247,7 @@ class Concatenate(_Merge):
         super().__init__(**kwargs)
         self.axis = axis
 
-    def _check(self, shapes: Any) -> None:
+    def _check(self, shapes: Sequence[Shape]) -> None:
         ranks = {len(s) for s in shapes}
         if len(ranks) > 1:
             raise ValueError(
@@ -259,10 +261,10 @@ class Concatenate(_Merge):
                     f"{[tuple(s) for s in shapes]}."
                 )
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         return jnp.concatenate(inputs, self.axis)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
         if not previous_mask or all(m is None for m in previous_mask):
             return None
         # By the same ops as in Keras, over all elements: in a graph they decide where layers, and so weights, stand.
@@ -305,13 +307,13 @@ class Dot(_Merge):
         (None, 1)
     """
 
-    def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any):
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(axes, int) and not (isinstance(axes, (list, tuple)) and len(axes) == 2):
             raise ValueError(f"Dot: `axes` must be an integer or a pair, received {axes!r}.")
         self.axes, self.normalize = axes, normalize
 
-    def _check(self, shapes: Any) -> None:
+    def _check(self, shapes: Sequence[Shape]) -> None:
         if len(shapes) != 2:
             raise ValueError(f"{self._label()}: expected 2 inputs, received {len(shapes)}.")
         a, b = shapes
@@ -333,7 +335,7 @@ class Dot(_Merge):
                 )
         return i % left, j % right
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         a, b = inputs
         i, j = self._summed(a.ndim, b.ndim)
         if self.normalize:
@@ -347,45 +349,45 @@ class Dot(_Merge):
         out = jnp.einsum(f"{''.join(left)},{''.join(right)}->z{''.join(kept)}", a, b)
         return out[:, None] if out.ndim == 1 else out
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
         return None
 
 
-def add(inputs: Any, **kwargs: Any) -> Any:
+def add(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     """Return `Add()(inputs)`; `**kwargs` are arguments of `Add`."""
     return Add(**kwargs)(inputs)
 
 
-def subtract(inputs: Any, **kwargs: Any) -> Any:
+def subtract(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     """Return `Subtract()(inputs)`; `**kwargs` are arguments of `Subtract`."""
     return Subtract(**kwargs)(inputs)
 
 
-def multiply(inputs: Any, **kwargs: Any) -> Any:
+def multiply(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     """Return `Multiply()(inputs)`; `**kwargs` are arguments of `Multiply`."""
     return Multiply(**kwargs)(inputs)
 
 
-def average(inputs: Any, **kwargs: Any) -> Any:
+def average(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     """Return `Average()(inputs)`; `**kwargs` are arguments of `Average`."""
     return Average(**kwargs)(inputs)
 
 
-def maximum(inputs: Any, **kwargs: Any) -> Any:
+def maximum(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     """Return `Maximum()(inputs)`; `**kwargs` are arguments of `Maximum`."""
     return Maximum(**kwargs)(inputs)
 
 
-def minimum(inputs: Any, **kwargs: Any) -> Any:
+def minimum(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
     """Return `Minimum()(inputs)`; `**kwargs` are arguments of `Minimum`."""
     return Minimum(**kwargs)(inputs)
 
 
-def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
+def concatenate(inputs: Sequence[Tensor], axis: int = -1, **kwargs: Any) -> Tensor:
     """Return `Concatenate(axis)(inputs)`; `**kwargs` are arguments of `Concatenate`."""
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
-def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
+def dot(inputs: Sequence[Tensor], axes: int | Sequence[int] = -1, **kwargs: Any) -> Tensor:
     """Return `Dot(axes)(inputs)`; `**kwargs` are arguments of `Dot`."""
     return Dot(axes=axes, **kwargs)(inputs)

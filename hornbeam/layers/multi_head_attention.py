@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from hornbeam.layers.layer import Layer
 from hornbeam.layers.regularization import Dropout
 from hornbeam.ops import routes
 from hornbeam.ops.neural import dot_product_attention
+from hornbeam.typing import Axis, Shape, Tensor
 
 __all__ = ["GroupQueryAttention", "GroupedQueryAttention", "MultiHeadAttention"]
 
@@ -74,7 +76,7 @@ class _HeadAttention(Layer):
         projection.supports_masking = True  # a projection keeps the positions
         return projection
 
-    def _check_shapes(self, query: Any, value: Any, key: Any) -> None:
+    def _check_shapes(self, query: Shape, value: Shape, key: Shape | None) -> None:
         key = value if key is None else key
         if len({len(query), len(value), len(key)}) > 1:
             raise ValueError(
@@ -87,8 +89,8 @@ class _HeadAttention(Layer):
             )
 
     def _allowed(
-        self, positions: tuple[int, int], query_mask: Any, value_mask: Any, key_mask: Any, attention_mask: Any,
-        use_causal_mask: bool,
+        self, positions: tuple[int, int], query_mask: Tensor | None, value_mask: Tensor | None,
+        key_mask: Tensor | None, attention_mask: Tensor | None, use_causal_mask: bool,
     ) -> Any:  # fmt: skip
         """Return which values (S) each query (T) may see, (B, T, S), or `None` for all.
 
@@ -113,10 +115,11 @@ class _HeadAttention(Layer):
         return allowed
 
     def call(
-        self, query: Any, value: Any, key: Any = None, query_mask: Any = None, value_mask: Any = None,
-        key_mask: Any = None, attention_mask: Any = None, return_attention_scores: bool = False,
+        self, query: Tensor, value: Tensor, key: Tensor | None = None, query_mask: Tensor | None = None,
+        value_mask: Tensor | None = None,
+        key_mask: Tensor | None = None, attention_mask: Tensor | None = None, return_attention_scores: bool = False,
         training: bool | None = None, use_causal_mask: bool = False,
-    ) -> Any:  # fmt: skip
+    ) -> Tensor:  # fmt: skip
         into_query, into_key, into_value, into_output = (getattr(self, name) for name in self._projections)
         positions = (query.shape[1], value.shape[1])
         allowed = self._allowed(positions, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)
@@ -132,7 +135,14 @@ class _HeadAttention(Layer):
         return (result, weights) if return_attention_scores else result
 
     def _attend(
-        self, q: Any, k: Any, v: Any, allowed: Any, only_causal: bool, training: Any, wants_scores: bool
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        allowed: Tensor | None,
+        only_causal: bool,
+        training: Any,
+        wants_scores: bool,
     ) -> tuple[Any, Any]:
         """Return the results (B, ..., heads, H) and the weights, or `None` for them if fused.
 
@@ -146,7 +156,8 @@ class _HeadAttention(Layer):
         """
         masked = allowed is not None and not only_causal
         if self._is_fused(q, k, v, masked, wants_scores):
-            mask, flash = (allowed[:, None] if masked else None), self.flash_attention
+            mask = None if allowed is None or only_causal else allowed[:, None]
+            flash = self.flash_attention
             result = dot_product_attention(q, k, v, mask=mask, scale=1.0, is_causal=only_causal, flash_attention=flash)
             return result, None
         group = q.shape[-2] // k.shape[-2]
@@ -160,7 +171,7 @@ class _HeadAttention(Layer):
         dropped = self._dropout_layer(weights, training=training)
         return jnp.einsum(self._sum_equation, dropped, v), weights
 
-    def _is_fused(self, q: Any, k: Any, v: Any, masked: bool, wants_scores: bool) -> bool:
+    def _is_fused(self, q: Tensor, k: Tensor, v: Tensor, masked: bool, wants_scores: bool) -> bool:
         """Return whether the fused kernel runs this call; raise if it is required and cannot."""
         if wants_scores and self.flash_attention:
             raise ValueError(
@@ -181,9 +192,10 @@ class _HeadAttention(Layer):
         return {name: value for name, value in super().get_config().items() if name != "flash_attention"}
 
     def compute_mask(
-        self, query: Any, value: Any, key: Any = None, query_mask: Any = None, value_mask: Any = None,
-        key_mask: Any = None,
-    ) -> Any:  # fmt: skip
+        self, query: Tensor, value: Tensor, key: Tensor | None = None, query_mask: Tensor | None = None,
+        value_mask: Tensor | None = None,
+        key_mask: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         return query_mask
 
 
@@ -231,7 +243,7 @@ class MultiHeadAttention(_HeadAttention):
 
     def __init__(
         self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0, use_bias: bool = True,
-        output_shape: Any = None, attention_axes: Any = None, sliding_window: int | None = None,
+        output_shape: int | Sequence[int] | None = None, attention_axes: Axis = None, sliding_window: int | None = None,
         flash_attention: bool | None = None, kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
         activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
@@ -248,7 +260,7 @@ class MultiHeadAttention(_HeadAttention):
         if output_shape is not None:
             self.output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
         self._check_shapes(query_shape, value_shape, key_shape)
         rank = len(query_shape)
         if self.attention_axes is None:
@@ -353,7 +365,7 @@ class GroupedQueryAttention(_HeadAttention):
                 f"`num_key_value_heads` ({num_key_value_heads})."
             )
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
         self._check_shapes(query_shape, value_shape, key_shape)
         if len(query_shape) != 3:
             raise ValueError(f"{self._label()}: query must have shape (B, T, C), received {tuple(query_shape)}.")

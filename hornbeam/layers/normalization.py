@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from hornbeam import ops
 from hornbeam.layers.arguments import add_named_weight, keep
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["BatchNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization"]
 
@@ -22,12 +24,12 @@ class _Normalization(Layer):
         self.beta = add_named_weight(self, "beta", shape) if center else None
 
 
-def _wide(inputs: Any) -> Any:
+def _wide(inputs: Tensor) -> Tensor:
     """Return half-precision inputs in float32, which means and variances need."""
     return inputs.astype("float32") if inputs.dtype in (jnp.float16, jnp.bfloat16) else inputs
 
 
-def _axes(axis: Any, rank: int) -> tuple[int, ...]:
+def _axes(axis: int | Sequence[int], rank: int) -> tuple[int, ...]:
     """Return one axis or several as sorted non-negative numbers."""
     return tuple(sorted(a % rank for a in (axis if isinstance(axis, (list, tuple)) else [axis])))
 
@@ -87,7 +89,7 @@ class BatchNormalization(_Normalization):
         keep(self, locals())
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         size = input_shape[self.axis]
         self._scale_and_offset((size,), self.scale, self.center)
         fixed = {"trainable": False, "autocast": False}
@@ -95,7 +97,7 @@ class BatchNormalization(_Normalization):
         self.moving_variance = add_named_weight(self, "moving_variance", (size,), **fixed)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         x = _wide(inputs)
         axis = self.axis % x.ndim
         others = tuple(i for i in range(x.ndim) if i != axis)
@@ -116,7 +118,7 @@ class BatchNormalization(_Normalization):
         return (x * factor.reshape(shape) + offset.reshape(shape)).astype(self.compute_dtype)
 
 
-def _moments(x: Any, axes: tuple[int, ...], mask: Any) -> tuple[Any, Any]:
+def _moments(x: Tensor, axes: tuple[int, ...], mask: Tensor | None) -> tuple[Any, Any]:
     """Return mean and variance over `axes`, of the steps where `mask` is true."""
     if mask is None:
         mean = jnp.mean(x, axis=axes)
@@ -162,7 +164,7 @@ class LayerNormalization(_Normalization):
     """
 
     def __init__(
-        self, axis: Any = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
+        self, axis: int | Sequence[int] = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
         beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", beta_regularizer: Any = None,
         gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None,
         rms_scaling: bool = False, **kwargs: Any,
@@ -172,11 +174,11 @@ class LayerNormalization(_Normalization):
         keep(self, locals())
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         shape = tuple(input_shape[a] for a in _axes(self.axis, len(input_shape)))
         self._scale_and_offset(shape, self.scale or self.rms_scaling, self.center and not self.rms_scaling)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         x = _wide(inputs)
         axes = _axes(self.axis, x.ndim)
         shape = tuple(x.shape[i] if i in axes else 1 for i in range(x.ndim))
@@ -240,7 +242,7 @@ class GroupNormalization(_Normalization):
         keep(self, locals())
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         channels = input_shape[self.axis]
         if channels is None:
             raise ValueError(f"{self._label()}: the size of axis {self.axis} must be known, received {input_shape}.")
@@ -254,7 +256,7 @@ class GroupNormalization(_Normalization):
         self._scale_and_offset((channels,), self.scale, self.center)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         axis = self.axis % inputs.ndim
         x = jnp.moveaxis(_wide(inputs), axis, -1)
         grouped = x.reshape(*x.shape[:-1], self.groups, -1)
@@ -291,16 +293,16 @@ class RMSNormalization(Layer):
         Array([[ 1., -1.,  1., -1.]], dtype=float32)
     """
 
-    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any):
+    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any):
         super().__init__(**kwargs)
         keep(self, locals())
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         shape = tuple(input_shape[a] for a in _axes(self.axis, len(input_shape)))
         self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.rms_normalization(inputs, self.scale.value, self.axis, self.epsilon)
 
 
@@ -322,7 +324,7 @@ class UnitNormalization(Layer):
         Array([[0.6, 0.8], [0. , 1. ]], dtype=float32)
     """
 
-    def __init__(self, axis: Any = -1, **kwargs: Any):
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any):
         super().__init__(**kwargs)
         axis = list(axis) if isinstance(axis, (list, tuple)) else axis
         if not all(isinstance(a, int) for a in (axis if isinstance(axis, list) else [axis])):
@@ -331,5 +333,5 @@ class UnitNormalization(Layer):
         self.supports_masking = True
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.normalize(inputs, axis=self.axis, order=2, epsilon=1e-12)

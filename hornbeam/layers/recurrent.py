@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -28,6 +29,7 @@ from hornbeam.objects.configuration import serialize
 from hornbeam.ops import routes
 from hornbeam.ops.cudnn import cudnn_lstm
 from hornbeam.ops.recurrence import recur
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["GRU", "LSTM", "RNN", "SimpleRNN"]
 
@@ -75,7 +77,7 @@ class RNN(Layer):
 
     # States are not weights: files and counts leave them out, as in Keras.
     _not_children = Layer._not_children | {"states"}
-    use_cudnn: Any = "auto"
+    use_cudnn: bool | str = "auto"
 
     def __init__(
         self, cell: Any, return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
@@ -111,7 +113,7 @@ class RNN(Layer):
 
     reset_states = reset_state
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         batch = input_shape[1 if self.time_major else 0]
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((batch, *input_shape[2:]))
@@ -128,11 +130,17 @@ class RNN(Layer):
     def build_from_config(self, config: dict[str, Any]) -> None:
         super().build_from_config(sequence_shape_only(config))
 
-    def __call__(self, sequences: Any, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, sequences: Tensor | Sequence[Tensor], *args: Any, **kwargs: Any) -> Any:
         """Run the layer. `[sequences, *states]` gives initial states, as in Keras 1 and 2."""
         return super().__call__(*split_states(sequences, args, kwargs), **kwargs)
 
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+    def call(
+        self,
+        sequences: Tensor,
+        initial_state: Sequence[Tensor] | None = None,
+        mask: Tensor | None = None,
+        training: bool = False,
+    ) -> Any:
         x = sequences if self.time_major else jnp.swapaxes(sequences, 0, 1)  # (T, B, C)
         if mask is not None:
             mask = jnp.asarray(mask, bool)
@@ -164,7 +172,7 @@ class RNN(Layer):
                 raise ValueError(f"a state must have shape {zero.shape}, received {x.shape}.{kept}")
         return tree.pack_sequence_as(zeros, states)
 
-    def _loop(self, x: Any, states: list[Any], mask: Any, training: Any) -> tuple[Any, Any, list[Any]]:
+    def _loop(self, x: Tensor, states: list[Any], mask: Tensor | None, training: Any) -> tuple[Any, Any, list[Any]]:
         """Run the cell along x (T, B, C); return last output, outputs or `None`, states."""
         cell = self.cell
         if self.go_backwards:
@@ -205,7 +213,7 @@ class RNN(Layer):
         (states, last), outputs = scan(first, body, start, (x, mask), unroll=x.shape[0] if self.unroll else 1)
         return last, outputs, states
 
-    def _is_standard(self, x: Any, states: Any, noise: Any) -> bool:
+    def _is_standard(self, x: Tensor, states: Any, noise: Any) -> bool:
         """Return whether `ops.recurrence` can run this cell on these inputs."""
         cell = self.cell
         if isinstance(cell, StackedRNNCells) or cell.standard() is None or noise[1] is not None or x.shape[0] == 0:
@@ -213,7 +221,9 @@ class RNN(Layer):
         weights = [w.value for w in (cell.kernel, cell.recurrent_kernel, cell.bias) if w is not None]
         return {a.dtype for a in (*weights, *states)} == {x.dtype}
 
-    def _standard_loop(self, x: Any, states: list[Any], mask: Any, noise: Any) -> tuple[Any, Any, list[Any]]:
+    def _standard_loop(
+        self, x: Tensor, states: list[Any], mask: Tensor | None, noise: Any
+    ) -> tuple[Any, Any, list[Any]]:
         """Do what `_loop` does, with the op for standard cells."""
         cell = self.cell
         kind = cell.standard()
@@ -231,18 +241,18 @@ class RNN(Layer):
             outputs = jnp.where(shown[..., None], outputs, 0)
         return last, outputs if self.return_sequences else None, list(after)
 
-    def _is_left_to_cudnn(self, x: Any, mask: Any) -> bool:
+    def _is_left_to_cudnn(self, x: Tensor, mask: Tensor | None) -> bool:
         """Return whether cuDNN runs the loop; raise if the user requires it and it cannot."""
         return False
 
-    def _cudnn_loop(self, x: Any, states: list[Any], noise: Any) -> tuple[Any, Any, list[Any]]:
+    def _cudnn_loop(self, x: Tensor, states: list[Any], noise: Any) -> tuple[Any, Any, list[Any]]:
         """Do what `_loop` does, with cuDNN's kernel."""
         cell = self.cell
         weights = (cell.kernel.value, cell.recurrent_kernel.value, cell.bias.value)
         outputs, after = cudnn_lstm(x if noise[0] is None else x * noise[0], *weights, jnp.stack(states))
         return after[0], outputs if self.return_sequences else None, list(after)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Any:
         mask = as_list(previous_mask)[0] if self.return_sequences else None
         return [mask, *[None] * len(as_list(self.state_size))] if self.return_state else mask
 
@@ -251,12 +261,12 @@ class RNN(Layer):
         return {**config, "time_major": True} if self.time_major else config
 
 
-def _where(keep: Any, new: Any, old: Any) -> Any:
+def _where(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:
     """Choose between `new` and `old`, both (B, ...), for each sample by `keep` (B,)."""
     return jnp.where(keep.reshape(keep.shape + (1,) * (new.ndim - 1)), new, old)
 
 
-def split_states(sequences: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[Any, ...]:
+def split_states(sequences: Tensor | Sequence[Tensor], args: tuple, kwargs: dict[str, Any]) -> tuple[Any, ...]:
     """Move the states of `[sequences, *states]` into `kwargs`; return the positional arguments."""
     if isinstance(sequences, (list, tuple)) and len(sequences) > 1 and hasattr(sequences[0], "shape"):
         kwargs["initial_state"] = list(sequences[1:])
@@ -295,7 +305,7 @@ class _Recurrent(RNN):
         super().__init__(cell, activity_regularizer=arguments["activity_regularizer"], **loop, **kwargs)
         self.use_cudnn = use_cudnn if use_cudnn == "auto" else bool(use_cudnn)
 
-    def _is_left_to_cudnn(self, x: Any, mask: Any) -> bool:
+    def _is_left_to_cudnn(self, x: Tensor, mask: Tensor | None) -> bool:
         if self.use_cudnn is False:
             return False
         unsupported = {
@@ -305,7 +315,7 @@ class _Recurrent(RNN):
         }
         return self._asks_cudnn(x, next((text for text, is_set in unsupported.items() if is_set), None))
 
-    def _asks_cudnn(self, x: Any, extra: str | None) -> bool:
+    def _asks_cudnn(self, x: Tensor, extra: str | None) -> bool:
         """Return whether cuDNN runs the loop; `extra` names a setting that it lacks, if any."""
         return False
 
@@ -426,11 +436,11 @@ class LSTM(_Recurrent):
         kernel_constraint: Any = None, recurrent_constraint: Any = None, bias_constraint: Any = None,
         dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None,
         return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
-        stateful: bool = False, unroll: bool = False, use_cudnn: Any = "auto", **kwargs: Any,
+        stateful: bool = False, unroll: bool = False, use_cudnn: bool | str = "auto", **kwargs: Any,
     ):  # fmt: skip
         super().__init__(LSTMCell, locals())
 
-    def _asks_cudnn(self, x: Any, extra: str | None) -> bool:
+    def _asks_cudnn(self, x: Tensor, extra: str | None) -> bool:
         if extra is None and self.cell.standard() is None:
             extra = "the activations are not tanh and sigmoid"
         if extra is None and not self.cell.use_bias:
@@ -487,11 +497,11 @@ class GRU(_Recurrent):
         recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
         recurrent_dropout: float = 0.0, seed: int | None = None, return_sequences: bool = False,
         return_state: bool = False, go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
-        reset_after: bool = True, use_cudnn: Any = "auto", **kwargs: Any,
+        reset_after: bool = True, use_cudnn: bool | str = "auto", **kwargs: Any,
     ):  # fmt: skip
         super().__init__(GRUCell, locals())
 
-    def _asks_cudnn(self, x: Any, extra: str | None) -> bool:
+    def _asks_cudnn(self, x: Tensor, extra: str | None) -> bool:
         # JAX has no call of cuDNN's GRU, so the layer runs as usual. As in Keras, True still refuses what cuDNN lacks.
         if self.use_cudnn is True and extra is None and not self.cell.reset_after:
             extra = "`reset_after` is false"

@@ -20,6 +20,7 @@ from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.product import rows_product
 from hornbeam.random import dropout as random_dropout
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
 
@@ -85,7 +86,7 @@ class _Cell(Layer):
         """Return the initializer of the bias."""
         return self.bias_initializer
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         width = self.units * self.gates
         self.kernel = add_named_weight(self, "kernel", (input_shape[-1], width))
         self.recurrent_kernel = add_named_weight(self, "recurrent_kernel", (self.units, width), "recurrent")
@@ -124,7 +125,7 @@ class _Cell(Layer):
         """Return the bias inside the loop when `ops.recurrence` runs the cell."""
         return None if self.bias is None else self.bias.value
 
-    def project(self, inputs: Any, noise: tuple[Any, Any], with_bias: bool = True) -> Any:
+    def project(self, inputs: Tensor, noise: tuple[Any, Any], with_bias: bool = True) -> Tensor:
         """Return the inputs' part of the gates, for one step (B, C) or for all steps (T, B, C)."""
         x = self._gated(inputs, noise[0], self.kernel.value, rows_product)
         bias = self._input_bias() if with_bias else None
@@ -134,14 +135,14 @@ class _Cell(Layer):
         """Return the part of the bias that is added to the projected inputs."""
         return None if self.bias is None else self.bias.value
 
-    def _recur(self, h: Any, noise: Any, gates: int | None = None) -> Any:
+    def _recur(self, h: Tensor, noise: Any, gates: int | None = None) -> Tensor:
         """Return the state's part of the first `gates` gates."""
         gates = gates or self.gates
         return self._gated(
             h, noise and noise[:gates], self.recurrent_kernel.value[..., : gates * self.units], self._times
         )
 
-    def _gated(self, x: Any, noise: Any, kernel: Any, times: Callable[[Any, Any], Any]) -> Any:
+    def _gated(self, x: Tensor, noise: Any, kernel: Tensor, times: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Return the product of `x`, with dropout applied, and `kernel`, all gates side by side."""
         if not isinstance(noise, list):
             return times(x if noise is None else x * noise, kernel)
@@ -149,20 +150,20 @@ class _Cell(Layer):
         parts = [times(x * one, block) for one, block in zip(noise, blocks, strict=True)]
         return jnp.concatenate(parts, axis=self._gate_axis)
 
-    def _times(self, h: Any, kernel: Any) -> Any:
+    def _times(self, h: Tensor, kernel: Tensor) -> Tensor:
         """Return the product of the state and a block of the recurrent kernel."""
         return h @ kernel
 
-    def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
+    def step(self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]) -> tuple[Tensor, list[Tensor]]:
         """Return output and new states from the projected inputs `x` of one step."""
         raise NotImplementedError(f"{type(self).__name__} must implement `step(x, states, noise)`.")
 
-    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
+    def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Any, Any]:
         noise = self.noise(inputs.shape, training)
         output, new = self.step(self.project(inputs, noise), as_list(states), noise)
         return output, new if isinstance(states, (list, tuple)) else new[0]
 
-    def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
+    def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """Return the states that a sequence starts from: zeros of shape (batch_size, units)."""
         return [jnp.zeros(self._state_shape(batch_size), self.compute_dtype) for _ in range(self.states)]
 
@@ -215,7 +216,7 @@ class SimpleRNNCell(_Cell):
     def standard(self) -> str | None:
         return "simple" if type(self) is SimpleRNNCell and self.activation is activations.tanh else None
 
-    def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
+    def step(self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]) -> tuple[Tensor, list[Tensor]]:
         h = self.activation(x + self._recur(states[0], noise[1]))
         return h, [h]
 
@@ -286,7 +287,7 @@ class LSTMCell(_Cell):
     def standard(self) -> str | None:
         return "lstm" if type(self) is LSTMCell and _usual_activations(self) else None
 
-    def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
+    def step(self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]) -> tuple[Tensor, list[Tensor]]:
         h, c = states
         i, f, g, o = jnp.split(x + self._recur(h, noise[1]), 4, axis=self._gate_axis)
         gate = self.recurrent_activation
@@ -362,7 +363,7 @@ class GRUCell(_Cell):
     def recurrent_bias(self) -> Any:
         return self.bias.value[1] if self.use_bias and self.reset_after else super().recurrent_bias()
 
-    def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
+    def step(self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]) -> tuple[Tensor, list[Tensor]]:
         (h,) = states
         n = self.units
         xz, xr, xg = jnp.split(x, 3, axis=-1)
@@ -430,7 +431,7 @@ class StackedRNNCells(Layer):
         """Return the states that a sequence starts from, one entry per cell."""
         return [initial_state_of(cell, batch_size) for cell in self.cells]
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         for cell in self.cells:
             if isinstance(cell, Layer) and not cell.built:
                 cell.build(input_shape)
@@ -446,12 +447,12 @@ class StackedRNNCells(Layer):
             shape = (shape[0], *(size if isinstance(size, tuple) else (size,)))
         return draws
 
-    def project(self, inputs: Any, noise: list[Any]) -> Any:
+    def project(self, inputs: Tensor, noise: list[Any]) -> Tensor:
         """Return the first cell's projection of the inputs, for one step or for all."""
         first = self.cells[0]
         return first.project(inputs, noise[0]) if has_parts(first) else inputs
 
-    def step(self, x: Any, states: Sequence[Any], noise: list[Any]) -> tuple[Any, list[Any]]:
+    def step(self, x: Tensor, states: Sequence[Any], noise: list[Any]) -> tuple[Any, list[Any]]:
         """Return output and new states from the projected inputs `x` of one step."""
         after = []
         for i, (cell, before) in enumerate(zip(self.cells, states, strict=True)):
@@ -462,7 +463,7 @@ class StackedRNNCells(Layer):
             after.append(tree.pack_sequence_as(before, tree.flatten(new)))
         return x, after
 
-    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
+    def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
         noise = self.noise(inputs.shape, training)
         return self.step(self.project(inputs, noise), states, noise)
 

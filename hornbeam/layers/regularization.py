@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from hornbeam.core.random import SeedGenerator
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Tensor
 
 __all__ = [
     "ActivityRegularization",
@@ -36,10 +38,10 @@ class _Noise(Layer):
         self.supports_masking = True
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = False) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = False) -> Tensor:
         return self._draw(inputs) if training and self._active else inputs
 
-    def _draw(self, inputs: Any) -> Any:
+    def _draw(self, inputs: Tensor) -> Tensor:
         """Return the outputs in training."""
         raise NotImplementedError  # what each of the layers is
 
@@ -81,13 +83,15 @@ class Dropout(_Noise):
         True
     """
 
-    def __init__(self, rate: float, noise_shape: Any = None, seed: Any = None, **kwargs: Any):
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ):
         rate = _rate(type(self).__name__, rate)
         super().__init__(seed, rate > 0, **kwargs)
         self.rate = rate
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
-    def _draw(self, inputs: Any) -> Any:
+    def _draw(self, inputs: Tensor) -> Tensor:
         return random.dropout(inputs, self.rate, self.noise_shape, self.seed_generator)
 
     def get_config(self) -> dict[str, Any]:
@@ -102,11 +106,11 @@ class _SpatialDropout(Dropout):
 
     _rank = 1
 
-    def __init__(self, rate: float, seed: Any = None, **kwargs: Any):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any):
         super().__init__(rate, seed=seed, **kwargs)
         self.input_spec = InputSpec(ndim=self._rank + 2)
 
-    def _draw(self, inputs: Any) -> Any:
+    def _draw(self, inputs: Tensor) -> Tensor:
         first = getattr(self, "data_format", "channels_last") == "channels_first"
         inner = tuple(range(2, inputs.ndim)) if first else tuple(range(1, inputs.ndim - 1))
         shape = tuple(1 if axis in inner else n for axis, n in enumerate(inputs.shape))
@@ -171,7 +175,7 @@ class SpatialDropout2D(_SpatialDropout):
 
     _rank = 2
 
-    def __init__(self, rate: float, data_format: str | None = None, seed: Any = None, **kwargs: Any):
+    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any):
         super().__init__(rate, seed=seed, **kwargs)
         self.data_format = standardize_data_format(data_format)
 
@@ -224,13 +228,13 @@ class GaussianNoise(_Noise):
         (None, 784)
     """
 
-    def __init__(self, stddev: float, seed: Any = None, **kwargs: Any):
+    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any):
         if not isinstance(stddev, (int, float)) or stddev < 0:
             raise ValueError(f"GaussianNoise: `stddev` must be a non-negative number, received {stddev!r}.")
         super().__init__(seed, stddev > 0, **kwargs)
         self.stddev = stddev
 
-    def _draw(self, inputs: Any) -> Any:
+    def _draw(self, inputs: Tensor) -> Tensor:
         return inputs + random.normal(inputs.shape, 0.0, self.stddev, inputs.dtype, self.seed_generator)
 
 
@@ -256,12 +260,12 @@ class GaussianDropout(_Noise):
         (2, 64)
     """
 
-    def __init__(self, rate: float, seed: Any = None, **kwargs: Any):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any):
         rate = _rate("GaussianDropout", rate)
         super().__init__(seed, rate > 0, **kwargs)
         self.rate = rate
 
-    def _draw(self, inputs: Any) -> Any:
+    def _draw(self, inputs: Tensor) -> Tensor:
         stddev = (self.rate / (1.0 - self.rate)) ** 0.5
         return inputs * random.normal(inputs.shape, 1.0, stddev, inputs.dtype, self.seed_generator)
 
@@ -295,13 +299,15 @@ class AlphaDropout(_Noise):
         (None, 1)
     """
 
-    def __init__(self, rate: float, noise_shape: Any = None, seed: Any = None, **kwargs: Any):
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ):
         rate = _rate("AlphaDropout", rate)
         super().__init__(seed, rate > 0, **kwargs)
         self.rate = rate
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
-    def _draw(self, inputs: Any) -> Any:
+    def _draw(self, inputs: Tensor) -> Tensor:
         shape = inputs.shape if self.noise_shape is None else self.noise_shape
         shape = tuple(n if given is None else given for n, given in zip(inputs.shape, shape, strict=True))
         low = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717  # selu far to the left
@@ -336,7 +342,7 @@ class ActivityRegularization(Layer):
         self.supports_masking = True
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return inputs
 
     def get_config(self) -> dict[str, Any]:

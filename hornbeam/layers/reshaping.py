@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from hornbeam.layers.arguments import positive_integer
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Tensor
 
 __all__ = ["Flatten", "Permute", "RepeatVector", "Reshape"]
 
@@ -41,13 +43,13 @@ class Flatten(Layer):
     def build(self, input_shape: Any = None) -> None:
         """Create nothing; the shape is recorded for files."""
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         if self.data_format == "channels_first" and inputs.ndim > 2:
             inputs = jnp.moveaxis(inputs, 1, -1)
         return inputs.reshape(inputs.shape[0], -1) if inputs.size else inputs.reshape(inputs.shape[0], _size(inputs))
 
 
-def _size(x: Any) -> int:
+def _size(x: Tensor) -> int:
     size = 1
     for n in x.shape[1:]:
         size *= n
@@ -76,7 +78,7 @@ class Reshape(Layer):
         (None, 7, 7, 8)
     """
 
-    def __init__(self, target_shape: Any, **kwargs: Any):
+    def __init__(self, target_shape: int | Sequence[int | None], **kwargs: Any):
         super().__init__(**kwargs)
         self.target_shape = tuple(target_shape) if hasattr(target_shape, "__iter__") else (target_shape,)
         for n in self.target_shape:
@@ -87,7 +89,7 @@ class Reshape(Layer):
                 )
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         shape = [-1 if n is None else n for n in self.target_shape]
         size, fixed = math.prod(inputs.shape[1:]), math.prod(n for n in shape if n != -1)
         if -1 not in shape and any(map(is_unknown, inputs.shape[1:])):
@@ -120,7 +122,7 @@ class Permute(Layer):
         (8, 32, 64, 3)
     """
 
-    def __init__(self, dims: Any, **kwargs: Any):
+    def __init__(self, dims: Sequence[int], **kwargs: Any):
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
@@ -128,7 +130,7 @@ class Permute(Layer):
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return jnp.transpose(inputs, (0, *self.dims))
 
 
@@ -159,5 +161,5 @@ class RepeatVector(Layer):
         self.input_spec = InputSpec(ndim=2)
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return jnp.repeat(inputs[:, None], self.n, axis=1)

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from hornbeam import initializers
 from hornbeam.layers.arguments import positive_integer
 from hornbeam.layers.bidirectional import Wrapper
+from hornbeam.layers.layer import Layer
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["SpectralNormalization"]
 
@@ -44,11 +46,11 @@ class SpectralNormalization(Wrapper):
         (None, 1)
     """
 
-    def __init__(self, layer: Any, power_iterations: int = 1, **kwargs: Any):
+    def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any):
         super().__init__(layer, **kwargs)
         self.power_iterations = positive_integer("SpectralNormalization", "power_iterations", power_iterations)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         self.kernel = getattr(self.layer, "kernel", None)
         if self.kernel is None:
@@ -60,7 +62,7 @@ class SpectralNormalization(Wrapper):
             initializer=initializers.TruncatedNormal(stddev=0.02),
         )  # fmt: skip
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if training:
             kernel, u = normalized(self.kernel.value, self.vector_u.value, self.power_iterations)
             self.vector_u.assign(u)
@@ -68,7 +70,7 @@ class SpectralNormalization(Wrapper):
         return self.layer(inputs).astype(self.compute_dtype)
 
 
-def normalized(kernel: Any, u: Any, iterations: int) -> tuple[Any, Any]:
+def normalized(kernel: Tensor, u: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
     """Return `kernel` divided by its largest singular value, and the new estimate of `u`."""
     matrix = kernel.reshape(-1, kernel.shape[-1])
     for _ in range(iterations):
@@ -78,6 +80,6 @@ def normalized(kernel: Any, u: Any, iterations: int) -> tuple[Any, Any]:
     return kernel / (v @ matrix @ u.T).reshape(()), u
 
 
-def _unit(x: Any) -> Any:
+def _unit(x: Tensor) -> Tensor:
     """Return `x` divided by its length."""
     return x / jnp.maximum(jnp.linalg.norm(x), 1e-12)

@@ -7,7 +7,7 @@ public methods, so that users' subclasses can give their attributes any name tha
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -22,7 +22,7 @@ from hornbeam.core.variable import Variable, autocast_scope, current_overlay
 from hornbeam.dtypes import is_float
 from hornbeam.metrics.metric import Metric
 from hornbeam.metrics.reduction import Mean
-from hornbeam.typing import DType, Shape
+from hornbeam.typing import ArrayLike, DType, Shape
 
 __all__ = [
     "LayerState", "changes", "flatten_layers", "given_input_shape", "label_of", "own_variables", "parameters_of_call",
@@ -263,7 +263,7 @@ class LayerState(Operation):
         self._look_for_parts()
         return variable
 
-    def add_variable(self, shape: Any, initializer: Any, **kwargs: Any) -> Variable:
+    def add_variable(self, shape: Shape | Sequence[int] | int | None, initializer: Any, **kwargs: Any) -> Variable:
         """Create a variable of this layer, as `add_weight` does."""
         return self.add_weight(shape=shape, initializer=initializer, **kwargs)
 
@@ -284,7 +284,7 @@ class LayerState(Operation):
         """Return copies of the weights as NumPy arrays, in the order of `weights`."""
         return [v.numpy() for v in self.weights]
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Set the weights from arrays.
 
         Args:
@@ -397,7 +397,7 @@ class LayerState(Operation):
 
     # --- files --------------------------------------------------------------------------
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         """Write the layer's own variables, without those of sublayers, into a mapping.
 
         Args:
@@ -414,7 +414,7 @@ class LayerState(Operation):
         """Return the value that files hold for `variable`."""
         return variable._value
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Read the layer's own variables from a mapping that `save_own_variables` filled.
 
         Args:
