@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -141,7 +142,7 @@ class Softmax(_Activation):
         Array([[0.5, 0.5, 0. ]], dtype=float32)
     """
 
-    def __init__(self, axis: int = -1, **kwargs: Any):
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any):
         super().__init__(**kwargs)
         self.axis = axis
 
@@ -184,9 +185,9 @@ class PReLU(_Activation):
     ):  # fmt: skip
         super().__init__(**kwargs)
         keep(self, locals())
-        self.shared_axes = list(shared_axes) if hasattr(shared_axes, "__iter__") else [shared_axes]
-        if shared_axes is None:
-            self.shared_axes = None  # type: ignore[assignment]
+        self.shared_axes: list[Any] | None = None
+        if shared_axes is not None:
+            self.shared_axes = list(shared_axes) if hasattr(shared_axes, "__iter__") else [shared_axes]
         self.built = False
 
     def build(self, input_shape: Shape) -> None:

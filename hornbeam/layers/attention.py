@@ -63,7 +63,7 @@ class _Attention(Layer):
                 f"{self._label()}: `mask` must be a list [query_mask, value_mask] (each may be None), received {masks!r}."
             )
 
-    def _make_weights(self, size: int) -> None:
+    def _make_weights(self, size: int | None) -> None:
         """Create the weights, for queries of `size` channels."""
         raise NotImplementedError  # each of the two layers has its own
 
@@ -128,6 +128,8 @@ class Attention(_Attention):
         (None, 12, 64)
     """
 
+    use_scale: bool
+
     def __init__(
         self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed: int | None = None,
         **kwargs: Any,
@@ -136,7 +138,7 @@ class Attention(_Attention):
         self._keep(locals())
         self.score_mode = one_of("Attention", "score_mode", score_mode, ("dot", "concat"))
 
-    def _make_weights(self, size: int) -> None:
+    def _make_weights(self, size: int | None) -> None:
         self.scale = self.concat_score_weight = None
         if self.use_scale:
             self.scale = self.add_weight(name="scale", shape=(), initializer="ones")
@@ -183,11 +185,13 @@ class AdditiveAttention(_Attention):
         (None, 10, 32)
     """
 
+    use_scale: bool
+
     def __init__(self, use_scale: bool = True, dropout: float = 0.0, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self._keep(locals())
 
-    def _make_weights(self, size: int) -> None:
+    def _make_weights(self, size: int | None) -> None:
         self.scale = None
         if self.use_scale:
             self.scale = self.add_weight(name="scale", shape=(size,), initializer="glorot_uniform")

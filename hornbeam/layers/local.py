@@ -48,6 +48,7 @@ class _LocallyConnected(Layer):
 
     _rank = 2
     filters: int
+    implementation: int
     use_bias: bool
     activation: Any
 

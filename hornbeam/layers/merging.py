@@ -156,9 +156,10 @@ class Multiply(_MaskedMerge):
     def _merge_masked(self, inputs: list[Tensor], masks: list[Tensor | None]) -> Tensor:
         pairs = zip(inputs, masks, strict=True)
         result = self._merge([x if keep is None else jnp.where(keep, x, 1) for x, keep in pairs])
-        if any(keep is None for keep in masks):
+        kept = [keep for keep in masks if keep is not None]
+        if len(kept) < len(masks):
             return result
-        return jnp.where(functools.reduce(jnp.logical_or, masks), result, 0)
+        return jnp.where(functools.reduce(jnp.logical_or, kept), result, 0)
 
 
 class Average(_Merge):

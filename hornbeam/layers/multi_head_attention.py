@@ -30,9 +30,24 @@ class _HeadAttention(Layer):
     with `_project`.
     """
 
+    kernel_initializer: Any
+    bias_initializer: Any
+    kernel_regularizer: Any
+    bias_regularizer: Any
+    kernel_constraint: Any
+    bias_constraint: Any
+    use_bias: bool
+    use_gate: bool
+    flash_attention: bool | None
+    seed: int | None
     dropout: float
     sliding_window: int | None
-    _output: tuple[int, ...] | None = None
+    # Made by `build`.
+    _score_equation: str
+    _sum_equation: str
+    _softmax: Softmax
+    _dropout_layer: Dropout
+    _gate_dense: EinsumDense
     _attended: tuple[int, ...] = (1,)
     # Attributes of the projections of query, key, value and result; Keras's files use these names.
     _projections = ("_query_dense", "_key_dense", "_value_dense", "_output_dense")
@@ -345,6 +360,10 @@ class GroupedQueryAttention(_HeadAttention):
         >>> layer(tokens, tokens).shape
         (None, 20, 32)
     """
+
+    head_dim: int
+    num_query_heads: int
+    num_key_value_heads: int
 
     _saved_as = "GroupQueryAttention"  # Keras's public name for a class of this name
 

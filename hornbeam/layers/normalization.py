@@ -19,7 +19,7 @@ __all__ = ["BatchNormalization", "GroupNormalization", "LayerNormalization", "RM
 class _Normalization(Layer):
     """Base of the normalizations with a scale, `gamma`, and an offset, `beta`."""
 
-    def _scale_and_offset(self, shape: tuple[int, ...], scale: bool, center: bool) -> None:
+    def _scale_and_offset(self, shape: Shape, scale: bool, center: bool) -> None:
         self.gamma = add_named_weight(self, "gamma", shape) if scale else None
         self.beta = add_named_weight(self, "beta", shape) if center else None
 
@@ -29,7 +29,7 @@ def _wide(inputs: Tensor) -> Tensor:
     return inputs.astype("float32") if inputs.dtype in (jnp.float16, jnp.bfloat16) else inputs
 
 
-def _axes(axis: int | Sequence[int], rank: int) -> tuple[int, ...]:
+def _axes(axis: Any, rank: int) -> tuple[int, ...]:
     """Return one axis or several as sorted non-negative numbers."""
     return tuple(sorted(a % rank for a in (axis if isinstance(axis, (list, tuple)) else [axis])))
 
@@ -74,6 +74,12 @@ class BatchNormalization(_Normalization):
         ['gamma', 'beta', 'moving_mean', 'moving_variance']
     """
 
+    axis: int
+    momentum: float
+    epsilon: float
+    center: bool
+    scale: bool
+
     def __init__(
         self, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
         beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", moving_mean_initializer: Any = "zeros",
@@ -92,7 +98,7 @@ class BatchNormalization(_Normalization):
     def build(self, input_shape: Shape) -> None:
         size = input_shape[self.axis]
         self._scale_and_offset((size,), self.scale, self.center)
-        fixed = {"trainable": False, "autocast": False}
+        fixed: dict[str, Any] = {"trainable": False, "autocast": False}
         self.moving_mean = add_named_weight(self, "moving_mean", (size,), **fixed)
         self.moving_variance = add_named_weight(self, "moving_variance", (size,), **fixed)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
@@ -163,6 +169,12 @@ class LayerNormalization(_Normalization):
         (None, 20, 32)
     """
 
+    axis: int | Sequence[int]
+    epsilon: float
+    center: bool
+    scale: bool
+    rms_scaling: bool
+
     def __init__(
         self, axis: int | Sequence[int] = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
         beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", beta_regularizer: Any = None,
@@ -230,6 +242,9 @@ class GroupNormalization(_Normalization):
 
     groups: int
     axis: int
+    epsilon: float
+    center: bool
+    scale: bool
 
     def __init__(
         self, groups: int = 32, axis: int = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
@@ -292,6 +307,9 @@ class RMSNormalization(Layer):
         >>> hb.layers.RMSNormalization()(hidden).round(3)
         Array([[ 1., -1.,  1., -1.]], dtype=float32)
     """
+
+    axis: int | Sequence[int]
+    epsilon: float
 
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any):
         super().__init__(**kwargs)

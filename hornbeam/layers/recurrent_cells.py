@@ -55,6 +55,11 @@ class _Cell(Layer):
         others: The other arguments of the cell's constructor, by name.
     """
 
+    # Kept by `keep`.
+    activation: Any
+    use_bias: bool
+    bias_initializer: Any
+
     gates = 1
     states = 1
     _gate_axis = -1
@@ -258,6 +263,9 @@ class LSTMCell(_Cell):
         ((8, 16), 2)
     """
 
+    recurrent_activation: Any
+    unit_forget_bias: bool
+
     gates, states = 4, 2
 
     def __init__(
@@ -334,6 +342,9 @@ class GRUCell(_Cell):
         >>> output.shape, len(states)
         ((8, 16), 1)
     """
+
+    recurrent_activation: Any
+    reset_after: bool
 
     gates = 3
 
