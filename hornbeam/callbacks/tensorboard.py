@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from hornbeam.callbacks.callback import Callback, check_number
+from hornbeam.layers.state import flatten_layers
 
 __all__ = ["TensorBoard"]
 
@@ -211,7 +212,7 @@ class TensorBoard(Callback):
         """Return the embedding layers and the paths of their metadata."""
         from hornbeam.layers import Embedding
 
-        found = [layer for layer in self.model._flatten_layers() if isinstance(layer, Embedding)]
+        found = [layer for layer in flatten_layers(self.model) if isinstance(layer, Embedding)]
         given = self.embeddings_metadata
         if given is None:
             return [(layer, None) for layer in found]

@@ -12,7 +12,7 @@ import inspect
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 
@@ -85,8 +85,6 @@ class Layer(LayerState):
         >>> model.layers[0].get_config()["units"]
         64
     """
-
-    _call_signature: ClassVar[inspect.Signature]
 
     _not_children: frozenset[str] = frozenset({"_inbound_nodes", "_captured", "_own_variables", "_seen"})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -26,7 +26,7 @@ from hornbeam.typing import ArrayLike, DType, Shape
 
 __all__ = [
     "LayerState", "changes", "flatten_layers", "given_input_shape", "label_of", "own_variables", "parameters_of_call",
-    "refresh_parts", "sublayers",
+    "refresh_parts", "saved_variables", "sublayers",
 ]  # fmt: skip
 
 _MAX_RANK = 64  # NumPy's limit
@@ -50,6 +50,8 @@ class LayerState(Operation):
     _losses: list[Any]
     _trainable: bool
     _path: str | None
+    _batch_input_shape: Shape | None
+    _call_signature: ClassVar[inspect.Signature]
     built: bool
     variable_dtype: str
     activity_regularizer: Any
@@ -483,6 +485,11 @@ def sublayers(layer: Any) -> list[Any]:
 def own_variables(layer: Any) -> list[Variable]:
     """Return a layer's own variables: first those created trainable, then the others, in creation order."""
     return layer._direct_variables()
+
+
+def saved_variables(layer: Any) -> list[Variable]:
+    """Return a layer's own variables that files hold."""
+    return layer._saved_variables()
 
 
 def refresh_parts(layer: Any) -> None:

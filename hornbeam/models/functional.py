@@ -19,6 +19,7 @@ from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.dtypes import is_float
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.state import refresh_parts
 from hornbeam.models.model import Model
 from hornbeam.objects.configuration import deserialize, serialize, serialize_op
 
@@ -382,7 +383,7 @@ def _set_graph(model: Functional, inputs: Any, outputs: Any) -> None:
             f"Model '{model.name}': layer names must be unique, but {errors.one_of(twice)} "
             "occurs more than once. Pass another `name=`."
         )
-    model._look_for_parts()
+    refresh_parts(model)
     model.built = True
     shapes = tree.map_structure(lambda x: x.shape, inputs)
     from hornbeam.layers.shapes import shape_to_config

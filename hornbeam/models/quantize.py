@@ -13,6 +13,7 @@ from hornbeam import errors
 from hornbeam.core.variable import Overlay
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.quantized import Quantizable
+from hornbeam.layers.state import flatten_layers, label_of
 from hornbeam.quantizers import calibration
 from hornbeam.quantizers.configs import AWQConfig, GPTQConfig, find_config
 from hornbeam.quantizers.schemes import Scheme
@@ -22,10 +23,10 @@ __all__ = ["quantize_model"]
 
 def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check: bool) -> None:
     """Quantize the layers of a model; see `Model.quantize`."""
-    config = find_config(model._label(), mode, config)
+    config = find_config(label_of(model), mode, config)
     wanted = _filter(filters)
     if not model.built:
-        raise ValueError(f"{model._label()}: build the model, or call it on data, before `quantize`.")
+        raise ValueError(f"{label_of(model)}: build the model, or call it on data, before `quantize`.")
     calibrated = isinstance(config, (GPTQConfig, AWQConfig))
     blocks = _structure(model, config) if calibrated else None
     done: list[Layer] = []
@@ -37,7 +38,7 @@ def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check:
                 done.append(layer)
     if not done:
         warnings.warn(
-            f"{model._label()}: no layer was quantized: none that has the mode {config.mode!r} passes the filters.",
+            f"{label_of(model)}: no layer was quantized: none that has the mode {config.mode!r} passes the filters.",
             stacklevel=3,
         )
 
@@ -59,7 +60,7 @@ def _filter(filters: Any) -> Callable[[Layer], bool]:
 
 
 def _quantizable(part: Layer, mode: str, wanted: Callable[[Layer], bool]) -> list[Any]:
-    below = part._flatten_layers()
+    below = flatten_layers(part)
     return [layer for layer in below if isinstance(layer, Quantizable) and mode in layer._modes and wanted(layer)]
 
 
@@ -81,7 +82,7 @@ def _structure(model: Any, config: Any) -> tuple[list[Layer], list[Layer]]:
     structure = config.quantization_layer_structure or model.get_quantization_layer_structure(config.mode)
     if not isinstance(structure, dict) or not {"pre_block_layers", "sequential_blocks"} <= set(structure):
         raise ValueError(
-            f"{model._label()}: the mode {config.mode!r} needs to know the order of the layers. Pass "
+            f"{label_of(model)}: the mode {config.mode!r} needs to know the order of the layers. Pass "
             "`quantization_layer_structure={'pre_block_layers': [...], 'sequential_blocks': [...]}` to the config, or "
             f"override `get_quantization_layer_structure`. Received {structure!r}."
         )

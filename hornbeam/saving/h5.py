@@ -14,6 +14,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.core.variable import Variable
+from hornbeam.layers.state import flatten_layers
 from hornbeam.objects import configuration
 from hornbeam.saving.archive import KERAS_VERSION
 from hornbeam.saving.compiling import compile_or_warn, modern_compile_config
@@ -357,7 +358,7 @@ def _warn_of_padding(model: Any, what: str) -> None:
     """Name the convolutions whose borders Theano filled up in another way: as much on both sides."""
     found = [
         layer.name
-        for layer in model._flatten_layers()
+        for layer in flatten_layers(model)
         if hasattr(layer, "kernel_size")
         and getattr(layer, "padding", None) == "same"
         and any(n > 1 for n in tree.flatten(layer.strides))

@@ -22,6 +22,7 @@ from hornbeam.core.variable import Variable
 from hornbeam.errors import FileError
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.lora import Adaptable
+from hornbeam.layers.state import saved_variables
 from hornbeam.optimizers import Optimizer
 from hornbeam.saving.hdf5 import Dataset, Group
 from hornbeam.saving.legacy_weights import Saved, match_optimizer
@@ -349,7 +350,7 @@ def _label(part: Any, path: str) -> str:
 
 
 def _own(part: Any) -> list[Variable]:
-    return part._saved_variables()
+    return saved_variables(part)
 
 
 def _plan(part: Any, group: Any, path: str, differences: Differences) -> bool:

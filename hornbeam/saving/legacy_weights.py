@@ -16,6 +16,7 @@ import numpy as np
 
 from hornbeam.core.variable import Variable
 from hornbeam.layers.activation import _Activation
+from hornbeam.layers.state import flatten_layers, own_variables, sublayers
 
 __all__ = ["Era", "Saved", "arrange", "backend_by_names", "looks_first", "match_optimizer", "state_by_weights"]
 
@@ -107,7 +108,7 @@ def arrange(layer: Any, arrays: list[Saved], era: Era) -> list[tuple[Variable, S
     Returns:
         The pairs, whose shapes need not agree; `None` where even the number is wrong.
     """
-    leaves = [part for part in layer._flatten_layers() if part._direct_variables()]
+    leaves = [part for part in flatten_layers(layer) if own_variables(part)]
     if len(leaves) == 1:
         # A frozen weight (of an adapted layer) stands behind the others in files of Keras 3.
         orders = [_fit(leaves[0], layer, order, era) for order in (arrays, _trainable_first(leaves[0], arrays))]
@@ -126,7 +127,7 @@ def arrange(layer: Any, arrays: list[Saved], era: Era) -> list[tuple[Variable, S
 def _trainable_first(leaf: Any, arrays: list[Saved]) -> list[Saved]:
     """Return arrays that stand in the order of trainable weights, then others, in the order of creation."""
     order = [*leaf.trainable_weights, *leaf.non_trainable_weights]
-    own = leaf._direct_variables()
+    own = own_variables(leaf)
     if len(order) != len(arrays) or set(order) != set(own):
         return arrays
     given = dict(zip(order, arrays, strict=True))
@@ -164,7 +165,7 @@ def _owners(layer: Any, owner: Any = None) -> list[tuple[Any, Any]]:
         if id(part) in found:
             return
         found[id(part)] = (part, owner)
-        for child in part._layers:
+        for child in sublayers(part):
             cell = type(child).__name__.endswith(("Cell", "Cells"))
             visit(child, owner if cell else child)
 
@@ -181,15 +182,15 @@ def _by_order(
     created = [v for v in layer.weights if v.created_trainable] + [v for v in layer.weights if not v.created_trainable]
     orders: list[list[tuple[Variable, Saved]] | None] = []
     if len(trainable_first) == len(arrays):
-        by_variable = {id(v): leaf for leaf in leaves for v in leaf._direct_variables()}
+        by_variable = {id(v): leaf for leaf in leaves for v in own_variables(leaf)}
         for order in (trainable_first, created):
             given = {id(v): array for v, array in zip(order, arrays, strict=True)}
             pairs: list[tuple[Variable, Saved]] | None = []
             for leaf in leaves:
-                own = [given[id(v)] for v in leaf._direct_variables() if id(v) in given and by_variable[id(v)] is leaf]
+                own = [given[id(v)] for v in own_variables(leaf) if id(v) in given and by_variable[id(v)] is leaf]
                 pairs.extend(_fit(leaf, owners[id(leaf)], own, era) or [])
             orders.append(pairs)
-    counts = [_first_count(leaf) if era.first else len(leaf._direct_variables()) for leaf in leaves]
+    counts = [_first_count(leaf) if era.first else len(own_variables(leaf)) for leaf in leaves]
     if sum(counts) == len(arrays):  # layer after layer
         rest, pairs = list(arrays), []
         for leaf, count in zip(leaves, counts, strict=True):
@@ -200,12 +201,12 @@ def _by_order(
 
 
 def _first_count(leaf: Any) -> int:
-    return {"LSTMCell": 12, "GRUCell": 9}.get(type(leaf).__name__, len(leaf._direct_variables()))
+    return {"LSTMCell": 12, "GRUCell": 9}.get(type(leaf).__name__, len(own_variables(leaf)))
 
 
 def _fit(leaf: Any, owner: Any, arrays: list[Saved], era: Era) -> list[tuple[Variable, Saved]] | None:
     """Pair the variables of one part with its arrays, converted to their shapes where that is possible."""
-    variables = leaf._direct_variables()
+    variables = own_variables(leaf)
     kind = type(leaf).__name__
     gates = _GATES.get(kind)
     if gates is not None and len(arrays) == 3 * len(gates[0]):
@@ -265,7 +266,7 @@ def _from_cudnn(leaf: Any, arrays: list[Saved], gates: int) -> list[Saved]:
         return arrays
     kernel, recurrent, bias = arrays
     plain_bias = (gates * leaf.units,)
-    target = leaf._direct_variables()[2].shape
+    target = own_variables(leaf)[2].shape
 
     def inputs(value: np.ndarray) -> np.ndarray:
         return np.concatenate(

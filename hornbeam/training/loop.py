@@ -21,7 +21,7 @@ from hornbeam import errors, settings, tree
 from hornbeam.callbacks import CallbackList, History
 from hornbeam.data.dataset import PyDataset
 from hornbeam.data.sources import ArraySource, Source, as_arrays, make_source
-from hornbeam.layers.state import changes
+from hornbeam.layers.state import changes, flatten_layers, own_variables
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.hooks import BatchHooks, Logs
 from hornbeam.training.interrupts import Interrupts
@@ -453,7 +453,7 @@ def steps_for(model: Any, kind: str, keep_all: bool = False, padded: bool = Fals
         return known[2]
     # Adaptation and quantization give a layer other variables.
     now = changes.count
-    switches = tuple((layer.trainable, len(layer._own_variables)) for layer in model._flatten_layers())
+    switches = tuple((layer.trainable, len(own_variables(layer))) for layer in flatten_layers(model))
     steps = known[2] if known is not None and known[1] == switches else Steps(model, kind, keep_all, padded, own)
     model._programs[name] = (now, switches, steps)
     return steps

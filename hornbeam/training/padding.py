@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from hornbeam import tree
 from hornbeam.core.masks import get_mask, set_mask
 from hornbeam.core.op import OpCall
+from hornbeam.layers.state import flatten_layers
 
 __all__ = [
     "count_rows",
@@ -98,7 +99,7 @@ def rows_are_independent(model: Any, kind: str) -> bool:
         return False  # made for batches of one size
     if not runs_own_code(model):
         return False
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         if not all(map(_op_is_elementwise, _operations(layer))) or _has_batch_axis(layer):
             return False
     return kind == "predict" or _measures_rows(model)
@@ -109,7 +110,7 @@ def runs_own_code(model: Any) -> bool:
     from hornbeam.models import Functional, Sequential
     from hornbeam.models.model import Model
 
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         if isinstance(layer, Model):
             if type(layer) not in (Functional, Sequential) or getattr(layer, "_graph_losses", ()):
                 return False
@@ -145,7 +146,7 @@ def _has_batch_axis(layer: Any) -> bool:
 def _measures_rows(model: Any) -> bool:
     compiled = model._compiled
     entries = [compiled.arguments[name] for name in ("loss", "metrics", "weighted_metrics")]
-    held = [m for layer in model._flatten_layers() for m in layer.__dict__.get("added_metrics", {}).values()]
+    held = [m for layer in flatten_layers(model) for m in layer.__dict__.get("added_metrics", {}).values()]
     return not held and all(entry is None or _is_ours(entry) for entry in tree.flatten(entries))
 
 
