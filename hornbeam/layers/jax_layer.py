@@ -40,7 +40,7 @@ class JaxLayer(Layer):
 
     Weights: the parameters, then the state, in the order of `jax.tree.leaves`.
 
-    Input and output: those of `call_fn`. As in Keras.
+    Input and output: as of `call_fn`. As in Keras.
 
     Raises:
         ValueError: If there is neither `init_fn` nor `params`, or a function takes unknown
@@ -102,7 +102,7 @@ class JaxLayer(Layer):
         shapes = (
             input_shape if isinstance(input_shape, (dict, list)) and not _is_shape(input_shape) else tuple(input_shape)
         )
-        # The batch axis and others that are not known stand as 1: parameters do not depend on them.
+        # Unknown sizes, such as the batch's, become 1: parameters do not depend on them.
         inputs = tree.map_shape_structure(lambda s: jnp.ones([n or 1 for n in s], self.compute_dtype), shapes)
         offered = {"inputs": inputs, "training": True}
         if "rng" in self._init_names:
@@ -177,7 +177,7 @@ class FlaxLayer(JaxLayer):
 
     Weights: the collection `"params"`, trained; the others, such as batch statistics, not trained.
 
-    Input and output: those of the module. As in Keras.
+    Input and output: as of the module. As in Keras.
 
     Raises:
         ImportError: If Flax is not installed: `pip install "hornbeam[flax]"`.
@@ -214,7 +214,7 @@ class FlaxLayer(JaxLayer):
             return made.pop("params", {}), made
 
         def call_fn(params: Any, state: Any, rng: Any, inputs: Any, training: bool) -> Any:
-            changing = [name for name in state if training]  # statistics stay outside training
+            changing = [name for name in state if training]  # statistics change in training only
             result = module.apply(
                 {"params": params, **state}, inputs, rngs=_streams(rng), mutable=changing or False, **options(training)
             )

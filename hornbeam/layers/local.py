@@ -119,7 +119,7 @@ class _LocallyConnected(Layer):
                 cut[axis] = slice(o, o + (n - 1) * s + 1, s)
             patch = x[tuple(cut)].reshape(x.shape[0], *((x.shape[1], -1) if first else (-1, x.shape[-1])))
             patches.append(patch)
-        # A window's numbers stand in the order of the data: channels innermost, or outermost.
+        # A window's numbers keep the order of the data: channels last, or channels first.
         stacked = jnp.stack(patches, axis=2)  # (B, C, W, L) or (B, L, W, C)
         if first:
             y = jnp.einsum("bkl,lkf->bfl", stacked.reshape(x.shape[0], -1, stacked.shape[-1]), self.kernel.value)
@@ -130,7 +130,7 @@ class _LocallyConnected(Layer):
     def _from_all(self, x: Tensor) -> Tensor:
         """Return the product of all inputs with the masked kernel of implementation 2."""
         pay_for(f"{self._label()}: its windows", 8 * math.prod((*self._inner, *self._outer)))
-        inside = np.ones((*self._inner, *self._outer), bool)  # which inputs lie in the window of which outputs
+        inside = np.ones((*self._inner, *self._outer), bool)  # [input, output]: the input lies in the output's window
         rank = self._rank
         for axis in range(rank):
             index = np.arange(self._inner[axis])[:, None]

@@ -55,7 +55,7 @@ class _Merge(Layer):
 
     def _merge(self, inputs: list[Tensor]) -> Tensor:
         """Return the result for inputs of one rank."""
-        raise NotImplementedError  # what each of the layers is
+        raise NotImplementedError  # each layer has its own
 
     def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
         masks = [m for m in previous_mask or [] if m is not None]
@@ -268,7 +268,7 @@ class Concatenate(_Merge):
     def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
         if not previous_mask or all(m is None for m in previous_mask):
             return None
-        # By the same ops as in Keras, over all elements: in a graph they decide where layers, and so weights, stand.
+        # The same ops as in Keras, because in a graph they decide the order of layers, and so of weights.
         rank = len(inputs[0].shape)
         kept = min(len(m.shape) for m in previous_mask if m is not None)
         filled = []

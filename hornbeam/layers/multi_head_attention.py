@@ -195,7 +195,7 @@ class _HeadAttention(Layer):
             )
         if self._attended != (1,) or q.ndim != 4:
             return False  # as in Keras, even with `flash_attention=True`
-        extra = "the scores are asked for" if wants_scores else "it knows no dropout" if self.dropout else None
+        extra = "the scores are required" if wants_scores else "it has no dropout" if self.dropout else None
         route = routes.attention(
             type(self).__name__, self.flash_attention, (q.dtype, k.dtype, v.dtype), (q.shape[1], k.shape[1]),
             (q.shape[-1], v.shape[-1]), masked, extra,
@@ -311,7 +311,7 @@ class MultiHeadAttention(_HeadAttention):
 def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
     """Return the equations of scores and of sums, for tensors (B, ..., heads, size) of `rank` + 1 axes.
 
-    Scores have the axes not attended, the heads, then the attended axes of queries and those of values.
+    Scores have the axes not attended, the heads, the attended axes of queries, then the attended axes of values.
     """
     query = _LETTERS[: rank - 1] + "yz"
     values = list(query)

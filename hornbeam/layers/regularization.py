@@ -43,7 +43,7 @@ class _Noise(Layer):
 
     def _draw(self, inputs: Tensor) -> Tensor:
         """Return the outputs in training."""
-        raise NotImplementedError  # what each of the layers is
+        raise NotImplementedError  # each layer has its own
 
 
 def _rate(layer: str, rate: Any) -> float:

@@ -27,9 +27,9 @@ class SpectralNormalization(Wrapper):
         power_iterations: Number of iterations per call, positive. Default: 1.
         **kwargs: Arguments of `Layer`.
 
-    Weights: those of the layer, and `vector_u` (1, outputs), which is not trained.
+    Weights: the layer's, and `vector_u` (1, outputs), which is not trained.
 
-    Input and output: those of the layer.
+    Input and output: as of the layer.
 
     Raises:
         ValueError: If `power_iterations` is not positive, or the layer has no kernel.
