@@ -13,8 +13,8 @@ _PACKAGE = __name__.partition(".")[0]
 def is_library_code(x: Any) -> bool:
     """Return whether Hornbeam defines a class, a function or method, or the class of an object.
 
-    The top-level package decides, so a module named `hornbeam_extras` is the user's. A user's function that
-    `functools.wraps` dressed up as one of Hornbeam's is the user's too.
+    The top-level package decides, so a module named `hornbeam_extras` is the user's. A user's
+    function that `functools.wraps` dressed up as one of Hornbeam's is the user's too.
 
     Args:
         x: A class, a function, a bound method, or any other object, whose class counts.

@@ -166,7 +166,7 @@ class Bidirectional(Layer):
             )
         super().__init__(weights=weights, **kwargs)
         self.merge_mode = merge_mode
-        # A masked step has no last output that both directions share, so it gives zero, as in Keras.
+        # The directions have different last outputs, so a masked step gives zero, as in Keras.
         changes = {"zero_output_for_mask": True} if layer.return_sequences else {}
         self.forward_layer = _copy(layer, "forward_", **changes)
         if backward_layer is None:
@@ -243,7 +243,7 @@ class Bidirectional(Layer):
         y, y_back = [result[0] for result in results] if self.return_state else results
         if self.return_sequences:
             y_back = jnp.flip(y_back, axis=0 if getattr(self.backward_layer, "time_major", False) else 1)
-            if mask is not None:  # the caller's own `backward_layer` may repeat its last output there
+            if mask is not None:  # a given `backward_layer` may repeat outputs
                 y_back = jnp.where(mask.reshape(*mask.shape, *(1,) * (y_back.ndim - 2)), y_back, 0)
         y, y_back = self._in_compute_dtype((y, y_back))
         merged = (y, y_back) if self.merge_mode is None else (_MERGES[self.merge_mode](y, y_back),)

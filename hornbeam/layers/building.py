@@ -15,7 +15,7 @@ __all__ = ["build_arguments", "wrap_build"]
 
 
 def wrap_build(build: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a `build` method: it runs in the layer's name scope, sets `built`, and records its shapes for files.
+    """Wrap a `build` method to use the layer's name scope, set `built` and record the shapes.
 
     A call of `super().build()` inside another `build` runs the plain method.
     """
@@ -46,7 +46,7 @@ def wrap_build(build: Callable[..., None]) -> Callable[..., None]:
 
 
 def build_arguments(build: Callable[..., None], shapes: dict[str, Any]) -> tuple[list, dict[str, Any]]:
-    """Return the arguments for `build`: the first input's shape, or the shape of each input `NAME` as `NAME_shape`.
+    """Return the arguments for `build`: the first shape, or each input's as `NAME_shape`.
 
     Args:
         build: The layer's bound method.

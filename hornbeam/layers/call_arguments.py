@@ -98,7 +98,7 @@ def settle_training(signature: inspect.Signature, args: tuple, kwargs: dict[str,
     if training is None:
         training = bool(default) if isinstance(default, (bool, np.bool_)) else None
     if "training" not in positional_names(signature, args):
-        # A recorded call is replayed in training and outside it, so the graph keeps only what was passed.
+        # A graph is replayed in training and outside it, so it keeps only what was passed.
         if kwargs.get("training") is not None or not any_symbolic(args, kwargs):
             kwargs["training"] = training
         elif default is inspect.Parameter.empty:

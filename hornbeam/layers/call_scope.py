@@ -1,4 +1,4 @@
-"""What code inside a call can ask about the call: whether it trains, and whether a call is running at all."""
+"""The running call: whether there is one, and whether it is for training."""
 
 from __future__ import annotations
 

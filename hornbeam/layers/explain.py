@@ -1,4 +1,4 @@
-"""Errors from inside a layer, with the layer's name, its inputs, and a remedy for code that cannot be traced."""
+"""Errors from inside a layer, with the layer's name, its inputs, and a remedy."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def explained(error: Exception, label: str, path: str, args: tuple, kwargs: dict
 
 
 def _untraceable(error: Exception) -> str:
-    """Return a message that says which Python code cannot run while `call` is traced, and what to use instead."""
+    """Return which Python code cannot run while `call` is traced, and what to use instead."""
     start = "while `call` is compiled, or its shapes are found, tensors have no values; "
     if isinstance(error, jax.errors.TracerBoolConversionError):
         return (

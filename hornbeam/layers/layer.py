@@ -1,4 +1,4 @@
-"""The base of all layers: the life of a layer from its constructor over `build` and calls to its configuration.
+"""The base of all layers: a layer's life, from constructor over `build` and calls to configuration.
 
 A layer is a constructor, `build` and `call`. The base does the rest: `state.py` finds sublayers and
 weights among the attributes, the configuration comes from the constructor's arguments, and output
@@ -205,7 +205,7 @@ class Layer(LayerState):
         return build_arguments(self.build, shapes)
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """Return the shapes that `build` was called with, in JSON's types; `None` if it was not called."""
+        """Return the shapes that `build` was called with, in JSON's types, or `None`."""
         shapes = self._build_shapes
         return {"shapes_dict": shapes} if shapes and len(shapes) > 1 else shapes
 
@@ -300,7 +300,7 @@ class Layer(LayerState):
             raise TypeError(f"{self._label()}: call() {error}.") from None
 
     def _in_compute_dtype(self, tensors: Any) -> Any:
-        """Return `tensors` with floats in the compute dtype; a layer inside may have a policy of its own."""
+        """Return `tensors` with floats in the compute dtype; inner layers may have other policies."""
         return tree.map_structure(lambda x: x.astype(self.compute_dtype) if is_float(x.dtype) else x, tensors)
 
     def _pass_masks_on(self, previous: Any, args: tuple, kwargs: dict[str, Any], outputs: Any) -> None:

@@ -130,7 +130,8 @@ class _LocallyConnected(Layer):
     def _from_all(self, x: Tensor) -> Tensor:
         """Return the product of all inputs with the masked kernel of implementation 2."""
         pay_for(f"{self._label()}: its windows", 8 * math.prod((*self._inner, *self._outer)))
-        inside = np.ones((*self._inner, *self._outer), bool)  # [input, output]: the input lies in the output's window
+        # At [input, output]: whether the input lies in the output's window.
+        inside = np.ones((*self._inner, *self._outer), bool)
         rank = self._rank
         for axis in range(rank):
             index = np.arange(self._inner[axis])[:, None]

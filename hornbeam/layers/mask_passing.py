@@ -17,7 +17,7 @@ _warned: set[str] = set()
 
 
 def fill_masks(layer: Any, signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]) -> Any:
-    """Fill the mask arguments of `call` from the masks of the inputs; return the first input's mask.
+    """Fill the mask arguments of `call` from the inputs' masks; return the first input's mask.
 
     The first input's mask goes to `mask` (or to `NAME_mask`), that of another input `NAME` to `NAME_mask`.
     A mask that the caller passed stays. Where the layer does not support masking and `call` takes no

@@ -268,7 +268,7 @@ class Concatenate(_Merge):
     def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
         if not previous_mask or all(m is None for m in previous_mask):
             return None
-        # The same ops as in Keras, because in a graph they decide the order of layers, and so of weights.
+        # The same ops as in Keras: in a graph they decide the order of layers and weights.
         rank = len(inputs[0].shape)
         kept = min(len(m.shape) for m in previous_mask if m is not None)
         filled = []

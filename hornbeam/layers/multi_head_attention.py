@@ -309,7 +309,7 @@ class MultiHeadAttention(_HeadAttention):
 
 
 def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
-    """Return the equations of scores and of sums, for tensors (B, ..., heads, size) of `rank` + 1 axes.
+    """Return the equations of scores and sums for tensors (B, ..., heads, size), `rank` + 1 axes.
 
     Scores have the axes not attended, the heads, the attended axes of queries, then the attended axes of values.
     """

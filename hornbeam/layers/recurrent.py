@@ -196,7 +196,7 @@ class RNN(Layer):
             new = [b.astype(a.dtype) for a, b in zip(old, tree.flatten(after), strict=True)]
             return output, tree.pack_sequence_as(before, new)
 
-        # Tracing one step finds the output's shape, and the variables, such as seeds, that the loop carries.
+        # Tracing one step finds the output's shape and the variables that the loop carries.
         first = Step(cell_step, jax.ShapeDtypeStruct(x.shape[1:], x.dtype), states)
 
         def body(carry: Any, now: Any) -> Any:
@@ -233,7 +233,7 @@ class RNN(Layer):
         outputs, after = recur(kind, x, cell.recurrent_kernel.value, bias, start, mask, self.unroll, fused)
         last = after[0]
         if mask is not None:
-            # The plain loop gives zeros before the first step that is not masked, or at all masked steps.
+            # The plain loop gives zeros before the first unmasked step, or at all masked steps.
             shown = mask
             if not self.zero_output_for_mask:
                 shown = (jnp.arange(len(mask))[:, None] >= jnp.argmax(mask, axis=0)) & jnp.any(mask, axis=0)
@@ -502,7 +502,7 @@ class GRU(_Recurrent):
         super().__init__(GRUCell, locals())
 
     def _asks_cudnn(self, x: Tensor, extra: str | None) -> bool:
-        # JAX has no call of cuDNN's GRU, so the layer runs as usual. As in Keras, True still refuses what cuDNN lacks.
+        # JAX cannot call cuDNN's GRU. As in Keras, True still refuses what cuDNN lacks.
         if self.use_cudnn is True and extra is None and not self.cell.reset_after:
             extra = "`reset_after` is false"
         if self.use_cudnn is True and extra is not None:

@@ -235,23 +235,14 @@ class LayerState(Operation):
         kwargs.pop("experimental_autocast", None)
         if kwargs:
             raise TypeError(f"{self._label()}: add_weight got unexpected arguments {errors.one_of(kwargs)}.")
-        shape = () if shape is None else tuple(np.atleast_1d(shape)) if not isinstance(shape, tuple) else shape
         dtype = dtype or self.variable_dtype
-        if len(shape) > _MAX_RANK:
-            raise ValueError(
-                f"{self._label()}: cannot create the weight '{name}' of {len(shape)} dimensions; an array has at most {_MAX_RANK}."
-            )
-        if any(size is None for size in shape):
-            raise ValueError(
-                f"{self._label()}: cannot create the weight '{name}' of shape {shape}: a size is "
-                "unknown. Give the input's size when you build the model."
-            )
+        shape = _known_shape(self._label(), name, shape)
         if initializer is None:
             initializer = "glorot_uniform" if is_float(dtype) else "zeros"
         with naming.name_scope(self.name) if naming.current_path() == "" else nullcontext():
             variable = Variable(
                 initializers.get(initializer),
-                shape=tuple(int(size) for size in shape),
+                shape=shape,
                 dtype=dtype,
                 trainable=trainable,
                 autocast=autocast,
@@ -435,6 +426,21 @@ class LayerState(Operation):
             raise ValueError(f"{self._label()} has {len(own)} variables, the file has {len(store.keys())}.")
         for index, variable in enumerate(own):
             variable.assign(np.asarray(store[str(index)]))
+
+
+def _known_shape(label: str, name: str | None, shape: Any) -> tuple[int, ...]:
+    """Return the shape of a new weight, or raise where a size is unknown."""
+    shape = () if shape is None else tuple(np.atleast_1d(shape)) if not isinstance(shape, tuple) else shape
+    if len(shape) > _MAX_RANK:
+        raise ValueError(
+            f"{label}: cannot create the weight '{name}' of {len(shape)} dimensions; an array has at most {_MAX_RANK}."
+        )
+    if any(size is None for size in shape):
+        raise ValueError(
+            f"{label}: cannot create the weight '{name}' of shape {shape}: a size is "
+            "unknown. Give the input's size when you build the model."
+        )
+    return tuple(int(size) for size in shape)
 
 
 def _may_hold_parts(value: Any) -> bool:
