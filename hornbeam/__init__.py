@@ -1,6 +1,7 @@
 """Hornbeam: deep learning with the Keras interface, on JAX."""
 
-import sys
+import importlib as _importlib
+import sys as _sys
 
 from hornbeam import (
     activations,
@@ -49,7 +50,7 @@ from hornbeam.regularizers import Regularizer
 
 enable_by_default()
 # Functions that a file stores as bytecode, if the user lets them run, know Keras under these names.
-bytecode.namespace.update(keras=sys.modules[__name__], ops=ops, layers=layers)
+bytecode.namespace.update(keras=_sys.modules[__name__], ops=ops, layers=layers)
 
 __all__ = [
     "DTypePolicy",
@@ -118,8 +119,6 @@ def version() -> str:
 def __getattr__(name: str) -> object:
     # The `keras` face is loaded only where somebody wants it.
     if name in ("install_as_keras", "uninstall_as_keras", "keras"):
-        import importlib
-
-        face = importlib.import_module("hornbeam.keras")
+        face = _importlib.import_module("hornbeam.keras")
         return face if name == "keras" else getattr(face, name)
     raise AttributeError(f"module 'hornbeam' has no attribute {name!r}")

@@ -13,6 +13,7 @@ import numpy as np
 from hornbeam import optional
 from hornbeam.callbacks.callback import Callback, check_number
 from hornbeam.layers.core import Embedding
+from hornbeam.layers.state import flatten_layers
 
 __all__ = ["TensorBoard"]
 
@@ -206,7 +207,7 @@ class TensorBoard(Callback):
 
     def _embeddings(self) -> list[tuple[Any, str | None]]:
         """Return the embedding layers and the paths of their metadata."""
-        found = [layer for layer in self.model._flatten_layers() if isinstance(layer, Embedding)]
+        found = [layer for layer in flatten_layers(self.model) if isinstance(layer, Embedding)]
         given = self.embeddings_metadata
         if given is None:
             return [(layer, None) for layer in found]

@@ -1,7 +1,8 @@
-"""Activations with settings, as layers."""
+"""Activation functions with settings, as layers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,11 +11,14 @@ from hornbeam import activations
 from hornbeam.layers.arguments import add_named_weight, keep
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.typing import Axis, Shape, Tensor
 
 __all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "ThresholdedReLU"]
 
 
 class _Activation(Layer):
+    """Base of the activations: they compute element by element, so masks pass."""
+
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
@@ -22,16 +26,30 @@ class _Activation(Layer):
 
 
 class ReLU(_Activation):
-    """`activations.relu` as a layer.
+    """Applies the rectified linear unit.
+
+    `f(x) = max_value` where `x >= max_value`, `x` where `threshold <= x < max_value`, and
+    `negative_slope * (x - threshold)` elsewhere. As in Keras.
 
     Args:
-        max_value: Upper bound.
-        negative_slope: Slope below the threshold.
-        threshold: Where the slope changes.
+        max_value: Largest output, not negative. Default: `None`, no bound.
+        negative_slope: Slope below the threshold, not negative. Default: 0.
+        threshold: Where the slope changes, not negative. Default: 0.
+
+    Input and output: tensors of one shape.
+
+    Raises:
+        ValueError: If an argument is negative.
 
     Example:
-        >>> ReLU()(jnp.array([-1.0, 2.0]))
-        Array([0., 2.], dtype=float32)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((784,)), hb.layers.Dense(64), hb.layers.ReLU(6.0), hb.layers.Dense(10)
+        ... ])
+        >>> model.output_shape
+        (None, 10)
+        >>> hb.layers.ReLU(max_value=6.0)([-2.0, 3.0, 8.0])
+        Array([0., 3., 6.], dtype=float32)
     """
 
     def __init__(
@@ -47,19 +65,28 @@ class ReLU(_Activation):
                 raise ValueError(f"ReLU: `{name}` must not be negative, received {value!r}.")
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return activations.relu(inputs, self.negative_slope, self.max_value, self.threshold)
 
 
 class LeakyReLU(_Activation):
-    """`activations.leaky_relu` as a layer.
+    """Applies the leaky rectified linear unit: `x` where `x >= 0`, `negative_slope * x` elsewhere.
 
     Args:
-        negative_slope: Slope of the negative side, default 0.3 (Keras 1 and 2: `alpha`).
+        negative_slope: Slope of the negative side, not negative. Default: 0.3. `alpha` in Keras 1
+            and 2.
+
+    Input and output: tensors of one shape.
+
+    Raises:
+        ValueError: If `negative_slope` is negative.
+
+    Source: Maas et al. 2013, Rectifier nonlinearities improve neural network acoustic models.
 
     Example:
-        >>> LeakyReLU(0.5)(jnp.array([-1.0]))
-        Array([-0.5], dtype=float32)
+        >>> import hornbeam as hb
+        >>> hb.layers.LeakyReLU(negative_slope=0.5)([-2.0, 0.0, 3.0])
+        Array([-1.,  0.,  3.], dtype=float32)
     """
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any):
@@ -69,76 +96,101 @@ class LeakyReLU(_Activation):
             raise ValueError(f"LeakyReLU: `negative_slope` must not be negative, received {negative_slope!r}.")
         self.negative_slope = negative_slope
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return activations.leaky_relu(inputs, self.negative_slope)
 
 
 class ELU(_Activation):
-    """`activations.elu` as a layer.
+    """Applies the exponential linear unit: `x` where `x > 0`, `alpha * (exp(x) - 1)` elsewhere.
 
     Args:
-        alpha: Limit of the negative side.
+        alpha: Size of the limit for large negative inputs, which is `-alpha`. Default: 1.
+
+    Input and output: tensors of one shape.
+
+    Source: Clevert et al. 2016, Fast and accurate deep network learning by exponential linear
+    units.
 
     Example:
-        >>> ELU()(jnp.array([2.0]))
-        Array([2.], dtype=float32)
+        >>> import hornbeam as hb
+        >>> hb.layers.ELU(alpha=2.0)([-50.0, 0.0, 3.0])
+        Array([-2.,  0.,  3.], dtype=float32)
     """
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.alpha = alpha
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return activations.elu(inputs, self.alpha)
 
 
 class Softmax(_Activation):
-    """`activations.softmax` as a layer; masked entries get none.
+    """Turns scores into probabilities along an axis: `exp(x) / sum(exp(x))`.
 
     Args:
-        axis: Axis.
+        axis: Axis along which the results sum to 1, or a list of axes. Default: the last.
+
+    Input and output: tensors of one shape. With a boolean `mask` of that shape in the call, entries
+    where it is false have probability 0. As in Keras.
 
     Example:
-        >>> Softmax()(jnp.zeros((1, 2)))
-        Array([[0.5, 0.5]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> import numpy as np
+        >>> scores = np.array([[1.0, 1.0, 5.0]])
+        >>> hb.layers.Softmax()(scores, mask=np.array([[True, True, False]]))
+        Array([[0.5, 0.5, 0. ]], dtype=float32)
     """
 
-    def __init__(self, axis: int = -1, **kwargs: Any):
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any):
         super().__init__(**kwargs)
         self.axis = axis
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
             inputs = jnp.where(mask, inputs, jnp.finfo(inputs.dtype).min / 2)
         return activations.softmax(inputs, self.axis)
 
 
 class PReLU(_Activation):
-    """Linear on both sides of zero, the slope of the negative side learnt (He et al. 2015).
+    """Applies a rectified linear unit with a learnt slope: `x` or, where `x < 0`, `alpha * x`.
 
     Args:
-        alpha_initializer, alpha_regularizer, alpha_constraint: Of the slopes.
-        shared_axes: Axes along which one slope serves all, counted from 1 (the batch axis has no slopes).
+        alpha_initializer: Initializer of the slopes. Default: zeros.
+        alpha_regularizer, alpha_constraint: Penalty and constraint of the slopes. Default: `None`.
+        shared_axes: Axes along which all positions share one slope, counted from 1 (axis 0 is the
+            batch). For images, `[1, 2]` gives one slope per channel. Default: `None`, no axis.
 
-    Weights: `alpha`, of the input's shape without the batch axis, 1 along `shared_axes`.
+    Weights: `alpha`, of the input's shape without the batch axis, with size 1 on `shared_axes`.
+
+    Input and output: tensors of one shape, whose sizes on axes not in `shared_axes` are known.
+
+    Raises:
+        ValueError: If such a size is unknown.
+
+    Source: He et al. 2015, Delving deep into rectifiers.
 
     Example:
-        >>> PReLU(alpha_initializer="ones")(jnp.array([[-1.0, 2.0]]))
-        Array([[-1.,  2.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((28, 28, 1)), hb.layers.Conv2D(8, 3), hb.layers.PReLU(shared_axes=[1, 2])
+        ... ])
+        >>> model.layers[1].alpha.shape
+        (1, 1, 8)
     """
 
     def __init__(
         self, alpha_initializer: Any = "Zeros", alpha_regularizer: Any = None, alpha_constraint: Any = None,
-        shared_axes: Any = None, **kwargs: Any,
+        shared_axes: Axis = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         keep(self, locals())
-        self.shared_axes = list(shared_axes) if hasattr(shared_axes, "__iter__") else [shared_axes]
-        if shared_axes is None:
-            self.shared_axes = None  # type: ignore[assignment]
+        self.shared_axes: list[Any] | None = None
+        if shared_axes is not None:
+            self.shared_axes = list(shared_axes) if hasattr(shared_axes, "__iter__") else [shared_axes]
         self.built = False
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         shared = self.shared_axes or []
         shape = tuple(1 if axis in shared else size for axis, size in enumerate(input_shape))[1:]
         if None in shape:
@@ -149,21 +201,28 @@ class PReLU(_Activation):
         free = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in shared}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=free)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return jnp.maximum(inputs, 0) + self.alpha.value * jnp.minimum(inputs, 0)
 
 
 class ThresholdedReLU(_Activation):
-    """The input where it is above a threshold, zero elsewhere (Konda et al. 2014). A layer of Keras 1 and 2.
+    """Passes inputs above a threshold: `x` where `x > theta`, 0 elsewhere.
+
+    A layer of Keras 1 and 2.
 
     Args:
-        theta: Threshold.
+        theta: Threshold, not negative. Default: 1.
+
+    Input and output: tensors of one shape.
 
     Raises:
-        ValueError: If `theta` is negative or no number.
+        ValueError: If `theta` is negative or not a number.
+
+    Source: Konda et al. 2015, Zero-bias autoencoders and the benefits of co-adapting features.
 
     Example:
-        >>> ThresholdedReLU(1.0)(jnp.array([0.5, 1.0, 2.0]))
+        >>> import hornbeam as hb
+        >>> hb.layers.ThresholdedReLU(theta=1.0)([0.5, 1.0, 2.0])
         Array([0., 0., 2.], dtype=float32)
     """
 
@@ -173,5 +232,5 @@ class ThresholdedReLU(_Activation):
             raise ValueError(f"ThresholdedReLU: `theta` must be a non-negative number, received {theta!r}.")
         self.theta = theta
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return inputs * (inputs > self.theta).astype(inputs.dtype)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hornbeam import activations, constraints, initializers, regularizers
+from hornbeam.typing import Shape
 
 if TYPE_CHECKING:
     from hornbeam.core.variable import Variable
@@ -27,10 +28,13 @@ _OF_BASE = {"self", "__class__", "args", "kwargs", "activity_regularizer"}
 
 
 def keep(layer: Layer, arguments: dict[str, Any]) -> None:
-    """Set a constructor's arguments as attributes of the same names; names of functions are looked up.
+    """Set a constructor's arguments as attributes of the same names.
+
+    Arguments whose names end in `activation`, `initializer`, `regularizer` or `constraint` are
+    looked up, so that a name such as `"relu"` becomes the function.
 
     Args:
-        layer: The layer under construction; its base class's constructor has run.
+        layer: The layer under construction, after the constructor of its base class.
         arguments: The constructor's `locals()`.
 
     Example:
@@ -50,17 +54,20 @@ def keep(layer: Layer, arguments: dict[str, Any]) -> None:
 
 
 def add_named_weight(
-    layer: Layer, name: str, shape: Any, family: str | None = None, initializer: Any = None, **options: Any
+    layer: Layer, name: str, shape: Shape, family: str | None = None, initializer: Any = None, **options: Any
 ) -> Variable:
-    """Add a weight whose initializer, regularizer and constraint are the layer's attributes of its name.
+    """Add a weight with the layer's initializer, regularizer and constraint of the weight's name.
+
+    For `name="kernel"` these are `layer.kernel_initializer`, `layer.kernel_regularizer` and
+    `layer.kernel_constraint`.
 
     Args:
         layer: The layer.
         name: Name of the weight.
         shape: Its shape.
-        family: What the attributes' names begin with. Default: `name`.
-        initializer: Takes the place of the layer's.
-        **options: Arguments of `Layer.add_weight`.
+        family: First part of the attributes' names. Default: `name`.
+        initializer: Used in place of the layer's. Default: `None`.
+        **options: Further arguments of `Layer.add_weight`.
     """
     family = family or name
     return layer.add_weight(
@@ -74,14 +81,23 @@ def add_named_weight(
 
 
 def positive_integer(layer: str, name: str, value: Any) -> int:
-    """Return `value` if it is a positive integer; else raise, naming the argument."""
+    """Return `value` if it is a positive integer; else raise `ValueError`, naming the argument."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
         raise ValueError(f"{layer}: `{name}` must be a positive integer, received {value!r}.")
     return int(value)
 
 
 def sizes(layer: str, name: str, value: Any, rank: int) -> tuple[int, ...]:
-    """Return `value` as a tuple of `rank` positive integers; one integer stands for all."""
+    """Return `value` as a tuple of `rank` positive integers; one integer counts for all axes.
+
+    Args:
+        layer, name: Class of the layer and name of the argument, for the message.
+        value: What the user passed.
+        rank: Number of spatial axes.
+
+    Raises:
+        ValueError: If it is not an integer or `rank` integers, or one is not positive.
+    """
     items = tuple(value) if hasattr(value, "__iter__") else (value,) * rank
     if len(items) != rank:
         raise ValueError(f"{layer}: `{name}` must be an integer or {rank} integers, received {value!r}.")
@@ -97,26 +113,30 @@ def choice(layer: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
 
 
 def variant(rank: int, call: str, shape: tuple[int, ...], result: tuple[int, ...]) -> Callable[[_Class], _Class]:
-    """Return a decorator for the class of one rank in a family: sets `_rank`, and completes the docstring.
+    """Return a decorator for a class of one rank: it sets `_rank` and completes the docstring.
 
-    The base class's docstring without its first sentence, and an example, are added to the class's own.
+    The class's own sentence is followed by the base class's docstring without its summary, and an
+    example.
 
     Args:
         rank: Number of spatial axes.
-        call: How the example makes the layer: what stands between the parentheses.
+        call: Arguments of the layer in the example, as code.
         shape: Shape of the example's input.
         result: Shape of its output.
     """
 
     def complete(cls: _Class) -> _Class:
         base = (cls.__mro__[1].__doc__ or "").partition("\n\n")[2].strip()
+        word = ("sequences", "images", "volumes")[rank - 1]
         cls._rank = rank  # type: ignore[attr-defined]
         cls.__doc__ = f"""{cls.__doc__}
 
     {base}
 
     Example:
-        >>> {cls.__name__}({call})(jnp.ones({shape})).shape
+        >>> import hornbeam as hb
+        >>> {word} = hb.ops.ones({shape})
+        >>> hb.layers.{cls.__name__}({call})({word}).shape
         {result}
     """
         return cls

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,14 +12,19 @@ from hornbeam import ops, random
 from hornbeam.core.random import SeedGenerator
 from hornbeam.layers.arguments import choice, keep
 from hornbeam.layers.layer import Layer
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["AdditiveAttention", "Attention", "where_allowed"]
 
 
-def where_allowed(scores: Any, allowed: Any) -> Any:
-    """Return scores that are hopeless where `allowed` is false; `None` allows all.
+def where_allowed(scores: Tensor, allowed: Tensor | None) -> Tensor:
+    """Return `scores`, very small where `allowed` is false, so that softmax gives weight 0.
 
-    Where nothing is allowed, all stand alike, and no number becomes NaN.
+    Where nothing is allowed, all entries are equal, and softmax has no NaN.
+
+    Args:
+        scores: Scores, (..., T, S).
+        allowed: Boolean tensor that broadcasts to `scores`, or `None`, which allows all.
     """
     if allowed is None:
         return scores
@@ -26,11 +32,12 @@ def where_allowed(scores: Any, allowed: Any) -> Any:
 
 
 class _Attention(Layer):
-    """What both share: masks, dropout, the sum of the values. A subclass has `_scores(query, key)`."""
+    """Base of both layers: masks, dropout and the weighted sum."""
 
     dropout: float
 
     def _keep(self, arguments: dict[str, Any]) -> None:
+        """Keep the constructor's arguments, given as its `locals()`."""
         keep(self, arguments)
         if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout <= 1:
             raise ValueError(
@@ -40,7 +47,7 @@ class _Attention(Layer):
             self.seed_generator = SeedGenerator(arguments["seed"])
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Sequence[Shape]) -> None:
         self._check(
             input_shape
             if isinstance(input_shape, (list, tuple)) and isinstance(input_shape[0], (list, tuple))
@@ -56,16 +63,18 @@ class _Attention(Layer):
                 f"{self._label()}: `mask` must be a list [query_mask, value_mask] (each may be None), received {masks!r}."
             )
 
-    def _make_weights(self, size: int) -> None:
+    def _make_weights(self, size: int | None) -> None:
+        """Create the weights, for queries of `size` channels."""
         raise NotImplementedError  # each of the two layers has its own
 
-    def _scores(self, query: Any, key: Any) -> Any:
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
+        """Return the scores (B, T, S) of queries (B, T, C) against keys (B, S, C)."""
         raise NotImplementedError  # each of the two layers has its own
 
     def call(
-        self, inputs: Any, mask: Any = None, training: bool = False, return_attention_scores: bool = False,
-        use_causal_mask: bool = False,
-    ) -> Any:  # fmt: skip
+        self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None, training: bool = False,
+        return_attention_scores: bool = False, use_causal_mask: bool = False,
+    ) -> Tensor:  # fmt: skip
         self._check(inputs, mask)
         query, value = inputs[0], inputs[1]
         scores = self._scores(query, inputs[2] if len(inputs) > 2 else value)  # (B, Tq, Tv)
@@ -81,34 +90,45 @@ class _Attention(Layer):
             result = result * jnp.asarray(mask[0], result.dtype)[..., None]
         return (result, weights) if return_attention_scores else result
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
         query = previous_mask[0] if isinstance(previous_mask, (list, tuple)) else None
         return None if query is None else ops.convert_to_tensor(query)
 
 
 class Attention(_Attention):
-    """Dot-product attention (Luong et al. 2015): `softmax(query @ key^T) @ value`.
+    """Attends by dot products: `softmax(scale * query @ key^T) @ value`.
 
-    Called on a list: query (B, Tq, C), value (B, Tv, D) and, if it is not the value, key (B, Tv, C).
-    `mask=[query_mask, value_mask]` leaves values out of the sum, and sets results of masked queries to zero;
-    `use_causal_mask=True` lets step t see values up to t only; `return_attention_scores=True` returns
-    (result, weights of shape (B, Tq, Tv)).
+    Call: `layer([query, value])` or `layer([query, value, key])`; the key defaults to the value.
+    Further arguments: `mask=[query_mask, value_mask]` (masked values have weight 0, results of
+    masked queries are 0), `use_causal_mask=True` (step t sees the values up to t),
+    `return_attention_scores=True` (returns the weights too), `training`.
+
+    Input: query (B, T, C), value (B, S, D), key (B, S, C). Output: (B, T, D), and the weights (B,
+    T, S).
 
     Args:
-        use_scale: Whether the scores have a learnt factor.
-        score_mode: `"dot"`, or `"concat"`: the sum of `tanh(query + key)` times a learnt factor.
-        dropout: Share of the weights set to zero in training.
-        seed: Seed of the dropout. Default: random.
+        use_scale: Whether the scores have a learnt factor. Default: False.
+        score_mode: `"dot"`, or `"concat"`: scores are `concat_score_weight * sum(tanh(scale *
+            (query + key)))`. Default: `"dot"`.
+        dropout: Fraction of the weights set to zero in training. Default: 0.
+        seed: Integer seed of the dropout. Default: random.
 
     Weights: `scale` and, in mode `"concat"`, `concat_score_weight`: single numbers.
 
     Raises:
-        ValueError: If an argument is out of range, or the inputs are no list of 2 or 3 tensors.
+        ValueError: If an argument is out of range, or the input is not a list of 2 or 3 tensors.
+
+    Source: Luong et al. 2015, Effective approaches to attention-based neural machine translation.
 
     Example:
-        >>> Attention()([jnp.ones((1, 2, 4)), jnp.ones((1, 3, 4))]).shape
-        (1, 2, 4)
+        >>> import hornbeam as hb
+        >>> question, text = hb.Input((12, 64)), hb.Input((200, 64))
+        >>> found = hb.layers.Attention()([question, text])
+        >>> hb.Model([question, text], found).output_shape
+        (None, 12, 64)
     """
+
+    use_scale: bool
 
     def __init__(
         self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed: int | None = None,
@@ -118,14 +138,14 @@ class Attention(_Attention):
         self._keep(locals())
         self.score_mode = choice("Attention", "score_mode", score_mode, ("dot", "concat"))
 
-    def _make_weights(self, size: int) -> None:
+    def _make_weights(self, size: int | None) -> None:
         self.scale = self.concat_score_weight = None
         if self.use_scale:
             self.scale = self.add_weight(name="scale", shape=(), initializer="ones")
         if self.score_mode == "concat":
             self.concat_score_weight = self.add_weight(name="concat_score_weight", shape=(), initializer="ones")
 
-    def _scores(self, query: Any, key: Any) -> Any:
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         scale = 1.0 if self.scale is None else self.scale.value
         if self.concat_score_weight is None:
             return jnp.matmul(query, jnp.swapaxes(key, 1, 2)) * scale
@@ -134,34 +154,48 @@ class Attention(_Attention):
 
 
 class AdditiveAttention(_Attention):
-    """Additive attention (Bahdanau et al. 2014): scores are sums of `scale * tanh(query + key)`.
+    """Attends by a small network: the scores are `sum(scale * tanh(query + key))`.
 
-    Called as `Attention`.
+    Call: `layer([query, value])` or `layer([query, value, key])`; the key defaults to the value.
+    Further arguments: `mask=[query_mask, value_mask]` (masked values have weight 0, results of
+    masked queries are 0), `use_causal_mask=True` (step t sees the values up to t),
+    `return_attention_scores=True` (returns the weights too), `training`.
+
+    Input: query (B, T, C), value (B, S, D), key (B, S, C). Output: (B, T, D), and the weights (B,
+    T, S).
 
     Args:
-        use_scale: Whether the sum has learnt weights.
-        dropout: Share of the weights set to zero in training.
-        seed: Seed of the dropout. Default: random.
+        use_scale: Whether the sum has learnt weights. Default: True.
+        dropout: Fraction of the weights set to zero in training. Default: 0.
+        seed: Integer seed of the dropout. Default: random.
 
-    Weights: `scale`, one number a channel.
+    Weights: `scale`, one number per channel.
 
     Raises:
-        ValueError: If an argument is out of range, or the inputs are no list of 2 or 3 tensors.
+        ValueError: If an argument is out of range, or the input is not a list of 2 or 3 tensors.
+
+    Source: Bahdanau et al. 2015, Neural machine translation by jointly learning to align and
+    translate.
 
     Example:
-        >>> AdditiveAttention()([jnp.ones((1, 2, 4)), jnp.ones((1, 3, 4))]).shape
-        (1, 2, 4)
+        >>> import hornbeam as hb
+        >>> decoded, encoded = hb.Input((10, 32)), hb.Input((15, 32))
+        >>> context = hb.layers.AdditiveAttention()([decoded, encoded])
+        >>> hb.Model([decoded, encoded], context).output_shape
+        (None, 10, 32)
     """
+
+    use_scale: bool
 
     def __init__(self, use_scale: bool = True, dropout: float = 0.0, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self._keep(locals())
 
-    def _make_weights(self, size: int) -> None:
+    def _make_weights(self, size: int | None) -> None:
         self.scale = None
         if self.use_scale:
             self.scale = self.add_weight(name="scale", shape=(size,), initializer="glorot_uniform")
 
-    def _scores(self, query: Any, key: Any) -> Any:
+    def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         scale = 1.0 if self.scale is None else self.scale.value
         return jnp.sum(scale * jnp.tanh(query[:, :, None] + key[:, None]), axis=-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -14,7 +15,9 @@ from hornbeam.core.registry import custom_object_scope
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.recurrent import sequence_shape_only, split_states
+from hornbeam.layers.state import parameters_of_call
 from hornbeam.objects.configuration import serialize
+from hornbeam.typing import ArrayLike, Shape, Tensor
 
 __all__ = ["Bidirectional", "TimeDistributed", "Wrapper"]
 
@@ -27,27 +30,30 @@ _MERGES = {
 
 
 def _check_layer(owner: str, layer: Any) -> None:
+    """Raise `ValueError` unless `layer` is a layer."""
     if not isinstance(layer, Layer):
         hint = f" Write `{layer.__name__}(...)`." if isinstance(layer, type) and issubclass(layer, Layer) else ""
         raise ValueError(f"{owner}: `layer` must be a layer, received {errors.describe(layer)}.{hint}")
 
 
 class Wrapper(Layer):
-    """The base of layers that change what another layer does.
+    """Base of layers that change what another layer does.
 
     Args:
-        layer: The layer inside.
+        layer: The wrapped layer. `build` builds it, and its weights are the wrapper's.
+        **kwargs: Arguments of `Layer`.
 
     Raises:
         ValueError: If `layer` is not a layer.
 
     Example:
-        >>> from hornbeam.layers.core import Dense
-        >>> class Twice(Wrapper):
+        >>> import hornbeam as hb
+        >>> class Residual(hb.layers.Wrapper):
         ...     def call(self, inputs):
-        ...         return self.layer(self.layer(inputs))
-        >>> Twice(Dense(3))(jnp.ones((2, 3))).shape
-        (2, 3)
+        ...         return inputs + self.layer(inputs)
+        >>> model = hb.Sequential([hb.Input((32,)), Residual(hb.layers.Dense(32, "relu"))])
+        >>> model.output_shape, model.count_params()
+        ((None, 32), 1056)
     """
 
     def __init__(self, layer: Layer, **kwargs: Any):
@@ -61,20 +67,27 @@ class Wrapper(Layer):
 
 
 class TimeDistributed(Wrapper):
-    """A layer applied to every step of (B, T, ...), with the same weights.
+    """Applies a layer to every step of a sequence, with the same weights.
+
+    The layer gets all steps as one batch of B * T samples. If it draws random numbers, changes
+    variables or adds losses, it gets the steps one after the other, as batches of B samples. As in
+    Keras.
 
     Args:
-        layer: The layer. It sees all steps as one batch of B * T samples, or, where it draws random numbers, changes
-            variables or adds losses, step after step as a batch of B each. A mask (B, T, S, ...) reaches it
-            alike; one of (B, T) passes by.
+        layer: The layer. If its `call` takes a mask, a mask of shape (B, T, S, ...) reaches it step
+            by step; a mask (B, T) only goes on to the next layer.
+
+    Input: (B, T, ...). Output: (B, T, *shape of the layer's output without the batch axis).
 
     Raises:
-        ValueError: If `layer` is not a layer, or inputs have no time axis.
+        ValueError: If `layer` is not a layer, or the input has fewer than 3 axes.
 
     Example:
-        >>> from hornbeam.layers.core import Dense
-        >>> TimeDistributed(Dense(2))(jnp.ones((3, 5, 4))).shape
-        (3, 5, 2)
+        >>> import hornbeam as hb
+        >>> frames = hb.Input((10, 28, 28, 3))
+        >>> x = hb.layers.TimeDistributed(hb.layers.Conv2D(8, 3))(frames)
+        >>> hb.Model(frames, x).output_shape
+        (None, 10, 26, 26, 8)
     """
 
     def __init__(self, layer: Layer, **kwargs: Any):
@@ -82,13 +95,13 @@ class TimeDistributed(Wrapper):
         self.supports_masking = True
         self.input_spec = InputSpec(min_ndim=3)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         super().build((input_shape[0], *input_shape[2:]))
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         B, T = inputs.shape[:2]
         masks = None
-        if mask is not None and mask.ndim > 2 and "mask" in self.layer._call_signature.parameters:
+        if mask is not None and mask.ndim > 2 and "mask" in parameters_of_call(self.layer):
             masks = mask
         steps = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (inputs, masks))
         step = Step(self._step, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), steps))
@@ -98,41 +111,47 @@ class TimeDistributed(Wrapper):
         _, outputs = scan(step, lambda _, now: (None, self._step(*now)), None, steps)
         return self._in_compute_dtype(tree.map_structure(lambda x: jnp.moveaxis(x, 0, 1), outputs))
 
-    def _step(self, x: Any, mask: Any) -> Any:
+    def _step(self, x: Tensor, mask: Tensor | None) -> Any:
         return self.layer(x) if mask is None else self.layer(x, mask=mask)
 
 
-def _join(x: Any) -> Any:
+def _join(x: Tensor) -> Tensor:
     """Return (B, T, ...) as (B * T, ...)."""
     return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
 class Bidirectional(Layer):
-    """A recurrent layer run forwards and, a second one like it, backwards along (B, T, C).
+    """Runs a recurrent layer in both directions of time, and merges the two outputs.
 
     Args:
-        layer: The layer to copy: an `RNN`, or one with `go_backwards`, `return_sequences` and
-            `return_state` arguments.
-        merge_mode: How the two outputs become one: `"concat"`, `"sum"`, `"mul"`, `"ave"`; `None` gives
-            both.
-        weights: Initial weights, forward ones first.
+        layer: The layer that runs forwards: `LSTM`, `GRU`, ..., or any with `go_backwards`,
+            `return_sequences` and `return_state`. It is copied.
+        merge_mode: `"concat"` (default), `"sum"`, `"mul"`, `"ave"`, or `None` for both outputs.
+        weights: Initial weights, forward ones first. Default: `None`.
         backward_layer: The layer that runs backwards. Default: a copy of `layer`.
+        **kwargs: Arguments of `Layer`.
 
-    Returns:
-        The outputs, those of the backward layer in the order of time; with `return_state`, a tuple
-        of them and the states, forward ones first.
+    Input: (B, T, C). Output: as the layer's, with twice the channels for `"concat"`. The backward
+    outputs are in the order of time. With `return_state`, a tuple: the output, then the states,
+    forward ones first.
 
     Raises:
-        ValueError: If `merge_mode` is not known, or the two layers do not fit together.
+        ValueError: If `merge_mode` is unknown, or the two layers do not fit together.
+
+    Source: Schuster and Paliwal 1997, Bidirectional recurrent neural networks.
 
     Example:
-        >>> from hornbeam.layers.recurrent import LSTM
-        >>> Bidirectional(LSTM(2, return_sequences=True))(jnp.ones((3, 5, 4))).shape
-        (3, 5, 4)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((200,), dtype="int32"), hb.layers.Embedding(5000, 32),
+        ...     hb.layers.Bidirectional(hb.layers.LSTM(16)), hb.layers.Dense(1, "sigmoid"),
+        ... ])
+        >>> model.layers[1].output.shape
+        (None, 32)
     """
 
     def __init__(
-        self, layer: Any, merge_mode: str | None = "concat", weights: Any = None, backward_layer: Any = None,
+        self, layer: Any, merge_mode: str | None = "concat", weights: Sequence[ArrayLike] | None = None, backward_layer: Any = None,
         **kwargs: Any,
     ):  # fmt: skip
         name = type(self).__name__
@@ -147,7 +166,7 @@ class Bidirectional(Layer):
             )
         super().__init__(weights=weights, **kwargs)
         self.merge_mode = merge_mode
-        # A masked step has no last output that both directions share, so it gives zero, as in Keras.
+        # The directions have different last outputs, so a masked step gives zero, as in Keras.
         changes = {"zero_output_for_mask": True} if layer.return_sequences else {}
         self.forward_layer = _copy(layer, "forward_", **changes)
         if backward_layer is None:
@@ -160,6 +179,7 @@ class Bidirectional(Layer):
         self.input_spec = InputSpec(ndim=3)
 
     def _check_pair(self) -> None:
+        """Raise `ValueError` unless the layers run in different directions, alike otherwise."""
         forward, backward = self.forward_layer, self.backward_layer
         if forward.go_backwards == backward.go_backwards:
             raise ValueError(
@@ -176,18 +196,18 @@ class Bidirectional(Layer):
 
     @property
     def states(self) -> list[Any] | None:
-        """Kept states of stateful layers, forward ones first."""
+        """The states that stateful layers keep, forward ones first."""
         pair = self.forward_layer.states, self.backward_layer.states
         return None if None in pair else [*pair[0], *pair[1]]
 
     def reset_state(self) -> None:
-        """Set the kept states of both layers back to zero."""
+        """Set the states that both layers keep back to zero."""
         self.forward_layer.reset_state()
         self.backward_layer.reset_state()
 
     reset_states = reset_state
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         for layer in (self.forward_layer, self.backward_layer):
             if not layer.built:
                 layer.build(input_shape)
@@ -195,11 +215,17 @@ class Bidirectional(Layer):
     def build_from_config(self, config: dict[str, Any]) -> None:
         super().build_from_config(sequence_shape_only(config))
 
-    def __call__(self, sequences: Any, *args: Any, **kwargs: Any) -> Any:
-        """Run the layer; `[sequences, *states]` gives initial states too, as in Keras 1 and 2."""
+    def __call__(self, sequences: Tensor | Sequence[Tensor], *args: Any, **kwargs: Any) -> Any:
+        """Run the layer. `[sequences, *states]` gives initial states, as in Keras 1 and 2."""
         return super().__call__(*split_states(sequences, args, kwargs), **kwargs)
 
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None) -> Any:
+    def call(
+        self,
+        sequences: Tensor,
+        initial_state: Sequence[Tensor] | None = None,
+        mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Any:
         starts: list[dict[str, Any]] = [{}, {}]
         if initial_state is not None:
             states = list(initial_state)
@@ -217,13 +243,13 @@ class Bidirectional(Layer):
         y, y_back = [result[0] for result in results] if self.return_state else results
         if self.return_sequences:
             y_back = jnp.flip(y_back, axis=0 if getattr(self.backward_layer, "time_major", False) else 1)
-            if mask is not None:  # the caller's own `backward_layer` may repeat its last output there
+            if mask is not None:  # a given `backward_layer` may repeat outputs
                 y_back = jnp.where(mask.reshape(*mask.shape, *(1,) * (y_back.ndim - 2)), y_back, 0)
         y, y_back = self._in_compute_dtype((y, y_back))
         merged = (y, y_back) if self.merge_mode is None else (_MERGES[self.merge_mode](y, y_back),)
         return (*merged, *states) if len(merged) + len(states) > 1 else merged[0]
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Any:
         mask = previous_mask if self.return_sequences else None
         return [mask, mask] if self.merge_mode is None else mask
 
@@ -235,7 +261,7 @@ class Bidirectional(Layer):
 
 
 def _copy(layer: Any, prefix: str, **changes: Any) -> Any:
-    """Return a new layer of `layer`'s configuration, named after it."""
+    """Return a new layer with the configuration of `layer` and `changes`, named after it."""
     config = layer.get_config()
     name = config["name"].removeprefix("forward_")
     parts = (layer, getattr(layer, "cell", layer))

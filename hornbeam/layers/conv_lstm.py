@@ -1,11 +1,10 @@
-"""Long short-term memory whose gates are convolutions, in 1, 2 and 3 dimensions."""
+"""Long short-term memory whose products are convolutions, in 1, 2 and 3 dimensions."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
-
-import jax.numpy as jnp  # noqa: F401  (examples use it)
 
 from hornbeam import ops
 from hornbeam.core.tracing import too_small
@@ -14,12 +13,17 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.recurrent import _Recurrent, of_cell
 from hornbeam.layers.recurrent_cells import LSTMCell
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"]
 
 
 class ConvLSTMCell(LSTMCell):
-    """One step of convolutional long short-term memory over `rank` axes; see `ConvLSTM2D`.
+    """Computes one step of convolutional long short-term memory, as `ConvLSTM2D` runs it.
+
+    Args:
+        rank: Number of spatial axes.
+        filters, kernel_size, ...: As in `ConvLSTM2D`.
 
     Example:
         >>> cell = ConvLSTMCell(1, filters=4, kernel_size=3)
@@ -31,8 +35,9 @@ class ConvLSTMCell(LSTMCell):
     _seed_first = _inputs_by_gate = True
 
     def __init__(
-        self, rank: int, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
-        data_format: str | None = None, dilation_rate: Any = 1, activation: Any = "tanh",
+        self, rank: int, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1,
+        padding: str = "valid", data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
+        activation: Any = "tanh",
         recurrent_activation: Any = "sigmoid", use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
         recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", unit_forget_bias: bool = True,
         kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None,
@@ -54,7 +59,7 @@ class ConvLSTMCell(LSTMCell):
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
             raise ValueError(f"{label}: `strides` above 1 and `dilation_rate` above 1 do not go together.")
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         first = self.data_format == "channels_first"
         channels = input_shape[1 if first else -1]
         inner = tuple(input_shape[2:] if first else input_shape[1:-1])
@@ -89,52 +94,55 @@ class ConvLSTMCell(LSTMCell):
     def _gate_axis(self) -> int:  # type: ignore[override]
         return 1 if self.data_format == "channels_first" else -1
 
-    def project(self, inputs: Any, noise: tuple[Any, Any]) -> Any:
-        """Return the inputs' part of the gates, for one step (B, ...) or for all (T, B, ...)."""
+    def project(self, inputs: Tensor, noise: tuple[Any, Any]) -> Tensor:
+        """Return the inputs' part of the gates, for one step (B, ...) or all (T, B, ...)."""
         y = self._gated(inputs, noise[0], self.kernel.value, self._convolve)
         if self.bias is not None:
             bias = self.bias.value
             y = y + (bias if self.data_format == "channels_last" else bias.reshape(-1, *(1,) * self.rank))
         return y
 
-    def _convolve(self, x: Any, kernel: Any) -> Any:
+    def _convolve(self, x: Tensor, kernel: Tensor) -> Tensor:
         flat = x.reshape(-1, *x.shape[-self.rank - 1 :])
         y = ops.conv(flat, kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
         return y.reshape(*x.shape[: -self.rank - 1], *y.shape[1:])
 
-    def _times(self, h: Any, kernel: Any) -> Any:
+    def _times(self, h: Tensor, kernel: Tensor) -> Tensor:
         return ops.conv(h, kernel, 1, "same", self.data_format)
 
 
 class _ConvLSTM(_Recurrent):
-    """Long short-term memory whose products are convolutions (Shi et al. 2015).
+    """Long short-term memory whose products are convolutions.
+
+    With gates i, f, g and o from `conv(x, kernel) + conv(h, recurrent_kernel) + bias`: `c = f * c +
+    i * g`, `h = o * activation(c)`; the output is h.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window: an integer, or one an axis.
-        strides: Steps of the window on the inputs.
-        padding: `"valid"` or `"same"`, of the inputs.
+        kernel_size: Size of the window: one integer, or one per spatial axis.
+        strides: Steps of the window on the inputs. Default: 1.
+        padding: `"valid"` or `"same"`, for the inputs. Default: `"valid"`.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
-        dilation_rate: Distance between the window's taps.
-        activation, recurrent_activation, use_bias, unit_forget_bias, dropout, recurrent_dropout,
-            seed: As for `LSTM`.
-        kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
-            recurrent_regularizer, bias_regularizer, activity_regularizer, kernel_constraint,
-            recurrent_constraint, bias_constraint: Of the weights.
+        dilation_rate: Distance between the elements of the window. Default: 1.
+        activation, ..., use_bias, unit_forget_bias, dropout, recurrent_dropout, seed: As in `LSTM`.
+        kernel_initializer, ..., activity_regularizer, ..., bias_constraint: As in `LSTM`.
         return_sequences, return_state, go_backwards, stateful: As in `RNN`. The states are h and c.
 
-    Weights: `kernel` (*kernel_size, channels, 4 filters), `recurrent_kernel` (*kernel_size,
-    filters, 4 filters), `bias` (4 filters,).
+    Weights: `kernel` (*kernel_size, C, 4 filters), `recurrent_kernel` (*kernel_size, filters, 4
+    filters), `bias` (4 filters,).
 
     Raises:
-        ValueError: If an argument is out of range, or a size of the space is unknown.
+        ValueError: If an argument is out of range, or a spatial size is unknown.
+
+    Source: Shi et al. 2015, Convolutional LSTM network.
     """
 
     _rank = 2
 
     def __init__(
-        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", data_format: str | None = None,
-        dilation_rate: Any = 1, activation: Any = "tanh", recurrent_activation: Any = "sigmoid",
+        self, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1,
+        padding: str = "valid", data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1, activation: Any = "tanh", recurrent_activation: Any = "sigmoid",
         use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
         bias_initializer: Any = "zeros", unit_forget_bias: bool = True, kernel_regularizer: Any = None,
         recurrent_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
@@ -151,16 +159,16 @@ for _name in ("filters", "kernel_size", "strides", "padding", "data_format", "di
     setattr(_ConvLSTM, _name, of_cell(_name))
 
 
-@variant(1, "4, 3", (1, 3, 5, 2), (1, 3, 4))
+@variant(1, "8, 3", (4, 10, 20, 3), (4, 18, 8))
 class ConvLSTM1D(_ConvLSTM):
-    """Convolutional long short-term memory along sequences (B, T, L, C)."""
+    """Runs convolutional long short-term memory along sequences of signals (B, T, L, C)."""
 
 
-@variant(2, "4, 3", (1, 3, 5, 5, 2), (1, 3, 3, 4))
+@variant(2, "8, 3, return_sequences=True", (4, 5, 16, 16, 1), (4, 5, 14, 14, 8))
 class ConvLSTM2D(_ConvLSTM):
-    """Convolutional long short-term memory along sequences of images (B, T, H, W, C)."""
+    """Runs convolutional long short-term memory along sequences of images (B, T, H, W, C)."""
 
 
-@variant(3, "4, 3", (1, 2, 5, 5, 5, 2), (1, 3, 3, 3, 4))
+@variant(3, "4, 3", (1, 3, 6, 8, 8, 1), (1, 4, 6, 6, 4))
 class ConvLSTM3D(_ConvLSTM):
-    """Convolutional long short-term memory along sequences of volumes (B, T, D, H, W, C)."""
+    """Runs convolutional long short-term memory along volumes in time (B, T, D, H, W, C)."""

@@ -21,6 +21,7 @@ from hornbeam.layers.adaptable import ALL_MODES, Adaptable
 from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.objects.bytecode import function_from
 from hornbeam.objects.configuration import deserialize
 
 __all__ = [
@@ -338,8 +339,6 @@ class Lambda(Layer):
         if isinstance(function, dict):
             function = deserialize(function)
         elif isinstance(function, (list, tuple)):  # how Keras 2 stores bytecode
-            from hornbeam.objects.bytecode import function_from
-
             function = function_from(function)
         if not callable(function):
             raise ValueError(f"Lambda: `function` must be callable, received {errors.describe(function)}.")

@@ -1,4 +1,4 @@
-"""`Input`: where a graph starts."""
+"""`Input`: where a graph of layers starts."""
 
 from __future__ import annotations
 
@@ -9,34 +9,39 @@ from hornbeam.core.graph import Node
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.layers.layer import Layer
+from hornbeam.typing import DType, Tensor
 
 __all__ = ["Input", "InputLayer"]
 
 
 class InputLayer(Layer):
-    """The layer behind `Input`; it has a tensor and nothing to compute.
+    """Holds the symbolic tensor at which a graph starts. `Input` makes one and returns the tensor.
 
     Args:
-        shape: Shape of one sample.
-        batch_size: Rows of a batch, where fixed.
-        dtype: Dtype name. Default: `floatx()`.
-        sparse: Not supported if true.
+        shape: Shape of one sample, without the batch axis; `None` for unknown sizes.
+        batch_size: Number of samples in every batch. Default: `None`, any number.
+        dtype: Default: `floatx()`.
+        sparse, ragged: Must be false: sparse and ragged inputs are not supported.
         batch_shape: Shape with the batch axis, in place of `shape`.
-        name: Name.
-        input_tensor: Symbolic tensor to take shape and dtype from.
-        optional: Whether `None` may be passed.
+        input_tensor: Symbolic tensor whose shape and dtype are taken, in place of `shape`.
+        optional: Whether the model accepts `None` for this input. Default: False.
+        name: Name. Default: `"input_layer"`, numbered.
 
     Raises:
-        ValueError: If no shape is given, or two.
+        ValueError: If no shape is given, or two, or `sparse` or `ragged` is true.
 
     Example:
-        >>> InputLayer((3,)).output.shape
-        (None, 3)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([hb.layers.InputLayer((784,)), hb.layers.Dense(10)])
+        >>> model.input_shape, model.output_shape
+        ((None, 784), (None, 10))
     """
 
     def __init__(
-        self, shape: Any = None, batch_size: int | None = None, dtype: Any = None, sparse: bool | None = None,
-        ragged: bool | None = None, batch_shape: Any = None, input_tensor: Any = None, optional: bool = False,
+        self, shape: Sequence[int | None] | None = None, batch_size: int | None = None, dtype: DType | None = None,
+        sparse: bool | None = None,
+        ragged: bool | None = None, batch_shape: Sequence[int | None] | None = None,
+        input_tensor: KerasTensor | None = None, optional: bool = False,
         name: str | None = None, **kwargs: Any,
     ):  # fmt: skip
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
@@ -65,12 +70,12 @@ class InputLayer(Layer):
         """Dtype of the input."""
         return self._dtype
 
-    def call(self) -> Any:
-        """Inputs are values given from outside; there is nothing to compute."""
+    def call(self) -> Tensor:
+        """Raise `RuntimeError`: the caller of the model gives the value."""
         raise RuntimeError(f"Input '{self.name}' has no value of its own; call the model on data.")
 
     def get_config(self) -> dict[str, Any]:
-        """Return shape, dtype and name."""
+        """Return shape, dtype, name and the other arguments."""
         return {
             "batch_shape": list(self.batch_shape), "dtype": self._dtype, "sparse": self.sparse, "ragged": self.ragged,
             "name": self.name, "optional": self.optional,
@@ -85,32 +90,34 @@ class InputLayer(Layer):
 def Input(
     shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,
-    dtype: Any = None,
+    dtype: DType | None = None,
     sparse: bool | None = None,
     ragged: bool | None = None,
     batch_shape: Sequence[int | None] | None = None,
     name: str | None = None,
-    tensor: Any = None,
+    tensor: KerasTensor | None = None,
     optional: bool = False,
 ) -> Any:
     """Return the symbolic tensor at which a graph starts.
 
     Args:
-        shape: Shape of one sample, without the batch axis; `None` where unknown.
-        batch_size: Rows of a batch, where fixed.
-        dtype: Dtype name. Default: `floatx()`.
-        sparse: Not supported if true.
-        ragged: Not supported if true.
+        shape: Shape of one sample, without the batch axis; `None` for unknown sizes.
+        batch_size: Number of samples in every batch. Default: `None`, any number.
+        dtype: Default: `floatx()`.
+        sparse, ragged: Must be false: sparse and ragged inputs are not supported.
         batch_shape: Shape with the batch axis, in place of `shape`.
-        name: Name.
-        tensor: Symbolic tensor to take shape and dtype from.
-        optional: Whether `None` may be passed.
+        name: Name. Default: `"input_layer"`, numbered.
+        tensor: Symbolic tensor whose shape and dtype are taken, in place of `shape`.
+        optional: Whether the model accepts `None` for this input. Default: False.
 
     Raises:
-        ValueError: If no shape is given, or two.
+        ValueError: If no shape is given, or two, or `sparse` or `ragged` is true.
 
     Example:
-        >>> Input((28, 28, 1)).shape
+        >>> import hornbeam as hb
+        >>> images = hb.Input((28, 28, 1))
+        >>> outputs = hb.layers.Dense(10)(hb.layers.Flatten()(images))
+        >>> hb.Model(images, outputs).input_shape
         (None, 28, 28, 1)
     """
     layer = InputLayer(

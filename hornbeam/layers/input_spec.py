@@ -7,32 +7,42 @@ from typing import Any
 
 from hornbeam import tree
 from hornbeam.dtypes import standardize_dtype
+from hornbeam.typing import DType
 
 __all__ = ["InputSpec", "check_input_spec"]
 
 
 class InputSpec:
-    """Rank, shape and dtype that a layer expects of an input.
+    """Rank, sizes and dtype that a layer expects of an input. A layer sets it as `self.input_spec`.
 
     Args:
-        dtype: Expected dtype.
-        shape: Expected shape, `None` where any size will do.
-        ndim: Expected rank.
-        max_ndim: Largest rank.
-        min_ndim: Smallest rank.
-        axes: Expected sizes by axis.
-        allow_last_axis_squeeze: Whether a last axis of size 1 may be missing or extra.
-        name: Key of the input in a dict.
-        optional: Whether the input may be `None`.
+        dtype: Expected dtype. Default: any.
+        shape: Expected shape, with the batch axis; `None` where any size is allowed.
+        ndim: Expected number of axes.
+        max_ndim: Largest number of axes.
+        min_ndim: Smallest number of axes.
+        axes: Expected sizes, by axis.
+        allow_last_axis_squeeze: Whether a last axis of size 1 may be missing or extra. Default:
+            False.
+        name: Key of the input, if the inputs are a dict.
+        optional: Whether the input may be `None`. Default: False.
 
     Example:
-        >>> InputSpec(min_ndim=2, axes={-1: 784})
-        InputSpec(min_ndim=2, axes={-1: 784})
+        >>> import hornbeam as hb
+        >>> class Grayscale(hb.layers.Layer):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.input_spec = hb.layers.InputSpec(ndim=4, axes={-1: 3})
+        ...     def call(self, images):
+        ...         return hb.ops.mean(images, axis=-1, keepdims=True)
+        >>> Grayscale()(hb.ops.ones((1, 28, 28, 4)))
+        Traceback (most recent call last):
+        ValueError: Layer 'grayscale' (Grayscale): the input must have size 3 on axis -1, ...
     """
 
     def __init__(
         self,
-        dtype: Any = None,
+        dtype: DType | None = None,
         shape: Sequence[int | None] | None = None,
         ndim: int | None = None,
         max_ndim: int | None = None,
@@ -56,11 +66,18 @@ class InputSpec:
         return f"InputSpec({', '.join(shown)})"
 
     def get_config(self) -> dict[str, Any]:
+        """Return the expectations by name."""
         return {name: getattr(self, name) for name in ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes")}
 
 
 def check_input_spec(spec: Any, inputs: Any, label: str) -> None:
-    """Raise `ValueError` naming the layer where `inputs` do not meet `spec`."""
+    """Raise `ValueError`, with the layer named, if `inputs` do not meet `spec`.
+
+    Args:
+        spec: An `InputSpec`, or a structure of them; `None` in it accepts anything.
+        inputs: A tensor, or a structure of tensors.
+        label: The layer's name in the message.
+    """
     specs = tree.flatten(spec)
     if isinstance(inputs, dict) and all(s is not None and s.name for s in specs):
         tensors = [inputs.get(s.name) for s in specs]
@@ -80,6 +97,7 @@ def check_input_spec(spec: Any, inputs: Any, label: str) -> None:
 
 
 def _problem(spec: InputSpec, shape: tuple[int | None, ...], dtype: str) -> str | None:
+    """Return which expectation a tensor of this shape and dtype does not meet, or `None`."""
     rank = len(shape)
     if spec.ndim is not None and rank != spec.ndim:
         squeezed = spec.allow_last_axis_squeeze and abs(rank - spec.ndim) == 1
@@ -102,6 +120,7 @@ def _problem(spec: InputSpec, shape: tuple[int | None, ...], dtype: str) -> str 
 
 
 def _remedy(expected: int, received: int) -> str:
+    """Return a hint on how to add an axis, if exactly one is missing."""
     if received == expected - 1:
         return "; if one sample was meant, add the batch axis with `x[None]`, if channels are missing, `x[..., None]`"
     return ""

@@ -15,6 +15,7 @@ from hornbeam.core.random import SeedGenerator
 from hornbeam.core.variable import Variable
 from hornbeam.layers.layer import Layer
 from hornbeam.objects.configuration import serialize
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["FlaxLayer", "JaxLayer"]
 
@@ -23,36 +24,42 @@ _INIT_ARGUMENTS = ("rng", "inputs", "training")
 
 
 class JaxLayer(Layer):
-    """A function of JAX with its parameters, as a layer.
+    """Makes a layer of a JAX function and its parameters.
 
     Args:
-        call_fn: Takes, by these names, `params`, `inputs` and, where it names them, `state`, `rng` and `training`.
-            Returns the outputs, or (outputs, new state) if it takes `state`.
-        init_fn: Takes `rng`, `inputs` and, where it names it, `training`; returns the parameters, or (parameters,
-            state) if `call_fn` takes `state`. Needed where `params` is not given.
-        params: Initial parameters: arrays in dictionaries, lists and tuples.
-        state: Initial state, likewise; not trained.
-        seed: Seed of `rng`. Default: random.
-        native_serialization_platforms: Kept for Keras's signature.
+        call_fn: Function of `inputs` and, if it names them, `params`, `state`, `rng` and
+            `training`. Returns the outputs, or (outputs, new state) if it takes `state`.
+        init_fn: Function of `rng`, `inputs` and, if it names it, `training`. Returns the
+            parameters, or (parameters, state) if `call_fn` takes `state`. Required without
+            `params`.
+        params: Initial parameters: arrays in dicts, lists and tuples. Default: from `init_fn`.
+        state: Initial state, in the same form. It is not trained.
+        seed: Integer seed of `rng`. Default: random.
+        native_serialization_platforms: Keras's signature has it; it has no effect here.
         **kwargs: Arguments of `Layer`.
 
-    Weights: the parameters, trained, and the state, not trained, in the order of `jax.tree`.
+    Weights: the parameters, then the state, in the order of `jax.tree.leaves`.
+
+    Input and output: as of `call_fn`. As in Keras.
 
     Raises:
-        ValueError: If there is neither `init_fn` nor `params`, or a function takes unknown arguments.
+        ValueError: If there is neither `init_fn` nor `params`, or a function takes unknown
+            arguments.
 
     Example:
-        >>> layer = JaxLayer(
-        ...     lambda params, inputs: inputs @ params["w"],
-        ...     lambda rng, inputs: {"w": jax.random.normal(rng, (inputs.shape[-1], 4))},
-        ... )
-        >>> layer(jnp.ones((2, 3))).shape
-        (2, 4)
+        >>> import hornbeam as hb
+        >>> def init(rng, inputs):
+        ...     return {"w": jax.random.normal(rng, (inputs.shape[-1], 4)), "b": jnp.zeros(4)}
+        >>> def call(params, inputs):
+        ...     return jnp.tanh(inputs @ params["w"] + params["b"])
+        >>> model = hb.Sequential([hb.Input((3,)), hb.layers.JaxLayer(call, init)])
+        >>> model.output_shape, len(model.trainable_weights)
+        ((None, 4), 2)
     """
 
     def __init__(
         self, call_fn: Callable[..., Any], init_fn: Callable[..., Any] | None = None, params: Any = None,
-        state: Any = None, seed: Any = None, native_serialization_platforms: Any = None, **kwargs: Any,
+        state: Any = None, seed: int | None = None, native_serialization_platforms: Any = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         name = type(self).__name__
@@ -89,13 +96,13 @@ class JaxLayer(Layer):
             dtype=self.variable_dtype if floating else str(value.dtype),
         )  # fmt: skip
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         if self.init_fn is None:
             return
         shapes = (
             input_shape if isinstance(input_shape, (dict, list)) and not _is_shape(input_shape) else tuple(input_shape)
         )
-        # The batch axis and others that are not known stand as 1: parameters do not depend on them.
+        # Unknown sizes, such as the batch's, become 1: parameters do not depend on them.
         inputs = tree.map_shape_structure(lambda s: jnp.ones([n or 1 for n in s], self.compute_dtype), shapes)
         offered = {"inputs": inputs, "training": True}
         if "rng" in self._init_names:
@@ -105,7 +112,7 @@ class JaxLayer(Layer):
         params, state = made if takes_state else (made, None)
         self._keep_values(params, state)
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         offered: dict[str, Any] = {"inputs": inputs, "training": bool(training)}
         offered["params"] = jax.tree.unflatten(self._params_tree, [v.value for v in self._param_variables])
         offered["state"] = jax.tree.unflatten(self._state_tree, [v.value for v in self._state_variables])
@@ -139,7 +146,7 @@ def _is_shape(x: Any) -> bool:
 def _names(
     layer: str, argument: str, function: Callable[..., Any], known: tuple[str, ...], needed: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Return which of the known arguments `function` takes; raise where it must have others."""
+    """Return which of the `known` arguments `function` takes; raise if it requires others."""
     parameters = inspect.signature(function).parameters
     kinds = {p.kind for p in parameters.values()}
     names = tuple(name for name in known if name in parameters or inspect.Parameter.VAR_KEYWORD in kinds)
@@ -158,25 +165,30 @@ def _names(
 
 
 class FlaxLayer(JaxLayer):
-    """A module of Flax (`flax.linen`), as a layer.
+    """Makes a layer of a Flax module (`flax.linen.Module`).
 
     Args:
         module: The module. Its call takes the inputs and, if it names it, `training`.
-        method: Name of the module's method to call, or a function of (module, inputs) or (module, inputs, training).
-            Default: `__call__`.
-        variables: Initial variables: a dictionary of collections, `"params"` among them. Default: the module's
-            `init`, at the first call.
+        method: Name of the module's method to call, or a function of (module, inputs) or (module,
+            inputs, training). Default: `__call__`.
+        variables: Initial variables: a dict of collections, `"params"` among them. Default: from
+            the module's `init`, at the first call.
         **kwargs: Arguments of `JaxLayer` and `Layer`.
 
-    Weights: the collection `"params"`, trained; the others (batch statistics, say) not.
+    Weights: the collection `"params"`, trained; the others, such as batch statistics, not trained.
+
+    Input and output: as of the module. As in Keras.
 
     Raises:
         ImportError: If Flax is not installed: `pip install "hornbeam[flax]"`.
+        ValueError: If `module` is not a module.
 
     Example:
         >>> import flax.linen  # doctest: +SKIP
-        >>> FlaxLayer(flax.linen.Dense(4))(jnp.ones((2, 3))).shape  # doctest: +SKIP
-        (2, 4)
+        >>> import hornbeam as hb
+        >>> layer = hb.layers.FlaxLayer(flax.linen.Dense(4))  # doctest: +SKIP
+        >>> hb.Sequential([hb.Input((3,)), layer]).output_shape  # doctest: +SKIP
+        (None, 4)
     """
 
     def __init__(self, module: Any, method: Any = None, variables: Any = None, **kwargs: Any):
@@ -202,7 +214,7 @@ class FlaxLayer(JaxLayer):
             return made.pop("params", {}), made
 
         def call_fn(params: Any, state: Any, rng: Any, inputs: Any, training: bool) -> Any:
-            changing = [name for name in state if training]  # statistics stay outside training
+            changing = [name for name in state if training]  # statistics change in training only
             result = module.apply(
                 {"params": params, **state}, inputs, rngs=_streams(rng), mutable=changing or False, **options(training)
             )
@@ -218,6 +230,7 @@ class FlaxLayer(JaxLayer):
 
 
 def _flax() -> Any:
+    """Return the module `flax.linen`, which is optional."""
     try:
         import flax.linen
     except ImportError:
@@ -226,7 +239,7 @@ def _flax() -> Any:
 
 
 def _streams(key: Any, *others: str) -> dict[str, Any]:
-    """Return a key for each of the random streams that modules draw from."""
+    """Return one key for each random stream that modules draw from."""
     return {
         name: jax.random.fold_in(key, number) for number, name in enumerate(("dropout", "noise", "default", *others))
     }

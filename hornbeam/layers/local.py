@@ -1,9 +1,10 @@
-"""Locally connected layers of Keras 1 and 2: convolutions whose kernel differs at every position."""
+"""Locally connected layers of Keras 1 and 2: convolutions with one kernel per position."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,41 +17,44 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.product import rows_product
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["LocallyConnected1D", "LocallyConnected2D"]
 
 
 class _LocallyConnected(Layer):
-    """A convolution without shared weights.
+    """A convolution without shared weights. A layer of Keras 1 and 2.
 
-    A layer of Keras 1 and 2.
+    `y[p] = activation(window(x, p) @ kernel[p] + bias[p])` at each position p of the output.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window: an integer, or one an axis.
-        strides: Steps of the window.
-        padding: `"valid"`; with `implementation=2` also `"same"`.
+        kernel_size: Size of the window: one integer, or one per spatial axis.
+        strides: Steps of the window. Default: 1.
+        padding: `"valid"`; with `implementation=2` also `"same"`. Default: `"valid"`.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
-        activation: Name or function.
-        use_bias: Whether a bias is added.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-            kernel_constraint, bias_constraint: As for `Dense`.
-        implementation: How the kernel is stored: 1, (positions, window * channels, filters), or 2, a matrix from
-            all inputs to all outputs of which only the windows count.
+        activation: Name or function. Default: `None`, which is linear.
+        use_bias: Whether a bias is added. Default: True.
+        kernel_initializer, ..., activity_regularizer, ..., bias_constraint: As in `Dense`.
+        implementation: How the kernel is stored: 1 (default), an array (positions, window *
+            channels, filters); or 2, an array from all inputs to all outputs, zero outside the
+            windows.
 
-    Weights: `kernel`, and `bias` of the output's shape.
+    Weights: `kernel`, and `bias` of the output's shape without the batch axis.
 
     Raises:
-        ValueError: If an argument is out of range, or a size of the input is unknown.
+        ValueError: If an argument is out of range, or a size other than the batch's is unknown.
     """
 
     _rank = 2
     filters: int
+    implementation: int
     use_bias: bool
     activation: Any
 
     def __init__(
-        self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid", data_format: str | None = None,
+        self, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1,
+        padding: str = "valid", data_format: str | None = None,
         activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
         activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
@@ -68,7 +72,7 @@ class _LocallyConnected(Layer):
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self._rank + 2)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         first = self.data_format == "channels_first"
         channels = input_shape[1 if first else -1]
         inner = tuple(input_shape[2:] if first else input_shape[1:-1])
@@ -85,7 +89,8 @@ class _LocallyConnected(Layer):
                 )
             outer.append(count)
             self._before.append(max((count - 1) * step + window - size, 0) // 2 if self.padding == "same" else 0)
-        self._inner, self._outer = inner, tuple(outer)
+        self._inner: tuple[int, ...] = tuple(n for n in inner if n is not None)
+        self._outer = tuple(outer)
         if self.implementation == 1:
             shape: tuple[int, ...] = (math.prod(outer), math.prod(self.kernel_size) * channels, self.filters)
         elif first:
@@ -97,13 +102,14 @@ class _LocallyConnected(Layer):
         self.bias = add_named_weight(self, "bias", result) if self.use_bias else None
         self.input_spec = InputSpec(shape=(None, *input_shape[1:]))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         x = self._from_windows(inputs) if self.implementation == 1 else self._from_all(inputs)
         if self.bias is not None:
             x = x + self.bias.value
         return self.activation(x)
 
-    def _from_windows(self, x: Any) -> Any:
+    def _from_windows(self, x: Tensor) -> Tensor:
+        """Return the products of the windows with the kernels of implementation 1."""
         first = self.data_format == "channels_first"
         start = 2 if first else 1
         patches = []
@@ -113,7 +119,7 @@ class _LocallyConnected(Layer):
                 cut[axis] = slice(o, o + (n - 1) * s + 1, s)
             patch = x[tuple(cut)].reshape(x.shape[0], *((x.shape[1], -1) if first else (-1, x.shape[-1])))
             patches.append(patch)
-        # A window's numbers stand in the order of the data: channels innermost, or outermost.
+        # A window's numbers keep the order of the data: channels last, or channels first.
         stacked = jnp.stack(patches, axis=2)  # (B, C, W, L) or (B, L, W, C)
         if first:
             y = jnp.einsum("bkl,lkf->bfl", stacked.reshape(x.shape[0], -1, stacked.shape[-1]), self.kernel.value)
@@ -121,9 +127,11 @@ class _LocallyConnected(Layer):
         y = jnp.einsum("blk,lkf->blf", stacked.reshape(*stacked.shape[:2], -1), self.kernel.value)
         return y.reshape(x.shape[0], *self._outer, self.filters)
 
-    def _from_all(self, x: Any) -> Any:
+    def _from_all(self, x: Tensor) -> Tensor:
+        """Return the product of all inputs with the masked kernel of implementation 2."""
         pay_for(f"{self._label()}: its windows", 8 * math.prod((*self._inner, *self._outer)))
-        inside = np.ones((*self._inner, *self._outer), bool)  # which inputs lie in the window of which outputs
+        # At [input, output]: whether the input lies in the output's window.
+        inside = np.ones((*self._inner, *self._outer), bool)
         rank = self._rank
         for axis in range(rank):
             index = np.arange(self._inner[axis])[:, None]
@@ -138,11 +146,11 @@ class _LocallyConnected(Layer):
         return rows_product(x, kernel, rank + 1)
 
 
-@variant(1, "4, 3", (1, 5, 2), (1, 3, 4))
+@variant(1, "8, 3", (8, 20, 3), (8, 18, 8))
 class LocallyConnected1D(_LocallyConnected):
-    """A convolution along sequences (B, T, C) whose kernel differs at every step."""
+    """Convolves sequences (B, T, C) with a kernel of its own at every step."""
 
 
-@variant(2, "4, 3", (1, 5, 5, 2), (1, 3, 3, 4))
+@variant(2, "8, 3", (8, 12, 12, 1), (8, 10, 10, 8))
 class LocallyConnected2D(_LocallyConnected):
-    """A convolution over images (B, H, W, C) whose kernel differs at every pixel."""
+    """Convolves images (B, H, W, C) with a kernel of its own at every pixel."""

@@ -1,14 +1,16 @@
-"""Layers that merge several inputs."""
+"""Layers that merge several inputs into one."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 
 from hornbeam import ops
 from hornbeam.layers.layer import Layer
+from hornbeam.typing import Shape, Tensor
 
 __all__ = [
     "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract", "add", "average", "concatenate",
@@ -17,19 +19,22 @@ __all__ = [
 
 
 class _Merge(Layer):
-    """Base: takes a list of tensors, broadcast against each other. A step counts where it counts in any of them."""
+    """Base of the merges: takes a list of tensors and broadcasts them against each other.
+
+    A step of the output is padding if it is padding in all inputs.
+    """
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Sequence[Shape]) -> None:
         shapes = input_shape if isinstance(input_shape, (list, tuple)) else None
         if not shapes or not all(isinstance(s, (list, tuple)) for s in shapes):
             raise ValueError(f"{self._label()} merges a list of tensors, received one of shape {input_shape}.")
         self._check(shapes)
 
-    def _check(self, shapes: Any) -> None:
+    def _check(self, shapes: Sequence[Shape]) -> None:
         ranks = {len(s) for s in shapes}
         if len(ranks) == 1:
             for axis in range(1, ranks.pop()):
@@ -40,7 +45,7 @@ class _Merge(Layer):
                         f"{[tuple(s) for s in shapes]}."
                     )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         if not isinstance(inputs, (list, tuple)):
             raise ValueError(f"{self._label()} merges a list of tensors.")
         rank = max(x.ndim for x in inputs)
@@ -48,10 +53,11 @@ class _Merge(Layer):
         inputs = [x.reshape(x.shape[:1] + (1,) * (rank - x.ndim) + x.shape[1:]) for x in inputs]
         return self._merge(inputs)
 
-    def _merge(self, inputs: list[Any]) -> Any:
-        raise NotImplementedError  # what each of the layers is
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
+        """Return the result for inputs of one rank."""
+        raise NotImplementedError  # each layer has its own
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
         masks = [m for m in previous_mask or [] if m is not None]
         if len(masks) < len(previous_mask or []) or not masks:
             return None
@@ -59,9 +65,9 @@ class _Merge(Layer):
 
 
 class _MaskedMerge(_Merge):
-    """Base of merges to which masked steps contribute nothing."""
+    """Base of the merges that leave masked steps out of the result."""
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None) -> Tensor:
         masks = list(mask or [])
         if all(m is None for m in masks):
             return super().call(inputs)
@@ -70,7 +76,7 @@ class _MaskedMerge(_Merge):
         inputs = [x.reshape(x.shape[:1] + (1,) * (rank - x.ndim) + x.shape[1:]) for x in inputs]
         return self._merge_masked(inputs, columns)
 
-    def _merge_masked(self, inputs: list[Any], masks: list[Any]) -> Any:
+    def _merge_masked(self, inputs: list[Tensor], masks: list[Tensor | None]) -> Tensor:
         result, counts = inputs[0], masks[0]
         for x, keep in zip(inputs[1:], masks[1:], strict=True):
             both = self._merge([result, x])
@@ -81,105 +87,168 @@ class _MaskedMerge(_Merge):
 
 
 class Add(_Merge):
-    """Sum.
+    """Adds its inputs element by element.
+
+    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
+    As in Keras.
+
+    Raises:
+        ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
 
     Example:
-        >>> Add()([jnp.ones((1, 1)), jnp.ones((1, 1))])
-        Array([[2.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> inputs = hb.Input((32,))
+        >>> x = hb.layers.Dense(32, "relu")(inputs)
+        >>> outputs = hb.layers.Add()([inputs, x])  # a residual connection
+        >>> hb.Model(inputs, outputs).output_shape
+        (None, 32)
     """
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         return functools.reduce(jnp.add, inputs)
 
 
 class Subtract(_Merge):
-    """First minus second.
+    """Subtracts the second input from the first, element by element.
+
+    Input: a list of two tensors whose shapes broadcast. Output: the broadcast shape. As in Keras.
+
+    Raises:
+        ValueError: If the input is not a list of two tensors, or the shapes do not broadcast.
 
     Example:
-        >>> Subtract()([jnp.ones((1, 1)), jnp.ones((1, 1))])
-        Array([[0.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> price, discount = hb.Input((1,)), hb.Input((1,))
+        >>> model = hb.Model([price, discount], hb.layers.Subtract()([price, discount]))
+        >>> model([hb.ops.array([[10.0]]), hb.ops.array([[3.0]])])
+        Array([[7.]], dtype=float32)
     """
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         if len(inputs) != 2:
             raise ValueError(f"{self._label()}: expected 2 inputs, received {len(inputs)}.")
         return inputs[0] - inputs[1]
 
 
 class Multiply(_MaskedMerge):
-    """Product; masked steps count as 1, and give 0 where they are masked in all inputs.
+    """Multiplies its inputs element by element.
+
+    Masked steps count as 1; a step that is masked in all inputs gives 0.
+
+    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
+    As in Keras.
+
+    Raises:
+        ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
 
     Example:
-        >>> Multiply()([jnp.ones((1, 1)), jnp.ones((1, 1))])
-        Array([[1.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> inputs = hb.Input((32,))
+        >>> gate = hb.layers.Dense(32, "sigmoid")(inputs)
+        >>> outputs = hb.layers.Multiply()([inputs, gate])
+        >>> hb.Model(inputs, outputs).output_shape
+        (None, 32)
     """
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         return functools.reduce(jnp.multiply, inputs)
 
-    def _merge_masked(self, inputs: list[Any], masks: list[Any]) -> Any:
+    def _merge_masked(self, inputs: list[Tensor], masks: list[Tensor | None]) -> Tensor:
         pairs = zip(inputs, masks, strict=True)
         result = self._merge([x if keep is None else jnp.where(keep, x, 1) for x, keep in pairs])
-        if any(keep is None for keep in masks):
+        kept = [keep for keep in masks if keep is not None]
+        if len(kept) < len(masks):
             return result
-        return jnp.where(functools.reduce(jnp.logical_or, masks), result, 0)
+        return jnp.where(functools.reduce(jnp.logical_or, kept), result, 0)
 
 
 class Average(_Merge):
-    """Mean.
+    """Averages its inputs element by element.
+
+    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
+    As in Keras.
+
+    Raises:
+        ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
 
     Example:
-        >>> Average()([jnp.ones((1, 1)), jnp.zeros((1, 1))])
-        Array([[0.5]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> inputs = hb.Input((784,))
+        >>> members = [hb.layers.Dense(10, "softmax")(inputs) for _ in range(3)]
+        >>> ensemble = hb.Model(inputs, hb.layers.Average()(members))
+        >>> ensemble.output_shape
+        (None, 10)
     """
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         return functools.reduce(jnp.add, inputs) / len(inputs)
 
 
 class Maximum(_MaskedMerge):
-    """Largest value among steps that are not masked.
+    """Takes the largest of its inputs element by element. Masked steps are left out.
+
+    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
+    As in Keras.
+
+    Raises:
+        ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
 
     Example:
-        >>> Maximum()([jnp.ones((1, 1)), jnp.zeros((1, 1))])
-        Array([[1.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> today, yesterday = hb.ops.array([[1.0, 5.0]]), hb.ops.array([[3.0, 2.0]])
+        >>> hb.layers.Maximum()([today, yesterday])
+        Array([[3., 5.]], dtype=float32)
     """
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         return functools.reduce(jnp.maximum, inputs)
 
 
 class Minimum(_MaskedMerge):
-    """Least value among steps that are not masked.
+    """Takes the smallest of its inputs element by element. Masked steps are left out.
+
+    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
+    As in Keras.
+
+    Raises:
+        ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
 
     Example:
-        >>> Minimum()([jnp.ones((1, 1)), jnp.zeros((1, 1))])
-        Array([[0.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> today, yesterday = hb.ops.array([[1.0, 5.0]]), hb.ops.array([[3.0, 2.0]])
+        >>> hb.layers.Minimum()([today, yesterday])
+        Array([[1., 2.]], dtype=float32)
     """
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         return functools.reduce(jnp.minimum, inputs)
 
 
 class Concatenate(_Merge):
-    """Inputs joined along an axis.
+    """Joins its inputs along an axis.
 
     Args:
-        axis: Axis.
+        axis: Axis along which the inputs are joined. Default: the last.
+
+    Input: a list of tensors with equal sizes on all axes but `axis`. Output: on `axis`, the sum of
+    the sizes. As in Keras.
 
     Raises:
-        ValueError: If sizes differ on another axis.
+        ValueError: If the input is not a list of tensors, or ranks or sizes on another axis differ.
 
     Example:
-        >>> Concatenate()([jnp.ones((1, 2)), jnp.ones((1, 3))]).shape
-        (1, 5)
+        >>> import hornbeam as hb
+        >>> age, words = hb.Input((1,)), hb.Input((20,))
+        >>> text = hb.layers.Dense(8, "relu")(words)
+        >>> hb.layers.Concatenate()([age, text]).shape
+        (None, 9)
     """
 
     def __init__(self, axis: int = -1, **kwargs: Any):
         super().__init__(**kwargs)
         self.axis = axis
 
-    def _check(self, shapes: Any) -> None:
+    def _check(self, shapes: Sequence[Shape]) -> None:
         ranks = {len(s) for s in shapes}
         if len(ranks) > 1:
             raise ValueError(
@@ -193,13 +262,13 @@ class Concatenate(_Merge):
                     f"{[tuple(s) for s in shapes]}."
                 )
 
-    def _merge(self, inputs: list[Any]) -> Any:
+    def _merge(self, inputs: list[Tensor]) -> Tensor:
         return jnp.concatenate(inputs, self.axis)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
         if not previous_mask or all(m is None for m in previous_mask):
             return None
-        # By the same ops as in Keras, over all elements: in a graph they decide where layers, and so weights, stand.
+        # The same ops as in Keras: in a graph they decide the order of layers and weights.
         rank = len(inputs[0].shape)
         kept = min(len(m.shape) for m in previous_mask if m is not None)
         filled = []
@@ -217,24 +286,35 @@ class Concatenate(_Merge):
 
 
 class Dot(_Merge):
-    """Product of two inputs, summed over an axis of each.
+    """Multiplies two inputs and sums over one axis of each.
 
     Args:
-        axes: Axis or pair of axes to sum over.
-        normalize: Whether inputs are scaled to norm 1 before, which gives the cosine.
+        axes: The axis to sum over, or a pair: the axis of the first input and of the second. Never
+            the batch axis.
+        normalize: Whether both inputs are scaled to norm 1 along the axis, which gives their
+            cosine. Default: False.
+
+    Input: a list of two tensors, (B, ...) each, with one size on the summed axes. Output: (B, the
+    other axes of the first input, those of the second), or (B, 1) if there are none. As in Keras.
+
+    Raises:
+        ValueError: If `axes` does not fit the inputs, or the sizes on the summed axes differ.
 
     Example:
-        >>> Dot(axes=1)([jnp.ones((1, 3)), jnp.ones((1, 3))])
-        Array([[3.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> user, film = hb.Input((16,)), hb.Input((16,))
+        >>> score = hb.layers.Dot(axes=1, normalize=True)([user, film])
+        >>> hb.Model([user, film], score).output_shape
+        (None, 1)
     """
 
-    def __init__(self, axes: Any, normalize: bool = False, **kwargs: Any):
+    def __init__(self, axes: int | Sequence[int], normalize: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(axes, int) and not (isinstance(axes, (list, tuple)) and len(axes) == 2):
             raise ValueError(f"Dot: `axes` must be an integer or a pair, received {axes!r}.")
         self.axes, self.normalize = axes, normalize
 
-    def _check(self, shapes: Any) -> None:
+    def _check(self, shapes: Sequence[Shape]) -> None:
         if len(shapes) != 2:
             raise ValueError(f"{self._label()}: expected 2 inputs, received {len(shapes)}.")
         a, b = shapes
@@ -256,7 +336,7 @@ class Dot(_Merge):
                 )
         return i % left, j % right
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
         a, b = inputs
         i, j = self._summed(a.ndim, b.ndim)
         if self.normalize:
@@ -270,45 +350,45 @@ class Dot(_Merge):
         out = jnp.einsum(f"{''.join(left)},{''.join(right)}->z{''.join(kept)}", a, b)
         return out[:, None] if out.ndim == 1 else out
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
         return None
 
 
-def add(inputs: Any, **kwargs: Any) -> Any:
-    """Return `Add()(inputs)`."""
+def add(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
+    """Return `Add()(inputs)`; `**kwargs` are arguments of `Add`."""
     return Add(**kwargs)(inputs)
 
 
-def subtract(inputs: Any, **kwargs: Any) -> Any:
-    """Return `Subtract()(inputs)`."""
+def subtract(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
+    """Return `Subtract()(inputs)`; `**kwargs` are arguments of `Subtract`."""
     return Subtract(**kwargs)(inputs)
 
 
-def multiply(inputs: Any, **kwargs: Any) -> Any:
-    """Return `Multiply()(inputs)`."""
+def multiply(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
+    """Return `Multiply()(inputs)`; `**kwargs` are arguments of `Multiply`."""
     return Multiply(**kwargs)(inputs)
 
 
-def average(inputs: Any, **kwargs: Any) -> Any:
-    """Return `Average()(inputs)`."""
+def average(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
+    """Return `Average()(inputs)`; `**kwargs` are arguments of `Average`."""
     return Average(**kwargs)(inputs)
 
 
-def maximum(inputs: Any, **kwargs: Any) -> Any:
-    """Return `Maximum()(inputs)`."""
+def maximum(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
+    """Return `Maximum()(inputs)`; `**kwargs` are arguments of `Maximum`."""
     return Maximum(**kwargs)(inputs)
 
 
-def minimum(inputs: Any, **kwargs: Any) -> Any:
-    """Return `Minimum()(inputs)`."""
+def minimum(inputs: Sequence[Tensor], **kwargs: Any) -> Tensor:
+    """Return `Minimum()(inputs)`; `**kwargs` are arguments of `Minimum`."""
     return Minimum(**kwargs)(inputs)
 
 
-def concatenate(inputs: Any, axis: int = -1, **kwargs: Any) -> Any:
-    """Return `Concatenate(axis)(inputs)`."""
+def concatenate(inputs: Sequence[Tensor], axis: int = -1, **kwargs: Any) -> Tensor:
+    """Return `Concatenate(axis)(inputs)`; `**kwargs` are arguments of `Concatenate`."""
     return Concatenate(axis=axis, **kwargs)(inputs)
 
 
-def dot(inputs: Any, axes: Any = -1, **kwargs: Any) -> Any:
-    """Return `Dot(axes)(inputs)`."""
+def dot(inputs: Sequence[Tensor], axes: int | Sequence[int] = -1, **kwargs: Any) -> Tensor:
+    """Return `Dot(axes)(inputs)`; `**kwargs` are arguments of `Dot`."""
     return Dot(axes=axes, **kwargs)(inputs)

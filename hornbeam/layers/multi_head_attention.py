@@ -1,8 +1,9 @@
-"""Attention with learnt projections and several heads: one body for all ways to share keys and values."""
+"""Attention with learnt projections and several heads."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from hornbeam.layers.layer import Layer
 from hornbeam.layers.regularization import Dropout
 from hornbeam.ops import routes
 from hornbeam.ops.neural import dot_product_attention
+from hornbeam.typing import Axis, Shape, Tensor
 
 __all__ = ["GroupQueryAttention", "GroupedQueryAttention", "MultiHeadAttention"]
 
@@ -22,19 +24,36 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class _HeadAttention(Layer):
-    """What both layers share: projections, masks, scores, gate.
+    """Base of both layers: projections, masks, scores and gate.
 
-    A subclass's constructor gives its arguments to `_keep`; its `build` makes the projections by `_project`.
+    A subclass's constructor passes its arguments to `_keep`, and its `build` makes the projections
+    with `_project`.
     """
 
+    kernel_initializer: Any
+    bias_initializer: Any
+    kernel_regularizer: Any
+    bias_regularizer: Any
+    kernel_constraint: Any
+    bias_constraint: Any
+    use_bias: bool
+    use_gate: bool
+    flash_attention: bool | None
+    seed: int | None
     dropout: float
     sliding_window: int | None
-    _output: tuple[int, ...] | None = None
+    # Made by `build`.
+    _score_equation: str
+    _sum_equation: str
+    _softmax: Softmax
+    _dropout_layer: Dropout
+    _gate_dense: EinsumDense
     _attended: tuple[int, ...] = (1,)
-    # Attributes that hold them, as in Keras's files: of query, key, value and result.
+    # Attributes of the projections of query, key, value and result; Keras's files use these names.
     _projections = ("_query_dense", "_key_dense", "_value_dense", "_output_dense")
 
     def _keep(self, arguments: dict[str, Any]) -> None:
+        """Keep and check the constructor's arguments, given as its `locals()`."""
         keep(self, arguments)
         name = type(self).__name__
         if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout <= 1:
@@ -46,7 +65,7 @@ class _HeadAttention(Layer):
             raise ValueError(f"{name}: `flash_attention` must be True, False or None, received {flash!r}.")
         if flash and self.dropout:
             raise ValueError(
-                f"{name}: `flash_attention=True` asks for the fused kernel, which knows no dropout, and `dropout` is "
+                f"{name}: `flash_attention=True` requires the fused kernel, which has no dropout, but `dropout` is "
                 f"{self.dropout}. Leave one of the two out."
             )
         self.supports_masking = True
@@ -55,7 +74,7 @@ class _HeadAttention(Layer):
         """Return a projection with this layer's initializers, regularizers and constraints."""
 
         def own(initializer: Any) -> Any:
-            # Each projection draws its own numbers, of the same distribution.
+            # Each projection has an initializer of its own, so that each draws its own numbers.
             return (
                 type(initializer).from_config(initializer.get_config())
                 if hasattr(initializer, "get_config")
@@ -69,10 +88,10 @@ class _HeadAttention(Layer):
             activity_regularizer=self.activity_regularizer, kernel_constraint=self.kernel_constraint,
             bias_constraint=self.bias_constraint, dtype=self.dtype_policy,
         )  # fmt: skip
-        projection.supports_masking = True  # positions stay what they are
+        projection.supports_masking = True  # a projection keeps the positions
         return projection
 
-    def _check_shapes(self, query: Any, value: Any, key: Any) -> None:
+    def _check_shapes(self, query: Shape, value: Shape, key: Shape | None) -> None:
         key = value if key is None else key
         if len({len(query), len(value), len(key)}) > 1:
             raise ValueError(
@@ -85,12 +104,13 @@ class _HeadAttention(Layer):
             )
 
     def _allowed(
-        self, positions: tuple[int, int], query_mask: Any, value_mask: Any, key_mask: Any, attention_mask: Any,
-        use_causal_mask: bool,
+        self, positions: tuple[int, int], query_mask: Tensor | None, value_mask: Tensor | None,
+        key_mask: Tensor | None, attention_mask: Tensor | None, use_causal_mask: bool,
     ) -> Any:  # fmt: skip
         """Return which values (S) each query (T) may see, (B, T, S), or `None` for all.
 
-        A query that may see none takes the mean of all; what it gives is masked for the next layer, as its mask goes on.
+        A query that sees no value gets the mean of all; the query's own mask tells the next layer
+        to ignore it.
         """
         parts = [jnp.asarray(m, bool)[:, None, :] for m in (value_mask, key_mask) if m is not None]
         if query_mask is not None:
@@ -110,10 +130,11 @@ class _HeadAttention(Layer):
         return allowed
 
     def call(
-        self, query: Any, value: Any, key: Any = None, query_mask: Any = None, value_mask: Any = None,
-        key_mask: Any = None, attention_mask: Any = None, return_attention_scores: bool = False,
+        self, query: Tensor, value: Tensor, key: Tensor | None = None, query_mask: Tensor | None = None,
+        value_mask: Tensor | None = None,
+        key_mask: Tensor | None = None, attention_mask: Tensor | None = None, return_attention_scores: bool = False,
         training: bool | None = None, use_causal_mask: bool = False,
-    ) -> Any:  # fmt: skip
+    ) -> Tensor:  # fmt: skip
         into_query, into_key, into_value, into_output = (getattr(self, name) for name in self._projections)
         positions = (query.shape[1], value.shape[1])
         allowed = self._allowed(positions, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)
@@ -129,16 +150,29 @@ class _HeadAttention(Layer):
         return (result, weights) if return_attention_scores else result
 
     def _attend(
-        self, q: Any, k: Any, v: Any, allowed: Any, only_causal: bool, training: Any, wants_scores: bool
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        allowed: Tensor | None,
+        only_causal: bool,
+        training: Any,
+        wants_scores: bool,
     ) -> tuple[Any, Any]:
-        """Return the heads' results (B, ..., heads, H) and the weights (`None` where they were never held).
+        """Return the results (B, ..., heads, H) and the weights, or `None` for them if fused.
 
-        `q` is scaled already. `allowed` is (B, the attended axes of queries, those of values), or `None`; `only_causal`
-        tells that it says nothing but what the fused kernel can do without a mask.
+        Args:
+            q, k, v: Projected tensors; `q` is already scaled.
+            allowed: Mask (B, the attended axes of the queries, those of the values), or `None`.
+            only_causal: Whether `allowed` is the causal mask alone, which the fused kernel has
+                built in.
+            training: Whether weights are dropped.
+            wants_scores: Whether the caller needs the weights.
         """
         masked = allowed is not None and not only_causal
         if self._is_fused(q, k, v, masked, wants_scores):
-            mask, flash = (allowed[:, None] if masked else None), self.flash_attention
+            mask = None if allowed is None or only_causal else allowed[:, None]
+            flash = self.flash_attention
             result = dot_product_attention(q, k, v, mask=mask, scale=1.0, is_causal=only_causal, flash_attention=flash)
             return result, None
         group = q.shape[-2] // k.shape[-2]
@@ -152,15 +186,16 @@ class _HeadAttention(Layer):
         dropped = self._dropout_layer(weights, training=training)
         return jnp.einsum(self._sum_equation, dropped, v), weights
 
-    def _is_fused(self, q: Any, k: Any, v: Any, masked: bool, wants_scores: bool) -> bool:
+    def _is_fused(self, q: Tensor, k: Tensor, v: Tensor, masked: bool, wants_scores: bool) -> bool:
+        """Return whether the fused kernel runs this call; raise if it is required and cannot."""
         if wants_scores and self.flash_attention:
             raise ValueError(
-                "`return_attention_scores=True` asks for the scores, which the fused kernel that `flash_attention=True` "
-                "insists on never holds. Leave one of the two out."
+                "`return_attention_scores=True` requires the scores, which the fused kernel of `flash_attention=True` "
+                "never computes as a whole. Leave one of the two out."
             )
         if self._attended != (1,) or q.ndim != 4:
-            return False  # as in Keras, also where the kernel is insisted on
-        extra = "the scores are asked for" if wants_scores else "it knows no dropout" if self.dropout else None
+            return False  # as in Keras, even with `flash_attention=True`
+        extra = "the scores are required" if wants_scores else "it has no dropout" if self.dropout else None
         route = routes.attention(
             type(self).__name__, self.flash_attention, (q.dtype, k.dtype, v.dtype), (q.shape[1], k.shape[1]),
             (q.shape[-1], v.shape[-1]), masked, extra,
@@ -168,58 +203,62 @@ class _HeadAttention(Layer):
         return route.name != "plain"
 
     def get_config(self) -> dict[str, Any]:
-        # How it is computed is for the machine to say, not for a file.
+        # The machine that loads the file decides how to compute it.
         return {name: value for name, value in super().get_config().items() if name != "flash_attention"}
 
     def compute_mask(
-        self, query: Any, value: Any, key: Any = None, query_mask: Any = None, value_mask: Any = None,
-        key_mask: Any = None,
-    ) -> Any:  # fmt: skip
+        self, query: Tensor, value: Tensor, key: Tensor | None = None, query_mask: Tensor | None = None,
+        value_mask: Tensor | None = None,
+        key_mask: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         return query_mask
 
 
 class MultiHeadAttention(_HeadAttention):
-    """Attention of several heads, each with projections of its own (Vaswani et al. 2017).
+    """Attends with several heads, each with its own projections of query, key and value.
 
-    Called as `layer(query, value, key=value)`: query (B, T, C), value and key (B, S, C); the result is (B, T, C).
-    Further arguments of the call: `attention_mask` (B, T, S), true where a position may be looked at;
-    `use_causal_mask`; `return_attention_scores`, for (result, weights of shape (B, heads, T, S)); and `query_mask`,
-    `value_mask`, `key_mask`, which masks of inputs fill in.
+    `head = softmax(q @ k^T / sqrt(key_dim)) @ v`; the result is a projection of all heads. The call
+    takes `query, value, key=value`, `attention_mask` (B, T, S; true where a position may be seen),
+    `use_causal_mask` and `return_attention_scores`, which returns the weights too.
 
     Args:
         num_heads: Number of heads.
-        key_dim: Size of a head's queries and keys.
-        value_dim: Size of a head's values. Default: `key_dim`.
-        dropout: Share of the weights set to zero in training.
-        use_bias: Whether projections have a bias.
-        output_shape: Shape of a position of the result, a number or several. Default: that of the query.
-        attention_axes: Axes along which is attended. Default: all but the batch's and the last.
-        sliding_window: If given, a position sees those less than this many steps away.
-        flash_attention: True insists on the fused kernel, as in `ops.dot_product_attention`, which knows neither
-            dropout nor scores; false declines it; `None` uses it where it can.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-            kernel_constraint, bias_constraint: Of the projections.
-        use_gate: Whether the heads' results are multiplied by `sigmoid` of one more projection of the query.
-        seed: Seed of the dropout. Default: random.
+        key_dim, value_dim: Sizes of a head's queries and keys, and values. `value_dim` defaults to
+            `key_dim`.
+        dropout: Fraction of the weights set to zero in training. Default: 0.
+        use_bias: Whether the projections have a bias. Default: True.
+        output_shape: Size or sizes of a position of the result. Default: the query's.
+        attention_axes: Axes that are attended. Default: all but the first and the last.
+        sliding_window: A position sees those less than this many steps away. Default: all.
+        flash_attention: True requires the fused kernel, which has neither dropout nor scores; False
+            avoids it; `None` uses it where possible. Default: `None`.
+        kernel_initializer, ..., bias_constraint: Of the projections, as for `Dense`.
+        use_gate: Whether the heads' results are multiplied by `sigmoid` of a projection of the
+            query. Default: False.
+        seed: Integer seed of the dropout. Default: random.
 
-    Weights: `kernel` and `bias` of the projections `query`, `key`, `value`, `attention_output` and, with `use_gate`,
-    `gate`.
+    Weights: `kernel` and `bias` of `query`, `key`, `value`, `attention_output` and, if used,
+    `gate`. Input: query (B, T, C), value and key (B, S, D). Output: (B, T, C), and weights (B,
+    heads, T, S).
 
     Raises:
         ValueError: If an argument is out of range, or shapes do not fit.
-        RuntimeError: If `flash_attention` is true and the kernel cannot be used.
+        RuntimeError: If `flash_attention` is true and the kernel cannot run.
+
+    Source: Vaswani et al. 2017, Attention is all you need.
 
     Example:
-        >>> layer = MultiHeadAttention(num_heads=2, key_dim=3)
-        >>> layer(jnp.ones((1, 4, 5)), jnp.ones((1, 6, 5))).shape
-        (1, 4, 5)
+        >>> import hornbeam as hb
+        >>> tokens = hb.Input((20, 32))
+        >>> hb.layers.MultiHeadAttention(2, key_dim=16)(tokens, tokens, use_causal_mask=True).shape
+        (None, 20, 32)
     """
 
     _projections = ("query_dense", "key_dense", "value_dense", "output_dense")
 
     def __init__(
         self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0, use_bias: bool = True,
-        output_shape: Any = None, attention_axes: Any = None, sliding_window: int | None = None,
+        output_shape: int | Sequence[int] | None = None, attention_axes: Axis = None, sliding_window: int | None = None,
         flash_attention: bool | None = None, kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
         activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
@@ -236,7 +275,7 @@ class MultiHeadAttention(_HeadAttention):
         if output_shape is not None:
             self.output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
         self._check_shapes(query_shape, value_shape, key_shape)
         rank = len(query_shape)
         if self.attention_axes is None:
@@ -270,9 +309,9 @@ class MultiHeadAttention(_HeadAttention):
 
 
 def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
-    """Return the equations of scores and of sums, for tensors (B, ..., heads, size) of `rank` + 1 axes.
+    """Return the equations of scores and sums for tensors (B, ..., heads, size), `rank` + 1 axes.
 
-    Scores have the axes not attended, the heads, then the attended axes of queries and those of values.
+    Scores have the axes not attended, the heads, the attended axes of queries, then the attended axes of values.
     """
     query = _LETTERS[: rank - 1] + "yz"
     values = list(query)
@@ -285,36 +324,46 @@ def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
 
 
 class GroupedQueryAttention(_HeadAttention):
-    """Attention in which groups of query heads share keys and values (Ainslie et al. 2023).
+    """Attends with groups of query heads that share keys and values.
 
-    Called as `MultiHeadAttention`. With as many key-value heads as query heads it is multi-head attention; with one,
-    multi-query attention.
+    With as many key-value heads as query heads it is multi-head attention; with one, multi-query
+    attention. Called as `MultiHeadAttention`.
 
     Args:
         head_dim: Size of a head.
         num_query_heads: Number of heads of the query.
         num_key_value_heads: Number of heads of key and value; divides `num_query_heads`.
-        dropout: Share of the weights set to zero in training.
-        use_bias: Whether projections have a bias.
-        sliding_window: If given, a position sees those less than this many steps away.
-        flash_attention: True insists on the fused kernel, as in `ops.dot_product_attention`, which knows neither
-            dropout nor scores; false declines it; `None` uses it where it can.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer,
-            kernel_constraint, bias_constraint: Of the projections.
-        use_gate: Whether the heads' results are multiplied by `sigmoid` of one more projection of the query.
-        seed: Seed of the dropout. Default: random.
+        dropout: Fraction of the weights set to zero in training. Default: 0.
+        use_bias: Whether the projections have a bias. Default: True.
+        sliding_window: A position sees those less than this many steps away. Default: all.
+        flash_attention: True requires the fused kernel, which has neither dropout nor scores; False
+            avoids it; `None` uses it where possible. Default: `None`.
+        kernel_initializer, ..., bias_constraint: Of the projections, as for `Dense`.
+        use_gate: Whether the heads' results are multiplied by `sigmoid` of a projection of the
+            query. Default: False.
+        seed: Integer seed of the dropout. Default: random.
 
-    Weights: As for `MultiHeadAttention`.
+    Weights: as for `MultiHeadAttention`.
+
+    Input: query (B, T, C), value and key (B, S, D). Output: (B, T, C).
 
     Raises:
         ValueError: If an argument is out of range, or shapes do not fit.
-        RuntimeError: If `flash_attention` is true and the kernel cannot be used.
+        RuntimeError: If `flash_attention` is true and the kernel cannot run.
+
+    Source: Ainslie et al. 2023, GQA: training generalized multi-query transformer models.
 
     Example:
-        >>> layer = GroupQueryAttention(head_dim=3, num_query_heads=4, num_key_value_heads=2)
-        >>> layer(jnp.ones((1, 4, 5)), jnp.ones((1, 6, 5))).shape
-        (1, 4, 5)
+        >>> import hornbeam as hb
+        >>> layer = hb.layers.GroupQueryAttention(16, num_query_heads=4, num_key_value_heads=2)
+        >>> tokens = hb.Input((20, 32))
+        >>> layer(tokens, tokens).shape
+        (None, 20, 32)
     """
+
+    head_dim: int
+    num_query_heads: int
+    num_key_value_heads: int
 
     _saved_as = "GroupQueryAttention"  # Keras's public name for a class of this name
 
@@ -335,7 +384,7 @@ class GroupedQueryAttention(_HeadAttention):
                 f"`num_key_value_heads` ({num_key_value_heads})."
             )
 
-    def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
+    def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
         self._check_shapes(query_shape, value_shape, key_shape)
         if len(query_shape) != 3:
             raise ValueError(f"{self._label()}: query must have shape (B, T, C), received {tuple(query_shape)}.")

@@ -1,7 +1,8 @@
-"""Normalizations."""
+"""Layers that scale their inputs to a mean and a variance, or to a length."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,20 +11,21 @@ from hornbeam import ops
 from hornbeam.layers.arguments import add_named_weight, keep
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["BatchNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization"]
 
 
 class _Normalization(Layer):
-    """Base: scale `gamma` and offset `beta`."""
+    """Base of the normalizations with a scale, `gamma`, and an offset, `beta`."""
 
-    def _scale_and_offset(self, shape: tuple[int, ...], scale: bool, center: bool) -> None:
+    def _scale_and_offset(self, shape: Shape, scale: bool, center: bool) -> None:
         self.gamma = add_named_weight(self, "gamma", shape) if scale else None
         self.beta = add_named_weight(self, "beta", shape) if center else None
 
 
-def _wide(inputs: Any) -> Any:
-    """Return half-precision inputs in float32: statistics need it."""
+def _wide(inputs: Tensor) -> Tensor:
+    """Return half-precision inputs in float32, which means and variances need."""
     return inputs.astype("float32") if inputs.dtype in (jnp.float16, jnp.bfloat16) else inputs
 
 
@@ -33,26 +35,50 @@ def _axes(axis: Any, rank: int) -> tuple[int, ...]:
 
 
 class BatchNormalization(_Normalization):
-    """Scales to mean 0 and variance 1 over the batch, by running statistics outside training (Ioffe and Szegedy 2015).
+    """Scales each feature to mean 0 and variance 1 over the batch.
+
+    `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta`. Training takes mean and variance of
+    the batch, and updates moving ones: `moving = moving * momentum + batch * (1 - momentum)`.
+    Inference, and training with `trainable = False`, take the moving ones.
 
     Args:
-        axis: Axis of the features.
-        momentum: Momentum of the running statistics.
-        epsilon: Added to the variance.
-        center, scale: Whether `beta` is added, and `gamma` multiplied.
-        beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer: Initializers.
-        beta_regularizer, gamma_regularizer: Penalties.
-        beta_constraint, gamma_constraint: Constraints.
-        synchronized: Kept for Keras's signature: one program holds all replicas here.
-        renorm, renorm_clipping, renorm_momentum: Must be off.
+        axis: Axis of the features. Default: the last.
+        momentum: Share of the old moving statistics that an update keeps. Default: 0.99.
+        epsilon: Added to the variance. Default: 0.001.
+        center, scale: Whether `beta` is added, and `gamma` multiplied. Default: True.
+        moving_mean_initializer, moving_variance_initializer: Of the moving statistics. Default:
+            zeros, ones.
+        beta_initializer, gamma_initializer: Initializers of `beta` and `gamma`. Default: zeros and
+            ones.
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: Penalties and
+            constraints of `beta` and `gamma`. Default: `None`.
+        synchronized: Keras's signature has it. One program holds all replicas here, so it has no
+            effect.
+        renorm, renorm_clipping, renorm_momentum: Not supported; `renorm` must be False.
 
-    Weights: gamma, beta, moving_mean, moving_variance, each of the size of `axis`. With `trainable = False` the running
-    statistics are used in training too.
+    Weights: `gamma`, `beta`, `moving_mean` and `moving_variance`, of the size of `axis`.
+
+    Input and output: tensors of one shape. Masked steps do not count in mean and variance.
+
+    Raises:
+        ValueError: If `renorm` is true.
+
+    Source: Ioffe and Szegedy 2015, Batch normalization.
 
     Example:
-        >>> BatchNormalization()(jnp.ones((2, 3))).shape
-        (2, 3)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((28, 28, 1)), hb.layers.Conv2D(8, 3), hb.layers.BatchNormalization()
+        ... ])
+        >>> [w.name for w in model.layers[1].weights]
+        ['gamma', 'beta', 'moving_mean', 'moving_variance']
     """
+
+    axis: int
+    momentum: float
+    epsilon: float
+    center: bool
+    scale: bool
 
     def __init__(
         self, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
@@ -69,15 +95,15 @@ class BatchNormalization(_Normalization):
         keep(self, locals())
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         size = input_shape[self.axis]
         self._scale_and_offset((size,), self.scale, self.center)
-        fixed = {"trainable": False, "autocast": False}
+        fixed: dict[str, Any] = {"trainable": False, "autocast": False}
         self.moving_mean = add_named_weight(self, "moving_mean", (size,), **fixed)
         self.moving_variance = add_named_weight(self, "moving_variance", (size,), **fixed)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         x = _wide(inputs)
         axis = self.axis % x.ndim
         others = tuple(i for i in range(x.ndim) if i != axis)
@@ -98,7 +124,8 @@ class BatchNormalization(_Normalization):
         return (x * factor.reshape(shape) + offset.reshape(shape)).astype(self.compute_dtype)
 
 
-def _moments(x: Any, axes: tuple[int, ...], mask: Any) -> tuple[Any, Any]:
+def _moments(x: Tensor, axes: tuple[int, ...], mask: Tensor | None) -> tuple[Any, Any]:
+    """Return mean and variance over `axes`, of the steps where `mask` is true."""
     if mask is None:
         mean = jnp.mean(x, axis=axes)
         shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape))
@@ -112,26 +139,44 @@ def _moments(x: Any, axes: tuple[int, ...], mask: Any) -> tuple[Any, Any]:
 
 
 class LayerNormalization(_Normalization):
-    """Scales each sample to mean 0 and variance 1 over some axes (Ba et al. 2016).
+    """Scales each sample to mean 0 and variance 1 over some axes.
+
+    `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta`, with mean and variance over `axis`.
 
     Args:
-        axis: Axis or axes.
-        epsilon: Added to the variance.
-        center, scale: Whether `beta` is added, and `gamma` multiplied.
-        beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint,
-            gamma_constraint: Of the weights.
-        rms_scaling: Whether the mean stays and nothing is added: the input is divided by its standard
-            deviation only, and multiplied by `gamma`.
+        axis: Axis or axes. Default: the last.
+        epsilon: Added to the variance. Default: 0.001.
+        center, scale: Whether `beta` is added, and `gamma` multiplied. Default: True.
+        beta_initializer, gamma_initializer: Initializers of `beta` and `gamma`. Default: zeros and
+            ones.
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: Penalties and
+            constraints of `beta` and `gamma`. Default: `None`.
+        rms_scaling: Whether the mean is not subtracted and `beta` not added: `y = gamma * x /
+            sqrt(variance + epsilon)`. Default: False.
 
-    Weights: gamma and beta, of the shape of `axis`.
+    Weights: `gamma` and `beta`, of the sizes of `axis`.
+
+    Input and output: tensors of one shape.
+
+    Source: Ba et al. 2016, Layer normalization.
 
     Example:
-        >>> LayerNormalization()(jnp.ones((2, 3))).shape
-        (2, 3)
+        >>> import hornbeam as hb
+        >>> tokens = hb.Input((20, 32))
+        >>> x = hb.layers.MultiHeadAttention(num_heads=2, key_dim=16)(tokens, tokens)
+        >>> x = hb.layers.LayerNormalization()(tokens + x)
+        >>> hb.Model(tokens, x).output_shape
+        (None, 20, 32)
     """
 
+    axis: int | Sequence[int]
+    epsilon: float
+    center: bool
+    scale: bool
+    rms_scaling: bool
+
     def __init__(
-        self, axis: Any = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
+        self, axis: int | Sequence[int] = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
         beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", beta_regularizer: Any = None,
         gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None,
         rms_scaling: bool = False, **kwargs: Any,
@@ -141,11 +186,11 @@ class LayerNormalization(_Normalization):
         keep(self, locals())
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         shape = tuple(input_shape[a] for a in _axes(self.axis, len(input_shape)))
         self._scale_and_offset(shape, self.scale or self.rms_scaling, self.center and not self.rms_scaling)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         x = _wide(inputs)
         axes = _axes(self.axis, x.ndim)
         shape = tuple(x.shape[i] if i in axes else 1 for i in range(x.ndim))
@@ -160,28 +205,46 @@ class LayerNormalization(_Normalization):
 
 
 class GroupNormalization(_Normalization):
-    """Scales groups of channels of each sample to mean 0 and variance 1 (Wu and He 2018).
+    """Scales groups of channels of each sample to mean 0 and variance 1.
+
+    `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta`, with mean and variance over the
+    channels of a group and all positions.
 
     Args:
-        groups: Number of groups; -1 for one a channel (instance normalization).
-        axis: Axis of the channels.
-        epsilon: Added to the variance.
-        center, scale: Whether `beta` is added, and `gamma` multiplied.
-        beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint,
-            gamma_constraint: Of the weights.
+        groups: Number of groups, which divides the number of channels; -1 for one group per channel
+            (instance normalization). Default: 32.
+        axis: Axis of the channels. Default: the last.
+        epsilon: Added to the variance. Default: 0.001.
+        center, scale: Whether `beta` is added, and `gamma` multiplied. Default: True.
+        beta_initializer, gamma_initializer: Initializers of `beta` and `gamma`. Default: zeros and
+            ones.
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: Penalties and
+            constraints of `beta` and `gamma`. Default: `None`.
 
-    Weights: gamma and beta, one number a channel.
+    Weights: `gamma` and `beta`, one number per channel.
+
+    Input and output: tensors of one shape.
 
     Raises:
-        ValueError: If the channels do not divide into `groups`.
+        ValueError: If `groups` is out of range or does not divide the channels, or their number is
+            unknown.
+
+    Source: Wu and He 2018, Group normalization.
 
     Example:
-        >>> GroupNormalization(2)(jnp.ones((1, 3, 4))).shape
-        (1, 3, 4)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((28, 28, 1)), hb.layers.Conv2D(16, 3), hb.layers.GroupNormalization(4)
+        ... ])
+        >>> model.layers[1].gamma.shape
+        (16,)
     """
 
     groups: int
     axis: int
+    epsilon: float
+    center: bool
+    scale: bool
 
     def __init__(
         self, groups: int = 32, axis: int = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
@@ -194,7 +257,7 @@ class GroupNormalization(_Normalization):
         keep(self, locals())
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         channels = input_shape[self.axis]
         if channels is None:
             raise ValueError(f"{self._label()}: the size of axis {self.axis} must be known, received {input_shape}.")
@@ -208,7 +271,7 @@ class GroupNormalization(_Normalization):
         self._scale_and_offset((channels,), self.scale, self.center)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         axis = self.axis % inputs.ndim
         x = jnp.moveaxis(_wide(inputs), axis, -1)
         grouped = x.reshape(*x.shape[:-1], self.groups, -1)
@@ -224,47 +287,62 @@ class GroupNormalization(_Normalization):
 
 
 class RMSNormalization(Layer):
-    """Divides each sample by the root of its mean square over some axes (Zhang and Sennrich 2019).
+    """Divides each sample by the root of its mean square over some axes.
+
+    `y = scale * x / sqrt(mean(x^2) + epsilon)`.
 
     Args:
-        axis: Axis or axes.
-        epsilon: Added to the mean square.
+        axis: Axis or axes. Default: the last.
+        epsilon: Added to the mean square. Default: 1e-6.
 
-    Weights: `scale`, of the shape of `axis`.
+    Weights: `scale`, of the sizes of `axis`, ones at first.
+
+    Input and output: tensors of one shape.
+
+    Source: Zhang and Sennrich 2019, Root mean square layer normalization.
 
     Example:
-        >>> RMSNormalization()(jnp.full((1, 2), 3.0)).round(3)
-        Array([[1., 1.]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> hidden = hb.ops.array([[3.0, -3.0, 3.0, -3.0]])
+        >>> hb.layers.RMSNormalization()(hidden).round(3)
+        Array([[ 1., -1.,  1., -1.]], dtype=float32)
     """
 
-    def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any):
+    axis: int | Sequence[int]
+    epsilon: float
+
+    def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any):
         super().__init__(**kwargs)
         keep(self, locals())
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         shape = tuple(input_shape[a] for a in _axes(self.axis, len(input_shape)))
         self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.rms_normalization(inputs, self.scale.value, self.axis, self.epsilon)
 
 
 class UnitNormalization(Layer):
-    """Divides each sample by its Euclidean length over some axes.
+    """Divides each sample by its Euclidean length over some axes: `y = x / sqrt(sum(x^2))`.
 
     Args:
-        axis: Axis or axes.
+        axis: Axis or axes. Default: the last.
+
+    Input and output: tensors of one shape. As in Keras.
 
     Raises:
-        TypeError: If `axis` is no integer and no list of integers.
+        TypeError: If `axis` is not an integer or a list of integers.
 
     Example:
-        >>> UnitNormalization()(jnp.array([[3.0, 4.0]]))
-        Array([[0.6, 0.8]], dtype=float32)
+        >>> import hornbeam as hb
+        >>> embeddings = hb.ops.array([[3.0, 4.0], [0.0, 2.0]])
+        >>> hb.layers.UnitNormalization()(embeddings)
+        Array([[0.6, 0.8], [0. , 1. ]], dtype=float32)
     """
 
-    def __init__(self, axis: Any = -1, **kwargs: Any):
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Any):
         super().__init__(**kwargs)
         axis = list(axis) if isinstance(axis, (list, tuple)) else axis
         if not all(isinstance(a, int) for a in (axis if isinstance(axis, list) else [axis])):
@@ -273,5 +351,5 @@ class UnitNormalization(Layer):
         self.supports_masking = True
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.normalize(inputs, axis=self.axis, order=2, epsilon=1e-12)

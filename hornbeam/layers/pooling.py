@@ -1,4 +1,4 @@
-"""Pooling: one body for maximum and average, and one for all windows, in 1, 2 and 3 dimensions."""
+"""Pooling: one body for maximum and average, and one for whole axes, in 1, 2 and 3 dimensions."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ class _Pooling(Layer):
     """Pooling of windows of one size.
 
     Args:
-        pool_size: Size of the window: an integer, or one an axis.
-        strides: Steps of the window. Default: its size.
-        padding: `"valid"` or `"same"`; what `"same"` adds never counts.
+        pool_size: Size of the window: one integer, or one per spatial axis. Default: 2.
+        strides: Steps of the window. Default: `pool_size`, so that windows do not overlap.
+        padding: `"valid"` drops windows that reach over the edge; `"same"` keeps them, and the
+            elements beyond the edge do not count. Default: `"valid"`.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
 
+    Sizes of the output: `(size - pool_size) // strides + 1` for `"valid"`, `ceil(size / strides)`
+    for `"same"`. With `"channels_first"`, C follows B in input and output. As in Keras.
+
     Raises:
-        ValueError: If an argument is out of range, or the window larger than the input.
+        ValueError: If an argument is out of range, or the window is larger than the input.
     """
 
     _rank = 2
@@ -64,11 +68,14 @@ class _AveragePooling(_Pooling):
 
 
 class _AdaptivePooling(Layer):
-    """Pooling of a given number of windows.
+    """Pooling into a given number of windows.
 
     Args:
-        output_size: Number of windows: an integer, or one an axis. They divide the axis as evenly as can be.
+        output_size: Number of windows: one integer, or one per spatial axis. The windows divide the
+            axis as evenly as possible.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
+
+    With `"channels_first"`, C follows B in input and output. As in Keras.
 
     Raises:
         ValueError: If an argument is out of range.
@@ -103,7 +110,10 @@ class _GlobalPooling(Layer):
 
     Args:
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
-        keepdims: Whether the axes are kept with size 1.
+        keepdims: Whether the spatial axes stay, with size 1. Default: False.
+
+    The output has shape (B, C), or (B, 1, ..., C) with `keepdims`. With `"channels_first"`, C
+    follows B in input and output. As in Keras.
     """
 
     _rank = 2
@@ -133,84 +143,84 @@ class _GlobalAveragePooling(_GlobalPooling):
     _op = staticmethod(jnp.mean)
 
 
-@variant(1, "", (1, 4, 1), (1, 2, 1))
+@variant(1, "2", (8, 100, 16), (8, 50, 16))
 class MaxPooling1D(_MaxPooling):
-    """The maximum of each window of steps of sequences (B, T, C)."""
+    """Takes the maximum of each window of steps of sequences (B, T, C)."""
 
 
-@variant(2, "", (1, 4, 4, 1), (1, 2, 2, 1))
+@variant(2, "2", (8, 28, 28, 16), (8, 14, 14, 16))
 class MaxPooling2D(_MaxPooling):
-    """The maximum of each window of pixels of images (B, H, W, C)."""
+    """Takes the maximum of each window of pixels of images (B, H, W, C)."""
 
 
-@variant(3, "", (1, 4, 4, 4, 1), (1, 2, 2, 2, 1))
+@variant(3, "2", (1, 16, 16, 16, 4), (1, 8, 8, 8, 4))
 class MaxPooling3D(_MaxPooling):
-    """The maximum of each window of points of volumes (B, D, H, W, C)."""
+    """Takes the maximum of each window of points of volumes (B, D, H, W, C)."""
 
 
-@variant(1, "2", (1, 5, 1), (1, 2, 1))
+@variant(1, "10", (8, 33, 16), (8, 10, 16))
 class AdaptiveMaxPooling1D(_AdaptiveMaxPooling):
-    """The maximum of each of a given number of windows of steps of sequences (B, T, C)."""
+    """Takes the maximum of each of `output_size` windows of sequences (B, T, C)."""
 
 
-@variant(2, "2", (1, 5, 5, 1), (1, 2, 2, 1))
+@variant(2, "7", (8, 30, 40, 16), (8, 7, 7, 16))
 class AdaptiveMaxPooling2D(_AdaptiveMaxPooling):
-    """The maximum of each of a given number of windows of pixels of images (B, H, W, C)."""
+    """Takes the maximum of each of `output_size` windows of images (B, H, W, C)."""
 
 
-@variant(3, "2", (1, 5, 5, 5, 1), (1, 2, 2, 2, 1))
+@variant(3, "4", (1, 10, 12, 12, 4), (1, 4, 4, 4, 4))
 class AdaptiveMaxPooling3D(_AdaptiveMaxPooling):
-    """The maximum of each of a given number of windows of points of volumes (B, D, H, W, C)."""
+    """Takes the maximum of each of `output_size` windows of volumes (B, D, H, W, C)."""
 
 
-@variant(1, "", (1, 4, 1), (1, 1))
+@variant(1, "", (8, 100, 16), (8, 16))
 class GlobalMaxPooling1D(_GlobalMaxPooling):
-    """The maximum of all steps of sequences (B, T, C)."""
+    """Takes the maximum of all steps of sequences (B, T, C)."""
 
 
-@variant(2, "", (1, 4, 4, 1), (1, 1))
+@variant(2, "", (8, 28, 28, 16), (8, 16))
 class GlobalMaxPooling2D(_GlobalMaxPooling):
-    """The maximum of all pixels of images (B, H, W, C)."""
+    """Takes the maximum of all pixels of images (B, H, W, C)."""
 
 
-@variant(3, "", (1, 4, 4, 4, 1), (1, 1))
+@variant(3, "", (1, 16, 16, 16, 4), (1, 4))
 class GlobalMaxPooling3D(_GlobalMaxPooling):
-    """The maximum of all points of volumes (B, D, H, W, C)."""
+    """Takes the maximum of all points of volumes (B, D, H, W, C)."""
 
 
-@variant(1, "", (1, 4, 1), (1, 2, 1))
+@variant(1, "2", (8, 100, 16), (8, 50, 16))
 class AveragePooling1D(_AveragePooling):
-    """The mean of each window of steps of sequences (B, T, C)."""
+    """Averages each window of steps of sequences (B, T, C)."""
 
 
-@variant(2, "", (1, 4, 4, 1), (1, 2, 2, 1))
+@variant(2, "2", (8, 28, 28, 16), (8, 14, 14, 16))
 class AveragePooling2D(_AveragePooling):
-    """The mean of each window of pixels of images (B, H, W, C)."""
+    """Averages each window of pixels of images (B, H, W, C)."""
 
 
-@variant(3, "", (1, 4, 4, 4, 1), (1, 2, 2, 2, 1))
+@variant(3, "2", (1, 16, 16, 16, 4), (1, 8, 8, 8, 4))
 class AveragePooling3D(_AveragePooling):
-    """The mean of each window of points of volumes (B, D, H, W, C)."""
+    """Averages each window of points of volumes (B, D, H, W, C)."""
 
 
-@variant(1, "2", (1, 5, 1), (1, 2, 1))
+@variant(1, "10", (8, 33, 16), (8, 10, 16))
 class AdaptiveAveragePooling1D(_AdaptiveAveragePooling):
-    """The mean of each of a given number of windows of steps of sequences (B, T, C)."""
+    """Averages each of `output_size` windows of sequences (B, T, C)."""
 
 
-@variant(2, "2", (1, 5, 5, 1), (1, 2, 2, 1))
+@variant(2, "7", (8, 30, 40, 16), (8, 7, 7, 16))
 class AdaptiveAveragePooling2D(_AdaptiveAveragePooling):
-    """The mean of each of a given number of windows of pixels of images (B, H, W, C)."""
+    """Averages each of `output_size` windows of images (B, H, W, C)."""
 
 
-@variant(3, "2", (1, 5, 5, 5, 1), (1, 2, 2, 2, 1))
+@variant(3, "4", (1, 10, 12, 12, 4), (1, 4, 4, 4, 4))
 class AdaptiveAveragePooling3D(_AdaptiveAveragePooling):
-    """The mean of each of a given number of windows of points of volumes (B, D, H, W, C)."""
+    """Averages each of `output_size` windows of volumes (B, D, H, W, C)."""
 
 
-@variant(1, "", (1, 4, 1), (1, 1))
+@variant(1, "", (8, 100, 16), (8, 16))
 class GlobalAveragePooling1D(_GlobalAveragePooling):
-    """The mean of all steps of sequences (B, T, C); padded steps are left out."""
+    """Averages all steps of sequences (B, T, C); masked steps do not count."""
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any):
         super().__init__(data_format, keepdims, **kwargs)
@@ -228,11 +238,11 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
         return None
 
 
-@variant(2, "", (1, 4, 4, 1), (1, 1))
+@variant(2, "", (8, 28, 28, 16), (8, 16))
 class GlobalAveragePooling2D(_GlobalAveragePooling):
-    """The mean of all pixels of images (B, H, W, C)."""
+    """Averages all pixels of images (B, H, W, C)."""
 
 
-@variant(3, "", (1, 4, 4, 4, 1), (1, 1))
+@variant(3, "", (1, 16, 16, 16, 4), (1, 4))
 class GlobalAveragePooling3D(_GlobalAveragePooling):
-    """The mean of all points of volumes (B, D, H, W, C)."""
+    """Averages all points of volumes (B, D, H, W, C)."""

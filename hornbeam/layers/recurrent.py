@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -28,6 +29,7 @@ from hornbeam.objects.configuration import serialize
 from hornbeam.ops import routes
 from hornbeam.ops.cudnn import cudnn_lstm
 from hornbeam.ops.recurrence import recur
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["GRU", "LSTM", "RNN", "SimpleRNN"]
 
@@ -41,34 +43,41 @@ _CELL = (
 
 
 class RNN(Layer):
-    """A cell run along the time axis of (B, T, C).
+    """Runs a cell along the time axis of a sequence.
 
-    Where a mask (B, T) is false, states stay and the output repeats the last one.
+    At steps where a mask (B, T) is false, the states stay and the output repeats the previous one.
 
     Args:
-        cell: A cell: an object with `state_size` and `call(inputs, states)` that returns output and
-            new states. A list of cells is stacked.
-        return_sequences: Whether all outputs are returned, (B, T, units), not only the last.
-        return_state: Whether the last states are returned too, in a tuple after the output.
-        go_backwards: Whether time runs backwards (outputs then stand in that order).
-        stateful: Whether a batch starts from the states in which the last one ended; needs a fixed
-            batch size.
-        unroll: Whether the loop is written out in the compiled program.
-        zero_output_for_mask: Whether outputs at masked steps are zero.
-        **kwargs: Arguments of `Layer`. `time_major`: whether inputs and outputs are (T, B, C).
+        cell: An object with `state_size` and `call(inputs, states)`, which returns the output and
+            the new states; or a list of such cells, which are stacked.
+        return_sequences: Whether all outputs are returned, not only the last. Default: False.
+        return_state: Whether the last states follow the output in a tuple. Default: False.
+        go_backwards: Whether time runs backwards; outputs are in that order. Default: False.
+        stateful: Whether a batch starts from the last states of the previous batch. Requires a
+            fixed batch size. Default: False.
+        unroll: Whether the compiled program repeats the step T times and has no loop. Default:
+            False.
+        zero_output_for_mask: Whether outputs at masked steps are zero. Default: False.
+        **kwargs: Arguments of `Layer`. `time_major`: whether input and output are (T, B, C).
+
+    Input: (B, T, C). Output: (B, units), or (B, T, units) with `return_sequences`. As in Keras.
 
     Raises:
-        ValueError: If `cell` is no cell, or the batch size is unknown and `stateful` true.
+        ValueError: If `cell` is not a cell, or `stateful` is true and the batch size unknown.
 
     Example:
-        >>> layer = RNN([LSTMCell(3), GRUCell(2)], return_sequences=True)
-        >>> layer(jnp.ones((1, 4, 5))).shape
-        (1, 4, 2)
+        >>> import hornbeam as hb
+        >>> cells = [hb.layers.LSTMCell(32), hb.layers.GRUCell(16)]
+        >>> model = hb.Sequential([
+        ...     hb.Input((20, 5)), hb.layers.RNN(cells, return_sequences=True), hb.layers.Dense(1)
+        ... ])
+        >>> model.output_shape
+        (None, 20, 1)
     """
 
-    # States are no weights: files and counts leave them out, as Keras does.
+    # States are not weights: files and counts leave them out, as in Keras.
     _not_children = Layer._not_children | {"states"}
-    use_cudnn: Any = "auto"
+    use_cudnn: bool | str = "auto"
 
     def __init__(
         self, cell: Any, return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
@@ -89,22 +98,22 @@ class RNN(Layer):
 
     @property
     def state_size(self) -> Any:
-        """Size of the cell's state, or a list of them."""
+        """Size of the cell's state, or a list of sizes."""
         return self.cell.state_size
 
     def get_initial_state(self, batch_size: int) -> list[Any]:
-        """Return the states that a sequence starts from, usually zeros of (batch_size, units)."""
+        """Return the states that a sequence starts from, usually zeros (batch_size, units)."""
         return as_list(initial_state_of(self.cell, batch_size, self.compute_dtype))
 
     def reset_state(self) -> None:
-        """Set the kept states of a stateful layer back to zero."""
+        """Set the states that a stateful layer keeps back to zero."""
         for state in tree.flatten(self.states):
             if state is not None:
                 state.assign(jnp.zeros(state.shape))
 
     reset_states = reset_state
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         batch = input_shape[1 if self.time_major else 0]
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((batch, *input_shape[2:]))
@@ -121,11 +130,17 @@ class RNN(Layer):
     def build_from_config(self, config: dict[str, Any]) -> None:
         super().build_from_config(sequence_shape_only(config))
 
-    def __call__(self, sequences: Any, *args: Any, **kwargs: Any) -> Any:
-        """Run the layer; `[sequences, *states]` gives initial states too, as in Keras 1 and 2."""
+    def __call__(self, sequences: Tensor | Sequence[Tensor], *args: Any, **kwargs: Any) -> Any:
+        """Run the layer. `[sequences, *states]` gives initial states, as in Keras 1 and 2."""
         return super().__call__(*split_states(sequences, args, kwargs), **kwargs)
 
-    def call(self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False) -> Any:
+    def call(
+        self,
+        sequences: Tensor,
+        initial_state: Sequence[Tensor] | None = None,
+        mask: Tensor | None = None,
+        training: bool = False,
+    ) -> Any:
         x = sequences if self.time_major else jnp.swapaxes(sequences, 0, 1)  # (T, B, C)
         if mask is not None:
             mask = jnp.asarray(mask, bool)
@@ -140,7 +155,7 @@ class RNN(Layer):
         return self._in_compute_dtype((result, *states) if self.return_state else result)
 
     def _start(self, given: Any, batch: int) -> list[Any]:
-        """Return the states to start from: those given, those kept, or the cell's own."""
+        """Return the states to start from: the given ones, the kept ones, or the cell's own."""
         zeros = self.get_initial_state(batch)
         flat = tree.flatten(zeros)
         if given is None:
@@ -153,12 +168,12 @@ class RNN(Layer):
         states = [zero if x is None else jnp.asarray(x, zero.dtype) for x, zero in zip(given, flat, strict=True)]
         for x, zero in zip(states, flat, strict=True):
             if x.shape != zero.shape:
-                kept = " Batches of a stateful layer must all have its fixed size." if self.stateful else ""
+                kept = " All batches of a stateful layer must have its fixed size." if self.stateful else ""
                 raise ValueError(f"a state must have shape {zero.shape}, received {x.shape}.{kept}")
         return tree.pack_sequence_as(zeros, states)
 
-    def _loop(self, x: Any, states: list[Any], mask: Any, training: Any) -> tuple[Any, Any, list[Any]]:
-        """Run the cell along x (T, B, C); return last output, all outputs (or `None`) and last states."""
+    def _loop(self, x: Tensor, states: list[Any], mask: Tensor | None, training: Any) -> tuple[Any, Any, list[Any]]:
+        """Run the cell along x (T, B, C); return last output, outputs or `None`, states."""
         cell = self.cell
         if self.go_backwards:
             x, mask = x[::-1], None if mask is None else mask[::-1]
@@ -168,7 +183,7 @@ class RNN(Layer):
                 return self._cudnn_loop(x, states, noise)
             if self._is_standard(x, states, noise):
                 return self._standard_loop(x, states, mask, noise)
-            x = cell.project(x, noise)  # the inputs' part of all steps at once
+            x = cell.project(x, noise)  # for all steps at once
 
             def step(x_t: Any, before: Any) -> Any:
                 return cell.step(x_t, before, noise)
@@ -181,7 +196,7 @@ class RNN(Layer):
             new = [b.astype(a.dtype) for a, b in zip(old, tree.flatten(after), strict=True)]
             return output, tree.pack_sequence_as(before, new)
 
-        # A first abstract step tells the output's shape, and which variables (seeds, say) go round the loop too.
+        # Tracing one step finds the output's shape and the variables that the loop carries.
         first = Step(cell_step, jax.ShapeDtypeStruct(x.shape[1:], x.dtype), states)
 
         def body(carry: Any, now: Any) -> Any:
@@ -198,16 +213,18 @@ class RNN(Layer):
         (states, last), outputs = scan(first, body, start, (x, mask), unroll=x.shape[0] if self.unroll else 1)
         return last, outputs, states
 
-    def _is_standard(self, x: Any, states: Any, noise: Any) -> bool:
-        """Tell whether `ops.recurrence` has this cell, as it is to be run."""
+    def _is_standard(self, x: Tensor, states: Any, noise: Any) -> bool:
+        """Return whether `ops.recurrence` can run this cell on these inputs."""
         cell = self.cell
         if isinstance(cell, StackedRNNCells) or cell.standard() is None or noise[1] is not None or x.shape[0] == 0:
             return False
         weights = [w.value for w in (cell.kernel, cell.recurrent_kernel, cell.bias) if w is not None]
         return {a.dtype for a in (*weights, *states)} == {x.dtype}
 
-    def _standard_loop(self, x: Any, states: list[Any], mask: Any, noise: Any) -> tuple[Any, Any, list[Any]]:
-        """Do what `_loop` does, by the op for standard cells."""
+    def _standard_loop(
+        self, x: Tensor, states: list[Any], mask: Tensor | None, noise: Any
+    ) -> tuple[Any, Any, list[Any]]:
+        """Do what `_loop` does, with the op for standard cells."""
         cell = self.cell
         kind = cell.standard()
         x = cell.project(x, noise, with_bias=kind == "gru")
@@ -216,7 +233,7 @@ class RNN(Layer):
         outputs, after = recur(kind, x, cell.recurrent_kernel.value, bias, start, mask, self.unroll, fused)
         last = after[0]
         if mask is not None:
-            # Outputs are zero where states are those of the start, or wherever the mask says so.
+            # The plain loop gives zeros before the first unmasked step, or at all masked steps.
             shown = mask
             if not self.zero_output_for_mask:
                 shown = (jnp.arange(mask.shape[0])[:, None] >= jnp.argmax(mask, axis=0)) & jnp.any(mask, axis=0)
@@ -224,18 +241,18 @@ class RNN(Layer):
             outputs = jnp.where(shown[..., None], outputs, 0)
         return last, outputs if self.return_sequences else None, list(after)
 
-    def _is_left_to_cudnn(self, x: Any, mask: Any) -> bool:
-        """Tell whether cuDNN runs the loop; an error where it is insisted on and cannot."""
+    def _is_left_to_cudnn(self, x: Tensor, mask: Tensor | None) -> bool:
+        """Return whether cuDNN runs the loop; raise if the user requires it and it cannot."""
         return False
 
-    def _cudnn_loop(self, x: Any, states: list[Any], noise: Any) -> tuple[Any, Any, list[Any]]:
-        """Do what `_loop` does, by cuDNN's kernel."""
+    def _cudnn_loop(self, x: Tensor, states: list[Any], noise: Any) -> tuple[Any, Any, list[Any]]:
+        """Do what `_loop` does, with cuDNN's kernel."""
         cell = self.cell
         weights = (cell.kernel.value, cell.recurrent_kernel.value, cell.bias.value)
         outputs, after = cudnn_lstm(x if noise[0] is None else x * noise[0], *weights, jnp.stack(states))
         return after[0], outputs if self.return_sequences else None, list(after)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Any:
         mask = as_list(previous_mask)[0] if self.return_sequences else None
         return [mask, *[None] * len(as_list(self.state_size))] if self.return_state else mask
 
@@ -244,13 +261,13 @@ class RNN(Layer):
         return {**config, "time_major": True} if self.time_major else config
 
 
-def _where(keep: Any, new: Any, old: Any) -> Any:
-    """Choose by samples: `keep` is (B,), the others (B, ...)."""
+def _where(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """Choose between `new` and `old`, both (B, ...), for each sample by `keep` (B,)."""
     return jnp.where(keep.reshape(keep.shape + (1,) * (new.ndim - 1)), new, old)
 
 
-def split_states(sequences: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """Return positional arguments in which `[sequences, *states]` is taken apart (states into `kwargs`)."""
+def split_states(sequences: Tensor | Sequence[Tensor], args: tuple, kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """Move the states of `[sequences, *states]` into `kwargs`; return the positional arguments."""
     if isinstance(sequences, (list, tuple)) and len(sequences) > 1 and hasattr(sequences[0], "shape"):
         kwargs["initial_state"] = list(sequences[1:])
         sequences = sequences[0]
@@ -258,17 +275,17 @@ def split_states(sequences: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[A
 
 
 def sequence_shape_only(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a build config with the shape of the sequences alone, where it has the states' too."""
+    """Return a build configuration without the shapes of the states."""
     shapes = config.get("shapes_dict") or config
     return {"input_shape": shapes["sequences_shape"]} if "sequences_shape" in shapes else config
 
 
 class _Recurrent(RNN):
-    """What the three layers with a cell of their own share: the cell's arguments are theirs.
+    """Base of the three layers that make their own cell and share its arguments.
 
     Args:
         cell_class: Class of the cell.
-        arguments: All arguments of the layer's constructor by name.
+        arguments: All arguments of the layer's constructor, by name.
     """
 
     def __init__(self, cell_class: type, arguments: dict[str, Any]):
@@ -288,18 +305,18 @@ class _Recurrent(RNN):
         super().__init__(cell, activity_regularizer=arguments["activity_regularizer"], **loop, **kwargs)
         self.use_cudnn = use_cudnn if use_cudnn == "auto" else bool(use_cudnn)
 
-    def _is_left_to_cudnn(self, x: Any, mask: Any) -> bool:
+    def _is_left_to_cudnn(self, x: Tensor, mask: Tensor | None) -> bool:
         if self.use_cudnn is False:
             return False
-        wishes = {
+        unsupported = {
             "there is a mask": mask is not None,
             "`unroll` is true": self.unroll,
             "`recurrent_dropout` is not zero": self.cell.recurrent_dropout > 0,
         }
-        return self._asks_cudnn(x, next((wish for wish, is_there in wishes.items() if is_there), None))
+        return self._asks_cudnn(x, next((text for text, is_set in unsupported.items() if is_set), None))
 
-    def _asks_cudnn(self, x: Any, extra: str | None) -> bool:
-        """Tell whether cuDNN runs the loop; `extra` is what is wanted that it does not know."""
+    def _asks_cudnn(self, x: Tensor, extra: str | None) -> bool:
+        """Return whether cuDNN runs the loop; `extra` names a setting that it lacks, if any."""
         return False
 
     def get_config(self) -> dict[str, Any]:
@@ -310,7 +327,7 @@ class _Recurrent(RNN):
 
 
 def of_cell(name: str) -> property:
-    """Return a property that reads the cell's attribute of this name."""
+    """Return a property that reads the attribute `name` of the layer's cell."""
     return property(lambda self: getattr(self.cell, name), doc=f"The cell's `{name}`.")
 
 
@@ -320,23 +337,36 @@ for _name in _CELL:
 
 
 class SimpleRNN(_Recurrent):
-    """A plain recurrence along (B, T, C): `h = activation(x @ kernel + h @ recurrent_kernel + bias)`.
+    """Runs a plain recurrence along a sequence.
+
+    `h = activation(x @ kernel + h @ recurrent_kernel + bias)`; the output is h.
 
     Args:
-        units, activation, use_bias, seed: As in `SimpleRNNCell`.
+        units: Size of the output.
+        activation: Name or function. Default: `"tanh"`.
+        use_bias: Whether a bias is added. Default: True.
         kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
-        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties of the weights.
-        activity_regularizer: Penalty of the outputs.
-        kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
-        dropout, recurrent_dropout: Shares of inputs and state set to zero in training, drawn once a sequence.
+            Default: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, ..., bias_constraint: Penalties and constraints of the weights. Default:
+            `None`.
+        activity_regularizer: Penalty of the outputs. Default: `None`.
+        dropout, recurrent_dropout: Fractions of inputs and state set to zero in training, one draw
+            per sequence. Default: 0.
+        seed: Integer seed of the dropout. Default: random.
         return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`.
+
+    Input: (B, T, C). Output: (B, units), or (B, T, units) with `return_sequences`.
 
     Raises:
         ValueError: If `units` is not a positive integer.
 
+    Source: Elman 1990, Finding structure in time.
+
     Example:
-        >>> SimpleRNN(2)(jnp.ones((1, 4, 3))).shape
-        (1, 2)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([hb.Input((20, 5)), hb.layers.SimpleRNN(16), hb.layers.Dense(1)])
+        >>> model.output_shape
+        (None, 1)
     """
 
     def __init__(
@@ -357,26 +387,45 @@ class SimpleRNN(_Recurrent):
 
 
 class LSTM(_Recurrent):
-    """Long short-term memory (Hochreiter and Schmidhuber 1997) along (B, T, C).
+    """Runs long short-term memory along a sequence; `LSTMCell` has the formulas.
+
+    With gates i, f, g and o: `c = f * c + i * g`, `h = o * activation(c)`; the output is h.
 
     Args:
-        units, activation, recurrent_activation, use_bias, unit_forget_bias, seed: As in `LSTMCell`.
+        units: Size of the output.
+        activation, recurrent_activation: Of g and c, and of i, f and o. Default: `"tanh"`,
+            `"sigmoid"`.
+        unit_forget_bias: Whether the bias of f starts at 1. Default: True.
+        use_bias: Whether a bias is added. Default: True.
         kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
-        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties of the weights.
-        activity_regularizer: Penalty of the outputs.
-        kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
-        dropout, recurrent_dropout: Shares of inputs and state set to zero in training, drawn once a sequence.
-        return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`. The states are h and c.
-        use_cudnn: True insists on cuDNN's kernel, which runs an LSTM of float32 with the usual activations and a bias on
-            GPUs of NVIDIA, without mask, `unroll` or recurrent dropout; false takes the plain loop; `"auto"` takes a
-            kernel, cuDNN's or another, where there is one.
+            Default: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, ..., bias_constraint: Penalties and constraints of the weights. Default:
+            `None`.
+        activity_regularizer: Penalty of the outputs. Default: `None`.
+        dropout, recurrent_dropout: Fractions of inputs and state set to zero in training, one draw
+            per sequence. Default: 0.
+        seed: Integer seed of the dropout. Default: random.
+        return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`. The states are
+            h and c.
+        use_cudnn: True requires cuDNN's kernel: NVIDIA GPUs, float32, the default activations, a
+            bias, no mask, `unroll` or recurrent dropout. False runs the plain loop. `"auto"`
+            (default) takes a kernel where there is one.
+
+    Input: (B, T, C). Output: (B, units), or (B, T, units) with `return_sequences`.
 
     Raises:
-        ValueError: If `units` is not a positive integer, or `use_cudnn` is true and the kernel cannot be used.
+        ValueError: If `units` is not a positive integer, or `use_cudnn` is true and the kernel
+            cannot run.
+
+    Source: Hochreiter and Schmidhuber 1997, Long short-term memory.
 
     Example:
-        >>> LSTM(2, return_sequences=True)(jnp.ones((1, 4, 3))).shape
-        (1, 4, 2)
+        >>> import hornbeam as hb
+        >>> words = hb.Input((200,), dtype="int32")
+        >>> x = hb.layers.Embedding(5000, 32, mask_zero=True)(words)
+        >>> outputs = hb.layers.Dense(1, "sigmoid")(hb.layers.LSTM(16)(x))
+        >>> hb.Model(words, outputs).output_shape
+        (None, 1)
     """
 
     def __init__(
@@ -387,11 +436,11 @@ class LSTM(_Recurrent):
         kernel_constraint: Any = None, recurrent_constraint: Any = None, bias_constraint: Any = None,
         dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None,
         return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
-        stateful: bool = False, unroll: bool = False, use_cudnn: Any = "auto", **kwargs: Any,
+        stateful: bool = False, unroll: bool = False, use_cudnn: bool | str = "auto", **kwargs: Any,
     ):  # fmt: skip
         super().__init__(LSTMCell, locals())
 
-    def _asks_cudnn(self, x: Any, extra: str | None) -> bool:
+    def _asks_cudnn(self, x: Tensor, extra: str | None) -> bool:
         if extra is None and self.cell.standard() is None:
             extra = "the activations are not tanh and sigmoid"
         if extra is None and not self.cell.use_bias:
@@ -401,25 +450,43 @@ class LSTM(_Recurrent):
 
 
 class GRU(_Recurrent):
-    """Gated recurrent units (Cho et al. 2014) along (B, T, C).
+    """Runs gated recurrent units along a sequence; `GRUCell` has the formulas.
+
+    With gates z and r and the candidate g: `h = z * h + (1 - z) * g`; the output is h.
 
     Args:
-        units, activation, recurrent_activation, use_bias, reset_after, seed: As in `GRUCell`.
+        units: Size of the output.
+        activation, recurrent_activation: Of g, and of z and r. Default: `"tanh"`, `"sigmoid"`.
+        reset_after: Whether r multiplies the state after its matrix product. Default: True.
+        use_bias: Whether a bias is added. Default: True.
         kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
-        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties of the weights.
-        activity_regularizer: Penalty of the outputs.
-        kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
-        dropout, recurrent_dropout: Shares of inputs and state set to zero in training, drawn once a sequence.
+            Default: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, ..., bias_constraint: Penalties and constraints of the weights. Default:
+            `None`.
+        activity_regularizer: Penalty of the outputs. Default: `None`.
+        dropout, recurrent_dropout: Fractions of inputs and state set to zero in training, one draw
+            per sequence. Default: 0.
+        seed: Integer seed of the dropout. Default: random.
         return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`.
-        use_cudnn: True refuses what cuDNN's kernel for a GRU would not know (masks, `unroll`, recurrent dropout,
-            `reset_after=False`), and is else as `"auto"`: a kernel where there is one; false takes the plain loop.
+        use_cudnn: True raises where cuDNN's GRU would not support the layer (a mask, `unroll`,
+            recurrent dropout, `reset_after=False`). False runs the plain loop. `"auto"` (default)
+            takes a kernel where there is one.
+
+    Input: (B, T, C). Output: (B, units), or (B, T, units) with `return_sequences`.
 
     Raises:
-        ValueError: If `units` is not a positive integer, or `use_cudnn` is true and cuDNN would not know the layer.
+        ValueError: If `units` is not a positive integer, or `use_cudnn` is true and cuDNN lacks a
+            setting.
+
+    Source: Cho et al. 2014, Learning phrase representations using RNN encoder-decoder.
 
     Example:
-        >>> GRU(2)(jnp.ones((1, 4, 3))).shape
-        (1, 2)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((20, 5)), hb.layers.GRU(16, return_sequences=True), hb.layers.Dense(1)
+        ... ])
+        >>> model.output_shape
+        (None, 20, 1)
     """
 
     def __init__(
@@ -430,14 +497,14 @@ class GRU(_Recurrent):
         recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
         recurrent_dropout: float = 0.0, seed: int | None = None, return_sequences: bool = False,
         return_state: bool = False, go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
-        reset_after: bool = True, use_cudnn: Any = "auto", **kwargs: Any,
+        reset_after: bool = True, use_cudnn: bool | str = "auto", **kwargs: Any,
     ):  # fmt: skip
         super().__init__(GRUCell, locals())
 
-    def _asks_cudnn(self, x: Any, extra: str | None) -> bool:
-        # JAX calls cuDNN for no GRU: what cuDNN would know is run as it is anyway, as in Keras.
+    def _asks_cudnn(self, x: Tensor, extra: str | None) -> bool:
+        # JAX cannot call cuDNN's GRU. As in Keras, True still refuses what cuDNN lacks.
         if self.use_cudnn is True and extra is None and not self.cell.reset_after:
             extra = "`reset_after` is false"
         if self.use_cudnn is True and extra is not None:
-            raise ValueError(f"`use_cudnn=True` asks for what cuDNN's kernel knows, and {extra}. Use 'auto'.")
+            raise ValueError(f"`use_cudnn=True` requires settings that cuDNN's GRU supports, but {extra}. Use 'auto'.")
         return False

@@ -1,8 +1,8 @@
 """Recurrent cells: one step in time.
 
-A cell of this file works in three parts, so that a loop over time can run the first two
-for all steps at once: `noise` draws the dropout of a whole sequence, `project` is the
-inputs' part of the gates, `step` the recurrence itself.
+A cell of this file works in three parts, so that a loop over time can run the first two for all
+steps at once: `noise` draws the dropout of a whole sequence, `project` computes the inputs' part of
+the gates, and `step` is the recurrence itself.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.product import rows_product
 from hornbeam.random import dropout as random_dropout
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
 
 
 def initial_state_of(cell: Any, batch_size: Any, dtype: Any = None) -> Any:
-    """Return the state that `cell` starts from: zeros, where it does not say."""
+    """Return the state that `cell` starts from: its own `get_initial_state`, or zeros."""
     if hasattr(cell, "get_initial_state"):
         return cell.get_initial_state(batch_size=batch_size)
     dtype = dtype or getattr(cell, "compute_dtype", None)
@@ -36,29 +37,35 @@ def initial_state_of(cell: Any, batch_size: Any, dtype: Any = None) -> Any:
 
 
 def as_list(x: Any) -> list[Any]:
-    """Return a list of `x`, or of what stands in it."""
+    """Return `x` as a list: the items of a list or tuple, or `x` alone."""
     return list(x) if isinstance(x, (list, tuple)) else [x]
 
 
 def has_parts(cell: Any) -> bool:
-    """Tell whether `cell` steps by `noise`, `project` and `step`, rather than by a `call` of its own."""
+    """Return whether `cell` steps by `noise`, `project` and `step`, without an own `call`."""
     return isinstance(cell, (_Cell, StackedRNNCells)) and type(cell).call in (_Cell.call, StackedRNNCells.call)
 
 
 class _Cell(Layer):
-    """What the three cells share: weights of `gates` blocks side by side, dropout, `states` states of `units`.
+    """Base of the three cells: weights with all gates side by side, dropout, and states.
 
     Args:
         units: Size of the output and of each state.
-        others: The rest of the cell's constructor arguments by name.
+        seed: Seed of the dropout.
+        others: The other arguments of the cell's constructor, by name.
     """
+
+    # Kept by `keep`.
+    activation: Any
+    use_bias: bool
+    bias_initializer: Any
 
     gates = 1
     states = 1
     _gate_axis = -1
-    # Whether the dropout's seed is drawn before those of the initializers, so that a seeded run starts as Keras's.
+    # Whether dropout draws its seed before the initializers do: a seeded run then starts with Keras's numbers.
     _seed_first = False
-    # Whether each gate sees the inputs through a noise of its own even where the state has none.
+    # Whether each gate has its own draw for the inputs even without recurrent dropout.
     _inputs_by_gate = False
     dropout: float
     recurrent_dropout: float
@@ -81,9 +88,10 @@ class _Cell(Layer):
         return (self.units * self.gates,)
 
     def _bias_start(self) -> Any:
+        """Return the initializer of the bias."""
         return self.bias_initializer
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         width = self.units * self.gates
         self.kernel = add_named_weight(self, "kernel", (input_shape[-1], width))
         self.recurrent_kernel = add_named_weight(self, "recurrent_kernel", (self.units, width), "recurrent")
@@ -92,10 +100,11 @@ class _Cell(Layer):
             self.bias = add_named_weight(self, "bias", self._bias_shape(), initializer=self._bias_start())
 
     def noise(self, shape: Sequence[int], training: Any) -> tuple[Any, Any]:
-        """Return what inputs of `shape` (B, ...) and the state are multiplied by in training.
+        """Return dropout's random factors for inputs of `shape` (B, ...) and for the state.
 
-        `None` stands for nothing, a list for one factor a gate. The draws are Keras's: each gate sees the state
-        through a noise of its own, and then the inputs too.
+        Each is `None` (no dropout, or no training), one tensor for all gates, or a list with one
+        tensor per gate. The draws follow Keras: with recurrent dropout, every gate has a draw of
+        its own.
         """
 
         def draw(rate: float, size: Any, count: int) -> list[Any]:
@@ -110,80 +119,92 @@ class _Cell(Layer):
         return inputs[0] if inputs and len(inputs) == 1 else inputs, state
 
     def _state_shape(self, batch: Any) -> tuple[Any, ...]:
+        """Return the shape of each state for a batch size."""
         return (batch, self.units)
 
     def standard(self) -> str | None:
-        """Return the name that `ops.recurrence` has for this cell; `None` if it is one of its own kind."""
+        """Return the name of this cell in `ops.recurrence`, or `None` if it has none."""
         return None
 
     def recurrent_bias(self) -> Any:
-        """Return the bias that stands in the loop, where `ops.recurrence` runs it; the others are the inputs'."""
+        """Return the bias inside the loop when `ops.recurrence` runs the cell."""
         return None if self.bias is None else self.bias.value
 
-    def project(self, inputs: Any, noise: tuple[Any, Any], with_bias: bool = True) -> Any:
-        """Return the inputs' part of the gates, for one step (B, C) or for all (T, B, C)."""
+    def project(self, inputs: Tensor, noise: tuple[Any, Any], with_bias: bool = True) -> Tensor:
+        """Return the inputs' part of the gates, for one step (B, C) or for all steps (T, B, C)."""
         x = self._gated(inputs, noise[0], self.kernel.value, rows_product)
         bias = self._input_bias() if with_bias else None
         return x if bias is None else x + bias
 
     def _input_bias(self) -> Any:
+        """Return the part of the bias that is added to the projected inputs."""
         return None if self.bias is None else self.bias.value
 
-    def _recur(self, h: Any, noise: Any, gates: int | None = None) -> Any:
+    def _recur(self, h: Tensor, noise: Any, gates: int | None = None) -> Tensor:
         """Return the state's part of the first `gates` gates."""
         gates = gates or self.gates
         return self._gated(
             h, noise and noise[:gates], self.recurrent_kernel.value[..., : gates * self.units], self._times
         )
 
-    def _gated(self, x: Any, noise: Any, kernel: Any, times: Callable[[Any, Any], Any]) -> Any:
-        """Return the product of `x` and `kernel`, which holds the gates side by side."""
+    def _gated(self, x: Tensor, noise: Any, kernel: Tensor, times: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """Return the product of `x`, with dropout applied, and `kernel`, all gates side by side."""
         if not isinstance(noise, list):
             return times(x if noise is None else x * noise, kernel)
         blocks = jnp.split(kernel, len(noise), axis=-1)
         parts = [times(x * one, block) for one, block in zip(noise, blocks, strict=True)]
         return jnp.concatenate(parts, axis=self._gate_axis)
 
-    def _times(self, h: Any, kernel: Any) -> Any:
+    def _times(self, h: Tensor, kernel: Tensor) -> Tensor:
+        """Return the product of the state and a block of the recurrent kernel."""
         return h @ kernel
 
-    def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
+    def step(self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]) -> tuple[Tensor, list[Tensor]]:
         """Return output and new states from the projected inputs `x` of one step."""
         raise NotImplementedError(f"{type(self).__name__} must implement `step(x, states, noise)`.")
 
-    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
+    def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Any, Any]:
         noise = self.noise(inputs.shape, training)
         output, new = self.step(self.project(inputs, noise), as_list(states), noise)
         return output, new if isinstance(states, (list, tuple)) else new[0]
 
-    def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
-        """Return the zeros, one state of (batch_size, ...) each, that a sequence starts from."""
+    def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
+        """Return the states that a sequence starts from: zeros of shape (batch_size, units)."""
         return [jnp.zeros(self._state_shape(batch_size), self.compute_dtype) for _ in range(self.states)]
 
 
 class SimpleRNNCell(_Cell):
-    """One step of a plain recurrence: `h = activation(x @ kernel + h @ recurrent_kernel + bias)`.
+    """Computes one step of a plain recurrence.
+
+    `h = activation(x @ kernel + h @ recurrent_kernel + bias)`; the output is h.
 
     Args:
         units: Size of the output and of the state.
-        activation: Name or function.
-        use_bias: Whether a bias is added.
+        activation: Name or function. Default: `"tanh"`.
+        use_bias: Whether a bias is added. Default: True.
         kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
-        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties of the weights.
-        kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
-        dropout: Share of the inputs set to zero in training.
-        recurrent_dropout: Share of the state set to zero in training.
-        seed: Seed of the dropout. Default: random.
+            Default: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, ..., bias_constraint: Penalties and constraints of the weights. Default:
+            `None`.
+        dropout, recurrent_dropout: Fractions of the inputs and of the state h set to zero in
+            training. Default: 0.
+        seed: Integer seed of the dropout. Default: random.
 
-    Weights: `kernel` (inputs, units), `recurrent_kernel` (units, units), `bias` (units,).
+    Weights: `kernel` (C, units), `recurrent_kernel` (units, units), `bias` (units,).
+
+    Input: (B, C), and a list of states (B, units). Output: (B, units), and the new states.
 
     Raises:
         ValueError: If `units` is not a positive integer.
 
+    Source: Elman 1990, Finding structure in time.
+
     Example:
-        >>> output, states = SimpleRNNCell(2)(jnp.ones((1, 3)), [jnp.zeros((1, 2))])
+        >>> import hornbeam as hb
+        >>> cell = hb.layers.SimpleRNNCell(16)
+        >>> output, states = cell(hb.ops.ones((8, 5)), cell.get_initial_state(8))
         >>> output.shape, len(states)
-        ((1, 2), 1)
+        ((8, 16), 1)
     """
 
     _seed_first = True
@@ -200,39 +221,50 @@ class SimpleRNNCell(_Cell):
     def standard(self) -> str | None:
         return "simple" if type(self) is SimpleRNNCell and self.activation is activations.tanh else None
 
-    def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
+    def step(self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]) -> tuple[Tensor, list[Tensor]]:
         h = self.activation(x + self._recur(states[0], noise[1]))
         return h, [h]
 
 
 class LSTMCell(_Cell):
-    """One step of long short-term memory (Hochreiter and Schmidhuber 1997).
+    """Computes one step of long short-term memory.
 
-    With gates i, f, g, o side by side in the weights: `c = f * c + i * g`, `h = o * activation(c)`.
+    With gates i, f, g and o side by side in the weights: `c = f * c + i * g`, `h = o *
+    activation(c)`; the output is h.
 
     Args:
         units: Size of the output and of the two states, h and c.
-        activation: Of g and of the new c.
-        recurrent_activation: Of i, f and o.
-        use_bias: Whether a bias is added.
+        activation: Of g and of the new c. Default: `"tanh"`.
+        recurrent_activation: Of i, f and o. Default: `"sigmoid"`.
+        unit_forget_bias: Whether the bias of f starts at 1 (Jozefowicz et al. 2015). Default: True.
+        use_bias: Whether a bias is added. Default: True.
         kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
-        unit_forget_bias: Whether the bias of f starts at one (Jozefowicz et al. 2015).
-        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties of the weights.
-        kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
-        dropout: Share of the inputs set to zero in training.
-        recurrent_dropout: Share of h set to zero in training.
-        seed: Seed of the dropout. Default: random.
+            Default: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, ..., bias_constraint: Penalties and constraints of the weights. Default:
+            `None`.
+        dropout, recurrent_dropout: Fractions of the inputs and of the state h set to zero in
+            training. Default: 0.
+        seed: Integer seed of the dropout. Default: random.
 
-    Weights: `kernel` (inputs, 4 units), `recurrent_kernel` (units, 4 units), `bias` (4 units,).
+    Weights: `kernel` (C, 4 units), `recurrent_kernel` (units, 4 units), `bias` (4 units,).
+
+    Input: (B, C), and a list of states (B, units). Output: (B, units), and the new states.
 
     Raises:
         ValueError: If `units` is not a positive integer.
 
+    Source: Hochreiter and Schmidhuber 1997, Long short-term memory.
+
     Example:
-        >>> output, states = LSTMCell(2)(jnp.ones((1, 3)), [jnp.zeros((1, 2)), jnp.zeros((1, 2))])
+        >>> import hornbeam as hb
+        >>> cell = hb.layers.LSTMCell(16)
+        >>> output, states = cell(hb.ops.ones((8, 5)), cell.get_initial_state(8))
         >>> output.shape, len(states)
-        ((1, 2), 2)
+        ((8, 16), 2)
     """
+
+    recurrent_activation: Any
+    unit_forget_bias: bool
 
     gates, states = 4, 2
 
@@ -263,7 +295,7 @@ class LSTMCell(_Cell):
     def standard(self) -> str | None:
         return "lstm" if type(self) is LSTMCell and _usual_activations(self) else None
 
-    def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
+    def step(self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]) -> tuple[Tensor, list[Tensor]]:
         h, c = states
         i, f, g, o = jnp.split(x + self._recur(h, noise[1]), 4, axis=self._gate_axis)
         gate = self.recurrent_activation
@@ -273,34 +305,46 @@ class LSTMCell(_Cell):
 
 
 class GRUCell(_Cell):
-    """One step of a gated recurrent unit (Cho et al. 2014).
+    """Computes one step of a gated recurrent unit.
 
-    With gates z, r and candidate g side by side in the weights: `h = z * h + (1 - z) * g`.
+    With gates z and r and the candidate g side by side in the weights: `h = z * h + (1 - z) * g`;
+    the output is h.
 
     Args:
         units: Size of the output and of the state.
-        activation: Of g.
-        recurrent_activation: Of z and r.
-        use_bias: Whether a bias is added.
+        activation: Of g. Default: `"tanh"`.
+        recurrent_activation: Of z and r. Default: `"sigmoid"`.
+        use_bias: Whether a bias is added. Default: True.
         kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
-        kernel_regularizer, recurrent_regularizer, bias_regularizer: Penalties of the weights.
-        kernel_constraint, recurrent_constraint, bias_constraint: Applied after each update.
-        dropout: Share of the inputs set to zero in training.
-        recurrent_dropout: Share of the state set to zero in training.
-        reset_after: Whether r multiplies the state after its matrix product, not before.
-        seed: Seed of the dropout. Default: random.
+            Default: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, ..., bias_constraint: Penalties and constraints of the weights. Default:
+            `None`.
+        dropout, recurrent_dropout: Fractions of the inputs and of the state h set to zero in
+            training. Default: 0.
+        reset_after: Whether r multiplies the state after its matrix product, not before. Default:
+            True.
+        seed: Integer seed of the dropout. Default: random.
 
-    Weights: `kernel` (inputs, 3 units), `recurrent_kernel` (units, 3 units), `bias` (2, 3 units), for inputs
-    and state; without `reset_after`, (3 units,).
+    Weights: `kernel` (C, 3 units), `recurrent_kernel` (units, 3 units), `bias` (2, 3 units), for
+    inputs and state, or (3 units,) without `reset_after`.
+
+    Input: (B, C), and a list of states (B, units). Output: (B, units), and the new states.
 
     Raises:
         ValueError: If `units` is not a positive integer.
 
+    Source: Cho et al. 2014, Learning phrase representations using RNN encoder-decoder.
+
     Example:
-        >>> output, states = GRUCell(2)(jnp.ones((1, 3)), [jnp.zeros((1, 2))])
+        >>> import hornbeam as hb
+        >>> cell = hb.layers.GRUCell(16)
+        >>> output, states = cell(hb.ops.ones((8, 5)), cell.get_initial_state(8))
         >>> output.shape, len(states)
-        ((1, 2), 1)
+        ((8, 16), 1)
     """
+
+    recurrent_activation: Any
+    reset_after: bool
 
     gates = 3
 
@@ -330,7 +374,7 @@ class GRUCell(_Cell):
     def recurrent_bias(self) -> Any:
         return self.bias.value[1] if self.use_bias and self.reset_after else super().recurrent_bias()
 
-    def step(self, x: Any, states: Sequence[Any], noise: tuple[Any, Any]) -> tuple[Any, list[Any]]:
+    def step(self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]) -> tuple[Tensor, list[Tensor]]:
         (h,) = states
         n = self.units
         xz, xr, xg = jnp.split(x, 3, axis=-1)
@@ -349,27 +393,33 @@ class GRUCell(_Cell):
 
 
 def _usual_activations(cell: Any) -> bool:
+    """Return whether the activations are tanh and sigmoid."""
     return cell.activation is activations.tanh and cell.recurrent_activation is activations.sigmoid
 
 
 def _others(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return a constructor's arguments without those that the base handles by name."""
+    """Return a constructor's arguments without those that the base takes by name."""
     return {k: v for k, v in arguments.items() if k not in ("self", "units", "seed", "kwargs", "__class__")}
 
 
 class StackedRNNCells(Layer):
-    """Cells on top of each other as one cell: each takes the output of the one below.
+    """Stacks cells into one cell: each takes the output of the one below.
 
     Args:
         cells: The cells, lowest first.
+
+    Input: (B, C), and a list with the states of each cell. Output: the last cell's, and the new
+    states. As in Keras.
 
     Raises:
         ValueError: If one of `cells` has no `call` or no `state_size`.
 
     Example:
-        >>> cell = StackedRNNCells([LSTMCell(3), GRUCell(2)])
-        >>> cell.state_size, cell.output_size
-        ([[3, 3], 2], 2)
+        >>> import hornbeam as hb
+        >>> cell = hb.layers.StackedRNNCells([hb.layers.LSTMCell(32), hb.layers.GRUCell(16)])
+        >>> model = hb.Sequential([hb.Input((20, 5)), hb.layers.RNN(cell)])
+        >>> model.output_shape, cell.state_size
+        ((None, 16), [[32, 32], 16])
     """
 
     def __init__(self, cells: Sequence[Any], **kwargs: Any):
@@ -380,7 +430,7 @@ class StackedRNNCells(Layer):
 
     @property
     def state_size(self) -> list[Any]:
-        """Sizes of the states, one entry a cell."""
+        """Sizes of the states, one entry per cell."""
         return [cell.state_size for cell in self.cells]
 
     @property
@@ -389,10 +439,10 @@ class StackedRNNCells(Layer):
         return output_size_of(self.cells[-1])
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
-        """Return the states that a sequence starts from, one entry a cell."""
+        """Return the states that a sequence starts from, one entry per cell."""
         return [initial_state_of(cell, batch_size) for cell in self.cells]
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         for cell in self.cells:
             if isinstance(cell, Layer) and not cell.built:
                 cell.build(input_shape)
@@ -400,7 +450,7 @@ class StackedRNNCells(Layer):
             input_shape = (input_shape[0], *(size if isinstance(size, tuple) else (size,)))
 
     def noise(self, shape: Sequence[int], training: Any) -> list[Any]:
-        """Return the noise of each cell; `None` for cells that draw their own."""
+        """Return the dropout's factors for each cell; `None` for cells that draw their own."""
         draws = []
         for cell in self.cells:
             draws.append(cell.noise(shape, training) if has_parts(cell) else None)
@@ -408,12 +458,12 @@ class StackedRNNCells(Layer):
             shape = (shape[0], *(size if isinstance(size, tuple) else (size,)))
         return draws
 
-    def project(self, inputs: Any, noise: list[Any]) -> Any:
-        """Return what the first cell makes of the inputs ahead of the loop."""
+    def project(self, inputs: Tensor, noise: list[Any]) -> Tensor:
+        """Return the first cell's projection of the inputs, for one step or for all."""
         first = self.cells[0]
         return first.project(inputs, noise[0]) if has_parts(first) else inputs
 
-    def step(self, x: Any, states: Sequence[Any], noise: list[Any]) -> tuple[Any, list[Any]]:
+    def step(self, x: Tensor, states: Sequence[Any], noise: list[Any]) -> tuple[Any, list[Any]]:
         """Return output and new states from the projected inputs `x` of one step."""
         after = []
         for i, (cell, before) in enumerate(zip(self.cells, states, strict=True)):
@@ -424,19 +474,24 @@ class StackedRNNCells(Layer):
             after.append(tree.pack_sequence_as(before, tree.flatten(new)))
         return x, after
 
-    def call(self, inputs: Any, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
+    def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
         noise = self.noise(inputs.shape, training)
         return self.step(self.project(inputs, noise), states, noise)
 
 
 def output_size_of(cell: Any) -> Any:
-    """Return the size of a cell's output: what it says, else that of its first state."""
+    """Return the size of a cell's output: its `output_size`, or the size of its first state."""
     size = getattr(cell, "output_size", None)
     return as_list(cell.state_size)[0] if size is None else size
 
 
 def check_cell(cell: Any, owner: str, argument: str) -> None:
-    """Raise `ValueError` unless `cell` can be run along a sequence."""
+    """Raise `ValueError` unless `cell` has what a loop over time needs.
+
+    Args:
+        cell: What the user passed.
+        owner, argument: The layer's class and its argument, for the message.
+    """
     for needed in ("call", "state_size"):
         if not hasattr(cell, needed):
             raise ValueError(

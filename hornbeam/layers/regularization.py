@@ -1,7 +1,8 @@
-"""Dropout and noise."""
+"""Dropout, noise and penalties of activities."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from hornbeam.core.random import SeedGenerator
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Tensor
 
 __all__ = [
     "ActivityRegularization",
@@ -25,7 +27,7 @@ __all__ = [
 
 
 class _Noise(Layer):
-    """Base of layers that draw in training and are the identity otherwise."""
+    """Base of layers that draw random numbers in training and are the identity otherwise."""
 
     def __init__(self, seed: Any, active: bool, **kwargs: Any):
         super().__init__(**kwargs)
@@ -36,39 +38,60 @@ class _Noise(Layer):
         self.supports_masking = True
         self.built = True
 
-    def call(self, inputs: Any, training: bool | None = False) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = False) -> Tensor:
         return self._draw(inputs) if training and self._active else inputs
 
-    def _draw(self, inputs: Any) -> Any:
-        raise NotImplementedError  # what each of the layers is
+    def _draw(self, inputs: Tensor) -> Tensor:
+        """Return the outputs in training."""
+        raise NotImplementedError  # each layer has its own
 
 
 def _rate(layer: str, rate: Any) -> float:
+    """Return `rate` if it is a number from 0 to 1; else raise, naming the layer."""
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
         raise ValueError(f"{layer}: `rate` must be a number from 0 to 1, received {rate!r}.")
     return rate
 
 
 class Dropout(_Noise):
-    """Sets a share of the inputs to zero in training, and scales the others up (Srivastava et al. 2014).
+    """Sets a random fraction of the inputs to zero in training, and scales up the rest.
+
+    Elements that are kept are multiplied by `1 / (1 - rate)`, so that the expected sum stays.
 
     Args:
-        rate: Share, from 0 to 1.
-        noise_shape: Shape of the draw; axes of size 1 share it. `None` entries are the input's sizes.
-        seed: Integer.
+        rate: Fraction that is dropped, from 0 to 1.
+        noise_shape: Shape of the random draw. Where a size is 1, all positions of the axis share
+            the draw; `None` entries are the input's sizes. Default: the input's shape.
+        seed: Integer seed. Default: random.
+
+    Input and output: tensors of one shape. Outside training, the output is the input.
+
+    Raises:
+        ValueError: If `rate` is not a number from 0 to 1.
+
+    Source: Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from
+    overfitting.
 
     Example:
-        >>> Dropout(0.5)(jnp.ones(2))
-        Array([1., 1.], dtype=float32)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((784,)), hb.layers.Dense(64, "relu"), hb.layers.Dropout(0.5),
+        ...     hb.layers.Dense(10),
+        ... ])
+        >>> x = hb.ops.ones((2, 784))
+        >>> bool((model(x) == model(x)).all())  # not training: nothing is dropped
+        True
     """
 
-    def __init__(self, rate: float, noise_shape: Any = None, seed: Any = None, **kwargs: Any):
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ):
         rate = _rate(type(self).__name__, rate)
         super().__init__(seed, rate > 0, **kwargs)
         self.rate = rate
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
-    def _draw(self, inputs: Any) -> Any:
+    def _draw(self, inputs: Tensor) -> Tensor:
         return random.dropout(inputs, self.rate, self.noise_shape, self.seed_generator)
 
     def get_config(self) -> dict[str, Any]:
@@ -79,15 +102,15 @@ class Dropout(_Noise):
 
 
 class _SpatialDropout(Dropout):
-    """Dropout of whole feature maps: one draw for all positions of a channel."""
+    """Dropout of whole feature maps: all positions of a channel share one draw."""
 
     _rank = 1
 
-    def __init__(self, rate: float, seed: Any = None, **kwargs: Any):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any):
         super().__init__(rate, seed=seed, **kwargs)
         self.input_spec = InputSpec(ndim=self._rank + 2)
 
-    def _draw(self, inputs: Any) -> Any:
+    def _draw(self, inputs: Tensor) -> Tensor:
         first = getattr(self, "data_format", "channels_last") == "channels_first"
         inner = tuple(range(2, inputs.ndim)) if first else tuple(range(1, inputs.ndim - 1))
         shape = tuple(1 if axis in inner else n for axis, n in enumerate(inputs.shape))
@@ -101,113 +124,190 @@ class _SpatialDropout(Dropout):
 
 
 class SpatialDropout1D(_SpatialDropout):
-    """Dropout of whole channels of (B, T, C).
+    """Drops whole channels of sequences in training, and scales the rest by `1 / (1 - rate)`.
+
+    Neighbouring steps are correlated, so dropping single ones has little effect.
 
     Args:
-        rate: Share, from 0 to 1.
-        seed: Integer.
+        rate: Fraction of the channels that is dropped, from 0 to 1.
+        seed: Integer seed. Default: random.
+
+    Input and output: (B, T, C). Outside training, the output is the input.
+
+    Raises:
+        ValueError: If `rate` is not a number from 0 to 1.
+
+    Source: Tompson et al. 2015, Efficient object localization using convolutional networks.
 
     Example:
-        >>> SpatialDropout1D(0.5)(jnp.ones((1, 2, 1))).shape
-        (1, 2, 1)
+        >>> import hornbeam as hb
+        >>> embedded = hb.ops.ones((2, 3, 16))
+        >>> dropped = hb.layers.SpatialDropout1D(0.5)(embedded, training=True)
+        >>> bool((dropped[:, 0] == dropped[:, 2]).all())  # dropped at all steps, or none
+        True
     """
 
 
 class SpatialDropout2D(_SpatialDropout):
-    """Dropout of whole channels of images.
+    """Drops whole channels of images in training, and scales the rest by `1 / (1 - rate)`.
 
     Args:
-        rate: Share, from 0 to 1.
-        data_format: Layout of the images.
-        seed: Integer.
+        rate: Fraction of the channels that is dropped, from 0 to 1.
+        data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
+        seed: Integer seed. Default: random.
+
+    Input and output: (B, H, W, C), or (B, C, H, W) with `"channels_first"`. Outside training, the
+    output is the input.
+
+    Raises:
+        ValueError: If `rate` is not a number from 0 to 1.
+
+    Source: Tompson et al. 2015, Efficient object localization using convolutional networks.
 
     Example:
-        >>> SpatialDropout2D(0.5)(jnp.ones((1, 2, 2, 1))).shape
-        (1, 2, 2, 1)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((28, 28, 1)), hb.layers.Conv2D(16, 3), hb.layers.SpatialDropout2D(0.2)
+        ... ])
+        >>> model.output_shape
+        (None, 26, 26, 16)
     """
 
     _rank = 2
 
-    def __init__(self, rate: float, data_format: str | None = None, seed: Any = None, **kwargs: Any):
+    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any):
         super().__init__(rate, seed=seed, **kwargs)
         self.data_format = standardize_data_format(data_format)
 
 
 class SpatialDropout3D(SpatialDropout2D):
-    """Dropout of whole channels of volumes; arguments as for `SpatialDropout2D`.
+    """Drops whole channels of volumes in training, and scales the rest by `1 / (1 - rate)`.
+
+    Args:
+        rate: Fraction of the channels that is dropped, from 0 to 1.
+        data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
+        seed: Integer seed. Default: random.
+
+    Input and output: (B, D, H, W, C), or (B, C, D, H, W) with `"channels_first"`. Outside training,
+    the output is the input.
+
+    Raises:
+        ValueError: If `rate` is not a number from 0 to 1.
+
+    Source: Tompson et al. 2015, Efficient object localization using convolutional networks.
 
     Example:
-        >>> SpatialDropout3D(0.5)(jnp.ones((1, 2, 2, 2, 1))).shape
-        (1, 2, 2, 2, 1)
+        >>> import hornbeam as hb
+        >>> scans = hb.ops.ones((1, 8, 16, 16, 4))
+        >>> hb.layers.SpatialDropout3D(0.2)(scans, training=True).shape
+        (1, 8, 16, 16, 4)
     """
 
     _rank = 3
 
 
 class GaussianNoise(_Noise):
-    """Adds normal noise in training.
+    """Adds normal noise of mean 0 in training.
 
     Args:
-        stddev: Standard deviation.
-        seed: Integer.
+        stddev: Standard deviation of the noise, not negative.
+        seed: Integer seed. Default: random.
+
+    Input and output: tensors of one shape. Outside training, the output is the input. As in Keras.
+
+    Raises:
+        ValueError: If `stddev` is negative or not a number.
 
     Example:
-        >>> GaussianNoise(0.1)(jnp.ones(1))
-        Array([1.], dtype=float32)
+        >>> import hornbeam as hb
+        >>> denoiser = hb.Sequential([
+        ...     hb.Input((784,)), hb.layers.GaussianNoise(0.1), hb.layers.Dense(64, "relu"),
+        ...     hb.layers.Dense(784),
+        ... ])
+        >>> denoiser.output_shape
+        (None, 784)
     """
 
-    def __init__(self, stddev: float, seed: Any = None, **kwargs: Any):
+    def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any):
         if not isinstance(stddev, (int, float)) or stddev < 0:
             raise ValueError(f"GaussianNoise: `stddev` must be a non-negative number, received {stddev!r}.")
         super().__init__(seed, stddev > 0, **kwargs)
         self.stddev = stddev
 
-    def _draw(self, inputs: Any) -> Any:
+    def _draw(self, inputs: Tensor) -> Tensor:
         return inputs + random.normal(inputs.shape, 0.0, self.stddev, inputs.dtype, self.seed_generator)
 
 
 class GaussianDropout(_Noise):
-    """Multiplies by normal noise of mean 1 in training (Srivastava et al. 2014).
+    """Multiplies by normal noise of mean 1 and deviation `sqrt(rate / (1 - rate))` in training.
 
     Args:
-        rate: Share, as for dropout: the standard deviation is `sqrt(rate / (1 - rate))`.
-        seed: Integer.
+        rate: Fraction as for `Dropout`, from 0 to 1, whose noise has the same variance.
+        seed: Integer seed. Default: random.
+
+    Input and output: tensors of one shape. Outside training, the output is the input.
+
+    Raises:
+        ValueError: If `rate` is not a number from 0 to 1.
+
+    Source: Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from
+    overfitting.
 
     Example:
-        >>> GaussianDropout(0.1)(jnp.ones(1))
-        Array([1.], dtype=float32)
+        >>> import hornbeam as hb
+        >>> features = hb.ops.ones((2, 64))
+        >>> hb.layers.GaussianDropout(0.1)(features, training=True).shape
+        (2, 64)
     """
 
-    def __init__(self, rate: float, seed: Any = None, **kwargs: Any):
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any):
         rate = _rate("GaussianDropout", rate)
         super().__init__(seed, rate > 0, **kwargs)
         self.rate = rate
 
-    def _draw(self, inputs: Any) -> Any:
+    def _draw(self, inputs: Tensor) -> Tensor:
         stddev = (self.rate / (1.0 - self.rate)) ** 0.5
         return inputs * random.normal(inputs.shape, 1.0, stddev, inputs.dtype, self.seed_generator)
 
 
 class AlphaDropout(_Noise):
-    """Dropout that keeps mean and variance, for networks of `selu` (Klambauer et al. 2017).
+    """Drops a random fraction of the inputs in training and keeps their mean and variance.
+
+    Dropped elements become `a = -1.758`, the limit of `selu` for negative inputs; then all are
+    mapped by `x * s + t` with `s = ((1 - rate) * (1 + rate * a^2))^(-1/2)` and `t = -s * a * rate`.
 
     Args:
-        rate: Share, from 0 to 1.
-        noise_shape: Shape of the draw; axes of size 1 share it. `None` entries are the input's sizes.
-        seed: Integer.
+        rate: Fraction that is dropped, from 0 to 1.
+        noise_shape: Shape of the random draw. Where a size is 1, all positions of the axis share
+            the draw; `None` entries are the input's sizes. Default: the input's shape.
+        seed: Integer seed. Default: random.
+
+    Input and output: tensors of one shape. Outside training, the output is the input.
+
+    Raises:
+        ValueError: If `rate` is not a number from 0 to 1.
+
+    Source: Klambauer et al. 2017, Self-normalizing neural networks.
 
     Example:
-        >>> AlphaDropout(0.5)(jnp.ones(2))
-        Array([1., 1.], dtype=float32)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((20,)), hb.layers.Dense(64, "selu", kernel_initializer="lecun_normal"),
+        ...     hb.layers.AlphaDropout(0.1), hb.layers.Dense(1),
+        ... ])
+        >>> model.output_shape
+        (None, 1)
     """
 
-    def __init__(self, rate: float, noise_shape: Any = None, seed: Any = None, **kwargs: Any):
+    def __init__(
+        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ):
         rate = _rate("AlphaDropout", rate)
         super().__init__(seed, rate > 0, **kwargs)
         self.rate = rate
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
-    def _draw(self, inputs: Any) -> Any:
+    def _draw(self, inputs: Tensor) -> Tensor:
         shape = inputs.shape if self.noise_shape is None else self.noise_shape
         shape = tuple(n if given is None else given for n, given in zip(inputs.shape, shape, strict=True))
         low = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717  # selu far to the left
@@ -219,15 +319,20 @@ class AlphaDropout(_Noise):
 
 
 class ActivityRegularization(Layer):
-    """Adds a penalty of its input to the loss.
+    """Adds `(l1 * sum(|x|) + l2 * sum(x^2)) / B` to the loss, and returns its input `x`.
 
     Args:
-        l1: Factor of absolute values.
-        l2: Factor of squares.
+        l1: Factor of the absolute values, not negative. Default: 0.
+        l2: Factor of the squares, not negative. Default: 0.
+
+    Input and output: (B, ...). As in Keras.
 
     Example:
-        >>> ActivityRegularization(l1=0.1)(jnp.ones((1, 1))).shape
-        (1, 1)
+        >>> import hornbeam as hb
+        >>> layer = hb.layers.ActivityRegularization(l1=0.5)
+        >>> _ = layer(hb.ops.ones((2, 3)))
+        >>> layer.losses
+        [Array(1.5, dtype=float32)]
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any):
@@ -237,7 +342,7 @@ class ActivityRegularization(Layer):
         self.supports_masking = True
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return inputs
 
     def get_config(self) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""Layers that change shapes only."""
+"""Layers that change the shape of each sample and leave its numbers alone."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -12,19 +13,26 @@ from hornbeam.layers.arguments import positive_integer
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Tensor
 
 __all__ = ["Flatten", "Permute", "RepeatVector", "Reshape"]
 
 
 class Flatten(Layer):
-    """All axes but the first joined into one.
+    """Joins all axes but the first into one.
 
     Args:
-        data_format: With `"channels_first"`, channels are moved last before.
+        data_format: `"channels_last"` or `"channels_first"`. With the latter, the channels are
+            moved to the end first, so that both layouts give the same order. Default:
+            `image_data_format()`.
+
+    Input: (B, ...). Output: (B, product of the other sizes). As in Keras.
 
     Example:
-        >>> Flatten()(jnp.ones((2, 3, 4))).shape
-        (2, 12)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([hb.Input((28, 28, 1)), hb.layers.Flatten(), hb.layers.Dense(10)])
+        >>> model.layers[0].output.shape
+        (None, 784)
     """
 
     def __init__(self, data_format: str | None = None, **kwargs: Any):
@@ -33,15 +41,15 @@ class Flatten(Layer):
         self.input_spec = InputSpec(min_ndim=1)
 
     def build(self, input_shape: Any = None) -> None:
-        """Nothing to create; the shape is kept for files."""
+        """Create nothing; the shape is recorded for files."""
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         if self.data_format == "channels_first" and inputs.ndim > 2:
             inputs = jnp.moveaxis(inputs, 1, -1)
         return inputs.reshape(inputs.shape[0], -1) if inputs.size else inputs.reshape(inputs.shape[0], _size(inputs))
 
 
-def _size(x: Any) -> int:
+def _size(x: Tensor) -> int:
     size = 1
     for n in x.shape[1:]:
         size *= n
@@ -49,20 +57,28 @@ def _size(x: Any) -> int:
 
 
 class Reshape(Layer):
-    """Another shape for each sample.
+    """Gives each sample another shape.
 
     Args:
-        target_shape: Shape without the batch axis; one size may be -1 or `None`: what is left over.
+        target_shape: Shape without the batch axis. One size may be -1 or `None`; it is then
+            inferred.
+
+    Input: (B, ...). Output: (B, *target_shape). As in Keras.
 
     Raises:
-        ValueError: If a sample does not have as many numbers as the shape.
+        ValueError: If a size is not an integer, two are to be inferred, or a sample has another
+            number of elements than `target_shape`.
 
     Example:
-        >>> Reshape((2, -1))(jnp.ones((1, 6))).shape
-        (1, 2, 3)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((100,)), hb.layers.Dense(7 * 7 * 8), hb.layers.Reshape((7, 7, -1))
+        ... ])
+        >>> model.output_shape
+        (None, 7, 7, 8)
     """
 
-    def __init__(self, target_shape: Any, **kwargs: Any):
+    def __init__(self, target_shape: int | Sequence[int | None], **kwargs: Any):
         super().__init__(**kwargs)
         self.target_shape = tuple(target_shape) if hasattr(target_shape, "__iter__") else (target_shape,)
         for n in self.target_shape:
@@ -73,7 +89,7 @@ class Reshape(Layer):
                 )
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         shape = [-1 if n is None else n for n in self.target_shape]
         size, fixed = math.prod(inputs.shape[1:]), math.prod(n for n in shape if n != -1)
         if -1 not in shape and any(map(is_unknown, inputs.shape[1:])):
@@ -88,17 +104,25 @@ class Reshape(Layer):
 
 
 class Permute(Layer):
-    """Axes in another order.
+    """Reorders the axes of each sample.
 
     Args:
-        dims: Order of the axes, counted from 1, without the batch axis.
+        dims: The new order of the axes, counted from 1. The batch axis, 0, stays first.
+
+    Input: (B, ...) with `len(dims) + 1` axes. Output: axis `i` is the input's axis `dims[i - 1]`.
+    As in Keras.
+
+    Raises:
+        ValueError: If `dims` does not name each of 1, 2, ..., n once.
 
     Example:
-        >>> Permute((2, 1))(jnp.ones((1, 2, 3))).shape
-        (1, 3, 2)
+        >>> import hornbeam as hb
+        >>> images = hb.ops.ones((8, 3, 32, 64))  # channels first
+        >>> hb.layers.Permute((2, 3, 1))(images).shape
+        (8, 32, 64, 3)
     """
 
-    def __init__(self, dims: Any, **kwargs: Any):
+    def __init__(self, dims: Sequence[int], **kwargs: Any):
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
@@ -106,19 +130,29 @@ class Permute(Layer):
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return jnp.transpose(inputs, (0, *self.dims))
 
 
 class RepeatVector(Layer):
-    """(B, C) repeated to (B, n, C).
+    """Repeats each vector `n` times, as the steps of a sequence.
 
     Args:
-        n: Number of repetitions.
+        n: Number of repetitions, positive.
+
+    Input: (B, C). Output: (B, n, C). As in Keras.
+
+    Raises:
+        ValueError: If `n` is not a positive integer.
 
     Example:
-        >>> RepeatVector(3)(jnp.ones((1, 2))).shape
-        (1, 3, 2)
+        >>> import hornbeam as hb
+        >>> autoencoder = hb.Sequential([
+        ...     hb.Input((20, 5)), hb.layers.LSTM(16), hb.layers.RepeatVector(20),
+        ...     hb.layers.LSTM(5, return_sequences=True),
+        ... ])
+        >>> autoencoder.output_shape
+        (None, 20, 5)
     """
 
     def __init__(self, n: int, **kwargs: Any):
@@ -127,5 +161,5 @@ class RepeatVector(Layer):
         self.input_spec = InputSpec(ndim=2)
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return jnp.repeat(inputs[:, None], self.n, axis=1)

@@ -20,7 +20,7 @@ __all__ = [
 
 
 def _pairs(layer: str, name: str, value: Any, rank: int) -> tuple[tuple[int, int], ...]:
-    """Return (before, after) for each axis, from one number, one an axis, or a pair an axis."""
+    """Return (before, after) per axis, from one number, one per axis, or a pair per axis."""
     items = (value,) * rank if isinstance(value, int) else tuple(value) if hasattr(value, "__iter__") else ()
     if rank == 1 and len(items) == 2 and all(isinstance(n, int) for n in items):
         items = (items,)
@@ -36,7 +36,7 @@ def _pairs(layer: str, name: str, value: Any, rank: int) -> tuple[tuple[int, int
 
 
 class _Spatial(Layer):
-    """Base: knows where the spatial axes are."""
+    """Base of the layers that change spatial axes."""
 
     _rank = 2
     _any_format = True  # whether the layer has an argument `data_format`
@@ -62,8 +62,11 @@ class _ZeroPadding(_Spatial):
     """Zeros around the spatial axes.
 
     Args:
-        padding: Zeros before and after each axis: an integer, one an axis, or a pair an axis.
+        padding: Zeros before and after each axis: one integer, one per axis, or a pair per axis.
+            Default: 1.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
+
+    With `"channels_first"`, C follows B in input and output. As in Keras.
 
     Raises:
         ValueError: If `padding` does not fit the axes, or is negative.
@@ -87,8 +90,11 @@ class _Cropping(_Spatial):
     """The inner part of the spatial axes.
 
     Args:
-        cropping: Elements cut before and after each axis: an integer, one an axis, or a pair an axis.
+        cropping: Elements to cut before and after each axis: one integer, one per axis, or a pair
+            per axis.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
+
+    With `"channels_first"`, C follows B in input and output. As in Keras.
 
     Raises:
         ValueError: If `cropping` does not fit the axes, is negative, or leaves nothing.
@@ -115,8 +121,10 @@ class _UpSampling(_Spatial):
     """Each element of the spatial axes repeated.
 
     Args:
-        size: Number of repetitions: an integer, or one an axis.
+        size: Number of repetitions: one integer, or one per axis. Default: 2.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
+
+    With `"channels_first"`, C follows B in input and output. As in Keras.
 
     Raises:
         ValueError: If `size` is not positive.
@@ -132,33 +140,37 @@ class _UpSampling(_Spatial):
         return inputs
 
 
-@variant(1, "2", (1, 3, 1), (1, 7, 1))
+@variant(1, "(2, 0)", (8, 100, 3), (8, 102, 3))
 class ZeroPadding1D(_ZeroPadding):
-    """Zeros before and after sequences (B, T, C)."""
+    """Adds zeros before and after sequences (B, T, C)."""
 
 
-@variant(2, "((1, 0), (2, 2))", (1, 3, 3, 1), (1, 4, 7, 1))
+@variant(2, "((1, 0), (2, 2))", (8, 28, 28, 3), (8, 29, 32, 3))
 class ZeroPadding2D(_ZeroPadding):
-    """Zeros around images (B, H, W, C)."""
+    """Adds zeros around images (B, H, W, C)."""
 
 
-@variant(3, "1", (1, 3, 3, 3, 1), (1, 5, 5, 5, 1))
+@variant(3, "1", (1, 8, 16, 16, 3), (1, 10, 18, 18, 3))
 class ZeroPadding3D(_ZeroPadding):
-    """Zeros around volumes (B, D, H, W, C)."""
+    """Adds zeros around volumes (B, D, H, W, C)."""
 
 
 class Cropping1D(_Cropping):
-    """The inner steps of sequences (B, T, C).
+    """Cuts steps from the start and the end of sequences.
 
     Args:
-        cropping: Steps cut before and after: an integer, or a pair.
+        cropping: Steps to cut before and after: one integer, or a pair. Default: (1, 1).
+
+    Input: (B, T, C). Output: (B, T - before - after, C). As in Keras.
 
     Raises:
-        ValueError: If `cropping` is negative, no pair, or leaves nothing.
+        ValueError: If `cropping` is negative, not a pair, or leaves nothing.
 
     Example:
-        >>> Cropping1D((1, 2))(jnp.ones((1, 5, 1))).shape
-        (1, 2, 1)
+        >>> import hornbeam as hb
+        >>> prices = hb.ops.ones((8, 100, 3))
+        >>> hb.layers.Cropping1D((10, 0))(prices).shape
+        (8, 90, 3)
     """
 
     _rank, _any_format = 1, False
@@ -167,31 +179,35 @@ class Cropping1D(_Cropping):
         super().__init__(cropping, "channels_last", **kwargs)
 
 
-@variant(2, "((1, 0), (2, 2))", (1, 5, 5, 1), (1, 4, 1, 1))
+@variant(2, "((1, 0), (2, 2))", (8, 28, 28, 3), (8, 27, 24, 3))
 class Cropping2D(_Cropping):
-    """The inner pixels of images (B, H, W, C)."""
+    """Cuts pixels from the edges of images (B, H, W, C)."""
 
     def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any):
         super().__init__(cropping, data_format, **kwargs)
 
 
-@variant(3, "1", (1, 3, 4, 5, 1), (1, 1, 2, 3, 1))
+@variant(3, "(1, 2, 2)", (1, 8, 16, 16, 3), (1, 6, 12, 12, 3))
 class Cropping3D(_Cropping):
-    """The inner points of volumes (B, D, H, W, C)."""
+    """Cuts points from the faces of volumes (B, D, H, W, C)."""
 
 
 class UpSampling1D(_UpSampling):
-    """Each step of sequences (B, T, C) repeated.
+    """Repeats each step of sequences.
 
     Args:
-        size: Number of repetitions.
+        size: Number of repetitions, positive. Default: 2.
+
+    Input: (B, T, C). Output: (B, size * T, C). As in Keras.
 
     Raises:
         ValueError: If `size` is not positive.
 
     Example:
-        >>> UpSampling1D(2)(jnp.ones((1, 3, 1))).shape
-        (1, 6, 1)
+        >>> import hornbeam as hb
+        >>> hourly = hb.ops.ones((8, 24, 3))
+        >>> hb.layers.UpSampling1D(4)(hourly).shape
+        (8, 96, 3)
     """
 
     _rank, _any_format = 1, False
@@ -212,19 +228,28 @@ _METHODS = {
 
 
 class UpSampling2D(_UpSampling):
-    """Images (B, H, W, C) enlarged, by repeated or interpolated pixels.
+    """Enlarges images by repeating or interpolating pixels.
 
     Args:
-        size: How many times higher and wider: an integer, or two.
+        size: Factors of height and width: one integer, or two. Default: (2, 2).
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
-        interpolation: `"nearest"`, `"bilinear"`, `"bicubic"`, `"lanczos3"` or `"lanczos5"`.
+        interpolation: `"nearest"` (default) repeats pixels; `"bilinear"`, `"bicubic"`, `"lanczos3"`
+            and `"lanczos5"` interpolate.
+
+    Input: (B, H, W, C). Output: (B, size[0] * H, size[1] * W, C). With `"channels_first"`, C
+    follows B in input and output. As in Keras.
 
     Raises:
         ValueError: If an argument is out of range.
 
     Example:
-        >>> UpSampling2D(2, interpolation="bilinear")(jnp.ones((1, 3, 3, 1))).shape
-        (1, 6, 6, 1)
+        >>> import hornbeam as hb
+        >>> generator = hb.Sequential([
+        ...     hb.Input((7, 7, 32)), hb.layers.UpSampling2D(2, interpolation="bilinear"),
+        ...     hb.layers.Conv2D(16, 3, padding="same"),
+        ... ])
+        >>> generator.output_shape
+        (None, 14, 14, 16)
     """
 
     def __init__(
@@ -242,6 +267,6 @@ class UpSampling2D(_UpSampling):
         return jax.image.resize(inputs, shape, _METHODS[self.interpolation], antialias=False)
 
 
-@variant(3, "(1, 2, 2)", (1, 3, 3, 3, 1), (1, 3, 6, 6, 1))
+@variant(3, "(1, 2, 2)", (1, 8, 16, 16, 3), (1, 8, 32, 32, 3))
 class UpSampling3D(_UpSampling):
-    """Each point of volumes (B, D, H, W, C) repeated."""
+    """Repeats each point of volumes (B, D, H, W, C)."""

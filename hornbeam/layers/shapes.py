@@ -1,4 +1,4 @@
-"""Shapes of structures of tensors: read, written into configurations, made into symbolic tensors."""
+"""Shapes of structures of tensors, their form in configurations, and symbolic tensors from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["is_shape", "pop_input_shape", "shape_from_config", "shape_of", "shap
 
 
 def shape_of(x: Any) -> Any:
-    """Return the shape of a tensor, or the structure of shapes of a structure of tensors."""
+    """Return the shape of a tensor, or the shapes of a structure of tensors."""
     if isinstance(x, (list, tuple)) and not is_shape(x):
         return [shape_of(item) for item in x]
     if isinstance(x, dict):
@@ -22,12 +22,12 @@ def shape_of(x: Any) -> Any:
 
 
 def is_shape(x: Any) -> bool:
-    """Tell whether `x` is one shape, rather than a structure of shapes."""
+    """Return whether `x` is one shape, not a structure of shapes."""
     return isinstance(x, (list, tuple)) and all(n is None or isinstance(n, (int, np.integer)) for n in x)
 
 
 def tensors_of(shape: Any, dtype: str) -> Any:
-    """Return symbolic tensors for a structure of shapes."""
+    """Return symbolic tensors of a dtype for a shape or a structure of shapes."""
     if is_shape(shape):
         return KerasTensor(shape, dtype)
     if isinstance(shape, dict):
@@ -38,7 +38,7 @@ def tensors_of(shape: Any, dtype: str) -> Any:
 
 
 def shape_to_config(shape: Any) -> Any:
-    """Return a shape, or a structure of shapes, as files hold it: lists."""
+    """Return a shape, or a structure of shapes, as lists, which JSON can hold."""
     if is_shape(shape):
         return [None if n is None else int(n) for n in shape]
     if isinstance(shape, dict):
@@ -49,7 +49,7 @@ def shape_to_config(shape: Any) -> Any:
 
 
 def shape_from_config(shape: Any) -> Any:
-    """Return the shape, or structure of shapes, that `shape_to_config` wrote: tuples."""
+    """Return a shape, or a structure of shapes, as tuples, from the lists of a file."""
     if is_shape(shape):
         return tuple(shape)
     if isinstance(shape, dict):
@@ -60,7 +60,18 @@ def shape_from_config(shape: Any) -> Any:
 
 
 def pop_input_shape(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
-    """Take the arguments that state the input's shape, in all their spellings."""
+    """Remove the arguments that give the input's shape, in any spelling; return the shape.
+
+    Args:
+        kwargs: Arguments of a layer's constructor; it is changed.
+
+    Returns:
+        The shape with the batch axis, or `None` if no argument gives it.
+
+    Example:
+        >>> pop_input_shape({"input_dim": 784, "batch_size": 8})
+        (8, 784)
+    """
     batch_size = kwargs.pop("batch_size", None)
     batch_shape = kwargs.pop("batch_input_shape", None) or kwargs.pop("batch_shape", None)
     input_shape = kwargs.pop("input_shape", None)

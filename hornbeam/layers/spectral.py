@@ -10,36 +10,47 @@ import jax.numpy as jnp
 from hornbeam import initializers
 from hornbeam.layers.arguments import positive_integer
 from hornbeam.layers.bidirectional import Wrapper
+from hornbeam.layers.layer import Layer
+from hornbeam.typing import Shape, Tensor
 
 __all__ = ["SpectralNormalization"]
 
 
 class SpectralNormalization(Wrapper):
-    """Keeps the largest singular value of a layer's kernel at about 1 (Miyato et al. 2018).
+    """Keeps the largest singular value of a layer's kernel at about 1.
 
-    Each call in training estimates the singular value by power iterations and divides the kernel by it.
+    Each call in training estimates the singular value by power iteration, `v = unit(u @ kernel^T)`,
+    `u = unit(v @ kernel)`, and divides the kernel by it.
 
     Args:
         layer: A layer with a `kernel` or `embeddings`.
-        power_iterations: Number of iterations a call.
+        power_iterations: Number of iterations per call, positive. Default: 1.
         **kwargs: Arguments of `Layer`.
 
-    Weights: those of the layer, and `vector_u` of shape (1, outputs), not trained.
+    Weights: the layer's, and `vector_u` (1, outputs), which is not trained.
+
+    Input and output: as of the layer.
 
     Raises:
         ValueError: If `power_iterations` is not positive, or the layer has no kernel.
 
+    Source: Miyato et al. 2018, Spectral normalization for generative adversarial networks.
+
     Example:
-        >>> from hornbeam.layers.core import Dense
-        >>> SpectralNormalization(Dense(2))(jnp.ones((1, 3))).shape
-        (1, 2)
+        >>> import hornbeam as hb
+        >>> critic = hb.Sequential([
+        ...     hb.Input((28, 28, 1)), hb.layers.SpectralNormalization(hb.layers.Conv2D(8, 3)),
+        ...     hb.layers.Flatten(), hb.layers.Dense(1),
+        ... ])
+        >>> critic.output_shape
+        (None, 1)
     """
 
-    def __init__(self, layer: Any, power_iterations: int = 1, **kwargs: Any):
+    def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any):
         super().__init__(layer, **kwargs)
         self.power_iterations = positive_integer("SpectralNormalization", "power_iterations", power_iterations)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         self.kernel = getattr(self.layer, "kernel", None)
         if self.kernel is None:
@@ -51,7 +62,7 @@ class SpectralNormalization(Wrapper):
             initializer=initializers.TruncatedNormal(stddev=0.02),
         )  # fmt: skip
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         if training:
             kernel, u = normalized(self.kernel.value, self.vector_u.value, self.power_iterations)
             self.vector_u.assign(u)
@@ -59,8 +70,8 @@ class SpectralNormalization(Wrapper):
         return self.layer(inputs).astype(self.compute_dtype)
 
 
-def normalized(kernel: Any, u: Any, iterations: int) -> tuple[Any, Any]:
-    """Return `kernel` divided by its largest singular value, and the new estimate of its vector `u`."""
+def normalized(kernel: Tensor, u: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+    """Return `kernel` divided by its largest singular value, and the new estimate of `u`."""
     matrix = kernel.reshape(-1, kernel.shape[-1])
     for _ in range(iterations):
         v = _unit(u @ matrix.T)
@@ -69,5 +80,6 @@ def normalized(kernel: Any, u: Any, iterations: int) -> tuple[Any, Any]:
     return kernel / (v @ matrix @ u.T).reshape(()), u
 
 
-def _unit(x: Any) -> Any:
+def _unit(x: Tensor) -> Tensor:
+    """Return `x` divided by its length."""
     return x / jnp.maximum(jnp.linalg.norm(x), 1e-12)

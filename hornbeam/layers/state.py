@@ -1,10 +1,15 @@
-"""What a layer holds: sublayers, variables, metrics and seeds, and the losses of the call under way."""
+"""What a layer holds: sublayers, variables, metrics and seed generators, and the losses of the running call.
+
+Other files of Hornbeam read a layer through the functions at the end of this file. They are functions, not
+public methods, so that users' subclasses can give their attributes any name that Keras leaves free.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -18,14 +23,18 @@ from hornbeam.core.variable import Variable, autocast_scope, current_overlay
 from hornbeam.dtypes import is_float
 from hornbeam.metrics.metric import Metric
 from hornbeam.metrics.reduction import Mean
+from hornbeam.typing import ArrayLike, DType, Shape
 
-__all__ = ["LayerState", "find_regularizer"]
+__all__ = [
+    "LayerState", "flatten_layers", "given_input_shape", "label_of", "own_variables", "parameters_of_call",
+    "refresh_parts", "saved_variables", "sublayers",
+]  # fmt: skip
 
 _MAX_RANK = 64  # NumPy's limit
 
 
 class LayerState(Operation):
-    """The part of `Layer` that keeps state; parts are found by looking at the attributes."""
+    """The part of `Layer` that keeps state. It finds sublayers and variables among the attributes."""
 
     # Attributes that hold objects which are not parts of the layer.
     _not_children: frozenset[str] = frozenset({"_inbound_nodes", "_captured", "_own_variables", "_seen"})
@@ -36,13 +45,15 @@ class LayerState(Operation):
     _losses: list[Any]
     _trainable: bool
     _path: str | None
+    _batch_input_shape: Shape | None
+    _call_signature: ClassVar[inspect.Signature]
     built: bool
     variable_dtype: str
     activity_regularizer: Any
 
     @property
     def path(self) -> str:
-        """Where the layer stands: names of the layers around it and its own, by slashes."""
+        """Names of the layers around this one and its own, joined by slashes, such as `"encoder/dense"`."""
         return self._path or self.name
 
     def _label(self) -> str:
@@ -58,14 +69,14 @@ class LayerState(Operation):
             raise RuntimeError(
                 f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`, before setting `{name}`."
             )
-        # Children count in the order in which they were first seen; those appended to a list
-        # since the last look come before the one set now.
+        # Parts keep the order in which they are first seen, so look before the new one is set: items
+        # appended to a list since the last look come first.
         self._look_for_parts()
         object.__setattr__(self, name, value)
         self._look_for_parts()
 
     def _look_for_parts(self) -> dict[int, Any]:
-        """Return the layers, metrics, seeds and variables held by attributes, in first-seen order."""
+        """Return the layers, metrics, seed generators and variables in the attributes, in first-seen order."""
         present: dict[int, Any] = {}
         for name, value in self.__dict__.items():
             if name not in type(self)._not_children:
@@ -90,20 +101,20 @@ class LayerState(Operation):
         return self._parts(LayerState)
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
-        """Return this layer and those below it, each once."""
+        """Return this layer and the layers inside it, each once, parents before children."""
         found: dict[int, Any] = {id(self): self}
         _walk(self, found, recursive)
         layers = list(found.values())
         return layers if include_self else layers[1:]
 
     def _direct_variables(self) -> list[Variable]:
-        """Variables of this layer itself: those created trainable, then others, each in order of creation."""
+        """Return the layer's own variables: first those created trainable, then the others, in creation order."""
         own = self._parts(Variable)
         return [v for v in own if v.created_trainable] + [v for v in own if not v.created_trainable]
 
     @property
     def variables(self) -> list[Variable]:
-        """All variables, those of seed generators included, each once."""
+        """All variables of this layer and the layers inside it, with the states of seed generators, each once."""
         found: dict[Variable, None] = {}
         for layer in self._flatten_layers():
             found.update(dict.fromkeys(layer._direct_variables()))
@@ -112,7 +123,7 @@ class LayerState(Operation):
 
     @property
     def weights(self) -> list[Variable]:
-        """All variables but the states of seed generators."""
+        """All variables of this layer and the layers inside it, without the states of seed generators."""
         found: dict[Variable, None] = {}
         for layer in self._flatten_layers():
             found.update(dict.fromkeys(layer._direct_variables()))
@@ -120,17 +131,17 @@ class LayerState(Operation):
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        """Variables that optimizers change; empty where `trainable` is false."""
+        """Variables that optimizers change. A layer whose `trainable` is false has none."""
         return self.trainable_variables
 
     @property
     def trainable_variables(self) -> list[Variable]:
-        """Variables that optimizers change; empty where `trainable` is false."""
+        """Variables that optimizers change. A layer whose `trainable` is false has none."""
         found: dict[Variable, None] = {}
         frozen: set[int] = set()
         for layer in self._flatten_layers():
             if not layer.trainable or id(layer) in frozen:
-                # What is frozen freezes all below it.
+                # A frozen layer freezes all layers inside it.
                 frozen.update(id(below) for below in layer._flatten_layers())
         for layer in self._flatten_layers():
             if id(layer) not in frozen:
@@ -139,19 +150,19 @@ class LayerState(Operation):
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
-        """Weights that optimizers leave alone."""
+        """Weights that optimizers do not change."""
         trainable = set(self.trainable_variables)
         return [v for v in self.weights if v not in trainable]
 
     @property
     def non_trainable_variables(self) -> list[Variable]:
-        """Variables that optimizers leave alone, states of seed generators included."""
+        """Variables that optimizers do not change, with the states of seed generators."""
         trainable = set(self.trainable_variables)
         return [v for v in self.variables if v not in trainable]
 
     @property
     def trainable(self) -> bool:
-        """Whether optimizers change this layer's variables; setting it sets all sublayers."""
+        """Whether optimizers change this layer's variables. Setting it sets it for all layers inside too."""
         return self._trainable
 
     @trainable.setter
@@ -163,7 +174,7 @@ class LayerState(Operation):
 
     @property
     def metrics(self) -> list[Any]:
-        """Metrics held by this layer and those below it."""
+        """Metrics of this layer and the layers inside it, each once."""
         found: dict[int, Any] = {}
         for layer in self._flatten_layers():
             found.update((id(m), m) for m in layer._parts(Metric))
@@ -171,14 +182,14 @@ class LayerState(Operation):
 
     @property
     def metrics_variables(self) -> list[Variable]:
-        """Variables of `metrics`."""
+        """Variables of the metrics in `metrics`."""
         return [v for metric in self.metrics for v in metric.variables]
 
     def add_weight(
         self,
-        shape: Any = None,
+        shape: Shape | Sequence[int] | int | None = None,
         initializer: Any = None,
-        dtype: Any = None,
+        dtype: DType | None = None,
         trainable: bool = True,
         autocast: bool = True,
         regularizer: Any = None,
@@ -191,67 +202,61 @@ class LayerState(Operation):
         """Create a variable of this layer.
 
         Args:
-            shape: Shape; default `()`.
-            initializer: Name, object or function. Default: `glorot_uniform` for floats,
-                zeros for others.
-            dtype: Dtype name. Default: the layer's variable dtype.
-            trainable: Whether optimizers change it.
-            autocast: Whether it is read in the layer's compute dtype.
-            regularizer: Its penalty, added to the loss.
-            constraint: Applied after each update.
-            aggregation: How replicas combine it.
-            overwrite_with_gradient: Whether its gradient replaces it.
+            shape: Shape, or one integer. Default: `()`, a single number.
+            initializer: Name, `Initializer` or function of (shape, dtype). Default: `"glorot_uniform"` for
+                floats, `"zeros"` for others.
+            dtype: Default: the layer's variable dtype.
+            trainable: Whether optimizers change it. Default: True.
+            autocast: Whether `call` reads it in the layer's compute dtype. Default: True.
+            regularizer: Name, `Regularizer` or function: a penalty of the value, added to the loss.
+            constraint: Name, `Constraint` or function, applied after each update.
+            aggregation: How replicas combine their values. Default: `"none"`.
+            overwrite_with_gradient: Whether the gradient replaces the value. Default: False.
             name: Name. Default: `"variable"`, numbered.
 
-        Returns:
-            The variable.
-
         Raises:
-            ValueError: If `shape` has unknown sizes.
+            ValueError: If a size is unknown, or there are more than 64 axes.
+            TypeError: If an argument is unknown.
+
+        Example:
+            >>> from hornbeam.layers import Layer
+            >>> Layer().add_weight((784, 64), name="kernel", regularizer="l2").shape
+            (784, 64)
         """
-        if isinstance(shape, str):  # Keras 2 spelled it add_weight(name, shape, ...)
+        if isinstance(shape, str):  # Keras 2 has the order add_weight(name, shape, ...)
             name, shape, initializer = shape, initializer, kwargs.pop("_initializer", None)
         kwargs.pop("synchronization", None)
         kwargs.pop("layout", None)
         kwargs.pop("experimental_autocast", None)
         if kwargs:
             raise TypeError(f"{self._label()}: add_weight got unexpected arguments {errors.listed(kwargs)}.")
-        shape = () if shape is None else tuple(np.atleast_1d(shape)) if not isinstance(shape, tuple) else shape
         dtype = dtype or self.variable_dtype
-        if len(shape) > _MAX_RANK:
-            raise ValueError(
-                f"{self._label()}: cannot create the weight '{name}' of {len(shape)} dimensions; an array has at most {_MAX_RANK}."
-            )
-        if any(size is None for size in shape):
-            raise ValueError(
-                f"{self._label()}: cannot create the weight '{name}' of shape {shape}: a size is "
-                "unknown. Give the input's size when you build the model."
-            )
+        shape = _known_shape(self._label(), name, shape)
         if initializer is None:
             initializer = "glorot_uniform" if is_float(dtype) else "zeros"
         with naming.name_scope(self.name) if naming.current_path() == "" else nullcontext():
             variable = Variable(
                 initializers.get(initializer),
-                shape=tuple(int(size) for size in shape),
+                shape=shape,
                 dtype=dtype,
                 trainable=trainable,
                 autocast=autocast,
                 aggregation=aggregation,
                 name=name,
             )
-        variable.regularizer = find_regularizer(regularizer)
+        variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient
         self._own_variables.append(variable)
         self._look_for_parts()
         return variable
 
-    def add_variable(self, shape: Any, initializer: Any, **kwargs: Any) -> Variable:
-        """Create a variable of this layer; `add_weight` by another name."""
+    def add_variable(self, shape: Shape | Sequence[int] | int | None, initializer: Any, **kwargs: Any) -> Variable:
+        """Create a variable of this layer, as `add_weight` does."""
         return self.add_weight(shape=shape, initializer=initializer, **kwargs)
 
     def count_params(self) -> int:
-        """Return the number of numbers in `weights`.
+        """Return how many numbers the weights hold.
 
         Raises:
             ValueError: If the layer is not built yet.
@@ -267,11 +272,14 @@ class LayerState(Operation):
         """Return copies of the weights as NumPy arrays, in the order of `weights`."""
         return [v.numpy() for v in self.weights]
 
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set the weights from arrays in the order of `weights`.
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
+        """Set the weights from arrays.
+
+        Args:
+            weights: Arrays in the order and of the shapes of the attribute `weights`.
 
         Raises:
-            ValueError: If number or shapes differ; nothing is changed then.
+            ValueError: If the number of arrays or a shape differs. No weight changes then.
         """
         own = self.weights
         weights = list(weights)
@@ -293,13 +301,24 @@ class LayerState(Operation):
     # --- losses -------------------------------------------------------------------------
 
     def add_loss(self, loss: Any) -> None:
-        """Add a scalar to the loss, for the call under way.
+        """Add a scalar, computed in `call`, to the loss that training minimizes.
 
         Args:
-            loss: A scalar tensor or a list of them.
+            loss: A scalar tensor, a function without arguments that returns one, or a list of these.
 
         Raises:
-            ValueError: If one is not a scalar.
+            ValueError: If a loss is not a scalar.
+
+        Example:
+            >>> import hornbeam as hb
+            >>> class Sparse(hb.layers.Layer):
+            ...     def call(self, inputs):
+            ...         self.add_loss(0.5 * hb.ops.sum(hb.ops.absolute(inputs)))
+            ...         return inputs
+            >>> layer = Sparse()
+            >>> _ = layer(np.full((2, 5), 2.0))
+            >>> layer.losses
+            [Array(10., dtype=float32)]
         """
         overlay = current_overlay()
         for value in tree.flatten(loss):
@@ -313,7 +332,7 @@ class LayerState(Operation):
                 self._losses.append(value)
 
     def _added_losses(self) -> list[Any]:
-        """Losses added by this layer and those below in the call under way, or the last one."""
+        """Return the losses that this layer and the layers inside it added in the running or the last call."""
         layers = self._flatten_layers()
         overlay = current_overlay()
         if overlay is not None:
@@ -327,7 +346,7 @@ class LayerState(Operation):
 
     @property
     def losses(self) -> list[Any]:
-        """Scalars from `add_loss` and activity regularizers, then weight penalties."""
+        """Scalars from `add_loss` and activity regularizers, then the weights' penalties."""
         return [*self._added_losses(), *self._regularization_losses()]
 
     def _clear_losses(self) -> None:
@@ -336,15 +355,15 @@ class LayerState(Operation):
                 layer._losses = []
 
     def add_metric(self, value: Any, aggregation: str | None = None, name: str | None = None) -> None:
-        """Report the mean of `value` under `name` among the model's metrics; a method of Keras 1 and 2.
+        """Report the mean of a tensor among the model's metrics. A method of Keras 1 and 2.
 
         Args:
             value: Tensor, computed in `call`.
-            aggregation: `"mean"`, or `None` for the same.
-            name: Name of the metric.
+            aggregation: `"mean"`, or `None`, which means the same.
+            name: Name of the metric. Required.
 
         Raises:
-            ValueError: If there is no name, or the aggregation is another.
+            ValueError: If there is no name, or another aggregation.
         """
         if not name or aggregation not in (None, "mean"):
             raise ValueError(
@@ -366,24 +385,31 @@ class LayerState(Operation):
 
     # --- files --------------------------------------------------------------------------
 
-    def save_own_variables(self, store: Any) -> None:
-        """Write this layer's own variables into `store`, a mapping of names to arrays."""
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
+        """Write the layer's own variables, without those of sublayers, into a mapping.
+
+        Args:
+            store: Mapping from a name to an array; the names are `"0"`, `"1"` and so on.
+        """
         for index, variable in enumerate(self._saved_variables()):
             store[str(index)] = np.asarray(self._saved_value(variable))
 
     def _saved_variables(self) -> list[Variable]:
-        """Return the variables of this layer itself that files hold."""
+        """Return the layer's own variables that files hold."""
         return self._direct_variables()
 
     def _saved_value(self, variable: Variable) -> Any:
         """Return what files hold of one of them."""
         return variable.stored
 
-    def load_own_variables(self, store: Any) -> None:
-        """Read this layer's own variables from `store`.
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Read the layer's own variables from a mapping that `save_own_variables` filled.
+
+        Args:
+            store: Mapping from a name to an array.
 
         Raises:
-            ValueError: If number or shapes differ.
+            ValueError: If the number of arrays or a shape differs.
         """
         own = self._saved_variables()
         if len(store.keys()) != len(own):
@@ -397,11 +423,19 @@ class LayerState(Operation):
             variable.assign(np.asarray(store[str(index)]))
 
 
-def find_regularizer(identifier: Any) -> Any:
-    """Return the regularizer that a name, config or object stands for; imported when asked, it stands above."""
-    if identifier is None:
-        return None
-    return regularizers.get(identifier)
+def _known_shape(label: str, name: str | None, shape: Any) -> tuple[int, ...]:
+    """Return the shape of a new weight, or raise where a size is unknown."""
+    shape = () if shape is None else tuple(np.atleast_1d(shape)) if not isinstance(shape, tuple) else shape
+    if len(shape) > _MAX_RANK:
+        raise ValueError(
+            f"{label}: cannot create the weight '{name}' of {len(shape)} dimensions; an array has at most {_MAX_RANK}."
+        )
+    if any(size is None for size in shape):
+        raise ValueError(
+            f"{label}: cannot create the weight '{name}' of shape {shape}: a size is "
+            "unknown. Give the input's size when you build the model."
+        )
+    return tuple(int(size) for size in shape)
 
 
 def _may_hold_parts(value: Any) -> bool:
@@ -428,3 +462,52 @@ def _walk(layer: Any, found: dict[int, Any], recursive: bool) -> None:
             found[id(child)] = child
             if recursive:
                 _walk(child, found, recursive)
+
+
+# --- for other files of Hornbeam ------------------------------------------------------------
+
+
+def flatten_layers(layer: Any, include_self: bool = True, recursive: bool = True) -> list[Any]:
+    """Return `layer` and the layers inside it, each once, parents before children.
+
+    Args:
+        layer: The layer.
+        include_self: Whether `layer` is the first. Default: True.
+        recursive: Whether layers inside of sublayers count too. Default: True.
+    """
+    return layer._flatten_layers(include_self, recursive)
+
+
+def sublayers(layer: Any) -> list[Any]:
+    """Return the layers that are direct parts of `layer`, in the order in which they were first seen."""
+    return layer._layers
+
+
+def own_variables(layer: Any) -> list[Variable]:
+    """Return a layer's own variables: first those created trainable, then the others, in creation order."""
+    return layer._direct_variables()
+
+
+def saved_variables(layer: Any) -> list[Variable]:
+    """Return a layer's own variables that files hold."""
+    return layer._saved_variables()
+
+
+def refresh_parts(layer: Any) -> None:
+    """Look for parts among a layer's attributes now, so that those set past `__setattr__` count."""
+    layer._look_for_parts()
+
+
+def label_of(layer: Any) -> str:
+    """Return how messages name a layer: `Layer 'encoder/dense' (Dense)`."""
+    return layer._label()
+
+
+def parameters_of_call(layer: Any) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a layer's `call`, with `self`, by name."""
+    return layer._call_signature.parameters
+
+
+def given_input_shape(layer: Any) -> Shape | None:
+    """Return the input's shape, with the batch axis, that the layer's constructor was given; `None` without."""
+    return layer._batch_input_shape

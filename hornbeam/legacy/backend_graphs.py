@@ -15,7 +15,7 @@ import numpy as np
 from hornbeam import ops, tree
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.layers import Lambda
-from hornbeam.layers.layer import training_now, training_scope
+from hornbeam.layers.call_scope import training_now, training_scope
 from hornbeam.models import Function
 
 __all__ = [

@@ -20,6 +20,7 @@ from hornbeam.dtypes import is_float
 from hornbeam.layers.input_layer import Input
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.shapes import shape_to_config
+from hornbeam.layers.state import refresh_parts
 from hornbeam.models.functional_config import functional_config, functional_from_config
 from hornbeam.models.graph import Graph
 from hornbeam.models.model import Model, graph_models
@@ -312,7 +313,7 @@ def _set_graph(model: Functional, inputs: Any, outputs: Any) -> None:
             f"Model '{model.name}': layer names must be unique, but {errors.listed(twice)} "
             "occurs more than once. Pass another `name=`."
         )
-    model._look_for_parts()
+    refresh_parts(model)
     model.built = True
     shapes = tree.map_structure(lambda x: x.shape, inputs)
     model._build_shapes = {"input_shape": shape_to_config(shapes)}

@@ -18,7 +18,8 @@ from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.structure import structure_version
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import current_overlay
-from hornbeam.layers.layer import Layer, inside_call
+from hornbeam.layers.call_scope import inside_call
+from hornbeam.layers.layer import Layer
 from hornbeam.layers.shapes import shape_to_config, tensors_of
 from hornbeam.models.files import ModelFiles
 from hornbeam.models.quantize import quantize_model

@@ -16,6 +16,7 @@ from hornbeam.adaptation.integers import Calibrated
 from hornbeam.adaptation.weights import AdaptedWeight, LowRank
 from hornbeam.core.variable import Overlay
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.state import flatten_layers, label_of
 from hornbeam.quantizers import calibration
 from hornbeam.quantizers.configs import AWQConfig, GPTQConfig, QuantizationConfig, find_config
 
@@ -34,17 +35,17 @@ def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check:
         ValueError: If the model is not built, a layer is quantized already, or the arguments are no
             mode.
     """
-    config = find_config(model._label(), mode, config)
+    config = find_config(label_of(model), mode, config)
     wanted = _filter(filters)
     if not model.built:
-        raise ValueError(f"{model._label()}: build the model, or call it on data, before `quantize`.")
+        raise ValueError(f"{label_of(model)}: build the model, or call it on data, before `quantize`.")
     if isinstance(config, (GPTQConfig, AWQConfig)):
         done = _calibrate(*_structure(model, config), config, wanted, type_check)
     else:
         done = [layer for layer in _quantizable(model, config.mode, wanted) if _try(layer, config, type_check)]
     if not done:
         warnings.warn(
-            f"{model._label()}: no layer was quantized: none that has the mode {config.mode!r} passes the filters.",
+            f"{label_of(model)}: no layer was quantized: none that has the mode {config.mode!r} passes the filters.",
             stacklevel=3,
         )
 
@@ -67,7 +68,7 @@ def _filter(filters: Any) -> Callable[[Layer], bool]:
 
 def _quantizable(part: Layer, mode: str, wanted: Callable[[Layer], bool]) -> list[Layer]:
     """Return the layers of `part` that have the mode and pass the filters."""
-    return [layer for layer in part._flatten_layers() if mode in layer._quantization_modes and wanted(layer)]
+    return [layer for layer in flatten_layers(part) if mode in layer._quantization_modes and wanted(layer)]
 
 
 def _try(layer: Layer, config: QuantizationConfig, type_check: bool) -> bool:
@@ -91,7 +92,7 @@ def _structure(model: Any, config: _CalibratedConfig) -> tuple[list[Layer], list
     structure = config.quantization_layer_structure or model.get_quantization_layer_structure(config.mode)
     if not isinstance(structure, dict) or not {"pre_block_layers", "sequential_blocks"} <= set(structure):
         raise ValueError(
-            f"{model._label()}: the mode {config.mode!r} needs to know the order of the layers. Pass "
+            f"{label_of(model)}: the mode {config.mode!r} needs to know the order of the layers. Pass "
             "`quantization_layer_structure={'pre_block_layers': [...], 'sequential_blocks': [...]}` to the config, or "
             f"override `get_quantization_layer_structure`. Received {structure!r}."
         )

@@ -14,6 +14,7 @@ from hornbeam.layers.core import Lambda
 from hornbeam.layers.input_layer import InputLayer
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.shapes import is_shape, shape_from_config, shape_of
+from hornbeam.layers.state import given_input_shape
 from hornbeam.models.functional import Functional
 from hornbeam.models.model import Model
 from hornbeam.objects.configuration import deserialize, serialize
@@ -101,11 +102,11 @@ class Sequential(Model):
                 f"{self._label()}: layer names must be unique, '{layer.name}' is in the stack already. "
                 "Pass another `name=`."
             )
-        if not self._stack and not isinstance(layer, InputLayer) and layer._batch_input_shape:
+        if not self._stack and not isinstance(layer, InputLayer) and given_input_shape(layer):
             dtype = "float32" if type(layer).__name__ != "Embedding" else "int32"
             if dtype == "float32" and layer.dtype_policy is not None:
                 dtype = layer.input_dtype
-            self._stack.append(InputLayer(batch_shape=layer._batch_input_shape, dtype=dtype))
+            self._stack.append(InputLayer(batch_shape=given_input_shape(layer), dtype=dtype))
         elif not self._stack and isinstance(layer, Functional) and len(layer.inputs) == 1:
             first = layer.inputs[0]
             self._stack.append(InputLayer(batch_shape=first.shape, dtype=first.dtype))

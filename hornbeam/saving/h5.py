@@ -14,6 +14,7 @@ import numpy as np
 
 from hornbeam import losses, tree
 from hornbeam.core.variable import Variable
+from hornbeam.layers.state import flatten_layers
 from hornbeam.objects import configuration
 from hornbeam.optional import h5py_library
 from hornbeam.saving.archive import KERAS_VERSION
@@ -354,7 +355,7 @@ def _warn_of_padding(model: Any, what: str) -> None:
     """Warn of convolutions whose borders Theano padded differently: by the same amount on both sides."""
     found = [
         layer.name
-        for layer in model._flatten_layers()
+        for layer in flatten_layers(model)
         if hasattr(layer, "kernel_size")
         and getattr(layer, "padding", None) == "same"
         and any(n > 1 for n in tree.flatten(layer.strides))

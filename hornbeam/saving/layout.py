@@ -21,6 +21,7 @@ from hornbeam.core.variable import Variable
 from hornbeam.errors import FileError
 from hornbeam.layers.adaptable import Adaptable
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.state import saved_variables
 from hornbeam.optimizers import Optimizer
 from hornbeam.saving.eras import Saved, older_files
 from hornbeam.saving.hdf5 import Dataset, Group
@@ -351,7 +352,7 @@ def _label(part: Any, path: str) -> str:
 
 
 def _own(part: Any) -> list[Variable]:
-    return part._saved_variables()
+    return saved_variables(part)
 
 
 def _plan(part: Any, group: Any, path: str, differences: Differences) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 
 from hornbeam.core.variable import Variable
 from hornbeam.errors import FileError
+from hornbeam.layers.state import saved_variables
 from hornbeam.optimizers import Optimizer
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
 from hornbeam.saving.layout import Differences, check_built, file_label, walk
@@ -40,7 +41,7 @@ def _named(model: Any) -> dict[str, Variable]:
     for path, part in walk(model):
         if isinstance(part, Optimizer):
             continue
-        for variable in part._saved_variables():
+        for variable in saved_variables(part):
             name = ".".join([*(path.split("/") if path else []), variable.name])
             unique, number = name, 1
             while unique in found:

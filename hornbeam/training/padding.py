@@ -13,6 +13,7 @@ from hornbeam import tree
 from hornbeam.core.masks import get_mask, set_mask
 from hornbeam.core.op import OpCall
 from hornbeam.core.provenance import is_library_code
+from hornbeam.layers.state import flatten_layers
 from hornbeam.training.overrides import overrides
 
 __all__ = [
@@ -98,7 +99,7 @@ def rows_are_independent(model: Any, kind: str) -> bool:
         return False  # the batch size is fixed
     if not runs_library_code(model):
         return False
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         if not all(map(_op_is_elementwise, _operations(layer))) or _has_batch_axis(layer):
             return False
     return kind == "predict" or _measures_rows(model)
@@ -106,7 +107,7 @@ def rows_are_independent(model: Any, kind: str) -> bool:
 
 def runs_library_code(model: Any) -> bool:
     """Return whether a call of `model` runs only Hornbeam code and has no side effects."""
-    for layer in model._flatten_layers():
+    for layer in flatten_layers(model):
         if not (is_library_code(type(layer)) and is_library_code(layer.call)) or getattr(layer, "graph_losses", None):
             return False
         if type(layer).__name__ in _RUN_USER_CODE:
@@ -141,7 +142,7 @@ def _has_batch_axis(layer: Any) -> bool:
 def _measures_rows(model: Any) -> bool:
     compiled = model._compiled
     entries = [compiled.arguments[name] for name in ("loss", "metrics", "weighted_metrics")]
-    held = [m for layer in model._flatten_layers() for m in layer.__dict__.get("added_metrics", {}).values()]
+    held = [m for layer in flatten_layers(model) for m in layer.__dict__.get("added_metrics", {}).values()]
     return not held and all(entry is None or _all_library_code(entry) for entry in tree.flatten(entries))
 
 

@@ -19,6 +19,7 @@ from hornbeam.core.program import Program
 from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Variable, value_and_grad
 from hornbeam.data.sources import unpack
+from hornbeam.layers.state import flatten_layers, own_variables
 from hornbeam.ops import rows
 from hornbeam.ops.routes import convolutions_are_loop_safe
 from hornbeam.training.overrides import overrides
@@ -318,7 +319,7 @@ def steps_for(
         return known[2]
     # Adaptation and quantization give a layer other variables.
     now = structure_version.number
-    switches = tuple((layer.trainable, len(layer._own_variables)) for layer in model._flatten_layers())
+    switches = tuple((layer.trainable, len(own_variables(layer))) for layer in flatten_layers(model))
     steps = (
         known[2] if known is not None and known[1] == switches else Steps(model, kind, keep_all, padded, user_functions)
     )

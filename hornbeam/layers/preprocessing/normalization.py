@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import settings
+from hornbeam.layers.dtype_config import dtype_config
 from hornbeam.layers.input_spec import InputSpec
-from hornbeam.layers.layer import Layer, _dtype_config
+from hornbeam.layers.layer import Layer
 from hornbeam.layers.preprocessing.base import PreprocessingLayer
 from hornbeam.typing import ArrayLike, Axis, Shape, Tensor
 
@@ -102,7 +103,7 @@ class Normalization(PreprocessingLayer):
         return {
             "name": self.name,
             "trainable": self.trainable,
-            "dtype": _dtype_config(self),
+            "dtype": dtype_config(self),
             "axis": self.axis,
             "invert": self.invert,
             "mean": self.input_mean,

@@ -16,6 +16,7 @@ import numpy as np
 
 from hornbeam.core.variable import Variable
 from hornbeam.layers.activation import _Activation
+from hornbeam.layers.state import flatten_layers, own_variables, sublayers
 from hornbeam.saving.eras import Era, Pairs, Saved
 
 __all__ = ["arrange", "backend_by_names", "looks_first", "match_optimizer", "state_by_weights"]
@@ -81,7 +82,7 @@ def arrange(layer: Any, arrays: list[Saved], era: Era) -> Pairs | None:
     Returns:
         The pairs, whose shapes may differ, or `None` if the numbers of variables and arrays differ.
     """
-    leaves = [part for part in layer._flatten_layers() if part._direct_variables()]
+    leaves = [part for part in flatten_layers(layer) if own_variables(part)]
     if len(leaves) == 1:
         # In files of Keras 3 a frozen weight of an adapted layer comes after the others.
         orders = [_fit(leaves[0], layer, order, era) for order in (arrays, _trainable_first(leaves[0], arrays))]
@@ -100,7 +101,7 @@ def arrange(layer: Any, arrays: list[Saved], era: Era) -> Pairs | None:
 def _trainable_first(leaf: Any, arrays: list[Saved]) -> list[Saved]:
     """Return arrays in the order in which a layer created its weights, given the trainable ones first."""
     order = [*leaf.trainable_weights, *leaf.non_trainable_weights]
-    own = leaf._direct_variables()
+    own = own_variables(leaf)
     if len(order) != len(arrays) or set(order) != set(own):
         return arrays
     given = dict(zip(order, arrays, strict=True))
@@ -138,7 +139,7 @@ def _owners(layer: Any, owner: Any = None) -> list[tuple[Any, Any]]:
         if id(part) in found:
             return
         found[id(part)] = (part, owner)
-        for child in part._layers:
+        for child in sublayers(part):
             cell = type(child).__name__.endswith(("Cell", "Cells"))
             visit(child, owner if cell else child)
 
@@ -153,15 +154,15 @@ def _by_order(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> l
     created = [v for v in layer.weights if v.created_trainable] + [v for v in layer.weights if not v.created_trainable]
     orders: list[Pairs | None] = []
     if len(trainable_first) == len(arrays):
-        by_variable = {id(v): leaf for leaf in leaves for v in leaf._direct_variables()}
+        by_variable = {id(v): leaf for leaf in leaves for v in own_variables(leaf)}
         for order in (trainable_first, created):
             given = {id(v): array for v, array in zip(order, arrays, strict=True)}
             pairs: Pairs = []
             for leaf in leaves:
-                own = [given[id(v)] for v in leaf._direct_variables() if id(v) in given and by_variable[id(v)] is leaf]
+                own = [given[id(v)] for v in own_variables(leaf) if id(v) in given and by_variable[id(v)] is leaf]
                 pairs.extend(_fit(leaf, owners[id(leaf)], own, era) or [])
             orders.append(pairs)
-    counts = [_first_count(leaf) if era.first else len(leaf._direct_variables()) for leaf in leaves]
+    counts = [_first_count(leaf) if era.first else len(own_variables(leaf)) for leaf in leaves]
     if sum(counts) == len(arrays):  # one layer after the other
         rest, pairs = list(arrays), []
         for leaf, count in zip(leaves, counts, strict=True):
@@ -173,12 +174,12 @@ def _by_order(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> l
 
 def _first_count(leaf: Any) -> int:
     """Return the number of arrays that Keras 1 wrote for a layer."""
-    return {"LSTMCell": 12, "GRUCell": 9}.get(type(leaf).__name__, len(leaf._direct_variables()))
+    return {"LSTMCell": 12, "GRUCell": 9}.get(type(leaf).__name__, len(own_variables(leaf)))
 
 
 def _fit(leaf: Any, owner: Any, arrays: list[Saved], era: Era) -> Pairs | None:
     """Pair the variables of one part with its arrays, converted to their shapes where possible."""
-    variables = leaf._direct_variables()
+    variables = own_variables(leaf)
     kind = type(leaf).__name__
     gates = _GATES.get(kind)
     if gates is not None and len(arrays) == 3 * len(gates[0]):
@@ -240,7 +241,7 @@ def _from_cudnn(leaf: Any, arrays: list[Saved], gates: int) -> list[Saved]:
         return arrays
     kernel, recurrent, bias = arrays
     plain_bias = (gates * leaf.units,)
-    target = leaf._direct_variables()[2].shape
+    target = own_variables(leaf)[2].shape
 
     def inputs(value: np.ndarray) -> np.ndarray:
         return np.concatenate(

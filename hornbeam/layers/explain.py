@@ -1,0 +1,56 @@
+"""Errors from inside a layer, with the layer's name, its inputs, and a remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+from hornbeam.core.graph import describe_inputs
+
+__all__ = ["explained"]
+
+_UNTRACEABLE = (
+    jax.errors.TracerBoolConversionError, jax.errors.TracerArrayConversionError, jax.errors.TracerIntegerConversionError,
+)  # fmt: skip
+
+
+def explained(error: Exception, label: str, path: str, args: tuple, kwargs: dict[str, Any]) -> Exception:
+    """Return the error with the layer and its inputs named in it.
+
+    The innermost layer names itself; the layers around it leave the error alone. Only `ValueError` and
+    `TypeError` are changed.
+
+    Args:
+        error: What `call` raised.
+        label: The layer's name in messages.
+        path: The layer's path.
+        args, kwargs: Arguments of the call.
+    """
+    if getattr(error, "_explained", False) or not isinstance(error, (ValueError, TypeError)):
+        return error
+    if isinstance(error, _UNTRACEABLE):
+        error = TypeError(_untraceable(error)).with_traceback(error.__traceback__)
+    text = str(error)
+    where = f"{label} was called with {describe_inputs(args, kwargs)}."
+    if type(error) in (ValueError, TypeError) and len(error.args) <= 1:
+        if f"'{path}'" not in text:
+            text = f"{label}: {text}"
+        error.args = (f"{text}\n  {where}",)
+    else:
+        error.add_note(where)
+    error._explained = True  # type: ignore[attr-defined]  # a mark for the layers around this one
+    return error
+
+
+def _untraceable(error: Exception) -> str:
+    """Return which Python code cannot run while `call` is traced, and what to use instead."""
+    start = "while `call` is compiled, or its shapes are found, tensors have no values; "
+    if isinstance(error, jax.errors.TracerBoolConversionError):
+        return (
+            start
+            + "a Python condition (`if`, `while`, `and`, `not`) cannot use one. Use `hornbeam.ops.where` or `ops.cond`."
+        )
+    if isinstance(error, jax.errors.TracerIntegerConversionError):
+        return start + "an index or a size cannot be one. Use `hornbeam.ops.take` or `ops.slice`."
+    return start + "a NumPy function cannot use one. Use the function of the same name in `hornbeam.ops`."

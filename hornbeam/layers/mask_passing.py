@@ -1,0 +1,82 @@
+"""Masks on their way through a layer: from the inputs into `call`, and on to the outputs."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import Any
+
+from hornbeam import tree
+from hornbeam.core.masks import any_mask, get_mask, set_mask
+from hornbeam.layers.call_arguments import has_tensor, named_arguments, positional_names
+from hornbeam.layers.state import label_of
+
+__all__ = ["attach_masks", "fill_masks", "output_masks"]
+
+_warned: set[str] = set()
+
+
+def fill_masks(layer: Any, signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Fill the mask arguments of `call` from the inputs' masks; return the first input's mask.
+
+    The first input's mask goes to `mask` (or to `NAME_mask`), that of another input `NAME` to `NAME_mask`.
+    A mask that the caller passed stays. Where the layer does not support masking and `call` takes no
+    mask, the mask is lost; a warning says so, once for each class.
+
+    Args:
+        layer: The layer.
+        signature: Signature of its `call`.
+        args, kwargs: Arguments of the call; `kwargs` is changed.
+    """
+    if not any_mask():
+        return None
+    parameters = signature.parameters
+    names = positional_names(signature, args)
+    given = dict(zip(names, args, strict=False)) | kwargs
+    previous = None
+    for position, (name, value) in enumerate(given.items()):
+        mask = tree.map_structure(get_mask, value) if has_tensor(value) else None
+        if mask is None or all(m is None for m in tree.flatten(mask)):
+            continue
+        if position == 0:
+            previous = mask
+        argument = "mask" if position == 0 and f"{name}_mask" not in parameters else f"{name}_mask"
+        if argument in parameters and given.get(argument) is None and argument not in names:
+            kwargs[argument] = mask
+    if previous is not None and not layer.supports_masking:
+        takes = any(n == "mask" or n.endswith("_mask") for n in parameters)
+        if not takes and type(layer).__name__ not in _warned:
+            _warned.add(type(layer).__name__)
+            warnings.warn(
+                f"{label_of(layer)} received an input with a mask, does not support masking, and drops the mask. "
+                "Set `self.supports_masking = True` if padded steps may pass.",
+                stacklevel=4,
+            )
+    return previous
+
+
+def output_masks(layer: Any, signature: inspect.Signature, previous: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """Return what `layer.compute_mask` makes of the inputs and their masks.
+
+    Args:
+        layer: The layer.
+        signature: Signature of its `call`.
+        previous: Mask of the first input.
+        args, kwargs: Arguments of the call.
+    """
+    parameters = inspect.signature(layer.compute_mask).parameters
+    masks = [n for n in parameters if n.endswith("_mask")]
+    if masks in ([], ["previous_mask"]):
+        return layer.compute_mask(args[0] if len(args) == 1 else args, previous)
+    # A layer with several inputs takes each input's mask by name.
+    named = named_arguments(signature, layer, args, kwargs)
+    return layer.compute_mask(**{n: value for n, value in named.items() if f"{n}_mask" in masks or n in masks})
+
+
+def attach_masks(outputs: Any, masks: Any) -> None:
+    """Attach `masks` to the outputs that have no mask of their own yet."""
+    if masks is None:
+        return
+    for x, mask in zip(tree.flatten(outputs), tree.flatten(masks), strict=False):
+        if mask is not None and x is not None and get_mask(x) is None:
+            set_mask(x, mask)
