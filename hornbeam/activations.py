@@ -98,7 +98,8 @@ def mish(x: Tensor) -> Tensor:
     return jax.nn.mish(convert(x))
 
 
-@op("nn", "ReLU")
+# Keras's files store this one under its activations, and not under its ops.
+@op("keras.src.activations.activations", "ReLU")
 def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
     """Return `x` above `threshold`, at most `max_value`; below, `negative_slope * (x - threshold)`.
 
@@ -118,10 +119,6 @@ def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None,
     else:
         y = jax.nn.relu(x)
     return y if max_value is None else jnp.minimum(y, jnp.asarray(max_value, y.dtype))
-
-
-# Keras's files store this one under its activations, and not under its ops.
-relu._op_info.module = "keras.src.activations.activations"  # type: ignore[attr-defined]
 
 
 ACTIVATIONS = Family("activation", (), "keras.activations", globals(), for_none=linear)

@@ -84,7 +84,7 @@ def kernel_routes() -> dict[str, tuple[str, str]]:
         >>> isinstance(kernel_routes(), dict)
         True
     """
-    return {op: tuple(route) for op, route in routes.taken().items()}
+    return {op: (route[0], route[1]) for op, route in routes.taken().items()}
 
 
 def compile_cache() -> str | None:

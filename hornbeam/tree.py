@@ -90,7 +90,7 @@ def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *struc
         >>> map_structure_up_to([0, 0], lambda a, b: (a, b), [1, 2], [[3, 4], 5])
         [(1, [3, 4]), (2, 5)]
     """
-    definition = tree_util.tree_structure(shallow_structure, is_leaf=_is_none)
+    definition: Any = tree_util.tree_structure(shallow_structure, is_leaf=_is_none)
     parts = [definition.flatten_up_to(structure) for structure in structures]
     return tree_util.tree_unflatten(definition, [func(*row) for row in zip(*parts, strict=True)])
 
@@ -171,7 +171,7 @@ def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
     Example:
         >>> assert_same_structure([1, {"x": 2}], [3, {"x": 4}])
     """
-    first = tree_util.tree_structure(a, is_leaf=_is_none)
+    first: Any = tree_util.tree_structure(a, is_leaf=_is_none)
     second = tree_util.tree_structure(b, is_leaf=_is_none)
     if first != second:
         raise ValueError(f"The two structures differ: {first} and {second}.")

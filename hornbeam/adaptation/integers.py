@@ -55,9 +55,9 @@ class IntegerWeight(AdaptedWeight):
             ValueError: If the quantizer's scales do not fit the product.
         """
         weight = self.variable
-        shapes = jax.eval_shape(self.encode, jax.ShapeDtypeStruct(self.shape, weight._dtype))
+        shapes = jax.eval_shape(self.encode, jax.ShapeDtypeStruct(self.shape, weight.stored_dtype))
         # Encoded at the first read: a file that gives the integers never needs the floats.
-        arrays = functools.cache(lambda: self.encode(weight._value))
+        arrays = functools.cache(lambda: self.encode(weight.stored))
         self.layer._own_variables.remove(weight)
         for attribute in self.attributes:
             variable = self.layer.add_weight(
@@ -95,7 +95,7 @@ class IntegerWeight(AdaptedWeight):
         for attribute in self.attributes:
             if floats is not None and variable is getattr(self.layer, attribute):
                 return self.encode(floats())[attribute]
-        return variable._value
+        return variable.stored
 
     def _arrays(self) -> Arrays:
         return {attribute: self._read(attribute) for attribute in self.attributes}

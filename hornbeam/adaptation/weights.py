@@ -97,7 +97,7 @@ class AdaptedWeight:
             variable: The variable, of this weight or another of the layer's.
             floats: Returns the weight to write in place of this one. Default: this one.
         """
-        return (floats or self.floats)() if variable is self.variable else variable._value
+        return (floats or self.floats)() if variable is self.variable else variable.stored
 
 
 class LowRank(AdaptedWeight):

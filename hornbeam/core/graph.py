@@ -11,7 +11,7 @@ from hornbeam.core.loading import count_work
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.tracing import infer
 
-__all__ = ["Node", "Operation", "describe_inputs"]
+__all__ = ["Node", "Operation", "describe_inputs", "nodes_of"]
 
 
 class Node:
@@ -133,3 +133,8 @@ def describe_inputs(args: tuple, kwargs: dict[str, Any]) -> str:
     named = itertools.chain(enumerate(args), kwargs.items())
     shown = [f"{key}: {errors.describe(x)}" for key, x in named if x is not None]
     return "; ".join(shown) or "nothing"
+
+
+def nodes_of(operation: Operation) -> list[Node]:
+    """Return the calls of an operation with symbolic tensors, first to last."""
+    return operation._inbound_nodes

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["auto_name", "current_path", "name_scope", "reset_names", "to_snake_case"]
+__all__ = ["auto_name", "current_path", "name_scope", "outside_of", "reset_names", "to_snake_case"]
 
 _counters: collections.Counter[str] = collections.Counter()
 _lock = threading.Lock()
@@ -69,6 +69,23 @@ def no_scope() -> Iterator[None]:
         ''
     """
     yield
+
+
+@contextmanager
+def outside_of(name: str) -> Iterator[None]:
+    """Leave the innermost scope inside the block, if it is called `name`.
+
+    Example:
+        >>> with name_scope("net"), outside_of("net"):
+        ...     current_path()
+        ''
+    """
+    scopes = _scopes.get()
+    token = _scopes.set(scopes[:-1] if scopes and scopes[-1] == name else scopes)
+    try:
+        yield
+    finally:
+        _scopes.reset(token)
 
 
 @contextmanager

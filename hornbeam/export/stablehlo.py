@@ -90,7 +90,7 @@ def export_stablehlo(
         raise ValueError(f"export_stablehlo: `platforms` must be some of {listed(_PLATFORMS)}, received {platforms!r}.")
     inputs = symbolic_inputs(model, input_signature)
     call, variables = pure_call(model)
-    weights = [jax.ShapeDtypeStruct(v.shape, v._dtype) for v in variables]
+    weights = [jax.ShapeDtypeStruct(v.shape, v.stored_dtype) for v in variables]
     try:
         exported = _export(call, weights, inputs, platforms)
     except (NotImplementedError, TypeError, ValueError, InconclusiveDimensionOperation) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hornbeam.core.graph import Node
+from hornbeam.core.graph import Node, nodes_of
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.layers.layer import Layer
@@ -124,4 +124,4 @@ def Input(
         shape=shape, batch_size=batch_size, dtype=dtype, sparse=sparse, ragged=ragged, batch_shape=batch_shape,
         input_tensor=tensor, optional=optional, name=name,
     )  # fmt: skip
-    return layer._inbound_nodes[0].outputs
+    return nodes_of(layer)[0].outputs

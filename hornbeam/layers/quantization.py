@@ -7,6 +7,7 @@ from typing import Any
 
 from hornbeam.adaptation.change import hold
 from hornbeam.adaptation.weights import Layout
+from hornbeam.core.provenance import is_library_code
 from hornbeam.dtype_policies import quantized_policy
 from hornbeam.layers.state import LayerState
 from hornbeam.quantizers.configs import QuantizationConfig, find_config
@@ -65,7 +66,7 @@ class Quantization(LayerState):
         """
         self._refuse_without_modes()
         config = find_config(self._label(), mode, config)
-        if type_check and type(self).__module__.split(".")[0] != "hornbeam":
+        if type_check and not is_library_code(self):
             raise NotImplementedError(
                 f"{self._label()}: a subclass may use its weight in ways that quantization does not know. Pass "
                 "type_check=False if its `call` does not."

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam import saving, tree
+from hornbeam.core.graph import nodes_of
 from hornbeam.core.op import OpCall
 from hornbeam.layers.core import Lambda
 from hornbeam.layers.layer import Layer
@@ -72,7 +73,7 @@ def clone_model(
         given = tree.flatten(input_tensors) if input_tensors is not None else None
         for position, x in enumerate(model.inputs):
             made = copies[id(x.producer[0].operation)]
-            known[id(x)] = given[position] if given else made._inbound_nodes[0].outputs
+            known[id(x)] = given[position] if given else nodes_of(made)[0].outputs
         for node in model._graph.nodes:
             if not node.inputs:
                 continue

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hornbeam import errors, tree
-from hornbeam.core.graph import Operation
+from hornbeam.core.graph import Operation, nodes_of
 from hornbeam.core.op import OpCall
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.models.graph import Graph
@@ -50,7 +50,7 @@ def functional_config(model: Any) -> dict[str, Any]:
         entry["name"] = operation.name
         entry["inbound_nodes"] = [
             {"args": [tensor(a) for a in node.args], "kwargs": {k: tensor(v) for k, v in node.kwargs.items()}}
-            for node in operation._inbound_nodes
+            for node in nodes_of(operation)
             if id(node) in index and node.inputs
         ]
         layers.append(entry)
@@ -86,7 +86,7 @@ def _node_index(graph: Graph) -> dict[int, int]:
     members = {id(node) for node in graph.nodes}
     index: dict[int, int] = {}
     for operation in graph.operations:
-        own = [node for node in operation._inbound_nodes if id(node) in members]
+        own = [node for node in nodes_of(operation) if id(node) in members]
         index.update((id(node), i) for i, node in enumerate(own))
     return index
 
@@ -148,8 +148,8 @@ class _GraphBuilder:
             self._names.append(name)
             known.add(name)
             self._calls.append(list(entry.get("inbound_nodes", [])))
-            if not self._calls[-1] and operation._inbound_nodes:
-                self._outputs[name, 0] = operation._inbound_nodes[0].outputs
+            if not self._calls[-1] and nodes_of(operation):
+                self._outputs[name, 0] = nodes_of(operation)[0].outputs
         self._queue = [(0, i) for i, calls in enumerate(self._calls) if calls]  # (round, place in the file)
         self._waiting: dict[_Call, list[int]] = {}
         self._needs: dict[int, Iterator[_Call]] = {}  # what the next call of a layer needs, from the last look-up on

@@ -7,6 +7,7 @@ from typing import Any
 
 from hornbeam import errors
 from hornbeam.core import naming
+from hornbeam.core.graph import nodes_of
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtype_policies import get_policy
@@ -146,7 +147,7 @@ class Sequential(Model):
         if not self._stack:
             raise ValueError(f"{self._label()}: it has no layers yet; `add` one before it is built.")
         if isinstance(self._stack[0], InputLayer):
-            x = self._stack[0]._inbound_nodes[0].outputs
+            x = nodes_of(self._stack[0])[0].outputs
         elif hasattr(self._stack[0], "make_inputs"):  # `Merge`, Keras 1's form of a model with several inputs
             x = self._stack[0].make_inputs()
         else:
@@ -160,7 +161,7 @@ class Sequential(Model):
                 return
             start = InputLayer(batch_shape=shape_from_config(input_shape), dtype=self.compute_dtype)
             self._stack.insert(0, start)
-            x = start._inbound_nodes[0].outputs
+            x = nodes_of(start)[0].outputs
         y = x
         for layer in self.layers:
             try:
@@ -177,7 +178,7 @@ class Sequential(Model):
             shape = shape_of(args[0] if args else next(iter(kwargs.values())))
             if is_shape(shape):
                 shape = (None, *shape[1:]) if shape else shape
-            with _outside_of_scope(self):
+            with naming.outside_of(self.name):
                 self.build(shape)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -277,17 +278,3 @@ class Sequential(Model):
         if isinstance(config.get("dtype"), (dict, str)):
             model.dtype_policy = get_policy(config["dtype"])
         return model
-
-
-class _outside_of_scope:
-    """Leave the model's own name scope for a moment; `build` opens it itself."""
-
-    def __init__(self, model: Model):
-        self._name = model.name
-
-    def __enter__(self) -> None:
-        scopes = naming._scopes.get()
-        self._token = naming._scopes.set(scopes[:-1] if scopes and scopes[-1] == self._name else scopes)
-
-    def __exit__(self, *exc: object) -> None:
-        naming._scopes.reset(self._token)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.graph import nodes_of
 from hornbeam.core.op import OpCall
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.layers.layer import Layer
@@ -145,7 +146,7 @@ def _params(layer: Any) -> str:
 
 def _output_shape(layer: Layer) -> str:
     shapes = []
-    for node in layer._inbound_nodes[:1]:
+    for node in nodes_of(layer)[:1]:
         shapes = [str(x.shape) for x in tree.flatten(node.outputs)]
     if not shapes and getattr(layer, "_functional", None) is not None:
         shapes = [str(x.shape) for x in layer._functional.outputs]  # type: ignore[attr-defined]
@@ -157,7 +158,7 @@ def _connections(layer: Layer, parent: Any) -> str:
         return "-"
     members = {id(node) for node in parent._graph.nodes}
     sources = []
-    for node in layer._inbound_nodes:
+    for node in nodes_of(layer):
         if id(node) in members:
             for x in node.inputs:
                 if x.history is not None:

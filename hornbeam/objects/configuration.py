@@ -19,6 +19,7 @@ from hornbeam.core.graph import Operation
 from hornbeam.core.loading import count_work
 from hornbeam.core.op import OpCall
 from hornbeam.core.op_table import OPS
+from hornbeam.core.provenance import is_library_code
 from hornbeam.core.registry import custom_object_scope, get_registered_name, get_registered_object
 from hornbeam.dtype_policies import DTypePolicy, get_policy
 from hornbeam.dtypes import standardize_dtype
@@ -155,8 +156,7 @@ def _serialize_function(function: Any) -> Any:
         return {
             "module": "builtins", "class_name": "function", "config": registered, "registered_name": "function",
         }  # fmt: skip
-    module = getattr(function, "__module__", "") or ""
-    if module.startswith("hornbeam."):
+    if is_library_code(function):
         return name
     return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
 
@@ -227,18 +227,19 @@ def _object_of(config: Any) -> Any:
     bare_op = module is None and name in OPS and isinstance(inner, Mapping) and not {"trainable", "dtype"} & set(inner)
     if str(module).startswith("keras.src.ops") or (name in OPS and registered == name) or bare_op:
         return deserialize_op(dict(config))
-    cls = _find_class(module, str(name), registered)
+    cls: Any = _find_class(module, str(name), registered)
     if cls is None:
         if name in _REFUSED:
             raise FileError(f"The configuration holds a {name}, which {_REFUSED[name]}; Hornbeam does not load it.")
         raise _unknown("class", str(registered or name))
-    if not inspect.isclass(cls):
+    if not isinstance(cls, type):
         return cls
+    made_by: Any = cls
     if cls is DTypePolicy:
         return get_policy(config)
     if not isinstance(inner, (Mapping, list)):
         raise ValueError(f"The config of {name} must be a dict, received {errors.describe(inner)}.")
-    obj = cls.from_config(dict(inner) if isinstance(inner, Mapping) else inner)
+    obj = made_by.from_config(dict(inner) if isinstance(inner, Mapping) else inner)
     if isinstance(obj, Operation):  # what is recurrent calls its cells unseen
         count_work(name, 8 if hasattr(obj, "state_size") else 2)
     if config.get("build_config") and not getattr(obj, "built", True):

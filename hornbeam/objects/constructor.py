@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from hornbeam.core.provenance import is_library_code
 from hornbeam.objects.configuration import deserialize, serialize
 
 __all__ = ["constructor_config", "from_constructor_config"]
@@ -26,7 +27,7 @@ def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
     cls = getattr(type(obj), "_of", type(obj))
     chain = list(cls.__mro__)
     chain = chain[: chain.index(base)]
-    overriding = [i for i, c in enumerate(chain) if "get_config" in c.__dict__ and not _is_ours(c)]
+    overriding = [i for i, c in enumerate(chain) if "get_config" in c.__dict__ and not is_library_code(c)]
     if overriding:
         chain = chain[overriding[-1] + 1 :]
     names: dict[str, Any] = {}
@@ -35,7 +36,7 @@ def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
     for c in chain:
         if "__init__" not in c.__dict__:
             continue
-        parameters = list(inspect.signature(c.__init__).parameters.values())[1:]
+        parameters = list(inspect.signature(c.__dict__["__init__"]).parameters.values())[1:]
         for p in parameters:
             if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) or p.name in skip:
                 continue
@@ -60,16 +61,13 @@ def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
     return config
 
 
-def _is_ours(cls: type) -> bool:
-    return cls.__module__.split(".")[0] == "hornbeam"
-
-
 def _captured_arguments(obj: Any, cls: type) -> dict[str, Any]:
     args, kwargs = getattr(obj, "_captured", ((), {}))
-    if cls.__init__ is object.__init__:  # whose signature Python would have to parse
+    constructor: Any = inspect.getattr_static(cls, "__init__")
+    if constructor is object.__init__:  # whose signature Python would have to parse
         return dict(kwargs)
     try:
-        bound = inspect.signature(cls.__init__).bind(obj, *args, **kwargs)
+        bound = inspect.signature(constructor).bind(obj, *args, **kwargs)
     except TypeError:
         return dict(kwargs)
     arguments = dict(bound.arguments)

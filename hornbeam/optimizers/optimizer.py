@@ -286,7 +286,7 @@ class Optimizer:
                 v.assign(dense(g))
         pairs = [(g, v) for g, v in pairs if not v.overwrite_with_gradient]
         if self.loss_scale_factor is not None:
-            pairs = [(g / self.loss_scale_factor, v) for g, v in pairs]
+            pairs = [(dense(g) / self.loss_scale_factor, v) for g, v in pairs]
         if not self.gradient_accumulation_steps:
             self._update(pairs)
         else:

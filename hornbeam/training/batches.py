@@ -19,7 +19,7 @@ __all__ = ["on_batch"]
 
 def on_batch(model: Any, kind: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
     """Run one batch through a step of training or evaluation; see `Model.train_on_batch`."""
-    model._need_compiled(f"{kind}_on_batch")
+    model.require_compiled(f"{kind}_on_batch")
     check_flag(f"{kind}_on_batch", "return_dict", return_dict)
     rows = next((len(a) for a in tree.flatten(x) if hasattr(a, "__len__")), 0)
     source: Source = ArraySource(x, y, sample_weight, batch_size=max(rows, 1))

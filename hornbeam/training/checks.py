@@ -21,7 +21,7 @@ def check_before_training(model: Any, source: Source) -> None:
     That is: missing targets, NaN, class numbers out of range for sparse crossentropies, and targets
     outside [0, 1] for binary crossentropy.
     """
-    compiled = model._compiled
+    compiled = model.require_compiled("fit")
     given = compiled.arguments["loss"]
     if not isinstance(source, ArraySource):
         return

@@ -26,7 +26,7 @@ __all__ = ["Evaluation", "evaluate", "without_names"]
 
 def evaluate(model: Any, request: EvaluateRequest) -> Any:
     """Evaluate a model; see `Model.evaluate`."""
-    model._need_compiled("evaluate")
+    model.require_compiled("evaluate")
     source = make_source(request.x, request.y, request.sample_weight, request.batch_size)
     warn_of_batch_size("evaluate", source, request.batch_size)
     check_before_training(model, source)
@@ -58,7 +58,7 @@ class Evaluation:
 
     def __init__(self, model: Any, source: Source, number: int | None, callbacks: CallbackList):
         self._model, self._source, self._number, self._callbacks = model, source, number, callbacks
-        fixed = model._compiled.steps_per_execution
+        fixed = model.require_compiled("evaluate").steps_per_execution
         self._fixed = fixed if fixed > 1 else None
         self._hooks = BatchHooks(callbacks, "test", self._fixed)
         self.consumed = 0

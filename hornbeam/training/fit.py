@@ -32,7 +32,7 @@ __all__ = ["fit"]
 
 def fit(model: Any, request: FitRequest) -> Any:
     """Train a model; see `Model.fit`."""
-    compiled = model._need_compiled("fit")
+    compiled = model.require_compiled("fit")
     source = make_source(request.x, request.y, request.sample_weight, request.batch_size, request.shuffle)
     warn_of_batch_size("fit", source, request.batch_size)
     source, validation = _split(source, request)

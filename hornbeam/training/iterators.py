@@ -38,6 +38,6 @@ def make_function(model: Any, kind: str, force: bool = False) -> Callable[..., A
         return (results, tuple([v.value for v in group] for group in groups)) if groups else results
 
     if kind != "predict":
-        model._need_compiled(f"make_{attribute}")
+        model.require_compiled(f"make_{attribute}")
     setattr(model, attribute, function)
     return function

@@ -94,7 +94,6 @@ class Journal(Source):
     def __init__(self, source: IterableSource, note: Callable[[], None] = lambda: None):
         self._source, self._note = source, note
         self.num_batches = source.num_batches
-        self.can_restart = source.can_restart
         self.marks: list[dict[str, Any]] = []
         self._random_after: Any = None  # state of the generators after the latest mark
         self._open: list[dict[str, Any]] = []  # the pass under way when the training stopped, and what came later
@@ -110,6 +109,11 @@ class Journal(Source):
         batches = self._source.epoch(seed, epoch, start)
         self._random_after = random_state()
         return _counted(batches, mark)
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether the wrapped source can start again."""
+        return self._source.can_restart
 
     def on_epoch_end(self) -> None:
         if self._source.has_hooks:

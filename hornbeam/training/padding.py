@@ -140,7 +140,7 @@ def _has_batch_axis(layer: Any) -> bool:
 
 
 def _measures_rows(model: Any) -> bool:
-    compiled = model._compiled
+    compiled = model.require_compiled("fit")
     entries = [compiled.arguments[name] for name in ("loss", "metrics", "weighted_metrics")]
     held = [m for layer in flatten_layers(model) for m in layer.__dict__.get("added_metrics", {}).values()]
     return not held and all(entry is None or _all_library_code(entry) for entry in tree.flatten(entries))

@@ -101,7 +101,7 @@ class Trainable(Layer):
         """Whether `compile` was called."""
         return self._compiled is not None
 
-    def _need_compiled(self, what: str) -> Any:
+    def require_compiled(self, what: str) -> Any:
         if self._compiled is None:
             raise ValueError(
                 f"{self._label()}: `{what}` needs a compiled model. Call "
@@ -131,7 +131,7 @@ class Trainable(Layer):
 
     @run_eagerly.setter
     def run_eagerly(self, value: bool) -> None:
-        self._need_compiled("run_eagerly").run_eagerly = bool(value)
+        self.require_compiled("run_eagerly").run_eagerly = bool(value)
 
     @property
     def jit_compile(self) -> bool:
@@ -172,12 +172,12 @@ class Trainable(Layer):
 
         Override it for a loss that needs more than targets and outputs.
         """
-        return self._need_compiled("compute_loss").total_loss(self, y, y_pred, sample_weight)
+        return self.require_compiled("compute_loss").total_loss(self, y, y_pred, sample_weight)
 
     @standard
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """Update the metrics of `compile` with a batch and return all results by name."""
-        self._need_compiled("compute_metrics").update_metrics(self, y, y_pred, sample_weight)
+        self.require_compiled("compute_metrics").update_metrics(self, y, y_pred, sample_weight)
         return self.get_metrics_result()
 
     # --- steps: override these for custom training --------------------------------------------

@@ -25,7 +25,6 @@ class ClassWeighted(Source):
     def __init__(self, source: Source, class_weight: Any, model: Any):
         self._source = source
         self.num_batches = source.num_batches
-        self.can_restart = source.can_restart
         try:
             names = list(model.output_names)
         except AttributeError:
@@ -59,6 +58,11 @@ class ClassWeighted(Source):
 
     def close(self) -> None:
         self._source.close()
+
+    @property
+    def can_restart(self) -> bool:
+        """Whether the wrapped source can start again."""
+        return self._source.can_restart
 
     def on_epoch_end(self) -> None:
         self._source.on_epoch_end()

@@ -170,3 +170,29 @@ def test_these_tests_see_what_they_look_for(tmp_path):
     edges = {module: list(imports_of(module, path, modules)) for module, path in modules.items()}
     assert circles(edges) == [["house.high", "house.low", "house.middle"]]
     assert edges["house.low"] == [("house.high", 2)]
+
+
+def private_reaches(path):
+    """Yield the lines of a file that touch a private attribute which no line of the file defines."""
+    tree = ast.parse(path.read_text())
+    defined = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            defined.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            defined.add(node.attr)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            defined.add(node.id)
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Attribute) or not node.attr.startswith("_") or node.attr.startswith("__"):
+            continue
+        holder = ast.unparse(node.value)
+        own = holder in ("self", "cls", "jax", "dis", "os", "sys") or holder.startswith(("super(", "type("))
+        if not own and node.attr not in defined:
+            yield f"{path.relative_to(ROOT)}:{node.lineno} {holder}.{node.attr}"
+
+
+def test_few_files_touch_what_is_private_to_others(modules):
+    """A higher room reads a lower one by public names. What is left is for files of one room, and Keras's own names."""
+    found = [line for path in modules.values() for line in private_reaches(path)]
+    assert len(found) < 30, "\n".join(found)

@@ -334,7 +334,8 @@ def _older_state(optimizer: Any, arrays: list[Saved], together: bool) -> Pairs |
         arrays: The state in the file.
         together: Whether it goes weight by weight.
     """
-    slots = [v for v in optimizer.variables if v is not optimizer._iterations and v is not optimizer._learning_rate]
+    steps_done = optimizer.variables[0]
+    slots = [v for v in optimizer.variables if v is not steps_done and v is not optimizer._learning_rate]
     weights = optimizer._trainable
     groups = [[group[w] for w in weights if w in group] for group in optimizer._slot.values()]
     scalars = [array for array in arrays if array.shape == () and _last(array) in _COUNTS]
@@ -346,7 +347,7 @@ def _older_state(optimizer: Any, arrays: list[Saved], together: bool) -> Pairs |
         rest = rest[: len(slots)]  # without `amsgrad`, Keras 2's Adam kept a third slot of one number per weight
     if not slots and len(rest) == len(weights):
         rest = []  # the moments of SGD without momentum, which are zero
-    steps = [(optimizer._iterations, array) for array in scalars[:1]]
+    steps = [(optimizer.variables[0], array) for array in scalars[:1]]
     by_slot = [slot for group in groups for slot in group]
     by_weight = [group[i] for i in range(len(weights)) for group in groups if i < len(group)]
     interleaved = any(array.name.startswith("iteration") or "/iteration" in array.name for array in arrays)
@@ -374,7 +375,7 @@ def state_by_weights(
     Returns:
         The pairs, or `None` if the state does not fit.
     """
-    steps = [(optimizer._iterations, array) for array in arrays[:1] if array.shape == ()]
+    steps = [(optimizer.variables[0], array) for array in arrays[:1] if array.shape == ()]
     rest = arrays[len(steps) :]
     trained = [array for layer, own in layers for array in own if layer.trainable and not _FIXED.search(array.name)]
     if era.sorted:
