@@ -1,4 +1,4 @@
-"""Measure what backups cost a training: `fit` with and without `BackupAndRestore`, by turns, in one process.
+"""Measure what backups cost a training: `fit` with and without `BackupAndRestore`, in turn, in one process.
 
     script/bench backup [--pairs 15] [--seconds 1.5] [--json FILE] [--allow-percent 5]
 
@@ -35,7 +35,7 @@ def clocks() -> tuple[float, float]:
 
 
 def compare(plain: Callable[[], Any], other: Callable[[], Any], pairs: int) -> dict[str, Any]:
-    """Call two functions by turns, in an order that changes; return seconds of all calls and medians of the ratios."""
+    """Call two functions in turn, in an order that changes; return seconds of all calls and medians of the ratios."""
     seconds: dict[str, list[tuple[float, ...]]] = {"plain": [], "other": []}
     for number in range(pairs):
         turns = [("plain", plain), ("other", other)]
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pairs", type=int, default=15, help="fits with and without backups (default 15 each)")
     parser.add_argument("--seconds", type=float, default=1.5, help="about how long a fit takes (default 1.5)")
     parser.add_argument("--allow-percent", type=float, default=5, help="what backups may cost (default 5)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where every single time goes")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for every measured time")
     options = parser.parse_args(arguments)
     results = {}
     for workload in MODELS:

@@ -1,4 +1,4 @@
-"""The measuring itself: peers start, then take turns at a workload."""
+"""Measure the peers: start them, then let them run a workload in turn."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_coun
 
 
 def imports(chosen: list[Peer], pythons: dict[str, Path], options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    """Time `import` of each library in new processes, those of JAX alone for comparison."""
+    """Time `import` of each library in new processes, and that of JAX alone for comparison."""
     timed = {peer.name: peer for peer in chosen if peer.name in pythons and peer.variant in ("", "eager", "step")}
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     failures: dict[str, str] = {}
@@ -117,7 +117,7 @@ class Comparison:
         say(f"{self.workload.name}, {peer.title}: {text}")
 
     def _guarded(self, peer: Peer, action: Any, *arguments: Any) -> None:
-        """Do it; if that fails, note why and go on without this peer."""
+        """Run one measurement; if it fails, note the reason and go on without this peer."""
         entry = self.results[peer.name]
         if "failed" in entry:
             return

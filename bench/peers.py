@@ -64,7 +64,7 @@ PEERS = {
     )
 }
 
-# What each environment installs, and the files whose change installs it anew.
+# The packages of each environment, and the files whose change installs it again.
 _REQUIREMENTS = {
     "hornbeam": "-e .",
     "keras-jax": "keras==3.15.* jax>=0.10,<1",
@@ -84,7 +84,7 @@ def find(names: str | None, device: str) -> list[Peer]:
 
 
 def unsuited(peer: Peer, workload: Workload, device: str) -> str | None:
-    """Say why a peer does not take part in a workload, or return None."""
+    """Return why a peer does not take part in a workload, or `None`."""
     convolves = workload.family in ("conv", "resnet")
     if peer.variant == "channels_last" and not convolves:
         return "has no convolution"
@@ -94,7 +94,7 @@ def unsuited(peer: Peer, workload: Workload, device: str) -> str | None:
 
 
 def prepare(environment: str, device: str) -> Path:
-    """Make the environment `.venv/bench-NAME` where it is missing; return its Python."""
+    """Create the environment `.venv/bench-NAME` if it is missing; return its Python."""
     requirement, files = _REQUIREMENTS[environment], ["pyproject.toml"]
     name = f"bench-{environment}"
     if device == "gpu":
@@ -117,7 +117,7 @@ def _install(name: str, requirement: str, files: list[str]) -> Path:
 
 
 def clean_environment(peer: Peer, home: Path, device: str) -> dict[str, str]:
-    """Return a process environment in which no setting of the user changes a result.
+    """Return a process environment without settings of the user that could change a result.
 
     `home` holds the caches of compiled programs, so a new one makes a first start and a used one a second start.
     """

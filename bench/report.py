@@ -38,7 +38,7 @@ def _starts(kind: str, what: str) -> Numbers:
 def _predict(way: str) -> Numbers:
     def numbers(entry: dict[str, Any]) -> list[float] | None:
         ways = entry.get("predict_us", {})
-        # Libraries by hand have one way to predict, which stands beside each of ours.
+        # Libraries by hand have one way to predict, which is compared with each of Hornbeam's.
         return ways.get(way, ways.get("predict") if len(ways) == 1 else None)
 
     return numbers
@@ -79,7 +79,7 @@ def write_readme(results: dict[str, Any], readme: Path) -> None:
     before, begin, rest = content.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"{readme} lacks the marks {BEGIN} and {END}, between which the table belongs.")
+        raise SystemExit(f"{readme} lacks the marks {BEGIN} and {END}, which enclose the tables.")
     parts = [_heading(results)]
     for title, (unit, numbers) in MEASURES.items():
         if unit != "MB" and "`model(x)`" not in title and "on_batch" not in title:
@@ -213,7 +213,7 @@ def _remarks(results: dict[str, Any]) -> str:
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table that is aligned as text and valid as Markdown; numbers stand at the right."""
+    """Return a table that is aligned as text and valid as Markdown; numbers are aligned at the right."""
     widths = [max(3, *(len(row[i]) for row in [head, *rows])) for i in range(len(head))]
 
     def line(cells: list[str]) -> str:

@@ -13,7 +13,7 @@ from hornbeam import layers
 
 def load_data(quick):
     (x_train, y_train), (x_test, y_test) = hb.datasets.mnist.load_data()
-    # Pixels come as whole numbers from 0 to 255; a network learns better from 0 to 1.
+    # Pixels are integers from 0 to 255; a network learns better from values between 0 and 1.
     x_train = x_train.reshape(-1, 784).astype("float32") / 255
     x_test = x_test.reshape(-1, 784).astype("float32") / 255
     if quick:

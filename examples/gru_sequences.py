@@ -38,7 +38,7 @@ def forecast(model, start, steps):
 
 
 def plot(values, width=61):
-    """Draw a series as text, one line a step."""
+    """Draw a series as text, one line per step."""
     for value in values:
         place = round((np.clip(value, -1.2, 1.2) + 1.2) / 2.4 * (width - 1))
         print("  " + " " * place + "*" + f"{value:{width - place + 6}.2f}")

@@ -13,7 +13,7 @@ __all__ = ["load", "make", "save"]
 
 
 def make(workload: Workload, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and class numbers: float32 rows in noise around their class, or int32 tokens that tell it."""
+    """Return rows and class numbers: float32 rows in noise around their class, or int32 tokens that depend on it."""
     rng = np.random.default_rng(seed)
     sizes, rows = workload.sizes, workload.rows
     if "vocabulary" in sizes:

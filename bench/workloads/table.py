@@ -55,7 +55,7 @@ def _resnet_flops(image: int, batch: int) -> float:
 
 
 def _transformer_flops(vocabulary: int, length: int, width: int, depth: int, batch: int) -> float:
-    """A causal transformer: 6 operations a weight and token, and attention's two products (Chowdhery et al. 2022, B)."""
+    """A causal transformer: 6 operations per weight and token, and attention's two products (Chowdhery et al. 2022, B)."""
     weights = depth * 12 * width**2 + vocabulary * width
     return (6 * weights + 12 * depth * width * length) * length * batch
 
@@ -137,7 +137,7 @@ WORKLOADS = {
 
 
 def find(names: list[str], device: str) -> list[Workload]:
-    """Return the workloads of these names, or all that `device` measures where no name is given."""
+    """Return the workloads of these names, or, without names, all workloads of `device`."""
     unknown = [name for name in names if name not in WORKLOADS]
     if unknown:
         raise SystemExit(f"No workload is named {', '.join(unknown)}. There are: {', '.join(WORKLOADS)}.")

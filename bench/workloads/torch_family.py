@@ -37,7 +37,7 @@ class Trainer:
         self.x, self.y = self._inputs(x), torch.from_numpy(y).long().to(self.device)
 
     def _inputs(self, x: np.ndarray) -> torch.Tensor:
-        """Put rows on the device; images as PyTorch wants them, those of `channels_last` gathered as they are."""
+        """Put rows on the device; images in PyTorch's layout, or unchanged for `channels_last`."""
         x = torch.from_numpy(x).to(self.device)
         return x.permute(0, 3, 1, 2).contiguous() if x.ndim == 4 and not self.channels_last else x
 
