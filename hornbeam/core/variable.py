@@ -49,7 +49,6 @@ class Overlay:
         assigned: The variables assigned inside, in the order of their first assignment.
         strays: The variables read or assigned inside that the overlay does not map.
         losses: Pairs of a layer and a loss that it added.
-        sums: For `hornbeam.ops.rows`: gradients made inside that are sums over rows.
 
     Example:
         >>> counter = Variable(0.0, name="counter")

@@ -198,10 +198,10 @@ def _at(name: str, function: Callable[..., Any], doc: str, share: float) -> Any:
 
 
 quantile = _at("quantile", jnp.quantile, "Return the quantiles `q`, from 0 to 1,", 0.5)
-nanquantile = _at("nanquantile", jnp.nanquantile, "Return the quantiles `q`, from 0 to 1,, ignoring NaNs,", 0.5)
+nanquantile = _at("nanquantile", jnp.nanquantile, "Return the quantiles `q`, from 0 to 1, ignoring NaNs,", 0.5)
 percentile = _at("percentile", jnp.percentile, "Return the percentiles `q`, from 0 to 100,", 50.0)
 nanpercentile = _at(
-    "nanpercentile", jnp.nanpercentile, "Return the percentiles `q`, from 0 to 100,, ignoring NaNs,", 50.0
+    "nanpercentile", jnp.nanpercentile, "Return the percentiles `q`, from 0 to 100, ignoring NaNs,", 50.0
 )
 
 
