@@ -42,9 +42,13 @@ def compare(plain: Callable[[], Any], other: Callable[[], Any], pairs: int) -> d
         for name, call in turns if number % 2 == 0 else turns[::-1]:
             before = clocks()
             call()
-            seconds[name].append(tuple(now - then for now, then in zip(clocks(), before, strict=True)))
+            seconds[name].append(
+                tuple(now - then for now, then in zip(clocks(), before, strict=True))
+            )
     ratios = [
-        statistics.median(b[clock] / a[clock] for a, b in zip(seconds["plain"], seconds["other"], strict=True))
+        statistics.median(
+            b[clock] / a[clock] for a, b in zip(seconds["plain"], seconds["other"], strict=True)
+        )
         for clock in (0, 1)
     ]
     return {"seconds": seconds, "wall ratio": ratios[0], "processor ratio": ratios[1]}
@@ -61,7 +65,9 @@ def measure(workload: Workload, pairs: int, seconds: float) -> dict[str, Any]:
 
     def fit(epochs: int, folder: str | None) -> None:
         callbacks = [hornbeam.callbacks.BackupAndRestore(folder)] if folder else None
-        model.fit(x, y, batch_size=workload.batch_size, epochs=epochs, verbose=0, callbacks=callbacks)
+        model.fit(
+            x, y, batch_size=workload.batch_size, epochs=epochs, verbose=0, callbacks=callbacks
+        )
 
     with tempfile.TemporaryDirectory() as folder:
         fit(2, None)  # compiles, and learns how many steps a dispatch should take
@@ -70,17 +76,35 @@ def measure(workload: Workload, pairs: int, seconds: float) -> dict[str, Any]:
         fit(2, None)
         epochs = max(2, round(2 * seconds / (time.perf_counter() - start)))
         result = compare(lambda: fit(epochs, None), lambda: fit(epochs, folder), pairs)
-    step = statistics.median(wall for wall, _ in result["seconds"]["plain"]) / (epochs * workload.steps) * 1e3
+    step = (
+        statistics.median(wall for wall, _ in result["seconds"]["plain"])
+        / (epochs * workload.steps)
+        * 1e3
+    )
     weights = sum(4 * w.size for w in model.get_weights()) / 2**20
-    return {"title": workload.title, "epochs": epochs, "step ms": step, "weights MB": weights, **result}
+    return {
+        "title": workload.title,
+        "epochs": epochs,
+        "step ms": step,
+        "weights MB": weights,
+        **result,
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return 1 where backups cost more than is allowed."""
-    parser = argparse.ArgumentParser(prog="script/bench backup", description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=15, help="fits with and without backups (default 15 each)")
-    parser.add_argument("--seconds", type=float, default=1.5, help="about how long a fit takes (default 1.5)")
-    parser.add_argument("--allow-percent", type=float, default=5, help="what backups may cost (default 5)")
+    parser = argparse.ArgumentParser(
+        prog="script/bench backup", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=15, help="fits with and without backups (default 15 each)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=1.5, help="about how long a fit takes (default 1.5)"
+    )
+    parser.add_argument(
+        "--allow-percent", type=float, default=5, help="what backups may cost (default 5)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="file for every measured time")
     options = parser.parse_args(arguments)
     results = {}
@@ -94,7 +118,9 @@ def main(arguments: list[str] | None = None) -> int:
         )
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
-    return int(any(100 * (result["wall ratio"] - 1) > options.allow_percent for result in results.values()))
+    return int(
+        any(100 * (result["wall ratio"] - 1) > options.allow_percent for result in results.values())
+    )
 
 
 if __name__ == "__main__":

@@ -26,9 +26,15 @@ def say(text: str) -> None:
 _IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
 
 
-def imports(chosen: list[Peer], pythons: dict[str, Path], options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+def imports(
+    chosen: list[Peer], pythons: dict[str, Path], options: argparse.Namespace, scratch: Path
+) -> dict[str, Any]:
     """Time `import` of each library in new processes, and that of JAX alone for comparison."""
-    timed = {peer.name: peer for peer in chosen if peer.name in pythons and peer.variant in ("", "eager", "step")}
+    timed = {
+        peer.name: peer
+        for peer in chosen
+        if peer.name in pythons and peer.variant in ("", "eager", "step")
+    }
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     failures: dict[str, str] = {}
     # The first round is not counted: it brings the files into memory.
@@ -42,7 +48,10 @@ def imports(chosen: list[Peer], pythons: dict[str, Path], options: argparse.Name
                 continue
             if repeat:
                 seconds[name].append(elapsed)
-    return {name: {"failed": failures[name]} if name in failures else {"import_s": seconds[name]} for name in timed}
+    return {
+        name: {"failed": failures[name]} if name in failures else {"import_s": seconds[name]}
+        for name in timed
+    }
 
 
 def _import_seconds(peer: Peer, python: Path, options: argparse.Namespace, home: Path) -> float:
@@ -50,7 +59,13 @@ def _import_seconds(peer: Peer, python: Path, options: argparse.Namespace, home:
     command = [python, "-c", _IMPORT.format(peer.module)]
     try:
         result = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=options.timeout, check=True
+            command,
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=options.timeout,
+            check=True,
         )
     except subprocess.TimeoutExpired:
         raise Failed(f"its import takes more than {options.timeout:.0f} seconds") from None
@@ -137,7 +152,14 @@ class Comparison:
         home = self.scratch / f"{peer.name}-{number}"
         kinds = ("first_starts",) if self.options.fit_only else ("first_starts", "second_starts")
         for kind in kinds:
-            worker = Worker(self.pythons[peer.name], peer, setup, home, self.options.device, self.options.timeout)
+            worker = Worker(
+                self.pythons[peer.name],
+                peer,
+                setup,
+                home,
+                self.options.device,
+                self.options.timeout,
+            )
             started = worker.started
             entry["versions"], entry["device"] = started.pop("versions"), started.pop("device")
             entry["losses"] = started.pop("losses")
@@ -155,16 +177,22 @@ class Comparison:
             begun = time.monotonic()
             for peer in _rotated(self.chosen, repeat):
                 self._guarded(peer, action, counted)
-            say(f"{self.workload.name}: {what}, round {repeat + 1} of {repeats}, {time.monotonic() - begun:.1f} s")
+            say(
+                f"{self.workload.name}: {what}, round {repeat + 1} of {repeats}, {time.monotonic() - begun:.1f} s"
+            )
 
     def _fit(self, peer: Peer, counted: bool) -> None:
         entry = self.results[peer.name]
         at_least = 0.3 if counted else 0
-        answer = self.workers[peer.name].ask(do="fit", epochs=self.workload.epochs, at_least=at_least)
+        answer = self.workers[peer.name].ask(
+            do="fit", epochs=self.workload.epochs, at_least=at_least
+        )
         entry["losses"] += answer["losses"]
         entry["peak_mb"], entry["device_peak_mb"] = answer["peak_mb"], answer.get("device_peak_mb")
         if counted:
-            entry["fit_ms"].append(1e3 * answer["seconds"] / (self.workload.steps * self.workload.epochs))
+            entry["fit_ms"].append(
+                1e3 * answer["seconds"] / (self.workload.steps * self.workload.epochs)
+            )
 
     def _predict(self, peer: Peer, counted: bool) -> None:
         answer = self.workers[peer.name].ask(do="predict", at_least=0.2)
@@ -176,8 +204,14 @@ class Comparison:
         entry = self.results[peer.name]
         losses = entry.pop("losses")
         if losses:
-            entry["first_loss"], entry["last_loss"], entry["epochs_trained"] = losses[0], losses[-1], len(losses)
-        if "failed" not in entry and not (all(loss - loss == 0 for loss in losses) and losses[-1] < losses[0]):
+            entry["first_loss"], entry["last_loss"], entry["epochs_trained"] = (
+                losses[0],
+                losses[-1],
+                len(losses),
+            )
+        if "failed" not in entry and not (
+            all(loss - loss == 0 for loss in losses) and losses[-1] < losses[0]
+        ):
             entry["failed"] = (
                 f"its loss does not fall: {losses[0]:.4g} at first, {losses[-1]:.4g} after {len(losses)} epochs"
             )

@@ -82,8 +82,14 @@ def hornbeam_passes(shape: Shape, arrays: Any) -> list[Callable[[], Any]]:
     inputs, kernel, gradient = (jax.device_put(a) for a in arrays)
     passes = (
         (jax.jit(forward), (inputs, kernel)),
-        (jax.jit(lambda x, k, g: jax.vjp(lambda x: forward(x, k), x)[1](g)[0]), (inputs, kernel, gradient)),
-        (jax.jit(lambda x, k, g: jax.vjp(lambda k: forward(x, k), k)[1](g)[0]), (inputs, kernel, gradient)),
+        (
+            jax.jit(lambda x, k, g: jax.vjp(lambda x: forward(x, k), x)[1](g)[0]),
+            (inputs, kernel, gradient),
+        ),
+        (
+            jax.jit(lambda x, k, g: jax.vjp(lambda k: forward(x, k), k)[1](g)[0]),
+            (inputs, kernel, gradient),
+        ),
     )
     functions = [lambda f=f, given=given: f(*given).block_until_ready() for f, given in passes]
     functions[0]()
@@ -139,7 +145,9 @@ def serve(library: str, cores: int, cpu_time: bool, connection: Connection) -> N
 
     A turn is several calls, as in a training step: at the first one threads still have to wake up.
     """
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])  # before JAX or PyTorch count them
+    os.sched_setaffinity(
+        0, sorted(os.sched_getaffinity(0))[:cores]
+    )  # before JAX or PyTorch count them
     clock = time.process_time if cpu_time else time.perf_counter
     if library == "torch":
         import torch
@@ -150,7 +158,9 @@ def serve(library: str, cores: int, cpu_time: bool, connection: Connection) -> N
     while (asked := connection.recv()) is not None:
         if asked[0] != shape:
             shape = asked[0]
-            passes = (torch_passes if library == "torch" else hornbeam_passes)(shape, make_arrays(shape))
+            passes = (torch_passes if library == "torch" else hornbeam_passes)(
+                shape, make_arrays(shape)
+            )
         function = passes[asked[1]]
         function()
         turn, best, calls = time.perf_counter(), float("inf"), 0
@@ -193,7 +203,9 @@ def main() -> None:
         processes.Process(target=serve, args=arguments, daemon=True).start()
         theirs.close()  # so that its end is noticed
         connections.append(ours)
-    print(f"{options.cores} cores; milliseconds of Hornbeam / PyTorch channels_last, and how many times faster")
+    print(
+        f"{options.cores} cores; milliseconds of Hornbeam / PyTorch channels_last, and how many times faster"
+    )
     worst = []
     for shape in SHAPES:
         if options.only not in shape.network:
@@ -204,11 +216,15 @@ def main() -> None:
             cells.append(f"{name} {our_time:7.2f} /{their_time:7.2f} {their_time / our_time:5.2f}x")
             worst.append((their_time / our_time, name, shape))
         label = f"{shape.network} {shape.batch}x{shape.size}x{shape.size}x{shape.channels} -> {shape.filters}"
-        label += f", {shape.window}x{shape.window}/{shape.stride}" + (" depthwise" if shape.groups > 1 else "")
+        label += f", {shape.window}x{shape.window}/{shape.stride}" + (
+            " depthwise" if shape.groups > 1 else ""
+        )
         print(f"{label:52}", "  ".join(cells), flush=True)
     for connection in connections:
         connection.send(None)
-    print(f"{sum(ratio >= 0.9 for ratio, *_ in worst)} of {len(worst)} at 0.9x or faster. The slowest:")
+    print(
+        f"{sum(ratio >= 0.9 for ratio, *_ in worst)} of {len(worst)} at 0.9x or faster. The slowest:"
+    )
     for ratio, name, shape in sorted(worst)[:6]:
         print(f"  {ratio:.2f}x {name} {shape}")
 

@@ -55,9 +55,30 @@ PEERS = {
         Peer("hornbeam", "Hornbeam", "keras", "hornbeam", "hornbeam"),
         Peer("jax-step", "JAX step", "jax", "jax", "hornbeam", "step"),
         Peer("jax-scan", "JAX scan", "jax", "jax", "hornbeam", "scan"),
-        Peer("keras-jax", "Keras JAX", "keras", "keras", "keras-jax", variables={"KERAS_BACKEND": "jax"}),
-        Peer("keras-tf", "Keras TF", "keras", "keras", "keras-tf", variables={"KERAS_BACKEND": "tensorflow"}),
-        Peer("keras-torch", "Keras torch", "keras", "keras", "torch", variables={"KERAS_BACKEND": "torch"}),
+        Peer(
+            "keras-jax",
+            "Keras JAX",
+            "keras",
+            "keras",
+            "keras-jax",
+            variables={"KERAS_BACKEND": "jax"},
+        ),
+        Peer(
+            "keras-tf",
+            "Keras TF",
+            "keras",
+            "keras",
+            "keras-tf",
+            variables={"KERAS_BACKEND": "tensorflow"},
+        ),
+        Peer(
+            "keras-torch",
+            "Keras torch",
+            "keras",
+            "keras",
+            "torch",
+            variables={"KERAS_BACKEND": "torch"},
+        ),
         Peer("torch", "PyTorch", "torch", "torch", "torch", "eager"),
         Peer("torch-channels-last", "channels_last", "torch", "torch", "torch", "channels_last"),
         Peer("torch-compile", "torch.compile", "torch", "torch", "torch", "compile"),
@@ -80,7 +101,11 @@ def find(names: str | None, device: str) -> list[Peer]:
     unknown = [name for name in chosen if name not in PEERS]
     if unknown:
         raise SystemExit(f"No peer is named {', '.join(unknown)}. There are: {', '.join(PEERS)}.")
-    return [PEERS[name] for name in chosen if names or device == "cpu" or name not in ("keras-tf", "keras-torch")]
+    return [
+        PEERS[name]
+        for name in chosen
+        if names or device == "cpu" or name not in ("keras-tf", "keras-torch")
+    ]
 
 
 def unsuited(peer: Peer, workload: Workload, device: str) -> str | None:
@@ -98,7 +123,10 @@ def prepare(environment: str, device: str) -> Path:
     requirement, files = _REQUIREMENTS[environment], ["pyproject.toml"]
     name = f"bench-{environment}"
     if device == "gpu":
-        requirement, name = requirement + _GPU_EXTRAS.get(environment, ""), f"bench-gpu-{environment}"
+        requirement, name = (
+            requirement + _GPU_EXTRAS.get(environment, ""),
+            f"bench-gpu-{environment}",
+        )
     native = ROOT / "native"
     if environment == "hornbeam" and native.is_dir() and device == "cpu":
         try:
@@ -109,8 +137,18 @@ def prepare(environment: str, device: str) -> Path:
 
 
 def _install(name: str, requirement: str, files: list[str]) -> Path:
-    command = ["bash", "-ec", 'source script/environment; use_environment "$@"', "bench", name, requirement, *files]
-    result = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False)
+    command = [
+        "bash",
+        "-ec",
+        'source script/environment; use_environment "$@"',
+        "bench",
+        name,
+        requirement,
+        *files,
+    ]
+    result = subprocess.run(
+        command, cwd=ROOT, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False
+    )
     if result.returncode:
         raise Failed(f"its environment could not be made: {_last_lines(result.stderr)}")
     return ROOT / ".venv" / name / "bin" / "python"
@@ -121,9 +159,22 @@ def clean_environment(peer: Peer, home: Path, device: str) -> dict[str, str]:
 
     `home` holds the caches of compiled programs, so a new one makes a first start and a used one a second start.
     """
-    settings = ("JAX_", "XLA_", "KERAS_", "TF_", "TORCH", "OMP_", "MKL_", "HORNBEAM_", "PYTHON", "XDG_")
+    settings = (
+        "JAX_",
+        "XLA_",
+        "KERAS_",
+        "TF_",
+        "TORCH",
+        "OMP_",
+        "MKL_",
+        "HORNBEAM_",
+        "PYTHON",
+        "XDG_",
+    )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
-    kept.update(HOME=str(home), TORCHINDUCTOR_CACHE_DIR=str(home / "inductor"), TF_CPP_MIN_LOG_LEVEL="3")
+    kept.update(
+        HOME=str(home), TORCHINDUCTOR_CACHE_DIR=str(home / "inductor"), TF_CPP_MIN_LOG_LEVEL="3"
+    )
     if device == "gpu":
         # Several workers share the GPU, one working at a time.
         kept.update(XLA_PYTHON_CLIENT_PREALLOCATE="false", TF_FORCE_GPU_ALLOW_GROWTH="true")
@@ -153,7 +204,13 @@ class Worker:
     """
 
     def __init__(
-        self, python: Path, peer: Peer, setup: dict[str, Any], home: Path, device: str, timeout: float
+        self,
+        python: Path,
+        peer: Peer,
+        setup: dict[str, Any],
+        home: Path,
+        device: str,
+        timeout: float,
     ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.timeout, self.log = timeout, home / "log"
@@ -189,7 +246,9 @@ class Worker:
             raise Failed(f"no answer within {self.timeout:.0f} seconds") from None
         if not line:
             self.process.wait()
-            raise Failed(f"it ended with code {self.process.returncode}: {_last_lines(self.log.read_text())}")
+            raise Failed(
+                f"it ended with code {self.process.returncode}: {_last_lines(self.log.read_text())}"
+            )
         answer = json.loads(line)
         if "failed" in answer:
             raise Failed(answer["failed"])

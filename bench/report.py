@@ -55,7 +55,10 @@ MEASURES: dict[str, tuple[str, Numbers]] = {
         "s",
         _starts("first_starts", "first_epoch_s"),
     ),
-    "Second start of the same script, to its first step": ("s", _starts("second_starts", "first_step_s")),
+    "Second start of the same script, to its first step": (
+        "s",
+        _starts("second_starts", "first_step_s"),
+    ),
     "`predict` of one row": ("us", _predict("predict")),
     "`predict_on_batch` of one row": ("us", _predict("predict_on_batch")),
     "`model(x)` of one row": ("us", _predict("model(x)")),
@@ -91,9 +94,20 @@ def write_readme(results: dict[str, Any], readme: Path) -> None:
 
 def _heading(results: dict[str, Any]) -> str:
     machine, options = results["machine"], results["options"]
-    devices = {e["device"] for w in results["workloads"].values() for e in w["peers"].values() if "device" in e}
-    on = ", ".join(sorted(devices - {"cpu"})) if options["device"] == "gpu" else f"{machine['cores_used']} cores"
-    versions = ", ".join(f"{name} {version}" for name, version in sorted(_versions(results).items()))
+    devices = {
+        e["device"]
+        for w in results["workloads"].values()
+        for e in w["peers"].values()
+        if "device" in e
+    }
+    on = (
+        ", ".join(sorted(devices - {"cpu"}))
+        if options["device"] == "gpu"
+        else f"{machine['cores_used']} cores"
+    )
+    versions = ", ".join(
+        f"{name} {version}" for name, version in sorted(_versions(results).items())
+    )
     lines = [
         f"{results['date'][:10]}, {machine['processor']}, {on}. {versions}.",
         "",
@@ -129,7 +143,11 @@ def _columns(results: dict[str, Any]) -> list[str]:
 
 
 def _comparison(
-    results: dict[str, Any], title: str, unit: str, numbers: Numbers, middle: Callable[[list[float]], float]
+    results: dict[str, Any],
+    title: str,
+    unit: str,
+    numbers: Numbers,
+    middle: Callable[[list[float]], float],
 ) -> str:
     columns = _columns(results)
     rows = []
@@ -144,7 +162,14 @@ def _comparison(
             failed = "failed" in workload["peers"].get("hornbeam", {})
             if failed or values:  # else it was not to be measured
                 said = "failed" if failed else "-"
-                rows.append([workload["title"], said, "", *(_amount(values.get(name), unit) for name in columns)])
+                rows.append(
+                    [
+                        workload["title"],
+                        said,
+                        "",
+                        *(_amount(values.get(name), unit) for name in columns),
+                    ]
+                )
             continue
         ratios = {name: value / own for name, value in values.items() if name != "hornbeam"}
         rivals = {name: ratio for name, ratio in ratios.items() if name not in FLOOR}
@@ -171,7 +196,11 @@ def _amount(value: float | None, unit: str) -> str:
 
 
 def _imports(results: dict[str, Any]) -> str:
-    times = {n: statistics.median(e["import_s"]) for n, e in results["imports"].items() if e.get("import_s")}
+    times = {
+        n: statistics.median(e["import_s"])
+        for n, e in results["imports"].items()
+        if e.get("import_s")
+    }
     if not times:
         return ""
     jax = times.get("jax-step")
@@ -192,7 +221,12 @@ def _utilisation(results: dict[str, Any]) -> str:
                 continue
             speed = workload["flops"] / statistics.median(entry["fit_ms"]) * 1e3
             peak = results["options"].get("peak") or next(
-                (value for word, value in PEAKS.items() if all(w in entry["device"] for w in word.split())), None
+                (
+                    value
+                    for word, value in PEAKS.items()
+                    if all(w in entry["device"] for w in word.split())
+                ),
+                None,
             )
             share = f"{100 * speed / peak:.1f} %" if peak else "peak unknown (--peak)"
             rows.append([workload["title"], PEERS[name].title, f"{speed / 1e12:.3g}", share])
@@ -208,8 +242,13 @@ def _remarks(results: dict[str, Any]) -> str:
         for name, entry in workload["peers"].items():
             for word, said in (("failed", "failed"), ("left_out", "left out")):
                 if word in entry:
-                    titles.setdefault((PEERS[name].title, said, entry[word]), []).append(workload["title"])
-    return "\n".join(f"- {peer}, {said}: {reason}. ({'; '.join(at)})" for (peer, said, reason), at in titles.items())
+                    titles.setdefault((PEERS[name].title, said, entry[word]), []).append(
+                        workload["title"]
+                    )
+    return "\n".join(
+        f"- {peer}, {said}: {reason}. ({'; '.join(at)})"
+        for (peer, said, reason), at in titles.items()
+    )
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:
@@ -218,7 +257,10 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
 
     def line(cells: list[str]) -> str:
         first, *others = cells
-        padded = [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True))]
+        padded = [
+            first.ljust(widths[0]),
+            *(c.rjust(w) for c, w in zip(others, widths[1:], strict=True)),
+        ]
         return f"| {' | '.join(padded)} |"
 
     rule = "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])])

@@ -26,21 +26,48 @@ from bench.workloads import table
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"workloads, of {', '.join(table.WORKLOADS)} (default: all)")
-    parser.add_argument("--peers", help=f"separated by commas, of {', '.join(PEERS)} (default: all)")
-    parser.add_argument("--repeats", type=int, help="timed rounds of each peer (default 5, with --quick 1)")
-    parser.add_argument("--starts", type=int, help="first and second starts of each peer (default 2, quick 1)")
-    parser.add_argument("--fit-only", action="store_true", help="one start of each peer, no imports, no prediction")
-    parser.add_argument("--quick", action="store_true", help="few steps: shows that everything works, not the speed")
-    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu", help="gpu adds resnet50 and gpt2")
-    parser.add_argument("--cores", type=int, default=2, help="cores of each peer on CPU (default 2; 0: all)")
-    parser.add_argument("--peak", type=float, help="the device's peak, FLOP/s, for model FLOP utilisation of bfloat16")
-    parser.add_argument("--timeout", type=float, default=900, help="seconds to wait for one answer (default 900)")
+    parser.add_argument(
+        "names", nargs="*", help=f"workloads, of {', '.join(table.WORKLOADS)} (default: all)"
+    )
+    parser.add_argument(
+        "--peers", help=f"separated by commas, of {', '.join(PEERS)} (default: all)"
+    )
+    parser.add_argument(
+        "--repeats", type=int, help="timed rounds of each peer (default 5, with --quick 1)"
+    )
+    parser.add_argument(
+        "--starts", type=int, help="first and second starts of each peer (default 2, quick 1)"
+    )
+    parser.add_argument(
+        "--fit-only", action="store_true", help="one start of each peer, no imports, no prediction"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few steps: shows that everything works, not the speed"
+    )
+    parser.add_argument(
+        "--device", choices=("cpu", "gpu"), default="cpu", help="gpu adds resnet50 and gpt2"
+    )
+    parser.add_argument(
+        "--cores", type=int, default=2, help="cores of each peer on CPU (default 2; 0: all)"
+    )
+    parser.add_argument(
+        "--peak",
+        type=float,
+        help="the device's peak, FLOP/s, for model FLOP utilisation of bfloat16",
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=900, help="seconds to wait for one answer (default 900)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results")
-    parser.add_argument("--from", type=Path, dest="source", metavar="FILE", help="measure nothing, read such a FILE")
+    parser.add_argument(
+        "--from", type=Path, dest="source", metavar="FILE", help="measure nothing, read such a FILE"
+    )
     parser.add_argument("--readme", action="store_true", help="put the table into README.md")
     parser.add_argument(
-        "--python", type=Path, metavar="PATH", help="run every peer by this Python, make no environment"
+        "--python",
+        type=Path,
+        metavar="PATH",
+        help="run every peer by this Python, make no environment",
     )
     options = parser.parse_args(arguments)
     options.repeats = options.repeats or (1 if options.quick else 5)
@@ -56,7 +83,9 @@ def main(arguments: list[str] | None = None) -> int:
             python = parties.prepare("hornbeam", "cpu")
         except Failed as reason:
             raise SystemExit(f"Hornbeam: {reason}") from None
-        return subprocess.run([python, "-m", f"bench.{arguments[0]}", *arguments[1:]], cwd=ROOT, check=False).returncode
+        return subprocess.run(
+            [python, "-m", f"bench.{arguments[0]}", *arguments[1:]], cwd=ROOT, check=False
+        ).returncode
     options = parse(arguments)
     if options.source:
         results, code = json.loads(options.source.read_text()), 0
@@ -99,9 +128,13 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
         if not options.fit_only:
             results["imports"] = imports(chosen, pythons, options, scratch)
         for workload in workloads:
-            entry = asdict(workload) | {"peers": {name: {"failed": reason} for name, reason in missing.items()}}
+            entry = asdict(workload) | {
+                "peers": {name: {"failed": reason} for name, reason in missing.items()}
+            }
             results["workloads"][workload.name] = entry
-            Comparison(workload, chosen, pythons, options, scratch / workload.name, entry["peers"]).run()
+            Comparison(
+                workload, chosen, pythons, options, scratch / workload.name, entry["peers"]
+            ).run()
             save(results, options)
     except KeyboardInterrupt:
         say("Interrupted: what follows is what was measured until then.")
@@ -116,7 +149,9 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 def header(options: argparse.Namespace) -> dict[str, Any]:
     """Return the frame of the results: when, where, with which options."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     load = os.getloadavg()[0]
     if load > 0.5:
         say(f"Other programs run on this machine (load {load:.1f}): expect noise.")
@@ -134,7 +169,9 @@ def header(options: argparse.Namespace) -> dict[str, Any]:
             "load": load,
         },
         "options": {
-            name: str(v) if isinstance(v, Path) else v for name, v in vars(options).items() if name != "source"
+            name: str(v) if isinstance(v, Path) else v
+            for name, v in vars(options).items()
+            if name != "source"
         },
         "versions": {},
         "missing": {},
@@ -146,7 +183,9 @@ def header(options: argparse.Namespace) -> dict[str, Any]:
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+        found = {
+            key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)
+        }
         return f"{found['model name']} (family {found['cpu family']}, model {found['model']})"
     except (OSError, KeyError):
         return platform.processor() or platform.machine()
@@ -154,12 +193,16 @@ def _processor() -> str:
 
 def _git(*arguments: str) -> str | None:
     try:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
-def interpreters(chosen: list[Peer], options: argparse.Namespace) -> tuple[dict[str, Path], dict[str, str]]:
+def interpreters(
+    chosen: list[Peer], options: argparse.Namespace
+) -> tuple[dict[str, Path], dict[str, str]]:
     """Make the environments; return the Python of each peer, and why others have none."""
     pythons: dict[str, Path] = {}
     missing: dict[str, str] = {}
@@ -167,7 +210,9 @@ def interpreters(chosen: list[Peer], options: argparse.Namespace) -> tuple[dict[
     for peer in chosen:
         if peer.environment not in made:
             try:
-                made[peer.environment] = options.python or parties.prepare(peer.environment, options.device)
+                made[peer.environment] = options.python or parties.prepare(
+                    peer.environment, options.device
+                )
             except Failed as reason:
                 made[peer.environment] = reason
         python = made[peer.environment]

@@ -23,9 +23,15 @@ def resident_mb() -> float:
     """Return the resident memory of this process, in MB, garbage collected."""
     gc.collect()
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+        return (
+            int(Path("/proc/self/statm").read_text().split()[1])
+            * os.sysconf("SC_PAGE_SIZE")
+            / 2**20
+        )
     except OSError:
-        raise SystemExit("soak: resident memory is read from /proc, which this system does not have.") from None
+        raise SystemExit(
+            "soak: resident memory is read from /proc, which this system does not have."
+        ) from None
 
 
 def soak(what: str, call: Callable[[int], object], calls: int, allowed_mb: float) -> bool:
@@ -54,7 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="script/bench soak", description=__doc__.splitlines()[0])
     parser.add_argument("--fits", type=int, default=1000)
     parser.add_argument("--predicts", type=int, default=10_000)
-    parser.add_argument("--allow-mb", type=float, default=30, help="growth allowed in each part (default 30)")
+    parser.add_argument(
+        "--allow-mb", type=float, default=30, help="growth allowed in each part (default 30)"
+    )
     options = parser.parse_args(arguments)
 
     import hornbeam

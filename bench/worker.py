@@ -19,7 +19,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("hornbeam", "hornbeam-cpu", "jax", "jaxlib", "keras", "tensorflow-cpu", "torch", "numpy")
+_PACKAGES = (
+    "hornbeam",
+    "hornbeam-cpu",
+    "jax",
+    "jaxlib",
+    "keras",
+    "tensorflow-cpu",
+    "torch",
+    "numpy",
+)
 
 
 def main() -> None:
@@ -90,7 +99,9 @@ def respond(trainer: Any, request: dict[str, Any]) -> dict[str, Any]:
     """Time what the request asks for: seconds of one call, as the mean of as many as fill `at_least` seconds."""
     if request["do"] == "fit":
         losses: list[float] = []
-        seconds, calls = timed(lambda: losses.extend(trainer.fit(request["epochs"])), request["at_least"])
+        seconds, calls = timed(
+            lambda: losses.extend(trainer.fit(request["epochs"])), request["at_least"]
+        )
         return {"seconds": seconds, "calls": calls, "losses": losses, **memory()}
     assert request["do"] == "predict", request
     ways = {}
@@ -117,9 +128,16 @@ def memory() -> dict[str, float]:
     try:
         # Unlike `getrusage`, this does not count the process that started us.
         status = Path("/proc/self/status").read_text()
-        peak = next(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
+        peak = (
+            next(
+                float(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")
+            )
+            / 1024
+        )
     except (OSError, StopIteration):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+            2**20 if sys.platform == "darwin" else 2**10
+        )
     on_device = None
     if "jax" in sys.modules:
         on_device = (sys.modules["jax"].devices()[0].memory_stats() or {}).get("peak_bytes_in_use")

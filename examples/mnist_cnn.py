@@ -42,10 +42,14 @@ def train(model, x, y, epochs, file):
         metrics=["accuracy"],
     )
     callbacks = [
-        hb.callbacks.LearningRateScheduler(lambda epoch: 1e-3 * (1 + math.cos(math.pi * epoch / epochs)) + 2e-5),
+        hb.callbacks.LearningRateScheduler(
+            lambda epoch: 1e-3 * (1 + math.cos(math.pi * epoch / epochs)) + 2e-5
+        ),
         hb.callbacks.ModelCheckpoint(file, monitor="val_accuracy", save_best_only=True),
     ]
-    return model.fit(x, y, batch_size=128, epochs=epochs, validation_split=1 / 12, callbacks=callbacks)
+    return model.fit(
+        x, y, batch_size=128, epochs=epochs, validation_split=1 / 12, callbacks=callbacks
+    )
 
 
 def draw(history, images, labels, probabilities, folder):

@@ -28,7 +28,9 @@ from hornbeam import (
     tree,
     utils,
 )
-from hornbeam import applications as applications  # files may name its layers; not public before it has networks
+from hornbeam import (
+    applications as applications,
+)  # files may name its layers; not public before it has networks
 from hornbeam._version import __version__
 from hornbeam.core.compile_cache import enable_by_default
 from hornbeam.core.graph import Operation

@@ -100,7 +100,9 @@ def mish(x: Tensor) -> Tensor:
 
 # Keras's files store this one under its activations, and not under its ops.
 @op("keras.src.activations.activations", "ReLU")
-def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+def relu(
+    x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Tensor:
     """Return `x` above `threshold`, at most `max_value`; below, `negative_slope * (x - threshold)`.
 
     Args:

@@ -22,7 +22,17 @@ import numpy as np
 
 from hornbeam import errors
 
-__all__ = ["Count", "Fraction", "Momentum", "NonNegative", "Positive", "Range", "check", "checked", "unexpected"]
+__all__ = [
+    "Count",
+    "Fraction",
+    "Momentum",
+    "NonNegative",
+    "Positive",
+    "Range",
+    "check",
+    "checked",
+    "unexpected",
+]
 
 _Init = TypeVar("_Init", bound=Callable[..., None])
 
@@ -54,7 +64,12 @@ class Range:
             return True
 
     def __str__(self) -> str:
-        words = {"at_least": "of at least", "above": "above", "at_most": "at most", "below": "below"}
+        words = {
+            "at_least": "of at least",
+            "above": "above",
+            "at_most": "at most",
+            "below": "below",
+        }
         given = ((word, getattr(self, name)) for name, word in words.items())
         return " and ".join(f"{word} {bound}" for word, bound in given if bound is not None)
 
@@ -119,7 +134,9 @@ def check(owner: str, name: str, value: Any, hint: Any) -> None:
         >>> check("Average", "momentum", 0.5, Momentum)
     """
     if not _fits(value, hint):
-        raise ValueError(f"{owner}: `{name}` must be {_wording(hint)}, received {errors.describe(value)}.")
+        raise ValueError(
+            f"{owner}: `{name}` must be {_wording(hint)}, received {errors.describe(value)}."
+        )
 
 
 def unexpected(cls: type, names: Iterable[str]) -> TypeError:
@@ -132,15 +149,29 @@ def unexpected(cls: type, names: Iterable[str]) -> TypeError:
         "Average: unexpected argument 'momentun'. Did you mean 'momentum'?"
     """
     names, known = sorted(names), _argument_names(cls)
-    near = list(dict.fromkeys(hit for name in names for hit in difflib.get_close_matches(name, known, n=1)))
-    hint = f"Did you mean {errors.listed(near)}?" if near else f"It takes {errors.listed(known) or 'none'}."
-    return TypeError(f"{cls.__name__}: unexpected argument{'s' * (len(names) > 1)} {errors.listed(names)}. {hint}")
+    near = list(
+        dict.fromkeys(hit for name in names for hit in difflib.get_close_matches(name, known, n=1))
+    )
+    hint = (
+        f"Did you mean {errors.listed(near)}?"
+        if near
+        else f"It takes {errors.listed(known) or 'none'}."
+    )
+    return TypeError(
+        f"{cls.__name__}: unexpected argument{'s' * (len(names) > 1)} {errors.listed(names)}. {hint}"
+    )
 
 
-def _unfit(cls: type, signature: inspect.Signature, kwargs: dict[str, Any], error: TypeError) -> TypeError:
+def _unfit(
+    cls: type, signature: inspect.Signature, kwargs: dict[str, Any], error: TypeError
+) -> TypeError:
     unknown = [name for name in kwargs if name not in signature.parameters]
     takes_others = any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-    return unexpected(cls, unknown) if unknown and not takes_others else TypeError(f"{cls.__name__}: {error}.")
+    return (
+        unexpected(cls, unknown)
+        if unknown and not takes_others
+        else TypeError(f"{cls.__name__}: {error}.")
+    )
 
 
 def _argument_names(cls: type) -> list[str]:
@@ -174,7 +205,9 @@ def _fits(value: Any, hint: Any) -> bool:
         listed = listed or getattr(value, "ndim", 0) == 1
         return listed and all(_fits(item, parts[0]) for item in value)
     if hint is bool:
-        return isinstance(value, bool | np.bool_) or (_is_number(value, numbers.Integral) and value in (0, 1))
+        return isinstance(value, bool | np.bool_) or (
+            _is_number(value, numbers.Integral) and value in (0, 1)
+        )
     if hint is float or hint is int:
         return _is_number(value, numbers.Real if hint is float else numbers.Integral)
     cls = hint if origin is None else origin
@@ -206,6 +239,12 @@ def _wording(hint: Any) -> str:
         return "a function"
     if origin in (collections.abc.Sequence, list, tuple):
         return f"a list, each item {_wording(parts[0])}"
-    words = {bool: "True or False", int: "an integer", float: "a number", str: "a string", type(None): "None"}
+    words = {
+        bool: "True or False",
+        int: "an integer",
+        float: "a number",
+        str: "a string",
+        type(None): "None",
+    }
     name = getattr(hint, "__name__", str(hint))
     return words.get(hint, f"an {name}" if name[0] in "AEIOU" else f"a {name}")

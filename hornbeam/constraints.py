@@ -150,13 +150,19 @@ class MinMaxNorm(Constraint):
 
     @checked
     def __init__(
-        self, min_value: NonNegative = 0.0, max_value: NonNegative = 1.0, rate: Fraction = 1.0, axis: Axis = 0
+        self,
+        min_value: NonNegative = 0.0,
+        max_value: NonNegative = 1.0,
+        rate: Fraction = 1.0,
+        axis: Axis = 0,
     ):
         self.min_value, self.max_value, self.rate, self.axis = min_value, max_value, rate, axis
 
     def __call__(self, w: Any) -> Any:
         norms = _norm(w, self.axis)
-        wanted = self.rate * jnp.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
+        wanted = (
+            self.rate * jnp.clip(norms, self.min_value, self.max_value) + (1 - self.rate) * norms
+        )
         return w * (wanted / (settings.epsilon() + norms))
 
 

@@ -126,8 +126,12 @@ class QuantizedDTypePolicy(DTypePolicy):
         source = get_policy(self._source_name)
         self._compute_dtype, self._variable_dtype = source.compute_dtype, source.variable_dtype
         self._name = f"{mode}_from_{self._source_name}"
-        if self.quantization_mode not in MODES or (type(self) is QuantizedDTypePolicy and mode not in MODES):
-            raise ValueError(f"{type(self).__name__}: `mode` must be one of {MODES}, received {mode!r}.")
+        if self.quantization_mode not in MODES or (
+            type(self) is QuantizedDTypePolicy and mode not in MODES
+        ):
+            raise ValueError(
+                f"{type(self).__name__}: `mode` must be one of {MODES}, received {mode!r}."
+            )
         if self._compute_dtype == "float16" and self.quantization_mode in ("int8", "int4"):
             raise ValueError(
                 f"{type(self).__name__}: {self.quantization_mode} weights have scales beyond what float16 holds; take "
@@ -142,8 +146,14 @@ class QuantizedDTypePolicy(DTypePolicy):
     def _numbers(self, names: str) -> list[int]:
         """Return the integers after the first word of the mode, one for each of `names`."""
         word, *numbers = str(self._mode).split("/")
-        if word != names.partition("/")[0] or len(numbers) != names.count("/") or not all(map(_is_integer, numbers)):
-            raise ValueError(f"{type(self).__name__}: `mode` must read {names!r}, received {self._mode!r}.")
+        if (
+            word != names.partition("/")[0]
+            or len(numbers) != names.count("/")
+            or not all(map(_is_integer, numbers))
+        ):
+            raise ValueError(
+                f"{type(self).__name__}: `mode` must read {names!r}, received {self._mode!r}."
+            )
         return [int(number) for number in numbers]
 
     def get_config(self) -> dict[str, Any]:
@@ -232,7 +242,9 @@ class GPTQDTypePolicy(QuantizedDTypePolicy):
 
     def __init__(self, mode: str, source_name: str | None = None):
         super().__init__(mode, source_name)
-        self.weight_bits, self.group_size = self._numbers(f"{self._word}/<weight_bits>/<group_size>")
+        self.weight_bits, self.group_size = self._numbers(
+            f"{self._word}/<weight_bits>/<group_size>"
+        )
         if self.weight_bits not in self._bits:
             raise ValueError(
                 f"{type(self).__name__}: `weight_bits` must be one of {self._bits}, received {self.weight_bits} in "
@@ -277,7 +289,9 @@ def quantized_policy(
     """
     mode = str(mode)
     by_mode = (
-        Int4DTypePolicy if mode.startswith("int4/") else _BY_MODE.get(mode.partition("/")[0], QuantizedDTypePolicy)
+        Int4DTypePolicy
+        if mode.startswith("int4/")
+        else _BY_MODE.get(mode.partition("/")[0], QuantizedDTypePolicy)
     )
     cls = QuantizedDTypePolicy if class_name == "QuantizedDTypePolicy" else by_mode
     return cls(mode, source_name, **options)
@@ -289,7 +303,9 @@ def _is_integer(text: str) -> bool:
 
 def _check_size(owner: str, name: str, size: int) -> None:
     if size < 1 and size != -1:
-        raise ValueError(f"{owner}: `{name}` must be -1 (all in one) or a positive integer, received {size}.")
+        raise ValueError(
+            f"{owner}: `{name}` must be -1 (all in one) or a positive integer, received {size}."
+        )
 
 
 class DTypePolicyMap(DTypePolicy, PatternMap):

@@ -48,7 +48,9 @@ def standardize_dtype(dtype: Any) -> str:
             name = jnp.dtype(dtype).name
         except TypeError:
             name = str(dtype)
-    name = {"half": "float16", "float": "float32", "double": "float64", "int": "int32"}.get(name, name)
+    name = {"half": "float16", "float": "float32", "double": "float64", "int": "int32"}.get(
+        name, name
+    )
     if name == "key<fry>" or name in ALLOWED:
         return name
     raise ValueError(f"Unknown dtype {dtype!r}; expected one of {sorted(ALLOWED)}.")

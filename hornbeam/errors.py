@@ -30,7 +30,9 @@ class FileError(ValueError):
 
     def __init__(self, text: str = ""):
         # A file chooses the names that a message tells: what is longer than anybody reads is cut.
-        super().__init__(text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}")
+        super().__init__(
+            text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}"
+        )
 
 
 def describe(value: Any) -> str:

@@ -129,7 +129,9 @@ class Identity(Initializer):
 
     def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         if len(shape) != 2:
-            raise ValueError(f"Identity: expected a shape of two dimensions, received {tuple(shape)}.")
+            raise ValueError(
+                f"Identity: expected a shape of two dimensions, received {tuple(shape)}."
+            )
         rows, columns = shape
         return self.gain * jnp.eye(rows, columns, dtype=standardize_dtype(dtype))
 
@@ -166,7 +168,9 @@ class STFT(Initializer):
         if side not in ("real", "imag"):
             raise ValueError(f"STFT: `side` must be 'real' or 'imag', received {side!r}.")
         if scaling not in (None, "density", "spectrum"):
-            raise ValueError(f"STFT: `scaling` must be 'density', 'spectrum' or None, received {scaling!r}.")
+            raise ValueError(
+                f"STFT: `scaling` must be 'density', 'spectrum' or None, received {scaling!r}."
+            )
         self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
         if isinstance(window, str):
             self._weights(4)  # so that an unknown name is an error now, and not in the first call
@@ -185,18 +189,30 @@ class STFT(Initializer):
                     f"STFT: `window` must be the name of a window of SciPy, received {self.window!r}."
                 ) from error
         if weights.shape != (length,):
-            raise ValueError(f"STFT: `window` must have shape ({length},), received {weights.shape}.")
+            raise ValueError(
+                f"STFT: `window` must have shape ({length},), received {weights.shape}."
+            )
         total = {None: 1.0, "density": np.sqrt(np.sum(weights**2)), "spectrum": np.sum(weights)}
         return weights / total[self.scaling]
 
     def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         if len(shape) != 3:
-            raise ValueError(f"STFT: expected a shape (length, channels, frequencies), received {tuple(shape)}.")
+            raise ValueError(
+                f"STFT: expected a shape (length, channels, frequencies), received {tuple(shape)}."
+            )
         length, channels, frequencies = shape
-        angles = 2 * np.pi * np.outer(np.arange(length), np.arange(frequencies)) / max(2 * (frequencies - 1), 1)
+        angles = (
+            2
+            * np.pi
+            * np.outer(np.arange(length), np.arange(frequencies))
+            / max(2 * (frequencies - 1), 1)
+        )
         waves = np.cos(angles) if self.side == "real" else -np.sin(angles)
         kernel = waves * self._weights(length)[:, None]
-        return jnp.asarray(np.broadcast_to(kernel[:, None], (length, channels, frequencies)), standardize_dtype(dtype))
+        return jnp.asarray(
+            np.broadcast_to(kernel[:, None], (length, channels, frequencies)),
+            standardize_dtype(dtype),
+        )
 
 
 # Largest size for which NumPy makes the values, as XLA would compile a program for every new shape.
@@ -215,7 +231,13 @@ class _Random(Initializer):
 
     @checked
     def __init__(self, seed: Seed = None):
-        self._draw = make_default_seed() if seed is None else seed if isinstance(seed, SeedGenerator) else int(seed)
+        self._draw = (
+            make_default_seed()
+            if seed is None
+            else seed
+            if isinstance(seed, SeedGenerator)
+            else int(seed)
+        )
         self.seed = seed
 
     def _key(self) -> Any:
@@ -265,7 +287,9 @@ class TruncatedNormal(RandomNormal):
     """
 
     def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
-        draw = jax.random.truncated_normal(self._key(), -2.0, 2.0, tuple(shape), standardize_dtype(dtype))
+        draw = jax.random.truncated_normal(
+            self._key(), -2.0, 2.0, tuple(shape), standardize_dtype(dtype)
+        )
         return draw * self.stddev + self.mean
 
 
@@ -321,7 +345,9 @@ class VarianceScaling(_Random):
             raise ValueError(
                 f"{type(self).__name__}: `mode` must be 'fan_in', 'fan_out' or 'fan_avg', received {mode!r}."
             )
-        distribution = {"normal": "truncated_normal"}.get(distribution.lower(), distribution.lower())
+        distribution = {"normal": "truncated_normal"}.get(
+            distribution.lower(), distribution.lower()
+        )
         if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
             raise ValueError(
                 f"{type(self).__name__}: `distribution` must be 'truncated_normal', 'untruncated_normal' or 'uniform', "
@@ -362,11 +388,15 @@ def _fans(shape: tuple[int, ...], input_axes: Axis, output_axes: Axis) -> tuple[
     return shape[-2] * field, shape[-1] * field
 
 
-def _scaling(scale: float, mode: str, distribution: str, name: str, source: str) -> type[VarianceScaling]:
+def _scaling(
+    scale: float, mode: str, distribution: str, name: str, source: str
+) -> type[VarianceScaling]:
     """Make the class of one well-known variance scaling."""
 
     @checked
-    def __init__(self: Any, seed: Seed = None, input_axes: Axis = None, output_axes: Axis = None) -> None:
+    def __init__(
+        self: Any, seed: Seed = None, input_axes: Axis = None, output_axes: Axis = None
+    ) -> None:
         VarianceScaling.__init__(self, scale, mode, distribution, seed, input_axes, output_axes)
 
     doc = f"""Random values with variance `{scale:g} / {mode}`, {distribution.replace("_", " ")}.
@@ -425,7 +455,9 @@ class Orthogonal(_Random):
 
     def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         if len(shape) < 2:
-            raise ValueError(f"Orthogonal: expected two or more dimensions, received shape {tuple(shape)}.")
+            raise ValueError(
+                f"Orthogonal: expected two or more dimensions, received shape {tuple(shape)}."
+            )
         rows, columns = math.prod(shape[:-1]), shape[-1]
         flat = (max(rows, columns), min(rows, columns))
         draw = jax.random.normal(self._key(), flat, "float32")
@@ -440,7 +472,12 @@ class Orthogonal(_Random):
 # Second names of Keras 1, 2 and 3.
 IdentityInitializer, OrthogonalInitializer, STFTInitializer, stft = Identity, Orthogonal, STFT, STFT
 constant, identity, ones, orthogonal, zeros = Constant, Identity, Ones, Orthogonal, Zeros
-glorot_normal, glorot_uniform, he_normal, he_uniform = GlorotNormal, GlorotUniform, HeNormal, HeUniform
+glorot_normal, glorot_uniform, he_normal, he_uniform = (
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+)
 lecun_normal, lecun_uniform, variance_scaling = LecunNormal, LecunUniform, VarianceScaling
 random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
 

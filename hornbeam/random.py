@@ -53,7 +53,9 @@ def truncated_normal(
         >>> truncated_normal((2,), seed=1).shape
         (2,)
     """
-    draw = jax.random.truncated_normal(draw_key(seed), -2.0, 2.0, tuple(shape), standardize_dtype(dtype))
+    draw = jax.random.truncated_normal(
+        draw_key(seed), -2.0, 2.0, tuple(shape), standardize_dtype(dtype)
+    )
     return draw * stddev + mean
 
 
@@ -70,11 +72,17 @@ def uniform(
         >>> uniform((2,), seed=1).shape
         (2,)
     """
-    return jax.random.uniform(draw_key(seed), tuple(shape), standardize_dtype(dtype), minval, maxval)
+    return jax.random.uniform(
+        draw_key(seed), tuple(shape), standardize_dtype(dtype), minval, maxval
+    )
 
 
 def randint(
-    shape: Sequence[int], minval: int, maxval: int, dtype: DType = "int32", seed: int | SeedGenerator | None = None
+    shape: Sequence[int],
+    minval: int,
+    maxval: int,
+    dtype: DType = "int32",
+    seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
     """Draw integers from `minval` to `maxval - 1`, all equally likely; other arguments as for `normal`.
 
@@ -82,11 +90,16 @@ def randint(
         >>> randint((2,), 0, 5, seed=1).shape
         (2,)
     """
-    return jax.random.randint(draw_key(seed), tuple(shape), minval, maxval, standardize_dtype(dtype))
+    return jax.random.randint(
+        draw_key(seed), tuple(shape), minval, maxval, standardize_dtype(dtype)
+    )
 
 
 def categorical(
-    logits: Tensor, num_samples: int, dtype: DType = "int32", seed: int | SeedGenerator | None = None
+    logits: Tensor,
+    num_samples: int,
+    dtype: DType = "int32",
+    seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
     """Draw class indices with given log-probabilities.
 
@@ -105,7 +118,9 @@ def categorical(
     """
     logits = convert(logits)
     # With the classes on axis 1, the result has the samples of a row side by side.
-    draws = jax.random.categorical(draw_key(seed), logits[..., None], axis=1, shape=(logits.shape[0], num_samples))
+    draws = jax.random.categorical(
+        draw_key(seed), logits[..., None], axis=1, shape=(logits.shape[0], num_samples)
+    )
     return draws.astype(standardize_dtype(dtype))
 
 
@@ -147,7 +162,10 @@ def dropout(
 
 
 def gamma(
-    shape: Sequence[int], alpha: Tensor, dtype: DType | None = None, seed: int | SeedGenerator | None = None
+    shape: Sequence[int],
+    alpha: Tensor,
+    dtype: DType | None = None,
+    seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
     """Draw from the gamma distribution with the shape parameter `alpha`, which broadcasts, and scale 1.
 

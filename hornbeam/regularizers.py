@@ -163,7 +163,9 @@ class OrthogonalRegularizer(Regularizer):
 
     def __call__(self, x: Any) -> Any:
         if x.ndim != 2:
-            raise ValueError(f"OrthogonalRegularizer: expected a matrix, received {errors.describe(x)}.")
+            raise ValueError(
+                f"OrthogonalRegularizer: expected a matrix, received {errors.describe(x)}."
+            )
         vectors = x if self.mode == "rows" else x.T
         vectors = vectors / jnp.maximum(jnp.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         products = vectors @ vectors.T

@@ -171,7 +171,9 @@ def standardize_data_format(data_format: str | None) -> str:
     # Keras 1 called the two layouts by the engines that used them.
     value = {"tf": "channels_last", "th": "channels_first"}.get(value, value)
     if value not in _DATA_FORMATS:
-        raise ValueError(f"data_format must be one of {_DATA_FORMATS} or None, received {data_format!r}.")
+        raise ValueError(
+            f"data_format must be one of {_DATA_FORMATS} or None, received {data_format!r}."
+        )
     return value
 
 

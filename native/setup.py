@@ -15,7 +15,9 @@ def onednn(distribution, ending):
     for file in importlib.metadata.files(distribution):
         if str(file).endswith(ending):
             return os.path.realpath(file.locate())
-    raise FileNotFoundError(f"{distribution} has no file {ending}. Install the build requirements of pyproject.toml.")
+    raise FileNotFoundError(
+        f"{distribution} has no file {ending}. Install the build requirements of pyproject.toml."
+    )
 
 
 class Build(build_ext):
@@ -29,7 +31,12 @@ class Build(build_ext):
     def build_extension(self, extension):
         header = onednn("onednn-devel-cpu-gomp", "include/dnnl.hpp")
         library = onednn("onednn-cpu-gomp", "libdnnl.so.3")
-        extension.extra_compile_args += ["-isystem", os.path.dirname(header), "-isystem", jax.ffi.include_dir()]
+        extension.extra_compile_args += [
+            "-isystem",
+            os.path.dirname(header),
+            "-isystem",
+            jax.ffi.include_dir(),
+        ]
         extension.extra_link_args += [f"-L{os.path.dirname(library)}", "-l:libdnnl.so.3"]
         super().build_extension(extension)
         shutil.copy(library, os.path.dirname(self.get_ext_fullpath(extension.name)))

@@ -24,7 +24,9 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 # loops shorten. (At level 0 the last bit of a sum of products may differ from what NumPy and the usual level give.)
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     quick = ["--xla_backend_optimization_level=1"]
-    if version("jaxlib").startswith("0.10."):  # a process ends at a flag that XLA does not know, which another may not
+    if version("jaxlib").startswith(
+        "0.10."
+    ):  # a process ends at a flag that XLA does not know, which another may not
         quick.append("--xla_cpu_use_fusion_emitters=false")
     os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *quick]).strip()
 

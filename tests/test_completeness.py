@@ -54,7 +54,11 @@ def words_in(source):
         elif isinstance(node, ast.keyword) and node.arg == "match":
             skipped.update(map(id, ast.walk(node.value)))
         elif isinstance(node, ast.Import):
-            foreign.update(a.asname or a.name.split(".")[0] for a in node.names if a.name.split(".")[0] not in OURS)
+            foreign.update(
+                a.asname or a.name.split(".")[0]
+                for a in node.names
+                if a.name.split(".")[0] not in OURS
+            )
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] not in OURS:
             foreign.update(a.asname or a.name for a in node.names)
     words = set()

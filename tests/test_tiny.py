@@ -9,7 +9,9 @@ from hornbeam import layers
 def test_a_small_model_learns_saves_and_loads(tmp_path):
     x = np.random.default_rng(0).normal(size=(256, 8)).astype("float32")
     y = (x[:, 0] > x[:, 1]).astype("int32")
-    model = hb.Sequential([layers.Input((8,)), layers.Dense(16, activation="relu"), layers.Dense(2)])
+    model = hb.Sequential(
+        [layers.Input((8,)), layers.Dense(16, activation="relu"), layers.Dense(2)]
+    )
     model.compile(
         optimizer=hb.optimizers.Adam(0.02),
         loss=hb.losses.SparseCategoricalCrossentropy(from_logits=True),

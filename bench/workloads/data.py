@@ -36,7 +36,9 @@ def _documents(
     return np.where(rng.random((rows, length)) < 0.25, own, words).astype(np.int32), y
 
 
-def _sentences(rng: Any, rows: int, vocabulary: int, length: int, **_: Any) -> tuple[np.ndarray, np.ndarray]:
+def _sentences(
+    rng: Any, rows: int, vocabulary: int, length: int, **_: Any
+) -> tuple[np.ndarray, np.ndarray]:
     """Each token is followed by the one that a fixed permutation names, or by any in one case of four."""
     follower = rng.permutation(vocabulary).astype(np.int32)
     tokens = rng.integers(vocabulary, size=(rows, length + 1), dtype=np.int32)

@@ -24,7 +24,9 @@ __all__ = ["Trainer"]
 class Trainer:
     """A workload trained by hand-written JAX. `variant`: `step` or `scan`."""
 
-    def __init__(self, library: Any, variant: str, workload: Workload, x: np.ndarray, y: np.ndarray) -> None:
+    def __init__(
+        self, library: Any, variant: str, workload: Workload, x: np.ndarray, y: np.ndarray
+    ) -> None:
         self.workload, self.one = workload, x[:1]
         weights, self.apply = MODELS[workload.family](np.random.default_rng(0), **workload.sizes)
         self.scans = variant == "scan"
@@ -35,7 +37,9 @@ class Trainer:
         batches = [part.reshape(-1, workload.batch_size, *part.shape[1:]) for part in (x, y)]
         if self.scans:
             self.batches: Any = jax.device_put(batches)
-            self.epoch = jax.jit(lambda state, x, y: lax.scan(self._step, state, (x, y)), donate_argnums=0)
+            self.epoch = jax.jit(
+                lambda state, x, y: lax.scan(self._step, state, (x, y)), donate_argnums=0
+            )
         else:
             self.batches = [jax.device_put(batch) for batch in zip(*batches, strict=True)]
             self.step = jax.jit(self._step, donate_argnums=0)

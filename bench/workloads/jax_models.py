@@ -41,7 +41,9 @@ def _drop(x: Any, rate: float, key: Any, number: int) -> Any:
     return jnp.where(kept, x / (1 - rate), 0)
 
 
-def _dense(rng: Any, inputs: int, hidden: tuple[int, ...], classes: int, dropout: float = 0.0) -> Model:
+def _dense(
+    rng: Any, inputs: int, hidden: tuple[int, ...], classes: int, dropout: float = 0.0
+) -> Model:
     sizes = (inputs, *hidden, classes)
     trained = [_linear(rng, *pair) for pair in zip(sizes, sizes[1:], strict=False)]
 
@@ -94,10 +96,14 @@ def _conv(
     return {"trained": trained, "statistics": []}, apply
 
 
-def _recurrent(rng: Any, vocabulary: int, length: int, width: int, units: int, classes: int, cell: str) -> Model:
+def _recurrent(
+    rng: Any, vocabulary: int, length: int, width: int, units: int, classes: int, cell: str
+) -> Model:
     gates = 4 if cell == "LSTM" else 3
     table = rng.uniform(-0.05, 0.05, (vocabulary, width)).astype(np.float32)
-    inner = np.concatenate([np.linalg.qr(rng.standard_normal((units, units)))[0] for _ in range(gates)], 1)
+    inner = np.concatenate(
+        [np.linalg.qr(rng.standard_normal((units, units)))[0] for _ in range(gates)], 1
+    )
     biases = np.zeros((1 if cell == "LSTM" else 2, gates * units), np.float32)  # as Keras has them
     trained = [
         table,
@@ -125,7 +131,9 @@ def _recurrent(rng: Any, vocabulary: int, length: int, width: int, units: int, c
         given = table[x.T] @ outer + biases[0]  # (T, B, gates * units): one product for all steps
         zeros = jnp.zeros((x.shape[0], units), given.dtype)
         step, start = (lstm, (zeros, zeros)) if cell == "LSTM" else (gru, (zeros,))
-        (h, *_), _ = lax.scan(lambda carry, given: step(carry, given, inner, biases[-1]), start, given)
+        (h, *_), _ = lax.scan(
+            lambda carry, given: step(carry, given, inner, biases[-1]), start, given
+        )
         return _affine(h, head), statistics
 
     return {"trained": trained, "statistics": []}, apply
@@ -153,7 +161,13 @@ def _resnet_convs(
         for block in range(count):
             stride = 2 if stage and not block else 1
             filters = 4 * width if bottleneck else width
-            yield ("start" if stride == 1 and channels == filters else "shortcut", 1, channels, filters, stride)
+            yield (
+                "start" if stride == 1 and channels == filters else "shortcut",
+                1,
+                channels,
+                filters,
+                stride,
+            )
             if bottleneck:
                 yield ("relu", 1, channels, width, 1)
                 yield ("relu", 3, width, width, stride)
@@ -165,14 +179,21 @@ def _resnet_convs(
 
 
 def _resnet(
-    rng: Any, image: tuple[int, ...], widths: tuple[int, ...], blocks: tuple[int, ...], bottleneck: bool, classes: int
+    rng: Any,
+    image: tuple[int, ...],
+    widths: tuple[int, ...],
+    blocks: tuple[int, ...],
+    bottleneck: bool,
+    classes: int,
 ) -> Model:
     convs = list(_resnet_convs(image[-1], widths, blocks, bottleneck))
     trained: list[Any] = []
     statistics = []
     for role, size, inputs, filters, _ in convs:
         if role != "start":
-            kernel = rng.standard_normal((size, size, inputs, filters), np.float32) * np.sqrt(2 / (size**2 * inputs))
+            kernel = rng.standard_normal((size, size, inputs, filters), np.float32) * np.sqrt(
+                2 / (size**2 * inputs)
+            )
             trained.append((kernel, (np.ones(filters, np.float32), np.zeros(filters, np.float32))))
             statistics.append((np.zeros(filters, np.float32), np.ones(filters, np.float32)))
     trained.append(_linear(rng, convs[-1][3], classes))
@@ -183,7 +204,9 @@ def _resnet(
 
         def conv(x: Any, stride: int) -> Any:
             (kernel, weights), averages = next(layers)
-            x, averages = _normalize_batch(_convolve(x, kernel, stride), weights, averages, key is not None)
+            x, averages = _normalize_batch(
+                _convolve(x, kernel, stride), weights, averages, key is not None
+            )
             new.append(averages)
             return x
 
@@ -222,7 +245,9 @@ def _transformer(
     def norm() -> Any:
         return np.ones(width, np.float32), np.zeros(width, np.float32)
 
-    tables = [0.02 * rng.standard_normal((rows, width), np.float32) for rows in (vocabulary, length)]
+    tables = [
+        0.02 * rng.standard_normal((rows, width), np.float32) for rows in (vocabulary, length)
+    ]
     blocks = [
         {
             "norms": (norm(), norm()),
@@ -239,7 +264,9 @@ def _transformer(
         y = _affine(_normalize(x, weights["norms"][0]), weights["project"])
         q, k, v = (part.reshape(B, T, heads, -1) for part in jnp.split(y, 3, axis=-1))
         fused = "cudnn" if x.dtype == jnp.bfloat16 and jax.default_backend() == "gpu" else None
-        y = jax.nn.dot_product_attention(q, k, v, is_causal=language, implementation=fused).reshape(B, T, C)
+        y = jax.nn.dot_product_attention(q, k, v, is_causal=language, implementation=fused).reshape(
+            B, T, C
+        )
         x = x + _drop(_affine(y, weights["join"]), dropout, key, 2 * number + 1)
         y = _affine(_normalize(x, weights["norms"][1]), weights["feed"][0])
         y = _affine(jax.nn.gelu(y, approximate=False), weights["feed"][1])

@@ -15,7 +15,9 @@ __all__ = ["Trainer"]
 class Trainer:
     """A workload trained as a user of the library would: `compile`, `fit` on arrays, `predict`."""
 
-    def __init__(self, library: Any, variant: str, workload: Workload, x: np.ndarray, y: np.ndarray) -> None:
+    def __init__(
+        self, library: Any, variant: str, workload: Workload, x: np.ndarray, y: np.ndarray
+    ) -> None:
         if workload.precision == "bfloat16":
             library.config.set_dtype_policy("mixed_bfloat16")
         library.utils.set_random_seed(0)
@@ -52,7 +54,9 @@ class Trainer:
 
 def _first_step(library: Any, report: Callable[[], None]) -> Any:
     class FirstStep(library.callbacks.Callback):
-        observes_only = True  # Hornbeam then keeps several steps in one dispatch; Keras does not know the word.
+        observes_only = (
+            True  # Hornbeam then keeps several steps in one dispatch; Keras does not know the word.
+        )
         seen = False
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -64,7 +68,9 @@ def _first_step(library: Any, report: Callable[[], None]) -> Any:
     return FirstStep()
 
 
-def _dense(library: Any, inputs: int, hidden: tuple[int, ...], classes: int, dropout: float = 0.0) -> Any:
+def _dense(
+    library: Any, inputs: int, hidden: tuple[int, ...], classes: int, dropout: float = 0.0
+) -> Any:
     layers = library.layers
     stack = [library.Input((inputs,))]
     for units in hidden:
@@ -95,7 +101,9 @@ def _conv(
     return library.Sequential([*stack, layers.Dense(classes)])
 
 
-def _recurrent(library: Any, vocabulary: int, length: int, width: int, units: int, classes: int, cell: str) -> Any:
+def _recurrent(
+    library: Any, vocabulary: int, length: int, width: int, units: int, classes: int, cell: str
+) -> Any:
     layers = library.layers
     return library.Sequential(
         [

@@ -60,7 +60,13 @@ def _transformer_flops(vocabulary: int, length: int, width: int, depth: int, bat
     return (6 * weights + 12 * depth * width * length) * length * batch
 
 
-_RESNET_20 = {"image": (32, 32, 3), "widths": (16, 32, 64), "blocks": (3, 3, 3), "bottleneck": False, "classes": 10}
+_RESNET_20 = {
+    "image": (32, 32, 3),
+    "widths": (16, 32, 64),
+    "blocks": (3, 3, 3),
+    "bottleneck": False,
+    "classes": 10,
+}
 _RESNET_50 = {
     "image": (224, 224, 3),
     "widths": (64, 128, 256, 512),
@@ -70,14 +76,35 @@ _RESNET_50 = {
 }
 _DIGITS = {"image": (28, 28, 1), "filters": (32, 64), "classes": 10}
 _WORDS = {"vocabulary": 20_000, "length": 80, "width": 128, "units": 128, "classes": 2}
-_SMALL = {"vocabulary": 8_000, "length": 64, "width": 128, "heads": 4, "depth": 2, "classes": 10, "dropout": 0.1}
-_GPT_2 = {"vocabulary": 50_257, "length": 1024, "width": 768, "heads": 12, "depth": 12, "language": True}
+_SMALL = {
+    "vocabulary": 8_000,
+    "length": 64,
+    "width": 128,
+    "heads": 4,
+    "depth": 2,
+    "classes": 10,
+    "dropout": 0.1,
+}
+_GPT_2 = {
+    "vocabulary": 50_257,
+    "length": 1024,
+    "width": 768,
+    "heads": 12,
+    "depth": 12,
+    "language": True,
+}
 
 WORKLOADS = {
     row.name: row
     for row in (
         Workload(
-            "tiny", "MLP 20-64-64-10, b32", "dense", {"inputs": 20, "hidden": (64, 64), "classes": 10}, 32, 1000, 3
+            "tiny",
+            "MLP 20-64-64-10, b32",
+            "dense",
+            {"inputs": 20, "hidden": (64, 64), "classes": 10},
+            32,
+            1000,
+            3,
         ),
         Workload(
             "mlp",
@@ -104,8 +131,17 @@ WORKLOADS = {
             128,
             40,
         ),
-        Workload("lstm", "Embedding + LSTM 128, T 80, b32", "recurrent", {**_WORDS, "cell": "LSTM"}, 32, 40),
-        Workload("gru", "Embedding + GRU 128, T 80, b32", "recurrent", {**_WORDS, "cell": "GRU"}, 32, 40),
+        Workload(
+            "lstm",
+            "Embedding + LSTM 128, T 80, b32",
+            "recurrent",
+            {**_WORDS, "cell": "LSTM"},
+            32,
+            40,
+        ),
+        Workload(
+            "gru", "Embedding + GRU 128, T 80, b32", "recurrent", {**_WORDS, "cell": "GRU"}, 32, 40
+        ),
         Workload("resnet20", "ResNet-20, 32x32, BN, b128", "resnet", _RESNET_20, 128, 8),
         Workload("transformer", "Transformer 2x128, T 64, b32", "transformer", _SMALL, 32, 40),
         Workload(
@@ -140,7 +176,9 @@ def find(names: list[str], device: str) -> list[Workload]:
     """Return the workloads of these names, or, without names, all workloads of `device`."""
     unknown = [name for name in names if name not in WORKLOADS]
     if unknown:
-        raise SystemExit(f"No workload is named {', '.join(unknown)}. There are: {', '.join(WORKLOADS)}.")
+        raise SystemExit(
+            f"No workload is named {', '.join(unknown)}. There are: {', '.join(WORKLOADS)}."
+        )
     if not names:
         return [row for row in WORKLOADS.values() if device == "gpu" or row.device == "cpu"]
     return [WORKLOADS[name] for name in names]

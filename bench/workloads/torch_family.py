@@ -18,7 +18,9 @@ __all__ = ["Trainer"]
 class Trainer:
     """A workload trained by PyTorch. `variant`: `eager`, `channels_last` (convolutions) or `compile`."""
 
-    def __init__(self, library: Any, variant: str, workload: Workload, x: np.ndarray, y: np.ndarray) -> None:
+    def __init__(
+        self, library: Any, variant: str, workload: Workload, x: np.ndarray, y: np.ndarray
+    ) -> None:
         torch.manual_seed(0)
         torch.set_float32_matmul_precision("high")  # on a GPU TF32, which is what XLA uses there
         self.workload = workload
@@ -30,7 +32,11 @@ class Trainer:
         # The fused form is the fastest of PyTorch's Adam, on CPU too.
         betas = (ADAM["beta_1"], ADAM["beta_2"])
         self.optimizer = torch.optim.Adam(
-            model.parameters(), lr=ADAM["learning_rate"], betas=betas, eps=ADAM["epsilon"], fused=True
+            model.parameters(),
+            lr=ADAM["learning_rate"],
+            betas=betas,
+            eps=ADAM["epsilon"],
+            fused=True,
         )
         self.model = torch.compile(model) if variant == "compile" else model
         self.one = x[:1]
@@ -43,7 +49,9 @@ class Trainer:
 
     def _forward(self, x: torch.Tensor) -> torch.Tensor:
         x = x.permute(0, 3, 1, 2) if self.channels_last else x
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.workload.precision == "bfloat16"):
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.workload.precision == "bfloat16"
+        ):
             return self.model(x)
 
     def fit(self, epochs: int, on_first_step: Callable[[], None] | None = None) -> list[float]:
@@ -90,7 +98,12 @@ def _dense(inputs: int, hidden: tuple[int, ...], classes: int, dropout: float = 
 
 
 def _conv(
-    image: tuple[int, ...], filters: tuple[int, ...], units: int, classes: int, pool_each: bool, dropout: float
+    image: tuple[int, ...],
+    filters: tuple[int, ...],
+    units: int,
+    classes: int,
+    pool_each: bool,
+    dropout: float,
 ) -> nn.Module:
     height, width, channels = image
     stack: list[nn.Module] = []
@@ -108,7 +121,9 @@ def _conv(
 
 
 class _Recurrent(nn.Module):
-    def __init__(self, vocabulary: int, length: int, width: int, units: int, classes: int, cell: str) -> None:
+    def __init__(
+        self, vocabulary: int, length: int, width: int, units: int, classes: int, cell: str
+    ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
         self.cell = getattr(nn, cell)(width, units, batch_first=True)
@@ -119,7 +134,9 @@ class _Recurrent(nn.Module):
 
 
 class _Conv(nn.Sequential):
-    def __init__(self, channels: int, filters: int, size: int, stride: int = 1, relu: bool = True) -> None:
+    def __init__(
+        self, channels: int, filters: int, size: int, stride: int = 1, relu: bool = True
+    ) -> None:
         parts: list[nn.Module] = [
             nn.Conv2d(channels, filters, size, stride, padding=size // 2, bias=False),
             nn.BatchNorm2d(filters),
@@ -141,17 +158,25 @@ class _Residual(nn.Module):
             parts = [_Conv(channels, width, 3, stride), _Conv(width, width, 3, relu=False)]
         self.body = nn.Sequential(*parts)
         same = stride == 1 and channels == self.filters
-        self.shortcut = nn.Identity() if same else _Conv(channels, self.filters, 1, stride, relu=False)
+        self.shortcut = (
+            nn.Identity() if same else _Conv(channels, self.filters, 1, stride, relu=False)
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.relu(self.body(x) + self.shortcut(x), inplace=True)
 
 
 def _resnet(
-    image: tuple[int, ...], widths: tuple[int, ...], blocks: tuple[int, ...], bottleneck: bool, classes: int
+    image: tuple[int, ...],
+    widths: tuple[int, ...],
+    blocks: tuple[int, ...],
+    bottleneck: bool,
+    classes: int,
 ) -> nn.Module:
     channels = widths[0]
-    stack: list[nn.Module] = [_Conv(image[-1], channels, 7, 2) if bottleneck else _Conv(image[-1], channels, 3)]
+    stack: list[nn.Module] = [
+        _Conv(image[-1], channels, 7, 2) if bottleneck else _Conv(image[-1], channels, 3)
+    ]
     if bottleneck:
         stack.append(nn.MaxPool2d(3, 2, padding=1))
     for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):
@@ -159,7 +184,9 @@ def _resnet(
             residual = _Residual(channels, width, 2 if stage and not block else 1, bottleneck)
             stack.append(residual)
             channels = residual.filters
-    return nn.Sequential(*stack, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
+    return nn.Sequential(
+        *stack, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes)
+    )
 
 
 class _Block(nn.Module):
@@ -168,15 +195,22 @@ class _Block(nn.Module):
         self.heads, self.causal = heads, causal
         self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.project, self.join = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.feed = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.feed = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         B, T, C = x.shape
         q, k, v = (
-            part.view(B, T, self.heads, -1).transpose(1, 2) for part in self.project(self.norm_1(x)).chunk(3, -1)
+            part.view(B, T, self.heads, -1).transpose(1, 2)
+            for part in self.project(self.norm_1(x)).chunk(3, -1)
         )
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal).transpose(1, 2).reshape(B, T, C)
+        y = (
+            F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+            .transpose(1, 2)
+            .reshape(B, T, C)
+        )
         x = x + self.dropout(self.join(y))
         return x + self.dropout(self.feed(self.norm_2(x)))
 
@@ -199,9 +233,13 @@ class _Transformer(nn.Module):
         for table in (self.tokens, self.positions):
             nn.init.normal_(table.weight, std=0.02)
         self.dropout = nn.Dropout(dropout)
-        self.blocks = nn.Sequential(*[_Block(width, heads, dropout, language) for _ in range(depth)])
+        self.blocks = nn.Sequential(
+            *[_Block(width, heads, dropout, language) for _ in range(depth)]
+        )
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, vocabulary, bias=False) if language else nn.Linear(width, classes)
+        self.head = (
+            nn.Linear(width, vocabulary, bias=False) if language else nn.Linear(width, classes)
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = self.dropout(self.tokens(x) + self.positions.weight)

@@ -70,7 +70,11 @@ def add_low_rank(layer: Any, name: str, rank: int, a_initializer: Any, b_initial
     variable = getattr(layer, name)
     frozen = variable.adapted or AdaptedWeight(variable)
     *inputs, outputs = frozen.shape
-    layer.lora_a = layer.add_weight(name=f"lora_{name}_a", shape=(*inputs, rank), initializer=a_initializer)
-    layer.lora_b = layer.add_weight(name=f"lora_{name}_b", shape=(rank, outputs), initializer=b_initializer)
+    layer.lora_a = layer.add_weight(
+        name=f"lora_{name}_a", shape=(*inputs, rank), initializer=a_initializer
+    )
+    layer.lora_b = layer.add_weight(
+        name=f"lora_{name}_b", shape=(rank, outputs), initializer=b_initializer
+    )
     variable.trainable = False
     variable.adapted = LowRank(frozen, layer)

@@ -107,7 +107,9 @@ class Equation:
             (3, 20)
         """
         sizes = self._sizes(shape)
-        return math.prod(sizes[letter] for letter in self.summed), math.prod(sizes[letter] for letter in self.kept)
+        return math.prod(sizes[letter] for letter in self.summed), math.prod(
+            sizes[letter] for letter in self.kept
+        )
 
     def rows_of(self, inputs: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         """Return the inputs as a matrix (others, rows), for a kernel of shape `shape`."""
@@ -121,7 +123,9 @@ class Equation:
 
     # --- scales ---------------------------------------------------------------------------------
 
-    def quantized_inputs(self, inputs: jax.Array, quantizer: Callable[..., Any]) -> tuple[jax.Array, jax.Array]:
+    def quantized_inputs(
+        self, inputs: jax.Array, quantizer: Callable[..., Any]
+    ) -> tuple[jax.Array, jax.Array]:
         """Return integers of the inputs, and their scale with the axes of the outputs.
 
         Args:
@@ -145,7 +149,9 @@ class Equation:
     def column_scale_for_outputs(self, scale: jax.Array, shape: tuple[int, ...]) -> jax.Array:
         """Return a scale (columns,) of the kernel's matrix with the outputs' axes."""
         sizes = self._sizes(shape)
-        return _with_axes(scale.reshape([sizes[letter] for letter in self.kept]), self.kept, self._letters[2])
+        return _with_axes(
+            scale.reshape([sizes[letter] for letter in self.kept]), self.kept, self._letters[2]
+        )
 
     def spread(self, scale: jax.Array, outputs: jax.Array) -> jax.Array:
         """Return a scale with the outputs' axes so that it broadcasts with `outputs`."""
@@ -156,7 +162,9 @@ class Equation:
     def _full(self, ndim: int) -> tuple[str, str]:
         """Letters of inputs of `ndim` axes and of their outputs, dots replaced by letters."""
         inputs, kernel, outputs = self._letters
-        free = [letter for letter in string.ascii_letters if letter not in inputs + kernel + outputs]
+        free = [
+            letter for letter in string.ascii_letters if letter not in inputs + kernel + outputs
+        ]
         dots = "".join(free[: ndim - len(inputs)])
         if self._text.endswith("..."):
             return inputs + dots, outputs + dots
@@ -176,7 +184,9 @@ def _with_axes(values: jax.Array, letters: str, wanted: str) -> jax.Array:
             "scale. Leave the quantizer's `axis` out, or name these axes."
         )
     left = "".join(letter for letter in letters if letter in wanted)
-    values = values.reshape([size for size, letter in zip(values.shape, letters, strict=True) if letter in wanted])
+    values = values.reshape(
+        [size for size, letter in zip(values.shape, letters, strict=True) if letter in wanted]
+    )
     values = values.transpose([left.index(letter) for letter in wanted if letter in left])
     missing = [axis for axis, letter in enumerate(wanted) if letter not in left]
     return jnp.expand_dims(values, missing) if missing else values

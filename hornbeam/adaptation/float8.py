@@ -46,11 +46,15 @@ class Float8(AdaptedWeight):
                 )  # fmt: skip
                 setattr(self._layer, name, variable)
 
-    def multiply(self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False) -> jax.Array:
+    def multiply(
+        self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False
+    ) -> jax.Array:
         """Return the product; the weight is cast to the dtype of `x` always."""
         rounded = float8.through(x, *self._state("inputs"), training)
         kernel = float8.through(self.floats().astype(x.dtype), *self._state("kernel"), training)
         return float8.through_gradient(equation(rounded, kernel), *self._state("outputs_grad"))
 
     def _state(self, part: str) -> tuple[jax.Array, jax.Array]:
-        return getattr(self._layer, f"{part}_scale").value, getattr(self._layer, f"{part}_amax_history").value
+        return getattr(self._layer, f"{part}_scale").value, getattr(
+            self._layer, f"{part}_amax_history"
+        ).value

@@ -86,7 +86,9 @@ class IntegerWeight(AdaptedWeight):
     def floats(self) -> jax.Array:
         return self.decode(self._arrays())
 
-    def multiply(self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False) -> jax.Array:
+    def multiply(
+        self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False
+    ) -> jax.Array:
         """Return the product with the weight as floats in the dtype of `x`."""
         return equation(x, self.floats().astype(x.dtype))
 
@@ -107,7 +109,9 @@ class IntegerWeight(AdaptedWeight):
 
     def _packed(self, integers: jax.Array) -> jax.Array:
         """Return a matrix (rows, columns) of 4-bit integers as bytes, in the form of files."""
-        packed, _, _ = pack_int4(jnp.asarray(integers, "int8"), axis=0 if self.layout.packed_along_rows else 1)
+        packed, _, _ = pack_int4(
+            jnp.asarray(integers, "int8"), axis=0 if self.layout.packed_along_rows else 1
+        )
         return packed.T if self.layout.transposed else packed
 
     def _unpacked(self, packed: jax.Array) -> jax.Array:
@@ -141,7 +145,9 @@ class PerChannel(IntegerWeight):
         # A quantizer that the user made says itself which axes share a scale.
         axis = getattr(given, "axis", None) or self.layout.equation.summed_axes
         # On the host, which saves the device's memory; a tracer has only its shape.
-        integers, scale = quantizer(floats, axis=axis, to_numpy=not isinstance(floats, jax.core.Tracer))
+        integers, scale = quantizer(
+            floats, axis=axis, to_numpy=not isinstance(floats, jax.core.Tracer)
+        )
         return integers, self.layout.equation.scale_for_outputs(scale).astype(self._scale_dtype)
 
     def _integers(self, arrays: Arrays) -> tuple[jax.Array, jax.Array]:
@@ -152,7 +158,9 @@ class PerChannel(IntegerWeight):
     def _activation_quantizer(self) -> Callable[..., Any] | None:
         return AbsMaxQuantizer() if self.config is None else self.config.activation_quantizer
 
-    def multiply(self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False) -> jax.Array:
+    def multiply(
+        self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False
+    ) -> jax.Array:
         """Return `product(x, integers) / scale`, where `x` too may be rounded to integers."""
         quantizer = self._activation_quantizer
 
@@ -191,7 +199,10 @@ class Int4PerChannel(PerChannel):
         integers, scale = self._rounded(floats)
         equation = self.layout.equation
         columns = jnp.broadcast_to(equation.scale_for_kernel(scale), self.shape)
-        return {self.layout.name: self._packed(equation.matrix(integers)), self._scale: equation.matrix(columns)[0]}
+        return {
+            self.layout.name: self._packed(equation.matrix(integers)),
+            self._scale: equation.matrix(columns)[0],
+        }
 
     def _integers(self, arrays: Arrays) -> tuple[jax.Array, jax.Array]:
         equation, matrix = self.layout.equation, self._unpacked(arrays[self.layout.name])
@@ -253,7 +264,11 @@ class Int4Grouped(IntegerWeight):
     def _parts(self, arrays: Arrays) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Return what `_laid_out` took, read from the arrays."""
         turn = jnp.transpose if self.layout.transposed else jnp.asarray
-        return self._unpacked(arrays[self.layout.name]), turn(arrays[self._scale]), turn(arrays[self._zero])
+        return (
+            self._unpacked(arrays[self.layout.name]),
+            turn(arrays[self._scale]),
+            turn(arrays[self._zero]),
+        )
 
     def _first_groups(self, rows: int) -> jax.Array:
         """Return the group of each row, one block after the other, in the dtype of files."""
@@ -270,7 +285,9 @@ class Int4Grouped(IntegerWeight):
         scale, zero = take(self._scale), take(self._zero)
         integers = unpack_int4(take(self.layout.name), self.shape[-1], axis=-1)
         group = self._group()
-        return (integers.astype(scale.dtype) - zero[..., group].astype(scale.dtype)) * scale[..., group]
+        return (integers.astype(scale.dtype) - zero[..., group].astype(scale.dtype)) * scale[
+            ..., group
+        ]
 
 
 class Calibrated(Int4Grouped):
@@ -349,6 +366,8 @@ class Calibrated(Int4Grouped):
         return self.layout.equation.kernel(matrix, self.shape)
 
 
-def _first_value(arrays: Callable[[], Arrays], attribute: str, shape: Any, dtype: Any = None) -> jax.Array:
+def _first_value(
+    arrays: Callable[[], Arrays], attribute: str, shape: Any, dtype: Any = None
+) -> jax.Array:
     """Return one of the arrays: an initializer, once the first two arguments are bound."""
     return arrays()[attribute]

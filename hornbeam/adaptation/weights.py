@@ -74,7 +74,9 @@ class AdaptedWeight:
         """Return the weight as floats, of shape `shape`."""
         return self.variable.value
 
-    def multiply(self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False) -> jax.Array:
+    def multiply(
+        self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False
+    ) -> jax.Array:
         """Return `einsum(equation, x, weight)`.
 
         Args:
@@ -132,7 +134,9 @@ class LowRank(AdaptedWeight):
     def floats(self) -> jax.Array:
         return self.frozen.floats() + self.difference()
 
-    def multiply(self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False) -> jax.Array:
+    def multiply(
+        self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False
+    ) -> jax.Array:
         if self.frozen.adds_to_weight:
             return super().multiply(equation, x, training, cast)
         outputs = self.frozen.multiply(equation, x, training, cast)
@@ -140,7 +144,9 @@ class LowRank(AdaptedWeight):
 
     def lookup(self, index: jax.Array) -> jax.Array:
         rows = self.frozen.lookup(index)
-        thin = jnp.take(self.layer.lora_a.value, index, axis=0)  # not the whole product: only its rows at `index`
+        thin = jnp.take(
+            self.layer.lora_a.value, index, axis=0
+        )  # not the whole product: only its rows at `index`
         return rows + self._scale * jnp.matmul(thin, self.layer.lora_b.value)
 
     def saved_value(self, variable: Variable, floats: Callable[[], jax.Array] | None = None) -> Any:

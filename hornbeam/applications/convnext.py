@@ -37,7 +37,10 @@ class LayerScale(Layer):
 
     def build(self, input_shape: Any = None) -> None:
         self.gamma = self.add_weight(
-            name="gamma", shape=(self.projection_dim,), initializer=Constant(self.init_values), trainable=True
+            name="gamma",
+            shape=(self.projection_dim,),
+            initializer=Constant(self.init_values),
+            trainable=True,
         )
 
     def call(self, inputs: Any) -> Any:
@@ -45,5 +48,9 @@ class LayerScale(Layer):
 
 
 APPLICATION_LAYERS = Family(
-    "layer of an application", Layer, "keras.src.applications.convnext", globals(), takes_functions=False
+    "layer of an application",
+    Layer,
+    "keras.src.applications.convnext",
+    globals(),
+    takes_functions=False,
 )

@@ -48,14 +48,18 @@ class BackupAndRestore(Callback):
     ):  # fmt: skip
         super().__init__()
         if not backup_dir:
-            raise ValueError(f"BackupAndRestore: `backup_dir` must be the path of a folder, received {backup_dir!r}.")
+            raise ValueError(
+                f"BackupAndRestore: `backup_dir` must be the path of a folder, received {backup_dir!r}."
+            )
         is_number = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
         if not is_number and save_freq is not False and save_freq != "epoch":
             raise ValueError(
                 f"BackupAndRestore: `save_freq` must be 'epoch', a positive number of steps, or False, received {save_freq!r}."
             )
         if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
-            raise ValueError(f"BackupAndRestore: `keep` must be a positive integer, received {keep!r}.")
+            raise ValueError(
+                f"BackupAndRestore: `keep` must be a positive integer, received {keep!r}."
+            )
         self.backup_dir, self.save_freq = os.fspath(backup_dir), save_freq
         self.double_checkpoint, self.delete_checkpoint = double_checkpoint, delete_checkpoint
         self.keep = keep or (2 if double_checkpoint else 1)

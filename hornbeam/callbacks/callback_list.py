@@ -40,7 +40,11 @@ class CallbackList(Callback):
     ):
         super().__init__()
         given: Iterable[Any] = (
-            callbacks if isinstance(callbacks, (list, tuple)) else [] if callbacks is None else [callbacks]
+            callbacks
+            if isinstance(callbacks, (list, tuple))
+            else []
+            if callbacks is None
+            else [callbacks]
         )
         self.callbacks = list(given)
         for c in self.callbacks:

@@ -46,9 +46,15 @@ class ModelCheckpoint(MonitorCallback):
                 f"ModelCheckpoint: `save_freq` must be 'epoch' or a number of batches, received {save_freq!r}."
             )
         self.filepath = os.fspath(filepath)
-        self.verbose, self.save_best_only, self.save_weights_only = verbose, save_best_only, save_weights_only
+        self.verbose, self.save_best_only, self.save_weights_only = (
+            verbose,
+            save_best_only,
+            save_weights_only,
+        )
         self.save_freq, self.best = save_freq, initial_value_threshold
-        endings = (".weights.h5", ".h5", ".hdf5") if save_weights_only else (".keras", ".h5", ".hdf5")
+        endings = (
+            (".weights.h5", ".h5", ".hdf5") if save_weights_only else (".keras", ".h5", ".hdf5")
+        )
         if not self.filepath.endswith(endings):
             raise ValueError(
                 f"ModelCheckpoint: `filepath` must end in one of {endings}"
@@ -62,7 +68,9 @@ class ModelCheckpoint(MonitorCallback):
     _STATE = ("best", "_batches")
 
     def steps_until_action(self) -> int | None:
-        return None if self.save_freq == "epoch" else self.save_freq - self._batches % self.save_freq
+        return (
+            None if self.save_freq == "epoch" else self.save_freq - self._batches % self.save_freq
+        )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch
@@ -91,10 +99,14 @@ class ModelCheckpoint(MonitorCallback):
             if value is None:
                 return
             if not self.is_better(value, self.best):
-                self._tell(f"Epoch {epoch + 1}: {self.monitor} did not improve from {self.best:.5f}")
+                self._tell(
+                    f"Epoch {epoch + 1}: {self.monitor} did not improve from {self.best:.5f}"
+                )
                 return
             before = "inf" if self.best is None else f"{self.best:.5f}"
-            self._tell(f"Epoch {epoch + 1}: {self.monitor} improved from {before} to {value:.5f}, saving to {path}")
+            self._tell(
+                f"Epoch {epoch + 1}: {self.monitor} improved from {before} to {value:.5f}, saving to {path}"
+            )
             self.best = value
         else:
             self._tell(f"Epoch {epoch + 1}: saving to {path}")

@@ -28,13 +28,29 @@ class MonitorCallback(Callback):
     def __init__(self, monitor: str = "val_loss", mode: str = "auto", min_delta: float = 0.0):
         super().__init__()
         if mode not in ("auto", "min", "max"):
-            raise ValueError(f"{type(self).__name__}: `mode` must be 'auto', 'min' or 'max', received {mode!r}.")
+            raise ValueError(
+                f"{type(self).__name__}: `mode` must be 'auto', 'min' or 'max', received {mode!r}."
+            )
         self.monitor, self.mode = monitor, mode
         self.min_delta = abs(min_delta)
         self._warned = False
         if mode == "auto":
-            words = ("acc", "auc", "precision", "recall", "f1", "fmeasure", "fbeta", "iou", "r2_score")
-            mode = "max" if any(word in monitor.lower() for word in words) and "loss" not in monitor else "min"
+            words = (
+                "acc",
+                "auc",
+                "precision",
+                "recall",
+                "f1",
+                "fmeasure",
+                "fbeta",
+                "iou",
+                "r2_score",
+            )
+            mode = (
+                "max"
+                if any(word in monitor.lower() for word in words) and "loss" not in monitor
+                else "min"
+            )
         self._sign = 1 if mode == "max" else -1
 
     _STATE: tuple[str, ...] = ()

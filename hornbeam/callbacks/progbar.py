@@ -43,13 +43,20 @@ class Progbar:
         return self.verbose == 1 and time.perf_counter() - self._drawn >= self.interval
 
     def update(
-        self, current: int, values: Sequence[tuple[str, Any]] | None = None, finalize: bool | None = None
+        self,
+        current: int,
+        values: Sequence[tuple[str, Any]] | None = None,
+        finalize: bool | None = None,
     ) -> None:
         """Show step `current` and `values`; `finalize` ends the line (by default at the target)."""
         self._seen = current
         if finalize is None:
             finalize = self.target is not None and current >= self.target
-        if self.verbose == 0 or (self.verbose == 2 and not finalize) or (not finalize and not self.due()):
+        if (
+            self.verbose == 0
+            or (self.verbose == 2 and not finalize)
+            or (not finalize and not self.due())
+        ):
             return
         self._drawn = time.perf_counter()
         elapsed = self._drawn - self._start

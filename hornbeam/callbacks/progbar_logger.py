@@ -27,7 +27,9 @@ class ProgbarLogger(Callback):
         self._done = 0
 
     def _start(self) -> None:
-        self._bar = Progbar(self.params.get("steps"), verbose=self.params.get("verbose", 1), unit_name="step")
+        self._bar = Progbar(
+            self.params.get("steps"), verbose=self.params.get("verbose", 1), unit_name="step"
+        )
         self._done = 0
 
     def _advance(self, batch: int, logs: Any) -> None:

@@ -46,7 +46,9 @@ class LearningRateScheduler(Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         rate = self.schedule(epoch, _rate(self.model)) if self._takes_rate else self.schedule(epoch)
         if not isinstance(rate, (float, int, np.floating)) and np.ndim(rate) != 0:
-            raise ValueError(f"LearningRateScheduler: `schedule` must return a number, received {rate!r}.")
+            raise ValueError(
+                f"LearningRateScheduler: `schedule` must return a number, received {rate!r}."
+            )
         self.model.optimizer.learning_rate = float(rate)
         if self.verbose > 0:
             print(f"\nEpoch {epoch + 1}: learning rate set to {float(rate):g}.")

@@ -40,19 +40,35 @@ class RemoteMonitor(Callback):
     ):  # fmt: skip
         super().__init__()
         if not str(root).lower().startswith(("http://", "https://")):
-            raise ValueError(f"RemoteMonitor: `root` must begin with http:// or https://, received {root!r}.")
-        self.root, self.path, self.field, self.headers, self.send_as_json = root, path, field, headers, send_as_json
+            raise ValueError(
+                f"RemoteMonitor: `root` must begin with http:// or https://, received {root!r}."
+            )
+        self.root, self.path, self.field, self.headers, self.send_as_json = (
+            root,
+            path,
+            field,
+            headers,
+            send_as_json,
+        )
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        results = {"epoch": epoch, **{name: np.asarray(value).tolist() for name, value in (logs or {}).items()}}
+        results = {
+            "epoch": epoch,
+            **{name: np.asarray(value).tolist() for name, value in (logs or {}).items()},
+        }
         text = json.dumps(results)
         if self.send_as_json:
             body, kind = text, "application/json"
         else:
-            body, kind = urllib.parse.urlencode({self.field: text}), "application/x-www-form-urlencoded"
+            body, kind = (
+                urllib.parse.urlencode({self.field: text}),
+                "application/x-www-form-urlencoded",
+            )
         try:
             headers = {"Content-Type": kind, **(self.headers or {})}
-            request = urllib.request.Request(self.root + self.path, body.encode(), headers, method="POST")
+            request = urllib.request.Request(
+                self.root + self.path, body.encode(), headers, method="POST"
+            )
             with urllib.request.urlopen(request, timeout=10):
                 pass
         except (OSError, http.client.HTTPException) as error:

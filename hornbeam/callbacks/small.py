@@ -33,7 +33,9 @@ class CSVLogger(Callback):
         self.keys: list[str] | None = None
 
     def on_train_begin(self, logs: Any = None) -> None:
-        going_on = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
+        going_on = (
+            self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
+        )
         self._header = not going_on
         if not self.append and not self.params.get("resumed"):
             with open(self.filename, "w", newline=""):
@@ -45,8 +47,16 @@ class CSVLogger(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         keys, size = state["keys"], state["size"]
-        if not (keys is None or (isinstance(keys, list) and all(isinstance(key, str) for key in keys))) or size < 0:
-            raise ValueError(f"`keys` must be names and `size` a size, received {keys!r:.80} and {size!r}")
+        if (
+            not (
+                keys is None
+                or (isinstance(keys, list) and all(isinstance(key, str) for key in keys))
+            )
+            or size < 0
+        ):
+            raise ValueError(
+                f"`keys` must be names and `size` a size, received {keys!r:.80} and {size!r}"
+            )
         self.keys, self._header = keys, bool(state["header"])
         # Otherwise the lines of epochs that are repeated would appear twice.
         if os.path.exists(self.filename) and os.path.getsize(self.filename) > size:
@@ -58,7 +68,9 @@ class CSVLogger(Callback):
             self.keys = sorted(logs)
         # Opened for each line, so that a killed process loses none.
         with open(self.filename, "a", newline="") as file:
-            writer = csv.DictWriter(file, ["epoch", *self.keys], delimiter=self.sep, extrasaction="ignore")
+            writer = csv.DictWriter(
+                file, ["epoch", *self.keys], delimiter=self.sep, extrasaction="ignore"
+            )
             if self._header:
                 writer.writeheader()
                 self._header = False

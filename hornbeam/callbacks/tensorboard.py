@@ -61,7 +61,9 @@ class TensorBoard(Callback):
         self.write_graph, self.write_images = write_graph, write_images
         self.write_steps_per_second = write_steps_per_second
         self.update_freq: Any = 1 if update_freq == "batch" else update_freq
-        if self.update_freq != "epoch" and (not isinstance(self.update_freq, int) or self.update_freq < 1):
+        if self.update_freq != "epoch" and (
+            not isinstance(self.update_freq, int) or self.update_freq < 1
+        ):
             raise ValueError(
                 f"TensorBoard: `update_freq` must be 'epoch', 'batch' or a positive integer, received {update_freq!r}."
             )
@@ -78,7 +80,9 @@ class TensorBoard(Callback):
 
     def steps_until_action(self) -> int | None:
         ends = [step - self._step for step in self._profiled or () if step > self._step]
-        if self.write_steps_per_second and self.update_freq != "epoch":  # the clock is read between two dispatches
+        if (
+            self.write_steps_per_second and self.update_freq != "epoch"
+        ):  # the clock is read between two dispatches
             ends.append(self.update_freq - self._step % self.update_freq)
         return min(ends, default=None)
 
@@ -113,7 +117,9 @@ class TensorBoard(Callback):
         self._step += 1
         if self.update_freq != "epoch" and self._step % self.update_freq == 0:
             if self.write_steps_per_second:
-                self._scalar("train", "batch_steps_per_second", self._speed_since(self._clock), self._step)
+                self._scalar(
+                    "train", "batch_steps_per_second", self._speed_since(self._clock), self._step
+                )
                 self._clock = (self._step, time.monotonic())
             for name, value in (logs or {}).items():
                 self._scalar("train", f"batch_{name}", value, self._step)
@@ -134,7 +140,9 @@ class TensorBoard(Callback):
         if rate is not None and "learning_rate" not in logs:
             self._scalar("train", "epoch_learning_rate", getattr(rate, "value", rate), epoch)
         if self.write_steps_per_second:
-            self._scalar("train", "epoch_steps_per_second", self._speed_since(self._epoch_clock), epoch)
+            self._scalar(
+                "train", "epoch_steps_per_second", self._speed_since(self._epoch_clock), epoch
+            )
         if self.histogram_freq and epoch % self.histogram_freq == 0:
             self._write_weights(epoch)
         if self.embeddings_freq and epoch % self.embeddings_freq == 0:
@@ -237,20 +245,32 @@ class TensorBoard(Callback):
 
 def _tensorboardx(part: str = "") -> Any:
     """Import tensorboardX, or a part of it."""
-    return optional.import_module(f"tensorboardX{part}", extra="tensorboard", needed_for="TensorBoard")
+    return optional.import_module(
+        f"tensorboardX{part}", extra="tensorboard", needed_for="TensorBoard"
+    )
 
 
 def _frequency(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"TensorBoard: `{name}` must be a number of epochs, or 0 for never, received {value!r}.")
+        raise ValueError(
+            f"TensorBoard: `{name}` must be a number of epochs, or 0 for never, received {value!r}."
+        )
     return value
 
 
 def _steps_to_profile(given: Any) -> tuple[int, int] | None:
     """Return the numbers of steps after which profiling begins and ends, or `None`."""
-    numbers = given.split(",") if isinstance(given, str) else given if isinstance(given, (list, tuple)) else [given]
+    numbers = (
+        given.split(",")
+        if isinstance(given, str)
+        else given
+        if isinstance(given, (list, tuple))
+        else [given]
+    )
     try:
-        first, last = (int(n) for n in (numbers if len(numbers) == 2 else [numbers[0]] * (3 - len(numbers))))
+        first, last = (
+            int(n) for n in (numbers if len(numbers) == 2 else [numbers[0]] * (3 - len(numbers)))
+        )
     except (TypeError, ValueError):
         first, last = -1, -1
     if not 0 <= first <= last or (first == 0 and last > 0):

@@ -33,7 +33,9 @@ def check_name(owner: str, name: Any) -> str:
     if name is None:
         return ""
     if not isinstance(name, str) or "/" in name:
-        raise ValueError(f"{owner}: `name` must be a string without '/', received {name!r:.200}. Choose another name.")
+        raise ValueError(
+            f"{owner}: `name` must be a string without '/', received {name!r:.200}. Choose another name."
+        )
     return name
 
 
@@ -49,7 +51,9 @@ def check_choice(owner: str, argument: str, value: Value, choices: Iterable[Any]
     """
     choices = tuple(choices)
     if not (value is None or isinstance(value, str)) or value not in choices:
-        raise ValueError(f"{owner}: `{argument}` must be one of {errors.listed(choices)}, received {value!r:.200}.")
+        raise ValueError(
+            f"{owner}: `{argument}` must be one of {errors.listed(choices)}, received {value!r:.200}."
+        )
     return value
 
 
@@ -63,7 +67,9 @@ def check_flag(owner: str, argument: str, value: Any) -> bool:
         >>> check_flag("Variable", "trainable", np.True_)
         True
     """
-    if value is not None and not (isinstance(value, (bool, int, np.bool_, np.integer)) and value in (0, 1)):
+    if value is not None and not (
+        isinstance(value, (bool, int, np.bool_, np.integer)) and value in (0, 1)
+    ):
         raise ValueError(f"{owner}: `{argument}` must be True or False, received {value!r:.200}.")
     return bool(value)
 

@@ -32,7 +32,9 @@ def _private_module(name: str) -> Any:
 
 
 _compilation_cache = _private_module("compilation_cache")
-_CacheInterface: Any = getattr(_private_module("compilation_cache_interface"), "CacheInterface", object)
+_CacheInterface: Any = getattr(
+    _private_module("compilation_cache_interface"), "CacheInterface", object
+)
 _jax_config: Any = jax.config  # its settings are attributes that mypy does not see
 
 _ENDING = ".xla"
@@ -100,7 +102,10 @@ def disable() -> None:
 def enable_by_default() -> None:
     """Enable the cache at import, unless `HORNBEAM_COMPILE_CACHE` is "0" or JAX's own setting names a folder."""
     wanted = os.environ.get("HORNBEAM_COMPILE_CACHE", "")
-    if wanted.lower() in ("0", "off", "false", "no") or _jax_config.jax_compilation_cache_dir is not None:
+    if (
+        wanted.lower() in ("0", "off", "false", "no")
+        or _jax_config.jax_compilation_cache_dir is not None
+    ):
         return
     with contextlib.suppress(RuntimeError):  # no home folder
         enable(wanted or None)
@@ -111,7 +116,9 @@ def _processor() -> str:
     text = platform.machine()
     with contextlib.suppress(OSError), open("/proc/cpuinfo", "rb") as file:
         lines = file.read(8192).splitlines()
-        text += repr([line for line in lines if line.startswith((b"flags", b"Features", b"model name"))][:2])
+        text += repr(
+            [line for line in lines if line.startswith((b"flags", b"Features", b"model name"))][:2]
+        )
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 

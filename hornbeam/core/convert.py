@@ -44,7 +44,11 @@ def convert(x: Any, dtype: Any = None) -> Any:
     if isinstance(x, (jax.Array, KerasTensor)):
         if dtype is None or standardize_dtype(x.dtype) == standardize_dtype(dtype):
             return x
-        return x.astype(standardize_dtype(dtype)) if isinstance(x, jax.Array) else OPS["Cast"].public(x, dtype)
+        return (
+            x.astype(standardize_dtype(dtype))
+            if isinstance(x, jax.Array)
+            else OPS["Cast"].public(x, dtype)
+        )
     if isinstance(x, jax.ShapeDtypeStruct):
         return KerasTensor(x.shape, x.dtype)
     if dtype is None and isinstance(x, float):
@@ -61,7 +65,12 @@ def convert(x: Any, dtype: Any = None) -> Any:
                 f"(first value: {array.flat[0] if array.size else None!r}). Convert it first, for "
                 "example with `.astype('float32')`."
             )
-        narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32", "complex128": "complex64"}
+        narrow = {
+            "float64": "float32",
+            "int64": "int32",
+            "uint64": "uint32",
+            "complex128": "complex64",
+        }
         if dtype is None and not _jax_config.jax_enable_x64:
             dtype = narrow.get(array.dtype.name)
     return jnp.asarray(array, dtype=None if dtype is None else standardize_dtype(dtype))

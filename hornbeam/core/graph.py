@@ -81,7 +81,11 @@ class Operation:
         taken = {id(x) for x in tree.flatten((args, kwargs))}
         # An operation that returns an input unchanged still needs a new tensor for its node.
         outputs = tree.map_structure(
-            lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) and id(x) in taken else x,
+            lambda x: (
+                KerasTensor(x.shape, x.dtype)
+                if isinstance(x, KerasTensor) and id(x) in taken
+                else x
+            ),
             outputs,
         )
         Node(self, args, kwargs, outputs)

@@ -110,7 +110,9 @@ def current_loading() -> Loading | None:
 
 
 @contextmanager
-def loading(what: str, size: int | None = None, code: bool = False, trusted: bool = False) -> Iterator[Loading]:
+def loading(
+    what: str, size: int | None = None, code: bool = False, trusted: bool = False
+) -> Iterator[Loading]:
     """Apply the rules inside the block. Permission to run code is inherited from an outer block.
 
     Args:

@@ -42,7 +42,9 @@ class Step:
         return not self.assigned and not self.losses
 
 
-def scan(step: Step, body: Callable[[Any, Any], tuple[Any, Any]], start: Any, xs: Any, unroll: int = 1) -> Any:
+def scan(
+    step: Step, body: Callable[[Any, Any], tuple[Any, Any]], start: Any, xs: Any, unroll: int = 1
+) -> Any:
     """Run `jax.lax.scan`, and apply the assignments and added losses of the steps.
 
     Args:

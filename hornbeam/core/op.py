@@ -61,7 +61,9 @@ class OpCall(Operation):
                     _spec_cache.clear()
                 _spec_cache[key] = known
         # Copies, since a tensor that is handed out gets a history, which holds a whole model.
-        return tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) else x, known)
+        return tree.map_structure(
+            lambda x: KerasTensor(x.shape, x.dtype) if isinstance(x, KerasTensor) else x, known
+        )
 
 
 # Results of `OpCall.compute_output_spec`: shapes and dtypes by op, inputs and settings.
@@ -121,7 +123,9 @@ def op(module: str, class_name: str | None = None) -> Callable[[Function], Funct
             inputs, settings = _split(info, bound)
             return OpCall(info, settings).symbolic_call(*inputs.args, **inputs.kwargs)
 
-        info = OpInfo(function, public, module if "." in module else f"keras.src.ops.{module}", name)
+        info = OpInfo(
+            function, public, module if "." in module else f"keras.src.ops.{module}", name
+        )
         public._op_info = info  # type: ignore[attr-defined]
         OPS[name] = info
         return public  # type: ignore[return-value]

@@ -23,11 +23,15 @@ class OpInfo:
         tensor_names: The names of the arguments annotated `Tensor`.
     """
 
-    def __init__(self, function: Callable[..., Any], public: Callable[..., Any], module: str, class_name: str):
+    def __init__(
+        self, function: Callable[..., Any], public: Callable[..., Any], module: str, class_name: str
+    ):
         self.function, self.public = function, public
         self.module, self.class_name = module, class_name
         self.signature = inspect.signature(function)
-        self.tensor_names = [name for name, p in self.signature.parameters.items() if "Tensor" in str(p.annotation)]
+        self.tensor_names = [
+            name for name, p in self.signature.parameters.items() if "Tensor" in str(p.annotation)
+        ]
 
 
 OPS: dict[str, OpInfo] = {}

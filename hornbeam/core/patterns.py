@@ -39,7 +39,9 @@ class PatternMap(MutableMapping[str, Any]):
 
     def matching(self, path: str) -> list[str]:
         """Return the patterns that match `path`; only the equal one, if there is one."""
-        return [path] if path in self._entries else [p for p in self._entries if re.fullmatch(p, path)]
+        return (
+            [path] if path in self._entries else [p for p in self._entries if re.fullmatch(p, path)]
+        )
 
     def __getitem__(self, path: str) -> Any:
         found = self.matching(path)

@@ -31,7 +31,9 @@ with contextlib.suppress(AttributeError):
 @functools.cache
 def calls_return_when_done() -> bool:
     """Return whether a compiled call returns only when its results are computed."""
-    return jax.default_backend() == "cpu" and not getattr(jax.config, "jax_cpu_enable_async_dispatch", True)
+    return jax.default_backend() == "cpu" and not getattr(
+        jax.config, "jax_cpu_enable_async_dispatch", True
+    )
 
 
 # New values of variables are stored under this lock. The count is advanced before and after, so a
@@ -51,7 +53,9 @@ class _Strays(Exception):
 class _Carried:
     """The variables that a program carries, and its functions compiled for them."""
 
-    def __init__(self, program: Program, assigned: list[Variable], read: list[Variable], donate: bool):
+    def __init__(
+        self, program: Program, assigned: list[Variable], read: list[Variable], donate: bool
+    ):
         self.assigned, self.read = assigned, read
 
         def step(assigned_values: list[Any], read_values: list[Any], args: Any) -> Any:
@@ -67,7 +71,9 @@ class _Carried:
         # Jitted separately, so that the single call and the loop share one trace of the function.
         self.step = inner = jax.jit(step)
 
-        def loop(assigned_values: list[Any], read_values: list[Any], slabs: Any, start: Any, count: Any) -> Any:
+        def loop(
+            assigned_values: list[Any], read_values: list[Any], slabs: Any, start: Any, count: Any
+        ) -> Any:
             first = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), slabs)
             result, _ = jax.eval_shape(inner, assigned_values, read_values, first)
             steps = jax.tree.leaves(slabs)[0].shape[0]
@@ -75,11 +81,15 @@ class _Carried:
 
             def body(i: Any, state: Any) -> Any:
                 values, kept = state
-                args = jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, start + i, keepdims=False), slabs)
+                args = jax.tree.map(
+                    lambda a: jax.lax.dynamic_index_in_dim(a, start + i, keepdims=False), slabs
+                )
                 result, values = inner(values, read_values, args)
                 if program._keep_all:
                     return values, jax.tree.map(lambda all, one: all.at[i].set(one), kept, result)
-                return values, jax.tree.map(lambda old, new: jnp.asarray(new, old.dtype), kept, result)
+                return values, jax.tree.map(
+                    lambda old, new: jnp.asarray(new, old.dtype), kept, result
+                )
 
             empty = jax.tree.map(lambda a: jnp.zeros((*shape, *a.shape), a.dtype), result)
             values, results = jax.lax.fori_loop(0, count, body, (assigned_values, empty))
@@ -139,7 +149,9 @@ class Program:
         self.trace_count = 0
         assigned = list(dict.fromkeys(assigned))
         known = set(assigned)
-        self._carried = _Carried(self, assigned, [v for v in dict.fromkeys(read) if v not in known], donate)
+        self._carried = _Carried(
+            self, assigned, [v for v in dict.fromkeys(read) if v not in known], donate
+        )
 
     @property
     def variables(self) -> list[Variable]:
@@ -179,11 +191,16 @@ class Program:
         shapes = jax.tree.map(_shape, args)
 
         def compile(carried: _Carried) -> None:
-            values = [_shape(v.stored) for v in carried.assigned], [_shape(v.stored) for v in carried.read]
+            values = (
+                [_shape(v.stored) for v in carried.assigned],
+                [_shape(v.stored) for v in carried.read],
+            )
             if steps is None:
                 carried.once.lower(*values, shapes).compile()
             else:
-                slabs = jax.tree.map(lambda a: jax.ShapeDtypeStruct((steps, *a.shape), a.dtype), shapes)
+                slabs = jax.tree.map(
+                    lambda a: jax.ShapeDtypeStruct((steps, *a.shape), a.dtype), shapes
+                )
                 carried.loop.lower(*values, slabs, 0, 1).compile()
 
         self._until_all_is_carried(compile)
@@ -193,7 +210,10 @@ class Program:
         shapes = jax.tree.map(_shape, args)
 
         def look(carried: _Carried) -> set[str]:
-            values = [_shape(v.stored) for v in carried.assigned], [_shape(v.stored) for v in carried.read]
+            values = (
+                [_shape(v.stored) for v in carried.assigned],
+                [_shape(v.stored) for v in carried.read],
+            )
             found: set[str] = set()
             _collect_primitives(carried.step.trace(*values, shapes).jaxpr.jaxpr, found)
             return found
@@ -215,7 +235,9 @@ class Program:
 
     def _run(self, compiled: Callable[[_Carried], Any], *args: Any) -> Any:
         def run(carried: _Carried) -> Any:
-            return (_run_and_assign if carried.assigned else _run_reading)(self, carried, compiled(carried), args)
+            return (_run_and_assign if carried.assigned else _run_reading)(
+                self, carried, compiled(carried), args
+            )
 
         return self._until_all_is_carried(run)
 
@@ -264,7 +286,9 @@ def _take_over(variables: list[Variable], values: list[Any]) -> None:
 
 def _wait_for_new_values(values: list[Any], attempt: int) -> None:
     """Wait if a call failed because a step in another thread had donated its buffers; else raise the error again."""
-    if attempt > 1000 or not any(isinstance(value, jax.Array) and value.is_deleted() for value in values):
+    if attempt > 1000 or not any(
+        isinstance(value, jax.Array) and value.is_deleted() for value in values
+    ):
         raise
     time.sleep(1e-4 * min(attempt, 100))
 

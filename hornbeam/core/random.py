@@ -123,7 +123,9 @@ def set_random_seed(seed: int) -> None:
     """
     global _global
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
-        raise ValueError(f"set_random_seed: expected an integer from 0 to 2**32 - 1, received {seed!r}.")
+        raise ValueError(
+            f"set_random_seed: expected an integer from 0 to 2**32 - 1, received {seed!r}."
+        )
     python_random.seed(int(seed))
     np.random.seed(int(seed))
     with _lock:
@@ -180,7 +182,13 @@ def _random_bits(key: Any, width: int, shape: tuple[int, ...]) -> Any:
 
 # Sum, xor, or, and both shifts. JAX traces those of `lax` three times as fast as those of `jax.numpy`.
 _NUMPY = (np.add, np.bitwise_xor, np.bitwise_or, np.left_shift, np.right_shift)
-_LAX = (jax.lax.add, jax.lax.bitwise_xor, jax.lax.bitwise_or, jax.lax.shift_left, jax.lax.shift_right_logical)
+_LAX = (
+    jax.lax.add,
+    jax.lax.bitwise_xor,
+    jax.lax.bitwise_or,
+    jax.lax.shift_left,
+    jax.lax.shift_right_logical,
+)
 
 
 def _threefry(key_left: Any, key_right: Any, count: Any, operations: Any) -> tuple[Any, Any]:
@@ -191,7 +199,12 @@ def _threefry(key_left: Any, key_right: Any, count: Any, operations: Any) -> tup
     for group in range(5):
         for turn in ((13, 15, 26, 6), (17, 29, 16, 24))[group % 2]:
             left = add(right, left)
-            right = xor(either(left_shift(right, np.uint32(turn)), right_shift(right, np.uint32(32 - turn))), left)
+            right = xor(
+                either(
+                    left_shift(right, np.uint32(turn)), right_shift(right, np.uint32(32 - turn))
+                ),
+                left,
+            )
         left = add(left, keys[(group + 1) % 3])
         right = add(right, add(keys[(group + 2) % 3], np.uint32(group + 1)))
     return left, right
@@ -225,7 +238,9 @@ def host_uniform(seed: int, shape: tuple[int, ...], minval: float, maxval: float
             count = np.arange(start, min(start + _BLOCK, size), dtype="uint32")
             left, right = _threefry(np.uint32(seed % 2**32), np.uint32(0), count, _NUMPY)
             # The upper 23 bits become the fraction of a number in [1, 2).
-            fraction = (((left ^ right) >> np.uint32(9)) | np.uint32(0x3F800000)).view("float32") - np.float32(1)
+            fraction = (((left ^ right) >> np.uint32(9)) | np.uint32(0x3F800000)).view(
+                "float32"
+            ) - np.float32(1)
             drawn[start : start + _BLOCK] = _scaled(fraction, minval, maxval)
     return drawn.reshape(shape)
 
@@ -236,5 +251,7 @@ _BLOCK = 2**15  # numbers that stay in the processor's cache together
 def _scaled(fraction: np.ndarray, minval: float, maxval: float) -> np.ndarray:
     low, high = np.float32(minval), np.float32(maxval)
     # In doubles, since XLA multiplies and adds with one rounding.
-    scaled = (fraction.astype("float64") * np.float64(high - low) + np.float64(low)).astype("float32")
+    scaled = (fraction.astype("float64") * np.float64(high - low) + np.float64(low)).astype(
+        "float32"
+    )
     return np.maximum(low, scaled)

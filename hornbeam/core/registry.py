@@ -36,7 +36,9 @@ _scope: ContextVar[dict[str, Any]] = ContextVar("hornbeam_custom_objects", defau
 # --- the user's own classes and functions -------------------------------------------------------
 
 
-def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[Any], Any]:
+def register_keras_serializable(
+    package: str = "Custom", name: str | None = None
+) -> Callable[[Any], Any]:
     """Register a class or function of yours, so that files that hold it can be loaded.
 
     Args:

@@ -16,7 +16,13 @@ __all__ = ["RematScope", "checkpointed", "current_scope", "remat"]
 _scope: ContextVar[RematScope | None] = ContextVar("hornbeam_remat", default=None)
 _MODES = ("full", "activations", "larger_than", "list_of_layers", None)
 # Mode "activations" keeps the results of these primitives and recomputes the rest.
-_PRODUCTS = ("dot_general", "conv_general_dilated", "hornbeam_conv", "hornbeam_conv_fused", "hornbeam_product")
+_PRODUCTS = (
+    "dot_general",
+    "conv_general_dilated",
+    "hornbeam_conv",
+    "hornbeam_conv_fused",
+    "hornbeam_product",
+)
 
 
 class RematScope:
@@ -39,11 +45,18 @@ class RematScope:
     """
 
     def __init__(
-        self, mode: str | None = "full", output_size_threshold: int = 1024, layer_names: Iterable[str] | None = None
+        self,
+        mode: str | None = "full",
+        output_size_threshold: int = 1024,
+        layer_names: Iterable[str] | None = None,
     ):
         if mode not in _MODES:
             raise ValueError(f"RematScope: `mode` must be one of {_MODES}, received {mode!r}.")
-        self.mode, self.output_size_threshold, self.layer_names = mode, output_size_threshold, list(layer_names or [])
+        self.mode, self.output_size_threshold, self.layer_names = (
+            mode,
+            output_size_threshold,
+            list(layer_names or []),
+        )
         self._tokens: list[Token] = []
 
     def __enter__(self) -> RematScope:
@@ -55,10 +68,14 @@ class RematScope:
 
     def wrap(self, layer: Any, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return `function`, the call of `layer`, with recomputation where this scope says so."""
-        if self.mode == "full" or (self.mode == "list_of_layers" and layer.name in self.layer_names):
+        if self.mode == "full" or (
+            self.mode == "list_of_layers" and layer.name in self.layer_names
+        ):
             return checkpointed(function)
         if self.mode == "activations" and getattr(layer, "activation", None) is not None:
-            return checkpointed(function, policy=lambda primitive, *_, **__: primitive.name in _PRODUCTS)
+            return checkpointed(
+                function, policy=lambda primitive, *_, **__: primitive.name in _PRODUCTS
+            )
         if self.mode == "larger_than":
 
             @functools.wraps(function)
@@ -97,7 +114,11 @@ def checkpointed(function: Callable[..., Any], policy: Any = None) -> Callable[.
                 outputs = function(*args, **kwargs)
                 variables[:] = overlay.assigned
                 owners[:] = [owner for owner, _ in overlay.losses]
-                return outputs, [overlay.value_of(v) for v in variables], [loss for _, loss in overlay.losses]
+                return (
+                    outputs,
+                    [overlay.value_of(v) for v in variables],
+                    [loss for _, loss in overlay.losses],
+                )
 
         outputs, values, losses = jax.checkpoint(pure, policy=policy)()
         for variable, value in zip(variables, values, strict=True):

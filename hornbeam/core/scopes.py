@@ -138,12 +138,16 @@ def device(device_name: Any) -> Any:
         raise ValueError(
             f"device: `device_name` must be a string such as 'gpu:0' or a jax.Device, received {device_name!r}."
         )
-    platform, _, number = device_name.lower().removeprefix("/").removeprefix("device:").partition(":")
+    platform, _, number = (
+        device_name.lower().removeprefix("/").removeprefix("device:").partition(":")
+    )
     known = sorted({d.platform for d in jax.devices()} | {"cpu"})
     try:
         devices = jax.devices(platform)
     except RuntimeError:
-        raise RuntimeError(f"device: no platform '{platform}' here, only {errors.listed(known)}.") from None
+        raise RuntimeError(
+            f"device: no platform '{platform}' here, only {errors.listed(known)}."
+        ) from None
     if not (number or "0").isdigit() or int(number or 0) >= len(devices):
         raise ValueError(
             f"device: there is no '{device_name}'; there are {', '.join(f'{platform}:{i}' for i in range(len(devices)))}."

@@ -78,7 +78,9 @@ class KerasTensor:
             ValueError: If no call makes it.
         """
         if self.history is None:
-            raise ValueError(f"{self!r} was made by no layer. Start a graph with `hornbeam.Input(shape)`.")
+            raise ValueError(
+                f"{self!r} was made by no layer. Start a graph with `hornbeam.Input(shape)`."
+            )
         return self.history
 
     def reshape(self, newshape: Sequence[int]) -> Tensor:
@@ -153,7 +155,13 @@ _BINARY = {
     "add": "Add", "sub": "Subtract", "mul": "Multiply", "truediv": "TrueDivide", "floordiv": "FloorDivide",
     "mod": "Mod", "pow": "Power", "matmul": "Matmul", "and": "LogicalAnd", "or": "LogicalOr", "xor": "LogicalXor",
 }  # fmt: skip
-_COMPARISONS = {"lt": "Less", "le": "LessEqual", "gt": "Greater", "ge": "GreaterEqual", "ne": "NotEqual"}
+_COMPARISONS = {
+    "lt": "Less",
+    "le": "LessEqual",
+    "gt": "Greater",
+    "ge": "GreaterEqual",
+    "ne": "NotEqual",
+}
 _UNARY = {"neg": "Negative", "abs": "Absolute", "invert": "LogicalNot"}
 
 # NumPy's functions behind Python's operators, and the op that each one runs.

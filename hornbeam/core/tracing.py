@@ -32,7 +32,9 @@ __all__ = ["indivisible", "infer", "is_unknown", "shape_with_unknowns", "too_sma
 # Trial sizes have many divisors, so that reshapes and strides fit. Where they do not, they are scaled.
 _TRIALS = (840, 1680, 2520, 5040, 7560, 9240)
 _GROWTH = 12
-_LARGEST_SCALE = 2**18  # sizes stay below 2**31, which is the largest that code can be expected to take
+_LARGEST_SCALE = (
+    2**18
+)  # sizes stay below 2**31, which is the largest that code can be expected to take
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +58,10 @@ class _Trial:
 
     def fill(self, shape: Sequence[int | None]) -> list[int]:
         """Return `shape` with trial sizes for unknown ones."""
-        return [(self.others if axis else self.first) if size is None else size for axis, size in enumerate(shape)]
+        return [
+            (self.others if axis else self.first) if size is None else size
+            for axis, size in enumerate(shape)
+        ]
 
     def hide(self, text: str) -> str:
         """Return a message with `None` for trial sizes, which mean nothing to the user."""
@@ -191,7 +196,9 @@ class _Trace:
         self.result = tree.pack_sequence_as(structure, flat)
 
 
-def _traced_with_large_trials(trace: Callable[[_Trial], _Trace], symbolic: list[KerasTensor]) -> list[_Trace]:
+def _traced_with_large_trials(
+    trace: Callable[[_Trial], _Trace], symbolic: list[KerasTensor]
+) -> list[_Trace]:
     """Return traces with two trial sizes that are large enough."""
     known = frozenset(size for x in symbolic for size in x.shape if size is not None)
     pair: list[_Trace] = []
@@ -224,7 +231,10 @@ def _scale_after(scale: int, failures: list[Exception]) -> int | None:
 
 
 def _traced_with_known_sizes(
-    trace: Callable[[_Trial], _Trace], symbolic: list[KerasTensor], known: frozenset[int], failure: Exception
+    trace: Callable[[_Trial], _Trace],
+    symbolic: list[KerasTensor],
+    known: frozenset[int],
+    failure: Exception,
 ) -> list[_Trace]:
     """Return traces where an unknown size equals that of another input, for additions and concatenations."""
     small, large = [size for size in _TRIALS if size not in known][:2]
@@ -254,7 +264,9 @@ def _loses_a_size(first: Any, second: Any) -> bool:
         return False
     for a, b in zip(first.eqns, second.eqns, strict=True):
         inner = zip(_inner_jaxprs(a), _inner_jaxprs(b), strict=False)
-        if a.primitive is b.primitive and (_step_loses_a_size(a, b) or any(_loses_a_size(*pair) for pair in inner)):
+        if a.primitive is b.primitive and (
+            _step_loses_a_size(a, b) or any(_loses_a_size(*pair) for pair in inner)
+        ):
             return True
     return False
 
@@ -270,7 +282,10 @@ def _step_loses_a_size(a: Any, b: Any) -> bool:
     if len(getattr(operand, "shape", ())) != len(getattr(out, "shape", ())):
         return False
     for axis, size in enumerate(out.shape):
-        if size != b.outvars[0].aval.shape[axis] or operand.shape[axis] == b.invars[0].aval.shape[axis]:
+        if (
+            size != b.outvars[0].aval.shape[axis]
+            or operand.shape[axis] == b.invars[0].aval.shape[axis]
+        ):
             continue
         if name.startswith(_GROWING):
             return True
@@ -278,7 +293,9 @@ def _step_loses_a_size(a: Any, b: Any) -> bool:
             start, limit = (a.params[key][axis] for key in ("start_indices", "limit_indices"))
             to_the_end = limit != b.params["limit_indices"][axis]
             stride = 1 if a.params["strides"] is None else a.params["strides"][axis]
-            if (size == 0 and to_the_end) or (stride > 1 and (to_the_end or stride > limit - start)):
+            if (size == 0 and to_the_end) or (
+                stride > 1 and (to_the_end or stride > limit - start)
+            ):
                 return True
     return False
 
@@ -297,7 +314,9 @@ def _merged(a: Any, b: Any) -> Any:
         return a
     if len(a.shape) != len(b.shape):
         raise ValueError("The rank of the result depends on a size that is not known yet.")
-    return KerasTensor([m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)], a.dtype)
+    return KerasTensor(
+        [m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)], a.dtype
+    )
 
 
 def _as_symbolic(x: Any) -> Any:

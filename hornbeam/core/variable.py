@@ -59,7 +59,9 @@ class Overlay:
         (6.0, 0.0, 6.0)
     """
 
-    def __init__(self, variables: Iterable[Variable] = (), values: Iterable[Any] = (), abstract: bool = False):
+    def __init__(
+        self, variables: Iterable[Variable] = (), values: Iterable[Any] = (), abstract: bool = False
+    ):
         self._abstract = abstract
         self._values = dict(zip(variables, values, strict=True))
         self._mapped = frozenset(self._values)
@@ -84,7 +86,9 @@ class Overlay:
         if self._outer is not None:
             return self._outer.value_of(variable)
         if self._abstract and variable.__dict__.get("_first_value") is not None:
-            return jnp.zeros(variable._shape, variable._dtype)  # traced, so that nothing is allocated
+            return jnp.zeros(
+                variable._shape, variable._dtype
+            )  # traced, so that nothing is allocated
         return variable._array()
 
     def assign(self, variable: Variable, value: Any) -> None:
@@ -161,11 +165,15 @@ class Variable:
         self.created_trainable = self.trainable
         self.autocast = check_flag("Variable", "autocast", autocast)
         self.aggregation = check_choice("Variable", "aggregation", aggregation, _AGGREGATIONS)
-        self.synchronization = check_choice("Variable", "synchronization", synchronization, _SYNCHRONIZATIONS)
+        self.synchronization = check_choice(
+            "Variable", "synchronization", synchronization, _SYNCHRONIZATIONS
+        )
         self.layout = layout
         self.regularizer: Callable[[Any], Any] | None = None
         self.constraint: Callable[[Any], Any] | None = None
-        self.adapted: Any = None  # what computes with the weight in its place, see `hornbeam.adaptation`
+        self.adapted: Any = (
+            None  # what computes with the weight in its place, see `hornbeam.adaptation`
+        )
         self.overwrite_with_gradient = False
         if isinstance(initializer, str):
             initializer = registry.family("initializer").get(initializer)
@@ -191,7 +199,9 @@ class Variable:
         # Outside of a trace that may be running, since the variable outlives it.
         with jax.core.eval_context():
             # A copy, so that no caller holds the buffer and it can be donated.
-            self._value: jax.Array = _copied(value, None if dtype is None else standardize_dtype(dtype))
+            self._value: jax.Array = _copied(
+                value, None if dtype is None else standardize_dtype(dtype)
+            )
         if shape is not None and (sizes := check_shape("Variable", shape)) != self._value.shape:
             raise ValueError(
                 f"Variable '{self.path}': the initial value has shape {self._value.shape}, expected {sizes}."
@@ -286,7 +296,9 @@ class Variable:
             value = np.asarray(value)
         shape = jnp.shape(value)
         if shape != self._shape:
-            raise ValueError(f"Variable '{self.path}': cannot assign a value of shape {shape}, expected {self._shape}.")
+            raise ValueError(
+                f"Variable '{self.path}': cannot assign a value of shape {shape}, expected {self._shape}."
+            )
         overlay = _overlay.get()
         if overlay is not None:
             overlay.assign(self, jnp.asarray(value, dtype=self._dtype))
@@ -296,7 +308,9 @@ class Variable:
             # with a NumPy array, which the caller may change.
             if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
                 with np.errstate(all="ignore"):
-                    value = value.astype(self._dtype, copy=False)  # JAX's cast would compile a program
+                    value = value.astype(
+                        self._dtype, copy=False
+                    )  # JAX's cast would compile a program
             make = jnp.asarray if isinstance(value, jax.Array) else _copied
             self._value = make(value, self._dtype)
             self._lent, self._first_value = True, None
@@ -354,8 +368,14 @@ class Variable:
 
     def __repr__(self) -> str:
         overlay = _overlay.get()
-        shown = "traced" if overlay is not None else np.array2string(np.asarray(self._value), threshold=8)
-        return f"<Variable path={self.path}, shape={self._shape}, dtype={self._dtype}, value={shown}>"
+        shown = (
+            "traced"
+            if overlay is not None
+            else np.array2string(np.asarray(self._value), threshold=8)
+        )
+        return (
+            f"<Variable path={self.path}, shape={self._shape}, dtype={self._dtype}, value={shown}>"
+        )
 
     def __getitem__(self, key: Any) -> Any:
         return self.value[key]
@@ -392,7 +412,10 @@ def _copied(value: Any, dtype: Any) -> jax.Array:
     if isinstance(value, jax.Array) and wanted in (None, value.dtype) and _is_small_on_host(value):
         return jax.device_put(np.array(value))
     known = isinstance(value, (np.ndarray, np.generic)) and value.dtype == wanted
-    if known or (isinstance(value, (np.ndarray, np.generic, float, int)) and (wanted is None or is_float(wanted))):
+    if known or (
+        isinstance(value, (np.ndarray, np.generic, float, int))
+        and (wanted is None or is_float(wanted))
+    ):
         with np.errstate(all="ignore"):
             return jax.device_put(np.array(value, dtype=wanted))
     return jnp.array(value, dtype=dtype)
@@ -401,7 +424,11 @@ def _copied(value: Any, dtype: Any) -> jax.Array:
 def _is_small_on_host(value: jax.Array) -> bool:
     if isinstance(value, jax.core.Tracer) or jnp.issubdtype(value.dtype, jax.dtypes.extended):
         return False
-    return value.size < 2**20 and jax.default_backend() == "cpu" and len(value.sharding.device_set) == 1
+    return (
+        value.size < 2**20
+        and jax.default_backend() == "cpu"
+        and len(value.sharding.device_set) == 1
+    )
 
 
 def _add_operators() -> None:

@@ -53,16 +53,22 @@ class PyDataset:
     use_multiprocessing = False
     max_queue_size = 10
 
-    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10):
+    def __init__(
+        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
+    ):
         for name, value in (("workers", workers), ("max_queue_size", max_queue_size)):
             if isinstance(value, bool) or not isinstance(value, int) or value < (name != "workers"):
-                raise ValueError(f"{type(self).__name__}: `{name}` must be a positive integer, received {value!r}.")
+                raise ValueError(
+                    f"{type(self).__name__}: `{name}` must be a positive integer, received {value!r}."
+                )
         self.workers, self.use_multiprocessing = workers, bool(use_multiprocessing)
         self.max_queue_size = max_queue_size
 
     def __getitem__(self, index: int) -> Any:
         """Return batch number `index`."""
-        raise NotImplementedError(f"{type(self).__name__} must implement `__getitem__(self, index)`.")
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `__getitem__(self, index)`."
+        )
 
     @property
     def num_batches(self) -> int | None:
@@ -143,7 +149,9 @@ class Reader:
 
     def _threads(self) -> Any:
         if self._pool is None:
-            self._pool = concurrent.futures.ThreadPoolExecutor(self._dataset.workers, "hornbeam-data")
+            self._pool = concurrent.futures.ThreadPoolExecutor(
+                self._dataset.workers, "hornbeam-data"
+            )
         pool, data = self._pool, self._dataset
         return lambda index: pool.submit(data.__getitem__, index)
 
@@ -152,9 +160,13 @@ class Reader:
         if self._pool is None:
             # Never forked: a copy of a process with JAX's threads can deadlock.
             self._pool = concurrent.futures.ProcessPoolExecutor(
-                max(data.workers, 1), multiprocessing.get_context("spawn"), initializer=_live_with_parent
+                max(data.workers, 1),
+                multiprocessing.get_context("spawn"),
+                initializer=_live_with_parent,
             )
-        changes = any(getattr(type(data), hook) is not getattr(PyDataset, hook) for hook in EPOCH_HOOKS)
+        changes = any(
+            getattr(type(data), hook) is not getattr(PyDataset, hook) for hook in EPOCH_HOOKS
+        )
         if self._sent is None or changes:
             self._send()
         pool, place, number = self._pool, self._sent, self._number
@@ -213,5 +225,8 @@ def _make_batch(place: str, number: int, index: int) -> Any:
     global _received
     if _received[0] != number:
         with open(place, "rb") as file:
-            _received = (number, pickle.load(file))  # written by the parent, readable by this user only
+            _received = (
+                number,
+                pickle.load(file),
+            )  # written by the parent, readable by this user only
     return _received[1][index]

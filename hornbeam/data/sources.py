@@ -17,7 +17,14 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.data.dataset import EPOCH_HOOKS, PyDataset, Reader
 
-__all__ = ["ArraySource", "IterableSource", "Source", "as_arrays", "is_iterable_of_batches", "make_source"]
+__all__ = [
+    "ArraySource",
+    "IterableSource",
+    "Source",
+    "as_arrays",
+    "is_iterable_of_batches",
+    "make_source",
+]
 
 Batch = tuple[Any, Any, Any]
 
@@ -38,7 +45,9 @@ class Source:
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from batch number `start` on."""
-        raise NotImplementedError(f"{type(self).__name__} must implement `epoch(self, seed, epoch, start=0)`.")
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `epoch(self, seed, epoch, start=0)`."
+        )
 
     def on_epoch_end(self) -> None:
         """Called after an epoch."""
@@ -69,9 +78,14 @@ class ArraySource(Source):
         shuffle: bool | str = False,
     ):  # fmt: skip
         self.data = tuple(
-            as_arrays(part, name) for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
+            as_arrays(part, name)
+            for part, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight"))
         )
-        if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+        if (
+            isinstance(batch_size, bool)
+            or not isinstance(batch_size, (int, np.integer))
+            or batch_size < 1
+        ):
             raise ValueError(f"`batch_size` must be a positive integer, received {batch_size!r}.")
         self.batch_size, self.shuffle = int(batch_size), shuffle
         self.num_rows = _count_rows(self.data)
@@ -85,7 +99,9 @@ class ArraySource(Source):
         if self.shuffle == "batch":
             size = self.batch_size
             batches = random.permutation(math.ceil(self.num_rows / size))
-            return np.concatenate([np.arange(b * size, min((b + 1) * size, self.num_rows)) for b in batches])
+            return np.concatenate(
+                [np.arange(b * size, min((b + 1) * size, self.num_rows)) for b in batches]
+            )
         return random.permutation(self.num_rows)
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -184,7 +200,9 @@ class IterableSource(Source):
             batches = (self._data[i] for i in range(start, len(self._data)))
         else:
             # Batches before `start` are read and dropped.
-            batches = itertools.islice(self._once if self._once is not None else iter(self._data), start, None)
+            batches = itertools.islice(
+                self._once if self._once is not None else iter(self._data), start, None
+            )
         return (unpack(_to_host(batch)) for batch in batches)
 
     @property
@@ -240,11 +258,17 @@ def unpack(batch: Any) -> Batch:
         (1, 2, None)
     """
     if not isinstance(batch, tuple):
-        if isinstance(batch, list) and len(batch) in (2, 3) and all(hasattr(b, "shape") for b in batch):
+        if (
+            isinstance(batch, list)
+            and len(batch) in (2, 3)
+            and all(hasattr(b, "shape") for b in batch)
+        ):
             return unpack(tuple(batch))
         return batch, None, None
     if len(batch) > 3 or not batch:
-        raise ValueError(f"A batch must be `x`, `(x, y)` or `(x, y, sample_weight)`, received a tuple of {len(batch)}.")
+        raise ValueError(
+            f"A batch must be `x`, `(x, y)` or `(x, y, sample_weight)`, received a tuple of {len(batch)}."
+        )
     return (*batch, *(None,) * (3 - len(batch)))  # type: ignore[return-value]
 
 
@@ -361,7 +385,9 @@ def as_arrays(structure: Any, name: str) -> Any:
         if narrow:
             array = array.astype(narrow)
         if array.ndim == 0:
-            raise ValueError(f"`{name}` must have a batch axis, received the single number {array}.")
+            raise ValueError(
+                f"`{name}` must have a batch axis, received the single number {array}."
+            )
         return array
 
     return tree.map_structure(one, structure)
@@ -387,7 +413,11 @@ def _to_host(batch: Any) -> Any:
             return a.detach().cpu().numpy()
         return np.asarray(a) if hasattr(a, "__array__") or isinstance(a, (int, float)) else a
 
-    return tree.map_structure(one, batch) if isinstance(batch, (tuple, dict)) else _list_batch(batch, one)
+    return (
+        tree.map_structure(one, batch)
+        if isinstance(batch, (tuple, dict))
+        else _list_batch(batch, one)
+    )
 
 
 def _list_batch(batch: Any, one: Any) -> Any:

@@ -44,7 +44,9 @@ class DatasetFile(Generic[T]):
         """Return the path of the file, which is downloaded if it is not in the cache yet."""
         if self.address is None:
             return Path(str(resources.files("hornbeam.datasets"))) / self.name
-        return Path(get_file(self.name, self.address, file_hash=self.sha256, hash_algorithm="sha256"))
+        return Path(
+            get_file(self.name, self.address, file_hash=self.sha256, hash_algorithm="sha256")
+        )
 
     def read(self) -> T:
         """Return the content of the file.
@@ -54,12 +56,20 @@ class DatasetFile(Generic[T]):
             OSError: If it is missing, or cannot be downloaded.
         """
         path = self.path()
-        remedy = "Install Hornbeam again." if self.address is None else "Delete the file, and it is downloaded again."
+        remedy = (
+            "Install Hornbeam again."
+            if self.address is None
+            else "Delete the file, and it is downloaded again."
+        )
         size = path.stat().st_size
         if size != self.size:
-            raise FileError(f"'{path}' is damaged: it has {size} bytes; expected {self.size}. {remedy}")
+            raise FileError(
+                f"'{path}' is damaged: it has {size} bytes; expected {self.size}. {remedy}"
+            )
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != self.sha256:
-            raise FileError(f"'{path}' is damaged: its SHA-256 is {found}; expected {self.sha256}. {remedy}")
+            raise FileError(
+                f"'{path}' is damaged: its SHA-256 is {found}; expected {self.sha256}. {remedy}"
+            )
         return self.reader(path)

@@ -65,5 +65,7 @@ def load_data(path: str | os.PathLike[str] = "mnist.npz") -> Arrays:
         try:
             arrays = read_npz(file, list(_SHAPES))
         except FileError as error:
-            raise FileError(f"mnist.load_data: {error} Move the file away to use the bundled copy.") from error
+            raise FileError(
+                f"mnist.load_data: {error} Move the file away to use the bundled copy."
+            ) from error
     return (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])

@@ -67,7 +67,11 @@ class _DType:
         self.order: Any = "="
 
     def set_state(self, state: Any) -> None:
-        if not isinstance(state, tuple) or len(state) < 5 or any(part is not None for part in state[2:5]):
+        if (
+            not isinstance(state, tuple)
+            or len(state) < 5
+            or any(part is not None for part in state[2:5])
+        ):
             raise PickleError("a dtype of records")
         order = state[1].decode("latin-1") if isinstance(state[1], bytes) else state[1]
         if order not in ("<", ">", "|", "="):
@@ -110,7 +114,11 @@ class _Parts(tuple):
 
 def _array(shape: Any, dtype: Any, is_fortran: bool, data: Any) -> np.ndarray:
     """Return an array of stored values, which must be exactly as many as its shape says."""
-    if not isinstance(shape, tuple) or len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
+    if (
+        not isinstance(shape, tuple)
+        or len(shape) > 32
+        or not all(type(n) is int and n >= 0 for n in shape)
+    ):
         raise PickleError(f"an array of shape {shape!r:.60}")
     if not isinstance(dtype, _DType):
         raise PickleError("an array without a dtype")
@@ -181,7 +189,10 @@ class _Reader:
         raise PickleError("an instruction without its arguments")
 
     def make_tuple(self, items: list[Any]) -> tuple[Any, ...]:
-        items = [item.value if isinstance(item, _Array) and item.value is not None else item for item in items]
+        items = [
+            item.value if isinstance(item, _Array) and item.value is not None else item
+            for item in items
+        ]
         unfinished = any(isinstance(item, (_Parts, _Step, _DType, _Array)) for item in items)
         return _Parts(items) if unfinished else tuple(items)
 
@@ -199,7 +210,11 @@ class _Reader:
             found[key] = _value(value)
 
     def name(self, module: Any, name: Any) -> _Step:
-        found = _NAMES.get((module, name)) if isinstance(module, str) and isinstance(name, str) else None
+        found = (
+            _NAMES.get((module, name))
+            if isinstance(module, str) and isinstance(name, str)
+            else None
+        )
         if found is None:
             raise PickleError(f"'{module!s:.60}.{name!s:.60}', which is no data")
         return _Step(found)

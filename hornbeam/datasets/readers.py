@@ -46,7 +46,9 @@ def _one_error(path: Path, kind: str) -> Iterator[None]:
         raise FileError(f"'{path}' is not a complete {kind}: {error}.") from error
 
 
-def read_npz(path: str | os.PathLike[str], names: Sequence[str], ragged: Sequence[str] = ()) -> Arrays:
+def read_npz(
+    path: str | os.PathLike[str], names: Sequence[str], ragged: Sequence[str] = ()
+) -> Arrays:
     """Return arrays of an `.npz` file by name.
 
     Args:
@@ -74,18 +76,26 @@ def read_npz(path: str | os.PathLike[str], names: Sequence[str], ragged: Sequenc
         held = [name.removesuffix(".npy") for name in archive.namelist()]
         missing = [name for name in names if name not in held]
         if missing:
-            raise FileError(f"'{path}' lacks {', '.join(missing)}; it holds {', '.join(held) or 'nothing'}.")
+            raise FileError(
+                f"'{path}' lacks {', '.join(missing)}; it holds {', '.join(held) or 'nothing'}."
+            )
         return {name: _member(archive, path, name, name in ragged) for name in names}
 
 
 def _member(archive: zipfile.ZipFile, path: Path, name: str, ragged: bool) -> np.ndarray:
-    content = io.BytesIO(archive.read(f"{name}.npy" if f"{name}.npy" in archive.namelist() else name))
+    content = io.BytesIO(
+        archive.read(f"{name}.npy" if f"{name}.npy" in archive.namelist() else name)
+    )
     start = content.read(8)
     if start[:6] != b"\x93NUMPY":
         raise FileError(f"'{path}': {name} is no array.")
     if start[6:] not in (b"\1\0", b"\2\0"):
         raise ValueError(f"{name} has an unknown version of NumPy's format")
-    read_header = np.lib.format.read_array_header_1_0 if start[6] == 1 else np.lib.format.read_array_header_2_0
+    read_header = (
+        np.lib.format.read_array_header_1_0
+        if start[6] == 1
+        else np.lib.format.read_array_header_2_0
+    )
     shape, is_fortran, dtype = read_header(content)
     data = content.read()
     if dtype.kind == "O" and ragged:
@@ -94,11 +104,17 @@ def _member(archive: zipfile.ZipFile, path: Path, name: str, ragged: bool) -> np
             raise FileError(f"'{path}': {name} is no array of shape {shape}.")
         return found
     if dtype.hasobject:
-        raise FileError(f"'{path}': {name} holds Python objects, which may run code; expected an array of numbers.")
+        raise FileError(
+            f"'{path}': {name} holds Python objects, which may run code; expected an array of numbers."
+        )
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data):
         raise ValueError(f"{name} of shape {shape} and dtype {dtype} holds {len(data)} bytes")
     order: Any = "F" if is_fortran else "C"
-    return np.frombuffer(bytearray(data), dtype).reshape(shape, order=order) if data else np.zeros(shape, dtype)
+    return (
+        np.frombuffer(bytearray(data), dtype).reshape(shape, order=order)
+        if data
+        else np.zeros(shape, dtype)
+    )
 
 
 def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
@@ -161,7 +177,9 @@ def _exactly(file: Any, size: int, path: Path) -> bytes:
         raise FileError(f"'{path}' claims {size} bytes, which a file of its size cannot hold.")
     data = file.read(size)
     if len(data) != size or file.read(1):
-        raise FileError(f"'{path}' is not complete: its arrays take {size} bytes, and it holds {len(data)} or more.")
+        raise FileError(
+            f"'{path}' is not complete: its arrays take {size} bytes, and it holds {len(data)} or more."
+        )
     return data
 
 
@@ -188,8 +206,13 @@ def read_pickle_batch(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     found = _unpickled(path.read_bytes(), f"'{path}'")
     if not isinstance(found, dict):
-        raise FileError(f"'{path}' is no batch: it holds a {type(found).__name__}; expected a dictionary.")
-    return {name.decode("latin-1") if isinstance(name, bytes) else name: value for name, value in found.items()}
+        raise FileError(
+            f"'{path}' is no batch: it holds a {type(found).__name__}; expected a dictionary."
+        )
+    return {
+        name.decode("latin-1") if isinstance(name, bytes) else name: value
+        for name, value in found.items()
+    }
 
 
 def _unpickled(content: bytes, what: str) -> Any:

@@ -92,9 +92,14 @@ def symbolic_inputs(model: Any, given: Any = None) -> Any:
                 "export: `input_signature` must hold objects with a `shape` and a `dtype`, such as arrays or "
                 f"jax.ShapeDtypeStruct, received {x!r}."
             )
-        free = ["batch" if axis == 0 else next(names) if n is None else n for axis, n in enumerate(x.shape)]
+        free = [
+            "batch" if axis == 0 else next(names) if n is None else n
+            for axis, n in enumerate(x.shape)
+        ]
         sizes = [name if n is None else n for n, name in zip(x.shape, free, strict=True)]
-        shape = jax_export.symbolic_shape(f"({', '.join(map(str, sizes))},)" if sizes else "()", scope=scope)
+        shape = jax_export.symbolic_shape(
+            f"({', '.join(map(str, sizes))},)" if sizes else "()", scope=scope
+        )
         return jax.ShapeDtypeStruct(shape, standardize_dtype(getattr(x, "dtype", None)))
 
     return jax.tree.map(read, given, is_leaf=lambda x: hasattr(x, "shape"))

@@ -42,7 +42,9 @@ _FORMAT = 1
 _PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 # Custom calls that XLA itself replaces by instructions; any other one would call into a library.
 _OF_XLA = re.compile(r"(Sharding|shape_assertion|(mhlo|stablehlo|chlo)\.\w+)")
-_CUSTOM_CALL = re.compile(r"custom_call\s+@(?:\"([^\"]*)\"|([\w.$-]+))|call_target_name\s*=\s*\"([^\"]*)\"")
+_CUSTOM_CALL = re.compile(
+    r"custom_call\s+@(?:\"([^\"]*)\"|([\w.$-]+))|call_target_name\s*=\s*\"([^\"]*)\""
+)
 # A size: a number, a symbol, or sums, products and quotients of them.
 _SIZE = re.compile(r"[A-Za-z0-9_+*(), -]{1,200}")
 
@@ -87,7 +89,9 @@ def export_stablehlo(
     """
     unknown = [name for name in platforms or () if name not in _PLATFORMS]
     if unknown or (platforms is not None and not platforms):
-        raise ValueError(f"export_stablehlo: `platforms` must be some of {listed(_PLATFORMS)}, received {platforms!r}.")
+        raise ValueError(
+            f"export_stablehlo: `platforms` must be some of {listed(_PLATFORMS)}, received {platforms!r}."
+        )
     inputs = symbolic_inputs(model, input_signature)
     call, variables = pure_call(model)
     weights = [jax.ShapeDtypeStruct(v.shape, v.stored_dtype) for v in variables]
@@ -104,7 +108,9 @@ def export_stablehlo(
         "format": _FORMAT,
         "calling_convention": exported.calling_convention_version,
         "platforms": list(exported.platforms),
-        "weights": [{"name": v.path, **_described(w)} for v, w in zip(variables, weights, strict=True)],
+        "weights": [
+            {"name": v.path, **_described(w)} for v, w in zip(variables, weights, strict=True)
+        ],
         "inputs": _as_json(inputs),
         "outputs": _as_json(outputs),
     }
@@ -141,9 +147,13 @@ class LoadedProgram:
         given, found = jax.tree.flatten(inputs)
         wanted = jax.tree.leaves(self.inputs)
         if found != structure:
-            raise ValueError(f"LoadedProgram: `inputs` must have the structure {structure}, received {found}.")
+            raise ValueError(
+                f"LoadedProgram: `inputs` must have the structure {structure}, received {found}."
+            )
         arrays = [jnp.asarray(x, w.dtype) for x, w in zip(given, wanted, strict=True)]
-        return self._exported.call(list(self.weights.values()), jax.tree.unflatten(structure, arrays))
+        return self._exported.call(
+            list(self.weights.values()), jax.tree.unflatten(structure, arrays)
+        )
 
 
 def load_stablehlo(path: Any) -> LoadedProgram:
@@ -185,11 +195,15 @@ def load_stablehlo(path: Any) -> LoadedProgram:
         return LoadedProgram(inputs, outputs, weights, exported)
 
 
-def _export(call: Any, weights: Any, inputs: Any, platforms: Sequence[str] | None) -> jax_export.Exported:
+def _export(
+    call: Any, weights: Any, inputs: Any, platforms: Sequence[str] | None
+) -> jax_export.Exported:
     return jax_export.export(jax.jit(call, keep_unused=True), platforms=platforms)(weights, inputs)
 
 
-def _restored(program: bytes, signature: Any, weights: Any, inputs: Any, outputs: Any) -> jax_export.Exported:
+def _restored(
+    program: bytes, signature: Any, weights: Any, inputs: Any, outputs: Any
+) -> jax_export.Exported:
     """Return the program as JAX's object: that of an empty function with the same signature, its program replaced."""
     platforms, version = signature["platforms"], signature["calling_convention"]
     low = jax_export.minimum_supported_calling_convention_version
@@ -206,17 +220,28 @@ def _restored(program: bytes, signature: Any, weights: Any, inputs: Any, outputs
 
     shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in weights]
     exported = _export(empty, shapes, inputs, platforms)
-    return dataclasses.replace(exported, mlir_module_serialized=program, calling_convention_version=version)
+    return dataclasses.replace(
+        exported, mlir_module_serialized=program, calling_convention_version=version
+    )
 
 
 def _members(path: Path, what: str) -> dict[str, bytes]:
     """Return the three members; a stored member is as long as the file says, so nothing can unfold."""
     with zipfile.ZipFile(path) as archive:
         infos = {info.filename: info for info in archive.infolist()}
-        if sorted(infos) != sorted((_PROGRAM, _WEIGHTS, _SIGNATURE)) or len(infos) != len(archive.infolist()):
-            raise FileError(f"{what} is no StableHLO file of Hornbeam: its members are {list(infos)!r:.200}.")
-        if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1 for info in infos.values()):
-            raise FileError(f"{what}: its members must be stored as they are, neither compressed nor encrypted.")
+        if sorted(infos) != sorted((_PROGRAM, _WEIGHTS, _SIGNATURE)) or len(infos) != len(
+            archive.infolist()
+        ):
+            raise FileError(
+                f"{what} is no StableHLO file of Hornbeam: its members are {list(infos)!r:.200}."
+            )
+        if any(
+            info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1
+            for info in infos.values()
+        ):
+            raise FileError(
+                f"{what}: its members must be stored as they are, neither compressed nor encrypted."
+            )
         if sum(info.file_size for info in infos.values()) > path.stat().st_size:
             raise FileError(f"{what} is damaged: its members are longer than the file.")
         return {name: archive.read(info) for name, info in infos.items()}
@@ -254,7 +279,10 @@ def _check_calls(module: str, what: str, error: type[ValueError]) -> None:
 
 
 def _described(x: Any) -> dict[str, Any]:
-    return {"shape": [n if isinstance(n, int) else str(n) for n in x.shape], "dtype": jnp.dtype(x.dtype).name}
+    return {
+        "shape": [n if isinstance(n, int) else str(n) for n in x.shape],
+        "dtype": jnp.dtype(x.dtype).name,
+    }
 
 
 def _as_json(structure: Any) -> Any:
@@ -272,7 +300,9 @@ def _as_json(structure: Any) -> Any:
 
 def _from_json(value: Any, scope: jax_export.SymbolicScope) -> Any:
     if isinstance(value, dict):
-        return jax.ShapeDtypeStruct(tuple(_sizes(value["shape"], scope)), standardize_dtype(value["dtype"]))
+        return jax.ShapeDtypeStruct(
+            tuple(_sizes(value["shape"], scope)), standardize_dtype(value["dtype"])
+        )
     kind, parts = value
     if kind == "dict":
         return {name: _from_json(part, scope) for name, part in parts.items()}

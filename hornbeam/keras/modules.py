@@ -60,12 +60,18 @@ class FaceModule(ModuleType):
         for module in self._modules():
             if hasattr(module, name):
                 return getattr(module, name)
-        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}. {why_missing(inner)}")
+        raise AttributeError(
+            f"module {self.__name__!r} has no attribute {name!r}. {why_missing(inner)}"
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function with the module's name. In Keras 1, `keras.layers.merge` was a function; now it is a module."""
         name = self.__name__.rpartition(".")[2]
-        functions = [function for module in self._modules() if callable(function := getattr(module, name, None))]
+        functions = [
+            function
+            for module in self._modules()
+            if callable(function := getattr(module, name, None))
+        ]
         if not functions:
             raise TypeError(f"module {self.__name__!r} is not callable")
         return functions[0](*args, **kwargs)
@@ -145,9 +151,7 @@ def why_missing(name: str) -> str:
     """
     parent, _, last = name.rpartition(".")
     if name.startswith("tensorflow.") and not name.startswith(KERAS_ROOTS):
-        reason = (
-            "Hornbeam's stand-in for TensorFlow covers `tensorflow.keras` and a few aliases of `hornbeam.ops` only."
-        )
+        reason = "Hornbeam's stand-in for TensorFlow covers `tensorflow.keras` and a few aliases of `hornbeam.ops` only."
     else:
         reason = f"Hornbeam stands in for Keras here and has no counterpart of {name!r}."
     known = dir(face_module(parent)) if is_face_name(parent) else []

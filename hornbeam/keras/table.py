@@ -48,7 +48,15 @@ KERAS_MODULES |= {
 }  # fmt: skip
 KERAS_MODULES |= {
     f"utils.{name}": ("utils",)
-    for name in ("data_utils", "generic_utils", "io_utils", "layer_utils", "np_utils", "vis_utils", "visualize_util")
+    for name in (
+        "data_utils",
+        "generic_utils",
+        "io_utils",
+        "layer_utils",
+        "np_utils",
+        "vis_utils",
+        "visualize_util",
+    )
 }
 KERAS_MODULES |= {
     # The functions of Keras 1 and 2 after the few of Keras 3.

@@ -38,7 +38,9 @@ def list_physical_devices(device_type: str | None = None) -> list[PhysicalDevice
         True
     """
     platforms = [device.platform.upper() for device in jax.devices()]
-    if "CPU" not in platforms:  # TensorFlow also lists the host's processor if there is an accelerator
+    if (
+        "CPU" not in platforms
+    ):  # TensorFlow also lists the host's processor if there is an accelerator
         platforms += ["CPU"] * len(jax.devices("cpu"))
     devices = [
         PhysicalDevice(f"/physical_device:{kind}:{number}", kind)

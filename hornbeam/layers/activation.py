@@ -53,7 +53,11 @@ class ReLU(_Activation):
     """
 
     def __init__(
-        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         for name, value in (
@@ -93,7 +97,9 @@ class LeakyReLU(_Activation):
         negative_slope = kwargs.pop("alpha", negative_slope)
         super().__init__(**kwargs)
         if negative_slope is None or negative_slope < 0:
-            raise ValueError(f"LeakyReLU: `negative_slope` must not be negative, received {negative_slope!r}.")
+            raise ValueError(
+                f"LeakyReLU: `negative_slope` must not be negative, received {negative_slope!r}."
+            )
         self.negative_slope = negative_slope
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -187,7 +193,9 @@ class PReLU(_Activation):
         keep(self, locals())
         self.shared_axes: list[Any] | None = None
         if shared_axes is not None:
-            self.shared_axes = list(shared_axes) if hasattr(shared_axes, "__iter__") else [shared_axes]
+            self.shared_axes = (
+                list(shared_axes) if hasattr(shared_axes, "__iter__") else [shared_axes]
+            )
         self.built = False
 
     def build(self, input_shape: Shape) -> None:
@@ -229,7 +237,9 @@ class ThresholdedReLU(_Activation):
     def __init__(self, theta: float = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
         if not isinstance(theta, (int, float)) or theta < 0:
-            raise ValueError(f"ThresholdedReLU: `theta` must be a non-negative number, received {theta!r}.")
+            raise ValueError(
+                f"ThresholdedReLU: `theta` must be a non-negative number, received {theta!r}."
+            )
         self.theta = theta
 
     def call(self, inputs: Tensor) -> Tensor:

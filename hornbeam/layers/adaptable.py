@@ -60,7 +60,9 @@ class Adaptable(Layer):
         if self.lora_enabled:
             raise ValueError(f"{self._label()}: low-rank adaptation is on already.")
         if not self.built and name not in self.__dict__:
-            raise ValueError(f"{self._label()}: build the layer, or call it on data, before `enable_lora`.")
+            raise ValueError(
+                f"{self._label()}: build the layer, or call it on data, before `enable_lora`."
+            )
         if getattr(self, f"{name}_constraint") is not None:
             raise ValueError(
                 f"{self._label()}: a weight with a constraint cannot be adapted. Leave `{name}_constraint` out."

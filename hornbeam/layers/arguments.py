@@ -54,7 +54,12 @@ def keep(layer: Layer, arguments: dict[str, Any]) -> None:
 
 
 def add_named_weight(
-    layer: Layer, name: str, shape: Shape, family: str | None = None, initializer: Any = None, **options: Any
+    layer: Layer,
+    name: str,
+    shape: Shape,
+    family: str | None = None,
+    initializer: Any = None,
+    **options: Any,
 ) -> Variable:
     """Add a weight with the layer's initializer, regularizer and constraint of the weight's name.
 
@@ -100,7 +105,9 @@ def sizes(layer: str, name: str, value: Any, rank: int) -> tuple[int, ...]:
     """
     items = tuple(value) if hasattr(value, "__iter__") else (value,) * rank
     if len(items) != rank:
-        raise ValueError(f"{layer}: `{name}` must be an integer or {rank} integers, received {value!r}.")
+        raise ValueError(
+            f"{layer}: `{name}` must be an integer or {rank} integers, received {value!r}."
+        )
     return tuple(positive_integer(layer, name, n) for n in items)
 
 
@@ -112,7 +119,9 @@ def choice(layer: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
     return word
 
 
-def variant(rank: int, call: str, shape: tuple[int, ...], result: tuple[int, ...]) -> Callable[[_Class], _Class]:
+def variant(
+    rank: int, call: str, shape: tuple[int, ...], result: tuple[int, ...]
+) -> Callable[[_Class], _Class]:
     """Return a decorator for a class of one rank: it sets `_rank` and completes the docstring.
 
     The class's own sentence is followed by the base class's docstring without its summary, and an

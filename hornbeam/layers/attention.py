@@ -57,8 +57,12 @@ class _Attention(Layer):
 
     def _check(self, inputs: Any, masks: Any = None) -> None:
         if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
-            raise ValueError(f"{self._label()} takes a list of 2 or 3 tensors: [query, value] or [query, value, key].")
-        if masks is not None and (not isinstance(masks, (list, tuple)) or not 2 <= len(masks) <= len(inputs)):
+            raise ValueError(
+                f"{self._label()} takes a list of 2 or 3 tensors: [query, value] or [query, value, key]."
+            )
+        if masks is not None and (
+            not isinstance(masks, (list, tuple)) or not 2 <= len(masks) <= len(inputs)
+        ):
             raise ValueError(
                 f"{self._label()}: `mask` must be a list [query_mask, value_mask] (each may be None), received {masks!r}."
             )
@@ -143,7 +147,9 @@ class Attention(_Attention):
         if self.use_scale:
             self.scale = self.add_weight(name="scale", shape=(), initializer="ones")
         if self.score_mode == "concat":
-            self.concat_score_weight = self.add_weight(name="concat_score_weight", shape=(), initializer="ones")
+            self.concat_score_weight = self.add_weight(
+                name="concat_score_weight", shape=(), initializer="ones"
+            )
 
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         scale = 1.0 if self.scale is None else self.scale.value
@@ -187,7 +193,9 @@ class AdditiveAttention(_Attention):
 
     use_scale: bool
 
-    def __init__(self, use_scale: bool = True, dropout: float = 0.0, seed: int | None = None, **kwargs: Any):
+    def __init__(
+        self, use_scale: bool = True, dropout: float = 0.0, seed: int | None = None, **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self._keep(locals())
 

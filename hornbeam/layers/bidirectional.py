@@ -32,8 +32,14 @@ _MERGES = {
 def _check_layer(owner: str, layer: Any) -> None:
     """Raise `ValueError` unless `layer` is a layer."""
     if not isinstance(layer, Layer):
-        hint = f" Write `{layer.__name__}(...)`." if isinstance(layer, type) and issubclass(layer, Layer) else ""
-        raise ValueError(f"{owner}: `layer` must be a layer, received {errors.describe(layer)}.{hint}")
+        hint = (
+            f" Write `{layer.__name__}(...)`."
+            if isinstance(layer, type) and issubclass(layer, Layer)
+            else ""
+        )
+        raise ValueError(
+            f"{owner}: `layer` must be a layer, received {errors.describe(layer)}.{hint}"
+        )
 
 
 class Wrapper(Layer):
@@ -98,16 +104,22 @@ class TimeDistributed(Wrapper):
     def build(self, input_shape: Shape) -> None:
         super().build((input_shape[0], *input_shape[2:]))
 
-    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         B, T = inputs.shape[:2]
         masks = None
         if mask is not None and mask.ndim > 2 and "mask" in parameters_of_call(self.layer):
             masks = mask
         steps = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (inputs, masks))
-        step = Step(self._step, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), steps))
+        step = Step(
+            self._step, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), steps)
+        )
         if step.is_pure or T == 0:
             outputs = self._step(*jax.tree.map(_join, (inputs, masks)))
-            return self._in_compute_dtype(tree.map_structure(lambda x: x.reshape(B, T, *x.shape[1:]), outputs))
+            return self._in_compute_dtype(
+                tree.map_structure(lambda x: x.reshape(B, T, *x.shape[1:]), outputs)
+            )
         _, outputs = scan(step, lambda _, now: (None, self._step(*now)), None, steps)
         return self._in_compute_dtype(tree.map_structure(lambda x: jnp.moveaxis(x, 0, 1), outputs))
 
@@ -157,9 +169,15 @@ class Bidirectional(Layer):
         name = type(self).__name__
         for given in (layer, *([] if backward_layer is None else [backward_layer])):
             _check_layer(name, given)
-            missing = [a for a in ("go_backwards", "return_sequences", "return_state") if not hasattr(given, a)]
+            missing = [
+                a
+                for a in ("go_backwards", "return_sequences", "return_state")
+                if not hasattr(given, a)
+            ]
             if missing:
-                raise ValueError(f"{name}: {given!r} is no recurrent layer: it has no {errors.listed(missing)}.")
+                raise ValueError(
+                    f"{name}: {given!r} is no recurrent layer: it has no {errors.listed(missing)}."
+                )
         if merge_mode is not None and merge_mode not in _MERGES:
             raise ValueError(
                 f"{name}: `merge_mode` must be one of {errors.listed(_MERGES)} or None, received {merge_mode!r}."
@@ -170,7 +188,9 @@ class Bidirectional(Layer):
         changes = {"zero_output_for_mask": True} if layer.return_sequences else {}
         self.forward_layer = _copy(layer, "forward_", **changes)
         if backward_layer is None:
-            backward_layer = _copy(layer, "backward_", go_backwards=not layer.go_backwards, **changes)
+            backward_layer = _copy(
+                layer, "backward_", go_backwards=not layer.go_backwards, **changes
+            )
         self.backward_layer = backward_layer
         self._check_pair()
         self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
@@ -237,12 +257,15 @@ class Bidirectional(Layer):
             starts = [{"initial_state": states[:half]}, {"initial_state": states[half:]}]
         layers = self.forward_layer, self.backward_layer
         results = [
-            layer(sequences, mask=mask, training=training, **start) for layer, start in zip(layers, starts, strict=True)
+            layer(sequences, mask=mask, training=training, **start)
+            for layer, start in zip(layers, starts, strict=True)
         ]
         states = [state for result in results for state in result[1:]] if self.return_state else []
         y, y_back = [result[0] for result in results] if self.return_state else results
         if self.return_sequences:
-            y_back = jnp.flip(y_back, axis=0 if getattr(self.backward_layer, "time_major", False) else 1)
+            y_back = jnp.flip(
+                y_back, axis=0 if getattr(self.backward_layer, "time_major", False) else 1
+            )
             if mask is not None:  # a given `backward_layer` may repeat outputs
                 y_back = jnp.where(mask.reshape(*mask.shape, *(1,) * (y_back.ndim - 2)), y_back, 0)
         y, y_back = self._in_compute_dtype((y, y_back))
@@ -256,7 +279,10 @@ class Bidirectional(Layer):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop("weights", None)
-        config["layer"], config["backward_layer"] = serialize(self.forward_layer), serialize(self.backward_layer)
+        config["layer"], config["backward_layer"] = (
+            serialize(self.forward_layer),
+            serialize(self.backward_layer),
+        )
         return config
 
 
@@ -265,7 +291,9 @@ def _copy(layer: Any, prefix: str, **changes: Any) -> Any:
     config = layer.get_config()
     name = config["name"].removeprefix("forward_")
     parts = (layer, getattr(layer, "cell", layer))
-    functions = {f.__name__: f for part in parts for f in vars(part).values() if inspect.isfunction(f)}
+    functions = {
+        f.__name__: f for part in parts for f in vars(part).values() if inspect.isfunction(f)
+    }
     with custom_object_scope(functions):  # the layer's own functions need no registration
         copy = type(layer).from_config({**config, "name": prefix + name, **changes})
     if hasattr(layer, "use_cudnn"):  # no configuration holds it

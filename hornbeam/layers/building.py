@@ -45,7 +45,9 @@ def wrap_build(build: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-def build_arguments(build: Callable[..., None], shapes: dict[str, Any]) -> tuple[list, dict[str, Any]]:
+def build_arguments(
+    build: Callable[..., None], shapes: dict[str, Any]
+) -> tuple[list, dict[str, Any]]:
     """Return the arguments for `build`: the first shape, or each input's as `NAME_shape`.
 
     Args:
@@ -63,4 +65,8 @@ def build_arguments(build: Callable[..., None], shapes: dict[str, Any]) -> tuple
     named = {n: shapes.get(n.removesuffix("_shape")) for n in wanted if n.endswith("_shape")}
     if "input_shape" in wanted and named.get("input_shape") is None:
         named["input_shape"] = first
-    return [], {n: s for n, s in named.items() if s is not None or parameters[n].default is inspect.Parameter.empty}
+    return [], {
+        n: s
+        for n, s in named.items()
+        if s is not None or parameters[n].default is inspect.Parameter.empty
+    }

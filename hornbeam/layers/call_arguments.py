@@ -19,7 +19,9 @@ from hornbeam.layers.call_scope import training_now
 __all__ = ["convert_inputs", "has_tensor", "named_arguments", "positional_names", "settle_training"]
 
 
-def convert_inputs(args: tuple, kwargs: dict[str, Any], dtype: str | None) -> tuple[tuple, dict[str, Any]]:
+def convert_inputs(
+    args: tuple, kwargs: dict[str, Any], dtype: str | None
+) -> tuple[tuple, dict[str, Any]]:
     """Return the arguments with arrays, numbers and nested lists of numbers as tensors.
 
     Args:
@@ -54,7 +56,9 @@ def _convert_one(x: Any, dtype: str | None) -> Any:
     return x
 
 
-def named_arguments(signature: inspect.Signature, layer: Any, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
+def named_arguments(
+    signature: inspect.Signature, layer: Any, args: tuple, kwargs: dict[str, Any]
+) -> dict[str, Any]:
     """Return the arguments by their names in `call`, with the entries of `**kwargs` beside them.
 
     Args:
@@ -81,7 +85,9 @@ def positional_names(signature: inspect.Signature, args: tuple) -> list[str]:
     return names[1 : 1 + len(args)]
 
 
-def settle_training(signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]) -> bool | None:
+def settle_training(
+    signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]
+) -> bool | None:
     """Return `training` of a call, and put it into `kwargs` if `call` takes it.
 
     The argument decides; if there is none, the surrounding call; then the default in `call`'s signature.

@@ -12,7 +12,14 @@ from hornbeam.adaptation.products import effective
 from hornbeam.core.tracing import too_small
 from hornbeam.core.variable import Variable
 from hornbeam.layers.adaptable import Adaptable
-from hornbeam.layers.arguments import add_named_weight, choice, keep, positive_integer, sizes, variant
+from hornbeam.layers.arguments import (
+    add_named_weight,
+    choice,
+    keep,
+    positive_integer,
+    sizes,
+    variant,
+)
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.conv import conv_with_bias, per_channel
@@ -63,14 +70,18 @@ class _Convolution(Layer):
         self.padding = choice(name, "padding", arguments["padding"], self._paddings)
         self.data_format = standardize_data_format(arguments["data_format"])
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(f"{name}: `strides` above 1 and `dilation_rate` above 1 do not go together.")
+            raise ValueError(
+                f"{name}: `strides` above 1 and `dilation_rate` above 1 do not go together."
+            )
         self.input_spec = InputSpec(ndim=rank + 2)
 
     def build(self, input_shape: Any) -> None:
         axis = -1 if self.data_format == "channels_last" else 1
         channels = input_shape[axis]
         if channels is None:
-            raise ValueError(f"{self._label()}: the number of channels must be known, received shape {input_shape}.")
+            raise ValueError(
+                f"{self._label()}: the number of channels must be known, received shape {input_shape}."
+            )
         self._check_window(input_shape)
         outputs = self._build(channels)
         self.bias = add_named_weight(self, "bias", (outputs,)) if self.use_bias else None
@@ -145,7 +156,9 @@ class _Conv(_Convolution, Adaptable):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._keep(locals())
         if self.filters % self.groups:
-            raise ValueError(f"{type(self).__name__}: `filters` ({filters}) must be a multiple of `groups` ({groups}).")
+            raise ValueError(
+                f"{type(self).__name__}: `filters` ({filters}) must be a multiple of `groups` ({groups})."
+            )
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
@@ -153,8 +166,12 @@ class _Conv(_Convolution, Adaptable):
 
     def _build(self, channels: int) -> int:
         if channels % self.groups:
-            raise ValueError(f"{self._label()}: {channels} channels do not divide into {self.groups} groups.")
-        self.kernel = add_named_weight(self, "kernel", (*self.kernel_size, channels // self.groups, self.filters))
+            raise ValueError(
+                f"{self._label()}: {channels} channels do not divide into {self.groups} groups."
+            )
+        self.kernel = add_named_weight(
+            self, "kernel", (*self.kernel_size, channels // self.groups, self.filters)
+        )
         return self.filters
 
     def _convolve(self, inputs: Any, bias: Any, activation: str) -> Any:
@@ -215,9 +232,15 @@ class _ConvTranspose(_Convolution):
         return self.filters
 
     def _convolve(self, inputs: Any, bias: Any, activation: str) -> Any:
-        x = ops.conv_transpose(inputs, self.kernel.value, output_padding=self.output_padding, **self._options())
+        x = ops.conv_transpose(
+            inputs, self.kernel.value, output_padding=self.output_padding, **self._options()
+        )
         if bias is not None:
-            x = x + (bias if self.data_format == "channels_last" else bias.reshape(-1, *(1,) * self._rank))
+            x = x + (
+                bias
+                if self.data_format == "channels_last"
+                else bias.reshape(-1, *(1,) * self._rank)
+            )
         return activations.relu(x) if activation == "relu" else x
 
 
@@ -259,7 +282,9 @@ class _DepthwiseConv(_Convolution):
         return channels * self.depth_multiplier
 
     def _convolve(self, inputs: Any, bias: Any, activation: str) -> Any:
-        return conv_with_bias(inputs, per_channel(self.kernel.value), bias, activation, **self._options())
+        return conv_with_bias(
+            inputs, per_channel(self.kernel.value), bias, activation, **self._options()
+        )
 
 
 class _SeparableConv(_Convolution):
@@ -302,13 +327,20 @@ class _SeparableConv(_Convolution):
     def _build(self, channels: int) -> int:
         deep, ones = channels * self.depth_multiplier, (1,) * self._rank
         self.depthwise_kernel = add_named_weight(
-            self, "depthwise_kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise"
+            self,
+            "depthwise_kernel",
+            (*self.kernel_size, channels, self.depth_multiplier),
+            "depthwise",
         )
-        self.pointwise_kernel = add_named_weight(self, "pointwise_kernel", (*ones, deep, self.filters), "pointwise")
+        self.pointwise_kernel = add_named_weight(
+            self, "pointwise_kernel", (*ones, deep, self.filters), "pointwise"
+        )
         return self.filters
 
     def _convolve(self, inputs: Any, bias: Any, activation: str) -> Any:
-        deep = conv_with_bias(inputs, per_channel(self.depthwise_kernel.value), None, **self._options())
+        deep = conv_with_bias(
+            inputs, per_channel(self.depthwise_kernel.value), None, **self._options()
+        )
         pointwise = self.pointwise_kernel.value
         return conv_with_bias(deep, pointwise, bias, activation, data_format=self.data_format)
 

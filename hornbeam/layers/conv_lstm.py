@@ -47,7 +47,9 @@ class ConvLSTMCell(LSTMCell):
         label, of_lstm = f"ConvLSTM{rank}D", inspect.signature(LSTMCell.__init__).parameters
         positive_integer(label, "filters", filters)
         arguments = {
-            name: value for name, value in locals().items() if name in of_lstm and name not in ("self", "kwargs")
+            name: value
+            for name, value in locals().items()
+            if name in of_lstm and name not in ("self", "kwargs")
         }
         super().__init__(filters, **arguments, **kwargs)
         self.rank, self.filters = rank, filters
@@ -57,7 +59,9 @@ class ConvLSTMCell(LSTMCell):
         self.data_format = standardize_data_format(data_format)
         self.dilation_rate = sizes(label, "dilation_rate", dilation_rate, rank)
         if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(f"{label}: `strides` above 1 and `dilation_rate` above 1 do not go together.")
+            raise ValueError(
+                f"{label}: `strides` above 1 and `dilation_rate` above 1 do not go together."
+            )
 
     def build(self, input_shape: Shape) -> None:
         first = self.data_format == "channels_first"
@@ -76,7 +80,9 @@ class ConvLSTMCell(LSTMCell):
         if self.use_bias:
             self.bias = add_named_weight(self, "bias", (width,), initializer=self._bias_start())
         outer = tuple(
-            -(-size // step) if self.padding == "same" else (size - (window - 1) * dilation - 1) // step + 1
+            -(-size // step)
+            if self.padding == "same"
+            else (size - (window - 1) * dilation - 1) // step + 1
             for size, window, step, dilation in zip(
                 inner, self.kernel_size, self.strides, self.dilation_rate, strict=True
             )
@@ -99,7 +105,9 @@ class ConvLSTMCell(LSTMCell):
         y = self._gated(inputs, noise[0], self.kernel.value, self._convolve)
         if self.bias is not None:
             bias = self.bias.value
-            y = y + (bias if self.data_format == "channels_last" else bias.reshape(-1, *(1,) * self.rank))
+            y = y + (
+                bias if self.data_format == "channels_last" else bias.reshape(-1, *(1,) * self.rank)
+            )
         return y
 
     def _convolve(self, x: Tensor, kernel: Tensor) -> Tensor:

@@ -158,7 +158,9 @@ class Embedding(Adaptable):
     ):  # fmt: skip
         length = kwargs.pop("input_length", None)
         if length is not None:
-            kwargs.setdefault("input_shape", (length,) if isinstance(length, int) else tuple(length))
+            kwargs.setdefault(
+                "input_shape", (length,) if isinstance(length, int) else tuple(length)
+            )
         super().__init__(weights=weights, **kwargs)
         keep(self, {k: v for k, v in locals().items() if k not in ("weights", "length")})
         self.input_dim = positive_integer("Embedding", "input_dim", input_dim)
@@ -180,7 +182,9 @@ class Embedding(Adaptable):
     def _weight_layouts(self) -> tuple[Layout, ...]:
         # Each row has its scale, as it is looked up whole. The equation is the product by which
         # `ReversibleEmbedding` goes backwards; there the rows of the table are the columns.
-        return (Layout("embeddings", Equation(_BACKWARDS), transposed=True, packed_along_rows=True),)
+        return (
+            Layout("embeddings", Equation(_BACKWARDS), transposed=True, packed_along_rows=True),
+        )
 
 
 _BACKWARDS = "...x,yx->...y"
@@ -227,7 +231,11 @@ class ReversibleEmbedding(Embedding):
             input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero,
             **kwargs,
         )  # fmt: skip
-        self.tie_weights, self.reverse_dtype, self.logit_soft_cap = tie_weights, reverse_dtype, logit_soft_cap
+        self.tie_weights, self.reverse_dtype, self.logit_soft_cap = (
+            tie_weights,
+            reverse_dtype,
+            logit_soft_cap,
+        )
 
     def build(self, input_shape: Any = None) -> None:
         self.embeddings = add_named_weight(self, "embeddings", (self.input_dim, self.output_dim))
@@ -251,7 +259,11 @@ class ReversibleEmbedding(Embedding):
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Return the mask of `Embedding`; backwards, the inputs' own."""
-        return previous_mask if jnp.issubdtype(inputs.dtype, jnp.floating) else super().compute_mask(inputs)
+        return (
+            previous_mask
+            if jnp.issubdtype(inputs.dtype, jnp.floating)
+            else super().compute_mask(inputs)
+        )
 
     def _weight_layouts(self) -> tuple[Layout, ...]:
         if self.tie_weights:
@@ -341,7 +353,9 @@ class Lambda(Layer):
         elif isinstance(function, (list, tuple)):  # how Keras 2 stores bytecode
             function = function_from(function)
         if not callable(function):
-            raise ValueError(f"Lambda: `function` must be callable, received {errors.describe(function)}.")
+            raise ValueError(
+                f"Lambda: `function` must be callable, received {errors.describe(function)}."
+            )
         self.function, self.arguments = function, dict(arguments or {})
         self.output_shape, self.mask = output_shape, mask
         self.supports_masking = mask is not None
@@ -359,7 +373,9 @@ class Lambda(Layer):
         of_keras_2 = ("function_type", "module", "output_shape_type", "output_shape_module")
         config = {key: value for key, value in config.items() if key not in of_keras_2}
         stored, name = config.get("function"), str(config.get("name"))
-        if isinstance(stored, list) or (isinstance(stored, dict) and stored.get("class_name") == "__lambda__"):
+        if isinstance(stored, list) or (
+            isinstance(stored, dict) and stored.get("class_name") == "__lambda__"
+        ):
             given = get_registered_object(name)
             if given is not None:
                 config["function"] = given
@@ -376,7 +392,9 @@ class Lambda(Layer):
         names: tuple[str, ...] = ()
         with suppress(TypeError, ValueError):  # some built-in functions have no signature
             names = tuple(inspect.signature(self.function).parameters)
-        return self.function(inputs, **self.arguments, **{k: v for k, v in offered.items() if k in names})
+        return self.function(
+            inputs, **self.arguments, **{k: v for k, v in offered.items() if k in names}
+        )
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return self.mask(inputs, mask) if callable(self.mask) else self.mask

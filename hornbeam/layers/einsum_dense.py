@@ -65,14 +65,18 @@ class EinsumDense(Adaptable):
         quantization_config: Any = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
-        match = _EQUATION.fullmatch(equation.replace(" ", "")) if isinstance(equation, str) else None
+        match = (
+            _EQUATION.fullmatch(equation.replace(" ", "")) if isinstance(equation, str) else None
+        )
         if match is None or (match[1], match[3]) != (match[5], match[7]) or (match[1] and match[3]):
             raise ValueError(
                 "EinsumDense: `equation` must read like 'ab,bc->ac', '...b,bc->...c' or 'ab...,bc->ac...', received "
                 f"{equation!r}."
             )
         keep(self, {name: value for name, value in locals().items() if name != "match"})
-        self.output_shape = tuple(output_shape) if hasattr(output_shape, "__iter__") else (output_shape,)
+        self.output_shape = (
+            tuple(output_shape) if hasattr(output_shape, "__iter__") else (output_shape,)
+        )
         unknown = sorted(set(bias_axes or "") - set(match[6]))
         if unknown:
             raise ValueError(
@@ -94,14 +98,18 @@ class EinsumDense(Adaptable):
         sizes = self._sizes(known, outputs if ahead else outputs[1:])
         for letter in kernel:
             if sizes.get(letter) is None:
-                raise ValueError(f"{self._label()}: the size of axis {letter!r} of the kernel must be known.")
+                raise ValueError(
+                    f"{self._label()}: the size of axis {letter!r} of the kernel must be known."
+                )
         self.kernel = add_named_weight(self, "kernel", tuple(sizes[letter] for letter in kernel))
         self.bias = None
         if self.bias_axes:
             first = min(outputs.index(letter) for letter in self.bias_axes)
             shape = [sizes[letter] if letter in self.bias_axes else 1 for letter in outputs[first:]]
             if None in shape:
-                raise ValueError(f"{self._label()}: the sizes of `bias_axes` {self.bias_axes!r} must be known.")
+                raise ValueError(
+                    f"{self._label()}: the sizes of `bias_axes` {self.bias_axes!r} must be known."
+                )
             self.bias = add_named_weight(self, "bias", (*shape, *(1,) * (hidden if behind else 0)))
         self._adapt_new_weights()
 

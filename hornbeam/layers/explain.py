@@ -15,7 +15,9 @@ _UNTRACEABLE = (
 )  # fmt: skip
 
 
-def explained(error: Exception, label: str, path: str, args: tuple, kwargs: dict[str, Any]) -> Exception:
+def explained(
+    error: Exception, label: str, path: str, args: tuple, kwargs: dict[str, Any]
+) -> Exception:
     """Return the error with the layer and its inputs named in it.
 
     The innermost layer names itself; the layers around it leave the error alone. Only `ValueError` and
@@ -53,4 +55,7 @@ def _untraceable(error: Exception) -> str:
         )
     if isinstance(error, jax.errors.TracerIntegerConversionError):
         return start + "an index or a size cannot be one. Use `hornbeam.ops.take` or `ops.slice`."
-    return start + "a NumPy function cannot use one. Use the function of the same name in `hornbeam.ops`."
+    return (
+        start
+        + "a NumPy function cannot use one. Use the function of the same name in `hornbeam.ops`."
+    )

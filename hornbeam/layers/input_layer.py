@@ -48,7 +48,9 @@ class InputLayer(Layer):
         shape = kwargs.pop("input_shape", shape)
         super().__init__(name=name)
         if sparse or ragged:
-            raise ValueError(f"InputLayer '{self.name}': sparse and ragged inputs are not supported.")
+            raise ValueError(
+                f"InputLayer '{self.name}': sparse and ragged inputs are not supported."
+            )
         if input_tensor is not None:
             batch_shape, dtype = input_tensor.shape, dtype or input_tensor.dtype
         if (shape is None) == (batch_shape is None):
@@ -84,7 +86,9 @@ class InputLayer(Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> InputLayer:
         """Make an input from what `get_config` returned."""
-        return cls(**{k: v for k, v in config.items() if k not in ("trainable", "ragged", "sparse")})
+        return cls(
+            **{k: v for k, v in config.items() if k not in ("trainable", "ragged", "sparse")}
+        )
 
 
 def Input(

@@ -67,7 +67,10 @@ class InputSpec:
 
     def get_config(self) -> dict[str, Any]:
         """Return the expectations by name."""
-        return {name: getattr(self, name) for name in ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes")}
+        return {
+            name: getattr(self, name)
+            for name in ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes")
+        }
 
 
 def check_input_spec(spec: Any, inputs: Any, label: str) -> None:

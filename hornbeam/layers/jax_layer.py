@@ -64,14 +64,18 @@ class JaxLayer(Layer):
         super().__init__(**kwargs)
         name = type(self).__name__
         if not callable(call_fn):
-            raise ValueError(f"{name}: `call_fn` must be a function, received {errors.describe(call_fn)}.")
+            raise ValueError(
+                f"{name}: `call_fn` must be a function, received {errors.describe(call_fn)}."
+            )
         if init_fn is None and params is None and state is None:
             raise ValueError(f"{name}: pass `init_fn`, or `params` (and `state`), to begin with.")
         self.call_fn, self.init_fn, self.seed = call_fn, init_fn, seed
         self.native_serialization_platforms = native_serialization_platforms
         self._call_names = _names(name, "call_fn", call_fn, _CALL_ARGUMENTS, needed=("inputs",))
         self._init_names = (
-            () if init_fn is None else _names(name, "init_fn", init_fn, _INIT_ARGUMENTS, ("rng", "inputs"))
+            ()
+            if init_fn is None
+            else _names(name, "init_fn", init_fn, _INIT_ARGUMENTS, ("rng", "inputs"))
         )
         self._given = (params, state)
         if "rng" in self._call_names or "rng" in self._init_names:
@@ -100,10 +104,14 @@ class JaxLayer(Layer):
         if self.init_fn is None:
             return
         shapes = (
-            input_shape if isinstance(input_shape, (dict, list)) and not _is_shape(input_shape) else tuple(input_shape)
+            input_shape
+            if isinstance(input_shape, (dict, list)) and not _is_shape(input_shape)
+            else tuple(input_shape)
         )
         # Unknown sizes, such as the batch's, become 1: parameters do not depend on them.
-        inputs = tree.map_shape_structure(lambda s: jnp.ones([n or 1 for n in s], self.compute_dtype), shapes)
+        inputs = tree.map_shape_structure(
+            lambda s: jnp.ones([n or 1 for n in s], self.compute_dtype), shapes
+        )
         offered = {"inputs": inputs, "training": True}
         if "rng" in self._init_names:
             offered["rng"] = self.seed_generator.next()
@@ -114,8 +122,12 @@ class JaxLayer(Layer):
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         offered: dict[str, Any] = {"inputs": inputs, "training": bool(training)}
-        offered["params"] = jax.tree.unflatten(self._params_tree, [v.value for v in self._param_variables])
-        offered["state"] = jax.tree.unflatten(self._state_tree, [v.value for v in self._state_variables])
+        offered["params"] = jax.tree.unflatten(
+            self._params_tree, [v.value for v in self._param_variables]
+        )
+        offered["state"] = jax.tree.unflatten(
+            self._state_tree, [v.value for v in self._state_variables]
+        )
         if "rng" in self._call_names:
             offered["rng"] = self.seed_generator.next()
         result = self.call_fn(**{name: offered[name] for name in self._call_names})
@@ -144,16 +156,24 @@ def _is_shape(x: Any) -> bool:
 
 
 def _names(
-    layer: str, argument: str, function: Callable[..., Any], known: tuple[str, ...], needed: tuple[str, ...]
+    layer: str,
+    argument: str,
+    function: Callable[..., Any],
+    known: tuple[str, ...],
+    needed: tuple[str, ...],
 ) -> tuple[str, ...]:
     """Return which of the `known` arguments `function` takes; raise if it requires others."""
     parameters = inspect.signature(function).parameters
     kinds = {p.kind for p in parameters.values()}
-    names = tuple(name for name in known if name in parameters or inspect.Parameter.VAR_KEYWORD in kinds)
+    names = tuple(
+        name for name in known if name in parameters or inspect.Parameter.VAR_KEYWORD in kinds
+    )
     extra = [
         name
         for name, p in parameters.items()
-        if name not in known and p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        if name not in known
+        and p.default is p.empty
+        and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
     ]
     missing = [name for name in needed if name not in names]
     if extra or missing:
@@ -198,8 +218,14 @@ class FlaxLayer(JaxLayer):
                 "FlaxLayer: files do not hold the code of a Flax module; make the layer in code and load weights."
             )
         if not isinstance(module, linen.Module):
-            raise ValueError(f"FlaxLayer: `module` must be a flax.linen.Module, received {errors.describe(module)}.")
-        self_call = getattr(type(module), method) if isinstance(method, str) else method or type(module).__call__
+            raise ValueError(
+                f"FlaxLayer: `module` must be a flax.linen.Module, received {errors.describe(module)}."
+            )
+        self_call = (
+            getattr(type(module), method)
+            if isinstance(method, str)
+            else method or type(module).__call__
+        )
         takes_training = "training" in inspect.signature(self_call).parameters
         params = state = None
         if variables is not None:
@@ -216,11 +242,17 @@ class FlaxLayer(JaxLayer):
         def call_fn(params: Any, state: Any, rng: Any, inputs: Any, training: bool) -> Any:
             changing = [name for name in state if training]  # statistics change in training only
             result = module.apply(
-                {"params": params, **state}, inputs, rngs=_streams(rng), mutable=changing or False, **options(training)
+                {"params": params, **state},
+                inputs,
+                rngs=_streams(rng),
+                mutable=changing or False,
+                **options(training),
             )
             return (result[0], {**state, **result[1]}) if changing else (result, state)
 
-        super().__init__(call_fn, None if variables is not None else init_fn, params, state, **kwargs)
+        super().__init__(
+            call_fn, None if variables is not None else init_fn, params, state, **kwargs
+        )
         self.module, self.method = module, method
 
     def get_config(self) -> dict[str, Any]:
@@ -241,5 +273,6 @@ def _flax() -> Any:
 def _streams(key: Any, *others: str) -> dict[str, Any]:
     """Return one key for each random stream that modules draw from."""
     return {
-        name: jax.random.fold_in(key, number) for number, name in enumerate(("dropout", "noise", "default", *others))
+        name: jax.random.fold_in(key, number)
+        for number, name in enumerate(("dropout", "noise", "default", *others))
     }

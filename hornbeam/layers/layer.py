@@ -28,7 +28,12 @@ from hornbeam.core.variable import Overlay, Variable, autocast_scope, current_ov
 from hornbeam.dtype_policies import get_policy
 from hornbeam.dtypes import is_float
 from hornbeam.layers.building import build_arguments, wrap_build
-from hornbeam.layers.call_arguments import convert_inputs, has_tensor, named_arguments, settle_training
+from hornbeam.layers.call_arguments import (
+    convert_inputs,
+    has_tensor,
+    named_arguments,
+    settle_training,
+)
 from hornbeam.layers.call_scope import enter_call, inside_call, leave_call
 from hornbeam.layers.constructors import translated
 from hornbeam.layers.dtype_config import dtype_config
@@ -86,7 +91,9 @@ class Layer(Quantization):
         64
     """
 
-    _not_children: frozenset[str] = frozenset({"_inbound_nodes", "_captured", "_own_variables", "_seen"})
+    _not_children: frozenset[str] = frozenset(
+        {"_inbound_nodes", "_captured", "_own_variables", "_seen"}
+    )
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -124,7 +131,9 @@ class Layer(Quantization):
         self._path: str | None = None
         self._build_shapes: dict[str, Any] | None = None
         self.input_spec: Any = None
-        self.dtype_policy = get_policy(dtype if dtype is not None else kwargs.pop("input_dtype", None))
+        self.dtype_policy = get_policy(
+            dtype if dtype is not None else kwargs.pop("input_dtype", None)
+        )
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._batch_input_shape = pop_input_shape(kwargs)
         self._initial_weights = kwargs.pop("weights", None)
@@ -182,7 +191,11 @@ class Layer(Quantization):
 
     def _shapes_for_build(self, args: tuple, kwargs: dict[str, Any]) -> tuple[list, dict[str, Any]]:
         """Return the arguments of `build`: one shape, or one for each `NAME_shape` it takes."""
-        shapes = {name: shape_of(x) for name, x in self._call_arguments(args, kwargs).items() if has_tensor(x)}
+        shapes = {
+            name: shape_of(x)
+            for name, x in self._call_arguments(args, kwargs).items()
+            if has_tensor(x)
+        }
         return build_arguments(self.build, shapes)
 
     def get_build_config(self) -> dict[str, Any] | None:
@@ -213,7 +226,9 @@ class Layer(Quantization):
         Returns:
             A tensor, or a structure of tensors.
         """
-        raise NotImplementedError(f"{type(self).__name__} must implement `call(self, inputs)` to be called.")
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `call(self, inputs)` to be called."
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Convert the inputs, build the layer if needed, run `call`, and pass masks on.
@@ -224,7 +239,9 @@ class Layer(Quantization):
             ValueError, TypeError: If `call` fails, with the layer and its inputs named.
         """
         if "_seen" not in self.__dict__:
-            raise RuntimeError(f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`.")
+            raise RuntimeError(
+                f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`."
+            )
         count_work(self.name)
         signature = self._call_signature
         args, kwargs = self._convert_inputs(args, kwargs)
@@ -263,7 +280,9 @@ class Layer(Quantization):
                     raise ValueError("`call` returned None. End it with `return` and the result.")
             else:
                 with autocast_scope(self.compute_dtype if self.autocast else None):
-                    function = self.call if self._remat is None else self._remat.wrap(self, self.call)
+                    function = (
+                        self.call if self._remat is None else self._remat.wrap(self, self.call)
+                    )
                     outputs = function(*args, **kwargs)
         if self._initial_weights is not None:
             initial, self._initial_weights = self._initial_weights, None
@@ -282,14 +301,20 @@ class Layer(Quantization):
 
     def _in_compute_dtype(self, tensors: Any) -> Any:
         """Return `tensors` with floats in the compute dtype; inner layers may have other policies."""
-        return tree.map_structure(lambda x: x.astype(self.compute_dtype) if is_float(x.dtype) else x, tensors)
+        return tree.map_structure(
+            lambda x: x.astype(self.compute_dtype) if is_float(x.dtype) else x, tensors
+        )
 
-    def _pass_masks_on(self, previous: Any, args: tuple, kwargs: dict[str, Any], outputs: Any) -> None:
+    def _pass_masks_on(
+        self, previous: Any, args: tuple, kwargs: dict[str, Any], outputs: Any
+    ) -> None:
         if previous is None and type(self).compute_mask is Layer.compute_mask:
             return
         attach_masks(outputs, output_masks(self, self._call_signature, previous, args, kwargs))
 
-    def rematerialized_call(self, layer_call: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+    def rematerialized_call(
+        self, layer_call: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Callable[..., Any]:
         """Return `layer_call`, wrapped to recompute its intermediate results in the backward pass.
 
         The `RematScope` in which the layer was constructed decides; outside any, `layer_call` comes back
@@ -379,7 +404,9 @@ class Layer(Quantization):
             Array([[3., 3.]], dtype=float32)
         """
         if not self.built:
-            raise ValueError(f"{self._label()}: stateless_call expected a built layer. Call `build` first.")
+            raise ValueError(
+                f"{self._label()}: stateless_call expected a built layer. Call `build` first."
+            )
         trainable, others = self.trainable_variables, self.non_trainable_variables
         for name, given, own in (
             ("trainable_variables", trainable_variables, trainable),
@@ -389,7 +416,10 @@ class Layer(Quantization):
                 raise ValueError(
                     f"{self._label()}: stateless_call expected {len(own)} values in `{name}`, received {len(given)}."
                 )
-        values = [v.value if isinstance(v, Variable) else v for v in [*trainable_variables, *non_trainable_variables]]
+        values = [
+            v.value if isinstance(v, Variable) else v
+            for v in [*trainable_variables, *non_trainable_variables]
+        ]
         with Overlay([*trainable, *others], values) as overlay:
             outputs = self(*args, **kwargs)
             losses = self.losses if return_losses else None
@@ -411,7 +441,9 @@ class Layer(Quantization):
         }
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = serialize(self.activity_regularizer)
-        config.update(constructor_config(self, Layer, skip=(*_BASE_ARGUMENTS, "weights", "kwargs", "args")))
+        config.update(
+            constructor_config(self, Layer, skip=(*_BASE_ARGUMENTS, "weights", "kwargs", "args"))
+        )
         return config
 
     @classmethod
@@ -420,7 +452,9 @@ class Layer(Quantization):
         return from_constructor_config(cls, config)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} name={self.name}, built={self.__dict__.get('built', False)}>"
+        return (
+            f"<{type(self).__name__} name={self.name}, built={self.__dict__.get('built', False)}>"
+        )
 
 
 Layer.build = wrap_build(Layer.build)  # type: ignore[method-assign]  # as `__init_subclass__` does for subclasses

@@ -12,7 +12,14 @@ import numpy as np
 
 from hornbeam.core.loading import pay_for
 from hornbeam.core.tracing import too_small
-from hornbeam.layers.arguments import add_named_weight, choice, keep, positive_integer, sizes, variant
+from hornbeam.layers.arguments import (
+    add_named_weight,
+    choice,
+    keep,
+    positive_integer,
+    sizes,
+    variant,
+)
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.product import rows_product
@@ -67,8 +74,12 @@ class _LocallyConnected(Layer):
         self.kernel_size = sizes(name, "kernel_size", kernel_size, self._rank)
         self.strides = sizes(name, "strides", strides, self._rank)
         if implementation not in (1, 2):
-            raise ValueError(f"{name}: `implementation` must be 1 or 2, received {implementation!r}.")
-        self.padding = choice(name, "padding", padding, ("valid",) if implementation == 1 else ("valid", "same"))
+            raise ValueError(
+                f"{name}: `implementation` must be 1 or 2, received {implementation!r}."
+            )
+        self.padding = choice(
+            name, "padding", padding, ("valid",) if implementation == 1 else ("valid", "same")
+        )
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self._rank + 2)
 
@@ -82,17 +93,25 @@ class _LocallyConnected(Layer):
             )
         self._before, outer = [], []
         for size, window, step in zip(inner, self.kernel_size, self.strides, strict=True):
-            count = math.ceil(size / step) if self.padding == "same" else (size - window) // step + 1
+            count = (
+                math.ceil(size / step) if self.padding == "same" else (size - window) // step + 1
+            )
             if count < 1:
                 raise too_small(
                     f"{self._label()}: the window {self.kernel_size} is larger than the input {input_shape}."
                 )
             outer.append(count)
-            self._before.append(max((count - 1) * step + window - size, 0) // 2 if self.padding == "same" else 0)
+            self._before.append(
+                max((count - 1) * step + window - size, 0) // 2 if self.padding == "same" else 0
+            )
         self._inner: tuple[int, ...] = tuple(n for n in inner if n is not None)
         self._outer = tuple(outer)
         if self.implementation == 1:
-            shape: tuple[int, ...] = (math.prod(outer), math.prod(self.kernel_size) * channels, self.filters)
+            shape: tuple[int, ...] = (
+                math.prod(outer),
+                math.prod(self.kernel_size) * channels,
+                self.filters,
+            )
         elif first:
             shape = (channels, *inner, self.filters, *outer)
         else:
@@ -115,14 +134,22 @@ class _LocallyConnected(Layer):
         patches = []
         for offset in itertools.product(*map(range, self.kernel_size)):
             cut = [slice(None)] * x.ndim
-            for axis, (o, n, s) in enumerate(zip(offset, self._outer, self.strides, strict=True), start):
+            for axis, (o, n, s) in enumerate(
+                zip(offset, self._outer, self.strides, strict=True), start
+            ):
                 cut[axis] = slice(o, o + (n - 1) * s + 1, s)
-            patch = x[tuple(cut)].reshape(x.shape[0], *((x.shape[1], -1) if first else (-1, x.shape[-1])))
+            patch = x[tuple(cut)].reshape(
+                x.shape[0], *((x.shape[1], -1) if first else (-1, x.shape[-1]))
+            )
             patches.append(patch)
         # A window's numbers keep the order of the data: channels last, or channels first.
         stacked = jnp.stack(patches, axis=2)  # (B, C, W, L) or (B, L, W, C)
         if first:
-            y = jnp.einsum("bkl,lkf->bfl", stacked.reshape(x.shape[0], -1, stacked.shape[-1]), self.kernel.value)
+            y = jnp.einsum(
+                "bkl,lkf->bfl",
+                stacked.reshape(x.shape[0], -1, stacked.shape[-1]),
+                self.kernel.value,
+            )
             return y.reshape(x.shape[0], self.filters, *self._outer)
         y = jnp.einsum("blk,lkf->blf", stacked.reshape(*stacked.shape[:2], -1), self.kernel.value)
         return y.reshape(x.shape[0], *self._outer, self.filters)

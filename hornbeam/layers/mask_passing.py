@@ -16,7 +16,9 @@ __all__ = ["attach_masks", "fill_masks", "output_masks"]
 _warned: set[str] = set()
 
 
-def fill_masks(layer: Any, signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]) -> Any:
+def fill_masks(
+    layer: Any, signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]
+) -> Any:
     """Fill the mask arguments of `call` from the inputs' masks; return the first input's mask.
 
     The first input's mask goes to `mask` (or to `NAME_mask`), that of another input `NAME` to `NAME_mask`.
@@ -55,7 +57,9 @@ def fill_masks(layer: Any, signature: inspect.Signature, args: tuple, kwargs: di
     return previous
 
 
-def output_masks(layer: Any, signature: inspect.Signature, previous: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+def output_masks(
+    layer: Any, signature: inspect.Signature, previous: Any, args: tuple, kwargs: dict[str, Any]
+) -> Any:
     """Return what `layer.compute_mask` makes of the inputs and their masks.
 
     Args:
@@ -70,7 +74,9 @@ def output_masks(layer: Any, signature: inspect.Signature, previous: Any, args: 
         return layer.compute_mask(args[0] if len(args) == 1 else args, previous)
     # A layer with several inputs takes each input's mask by name.
     named = named_arguments(signature, layer, args, kwargs)
-    return layer.compute_mask(**{n: value for n, value in named.items() if f"{n}_mask" in masks or n in masks})
+    return layer.compute_mask(
+        **{n: value for n, value in named.items() if f"{n}_mask" in masks or n in masks}
+    )
 
 
 def attach_masks(outputs: Any, masks: Any) -> None:

@@ -31,7 +31,9 @@ class _Merge(Layer):
     def build(self, input_shape: Sequence[Shape]) -> None:
         shapes = input_shape if isinstance(input_shape, (list, tuple)) else None
         if not shapes or not all(isinstance(s, (list, tuple)) for s in shapes):
-            raise ValueError(f"{self._label()} merges a list of tensors, received one of shape {input_shape}.")
+            raise ValueError(
+                f"{self._label()} merges a list of tensors, received one of shape {input_shape}."
+            )
         self._check(shapes)
 
     def _check(self, shapes: Sequence[Shape]) -> None:
@@ -72,7 +74,9 @@ class _MaskedMerge(_Merge):
         if all(m is None for m in masks):
             return super().call(inputs)
         rank = max(x.ndim for x in inputs)
-        columns = [None if m is None else m.reshape(m.shape + (1,) * (rank - m.ndim)) for m in masks]
+        columns = [
+            None if m is None else m.reshape(m.shape + (1,) * (rank - m.ndim)) for m in masks
+        ]
         inputs = [x.reshape(x.shape[:1] + (1,) * (rank - x.ndim) + x.shape[1:]) for x in inputs]
         return self._merge_masked(inputs, columns)
 

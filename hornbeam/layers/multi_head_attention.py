@@ -57,12 +57,16 @@ class _HeadAttention(Layer):
         keep(self, arguments)
         name = type(self).__name__
         if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout <= 1:
-            raise ValueError(f"{name}: `dropout` must be a number from 0 to 1, received {self.dropout!r}.")
+            raise ValueError(
+                f"{name}: `dropout` must be a number from 0 to 1, received {self.dropout!r}."
+            )
         if self.sliding_window is not None:
             positive_integer(name, "sliding_window", self.sliding_window)
         flash = arguments["flash_attention"]
         if flash not in (None, True, False):
-            raise ValueError(f"{name}: `flash_attention` must be True, False or None, received {flash!r}.")
+            raise ValueError(
+                f"{name}: `flash_attention` must be True, False or None, received {flash!r}."
+            )
         if flash and self.dropout:
             raise ValueError(
                 f"{name}: `flash_attention=True` requires the fused kernel, which has no dropout, but `dropout` is "
@@ -135,15 +139,21 @@ class _HeadAttention(Layer):
         key_mask: Tensor | None = None, attention_mask: Tensor | None = None, return_attention_scores: bool = False,
         training: bool | None = None, use_causal_mask: bool = False,
     ) -> Tensor:  # fmt: skip
-        into_query, into_key, into_value, into_output = (getattr(self, name) for name in self._projections)
+        into_query, into_key, into_value, into_output = (
+            getattr(self, name) for name in self._projections
+        )
         positions = (query.shape[1], value.shape[1])
-        allowed = self._allowed(positions, query_mask, value_mask, key_mask, attention_mask, use_causal_mask)
+        allowed = self._allowed(
+            positions, query_mask, value_mask, key_mask, attention_mask, use_causal_mask
+        )
         q = into_query(query)
         q = q / math.sqrt(q.shape[-1])
         k, v = into_key(value if key is None else key), into_value(value)
         others = (query_mask, value_mask, key_mask, attention_mask, self.sliding_window)
         only_causal = use_causal_mask and all(other is None for other in others)
-        result, weights = self._attend(q, k, v, allowed, only_causal, training, return_attention_scores)
+        result, weights = self._attend(
+            q, k, v, allowed, only_causal, training, return_attention_scores
+        )
         if self.use_gate:
             result = result * jax.nn.sigmoid(self._gate_dense(query))
         result = into_output(result)
@@ -173,7 +183,9 @@ class _HeadAttention(Layer):
         if self._is_fused(q, k, v, masked, wants_scores):
             mask = None if allowed is None or only_causal else allowed[:, None]
             flash = self.flash_attention
-            result = dot_product_attention(q, k, v, mask=mask, scale=1.0, is_causal=only_causal, flash_attention=flash)
+            result = dot_product_attention(
+                q, k, v, mask=mask, scale=1.0, is_causal=only_causal, flash_attention=flash
+            )
             return result, None
         group = q.shape[-2] // k.shape[-2]
         if group > 1:
@@ -195,7 +207,13 @@ class _HeadAttention(Layer):
             )
         if self._attended != (1,) or q.ndim != 4:
             return False  # as in Keras, even with `flash_attention=True`
-        extra = "the scores are required" if wants_scores else "it has no dropout" if self.dropout else None
+        extra = (
+            "the scores are required"
+            if wants_scores
+            else "it has no dropout"
+            if self.dropout
+            else None
+        )
         route = routes.attention(
             type(self).__name__, self.flash_attention, (q.dtype, k.dtype, v.dtype), (q.shape[1], k.shape[1]),
             (q.shape[-1], v.shape[-1]), masked, extra,
@@ -204,7 +222,9 @@ class _HeadAttention(Layer):
 
     def get_config(self) -> dict[str, Any]:
         # The machine that loads the file decides how to compute it.
-        return {name: value for name, value in super().get_config().items() if name != "flash_attention"}
+        return {
+            name: value for name, value in super().get_config().items() if name != "flash_attention"
+        }
 
     def compute_mask(
         self, query: Tensor, value: Tensor, key: Tensor | None = None, query_mask: Tensor | None = None,
@@ -269,11 +289,15 @@ class MultiHeadAttention(_HeadAttention):
         self.num_heads = positive_integer("MultiHeadAttention", "num_heads", num_heads)
         self.key_dim = positive_integer("MultiHeadAttention", "key_dim", key_dim)
         self.value_dim = positive_integer("MultiHeadAttention", "value_dim", value_dim or key_dim)
-        self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        self.attention_axes = (
+            (attention_axes,) if isinstance(attention_axes, int) else attention_axes
+        )
         if isinstance(self.attention_axes, list):
             self.attention_axes = tuple(self.attention_axes)
         if output_shape is not None:
-            self.output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+            self.output_shape = (
+                (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
+            )
 
     def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
         self._check_shapes(query_shape, value_shape, key_shape)
@@ -293,15 +317,21 @@ class MultiHeadAttention(_HeadAttention):
         if self.use_gate:
             self._gate_dense = self._project(into, (*inner, heads, self.value_dim), "yz", "gate")
             self._gate_dense.build(query_shape)
-        self.value_dense = self._project(into, (*inner_values, heads, self.value_dim), "yz", "value")
+        self.value_dense = self._project(
+            into, (*inner_values, heads, self.value_dim), "yz", "value"
+        )
         self.value_dense.build(value_shape)
         self._score_equation, self._sum_equation = _equations(rank, axes)
-        self._softmax = Softmax(axis=-1 if len(axes) == 1 else list(range(-len(axes), 0)), dtype=self.dtype_policy)
+        self._softmax = Softmax(
+            axis=-1 if len(axes) == 1 else list(range(-len(axes), 0)), dtype=self.dtype_policy
+        )
         self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy)
         shape = (query_shape[-1],) if self.output_shape is None else self.output_shape
         last = "uvwst"[: len(shape)]
         if len(last) < len(shape):
-            raise ValueError(f"{self._label()}: `output_shape` may have up to 5 axes, received {shape}.")
+            raise ValueError(
+                f"{self._label()}: `output_shape` may have up to 5 axes, received {shape}."
+            )
         self.output_dense = self._project(
             f"{space}yz,yz{last}->{space}{last}", (*inner, *shape), last, "attention_output"
         )
@@ -387,7 +417,9 @@ class GroupedQueryAttention(_HeadAttention):
     def build(self, query_shape: Shape, value_shape: Shape, key_shape: Shape | None = None) -> None:
         self._check_shapes(query_shape, value_shape, key_shape)
         if len(query_shape) != 3:
-            raise ValueError(f"{self._label()}: query must have shape (B, T, C), received {tuple(query_shape)}.")
+            raise ValueError(
+                f"{self._label()}: query must have shape (B, T, C), received {tuple(query_shape)}."
+            )
         heads, shared, size = self.num_query_heads, self.num_key_value_heads, self.head_dim
         into = "bqm,mnh->bqnh"
         self._query_dense = self._project(into, (None, heads, size), "nh", "query")
@@ -402,7 +434,9 @@ class GroupedQueryAttention(_HeadAttention):
         self._score_equation, self._sum_equation = "btnh,bsnh->bnts", "bnts,bsnh->btnh"
         self._softmax = Softmax(axis=-1, dtype=self.dtype_policy)
         self._dropout_layer = Dropout(self.dropout, seed=self.seed, dtype=self.dtype_policy)
-        self._output_dense = self._project("bqnh,nhm->bqm", (None, query_shape[-1]), "m", "attention_output")
+        self._output_dense = self._project(
+            "bqnh,nhm->bqm", (None, query_shape[-1]), "m", "attention_output"
+        )
         self._output_dense.build((*query_shape[:-1], heads, size))
 
 

@@ -13,7 +13,13 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.typing import Shape, Tensor
 
-__all__ = ["BatchNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization"]
+__all__ = [
+    "BatchNormalization",
+    "GroupNormalization",
+    "LayerNormalization",
+    "RMSNormalization",
+    "UnitNormalization",
+]
 
 
 class _Normalization(Layer):
@@ -103,7 +109,9 @@ class BatchNormalization(_Normalization):
         self.moving_variance = add_named_weight(self, "moving_variance", (size,), **fixed)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
 
-    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
         x = _wide(inputs)
         axis = self.axis % x.ndim
         others = tuple(i for i in range(x.ndim) if i != axis)
@@ -188,7 +196,9 @@ class LayerNormalization(_Normalization):
 
     def build(self, input_shape: Shape) -> None:
         shape = tuple(input_shape[a] for a in _axes(self.axis, len(input_shape)))
-        self._scale_and_offset(shape, self.scale or self.rms_scaling, self.center and not self.rms_scaling)
+        self._scale_and_offset(
+            shape, self.scale or self.rms_scaling, self.center and not self.rms_scaling
+        )
 
     def call(self, inputs: Tensor) -> Tensor:
         x = _wide(inputs)
@@ -253,14 +263,18 @@ class GroupNormalization(_Normalization):
     ):  # fmt: skip
         super().__init__(**kwargs)
         if not isinstance(groups, int) or (groups < 1 and groups != -1):
-            raise ValueError(f"GroupNormalization: `groups` must be a positive integer or -1, received {groups!r}.")
+            raise ValueError(
+                f"GroupNormalization: `groups` must be a positive integer or -1, received {groups!r}."
+            )
         keep(self, locals())
         self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
         channels = input_shape[self.axis]
         if channels is None:
-            raise ValueError(f"{self._label()}: the size of axis {self.axis} must be known, received {input_shape}.")
+            raise ValueError(
+                f"{self._label()}: the size of axis {self.axis} must be known, received {input_shape}."
+            )
         if self.groups == -1:
             self.groups = channels
         if channels % self.groups:
@@ -346,7 +360,9 @@ class UnitNormalization(Layer):
         super().__init__(**kwargs)
         axis = list(axis) if isinstance(axis, (list, tuple)) else axis
         if not all(isinstance(a, int) for a in (axis if isinstance(axis, list) else [axis])):
-            raise TypeError(f"UnitNormalization: `axis` must be an integer or a list of integers, received {axis!r}.")
+            raise TypeError(
+                f"UnitNormalization: `axis` must be an integer or a list of integers, received {axis!r}."
+            )
         self.axis = axis
         self.supports_masking = True
         self.built = True

@@ -40,7 +40,9 @@ class Quantization(LayerState):
         mode: str | None = self.dtype_policy.for_path(self.path).quantization_mode
         return mode
 
-    def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
+    def quantize(
+        self, mode: str | None = None, type_check: bool = True, config: Any = None
+    ) -> None:
         """Hold the weights in fewer bits from now on.
 
         Args:
@@ -73,9 +75,13 @@ class Quantization(LayerState):
             )
         policy = self.dtype_policy.for_path(self.path)
         if policy.quantization_mode is not None:
-            raise ValueError(f"{self._label()} is quantized already, by the policy {policy.name!r}.")
+            raise ValueError(
+                f"{self._label()} is quantized already, by the policy {policy.name!r}."
+            )
         if not self.built:
-            raise ValueError(f"{self._label()}: build the layer, or call it on data, before `quantize`.")
+            raise ValueError(
+                f"{self._label()}: build the layer, or call it on data, before `quantize`."
+            )
         policy = quantized_policy(config.policy_mode, policy.name)
         self._hold(policy, config)
         self.dtype_policy, self.quantization_config = policy, config
@@ -95,7 +101,9 @@ class Quantization(LayerState):
             self.build(input_shape)
         if self.quantization_mode is None:
             given = isinstance(mode, QuantizationConfig)
-            self.quantize(config=mode, type_check=False) if given else self.quantize(mode, type_check=False)
+            self.quantize(config=mode, type_check=False) if given else self.quantize(
+                mode, type_check=False
+            )
 
     def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
         """Return the outputs of a quantized layer; the same as `call`.
@@ -104,15 +112,21 @@ class Quantization(LayerState):
             NotImplementedError: If the layer is not quantized.
         """
         if self.quantization_mode is None or not self._quantization_modes:
-            raise NotImplementedError(f"{self._label()} is not quantized; call `quantize` first, where it has that.")
+            raise NotImplementedError(
+                f"{self._label()} is not quantized; call `quantize` first, where it has that."
+            )
         return self.call(*args, **kwargs)
 
     def _hold(self, policy: Any, config: Any) -> None:
         mode, modes = policy.quantization_mode, self._quantization_modes
         if mode not in modes:
-            raise NotImplementedError(f"{self._label()}: {mode!r} is not for this layer; its modes are {modes}.")
+            raise NotImplementedError(
+                f"{self._label()}: {mode!r} is not for this layer; its modes are {modes}."
+            )
         hold(self, self._weight_layouts(), policy, config)
 
     def _refuse_without_modes(self) -> None:
         if not self._quantization_modes:
-            raise NotImplementedError(f"{self._label()} has no weights that are kept in fewer bits.")
+            raise NotImplementedError(
+                f"{self._label()} has no weights that are kept in fewer bits."
+            )

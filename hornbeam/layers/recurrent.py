@@ -33,7 +33,14 @@ from hornbeam.typing import Shape, Tensor
 
 __all__ = ["GRU", "LSTM", "RNN", "SimpleRNN"]
 
-_LOOP = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask")
+_LOOP = (
+    "return_sequences",
+    "return_state",
+    "go_backwards",
+    "stateful",
+    "unroll",
+    "zero_output_for_mask",
+)
 _CELL = (
     "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer",
     "bias_initializer", "unit_forget_bias", "kernel_regularizer", "recurrent_regularizer", "bias_regularizer",
@@ -89,8 +96,16 @@ class RNN(Layer):
             cell = StackedRNNCells(cell)
         check_cell(cell, type(self).__name__, "cell")
         self.cell = cell
-        self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
-        self.stateful, self.unroll, self.zero_output_for_mask = stateful, unroll, zero_output_for_mask
+        self.return_sequences, self.return_state, self.go_backwards = (
+            return_sequences,
+            return_state,
+            go_backwards,
+        )
+        self.stateful, self.unroll, self.zero_output_for_mask = (
+            stateful,
+            unroll,
+            zero_output_for_mask,
+        )
         self.time_major = time_major
         self.input_spec = InputSpec(ndim=3)
         self.supports_masking = True
@@ -124,7 +139,8 @@ class RNN(Layer):
                     "must be fixed: state it with `Input(batch_shape=(batch, time, features))`."
                 )
             self.states = tree.map_structure(
-                lambda x: Variable(x, trainable=False, name="rnn_state"), self.get_initial_state(batch)
+                lambda x: Variable(x, trainable=False, name="rnn_state"),
+                self.get_initial_state(batch),
             )
 
     def build_from_config(self, config: dict[str, Any]) -> None:
@@ -145,7 +161,9 @@ class RNN(Layer):
         if mask is not None:
             mask = jnp.asarray(mask, bool)
             mask = mask if self.time_major else jnp.swapaxes(mask, 0, 1)
-        last, outputs, states = self._loop(x, self._start(initial_state, x.shape[1]), mask, training)
+        last, outputs, states = self._loop(
+            x, self._start(initial_state, x.shape[1]), mask, training
+        )
         if self.stateful:
             for kept, new in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
                 kept.assign(new)
@@ -165,14 +183,23 @@ class RNN(Layer):
             raise ValueError(
                 f"`initial_state` must hold {len(flat)} states of shapes {[x.shape for x in flat]}, received {len(given)}."
             )
-        states = [zero if x is None else jnp.asarray(x, zero.dtype) for x, zero in zip(given, flat, strict=True)]
+        states = [
+            zero if x is None else jnp.asarray(x, zero.dtype)
+            for x, zero in zip(given, flat, strict=True)
+        ]
         for x, zero in zip(states, flat, strict=True):
             if x.shape != zero.shape:
-                kept = " All batches of a stateful layer must have its fixed size." if self.stateful else ""
+                kept = (
+                    " All batches of a stateful layer must have its fixed size."
+                    if self.stateful
+                    else ""
+                )
                 raise ValueError(f"a state must have shape {zero.shape}, received {x.shape}.{kept}")
         return tree.pack_sequence_as(zeros, states)
 
-    def _loop(self, x: Tensor, states: list[Any], mask: Tensor | None, training: Any) -> tuple[Any, Any, list[Any]]:
+    def _loop(
+        self, x: Tensor, states: list[Any], mask: Tensor | None, training: Any
+    ) -> tuple[Any, Any, list[Any]]:
         """Run the cell along x (T, B, C); return last output, outputs or `None`, states."""
         cell = self.cell
         if self.go_backwards:
@@ -210,15 +237,24 @@ class RNN(Layer):
             return (after, output), output if self.return_sequences else None
 
         start = (states, jnp.zeros(first.outputs[0].shape, first.outputs[0].dtype))
-        (states, last), outputs = scan(first, body, start, (x, mask), unroll=x.shape[0] if self.unroll else 1)
+        (states, last), outputs = scan(
+            first, body, start, (x, mask), unroll=x.shape[0] if self.unroll else 1
+        )
         return last, outputs, states
 
     def _is_standard(self, x: Tensor, states: Any, noise: Any) -> bool:
         """Return whether `ops.recurrence` can run this cell on these inputs."""
         cell = self.cell
-        if isinstance(cell, StackedRNNCells) or cell.standard() is None or noise[1] is not None or x.shape[0] == 0:
+        if (
+            isinstance(cell, StackedRNNCells)
+            or cell.standard() is None
+            or noise[1] is not None
+            or x.shape[0] == 0
+        ):
             return False
-        weights = [w.value for w in (cell.kernel, cell.recurrent_kernel, cell.bias) if w is not None]
+        weights = [
+            w.value for w in (cell.kernel, cell.recurrent_kernel, cell.bias) if w is not None
+        ]
         return {a.dtype for a in (*weights, *states)} == {x.dtype}
 
     def _standard_loop(
@@ -230,13 +266,17 @@ class RNN(Layer):
         x = cell.project(x, noise, with_bias=kind == "gru")
         bias, start = cell.recurrent_bias(), jnp.stack(states)
         fused = self.use_cudnn is not False
-        outputs, after = recur(kind, x, cell.recurrent_kernel.value, bias, start, mask, self.unroll, fused)
+        outputs, after = recur(
+            kind, x, cell.recurrent_kernel.value, bias, start, mask, self.unroll, fused
+        )
         last = after[0]
         if mask is not None:
             # The plain loop gives zeros before the first unmasked step, or at all masked steps.
             shown = mask
             if not self.zero_output_for_mask:
-                shown = (jnp.arange(mask.shape[0])[:, None] >= jnp.argmax(mask, axis=0)) & jnp.any(mask, axis=0)
+                shown = (jnp.arange(mask.shape[0])[:, None] >= jnp.argmax(mask, axis=0)) & jnp.any(
+                    mask, axis=0
+                )
             last = _where(shown[-1], last, jnp.zeros_like(last))
             outputs = jnp.where(shown[..., None], outputs, 0)
         return last, outputs if self.return_sequences else None, list(after)
@@ -249,7 +289,9 @@ class RNN(Layer):
         """Do what `_loop` does, with cuDNN's kernel."""
         cell = self.cell
         weights = (cell.kernel.value, cell.recurrent_kernel.value, cell.bias.value)
-        outputs, after = cudnn_lstm(x if noise[0] is None else x * noise[0], *weights, jnp.stack(states))
+        outputs, after = cudnn_lstm(
+            x if noise[0] is None else x * noise[0], *weights, jnp.stack(states)
+        )
         return after[0], outputs if self.return_sequences else None, list(after)
 
     def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Any:
@@ -266,9 +308,15 @@ def _where(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:
     return jnp.where(keep.reshape(keep.shape + (1,) * (new.ndim - 1)), new, old)
 
 
-def split_states(sequences: Tensor | Sequence[Tensor], args: tuple, kwargs: dict[str, Any]) -> tuple[Any, ...]:
+def split_states(
+    sequences: Tensor | Sequence[Tensor], args: tuple, kwargs: dict[str, Any]
+) -> tuple[Any, ...]:
     """Move the states of `[sequences, *states]` into `kwargs`; return the positional arguments."""
-    if isinstance(sequences, (list, tuple)) and len(sequences) > 1 and hasattr(sequences[0], "shape"):
+    if (
+        isinstance(sequences, (list, tuple))
+        and len(sequences) > 1
+        and hasattr(sequences[0], "shape")
+    ):
         kwargs["initial_state"] = list(sequences[1:])
         sequences = sequences[0]
     return sequences, *args
@@ -293,16 +341,24 @@ class _Recurrent(RNN):
         use_cudnn = arguments.get("use_cudnn", "auto")
         if use_cudnn not in ("auto", True, False):
             name = type(self).__name__
-            raise ValueError(f"{name}: `use_cudnn` must be 'auto', True or False, received {use_cudnn!r}.")
+            raise ValueError(
+                f"{name}: `use_cudnn` must be 'auto', True or False, received {use_cudnn!r}."
+            )
         of_cell = inspect.signature(cell_class.__init__).parameters
         shared = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
         cell = cell_class(
-            **{name: value for name, value in arguments.items() if name in of_cell and name not in ("self", "kwargs")},
+            **{
+                name: value
+                for name, value in arguments.items()
+                if name in of_cell and name not in ("self", "kwargs")
+            },
             **shared,
             name=to_snake_case(cell_class.__name__),
         )
         loop = {name: arguments[name] for name in _LOOP if name in arguments}
-        super().__init__(cell, activity_regularizer=arguments["activity_regularizer"], **loop, **kwargs)
+        super().__init__(
+            cell, activity_regularizer=arguments["activity_regularizer"], **loop, **kwargs
+        )
         self.use_cudnn = use_cudnn if use_cudnn == "auto" else bool(use_cudnn)
 
     def _is_left_to_cudnn(self, x: Tensor, mask: Tensor | None) -> bool:
@@ -313,7 +369,9 @@ class _Recurrent(RNN):
             "`unroll` is true": self.unroll,
             "`recurrent_dropout` is not zero": self.cell.recurrent_dropout > 0,
         }
-        return self._asks_cudnn(x, next((text for text, is_set in unsupported.items() if is_set), None))
+        return self._asks_cudnn(
+            x, next((text for text, is_set in unsupported.items() if is_set), None)
+        )
 
     def _asks_cudnn(self, x: Tensor, extra: str | None) -> bool:
         """Return whether cuDNN runs the loop; `extra` names a setting that it lacks, if any."""
@@ -446,7 +504,10 @@ class LSTM(_Recurrent):
         if extra is None and not self.cell.use_bias:
             extra = "there is no bias"
         insisted = self.use_cudnn is True
-        return routes.cudnn_recurrence(self._label(), insisted, x.dtype, x.shape, extra).name == "cudnn"
+        return (
+            routes.cudnn_recurrence(self._label(), insisted, x.dtype, x.shape, extra).name
+            == "cudnn"
+        )
 
 
 class GRU(_Recurrent):
@@ -506,5 +567,7 @@ class GRU(_Recurrent):
         if self.use_cudnn is True and extra is None and not self.cell.reset_after:
             extra = "`reset_after` is false"
         if self.use_cudnn is True and extra is not None:
-            raise ValueError(f"`use_cudnn=True` requires settings that cuDNN's GRU supports, but {extra}. Use 'auto'.")
+            raise ValueError(
+                f"`use_cudnn=True` requires settings that cuDNN's GRU supports, but {extra}. Use 'auto'."
+            )
         return False

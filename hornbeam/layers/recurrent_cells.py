@@ -43,7 +43,10 @@ def as_list(x: Any) -> list[Any]:
 
 def has_parts(cell: Any) -> bool:
     """Return whether `cell` steps by `noise`, `project` and `step`, without an own `call`."""
-    return isinstance(cell, (_Cell, StackedRNNCells)) and type(cell).call in (_Cell.call, StackedRNNCells.call)
+    return isinstance(cell, (_Cell, StackedRNNCells)) and type(cell).call in (
+        _Cell.call,
+        StackedRNNCells.call,
+    )
 
 
 class _Cell(Layer):
@@ -94,10 +97,14 @@ class _Cell(Layer):
     def build(self, input_shape: Shape) -> None:
         width = self.units * self.gates
         self.kernel = add_named_weight(self, "kernel", (input_shape[-1], width))
-        self.recurrent_kernel = add_named_weight(self, "recurrent_kernel", (self.units, width), "recurrent")
+        self.recurrent_kernel = add_named_weight(
+            self, "recurrent_kernel", (self.units, width), "recurrent"
+        )
         self.bias = None
         if self.use_bias:
-            self.bias = add_named_weight(self, "bias", self._bias_shape(), initializer=self._bias_start())
+            self.bias = add_named_weight(
+                self, "bias", self._bias_shape(), initializer=self._bias_start()
+            )
 
     def noise(self, shape: Sequence[int], training: Any) -> tuple[Any, Any]:
         """Return dropout's random factors for inputs of `shape` (B, ...) and for the state.
@@ -113,7 +120,11 @@ class _Cell(Layer):
 
         inputs = state = None
         if training and self.dropout:
-            inputs = draw(self.dropout, shape, self.gates if self.recurrent_dropout or self._inputs_by_gate else 1)
+            inputs = draw(
+                self.dropout,
+                shape,
+                self.gates if self.recurrent_dropout or self._inputs_by_gate else 1,
+            )
         if training and self.recurrent_dropout:
             state = draw(self.recurrent_dropout, self._state_shape(shape[0]), self.gates)
         return inputs[0] if inputs and len(inputs) == 1 else inputs, state
@@ -144,10 +155,15 @@ class _Cell(Layer):
         """Return the state's part of the first `gates` gates."""
         gates = gates or self.gates
         return self._gated(
-            h, noise and noise[:gates], self.recurrent_kernel.value[..., : gates * self.units], self._times
+            h,
+            noise and noise[:gates],
+            self.recurrent_kernel.value[..., : gates * self.units],
+            self._times,
         )
 
-    def _gated(self, x: Tensor, noise: Any, kernel: Tensor, times: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    def _gated(
+        self, x: Tensor, noise: Any, kernel: Tensor, times: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
         """Return the product of `x`, with dropout applied, and `kernel`, all gates side by side."""
         if not isinstance(noise, list):
             return times(x if noise is None else x * noise, kernel)
@@ -159,7 +175,9 @@ class _Cell(Layer):
         """Return the product of the state and a block of the recurrent kernel."""
         return h @ kernel
 
-    def step(self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]) -> tuple[Tensor, list[Tensor]]:
+    def step(
+        self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]
+    ) -> tuple[Tensor, list[Tensor]]:
         """Return output and new states from the projected inputs `x` of one step."""
         raise NotImplementedError(f"{type(self).__name__} must implement `step(x, states, noise)`.")
 
@@ -170,7 +188,9 @@ class _Cell(Layer):
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
         """Return the states that a sequence starts from: zeros of shape (batch_size, units)."""
-        return [jnp.zeros(self._state_shape(batch_size), self.compute_dtype) for _ in range(self.states)]
+        return [
+            jnp.zeros(self._state_shape(batch_size), self.compute_dtype) for _ in range(self.states)
+        ]
 
 
 class SimpleRNNCell(_Cell):
@@ -219,9 +239,15 @@ class SimpleRNNCell(_Cell):
         super().__init__(units, seed, _others(locals()), **kwargs)
 
     def standard(self) -> str | None:
-        return "simple" if type(self) is SimpleRNNCell and self.activation is activations.tanh else None
+        return (
+            "simple"
+            if type(self) is SimpleRNNCell and self.activation is activations.tanh
+            else None
+        )
 
-    def step(self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]) -> tuple[Tensor, list[Tensor]]:
+    def step(
+        self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]
+    ) -> tuple[Tensor, list[Tensor]]:
         h = self.activation(x + self._recur(states[0], noise[1]))
         return h, [h]
 
@@ -288,14 +314,18 @@ class LSTMCell(_Cell):
             last = self.bias_initializer((2 * n,), dtype=dtype)
             if isinstance(first, jax.core.Tracer):
                 return jnp.concatenate([first, jnp.ones((n,), first.dtype), last])
-            return jax.device_put(np.concatenate([first, np.ones((n,), first.dtype), last]))  # compiles nothing
+            return jax.device_put(
+                np.concatenate([first, np.ones((n,), first.dtype), last])
+            )  # compiles nothing
 
         return start
 
     def standard(self) -> str | None:
         return "lstm" if type(self) is LSTMCell and _usual_activations(self) else None
 
-    def step(self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]) -> tuple[Tensor, list[Tensor]]:
+    def step(
+        self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]
+    ) -> tuple[Tensor, list[Tensor]]:
         h, c = states
         i, f, g, o = jnp.split(x + self._recur(h, noise[1]), 4, axis=self._gate_axis)
         gate = self.recurrent_activation
@@ -372,9 +402,13 @@ class GRUCell(_Cell):
         return None
 
     def recurrent_bias(self) -> Any:
-        return self.bias.value[1] if self.use_bias and self.reset_after else super().recurrent_bias()
+        return (
+            self.bias.value[1] if self.use_bias and self.reset_after else super().recurrent_bias()
+        )
 
-    def step(self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]) -> tuple[Tensor, list[Tensor]]:
+    def step(
+        self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]
+    ) -> tuple[Tensor, list[Tensor]]:
         (h,) = states
         n = self.units
         xz, xr, xg = jnp.split(x, 3, axis=-1)
@@ -399,7 +433,11 @@ def _usual_activations(cell: Any) -> bool:
 
 def _others(arguments: dict[str, Any]) -> dict[str, Any]:
     """Return a constructor's arguments without those that the base takes by name."""
-    return {k: v for k, v in arguments.items() if k not in ("self", "units", "seed", "kwargs", "__class__")}
+    return {
+        k: v
+        for k, v in arguments.items()
+        if k not in ("self", "units", "seed", "kwargs", "__class__")
+    }
 
 
 class StackedRNNCells(Layer):
@@ -468,7 +506,9 @@ class StackedRNNCells(Layer):
         after = []
         for i, (cell, before) in enumerate(zip(self.cells, states, strict=True)):
             if has_parts(cell):
-                x, new = cell.step(x if i == 0 else cell.project(x, noise[i]), as_list(before), noise[i])
+                x, new = cell.step(
+                    x if i == 0 else cell.project(x, noise[i]), as_list(before), noise[i]
+                )
             else:
                 x, new = cell(x, as_list(before))
             after.append(tree.pack_sequence_as(before, tree.flatten(new)))

@@ -84,7 +84,11 @@ class Dropout(_Noise):
     """
 
     def __init__(
-        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         rate = _rate(type(self).__name__, rate)
         super().__init__(seed, rate > 0, **kwargs)
@@ -175,7 +179,9 @@ class SpatialDropout2D(_SpatialDropout):
 
     _rank = 2
 
-    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any):
+    def __init__(
+        self, rate: float, data_format: str | None = None, seed: int | None = None, **kwargs: Any
+    ):
         super().__init__(rate, seed=seed, **kwargs)
         self.data_format = standardize_data_format(data_format)
 
@@ -230,12 +236,16 @@ class GaussianNoise(_Noise):
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any):
         if not isinstance(stddev, (int, float)) or stddev < 0:
-            raise ValueError(f"GaussianNoise: `stddev` must be a non-negative number, received {stddev!r}.")
+            raise ValueError(
+                f"GaussianNoise: `stddev` must be a non-negative number, received {stddev!r}."
+            )
         super().__init__(seed, stddev > 0, **kwargs)
         self.stddev = stddev
 
     def _draw(self, inputs: Tensor) -> Tensor:
-        return inputs + random.normal(inputs.shape, 0.0, self.stddev, inputs.dtype, self.seed_generator)
+        return inputs + random.normal(
+            inputs.shape, 0.0, self.stddev, inputs.dtype, self.seed_generator
+        )
 
 
 class GaussianDropout(_Noise):
@@ -300,7 +310,11 @@ class AlphaDropout(_Noise):
     """
 
     def __init__(
-        self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any
+        self,
+        rate: float,
+        noise_shape: Sequence[int | None] | None = None,
+        seed: int | None = None,
+        **kwargs: Any,
     ):
         rate = _rate("AlphaDropout", rate)
         super().__init__(seed, rate > 0, **kwargs)
@@ -309,8 +323,12 @@ class AlphaDropout(_Noise):
 
     def _draw(self, inputs: Tensor) -> Tensor:
         shape = inputs.shape if self.noise_shape is None else self.noise_shape
-        shape = tuple(n if given is None else given for n, given in zip(inputs.shape, shape, strict=True))
-        low = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717  # selu far to the left
+        shape = tuple(
+            n if given is None else given for n, given in zip(inputs.shape, shape, strict=True)
+        )
+        low = (
+            -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
+        )  # selu far to the left
         kept = random.uniform(shape, seed=self.seed_generator) >= self.rate
         rate = self.rate
         scale = ((1 - rate) * (1 + rate * low**2)) ** -0.5 if rate < 1 else 0.0

@@ -46,7 +46,11 @@ class Flatten(Layer):
     def call(self, inputs: Tensor) -> Tensor:
         if self.data_format == "channels_first" and inputs.ndim > 2:
             inputs = jnp.moveaxis(inputs, 1, -1)
-        return inputs.reshape(inputs.shape[0], -1) if inputs.size else inputs.reshape(inputs.shape[0], _size(inputs))
+        return (
+            inputs.reshape(inputs.shape[0], -1)
+            if inputs.size
+            else inputs.reshape(inputs.shape[0], _size(inputs))
+        )
 
 
 def _size(x: Tensor) -> int:
@@ -80,7 +84,9 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: int | Sequence[int | None], **kwargs: Any):
         super().__init__(**kwargs)
-        self.target_shape = tuple(target_shape) if hasattr(target_shape, "__iter__") else (target_shape,)
+        self.target_shape = (
+            tuple(target_shape) if hasattr(target_shape, "__iter__") else (target_shape,)
+        )
         for n in self.target_shape:
             if n is not None and (not hasattr(n, "__index__") or n < -1):
                 raise ValueError(
@@ -93,7 +99,9 @@ class Reshape(Layer):
         shape = [-1 if n is None else n for n in self.target_shape]
         size, fixed = math.prod(inputs.shape[1:]), math.prod(n for n in shape if n != -1)
         if -1 not in shape and any(map(is_unknown, inputs.shape[1:])):
-            return jnp.zeros((inputs.shape[0], *shape), inputs.dtype)  # a trace for shapes: the size may fit
+            return jnp.zeros(
+                (inputs.shape[0], *shape), inputs.dtype
+            )  # a trace for shapes: the size may fit
         if shape.count(-1) > 1 or (size % fixed if -1 in shape and fixed else size != fixed):
             raise indivisible(
                 f"{self._label()}: a sample of shape {inputs.shape[1:]} has {size} numbers, which do not fill "
@@ -126,7 +134,9 @@ class Permute(Layer):
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
-            raise ValueError(f"Permute: `dims` must be an order of 1..{len(self.dims)}, received {dims}.")
+            raise ValueError(
+                f"Permute: `dims` must be an order of 1..{len(self.dims)}, received {dims}."
+            )
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
         self.built = True
 

@@ -21,13 +21,23 @@ __all__ = [
 
 def _pairs(layer: str, name: str, value: Any, rank: int) -> tuple[tuple[int, int], ...]:
     """Return (before, after) per axis, from one number, one per axis, or a pair per axis."""
-    items = (value,) * rank if isinstance(value, int) else tuple(value) if hasattr(value, "__iter__") else ()
+    items = (
+        (value,) * rank
+        if isinstance(value, int)
+        else tuple(value)
+        if hasattr(value, "__iter__")
+        else ()
+    )
     if rank == 1 and len(items) == 2 and all(isinstance(n, int) for n in items):
         items = (items,)
-    pairs = tuple((n, n) if isinstance(n, int) else tuple(n) if hasattr(n, "__iter__") else () for n in items)
+    pairs = tuple(
+        (n, n) if isinstance(n, int) else tuple(n) if hasattr(n, "__iter__") else () for n in items
+    )
     numbers = [n for pair in pairs for n in pair]
     fit = len(pairs) == rank and all(len(pair) == 2 for pair in pairs)
-    if not fit or not all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers):
+    if not fit or not all(
+        isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers
+    ):
         raise ValueError(
             f"{layer}: `{name}` must be a non-negative integer, or one or a pair (before, after) for each of "
             f"{rank} axes, received {value!r}."
@@ -81,7 +91,9 @@ class _ZeroPadding(_Spatial):
 
     def call(self, inputs: Any) -> Any:
         pads = [(0, 0)] * inputs.ndim
-        for axis, pair in zip(self._axes(), (self.padding,) if self._rank == 1 else self.padding, strict=True):
+        for axis, pair in zip(
+            self._axes(), (self.padding,) if self._rank == 1 else self.padding, strict=True
+        ):
             pads[axis] = pair
         return jnp.pad(inputs, pads)
 
@@ -107,7 +119,9 @@ class _Cropping(_Spatial):
 
     def call(self, inputs: Any) -> Any:
         cut = [slice(None)] * inputs.ndim
-        for axis, pair in zip(self._axes(), (self.cropping,) if self._rank == 1 else self.cropping, strict=True):
+        for axis, pair in zip(
+            self._axes(), (self.cropping,) if self._rank == 1 else self.cropping, strict=True
+        ):
             if inputs.shape[axis] <= sum(pair) and not is_unknown(inputs.shape[axis]):
                 raise too_small(
                     f"{self._label()}: `cropping` {self.cropping} leaves nothing of axis {axis} of the input "
@@ -135,7 +149,9 @@ class _UpSampling(_Spatial):
         self.size: Any = sizes(type(self).__name__, "size", size, self._rank)
 
     def call(self, inputs: Any) -> Any:
-        for axis, count in zip(self._axes(), (self.size,) if self._rank == 1 else self.size, strict=True):
+        for axis, count in zip(
+            self._axes(), (self.size,) if self._rank == 1 else self.size, strict=True
+        ):
             inputs = jnp.repeat(inputs, count, axis)
         return inputs
 
@@ -183,7 +199,9 @@ class Cropping1D(_Cropping):
 class Cropping2D(_Cropping):
     """Cuts pixels from the edges of images (B, H, W, C)."""
 
-    def __init__(self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any):
+    def __init__(
+        self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any
+    ):
         super().__init__(cropping, data_format, **kwargs)
 
 
@@ -253,7 +271,11 @@ class UpSampling2D(_UpSampling):
     """
 
     def __init__(
-        self, size: Any = (2, 2), data_format: str | None = None, interpolation: str = "nearest", **kwargs: Any
+        self,
+        size: Any = (2, 2),
+        data_format: str | None = None,
+        interpolation: str = "nearest",
+        **kwargs: Any,
     ):
         super().__init__(size, data_format, **kwargs)
         self.interpolation = choice("UpSampling2D", "interpolation", interpolation, tuple(_METHODS))

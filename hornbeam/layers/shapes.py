@@ -9,7 +9,14 @@ import numpy as np
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.tracing import shape_with_unknowns
 
-__all__ = ["is_shape", "pop_input_shape", "shape_from_config", "shape_of", "shape_to_config", "tensors_of"]
+__all__ = [
+    "is_shape",
+    "pop_input_shape",
+    "shape_from_config",
+    "shape_of",
+    "shape_to_config",
+    "tensors_of",
+]
 
 
 def shape_of(x: Any) -> Any:
@@ -23,7 +30,9 @@ def shape_of(x: Any) -> Any:
 
 def is_shape(x: Any) -> bool:
     """Return whether `x` is one shape, not a structure of shapes."""
-    return isinstance(x, (list, tuple)) and all(n is None or isinstance(n, (int, np.integer)) for n in x)
+    return isinstance(x, (list, tuple)) and all(
+        n is None or isinstance(n, (int, np.integer)) for n in x
+    )
 
 
 def tensors_of(shape: Any, dtype: str) -> Any:

@@ -48,7 +48,9 @@ class SpectralNormalization(Wrapper):
 
     def __init__(self, layer: Layer, power_iterations: int = 1, **kwargs: Any):
         super().__init__(layer, **kwargs)
-        self.power_iterations = positive_integer("SpectralNormalization", "power_iterations", power_iterations)
+        self.power_iterations = positive_integer(
+            "SpectralNormalization", "power_iterations", power_iterations
+        )
 
     def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
@@ -56,7 +58,9 @@ class SpectralNormalization(Wrapper):
         if self.kernel is None:
             self.kernel = getattr(self.layer, "embeddings", None)
         if self.kernel is None:
-            raise ValueError(f"{self._label()}: {type(self.layer).__name__} has no `kernel` and no `embeddings`.")
+            raise ValueError(
+                f"{self._label()}: {type(self.layer).__name__} has no `kernel` and no `embeddings`."
+            )
         self.vector_u = self.add_weight(
             name="vector_u", shape=(1, self.kernel.shape[-1]), trainable=False, dtype=self.kernel.dtype,
             initializer=initializers.TruncatedNormal(stddev=0.02),

@@ -37,7 +37,9 @@ class LayerState(Operation):
     """The part of `Layer` that keeps state. It finds sublayers and variables among the attributes."""
 
     # Attributes that hold objects which are not parts of the layer.
-    _not_children: frozenset[str] = frozenset({"_inbound_nodes", "_captured", "_own_variables", "_seen"})
+    _not_children: frozenset[str] = frozenset(
+        {"_inbound_nodes", "_captured", "_own_variables", "_seen"}
+    )
 
     # Set by the constructor of `Layer`.
     _seen: dict[int, Any]
@@ -229,7 +231,9 @@ class LayerState(Operation):
         kwargs.pop("layout", None)
         kwargs.pop("experimental_autocast", None)
         if kwargs:
-            raise TypeError(f"{self._label()}: add_weight got unexpected arguments {errors.listed(kwargs)}.")
+            raise TypeError(
+                f"{self._label()}: add_weight got unexpected arguments {errors.listed(kwargs)}."
+            )
         dtype = dtype or self.variable_dtype
         shape = _known_shape(self._label(), name, shape)
         if initializer is None:
@@ -251,7 +255,9 @@ class LayerState(Operation):
         self._look_for_parts()
         return variable
 
-    def add_variable(self, shape: Shape | Sequence[int] | int | None, initializer: Any, **kwargs: Any) -> Variable:
+    def add_variable(
+        self, shape: Shape | Sequence[int] | int | None, initializer: Any, **kwargs: Any
+    ) -> Variable:
         """Create a variable of this layer, as `add_weight` does."""
         return self.add_weight(shape=shape, initializer=initializer, **kwargs)
 
@@ -325,7 +331,9 @@ class LayerState(Operation):
             if callable(value):
                 value = value()
             if getattr(value, "shape", ()) not in ((), None):
-                raise ValueError(f"{self._label()}: add_loss expected a scalar, received {errors.describe(value)}.")
+                raise ValueError(
+                    f"{self._label()}: add_loss expected a scalar, received {errors.describe(value)}."
+                )
             if overlay is not None:
                 overlay.losses.append((self, value))
             else:
@@ -342,7 +350,9 @@ class LayerState(Operation):
 
     def _regularization_losses(self) -> list[Any]:
         with autocast_scope(None):
-            return [v.regularizer(v.value) for v in self.trainable_weights if v.regularizer is not None]
+            return [
+                v.regularizer(v.value) for v in self.trainable_weights if v.regularizer is not None
+            ]
 
     @property
     def losses(self) -> list[Any]:
@@ -354,7 +364,9 @@ class LayerState(Operation):
             if layer._losses:
                 layer._losses = []
 
-    def add_metric(self, value: Any, aggregation: str | None = None, name: str | None = None) -> None:
+    def add_metric(
+        self, value: Any, aggregation: str | None = None, name: str | None = None
+    ) -> None:
         """Report the mean of a tensor among the model's metrics. A method of Keras 1 and 2.
 
         Args:
@@ -418,14 +430,22 @@ class LayerState(Operation):
                     f"{self._label()} is not built, so it has no variables to load the "
                     f"{len(store.keys())} saved ones into. Build it or call it on data first."
                 )
-            raise ValueError(f"{self._label()} has {len(own)} variables, the file has {len(store.keys())}.")
+            raise ValueError(
+                f"{self._label()} has {len(own)} variables, the file has {len(store.keys())}."
+            )
         for index, variable in enumerate(own):
             variable.assign(np.asarray(store[str(index)]))
 
 
 def _known_shape(label: str, name: str | None, shape: Any) -> tuple[int, ...]:
     """Return the shape of a new weight, or raise where a size is unknown."""
-    shape = () if shape is None else tuple(np.atleast_1d(shape)) if not isinstance(shape, tuple) else shape
+    shape = (
+        ()
+        if shape is None
+        else tuple(np.atleast_1d(shape))
+        if not isinstance(shape, tuple)
+        else shape
+    )
     if len(shape) > _MAX_RANK:
         raise ValueError(
             f"{label}: cannot create the weight '{name}' of {len(shape)} dimensions; an array has at most {_MAX_RANK}."
@@ -439,13 +459,15 @@ def _known_shape(label: str, name: str | None, shape: Any) -> tuple[int, ...]:
 
 
 def _may_hold_parts(value: Any) -> bool:
-    return isinstance(value, (Variable, Operation, SeedGenerator, list, tuple, dict, set)) or hasattr(
-        value, "update_state"
-    )
+    return isinstance(
+        value, (Variable, Operation, SeedGenerator, list, tuple, dict, set)
+    ) or hasattr(value, "update_state")
 
 
 def _collect_parts(value: Any, found: dict[int, Any], depth: int = 0) -> None:
-    if isinstance(value, (LayerState, Variable, SeedGenerator)) or hasattr(type(value), "update_state"):
+    if isinstance(value, (LayerState, Variable, SeedGenerator)) or hasattr(
+        type(value), "update_state"
+    ):
         found.setdefault(id(value), value)
     elif depth < 8:
         if isinstance(value, dict):

@@ -10,7 +10,16 @@ No other room imports this one. It announces itself to the rooms that it serves,
 
 import hornbeam.layers
 from hornbeam.layers.constructors import announce_translation
-from hornbeam.legacy import arguments, backend, convolutions, files, generators, layers, merge, saving
+from hornbeam.legacy import (
+    arguments,
+    backend,
+    convolutions,
+    files,
+    generators,
+    layers,
+    merge,
+    saving,
+)
 from hornbeam.models import Model
 from hornbeam.saving.eras import announce_older_files
 

@@ -36,7 +36,12 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "p": ("rate",),
     "sigma": ("stddev",),
     "alpha": ("negative_slope",),
-    "init": ("kernel_initializer", "embeddings_initializer", "alpha_initializer", "depthwise_initializer"),
+    "init": (
+        "kernel_initializer",
+        "embeddings_initializer",
+        "alpha_initializer",
+        "depthwise_initializer",
+    ),
     "length": ("size",),
     "inner_init": ("recurrent_initializer",),
     "forget_bias_init": ("unit_forget_bias",),
@@ -104,7 +109,9 @@ _ORDERS: tuple[tuple[set[str], str, int, type], ...] = (
 )
 
 
-def modern_arguments(layer: Any, init: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+def modern_arguments(
+    layer: Any, init: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Arguments:
     """Return the arguments of a layer's constructor in the words and the order of Keras 3.
 
     A word that the constructor has itself keeps its own meaning.
@@ -146,7 +153,9 @@ def modern_arguments(layer: Any, init: Callable[..., None], args: tuple[Any, ...
 
 
 @functools.cache
-def _words_of(init: Callable[..., None]) -> tuple[frozenset[str], dict[str, str | None], Order | None]:
+def _words_of(
+    init: Callable[..., None],
+) -> tuple[frozenset[str], dict[str, str | None], Order | None]:
     """Return a constructor's arguments, its older words with today's, and Keras 1's order of its arguments."""
     names = inspect.signature(init).parameters
     known = {
@@ -172,7 +181,11 @@ def _is_old(value: Any, kind: type) -> bool:
         return True
 
     if kind is str:
-        return isinstance(value, (str, initializers.Initializer)) and known(initializers) and not known(activations)
+        return (
+            isinstance(value, (str, initializers.Initializer))
+            and known(initializers)
+            and not known(activations)
+        )
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
@@ -207,7 +220,9 @@ def join_window(args: tuple[Any, ...], rank: int) -> tuple[Any, ...]:
     return args
 
 
-def _named_window(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], known: dict[str, str | None]) -> Arguments:
+def _named_window(
+    layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], known: dict[str, str | None]
+) -> Arguments:
     """Return a convolution's arguments with the words for the size of its window as `kernel_size`."""
     for words in _WINDOWS:
         if words[0] in kwargs:

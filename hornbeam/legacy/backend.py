@@ -66,7 +66,9 @@ def _probabilities(output: Any, from_logits: bool, activation: Callable[..., Any
     return ops.clip(output, settings.epsilon(), 1.0 - settings.epsilon())
 
 
-def _binary_focal(target: Any, output: Any, balanced: bool, alpha: float, gamma: float, from_logits: bool) -> Any:
+def _binary_focal(
+    target: Any, output: Any, balanced: bool, alpha: float, gamma: float, from_logits: bool
+) -> Any:
     p = _probabilities(output, from_logits, ops.sigmoid)
     hit = target * p + (1.0 - target) * (1.0 - p)
     loss = ops.power(1.0 - hit, gamma) * ops.binary_crossentropy(target, p)
@@ -324,7 +326,9 @@ def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
     """Add a bias: one number per channel, or an array with the shape of a sample and the channels last."""
     rank = len(x.shape)
     if len(bias.shape) not in (1, rank - 1):
-        raise ValueError(f"bias_add: `bias` must have rank 1 or {rank - 1}, received shape {tuple(bias.shape)}.")
+        raise ValueError(
+            f"bias_add: `bias` must have rank 1 or {rank - 1}, received shape {tuple(bias.shape)}."
+        )
     if rank < 3 or _layout(data_format) == "channels_last":
         return x + bias
     if len(bias.shape) == 1:
@@ -347,7 +351,9 @@ def batch_normalization(
     return ops.batch_normalization(x, vectors[0], vectors[1], axis, vectors[2], vectors[3], epsilon)
 
 
-def normalize_batch_in_training(x: Any, gamma: Any, beta: Any, reduction_axes: Any, epsilon: float = 0.001) -> Any:
+def normalize_batch_in_training(
+    x: Any, gamma: Any, beta: Any, reduction_axes: Any, epsilon: float = 0.001
+) -> Any:
     """Return the batch scaled to mean `beta` and standard deviation `gamma`, its mean, and its variance."""
     axes = [axis % len(x.shape) for axis in reduction_axes]
     mean, var = ops.moments(x, axes)
@@ -370,7 +376,10 @@ def conv2d_transpose(
     more: Any = None
     if builtins.all(isinstance(n, int) for n in (*sizes, *given)):
         reach = [(k - 1) * d for k, d in zip(kernel.shape[:2], dilation, strict=True)]
-        least = [(n - 1) * s + (1 if padding == "same" else r + 1) for n, s, r in zip(given, steps, reach, strict=True)]
+        least = [
+            (n - 1) * s + (1 if padding == "same" else r + 1)
+            for n, s, r in zip(given, steps, reach, strict=True)
+        ]
         more = tuple(size - small for size, small in zip(sizes, least, strict=True))
     return ops.conv_transpose(x, kernel, strides, padding, more, layout, dilation_rate)
 
@@ -380,7 +389,9 @@ def spatial_2d_padding(x: Any, padding: Any = ((1, 1), (1, 1)), data_format: Any
     return _spatial_padding(x, padding, data_format)
 
 
-def spatial_3d_padding(x: Any, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: Any = None) -> Any:
+def spatial_3d_padding(
+    x: Any, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: Any = None
+) -> Any:
     """Return volumes padded with zeros."""
     return _spatial_padding(x, padding, data_format)
 
@@ -398,13 +409,19 @@ def resize_images(
     return UpSampling2D((height_factor, width_factor), data_format, interpolation)(x)
 
 
-def resize_volumes(x: Any, depth_factor: int, height_factor: int, width_factor: int, data_format: Any) -> Any:
+def resize_volumes(
+    x: Any, depth_factor: int, height_factor: int, width_factor: int, data_format: Any
+) -> Any:
     """Return volumes enlarged by integer factors."""
     return UpSampling3D((depth_factor, height_factor, width_factor), data_format)(x)
 
 
 def sparse_categorical_crossentropy(
-    target: Any, output: Any, from_logits: bool = False, axis: int = -1, ignore_class: int | None = None
+    target: Any,
+    output: Any,
+    from_logits: bool = False,
+    axis: int = -1,
+    ignore_class: int | None = None,
 ) -> Any:
     """Return one value per sample, 0 for samples of `ignore_class`."""
     return losses.sparse_categorical_crossentropy(target, output, from_logits, ignore_class, axis)
@@ -414,7 +431,9 @@ def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: An
     """Return the CTC loss (B, 1) of probabilities (B, T, classes). The last class is the blank."""
     labels, steps = (ops.reshape(ops.cast(n, "int32"), (-1,)) for n in (label_length, input_length))
     logits = ops.log(ops.clip(y_pred, settings.epsilon(), 1.0))
-    loss = ops.ctc_loss(ops.cast(y_true, "int32"), logits, labels, steps, mask_index=y_pred.shape[-1] - 1)
+    loss = ops.ctc_loss(
+        ops.cast(y_true, "int32"), logits, labels, steps, mask_index=y_pred.shape[-1] - 1
+    )
     return ops.expand_dims(loss, 1)
 
 

@@ -79,7 +79,9 @@ def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
 # --- graphs --------------------------------------------------------------------------------------------------
 
 
-def function(inputs: Sequence[Any], outputs: Any, updates: Any = None, name: str | None = None, **kwargs: Any) -> Any:
+def function(
+    inputs: Sequence[Any], outputs: Any, updates: Any = None, name: str | None = None, **kwargs: Any
+) -> Any:
     """Return a function that computes symbolic `outputs` from a list of arrays for symbolic `inputs`.
 
     Args:
@@ -100,7 +102,9 @@ def function(inputs: Sequence[Any], outputs: Any, updates: Any = None, name: str
 
     def run(values: Sequence[Any]) -> Any:
         if len(values) != len(inputs):
-            raise ValueError(f"This function takes a list of {len(inputs)} values, received {len(values)}.")
+            raise ValueError(
+                f"This function takes a list of {len(inputs)} values, received {len(values)}."
+            )
         pairs = list(zip(inputs, values, strict=True))
         phases = [value for x, value in pairs if not isinstance(x, KerasTensor)]
         given = [ops.cast(value, x.dtype) for x, value in pairs if isinstance(x, KerasTensor)]

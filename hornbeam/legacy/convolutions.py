@@ -35,14 +35,21 @@ class _OldName(type):
         return super().__call__(*args, **kwargs)
 
     def __instancecheck__(cls, x: Any) -> bool:
-        return isinstance(x, cls._today) if "_today" in cls.__dict__ else super().__instancecheck__(x)
+        return (
+            isinstance(x, cls._today) if "_today" in cls.__dict__ else super().__instancecheck__(x)
+        )
 
 
 def _modern_order(cls: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return positional arguments of Keras 1 as today's class `cls` takes them."""
     args = join_window(args, cls._rank)
     transposed = issubclass(cls, (Conv2DTranspose, Conv3DTranspose))
-    if transposed and len(args) > 2 and isinstance(args[2], (list, tuple)) and len(args[2]) == cls._rank + 2:
+    if (
+        transposed
+        and len(args) > 2
+        and isinstance(args[2], (list, tuple))
+        and len(args[2]) == cls._rank + 2
+    ):
         args = (*args[:2], *args[3:])  # without the output's shape, which is computed now
     return args
 
@@ -64,11 +71,19 @@ def _old_name(name: str, today: Any) -> Any:
         >>> {name}(8, {", ".join("3" * today._rank)}).kernel_size
         {(3,) * today._rank}
     """
-    return _OldName(name, (today,), {"__init__": __init__, "__doc__": doc, "__module__": __name__, "_today": today})
+    return _OldName(
+        name,
+        (today,),
+        {"__init__": __init__, "__doc__": doc, "__module__": __name__, "_today": today},
+    )
 
 
-AtrousConvolution1D, Convolution1D = (_old_name(name, Conv1D) for name in ("AtrousConvolution1D", "Convolution1D"))
-AtrousConvolution2D, Convolution2D = (_old_name(name, Conv2D) for name in ("AtrousConvolution2D", "Convolution2D"))
+AtrousConvolution1D, Convolution1D = (
+    _old_name(name, Conv1D) for name in ("AtrousConvolution1D", "Convolution1D")
+)
+AtrousConvolution2D, Convolution2D = (
+    _old_name(name, Conv2D) for name in ("AtrousConvolution2D", "Convolution2D")
+)
 Convolution3D = _old_name("Convolution3D", Conv3D)
 Deconvolution2D = _old_name("Deconvolution2D", Conv2DTranspose)
 Deconvolution3D = _old_name("Deconvolution3D", Conv3DTranspose)

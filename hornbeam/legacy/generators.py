@@ -51,7 +51,9 @@ def fit_generator(
     generator, steps = _steps(generator, steps_per_epoch, old.pop("samples_per_epoch", None))
     validation = validation_data
     if not isinstance(validation, (list, tuple)) and validation is not None:
-        validation, validation_steps = _steps(validation, validation_steps, old.pop("nb_val_samples", None))
+        validation, validation_steps = _steps(
+            validation, validation_steps, old.pop("nb_val_samples", None)
+        )
     apply_reader_settings("fit_generator", generator, old)
     return self.fit(
         generator, steps_per_epoch=steps, epochs=epochs, verbose=verbose, callbacks=callbacks, validation_data=validation,
@@ -61,7 +63,12 @@ def fit_generator(
 
 
 def evaluate_generator(
-    self: Model, generator: Any, steps: int | None = None, callbacks: Any = None, verbose: Any = 0, **old: Any
+    self: Model,
+    generator: Any,
+    steps: int | None = None,
+    callbacks: Any = None,
+    verbose: Any = 0,
+    **old: Any,
 ) -> Any:
     """Evaluate on a generator of batches: `evaluate`, by the name of Keras 1 and 2.
 
@@ -82,7 +89,12 @@ def evaluate_generator(
 
 
 def predict_generator(
-    self: Model, generator: Any, steps: int | None = None, callbacks: Any = None, verbose: Any = 0, **old: Any
+    self: Model,
+    generator: Any,
+    steps: int | None = None,
+    callbacks: Any = None,
+    verbose: Any = 0,
+    **old: Any,
 ) -> Any:
     """Predict on a generator of batches: `predict`, by the name of Keras 1 and 2.
 

@@ -24,7 +24,14 @@ from hornbeam.layers.layer import Layer
 from hornbeam.layers.normalization import BatchNormalization, _wide
 from hornbeam.layers.regularization import _rate
 
-__all__ = ["BatchNormalizationOfKeras1", "EmbeddingOfKeras1", "Highway", "MaxoutDense", "ParametricSoftplus", "SReLU"]
+__all__ = [
+    "BatchNormalizationOfKeras1",
+    "EmbeddingOfKeras1",
+    "Highway",
+    "MaxoutDense",
+    "ParametricSoftplus",
+    "SReLU",
+]
 
 register = register_keras_serializable("hornbeam")
 
@@ -115,7 +122,9 @@ class EmbeddingOfKeras1(Embedding):
         rows = super().call(inputs)
         if not training or not self.dropout:
             return rows
-        kept = random.dropout(jnp.ones((self.input_dim, 1), rows.dtype), self.dropout, None, self.seed_generator)
+        kept = random.dropout(
+            jnp.ones((self.input_dim, 1), rows.dtype), self.dropout, None, self.seed_generator
+        )
         return rows * jnp.take(kept, inputs.astype("int32"), axis=0, mode="clip")
 
 
@@ -203,9 +212,13 @@ class MaxoutDense(Layer):
         keep(self, locals())
 
     def build(self, input_shape: Any = None) -> None:
-        self.kernel = add_named_weight(self, "kernel", (self.nb_feature, input_shape[-1], self.units))
+        self.kernel = add_named_weight(
+            self, "kernel", (self.nb_feature, input_shape[-1], self.units)
+        )
         if self.use_bias:
-            self.bias = add_named_weight(self, "bias", (self.nb_feature, self.units), initializer="zeros")
+            self.bias = add_named_weight(
+                self, "bias", (self.nb_feature, self.units), initializer="zeros"
+            )
 
     def call(self, inputs: Any) -> Any:
         values = jnp.einsum("...i,kio->...ko", inputs, self.kernel.value)
@@ -223,7 +236,9 @@ class _Learned(_Activation):
         self.shared_axes, self.built = shared_axes, False
 
     def build(self, input_shape: Any = None) -> None:
-        shared = self.shared_axes if isinstance(self.shared_axes, (list, tuple)) else [self.shared_axes]
+        shared = (
+            self.shared_axes if isinstance(self.shared_axes, (list, tuple)) else [self.shared_axes]
+        )
         shape = [1 if axis in shared else size for axis, size in enumerate(input_shape)][1:]
         for name, initializer in self._weights:
             setattr(self, name, self.add_weight(name=name, shape=shape, initializer=initializer))
@@ -247,7 +262,13 @@ class ParametricSoftplus(_Learned):
     alphas: Variable
     betas: Variable
 
-    def __init__(self, alpha_init: float = 0.2, beta_init: float = 5.0, shared_axes: Any = None, **kwargs: Any):
+    def __init__(
+        self,
+        alpha_init: float = 0.2,
+        beta_init: float = 5.0,
+        shared_axes: Any = None,
+        **kwargs: Any,
+    ):
         super().__init__(shared_axes, **kwargs)
         self.alpha_init, self.beta_init = alpha_init, beta_init
         self._weights = (("alphas", Constant(alpha_init)), ("betas", Constant(beta_init)))

@@ -33,7 +33,9 @@ def _merging(mode: Any, concat_axis: int, dot_axes: Any, arguments: Any, name: s
         "cos": functools.partial(merging.Dot, _axes(dot_axes), normalize=True),
     }
     if mode not in made:
-        raise ValueError(f"Merge: `mode` must be a function or one of {tuple(made)}, received {mode!r}.")
+        raise ValueError(
+            f"Merge: `mode` must be a function or one of {tuple(made)}, received {mode!r}."
+        )
     return made[mode](name=name)
 
 
@@ -82,7 +84,12 @@ class Merge(Layer):
     ):  # fmt: skip
         super().__init__(name=name, **kwargs)
         self.layers = [_branch(layer) for layer in layers]
-        self.mode, self.concat_axis, self.dot_axes, self.arguments = mode, concat_axis, dot_axes, arguments
+        self.mode, self.concat_axis, self.dot_axes, self.arguments = (
+            mode,
+            concat_axis,
+            dot_axes,
+            arguments,
+        )
         self.merging = _merging(mode, concat_axis, dot_axes, arguments, None)
         self.supports_masking = True
 

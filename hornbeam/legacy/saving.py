@@ -80,7 +80,9 @@ def deserialize_keras_object(
         )
     found = get_registered_object(name, custom_objects, module_objects)
     if found is None:
-        raise errors.unknown_name(printable_module_name, name, [*(custom_objects or {}), *(module_objects or {})])
+        raise errors.unknown_name(
+            printable_module_name, name, [*(custom_objects or {}), *(module_objects or {})]
+        )
     if isinstance(identifier, str):
         return found() if isinstance(found, type) else found
     config = dict(identifier["config"])

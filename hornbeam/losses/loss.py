@@ -77,7 +77,9 @@ def number_lists(x: Any) -> Any:
         >>> number_lists([[1, 2]]).shape
         (1, 2)
     """
-    numbers = isinstance(x, (list, tuple)) and all(isinstance(n, (bool, int, float)) for n in tree.flatten(x))
+    numbers = isinstance(x, (list, tuple)) and all(
+        isinstance(n, (bool, int, float)) for n in tree.flatten(x)
+    )
     return convert(x) if numbers else x
 
 
@@ -112,7 +114,12 @@ class Loss:
         return loss
 
     @checked
-    def __init__(self, name: str | None = None, reduction: str | None = "sum_over_batch_size", dtype: Any = None):
+    def __init__(
+        self,
+        name: str | None = None,
+        reduction: str | None = "sum_over_batch_size",
+        dtype: Any = None,
+    ):
         owner = type(self).__name__
         self.name = name or auto_name(owner)
         self.reduction = standardize_reduction(reduction, owner)
@@ -141,7 +148,9 @@ class Loss:
             return self.call(y_true, y_pred)
         predictions = tree.flatten(y_pred)
         mask = get_mask(predictions[0]) if len(predictions) == 1 else None
-        y_true, y_pred = tree.map_structure(self._to_dtype, (number_lists(y_true), number_lists(y_pred)))
+        y_true, y_pred = tree.map_structure(
+            self._to_dtype, (number_lists(y_true), number_lists(y_pred))
+        )
         values = self.call(y_true, y_pred)
         own = get_mask(values)
         if mask is None or own is None:
@@ -281,18 +290,27 @@ class FunctionLoss(Loss):
     _options: tuple[str, ...] = ()
 
     @checked
-    def __init__(self, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None):
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: Any = None,
+    ):
         super().__init__(name or to_snake_case(type(self).__name__), reduction, dtype)
 
     def keep(self, arguments: dict[str, Any]) -> None:
         """Keep a constructor's arguments, given as its `locals()`."""
         super().__init__(arguments["name"], arguments["reduction"], arguments["dtype"])
-        self._options = tuple(n for n in arguments if n not in ("self", "name", "reduction", "dtype"))
+        self._options = tuple(
+            n for n in arguments if n not in ("self", "name", "reduction", "dtype")
+        )
         for option in self._options:
             setattr(self, option, arguments[option])
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        return type(self).fn(y_true, y_pred, **{name: getattr(self, name) for name in self._options})
+        return type(self).fn(
+            y_true, y_pred, **{name: getattr(self, name) for name in self._options}
+        )
 
 
 def loss_class(
@@ -320,4 +338,8 @@ def loss_class(
         >>> round(float({name}()({y_true!r}, {y_pred!r})), 4)
         {result!r}
     """
-    return type(name, (FunctionLoss,), {"fn": staticmethod(fn), "__doc__": text, "__module__": fn.__module__})
+    return type(
+        name,
+        (FunctionLoss,),
+        {"fn": staticmethod(fn), "__doc__": text, "__module__": fn.__module__},
+    )

@@ -78,7 +78,11 @@ def kl_divergence(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 @op("losses", "BinaryCrossentropyLoss")
 def binary_crossentropy(
-    y_true: Tensor, y_pred: Tensor, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: Tensor,
+    y_pred: Tensor,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
 ) -> Tensor:
     """Return the mean of `-y_true log(y_pred) - (1 - y_true) log(1 - y_pred)` over `axis`.
 
@@ -155,7 +159,11 @@ def binary_focal_crossentropy(
 
 @op("losses", "CategoricalCrossentropyLoss")
 def categorical_crossentropy(
-    y_true: Tensor, y_pred: Tensor, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: Tensor,
+    y_pred: Tensor,
+    from_logits: bool = False,
+    label_smoothing: float = 0.0,
+    axis: int = -1,
 ) -> Tensor:
     """Return the sum of `-y_true log(y_pred)` over the classes.
 
@@ -223,7 +231,11 @@ def categorical_focal_crossentropy(
 
 @op("losses", "SparseCategoricalCrossentropyLoss")
 def sparse_categorical_crossentropy(
-    y_true: Tensor, y_pred: Tensor, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+    y_true: Tensor,
+    y_pred: Tensor,
+    from_logits: bool = False,
+    ignore_class: int | None = None,
+    axis: int = -1,
 ) -> Tensor:
     """Return `-log(p)`, where `p` is the predicted probability of the class in `y_true`.
 

@@ -109,7 +109,9 @@ def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
         Array([25.], dtype=float32)
     """
     y_true, y_pred = pair("mean_absolute_percentage_error", y_true, y_pred)
-    return 100.0 * mean(jnp.abs((y_true - y_pred) / jnp.maximum(jnp.abs(y_true), settings.epsilon())))
+    return 100.0 * mean(
+        jnp.abs((y_true - y_pred) / jnp.maximum(jnp.abs(y_true), settings.epsilon()))
+    )
 
 
 @op("losses", "MeanSquaredLogarithmicErrorLoss")

@@ -57,7 +57,9 @@ def dice(y_true: Tensor, y_pred: Tensor, axis: Axis = None) -> Tensor:
 
 
 @op("losses", "TverskyLoss")
-def tversky(y_true: Tensor, y_pred: Tensor, alpha: float = 0.5, beta: float = 0.5, axis: Axis = None) -> Tensor:
+def tversky(
+    y_true: Tensor, y_pred: Tensor, alpha: float = 0.5, beta: float = 0.5, axis: Axis = None
+) -> Tensor:
     """Return `1 - hits / (hits + alpha misses + beta false_alarms + epsilon)`.
 
     `hits` is `sum(y_true y_pred)`, `misses` is `sum(y_true (1 - y_pred))`, `false_alarms` is `sum((1 - y_true) y_pred)`.

@@ -40,7 +40,9 @@ def as_float(x: Any) -> Any:
     return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(settings.floatx())
 
 
-def pair(name: str, y_true: Any, y_pred: Any, equal: bool = False, remedy: str = "") -> tuple[Any, Any]:
+def pair(
+    name: str, y_true: Any, y_pred: Any, equal: bool = False, remedy: str = ""
+) -> tuple[Any, Any]:
     """Return targets and predictions as arrays of one dtype and rank.
 
     Args:

@@ -231,7 +231,14 @@ def _made(found: Any) -> Any:
         ) from None
 
 
-METRICS = Family("metric", Metric, "keras.metrics", globals(), names={**_FUNCTIONS, **_NAMES, **_CLASSES}, make=_made)
+METRICS = Family(
+    "metric",
+    Metric,
+    "keras.metrics",
+    globals(),
+    names={**_FUNCTIONS, **_NAMES, **_CLASSES},
+    make=_made,
+)
 get, serialize, deserialize = METRICS.functions(
     "metric",
     """

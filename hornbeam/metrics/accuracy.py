@@ -155,7 +155,9 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
     return sparse_top_k_categorical_accuracy(jnp.argmax(convert(y_true), axis=-1), y_pred, k)
 
 
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Any:
+def sparse_top_k_categorical_accuracy(
+    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
+) -> Any:
     """Return 1 where the score of the true class is among the `k` largest, else 0.
 
     Args:
@@ -222,7 +224,9 @@ class BinaryAccuracy(FunctionMean):
     fn = staticmethod(binary_accuracy)
 
     @checked
-    def __init__(self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5):
+    def __init__(
+        self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5
+    ):
         self.keep(locals())
 
 
@@ -246,7 +250,9 @@ class TopKCategoricalAccuracy(FunctionMean):
     compares_rows = True
 
     @checked
-    def __init__(self, k: Count = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None):
+    def __init__(
+        self, k: Count = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None
+    ):
         self.keep(locals())
 
 

@@ -104,7 +104,11 @@ def confusion_counts(
 def _as_list(thresholds: Thresholds, default: float) -> list[float]:
     if thresholds is None:
         return [default]
-    return [thresholds] if isinstance(thresholds, (int, float)) else [float(threshold) for threshold in thresholds]
+    return (
+        [thresholds]
+        if isinstance(thresholds, (int, float))
+        else [float(threshold) for threshold in thresholds]
+    )
 
 
 def _scalar_if_one(x: Any) -> Any:
@@ -141,7 +145,9 @@ class _OneCount(Metric):
         super().__init__(name=name, dtype=dtype)
         self.thresholds = thresholds
         self._thresholds = _as_list(thresholds, 0.5)
-        self.accumulator = self.add_variable(shape=(len(self._thresholds),), initializer="zeros", name="accumulator")
+        self.accumulator = self.add_variable(
+            shape=(len(self._thresholds),), initializer="zeros", name="accumulator"
+        )
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         counts = confusion_counts(y_true, y_pred, self._thresholds, sample_weight)
@@ -308,10 +314,14 @@ class _AtValue(_Counted):
     _ratios: tuple[str, str]
     """The ratio to report and the ratio to reach."""
 
-    def __init__(self, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any):
+    def __init__(
+        self, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any
+    ):
         super().__init__(name=name, dtype=dtype)
         self.num_thresholds, self.class_id, self._value = num_thresholds, class_id, value
-        self._thresholds = [0.5] if num_thresholds == 1 else [0.0, *_even_thresholds(num_thresholds), 1.0]
+        self._thresholds = (
+            [0.5] if num_thresholds == 1 else [0.0, *_even_thresholds(num_thresholds), 1.0]
+        )
         self._add_counts((len(self._thresholds),))
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -513,9 +523,13 @@ class AUC(_Counted):
             ("summation_method", summation_method, ("interpolation", "minoring", "majoring")),
         ):
             if value.lower() not in [k.lower() for k in known]:
-                raise ValueError(f"AUC: `{argument}` must be one of {errors.listed(known)}, received {value!r}.")
+                raise ValueError(
+                    f"AUC: `{argument}` must be one of {errors.listed(known)}, received {value!r}."
+                )
         if num_labels and not multi_label:
-            raise ValueError(f"AUC: `num_labels` needs `multi_label=True`, received {num_labels!r} without it.")
+            raise ValueError(
+                f"AUC: `num_labels` needs `multi_label=True`, received {num_labels!r} without it."
+            )
         self.curve, self.summation_method = curve.upper(), summation_method.lower()
         self.multi_label, self.num_labels = multi_label, num_labels
         self.label_weights, self.from_logits = label_weights, from_logits
@@ -541,7 +555,9 @@ class AUC(_Counted):
         if self.multi_label and not self.variables:
             self._add_counts((self.num_thresholds, y_pred.shape[-1]))
         weights = None if self.multi_label else self.label_weights
-        self._count(y_true, y_pred, sample_weight, per_label=self.multi_label, label_weights=weights)
+        self._count(
+            y_true, y_pred, sample_weight, per_label=self.multi_label, label_weights=weights
+        )
 
     def result(self) -> Any:
         if not self.variables:

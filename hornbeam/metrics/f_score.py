@@ -66,7 +66,12 @@ class FBetaScore(Metric):
 
     def _build(self, classes: int) -> None:
         shape = () if self.average == "micro" else (classes,)
-        for name in ("true_positives", "false_positives", "false_negatives", "intermediate_weights"):
+        for name in (
+            "true_positives",
+            "false_positives",
+            "false_negatives",
+            "intermediate_weights",
+        ):
             setattr(self, name, self.add_variable(shape=shape, initializer="zeros", name=name))
         self._built = True
 

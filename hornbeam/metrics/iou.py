@@ -89,7 +89,9 @@ class IoU(Metric):
         union = matrix.sum(axis=0) + matrix.sum(axis=1) - hits
         ids = jnp.asarray(self.target_class_ids)
         hits, union = hits[ids], union[ids]
-        return divide_no_nan(jnp.sum(divide_no_nan(hits, union)), jnp.sum(union > 0).astype("float32"))
+        return divide_no_nan(
+            jnp.sum(divide_no_nan(hits, union)), jnp.sum(union > 0).astype("float32")
+        )
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -124,7 +126,14 @@ class MeanIoU(IoU):
         axis: int = -1,
     ):
         super().__init__(
-            num_classes, _all_classes(num_classes), name, dtype, ignore_class, sparse_y_true, sparse_y_pred, axis
+            num_classes,
+            _all_classes(num_classes),
+            name,
+            dtype,
+            ignore_class,
+            sparse_y_true,
+            sparse_y_pred,
+            axis,
         )
 
 
@@ -188,7 +197,9 @@ class OneHotIoU(IoU):
         sparse_y_pred: bool = False,
         axis: int = -1,
     ):
-        super().__init__(num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis)
+        super().__init__(
+            num_classes, target_class_ids, name, dtype, ignore_class, False, sparse_y_pred, axis
+        )
 
 
 class OneHotMeanIoU(OneHotIoU):
@@ -216,7 +227,9 @@ class OneHotMeanIoU(OneHotIoU):
         sparse_y_pred: bool = False,
         axis: int = -1,
     ):
-        super().__init__(num_classes, _all_classes(num_classes), name, dtype, ignore_class, sparse_y_pred, axis)
+        super().__init__(
+            num_classes, _all_classes(num_classes), name, dtype, ignore_class, sparse_y_pred, axis
+        )
 
 
 def _all_classes(num_classes: int) -> range:

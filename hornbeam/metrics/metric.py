@@ -71,7 +71,9 @@ class Metric:
     @checked
     def __init__(self, dtype: Any = None, name: str | None = None):
         self.name = name or auto_name(type(self).__name__)
-        self._dtype_policy = policy_of(type(self).__name__, standardize_dtype(None) if dtype is None else dtype)
+        self._dtype_policy = policy_of(
+            type(self).__name__, standardize_dtype(None) if dtype is None else dtype
+        )
 
     @property
     def dtype(self) -> str:
@@ -155,7 +157,9 @@ class Metric:
     def reset_states(self) -> None:
         """Set all variables to 0; the name in Keras 2."""
         cls = type(self)
-        if cls.reset_state is cls.reset_states:  # a subclass written for Keras 2, which overrides `reset_states`
+        if (
+            cls.reset_state is cls.reset_states
+        ):  # a subclass written for Keras 2, which overrides `reset_states`
             Metric.reset_state(self)
         else:
             self.reset_state()
@@ -177,7 +181,9 @@ class Metric:
 
     # --- as pure functions -------------------------------------------------------------
 
-    def stateless_update_state(self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any) -> list[Any]:
+    def stateless_update_state(
+        self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any
+    ) -> list[Any]:
         """Return the new values of the variables, from their old values and a batch; change no variable."""
         return self._stateless(metric_variables, lambda: self.update_state(*args, **kwargs))[1]
 
@@ -189,7 +195,9 @@ class Metric:
         """Return the values of the variables after a reset; change no variable."""
         return self._stateless([v.value for v in self.variables], self.reset_state)[1]
 
-    def _stateless(self, values: Sequence[Any], function: Callable[[], Any]) -> tuple[Any, list[Any]]:
+    def _stateless(
+        self, values: Sequence[Any], function: Callable[[], Any]
+    ) -> tuple[Any, list[Any]]:
         variables = self.variables
         if len(values) != len(variables):
             raise ValueError(

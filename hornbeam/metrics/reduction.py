@@ -20,7 +20,9 @@ from hornbeam.objects.configuration import serialize
 __all__ = ["FunctionMean", "Mean", "MeanMetricWrapper", "Sum", "mean_class", "wide"]
 
 
-def _samplewise(values: Any, sample_weight: Any, dtype: str, reduce: Callable[..., Any]) -> tuple[Any, Any]:
+def _samplewise(
+    values: Any, sample_weight: Any, dtype: str, reduce: Callable[..., Any]
+) -> tuple[Any, Any]:
     """Return weighted values and weights, reduced over all axes but the first, and over axes that the weights lack."""
     values = convert(values).astype(dtype)
     if sample_weight is None:
@@ -139,7 +141,9 @@ class MeanMetricWrapper(Mean):
     """Whether a value needs a whole row, such as the scores of all classes, and is no mean over the numbers of a row."""
 
     @checked
-    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any):
+    def __init__(
+        self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
+    ):
         super().__init__(name=name, dtype=dtype)
         self.fn = fn
         self._fn_kwargs = kwargs
@@ -190,7 +194,9 @@ class FunctionMean(MeanMetricWrapper):
         """Keep a constructor's arguments, given as its `locals()`."""
         cls = type(self)
         name = arguments["name"] or self.default_name or to_snake_case(cls.__name__)
-        settings = {key: value for key, value in arguments.items() if key not in ("self", "name", "dtype")}
+        settings = {
+            key: value for key, value in arguments.items() if key not in ("self", "name", "dtype")
+        }
         super().__init__(cls.fn, name, arguments["dtype"], **settings)
         for key, value in settings.items():
             setattr(self, key, value)

@@ -230,7 +230,9 @@ class ConcordanceCorrelation(FunctionMean):
     compares_rows = True
 
     @checked
-    def __init__(self, name: str | None = "concordance_correlation", dtype: Any = None, axis: int = -1):
+    def __init__(
+        self, name: str | None = "concordance_correlation", dtype: Any = None, axis: int = -1
+    ):
         self.keep(locals())
 
 
@@ -384,7 +386,8 @@ class R2Score(Metric):
     @checked
     def __init__(
         self,
-        class_aggregation: Literal["uniform_average", "variance_weighted_average"] | None = "uniform_average",
+        class_aggregation: Literal["uniform_average", "variance_weighted_average"]
+        | None = "uniform_average",
         num_regressors: Annotated[int, Range(at_least=0)] = 0,
         name: str | None = "r2_score",
         dtype: Any = None,
@@ -419,7 +422,9 @@ class R2Score(Metric):
             return jnp.zeros((), self.dtype)
         mean = divide_no_nan(self.sum.value, self.count.value)
         total = self.squared_sum.value - self.sum.value * mean
-        scores = jnp.where(total == 0, 0.0, 1.0 - self.residual.value / jnp.where(total == 0, 1.0, total))
+        scores = jnp.where(
+            total == 0, 0.0, 1.0 - self.residual.value / jnp.where(total == 0, 1.0, total)
+        )
         if self.class_aggregation == "uniform_average":
             scores = jnp.mean(scores)
         elif self.class_aggregation == "variance_weighted_average":

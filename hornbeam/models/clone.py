@@ -56,8 +56,14 @@ def clone_model(
             return OpCall(layer.info, layer.settings, layer.name)
         if clone_function is not None and isinstance(layer, Layer) and not _is_input(layer):
             return clone_function(layer)
-        if isinstance(layer, Lambda):  # its function is here: it need not go through a configuration
-            arguments = {"output_shape": layer.output_shape, "mask": layer.mask, "arguments": layer.arguments}
+        if isinstance(
+            layer, Lambda
+        ):  # its function is here: it need not go through a configuration
+            arguments = {
+                "output_shape": layer.output_shape,
+                "mask": layer.mask,
+                "arguments": layer.arguments,
+            }
             base = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
             return type(layer)(layer.function, **arguments, **base)
         return type(layer).from_config(layer.get_config())
@@ -77,14 +83,20 @@ def clone_model(
         for node in model._graph.nodes:
             if not node.inputs:
                 continue
-            args, kwargs = tree.map_structure(lambda v: known[id(v)] if id(v) in known else v, (node.args, node.kwargs))
+            args, kwargs = tree.map_structure(
+                lambda v: known[id(v)] if id(v) in known else v, (node.args, node.kwargs)
+            )
             operation = copies[id(node.operation)]
             results = (
-                call_function(operation, *args, **kwargs) if call_function is not None else operation(*args, **kwargs)
+                call_function(operation, *args, **kwargs)
+                if call_function is not None
+                else operation(*args, **kwargs)
             )
             for old, new in zip(tree.flatten(node.outputs), tree.flatten(results), strict=True):
                 known[id(old)] = new
-        inputs, outputs = tree.map_structure(lambda v: known[id(v)], (model._inputs_struct, model._outputs_struct))
+        inputs, outputs = tree.map_structure(
+            lambda v: known[id(v)], (model._inputs_struct, model._outputs_struct)
+        )
         return Functional(
             inputs,
             outputs,
@@ -119,8 +131,12 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
         8
     """
     with one_error("model_from_json: the text"):
-        config = older_files().modern_model(parse_json(json_string, "model_from_json: the text"), None, custom_objects)
-        return checked_model(saving.deserialize_keras_object(config, custom_objects=custom_objects), "The text")
+        config = older_files().modern_model(
+            parse_json(json_string, "model_from_json: the text"), None, custom_objects
+        )
+        return checked_model(
+            saving.deserialize_keras_object(config, custom_objects=custom_objects), "The text"
+        )
 
 
 def model_from_config(config: dict[str, Any], custom_objects: Any = None) -> Model:

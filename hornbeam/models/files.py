@@ -13,7 +13,9 @@ __all__ = ["ModelFiles"]
 class ModelFiles:
     """Methods of `Model` for files; `hornbeam.saving` does the work."""
 
-    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+    def save(
+        self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
+    ) -> None:
         """Save architecture, weights, and training state, in the format of the extension.
 
         Args:

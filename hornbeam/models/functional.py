@@ -58,7 +58,9 @@ class Functional(Model):
         "_graph_given",
     }
 
-    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any):
+    def __init__(
+        self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any
+    ):
         inputs = kwargs.pop("input", inputs)
         outputs = kwargs.pop("output", outputs)
         object.__setattr__(self, "_graph_given", True)
@@ -71,7 +73,9 @@ class Functional(Model):
     @property
     def layers(self) -> list[Layer]:
         """Layers of the graph, from the inputs to the outputs."""
-        return [o for o in (self._graph_with_losses or self._graph).operations if isinstance(o, Layer)]
+        return [
+            o for o in (self._graph_with_losses or self._graph).operations if isinstance(o, Layer)
+        ]
 
     @property
     def operations(self) -> list[Operation]:
@@ -113,7 +117,9 @@ class Functional(Model):
     @property
     def output_names(self) -> list[str]:
         """Names of the outputs: keys of the dict, else the last layers' names."""
-        if isinstance(self._outputs_struct, dict) and not any(tree.is_nested(x) for x in self._outputs_struct.values()):
+        if isinstance(self._outputs_struct, dict) and not any(
+            tree.is_nested(x) for x in self._outputs_struct.values()
+        ):
             return sorted(self._outputs_struct)
         return [x.history[0].operation.name if x.history else x.name for x in self.outputs]
 
@@ -224,9 +230,13 @@ class Functional(Model):
             hint = ""
             if len(shape) == len(want) - 1:
                 hint = " If this is one sample, add the batch axis: `x[None]`."
-            elif len(shape) == len(want) and sorted(map(str, shape[1:])) == sorted(map(str, want[1:])):
+            elif len(shape) == len(want) and sorted(map(str, shape[1:])) == sorted(
+                map(str, want[1:])
+            ):
                 hint = " The axes seem to be in another order."
-            raise ValueError(f"{self._label()}: input '{name}' must have shape {want}, received shape {shape}.{hint}")
+            raise ValueError(
+                f"{self._label()}: input '{name}' must have shape {want}, received shape {shape}.{hint}"
+            )
         if not isinstance(x, KerasTensor) and x.dtype.name != expected.dtype:
             if is_float(x.dtype) and is_float(expected.dtype) and self.autocast:
                 # Layers cast by their own policies; doubles were narrowed already.
@@ -284,7 +294,9 @@ def become_functional(model: Model, *args: Any, **kwargs: Any) -> None:
     """
     cls = type(model)
     if not issubclass(cls, Functional):
-        model.__class__ = type(cls.__name__, (cls, Functional), {"__module__": cls.__module__, "_of": cls})
+        model.__class__ = type(
+            cls.__name__, (cls, Functional), {"__module__": cls.__module__, "_of": cls}
+        )
     Functional.__init__(model, *args, **kwargs)  # type: ignore[arg-type]
 
 
@@ -329,20 +341,29 @@ def _number_ops(operations: list[Operation]) -> None:
     for operation in operations:
         if operation.name in met and isinstance(operation, OpCall):
             stem = operation.name
-            operation.name = next(name for n in itertools.count(1) if (name := f"{stem}_{n}") not in taken)
+            operation.name = next(
+                name for n in itertools.count(1) if (name := f"{stem}_{n}") not in taken
+            )
             taken.add(operation.name)
         met.add(operation.name)
 
 
 def _is_input(x: KerasTensor) -> bool:
-    return x.history is not None and not x.history[0].inputs and isinstance(x.history[0].operation, Layer)
+    return (
+        x.history is not None
+        and not x.history[0].inputs
+        and isinstance(x.history[0].operation, Layer)
+    )
 
 
 def _with_own_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
     """Copy the graph that starts at intermediate tensors, with new inputs in their place."""
     old = tree.flatten(inputs)
     graph = Graph(old, tree.flatten(outputs))
-    new = [x if _is_input(x) else Input(batch_shape=x.shape, dtype=x.dtype, name=_free_name(x)) for x in old]
+    new = [
+        x if _is_input(x) else Input(batch_shape=x.shape, dtype=x.dtype, name=_free_name(x))
+        for x in old
+    ]
     copies = graph.run(list(new))
     return tree.pack_sequence_as(inputs, new), tree.pack_sequence_as(outputs, copies)
 
@@ -355,4 +376,8 @@ def _from_config(cls: type, config: dict[str, Any]) -> Any:
     return functional_from_config(cls if issubclass(cls, Functional) else Functional, config)
 
 
-graph_models.cls, graph_models.become, graph_models.from_config = Functional, become_functional, _from_config
+graph_models.cls, graph_models.become, graph_models.from_config = (
+    Functional,
+    become_functional,
+    _from_config,
+)

@@ -49,7 +49,10 @@ def functional_config(model: Any) -> dict[str, Any]:
         entry = serialize_op(operation) if isinstance(operation, OpCall) else serialize(operation)
         entry["name"] = operation.name
         entry["inbound_nodes"] = [
-            {"args": [tensor(a) for a in node.args], "kwargs": {k: tensor(v) for k, v in node.kwargs.items()}}
+            {
+                "args": [tensor(a) for a in node.args],
+                "kwargs": {k: tensor(v) for k, v in node.kwargs.items()},
+            }
             for node in nodes_of(operation)
             if id(node) in index and node.inputs
         ]
@@ -104,7 +107,10 @@ def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
     config = older_files().modern_graph(config)
     builder = _GraphBuilder(config)
     builder.call_layers()
-    inputs, outputs = builder.tensors(config["input_layers"]), builder.tensors(config["output_layers"])
+    inputs, outputs = (
+        builder.tensors(config["input_layers"]),
+        builder.tensors(config["output_layers"]),
+    )
     # Keras 2 wrote a list around a single tensor.
     single = [isinstance(x, list) and len(x) == 1 for x in (inputs, outputs)]
     model = cls(
@@ -143,16 +149,22 @@ class _GraphBuilder:
             operation = deserialize(entry)
             name = entry.get("name") or entry["config"].get("name")
             if name in known:
-                raise ValueError(f"The saved graph of '{self._name}' has several layers named '{name}'.")
+                raise ValueError(
+                    f"The saved graph of '{self._name}' has several layers named '{name}'."
+                )
             self._operations.append(operation)
             self._names.append(name)
             known.add(name)
             self._calls.append(list(entry.get("inbound_nodes", [])))
             if not self._calls[-1] and nodes_of(operation):
                 self._outputs[name, 0] = nodes_of(operation)[0].outputs
-        self._queue = [(0, i) for i, calls in enumerate(self._calls) if calls]  # (round, place in the file)
+        self._queue = [
+            (0, i) for i, calls in enumerate(self._calls) if calls
+        ]  # (round, place in the file)
         self._waiting: dict[_Call, list[int]] = {}
-        self._needs: dict[int, Iterator[_Call]] = {}  # what the next call of a layer needs, from the last look-up on
+        self._needs: dict[
+            int, Iterator[_Call]
+        ] = {}  # what the next call of a layer needs, from the last look-up on
 
     def call_layers(self) -> None:
         """Make all calls.
@@ -191,7 +203,9 @@ class _GraphBuilder:
         if not any_symbolic(args, kwargs):
             # A call on numbers alone would compute now; a file describes graphs and computes
             # nothing.
-            raise ValueError(f"The saved graph of '{self._name}' calls '{name}' on no tensor of it.")
+            raise ValueError(
+                f"The saved graph of '{self._name}' calls '{name}' on no tensor of it."
+            )
         made = (name, self._counts[name])
         self._outputs[made] = self._operations[i](*args, **kwargs)
         self._counts[name] += 1

@@ -38,7 +38,9 @@ class Graph:
             if _makes_source(node, sources):
                 return []
             made = [(x, x.history[0]) for x in node.inputs if x.history]
-            return [maker for x, maker in made if id(x) not in sources or _makes_source(maker, sources)]
+            return [
+                maker for x, maker in made if id(x) not in sources or _makes_source(maker, sources)
+            ]
 
         for output in outputs:
             if output.history is None:

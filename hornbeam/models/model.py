@@ -141,7 +141,9 @@ class Model(ModelFiles, ModelState, Trainable):
         layers = self.layers
         if index is not None:
             if not -len(layers) <= index < len(layers):
-                raise ValueError(f"get_layer: `index` {index} is out of range; {len(layers)} layers exist.")
+                raise ValueError(
+                    f"get_layer: `index` {index} is out of range; {len(layers)} layers exist."
+                )
             return layers[index]
         for layer in layers:
             if layer.name == name:
@@ -199,7 +201,9 @@ class Model(ModelFiles, ModelState, Trainable):
             show_trainable: Whether a column shows which layers are trainable.
             layer_range: Names (or patterns) of the first and the last layer to list.
         """
-        print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+        print_summary(
+            self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
+        )
 
     def reset_states(self) -> None:
         """Set the kept states of all recurrent layers with `stateful=True` back to zero, as in
@@ -238,7 +242,9 @@ class Model(ModelFiles, ModelState, Trainable):
         """
         type_check = kwargs.pop("type_check", True)
         if kwargs:
-            raise ValueError(f"{self._label()}: quantize got unexpected arguments {errors.listed(kwargs)}.")
+            raise ValueError(
+                f"{self._label()}: quantize got unexpected arguments {errors.listed(kwargs)}."
+            )
         quantize_model(self, mode, config, filters, type_check)
 
     def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:
@@ -255,7 +261,11 @@ class Model(ModelFiles, ModelState, Trainable):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        config = {"name": self.name, "trainable": self._trainable, "dtype": serialize(self.dtype_policy)}
+        config = {
+            "name": self.name,
+            "trainable": self._trainable,
+            "dtype": serialize(self.dtype_policy),
+        }
         config.update(constructor_config(self, Model, skip=("name", "trainable", "dtype")))
         return config
 

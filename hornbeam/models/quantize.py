@@ -38,11 +38,17 @@ def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check:
     config = find_config(label_of(model), mode, config)
     wanted = _filter(filters)
     if not model.built:
-        raise ValueError(f"{label_of(model)}: build the model, or call it on data, before `quantize`.")
+        raise ValueError(
+            f"{label_of(model)}: build the model, or call it on data, before `quantize`."
+        )
     if isinstance(config, (GPTQConfig, AWQConfig)):
         done = _calibrate(*_structure(model, config), config, wanted, type_check)
     else:
-        done = [layer for layer in _quantizable(model, config.mode, wanted) if _try(layer, config, type_check)]
+        done = [
+            layer
+            for layer in _quantizable(model, config.mode, wanted)
+            if _try(layer, config, type_check)
+        ]
     if not done:
         warnings.warn(
             f"{label_of(model)}: no layer was quantized: none that has the mode {config.mode!r} passes the filters.",
@@ -68,7 +74,11 @@ def _filter(filters: Any) -> Callable[[Layer], bool]:
 
 def _quantizable(part: Layer, mode: str, wanted: Callable[[Layer], bool]) -> list[Layer]:
     """Return the layers of `part` that have the mode and pass the filters."""
-    return [layer for layer in flatten_layers(part) if mode in layer._quantization_modes and wanted(layer)]
+    return [
+        layer
+        for layer in flatten_layers(part)
+        if mode in layer._quantization_modes and wanted(layer)
+    ]
 
 
 def _try(layer: Layer, config: QuantizationConfig, type_check: bool) -> bool:
@@ -89,8 +99,12 @@ _CalibratedConfig = GPTQConfig | AWQConfig
 
 def _structure(model: Any, config: _CalibratedConfig) -> tuple[list[Layer], list[Layer]]:
     """Return the layers before the first block, and the blocks."""
-    structure = config.quantization_layer_structure or model.get_quantization_layer_structure(config.mode)
-    if not isinstance(structure, dict) or not {"pre_block_layers", "sequential_blocks"} <= set(structure):
+    structure = config.quantization_layer_structure or model.get_quantization_layer_structure(
+        config.mode
+    )
+    if not isinstance(structure, dict) or not {"pre_block_layers", "sequential_blocks"} <= set(
+        structure
+    ):
         raise ValueError(
             f"{label_of(model)}: the mode {config.mode!r} needs to know the order of the layers. Pass "
             "`quantization_layer_structure={'pre_block_layers': [...], 'sequential_blocks': [...]}` to the config, or "
@@ -145,7 +159,9 @@ class _Recorder(AdaptedWeight):
         self.moments, self.magnitudes, self.count = np.zeros((rows, rows)), np.zeros(rows), 0
         self.variable.adapted = self
 
-    def multiply(self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False) -> jax.Array:
+    def multiply(
+        self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False
+    ) -> jax.Array:
         rows = np.asarray(equation.rows_of(x, self.shape), "float64")
         self.moments += rows.T @ rows
         self.magnitudes += np.abs(rows).sum(0)
@@ -206,6 +222,8 @@ def _samples(config: _CalibratedConfig) -> list[np.ndarray]:
 def _tokens(item: Any, config: _CalibratedConfig) -> np.ndarray:
     if isinstance(item, str):
         if config.tokenizer is None:
-            raise ValueError(f"{type(config).__name__}: `dataset` holds strings, so it needs a `tokenizer`.")
+            raise ValueError(
+                f"{type(config).__name__}: `dataset` holds strings, so it needs a `tokenizer`."
+            )
         item = getattr(config.tokenizer, "tokenize", config.tokenizer)(item)
     return np.asarray(item)

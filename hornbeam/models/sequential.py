@@ -46,7 +46,11 @@ class Sequential(Model):
     _not_children = Model._not_children | {"_functional", "_stack"}
 
     def __init__(
-        self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None, **kwargs: Any
+        self,
+        layers: Iterable[Any] | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
     ):
         object.__setattr__(self, "_stack", [])
         object.__setattr__(self, "_functional", None)
@@ -86,17 +90,23 @@ class Sequential(Model):
         if isinstance(layer, KerasTensor):
             origin = layer.history[0].operation if layer.history else None
             if not isinstance(origin, InputLayer):
-                raise TypeError(f"{self._label()}: expected a layer or `Input(shape)`, received {layer!r}.")
+                raise TypeError(
+                    f"{self._label()}: expected a layer or `Input(shape)`, received {layer!r}."
+                )
             layer = origin
         if not isinstance(layer, Layer):
             if callable(layer) and not isinstance(layer, type):
                 layer = Lambda(layer)
             else:
                 hint = f" Write `{layer.__name__}(...)`." if isinstance(layer, type) else ""
-                raise TypeError(f"{self._label()}: expected a layer, received {errors.describe(layer)}.{hint}")
+                raise TypeError(
+                    f"{self._label()}: expected a layer, received {errors.describe(layer)}.{hint}"
+                )
         if isinstance(layer, InputLayer) and self._stack:
             if isinstance(self._stack[0], InputLayer):
-                raise ValueError(f"{self._label()}: it has an input already; `Input` must be the first thing added.")
+                raise ValueError(
+                    f"{self._label()}: it has an input already; `Input` must be the first thing added."
+                )
             raise ValueError(f"{self._label()}: `Input` must come before all layers.")
         if layer.name in {x.name for x in self._stack}:
             raise ValueError(
@@ -145,10 +155,14 @@ class Sequential(Model):
             ValueError: If no shape is known, or a layer does not fit the one before.
         """
         if not self._stack:
-            raise ValueError(f"{self._label()}: it has no layers yet; `add` one before it is built.")
+            raise ValueError(
+                f"{self._label()}: it has no layers yet; `add` one before it is built."
+            )
         if isinstance(self._stack[0], InputLayer):
             x = nodes_of(self._stack[0])[0].outputs
-        elif hasattr(self._stack[0], "make_inputs"):  # `Merge`, Keras 1's form of a model with several inputs
+        elif hasattr(
+            self._stack[0], "make_inputs"
+        ):  # `Merge`, Keras 1's form of a model with several inputs
             x = self._stack[0].make_inputs()
         else:
             if input_shape is None:
@@ -189,11 +203,15 @@ class Sequential(Model):
             inputs = layer(inputs)
         return inputs
 
-    def predict_proba(self, x: Any, batch_size: int | None = None, verbose: Any = 0, **kwargs: Any) -> Any:
+    def predict_proba(
+        self, x: Any, batch_size: int | None = None, verbose: Any = 0, **kwargs: Any
+    ) -> Any:
         """Return `predict(x)`; a method of Keras 1 and 2."""
         return self.predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
 
-    def predict_classes(self, x: Any, batch_size: int | None = None, verbose: Any = 0, **kwargs: Any) -> Any:
+    def predict_classes(
+        self, x: Any, batch_size: int | None = None, verbose: Any = 0, **kwargs: Any
+    ) -> Any:
         """Return class numbers: the index of the largest output, or for a single output 1 if it is
         above 0.5, else 0.
 

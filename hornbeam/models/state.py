@@ -40,7 +40,9 @@ class ModelState:
             ValueError: If a path is not one of this model's.
         """
         for kind, values in state_tree.items():
-            group = self.optimizer.variables if kind == "optimizer_variables" else getattr(self, kind)
+            group = (
+                self.optimizer.variables if kind == "optimizer_variables" else getattr(self, kind)
+            )
             by_path = {v.path: v for v in group}
             for path, value in values.items():
                 if path not in by_path:
@@ -72,7 +74,9 @@ class ModelState:
         """
         given = (trainable_variables, non_trainable_variables, metrics_variables)
         with self._with_values("stateless_compute_loss", *given) as values:
-            loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+            loss = self.compute_loss(
+                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training
+            )
             return loss, values()
 
     def compute_loss_and_updates(
@@ -111,7 +115,9 @@ class ModelState:
         given = (trainable_variables, non_trainable_variables, metrics_variables)
         with self._with_values("compute_loss_and_updates", *given, optimizer_variables) as values:
             y_pred = self(x, training=training)
-            loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+            loss = self.compute_loss(
+                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training
+            )
             scaled = loss
             if training and optimizer_variables is not None:
                 scaled = self.optimizer.scale_loss(loss)
@@ -139,6 +145,8 @@ class ModelState:
                     f"{self._label()}: {method} expected {len(own)} values in `{name}`, received {len(values)}."
                 )
         variables = [v for own, _ in groups.values() for v in own]
-        values = [v.value if isinstance(v, Variable) else v for _, given in groups.values() for v in given]
+        values = [
+            v.value if isinstance(v, Variable) else v for _, given in groups.values() for v in given
+        ]
         with Overlay(variables, values) as overlay:
             yield lambda: tuple([overlay.value_of(v) for v in groups[name][0]] for name in shown)

@@ -73,25 +73,37 @@ def print_summary(
         (print_fn or print)(line.rstrip())
 
 
-def _check_arguments(line_length: Any, positions: Any, print_fn: Any, expand_nested: Any, show_trainable: Any) -> None:
+def _check_arguments(
+    line_length: Any, positions: Any, print_fn: Any, expand_nested: Any, show_trainable: Any
+) -> None:
     """Raise `ValueError` for arguments that no table can be made with."""
     if line_length is not None and (
-        isinstance(line_length, bool) or not isinstance(line_length, (int, np.integer)) or line_length < 1
+        isinstance(line_length, bool)
+        or not isinstance(line_length, (int, np.integer))
+        or line_length < 1
     ):
-        raise ValueError(f"summary: `line_length` must be a positive integer, received {line_length!r}.")
+        raise ValueError(
+            f"summary: `line_length` must be a positive integer, received {line_length!r}."
+        )
     if positions is not None and not (
         isinstance(positions, (list, tuple))
         and all(isinstance(p, (int, float)) and p > 0 for p in positions)
         and positions
     ):
-        raise ValueError(f"summary: `positions` must be a list of positive numbers, received {positions!r}.")
+        raise ValueError(
+            f"summary: `positions` must be a list of positive numbers, received {positions!r}."
+        )
     if print_fn is not None and not callable(print_fn):
-        raise ValueError(f"summary: `print_fn` must be a function of a line, received {print_fn!r}.")
+        raise ValueError(
+            f"summary: `print_fn` must be a function of a line, received {print_fn!r}."
+        )
     check_flag("summary", "expand_nested", expand_nested)
     check_flag("summary", "show_trainable", show_trainable)
 
 
-def _empty_table(branching: bool, show_trainable: bool, positions: Sequence[float] | None, width: int) -> Any:
+def _empty_table(
+    branching: bool, show_trainable: bool, positions: Sequence[float] | None, width: int
+) -> Any:
     """Return the table with its columns."""
     from rich import box  # heavy, and rarely needed
     from rich.table import Table
@@ -108,7 +120,9 @@ def _empty_table(branching: bool, show_trainable: bool, positions: Sequence[floa
     lefts = [0.0, *relative[:-1]]
     for index, (name, left, right) in enumerate(zip(columns, lefts, relative, strict=False)):
         size = max(8, int((right - left) * width) - 2)
-        table.add_column(name, justify="right" if index == 2 else "left", width=size, overflow="fold")
+        table.add_column(
+            name, justify="right" if index == 2 else "left", width=size, overflow="fold"
+        )
     for name in columns[len(relative) :]:
         table.add_column(name, justify="center", width=9)
     return table
@@ -162,7 +176,9 @@ def _connections(layer: Layer, parent: Any) -> str:
         if id(node) in members:
             for x in node.inputs:
                 if x.history is not None:
-                    sources.append(f"{x.history[0].operation.name}[{x._keras_history[1]}][{x.history[1]}]")
+                    sources.append(
+                        f"{x.history[0].operation.name}[{x._keras_history[1]}][{x.history[1]}]"
+                    )
     return ", ".join(sources) or "-"
 
 

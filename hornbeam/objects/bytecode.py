@@ -61,8 +61,12 @@ def function_from(stored: Any) -> types.FunctionType:
         _check_version(part)
     cells = tuple(types.CellType(value) for value in closure or ())
     if len(cells) != len(code.co_freevars):
-        raise FileError(f"The file's lambda needs the values of {code.co_freevars}, which the file does not hold.")
-    function = types.FunctionType(code, dict(namespace), code.co_name, _values(defaults), cells or None)
+        raise FileError(
+            f"The file's lambda needs the values of {code.co_freevars}, which the file does not hold."
+        )
+    function = types.FunctionType(
+        code, dict(namespace), code.co_name, _values(defaults), cells or None
+    )
     return function
 
 
@@ -79,7 +83,10 @@ def stored_form(function: types.FunctionType, serialize: Callable[[Any], Any]) -
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     held = {"defaults": function.__defaults__, "closure": cells or None}
     try:
-        held = {key: None if value is None else [_plain(v, serialize) for v in value] for key, value in held.items()}
+        held = {
+            key: None if value is None else [_plain(v, serialize) for v in value]
+            for key, value in held.items()
+        }
     except ValueError as error:
         raise ValueError(
             f"A lambda cannot be saved with the values that it encloses: {error} Write a named function and "
@@ -97,7 +104,9 @@ def stored_form(function: types.FunctionType, serialize: Callable[[Any], Any]) -
 def _plain(value: Any, serialize: Callable[[Any], Any]) -> Any:
     """Return a value that JSON gives back unchanged."""
     stored = serialize(value)
-    if isinstance(stored, dict) or (isinstance(stored, list) and any(isinstance(v, (list, dict)) for v in stored)):
+    if isinstance(stored, dict) or (
+        isinstance(stored, list) and any(isinstance(v, (list, dict)) for v in stored)
+    ):
         raise ValueError(f"{type(value).__name__} is not a number, a string or a list of them.")
     return stored
 
@@ -144,7 +153,11 @@ def _check_version(code: types.CodeType) -> None:
     """
     caches = getattr(dis, "_inline_cache_entries", ())
     raw, at, names = code.co_code, 0, []
-    width = (lambda name, op: caches.get(name, 0)) if isinstance(caches, dict) else (lambda name, op: caches[op])
+    width = (
+        (lambda name, op: caches.get(name, 0))
+        if isinstance(caches, dict)
+        else (lambda name, op: caches[op])
+    )
     while at < len(raw):
         op = raw[at]
         name = dis.opname[op]
@@ -155,7 +168,9 @@ def _check_version(code: types.CodeType) -> None:
             raise _other_version(f"{name} is followed by unexpected bytes")
         names.append(name)
         at += 2 + following
-    if "RESUME" not in names[:5] or not names[-1].startswith(("RETURN", "RAISE", "RERAISE", "JUMP")):
+    if "RESUME" not in names[:5] or not names[-1].startswith(
+        ("RETURN", "RAISE", "RERAISE", "JUMP")
+    ):
         raise _other_version("it does not start or end as a function does")
     for before, after in zip(names, names[1:], strict=False):
         if "PRECALL" in dis.opmap and after == "CALL" and before != "PRECALL":

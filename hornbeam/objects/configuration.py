@@ -62,7 +62,11 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
         found = get_registered_object(key) if key else None
         if found is not None:
             return found
-    if registered and ">" in registered and not str(module).startswith(("keras", "tf_keras", "hornbeam")):
+    if (
+        registered
+        and ">" in registered
+        and not str(module).startswith(("keras", "tf_keras", "hornbeam"))
+    ):
         return None  # a class of the user's, which may have the name of one of ours
     if name == "Policy" or name in dtype_policies.__all__:
         return DTypePolicy
@@ -71,10 +75,17 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
         return families[_MODELS].find_class(name)
     if module and str(module).split(".")[0] not in _OWN_MODULES:
         return None  # another library's class of a name that we have too
-    public = (module or "").replace("tensorflow.", "").replace("tf_keras", "keras").replace("keras.src", "keras")
+    public = (
+        (module or "")
+        .replace("tensorflow.", "")
+        .replace("tf_keras", "keras")
+        .replace("keras.src", "keras")
+    )
     if public == "keras":
         public = _MODELS
-    order = [family for key, family in families.items() if public == key or public.startswith(f"{key}.")]
+    order = [
+        family for key, family in families.items() if public == key or public.startswith(f"{key}.")
+    ]
     for family in [*order, *families.values()]:
         found = family.find_class(name)
         if found is not None:
@@ -105,13 +116,20 @@ def serialize(obj: Any) -> Any:
         if np.ndim(obj) == 0:
             return np.asarray(obj).item()
         array = np.asarray(obj)
-        return {"class_name": "__numpy__", "config": {"value": array.tolist(), "dtype": array.dtype.name}}
+        return {
+            "class_name": "__numpy__",
+            "config": {"value": array.tolist(), "dtype": array.dtype.name},
+        }
     if isinstance(obj, (list, tuple)):
         return [serialize(item) for item in obj]
     if obj is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(obj, slice):
-        ends = {"start": serialize(obj.start), "stop": serialize(obj.stop), "step": serialize(obj.step)}
+        ends = {
+            "start": serialize(obj.start),
+            "stop": serialize(obj.stop),
+            "step": serialize(obj.step),
+        }
         return {"class_name": "__slice__", "config": ends}
     if isinstance(obj, Mapping) and not hasattr(obj, "get_config"):
         return {key: serialize(item) for key, item in obj.items()}
@@ -138,7 +156,11 @@ def serialize(obj: Any) -> Any:
     }
     if module == "keras.models":
         config["module"] = "keras"
-    if isinstance(obj, Operation) and hasattr(obj, "get_build_config") and getattr(obj, "built", False):
+    if (
+        isinstance(obj, Operation)
+        and hasattr(obj, "get_build_config")
+        and getattr(obj, "built", False)
+    ):
         build = obj.get_build_config()
         if build and cls.__name__ not in ("InputLayer",):
             config["build_config"] = build
@@ -158,7 +180,12 @@ def _serialize_function(function: Any) -> Any:
         }  # fmt: skip
     if is_library_code(function):
         return name
-    return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": name,
+        "registered_name": "function",
+    }
 
 
 def serialize_op(operation: OpCall) -> dict[str, Any]:
@@ -169,7 +196,9 @@ def serialize_op(operation: OpCall) -> dict[str, Any]:
         "module": info.module,
         "class_name": info.class_name,
         # Keras's own ops outside of `ops` take no name.
-        "config": {"name": operation.name, **settings} if info.module.startswith("keras.src.ops") else settings,
+        "config": {"name": operation.name, **settings}
+        if info.module.startswith("keras.src.ops")
+        else settings,
         "registered_name": info.class_name,
     }
 
@@ -224,13 +253,20 @@ def _object_of(config: Any) -> Any:
             raise _unknown("function", str(inner))
         return found
     # `.h5` files leave modules out; a layer's config states `trainable` or `dtype`, an op's does not.
-    bare_op = module is None and name in OPS and isinstance(inner, Mapping) and not {"trainable", "dtype"} & set(inner)
+    bare_op = (
+        module is None
+        and name in OPS
+        and isinstance(inner, Mapping)
+        and not {"trainable", "dtype"} & set(inner)
+    )
     if str(module).startswith("keras.src.ops") or (name in OPS and registered == name) or bare_op:
         return deserialize_op(dict(config))
     cls: Any = _find_class(module, str(name), registered)
     if cls is None:
         if name in _REFUSED:
-            raise FileError(f"The configuration holds a {name}, which {_REFUSED[name]}; Hornbeam does not load it.")
+            raise FileError(
+                f"The configuration holds a {name}, which {_REFUSED[name]}; Hornbeam does not load it."
+            )
         raise _unknown("class", str(registered or name))
     if not isinstance(cls, type):
         return cls
@@ -252,7 +288,9 @@ def _object_of(config: Any) -> Any:
     return obj
 
 
-_PLAIN = frozenset(["__numpy__", "__tensor__", "__tuple__", "__lambda__", "__bytes__", "__ellipsis__", "__slice__"])
+_PLAIN = frozenset(
+    ["__numpy__", "__tensor__", "__tuple__", "__lambda__", "__bytes__", "__ellipsis__", "__slice__"]
+)
 # Classes of Keras that run what a file names.
 _REFUSED = {
     "TFSMLayer": "runs a SavedModel, a program that stands in another file",
@@ -311,7 +349,11 @@ def deserialize_op(config: dict[str, Any]) -> OpCall:
         raise ValueError(
             f"The saved op {config['class_name']} has settings {errors.listed(sorted(unknown))} that are not known."
         )
-    full = {key: p.default for key, p in info.signature.parameters.items() if key in known and p.default is not p.empty}
+    full = {
+        key: p.default
+        for key, p in info.signature.parameters.items()
+        if key in known and p.default is not p.empty
+    }
     values = {key: _tuples(deserialize(value)) for key, value in settings.items()}
     return OpCall(info, {**full, **values}, name)
 

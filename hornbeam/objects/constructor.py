@@ -27,7 +27,9 @@ def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
     cls = getattr(type(obj), "_of", type(obj))
     chain = list(cls.__mro__)
     chain = chain[: chain.index(base)]
-    overriding = [i for i, c in enumerate(chain) if "get_config" in c.__dict__ and not is_library_code(c)]
+    overriding = [
+        i for i, c in enumerate(chain) if "get_config" in c.__dict__ and not is_library_code(c)
+    ]
     if overriding:
         chain = chain[overriding[-1] + 1 :]
     names: dict[str, Any] = {}
@@ -57,7 +59,9 @@ def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
         try:
             config[name] = serialize(value)
         except ValueError as error:
-            raise ValueError(f"{cls.__name__}: argument `{name}` cannot be saved. {error}") from None
+            raise ValueError(
+                f"{cls.__name__}: argument `{name}` cannot be saved. {error}"
+            ) from None
     return config
 
 
@@ -84,9 +88,13 @@ def from_constructor_config(cls: type, config: Mapping[str, Any]) -> Any:
     values = {}
     for key, value in config.items():
         nested = isinstance(value, Mapping) and "class_name" in value and "config" in value
-        lists = isinstance(value, list) and any(isinstance(v, Mapping) and "class_name" in v for v in value)
+        lists = isinstance(value, list) and any(
+            isinstance(v, Mapping) and "class_name" in v for v in value
+        )
         values[key] = deserialize(value) if (nested or lists) else value
     try:
         return cls(**values)
     except TypeError as error:
-        raise TypeError(f"{cls.__name__}.from_config: {error} The config is {dict(config)!r:.300}.") from error
+        raise TypeError(
+            f"{cls.__name__}.from_config: {error} The config is {dict(config)!r:.300}."
+        ) from error

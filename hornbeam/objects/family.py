@@ -70,14 +70,20 @@ class Family:
     @functools.cached_property
     def members(self) -> dict[str, Any]:
         """Public classes and functions of the family, by name."""
-        return {name: self._namespace[name] for name in self._namespace["__all__"] if name not in _FUNCTIONS}
+        return {
+            name: self._namespace[name]
+            for name in self._namespace["__all__"]
+            if name not in _FUNCTIONS
+        }
 
     @functools.cached_property
     def names(self) -> dict[str, Any]:
         """Everything that a name can mean in `get`."""
         if self._given is not None:
             return dict(self._given)
-        return {key: part for key, part in self.members.items() if part not in self._bases} | dict(self._spellings)
+        return {key: part for key, part in self.members.items() if part not in self._bases} | dict(
+            self._spellings
+        )
 
     def find_class(self, name: str) -> type | None:
         """Return the class that a file means by `name`, or `None`."""
@@ -108,7 +114,9 @@ class Family:
         if self._takes_functions and callable(identifier):
             return identifier
         wanted = "name, object or function" if self._takes_functions else "name or object"
-        raise ValueError(f"Expected {self._article} {self.name}'s {wanted}, received {identifier!r}.")
+        raise ValueError(
+            f"Expected {self._article} {self.name}'s {wanted}, received {identifier!r}."
+        )
 
     def serialize(self, part: Any) -> Any:
         """Return the configuration of a part, with its class, ready for JSON."""
@@ -128,13 +136,19 @@ class Family:
             with registry.custom_object_scope(custom_objects or {}):
                 return self.get(config)
         part = configuration.deserialize(config, custom_objects=custom_objects)
-        if part is None or isinstance(part, self.base) or (self._takes_functions and callable(part)):
+        if (
+            part is None
+            or isinstance(part, self.base)
+            or (self._takes_functions and callable(part))
+        ):
             return part
         raise ValueError(
             f"Expected the configuration of {self._article} {self.name}, received that of {errors.describe(part)}."
         )
 
-    def functions(self, argument: str, example: str, config: str = "config") -> tuple[Callable[..., Any], ...]:
+    def functions(
+        self, argument: str, example: str, config: str = "config"
+    ) -> tuple[Callable[..., Any], ...]:
         """Return the public functions `get`, `serialize` and `deserialize` of the family's module.
 
         Args:
@@ -152,7 +166,11 @@ class Family:
         def deserialize(config: Any, custom_objects: Any = None) -> Any:
             return self.deserialize(config, custom_objects)
 
-        none = "None" if self._for_none is None else getattr(self._for_none, "__name__", repr(self._for_none))
+        none = (
+            "None"
+            if self._for_none is None
+            else getattr(self._for_none, "__name__", repr(self._for_none))
+        )
         _describe(
             get, self, example,
             f"Return the {self.name} that a name, configuration, class, function or object means; `None` means {none}.",
@@ -166,7 +184,11 @@ class Family:
             deserialize, self, example, f"Return the {self.name} of a configuration or a name.",
             f"If it is no {self.name}'s.",
         )  # fmt: skip
-        return get, _with_argument(serialize, "part", argument), _with_argument(deserialize, "config", config)
+        return (
+            get,
+            _with_argument(serialize, "part", argument),
+            _with_argument(deserialize, "config", config),
+        )
 
     def _named(self, name: str) -> Any:
         found = registry.get_registered_object(name)
@@ -194,7 +216,9 @@ def _with_argument(function: Callable[..., Any], old: str, new: str) -> Callable
     if old == new:
         return function
     signature = inspect.signature(function)
-    parameters = [p.replace(name=new) if p.name == old else p for p in signature.parameters.values()]
+    parameters = [
+        p.replace(name=new) if p.name == old else p for p in signature.parameters.values()
+    ]
     signature = signature.replace(parameters=parameters)
 
     @functools.wraps(function)

@@ -87,4 +87,6 @@ def _size(path: Any) -> int:
     path = Path(path)
     if not path.is_dir():
         return path.stat().st_size
-    return sum((Path(place) / name).lstat().st_size for place, _, names in os.walk(path) for name in names)
+    return sum(
+        (Path(place) / name).lstat().st_size for place, _, names in os.walk(path) for name in names
+    )

@@ -2,7 +2,18 @@
 
 from hornbeam.ops import control as control
 from hornbeam.ops import conv as _conv_module
-from hornbeam.ops import create, ctc, elementwise, fourier, index, linalg, neural, patches, pool, reduce
+from hornbeam.ops import (
+    create,
+    ctc,
+    elementwise,
+    fourier,
+    index,
+    linalg,
+    neural,
+    patches,
+    pool,
+    reduce,
+)
 from hornbeam.ops import image as image
 from hornbeam.ops import nn as nn
 from hornbeam.ops import numpy as numpy

@@ -66,7 +66,10 @@ def switch(index: Tensor, branches: Tensor, *operands: Tensor) -> Tensor:
 
 
 def while_loop(
-    cond: Callable[..., Any], body: Callable[..., Any], loop_vars: Any, maximum_iterations: int | None = None
+    cond: Callable[..., Any],
+    body: Callable[..., Any],
+    loop_vars: Any,
+    maximum_iterations: int | None = None,
 ) -> Any:
     """Apply `body` to the loop variables as long as `cond` is true.
 
@@ -87,7 +90,9 @@ def while_loop(
 
 
 @op("core", "WhileLoop")
-def _while_loop(loop_vars: Tensor, cond: Any, body: Any, maximum_iterations: int | None = None) -> Tensor:
+def _while_loop(
+    loop_vars: Tensor, cond: Any, body: Any, maximum_iterations: int | None = None
+) -> Tensor:
     several = isinstance(loop_vars, (tuple, list))
     state = tuple(_converted(list(loop_vars))) if several else (_converted(loop_vars),)
 
@@ -129,7 +134,12 @@ def _fori_loop(init_val: Tensor, lower: Any, upper: Any, body_fun: Any) -> Tenso
 
 @op("core")
 def scan(
-    f: Tensor, init: Tensor, xs: Tensor = None, length: int | None = None, reverse: bool = False, unroll: int | bool = 1
+    f: Tensor,
+    init: Tensor,
+    xs: Tensor = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
 ) -> Tensor:
     """Apply `carry, y = f(carry, x)` to each slice x of `xs`; return the last carry and all y, stacked.
 
@@ -193,7 +203,10 @@ def _vectorized_map(elements: Tensor, function: Any) -> Tensor:
 
 
 def vectorize(
-    pyfunc: Callable[..., Any], *, excluded: Sequence[int | str] | None = None, signature: str | None = None
+    pyfunc: Callable[..., Any],
+    *,
+    excluded: Sequence[int | str] | None = None,
+    signature: str | None = None,
 ) -> Callable[..., Any]:
     """Turn a function of scalars, or of the shapes in `signature`, into one of tensors that broadcast.
 

@@ -56,7 +56,9 @@ def conv(
         >>> conv(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 2))).shape
         (1, 2, 2, 2)
     """
-    return conv_with_bias(inputs, kernel, None, "linear", strides, padding, data_format, dilation_rate)
+    return conv_with_bias(
+        inputs, kernel, None, "linear", strides, padding, data_format, dilation_rate
+    )
 
 
 def conv_with_bias(
@@ -87,9 +89,14 @@ def conv_with_bias(
     dtype = jnp.result_type(inputs, kernel)
     inputs, kernel = inputs.astype(dtype), kernel.astype(dtype)
     steps, dilation = each(strides, rank), each(dilation_rate, rank)
-    space, window = tuple(inputs.shape[layout[0].index(a)] for a in layout[1][:-2]), kernel.shape[:-2]
+    space, window = (
+        tuple(inputs.shape[layout[0].index(a)] for a in layout[1][:-2]),
+        kernel.shape[:-2],
+    )
     pads = _pads(padding, space, window, steps, dilation)
-    spec = Spec("forward", space, window, steps, pads, dilation, channels // kernel.shape[-2], activation)
+    spec = Spec(
+        "forward", space, window, steps, pads, dilation, channels // kernel.shape[-2], activation
+    )
     if not _native(spec, inputs, kernel):
         x = jax.lax.conv_general_dilated(
             inputs, kernel, steps, pads, rhs_dilation=dilation, dimension_numbers=layout,
@@ -101,10 +108,14 @@ def conv_with_bias(
     bias = jnp.zeros(kernel.shape[-1], dtype) if bias is None and activation == "relu" else bias
     if bias is None:
         return _channels_last(lambda x: convolve(x, kernel, spec), inputs, layout)
-    return _channels_last(lambda x: convolve_fused(x, kernel, bias.astype(dtype), spec), inputs, layout)
+    return _channels_last(
+        lambda x: convolve_fused(x, kernel, bias.astype(dtype), spec), inputs, layout
+    )
 
 
-def _pads(padding: Any, space: Any, window: Any, strides: Any, dilation: Any) -> tuple[tuple[int, int], ...]:
+def _pads(
+    padding: Any, space: Any, window: Any, strides: Any, dilation: Any
+) -> tuple[tuple[int, int], ...]:
     """Return (before, after) for each spatial axis."""
     if isinstance(padding, str):
         spread = [(size - 1) * step + 1 for size, step in zip(window, dilation, strict=True)]
@@ -116,7 +127,10 @@ def _native(spec: Spec, *operands: Any) -> bool:
     """Return whether the native kernel computes this convolution, and record the route."""
     empty = 0 in (*spec.space, *spec.out_space()) or any(x.size == 0 for x in operands)
     sizes = (spec.space, spec.window)
-    return routes.convolution(spec.kind, operands[0].dtype, sizes, spec.padding, empty).name == "native"
+    return (
+        routes.convolution(spec.kind, operands[0].dtype, sizes, spec.padding, empty).name
+        == "native"
+    )
 
 
 def _channels_last(function: Any, inputs: Any, layout: Any) -> Any:
@@ -146,7 +160,14 @@ def depthwise_conv(
         (1, 2, 2, 6)
     """
     return conv_with_bias(
-        inputs, per_channel(convert(kernel)), None, "linear", strides, padding, data_format, dilation_rate
+        inputs,
+        per_channel(convert(kernel)),
+        None,
+        "linear",
+        strides,
+        padding,
+        data_format,
+        dilation_rate,
     )
 
 
@@ -203,27 +224,52 @@ def conv_transpose(
     rank = inputs.ndim - 2
     steps, dilation = each(strides, rank), each(dilation_rate, rank)
     extra = (None,) * rank if output_padding is None else each(output_padding, rank)
-    pads = [_transposed_padding(kernel.shape[i], steps[i], dilation[i], padding, extra[i]) for i in range(rank)]
+    pads = [
+        _transposed_padding(kernel.shape[i], steps[i], dilation[i], padding, extra[i])
+        for i in range(rank)
+    ]
     dtype = jnp.result_type(inputs, kernel)
     inputs, kernel, layout = inputs.astype(dtype), kernel.astype(dtype), _layout(rank, data_format)
     spec = _transposed_spec(inputs, kernel, steps, pads, dilation, layout)
     if _native(spec, inputs, kernel):
         return _channels_last(lambda x: convolve(x, kernel, spec), inputs, layout)
     return jax.lax.conv_transpose(
-        inputs, kernel, steps, pads, rhs_dilation=dilation, dimension_numbers=layout, transpose_kernel=True
+        inputs,
+        kernel,
+        steps,
+        pads,
+        rhs_dilation=dilation,
+        dimension_numbers=layout,
+        transpose_kernel=True,
     )
 
 
-def _transposed_spec(inputs: Any, kernel: Any, strides: Any, pads: Any, dilation: Any, layout: Any) -> Spec:
+def _transposed_spec(
+    inputs: Any, kernel: Any, strides: Any, pads: Any, dilation: Any, layout: Any
+) -> Spec:
     """Return the convolution whose gradient with respect to its inputs is this transposed convolution."""
     axes = [layout[0].index(axis) for axis in layout[1][:-2]]
     spread = [(size - 1) * step + 1 for size, step in zip(kernel.shape, dilation, strict=False)]
-    wide = [(inputs.shape[axis] - 1) * stride + 1 for axis, stride in zip(axes, strides, strict=True)]
-    space = tuple(n + sum(pair) - window + 1 for n, pair, window in zip(wide, pads, spread, strict=True))
+    wide = [
+        (inputs.shape[axis] - 1) * stride + 1 for axis, stride in zip(axes, strides, strict=True)
+    ]
+    space = tuple(
+        n + sum(pair) - window + 1 for n, pair, window in zip(wide, pads, spread, strict=True)
+    )
     before = [window - 1 - pair[0] for window, pair in zip(spread, pads, strict=True)]
     # Padding that no window reaches is left out.
-    after = [max(0, n - 1 + window - size - b) for n, window, size, b in zip(wide, spread, space, before, strict=True)]
-    return Spec("inputs", space, kernel.shape[:-2], strides, tuple(zip(before, after, strict=True)), dilation)
+    after = [
+        max(0, n - 1 + window - size - b)
+        for n, window, size, b in zip(wide, spread, space, before, strict=True)
+    ]
+    return Spec(
+        "inputs",
+        space,
+        kernel.shape[:-2],
+        strides,
+        tuple(zip(before, after, strict=True)),
+        dilation,
+    )
 
 
 def _transposed_padding(
@@ -233,7 +279,11 @@ def _transposed_padding(
     window = (size - 1) * dilation + 1
     if output_padding is None:
         # The result has stride * n elements for "same"; for "valid", max(window - stride, 0) more.
-        total = window + stride - 2 if padding == "same" else window + stride - 2 + max(window - stride, 0)
+        total = (
+            window + stride - 2
+            if padding == "same"
+            else window + stride - 2 + max(window - stride, 0)
+        )
         if padding == "same":
             before = window - 1 if stride > window - 1 else -(-total // 2)
         else:

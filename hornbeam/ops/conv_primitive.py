@@ -112,7 +112,9 @@ def _native(*operands: Any, spec: Spec) -> Any:
     shape = _shape(*operands, spec=spec)
     ends = {"forward": (operands[0].shape, shape), "inputs": (shape, operands[0].shape)}
     inputs, outputs = ends.get(spec.kind, (operands[0].shape, operands[1].shape))
-    way = routes.native_convolution(spec.kind, operands[0].dtype, spec, inputs[0], (inputs[-1], outputs[-1]))
+    way = routes.native_convolution(
+        spec.kind, operands[0].dtype, spec, inputs[0], (inputs[-1], outputs[-1])
+    )
     if way == "product":
         return _product(*operands, spec=spec)
     if way == "native product":
@@ -185,13 +187,17 @@ def _batch(operands: Any, axes: Any, *, spec: Spec) -> tuple[Any, int]:
             for x, axis in zip(operands, axes, strict=True)
         )
     ]
-    return _split(_conv_p.bind(*merged, spec=dataclasses.replace(spec, groups=spec.groups * size)), -1, size)
+    return _split(
+        _conv_p.bind(*merged, spec=dataclasses.replace(spec, groups=spec.groups * size)), -1, size
+    )
 
 
 def _fused_batch(operands: Any, axes: Any, *, spec: Spec) -> tuple[Any, int]:
     if axes[1] is None and axes[2] is None:
         merged = _merge(operands[0], axes[0], 0)
-        return _split(convolve_fused(merged, operands[1], operands[2], spec), 0, operands[0].shape[axes[0]])
+        return _split(
+            convolve_fused(merged, operands[1], operands[2], spec), 0, operands[0].shape[axes[0]]
+        )
 
     def apart(inputs: Any, kernel: Any, bias: Any) -> Any:
         x = convolve(inputs, kernel, dataclasses.replace(spec, activation="linear")) + bias

@@ -192,7 +192,12 @@ def logspace(
 
 @op("numpy")
 def geomspace(
-    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, dtype: DType | None = None, axis: int = 0
+    start: Tensor,
+    stop: Tensor,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: DType | None = None,
+    axis: int = 0,
 ) -> Tensor:
     """Return `num` values from `start` to `stop` in a geometric progression; arguments as for `linspace`.
 
@@ -207,7 +212,14 @@ def _window(name: str, function: Callable[..., Any]) -> Any:
     def window(x: Any) -> Any:
         return function(int(x)).astype(standardize_dtype(None))
 
-    named(window, name, __name__, f"Return the {name.capitalize()} window of length `x`.", f"{name}(1)", [1.0])
+    named(
+        window,
+        name,
+        __name__,
+        f"Return the {name.capitalize()} window of length `x`.",
+        f"{name}(1)",
+        [1.0],
+    )
     return window
 
 
@@ -410,4 +422,6 @@ def stop_gradient(variable: Tensor) -> Tensor:
         >>> stop_gradient(jnp.ones(1))
         Array([1.], dtype=float32)
     """
-    return jax.lax.stop_gradient(convert(variable.value if isinstance(variable, Variable) else variable))
+    return jax.lax.stop_gradient(
+        convert(variable.value if isinstance(variable, Variable) else variable)
+    )

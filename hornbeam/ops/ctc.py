@@ -18,7 +18,11 @@ _IMPOSSIBLE = -1e5  # a log-probability that is finite, so that gradients are fi
 
 @op("nn", "CTCLoss")
 def ctc_loss(
-    target: Tensor, output: Tensor, target_length: Tensor, output_length: Tensor, mask_index: int = 0
+    target: Tensor,
+    output: Tensor,
+    target_length: Tensor,
+    output_length: Tensor,
+    mask_index: int = 0,
 ) -> Tensor:
     """Return `-log p(target)`, with the probability summed over all alignments of the labels to the steps.
 
@@ -105,16 +109,24 @@ def ctc_decode(
     """
     scores, lengths = convert(inputs), convert(sequence_lengths).astype("int32")
     if scores.ndim != 3:
-        raise ValueError(f"ctc_decode: `inputs` must have shape (B, T, C), received {scores.shape}.")
+        raise ValueError(
+            f"ctc_decode: `inputs` must have shape (B, T, C), received {scores.shape}."
+        )
     mask_index = mask_index % scores.shape[-1]
     if strategy == "greedy":
         return _greedy(scores, lengths, merge_repeated, mask_index)
     if strategy != "beam_search":
-        raise ValueError(f"ctc_decode: `strategy` must be 'greedy' or 'beam_search', received {strategy!r}.")
+        raise ValueError(
+            f"ctc_decode: `strategy` must be 'greedy' or 'beam_search', received {strategy!r}."
+        )
     if not 1 <= top_paths <= beam_width:
-        raise ValueError(f"ctc_decode: `top_paths` ({top_paths}) must be from 1 to `beam_width` ({beam_width}).")
+        raise ValueError(
+            f"ctc_decode: `top_paths` ({top_paths}) must be from 1 to `beam_width` ({beam_width})."
+        )
     logs = jax.nn.log_softmax(scores, axis=-1)
-    search = jax.vmap(lambda x, n: _beam_search(x, n, beam_width, top_paths, merge_repeated, mask_index))
+    search = jax.vmap(
+        lambda x, n: _beam_search(x, n, beam_width, top_paths, merge_repeated, mask_index)
+    )
     labels, values = search(logs, lengths)
     return jnp.swapaxes(labels, 0, 1), values
 
@@ -131,7 +143,9 @@ def _greedy(scores: Any, lengths: Any, merge_repeated: bool, blank: int) -> tupl
     return labels[None], total[:, None]
 
 
-def _beam_search(logs: Any, length: Any, width: int, paths: int, merge_repeated: bool, blank: int) -> tuple[Any, Any]:
+def _beam_search(
+    logs: Any, length: Any, width: int, paths: int, merge_repeated: bool, blank: int
+) -> tuple[Any, Any]:
     """Search one sample, keeping for each prefix the log-probability that it ends in a blank and in a label (Hannun 2017)."""
     steps, classes = logs.shape
     none = -jnp.inf
@@ -146,7 +160,11 @@ def _beam_search(logs: Any, length: Any, width: int, paths: int, merge_repeated:
         prefixes, sizes, in_blank, in_label = state
         log_p, number = now
         total = jnp.logaddexp(in_blank, in_label)
-        last = jnp.where(sizes > 0, jnp.take_along_axis(prefixes, jnp.maximum(sizes - 1, 0)[:, None], 1)[:, 0], blank)
+        last = jnp.where(
+            sizes > 0,
+            jnp.take_along_axis(prefixes, jnp.maximum(sizes - 1, 0)[:, None], 1)[:, 0],
+            blank,
+        )
         stay_blank = total + log_p[blank]
         stay_label = jnp.where((sizes > 0) & merge_repeated, in_label + log_p[last], none)
         # A class that repeats the last one extends the prefix only after a blank.
@@ -155,7 +173,12 @@ def _beam_search(logs: Any, length: Any, width: int, paths: int, merge_repeated:
         longer = longer.at[:, blank].set(none)
         # An extended prefix may equal one that is kept already; their probabilities add up.
         equal = (prefixes[:, None] == prefixes[None]) | (jnp.arange(steps) >= sizes[:, None, None])
-        child = equal.all(-1) & (sizes[None] == sizes[:, None] + 1) & (total > none)[:, None] & (total > none)[None]
+        child = (
+            equal.all(-1)
+            & (sizes[None] == sizes[:, None] + 1)
+            & (total > none)[:, None]
+            & (total > none)[None]
+        )
         ways = jnp.where(child, longer[:, last], none)  # (parent, child)
         stay_label = jnp.logaddexp(stay_label, jax.nn.logsumexp(ways, axis=0))
         taken = jnp.zeros(longer.shape, bool).at[jnp.arange(width)[:, None], last[None]].max(child)

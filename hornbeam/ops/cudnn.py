@@ -29,7 +29,9 @@ _OPERANDS = 5
 _ONE_LAYER = (1, 0.0, False)  # layers, dropout, both directions
 
 
-def cudnn_lstm(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> tuple[Any, Any]:
+def cudnn_lstm(
+    x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any
+) -> tuple[Any, Any]:
     """Run a float32 LSTM along time by cuDNN.
 
     Args:
@@ -62,7 +64,9 @@ def _row_major(x: Any) -> Any:
     return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
 
 
-def _for_cudnn(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> tuple[Any, Any, Any, Any, Any]:
+def _for_cudnn(
+    x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any
+) -> tuple[Any, Any, Any, Any, Any]:
     """Return the operands in the layout of cuDNN: samples first, the weights as one vector, the lengths."""
     # The order of the gates is the same; the matrices are transposed, and there is a second bias.
     weights = [kernel.T.reshape(-1), recurrent_kernel.T.reshape(-1), bias, jnp.zeros_like(bias)]
@@ -91,7 +95,9 @@ def _pull_kernel(dhs: Any, dlast: Any, *rest: Any) -> list[Any]:
     dx, dh, dc, dweights, _ = rnn.lstm_bwd(features, units, *_ONE_LAYER, None, kept, given)
     dx, dh, dc = map(_row_major, (dx, dh, dc))
     gates = 4 * units
-    dkernel, dinner, dbias = jnp.split(dweights[:-gates], [features * gates, (features + units) * gates])
+    dkernel, dinner, dbias = jnp.split(
+        dweights[:-gates], [features * gates, (features + units) * gates]
+    )
     back = dkernel.reshape(gates, features).T, dinner.reshape(gates, units).T, dbias
     return [jnp.swapaxes(dx, 0, 1), *back, jnp.concatenate([dh, dc])]
 
@@ -148,15 +154,23 @@ def _run_jvp(primals: Any, tangents: Any, *, keep: bool) -> Any:
     return [hs, last], pushed
 
 
-def _transpose(other: Callable[[], Primitive], linear: int, cotangents: Any, *operands: Any) -> list[Any]:
+def _transpose(
+    other: Callable[[], Primitive], linear: int, cotangents: Any, *operands: Any
+) -> list[Any]:
     """Transpose `push`, linear in its first five operands, to `pull`, linear in its first two, or the reverse."""
     results = other().bind(*(ad.instantiate_zeros(c) for c in cotangents), *operands[linear:])
     wanted = [ad.is_undefined_primal(x) for x in operands[:linear]]
-    return [r if want else None for r, want in zip(results, wanted, strict=True)] + [None] * (len(operands) - linear)
+    return [r if want else None for r, want in zip(results, wanted, strict=True)] + [None] * (
+        len(operands) - linear
+    )
 
 
-_run_p = define("hornbeam_cudnn_lstm", _run_plain, _run_shapes, {"cuda": _run_kernel}, ["keep"], many=True)
-_pull_p = define("hornbeam_cudnn_lstm_pull", _pull_plain, _pull_shapes, {"cuda": _pull_kernel}, many=True)
+_run_p = define(
+    "hornbeam_cudnn_lstm", _run_plain, _run_shapes, {"cuda": _run_kernel}, ["keep"], many=True
+)
+_pull_p = define(
+    "hornbeam_cudnn_lstm_pull", _pull_plain, _pull_shapes, {"cuda": _pull_kernel}, many=True
+)
 _push_p = define("hornbeam_cudnn_lstm_push", _push_plain, _push_shapes, many=True)
 ad.primitive_jvps[_run_p] = _run_jvp
 ad.primitive_transposes[_push_p] = functools.partial(_transpose, lambda: _pull_p, _OPERANDS)

@@ -38,10 +38,14 @@ def _floating(x: Any) -> Any:
 
 absolute = unary("absolute", jnp.absolute, "Return the absolute value of each element.", -2.0, 2.0)
 abs = absolute
-fabs = unary("fabs", lambda x: jnp.fabs(_floating(x)), "Return absolute values, as floats.", -2, 2.0)
+fabs = unary(
+    "fabs", lambda x: jnp.fabs(_floating(x)), "Return absolute values, as floats.", -2, 2.0
+)
 negative = unary("negative", jnp.negative, "Return `-x`.", 2.0, -2.0)
 sign = unary("sign", jnp.sign, "Return -1, 0 or 1 by the sign of each element.", -3.0, -1.0)
-signbit = unary("signbit", jnp.signbit, "Return whether the sign bit of each element is set.", -3.0, True)
+signbit = unary(
+    "signbit", jnp.signbit, "Return whether the sign bit of each element is set.", -3.0, True
+)
 square = unary("square", jnp.square, "Return `x * x`.", 3.0, 9.0)
 reciprocal = unary("reciprocal", jnp.reciprocal, "Return `1 / x`.", 2.0, 0.5)
 ceil = unary("ceil", lambda x: jnp.ceil(_floating(x)), "Round up.", 1.2, 2.0)
@@ -49,45 +53,106 @@ floor = unary("floor", lambda x: jnp.floor(_floating(x)), "Round down.", 1.8, 1.
 trunc = unary("trunc", jnp.trunc, "Round towards zero.", -1.8, -1.0)
 sqrt = unary("sqrt", lambda x: jnp.sqrt(_floating(x)), "Return the square root.", 4.0, 2.0)
 cbrt = unary("cbrt", lambda x: jnp.cbrt(_floating(x)), "Return the cube root.", 0.0, 0.0)
-rsqrt = unary("rsqrt", lambda x: jax.lax.rsqrt(_floating(x)), "Return `1 / sqrt(x)`.", 4.0, 0.5, "math")
+rsqrt = unary(
+    "rsqrt", lambda x: jax.lax.rsqrt(_floating(x)), "Return `1 / sqrt(x)`.", 4.0, 0.5, "math"
+)
 exp = unary("exp", lambda x: jnp.exp(_floating(x)), "Return `e**x`.", 0.0, 1.0)
 exp2 = unary("exp2", lambda x: jnp.exp2(_floating(x)), "Return `2**x`.", 0.0, 1.0)
-expm1 = unary("expm1", lambda x: jnp.expm1(_floating(x)), "Return `exp(x) - 1`, accurate near 0.", 0.0, 0.0)
+expm1 = unary(
+    "expm1", lambda x: jnp.expm1(_floating(x)), "Return `exp(x) - 1`, accurate near 0.", 0.0, 0.0
+)
 log = unary("log", lambda x: jnp.log(_floating(x)), "Return the natural logarithm.", 1.0, 0.0)
-log10 = unary("log10", lambda x: jnp.log10(_floating(x)), "Return the logarithm to base 10.", 1.0, 0.0)
-log1p = unary("log1p", lambda x: jnp.log1p(_floating(x)), "Return `log(1 + x)`, accurate near 0.", 0.0, 0.0)
+log10 = unary(
+    "log10", lambda x: jnp.log10(_floating(x)), "Return the logarithm to base 10.", 1.0, 0.0
+)
+log1p = unary(
+    "log1p", lambda x: jnp.log1p(_floating(x)), "Return `log(1 + x)`, accurate near 0.", 0.0, 0.0
+)
 log2 = unary("log2", lambda x: jnp.log2(_floating(x)), "Return the logarithm to base 2.", 1.0, 0.0)
 sin = unary("sin", lambda x: jnp.sin(_floating(x)), "Return the sine; angles in radians.", 0.0, 0.0)
-cos = unary("cos", lambda x: jnp.cos(_floating(x)), "Return the cosine; angles in radians.", 0.0, 1.0)
-tan = unary("tan", lambda x: jnp.tan(_floating(x)), "Return the tangent; angles in radians.", 0.0, 0.0)
+cos = unary(
+    "cos", lambda x: jnp.cos(_floating(x)), "Return the cosine; angles in radians.", 0.0, 1.0
+)
+tan = unary(
+    "tan", lambda x: jnp.tan(_floating(x)), "Return the tangent; angles in radians.", 0.0, 0.0
+)
 sinh = unary("sinh", lambda x: jnp.sinh(_floating(x)), "Return the hyperbolic sine.", 0.0, 0.0)
 cosh = unary("cosh", lambda x: jnp.cosh(_floating(x)), "Return the hyperbolic cosine.", 0.0, 1.0)
 tanh = unary("tanh", lambda x: jnp.tanh(_floating(x)), "Return the hyperbolic tangent.", 0.0, 0.0)
-arcsin = unary("arcsin", lambda x: jnp.arcsin(_floating(x)), "Return the inverse sine, in radians.", 0.0, 0.0)
-arccos = unary("arccos", lambda x: jnp.arccos(_floating(x)), "Return the inverse cosine, in radians.", 1.0, 0.0)
-arctan = unary("arctan", lambda x: jnp.arctan(_floating(x)), "Return the inverse tangent, in radians.", 0.0, 0.0)
-arcsinh = unary("arcsinh", lambda x: jnp.arcsinh(_floating(x)), "Return the inverse hyperbolic sine.", 0.0, 0.0)
-arccosh = unary("arccosh", lambda x: jnp.arccosh(_floating(x)), "Return the inverse hyperbolic cosine.", 1.0, 0.0)
-arctanh = unary("arctanh", lambda x: jnp.arctanh(_floating(x)), "Return the inverse hyperbolic tangent.", 0.0, 0.0)
-sinc = unary("sinc", lambda x: jnp.sinc(_floating(x)), "Return `sin(pi * x) / (pi * x)`, and 1 at 0.", 0.0, 1.0)
-i0 = unary("i0", lambda x: jnp.i0(_floating(x)), "Return the modified Bessel function of order 0.", [], [])
-erf = unary("erf", lambda x: jax.lax.erf(_floating(x)), "Return the error function.", 0.0, 0.0, "math")
+arcsin = unary(
+    "arcsin", lambda x: jnp.arcsin(_floating(x)), "Return the inverse sine, in radians.", 0.0, 0.0
+)
+arccos = unary(
+    "arccos", lambda x: jnp.arccos(_floating(x)), "Return the inverse cosine, in radians.", 1.0, 0.0
+)
+arctan = unary(
+    "arctan",
+    lambda x: jnp.arctan(_floating(x)),
+    "Return the inverse tangent, in radians.",
+    0.0,
+    0.0,
+)
+arcsinh = unary(
+    "arcsinh", lambda x: jnp.arcsinh(_floating(x)), "Return the inverse hyperbolic sine.", 0.0, 0.0
+)
+arccosh = unary(
+    "arccosh",
+    lambda x: jnp.arccosh(_floating(x)),
+    "Return the inverse hyperbolic cosine.",
+    1.0,
+    0.0,
+)
+arctanh = unary(
+    "arctanh",
+    lambda x: jnp.arctanh(_floating(x)),
+    "Return the inverse hyperbolic tangent.",
+    0.0,
+    0.0,
+)
+sinc = unary(
+    "sinc",
+    lambda x: jnp.sinc(_floating(x)),
+    "Return `sin(pi * x) / (pi * x)`, and 1 at 0.",
+    0.0,
+    1.0,
+)
+i0 = unary(
+    "i0", lambda x: jnp.i0(_floating(x)), "Return the modified Bessel function of order 0.", [], []
+)
+erf = unary(
+    "erf", lambda x: jax.lax.erf(_floating(x)), "Return the error function.", 0.0, 0.0, "math"
+)
 erfc = unary("erfc", lambda x: jax.lax.erfc(_floating(x)), "Return `1 - erf(x)`.", 0.0, 1.0, "math")
-erfinv = unary("erfinv", lambda x: jax.lax.erf_inv(_floating(x)), "Return the inverse of `erf`.", 0.0, 0.0, "math")
-deg2rad = unary("deg2rad", lambda x: jnp.deg2rad(_floating(x)), "Convert degrees to radians.", 0.0, 0.0)
-rad2deg = unary("rad2deg", lambda x: jnp.rad2deg(_floating(x)), "Convert radians to degrees.", 0.0, 0.0)
+erfinv = unary(
+    "erfinv",
+    lambda x: jax.lax.erf_inv(_floating(x)),
+    "Return the inverse of `erf`.",
+    0.0,
+    0.0,
+    "math",
+)
+deg2rad = unary(
+    "deg2rad", lambda x: jnp.deg2rad(_floating(x)), "Convert degrees to radians.", 0.0, 0.0
+)
+rad2deg = unary(
+    "rad2deg", lambda x: jnp.rad2deg(_floating(x)), "Convert radians to degrees.", 0.0, 0.0
+)
 real = unary("real", jnp.real, "Return the real part.", 1.0, 1.0)
 imag = unary("imag", jnp.imag, "Return the imaginary part.", 1.0, 0.0)
 conjugate = unary("conjugate", jnp.conjugate, "Return the complex conjugate.", 1.0, 1.0)
 conj = conjugate
-angle = unary("angle", lambda x: jnp.angle(_floating(x)), "Return the angle of complex numbers.", 1.0, 0.0)
+angle = unary(
+    "angle", lambda x: jnp.angle(_floating(x)), "Return the angle of complex numbers.", 1.0, 0.0
+)
 isfinite = unary("isfinite", jnp.isfinite, "Tell which elements are finite.", 1.0, True)
 isinf = unary("isinf", jnp.isinf, "Tell which elements are infinite.", 1.0, False)
 isnan = unary("isnan", jnp.isnan, "Tell which elements are not a number.", 1.0, False)
 isneginf = unary("isneginf", jnp.isneginf, "Tell which elements are minus infinity.", 1.0, False)
 isposinf = unary("isposinf", jnp.isposinf, "Tell which elements are plus infinity.", 1.0, False)
 isreal = unary("isreal", jnp.isreal, "Tell which elements have no imaginary part.", 1.0, True)
-logical_not = unary("logical_not", jnp.logical_not, "Tell which elements are zero or false.", True, False)
+logical_not = unary(
+    "logical_not", jnp.logical_not, "Tell which elements are zero or false.", True, False
+)
 bitwise_not = unary("bitwise_not", jnp.bitwise_not, "Flip every bit.", 1, -2)
 bitwise_invert = unary("bitwise_invert", jnp.invert, "Flip every bit.", 1, -2)
 copy = unary("copy", jnp.copy, "Return a copy.", 1.0, 1.0)
@@ -114,32 +179,68 @@ subtract = binary("subtract", jnp.subtract, "Return `x1 - x2`.", (1, 2), -1)
 multiply = binary("multiply", jnp.multiply, "Return `x1 * x2`.", (2, 3), 6)
 true_divide = binary("true_divide", jnp.true_divide, "Return `x1 / x2`, as a float.", (1, 2), 0.5)
 divide = binary("divide", jnp.true_divide, "Return `x1 / x2`, as a float.", (1, 2), 0.5)
-divide_no_nan = binary("divide_no_nan", _divide_no_nan, "Return `x1 / x2`, and 0 where `x2` is 0.", (1.0, 0.0), 0.0)
-floor_divide = binary("floor_divide", jnp.floor_divide, "Return `x1 / x2`, rounded down.", (7, 2), 3)
-mod = binary("mod", jnp.mod, "Return the remainder of `x1 / x2`, with the sign of `x2`.", (-7, 3), 2)
-fmod = binary("fmod", jnp.fmod, "Return the remainder of `x1 / x2`, with the sign of `x1`.", (-7, 3), -1)
+divide_no_nan = binary(
+    "divide_no_nan", _divide_no_nan, "Return `x1 / x2`, and 0 where `x2` is 0.", (1.0, 0.0), 0.0
+)
+floor_divide = binary(
+    "floor_divide", jnp.floor_divide, "Return `x1 / x2`, rounded down.", (7, 2), 3
+)
+mod = binary(
+    "mod", jnp.mod, "Return the remainder of `x1 / x2`, with the sign of `x2`.", (-7, 3), 2
+)
+fmod = binary(
+    "fmod", jnp.fmod, "Return the remainder of `x1 / x2`, with the sign of `x1`.", (-7, 3), -1
+)
 power = binary("power", jnp.power, "Return `x1` to the power of `x2`.", (2.0, 3.0), 8.0)
 maximum = binary("maximum", jnp.maximum, "Return the greater of each pair.", (1, 2), 2)
 minimum = binary("minimum", jnp.minimum, "Return the lesser of each pair.", (1, 2), 1)
-fmax = binary("fmax", jnp.fmax, "Return the greater of each pair; a number wins over NaN.", (1.0, 2.0), 2.0)
-fmin = binary("fmin", jnp.fmin, "Return the lesser of each pair; a number wins over NaN.", (1.0, 2.0), 1.0)
-equal = binary("equal", jnp.equal, "Return whether `x1 == x2`, element by element.", (1, 2), False)
-not_equal = binary("not_equal", jnp.not_equal, "Return whether `x1 != x2`, element by element.", (1, 2), True)
-less = binary("less", jnp.less, "Return whether `x1 < x2`, element by element.", (1, 2), True)
-less_equal = binary("less_equal", jnp.less_equal, "Return whether `x1 <= x2`, element by element.", (1, 2), True)
-greater = binary("greater", jnp.greater, "Return whether `x1 > x2`, element by element.", (1, 2), False)
-greater_equal = binary(
-    "greater_equal", jnp.greater_equal, "Return whether `x1 >= x2`, element by element.", (1, 2), False
+fmax = binary(
+    "fmax", jnp.fmax, "Return the greater of each pair; a number wins over NaN.", (1.0, 2.0), 2.0
 )
-logical_and = binary("logical_and", jnp.logical_and, "Return whether both elements are true.", (True, False), False)
+fmin = binary(
+    "fmin", jnp.fmin, "Return the lesser of each pair; a number wins over NaN.", (1.0, 2.0), 1.0
+)
+equal = binary("equal", jnp.equal, "Return whether `x1 == x2`, element by element.", (1, 2), False)
+not_equal = binary(
+    "not_equal", jnp.not_equal, "Return whether `x1 != x2`, element by element.", (1, 2), True
+)
+less = binary("less", jnp.less, "Return whether `x1 < x2`, element by element.", (1, 2), True)
+less_equal = binary(
+    "less_equal", jnp.less_equal, "Return whether `x1 <= x2`, element by element.", (1, 2), True
+)
+greater = binary(
+    "greater", jnp.greater, "Return whether `x1 > x2`, element by element.", (1, 2), False
+)
+greater_equal = binary(
+    "greater_equal",
+    jnp.greater_equal,
+    "Return whether `x1 >= x2`, element by element.",
+    (1, 2),
+    False,
+)
+logical_and = binary(
+    "logical_and", jnp.logical_and, "Return whether both elements are true.", (True, False), False
+)
 logical_or = binary(
-    "logical_or", jnp.logical_or, "Return whether at least one of two elements is true.", (True, False), True
+    "logical_or",
+    jnp.logical_or,
+    "Return whether at least one of two elements is true.",
+    (True, False),
+    True,
 )
 logical_xor = binary(
-    "logical_xor", jnp.logical_xor, "Return whether exactly one of two elements is true.", (True, False), True
+    "logical_xor",
+    jnp.logical_xor,
+    "Return whether exactly one of two elements is true.",
+    (True, False),
+    True,
 )
 arctan2 = binary(
-    "arctan2", jnp.arctan2, "Return the angle of the point (x2, x1), in radians from -pi to pi.", (0.0, 1.0), 0.0
+    "arctan2",
+    jnp.arctan2,
+    "Return the angle of the point (x2, x1), in radians from -pi to pi.",
+    (0.0, 1.0),
+    0.0,
 )
 hypot = binary("hypot", jnp.hypot, "Return `sqrt(x1^2 + x2^2)`.", (3.0, 4.0), 5.0)
 logaddexp = binary("logaddexp", jnp.logaddexp, "Return `log(exp(x1) + exp(x2))`.", (0.0, -1e9), 0.0)
@@ -172,8 +273,12 @@ def _bitwise(name: str, function: Callable[[Any, Any], Any], doc: str, result: i
 
 
 bitwise_and = _bitwise("bitwise_and", jnp.bitwise_and, "Return the bits that are set in both.", 2)
-bitwise_or = _bitwise("bitwise_or", jnp.bitwise_or, "Return the bits that are set in at least one of the two.", 7)
-bitwise_xor = _bitwise("bitwise_xor", jnp.bitwise_xor, "Return the bits that are set in exactly one of the two.", 5)
+bitwise_or = _bitwise(
+    "bitwise_or", jnp.bitwise_or, "Return the bits that are set in at least one of the two.", 7
+)
+bitwise_xor = _bitwise(
+    "bitwise_xor", jnp.bitwise_xor, "Return the bits that are set in exactly one of the two.", 5
+)
 bitwise_left_shift = _bitwise("bitwise_left_shift", jnp.left_shift, "Return `x * 2^y`.", 48)
 left_shift = _bitwise("left_shift", jnp.left_shift, "Return `x * 2^y`.", 48)
 bitwise_right_shift = _bitwise("bitwise_right_shift", jnp.right_shift, "Return `x // 2^y`.", 0)
@@ -211,7 +316,9 @@ def round(x: Tensor, decimals: int = 0) -> Tensor:
 
 
 @op("numpy")
-def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+def nan_to_num(
+    x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
     """Replace NaN and the infinities.
 
     Args:
@@ -228,7 +335,9 @@ def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf:
 
 
 @op("numpy")
-def isclose(x1: Tensor, x2: Tensor, rtol: Tensor = 1e-05, atol: Tensor = 1e-08, equal_nan: bool = False) -> Tensor:
+def isclose(
+    x1: Tensor, x2: Tensor, rtol: Tensor = 1e-05, atol: Tensor = 1e-08, equal_nan: bool = False
+) -> Tensor:
     """Return whether `|x1 - x2| <= atol + rtol * |x2|`, element by element.
 
     Example:
@@ -239,7 +348,9 @@ def isclose(x1: Tensor, x2: Tensor, rtol: Tensor = 1e-05, atol: Tensor = 1e-08, 
 
 
 @op("numpy", "AllClose")
-def allclose(x1: Tensor, x2: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> Tensor:
+def allclose(
+    x1: Tensor, x2: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+) -> Tensor:
     """Return whether all elements are close, as `isclose` defines it.
 
     Example:
@@ -285,7 +396,9 @@ def where(condition: Tensor, x1: Tensor = None, x2: Tensor = None) -> Tensor:
         [1.0, 2.0]
     """
     if (x1 is None) != (x2 is None):
-        raise ValueError("where: `x1` and `x2` go together, received only one of them. Give both, or neither.")
+        raise ValueError(
+            "where: `x1` and `x2` go together, received only one of them. Give both, or neither."
+        )
     if x1 is None:
         return list(jnp.where(with_values(condition, "where", "give `x1` and `x2`")))
     return jnp.where(convert(condition).astype(bool), number(x1), number(x2))
@@ -304,7 +417,9 @@ def select(condlist: Tensor, choicelist: Tensor, default: Tensor = 0) -> Tensor:
         >>> select([jnp.array([True, False])], [jnp.array([1, 1])], 5)
         Array([1, 5], dtype=int32)
     """
-    return jnp.select([convert(c) for c in condlist], [convert(c) for c in choicelist], number(default))
+    return jnp.select(
+        [convert(c) for c in condlist], [convert(c) for c in choicelist], number(default)
+    )
 
 
 @op("core")

@@ -19,13 +19,17 @@ __all__ = ["extract_sequences", "fft", "fft2", "ifft2", "irfft", "istft", "rfft"
 
 def _complex(x: Any, name: str) -> Any:
     if not isinstance(x, (tuple, list)) or len(x) != 2:
-        raise ValueError(f"{name}: `x` must be a pair (real part, imaginary part), received {type(x).__name__}.")
+        raise ValueError(
+            f"{name}: `x` must be a pair (real part, imaginary part), received {type(x).__name__}."
+        )
     real, imaginary = (convert(part) for part in x)
     if real.shape != imaginary.shape:
         raise ValueError(
             f"{name}: both parts of `x` must have the same shape, received {real.shape} and {imaginary.shape}."
         )
-    return jax.lax.complex(*(part.astype(jnp.promote_types(part.dtype, "float32")) for part in (real, imaginary)))
+    return jax.lax.complex(
+        *(part.astype(jnp.promote_types(part.dtype, "float32")) for part in (real, imaginary))
+    )
 
 
 def _pair(z: Any) -> tuple[Any, Any]:
@@ -134,7 +138,9 @@ def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> 
     x = convert(x)
     for name, value in (("sequence_length", sequence_length), ("sequence_stride", sequence_stride)):
         if not isinstance(value, int) or value < 1:
-            raise ValueError(f"extract_sequences: `{name}` must be a positive integer, received {value!r}.")
+            raise ValueError(
+                f"extract_sequences: `{name}` must be a positive integer, received {value!r}."
+            )
     count = (x.shape[-1] - sequence_length) // sequence_stride + 1
     if count < 1:
         raise too_small(
@@ -155,20 +161,29 @@ def _window(name: str, window: Any, sequence_length: int, fft_length: int) -> An
         return jnp.ones(fft_length)
     if isinstance(window, str):
         if window not in ("hann", "hamming"):
-            raise ValueError(f"{name}: `window` must be 'hann', 'hamming', None or a tensor, received {window!r}.")
+            raise ValueError(
+                f"{name}: `window` must be 'hann', 'hamming', None or a tensor, received {window!r}."
+            )
         low = 0.5 if window == "hann" else 0.54
         pay_for(f"{name}: `sequence_length`", 32 * sequence_length)
         window = low - (1 - low) * np.cos(2 * np.pi * np.arange(sequence_length) / sequence_length)
     window = jnp.asarray(convert(window), "float32")
     if window.shape != (sequence_length,):
-        raise ValueError(f"{name}: `window` must have shape ({sequence_length},), received {window.shape}.")
+        raise ValueError(
+            f"{name}: `window` must have shape ({sequence_length},), received {window.shape}."
+        )
     before = (fft_length - sequence_length) // 2
     return jnp.pad(window, (before, fft_length - sequence_length - before))
 
 
 @op("math", "STFT")
 def stft(
-    x: Tensor, sequence_length: int, sequence_stride: int, fft_length: int, window: Any = "hann", center: bool = True
+    x: Tensor,
+    sequence_length: int,
+    sequence_stride: int,
+    fft_length: int,
+    window: Any = "hann",
+    center: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Return the short-time Fourier transform along the last axis.
 
@@ -193,7 +208,9 @@ def stft(
     x = _real(x, "stft")
     weights = _window("stft", window, sequence_length, fft_length).astype(x.dtype)
     if center:
-        x = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(fft_length // 2, fft_length // 2)], mode="reflect")
+        x = jnp.pad(
+            x, [(0, 0)] * (x.ndim - 1) + [(fft_length // 2, fft_length // 2)], mode="reflect"
+        )
     return _pair(jnp.fft.rfft(extract_sequences(x, fft_length, sequence_stride) * weights))
 
 
@@ -227,7 +244,11 @@ def istft(
     pay_for("istft: `fft_length`", 8 * count * fft_length)
     index = np.arange(count)[:, None] * sequence_stride + np.arange(fft_length)
     total = jnp.zeros((*frames.shape[:-2], whole), frames.dtype).at[..., index].add(frames)
-    power = jnp.zeros(whole, frames.dtype).at[index].add(jnp.broadcast_to(jnp.square(weights), index.shape))
+    power = (
+        jnp.zeros(whole, frames.dtype)
+        .at[index]
+        .add(jnp.broadcast_to(jnp.square(weights), index.shape))
+    )
     signal = jnp.where(power > 1e-10, total / jnp.maximum(power, 1e-10), 0.0)
     start = fft_length // 2 if center else 0
     if length is None:

@@ -19,7 +19,11 @@ _FILLS = ("constant", "nearest", "wrap", "mirror", "reflect")
 
 @op("image")
 def map_coordinates(
-    inputs: Tensor, coordinates: Tensor, order: int, fill_mode: str = "constant", fill_value: float = 0
+    inputs: Tensor,
+    coordinates: Tensor,
+    order: int,
+    fill_mode: str = "constant",
+    fill_value: float = 0,
 ) -> Tensor:
     """Interpolate a tensor at positions between its elements.
 
@@ -41,7 +45,9 @@ def map_coordinates(
     if order not in (0, 1):
         raise ValueError(f"map_coordinates: `order` must be 0 or 1, received {order!r}.")
     if fill_mode not in _FILLS:
-        raise ValueError(f"map_coordinates: `fill_mode` must be one of {_FILLS}, received {fill_mode!r}.")
+        raise ValueError(
+            f"map_coordinates: `fill_mode` must be one of {_FILLS}, received {fill_mode!r}."
+        )
     if places.shape[0] != x.ndim:
         raise ValueError(
             f"map_coordinates: `coordinates` must have a first axis of size {x.ndim}, one index for each axis of `inputs`, "
@@ -51,26 +57,36 @@ def map_coordinates(
     return ndimage.map_coordinates(x, list(places), order=order, mode=fill_mode, cval=fill_value)
 
 
-def sampled(x: Any, places: Any, interpolation: str, fill_mode: str, fill_value: float, name: str) -> Any:
+def sampled(
+    x: Any, places: Any, interpolation: str, fill_mode: str, fill_value: float, name: str
+) -> Any:
     """Return images (B, H, W, C) interpolated at `places` (B, 2, H, W), fractional rows and columns."""
     if interpolation not in ("nearest", "bilinear"):
-        raise ValueError(f"{name}: `interpolation` must be 'nearest' or 'bilinear', received {interpolation!r}.")
+        raise ValueError(
+            f"{name}: `interpolation` must be 'nearest' or 'bilinear', received {interpolation!r}."
+        )
     if fill_mode not in _FILLS:
         raise ValueError(f"{name}: `fill_mode` must be one of {_FILLS}, received {fill_mode!r}.")
     order = 0 if interpolation == "nearest" else 1
 
     def one(channel: Any, place: Any) -> Any:
-        return ndimage.map_coordinates(channel, list(place), order=order, mode=fill_mode, cval=fill_value)
+        return ndimage.map_coordinates(
+            channel, list(place), order=order, mode=fill_mode, cval=fill_value
+        )
 
     return jax.vmap(jax.vmap(one, in_axes=(2, None), out_axes=2))(x, places)
 
 
 def affine_coordinates(transform: Any, high: int, wide: int) -> Any:
     """Return the source position of each pixel of the result, (B, 2, high, wide), for transforms (B, 8)."""
-    rows, columns = jnp.meshgrid(jnp.arange(high, dtype="float32"), jnp.arange(wide, dtype="float32"), indexing="ij")
+    rows, columns = jnp.meshgrid(
+        jnp.arange(high, dtype="float32"), jnp.arange(wide, dtype="float32"), indexing="ij"
+    )
     a0, a1, a2, b0, b1, b2, c0, c1 = (part[:, None, None] for part in transform.T)
     depth = c0 * columns + c1 * rows + 1
-    return jnp.stack([(b0 * columns + b1 * rows + b2) / depth, (a0 * columns + a1 * rows + a2) / depth], axis=1)
+    return jnp.stack(
+        [(b0 * columns + b1 * rows + b2) / depth, (a0 * columns + a1 * rows + a2) / depth], axis=1
+    )
 
 
 def homography(start: Any, end: Any) -> Any:

@@ -84,12 +84,21 @@ def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
     """
     x, back = _as_batch(images, "rgb_to_hsv", data_format)
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ValueError(f"rgb_to_hsv: images must be floating point, from 0 to 1, received {x.dtype}.")
+        raise ValueError(
+            f"rgb_to_hsv: images must be floating point, from 0 to 1, received {x.dtype}."
+        )
     r, g, b = jnp.moveaxis(_three(x, "rgb_to_hsv"), -1, 0)
     value = jnp.maximum(jnp.maximum(r, g), b)
     spread = value - jnp.minimum(jnp.minimum(r, g), b)
     safe = jnp.where(spread > 0, spread, 1.0)
-    hue = jnp.where(value == r, (g - b) / safe, jnp.where(value == g, 2 + (b - r) / safe, 4 + (r - g) / safe)) / 6
+    hue = (
+        jnp.where(
+            value == r,
+            (g - b) / safe,
+            jnp.where(value == g, 2 + (b - r) / safe, 4 + (r - g) / safe),
+        )
+        / 6
+    )
     hue = jnp.where(spread > 0, hue % 1.0, 0.0)
     saturation = jnp.where(value > 0, spread / jnp.where(value > 0, value, 1.0), 0.0)
     return back(jnp.stack([hue, saturation, value], axis=-1).astype(x.dtype))
@@ -108,9 +117,14 @@ def hsv_to_rgb(images: Tensor, data_format: str | None = None) -> Tensor:
     """
     x, back = _as_batch(images, "hsv_to_rgb", data_format)
     if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise ValueError(f"hsv_to_rgb: images must be floating point, from 0 to 1, received {x.dtype}.")
+        raise ValueError(
+            f"hsv_to_rgb: images must be floating point, from 0 to 1, received {x.dtype}."
+        )
     h, s, v = jnp.moveaxis(_three(x, "hsv_to_rgb"), -1, 0)
-    parts = [v - v * s * jnp.clip(2 - jnp.abs((6 * h - centre + 3) % 6 - 3), 0, 1) for centre in (3, 5, 1)]
+    parts = [
+        v - v * s * jnp.clip(2 - jnp.abs((6 * h - centre + 3) % 6 - 3), 0, 1)
+        for centre in (3, 5, 1)
+    ]
     return back(jnp.stack(parts, axis=-1).astype(x.dtype))
 
 
@@ -141,7 +155,9 @@ def resize(
         (1, 2, 6, 3)
     """
     if interpolation not in METHODS:
-        raise ValueError(f"resize: `interpolation` must be one of {tuple(METHODS)}, received {interpolation!r}.")
+        raise ValueError(
+            f"resize: `interpolation` must be one of {tuple(METHODS)}, received {interpolation!r}."
+        )
     if fill_mode != "constant":
         raise ValueError(f"resize: `fill_mode` must be 'constant', received {fill_mode!r}.")
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
@@ -152,11 +168,17 @@ def resize(
     new_high, new_wide = (int(n) for n in size)
     high, wide = x.shape[1:3]
     if crop_to_aspect_ratio:
-        part = min(high, int(wide * new_high / new_wide)), min(wide, int(high * new_wide / new_high))
+        part = (
+            min(high, int(wide * new_high / new_wide)),
+            min(wide, int(high * new_wide / new_high)),
+        )
         top, left = (high - part[0]) // 2, (wide - part[1]) // 2
         x = x[:, top : top + part[0], left : left + part[1]]
     elif pad_to_aspect_ratio:
-        whole = max(high, int(wide * new_high / new_wide)), max(wide, int(high * new_wide / new_high))
+        whole = (
+            max(high, int(wide * new_high / new_wide)),
+            max(wide, int(high * new_wide / new_high)),
+        )
         top, left = (whole[0] - high) // 2, (whole[1] - wide) // 2
         pads = ((0, 0), (top, whole[0] - high - top), (left, whole[1] - wide - left), (0, 0))
         x = jnp.pad(x, pads, constant_values=fill_value)
@@ -221,7 +243,9 @@ def affine_transform(
     x, back = _as_batch(images, "affine_transform", data_format)
     transform = convert(transform).astype("float32")
     if transform.shape[-1:] != (8,) or transform.ndim > 2:
-        raise ValueError(f"affine_transform: `transform` must have shape (8,) or (B, 8), received {transform.shape}.")
+        raise ValueError(
+            f"affine_transform: `transform` must have shape (8,) or (B, 8), received {transform.shape}."
+        )
     transform = jnp.broadcast_to(transform, (x.shape[0], 8))
     places = affine_coordinates(transform, *x.shape[1:3])
     return back(sampled(x, places, interpolation, fill_mode, fill_value, "affine_transform"))
@@ -287,7 +311,9 @@ def elastic_transform(
     size = 2 * math.ceil(3 * sigma) + 1
     draws = random.uniform((x.shape[0], *x.shape[1:3], 2), -1.0, 1.0, "float32", seed)
     moves = alpha * _blurred(draws, (size, size), (sigma, sigma))
-    grid = jnp.stack(jnp.meshgrid(*(jnp.arange(n, dtype="float32") for n in x.shape[1:3]), indexing="ij"))
+    grid = jnp.stack(
+        jnp.meshgrid(*(jnp.arange(n, dtype="float32") for n in x.shape[1:3]), indexing="ij")
+    )
     places = grid[None] + jnp.moveaxis(moves, -1, 1)
     return back(sampled(x, places, interpolation, fill_mode, fill_value, "elastic_transform"))
 
@@ -341,7 +367,13 @@ def sobel_edges(images: Tensor, data_format: str | None = None) -> Tensor:
     x = _floating(x)
     down = jnp.asarray([[-1.0, -2, -1], [0, 0, 0], [1, 2, 1]], x.dtype)
     slopes = [
-        depthwise_conv(x, jnp.broadcast_to(k[..., None, None], (3, 3, x.shape[-1], 1)), 1, "same", "channels_last")
+        depthwise_conv(
+            x,
+            jnp.broadcast_to(k[..., None, None], (3, 3, x.shape[-1], 1)),
+            1,
+            "same",
+            "channels_last",
+        )
         for k in (down, down.T)
     ]
     return jnp.stack([back(slope) for slope in slopes], axis=-1)
@@ -390,11 +422,15 @@ def ssim(
     return value[0] if single else value
 
 
-def _patches(x: Any, rank: int, size: Any, strides: Any, dilation_rate: Any, padding: str, data_format: Any) -> Any:
+def _patches(
+    x: Any, rank: int, size: Any, strides: Any, dilation_rate: Any, padding: str, data_format: Any
+) -> Any:
     """Return the elements of each window on the last axis: the positions in order, channels innermost."""
     x = convert(x)
     if x.ndim not in (rank + 1, rank + 2):
-        raise ValueError(f"extract_patches: expected {rank + 1} or {rank + 2} axes, received shape {x.shape}.")
+        raise ValueError(
+            f"extract_patches: expected {rank + 1} or {rank + 2} axes, received shape {x.shape}."
+        )
     first, single = standardize_data_format(data_format) == "channels_first", x.ndim == rank + 1
     x = x[None] if single else x
     x = jnp.moveaxis(x, 1, -1) if first else x
@@ -448,10 +484,14 @@ def extract_patches_3d(
     return _patches(volumes, 3, size, strides, dilation_rate, padding, data_format)
 
 
-def _borders(name: str, what: str, sizes: tuple[int, int], target: Any, given: Any, sign: int) -> list[tuple[int, int]]:
+def _borders(
+    name: str, what: str, sizes: tuple[int, int], target: Any, given: Any, sign: int
+) -> list[tuple[int, int]]:
     """Return (before, after) for height and width; for each, two of before, after and the new size are given."""
     borders = []
-    for axis, size, new, (before, after) in zip(("height", "width"), sizes, target, given, strict=True):
+    for axis, size, new, (before, after) in zip(
+        ("height", "width"), sizes, target, given, strict=True
+    ):
         ends = ("top", "bottom") if axis == "height" else ("left", "right")
         if sum(value is not None for value in (before, after, new)) != 2:
             raise ValueError(
@@ -462,7 +502,9 @@ def _borders(name: str, what: str, sizes: tuple[int, int], target: Any, given: A
         before = change - after if before is None else before
         after = change - before if after is None else after
         if before < 0 or after < 0 or (sign < 0 and before + after >= size):
-            raise ValueError(f"{name}: an image with a {axis} of {size} cannot have the borders {before} and {after}.")
+            raise ValueError(
+                f"{name}: an image with a {axis} of {size} cannot have the borders {before} and {after}."
+            )
         borders.append((before, after))
     return borders
 
@@ -490,7 +532,9 @@ def pad_images(
     """
     x, back = _as_batch(images, "pad_images", data_format)
     given = ((top_padding, bottom_padding), (left_padding, right_padding))
-    borders = _borders("pad_images", "padding", x.shape[1:3], (target_height, target_width), given, 1)
+    borders = _borders(
+        "pad_images", "padding", x.shape[1:3], (target_height, target_width), given, 1
+    )
     return back(jnp.pad(x, ((0, 0), *borders, (0, 0))))
 
 
@@ -517,5 +561,7 @@ def crop_images(
     """
     x, back = _as_batch(images, "crop_images", data_format)
     given = ((top_cropping, bottom_cropping), (left_cropping, right_cropping))
-    high, wide = _borders("crop_images", "cropping", x.shape[1:3], (target_height, target_width), given, -1)
+    high, wide = _borders(
+        "crop_images", "cropping", x.shape[1:3], (target_height, target_width), given, -1
+    )
     return back(x[:, high[0] : x.shape[1] - high[1], wide[0] : x.shape[2] - wide[1]])

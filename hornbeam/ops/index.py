@@ -70,7 +70,9 @@ def get_item(x: Tensor, key: Tensor) -> Tensor:
     return convert(x)[key]
 
 
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: DType | None = None, sparse: bool = False) -> Any:
+def one_hot(
+    x: Any, num_classes: int, axis: int = -1, dtype: DType | None = None, sparse: bool = False
+) -> Any:
     """Return vectors that are 1 at the index and 0 elsewhere; an index out of range gives zeros.
 
     Args:
@@ -88,12 +90,16 @@ def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: DType | None = None
         Array([[0., 1.]], dtype=float32)
     """
     if sparse:
-        raise ValueError("one_hot: sparse tensors are not supported, received `sparse=True`. Leave it out.")
+        raise ValueError(
+            "one_hot: sparse tensors are not supported, received `sparse=True`. Leave it out."
+        )
     return _one_hot(x, num_classes, axis, standardize_dtype(dtype), sparse)
 
 
 @op("nn", "OneHot")
-def _one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: DType | None = None, sparse: bool = False) -> Tensor:
+def _one_hot(
+    x: Tensor, num_classes: int, axis: int = -1, dtype: DType | None = None, sparse: bool = False
+) -> Tensor:
     return jax.nn.one_hot(convert(x), num_classes, axis=axis, dtype=standardize_dtype(dtype))
 
 
@@ -120,7 +126,9 @@ def multi_hot(
         Array([1., 0., 1.], dtype=float32)
     """
     if sparse:
-        raise ValueError("multi_hot: sparse tensors are not supported, received `sparse=True`. Leave it out.")
+        raise ValueError(
+            "multi_hot: sparse tensors are not supported, received `sparse=True`. Leave it out."
+        )
     count = kwargs.pop("num_tokens", None) if num_classes is None else num_classes
     if kwargs:
         raise TypeError(f"multi_hot: unexpected arguments {sorted(kwargs)}.")
@@ -154,7 +162,9 @@ def _positions(indices: Any) -> tuple[Any, ...]:
 
 
 @op("core")
-def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: str | None = None) -> Tensor:
+def scatter_update(
+    inputs: Tensor, indices: Tensor, updates: Tensor, reduction: str | None = None
+) -> Tensor:
     """Return `inputs` with new values at some positions.
 
     Args:
@@ -175,7 +185,9 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
             f"scatter_update: `reduction` must be None, 'add', 'max', 'min' or 'mul', received {reduction!r}."
         )
     inputs = convert(inputs)
-    return getattr(inputs.at[_positions(indices)], reduction or "set")(convert(updates).astype(inputs.dtype))
+    return getattr(inputs.at[_positions(indices)], reduction or "set")(
+        convert(updates).astype(inputs.dtype)
+    )
 
 
 @op("core")
@@ -193,7 +205,9 @@ def slice(inputs: Tensor, start_indices: Tensor, shape: Sequence[int]) -> Tensor
     """
     inputs = convert(inputs)
     starts = start_indices if isinstance(start_indices, (list, tuple)) else convert(start_indices)
-    sizes = [inputs.shape[i] - int(starts[i]) if size == -1 else size for i, size in enumerate(shape)]
+    sizes = [
+        inputs.shape[i] - int(starts[i]) if size == -1 else size for i, size in enumerate(shape)
+    ]
     return jax.lax.dynamic_slice(inputs, list(starts), sizes)
 
 
@@ -298,7 +312,9 @@ def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") ->
     """
     sequence = convert(sorted_sequence)
     if sequence.ndim != 1:
-        raise ValueError(f"searchsorted: `sorted_sequence` must be a vector, received shape {sequence.shape}.")
+        raise ValueError(
+            f"searchsorted: `sorted_sequence` must be a vector, received shape {sequence.shape}."
+        )
     return jnp.searchsorted(sequence, convert(values), side=side)
 
 
@@ -349,7 +365,9 @@ def bincount(x: Tensor, weights: Any = None, minlength: int = 0, sparse: bool = 
         Array([1, 0, 2], dtype=int32)
     """
     if sparse:
-        raise ValueError("bincount: sparse tensors are not supported, received `sparse=True`. Leave it out.")
+        raise ValueError(
+            "bincount: sparse tensors are not supported, received `sparse=True`. Leave it out."
+        )
     x = convert(x)
     traced = isinstance(x, jax.core.Tracer)
     length = minlength if traced else max(minlength, int(x.max()) + 1 if x.size else 0)
@@ -357,7 +375,10 @@ def bincount(x: Tensor, weights: Any = None, minlength: int = 0, sparse: bool = 
         weights = convert(weights)
     if x.ndim == 1:
         return jnp.bincount(x, weights, length=length)
-    rows = [jnp.bincount(row, None if weights is None else weights[i], length=length) for i, row in enumerate(x)]
+    rows = [
+        jnp.bincount(row, None if weights is None else weights[i], length=length)
+        for i, row in enumerate(x)
+    ]
     return jnp.stack(rows)
 
 
@@ -410,4 +431,6 @@ def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> Tensor:
         >>> unravel_index(jnp.array([3]), (2, 2))
         (Array([1], dtype=int32), Array([1], dtype=int32))
     """
-    return tuple(jnp.unravel_index(convert(indices), (shape,) if isinstance(shape, int) else tuple(shape)))
+    return tuple(
+        jnp.unravel_index(convert(indices), (shape,) if isinstance(shape, int) else tuple(shape))
+    )

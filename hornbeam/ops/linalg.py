@@ -103,7 +103,9 @@ def kron(x1: Tensor, x2: Tensor) -> Tensor:
 
 
 @op("numpy")
-def tensordot(x1: Tensor, x2: Tensor, axes: int | Sequence[int] | Sequence[Sequence[int]] = 2) -> Tensor:
+def tensordot(
+    x1: Tensor, x2: Tensor, axes: int | Sequence[int] | Sequence[Sequence[int]] = 2
+) -> Tensor:
     """Sum products over several axes of both tensors.
 
     Args:
@@ -115,13 +117,24 @@ def tensordot(x1: Tensor, x2: Tensor, axes: int | Sequence[int] | Sequence[Seque
         (2, 2)
     """
     x1, x2 = convert(x1), convert(x2)
-    if isinstance(axes, int) and 0 < axes < min(x1.ndim, x2.ndim) and x1.shape[-axes:] == x2.shape[:axes]:
+    if (
+        isinstance(axes, int)
+        and 0 < axes < min(x1.ndim, x2.ndim)
+        and x1.shape[-axes:] == x2.shape[:axes]
+    ):
         return rows_product(x1, x2, axes)
     return jnp.tensordot(x1, x2, axes)
 
 
 @op("numpy")
-def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None) -> Tensor:
+def cross(
+    x1: Tensor,
+    x2: Tensor,
+    axisa: int = -1,
+    axisb: int = -1,
+    axisc: int = -1,
+    axis: int | None = None,
+) -> Tensor:
     """Return the cross product of vectors with 2 or 3 elements along an axis.
 
     Args:
@@ -170,7 +183,9 @@ def _einsum(*operands: Tensor, subscripts: str, **kwargs: Any) -> Tensor:
 
 
 @op("linalg")
-def norm(x: Tensor, ord: int | float | str | None = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def norm(
+    x: Tensor, ord: int | float | str | None = None, axis: Axis = None, keepdims: bool = False
+) -> Tensor:
     """Return the norm of vectors or matrices.
 
     Args:
@@ -219,7 +234,9 @@ def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
         Array([[0.25]], dtype=float32)
     """
     x = _float(x)
-    inverse = jsl.solve_triangular(x, jnp.broadcast_to(jnp.eye(x.shape[-1], dtype=x.dtype), x.shape), lower=not upper)
+    inverse = jsl.solve_triangular(
+        x, jnp.broadcast_to(jnp.eye(x.shape[-1], dtype=x.dtype), x.shape), lower=not upper
+    )
     other = jnp.swapaxes(inverse, -1, -2)
     return inverse @ other if upper else other @ inverse
 

@@ -37,27 +37,46 @@ def _activation(name: str, function: Callable[[Any], Any], doc: str, result: flo
 
 relu = _activation("relu", jax.nn.relu, "Return `max(x, 0)`.", 0.0)
 relu6 = _activation("relu6", jax.nn.relu6, "Return `min(max(x, 0), 6)`.", 0.0)
-sigmoid = _activation("sigmoid", lambda x: jax.nn.sigmoid(_floating(x)), "Return `1 / (1 + exp(-x))`.", 0.5)
+sigmoid = _activation(
+    "sigmoid", lambda x: jax.nn.sigmoid(_floating(x)), "Return `1 / (1 + exp(-x))`.", 0.5
+)
 sparse_sigmoid = _activation(
-    "sparse_sigmoid", jax.nn.sparse_sigmoid, "Return 0 below -1, 1 above 1, and `(x + 1) / 2` between.", 0.5
+    "sparse_sigmoid",
+    jax.nn.sparse_sigmoid,
+    "Return 0 below -1, 1 above 1, and `(x + 1) / 2` between.",
+    0.5,
 )
 softplus = _activation("softplus", jax.nn.softplus, "Return `log(1 + exp(x))`.", 0.6931471824645996)
 softsign = _activation("softsign", jax.nn.soft_sign, "Return `x / (1 + |x|)`.", 0.0)
 silu = _activation(
-    "silu", lambda x: jax.nn.silu(_floating(x)), "Return `x * sigmoid(x)` (Ramachandran et al. 2017).", 0.0
+    "silu",
+    lambda x: jax.nn.silu(_floating(x)),
+    "Return `x * sigmoid(x)` (Ramachandran et al. 2017).",
+    0.0,
 )
 selu = _activation(
-    "selu", jax.nn.selu, "Return `scale * elu(x, alpha)` with the constants of Klambauer et al. 2017.", 0.0
+    "selu",
+    jax.nn.selu,
+    "Return `scale * elu(x, alpha)` with the constants of Klambauer et al. 2017.",
+    0.0,
 )
 log_sigmoid = _activation(
-    "log_sigmoid", lambda x: jax.nn.log_sigmoid(_floating(x)), "Return the logarithm of `sigmoid`.", -0.6931471824645996
+    "log_sigmoid",
+    lambda x: jax.nn.log_sigmoid(_floating(x)),
+    "Return the logarithm of `sigmoid`.",
+    -0.6931471824645996,
 )
 hard_sigmoid = _activation("hard_sigmoid", jax.nn.hard_sigmoid, "Return `relu6(x + 3) / 6`.", 0.5)
 hard_silu = _activation("hard_silu", jax.nn.hard_silu, "Return `x * relu6(x + 3) / 6`.", 0.0)
-hard_tanh = _activation("hard_tanh", jax.nn.hard_tanh, "Return `x` limited to the range from -1 to 1.", 0.0)
+hard_tanh = _activation(
+    "hard_tanh", jax.nn.hard_tanh, "Return `x` limited to the range from -1 to 1.", 0.0
+)
 tanh_shrink = _activation("tanh_shrink", lambda x: x - jnp.tanh(x), "Return `x - tanh(x)`.", 0.0)
 sparse_plus = _activation(
-    "sparse_plus", jax.nn.sparse_plus, "Return 0 below -1, `x` above 1, and `(x + 1)^2 / 4` between.", 0.25
+    "sparse_plus",
+    jax.nn.sparse_plus,
+    "Return 0 below -1, `x` above 1, and `(x + 1)^2 / 4` between.",
+    0.25,
 )
 swish, hard_swish = silu, hard_silu
 
@@ -256,7 +275,9 @@ def _log_probabilities(output: Any, from_logits: bool, axis: int) -> Any:
 
 
 @op("nn")
-def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1) -> Tensor:
+def categorical_crossentropy(
+    target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1
+) -> Tensor:
     """Return `-sum(t * log(p))` along the class axis.
 
     Args:
@@ -304,7 +325,9 @@ def sparse_categorical_crossentropy(
             "sparse_categorical_crossentropy: `target` must have the shape of `output` without the class axis, "
             f"received {target.shape} and {output.shape}."
         )
-    chosen = jax.nn.one_hot(target.astype("int32"), output.shape[axis], axis=axis, dtype=output.dtype)
+    chosen = jax.nn.one_hot(
+        target.astype("int32"), output.shape[axis], axis=axis, dtype=output.dtype
+    )
     return -jnp.sum(chosen * _log_probabilities(output, from_logits, axis), axis=axis)
 
 
@@ -335,7 +358,13 @@ def normalize(x: Tensor, axis: Axis = -1, order: int = 2, epsilon: float | None 
 
 
 def batch_normalization(
-    x: Any, mean: Any, variance: Any, axis: int, offset: Any = None, scale: Any = None, epsilon: float = 1e-3
+    x: Any,
+    mean: Any,
+    variance: Any,
+    axis: int,
+    offset: Any = None,
+    scale: Any = None,
+    epsilon: float = 1e-3,
 ) -> Any:
     """Return `(x - mean) / sqrt(variance + epsilon) * scale + offset`.
 
@@ -419,7 +448,9 @@ def _layer_norm(
     return y.astype(x.dtype)
 
 
-def rms_normalization(x: Any, scale: Any = None, axis: int | Sequence[int] = -1, epsilon: float | None = None) -> Any:
+def rms_normalization(
+    x: Any, scale: Any = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
+) -> Any:
     """Return `x / sqrt(mean(x^2) + epsilon) * scale`, with the mean over `axis` (Zhang and Sennrich 2019).
 
     Args:
@@ -436,7 +467,9 @@ def rms_normalization(x: Any, scale: Any = None, axis: int | Sequence[int] = -1,
 
 
 @op("nn", "RMSNorm")
-def _rms_norm(x: Tensor, scale: Tensor = None, axis: int | Sequence[int] = -1, epsilon: float | None = None) -> Tensor:
+def _rms_norm(
+    x: Tensor, scale: Tensor = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
+) -> Tensor:
     x = _floating(convert(x))
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     epsilon = settings.epsilon() if epsilon is None else epsilon
@@ -504,7 +537,9 @@ def dot_product_attention(
     query, key, value = convert(query), convert(key), convert(value)
     for name, x in (("query", query), ("key", key), ("value", value)):
         if x.ndim != 4:
-            raise ValueError(f"dot_product_attention: `{name}` must have 4 axes, received shape {x.shape}.")
+            raise ValueError(
+                f"dot_product_attention: `{name}` must have 4 axes, received shape {x.shape}."
+            )
     capped = None if attn_logits_soft_cap is None else "it does not support `attn_logits_soft_cap`"
     route = routes.attention(
         "dot_product_attention", flash_attention, (query.dtype, key.dtype, value.dtype),
@@ -521,7 +556,14 @@ def dot_product_attention(
         bias = None if bias is None else bias.astype(query.dtype)
         bias, allowed = (_over_positions(part, positions) for part in (bias, allowed))
         return jax.nn.dot_product_attention(
-            query, key, value, bias, allowed, scale=scale, is_causal=is_causal, implementation="cudnn"
+            query,
+            key,
+            value,
+            bias,
+            allowed,
+            scale=scale,
+            is_causal=is_causal,
+            implementation="cudnn",
         )
     groups = query.shape[2] // key.shape[2]
     if groups > 1:

@@ -18,9 +18,13 @@ from hornbeam.typing import Tensor
 __all__ = ["fold", "unfold"]
 
 
-def _places(size: tuple[int, ...], settings: dict[str, Any]) -> tuple[list[tuple[slice, slice]], tuple[int, int]]:
+def _places(
+    size: tuple[int, ...], settings: dict[str, Any]
+) -> tuple[list[tuple[slice, slice]], tuple[int, int]]:
     """Return the slices of the padded image for each element of a patch, and the number of patches per axis."""
-    kernel, dilation, padding, stride = (each(settings[k], 2) for k in ("kernel_size", "dilation", "padding", "stride"))
+    kernel, dilation, padding, stride = (
+        each(settings[k], 2) for k in ("kernel_size", "dilation", "padding", "stride")
+    )
     counts = tuple(
         (n + 2 * p - d * (k - 1) - 1) // s + 1
         for n, k, d, p, s in zip(size, kernel, dilation, padding, stride, strict=True)
@@ -67,7 +71,12 @@ def unfold(
         (1, 8, 4)
     """
     x = convert(x)
-    settings = {"kernel_size": kernel_size, "dilation": dilation, "padding": padding, "stride": stride}
+    settings = {
+        "kernel_size": kernel_size,
+        "dilation": dilation,
+        "padding": padding,
+        "stride": stride,
+    }
     slices, _ = _places(x.shape[2:], settings)
     high, wide = each(padding, 2)
     x = jnp.pad(x, ((0, 0), (0, 0), (high, high), (wide, wide)))
@@ -100,7 +109,12 @@ def fold(
     """
     x = convert(x)
     size = each(output_size, 2)
-    settings = {"kernel_size": kernel_size, "dilation": dilation, "padding": padding, "stride": stride}
+    settings = {
+        "kernel_size": kernel_size,
+        "dilation": dilation,
+        "padding": padding,
+        "stride": stride,
+    }
     slices, counts = _places(size, settings)
     if x.ndim != 3 or x.shape[1] % len(slices) or x.shape[2] != math.prod(counts):
         raise ValueError(

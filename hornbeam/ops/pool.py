@@ -37,7 +37,9 @@ def _first_larger(a: Any, b: Any) -> Any:
     return jnp.where((b > a) | (b != b), b, a)
 
 
-def _padded(x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...], fill: Any) -> Any:
+def _padded(
+    x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...], fill: Any
+) -> Any:
     """Return `x` padded for `padding="same"`, with the larger half at the end."""
     pads = [(0, 0)] * x.ndim
     for axis, (w, s) in enumerate(zip(window, strides, strict=True), start):
@@ -46,13 +48,18 @@ def _padded(x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...
     return jnp.pad(x, pads, constant_values=fill)
 
 
-def _window_slices(x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...]) -> list[Any]:
+def _window_slices(
+    x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...]
+) -> list[Any]:
     """Return one slice of `x` for each position in the window, in order; `start` is the first spatial axis."""
     outer = [(n - w) // s + 1 for n, w, s in zip(x.shape[start:], window, strides, strict=False)]
     before = (slice(None),) * start
     slices = []
     for offset in itertools.product(*map(range, window)):
-        cut = [slice(o, o + max((n - 1) * s + 1, 0), s) for o, n, s in zip(offset, outer, strides, strict=True)]
+        cut = [
+            slice(o, o + max((n - 1) * s + 1, 0), s)
+            for o, n, s in zip(offset, outer, strides, strict=True)
+        ]
         slices.append(x[(*before, *cut)])
     return slices
 
@@ -67,7 +74,9 @@ def _along_axis(x: Any, axis: int, width: int, stride: int, combine: Any) -> Any
     parts = {1: x}
     while 2 * (size := max(parts)) <= width:
         length = parts[size].shape[axis] - size
-        left, right = (jax.lax.slice_in_dim(parts[size], low, low + length, axis=axis) for low in (0, size))
+        left, right = (
+            jax.lax.slice_in_dim(parts[size], low, low + length, axis=axis) for low in (0, size)
+        )
         parts[2 * size] = combine(left, right)
     span = max((x.shape[axis] - width) // stride * stride + 1, 0)
     offset, result = 0, None
@@ -103,14 +112,18 @@ def _tiles(x: Any, start: int, window: tuple[int, ...], add: bool) -> Any:
 
 
 @_tiles.defjvp
-def _tiles_jvp(start: int, window: tuple[int, ...], add: bool, primals: Any, tangents: Any) -> tuple[Any, Any]:
+def _tiles_jvp(
+    start: int, window: tuple[int, ...], add: bool, primals: Any, tangents: Any
+) -> tuple[Any, Any]:
     """Return the tangent as a masked sum over the window axes; its transpose is one pass over the input."""
     (x,), (dx,) = primals, tangents
     dx, axes = _tiled(dx, start, window)
     if add:
         return _tiles(x, start, window, add), dx.sum(axes)
     y, *others = _tile_slices(x, start, window)
-    place = jnp.zeros(y.shape, "int8" if math.prod(window) < 2**7 else "int32")  # position of the maximum in its window
+    place = jnp.zeros(
+        y.shape, "int8" if math.prod(window) < 2**7 else "int32"
+    )  # position of the maximum in its window
     for number, other in enumerate(others, 1):
         later = (other > y) | (other != other)
         y, place = jnp.where(later, other, y), jnp.where(later, place.dtype.type(number), place)
@@ -129,20 +142,32 @@ _SLICES_AT_ONCE = 4
 _SLICES_ALONG_AN_AXIS = 6
 
 
-def _pool(inputs: Any, size: Any, strides: Any, padding: str, data_format: str | None, fill: Any, combine: Any) -> Any:
+def _pool(
+    inputs: Any,
+    size: Any,
+    strides: Any,
+    padding: str,
+    data_format: str | None,
+    fill: Any,
+    combine: Any,
+) -> Any:
     start, rank = _spatial(inputs, data_format)
     window = each(size, rank)
     steps = window if strides is None else each(strides, rank)
     same = padding.lower() == "same"
     inner = inputs.shape[start : start + rank]
     if not same and any(n < w for n, w in zip(inner, window, strict=True)):
-        raise too_small(f"the window {window} is larger than the input {inputs.shape}. Use padding='same'.")
+        raise too_small(
+            f"the window {window} is larger than the input {inputs.shape}. Use padding='same'."
+        )
     return _combined(inputs, start, window, steps, fill if same else None, combine)
 
 
 # Compiled as one program even outside of compiled code, where each slice would be a separate call.
 @functools.partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
-def _combined(x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...], fill: Any, combine: Any) -> Any:
+def _combined(
+    x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...], fill: Any, combine: Any
+) -> Any:
     """Return the elements of each window combined by `combine`; `fill` is the value of the padding, `None` for none."""
     if fill is not None:
         x = _padded(x, start, window, strides, fill)
@@ -206,11 +231,15 @@ def average_pool(
         return total / math.prod(each(pool_size, x.ndim - 2))
     start, rank = _spatial(x, data_format)
     # The number of elements in each window is the same for all samples and channels.
-    ones = jnp.ones([n if start <= axis < start + rank else 1 for axis, n in enumerate(x.shape)], x.dtype)
+    ones = jnp.ones(
+        [n if start <= axis < start + rank else 1 for axis, n in enumerate(x.shape)], x.dtype
+    )
     return total / _pool(ones, pool_size, strides, padding, data_format, zero, jnp.add)
 
 
-def _adaptive(inputs: Any, output_size: int | Sequence[int], data_format: str | None, reduce: Any) -> Any:
+def _adaptive(
+    inputs: Any, output_size: int | Sequence[int], data_format: str | None, reduce: Any
+) -> Any:
     x = convert(inputs)
     start, rank = _spatial(x, data_format)
     for axis, count in enumerate(each(output_size, rank), start):
@@ -223,7 +252,9 @@ def _adaptive(inputs: Any, output_size: int | Sequence[int], data_format: str | 
 
 
 @op("nn")
-def adaptive_average_pool(inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None) -> Tensor:
+def adaptive_average_pool(
+    inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None
+) -> Tensor:
     """Return the means of `output_size` windows, whose sizes follow from the input.
 
     Args:
@@ -239,7 +270,9 @@ def adaptive_average_pool(inputs: Tensor, output_size: int | Sequence[int], data
 
 
 @op("nn")
-def adaptive_max_pool(inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None) -> Tensor:
+def adaptive_max_pool(
+    inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None
+) -> Tensor:
     """Return the maxima of `output_size` windows, whose sizes follow from the input; see `adaptive_average_pool`.
 
     Example:

@@ -48,7 +48,11 @@ def define(
 
     def abstract(*operands: Any, **given: Any) -> Any:
         found, dtype = shapes(*operands, **given), operands[0].dtype
-        return [jax.core.ShapedArray(shape, dtype) for shape in found] if many else jax.core.ShapedArray(found, dtype)
+        return (
+            [jax.core.ShapedArray(shape, dtype) for shape in found]
+            if many
+            else jax.core.ShapedArray(found, dtype)
+        )
 
     def batch(operands: Any, axes: Any, **given: Any) -> Any:
         outputs = jax.vmap(functools.partial(plain, **given), axes)(*operands)
@@ -62,7 +66,9 @@ def define(
     primitive.def_abstract_eval(abstract)
     mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=many))
     for platform, kernel in (kernels or {}).items():
-        mlir.register_lowering(primitive, mlir.lower_fun(kernel, multiple_results=many), platform=platform)
+        mlir.register_lowering(
+            primitive, mlir.lower_fun(kernel, multiple_results=many), platform=platform
+        )
     batching.primitive_batchers[primitive] = batch
     ad.primitive_jvps[primitive] = jvp
     return primitive

@@ -45,7 +45,9 @@ def rows_product(x: Any, kernel: Any, axes: int = 1, dtype: DType | None = None)
         y = _product_p.bind(rows, matrix, summed="columns")
     else:
         results = matrix.shape[1]
-        added = routes.columns_to_add(x.dtype, count, size, results) if x.dtype == kernel.dtype else 0
+        added = (
+            routes.columns_to_add(x.dtype, count, size, results) if x.dtype == kernel.dtype else 0
+        )
         matrix = jnp.pad(matrix, ((0, 0), (0, added))) if added else matrix
         y = jnp.matmul(rows, matrix, preferred_element_type=dtype)
         y = y[:, :results] if added else y
@@ -65,7 +67,9 @@ def _on_cpu(x: Any, y: Any, *, summed: str) -> Any:
 
 def columns_product(x: Any, y: Any) -> Any:
     """Return x^T y for two float32 matrices (R, M) and (R, N), by the native kernel, which has no derivative."""
-    return jax.ffi.ffi_call("hornbeam_product", jax.ShapeDtypeStruct((x.shape[1], y.shape[1]), x.dtype))(x, y)
+    return jax.ffi.ffi_call(
+        "hornbeam_product", jax.ShapeDtypeStruct((x.shape[1], y.shape[1]), x.dtype)
+    )(x, y)
 
 
 def _shape(x: Any, y: Any, *, summed: str) -> tuple[int, ...]:

@@ -50,12 +50,24 @@ class Spec:
 # For each cell: the number of gates, of states, and the widths of the arrays (T, B, width * U) that the gradient needs
 # besides the outputs: h before each step; all gates; c of an LSTM, or the factor of r in a GRU. The native kernel writes
 # the gradient of the gates into the array of the gates.
-CELLS = {"simple": (1, 1, (1,)), "lstm": (4, 2, (1, 4, 1)), "gru": (3, 1, (1, 3, 1)), "gru_before": (3, 1, (1, 3))}
+CELLS = {
+    "simple": (1, 1, (1,)),
+    "lstm": (4, 2, (1, 4, 1)),
+    "gru": (3, 1, (1, 3, 1)),
+    "gru_before": (3, 1, (1, 3)),
+}
 _GATES = 6  # position of the gates among the operands of `pull`
 
 
 def recur(
-    cell: str, x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, unroll: bool = False, fused: bool = True
+    cell: str,
+    x: Any,
+    kernel: Any,
+    bias: Any,
+    start: Any,
+    mask: Any = None,
+    unroll: bool = False,
+    fused: bool = True,
 ) -> Any:
     """Run a recurrence along time.
 
@@ -86,12 +98,16 @@ def recur(
     """
     route = routes.recurrence(cell, x.dtype, x.shape, kernel.shape, fused)
     bias = jnp.zeros(kernel.shape[-1:], x.dtype) if bias is None else bias
-    spec = Spec(cell, mask is not None, route.name == "native", unroll=max(1, x.shape[0]) if unroll else 1)
+    spec = Spec(
+        cell, mask is not None, route.name == "native", unroll=max(1, x.shape[0]) if unroll else 1
+    )
     hs, last = _run_p.bind(x, kernel, bias, start, *([] if mask is None else [mask]), spec=spec)
     return hs, last
 
 
-def _step(cell: str, x: Any, states: list[Any], kernel: Any, bias: Any) -> tuple[list[Any], list[Any]]:
+def _step(
+    cell: str, x: Any, states: list[Any], kernel: Any, bias: Any
+) -> tuple[list[Any], list[Any]]:
     """Return the new states, and the arrays that the gradient needs."""
     h = states[0]
     if cell == "simple":
@@ -115,10 +131,16 @@ def _step(cell: str, x: Any, states: list[Any], kernel: Any, bias: Any) -> tuple
 
 
 def _choose(keep: Any, new: list[Any], old: list[Any]) -> list[Any]:
-    return new if keep is None else [jnp.where(keep[:, None], a, b) for a, b in zip(new, old, strict=True)]
+    return (
+        new
+        if keep is None
+        else [jnp.where(keep[:, None], a, b) for a, b in zip(new, old, strict=True)]
+    )
 
 
-def _run_plain(x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, *, spec: Spec) -> list[Any]:
+def _run_plain(
+    x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, *, spec: Spec
+) -> list[Any]:
     """Return h of all steps, the last states and, with `spec.keep`, the arrays that the gradient needs."""
 
     def body(states: list[Any], now: Any) -> Any:
@@ -133,7 +155,9 @@ def _run_plain(x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, *, 
     return [hs, jnp.stack(last), *saved]
 
 
-def _step_back(cell: str, d: list[Any], before: list[Any], h: Any, saved: list[Any], kernel: Any) -> Any:
+def _step_back(
+    cell: str, d: list[Any], before: list[Any], h: Any, saved: list[Any], kernel: Any
+) -> Any:
     """Return the gradients of the gates and of the states before a step, from the gradients `d` of the states after it."""
     if cell == "simple":
         da = d[0] * (1 - h * h)
@@ -142,7 +166,12 @@ def _step_back(cell: str, d: list[Any], before: list[Any], h: Any, saved: list[A
         i, f, g, o = jnp.split(saved[0], 4, axis=-1)
         t = jnp.tanh(saved[1])
         dc = d[1] + d[0] * o * (1 - t * t)
-        gates = [dc * g * i * (1 - i), dc * before[1] * f * (1 - f), dc * i * (1 - g * g), d[0] * t * o * (1 - o)]
+        gates = [
+            dc * g * i * (1 - i),
+            dc * before[1] * f * (1 - f),
+            dc * i * (1 - g * g),
+            d[0] * t * o * (1 - o),
+        ]
         da = jnp.concatenate(gates, -1)
         return da, [da @ kernel.T, dc * f]
     z, r, g = jnp.split(saved[0], 3, axis=-1)
@@ -151,14 +180,18 @@ def _step_back(cell: str, d: list[Any], before: list[Any], h: Any, saved: list[A
     dg = d[0] * (1 - z) * (1 - g * g)
     if cell == "gru":
         dr = dg * saved[1] * r * (1 - r)
-        return jnp.concatenate([dz, dr, dg], -1), [jnp.concatenate([dz, dr, dg * r], -1) @ kernel.T + d[0] * z]
+        return jnp.concatenate([dz, dr, dg], -1), [
+            jnp.concatenate([dz, dr, dg * r], -1) @ kernel.T + d[0] * z
+        ]
     inner = dg @ kernel[:, 2 * n :].T
     dr = inner * before[0] * r * (1 - r)
     outer = jnp.concatenate([dz, dr], -1)
     return jnp.concatenate([outer, dg], -1), [outer @ kernel[:, : 2 * n].T + inner * r + d[0] * z]
 
 
-def _pull_plain(dhs: Any, dlast: Any, kernel: Any, start: Any, hs: Any, *rest: Any, spec: Spec) -> list[Any]:
+def _pull_plain(
+    dhs: Any, dlast: Any, kernel: Any, start: Any, hs: Any, *rest: Any, spec: Spec
+) -> list[Any]:
     """Return the gradients of the gates before their activations (T, B, G * U), and of the first states.
 
     `dhs` may have no steps, (0, B, U): it is then zero everywhere, as when only the last output is used.
@@ -201,7 +234,9 @@ def _run_shapes(x: Any, kernel: Any, bias: Any, start: Any, *_: Any, spec: Spec)
     return [hs, start.shape, *((*hs[:2], width * hs[2]) for width in kept)]
 
 
-def _pull_shapes(dhs: Any, dlast: Any, kernel: Any, start: Any, hs: Any, *_: Any, spec: Spec) -> list[Any]:
+def _pull_shapes(
+    dhs: Any, dlast: Any, kernel: Any, start: Any, hs: Any, *_: Any, spec: Spec
+) -> list[Any]:
     return [(*hs.shape[:2], kernel.shape[1]), dlast.shape]
 
 
@@ -215,7 +250,9 @@ def _on_cpu(name: str, plain: Any, shapes: Any, in_place: dict[int, int]) -> Any
     def call(*operands: Any, spec: Spec) -> Any:
         if not spec.native:
             return plain(*operands, spec=spec)
-        results = [jax.ShapeDtypeStruct(shape, operands[0].dtype) for shape in shapes(*operands, spec=spec)]
+        results = [
+            jax.ShapeDtypeStruct(shape, operands[0].dtype) for shape in shapes(*operands, spec=spec)
+        ]
         aliases = in_place if spec.cell != "simple" else {}
         call = jax.ffi.ffi_call(name, results, input_output_aliases=aliases)
         return call(*operands, cell=spec.cell, masked=spec.masked)
@@ -223,7 +260,9 @@ def _on_cpu(name: str, plain: Any, shapes: Any, in_place: dict[int, int]) -> Any
     return call
 
 
-def _batch(primitive: Any, plain: Any, weights: tuple[int, ...], operands: Any, axes: Any, *, spec: Spec) -> Any:
+def _batch(
+    primitive: Any, plain: Any, weights: tuple[int, ...], operands: Any, axes: Any, *, spec: Spec
+) -> Any:
     """Run a batch of recurrences, as one with more samples if they share their weights."""
     if any(axes[i] is not None for i in weights):
         outputs = jax.vmap(functools.partial(plain, spec=spec), axes)(*operands)
@@ -236,11 +275,17 @@ def _batch(primitive: Any, plain: Any, weights: tuple[int, ...], operands: Any, 
             x = x.reshape(x.shape[0], size * x.shape[2], *x.shape[3:])
         merged.append(x)
     outputs = primitive.bind(*merged, spec=spec)
-    return [y.reshape(y.shape[0], size, y.shape[1] // size, *y.shape[2:]) for y in outputs], [1] * len(outputs)
+    return [y.reshape(y.shape[0], size, y.shape[1] // size, *y.shape[2:]) for y in outputs], [
+        1
+    ] * len(outputs)
 
 
 def _define(
-    name: str, plain: Any, shapes: Any, weights: tuple[int, ...], in_place: dict[int, int] | None = None
+    name: str,
+    plain: Any,
+    shapes: Any,
+    weights: tuple[int, ...],
+    in_place: dict[int, int] | None = None,
 ) -> Primitive:
     """Return one of the three primitives.
 
@@ -263,7 +308,9 @@ def _plain_jvp(plain: Any, primals: Any, tangents: Any, *, spec: Spec) -> Any:
     mask = primals[-1:] if spec.masked else []
     count = len(primals) - len(mask)
     given = [ad.instantiate_zeros(t) for t in tangents[:count]]
-    return jax.jvp(lambda *operands: plain(*operands, *mask, spec=spec), primals[:count], tuple(given))
+    return jax.jvp(
+        lambda *operands: plain(*operands, *mask, spec=spec), primals[:count], tuple(given)
+    )
 
 
 def _run_jvp(primals: Any, tangents: Any, *, spec: Spec) -> Any:
@@ -279,7 +326,10 @@ def _run_jvp(primals: Any, tangents: Any, *, spec: Spec) -> Any:
         dkernel, dbias = ad.instantiate_zeros(dkernel), ad.instantiate_zeros(dbias)
         if spec.cell == "gru_before":
             r = saved[0][..., n : 2 * n]
-            inner = [rows_product(before, dkernel[:, : 2 * n]), rows_product(r * before, dkernel[:, 2 * n :])]
+            inner = [
+                rows_product(before, dkernel[:, : 2 * n]),
+                rows_product(r * before, dkernel[:, 2 * n :]),
+            ]
             weights = jnp.concatenate(inner, -1) + dbias
         else:
             weights = rows_product(before, dkernel) + dbias
@@ -291,7 +341,9 @@ def _run_jvp(primals: Any, tangents: Any, *, spec: Spec) -> Any:
     return [hs, last], _push_p.bind(*operands, spec=dataclasses.replace(spec, keep=True))
 
 
-def _transpose(other: Any, cotangents: Any, first: Any, second: Any, *rest: Any, spec: Spec) -> list[Any]:
+def _transpose(
+    other: Any, cotangents: Any, first: Any, second: Any, *rest: Any, spec: Spec
+) -> list[Any]:
     """Transpose `push` to `pull`, or the reverse."""
     primitive = other()
     given = [ad.instantiate_zeros(c) for c in cotangents]
@@ -300,7 +352,9 @@ def _transpose(other: Any, cotangents: Any, first: Any, second: Any, *rest: Any,
     results = primitive.bind(*given, *rest, spec=spec)
     # An operand of `pull` without steps has a gradient without steps.
     linear = [x.aval.shape[0] if ad.is_undefined_primal(x) else None for x in (first, second)]
-    return [None if n is None else r[:n] for r, n in zip(results, linear, strict=True)] + [None] * len(rest)
+    return [None if n is None else r[:n] for r, n in zip(results, linear, strict=True)] + [
+        None
+    ] * len(rest)
 
 
 _run_p = _define("hornbeam_recurrence", _run_plain, _run_shapes, (1, 2), in_place={})

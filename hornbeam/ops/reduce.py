@@ -104,18 +104,28 @@ median = _reduction("median", _in_float(jnp.median), "Return the median", 2.0)
 ptp = _reduction("ptp", jnp.ptp, "Return the maximum minus the minimum", 2.0)
 nansum = _reduction("nansum", jnp.nansum, "Return the sum, ignoring NaNs,", 4.0)
 nanmean = _reduction("nanmean", _in_float(jnp.nanmean), "Return the mean, ignoring NaNs,", 2.0)
-nanstd = _reduction("nanstd", _in_float(jnp.nanstd), "Return the standard deviation, ignoring NaNs,", 1.0)
+nanstd = _reduction(
+    "nanstd", _in_float(jnp.nanstd), "Return the standard deviation, ignoring NaNs,", 1.0
+)
 nanvar = _reduction("nanvar", _in_float(jnp.nanvar), "Return the variance, ignoring NaNs,", 1.0)
 nanmax = _reduction("nanmax", jnp.nanmax, "Return the maximum, ignoring NaNs,", 3.0)
 nanmin = _reduction("nanmin", jnp.nanmin, "Return the minimum, ignoring NaNs,", 1.0)
 nanprod = _reduction("nanprod", jnp.nanprod, "Return the product, ignoring NaNs,", 3.0)
-nanmedian = _reduction("nanmedian", _in_float(jnp.nanmedian), "Return the median, ignoring NaNs,", 2.0)
-nanargmax = _reduction("nanargmax", jnp.nanargmax, "Return the index of the maximum, ignoring NaNs,", 1)
-nanargmin = _reduction("nanargmin", jnp.nanargmin, "Return the index of the minimum, ignoring NaNs,", 0)
+nanmedian = _reduction(
+    "nanmedian", _in_float(jnp.nanmedian), "Return the median, ignoring NaNs,", 2.0
+)
+nanargmax = _reduction(
+    "nanargmax", jnp.nanargmax, "Return the index of the maximum, ignoring NaNs,", 1
+)
+nanargmin = _reduction(
+    "nanargmin", jnp.nanargmin, "Return the index of the minimum, ignoring NaNs,", 0
+)
 
 
 @op("numpy")
-def prod(x: Tensor, axis: Axis = None, keepdims: bool = False, dtype: DType | None = None) -> Tensor:
+def prod(
+    x: Tensor, axis: Axis = None, keepdims: bool = False, dtype: DType | None = None
+) -> Tensor:
     """Return the product along `axis`.
 
     Args:
@@ -138,7 +148,12 @@ def _running(name: str, function: Callable[..., Any], doc: str, result: Any) -> 
         return function(x, axis=axis, dtype=None if dtype is None else standardize_dtype(dtype))
 
     named(
-        lifted, name, __name__, doc + " along `axis`; `None` for the flattened tensor.", f"{name}([2.0, 3.0])", result
+        lifted,
+        name,
+        __name__,
+        doc + " along `axis`; `None` for the flattened tensor.",
+        f"{name}([2.0, 3.0])",
+        result,
     )
     return op("numpy")(lifted)
 
@@ -146,7 +161,9 @@ def _running(name: str, function: Callable[..., Any], doc: str, result: Any) -> 
 cumsum = _running("cumsum", jnp.cumsum, "Return running sums", [2.0, 5.0])
 cumprod = _running("cumprod", jnp.cumprod, "Return running products", [2.0, 6.0])
 nancumsum = _running("nancumsum", jnp.nancumsum, "Return running sums with NaN as 0", [2.0, 5.0])
-nancumprod = _running("nancumprod", jnp.nancumprod, "Return running products with NaN as 1", [2.0, 6.0])
+nancumprod = _running(
+    "nancumprod", jnp.nancumprod, "Return running products with NaN as 1", [2.0, 6.0]
+)
 
 
 @op("numpy")
@@ -182,9 +199,13 @@ def _average(x: Tensor, weights: Tensor = None, axis: Axis = None) -> Tensor:
 
 
 def _at(name: str, function: Callable[..., Any], doc: str, share: float) -> Any:
-    def lifted(x: Tensor, q: Tensor, axis: Axis = None, method: str = "linear", keepdims: bool = False) -> Tensor:
+    def lifted(
+        x: Tensor, q: Tensor, axis: Axis = None, method: str = "linear", keepdims: bool = False
+    ) -> Tensor:
         x = _float(convert(x))
-        return function(x, jnp.asarray(q, x.dtype), axis=_axes(axis), method=method, keepdims=keepdims)
+        return function(
+            x, jnp.asarray(q, x.dtype), axis=_axes(axis), method=method, keepdims=keepdims
+        )
 
     named(
         lifted,
@@ -198,10 +219,15 @@ def _at(name: str, function: Callable[..., Any], doc: str, share: float) -> Any:
 
 
 quantile = _at("quantile", jnp.quantile, "Return the quantiles `q`, from 0 to 1,", 0.5)
-nanquantile = _at("nanquantile", jnp.nanquantile, "Return the quantiles `q`, from 0 to 1, ignoring NaNs,", 0.5)
+nanquantile = _at(
+    "nanquantile", jnp.nanquantile, "Return the quantiles `q`, from 0 to 1, ignoring NaNs,", 0.5
+)
 percentile = _at("percentile", jnp.percentile, "Return the percentiles `q`, from 0 to 100,", 50.0)
 nanpercentile = _at(
-    "nanpercentile", jnp.nanpercentile, "Return the percentiles `q`, from 0 to 100, ignoring NaNs,", 50.0
+    "nanpercentile",
+    jnp.nanpercentile,
+    "Return the percentiles `q`, from 0 to 100, ignoring NaNs,",
+    50.0,
 )
 
 
@@ -271,8 +297,12 @@ def trapezoid(y: Tensor, x: Any = None, dx: float = 1.0, axis: int = -1) -> Tens
 
 
 def _segments(name: str, function: Callable[..., Any], doc: str) -> Any:
-    def lifted(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
-        return function(convert(data), convert(segment_ids), num_segments, indices_are_sorted=sorted)
+    def lifted(
+        data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False
+    ) -> Tensor:
+        return function(
+            convert(data), convert(segment_ids), num_segments, indices_are_sorted=sorted
+        )
 
     doc += " of the rows of each segment; pass `sorted=True` if `segment_ids` ascend."
     named(lifted, name, __name__, doc, f"{name}([1.0, 3.0], [0, 1])", [1.0, 3.0])

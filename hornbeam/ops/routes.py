@@ -49,7 +49,9 @@ class Route(NamedTuple):
 _portable: ContextVar[bool] = ContextVar("hornbeam_portable", default=False)
 _taken: dict[str, Route] = {}
 _INTERFACE = 5  # the version of hornbeam-cpu's kernels that is called here
-_REMEMBERED = 1000  # the latest choices are kept; a limit, so that memory does not grow in a long process
+_REMEMBERED = (
+    1000  # the latest choices are kept; a limit, so that memory does not grow in a long process
+)
 
 
 @contextlib.contextmanager
@@ -79,13 +81,21 @@ def kernels() -> Any:
         import hornbeam_cpu
     except ImportError:
         if sys.platform == "linux" and platform.machine() == "x86_64":
-            logging.getLogger("hornbeam").info("Faster kernels for CPU are available: pip install 'hornbeam[cpu]'")
+            logging.getLogger("hornbeam").info(
+                "Faster kernels for CPU are available: pip install 'hornbeam[cpu]'"
+            )
         return "hornbeam-cpu is not installed"
-    except (OSError, RuntimeError, AttributeError) as error:  # built for another jaxlib or another machine
+    except (
+        OSError,
+        RuntimeError,
+        AttributeError,
+    ) as error:  # built for another jaxlib or another machine
         return f"hornbeam-cpu does not load: {error}"
     if getattr(hornbeam_cpu, "INTERFACE", 1) != _INTERFACE:
         reason = "hornbeam-cpu is of another version than Hornbeam"
-        logging.getLogger("hornbeam").warning("Its kernels are not used: %s. Install both again.", reason)
+        logging.getLogger("hornbeam").warning(
+            "Its kernels are not used: %s. Install both again.", reason
+        )
         return reason
     return hornbeam_cpu
 
@@ -108,7 +118,11 @@ def why_plain(dtype: DType) -> str | None:
 
 
 def convolution(
-    kind: str, dtype: DType, sizes: Sequence[Sequence[int]], padding: Sequence[tuple[int, int]], empty: bool = False
+    kind: str,
+    dtype: DType,
+    sizes: Sequence[Sequence[int]],
+    padding: Sequence[tuple[int, int]],
+    empty: bool = False,
 ) -> Route:
     """Choose the way of a convolution or of one of its gradients.
 
@@ -128,7 +142,9 @@ def convolution(
         reason = f"{len(padding)} spatial axes"
     if reason is None and any(n < 0 for pair in padding for n in pair):
         reason = "negative padding, which takes away"
-    if reason is None and any(n >= size for pair, size in zip(padding, sizes[1], strict=True) for n in pair if n):
+    if reason is None and any(
+        n >= size for pair, size in zip(padding, sizes[1], strict=True) for n in pair if n
+    ):
         reason = "the padding is wider than the window"
     if reason is None and empty:
         reason = "nothing to compute"
@@ -137,7 +153,9 @@ def convolution(
                      f"{'x'.join(map(str, sizes[1]))}", route)  # fmt: skip
 
 
-def native_convolution(kind: str, dtype: DType, spec: Any, batch: int, channels: tuple[int, int]) -> str:
+def native_convolution(
+    kind: str, dtype: DType, spec: Any, batch: int, channels: tuple[int, int]
+) -> str:
     """Choose among the native ways of a convolution.
 
     Args:
@@ -152,18 +170,37 @@ def native_convolution(kind: str, dtype: DType, spec: Any, batch: int, channels:
         the convolution a product of matrices: `"product"` for XLA's, `"native product"` for oneDNN's.
     """
     # Depthwise, with square windows and strides of 1: up to 1.6 times as fast as oneDNN.
-    ours = spec.window in ((3, 3), (5, 5)) and set(spec.strides) == set(spec.dilation) == {1} and kind != "kernel"
+    ours = (
+        spec.window in ((3, 3), (5, 5))
+        and set(spec.strides) == set(spec.dilation) == {1}
+        and kind != "kernel"
+    )
     if ours and 1 < spec.groups == channels[0] == channels[1] and np.dtype(dtype) == np.float32:
         return "depthwise"
     # Few input channels (such as RGB) to many: up to 10 % faster. Many to few: 3 to 8 times as fast, because oneDNN always
     # computes 16 channels.
     few, many = sorted(channels)
     to_few = channels[kind == "forward"] == few
-    dense = len(spec.space) == 2 and spec.groups == 1 and set(spec.dilation) == {1} and set(spec.window) != {1}
+    dense = (
+        len(spec.space) == 2
+        and spec.groups == 1
+        and set(spec.dilation) == {1}
+        and set(spec.window) != {1}
+    )
     moved = kind == "forward" or (kind == "inputs" and set(spec.strides) == {1})
-    if dense and moved and few <= 4 and many % (16 if to_few else 64) == 0 and np.dtype(dtype) == np.float32:
+    if (
+        dense
+        and moved
+        and few <= 4
+        and many % (16 if to_few else 64) == 0
+        and np.dtype(dtype) == np.float32
+    ):
         return "few channels"
-    whole = set(spec.window) == set(spec.strides) == {1} and not any(map(any, spec.padding)) and spec.groups == 1
+    whole = (
+        set(spec.window) == set(spec.strides) == {1}
+        and not any(map(any, spec.padding))
+        and spec.groups == 1
+    )
     # oneDNN always computes 16 channels: from 64 channels to 2, XLA takes a third of the time.
     if whole and kind != "kernel" and channels[kind == "forward"] <= 8:
         return "product"
@@ -198,7 +235,9 @@ def product(dtype: DType, rows: int, columns: int, results: int) -> Route:
     if reason is None and rows * columns * results < 2**18:
         reason = "small: the call of a kernel would cost more than it saves"
     route = Route("native", "oneDNN, by hornbeam-cpu") if reason is None else Route("plain", reason)
-    return _remember(f"product {np.dtype(dtype).name} {rows}x{columns} by {columns}x{results}", route)
+    return _remember(
+        f"product {np.dtype(dtype).name} {rows}x{columns} by {columns}x{results}", route
+    )
 
 
 def rows(dtype: DType, shape: Sequence[int]) -> Route:
@@ -268,7 +307,9 @@ def why_no_cudnn() -> str | None:
     if _portable.get():
         return "the program is portable"
     if compute_capability() is None:
-        return f"it is a kernel of cuDNN, for NVIDIA GPUs, and the platform is {jax.default_backend()}"
+        return (
+            f"it is a kernel of cuDNN, for NVIDIA GPUs, and the platform is {jax.default_backend()}"
+        )
     return None
 
 
@@ -284,7 +325,12 @@ def columns_to_add(dtype: DType, rows: int, columns: int, results: int) -> int:
     """
     if why_no_cudnn() is not None or settings.kernels() == "plain":
         return 0
-    if np.dtype(dtype).itemsize != 2 or results % 8 == 0 or rows < 256 or rows * columns * results < 2**30:
+    if (
+        np.dtype(dtype).itemsize != 2
+        or results % 8 == 0
+        or rows < 256
+        or rows * columns * results < 2**30
+    ):
         return 0
     return -results % 64
 
@@ -329,9 +375,7 @@ def attention(
     if reason is None and names not in (["bfloat16"], ["float16"]):
         reason = f"it supports bfloat16 and float16, and the inputs are {' and '.join(names)}"
     if reason is None and (heads[0] != heads[1] or heads[0] % 8 or heads[0] > largest):
-        reason = (
-            f"a head's size must be a multiple of 8 up to {largest}, the same for queries and values, and is {heads}"
-        )
+        reason = f"a head's size must be a multiple of 8 up to {largest}, the same for queries and values, and is {heads}"
     reason = reason or extra
     # Only the gradient of the kernel needs it. A caller that requires the kernel may not need the gradient.
     if reason is None and asked is None and masked and any(length % 2 for length in lengths):
@@ -342,10 +386,14 @@ def attention(
             "Use `flash_attention=None` to use the kernel only where it is possible."
         )
     route = Route("cudnn", "cuDNN's fused kernel") if reason is None else Route("plain", reason)
-    return _remember(f"attention {'/'.join(names)} {'x'.join(map(str, lengths))} heads of {heads[0]}", route)
+    return _remember(
+        f"attention {'/'.join(names)} {'x'.join(map(str, lengths))} heads of {heads[0]}", route
+    )
 
 
-def recurrence(cell: str, dtype: DType, shape: Sequence[int], kernel: Sequence[int], fused: bool = True) -> Route:
+def recurrence(
+    cell: str, dtype: DType, shape: Sequence[int], kernel: Sequence[int], fused: bool = True
+) -> Route:
     """Choose the way of a standard recurrence along time and of its gradient.
 
     Args:
@@ -362,11 +410,15 @@ def recurrence(cell: str, dtype: DType, shape: Sequence[int], kernel: Sequence[i
     reason = why_plain(dtype) if fused else "use_cudnn=False"
     if reason is None and np.dtype(dtype) != np.float32:
         reason = f"no native recurrence for {np.dtype(dtype).name}"
-    route = Route("native", "one kernel, by hornbeam-cpu") if reason is None else Route("plain", reason)
+    route = (
+        Route("native", "one kernel, by hornbeam-cpu") if reason is None else Route("plain", reason)
+    )
     return _remember(f"{_recurrence_name(cell, dtype, shape)} units {kernel[0]}", route)
 
 
-def cudnn_recurrence(owner: str, asked: bool, dtype: DType, shape: Sequence[int], extra: str | None = None) -> Route:
+def cudnn_recurrence(
+    owner: str, asked: bool, dtype: DType, shape: Sequence[int], extra: str | None = None
+) -> Route:
     """Choose the way of an LSTM: cuDNN's kernel, or that of the other recurrences.
 
     Args:
@@ -395,7 +447,11 @@ def cudnn_recurrence(owner: str, asked: bool, dtype: DType, shape: Sequence[int]
             "Use `use_cudnn='auto'` for the fastest way that is available."
         )
     route = Route("cudnn", "cuDNN's kernel") if reason is None else Route("plain", reason)
-    return route if reason is not None and not asked else _remember(_recurrence_name("lstm", dtype, shape), route)
+    return (
+        route
+        if reason is not None and not asked
+        else _remember(_recurrence_name("lstm", dtype, shape), route)
+    )
 
 
 def _recurrence_name(cell: str, dtype: DType, shape: Sequence[int]) -> str:

@@ -29,7 +29,9 @@ from hornbeam.ops.primitive import define
 __all__ = ["RowSum", "dense", "sum_rows", "take_rows", "value_and_grad"]
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["index", "rows"], meta_fields=["count"])
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["index", "rows"], meta_fields=["count"]
+)
 @dataclasses.dataclass(frozen=True)
 class RowSum:
     """The gradient of a table (N, W), as the rows whose sum it is.
@@ -73,7 +75,9 @@ def dense(gradient: Any) -> Any:
     return gradient.dense() if isinstance(gradient, RowSum) else jnp.asarray(gradient)
 
 
-def value_and_grad(function: Callable[[Any], tuple[Any, Any]]) -> Callable[[Any], tuple[tuple[Any, Any], list[Any]]]:
+def value_and_grad(
+    function: Callable[[Any], tuple[Any, Any]],
+) -> Callable[[Any], tuple[tuple[Any, Any], list[Any]]]:
     """Return `jax.value_and_grad(function, has_aux=True)`, but with a `RowSum` as the gradient of a table.
 
     A gradient is a `RowSum` where `take_rows` is the table's only use, outside of loops and nested programs, the native
@@ -105,7 +109,9 @@ def value_and_grad(function: Callable[[Any], tuple[Any, Any]]) -> Callable[[Any]
             return jax.value_and_grad(function, has_aux=True)(values)  # raises JAX's error
         one = jnp.ones((), jnp.result_type(loss))
         # A take leaves its index to the backward pass; a model without one is spared the search.
-        if not any(jnp.ndim(leaf) == 1 and leaf.dtype == jnp.int32 for leaf in jax.tree.leaves(pull)):
+        if not any(
+            jnp.ndim(leaf) == 1 and leaf.dtype == jnp.int32 for leaf in jax.tree.leaves(pull)
+        ):
             return (loss, aux), pull(one)[0]
         return (loss, aux), _with_row_sums(jax.make_jaxpr(pull)(one), one)
 
@@ -115,13 +121,24 @@ def value_and_grad(function: Callable[[Any], tuple[Any, Any]]) -> Callable[[Any]
 def _with_row_sums(backward: ClosedJaxpr, cotangent: Any) -> list[Any]:
     """Run a backward pass; return its results, with a `RowSum` for a result that is a sum of rows."""
     outputs = backward.jaxpr.outvars
-    sums = {equation.outvars[0]: equation for equation in backward.jaxpr.eqns if equation.primitive is _sum_p}
+    sums = {
+        equation.outvars[0]: equation
+        for equation in backward.jaxpr.eqns
+        if equation.primitive is _sum_p
+    }
     found = [sums.get(output) if isinstance(output, Var) else None for output in outputs]
-    parts = [[output] if made is None else made.invars for output, made in zip(outputs, found, strict=True)]
-    changed = ClosedJaxpr(backward.jaxpr.replace(outvars=[part for group in parts for part in group]), backward.consts)
+    parts = [
+        [output] if made is None else made.invars
+        for output, made in zip(outputs, found, strict=True)
+    ]
+    changed = ClosedJaxpr(
+        backward.jaxpr.replace(outvars=[part for group in parts for part in group]), backward.consts
+    )
     values = iter(jaxpr_as_fun(changed)(cotangent))
     return [
-        next(values) if made is None else RowSum(rows=next(values), index=next(values), count=made.params["count"])
+        next(values)
+        if made is None
+        else RowSum(rows=next(values), index=next(values), count=made.params["count"])
         for made in found
     ]
 
@@ -207,4 +224,6 @@ def _linear(primitive: Primitive, transpose: Any) -> Primitive:
 
 
 _take_p = _linear(define("hornbeam_take", _take, _take_shape), _transpose_take)
-_sum_p = _linear(define("hornbeam_rows", _sum, _sum_shape, {"cpu": _on_cpu}, ["count"]), _transpose_sum)
+_sum_p = _linear(
+    define("hornbeam_rows", _sum, _sum_shape, {"cpu": _on_cpu}, ["count"]), _transpose_sum
+)

@@ -240,12 +240,16 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
         Array([0, 1, 0], dtype=int32)
     """
     if constant_values is not None and mode != "constant":
-        raise ValueError(f"pad: `constant_values` is only used by mode 'constant', received mode {mode!r}.")
+        raise ValueError(
+            f"pad: `constant_values` is only used by mode 'constant', received mode {mode!r}."
+        )
     return _pad(x, constant_values=constant_values, pad_width=pad_width, mode=mode)
 
 
 @op("numpy", "Pad")
-def _pad(x: Tensor, constant_values: Tensor = None, pad_width: Any = 0, mode: str = "constant") -> Tensor:
+def _pad(
+    x: Tensor, constant_values: Tensor = None, pad_width: Any = 0, mode: str = "constant"
+) -> Tensor:
     settings = {} if constant_values is None else {"constant_values": constant_values}
     return jnp.pad(convert(x), pad_width, mode, **settings)
 
@@ -253,7 +257,9 @@ def _pad(x: Tensor, constant_values: Tensor = None, pad_width: Any = 0, mode: st
 def _sections(indices_or_sections: Any) -> Any:
     if isinstance(indices_or_sections, int):
         pay_for("split: `indices_or_sections`", indices_or_sections * PART)
-    return list(indices_or_sections) if isinstance(indices_or_sections, tuple) else indices_or_sections
+    return (
+        list(indices_or_sections) if isinstance(indices_or_sections, tuple) else indices_or_sections
+    )
 
 
 @op("numpy")
@@ -299,7 +305,12 @@ def _split_along(name: str, function: Callable[..., Any], axis: int) -> Any:
 
     sample = [[[1.0]]]
     named(
-        lifted, name, __name__, f"Split along axis {axis}; arguments as for `split`.", f"{name}({sample}, 1)[0]", sample
+        lifted,
+        name,
+        __name__,
+        f"Split along axis {axis}; arguments as for `split`.",
+        f"{name}({sample}, 1)[0]",
+        sample,
     )
     return op("numpy")(lifted)
 
@@ -417,7 +428,8 @@ def space_to_depth(x: Tensor, block_size: int, data_format: str = "channels_last
     B, H, W, C = x.shape
     if b > 0 and (H % b or W % b):
         raise indivisible(
-            f"space_to_depth: height {H} and width {W} must be multiples of `block_size` {b}. Pad or crop first.", b
+            f"space_to_depth: height {H} and width {W} must be multiples of `block_size` {b}. Pad or crop first.",
+            b,
         )
     blocks = x.reshape(B, H // b, b, W // b, b, C)
     order = (0, 1, 3, 5, 2, 4) if data_format == "channels_first" else (0, 1, 3, 2, 4, 5)
@@ -444,13 +456,17 @@ def rearrange(tensor: Tensor, pattern: Tensor, **axes_lengths: Tensor) -> Tensor
     x = convert(tensor)
     left, right = (_groups(side) for side in pattern.split("->"))
     if len(left) != x.ndim:
-        raise ValueError(f"rearrange: {pattern!r} names {len(left)} axes, the tensor has shape {x.shape}.")
+        raise ValueError(
+            f"rearrange: {pattern!r} names {len(left)} axes, the tensor has shape {x.shape}."
+        )
     sizes: dict[str, int] = dict(axes_lengths)
     for group, size in zip(left, x.shape, strict=True):
         unknown = [name for name in group if name not in sizes]
         known = math.prod(sizes[name] for name in group if name in sizes)
         if len(unknown) > 1 or size % known:
-            raise ValueError(f"rearrange: cannot split an axis of size {size} into {group} with {axes_lengths}.")
+            raise ValueError(
+                f"rearrange: cannot split an axis of size {size} into {group} with {axes_lengths}."
+            )
         for name in unknown:
             sizes[name] = size // known
     names, wanted = [n for g in left for n in g], [n for g in right for n in g]

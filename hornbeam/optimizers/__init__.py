@@ -37,7 +37,9 @@ class _Optimizers(Family):
         return super().get(identifier, **arguments)
 
 
-OPTIMIZERS = _Optimizers("optimizer", Optimizer, "keras.optimizers", globals(), names=_NAMES, takes_functions=False)
+OPTIMIZERS = _Optimizers(
+    "optimizer", Optimizer, "keras.optimizers", globals(), names=_NAMES, takes_functions=False
+)
 get, serialize, deserialize = OPTIMIZERS.functions(
     "optimizer",
     """

@@ -18,7 +18,16 @@ from hornbeam.optimizers.optimizer import LearningRate, Optimizer
 __all__ = ["Adam", "AdamW", "Adamax", "Lamb", "Lion", "Nadam"]
 
 # Methods that are given gradients: a subclass that overrides one of them gets arrays.
-_SEE_GRADIENTS = ("apply_gradients", "apply", "_accumulate", "_update", "_clip", "update_step", "_rule_of", "_rule")
+_SEE_GRADIENTS = (
+    "apply_gradients",
+    "apply",
+    "_accumulate",
+    "_update",
+    "_clip",
+    "update_step",
+    "_rule_of",
+    "_rule",
+)
 
 
 class Adam(Optimizer):
@@ -50,7 +59,11 @@ class Adam(Optimizer):
         epsilon: NonNegative | None = 1e-7, amsgrad: bool = False, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, 1e-7 if epsilon is None else epsilon
+        self.beta_1, self.beta_2, self.epsilon = (
+            beta_1,
+            beta_2,
+            1e-7 if epsilon is None else epsilon,
+        )
         self.amsgrad = amsgrad
 
     def _slot_groups(self) -> list[tuple[str, ...]]:
@@ -61,7 +74,12 @@ class Adam(Optimizer):
         """Whether nothing but Adam's own rule sees the gradients."""
         options = (self.clipnorm, self.clipvalue, self.global_clipnorm, self.loss_scale_factor)
         own = all(getattr(type(self), name) is getattr(Adam, name) for name in _SEE_GRADIENTS)
-        return own and not self.amsgrad and not self.gradient_accumulation_steps and options == (None,) * 4
+        return (
+            own
+            and not self.amsgrad
+            and not self.gradient_accumulation_steps
+            and options == (None,) * 4
+        )
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
         alpha = rate * jnp.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
@@ -98,8 +116,12 @@ class AdamW(Adam):
         beta_2: Momentum = 0.999, epsilon: NonNegative | None = 1e-7, amsgrad: bool = False, **kwargs: Any,
     ):  # fmt: skip
         if weight_decay is None:
-            raise ValueError("AdamW: `weight_decay` must be a number, received None. Use Adam for no weight decay.")
-        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs)
+            raise ValueError(
+                "AdamW: `weight_decay` must be a number, received None. Use Adam for no weight decay."
+            )
+        super().__init__(
+            learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs
+        )
 
 
 class _TwoMoments(Optimizer):
@@ -111,7 +133,11 @@ class _TwoMoments(Optimizer):
         epsilon: NonNegative | None = 1e-7, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
-        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, 1e-7 if epsilon is None else epsilon
+        self.beta_1, self.beta_2, self.epsilon = (
+            beta_1,
+            beta_2,
+            1e-7 if epsilon is None else epsilon,
+        )
 
 
 class Adamax(_TwoMoments):
@@ -185,7 +211,9 @@ class Nadam(_TwoMoments):
         super().build(variables)
         if first:
             with naming.name_scope(self.name):
-                self._product = self._track(Variable(1.0, dtype="float32", trainable=False, autocast=False))
+                self._product = self._track(
+                    Variable(1.0, dtype="float32", trainable=False, autocast=False)
+                )
 
     def _update(self, pairs: list[tuple[Any, Variable]]) -> None:
         t = (self._updates_done() + 1).astype("float32")

@@ -86,14 +86,20 @@ class RMSprop(Optimizer):
         self.epsilon = 1e-7 if epsilon is None else epsilon
 
     def _slot_groups(self) -> list[tuple[str, ...]]:
-        wanted = {"velocity": True, "momentum": self.momentum > 0, "average_gradient": self.centered}
+        wanted = {
+            "velocity": True,
+            "momentum": self.momentum > 0,
+            "average_gradient": self.centered,
+        }
         return [(name,) for name, there in wanted.items() if there]
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
         named = dict(zip((name for (name,) in self._slot_groups()), slots, strict=True))
         v = named["velocity"] = self.rho * named["velocity"] + (1 - self.rho) * jnp.square(g)
         if self.centered:
-            a = named["average_gradient"] = self.rho * named["average_gradient"] + (1 - self.rho) * g
+            a = named["average_gradient"] = (
+                self.rho * named["average_gradient"] + (1 - self.rho) * g
+            )
             v = v - jnp.square(a)
         step = rate * g / jnp.sqrt(v + self.epsilon)
         if self.momentum > 0:
@@ -209,7 +215,10 @@ class Ftrl(Optimizer):
         beta: NonNegative = 0.0, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
-        self.learning_rate_power, self.initial_accumulator_value = learning_rate_power, initial_accumulator_value
+        self.learning_rate_power, self.initial_accumulator_value = (
+            learning_rate_power,
+            initial_accumulator_value,
+        )
         self.l1_regularization_strength = l1_regularization_strength
         self.l2_regularization_strength = l2_regularization_strength
         self.l2_shrinkage_regularization_strength = l2_shrinkage_regularization_strength
@@ -219,7 +228,11 @@ class Ftrl(Optimizer):
         return [("accumulator", "linear")]
 
     def _slot_start(self, slot: str, variable: Variable) -> Any:
-        return initializers.Constant(self.initial_accumulator_value) if slot == "accumulator" else "zeros"
+        return (
+            initializers.Constant(self.initial_accumulator_value)
+            if slot == "accumulator"
+            else "zeros"
+        )
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
         squares, linear = slots

@@ -95,7 +95,9 @@ class LossScaleOptimizer(Optimizer):
 
     def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
         """Update the variables, or skip the step if a gradient is not finite; then adapt the scale."""
-        variables = list(trainable_variables) if trainable_variables is not None else self._trainable
+        variables = (
+            list(trainable_variables) if trainable_variables is not None else self._trainable
+        )
         self.build(variables)
         scale = self.dynamic_scale.value
         grads = [None if g is None else g / scale.astype(g.dtype) for g in grads]
@@ -109,7 +111,9 @@ class LossScaleOptimizer(Optimizer):
                 return [overlay.value_of(v) for v in touched]
 
         for v, value in zip(
-            touched, jax.lax.cond(finite, update, lambda x: x, [v.value for v in touched]), strict=True
+            touched,
+            jax.lax.cond(finite, update, lambda x: x, [v.value for v in touched]),
+            strict=True,
         ):
             v.assign(value)
         grow = finite & (self.step_counter.value + 1 >= self.dynamic_growth_steps)

@@ -40,7 +40,9 @@ class OptimizerMap(PatternMap):
     def _value(self, value: Any) -> Optimizer:
         found = registry.family("optimizer").get(value)
         if not isinstance(found, Optimizer):
-            raise ValueError(f"OptimizerMap: expected an optimizer's name or object, received {value!r}.")
+            raise ValueError(
+                f"OptimizerMap: expected an optimizer's name or object, received {value!r}."
+            )
         return found
 
     @property
@@ -52,13 +54,18 @@ class OptimizerMap(PatternMap):
         """Return the constructor's arguments, ready for JSON."""
         return {
             "default_optimizer": serialize(self._default),
-            "optimizer_map": {pattern: serialize(optimizer) for pattern, optimizer in self._entries.items()},
+            "optimizer_map": {
+                pattern: serialize(optimizer) for pattern, optimizer in self._entries.items()
+            },
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> OptimizerMap:
         """Make a map from what `get_config` returned."""
-        rest = {pattern: deserialize(value) for pattern, value in (config.get("optimizer_map") or {}).items()}
+        rest = {
+            pattern: deserialize(value)
+            for pattern, value in (config.get("optimizer_map") or {}).items()
+        }
         return cls(deserialize(config["default_optimizer"]), rest)
 
 
@@ -93,7 +100,9 @@ class MultiOptimizer(Optimizer):
     def optimizers(self) -> list[Optimizer]:
         """The optimizers in use, the default one last."""
         if isinstance(self.optimizer_map, OptimizerMap):
-            return list(dict.fromkeys([*self.optimizer_map.values(), self.optimizer_map.default_optimizer]))
+            return list(
+                dict.fromkeys([*self.optimizer_map.values(), self.optimizer_map.default_optimizer])
+            )
         return [optimizer for optimizer, _ in self._parts]
 
     @property
@@ -108,7 +117,10 @@ class MultiOptimizer(Optimizer):
     @property
     def variables(self) -> list[Variable]:
         """The variables of this optimizer, then those of `optimizers`."""
-        return [*self._variables, *(v for optimizer in self.optimizers for v in optimizer.variables)]
+        return [
+            *self._variables,
+            *(v for optimizer in self.optimizers for v in optimizer.variables),
+        ]
 
     def build(self, variables: Iterable[Variable]) -> None:
         """Choose an optimizer for each variable, and create the slots."""
@@ -123,7 +135,9 @@ class MultiOptimizer(Optimizer):
         for variable in variables:
             optimizer = known.get(variable)
             if optimizer is None:
-                optimizer = choice[variable.path] if isinstance(choice, OptimizerMap) else choice(variable)
+                optimizer = (
+                    choice[variable.path] if isinstance(choice, OptimizerMap) else choice(variable)
+                )
             parts.setdefault(id(optimizer), (optimizer, []))[1].append(variable)
         self._parts = list(parts.values())
         self._trainable, self.built = variables, True
@@ -132,7 +146,11 @@ class MultiOptimizer(Optimizer):
 
     @staticmethod
     def _warn_of_unused(choice: OptimizerMap, paths: list[str]) -> None:
-        unused = [pattern for pattern in choice if not any(pattern in choice.matching(path) for path in paths)]
+        unused = [
+            pattern
+            for pattern in choice
+            if not any(pattern in choice.matching(path) for path in paths)
+        ]
         if unused:
             warnings.warn(
                 f"MultiOptimizer: no variable's path matches {unused}. A pattern must match a whole path, such as "
@@ -186,4 +204,6 @@ class MultiOptimizer(Optimizer):
 
 
 def _no_rate() -> AttributeError:
-    return AttributeError("A MultiOptimizer has no learning rate. Read and set the rates of its `optimizers`.")
+    return AttributeError(
+        "A MultiOptimizer has no learning rate. Read and set the rates of its `optimizers`."
+    )

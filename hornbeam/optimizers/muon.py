@@ -58,14 +58,24 @@ class Muon(Optimizer):
         super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
         self.adam_beta_1, self.adam_beta_2, self.epsilon = adam_beta_1, adam_beta_2, epsilon
         self.adam_weight_decay, self.adam_lr_ratio = adam_weight_decay, adam_lr_ratio
-        self.exclude_layers, self.exclude_embeddings = list(exclude_layers or []), exclude_embeddings
+        self.exclude_layers, self.exclude_embeddings = (
+            list(exclude_layers or []),
+            exclude_embeddings,
+        )
         for pattern in self.exclude_layers:
             refuse_slow_pattern("Muon: `exclude_layers`", pattern)
         self.muon_a, self.muon_b, self.muon_c = muon_a, muon_b, muon_c
-        self.momentum, self.ns_steps, self.nesterov, self.rms_rate = momentum, ns_steps, nesterov, rms_rate
+        self.momentum, self.ns_steps, self.nesterov, self.rms_rate = (
+            momentum,
+            ns_steps,
+            nesterov,
+            rms_rate,
+        )
 
     def _by_adam(self, variable: Variable) -> bool:
-        if len(variable.shape) != 2 or (self.exclude_embeddings and "embedding" in variable.path.lower()):
+        if len(variable.shape) != 2 or (
+            self.exclude_embeddings and "embedding" in variable.path.lower()
+        ):
             return True
         return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
 
@@ -84,7 +94,12 @@ class Muon(Optimizer):
     def _adam(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
         m = slots[0] + (g - slots[0]) * (1 - self.adam_beta_1)
         v = slots[1] + (jnp.square(g) - slots[1]) * (1 - self.adam_beta_2)
-        alpha = rate * self.adam_lr_ratio * jnp.sqrt(1 - self.adam_beta_2**t) / (1 - self.adam_beta_1**t)
+        alpha = (
+            rate
+            * self.adam_lr_ratio
+            * jnp.sqrt(1 - self.adam_beta_2**t)
+            / (1 - self.adam_beta_1**t)
+        )
         return w - alpha * m / (jnp.sqrt(v) + self.epsilon), m, v
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:

@@ -49,7 +49,9 @@ def moments(g: Any, m: Any, v: Any, factors: tuple[float, ...]) -> tuple[Any, An
     return m + (g - m) * factors[0], v + (jnp.square(g) - v) * factors[1]
 
 
-def adam(g: Any, w: Any, m: Any, v: Any, alpha: Any, factors: tuple[float, float, float]) -> tuple[Any, Any, Any]:
+def adam(
+    g: Any, w: Any, m: Any, v: Any, alpha: Any, factors: tuple[float, float, float]
+) -> tuple[Any, Any, Any]:
     """Return the weights and moments after a step of Adam.
 
     Args:
@@ -70,13 +72,17 @@ def adam(g: Any, w: Any, m: Any, v: Any, alpha: Any, factors: tuple[float, float
     return _native_adam(factors, parts, w, m, v, alpha)
 
 
-def _plain_adam(factors: tuple[float, ...], g: Any, w: Any, m: Any, v: Any, alpha: Any) -> tuple[Any, ...]:
+def _plain_adam(
+    factors: tuple[float, ...], g: Any, w: Any, m: Any, v: Any, alpha: Any
+) -> tuple[Any, ...]:
     m, v = moments(g, m, v, factors)
     return w - alpha * m / (jnp.sqrt(v) + factors[2]), m, v
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _native_adam(factors: tuple[float, ...], g: tuple[Any, ...], w: Any, m: Any, v: Any, alpha: Any) -> tuple[Any, ...]:
+def _native_adam(
+    factors: tuple[float, ...], g: tuple[Any, ...], w: Any, m: Any, v: Any, alpha: Any
+) -> tuple[Any, ...]:
     """Call the kernel for an array `(gradient,)`, or the one for a row sum `(index, rows)`."""
     result, count = jax.ShapeDtypeStruct(w.shape, w.dtype), len(g)
     call = jax.ffi.ffi_call(
@@ -86,7 +92,9 @@ def _native_adam(factors: tuple[float, ...], g: tuple[Any, ...], w: Any, m: Any,
         input_output_aliases={count: 0, count + 1: 1, count + 2: 2},
     )  # fmt: skip
     names = ("new_1", "new_2", "epsilon")
-    return tuple(call(*g, w, m, v, alpha, **dict(zip(names, map(np.float32, factors), strict=True))))
+    return tuple(
+        call(*g, w, m, v, alpha, **dict(zip(names, map(np.float32, factors), strict=True)))
+    )
 
 
 @_native_adam.defjvp

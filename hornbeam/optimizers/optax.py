@@ -50,7 +50,9 @@ class OptaxOptimizer(Optimizer):
             )
         for argument in ("learning_rate", "lr", "decay", "weight_decay"):
             if argument in kwargs:
-                raise TypeError(f"OptaxOptimizer: `{argument}` is part of the transformation. Pass it to Optax.")
+                raise TypeError(
+                    f"OptaxOptimizer: `{argument}` is part of the transformation. Pass it to Optax."
+                )
         super().__init__(0.0, name=name, **kwargs)
         self.transformation = transformation
         self._state: list[Variable] = []
@@ -71,11 +73,19 @@ class OptaxOptimizer(Optimizer):
         if self.built and variables == self._trainable:
             return
         if self.built:
-            raise ValueError("OptaxOptimizer: the variables changed after it was built. Compile the model again.")
+            raise ValueError(
+                "OptaxOptimizer: the variables changed after it was built. Compile the model again."
+            )
         super().build(variables)
-        leaves, self._structure = jax.tree.flatten(self.transformation.init([v.value for v in variables]))
+        leaves, self._structure = jax.tree.flatten(
+            self.transformation.init([v.value for v in variables])
+        )
         self._state = [
-            self._track(Variable(jnp.asarray(x), dtype=str(jnp.asarray(x).dtype), trainable=False, autocast=False))
+            self._track(
+                Variable(
+                    jnp.asarray(x), dtype=str(jnp.asarray(x).dtype), trainable=False, autocast=False
+                )
+            )
             for x in leaves
         ]
 
@@ -86,7 +96,9 @@ class OptaxOptimizer(Optimizer):
         given = {v: g for g, v in pairs}
         weights = [v.value for v in self._trainable]
         clipped = dict(zip(given, self._clip(list(given.values())), strict=True))
-        grads = [clipped.get(v, jnp.zeros_like(w)) for v, w in zip(self._trainable, weights, strict=True)]
+        grads = [
+            clipped.get(v, jnp.zeros_like(w)) for v, w in zip(self._trainable, weights, strict=True)
+        ]
         state = jax.tree.unflatten(self._structure, [v.value for v in self._state])
         updates, state = self.transformation.update(grads, state, weights)
         for variable, weight, update in zip(self._trainable, weights, updates, strict=True):

@@ -80,11 +80,20 @@ class Optimizer:
         learning_rate = _with_older_arguments(self, learning_rate, kwargs)
         label = type(self).__name__
         if sum(v is not None for v in (clipnorm, clipvalue, global_clipnorm)) > 1:
-            raise ValueError(f"{label}: pass only one of `clipnorm`, `clipvalue`, `global_clipnorm`.")
+            raise ValueError(
+                f"{label}: pass only one of `clipnorm`, `clipvalue`, `global_clipnorm`."
+            )
         self.name = name or naming.auto_name(label)
         self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
-        self.global_clipnorm, self.use_ema, self.ema_momentum = global_clipnorm, use_ema, ema_momentum
-        self.ema_overwrite_frequency, self.loss_scale_factor = ema_overwrite_frequency, loss_scale_factor
+        self.global_clipnorm, self.use_ema, self.ema_momentum = (
+            global_clipnorm,
+            use_ema,
+            ema_momentum,
+        )
+        self.ema_overwrite_frequency, self.loss_scale_factor = (
+            ema_overwrite_frequency,
+            loss_scale_factor,
+        )
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self.built = False
         self._variables: list[Variable] = []
@@ -94,14 +103,20 @@ class Optimizer:
         self._flush: Program | None = None
         with naming.name_scope(self.name):
             self._iterations = self._track(
-                Variable(np.int32(0), dtype="int32", trainable=False, autocast=False, name="iteration")
+                Variable(
+                    np.int32(0), dtype="int32", trainable=False, autocast=False, name="iteration"
+                )
             )
             if callable(learning_rate):
                 self._learning_rate: Any = learning_rate
             else:
-                rate = float(learning_rate.value if isinstance(learning_rate, Variable) else learning_rate)
+                rate = float(
+                    learning_rate.value if isinstance(learning_rate, Variable) else learning_rate
+                )
                 self._learning_rate = self._track(
-                    Variable(rate, dtype="float32", trainable=False, autocast=False, name="learning_rate")
+                    Variable(
+                        rate, dtype="float32", trainable=False, autocast=False, name="learning_rate"
+                    )
                 )
 
     def _track(self, variable: Variable) -> Variable:
@@ -248,7 +263,9 @@ class Optimizer:
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self._iterations
 
-    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
+    def apply(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None
+    ) -> None:
         """Update variables by their gradients.
 
         Args:
@@ -259,7 +276,9 @@ class Optimizer:
             ValueError: If the numbers differ, no variable has a gradient, or a variable is not known from `build`.
         """
         grads = list(grads)
-        variables = list(trainable_variables) if trainable_variables is not None else self._trainable
+        variables = (
+            list(trainable_variables) if trainable_variables is not None else self._trainable
+        )
         if len(grads) != len(variables):
             raise ValueError(
                 f"{type(self).__name__}: received {len(grads)} gradients for {len(variables)} variables; pass one per variable."
@@ -272,10 +291,15 @@ class Optimizer:
         self.build(variables)
         unknown = [v.path for v in variables if v not in set(self._trainable)]
         if unknown:
-            raise ValueError(f"{type(self).__name__} was not built with the variables {errors.listed(unknown)}.")
+            raise ValueError(
+                f"{type(self).__name__} was not built with the variables {errors.listed(unknown)}."
+            )
         missing = [v.path for g, v in zip(grads, variables, strict=True) if g is None]
         if missing:
-            warnings.warn(f"No gradient for {errors.listed(missing)}; these variables are not updated.", stacklevel=3)
+            warnings.warn(
+                f"No gradient for {errors.listed(missing)}; these variables are not updated.",
+                stacklevel=3,
+            )
         as_given = self.takes_row_sums
         pairs = [
             (g if as_given and isinstance(g, RowSum) else dense(g), v)
@@ -298,7 +322,9 @@ class Optimizer:
         due = (self._iterations.value + 1) % steps == 0
         sums = [self._value("gradient_accumulator", v) + g for g, v in pairs]
         own = [v for v in self.variables if v is not self._iterations]
-        touched = [v for _, v in pairs] + [v for v in own if not v.name.endswith("gradient_accumulator")]
+        touched = [v for _, v in pairs] + [
+            v for v in own if not v.name.endswith("gradient_accumulator")
+        ]
         before = [v.value for v in touched]
 
         def update(values: list[Any]) -> list[Any]:
@@ -377,7 +403,9 @@ class Optimizer:
 
     def _clip(self, grads: list[Any]) -> list[Any]:
         if self.clipnorm is not None:
-            return [g * jnp.minimum(1.0, self.clipnorm / jnp.maximum(_norm([g]), 1e-30)) for g in grads]
+            return [
+                g * jnp.minimum(1.0, self.clipnorm / jnp.maximum(_norm([g]), 1e-30)) for g in grads
+            ]
         if self.global_clipnorm is not None:
             factor = self.global_clipnorm / jnp.maximum(_norm(grads), self.global_clipnorm)
             return [g * factor for g in grads]
@@ -414,7 +442,10 @@ class Optimizer:
                     v.assign(self._value("average", v))
 
     def stateless_apply(
-        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+        self,
+        optimizer_variables: Sequence[Any],
+        grads: Sequence[Any],
+        trainable_variables: Sequence[Any],
     ) -> tuple[list[Any], list[Any]]:
         """Return the new values of weights and state as a pure function of the given ones; change no variable."""
         if not self.built:
@@ -457,7 +488,11 @@ class Optimizer:
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         """Make an optimizer from what `get_config` returned."""
         # TensorFlow 2.11 to 2.15 wrote these two, which say how TensorFlow ran the update.
-        config = {key: value for key, value in config.items() if key not in ("is_legacy_optimizer", "jit_compile")}
+        config = {
+            key: value
+            for key, value in config.items()
+            if key not in ("is_legacy_optimizer", "jit_compile")
+        }
         if isinstance(config.get("learning_rate"), dict):
             config["learning_rate"] = deserialize(config["learning_rate"], custom_objects)
         return cls(**config)
@@ -469,7 +504,9 @@ class Optimizer:
             ValueError: If their number differs.
         """
         if len(weights) != len(self.variables):
-            raise ValueError(f"{type(self).__name__}: expected {len(self.variables)} arrays, received {len(weights)}.")
+            raise ValueError(
+                f"{type(self).__name__}: expected {len(self.variables)} arrays, received {len(weights)}."
+            )
         for variable, value in zip(self.variables, weights, strict=True):
             variable.assign(value)
 
@@ -495,20 +532,26 @@ class Optimizer:
             variable.assign(np.asarray(store[str(index)]))
 
 
-def _with_older_arguments(optimizer: Optimizer, learning_rate: LearningRate, kwargs: dict[str, Any]) -> LearningRate:
+def _with_older_arguments(
+    optimizer: Optimizer, learning_rate: LearningRate, kwargs: dict[str, Any]
+) -> LearningRate:
     """Return the learning rate that arguments of Keras 1 and 2 ask for; refuse all that are unknown."""
     cls, label = type(optimizer), type(optimizer).__name__
     if "lr" in kwargs:  # the older name of `learning_rate`
         parameter = inspect.signature(cls).parameters.get("learning_rate")
         if parameter is not None and learning_rate is not parameter.default:
-            raise TypeError(f"{label}: `lr` is the older name of `learning_rate`. Pass only `learning_rate`.")
+            raise TypeError(
+                f"{label}: `lr` is the older name of `learning_rate`. Pass only `learning_rate`."
+            )
         learning_rate = kwargs.pop("lr")
         check(label, "lr", learning_rate, LearningRate)
     decay = kwargs.pop("decay", 0.0)  # the rate is learning_rate / (1 + decay * iterations)
     check(label, "decay", decay, NonNegative)
     if decay:
         if callable(learning_rate):
-            raise TypeError(f"{label}: `decay` needs a number as `learning_rate`; a schedule sets the rate itself.")
+            raise TypeError(
+                f"{label}: `decay` needs a number as `learning_rate`; a schedule sets the rate itself."
+            )
         learning_rate = InverseTimeDecay(learning_rate, decay_steps=1, decay_rate=decay)
     if not kwargs.pop("jit_compile", True):  # of TensorFlow 2.11 to 2.15
         warnings.warn(

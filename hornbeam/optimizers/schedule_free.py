@@ -41,7 +41,12 @@ class ScheduleFreeAdamW(Optimizer):
         beta_2: Momentum = 0.999, epsilon: NonNegative = 1e-8, warmup_steps: NonNegative = 0, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
-        self.beta_1, self.beta_2, self.epsilon, self.warmup_steps = beta_1, beta_2, epsilon, warmup_steps
+        self.beta_1, self.beta_2, self.epsilon, self.warmup_steps = (
+            beta_1,
+            beta_2,
+            epsilon,
+            warmup_steps,
+        )
 
     def _slot_groups(self) -> list[tuple[str, ...]]:
         return [("momentum", "velocity")]

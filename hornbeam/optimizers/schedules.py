@@ -53,7 +53,11 @@ class _Decay(LearningRateSchedule):
         self, initial_learning_rate: float, decay_steps: Positive, decay_rate: NonNegative, staircase: bool = False,
         name: str | None = None,
     ):  # fmt: skip
-        self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
+        self.initial_learning_rate, self.decay_steps, self.decay_rate = (
+            initial_learning_rate,
+            decay_steps,
+            decay_rate,
+        )
         self.staircase = staircase
         self.name = name or type(self).__name__
 
@@ -130,7 +134,11 @@ class PolynomialDecay(LearningRateSchedule):
         self, initial_learning_rate: float, decay_steps: Positive, end_learning_rate: float = 0.0001,
         power: NonNegative = 1.0, cycle: bool = False, name: str | None = "PolynomialDecay",
     ):  # fmt: skip
-        self.initial_learning_rate, self.decay_steps, self.name = initial_learning_rate, decay_steps, name
+        self.initial_learning_rate, self.decay_steps, self.name = (
+            initial_learning_rate,
+            decay_steps,
+            name,
+        )
         self.end_learning_rate, self.power, self.cycle = end_learning_rate, power, cycle
 
     def __call__(self, step: Any) -> Any:
@@ -138,7 +146,9 @@ class PolynomialDecay(LearningRateSchedule):
         if self.cycle:
             whole = whole * jnp.maximum(1.0, jnp.ceil(step / whole))
         left = 1 - jnp.minimum(step, whole) / whole
-        return (self.initial_learning_rate - self.end_learning_rate) * left**self.power + self.end_learning_rate
+        return (
+            self.initial_learning_rate - self.end_learning_rate
+        ) * left**self.power + self.end_learning_rate
 
 
 class PiecewiseConstantDecay(LearningRateSchedule):
@@ -168,12 +178,16 @@ class PiecewiseConstantDecay(LearningRateSchedule):
                 f"{len(boundaries)}."
             )
         if any(first > second for first, second in zip(boundaries, boundaries[1:], strict=False)):
-            raise ValueError(f"PiecewiseConstantDecay: `boundaries` must rise, received {boundaries!r}. Sort them.")
+            raise ValueError(
+                f"PiecewiseConstantDecay: `boundaries` must rise, received {boundaries!r}. Sort them."
+            )
         self.boundaries, self.values, self.name = boundaries, values, name
 
     def __call__(self, step: Any) -> Any:
         values = jnp.asarray(self.values, "float32")
-        return values[jnp.searchsorted(jnp.asarray(self.boundaries, "float32"), jnp.asarray(step, "float32"))]
+        return values[
+            jnp.searchsorted(jnp.asarray(self.boundaries, "float32"), jnp.asarray(step, "float32"))
+        ]
 
 
 def _cosine(part: Any, alpha: float) -> Any:
@@ -214,10 +228,16 @@ class CosineDecay(LearningRateSchedule):
         self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
 
     def __call__(self, step: Any) -> Any:
-        step, start, rise = jnp.asarray(step, "float32"), self.initial_learning_rate, self.warmup_steps
+        step, start, rise = (
+            jnp.asarray(step, "float32"),
+            self.initial_learning_rate,
+            self.warmup_steps,
+        )
         if self.warmup_target is None:
             return start * _cosine(jnp.clip(step / self.decay_steps, 0, 1), self.alpha)
-        down = self.warmup_target * _cosine(jnp.clip((step - rise) / self.decay_steps, 0, 1), self.alpha)
+        down = self.warmup_target * _cosine(
+            jnp.clip((step - rise) / self.decay_steps, 0, 1), self.alpha
+        )
         up = start + (self.warmup_target - start) * step / max(rise, 1)
         return jnp.where(step < rise, up, down)
 
@@ -248,7 +268,11 @@ class CosineDecayRestarts(LearningRateSchedule):
         self, initial_learning_rate: float, first_decay_steps: Positive, t_mul: Positive = 2.0, m_mul: float = 1.0,
         alpha: float = 0.0, name: str | None = "SGDRDecay",
     ):  # fmt: skip
-        self.initial_learning_rate, self.first_decay_steps, self.name = initial_learning_rate, first_decay_steps, name
+        self.initial_learning_rate, self.first_decay_steps, self.name = (
+            initial_learning_rate,
+            first_decay_steps,
+            name,
+        )
         self.t_mul, self.m_mul, self.alpha = t_mul, m_mul, alpha
 
     def __call__(self, step: Any) -> Any:
@@ -260,7 +284,9 @@ class CosineDecayRestarts(LearningRateSchedule):
             period = jnp.floor(jnp.log(1 - done * (1 - ratio)) / jnp.log(ratio))
             part = (done - (1 - ratio**period) / (1 - ratio)) / ratio**period
         top = self.m_mul**period
-        return self.initial_learning_rate * ((1 - self.alpha) * 0.5 * top * (1 + jnp.cos(jnp.pi * part)) + self.alpha)
+        return self.initial_learning_rate * (
+            (1 - self.alpha) * 0.5 * top * (1 + jnp.cos(jnp.pi * part)) + self.alpha
+        )
 
 
 class OneCycle(LearningRateSchedule):
@@ -290,19 +316,30 @@ class OneCycle(LearningRateSchedule):
         self, max_learning_rate: Positive, total_steps: Positive, rise: Fraction = 0.3, start_factor: Fraction = 0.04,
         end_factor: Fraction = 4e-6, name: str | None = "OneCycle",
     ):  # fmt: skip
-        self.max_learning_rate, self.total_steps, self.rise, self.name = max_learning_rate, total_steps, rise, name
+        self.max_learning_rate, self.total_steps, self.rise, self.name = (
+            max_learning_rate,
+            total_steps,
+            rise,
+            name,
+        )
         self.start_factor, self.end_factor = start_factor, end_factor
 
     def __call__(self, step: Any) -> Any:
         step = jnp.asarray(step, "float32")
         top = self.rise * self.total_steps
         up = 1 - (1 - self.start_factor) * _cosine(jnp.clip(step / max(top, 1e-9), 0, 1), 0.0)
-        down = _cosine(jnp.clip((step - top) / max(self.total_steps - top, 1e-9), 0, 1), self.end_factor)
+        down = _cosine(
+            jnp.clip((step - top) / max(self.total_steps - top, 1e-9), 0, 1), self.end_factor
+        )
         return self.max_learning_rate * jnp.where(step < top, up, down)
 
 
 SCHEDULES = Family(
-    "learning-rate schedule", LearningRateSchedule, "keras.optimizers.schedules", globals(), takes_functions=False
+    "learning-rate schedule",
+    LearningRateSchedule,
+    "keras.optimizers.schedules",
+    globals(),
+    takes_functions=False,
 )
 _, serialize, deserialize = SCHEDULES.functions(
     "learning_rate_schedule",

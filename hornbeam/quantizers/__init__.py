@@ -17,7 +17,11 @@ from hornbeam.quantizers.configs import (
     Int8QuantizationConfig,
     QuantizationConfig,
 )
-from hornbeam.quantizers.float8 import compute_float8_amax_history, compute_float8_scale, quantize_and_dequantize
+from hornbeam.quantizers.float8 import (
+    compute_float8_amax_history,
+    compute_float8_scale,
+    quantize_and_dequantize,
+)
 from hornbeam.quantizers.rounding import (
     AbsMaxQuantizer,
     Quantizer,
@@ -54,7 +58,9 @@ _NAMES = {"abs_max_quantizer": AbsMaxQuantizer, "quantizer": Quantizer}
 _NAMES |= {cls.__name__: cls for cls in _NAMES.values()}
 
 
-QUANTIZERS = Family("quantizer", (Quantizer, QuantizationConfig), "keras.quantizers", globals(), names=_NAMES)
+QUANTIZERS = Family(
+    "quantizer", (Quantizer, QuantizationConfig), "keras.quantizers", globals(), names=_NAMES
+)
 _, serialize, deserialize = QUANTIZERS.functions(
     "initializer",  # so Keras calls the argument
     """

@@ -46,7 +46,11 @@ def range_of(
     flat = high - low == 0
     low, high = np.where(flat, -1, low), np.where(flat, 1, high)
     scale = (high - low) / highest
-    zero = np.full_like(scale, (highest + 1) // 2) if symmetric else np.clip(np.round(-low / scale), 0, highest)
+    zero = (
+        np.full_like(scale, (highest + 1) // 2)
+        if symmetric
+        else np.clip(np.round(-low / scale), 0, highest)
+    )
     return scale, zero
 
 

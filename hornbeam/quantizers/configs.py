@@ -55,7 +55,9 @@ class QuantizationConfig:
     @property
     def mode(self) -> str:
         """The mode, as for `quantize`."""
-        raise NotImplementedError(f"{type(self).__name__} must have a `mode`; take one of the subclasses.")
+        raise NotImplementedError(
+            f"{type(self).__name__} must have a `mode`; take one of the subclasses."
+        )
 
     @property
     def policy_mode(self) -> str:
@@ -64,8 +66,13 @@ class QuantizationConfig:
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        quantizers = {"weight_quantizer": self.weight_quantizer, "activation_quantizer": self.activation_quantizer}
-        return {name: None if value is None else serialize(value) for name, value in quantizers.items()}
+        quantizers = {
+            "weight_quantizer": self.weight_quantizer,
+            "activation_quantizer": self.activation_quantizer,
+        }
+        return {
+            name: None if value is None else serialize(value) for name, value in quantizers.items()
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -130,8 +137,15 @@ class Int4QuantizationConfig(QuantizationConfig):
     mode = "int4"
     _value_range = (-8, 7)
 
-    def __init__(self, weight_quantizer: Any = None, activation_quantizer: Any = "default", block_size: Any = 128):
-        if block_size is not None and (not isinstance(block_size, int) or (block_size < 1 and block_size != -1)):
+    def __init__(
+        self,
+        weight_quantizer: Any = None,
+        activation_quantizer: Any = "default",
+        block_size: Any = 128,
+    ):
+        if block_size is not None and (
+            not isinstance(block_size, int) or (block_size < 1 and block_size != -1)
+        ):
             raise ValueError(
                 f"Int4QuantizationConfig: `block_size` must be None, -1 or a positive integer, received {block_size!r}."
             )
@@ -191,12 +205,18 @@ class _CalibratedConfig(QuantizationConfig):
             setattr(self, name, value)
         name = type(self).__name__
         if self.weight_bits not in self._bits:
-            raise ValueError(f"{name}: `weight_bits` must be one of {self._bits}, received {self.weight_bits!r}.")
+            raise ValueError(
+                f"{name}: `weight_bits` must be one of {self._bits}, received {self.weight_bits!r}."
+            )
         for count in ("num_samples", "sequence_length", "num_grid_points"):
             if getattr(self, count, 1) < 1:
-                raise ValueError(f"{name}: `{count}` must be a positive integer, received {getattr(self, count)!r}.")
+                raise ValueError(
+                    f"{name}: `{count}` must be a positive integer, received {getattr(self, count)!r}."
+                )
         if self.group_size < 1 and self.group_size != -1:
-            raise ValueError(f"{name}: `group_size` must be -1 or a positive integer, received {self.group_size!r}.")
+            raise ValueError(
+                f"{name}: `group_size` must be -1 or a positive integer, received {self.group_size!r}."
+            )
         structure = self.quantization_layer_structure
         if structure is not None and not isinstance(structure, dict):
             raise ValueError(
@@ -217,7 +237,9 @@ class _CalibratedConfig(QuantizationConfig):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON; without data and layers."""
         not_for_files = ("dataset", "tokenizer", "quantization_layer_structure")
-        return {name: None if name in not_for_files else getattr(self, name) for name in self._names}
+        return {
+            name: None if name in not_for_files else getattr(self, name) for name in self._names
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -272,7 +294,9 @@ class GPTQConfig(_CalibratedConfig):
             quantization_layer_structure=quantization_layer_structure,
         )  # fmt: skip
         if not 0 <= hessian_damping <= 1:
-            raise ValueError(f"GPTQConfig: `hessian_damping` must be between 0 and 1, received {hessian_damping!r}.")
+            raise ValueError(
+                f"GPTQConfig: `hessian_damping` must be between 0 and 1, received {hessian_damping!r}."
+            )
 
 
 class AWQConfig(_CalibratedConfig):
@@ -331,9 +355,13 @@ def find_config(label: str, mode: Any, config: Any) -> QuantizationConfig:
     if isinstance(mode, QuantizationConfig) and config is None:
         mode, config = None, mode
     if mode is None and config is None:
-        raise ValueError(f"{label}: quantize takes a `mode` ({', '.join(MODES)}) or a `config`; received neither.")
+        raise ValueError(
+            f"{label}: quantize takes a `mode` ({', '.join(MODES)}) or a `config`; received neither."
+        )
     if mode is not None and mode not in MODES:
-        raise ValueError(f"{label}: the quantization `mode` must be one of {MODES}, received {mode!r}.")
+        raise ValueError(
+            f"{label}: the quantization `mode` must be one of {MODES}, received {mode!r}."
+        )
     if config is None:
         if mode not in _DEFAULTS:
             name = {"gptq": "GPTQConfig", "awq": "AWQConfig"}[mode]
@@ -347,5 +375,7 @@ def find_config(label: str, mode: Any, config: Any) -> QuantizationConfig:
             f"{label}: `config` must be a hornbeam.quantizers.QuantizationConfig, received {errors.describe(config)}."
         )
     if mode is not None and config.mode != mode:
-        raise ValueError(f"{label}: `mode` is {mode!r}, but the mode of `config` is {config.mode!r}. Leave one out.")
+        raise ValueError(
+            f"{label}: `mode` is {mode!r}, but the mode of `config` is {config.mode!r}. Leave one out."
+        )
     return config

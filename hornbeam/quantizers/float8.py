@@ -57,7 +57,9 @@ def compute_float8_amax_history(x: Any, amax_history: Any) -> Any:
     return jnp.roll(history, -1).at[0].set(jnp.max(jnp.abs(x)).astype(history.dtype))
 
 
-def quantize_and_dequantize(inputs: Any, scale: Any, quantized_dtype: str, compute_dtype: str) -> Any:
+def quantize_and_dequantize(
+    inputs: Any, scale: Any, quantized_dtype: str, compute_dtype: str
+) -> Any:
     """Cast `inputs / scale` to an 8-bit type, and return `scale` times the result.
 
     Args:

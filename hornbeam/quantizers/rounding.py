@@ -74,7 +74,9 @@ def group_index(rows: int, block_size: int) -> np.ndarray:
     return np.arange(rows, dtype="int32") // (rows if block_size == -1 else block_size)
 
 
-def zero_point_scale(low: Any, high: Any, value_range: tuple[int, int], epsilon: float = 1e-7) -> tuple[Any, Any]:
+def zero_point_scale(
+    low: Any, high: Any, value_range: tuple[int, int], epsilon: float = 1e-7
+) -> tuple[Any, Any]:
     """Return scale and zero point with which `value_range` covers `low`, `high` and zero.
 
     `x` is then near `(round(x / scale + zero) - zero) * scale`. The zero point is in the range,
@@ -257,13 +259,17 @@ def fake_quant_with_min_max_vars(
         [-6.400000095367432, 0.0, 0.8000001907348633]
     """
     if not 2 <= num_bits <= 16:
-        raise ValueError(f"fake_quant_with_min_max_vars: `num_bits` must be from 2 to 16, received {num_bits!r}.")
+        raise ValueError(
+            f"fake_quant_with_min_max_vars: `num_bits` must be from 2 to 16, received {num_bits!r}."
+        )
     x = convert(inputs)
     low, high = (jnp.asarray(convert(bound), x.dtype) for bound in (min_vals, max_vals))
     if axis is not None:
         shape = [1] * x.ndim
         shape[axis] = x.shape[axis]
-        low, high = (jnp.broadcast_to(bound, (x.shape[axis],)).reshape(shape) for bound in (low, high))
+        low, high = (
+            jnp.broadcast_to(bound, (x.shape[axis],)).reshape(shape) for bound in (low, high)
+        )
     return _fake_quant(x, low, high, int(narrow_range), 2**num_bits - 1)
 
 
@@ -341,10 +347,14 @@ class AbsMaxQuantizer(Quantizer):
         output_dtype: str = "int8",
     ):  # fmt: skip
         super().__init__(output_dtype)
-        self.axis = None if axis is None else tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
+        self.axis = (
+            None if axis is None else tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
+        )
         self.epsilon = epsilon
         if any(isinstance(a, bool) or not hasattr(a, "__index__") for a in self.axis or ()):
-            raise ValueError(f"AbsMaxQuantizer: `axis` must be an integer or a list of them, received {axis!r}.")
+            raise ValueError(
+                f"AbsMaxQuantizer: `axis` must be an integer or a list of them, received {axis!r}."
+            )
         if len(value_range) != 2 or not value_range[0] < value_range[1]:
             raise ValueError(
                 f"AbsMaxQuantizer: `value_range` must be two integers, the smaller first, received {value_range!r}."
@@ -354,9 +364,15 @@ class AbsMaxQuantizer(Quantizer):
     def __call__(self, x: Any, axis: Any = None, to_numpy: bool = False) -> tuple[Any, Any]:
         """Return integers and their scale; `axis` replaces the quantizer's own."""
         axis = (self.axis or -1) if axis is None else axis
-        return abs_max_quantize(x, axis, self.value_range, self.output_dtype, self.epsilon, to_numpy)
+        return abs_max_quantize(
+            x, axis, self.value_range, self.output_dtype, self.epsilon, to_numpy
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
-        config = {"value_range": self.value_range, "epsilon": self.epsilon, "output_dtype": self.output_dtype}
+        config = {
+            "value_range": self.value_range,
+            "epsilon": self.epsilon,
+            "output_dtype": self.output_dtype,
+        }
         return config if self.axis is None else {**config, "axis": self.axis}

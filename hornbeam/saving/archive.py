@@ -39,7 +39,11 @@ _CONFIG, _METADATA, _WEIGHTS, _ASSETS = "config.json", "metadata.json", "model.w
 
 
 def save_archive(
-    model: Any, filepath: FilePath, overwrite: bool = True, zipped: bool = True, include_optimizer: bool = True
+    model: Any,
+    filepath: FilePath,
+    overwrite: bool = True,
+    zipped: bool = True,
+    include_optimizer: bool = True,
 ) -> None:
     """Write a model to a `.keras` file, or to a folder with the same members.
 
@@ -56,7 +60,11 @@ def save_archive(
     check_overwrite(filepath, overwrite)
     config = json.dumps(configuration.serialize(model))
     saved = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
-    metadata = {"keras_version": KERAS_VERSION, "date_saved": saved, "hornbeam_version": __version__}
+    metadata = {
+        "keras_version": KERAS_VERSION,
+        "date_saved": saved,
+        "hornbeam_version": __version__,
+    }
     with written_aside(filepath, folder=not zipped) as path:
         folder = path.parent / "members" if zipped else path
         folder.mkdir(exist_ok=True)
@@ -73,18 +81,26 @@ def save_archive(
                     archive.write(asset, str(asset.relative_to(folder)))
 
 
-def load_archive(filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
+def load_archive(
+    filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
+) -> Any:
     """Return the model of a `.keras` file or folder; the arguments are those of `hornbeam.saving.load_model`."""
     what = file_label(filepath)
     with _opened(filepath, trusted=not safe_mode) as folder:
         config = parse_json(folder.read(_CONFIG), f"{what}: {_CONFIG}")
         if not isinstance(config, dict) or "class_name" not in config:
             raise FileError(f"{what}: {_CONFIG} describes no model.")
-        metadata = parse_json(folder.read(_METADATA), f"{what}: {_METADATA}") if folder.has(_METADATA) else {}
+        metadata = (
+            parse_json(folder.read(_METADATA), f"{what}: {_METADATA}")
+            if folder.has(_METADATA)
+            else {}
+        )
         version = str(metadata.get("keras_version", "3")) if isinstance(metadata, dict) else "3"
         compile_config = config.pop("compile_config", None)
         config = older_files().modern_model(config, version, custom_objects)
-        model = configuration.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
+        model = configuration.deserialize(
+            config, custom_objects=custom_objects, safe_mode=safe_mode
+        )
         if compile and compile_config:
             if not version.startswith("3"):
                 compile_config = older_files().modern_training(compile_config)
@@ -96,7 +112,9 @@ def load_archive(filepath: FilePath, custom_objects: Any = None, compile: bool =
     return model
 
 
-def load_archive_weights(model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False) -> None:
+def load_archive_weights(
+    model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False
+) -> None:
     """Load only the weights of a `.keras` file into a model."""
     with _opened(filepath) as folder, folder.weights() as file:
         read_weights(file, model, file_label(filepath), skip_mismatch, by_name)
@@ -132,7 +150,9 @@ class _Members:
         self._names = self._check() if archive else set(self._files(path))
         missing = {_CONFIG, _WEIGHTS} - self._names
         if missing:
-            raise FileError(f"{self._what} is no `.keras` file: it lacks {', '.join(sorted(missing))}.")
+            raise FileError(
+                f"{self._what} is no `.keras` file: it lacks {', '.join(sorted(missing))}."
+            )
 
     def _files(self, path: Path) -> Iterator[str]:
         """Yield the names of the files in a folder; links are refused, since they may lead anywhere."""
@@ -140,7 +160,9 @@ class _Members:
             for name in folders + files:
                 full = Path(place) / name
                 if full.is_symlink():
-                    raise FileError(f"{self._what}: {full.relative_to(path)} is a link. Replace it by the file itself.")
+                    raise FileError(
+                        f"{self._what}: {full.relative_to(path)} is a link. Replace it by the file itself."
+                    )
                 if name in files and full.is_file():
                     yield full.relative_to(path).as_posix()
 
@@ -150,8 +172,15 @@ class _Members:
         names: set[str] = set()
         for info in self._archive.infolist():
             parts = PurePosixPath(info.filename).parts
-            known = info.filename in (_CONFIG, _METADATA, _WEIGHTS) or (parts and parts[0] == _ASSETS)
-            odd = ".." in parts or info.filename.startswith("/") or "\\" in info.filename or ":" in info.filename
+            known = info.filename in (_CONFIG, _METADATA, _WEIGHTS) or (
+                parts and parts[0] == _ASSETS
+            )
+            odd = (
+                ".." in parts
+                or info.filename.startswith("/")
+                or "\\" in info.filename
+                or ":" in info.filename
+            )
             if not known or odd or stat.S_ISLNK(info.external_attr >> 16):
                 raise FileError(f"{self._what} has the unexpected member {info.filename!r}.")
             if info.flag_bits & 1:
@@ -198,7 +227,14 @@ class _Members:
     def _damage_named(self, name: str) -> Iterator[None]:
         try:
             yield
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            NotImplementedError,
+            RuntimeError,
+            struct.error,
+        ) as error:
             raise FileError(f"{self._what}: {name!r} is damaged: {error}.") from None
 
     @contextmanager
@@ -212,7 +248,9 @@ class _Members:
         info = self._archive.getinfo(_WEIGHTS)
         if info.compress_type == zipfile.ZIP_STORED:
             with self._path.open("rb") as file:
-                yield root_of(Source(file, self._stored_at(file, info), info.file_size, what, self._trusted))
+                yield root_of(
+                    Source(file, self._stored_at(file, info), info.file_size, what, self._trusted)
+                )
             return
         with tempfile.TemporaryFile() as unpacked:
             self._copy(_WEIGHTS, unpacked)

@@ -130,7 +130,9 @@ class Packed:
 def _checked(value: Any, where: str) -> Any:
     dtype = value.dtype
     if jax.dtypes.issubdtype(dtype, jax.dtypes.extended) or not _is_storable(np.dtype(dtype)):
-        raise TypeError(f"{where} is an array of dtype {dtype}, which a checkpoint cannot hold; expected numbers.")
+        raise TypeError(
+            f"{where} is an array of dtype {dtype}, which a checkpoint cannot hold; expected numbers."
+        )
     return value
 
 
@@ -152,7 +154,13 @@ def _unpacked(value: Any, arrays: list[np.ndarray]) -> Any:
         array = arrays[held]
         if kind == "array":
             return array
-        return array[()] if kind == "number" else array.tolist() if kind == "floats" else array.tobytes()
+        return (
+            array[()]
+            if kind == "number"
+            else array.tolist()
+            if kind == "floats"
+            else array.tobytes()
+        )
     if not isinstance(held, list):
         raise ValueError(f"a {kind} is no list")
     if kind == "dict":
@@ -173,10 +181,15 @@ def write_checkpoint(path: FilePath, packed: Packed) -> None:
         OSError: If the file cannot be written.
     """
     raw = [np.ascontiguousarray(a).reshape(-1).view("uint8").data for a in packed.arrays]
-    entries = [[a.dtype.name, list(a.shape), zlib.crc32(r)] for a, r in zip(packed.arrays, raw, strict=True)]
+    entries = [
+        [a.dtype.name, list(a.shape), zlib.crc32(r)]
+        for a, r in zip(packed.arrays, raw, strict=True)
+    ]
     header = json.dumps({"arrays": entries, "state": packed.tree}).encode()
     if len(header) > _MAX_HEADER:
-        raise OSError(f"the state without its arrays is {len(header)} bytes long, more than {_MAX_HEADER}")
+        raise OSError(
+            f"the state without its arrays is {len(header)} bytes long, more than {_MAX_HEADER}"
+        )
     with written_aside(path) as aside, open(aside, "wb") as file:
         file.write(_MARK)
         file.write(_HEAD.pack(len(header), zlib.crc32(header)))
@@ -206,7 +219,11 @@ def read_checkpoint(path: FilePath) -> Any:
         if zlib.crc32(text) != checksum:
             raise FileError(f"{what} is damaged: its header does not match its checksum.")
         header = parse_json(text, f"{what}: its header")
-        if not isinstance(header, dict) or not isinstance(header.get("arrays"), list) or "state" not in header:
+        if (
+            not isinstance(header, dict)
+            or not isinstance(header.get("arrays"), list)
+            or "state" not in header
+        ):
             raise FileError(f"{what} does not have the header of a checkpoint.")
         left -= length
         arrays = []
@@ -232,8 +249,14 @@ def _entry(entry: Any, what: str) -> tuple[np.dtype, tuple[int, ...], int]:
     """Return the checked dtype, shape and checksum of an array."""
     if isinstance(entry, list) and len(entry) == 3:
         name, shape, checksum = entry
-        if isinstance(name, str) and re.fullmatch(r"[a-z0-9_]{1,24}", name) and isinstance(shape, list):
-            sizes_are_right = len(shape) <= 32 and all(type(n) is int and 0 <= n < 2**48 for n in shape)
+        if (
+            isinstance(name, str)
+            and re.fullmatch(r"[a-z0-9_]{1,24}", name)
+            and isinstance(shape, list)
+        ):
+            sizes_are_right = len(shape) <= 32 and all(
+                type(n) is int and 0 <= n < 2**48 for n in shape
+            )
             try:
                 dtype = np.dtype(getattr(ml_dtypes, name, name))
             except TypeError:
@@ -307,7 +330,9 @@ class CheckpointFolder:
                 problems.append(str(error))
                 continue
             if problems:
-                warnings.warn(f"{problems[0]} Training resumes from the previous one: '{file}'.", stacklevel=4)
+                warnings.warn(
+                    f"{problems[0]} Training resumes from the previous one: '{file}'.", stacklevel=4
+                )
             return state
         if problems:
             raise FileError(
@@ -360,7 +385,9 @@ class BackgroundWriter:
         with self._changed:
             self._pending = packed
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="hornbeam-checkpoint", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="hornbeam-checkpoint", daemon=True
+                )
                 self._thread.start()
             self._changed.notify_all()
 

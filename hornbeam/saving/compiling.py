@@ -23,7 +23,14 @@ def compile_or_warn(model: Any, config: Mapping[str, Any], custom_objects: Any, 
     try:
         with custom_object_scope(custom_objects or {}):
             model.compile_from_config(dict(config))
-    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, IndexError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        NotImplementedError,
+        IndexError,
+    ) as error:
         model.optimizer = None
         model._compiled = None
         warnings.warn(

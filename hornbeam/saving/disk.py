@@ -132,7 +132,9 @@ def parse_json(text: bytes | str, what: str) -> Any:
     if not isinstance(text, (bytes, str)):
         raise FileError(f"{what} is not text.")
     if len(text) > _MAX_JSON:
-        raise FileError(f"{what} is {len(text)} bytes long, more than a model's configuration can be.")
+        raise FileError(
+            f"{what} is {len(text)} bytes long, more than a model's configuration can be."
+        )
     raw = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     if raw.count(b",") + raw.count(b"[") + raw.count(b"{") > _MAX_VALUES:
         raise FileError(f"{what} has more values than a model's configuration can have.")
@@ -148,7 +150,10 @@ def parse_json(text: bytes | str, what: str) -> Any:
         if depth > _MAX_DEPTH:
             raise FileError(f"{what} is nested more than {_MAX_DEPTH} levels deep.")
         level = [
-            item for x in level if isinstance(x, (dict, list)) for item in (x.values() if isinstance(x, dict) else x)
+            item
+            for x in level
+            if isinstance(x, (dict, list))
+            for item in (x.values() if isinstance(x, dict) else x)
         ]
     return value
 

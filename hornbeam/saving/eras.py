@@ -65,7 +65,9 @@ class Era:
 class OlderFiles(Protocol):
     """Translates files of Keras 1 and 2: `hornbeam.legacy.files` has these functions and describes them."""
 
-    def modern_model(self, config: Any, version: str | None = None, custom_objects: Any = None) -> Any:
+    def modern_model(
+        self, config: Any, version: str | None = None, custom_objects: Any = None
+    ) -> Any:
         """Return a model's configuration in Keras 3's words."""
 
     def modern_graph(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +91,9 @@ class OlderFiles(Protocol):
     def arrange(self, layer: Any, arrays: list[Saved], era: Era) -> Pairs | None:
         """Pair the variables of a layer with the arrays that a file has for it."""
 
-    def match_optimizer(self, optimizer: Any, arrays: list[Saved], by_weight: bool = False) -> Pairs | None:
+    def match_optimizer(
+        self, optimizer: Any, arrays: list[Saved], by_weight: bool = False
+    ) -> Pairs | None:
         """Pair the variables of an optimizer with its saved state."""
 
     def state_by_weights(

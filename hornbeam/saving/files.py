@@ -9,7 +9,13 @@ from hornbeam.errors import FileError
 from hornbeam.objects.guard import checked_model, guarded_file, one_error
 from hornbeam.saving.archive import load_archive, load_archive_weights, save_archive
 from hornbeam.saving.disk import kind_of
-from hornbeam.saving.h5 import load_h5, load_h5_weights, save_h5, save_h5_weights, save_layered_weights
+from hornbeam.saving.h5 import (
+    load_h5,
+    load_h5_weights,
+    save_h5,
+    save_h5_weights,
+    save_layered_weights,
+)
 from hornbeam.saving.layout import check_built
 from hornbeam.saving.safetensors import load_safetensors, looks_like_safetensors, save_safetensors
 
@@ -19,7 +25,11 @@ FilePath = str | os.PathLike[str]
 
 
 def save_model(
-    model: Any, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
+    model: Any,
+    filepath: FilePath,
+    overwrite: bool = True,
+    zipped: bool | None = None,
+    **kwargs: Any,
 ) -> None:
     """Save a model's architecture, weights and training state; the extension chooses the format.
 
@@ -44,7 +54,9 @@ def save_model(
     """
     include_optimizer = kwargs.pop("include_optimizer", True)
     save_format = kwargs.pop("save_format", None)
-    _check_flags("save_model", overwrite=overwrite, zipped=zipped, include_optimizer=include_optimizer)
+    _check_flags(
+        "save_model", overwrite=overwrite, zipped=zipped, include_optimizer=include_optimizer
+    )
     _check_format("save_model", save_format, ("keras", "h5", "hdf5"))
     for ignored in ("signatures", "options", "save_traces"):
         if kwargs.pop(ignored, None) not in (None, True):
@@ -57,7 +69,13 @@ def save_model(
     name = str(path).lower()
     kind = {"h5": "h5", "hdf5": "h5", "keras": "keras"}.get(str(save_format).lower())
     if kind is None:
-        kind = "keras" if name.endswith(".keras") else "h5" if name.endswith((".h5", ".hdf5")) else None
+        kind = (
+            "keras"
+            if name.endswith(".keras")
+            else "h5"
+            if name.endswith((".h5", ".hdf5"))
+            else None
+        )
     if kind is None:
         raise ValueError(
             f"save_model: `filepath` must end in '.keras' (recommended) or '.h5', received {str(filepath)!r}. "
@@ -73,7 +91,9 @@ def save_model(
         save_h5(model, path, overwrite, include_optimizer)
 
 
-def load_model(filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
+def load_model(
+    filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
+) -> Any:
     """Return the model of a `.keras` or `.h5` file.
 
     Args:
@@ -97,7 +117,9 @@ def load_model(filepath: FilePath, custom_objects: Any = None, compile: bool = T
     path = os.fspath(filepath)
     kind = kind_of(path)
     if kind == "folder" and os.path.exists(os.path.join(path, "saved_model.pb")):
-        raise FileError(f"'{path}' is a SavedModel of TensorFlow, which is a program, not a model file.")
+        raise FileError(
+            f"'{path}' is a SavedModel of TensorFlow, which is a program, not a model file."
+        )
     if kind == "unknown":
         raise FileError(f"'{path}' is neither a `.keras` nor an `.h5` file.{_hint(path)}")
     load = load_h5 if kind == "h5" else load_archive
@@ -151,7 +173,9 @@ def save_weights(model: Any, filepath: FilePath, overwrite: bool = True, **kwarg
         )
 
 
-def load_weights(model: Any, filepath: FilePath, skip_mismatch: bool = False, **kwargs: Any) -> None:
+def load_weights(
+    model: Any, filepath: FilePath, skip_mismatch: bool = False, **kwargs: Any
+) -> None:
     """Load weights into a built model from `.weights.h5`, `.h5`, `.keras` or `.safetensors`.
 
     The optimizer's state is loaded too, if the file has it and the model is compiled.
@@ -200,4 +224,6 @@ def _check_format(function: str, save_format: Any, known: tuple[str, ...]) -> No
 
 def _refuse_options(function: str, kwargs: dict[str, Any]) -> None:
     if kwargs.pop("options", None) is not None:
-        raise ValueError(f"{function}: `options` belongs to TensorFlow's checkpoints. Leave it out.")
+        raise ValueError(
+            f"{function}: `options` belongs to TensorFlow's checkpoints. Leave it out."
+        )

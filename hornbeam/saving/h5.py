@@ -52,7 +52,9 @@ FilePath = str | os.PathLike[str]
 # --- writing -----------------------------------------------------------------------------------------
 
 
-def save_h5(model: Any, filepath: FilePath, overwrite: bool = True, include_optimizer: bool = True) -> None:
+def save_h5(
+    model: Any, filepath: FilePath, overwrite: bool = True, include_optimizer: bool = True
+) -> None:
     """Write architecture, weights and training state to an `.h5` file.
 
     Keras 3 reads the whole file. tf.keras 2 reads the architecture and the weights but not the state of the optimizer,
@@ -88,7 +90,9 @@ def save_h5(model: Any, filepath: FilePath, overwrite: bool = True, include_opti
             compiled["loss"] = _long_names(compiled.get("loss"))
             file.attrs["training_config"] = json.dumps(older_files().keras2_training(compiled))
             if model.optimizer is not None:
-                _write_group(file.create_group("optimizer_weights"), _unique(model.optimizer.variables))
+                _write_group(
+                    file.create_group("optimizer_weights"), _unique(model.optimizer.variables)
+                )
 
 
 def save_layered_weights(model: Any, filepath: FilePath, overwrite: bool = True) -> None:
@@ -119,7 +123,11 @@ def _plain_classes(entry: Any, inside: str = "") -> Any:
     module = str(entry.get("module", ""))
     if module.startswith("keras.src.ops"):
         return entry
-    plain = {key: value for key, value in entry.items() if key not in ("module", "registered_name", "build_config")}
+    plain = {
+        key: value
+        for key, value in entry.items()
+        if key not in ("module", "registered_name", "build_config")
+    }
     if entry.get("registered_name") and ">" in str(entry["registered_name"]):
         plain["class_name"] = entry["registered_name"]
     if entry["class_name"] == "GroupQueryAttention":
@@ -134,7 +142,9 @@ def _plain_classes(entry: Any, inside: str = "") -> Any:
 
 def _optimizer_config(config: dict[str, Any]) -> dict[str, Any]:
     """Return an optimizer's configuration without Keras 3's new arguments that have their default value."""
-    return {key: value for key, value in config.items() if _NEW_IN_OPTIMIZERS.get(key, ...) != value}
+    return {
+        key: value for key, value in config.items() if _NEW_IN_OPTIMIZERS.get(key, ...) != value
+    }
 
 
 def _long_names(loss: Any) -> Any:
@@ -202,7 +212,9 @@ def _write_names(group: h5py.Group, attribute: str, names: list[str]) -> None:
 # --- reading -----------------------------------------------------------------------------------------
 
 
-def load_h5(filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True) -> Any:
+def load_h5(
+    filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
+) -> Any:
     """Return the model of an `.h5` file; the arguments are those of `hornbeam.saving.load_model`.
 
     Raises:
@@ -218,7 +230,9 @@ def load_h5(filepath: FilePath, custom_objects: Any = None, compile: bool = True
         config = parse_json(file.attrs["model_config"], f"{what}: model_config")
         version = _version(file)
         config = older_files().modern_model(config, version, custom_objects)
-        model = configuration.deserialize(config, custom_objects=custom_objects, safe_mode=safe_mode)
+        model = configuration.deserialize(
+            config, custom_objects=custom_objects, safe_mode=safe_mode
+        )
         era = _era(file)
         layers: list[tuple[Any, list[Saved]]] = []
         weights = member(file, "model_weights")
@@ -226,14 +240,18 @@ def load_h5(filepath: FilePath, custom_objects: Any = None, compile: bool = True
             era, layers = _read_layers(weights, model, what, era=era)
         if compile and "training_config" in file.attrs:
             training = parse_json(file.attrs["training_config"], f"{what}: training_config")
-            compile_or_warn(model, older_files().modern_training(training, era.old), custom_objects, what)
+            compile_or_warn(
+                model, older_files().modern_training(training, era.old), custom_objects, what
+            )
             state = member(file, "optimizer_weights")
             if state is not None and model.optimizer is not None:
                 _read_optimizer(state, model, what, era, layers)
     return model
 
 
-def load_h5_weights(model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False) -> None:
+def load_h5_weights(
+    model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False
+) -> None:
     """Read weights into `model` from an `.h5` or `.weights.h5` file; its content decides which of them it is.
 
     Args:
@@ -269,9 +287,15 @@ def _stated(file: Any, attribute: str) -> str | None:
 
 def _era(file: Any) -> Era:
     version = str(_version(file) or "")
-    first, numbers = version.startswith(("0", "1")), [int(n) for n in re.findall(r"\d+", version)[:3]]
+    first, numbers = (
+        version.startswith(("0", "1")),
+        [int(n) for n in re.findall(r"\d+", version)[:3]],
+    )
     return Era(
-        first, _stated(file, "backend") or "", not version.startswith("3"), first or [2, 0] <= numbers < [2, 0, 6]
+        first,
+        _stated(file, "backend") or "",
+        not version.startswith("3"),
+        first or [2, 0] <= numbers < [2, 0, 6],
     )
 
 
@@ -296,7 +320,9 @@ def _arrays(group: Any, what: str, names: list[str] | None = None) -> list[Saved
     for name in _read_names(group, "weight_names") if names is None else names:
         dataset = member(group, name)
         if not isinstance(dataset, Dataset):
-            raise ValueError(f"{what} is damaged: {group.name} lists the array {name!r}, which is missing.")
+            raise ValueError(
+                f"{what} is damaged: {group.name} lists the array {name!r}, which is missing."
+            )
         found.append(Saved(name, dataset.shape or (), functools.partial(read_array, dataset)))
     return found
 
@@ -304,7 +330,9 @@ def _arrays(group: Any, what: str, names: list[str] | None = None) -> list[Saved
 def _layers_of(root: Any, what: str) -> dict[str, list[Saved]]:
     """Return the arrays of each layer, by the layer's name."""
     names = _read_names(root, "layer_names")
-    numbered = not names and "nb_layers" in root.attrs  # before Keras 1, layers and arrays had numbers
+    numbered = (
+        not names and "nb_layers" in root.attrs
+    )  # before Keras 1, layers and arrays had numbers
     if numbered:
         names = [f"layer_{i}" for i in range(int(root.attrs["nb_layers"]))]
     found = {}
@@ -312,13 +340,22 @@ def _layers_of(root: Any, what: str) -> dict[str, list[Saved]]:
         group = member(root, name)
         if group is None:
             raise ValueError(f"{what} is damaged: it lists the layer {name!r}, which is missing.")
-        inside = [f"param_{i}" for i in range(int(group.attrs.get("nb_params", 0)))] if numbered else None
+        inside = (
+            [f"param_{i}" for i in range(int(group.attrs.get("nb_params", 0)))]
+            if numbered
+            else None
+        )
         found[name] = _arrays(group, what, inside)
     return found
 
 
 def _read_layers(
-    root: Any, model: Any, what: str, skip_mismatch: bool = False, by_name: bool = False, era: Era | None = None
+    root: Any,
+    model: Any,
+    what: str,
+    skip_mismatch: bool = False,
+    by_name: bool = False,
+    era: Era | None = None,
 ) -> tuple[Era, list[tuple[Any, list[Saved]]]]:
     """Read the weights; return what is known of the program that wrote the file, and the arrays of each layer."""
     if not model.built:
@@ -338,7 +375,11 @@ def _read_layers(
     if top is not None and not by_name:
         variables, arrays = _top_variables(model), _arrays(top, what)
         if len(variables) == len(arrays):
-            jobs.extend(_fitting(zip(variables, arrays, strict=True), f"the model '{model.name}'", differences))
+            jobs.extend(
+                _fitting(
+                    zip(variables, arrays, strict=True), f"the model '{model.name}'", differences
+                )
+            )
         else:
             differences.count(f"the model '{model.name}'", variables, arrays)
     if differences.lines and not skip_mismatch:
@@ -373,7 +414,9 @@ def _by_name(model: Any, saved: dict[str, list[Saved]]) -> list[tuple[Any, list[
     return [(layer, arrays[layer.name]) for layer in model.layers if layer.name in arrays]
 
 
-def _pair(model: Any, saved: dict[str, list[Saved]], differences: Differences) -> list[tuple[Any, list[Saved]]]:
+def _pair(
+    model: Any, saved: dict[str, list[Saved]], differences: Differences
+) -> list[tuple[Any, list[Saved]]]:
     """Return pairs of a layer with weights and its arrays, by name if all names agree, otherwise by position."""
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     arrays = {older_files().modern_name(name): found for name, found in saved.items() if found}
@@ -390,10 +433,16 @@ def _pair(model: Any, saved: dict[str, list[Saved]], differences: Differences) -
 
 def _some(names: Any) -> str:
     names = sorted(names)
-    return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "") if names else "none"
+    return (
+        ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+        if names
+        else "none"
+    )
 
 
-def _match(layer: Any, arrays: list[Saved], era: Era, differences: Differences) -> list[tuple[Variable, Saved]]:
+def _match(
+    layer: Any, arrays: list[Saved], era: Era, differences: Differences
+) -> list[tuple[Variable, Saved]]:
     """Return pairs of a layer's variables and the file's arrays; differences are added."""
     label = f"{type(layer).__name__} '{layer.name}'"
     pairs = older_files().arrange(layer, arrays, era)
@@ -407,16 +456,22 @@ def _fitting(pairs: Any, label: str, differences: Differences) -> list[tuple[Var
     pairs = list(pairs)
     wrong = [(v, a) for v, a in pairs if v.shape != a.shape]
     for variable, array in wrong:
-        differences.add(f"{label}: '{variable.name}' has shape {variable.shape}; in the file it has {array.shape}.")
+        differences.add(
+            f"{label}: '{variable.name}' has shape {variable.shape}; in the file it has {array.shape}."
+        )
     return [] if wrong else pairs
 
 
-def _read_optimizer(state: Any, model: Any, what: str, era: Era, layers: list[tuple[Any, list[Saved]]]) -> None:
+def _read_optimizer(
+    state: Any, model: Any, what: str, era: Era, layers: list[tuple[Any, list[Saved]]]
+) -> None:
     optimizer = model.optimizer
     if not optimizer.built:
         optimizer.build(model.trainable_variables)
     arrays = _arrays(state, what)
-    pairs = older_files().match_optimizer(optimizer, arrays) if arrays and not era.rearranged else []
+    pairs = (
+        older_files().match_optimizer(optimizer, arrays) if arrays and not era.rearranged else []
+    )
     if era.old and arrays and not pairs:
         pairs = older_files().state_by_weights(optimizer, arrays, layers, era)
     if pairs is not None:

@@ -29,12 +29,24 @@ from hornbeam.saving.hdf5 import Dataset, Group
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["Differences", "optimizer_mismatch", "read_array", "read_weights", "walk", "write_array", "write_weights"]
+__all__ = [
+    "Differences",
+    "optimizer_mismatch",
+    "read_array",
+    "read_weights",
+    "walk",
+    "write_array",
+    "write_weights",
+]
 
 # Types that HDF5 lacks: they are written as bytes, with the name beside them.
-_NARROW = {name: jnp.dtype(name) for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4")}
+_NARROW = {
+    name: jnp.dtype(name) for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4")
+}
 # Attributes of the base classes that do not lead to parts.
-_SKIPPED = frozenset(["input", "output", "inputs", "outputs", "history", "metrics", "trainable_variables"])
+_SKIPPED = frozenset(
+    ["input", "output", "inputs", "outputs", "history", "metrics", "trainable_variables"]
+)
 
 
 class Differences:
@@ -57,7 +69,9 @@ class Differences:
         """Add that a part and the file have different numbers of weights."""
         own = ", ".join(f"{v.name} {v.shape}" for v in variables[:6]) or "none"
         given = ", ".join(f"{a.name} {a.shape}" for a in arrays[:6]) or "none"
-        self.add(f"{label}: the layer has {len(variables)} weights ({own}), the file {len(arrays)} ({given}).")
+        self.add(
+            f"{label}: the layer has {len(variables)} weights ({own}), the file {len(arrays)} ({given})."
+        )
 
     def report(self) -> None:
         """Raise `ValueError`, or warn, if there are differences."""
@@ -67,7 +81,9 @@ class Differences:
         rest = len(self.lines) - 20
         more = f"\n  and {rest} more" if rest > 0 else ""
         if self.skip:
-            warnings.warn(f"{self.what}: skipped weights that do not fit:\n{shown}{more}", stacklevel=4)
+            warnings.warn(
+                f"{self.what}: skipped weights that do not fit:\n{shown}{more}", stacklevel=4
+            )
             return
         raise ValueError(
             f"{self.what} does not fit the model, nothing was loaded:\n{shown}{more}\n"
@@ -136,7 +152,9 @@ def _holds_parts(x: Any, depth: int = 0) -> bool:
     if not isinstance(x, (list, tuple, set, dict)) or depth > 8:
         return False
     items = x.values() if isinstance(x, dict) else x
-    return any(isinstance(item, (Layer, Optimizer)) or _holds_parts(item, depth + 1) for item in items)
+    return any(
+        isinstance(item, (Layer, Optimizer)) or _holds_parts(item, depth + 1) for item in items
+    )
 
 
 def _children(part: Any) -> list[tuple[str, Any]]:
@@ -194,13 +212,17 @@ def read_array(dataset: Any, dtype: str | None = None) -> np.ndarray:
     if not isinstance(dataset, Dataset):
         raise FileError(f"The file has no array at {getattr(dataset, 'name', dataset)!r}.")
     if dataset.dtype.kind not in "biufcV":
-        raise FileError(f"The array {dataset.name!r} has the dtype {dataset.dtype}; expected numbers.")
+        raise FileError(
+            f"The array {dataset.name!r} has the dtype {dataset.dtype}; expected numbers."
+        )
     array = np.asarray(dataset[()])
     if array.dtype.kind == "V" and array.dtype.name not in _NARROW:
         saved = dataset.attrs.get("dtype", dtype)
         narrow = _NARROW.get(saved) if isinstance(saved, str) else None
         if narrow is None or narrow.itemsize != array.itemsize:
-            raise FileError(f"The array {dataset.name!r} has the unknown type {saved or array.dtype}.")
+            raise FileError(
+                f"The array {dataset.name!r} has the unknown type {saved or array.dtype}."
+            )
         array = array.view(narrow)
     return array
 
@@ -245,7 +267,9 @@ def write_weights(root: h5py.Group, model: Any, include_optimizer: bool = True) 
             write_array(group, str(name), value)
 
 
-def read_weights(root: Group, model: Any, what: str, skip_mismatch: bool = False, by_name: bool = False) -> None:
+def read_weights(
+    root: Group, model: Any, what: str, skip_mismatch: bool = False, by_name: bool = False
+) -> None:
     """Read the weights of `model` from below `root`, in the layout that `write_weights` and Keras write.
 
     All shapes are compared before anything is changed.
@@ -281,7 +305,9 @@ def read_weights(root: Group, model: Any, what: str, skip_mismatch: bool = False
                 jobs.append(functools.partial(part.load_own_variables, _Store(group)))
     if not by_name:
         for place, shapes in _extra(root, model, known):
-            differences.add(f"the file has {len(shapes)} arrays at '{place}' ({_some(shapes)}), which the model lacks.")
+            differences.add(
+                f"the file has {len(shapes)} arrays at '{place}' ({_some(shapes)}), which the model lacks."
+            )
     if differences.lines and not skip_mismatch:
         differences.report()
     for job in jobs:
@@ -304,10 +330,16 @@ def _extra(root: Any, model: Any, known: set[str]) -> Iterator[tuple[str, list[A
             below = [*path, name]
             if name == "vars":
                 if group[name].name not in known:
-                    shapes = [array.shape for array in group[name].values() if isinstance(array, Dataset)]
+                    shapes = [
+                        array.shape for array in group[name].values() if isinstance(array, Dataset)
+                    ]
                     if shapes:
                         yield "/".join(path), shapes
-            elif name not in _NO_WEIGHTS and isinstance(group[name], Group) and not _is_state(model, below):
+            elif (
+                name not in _NO_WEIGHTS
+                and isinstance(group[name], Group)
+                and not _is_state(model, below)
+            ):
                 yield from visit(group[name], below)
 
     yield from visit(root, [])
@@ -315,7 +347,15 @@ def _extra(root: Any, model: Any, known: set[str]) -> Iterator[tuple[str, list[A
 
 # Names of groups that hold states instead of weights.
 _NO_WEIGHTS = frozenset(
-    ["optimizer", "metrics", "_metrics", "_compile_metrics", "_loss_tracker", "seed_generator", "_random_generator"]
+    [
+        "optimizer",
+        "metrics",
+        "_metrics",
+        "_compile_metrics",
+        "_loss_tracker",
+        "seed_generator",
+        "_random_generator",
+    ]
 )
 
 
@@ -357,7 +397,10 @@ def _own(part: Any) -> list[Variable]:
 
 def _plan(part: Any, group: Any, path: str, differences: Differences) -> bool:
     """Return whether the arrays of `group` fit `part`; differences are added."""
-    if type(part).load_own_variables not in (Layer.load_own_variables, Adaptable.load_own_variables):
+    if type(part).load_own_variables not in (
+        Layer.load_own_variables,
+        Adaptable.load_own_variables,
+    ):
         return True  # the class knows its own arrays
     own = _own(part)
     if len(group) != len(own):
@@ -384,7 +427,11 @@ def _plan_optimizer(
 ) -> None:
     if group is None:
         return
-    if not optimizer.built and len(group) > len(optimizer._variables) and optimizer is model.optimizer:
+    if (
+        not optimizer.built
+        and len(group) > len(optimizer._variables)
+        and optimizer is model.optimizer
+    ):
         optimizer.build(model.trainable_variables)
     arrays = []
     for index in range(len(group)):

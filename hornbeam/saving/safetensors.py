@@ -93,10 +93,16 @@ def looks_like_safetensors(path: FilePath) -> bool:
         return False
     with path.open("rb") as file:
         head = file.read(9)
-    return len(head) == 9 and head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
+    return (
+        len(head) == 9
+        and head[8:] == b"{"
+        and int.from_bytes(head[:8], "little") < path.stat().st_size
+    )
 
 
-def load_safetensors(model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False) -> None:
+def load_safetensors(
+    model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False
+) -> None:
     """Read weights into a built model.
 
     Args:
@@ -119,12 +125,16 @@ def load_safetensors(model: Any, filepath: FilePath, skip_mismatch: bool = False
                 if not by_name:
                     differences.add(f"'{name}' of shape {variable.shape} is not in the file.")
             elif saved[name][1] != variable.shape:
-                differences.add(f"'{name}' has shape {variable.shape}; in the file it has {saved[name][1]}.")
+                differences.add(
+                    f"'{name}' has shape {variable.shape}; in the file it has {saved[name][1]}."
+                )
             else:
                 jobs.append((variable, *saved[name]))
         if not by_name:
             for name in saved.keys() - named.keys():
-                differences.add(f"the file has '{name}' of shape {saved[name][1]}, which the model lacks.")
+                differences.add(
+                    f"the file has '{name}' of shape {saved[name][1]}, which the model lacks."
+                )
         if differences.lines and not skip_mismatch:
             differences.report()
         for variable, dtype, shape, offset, size in jobs:
@@ -152,7 +162,9 @@ def _header(file: BinaryIO, what: str) -> tuple[dict[str, Entry], int]:
             raise FileError(f"{what} is damaged: its arrays overlap, or have gaps between them.")
         end = offset + nbytes
     if 8 + length + end != size:
-        raise FileError(f"{what} is damaged: it has {size} bytes, but its header describes {8 + length + end}.")
+        raise FileError(
+            f"{what} is damaged: it has {size} bytes, but its header describes {8 + length + end}."
+        )
     return found, 8 + length
 
 
@@ -163,7 +175,10 @@ def _entries(header: dict[str, Any], what: str) -> Iterator[tuple[str, Entry]]:
         try:
             dtype = np.dtype(jnp.dtype(_NAMES[entry["dtype"]]))
             shape, (start, end) = entry["shape"], entry["data_offsets"]
-            numbers = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in [*shape, start, end])
+            numbers = all(
+                isinstance(n, int) and not isinstance(n, bool) and n >= 0
+                for n in [*shape, start, end]
+            )
         except (KeyError, TypeError, ValueError):
             numbers = False
         count = dtype.itemsize if numbers else 0

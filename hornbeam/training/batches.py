@@ -17,7 +17,9 @@ from hornbeam.training.weighting import class_weighted
 __all__ = ["on_batch"]
 
 
-def on_batch(model: Any, kind: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool) -> Any:
+def on_batch(
+    model: Any, kind: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool
+) -> Any:
     """Run one batch through a step of training or evaluation; see `Model.train_on_batch`."""
     model.require_compiled(f"{kind}_on_batch")
     check_flag(f"{kind}_on_batch", "return_dict", return_dict)

@@ -30,7 +30,9 @@ def check_before_training(model: Any, source: Source) -> None:
     plain_steps = not overrides(model, "train_step", "compute_loss")
     if y is None:
         if given is not None and plain_steps:
-            raise ValueError(f"Model '{model.name}' was compiled with a loss, but received no targets. Pass `y`.")
+            raise ValueError(
+                f"Model '{model.name}' was compiled with a loss, but received no targets. Pass `y`."
+            )
         return
     try:
         names = list(model.output_names)
@@ -69,7 +71,11 @@ def _check_values(name: str, shape: Any, loss: Any, target: np.ndarray) -> None:
         )
     if kind == "sparsecategoricalcrossentropy" and getattr(loss, "ignore_class", None) is None:
         classes = shape[-1] if shape is not None else None
-        if len(target.shape) == len(shape or ()) and target.shape[-1] == classes and (classes or 0) > 1:
+        if (
+            len(target.shape) == len(shape or ())
+            and target.shape[-1] == classes
+            and (classes or 0) > 1
+        ):
             return  # looks like one-hot rows; the loss itself says so
         low, high = target.min(), target.max()
         if low < 0 or (classes is not None and high >= classes):

@@ -34,7 +34,9 @@ def compile_model(model: Any, **arguments: Any) -> None:
         )
     steps = arguments["steps_per_execution"]
     if steps != "auto" and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
-        raise ValueError(f'compile: `steps_per_execution` must be a positive integer or "auto", received {steps!r}.')
+        raise ValueError(
+            f'compile: `steps_per_execution` must be a positive integer or "auto", received {steps!r}.'
+        )
     for name in ("run_eagerly", "auto_scale_loss"):
         check_flag("compile", name, False if arguments[name] is None else arguments[name])
     if arguments["jit_compile"] not in (True, False, None, "auto"):
@@ -68,7 +70,9 @@ def _take_older(arguments: dict[str, Any]) -> None:
         ValueError: If `target_tensors` is given: without it the model would learn something else.
     """
     if arguments.pop("target_tensors", None) is not None:
-        raise ValueError("compile: `target_tensors` is not supported. Pass the targets to `fit` as `y`.")
+        raise ValueError(
+            "compile: `target_tensors` is not supported. Pass the targets to `fit` as `y`."
+        )
     without_effect = ("sample_weight_mode", "class_mode", "experimental_run_tf_function")
     given = [name for name in without_effect if arguments.pop(name, None) is not None]
     if given:
@@ -134,7 +138,9 @@ class Compiled:
         self.arguments = arguments
         self.run_eagerly = bool(arguments["run_eagerly"])
         # With 1 the plan chooses the number by the time that a step takes, and no callback notices.
-        self.steps_per_execution = 1 if arguments["steps_per_execution"] == "auto" else arguments["steps_per_execution"]
+        self.steps_per_execution = (
+            1 if arguments["steps_per_execution"] == "auto" else arguments["steps_per_execution"]
+        )
         self.loss_tracker = metrics.Mean(name="loss")
         self._losses: list[Loss | None] | None = None
         self._loss_weights: list[Any] = []
@@ -150,7 +156,9 @@ class Compiled:
             if isinstance(entry, str):
                 losses.get(entry)
             elif entry is not None and not callable(entry):
-                raise ValueError(f"compile: `loss` must be a name, a function or a Loss, received {entry!r}.")
+                raise ValueError(
+                    f"compile: `loss` must be a name, a function or a Loss, received {entry!r}."
+                )
         for weight in tree.flatten(_plain(self.arguments["loss_weights"])):
             if not (weight is None or isinstance(weight, (int, float)) or hasattr(weight, "shape")):
                 raise ValueError(f"compile: `loss_weights` must hold numbers, received {weight!r}.")
@@ -158,8 +166,14 @@ class Compiled:
             for entry in tree.flatten(_plain(self.arguments[kind])):
                 if isinstance(entry, str) and entry not in _BY_SHAPE:
                     _metric_by_name(entry)
-                elif entry is not None and not isinstance(entry, (str, Metric)) and not callable(entry):
-                    raise ValueError(f"compile: `{kind}` must hold names, functions or Metrics, received {entry!r}.")
+                elif (
+                    entry is not None
+                    and not isinstance(entry, (str, Metric))
+                    and not callable(entry)
+                ):
+                    raise ValueError(
+                        f"compile: `{kind}` must hold names, functions or Metrics, received {entry!r}."
+                    )
         names = _output_names(model)
         if names:
             for kind in ("loss", "metrics", "weighted_metrics", "loss_weights"):
@@ -231,7 +245,8 @@ class Compiled:
         made = [None if e is None else as_loss(e) for e in entries]
         if sum(loss is not None for loss in made) > 1:
             self._output_trackers = [
-                metrics.Mean(name=f"{n}_loss") if e is not None else None for n, e in zip(names, made, strict=True)
+                metrics.Mean(name=f"{n}_loss") if e is not None else None
+                for n, e in zip(names, made, strict=True)
             ]
         self._losses = made
 
@@ -258,7 +273,9 @@ class Compiled:
                     map_target = None
                     if isinstance(entry, str):
                         metric.name = name  # the user's steps may make logs by `metric.name`
-                        map_target = _one_hot_if_sparse if type(metric).__name__ in _NEEDS_ONE_HOT else None
+                        map_target = (
+                            _one_hot_if_sparse if type(metric).__name__ in _NEEDS_ONE_HOT else None
+                        )
                     rows[i].append(_MetricOfOutput(metric, weighted, map_target))
         self._metrics = rows
 
@@ -319,7 +336,9 @@ class Compiled:
     def total_loss(self, model: Any, y: Any, y_pred: Any, sample_weight: Any) -> Any:
         """Return the weighted sum of the outputs' losses and of `model.losses`."""
         if y_pred is None and self.arguments["loss"] is not None:
-            raise ValueError(f"Model '{model.name}': `call` returned None. End it with `return` and the outputs.")
+            raise ValueError(
+                f"Model '{model.name}': `call` returned None. End it with `return` and the outputs."
+            )
         extra = model.losses
         terms = []
         if self.arguments["loss"] is not None:
@@ -327,7 +346,9 @@ class Compiled:
             assert self._losses is not None
             targets = self.by_output(y, self._names)
             weights = self.by_output(sample_weight, self._names, "sample_weight")
-            for i, (loss, target, output) in enumerate(zip(self._losses, targets, tree.flatten(y_pred), strict=True)):
+            for i, (loss, target, output) in enumerate(
+                zip(self._losses, targets, tree.flatten(y_pred), strict=True)
+            ):
                 if loss is None:
                     continue
                 if target is None:
@@ -362,7 +383,9 @@ class Compiled:
         names = self._names_for(model, y_pred)
         targets = self.by_output(y, names)
         weights = self.by_output(sample_weight, names, "sample_weight")
-        for row, target, output, weight in zip(self._metrics, targets, tree.flatten(y_pred), weights, strict=True):
+        for row, target, output, weight in zip(
+            self._metrics, targets, tree.flatten(y_pred), weights, strict=True
+        ):
             for entry in row:
                 if target is None:
                     continue
@@ -385,8 +408,18 @@ class Compiled:
                 return [plain(item) for item in value]
             return serialize(value)
 
-        order = ("loss", "loss_weights", "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution")
-        config = {"optimizer": serialize(optimizer), **{key: plain(self.arguments[key]) for key in order}}
+        order = (
+            "loss",
+            "loss_weights",
+            "metrics",
+            "weighted_metrics",
+            "run_eagerly",
+            "steps_per_execution",
+        )
+        config = {
+            "optimizer": serialize(optimizer),
+            **{key: plain(self.arguments[key]) for key in order},
+        }
         config["jit_compile"] = self.arguments["jit_compile"] is not False
         return config
 
@@ -416,7 +449,9 @@ def as_loss(entry: Any) -> Loss:
     if isinstance(found, type) and issubclass(found, Loss):
         return found()
     if not callable(found):
-        raise ValueError(f"compile: `loss` must be a name, a function or a Loss, received {entry!r}.")
+        raise ValueError(
+            f"compile: `loss` must be a name, a function or a Loss, received {entry!r}."
+        )
     return _FunctionLoss(found)
 
 
@@ -479,7 +514,13 @@ def _metric_by_name(name: str) -> Any:
         function = _loss_function(name)
         if function is not None:
             return function
-        known = [n for n in metrics.__all__ if n.islower()] + ["accuracy", "auc", "f1_score", "precision", "recall"]
+        known = [n for n in metrics.__all__ if n.islower()] + [
+            "accuracy",
+            "auc",
+            "f1_score",
+            "precision",
+            "recall",
+        ]
         raise errors.unknown_name("metric", name, known) from None
 
 
@@ -506,7 +547,9 @@ def _as_metric(entry: Any, target: Any, output: Any, loss: Any) -> Any:
         if isinstance(metric, type):
             metric = metric()
         if isinstance(metric, Metric):
-            metric.name = entry if lower in ("precision", "recall", "auc", "f1_score", "f1") else metric.name
+            metric.name = (
+                entry if lower in ("precision", "recall", "auc", "f1_score", "f1") else metric.name
+            )
             return metric
         return metrics.MeanMetricWrapper(metric, name=entry)
     if isinstance(entry, Loss):
@@ -551,4 +594,6 @@ def _by_shape(name: str, target: Any, output: Any, loss: Any) -> Any:
         kind = "sparse_categorical"
     else:
         kind = "categorical"
-    return getattr(metrics if exact else losses, f"{kind}_{'accuracy' if exact else 'crossentropy'}")
+    return getattr(
+        metrics if exact else losses, f"{kind}_{'accuracy' if exact else 'crossentropy'}"
+    )

@@ -67,14 +67,20 @@ class Evaluation:
 
     def _made_plan(self) -> Plan:
         if self._plan is None:
-            pad = isinstance(self._source, ArraySource) and rows_are_independent(self._model, "test")
+            pad = isinstance(self._source, ArraySource) and rows_are_independent(
+                self._model, "test"
+            )
             steps = steps_for(self._model, "test", keep_all=self._hooks.every_step, padded=pad)
             self._plan = make_plan(steps, self._source, fixed=self._fixed, pad=pad)
         return self._plan
 
     def compile_ahead(self) -> None:
         """Compile in the background what the first evaluation will need."""
-        if self._plan is None and isinstance(self._source, ArraySource) and not self._model.run_eagerly:
+        if (
+            self._plan is None
+            and isinstance(self._source, ArraySource)
+            and not self._model.run_eagerly
+        ):
             self._compiling = compile_ahead(self._made_plan().compile)
 
     @property

@@ -33,7 +33,9 @@ __all__ = ["fit"]
 def fit(model: Any, request: FitRequest) -> Any:
     """Train a model; see `Model.fit`."""
     compiled = model.require_compiled("fit")
-    source = make_source(request.x, request.y, request.sample_weight, request.batch_size, request.shuffle)
+    source = make_source(
+        request.x, request.y, request.sample_weight, request.batch_size, request.shuffle
+    )
     warn_of_batch_size("fit", source, request.batch_size)
     source, validation = _split(source, request)
     check_before_training(model, source)
@@ -48,7 +50,11 @@ def fit(model: Any, request: FitRequest) -> Any:
     hooks = BatchHooks(callbacks, "train", fixed)
     steps = steps_for(model, "train", keep_all=hooks.every_step)
     plan = make_plan(steps, source, backups.seed, fixed)
-    evaluation = None if validation is None else Evaluation(model, validation, request.validation_steps, callbacks)
+    evaluation = (
+        None
+        if validation is None
+        else Evaluation(model, validation, request.validation_steps, callbacks)
+    )
     backups.attach(steps, watched, evaluation, request.epochs, total)
     model.stop_training = False
 
@@ -60,7 +66,9 @@ def fit(model: Any, request: FitRequest) -> Any:
     ):
         callbacks.on_train_begin()
         progress = backups.begin(plan, request.initial_epoch, interrupts)
-        training = _Training(model, request, source, plan, hooks, callbacks, interrupts, backups, evaluation)
+        training = _Training(
+            model, request, source, plan, hooks, callbacks, interrupts, backups, evaluation
+        )
         logs = training.run_epochs(progress)
         if model.optimizer is not None and request.epochs > request.initial_epoch:
             _finalize_weights(model)
@@ -86,7 +94,9 @@ class _Training:
     def run_epochs(self, progress: Progress) -> Mapping[str, Any]:
         """Run the remaining epochs; return the results of the last one."""
         first, logs = progress.epoch, progress.logs
-        for epoch in range(first, self.request.epochs if progress.done or not progress.stopped else first):
+        for epoch in range(
+            first, self.request.epochs if progress.done or not progress.stopped else first
+        ):
             if epoch > first:
                 progress = Progress(epoch)
                 if self.request.steps_per_epoch is None:
@@ -102,7 +112,9 @@ class _Training:
         if not progress.done:
             model.reset_metrics()
         self.callbacks.on_epoch_begin(epoch)
-        if progress.done:  # `on_epoch_begin` of this epoch ran before the interruption: undo its second run
+        if (
+            progress.done
+        ):  # `on_epoch_begin` of this epoch ran before the interruption: undo its second run
             self.backups.restore()
         done, logs = self.run_steps(progress)
         if done == 0:
@@ -113,7 +125,9 @@ class _Training:
             )
         ended_early = budget is not None and done < budget and not model.stop_training
         if self.evaluation is not None and self.interrupts.on_terminate:
-            self.backups.remember(Progress(epoch, done, self.plan.position, logs, model.stop_training))
+            self.backups.remember(
+                Progress(epoch, done, self.plan.position, logs, model.stop_training)
+            )
         self._flush_gradients()
         self.source.on_epoch_end()
         epoch_logs = dict(logs)
@@ -144,7 +158,9 @@ class _Training:
         budget = settings.max_steps_per_epoch() if asked is None else asked
         left = 0 if start.stopped else budget if budget is None else budget - done
         in_flight = InFlight(self.plan.steps)
-        self.plan.expect(start.epoch + 1 if asked is None and start.epoch + 1 < self.request.epochs else None)
+        self.plan.expect(
+            start.epoch + 1 if asked is None and start.epoch + 1 < self.request.epochs else None
+        )
         for dispatch in self.plan.take(left, self._most_steps, over_passes=asked is not None):
             self.hooks.begin(done)
             with self.interrupts.held():
@@ -163,7 +179,9 @@ class _Training:
 
     def _most_steps(self) -> int | None:
         """Return the number of steps until a callback or a backup must act; `None`: any."""
-        return min((n for n in (self.hooks.most(), self.backups.most()) if n is not None), default=None)
+        return min(
+            (n for n in (self.hooks.most(), self.backups.most()) if n is not None), default=None
+        )
 
     def _flush_gradients(self) -> None:
         """Apply the gradients that an optimizer has accumulated so far."""
@@ -182,7 +200,11 @@ def _finalize_weights(model: Any) -> None:
 
 def _limited_batches(source: Source) -> int | None:
     number = source.num_batches
-    return None if number is None else limited("steps", number, settings.max_steps_per_epoch(), stacklevel=5)
+    return (
+        None
+        if number is None
+        else limited("steps", number, settings.max_steps_per_epoch(), stacklevel=5)
+    )
 
 
 def _split(source: Source, request: FitRequest) -> tuple[Source, Source | None]:
@@ -193,7 +215,9 @@ def _split(source: Source, request: FitRequest) -> tuple[Source, Source | None]:
     if not request.validation_split:
         return source, None
     if not isinstance(source, ArraySource):
-        raise ValueError("fit: `validation_split` needs arrays; pass `validation_data` beside a generator.")
+        raise ValueError(
+            "fit: `validation_split` needs arrays; pass `validation_data` beside a generator."
+        )
     source, validation = source.split(request.validation_split)
     if request.validation_batch_size:
         x, y, sample_weight = validation.data

@@ -12,7 +12,9 @@ from hornbeam.training.requests import verbosity
 __all__ = ["BatchHooks", "callback_list"]
 
 
-def callback_list(method: str, request: Any, model: Any, epochs: int, steps: int | None, **more: Any) -> CallbackList:
+def callback_list(
+    method: str, request: Any, model: Any, epochs: int, steps: int | None, **more: Any
+) -> CallbackList:
     """Return the callbacks of a request as a list that calls them all, with a progress bar where
     one is wanted.
 
@@ -28,7 +30,13 @@ def callback_list(method: str, request: Any, model: Any, epochs: int, steps: int
         return request.callbacks
     verbose = verbosity(method, request.verbose)
     return CallbackList(
-        request.callbacks, add_progbar=verbose != 0, model=model, verbose=verbose, epochs=epochs, steps=steps, **more
+        request.callbacks,
+        add_progbar=verbose != 0,
+        model=model,
+        verbose=verbose,
+        epochs=epochs,
+        steps=steps,
+        **more,
     )
 
 
@@ -54,9 +62,13 @@ class BatchHooks:
             names += ["on_batch_begin", "on_batch_end"]
         wanting = [c for c in callbacks.callbacks if any(_overrides(c, name) for name in names)]
         self._acting = [
-            c for c in wanting if not getattr(c, "observes_only", False) and not getattr(c, "samples_only", False)
+            c
+            for c in wanting
+            if not getattr(c, "observes_only", False) and not getattr(c, "samples_only", False)
         ]
-        self._observing = [c for c in wanting if getattr(c, "observes_only", False) and not _samples(c)]
+        self._observing = [
+            c for c in wanting if getattr(c, "observes_only", False) and not _samples(c)
+        ]
         self._sampling = [c for c in wanting if _samples(c)]
         self.acts = bool(self._acting)
         self.every_step = bool(self._observing) and not self._acting and fixed is None
@@ -67,7 +79,9 @@ class BatchHooks:
             return None
         if self._acting:
             return 1
-        return min((n for c in self._observing if (n := c.steps_until_action()) is not None), default=None)
+        return min(
+            (n for c in self._observing if (n := c.steps_until_action()) is not None), default=None
+        )
 
     def begin(self, step: int) -> None:
         """Call the hooks before step `step` of the epoch."""

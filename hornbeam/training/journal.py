@@ -49,7 +49,9 @@ def set_random_state(state: dict[str, Any]) -> None:
     try:
         _set_random_state(state)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
-        raise FileError(f"The state of random generators in the backup does not fit: {error}.") from None
+        raise FileError(
+            f"The state of random generators in the backup does not fit: {error}."
+        ) from None
 
 
 def _set_random_state(state: dict[str, Any]) -> None:
@@ -57,7 +59,9 @@ def _set_random_state(state: dict[str, Any]) -> None:
     if state["numpy"]["bit_generator"] == "MT19937" and not (
         type(inner["pos"]) is int and 0 <= inner["pos"] <= 624 and np.shape(inner["key"]) == (624,)
     ):
-        raise ValueError("NumPy's has another position or length")  # NumPy itself would read beyond its end
+        raise ValueError(
+            "NumPy's has another position or length"
+        )  # NumPy itself would read beyond its end
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers.tolist()), gauss))
     np.random.set_state(state["numpy"])
@@ -96,7 +100,9 @@ class Journal(Source):
         self.num_batches = source.num_batches
         self.marks: list[dict[str, Any]] = []
         self._random_after: Any = None  # state of the generators after the latest mark
-        self._open: list[dict[str, Any]] = []  # the pass under way when the training stopped, and what came later
+        self._open: list[
+            dict[str, Any]
+        ] = []  # the pass under way when the training stopped, and what came later
         self._random_then: Any = None
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:

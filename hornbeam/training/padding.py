@@ -30,7 +30,14 @@ __all__ = [
 _counted: ContextVar[Any] = ContextVar("hornbeam_rows_counted", default=None)
 
 # Hornbeam's layers that run the user's code or add to the losses.
-_RUN_USER_CODE = ("ActivityRegularization", "FlaxLayer", "JaxLayer", "Lambda", "TFSMLayer", "TorchModuleWrapper")
+_RUN_USER_CODE = (
+    "ActivityRegularization",
+    "FlaxLayer",
+    "JaxLayer",
+    "Lambda",
+    "TFSMLayer",
+    "TorchModuleWrapper",
+)
 
 
 @contextmanager
@@ -60,7 +67,12 @@ def mark_rows(outputs: Any) -> Any:
     def mark(x: Any) -> Any:
         own = get_mask(x)
         marked = x + jnp.zeros((), x.dtype)  # another tensor, since masks belong to tensors
-        set_mask(marked, counted if own is None else own & counted.reshape(counted.shape + (1,) * (own.ndim - 1)))
+        set_mask(
+            marked,
+            counted
+            if own is None
+            else own & counted.reshape(counted.shape + (1,) * (own.ndim - 1)),
+        )
         return marked
 
     return tree.map_structure(mark, outputs)
@@ -108,7 +120,9 @@ def rows_are_independent(model: Any, kind: str) -> bool:
 def runs_library_code(model: Any) -> bool:
     """Return whether a call of `model` runs only Hornbeam code and has no side effects."""
     for layer in flatten_layers(model):
-        if not (is_library_code(type(layer)) and is_library_code(layer.call)) or getattr(layer, "graph_losses", None):
+        if not (is_library_code(type(layer)) and is_library_code(layer.call)) or getattr(
+            layer, "graph_losses", None
+        ):
             return False
         if type(layer).__name__ in _RUN_USER_CODE:
             return False
@@ -128,7 +142,10 @@ def _operations(model: Any) -> list[Any]:
 
 
 def _op_is_elementwise(operation: Any) -> bool:
-    return not isinstance(operation, OpCall) or operation.info.function.__module__ == "hornbeam.ops.elementwise"
+    return (
+        not isinstance(operation, OpCall)
+        or operation.info.function.__module__ == "hornbeam.ops.elementwise"
+    )
 
 
 def _has_batch_axis(layer: Any) -> bool:
@@ -142,8 +159,14 @@ def _has_batch_axis(layer: Any) -> bool:
 def _measures_rows(model: Any) -> bool:
     compiled = model.require_compiled("fit")
     entries = [compiled.arguments[name] for name in ("loss", "metrics", "weighted_metrics")]
-    held = [m for layer in flatten_layers(model) for m in layer.__dict__.get("added_metrics", {}).values()]
-    return not held and all(entry is None or _all_library_code(entry) for entry in tree.flatten(entries))
+    held = [
+        m
+        for layer in flatten_layers(model)
+        for m in layer.__dict__.get("added_metrics", {}).values()
+    ]
+    return not held and all(
+        entry is None or _all_library_code(entry) for entry in tree.flatten(entries)
+    )
 
 
 def _all_library_code(entry: Any) -> bool:

@@ -64,9 +64,13 @@ class Dispatch:
     def by_row(self, results: Any) -> Any:
         """Return results of all steps as arrays of rows, on the host."""
         if self.stacked:
-            host = tree.map_structure(lambda a: (a := np.asarray(a)[: self.steps]).reshape(-1, *a.shape[2:]), results)
+            host = tree.map_structure(
+                lambda a: (a := np.asarray(a)[: self.steps]).reshape(-1, *a.shape[2:]), results
+            )
         else:
-            host = tree.map_structure(lambda *a: np.concatenate([np.asarray(i) for i in a]), *results)
+            host = tree.map_structure(
+                lambda *a: np.concatenate([np.asarray(i) for i in a]), *results
+            )
         return host if self.rows is None else tree.map_structure(lambda a: a[: self.rows], host)
 
 
@@ -104,7 +108,10 @@ class Plan:
         raise NotImplementedError  # subclasses implement it
 
     def take(
-        self, budget: int | None, most: Callable[[], int | None] = lambda: None, over_passes: bool = False
+        self,
+        budget: int | None,
+        most: Callable[[], int | None] = lambda: None,
+        over_passes: bool = False,
     ) -> Iterator[Dispatch]:
         """Yield dispatches to the end of the pass, or to the end of a budget of steps.
 
@@ -149,7 +156,14 @@ class _ArrayPlan(Plan):
 
     _source: ArraySource
 
-    def __init__(self, steps: Steps, source: ArraySource, seed: int, fixed: int | None = None, pad: bool = False):
+    def __init__(
+        self,
+        steps: Steps,
+        source: ArraySource,
+        seed: int,
+        fixed: int | None = None,
+        pad: bool = False,
+    ):
         super().__init__(steps, source, seed, fixed)
         self._rows, self._pad = source.num_rows, pad
         self._size = padded_size(source.num_rows, source.batch_size) if pad else source.batch_size
@@ -159,7 +173,9 @@ class _ArrayPlan(Plan):
             self._whole = -(-self._rows // self._size)
         self._slab_steps = 0  # not chosen yet
         self._slab: tuple[int, Any] | None = None  # number of its first step, arrays on the device
-        self._coming: tuple[tuple[int, int], concurrent.futures.Future] | None = None  # pass and step, what is made
+        self._coming: tuple[tuple[int, int], concurrent.futures.Future] | None = (
+            None  # pass and step, what is made
+        )
         self._following: int | None = None
         self._compiling_rest: concurrent.futures.Future | None = None
         self._data = _Resident(source) if _fits_on_accelerator(source) else source
@@ -173,7 +189,11 @@ class _ArrayPlan(Plan):
             self._order, self._slab = self._coming[1].result()
             self._make_next_slab(0)
         else:
-            self._order, self._slab, self._coming = self._source.order(self._seed, number), None, None
+            self._order, self._slab, self._coming = (
+                self._source.order(self._seed, number),
+                None,
+                None,
+            )
 
     def expect(self, number: int | None) -> None:
         self._following = number
@@ -188,7 +208,9 @@ class _ArrayPlan(Plan):
         return min(1 << (wanted - 1).bit_length(), max(STEPS_PER_SLAB, self._fixed or 1))
 
     def _steps_that_fit(self) -> int:
-        return min(STEPS_PER_SLAB, BYTES_PER_SLAB // max(self._source.bytes_per_row * self._size, 1))
+        return min(
+            STEPS_PER_SLAB, BYTES_PER_SLAB // max(self._source.bytes_per_row * self._size, 1)
+        )
 
     def shapes(self) -> Any:
         return self._shapes(self._size if self._whole else self._rest)
@@ -197,7 +219,9 @@ class _ArrayPlan(Plan):
         """Return the shapes of a step's arguments for batches of `size`."""
         narrow = jax.dtypes.canonicalize_dtype
         batch = tree.map_structure(
-            lambda a: None if a is None else jax.ShapeDtypeStruct((size, *a.shape[1:]), narrow(a.dtype)),
+            lambda a: (
+                None if a is None else jax.ShapeDtypeStruct((size, *a.shape[1:]), narrow(a.dtype))
+            ),
             self._source.data,
         )
         return (batch, jax.ShapeDtypeStruct((size,), bool)) if self.steps.padded else (batch,)
@@ -223,7 +247,9 @@ class _ArrayPlan(Plan):
             self._make_next_slab(first)
         slabs = self._slab[1]
         count = self._count(min(end, first + steps) - at)
-        return self._dispatch(at, count, lambda: self.steps.loop(slabs, at - first, count), stacked=True)
+        return self._dispatch(
+            at, count, lambda: self.steps.loop(slabs, at - first, count), stacked=True
+        )
 
     def _make_next_slab(self, first: int) -> None:
         """Begin, in the background, the slab after the one that starts at step `first`."""
@@ -253,22 +279,33 @@ class _ArrayPlan(Plan):
         def run_one(step: int) -> Any:
             if self._pad:
                 batch = tree.map_structure(
-                    lambda a: None if a is None else a[0], self._data.slab(self._order, step * size, size, 1)
+                    lambda a: None if a is None else a[0],
+                    self._data.slab(self._order, step * size, size, 1),
                 )
             else:
                 batch = self._data.rows(self._order, step * size, size)
-            return self.steps.once(batch, *([self._counted(step, 1)[0]] if self.steps.padded else []))
+            return self.steps.once(
+                batch, *([self._counted(step, 1)[0]] if self.steps.padded else [])
+            )
 
         return self._dispatch(
-            at, count, lambda: _run_singly(self.steps, [functools.partial(run_one, at + j) for j in range(count)])
+            at,
+            count,
+            lambda: _run_singly(
+                self.steps, [functools.partial(run_one, at + j) for j in range(count)]
+            ),
         )
 
-    def _dispatch(self, at: int, count: int, run: Callable[[], Any], stacked: bool = False) -> Dispatch:
+    def _dispatch(
+        self, at: int, count: int, run: Callable[[], Any], stacked: bool = False
+    ) -> Dispatch:
         def run_and_look_ahead() -> Any:
             results = run()
             if self._rest and self._compiling_rest is None and self.steps.kind == "train":
                 # The odd last batch is compiled beside the running epoch.
-                self._compiling_rest = compile_ahead(lambda: self.steps.prepare(*self._shapes(self._rest)))
+                self._compiling_rest = compile_ahead(
+                    lambda: self.steps.prepare(*self._shapes(self._rest))
+                )
             return results
 
         rows = min(count * self._size, self._rows - at * self._size)
@@ -315,10 +352,15 @@ class _IterablePlan(Plan):
             return None
         steps, count, self._latest = self.steps, len(batches), batches[-1]
         if self._fixed in (None, 1) or not steps.can_loop(batches[0]):
-            return Dispatch(count, lambda: _run_singly(steps, [functools.partial(steps.once, b) for b in batches]))
+            return Dispatch(
+                count,
+                lambda: _run_singly(steps, [functools.partial(steps.once, b) for b in batches]),
+            )
         # One shape for every number of batches, so that one program serves them all.
         filled = [*batches, *[batches[-1]] * (self._fixed - count)]
-        slab = tree.map_structure(lambda *a: None if a[0] is None else np.stack([np.asarray(i) for i in a]), *filled)
+        slab = tree.map_structure(
+            lambda *a: None if a[0] is None else np.stack([np.asarray(i) for i in a]), *filled
+        )
         return Dispatch(count, lambda: steps.loop((slab,), 0, count), stacked=True)
 
     def shapes(self) -> Any:
@@ -327,7 +369,9 @@ class _IterablePlan(Plan):
         narrow = jax.dtypes.canonicalize_dtype
 
         def shape_of(a: Any) -> Any:
-            return None if a is None else jax.ShapeDtypeStruct(np.shape(a), narrow(np.result_type(a)))
+            return (
+                None if a is None else jax.ShapeDtypeStruct(np.shape(a), narrow(np.result_type(a)))
+            )
 
         return (tree.map_structure(shape_of, self._latest),)
 
@@ -345,7 +389,9 @@ class _IterablePlan(Plan):
         return taken
 
 
-def make_plan(steps: Steps, source: Source, seed: int = 0, fixed: int | None = None, pad: bool = False) -> Plan:
+def make_plan(
+    steps: Steps, source: Source, seed: int = 0, fixed: int | None = None, pad: bool = False
+) -> Plan:
     """Return the plan for a source; `pad` fills the last batch of arrays up to a full one."""
     if isinstance(source, ArraySource):
         return _ArrayPlan(steps, source, seed, fixed, pad)
@@ -467,5 +513,7 @@ class InFlight:
         elif self._free_since is not None:
             seconds = (now - self._free_since) / count
             known = self._steps.seconds_per_step
-            self._steps.seconds_per_step = seconds if known is None else min(2 * known, 0.5 * (known + seconds))
+            self._steps.seconds_per_step = (
+                seconds if known is None else min(2 * known, 0.5 * (known + seconds))
+            )
         self._free_since = now

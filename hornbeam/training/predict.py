@@ -21,8 +21,15 @@ __all__ = ["call_compiled", "predict", "predict_on_batch"]
 
 def predict(model: Any, x: Any, batch_size: Any, verbose: Any, steps: Any, callbacks: Any) -> Any:
     """Predict; see `Model.predict`."""
-    if callbacks is None and steps is None and isinstance(x, (np.ndarray, jax.Array)) and _fits(x, batch_size):
-        if (verbose == 0 and not isinstance(verbose, str)) or (verbose == "auto" and not settings.output_is_terminal()):
+    if (
+        callbacks is None
+        and steps is None
+        and isinstance(x, (np.ndarray, jax.Array))
+        and _fits(x, batch_size)
+    ):
+        if (verbose == 0 and not isinstance(verbose, str)) or (
+            verbose == "auto" and not settings.output_is_terminal()
+        ):
             return _predict_rows(model, x)
     return _predict_batches(model, PredictRequest(x, batch_size, verbose, steps, callbacks))
 
@@ -43,7 +50,9 @@ def _predict_rows(model: Any, x: Any) -> Any:
     rows = len(batch)
     size = rows if program.exact_rows else padded_size(rows, 2**31)
     if size > rows:
-        batch = np.concatenate([batch, np.broadcast_to(batch[-1:], (size - rows, *batch.shape[1:]))])
+        batch = np.concatenate(
+            [batch, np.broadcast_to(batch[-1:], (size - rows, *batch.shape[1:]))]
+        )
     outputs = program.once((batch, None, None))
     if isinstance(outputs, jax.Array):
         return np.array(outputs)[:rows]
@@ -59,7 +68,9 @@ def _predict_batches(model: Any, request: PredictRequest) -> Any:
             if a is not None and a.dtype.kind not in "biufcV":
                 raise ValueError(f"predict: `x` has dtype {a.dtype}; expected numbers.")
     most, batches = settings.max_steps_per_epoch(), source.num_batches
-    total = request.steps or (None if batches is None else limited("steps", batches, most, stacklevel=5))
+    total = request.steps or (
+        None if batches is None else limited("steps", batches, most, stacklevel=5)
+    )
     callbacks = callback_list("predict", request, model, 1, total)
     hooks = BatchHooks(callbacks, "predict")
     program = steps_for(model, "predict", keep_all=True)
@@ -76,7 +87,11 @@ def _predict_batches(model: Any, request: PredictRequest) -> Any:
             results = dispatch.run()
             in_flight.add(dispatch.steps, results)
             gathered.add(dispatch, results)
-            hooks.end(done, dispatch, results if hooks.every_step else gathered.latest if hooks.acts else None)
+            hooks.end(
+                done,
+                dispatch,
+                results if hooks.every_step else gathered.latest if hooks.acts else None,
+            )
             done += dispatch.steps
     callbacks.on_predict_end()
     return gathered.rows()
@@ -110,7 +125,9 @@ class _Outputs:
         if not self._parts:
             raise ValueError("predict: the data yielded no batch.")
         if len(self._parts) == 1:
-            return tree.map_structure(lambda a: a if a.flags.writeable else np.array(a), self._parts[0])
+            return tree.map_structure(
+                lambda a: a if a.flags.writeable else np.array(a), self._parts[0]
+            )
         return tree.map_structure(lambda *parts: np.concatenate(parts), *self._parts)
 
 

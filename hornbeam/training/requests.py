@@ -21,7 +21,11 @@ __all__ = [
 
 # Words of earlier Keras versions for the settings that a `PyDataset` holds today, and the values
 # that ask for nothing.
-_READER_WORDS = {"max_q_size": "max_queue_size", "nb_worker": "workers", "pickle_safe": "use_multiprocessing"}
+_READER_WORDS = {
+    "max_q_size": "max_queue_size",
+    "nb_worker": "workers",
+    "pickle_safe": "use_multiprocessing",
+}
 _READER_DEFAULTS: dict[str, tuple[Any, ...]] = {
     "max_queue_size": (None, 10), "workers": (None, 0, 1), "use_multiprocessing": (None, False),
 }  # fmt: skip
@@ -60,26 +64,39 @@ class FitRequest:
 
     def __post_init__(self) -> None:
         if "nb_epoch" in self.older:
-            warnings.warn("`nb_epoch` is Keras 1's word for `epochs`.", DeprecationWarning, stacklevel=4)
+            warnings.warn(
+                "`nb_epoch` is Keras 1's word for `epochs`.", DeprecationWarning, stacklevel=4
+            )
             self.epochs = self.older.pop("nb_epoch")
         if self.older.pop("show_accuracy", False):
-            warnings.warn('fit: `show_accuracy` has no effect. Pass `metrics=["accuracy"]` to `compile`.', stacklevel=4)
+            warnings.warn(
+                'fit: `show_accuracy` has no effect. Pass `metrics=["accuracy"]` to `compile`.',
+                stacklevel=4,
+            )
         apply_reader_settings("fit", self.x, self.older, stacklevel=5)
         self._check_numbers()
         self._check_validation()
         if self.shuffle not in (True, False, None, "batch"):
-            raise ValueError(f'fit: `shuffle` must be True, False or "batch", received {self.shuffle!r}.')
+            raise ValueError(
+                f'fit: `shuffle` must be True, False or "batch", received {self.shuffle!r}.'
+            )
         self.shuffle = self.shuffle or False
         verbosity("fit", self.verbose)
         self.epochs = limited("epochs", self.epochs, settings.max_epochs(), stacklevel=5)
-        self.steps_per_epoch = steps_of("fit", "steps_per_epoch", self.steps_per_epoch, stacklevel=5)
-        self.validation_steps = steps_of("fit", "validation_steps", self.validation_steps, limit=False)
+        self.steps_per_epoch = steps_of(
+            "fit", "steps_per_epoch", self.steps_per_epoch, stacklevel=5
+        )
+        self.validation_steps = steps_of(
+            "fit", "validation_steps", self.validation_steps, limit=False
+        )
 
     def _check_numbers(self) -> None:
         for name in ("epochs", "initial_epoch"):
             number = getattr(self, name)
             if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 0:
-                raise ValueError(f"fit: `{name}` must be a non-negative integer, received {number!r}.")
+                raise ValueError(
+                    f"fit: `{name}` must be a non-negative integer, received {number!r}."
+                )
         for name in ("batch_size", "validation_batch_size"):
             check_batch_size("fit", name, getattr(self, name))
 
@@ -88,10 +105,16 @@ class FitRequest:
         if split is None:
             split = self.validation_split = 0.0
         if not _is_number(split) or not 0 <= split < 1:
-            raise ValueError(f"fit: `validation_split` must be between 0 and 1, received {split!r}.")
+            raise ValueError(
+                f"fit: `validation_split` must be between 0 and 1, received {split!r}."
+            )
         _check_frequency(self.validation_freq)
         if self.validation_data is None and not split:
-            unused = [n for n in ("validation_steps", "validation_batch_size") if getattr(self, n) is not None]
+            unused = [
+                n
+                for n in ("validation_steps", "validation_batch_size")
+                if getattr(self, n) is not None
+            ]
             if unused:
                 warnings.warn(
                     f"fit: {_no_effect(unused)} without validation data. Pass `validation_data` or `validation_split`.",
@@ -130,7 +153,8 @@ class EvaluateRequest:
     def __post_init__(self) -> None:
         if self.older.pop("show_accuracy", False):
             warnings.warn(
-                'evaluate: `show_accuracy` has no effect. Pass `metrics=["accuracy"]` to `compile`.', stacklevel=4
+                'evaluate: `show_accuracy` has no effect. Pass `metrics=["accuracy"]` to `compile`.',
+                stacklevel=4,
             )
         apply_reader_settings("evaluate", self.x, self.older, stacklevel=5)
         check_batch_size("evaluate", "batch_size", self.batch_size)
@@ -162,7 +186,9 @@ class PredictRequest:
 # --- checks of single arguments -----------------------------------------------------------------
 
 
-def apply_reader_settings(method: str, data: Any, settings: Mapping[str, Any], stacklevel: int = 3) -> None:
+def apply_reader_settings(
+    method: str, data: Any, settings: Mapping[str, Any], stacklevel: int = 3
+) -> None:
     """Hand the settings of workers to the `PyDataset` that holds them today; warn where the data is
     something else.
 
@@ -206,7 +232,9 @@ def check_batch_size(method: str, name: str, value: Any) -> None:
         raise ValueError(f"{method}: `{name}` must be a positive integer, received {value!r}.")
 
 
-def warn_of_batch_size(method: str, source: Source, batch_size: int | None, stacklevel: int = 4) -> None:
+def warn_of_batch_size(
+    method: str, source: Source, batch_size: int | None, stacklevel: int = 4
+) -> None:
     """Warn if a batch size is given beside data that yield batches of their own size."""
     if batch_size is not None and not isinstance(source, ArraySource):
         warnings.warn(
@@ -215,7 +243,9 @@ def warn_of_batch_size(method: str, source: Source, batch_size: int | None, stac
         )
 
 
-def steps_of(method: str, name: str, value: Any, limit: bool = True, stacklevel: int = 3) -> int | None:
+def steps_of(
+    method: str, name: str, value: Any, limit: bool = True, stacklevel: int = 3
+) -> int | None:
     """Return a number of steps as an integer, at most what `hornbeam.config` allows; `None` where
     none is given.
 
@@ -229,14 +259,18 @@ def steps_of(method: str, name: str, value: Any, limit: bool = True, stacklevel:
     if not _is_number(value) or not 0 < value < math.inf:
         raise ValueError(f"{method}: `{name}` must be a positive integer, received {value!r}.")
     steps = math.ceil(value)
-    return limited("steps", steps, settings.max_steps_per_epoch(), stacklevel + 1) if limit else steps
+    return (
+        limited("steps", steps, settings.max_steps_per_epoch(), stacklevel + 1) if limit else steps
+    )
 
 
 def limited(what: str, number: int, limit: int | None, stacklevel: int) -> int:
     """Return `number`, or the limit that `hornbeam.config` sets to it, with a warning."""
     if limit is None or number <= limit:
         return number
-    warnings.warn(f"`hornbeam.config` limits {what} to {limit} (of {number}).", stacklevel=stacklevel)
+    warnings.warn(
+        f"`hornbeam.config` limits {what} to {limit} (of {number}).", stacklevel=stacklevel
+    )
     return limit
 
 
@@ -254,7 +288,9 @@ def verbosity(method: str, verbose: Any) -> int:
 
 
 def _check_frequency(frequency: Any) -> None:
-    if isinstance(frequency, (list, tuple, set)) and all(isinstance(n, (int, np.integer)) for n in frequency):
+    if isinstance(frequency, (list, tuple, set)) and all(
+        isinstance(n, (int, np.integer)) for n in frequency
+    ):
         return
     if isinstance(frequency, bool) or not isinstance(frequency, (int, np.integer)) or frequency < 1:
         raise ValueError(

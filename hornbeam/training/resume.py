@@ -91,7 +91,10 @@ class Backups:
         self._state: dict[str, Any] | None = None  # of the training that continues
         self._remembered: Any = None
         self._since = 0  # steps since the last backup
-        self._begun, self._spent = time.perf_counter(), 0.0  # when the training began; seconds that backups took since
+        self._begun, self._spent = (
+            time.perf_counter(),
+            0.0,
+        )  # when the training began; seconds that backups took since
         self._warned = False
         self._found: tuple[Any, list[Variable]] = (None, [])
         self.active = settings is not None
@@ -99,7 +102,9 @@ class Backups:
             return
         self._settings = settings
         self._key = os.path.realpath(settings.backup_dir)
-        self._folder = CheckpointFolder(settings.backup_dir, f"training-{_finished[self._key]}", settings.keep)
+        self._folder = CheckpointFolder(
+            settings.backup_dir, f"training-{_finished[self._key]}", settings.keep
+        )
         try:
             self._folder.prepare()
         except OSError as error:
@@ -108,7 +113,11 @@ class Backups:
                 f"BackupAndRestore: backups cannot be written to the folder '{settings.backup_dir}': {error.strerror}",
             ) from error
         self._writer = BackgroundWriter(self._folder)
-        self._every = settings.save_freq if isinstance(settings.save_freq, int) and settings.save_freq else None
+        self._every = (
+            settings.save_freq
+            if isinstance(settings.save_freq, int) and settings.save_freq
+            else None
+        )
         found = self._folder.newest()
         if found is not None:
             self._state = _checked(found, settings.backup_dir)
@@ -117,9 +126,15 @@ class Backups:
 
     def watch(self, source: Source) -> Source:
         """Return a source of the same data whose reading can be repeated."""
-        return Journal(source, self._note) if self.active and isinstance(source, IterableSource) else source
+        return (
+            Journal(source, self._note)
+            if self.active and isinstance(source, IterableSource)
+            else source
+        )
 
-    def attach(self, steps: Steps, source: Source, validator: Any, epochs: int, total: int | None) -> None:
+    def attach(
+        self, steps: Steps, source: Source, validator: Any, epochs: int, total: int | None
+    ) -> None:
         """Take the parts of the training and its length: epochs, and steps per epoch if known."""
         self._steps, self._source, self._validator = steps, source, validator
         self._epochs, self._total = epochs, total
@@ -185,12 +200,18 @@ class Backups:
         state, source = self._state, self._source
         assert state is not None
         self._check_count("steps of a pass over the data", start, source.num_batches)
-        most = None if self._total is None else (self._epochs + 1) * self._total  # the last step may have looked ahead
+        most = (
+            None if self._total is None else (self._epochs + 1) * self._total
+        )  # the last step may have looked ahead
         self._check_count("steps", start, most)
         if isinstance(source, Journal) and not source.can_restart:
             self._check_count("batches", sum(mark["read"] for mark in state["journal"]), most)
         if self._validator is not None and self._validator.batches is not None:
-            self._check_count("batches of validation", state["validated"], (self._epochs + 1) * self._validator.batches)
+            self._check_count(
+                "batches of validation",
+                state["validated"],
+                (self._epochs + 1) * self._validator.batches,
+            )
 
     def _check_count(self, what: str, count: int, most: int | None) -> None:
         if most is not None and count > most:
@@ -226,7 +247,15 @@ class Backups:
     def _restore_callback(self, name: str, callback: Any, state: Any) -> None:
         try:
             callback.load_state_dict(state)
-        except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError, OSError) as error:
+        except (
+            TypeError,
+            ValueError,
+            KeyError,
+            IndexError,
+            AttributeError,
+            OverflowError,
+            OSError,
+        ) as error:
             raise FileError(
                 f"The state of {name} in '{self._settings.backup_dir}' does not fit it: {error!r}. Delete the folder to train "
                 "from the start."
@@ -239,7 +268,10 @@ class Backups:
             f"{'nothing' if there is None else f'{there[0]} {there[1].dtype}{there[1].shape}'} there, "
             f"{'nothing' if own is None else f'{own.path} {own.stored_dtype}{own.shape}'} here"
             for own, there in pairs
-            if own is None or there is None or there[1].shape != own.shape or there[1].dtype.name != own.stored_dtype
+            if own is None
+            or there is None
+            or there[1].shape != own.shape
+            or there[1].dtype.name != own.stored_dtype
         ]
         if wrong:
             raise ValueError(
@@ -324,7 +356,9 @@ class Backups:
             },
             "state",
         )
-        packed.tree["variables"] = packed.pack_named(((v.path, v.stored) for v in variables), "variables")
+        packed.tree["variables"] = packed.pack_named(
+            ((v.path, v.stored) for v in variables), "variables"
+        )
         packed.tree["callbacks"] = [
             [name, number, packed.pack(callback.state_dict(), f"{name}.state_dict()")]
             for name, number, callback in _numbered(self._callbacks.callbacks)
@@ -390,7 +424,9 @@ def _settings(model: Any, callbacks: CallbackList, resume: Any) -> BackupAndRest
     if resume is None or resume is False:
         return given[0] if given else None
     if not isinstance(resume, (str, os.PathLike)):
-        raise ValueError(f'fit: `resume` must be "auto", the path of a folder, or None, received {resume!r}.')
+        raise ValueError(
+            f'fit: `resume` must be "auto", the path of a folder, or None, received {resume!r}.'
+        )
     if given:
         if resume != "auto" and os.path.realpath(resume) != os.path.realpath(given[0].backup_dir):
             raise ValueError(
@@ -407,7 +443,12 @@ def _settings(model: Any, callbacks: CallbackList, resume: Any) -> BackupAndRest
 def _variables(model: Any, steps: Steps) -> list[Variable]:
     """Return every variable that the next step may depend on, in the same order in each process."""
     optimizer = [] if model.optimizer is None else model.optimizer.variables
-    found: Iterable[Variable] = [*model.variables, *optimizer, *model.metrics_variables, *steps.variables]
+    found: Iterable[Variable] = [
+        *model.variables,
+        *optimizer,
+        *model.metrics_variables,
+        *steps.variables,
+    ]
     ours = existing_global_generator()  # saved with the random generators
     return [v for v in dict.fromkeys(found) if ours is None or v is not ours.state]
 
@@ -514,7 +555,9 @@ def _checked(state: Any, place: str) -> dict[str, Any]:
     Raises:
         FileError: If it is not the state of a training.
     """
-    fits = isinstance(state, dict) and all(isinstance(state.get(name), kind) for name, kind in _FIELDS.items())
+    fits = isinstance(state, dict) and all(
+        isinstance(state.get(name), kind) for name, kind in _FIELDS.items()
+    )
     if fits:
         progress = state["progress"]
         position = progress.get("position")

@@ -48,8 +48,12 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
     if not variables:  # nothing to train, as in a model of frozen layers: metrics only
         _, (loss, y_pred) = loss_of_batch()
     else:
-        differentiate = rows.value_and_grad if optimizer is not None and optimizer.takes_row_sums else None
-        (_, (loss, y_pred)), gradients = value_and_grad(loss_of_batch, variables, True, differentiate)
+        differentiate = (
+            rows.value_and_grad if optimizer is not None and optimizer.takes_row_sums else None
+        )
+        (_, (loss, y_pred)), gradients = value_and_grad(
+            loss_of_batch, variables, True, differentiate
+        )
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
     _track(model, loss, x)
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
@@ -61,7 +65,9 @@ def test_step(model: Any, data: Any) -> dict[str, Any]:
     y_pred = mark_rows(model(x, training=False))
     if y is not None or model._compiled.arguments["loss"] is None:
         try:
-            loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+            loss = model.compute_loss(
+                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False
+            )
         except ValueError:
             if model._compiled.arguments["loss"] is not None:
                 raise
@@ -78,7 +84,9 @@ def predict_step(model: Any, data: Any) -> Any:
 
 def _track(model: Any, loss: Any, x: Any) -> None:
     first = next((a for a in tree.flatten(x) if getattr(a, "shape", ())), None)
-    model._compiled.loss_tracker.update_state(loss, sample_weight=jnp.asarray(count_rows(first), "float32"))
+    model._compiled.loss_tracker.update_state(
+        loss, sample_weight=jnp.asarray(count_rows(first), "float32")
+    )
 
 
 def metrics_result(model: Any) -> dict[str, Any]:
@@ -89,7 +97,9 @@ def metrics_result(model: Any) -> dict[str, Any]:
         if isinstance(value, dict):
             results.update(value)
         else:
-            results[metric.name if model._compiled is None else model._compiled.log_name(metric)] = value
+            results[
+                metric.name if model._compiled is None else model._compiled.log_name(metric)
+            ] = value
     return results
 
 
@@ -113,14 +123,23 @@ class Steps:
     """
 
     def __init__(
-        self, model: Any, kind: str, keep_all: bool = False, padded: bool = False, user_functions: bool = True
+        self,
+        model: Any,
+        kind: str,
+        keep_all: bool = False,
+        padded: bool = False,
+        user_functions: bool = True,
     ):
-        given = _user_function(model, kind) if user_functions else None  # its maker decides whether it is compiled
+        given = (
+            _user_function(model, kind) if user_functions else None
+        )  # its maker decides whether it is compiled
         step = given or _step_of(model, kind)
         makes_metrics = kind != "predict" and overrides(model, f"{kind}_step")
         self.kind, self.keep_all, self.padded = kind, keep_all, padded
         self.seconds_per_step: float | None = None
-        self.exact_rows = not rows_are_independent(model, "predict" if kind == "predict" else "test")
+        self.exact_rows = not rows_are_independent(
+            model, "predict" if kind == "predict" else "test"
+        )
         self._names: list[str] | None = None
         self._loop_safe: dict[Any, bool] = {}
         self._prepared: set[Any] = set()
@@ -192,7 +211,9 @@ class Steps:
         if key not in self._loop_safe:
             # XLA computes a convolution's gradient on CPU about 20 times slower inside a loop.
             names = self._program.primitives(*args)
-            self._loop_safe[key] = not any("conv" in name and "convert" not in name for name in names)
+            self._loop_safe[key] = not any(
+                "conv" in name and "convert" not in name for name in names
+            )
         return self._loop_safe[key]
 
     def _named(self, results: Any) -> Any:
@@ -247,7 +268,11 @@ def _step_of(model: Any, kind: str) -> Callable[[Any], Any]:
     stateless form.
     """
     step = getattr(model, f"{kind}_step")
-    required = [p for p in inspect.signature(step).parameters.values() if p.kind in (0, 1) and p.default is p.empty]
+    required = [
+        p
+        for p in inspect.signature(step).parameters.values()
+        if p.kind in (0, 1) and p.default is p.empty
+    ]
     if len(required) < 2:
         return step
 
@@ -298,7 +323,9 @@ def set_state(owner: str, groups: list[list[Variable]], state: Any) -> None:
     """
     numbers = [len(values) for values in state]
     if numbers != [len(group) for group in groups]:
-        raise ValueError(f"{owner}: the state must hold {[len(g) for g in groups]} values, received {numbers}.")
+        raise ValueError(
+            f"{owner}: the state must hold {[len(g) for g in groups]} values, received {numbers}."
+        )
     for group, values in zip(groups, state, strict=True):
         for variable, value in zip(group, values, strict=True):
             variable.assign(value)
@@ -319,9 +346,13 @@ def steps_for(
         return known[2]
     # Adaptation and quantization give a layer other variables.
     now = structure_version.number
-    switches = tuple((layer.trainable, len(own_variables(layer))) for layer in flatten_layers(model))
+    switches = tuple(
+        (layer.trainable, len(own_variables(layer))) for layer in flatten_layers(model)
+    )
     steps = (
-        known[2] if known is not None and known[1] == switches else Steps(model, kind, keep_all, padded, user_functions)
+        known[2]
+        if known is not None and known[1] == switches
+        else Steps(model, kind, keep_all, padded, user_functions)
     )
     model._programs[name] = (now, switches, steps)
     return steps

@@ -32,7 +32,13 @@ class Trainable(Layer):
 
     # What training keeps with a model, beside the public attributes: `_compiled`: losses and
     # metrics, `None` before `compile`; `_programs`: compiled steps by kind, see `step.steps_for`.
-    _not_children = Layer._not_children | {"optimizer", "_compiled", "_programs", "_held_metrics", "history"}
+    _not_children = Layer._not_children | {
+        "optimizer",
+        "_compiled",
+        "_programs",
+        "_held_metrics",
+        "history",
+    }
 
     def _start_training_state(self) -> None:
         """Set what a model has before it is compiled."""
@@ -175,7 +181,9 @@ class Trainable(Layer):
         return self.require_compiled("compute_loss").total_loss(self, y, y_pred, sample_weight)
 
     @standard
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
         """Update the metrics of `compile` with a batch and return all results by name."""
         self.require_compiled("compute_metrics").update_metrics(self, y, y_pred, sample_weight)
         return self.get_metrics_result()
@@ -326,7 +334,9 @@ class Trainable(Layer):
             steps: Steps to run. Default: until the data end.
             return_dict: Whether the results are a dict by name.
         """
-        request = EvaluateRequest(x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, kwargs)
+        request = EvaluateRequest(
+            x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, kwargs
+        )
         return evaluate(self, request)
 
     def predict(
@@ -352,7 +362,9 @@ class Trainable(Layer):
         """Do one step of training on one batch; return results as `evaluate` does."""
         return on_batch(self, "train", x, y, sample_weight, class_weight, return_dict)
 
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
         """Evaluate one batch; returns results as `evaluate` does."""
         return on_batch(self, "test", x, y, sample_weight, None, return_dict)
 

@@ -30,7 +30,9 @@ class ClassWeighted(Source):
         except AttributeError:
             names = ["output"]
         self._names = names
-        if isinstance(class_weight, Mapping) and not any(isinstance(v, Mapping) for v in class_weight.values()):
+        if isinstance(class_weight, Mapping) and not any(
+            isinstance(v, Mapping) for v in class_weight.values()
+        ):
             if len(names) > 1:
                 raise ValueError(
                     f"fit: the model has {len(names)} outputs, so `class_weight` must say which one is meant: "
@@ -82,7 +84,11 @@ class ClassWeighted(Source):
             weight = given_by_name.get(name)
             if table is not None:
                 factor = weights_of_rows(target, table)
-                weight = factor if weight is None else np.asarray(weight) * _like(factor, np.asarray(weight))
+                weight = (
+                    factor
+                    if weight is None
+                    else np.asarray(weight) * _like(factor, np.asarray(weight))
+                )
             # Every output gets a weight, so that batches have one structure.
             out[name] = np.ones(len(target), "float32") if weight is None else weight
         return out
@@ -106,7 +112,9 @@ def _check_table(table: Any) -> None:
     if table is None:
         return
     if not isinstance(table, Mapping):
-        raise ValueError(f"fit: `class_weight` must hold dicts {{class: weight}}, received {errors.describe(table)}.")
+        raise ValueError(
+            f"fit: `class_weight` must hold dicts {{class: weight}}, received {errors.describe(table)}."
+        )
     for label, weight in table.items():
         try:
             int(label), float(weight)

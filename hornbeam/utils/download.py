@@ -83,7 +83,9 @@ def get_file(
             f"get_file: `origin` must be a URL, a string of ASCII letters (`urllib.parse.quote` encodes others), received {origin!r}."
         )
     if hash_algorithm not in ("auto", "sha256", "md5"):
-        raise ValueError(f"get_file: `hash_algorithm` must be 'auto', 'sha256' or 'md5', received {hash_algorithm!r}.")
+        raise ValueError(
+            f"get_file: `hash_algorithm` must be 'auto', 'sha256' or 'md5', received {hash_algorithm!r}."
+        )
     if md5_hash is not None and file_hash is None:
         file_hash, hash_algorithm = md5_hash, "md5"
     if file_hash is not None and not (
@@ -105,7 +107,10 @@ def get_file(
         archive, members = target, None
     fresh = force_download or not archive.is_file()
     if not fresh and file_hash is not None and not _fits(archive, file_hash, hash_algorithm):
-        warnings.warn(f"get_file: '{archive}' does not have the given hash; it is downloaded again.", stacklevel=2)
+        warnings.warn(
+            f"get_file: '{archive}' does not have the given hash; it is downloaded again.",
+            stacklevel=2,
+        )
         fresh = True
     if fresh:
         _fetch(origin, archive, file_hash, hash_algorithm)
@@ -116,14 +121,18 @@ def get_file(
         if kind is None:
             if not archive_format:
                 return str(archive)
-            raise ValueError(f"get_file: '{name}' from {origin} is no archive of format {archive_format!r}.")
+            raise ValueError(
+                f"get_file: '{name}' from {origin} is no archive of format {archive_format!r}."
+            )
         extract_archive(archive, members, kind)
     return str(members)
 
 
 def _name(fname: str | None, origin: str) -> str:
     name = (
-        os.fsdecode(fname) if fname is not None else Path(urllib.parse.unquote(urllib.parse.urlsplit(origin).path)).name
+        os.fsdecode(fname)
+        if fname is not None
+        else Path(urllib.parse.unquote(urllib.parse.urlsplit(origin).path)).name
     )
     if not name or name in (".", ".."):
         raise ValueError(f"get_file: {origin!r} names no file; pass `fname`.")
@@ -153,7 +162,9 @@ def _cache_folder(cache_dir: Any) -> Path:
     other = Path(tempfile.gettempdir()) / f".keras-{user}"
     other.mkdir(mode=0o700, exist_ok=True)
     if other.is_symlink() or (hasattr(os, "getuid") and other.stat().st_uid != user):
-        raise OSError(f"get_file: neither '{folder}' nor '{other}' can be used as cache. Pass `cache_dir`.")
+        raise OSError(
+            f"get_file: neither '{folder}' nor '{other}' can be used as cache. Pass `cache_dir`."
+        )
     return other
 
 
@@ -171,7 +182,9 @@ def _fetch(origin: str, target: Path, file_hash: str | None, algorithm: str) -> 
     """Download `origin` to `target`, completely or not at all."""
     scheme = urllib.parse.urlsplit(origin).scheme
     if scheme not in ("https", "http", "ftp", "file"):
-        raise ValueError(f"get_file: `origin` must be a URL of https, http, ftp or file, received {origin!r}.")
+        raise ValueError(
+            f"get_file: `origin` must be a URL of https, http, ftp or file, received {origin!r}."
+        )
     show = settings.is_interactive_logging_enabled() and scheme != "file"
     if show:
         print(f"Downloading data from {origin}")
@@ -190,12 +203,17 @@ def _fetch(origin: str, target: Path, file_hash: str | None, algorithm: str) -> 
     except urllib.error.URLError as error:
         raise OSError(f"URL fetch failure on {origin}: {error.reason}") from error
     except http.client.HTTPException as error:  # the answer is malformed or incomplete
-        raise OSError(f"URL fetch failure on {origin}: {type(error).__name__}: {error!s:.200}") from error
+        raise OSError(
+            f"URL fetch failure on {origin}: {type(error).__name__}: {error!s:.200}"
+        ) from error
 
 
 def _check_end(origin: str, answer: Any, file_hash: str | None) -> None:
     """Refuse a redirection away from http and https; warn if it leaves encryption."""
-    begun, ended = (urllib.parse.urlsplit(url).scheme for url in (origin, getattr(answer, "url", None) or origin))
+    begun, ended = (
+        urllib.parse.urlsplit(url).scheme
+        for url in (origin, getattr(answer, "url", None) or origin)
+    )
     if begun in ("https", "http") and ended not in ("https", "http"):
         raise OSError(
             f"get_file: {origin} redirects to {answer.url}, which is not an http or https URL. Pass a URL that serves the file itself."

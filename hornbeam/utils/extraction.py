@@ -85,10 +85,14 @@ def extract_archive(path: FilePath, folder: FilePath, kind: str) -> None:
         size = path.stat().st_size
         left, members = most_unpacked(path), 10_000 + size // 64
         with _one_error(path):
-            for name, is_folder, executable, source in (_tar_members if kind == "tar" else _zip_members)(path):
+            for name, is_folder, executable, source in (
+                _tar_members if kind == "tar" else _zip_members
+            )(path):
                 members -= 1
                 if members < 0:
-                    raise FileError(f"'{path.name}' has more members than an archive of {size} bytes should.")
+                    raise FileError(
+                        f"'{path.name}' has more members than an archive of {size} bytes should."
+                    )
                 target = aside / _checked(name, path)
                 try:
                     (target if is_folder else target.parent).mkdir(parents=True, exist_ok=True)
@@ -96,7 +100,9 @@ def extract_archive(path: FilePath, folder: FilePath, kind: str) -> None:
                         continue
                     file = target.open("wb")
                 except (FileExistsError, NotADirectoryError, IsADirectoryError):
-                    raise FileError(f"'{path.name}' has {name!r} both as a file and as a folder.") from None
+                    raise FileError(
+                        f"'{path.name}' has {name!r} both as a file and as a folder."
+                    ) from None
                 with file:
                     left -= _copy(source, file, left, path)
                 target.chmod(0o755 if executable else 0o644)
@@ -128,9 +134,16 @@ def _copy(source: Any, target: BinaryIO, limit: int, path: Path) -> int:
 def _checked(name: str, path: Path) -> Path:
     """Return the relative path of a member; it must stay inside the folder."""
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
-    outside = name.startswith(("/", "\\")) or ".." in parts or any(":" in part for part in parts) and os.name == "nt"
+    outside = (
+        name.startswith(("/", "\\"))
+        or ".." in parts
+        or any(":" in part for part in parts)
+        and os.name == "nt"
+    )
     if outside or "\0" in name or len(name) > 4096 or (len(name) > 1 and name[1] == ":"):
-        raise FileError(f"'{path.name}' has the member {name!r:.200}, which would be written outside of its folder.")
+        raise FileError(
+            f"'{path.name}' has the member {name!r:.200}, which would be written outside of its folder."
+        )
     if len(parts) > _MAX_DEPTH or any(len(os.fsencode(part)) > 255 for part in parts):
         raise FileError(
             f"'{path.name}' has the member {name!r:.200}, whose name is longer or deeper than a file's can be."
@@ -150,7 +163,12 @@ def _tar_members(path: Path) -> Iterator[tuple[str, bool, bool, Any]]:
                 raise FileError(
                     f"'{path.name}' has the member {member.name!r}, which is {kind}; these are not unpacked."
                 )
-            yield member.name, member.isdir(), bool(member.mode & 0o100), lambda m=member: archive.extractfile(m)
+            yield (
+                member.name,
+                member.isdir(),
+                bool(member.mode & 0o100),
+                lambda m=member: archive.extractfile(m),
+            )
 
 
 class _Header(tarfile.TarInfo):
@@ -162,7 +180,9 @@ class _Header(tarfile.TarInfo):
         return super()._block(count)  # type: ignore[misc]
 
     def _proc_member(self, archive: tarfile.TarFile) -> Any:
-        if self.type == tarfile.GNUTYPE_SPARSE or (self.type in _LONG_HEADERS and self.size > _MAX_HEADER):
+        if self.type == tarfile.GNUTYPE_SPARSE or (
+            self.type in _LONG_HEADERS and self.size > _MAX_HEADER
+        ):
             raise tarfile.ReadError("a header that no archive needs")
         return super()._proc_member(archive)  # type: ignore[misc]
 
@@ -179,7 +199,12 @@ def _zip_members(path: Path) -> Iterator[tuple[str, bool, bool, Any]]:
                 raise FileError(
                     f"'{path.name}' has the member {info.filename!r}, which is encrypted or compressed by an unsupported method."
                 )
-            yield info.filename, info.is_dir(), bool(mode & 0o100), lambda i=info: _opened(archive, i)
+            yield (
+                info.filename,
+                info.is_dir(),
+                bool(mode & 0o100),
+                lambda i=info: _opened(archive, i),
+            )
 
 
 def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
@@ -188,7 +213,15 @@ def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> IO[bytes]:
 
 @contextmanager
 def _one_error(path: Path) -> Iterator[None]:
-    damage = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
+    damage = (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        ValueError,
+        NotImplementedError,
+        RuntimeError,
+    )
     try:
         yield
     except FileError:

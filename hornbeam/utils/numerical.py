@@ -94,7 +94,9 @@ def normalize(x: ArrayLike, axis: int = -1, order: Any = 2) -> np.ndarray:
             f"normalize: axis must be a whole number from {-rank} to {rank - 1} for x of shape "
             f"{array.shape}, received axis={axis!r}."
         )
-    is_number = isinstance(order, (int, float, np.integer, np.floating)) and not isinstance(order, bool)
+    is_number = isinstance(order, (int, float, np.integer, np.floating)) and not isinstance(
+        order, bool
+    )
     if not is_number or not order >= 1:
         raise ValueError(f"normalize: order must be a number >= 1, received order={order!r}.")
     norms = np.linalg.norm(array, order, axis, keepdims=True)

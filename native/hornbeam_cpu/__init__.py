@@ -53,10 +53,15 @@ def _keep_memory():
 _keep_memory()
 _kernels = _library()
 for _name, _symbol in TARGETS.items():
-    jax.ffi.register_ffi_target(_name, jax.ffi.pycapsule(getattr(_kernels, _symbol)), platform="cpu")
+    jax.ffi.register_ffi_target(
+        _name, jax.ffi.pycapsule(getattr(_kernels, _symbol)), platform="cpu"
+    )
 
 
 @functools.cache
 def dtypes():
     """Return the dtypes that the kernels support on this processor."""
-    return (np.dtype("float32"), *((np.dtype(jax.numpy.bfloat16),) if _kernels.hornbeam_has_bfloat16() else ()))
+    return (
+        np.dtype("float32"),
+        *((np.dtype(jax.numpy.bfloat16),) if _kernels.hornbeam_has_bfloat16() else ()),
+    )

@@ -50,7 +50,12 @@ def results(tmp_path_factory):
     file = tmp_path_factory.mktemp("bench") / "results.json"
     options = ["tiny", "--quick", "--peers", "hornbeam,jax-scan,torch", "--python", sys.executable]
     run = subprocess.run(
-        [*BENCH, *options, "--json", file], cwd=ROOT, capture_output=True, text=True, timeout=500, check=False
+        [*BENCH, *options, "--json", file],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
     )
     assert run.returncode == 0, run.stderr[-4000:]
     return json.loads(file.read_text()), run
@@ -72,11 +77,17 @@ def test_every_peer_has_its_numbers(results):
         assert entry["peak_mb"] > 50
         assert entry["last_loss"] < entry["first_loss"]
         assert entry["versions"]["hornbeam"] == hb.__version__
-    assert set(workload["peers"]["hornbeam"]["predict_us"]) == {"predict", "predict_on_batch", "model(x)"}
+    assert set(workload["peers"]["hornbeam"]["predict_us"]) == {
+        "predict",
+        "predict_on_batch",
+        "model(x)",
+    }
     assert found["imports"]["hornbeam"]["import_s"][0] > 0
 
 
-@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="needs an environment without torch")
+@pytest.mark.skipif(
+    importlib.util.find_spec("torch") is not None, reason="needs an environment without torch"
+)
 def test_a_peer_that_fails_is_named(results):
     found, run = results
     reason = found["workloads"]["tiny"]["peers"]["torch"]["failed"]
@@ -140,8 +151,12 @@ def test_an_interrupt_ends_every_process(tmp_path):
     )  # fmt: skip
 
     def workers():
-        lines = [file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline") if file.exists()]
-        return [line for line in lines if b"bench.worker" in line and str(tmp_path).encode() in line]
+        lines = [
+            file.read_bytes() for file in Path("/proc").glob("[0-9]*/cmdline") if file.exists()
+        ]
+        return [
+            line for line in lines if b"bench.worker" in line and str(tmp_path).encode() in line
+        ]
 
     try:
         for line in run.stderr:
@@ -158,7 +173,9 @@ def test_an_interrupt_ends_every_process(tmp_path):
     finally:
         run.kill()
         run.stderr.close()
-    for _ in range(200):  # one that had just begun ends when it finds that no one speaks to it any more
+    for _ in range(
+        200
+    ):  # one that had just begun ends when it finds that no one speaks to it any more
         if not workers():
             break
         time.sleep(0.1)
@@ -172,8 +189,15 @@ def test_a_worker_ends_with_what_started_it(tmp_path):
     workload = small("tiny")
     data.save(workload, tmp_path)
     setup = {"workload": asdict(workload), "data": str(tmp_path), "cores": 0, "peer": "jax-scan"}
-    command = [sys.executable, "-m", "bench.worker", json.dumps({**setup, "spawned": time.monotonic()})]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+    command = [
+        sys.executable,
+        "-m",
+        "bench.worker",
+        json.dumps({**setup, "spawned": time.monotonic()}),
+    ]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as run:
         try:
             assert "failed" not in json.loads(run.stdout.readline())
             run.stdin.write(json.dumps({"do": "fit", "epochs": 10**9, "at_least": 0}) + "\n")
@@ -188,7 +212,10 @@ def test_a_worker_ends_with_what_started_it(tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["nothing"], "No workload is named nothing"), (["tiny", "--peers", "nobody"], "No peer is named nobody")],
+    [
+        (["nothing"], "No workload is named nothing"),
+        (["tiny", "--peers", "nobody"], "No peer is named nobody"),
+    ],
 )
 def test_unknown_names_are_told(arguments, message):
     from bench.run import main
@@ -227,13 +254,19 @@ def test_both_families_train_and_predict(name):
     ):
         assert np.isfinite(trainer.fit(1)).all()
         for predict in trainer.predictions().values():
-            assert predict().shape == (1, *y.shape[1:], workload.sizes.get("classes") or workload.sizes["vocabulary"])
+            assert predict().shape == (
+                1,
+                *y.shape[1:],
+                workload.sizes.get("classes") or workload.sizes["vocabulary"],
+            )
 
 
 def test_step_and_scan_by_hand_are_the_same():
     workload = small("mlp")
     x, y = data.make(workload)
-    losses = [jax_family.Trainer(jax, variant, workload, x, y).fit(3) for variant in ("step", "scan")]
+    losses = [
+        jax_family.Trainer(jax, variant, workload, x, y).fit(3) for variant in ("step", "scan")
+    ]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
 
 
@@ -251,7 +284,9 @@ def test_a_worker_times_calls():
     assert seconds >= 0.01
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads resident memory from /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/statm").exists(), reason="reads resident memory from /proc"
+)
 @pytest.mark.slow
 def test_soak_tells_a_leak_from_flat(capsys):
     kept = []
@@ -263,7 +298,9 @@ def test_soak_tells_a_leak_from_flat(capsys):
 
 def test_backup_compares_by_turns():
     turns = []
-    result = backup.compare(lambda: turns.append("a"), lambda: (turns.append("b"), time.sleep(0.02)), 3)
+    result = backup.compare(
+        lambda: turns.append("a"), lambda: (turns.append("b"), time.sleep(0.02)), 3
+    )
     assert "".join(turns) == "abbaab"
     assert result["wall ratio"] > 5
     assert len(result["seconds"]["plain"]) == len(result["seconds"]["other"]) == 3
@@ -271,7 +308,15 @@ def test_backup_compares_by_turns():
 
 @pytest.mark.slow
 def test_backup_measures(tmp_path, capsys):
-    options = ["--pairs", "1", "--seconds", "0.1", "--json", str(tmp_path / "b.json"), "--allow-percent"]
+    options = [
+        "--pairs",
+        "1",
+        "--seconds",
+        "0.1",
+        "--json",
+        str(tmp_path / "b.json"),
+        "--allow-percent",
+    ]
     assert backup.main([*options, "1e6"]) == 0
     assert capsys.readouterr().out.count("backups cost") == 2
     wide = json.loads((tmp_path / "b.json").read_text())["wide"]

@@ -14,7 +14,9 @@ import pytest
 
 import hornbeam as hb
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword"
+)
 
 X = np.random.RandomState(0).randn(12, 3).astype("float32")
 Y = X[:, :1].copy()
@@ -32,16 +34,26 @@ def network(k):
 WATCHING = {
     "stop": lambda c: c.EarlyStopping(patience=2),
     "stop_at_once": lambda c: c.EarlyStopping(patience=0),
-    "stop_min_delta": lambda c: c.EarlyStopping(patience=2, min_delta=0.05, monitor="val_loss", mode="min"),
+    "stop_min_delta": lambda c: c.EarlyStopping(
+        patience=2, min_delta=0.05, monitor="val_loss", mode="min"
+    ),
     "stop_auto_max": lambda c: c.EarlyStopping(patience=3, monitor="val_accuracy", mode="max"),
     "stop_baseline": lambda c: c.EarlyStopping(patience=3, baseline=0.5),
     "stop_restore": lambda c: c.EarlyStopping(patience=3, restore_best_weights=True),
-    "stop_restore_never_better": lambda c: c.EarlyStopping(patience=2, baseline=0.01, restore_best_weights=True),
+    "stop_restore_never_better": lambda c: c.EarlyStopping(
+        patience=2, baseline=0.01, restore_best_weights=True
+    ),
     "stop_start_from": lambda c: c.EarlyStopping(patience=1, start_from_epoch=4),
     "plateau": lambda c: c.ReduceLROnPlateau(patience=1, factor=0.5),
-    "plateau_options": lambda c: c.ReduceLROnPlateau(patience=2, factor=0.5, min_delta=0.02, cooldown=1, min_lr=0.04),
-    "plateau_max": lambda c: c.ReduceLROnPlateau(monitor="val_accuracy", mode="max", patience=1, cooldown=2),
-    "schedule": lambda c: c.LearningRateScheduler(lambda epoch, rate: rate * 0.9 if epoch > 2 else rate),
+    "plateau_options": lambda c: c.ReduceLROnPlateau(
+        patience=2, factor=0.5, min_delta=0.02, cooldown=1, min_lr=0.04
+    ),
+    "plateau_max": lambda c: c.ReduceLROnPlateau(
+        monitor="val_accuracy", mode="max", patience=1, cooldown=2
+    ),
+    "schedule": lambda c: c.LearningRateScheduler(
+        lambda epoch, rate: rate * 0.9 if epoch > 2 else rate
+    ),
     "schedule_of_epoch": lambda c: c.LearningRateScheduler(lambda epoch: 0.1 / (1 + epoch)),
 }
 
@@ -61,7 +73,9 @@ def test_decisions(name):
             model.set_weights([np.full((3, 1), float(epoch)), np.zeros(1)])
             logs = {"val_loss": loss, "val_accuracy": accuracy}
             callback.on_epoch_end(epoch, logs)
-            trace.append((float(np.asarray(model.optimizer.learning_rate)), logs.get("learning_rate")))
+            trace.append(
+                (float(np.asarray(model.optimizer.learning_rate)), logs.get("learning_rate"))
+            )
             if model.stop_training:
                 break
         callback.on_train_end({})
@@ -76,10 +90,16 @@ def test_decisions(name):
 SAVING = {
     "all": ("{epoch:02d}-{val_loss:.2f}.keras", {}),
     "best": ("best-{epoch}.keras", {"save_best_only": True, "monitor": "val_loss", "mode": "min"}),
-    "best_max": ("best-{epoch}.keras", {"save_best_only": True, "monitor": "val_accuracy", "mode": "max"}),
+    "best_max": (
+        "best-{epoch}.keras",
+        {"save_best_only": True, "monitor": "val_accuracy", "mode": "max"},
+    ),
     "weights": ("{epoch}.weights.h5", {"save_weights_only": True, "save_best_only": True}),
     "threshold": ("{epoch}.keras", {"save_best_only": True, "initial_value_threshold": 0.85}),
-    "h5": ("{epoch}.h5", {"save_best_only": True, "monitor": "val_loss", "verbose": 0, "mode": "min"}),
+    "h5": (
+        "{epoch}.h5",
+        {"save_best_only": True, "monitor": "val_loss", "verbose": 0, "mode": "min"},
+    ),
 }
 
 
@@ -106,12 +126,22 @@ def test_checkpoints_in_training(tmp_path, capsys):
     """The spelling of tutorials; saving by batches; epochs from saving to saving."""
     path = str(tmp_path / "best_model.h5")
     model = network(hb)
-    best = hb.callbacks.ModelCheckpoint(path, monitor="val_loss", verbose=1, save_best_only=True, mode="min")
+    best = hb.callbacks.ModelCheckpoint(
+        path, monitor="val_loss", verbose=1, save_best_only=True, mode="min"
+    )
     by_batch = hb.callbacks.ModelCheckpoint(
         tmp_path / "batch-{epoch}-{batch}.weights.h5", save_weights_only=True, save_freq=2
     )
     seldom = hb.callbacks.ModelCheckpoint(str(tmp_path / "seldom-{epoch}.keras"), period=2)
-    model.fit(X, Y, epochs=3, batch_size=4, validation_data=(X, Y), verbose=0, callbacks=[best, by_batch, seldom])
+    model.fit(
+        X,
+        Y,
+        epochs=3,
+        batch_size=4,
+        validation_data=(X, Y),
+        verbose=0,
+        callbacks=[best, by_batch, seldom],
+    )
     text = capsys.readouterr().out
     assert text.count("improved") == 3
     assert path in text
@@ -120,7 +150,9 @@ def test_checkpoints_in_training(tmp_path, capsys):
         "best_model.h5", "batch-1-2.weights.h5", "batch-2-1.weights.h5", "batch-2-3.weights.h5", "batch-3-2.weights.h5",
         "seldom-2.keras",
     }  # fmt: skip
-    np.testing.assert_array_equal(hb.models.load_model(path).predict(X, verbose=0), model.predict(X, verbose=0))
+    np.testing.assert_array_equal(
+        hb.models.load_model(path).predict(X, verbose=0), model.predict(X, verbose=0)
+    )
 
 
 def test_log_file(tmp_path):
@@ -130,11 +162,15 @@ def test_log_file(tmp_path):
         model.set_weights([np.ones((3, 1)), np.zeros(1)])
         for append in (False, True):
             logger = k.callbacks.CSVLogger(str(path), separator=";", append=append)
-            model.fit(X, Y, epochs=2, shuffle=False, verbose=0, callbacks=[logger], validation_split=0.5)
+            model.fit(
+                X, Y, epochs=2, shuffle=False, verbose=0, callbacks=[logger], validation_split=0.5
+            )
         with open(path, newline="") as file:
             rows.append(list(csv.reader(file, delimiter=";")))
     assert rows[0][0] == rows[1][0]
-    np.testing.assert_allclose(np.array(rows[0][1:], float), np.array(rows[1][1:], float), rtol=1e-4)
+    np.testing.assert_allclose(
+        np.array(rows[0][1:], float), np.array(rows[1][1:], float), rtol=1e-4
+    )
 
 
 def test_hooks_are_called_as_keras_calls_them():
@@ -160,11 +196,15 @@ def test_hooks_are_called_as_keras_calls_them():
                 pass
 
         model = network(k)
-        model.fit(X, Y, epochs=2, batch_size=6, validation_data=(X, Y), verbose=0, callbacks=[Spy()])
+        model.fit(
+            X, Y, epochs=2, batch_size=6, validation_data=(X, Y), verbose=0, callbacks=[Spy()]
+        )
         model.evaluate(X, Y, verbose=0, callbacks=[Spy()])
         model.predict(X, verbose=0, callbacks=[Spy()])
         calls.append([c for c in seen if "batch" not in c[0] or "train_batch" in c[0]])
-    ours, reference = ([c[:2] for c in rows if not c[0].startswith(("on_batch",))] for rows in calls)
+    ours, reference = (
+        [c[:2] for c in rows if not c[0].startswith(("on_batch",))] for rows in calls
+    )
     assert ours == reference
 
 
@@ -172,13 +212,17 @@ def test_lambda_and_nan():
     seen = []
     hooks = hb.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: seen.append(("epoch", epoch, sorted(logs))),
-        on_train_batch_end=lambda batch, logs: seen.append(("batch", batch, float(logs["loss"]) > 0)),
+        on_train_batch_end=lambda batch, logs: seen.append(
+            ("batch", batch, float(logs["loss"]) > 0)
+        ),
     )
     network(hb).fit(X, Y, batch_size=6, verbose=0, callbacks=[hooks])
     assert seen == [("batch", 0, True), ("batch", 1, True), ("epoch", 0, ["loss", "mae"])]
     model = network(hb)
     model.set_weights([np.full((3, 1), np.nan), np.zeros(1)])
-    history = model.fit(X, Y, epochs=5, batch_size=4, verbose=0, callbacks=[hb.callbacks.TerminateOnNaN()])
+    history = model.fit(
+        X, Y, epochs=5, batch_size=4, verbose=0, callbacks=[hb.callbacks.TerminateOnNaN()]
+    )
     assert len(history.epoch) == 1
 
 
@@ -305,7 +349,9 @@ def test_averages_are_evaluated(swap_on_epoch, tmp_path):
             callbacks=[*callbacks, Spy()],
             validation_data=(X, Y),
         )
-        found.append(([*history.history["loss"], *history.history["val_loss"]], seen, model.get_weights()))
+        found.append(
+            ([*history.history["loss"], *history.history["val_loss"]], seen, model.get_weights())
+        )
     for own, other in zip(*found, strict=True):
         for a, b in zip(own, other, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
@@ -322,7 +368,9 @@ def test_averages_stay_in_place_when_stopped_between_epochs():
             self.averages, self.model.stop_training = self.model.get_weights(), True
 
     stop = Stop()
-    model.fit(X, Y, epochs=3, verbose=0, callbacks=[hb.callbacks.SwapEMAWeights(swap_on_epoch=True), stop])
+    model.fit(
+        X, Y, epochs=3, verbose=0, callbacks=[hb.callbacks.SwapEMAWeights(swap_on_epoch=True), stop]
+    )
     for a, b in zip(model.get_weights(), stop.averages, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -333,7 +381,9 @@ def test_results_are_sent():
     class Server(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append((self.path, self.headers["Content-Type"], self.headers["X-Key"], body.decode()))
+            got.append(
+                (self.path, self.headers["Content-Type"], self.headers["X-Key"], body.decode())
+            )
             self.send_response(200 if "missing" not in self.path else 404)
             self.end_headers()
 
@@ -346,10 +396,18 @@ def test_results_are_sent():
         thread.start()
         try:
             root = f"http://127.0.0.1:{server.server_port}"
-            for arguments in ({}, {"send_as_json": True}, {"path": "/a", "field": "f", "headers": {"X-Key": "1"}}):
-                model.fit(X, Y, verbose=0, callbacks=[hb.callbacks.RemoteMonitor(root, **arguments)])
+            for arguments in (
+                {},
+                {"send_as_json": True},
+                {"path": "/a", "field": "f", "headers": {"X-Key": "1"}},
+            ):
+                model.fit(
+                    X, Y, verbose=0, callbacks=[hb.callbacks.RemoteMonitor(root, **arguments)]
+                )
             with pytest.warns(UserWarning, match="could not be sent.*404"):
-                model.fit(X, Y, verbose=0, callbacks=[hb.callbacks.RemoteMonitor(root, path="/missing")])
+                model.fit(
+                    X, Y, verbose=0, callbacks=[hb.callbacks.RemoteMonitor(root, path="/missing")]
+                )
         finally:
             server.shutdown()
             thread.join()

@@ -8,7 +8,9 @@ import pytest
 
 import hornbeam as hb
 
-pytest.importorskip("tensorboardX", reason="tensorboardX is not installed: pip install 'hornbeam[tensorboard]'")
+pytest.importorskip(
+    "tensorboardX", reason="tensorboardX is not installed: pip install 'hornbeam[tensorboard]'"
+)
 from tensorboardX.proto.event_pb2 import Event
 
 X = np.random.RandomState(0).rand(8, 6, 6, 1).astype("float32")
@@ -27,7 +29,15 @@ def trained(folder, model=None, x=X, y=Y, epochs=2, **options):
     model = model or network()
     callback = hb.callbacks.TensorBoard(folder, **options)
     validation = (x[:4], y[:4])
-    history = model.fit(x, y, batch_size=2, epochs=epochs, verbose=0, validation_data=validation, callbacks=[callback])
+    history = model.fit(
+        x,
+        y,
+        batch_size=2,
+        epochs=epochs,
+        verbose=0,
+        validation_data=validation,
+        callbacks=[callback],
+    )
     return model, history.history
 
 
@@ -57,30 +67,51 @@ def test_scalars_of_epochs(tmp_path):
     _, history = trained(tmp_path)
     train, validation = values(tmp_path / "train"), values(tmp_path / "validation")
     for name in ("loss", "mae"):
-        np.testing.assert_allclose(numbers(train, f"epoch_{name}"), list(enumerate(history[name])), rtol=1e-6)
+        np.testing.assert_allclose(
+            numbers(train, f"epoch_{name}"), list(enumerate(history[name])), rtol=1e-6
+        )
         np.testing.assert_allclose(
             numbers(validation, f"epoch_{name}"), list(enumerate(history[f"val_{name}"])), rtol=1e-6
         )
         assert steps(validation, f"evaluation_{name}_vs_iterations") == [4, 8]
-    np.testing.assert_allclose(numbers(train, "epoch_learning_rate"), [(0, 0.001), (1, 0.001)], rtol=1e-6)
+    np.testing.assert_allclose(
+        numbers(train, "epoch_learning_rate"), [(0, 0.001), (1, 0.001)], rtol=1e-6
+    )
     assert set(train) == {"epoch_loss", "epoch_mae", "epoch_learning_rate", "keras"}
 
 
 def test_scalars_of_batches_weights_and_the_graph(tmp_path):
     model, history = trained(
-        tmp_path, update_freq=2, histogram_freq=1, write_images=True, write_steps_per_second=True, write_graph=True
+        tmp_path,
+        update_freq=2,
+        histogram_freq=1,
+        write_images=True,
+        write_steps_per_second=True,
+        write_graph=True,
     )
     train = values(tmp_path / "train")
     assert steps(train, "batch_loss") == steps(train, "batch_steps_per_second") == [2, 4, 6, 8]
-    assert [value for step, value in numbers(train, "batch_loss") if step % 4 == 0] == pytest.approx(history["loss"])
-    assert all(value > 0 for tag in ("batch", "epoch") for _, value in numbers(train, f"{tag}_steps_per_second"))
+    assert [
+        value for step, value in numbers(train, "batch_loss") if step % 4 == 0
+    ] == pytest.approx(history["loss"])
+    assert all(
+        value > 0
+        for tag in ("batch", "epoch")
+        for _, value in numbers(train, f"{tag}_steps_per_second")
+    )
     for weight in model.weights:
-        assert steps(train, f"{weight.path}/histogram") == steps(train, f"{weight.path}/image") == [0, 1]
+        assert (
+            steps(train, f"{weight.path}/histogram")
+            == steps(train, f"{weight.path}/image")
+            == [0, 1]
+        )
         histogram = train[f"{weight.path}/histogram"][-1][1].histo
         value = weight.numpy()
         assert histogram.num == value.size
         np.testing.assert_allclose(
-            [histogram.min, histogram.max, histogram.sum], [value.min(), value.max(), value.sum()], rtol=1e-4
+            [histogram.min, histogram.max, histogram.sum],
+            [value.min(), value.max(), value.sum()],
+            rtol=1e-4,
         )
     sizes = {name: (image.width, image.height) for name in ("c/kernel", "d/kernel", "d/bias")
              for image in [train[f"net/{name}/image"][-1][1].image]}  # fmt: skip
@@ -96,23 +127,40 @@ def test_it_only_looks(tmp_path, monkeypatch):
 
     dispatches = []
     end = BatchHooks.end
-    monkeypatch.setattr(BatchHooks, "end", lambda self, *args: (dispatches.append(args[1].steps), end(self, *args))[1])
+    monkeypatch.setattr(
+        BatchHooks,
+        "end",
+        lambda self, *args: (dispatches.append(args[1].steps), end(self, *args))[1],
+    )
     x, y = np.repeat(X, 50, 0).reshape(400, -1), np.repeat(Y, 50, 0)
-    rows = {"none": None, "epoch": {}, "batch": {"update_freq": "batch"}, "profile": {"profile_batch": (3, 5)}}
+    rows = {
+        "none": None,
+        "epoch": {},
+        "batch": {"update_freq": "batch"},
+        "profile": {"profile_batch": (3, 5)},
+    }
     losses, counts = {}, {}
     for name, options in rows.items():
         hb.utils.set_random_seed(1)
         model = hb.Sequential([hb.Input((36,)), hb.layers.Dense(2)])
         model.compile("sgd", "mse")
         profiler = []
-        monkeypatch.setattr("jax.profiler.start_trace", lambda folder, seen=profiler: seen.append(folder))
+        monkeypatch.setattr(
+            "jax.profiler.start_trace", lambda folder, seen=profiler: seen.append(folder)
+        )
         monkeypatch.setattr("jax.profiler.stop_trace", lambda seen=profiler: seen.append("stop"))
-        callbacks = [] if options is None else [hb.callbacks.TensorBoard(tmp_path / name, **options)]
+        callbacks = (
+            [] if options is None else [hb.callbacks.TensorBoard(tmp_path / name, **options)]
+        )
         dispatches.clear()
-        losses[name] = model.fit(x, y, batch_size=2, epochs=2, verbose=0, callbacks=callbacks).history["loss"]
+        losses[name] = model.fit(
+            x, y, batch_size=2, epochs=2, verbose=0, callbacks=callbacks
+        ).history["loss"]
         assert sum(dispatches) == 400
         counts[name] = list(dispatches)
-        assert profiler == ([str(tmp_path / "profile" / "train"), "stop"] if name == "profile" else [])
+        assert profiler == (
+            [str(tmp_path / "profile" / "train"), "stop"] if name == "profile" else []
+        )
     assert losses["none"] == losses["epoch"] == losses["batch"] == losses["profile"]
     assert max(counts["batch"]) > 1
     ends = np.cumsum(counts["profile"])
@@ -140,7 +188,9 @@ def test_embeddings(tmp_path):
 def test_steps_go_on_after_a_restart(tmp_path, update_freq):
     """In the middle of the second epoch, or at its beginning."""
     for done in (0, 3):
-        callback = hb.callbacks.TensorBoard(tmp_path / str(done), update_freq=update_freq, write_graph=False)
+        callback = hb.callbacks.TensorBoard(
+            tmp_path / str(done), update_freq=update_freq, write_graph=False
+        )
         callback.set_model(network())
         callback.on_train_begin()
         callback.on_epoch_begin(0)
@@ -151,7 +201,9 @@ def test_steps_go_on_after_a_restart(tmp_path, update_freq):
             callback.on_epoch_begin(1)
             for batch in range(done):
                 callback.on_train_batch_end(batch, {"loss": 1.0})
-        again = hb.callbacks.TensorBoard(tmp_path / f"{done}again", update_freq=update_freq, write_graph=False)
+        again = hb.callbacks.TensorBoard(
+            tmp_path / f"{done}again", update_freq=update_freq, write_graph=False
+        )
         again.set_model(callback.model)
         again.on_train_begin()
         again.load_state_dict(callback.state_dict())

@@ -16,7 +16,10 @@ from hornbeam.core import compile_cache
 
 @pytest.fixture
 def folder(tmp_path):
-    before = jax.config.jax_compilation_cache_dir, jax.config.jax_persistent_cache_min_compile_time_secs
+    before = (
+        jax.config.jax_compilation_cache_dir,
+        jax.config.jax_persistent_cache_min_compile_time_secs,
+    )
     place = tmp_path / "programs"
     hb.config.enable_compile_cache(place)
     yield place
@@ -38,11 +41,17 @@ def test_kept_read_and_mended(folder):
     whole = {entry: entry.read_bytes() for entry in entries}
     assert compute(3.5) == value  # a new function of the same program: read from disk
     assert sorted(folder.iterdir()) == entries
-    for damage in (lambda b: b[: len(b) // 2], lambda b: b[:40] + bytes([b[40] ^ 1]) + b[41:], lambda b: b""):
+    for damage in (
+        lambda b: b[: len(b) // 2],
+        lambda b: b[:40] + bytes([b[40] ^ 1]) + b[41:],
+        lambda b: b"",
+    ):
         for entry, content in whole.items():
             entry.write_bytes(damage(content))
         assert compute(3.5) == value
-        assert {entry: entry.read_bytes() for entry in entries}.keys() == whole.keys()  # written anew, whole
+        assert {
+            entry: entry.read_bytes() for entry in entries
+        }.keys() == whole.keys()  # written anew, whole
         assert all(len(entry.read_bytes()) > 100 for entry in entries)
 
 
@@ -72,7 +81,11 @@ def test_what_was_used_longest_ago_goes_first(tmp_path):
 @pytest.mark.parametrize(("setting", "kept"), [("0", None), ("here", "here")])
 def test_the_environment_decides(tmp_path, setting, kept):
     wanted = str(tmp_path / setting) if kept else setting
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")} | {"HORNBEAM_COMPILE_CACHE": wanted}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")} | {
+        "HORNBEAM_COMPILE_CACHE": wanted
+    }
     code = "import hornbeam as hb; print(hb.config.compile_cache())"
-    out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
     assert out.stdout.strip() == str(wanted if kept else None)

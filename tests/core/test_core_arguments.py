@@ -46,7 +46,9 @@ ROWS = [
 @pytest.mark.parametrize(("name", "arguments", "keras_refuses"), ROWS)
 def test_nonsense_is_refused(name, arguments, keras_refuses):
     argument = list(arguments)[-1]
-    with pytest.raises(ValueError, match=f"`{argument}`|Unknown (dtype|initializer) 'nonsense'|ragged") as caught:
+    with pytest.raises(
+        ValueError, match=f"`{argument}`|Unknown (dtype|initializer) 'nonsense'|ragged"
+    ) as caught:
         _find(hb, name)(**arguments)
     assert name.split(".")[-1] in str(caught.value) or "nonsense" in str(caught.value)
     if keras_refuses:

@@ -8,7 +8,9 @@ import hornbeam as hb
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.tracing import infer, is_unknown
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword"
+)
 
 N = None
 
@@ -22,7 +24,11 @@ ROWS = {
         100,
     ),
     "conv dilated": (lambda k: k.layers.Conv1D(2, 11, dilation_rate=1000), [(N, N, 3)], 10_005),
-    "conv strided": (lambda k: k.layers.Conv1D(2, 3, strides=5000, padding="same"), [(N, N, 3)], 10_001),
+    "conv strided": (
+        lambda k: k.layers.Conv1D(2, 3, strides=5000, padding="same"),
+        [(N, N, 3)],
+        10_001,
+    ),
     "conv strided valid": (lambda k: k.layers.Conv1D(2, 3, strides=5000), [(N, N, 3)], 10_003),
     "conv 2d": (lambda k: k.layers.Conv2D(2, (3000, 1)), [(N, N, N, 3)], 3001),
     "conv 2d half known": (lambda k: k.layers.Conv2D(2, (3000, 1)), [(N, N, 2, 3)], 3001),
@@ -41,8 +47,16 @@ ROWS = {
         [(N, 3, N)],
         70,
     ),
-    "average pooling": (lambda k: k.layers.AveragePooling1D(1001, 5000, "same"), [(N, N, 3)], 10_004),
-    "average pooling 2d": (lambda k: k.layers.AveragePooling2D((1001, 1), (50, 1)), [(N, N, N, 1)], None),
+    "average pooling": (
+        lambda k: k.layers.AveragePooling1D(1001, 5000, "same"),
+        [(N, N, 3)],
+        10_004,
+    ),
+    "average pooling 2d": (
+        lambda k: k.layers.AveragePooling2D((1001, 1), (50, 1)),
+        [(N, N, N, 1)],
+        None,
+    ),
     "zeros": (lambda k: k.layers.ZeroPadding2D(5000), [(N, N, N, 1)], None),
     "up-sampling": (lambda k: k.layers.UpSampling1D(5000), [(N, N, 1)], 3),
     "slice from": (lambda k: lambda x: x[:, 5000:], [(N, N, 3)], 5002),
@@ -57,10 +71,18 @@ ROWS = {
     "reshape to known": (lambda k: k.layers.Reshape((10, 3)), [(N, N, 3)], 10),
     "ops.reshape": (lambda k: lambda x: k.ops.reshape(x, (-1, 17 * 19)), [(N, N)], 17 * 19),
     "flatten": (lambda k: k.layers.Flatten(), [(N, N, N, 3)], 4),
-    "patches": (lambda k: lambda x: k.ops.image.extract_patches(x, (900, 900)), [(N, N, N, 3)], None),
+    "patches": (
+        lambda k: lambda x: k.ops.image.extract_patches(x, (900, 900)),
+        [(N, N, N, 3)],
+        None,
+    ),
     "space to depth": (lambda k: lambda x: k.ops.space_to_depth(x, 11), [(N, N, N, 2)], 22),
     "join along": (lambda k: lambda a, b: k.ops.concatenate([a, b], 1), [(N, N, 3), (N, 5, 3)], 5),
-    "join two unknown": (lambda k: lambda a, b: k.ops.concatenate([a, b], -1), [(N, N, 3), (N, N, 4)], 6),
+    "join two unknown": (
+        lambda k: lambda a, b: k.ops.concatenate([a, b], -1),
+        [(N, N, 3), (N, N, 4)],
+        6,
+    ),
     "add two unknown": (lambda k: lambda a, b: a + b, [(N, N, 3), (N, N, 3)], 6),
     "add known": (lambda k: lambda a, b: a + b, [(N, N, 3), (N, 5, 3)], 5),
     "add a known batch": (lambda k: lambda a, b: a + b, [(N, 3), (5, 3)], 5),
@@ -80,8 +102,13 @@ def test_unknown_sizes_stay_unknown(name):
     assert found == tuple(make(keras)(*inputs(keras, shapes)).shape)
     if size is not None:
         filled = [tuple(size if n is None else n for n in shape[1:]) for shape in shapes]
-        batches = [size if name.startswith(("add a", "ops.r")) else 2 if s[0] is None else s[0] for s in shapes]
-        arrays = [np.zeros((b, *inner), "float32") for b, inner in zip(batches, filled, strict=True)]
+        batches = [
+            size if name.startswith(("add a", "ops.r")) else 2 if s[0] is None else s[0]
+            for s in shapes
+        ]
+        arrays = [
+            np.zeros((b, *inner), "float32") for b, inner in zip(batches, filled, strict=True)
+        ]
         given = make(hb)(*[hb.ops.convert_to_tensor(a) for a in arrays]).shape
         assert len(given) == len(found)
         assert all(n in (None, m) for n, m in zip(found, given, strict=True)), (found, given)
@@ -105,7 +132,9 @@ def test_what_one_function_loses_is_found():
         return x
 
     assert infer(shrink, KerasTensor((N, N, 3))).shape == (N, N, 3)
-    assert infer(lambda x: hb.ops.pad(x[:, 5000:], ((0, 0), (3, 0))), KerasTensor((N, N))).shape == (N, N)
+    assert infer(
+        lambda x: hb.ops.pad(x[:, 5000:], ((0, 0), (3, 0))), KerasTensor((N, N))
+    ).shape == (N, N)
 
 
 def test_layers_inside_a_layer_get_large_trials():
@@ -127,7 +156,11 @@ def test_layers_inside_a_layer_get_large_trials():
 @pytest.mark.parametrize(
     ("make", "shape", "text"),
     [
-        (lambda: hb.layers.Cropping1D(5), (3, 2), "leaves nothing of axis 1 of the input \\(None, 3, 2\\)"),
+        (
+            lambda: hb.layers.Cropping1D(5),
+            (3, 2),
+            "leaves nothing of axis 1 of the input \\(None, 3, 2\\)",
+        ),
         (lambda: hb.layers.Conv1D(3, 5), (3, 2), "larger than the input \\(None, 3, 2\\)"),
         (lambda: hb.layers.MaxPooling1D(5), (3, 2), "larger than the input \\(None, 3, 2\\)"),
         (lambda: hb.layers.Reshape((4,)), (3, 2), "has 6 numbers"),
@@ -171,7 +204,10 @@ def splice(library):
 @pytest.mark.parametrize("ending", ["keras", "h5"])
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_a_model_over_ten_thousand_positions_in_files(writer, reader, ending, tmp_path):
-    model, x = splice(writer), np.random.default_rng(0).normal(size=(1, 10_020, 4)).astype("float32")
+    model, x = (
+        splice(writer),
+        np.random.default_rng(0).normal(size=(1, 10_020, 4)).astype("float32"),
+    )
     model.save(tmp_path / f"model.{ending}")
     loaded = reader.saving.load_model(tmp_path / f"model.{ending}")
     assert tuple(loaded.output_shape) == (N, N, 3)

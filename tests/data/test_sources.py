@@ -10,7 +10,10 @@ X = np.arange(10.0).reshape(5, 2)
 
 
 def firsts(source, **kwargs):
-    return [np.asarray(x)[:, 0].tolist() for x, _, _ in source.epoch(**{"seed": 0, "epoch": 0, **kwargs})]
+    return [
+        np.asarray(x)[:, 0].tolist()
+        for x, _, _ in source.epoch(**{"seed": 0, "epoch": 0, **kwargs})
+    ]
 
 
 class Pieces(hb.utils.PyDataset):
@@ -48,7 +51,9 @@ def test_arrays_are_cut_into_batches():
 def test_the_order_is_a_function_of_seed_and_epoch(shuffle):
     source = ArraySource(X, batch_size=2, shuffle=shuffle)
     orders = [firsts(source, seed=seed, epoch=epoch) for seed in range(4) for epoch in range(4)]
-    assert orders == [firsts(source, seed=seed, epoch=epoch) for seed in range(4) for epoch in range(4)]
+    assert orders == [
+        firsts(source, seed=seed, epoch=epoch) for seed in range(4) for epoch in range(4)
+    ]
     assert len({str(order) for order in orders}) > 1
     assert all(sorted(sum(order, [])) == [0, 2, 4, 6, 8] for order in orders)
     if shuffle == "batch":
@@ -76,7 +81,12 @@ def test_what_can_be_iterated_once_goes_on():
 def test_a_data_set_by_number_starts_anywhere():
     data = Pieces()
     source = IterableSource(data)
-    assert (source.num_batches, source.can_seek, source.has_hooks, source.can_restart) == (2, True, True, True)
+    assert (source.num_batches, source.can_seek, source.has_hooks, source.can_restart) == (
+        2,
+        True,
+        True,
+        True,
+    )
     assert firsts(source, start=1) == [[4, 6]]
     source.on_epoch_end()
     source.close()

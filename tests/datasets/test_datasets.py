@@ -127,7 +127,9 @@ def test_hostile_arrays(tmp_path, kind):
         mnist.load_data(tmp_path / "own.npz")
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x04N.", b"PK\x03\x04", _header("(3,)") + b"abc"])
+@pytest.mark.parametrize(
+    "content", [b"", b"hello", b"\x80\x04N.", b"PK\x03\x04", _header("(3,)") + b"abc"]
+)
 def test_files_that_hold_no_arrays(tmp_path, content):
     (tmp_path / "own.npz").write_bytes(content)
     with pytest.raises(FileError, match="not a complete"):

@@ -44,7 +44,8 @@ DATA = {
     "texts": ["", "a", "\N{GREEK SMALL LETTER ALPHA}" * 300, b"", b"\x00\xff" * 300],
     "nested": {"a": [(), (1,), (1, (2, 3)), (1, 2, 3, 4), [[]], {}], b"b": {"c": 1}},
     "arrays": [
-        np.arange(6, dtype=d).reshape(2, 3) for d in ("uint8", "int16", ">i4", "float32", "float64", "complex64")
+        np.arange(6, dtype=d).reshape(2, 3)
+        for d in ("uint8", "int16", ">i4", "float32", "float64", "complex64")
     ],
     "bools": np.array([True, False]),
     "words": np.array(["ab", "c"]),
@@ -86,7 +87,9 @@ class Plain:
         self.x = 1
 
 
-def _array_pickle(shape=b"K\x02\x85", dtype=b"U\x02u1", state=b"K\x03U\x01|NNNK\x00K\x00K\x00t", data=b"U\x02ab"):
+def _array_pickle(
+    shape=b"K\x02\x85", dtype=b"U\x02u1", state=b"K\x03U\x01|NNNK\x00K\x00K\x00t", data=b"U\x02ab"
+):
     """Return a pickle of an array of two bytes, a part of it exchanged."""
     return (
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01" + shape
@@ -193,7 +196,11 @@ def test_pickles_damaged_anywhere_raise_one_error():
 
 
 def test_npz_reads_the_arrays_asked_for(tmp_path):
-    arrays = {"x": np.asfortranarray(np.arange(6).reshape(2, 3)), "y": np.zeros((0, 3), ">f4"), "z": np.array(2.5)}
+    arrays = {
+        "x": np.asfortranarray(np.arange(6).reshape(2, 3)),
+        "y": np.zeros((0, 3), ">f4"),
+        "z": np.array(2.5),
+    }
     np.savez_compressed(tmp_path / "a.npz", **arrays)
     found = readers.read_npz(tmp_path / "a.npz", ["z", "x", "y"])
     same({name: found[name] for name in "xyz"}, arrays)
@@ -202,7 +209,10 @@ def test_npz_reads_the_arrays_asked_for(tmp_path):
 
 def test_npz_reads_lists_only_where_they_are_expected(tmp_path):
     np.savez(tmp_path / "a.npz", x=RAGGED, y=np.arange(3))
-    same(readers.read_npz(tmp_path / "a.npz", ["x", "y"], ragged=["x", "y"]), {"x": RAGGED, "y": np.arange(3)})
+    same(
+        readers.read_npz(tmp_path / "a.npz", ["x", "y"], ragged=["x", "y"]),
+        {"x": RAGGED, "y": np.arange(3)},
+    )
     with pytest.raises(FileError, match=r"a\.npz': x holds Python objects"):
         readers.read_npz(tmp_path / "a.npz", ["x", "y"], ragged=["y"])
     assert list(readers.read_npz(tmp_path / "a.npz", ["y"])) == ["y"]
@@ -224,8 +234,14 @@ HOSTILE_NPY = {
     "a shape of negative sizes": (_npy(_header("(-1, -2)"), b"ab"), "not a complete"),
     "cut off": (_npy(_header("(3,)"), b"ab"), "not a complete"),
     "too long": (_npy(_header("(1,)"), b"ab"), "not a complete"),
-    "code": (_npy(_header("__import__('os').putenv('HORNBEAM_TEST_WAS_RUN', '1')"), b""), "not a complete"),
-    "objects": (_npy(_header("(1,)", "'|O'"), pickle.dumps(Calls(os.putenv, MARK_FILE, "1"))), "Python objects"),
+    "code": (
+        _npy(_header("__import__('os').putenv('HORNBEAM_TEST_WAS_RUN', '1')"), b""),
+        "not a complete",
+    ),
+    "objects": (
+        _npy(_header("(1,)", "'|O'"), pickle.dumps(Calls(os.putenv, MARK_FILE, "1"))),
+        "Python objects",
+    ),
     "records of objects": (_npy(_header("(1,)", "[('a', '|O')]"), b"12345678"), "Python objects"),
 }
 
@@ -255,11 +271,17 @@ def test_objects_in_ragged_arrays_are_not_run(tmp_path):
 
 
 def _idx(array, code):
-    return bytes([0, 0, code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    return (
+        bytes([0, 0, code, array.ndim])
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
-@pytest.mark.parametrize(("code", "dtype"), [(8, "u1"), (9, "i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8")])
+@pytest.mark.parametrize(
+    ("code", "dtype"), [(8, "u1"), (9, "i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8")]
+)
 def test_idx_is_read(tmp_path, code, dtype, pack):
     array = np.arange(24).reshape(2, 3, 4).astype(dtype)
     (tmp_path / "a").write_bytes(pack(_idx(array, code)))
@@ -284,7 +306,11 @@ HOSTILE_IDX = {
 
 @pytest.mark.parametrize("name", HOSTILE_IDX)
 def test_hostile_idx(tmp_path, name):
-    for content in (HOSTILE_IDX[name], gzip.compress(HOSTILE_IDX[name]), gzip.compress(HOSTILE_IDX[name])[:-3]):
+    for content in (
+        HOSTILE_IDX[name],
+        gzip.compress(HOSTILE_IDX[name]),
+        gzip.compress(HOSTILE_IDX[name])[:-3],
+    ):
         (tmp_path / "a").write_bytes(content)
         with pytest.raises(FileError, match="a'"):
             readers.read_idx(tmp_path / "a")
@@ -296,7 +322,9 @@ def test_packed_bombs_are_refused(tmp_path):
         readers.read_packed(tmp_path / "a.xz", {"x": (10,)})
     with pytest.raises(FileError, match="cannot hold"):
         readers.read_packed(tmp_path / "a.xz", {"x": (2**40,)})
-    assert readers.read_packed(tmp_path / "a.xz", {"x": (2**10, 2**9), "y": (2**19,)})["y"].shape == (2**19,)
+    assert readers.read_packed(tmp_path / "a.xz", {"x": (2**10, 2**9), "y": (2**19,)})[
+        "y"
+    ].shape == (2**19,)
 
 
 def test_a_pickled_batch_has_texts_as_names(tmp_path):
@@ -320,7 +348,9 @@ def test_a_data_set_file_is_fetched_checked_and_read(tmp_path, monkeypatch):
     content = _idx(np.arange(3, dtype="u1"), 8)
     (tmp_path / "labels").write_bytes(content)
     digest = __import__("hashlib").sha256(content).hexdigest()
-    file = DatasetFile("labels", (tmp_path / "labels").as_uri(), digest, len(content), readers.read_idx)
+    file = DatasetFile(
+        "labels", (tmp_path / "labels").as_uri(), digest, len(content), readers.read_idx
+    )
     np.testing.assert_array_equal(file.read(), [0, 1, 2])
     (tmp_path / "labels").unlink()
     np.testing.assert_array_equal(file.read(), [0, 1, 2])  # from the cache
@@ -333,7 +363,11 @@ def test_another_file_at_the_address_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     (tmp_path / "labels").write_bytes(b"other")
     file = DatasetFile(
-        "labels", (tmp_path / "labels").as_uri(), "0" * 64, 5, lambda path: io.BytesIO(path.read_bytes())
+        "labels",
+        (tmp_path / "labels").as_uri(),
+        "0" * 64,
+        5,
+        lambda path: io.BytesIO(path.read_bytes()),
     )
     with pytest.raises(ValueError, match="hash"):
         file.read()

@@ -57,7 +57,10 @@ def inputs_of(name, count):
     if name == "texts":
         return rng.integers(0, 3000, (count, 5 + count)).astype("int32")
     if name == "named":
-        return {"b": rng.normal(size=(count, 4)).astype("float32"), "a": rng.normal(size=(count, 3)).astype("float32")}
+        return {
+            "b": rng.normal(size=(count, 4)).astype("float32"),
+            "a": rng.normal(size=(count, 3)).astype("float32"),
+        }
     sizes = {"images": (12, 12, 3), "attention": (8, 16), "half": (6,)}
     return rng.normal(size=(count, *sizes[name])).astype("float32")
 
@@ -77,7 +80,9 @@ def test_a_loaded_program_computes_what_the_model_does_for_any_batch(name, tmp_p
         assert jax.tree.structure(wanted) == jax.tree.structure(given)
         for a, b in zip(jax.tree.leaves(wanted), jax.tree.leaves(given), strict=True):
             assert (a.shape, a.dtype) == (b.shape, b.dtype)
-            np.testing.assert_allclose(np.asarray(b, "float32"), np.asarray(a, "float32"), rtol=1e-3, atol=1e-4)
+            np.testing.assert_allclose(
+                np.asarray(b, "float32"), np.asarray(a, "float32"), rtol=1e-3, atol=1e-4
+            )
 
 
 def custom_calls(model, inputs):
@@ -102,7 +107,9 @@ def test_a_program_for_several_platforms_runs_here(tmp_path):
     model = attention()
     export.export_stablehlo(model, tmp_path / "m", platforms=("cpu", "cuda", "tpu"))
     inputs = inputs_of("attention", 2)
-    np.testing.assert_allclose(export.load_stablehlo(tmp_path / "m")(inputs), model(inputs), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        export.load_stablehlo(tmp_path / "m")(inputs), model(inputs), rtol=1e-3, atol=1e-4
+    )
 
 
 def test_a_signature_gives_inputs_to_a_model_that_has_none(tmp_path):
@@ -117,13 +124,17 @@ def test_a_signature_gives_inputs_to_a_model_that_has_none(tmp_path):
     model = Sums()
     pair = [np.ones((2, 3), "float32"), np.ones((2, 3), "float32")]
     model(pair)
-    with pytest.raises(ValueError, match=r"does not know the shapes of its inputs.*Pass `input_signature`"):
+    with pytest.raises(
+        ValueError, match=r"does not know the shapes of its inputs.*Pass `input_signature`"
+    ):
         export.export_stablehlo(model, tmp_path / "m")
     with pytest.raises(ValueError, match="must hold objects with a `shape`"):
         export.export_stablehlo(model, tmp_path / "m", ["float32", "float32"])
     assert not (tmp_path / "m").exists()
     export.export_stablehlo(
-        model, tmp_path / "m", [hb.KerasTensor((None, 3)), jax.ShapeDtypeStruct((None, 3), "float32")]
+        model,
+        tmp_path / "m",
+        [hb.KerasTensor((None, 3)), jax.ShapeDtypeStruct((None, 3), "float32")],
     )
     program = export.load_stablehlo(tmp_path / "m")
     np.testing.assert_allclose(program([x[:1] for x in pair]), model(pair)[:1], rtol=1e-6)
@@ -135,16 +146,22 @@ def test_a_signature_gives_inputs_to_a_model_that_has_none(tmp_path):
 
 def test_platforms_that_do_not_exist_are_refused(tmp_path):
     for platforms in ((), ("abacus",)):
-        with pytest.raises(ValueError, match="`platforms` must be some of 'cpu', 'cuda', 'rocm', 'tpu'"):
+        with pytest.raises(
+            ValueError, match="`platforms` must be some of 'cpu', 'cuda', 'rocm', 'tpu'"
+        ):
             export.export_stablehlo(half(), tmp_path / "m", platforms=platforms)
 
 
 def test_a_model_that_calls_back_into_python_is_refused(tmp_path):
     def doubled(x):
-        return jax.pure_callback(lambda a: a * 2, jax.ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method="sequential")
+        return jax.pure_callback(
+            lambda a: a * 2, jax.ShapeDtypeStruct(x.shape, x.dtype), x, vmap_method="sequential"
+        )
 
     model = hb.Sequential([hb.Input((3,), batch_size=2), L.Lambda(doubled, output_shape=(3,))])
-    with pytest.raises(ValueError, match=r"cannot be exported: .*callback.*leave out what calls back"):
+    with pytest.raises(
+        ValueError, match=r"cannot be exported: .*callback.*leave out what calls back"
+    ):
         export.export_stablehlo(model, tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
@@ -156,7 +173,9 @@ def test_a_size_that_must_be_a_number_is_asked_for(tmp_path):
         export.export_stablehlo(model, tmp_path / "m")
     export.export_stablehlo(model, tmp_path / "m", hb.KerasTensor((None, 6, 4)))
     inputs = np.ones((2, 6, 4), "float32")
-    np.testing.assert_allclose(export.load_stablehlo(tmp_path / "m")(inputs), model(inputs), rtol=1e-5)
+    np.testing.assert_allclose(
+        export.load_stablehlo(tmp_path / "m")(inputs), model(inputs), rtol=1e-5
+    )
 
 
 def test_each_exporter_is_found_by_its_name(tmp_path):
@@ -164,7 +183,9 @@ def test_each_exporter_is_found_by_its_name(tmp_path):
     model = half()
     export.EXPORTERS["stablehlo"].write(model, tmp_path / "m", platforms=["cpu"])
     inputs = inputs_of("half", 2)
-    np.testing.assert_allclose(export.load_stablehlo(tmp_path / "m")(inputs), model(inputs), rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(
+        export.load_stablehlo(tmp_path / "m")(inputs), model(inputs), rtol=1e-2, atol=1e-2
+    )
 
 
 # --- files that are not as they should be --------------------------------------------------------------
@@ -239,12 +260,17 @@ def test_a_bit_that_fell_over_is_found(members, tmp_path):
         export.load_stablehlo(tmp_path / "good")
 
 
-@pytest.mark.parametrize("target", ["xla_ffi_python_cpu_callback", "hornbeam_convolution", "odd name", "stablehlo.a b"])
+@pytest.mark.parametrize(
+    "target", ["xla_ffi_python_cpu_callback", "hornbeam_convolution", "odd name", "stablehlo.a b"]
+)
 def test_a_program_that_calls_a_library_is_refused(target, members, tmp_path):
     def call(weights, inputs):
         return jax.ffi.ffi_call(target, jax.ShapeDtypeStruct((2, 2), jnp.float32))(inputs)
 
-    weights = [jax.ShapeDtypeStruct(w["shape"], w["dtype"]) for w in json.loads(members["signature.json"])["weights"]]
+    weights = [
+        jax.ShapeDtypeStruct(w["shape"], w["dtype"])
+        for w in json.loads(members["signature.json"])["weights"]
+    ]
     allowed = [jax_export.DisabledSafetyCheck.custom_call(target)]
     made = jax_export.export(jax.jit(call, keep_unused=True), disabled_checks=allowed)
     hostile = made(weights, jax.ShapeDtypeStruct((2, 6), "float32"))

@@ -12,8 +12,14 @@ PACKAGE = ROOT / "hornbeam"
 
 def rows_of_the_table():
     """Return the rows of the table under "The house", lowest first: each the paths that share it."""
-    text = (ROOT / "docs" / "architecture.md").read_text().split("## The house")[1].split("\n## ")[0]
-    rows = [re.findall(r"`([^`]+)`", line.split("|")[1]) for line in text.splitlines() if line.startswith("| `")]
+    text = (
+        (ROOT / "docs" / "architecture.md").read_text().split("## The house")[1].split("\n## ")[0]
+    )
+    rows = [
+        re.findall(r"`([^`]+)`", line.split("|")[1])
+        for line in text.splitlines()
+        if line.startswith("| `")
+    ]
     return [[path for path in row if path.endswith((".py", "/"))] for row in rows]
 
 
@@ -68,13 +74,20 @@ def edges(modules):
 def row_of(path, rows):
     """Return the number of a file's row: that of the longest path of the table that names it."""
     name = path.relative_to(PACKAGE).as_posix()
-    named = [(len(entry), i) for i, row in enumerate(rows) for entry in row if name == entry or name.startswith(entry)]
+    named = [
+        (len(entry), i)
+        for i, row in enumerate(rows)
+        for entry in row
+        if name == entry or name.startswith(entry)
+    ]
     return max(named)[1] if named else None
 
 
 def test_every_file_has_a_row(modules):
     rows = rows_of_the_table()
-    missing = [str(path.relative_to(ROOT)) for path in modules.values() if row_of(path, rows) is None]
+    missing = [
+        str(path.relative_to(ROOT)) for path in modules.values() if row_of(path, rows) is None
+    ]
     assert not missing, f"the table of docs/architecture.md names no row for {missing}"
     paths = [entry for row in rows for entry in row]
     absent = [entry for entry in paths if not (PACKAGE / entry).exists()]
@@ -184,10 +197,16 @@ def private_reaches(path):
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             defined.add(node.id)
     for node in ast.walk(tree):
-        if not isinstance(node, ast.Attribute) or not node.attr.startswith("_") or node.attr.startswith("__"):
+        if (
+            not isinstance(node, ast.Attribute)
+            or not node.attr.startswith("_")
+            or node.attr.startswith("__")
+        ):
             continue
         holder = ast.unparse(node.value)
-        own = holder in ("self", "cls", "jax", "dis", "os", "sys") or holder.startswith(("super(", "type("))
+        own = holder in ("self", "cls", "jax", "dis", "os", "sys") or holder.startswith(
+            ("super(", "type(")
+        )
         if not own and node.attr not in defined:
             yield f"{path.relative_to(ROOT)}:{node.lineno} {holder}.{node.attr}"
 

@@ -374,7 +374,9 @@ def test_a_script_sees_what_python_would_show_it(tmp_path):
 def test_an_error_reads_as_under_python(tmp_path):
     source = "def f():\n    raise KeyError('lost')\n\nf()\n"
     (tmp_path / "script.py").write_text(source)
-    plain = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    plain = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     ours = run_script(tmp_path, source)
     assert ours.returncode == plain.returncode == 1
     assert "KeyError: 'lost'" in ours.stderr

@@ -25,7 +25,9 @@ pytestmark = [
 def pair(row):
     """Return Hornbeam's layer and Keras's of one row."""
     keras.utils.clear_session(free_memory=False)
-    return row.make(lambda name: getattr(hb.layers, name)), row.make(lambda name: getattr(keras.layers, name))
+    return row.make(lambda name: getattr(hb.layers, name)), row.make(
+        lambda name: getattr(keras.layers, name)
+    )
 
 
 def call(row, layer, x, **more):
@@ -85,7 +87,8 @@ def test_values_and_gradients(name):
             y, others = run(trainable, x)
             # A different weight for each number: an error in one does not cancel another's.
             total = sum(
-                jnp.sum(z * jnp.cos(jnp.arange(z.size, dtype=z.dtype)).reshape(z.shape)) for z in jax.tree.leaves(y)
+                jnp.sum(z * jnp.cos(jnp.arange(z.size, dtype=z.dtype)).reshape(z.shape))
+                for z in jax.tree.leaves(y)
             )
             return total, (y, others)
 
@@ -94,7 +97,10 @@ def test_values_and_gradients(name):
     @jax.jit  # one program a row: compiling four takes most of the time of this file
     def compiled(weights, x):
         modes = [{"training": True}, {"training": False}] if accepts else [{}]
-        return [[gradients(layer, mode, w, x) for mode in modes] for layer, w in zip(layers, weights, strict=True)]
+        return [
+            [gradients(layer, mode, w, x) for mode in modes]
+            for layer, w in zip(layers, weights, strict=True)
+        ]
 
     close(*compiled([[v.value for v in layer.trainable_variables] for layer in layers], x), row)
     x = jax.tree.map(jnp.asarray, x)
@@ -114,10 +120,14 @@ def test_symbolic_shapes_and_dtypes(name):
             inputs = [library.Input(shape[1:], dtype=dtype) for shape in shapes]
             outputs = call(row, layer, inputs if isinstance(row.shape, list) else inputs[0])
             outputs = hb.tree.flatten(outputs)
-            results.append(([(y.shape, str(y.dtype)) for y in outputs], [str(w.dtype) for w in layer.weights]))
+            results.append(
+                ([(y.shape, str(y.dtype)) for y in outputs], [str(w.dtype) for w in layer.weights])
+            )
             if library is hb and policy != "float32":
                 values = hb.tree.flatten(call(row, layer, row.inputs()))
-                assert [(y.shape[1:], str(y.dtype)) for y in values] == [(y.shape[1:], str(y.dtype)) for y in outputs]
+                assert [(y.shape[1:], str(y.dtype)) for y in values] == [
+                    (y.shape[1:], str(y.dtype)) for y in outputs
+                ]
         if not row.why_other_shape:
             assert results[0] == results[1]
 
@@ -138,7 +148,10 @@ def test_files_in_both_directions(tmp_path):
         for row in (row for row in ROWS.values() if not row.why_no_file):
             several = isinstance(row.shape, list)
             dtype = "int32" if row.integers else "float32"
-            new = [library.Input(shape[1:], dtype=dtype) for shape in (row.shape if several else [row.shape])]
+            new = [
+                library.Input(shape[1:], dtype=dtype)
+                for shape in (row.shape if several else [row.shape])
+            ]
             layer = row.make(lambda name, library=library: getattr(library.layers, name))
             results = hb.tree.flatten(call(row, layer, new if several else new[0]))
             for suffix, (inputs, outputs, data) in branches.items():
@@ -184,7 +197,12 @@ def test_adapt(name):
         def __getitem__(self, index):
             return (x[:2], x[2:])[index], np.zeros(1)
 
-    for data in ((part for part in (x[:1], x[1:])), [part.tolist() for part in x], Pieces(), jnp.asarray(x)):
+    for data in (
+        (part for part in (x[:1], x[1:])),
+        [part.tolist() for part in x],
+        Pieces(),
+        jnp.asarray(x),
+    ):
         layer = hb.layers.Normalization(**arguments)
         layer.adapt(data)
         close(layer(x), layers[1](x))
@@ -238,7 +256,9 @@ def test_masks_pass_as_in_keras(name):
         for layer in layers:
             y = layer(y)
         training = [model(x, training=True)] if name == "normalized" else []
-        results.append((get_mask(y) if library is hb else getattr(y, "_keras_mask", None), [y, *training]))
+        results.append(
+            (get_mask(y) if library is hb else getattr(y, "_keras_mask", None), [y, *training])
+        )
     (ours, y), (reference, expected) = results
     close(y, expected)
     assert (ours is None) == (reference is None)
@@ -263,7 +283,9 @@ def test_masks_of_merges(name, masked):
         random = np.random.RandomState(2)
         inputs = [library.Input((4,), dtype="int32") for _ in layers]
         merge = MASKED_MERGES[name](lambda name, library=library: getattr(library.layers, name))
-        model = library.Model(inputs, merge([layer(i) for layer, i in zip(layers, inputs, strict=True)]))
+        model = library.Model(
+            inputs, merge([layer(i) for layer, i in zip(layers, inputs, strict=True)])
+        )
         model.set_weights([random.randn(5, 3) for _ in layers])
         y = merge([layer(jnp.asarray(t)) for layer, t in zip(layers, (x, x[:, ::-1]), strict=True)])
         mask = get_mask(y) if library is hb else getattr(y, "_keras_mask", None)
@@ -290,12 +312,17 @@ def test_masks_of_joined_branches_leave_weights_in_order(masked):
 
     def model(library):
         layers, words = library.layers, library.Input((5,), dtype="int32")
-        x, y = (layers.Embedding(6, 2, mask_zero=zero, name=f"e{zero}{k}")(words) for k, zero in enumerate(masked))
+        x, y = (
+            layers.Embedding(6, 2, mask_zero=zero, name=f"e{zero}{k}")(words)
+            for k, zero in enumerate(masked)
+        )
         x = layers.PReLU(shared_axes=[1], name="p")(layers.Dense(2, name="d")(x))
         return library.Model(words, layers.LSTM(2, name="l")(layers.Concatenate(name="c")([x, y])))
 
     ours, reference = model(hb), model(keras)
-    assert [layer.name for layer in ours.layers[1:]] == [layer.name for layer in reference.layers[1:]]
+    assert [layer.name for layer in ours.layers[1:]] == [
+        layer.name for layer in reference.layers[1:]
+    ]
     reference.set_weights(ours.get_weights())
     words = np.array([[1, 2, 0, 3, 0], [0, 0, 0, 0, 4]])
     close(ours(words), reference(words))
@@ -332,19 +359,31 @@ def test_masks_of_attention(name):
     make, use = ATTENTION[name]
     random = np.random.RandomState(0)
     q, v = random.randn(2, 3, 4).astype("float32"), random.randn(2, 5, 4).astype("float32")
-    masks = [np.array([[1, 1, 0], [1, 1, 1]], bool), np.array([[1, 1, 0, 1, 0], [1, 0, 0, 1, 1]], bool)]
+    masks = [
+        np.array([[1, 1, 0], [1, 1, 1]], bool),
+        np.array([[1, 1, 0, 1, 0], [1, 0, 0, 1, 1]], bool),
+    ]
     ours, reference = pair(Row(make, [q.shape, v.shape]))
     for layer in (ours, reference):
         use(layer, q, v, masks)
     ours.set_weights([random.rand(*w.shape) for w in ours.weights])
     reference.set_weights(ours.get_weights())
-    close(use(ours, q, v, masks), use(reference, q, v, masks), Row(make, None, why_loose="sums in another order"))
-    embedded = [library.layers.Embedding(3, 4, mask_zero=True)(np.array([[1, 0], [2, 2]])) for library in (hb, keras)]
+    close(
+        use(ours, q, v, masks),
+        use(reference, q, v, masks),
+        Row(make, None, why_loose="sums in another order"),
+    )
+    embedded = [
+        library.layers.Embedding(3, 4, mask_zero=True)(np.array([[1, 0], [2, 2]]))
+        for library in (hb, keras)
+    ]
     if name.startswith("heads"):  # the query's mask goes on
         kept = [ours(embedded[0], embedded[0]), reference(embedded[1], embedded[1])]
         np.testing.assert_array_equal(get_mask(kept[0]), kept[1]._keras_mask)
         # By name, where Keras looks at it only in some layers, it means the same.
-        np.testing.assert_array_equal(ours(q, v, query_mask=masks[0]), ours(carry(ours, q, masks[0]), v))
+        np.testing.assert_array_equal(
+            ours(q, v, query_mask=masks[0]), ours(carry(ours, q, masks[0]), v)
+        )
 
 
 # Layers that Keras 3 has no more: (recipe, one of today's that must agree once the kernels are the same everywhere)
@@ -367,13 +406,24 @@ GONE = {
 
 
 FUSED = {
-    "op": lambda x, **kw: hb.ops.dot_product_attention(x, x, x, mask=MASK_OF_HEADS, scale=0.3, **kw),
-    "op_shared": lambda x, **kw: hb.ops.dot_product_attention(x, x[:, :, :1], x[:, :, :1], is_causal=True, **kw),
-    "multi_head": lambda x, **kw: built(hb.layers.MultiHeadAttention, 2, 8, **kw)(x[:, :, 0], x[:, :, 1]),
-    "multi_head_masked": lambda x, **kw: built(hb.layers.MultiHeadAttention, 2, 8, **kw)(
-        x[:, :, 0], x[:, :, 1], value_mask=jnp.arange(6)[None].repeat(2, 0) < 4, use_causal_mask=True
+    "op": lambda x, **kw: hb.ops.dot_product_attention(
+        x, x, x, mask=MASK_OF_HEADS, scale=0.3, **kw
     ),
-    "group_query": lambda x, **kw: built(hb.layers.GroupQueryAttention, 8, 4, 2, **kw)(x[:, :, 0], x[:, :, 1]),
+    "op_shared": lambda x, **kw: hb.ops.dot_product_attention(
+        x, x[:, :, :1], x[:, :, :1], is_causal=True, **kw
+    ),
+    "multi_head": lambda x, **kw: built(hb.layers.MultiHeadAttention, 2, 8, **kw)(
+        x[:, :, 0], x[:, :, 1]
+    ),
+    "multi_head_masked": lambda x, **kw: built(hb.layers.MultiHeadAttention, 2, 8, **kw)(
+        x[:, :, 0],
+        x[:, :, 1],
+        value_mask=jnp.arange(6)[None].repeat(2, 0) < 4,
+        use_causal_mask=True,
+    ),
+    "group_query": lambda x, **kw: built(hb.layers.GroupQueryAttention, 8, 4, 2, **kw)(
+        x[:, :, 0], x[:, :, 1]
+    ),
 }
 MASK_OF_HEADS = np.random.RandomState(0).rand(2, 1, 6, 6) > 0.3
 
@@ -423,7 +473,9 @@ def test_fused_attention(name, gpu):
         assert gpu == ["cudnn"]
     finally:
         hb.config.enable_flash_attention()
-    assert hb.config.is_flash_attention_enabled() is keras.config.is_flash_attention_enabled() is None
+    assert (
+        hb.config.is_flash_attention_enabled() is keras.config.is_flash_attention_enabled() is None
+    )
 
 
 def test_fused_attention_is_left_where_it_cannot_be(gpu):
@@ -436,9 +488,13 @@ def test_fused_attention_is_left_where_it_cannot_be(gpu):
     }
     for text, (q, options) in rows.items():
         hb.ops.dot_product_attention(q, q, q, **options)
-        with pytest.raises(RuntimeError, match=f"dot_product_attention: `flash_attention=True`.*{text}"):
+        with pytest.raises(
+            RuntimeError, match=f"dot_product_attention: `flash_attention=True`.*{text}"
+        ):
             hb.ops.dot_product_attention(q, q, q, flash_attention=True, **options)
-    hb.ops.dot_product_attention(x[:, :3], x, x, mask=jnp.ones((1, 1, 3, 4), bool))  # an odd number of positions
+    hb.ops.dot_product_attention(
+        x[:, :3], x, x, mask=jnp.ones((1, 1, 3, 4), bool)
+    )  # an odd number of positions
     layer = built(hb.layers.MultiHeadAttention, 2, 8)
     layer(x[:, :, 0], x[:, :, 0], return_attention_scores=True)
     built(hb.layers.MultiHeadAttention, 2, 8, dropout=0.2)(x[:, :, 0], x[:, :, 0], training=True)
@@ -476,7 +532,9 @@ def test_locally_connected(name):
         layer.kernel.assign(np.broadcast_to(rows.reshape(-1, 3), layer.kernel.shape))
     else:  # what the convolution makes of each single input, one after the other
         ones = np.eye(int(np.prod(shape[1:])), dtype="float32").reshape(-1, *shape[1:])
-        layer.kernel.assign(np.asarray(reference(ones)).reshape(layer.kernel.shape) + 7.0 * outside(layer))
+        layer.kernel.assign(
+            np.asarray(reference(ones)).reshape(layer.kernel.shape) + 7.0 * outside(layer)
+        )
     close(layer(x), reference(x))
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config()
@@ -530,7 +588,10 @@ def test_rematerialization_changes_no_number(name):
     class Inner(hb.layers.Layer):
         def __init__(self, **kwargs):
             super().__init__(**kwargs)
-            self.normalize, self.dense = hb.layers.BatchNormalization(), hb.layers.Dense(4, activation="tanh")
+            self.normalize, self.dense = (
+                hb.layers.BatchNormalization(),
+                hb.layers.Dense(4, activation="tanh"),
+            )
             self.drop = hb.layers.Dropout(0.5, seed=1)
 
         def call(self, x, training=False):
@@ -548,7 +609,11 @@ def test_rematerialization_changes_no_number(name):
 
         def loss(trainable, layer=layer):
             y, others, losses = layer.stateless_call(
-                trainable, [v.value for v in layer.non_trainable_variables], x, training=True, return_losses=True
+                trainable,
+                [v.value for v in layer.non_trainable_variables],
+                x,
+                training=True,
+                return_losses=True,
             )
             return jnp.sum(y) + sum(losses), others
 
@@ -600,7 +665,9 @@ def test_lambda():
 
 def test_thresholded_relu():
     layer = hb.layers.ThresholdedReLU(theta=0.5)
-    np.testing.assert_array_equal(layer(np.array([[-1.0, 0.5, 0.6]], "float32")), np.array([[0, 0, 0.6]], "float32"))
+    np.testing.assert_array_equal(
+        layer(np.array([[-1.0, 0.5, 0.6]], "float32")), np.array([[0, 0, 0.6]], "float32")
+    )
 
 
 def test_lora_trains_the_thin_matrices_alone():
@@ -617,7 +684,8 @@ def test_lora_trains_the_thin_matrices_alone():
     assert np.abs(np.asarray(layer.lora_b)).max() > 0
     np.testing.assert_allclose(
         layer(x),
-        x @ (base + 2 * np.asarray(layer.lora_a) @ np.asarray(layer.lora_b)) + np.asarray(layer.bias),
+        x @ (base + 2 * np.asarray(layer.lora_a) @ np.asarray(layer.lora_b))
+        + np.asarray(layer.bias),
         rtol=1e-4,
     )
     store = {}
@@ -632,7 +700,9 @@ def test_lora_trains_the_thin_matrices_alone():
 
 @hb.saving.register_keras_serializable(package="tests")
 def scaled(params, state, rng, inputs, training):
-    return inputs @ params["w"] + state["calls"], {"calls": state["calls"] + (1.0 if training else 0.0)}
+    return inputs @ params["w"] + state["calls"], {
+        "calls": state["calls"] + (1.0 if training else 0.0)
+    }
 
 
 @hb.saving.register_keras_serializable(package="tests")
@@ -680,7 +750,9 @@ def test_flax_layer_names_what_it_needs():
         ((3, 4), True), ((4,), False), ((4,), False), ((4,), True), ((4,), True), ((4,), True)]  # fmt: skip
     before = [np.asarray(w) for w in layer.non_trainable_weights]
     layer(x, training=True)
-    assert all((np.asarray(w) != b).any() for w, b in zip(layer.non_trainable_weights, before, strict=True))
+    assert all(
+        (np.asarray(w) != b).any() for w, b in zip(layer.non_trainable_weights, before, strict=True)
+    )
 
 
 # (old, new): what scripts of Keras 1 and 2 write, and its meaning
@@ -812,7 +884,9 @@ def test_merges_of_keras_1(mode):
     options, make = MERGES[mode]
     x = [np.random.RandomState(seed).randn(2, 3, 4).astype("float32") for seed in (0, 1)]
     expected = make(keras.layers)(x)
-    np.testing.assert_allclose(hb.layers.merge(x, mode=mode, **options), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        hb.layers.merge(x, mode=mode, **options), expected, rtol=1e-5, atol=1e-6
+    )
     layer = hb.layers.Merge(mode=mode, **options, name="m")
     assert plain(hb.layers.serialize(layer)) == plain(
         hb.layers.serialize(make(hb.layers)) | {"config": layer.get_config()}
@@ -820,7 +894,9 @@ def test_merges_of_keras_1(mode):
     branches = [hb.Sequential([hb.layers.Dense(4, input_shape=(3, 4))]) for _ in x]
     model = hb.Sequential([hb.layers.Merge(branches, mode=mode, **options)])
     results = [branch.predict(one, verbose=0) for branch, one in zip(branches, x, strict=True)]
-    np.testing.assert_allclose(model.predict(x, verbose=0), make(keras.layers)(results), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        model.predict(x, verbose=0), make(keras.layers)(results), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_a_stack_on_branches(tmp_path):
@@ -839,11 +915,15 @@ def test_a_stack_on_branches(tmp_path):
     assert len(before) == 10
     assert all((new != old).any() for new, old in zip(model.get_weights(), before, strict=True))
     shared = hb.Sequential([L.Merge([left, left], mode="sum")])
-    np.testing.assert_allclose(shared.predict(x[0], verbose=0), 2 * left.predict(x[0], verbose=0), rtol=1e-6)
+    np.testing.assert_allclose(
+        shared.predict(x[0], verbose=0), 2 * left.predict(x[0], verbose=0), rtol=1e-6
+    )
     plain_stack = hb.Sequential([L.Merge([left, right], mode="concat"), L.Dense(1)])
     plain_stack.save(str(tmp_path / "model.keras"))
     again = hb.models.load_model(str(tmp_path / "model.keras"))
-    np.testing.assert_array_equal(again.predict(x[:2], verbose=0), plain_stack.predict(x[:2], verbose=0))
+    np.testing.assert_array_equal(
+        again.predict(x[:2], verbose=0), plain_stack.predict(x[:2], verbose=0)
+    )
     with pytest.raises(ValueError, match="mode.*'plus'"):
         L.merge(x[:2], mode="plus")
     with pytest.raises(ValueError, match="'d'.*input_shape"):
@@ -853,7 +933,10 @@ def test_a_stack_on_branches(tmp_path):
 
 
 def test_bidirectional_leaves_the_callers_layer_alone():
-    x, mask = np.random.RandomState(0).randn(2, 4, 3).astype("float32"), np.array([[1, 1, 0, 0], [0, 1, 1, 0]], bool)
+    x, mask = (
+        np.random.RandomState(0).randn(2, 4, 3).astype("float32"),
+        np.array([[1, 1, 0, 0], [0, 1, 1, 0]], bool),
+    )
     results = []
     for library in (hb, keras):
         L = library.layers
@@ -899,7 +982,9 @@ WRAPPERS = {
     "rnn": lambda L, policy: L.RNN(L.LSTMCell(3), return_state=True, dtype=policy),
     "sequences": lambda L, policy: L.RNN(L.GRUCell(3), return_sequences=True, dtype=policy),
     "concat": lambda L, policy: L.Bidirectional(L.LSTM(3, return_sequences=True), dtype=policy),
-    "states": lambda L, policy: L.Bidirectional(L.LSTM(3, return_state=True), merge_mode="sum", dtype=policy),
+    "states": lambda L, policy: L.Bidirectional(
+        L.LSTM(3, return_state=True), merge_mode="sum", dtype=policy
+    ),
     "both": lambda L, policy: L.Bidirectional(L.GRU(3), merge_mode=None, dtype=policy),
     "steps": lambda L, policy: L.TimeDistributed(L.Dense(3), dtype=policy),
     "inner": lambda L, policy: L.TimeDistributed(L.Dense(3, dtype=policy)),
@@ -933,20 +1018,36 @@ BAD = {
     "groups": (lambda: hb.layers.Conv2D(4, 1, groups=3), None, "groups"),
     "rank": (lambda: hb.layers.Conv2D(1, 1, name="c"), np.ones((2, 3, 3)), "'c' .*4"),
     "reshape": (lambda: hb.layers.Reshape((7,), name="r"), np.ones((2, 6)), "'r'.*6 numbers.*7"),
-    "concatenate": (lambda: hb.layers.Concatenate(name="m"), [np.ones((2, 3)), np.ones((3, 3))], "'m'"),
+    "concatenate": (
+        lambda: hb.layers.Concatenate(name="m"),
+        [np.ones((2, 3)), np.ones((3, 3))],
+        "'m'",
+    ),
     "condition": (
         lambda: OwnCode(lambda x: x if hb.ops.sum(x) > 0 else -x, name="o"),
         hb.Input((3,)),
         "'o'.*Python condition.*ops.where",
     ),
-    "numpy": (lambda: OwnCode(lambda x: np.log(x), name="o"), hb.Input((3,)), "'o'.*NumPy function.*hornbeam.ops"),
+    "numpy": (
+        lambda: OwnCode(lambda x: np.log(x), name="o"),
+        hb.Input((3,)),
+        "'o'.*NumPy function.*hornbeam.ops",
+    ),
     "size": (
         lambda: OwnCode(lambda x: np.eye(3)[hb.ops.argmax(x)], name="o"),
         hb.Input((3,)),
         "'o'.*(NumPy|index).*hornbeam.ops",
     ),
-    "returns_none": (lambda: OwnCode(lambda x: None, name="o"), hb.Input((3,)), "'o'.*returned None.*return"),
-    "class_for_layer": (lambda: hb.layers.TimeDistributed(hb.layers.Dense), None, r"Write `Dense\(\.\.\.\)`"),
+    "returns_none": (
+        lambda: OwnCode(lambda x: None, name="o"),
+        hb.Input((3,)),
+        "'o'.*returned None.*return",
+    ),
+    "class_for_layer": (
+        lambda: hb.layers.TimeDistributed(hb.layers.Dense),
+        None,
+        r"Write `Dense\(\.\.\.\)`",
+    ),
     "dot_sizes": (
         lambda: hb.layers.Dot(1, name="m"),
         [np.ones((2, 3, 4)), np.ones((2, 1, 4))],
@@ -957,11 +1058,23 @@ BAD = {
         [np.ones((2, 3, 4)), np.ones((2, 3, 4))],
         "'m'.*`axes`.*3.*ranks 3",
     ),
-    "dot_batch": (lambda: hb.layers.Dot(0, name="m"), [np.ones((2, 3)), np.ones((2, 3))], "'m'.*`axes`.*batch"),
-    "spatial_rank": (lambda: hb.layers.SpatialDropout2D(0.1, name="s"), np.ones((2, 3, 3)), "'s' .*4"),
+    "dot_batch": (
+        lambda: hb.layers.Dot(0, name="m"),
+        [np.ones((2, 3)), np.ones((2, 3))],
+        "'m'.*`axes`.*batch",
+    ),
+    "spatial_rank": (
+        lambda: hb.layers.SpatialDropout2D(0.1, name="s"),
+        np.ones((2, 3, 3)),
+        "'s' .*4",
+    ),
     "target_shape": (lambda: hb.layers.Reshape((-2, 3)), None, "`target_shape`.*-2"),
     "no_list": (lambda: hb.layers.Add(name="m"), np.ones((2, 3)), "'m'.*list"),
-    "output_padding": (lambda: hb.layers.Conv2DTranspose(1, 3, strides=2, output_padding=2), None, "output_padding.*2"),
+    "output_padding": (
+        lambda: hb.layers.Conv2DTranspose(1, 3, strides=2, output_padding=2),
+        None,
+        "output_padding.*2",
+    ),
     "depth_multiplier": (
         lambda: hb.layers.DepthwiseConv2D(3, depth_multiplier=0),
         None,
@@ -969,11 +1082,23 @@ BAD = {
     ),
     "zero_padding": (lambda: hb.layers.ZeroPadding2D((1, 2, 3)), None, "ZeroPadding2D: `padding`"),
     "cropping": (lambda: hb.layers.Cropping1D(2, name="c"), np.ones((1, 4, 1)), "'c'.*nothing"),
-    "interpolation": (lambda: hb.layers.UpSampling2D(interpolation="area"), None, "interpolation.*area"),
+    "interpolation": (
+        lambda: hb.layers.UpSampling2D(interpolation="area"),
+        None,
+        "interpolation.*area",
+    ),
     "output_size": (lambda: hb.layers.AdaptiveMaxPooling2D(0), None, "output_size"),
-    "group_norm": (lambda: hb.layers.GroupNormalization(4, name="g"), np.ones((2, 3, 6)), "'g'.*6 channels.*4"),
+    "group_norm": (
+        lambda: hb.layers.GroupNormalization(4, name="g"),
+        np.ones((2, 3, 6)),
+        "'g'.*6 channels.*4",
+    ),
     "equation": (lambda: hb.layers.EinsumDense("ab,bc", 3), None, "equation.*ab,bc"),
-    "einsum_rank": (lambda: hb.layers.EinsumDense("abc,cd->abd", (3, 4), name="e"), np.ones((2, 3)), "'e'.*3 axes"),
+    "einsum_rank": (
+        lambda: hb.layers.EinsumDense("abc,cd->abd", (3, 4), name="e"),
+        np.ones((2, 3)),
+        "'e'.*3 axes",
+    ),
     "score_mode": (lambda: hb.layers.Attention(score_mode="sum"), None, "score_mode.*sum"),
     "attention_list": (lambda: hb.layers.Attention(name="a"), np.ones((2, 3, 4)), "'a'.*list"),
     "heads": (lambda: hb.layers.MultiHeadAttention(0, 3), None, "num_heads"),
@@ -981,7 +1106,11 @@ BAD = {
     "conv_lstm": (lambda: hb.layers.ConvLSTM2D(0, 3), None, "ConvLSTM2D: `filters`"),
     "local": (lambda: hb.layers.LocallyConnected1D(2, 3, padding="same"), None, "padding.*same"),
     "lora": (lambda: hb.layers.Dense(2, name="d").enable_lora(2), None, "'d'.*build"),
-    "power_iterations": (lambda: hb.layers.SpectralNormalization(hb.layers.Dense(1), 0), None, "power_iterations"),
+    "power_iterations": (
+        lambda: hb.layers.SpectralNormalization(hb.layers.Dense(1), 0),
+        None,
+        "power_iterations",
+    ),
     "window": (lambda: hb.layers.MaxPooling2D(9, name="p"), np.ones((1, 4, 4, 1)), "9.*'p'"),
 }
 

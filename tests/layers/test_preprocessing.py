@@ -54,7 +54,13 @@ class Pieces(hb.utils.PyDataset):
 
 @pytest.mark.parametrize(
     ("data", "count"),
-    [(X, 1), (X.tolist(), 1), (Pieces(), 3), ((row[None] for row in X), 6), (ArraySource(X, batch_size=4), 2)],
+    [
+        (X, 1),
+        (X.tolist(), 1),
+        (Pieces(), 3),
+        ((row[None] for row in X), 6),
+        (ArraySource(X, batch_size=4), 2),
+    ],
     ids=["array", "list", "PyDataset", "generator", "source"],
 )
 def test_adapt_streams_over_any_data(data, count):
@@ -97,12 +103,15 @@ def test_weights_and_assets_are_saved_and_loaded(tmp_path):
 
 def test_a_subclass_must_say_what_it_learns():
     for method, arguments in (("reset_state", ()), ("update_state", (X,)), ("finalize_state", ())):
-        with pytest.raises(NotImplementedError, match=f"PreprocessingLayer must implement `{method}"):
+        with pytest.raises(
+            NotImplementedError, match=f"PreprocessingLayer must implement `{method}"
+        ):
             getattr(PreprocessingLayer(), method)(*arguments)
 
 
 @pytest.mark.parametrize(
-    "data", [np.array([["a"], ["b"]]), np.array([["a"], [None]], object), np.ones((2, 1), "complex64")]
+    "data",
+    [np.array([["a"], ["b"]]), np.array([["a"], [None]], object), np.ones((2, 1), "complex64")],
 )
 def test_normalization_takes_numbers_only(data):
     with pytest.raises(ValueError, match="must hold numbers"):

@@ -15,7 +15,9 @@ from hornbeam import activations
 from hornbeam import layers as L
 from hornbeam.legacy.files.layers import hard_sigmoid_of_keras_2
 
-RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "keras-js" / "test" / "data"
+RECORDINGS = (
+    Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "keras-js" / "test" / "data"
+)
 FIRST = {"data_format": "channels_first"}
 
 
@@ -23,7 +25,9 @@ def branches(merge, count=2, repeat=None):
     """`count` dense layers of one input, merged; each repeated as `repeat` steps before."""
     start = hb.Input((6,))
     ends = [L.Dense(2)(start) for _ in range(count)]
-    return hb.Model(start, merge(ends if repeat is None else [L.RepeatVector(repeat)(x) for x in ends]))
+    return hb.Model(
+        start, merge(ends if repeat is None else [L.RepeatVector(repeat)(x) for x in ends])
+    )
 
 
 def lanes(merge, *stacks, shape=(8, 8, 2), then=()):
@@ -54,7 +58,9 @@ def conv_chain(*convolutions):
 
 def normalized_chain(*rows, epsilon=0.001):
     """The same, with batch normalization after each."""
-    return [layer for row in rows for layer in (*conv_chain(row), L.BatchNormalization(epsilon=epsilon))]
+    return [
+        layer for row in rows for layer in (*conv_chain(row), L.BatchNormalization(epsilon=epsilon))
+    ]
 
 
 def deep_chain(pooling):
@@ -94,13 +100,25 @@ def poolings(layer, rank):
         lambda: layer(even, strides=None, padding="valid"),
         lambda: layer(even, strides=1, padding="valid"),
         lambda: layer(even, strides=mixed, padding="valid"),
-        *([] if rank == 1 else [lambda: layer(odd, padding="valid"), lambda: layer(odd, strides=3, padding="valid")]),
+        *(
+            []
+            if rank == 1
+            else [
+                lambda: layer(odd, padding="valid"),
+                lambda: layer(odd, strides=3, padding="valid"),
+            ]
+        ),
         lambda: layer(even, padding="same"),
         lambda: layer(even, strides=1, padding="same"),
         lambda: layer(even, strides=mixed_same, padding="same"),
     ]
     if rank == 1:
-        return [*rows, lambda: layer(3, padding="valid"), lambda: layer(3, 1, "same"), lambda: layer(3, padding="same")]
+        return [
+            *rows,
+            lambda: layer(3, padding="valid"),
+            lambda: layer(3, 1, "same"),
+            lambda: layer(3, padding="same"),
+        ]
     return [
         *rows,
         lambda: layer(odd, padding="same"),
@@ -405,7 +423,11 @@ def rows():
                     yield file, file.replace("/", "_"), recipe
                 else:
                     prefix = ".".join(file.split("/")[1:]) if file.startswith("layers/") else file
-                    yield file, f"{prefix}.{family}.{number}" if family else f"{prefix}.{number}", recipe
+                    yield (
+                        file,
+                        f"{prefix}.{family}.{number}" if family else f"{prefix}.{number}",
+                        recipe,
+                    )
 
 
 ROWS = list(rows())
@@ -416,8 +438,14 @@ needs_recordings = pytest.mark.skipif(
 
 @needs_recordings
 def test_every_recording_has_a_row():
-    files = {str(path.relative_to(RECORDINGS).with_suffix("")) for path in RECORDINGS.rglob("*.json")}
-    recorded = {(file, name) for file in files for name in json.loads((RECORDINGS / f"{file}.json").read_text())}
+    files = {
+        str(path.relative_to(RECORDINGS).with_suffix("")) for path in RECORDINGS.rglob("*.json")
+    }
+    recorded = {
+        (file, name)
+        for file in files
+        for name in json.loads((RECORDINGS / f"{file}.json").read_text())
+    }
     assert {(file, name) for file, name, _ in ROWS} == recorded
     assert len(recorded) == 334
 
@@ -435,7 +463,9 @@ def test_recorded(file, name, recipe):
     tolerance = LOOSE.get(file, 1e-5)
     if file == "activations":
         x = inputs[0] if inputs[0].ndim > 2 else inputs[0].reshape(-1, inputs[0].shape[-1])
-        np.testing.assert_allclose(np.reshape(recipe(x), expected.shape), expected, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(
+            np.reshape(recipe(x), expected.shape), expected, rtol=tolerance, atol=tolerance
+        )
         return
     model = recipe()
     if isinstance(model, list):

@@ -16,7 +16,9 @@ from hornbeam.layers.core import Dense, Masking
 from hornbeam.ops import cudnn
 
 # Keras's own variables do not know NumPy 2's `copy` argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword"
+)
 
 B, T, C = 2, 4, 5
 MASK = np.array([[0, 1, 0, 1], [1, 1, 1, 0]], bool)
@@ -62,12 +64,18 @@ def with_equal_weights(make, x):
 
 ROWS = {
     "simple": lambda L: L("SimpleRNN")(3),
-    "simple_relu_backwards": lambda L: L("SimpleRNN")(3, activation="relu", use_bias=False, go_backwards=True),
+    "simple_relu_backwards": lambda L: L("SimpleRNN")(
+        3, activation="relu", use_bias=False, go_backwards=True
+    ),
     "simple_sequences_state": lambda L: L("SimpleRNN")(3, return_sequences=True, return_state=True),
     "lstm": lambda L: L("LSTM")(3),
     "lstm_sequences_state": lambda L: L("LSTM")(3, return_sequences=True, return_state=True),
-    "lstm_backwards": lambda L: L("LSTM")(3, return_sequences=True, go_backwards=True, return_state=True),
-    "lstm_unroll": lambda L: L("LSTM")(3, unroll=True, recurrent_activation="hard_sigmoid", unit_forget_bias=False),
+    "lstm_backwards": lambda L: L("LSTM")(
+        3, return_sequences=True, go_backwards=True, return_state=True
+    ),
+    "lstm_unroll": lambda L: L("LSTM")(
+        3, unroll=True, recurrent_activation="hard_sigmoid", unit_forget_bias=False
+    ),
     "lstm_zero": lambda L: L("LSTM")(3, return_sequences=True, zero_output_for_mask=True),
     "lstm_zero_last": lambda L: L("LSTM")(3, zero_output_for_mask=True),
     "gru": lambda L: L("GRU")(3, return_state=True),
@@ -75,15 +83,25 @@ ROWS = {
     "gru_no_bias": lambda L: L("GRU")(3, use_bias=False, activation="relu"),
     "gru_stateful": lambda L: L("GRU")(3, stateful=True, return_sequences=True),
     "rnn_cell": lambda L: L("RNN")(L("GRUCell")(3), return_sequences=True, return_state=True),
-    "rnn_stack": lambda L: L("RNN")([L("LSTMCell")(3), L("GRUCell")(2), L("SimpleRNNCell")(4)], return_state=True),
-    "rnn_stack_cells": lambda L: L("RNN")(L("StackedRNNCells")([L("GRUCell")(3), L("LSTMCell")(2)]), unroll=True),
+    "rnn_stack": lambda L: L("RNN")(
+        [L("LSTMCell")(3), L("GRUCell")(2), L("SimpleRNNCell")(4)], return_state=True
+    ),
+    "rnn_stack_cells": lambda L: L("RNN")(
+        L("StackedRNNCells")([L("GRUCell")(3), L("LSTMCell")(2)]), unroll=True
+    ),
     "bi": lambda L: L("Bidirectional")(L("LSTM")(3)),
-    "bi_sequences_state": lambda L: L("Bidirectional")(L("LSTM")(3, return_sequences=True, return_state=True)),
+    "bi_sequences_state": lambda L: L("Bidirectional")(
+        L("LSTM")(3, return_sequences=True, return_state=True)
+    ),
     "bi_sum": lambda L: L("Bidirectional")(L("GRU")(3, return_sequences=True), merge_mode="sum"),
     "bi_mul": lambda L: L("Bidirectional")(L("GRU")(3), merge_mode="mul"),
     "bi_ave": lambda L: L("Bidirectional")(L("SimpleRNN")(3, return_state=True), merge_mode="ave"),
-    "bi_none": lambda L: L("Bidirectional")(L("GRU")(3, return_sequences=True, return_state=True), merge_mode=None),
-    "bi_backward_layer": lambda L: L("Bidirectional")(L("LSTM")(3), backward_layer=L("GRU")(2, go_backwards=True)),
+    "bi_none": lambda L: L("Bidirectional")(
+        L("GRU")(3, return_sequences=True, return_state=True), merge_mode=None
+    ),
+    "bi_backward_layer": lambda L: L("Bidirectional")(
+        L("LSTM")(3), backward_layer=L("GRU")(2, go_backwards=True)
+    ),
     "bi_stateful": lambda L: L("Bidirectional")(L("LSTM")(3, stateful=True)),
     "time_dense": lambda L: L("TimeDistributed")(L("Dense")(3, activation="tanh")),
 }
@@ -103,7 +121,9 @@ CONFIG_ROWS = ROWS | {
 def test_values(row):
     x = data(B, T, C)
     layer, reference = with_equal_weights(ROWS[row], x)
-    assert [(w.path, w.shape) for w in layer.weights] == [(w.path, w.shape) for w in reference.weights]
+    assert [(w.path, w.shape) for w in layer.weights] == [
+        (w.path, w.shape) for w in reference.weights
+    ]
     assert len(layer.variables) == len(reference.variables)
     result, expected = layer(x), reference(x)
     assert isinstance(result, tuple) == isinstance(expected, tuple)
@@ -122,8 +142,12 @@ def test_symbolic_shapes(row):
     layer, reference = pair(ROWS[row])
     symbolic = layer(hb.Input(batch_shape=shape))
     expected = reference(keras.Input(batch_shape=shape))
-    assert [x.shape for x in hb.tree.flatten(symbolic)] == [x.shape for x in keras.tree.flatten(expected)]
-    assert [x.dtype for x in hb.tree.flatten(symbolic)] == [x.dtype for x in keras.tree.flatten(expected)]
+    assert [x.shape for x in hb.tree.flatten(symbolic)] == [
+        x.shape for x in keras.tree.flatten(expected)
+    ]
+    assert [x.dtype for x in hb.tree.flatten(symbolic)] == [
+        x.dtype for x in keras.tree.flatten(expected)
+    ]
 
 
 @pytest.mark.parametrize("row", CONFIG_ROWS)
@@ -200,7 +224,9 @@ DRAWS = {
     "lstm": lambda L, **options: L("LSTM")(3, return_sequences=True, **options),
     "gru": lambda L, **options: L("GRU")(3, go_backwards=True, **options),
     "gru_before": lambda L, **options: L("GRU")(3, reset_after=False, **options),
-    "stack": lambda L, **options: L("RNN")([L("GRUCell")(3, **options), L("LSTMCell")(2, **options)]),
+    "stack": lambda L, **options: L("RNN")(
+        [L("GRUCell")(3, **options), L("LSTMCell")(2, **options)]
+    ),
     "bi": lambda L, **options: L("Bidirectional")(L("LSTM")(3, **options)),
     "conv": lambda L, **options: L("ConvLSTM1D")(3, 2, **options),
 }
@@ -219,7 +245,10 @@ def test_seeded_dropout_draws_what_keras_draws(name, rates):
     x = data(B, T, 5, C) if name == "conv" else data(B, T, C)
     options = {"dropout": rates[0], "recurrent_dropout": rates[1], "seed": 5}
     layer, reference = pair(lambda L: DRAWS[name](L, **options))
-    for one in (layer, reference):  # not called outside of training: Keras draws there too, for nothing
+    for one in (
+        layer,
+        reference,
+    ):  # not called outside of training: Keras draws there too, for nothing
         one.build(x.shape)
         one.set_weights([data(*w.shape, seed=i) for i, w in enumerate(one.weights)])
     for _ in range(2):
@@ -228,9 +257,16 @@ def test_seeded_dropout_draws_what_keras_draws(name, rates):
 
 def test_dropout_is_one_draw_a_sequence():
     cell = recurrent.SimpleRNNCell(
-        6, dropout=0.5, kernel_initializer="identity", recurrent_initializer="zeros", activation="linear"
+        6,
+        dropout=0.5,
+        kernel_initializer="identity",
+        recurrent_initializer="zeros",
+        activation="linear",
     )
-    for layer in (recurrent.RNN(cell, return_sequences=True), recurrent.RNN([cell], return_sequences=True)):
+    for layer in (
+        recurrent.RNN(cell, return_sequences=True),
+        recurrent.RNN([cell], return_sequences=True),
+    ):
         x = np.ones((3, 7, 6), "float32")
         first, second = (np.asarray(layer(x, training=True)) for _ in range(2))
         assert (first == first[:, :1]).all()
@@ -258,13 +294,18 @@ def test_states_are_kept_until_reset():
 
 def test_states_are_kept_through_fit():
     x, y = data(4, T, C), data(4, 3)
-    model = hb.Sequential([hb.Input(batch_shape=(2, T, C)), recurrent.LSTM(3, stateful=True, dropout=0.2)])
+    model = hb.Sequential(
+        [hb.Input(batch_shape=(2, T, C)), recurrent.LSTM(3, stateful=True, dropout=0.2)]
+    )
     model.compile("sgd", "mse")
     model.fit(x, y, batch_size=2, epochs=2, shuffle=False, verbose=0)
     kept = [state.numpy() for state in model.layers[-1].states]
     assert all(np.any(state) for state in kept)
     model.predict(x, batch_size=2, verbose=0)
-    assert any((state.numpy() != before).any() for state, before in zip(model.layers[-1].states, kept, strict=True))
+    assert any(
+        (state.numpy() != before).any()
+        for state, before in zip(model.layers[-1].states, kept, strict=True)
+    )
 
 
 class Counting(hb.layers.Layer):
@@ -287,11 +328,15 @@ class Counting(hb.layers.Layer):
 @pytest.mark.parametrize("stacked", [False, True])
 def test_cells_of_the_user(stacked):
     cell = Counting(3)
-    layer = recurrent.RNN([recurrent.GRUCell(4), cell] if stacked else cell, return_sequences=True, return_state=True)
+    layer = recurrent.RNN(
+        [recurrent.GRUCell(4), cell] if stacked else cell, return_sequences=True, return_state=True
+    )
     outputs, *states = layer(data(B, T, C), training=True)
     assert outputs.shape == (B, T, 3)
     assert float(cell.calls) == T
-    assert 0 < np.mean(np.diff(np.asarray(outputs), axis=1) == 0) < 1 or np.any(np.asarray(outputs) == 0)
+    assert 0 < np.mean(np.diff(np.asarray(outputs), axis=1) == 0) < 1 or np.any(
+        np.asarray(outputs) == 0
+    )
     close(hb.tree.flatten(states)[-1], outputs[:, -1])
     dropped = np.asarray(outputs) == 0
     assert (dropped[:, :1] != dropped).any()  # its own draw at every step
@@ -343,7 +388,11 @@ def test_masks_travel():
     x = data(B, T, C) * MASK[..., None]
     make = {
         "time": lambda L: [L("Masking")(), L("TimeDistributed")(L("Dense")(4)), L("GRU")(3)],
-        "bi": lambda L: [L("Masking")(), L("Bidirectional")(L("LSTM")(3, return_sequences=True)), L("LSTM")(2)],
+        "bi": lambda L: [
+            L("Masking")(),
+            L("Bidirectional")(L("LSTM")(3, return_sequences=True)),
+            L("LSTM")(2),
+        ],
     }
     for row in make.values():
         layers, references = pair(row)
@@ -383,7 +432,10 @@ STEPS_LEAVE = {
 def test_time_distributed_steps_that_leave_something(name, training):
     """Seeds, moving averages and losses go on from step to step, alone and in a model."""
     inner, inner_reference = pair(STEPS_LEAVE[name])
-    layer, reference = bidirectional.TimeDistributed(inner), keras.layers.TimeDistributed(inner_reference)
+    layer, reference = (
+        bidirectional.TimeDistributed(inner),
+        keras.layers.TimeDistributed(inner_reference),
+    )
     model = hb.Sequential([hb.Input((T, C)), layer])
     for seed in range(2):
         x = data(B, T, C, seed=seed)
@@ -414,7 +466,9 @@ def test_insisting_on_cudnn(name, arguments, masked):
         with pytest.raises(ValueError, match="use_cudnn"):
             layer(data(B, T, C), mask=MASK if masked else None)
     with pytest.raises(ValueError, match="use_cudnn"):
-        bidirectional.Bidirectional(layer_with(name, arguments))(data(B, T, C), mask=MASK if masked else None)
+        bidirectional.Bidirectional(layer_with(name, arguments))(
+            data(B, T, C), mask=MASK if masked else None
+        )
 
 
 def layer_with(name, arguments):
@@ -423,7 +477,9 @@ def layer_with(name, arguments):
 
 def test_use_cudnn_where_keras_takes_it():
     for arguments in ({}, {"activation": "relu", "use_bias": False, "dropout": 0.0}):
-        layer, reference = with_equal_weights(lambda L, a=arguments: L("GRU")(3, use_cudnn=True, **a), data(B, T, C))
+        layer, reference = with_equal_weights(
+            lambda L, a=arguments: L("GRU")(3, use_cudnn=True, **a), data(B, T, C)
+        )
         close(layer(data(B, T, C)), reference(data(B, T, C)))
         assert "use_cudnn" not in layer.get_config()
     with pytest.raises(ValueError, match="`use_cudnn` must be"):
@@ -458,7 +514,12 @@ def test_cudnn_gets_what_the_plain_loop_gets(arguments, gpu):
             recurrent.LSTM(3, use_cudnn=True, dtype="bfloat16")(x)
         with pytest.raises(ValueError, match="there is nothing to compute"):
             recurrent.LSTM(3, use_cudnn=True)(x[:0])
-        for other in ({"dtype": "bfloat16"}, {"unroll": True}, {"activation": "relu"}, {"use_bias": False}):
+        for other in (
+            {"dtype": "bfloat16"},
+            {"unroll": True},
+            {"activation": "relu"},
+            {"use_bias": False},
+        ):
             recurrent.LSTM(3, **other)(x)
         recurrent.LSTM(3)(x, mask=MASK)
         recurrent.LSTM(3)(x[:0])
@@ -484,11 +545,15 @@ def test_derivatives_with_cudnn(gpu):
         tangent = [jnp.ones_like(a) for a in operands]
         yield jax.jvp(functools.partial(loss, run), operands, tangent)
         yield jax.jvp(gradient, operands, tangent)
-        yield jax.jit(jax.grad(lambda *a: sum(jnp.sum(g * g) for g in gradient(*a)), range(5)))(*operands)
-        yield jax.vmap(gradient, (0, *[None] * 4))(jnp.stack([operands[0], -operands[0]]), *operands[1:])
-        yield jax.linear_transpose(lambda dx: jax.jvp(lambda x: run(x, *operands[1:])[0], (x,), (dx,))[1], x)(
-            operands[0][..., :3]
+        yield jax.jit(jax.grad(lambda *a: sum(jnp.sum(g * g) for g in gradient(*a)), range(5)))(
+            *operands
         )
+        yield jax.vmap(gradient, (0, *[None] * 4))(
+            jnp.stack([operands[0], -operands[0]]), *operands[1:]
+        )
+        yield jax.linear_transpose(
+            lambda dx: jax.jvp(lambda x: run(x, *operands[1:])[0], (x,), (dx,))[1], x
+        )(operands[0][..., :3])
         yield jax.grad(jax.checkpoint(functools.partial(loss, run)))(*operands)
 
     expected = list(of(cudnn._lstm))
@@ -516,7 +581,15 @@ def gpu(monkeypatch):
 
     def forward(x, h, c, weights, lengths, inputs, units, *others):
         assert others == (1, 0.0, False, None)
-        return reference(x, h, c, weights, lengths, inputs, units), (x, h, c, weights, lengths, None, jnp.ones(7))
+        return reference(x, h, c, weights, lengths, inputs, units), (
+            x,
+            h,
+            c,
+            weights,
+            lengths,
+            None,
+            jnp.ones(7),
+        )
 
     def backward(inputs, units, *others):
         *others, (*operands, lengths, hs, reserve), given = others
@@ -539,11 +612,15 @@ def gpu(monkeypatch):
     monkeypatch.setattr("hornbeam.layers.recurrent.cudnn_lstm", kernel)
     # Primitives of our own, whose kernels run on CPU.
     for name in ("_run", "_pull"):
-        plain, shapes, by_kernel = (getattr(cudnn, f"{name}_{part}") for part in ("plain", "shapes", "kernel"))
+        plain, shapes, by_kernel = (
+            getattr(cudnn, f"{name}_{part}") for part in ("plain", "shapes", "kernel")
+        )
         primitive = define(name, plain, shapes, {"cpu": by_kernel}, ["keep"], many=True)
         monkeypatch.setattr(cudnn, f"{name}_p", primitive)
     ad.primitive_jvps[cudnn._run_p] = cudnn._run_jvp
-    ad.primitive_transposes[cudnn._pull_p] = functools.partial(cudnn._transpose, lambda: cudnn._push_p, 2)
+    ad.primitive_transposes[cudnn._pull_p] = functools.partial(
+        cudnn._transpose, lambda: cudnn._push_p, 2
+    )
     return asked
 
 
@@ -562,11 +639,18 @@ BAD = [
     (lambda: recurrent.StackedRNNCells([recurrent.GRUCell(2), "x"]), "`cells` takes cells"),
     (lambda: bidirectional.Bidirectional(3), "must be a layer"),
     (lambda: bidirectional.Bidirectional(Dense(3)), "no recurrent layer"),
-    (lambda: bidirectional.Bidirectional(recurrent.GRU(3), merge_mode="max"), "`merge_mode` must be one of"),
-    (lambda: bidirectional.Bidirectional(recurrent.GRU(3), backward_layer=recurrent.GRU(3)), "different directions"),
+    (
+        lambda: bidirectional.Bidirectional(recurrent.GRU(3), merge_mode="max"),
+        "`merge_mode` must be one of",
+    ),
+    (
+        lambda: bidirectional.Bidirectional(recurrent.GRU(3), backward_layer=recurrent.GRU(3)),
+        "different directions",
+    ),
     (
         lambda: bidirectional.Bidirectional(
-            recurrent.GRU(3), backward_layer=recurrent.GRU(3, go_backwards=True, return_sequences=True)
+            recurrent.GRU(3),
+            backward_layer=recurrent.GRU(3, go_backwards=True, return_sequences=True),
         ),
         "same `return_sequences`",
     ),

@@ -128,7 +128,9 @@ def test_graphs():
     (gradient,) = K.gradients(K.sum(inner), model.input)
     kernel = model.layers[1].kernel.numpy()
     np.testing.assert_allclose(
-        K.function([model.input], gradient)([x]), (1 - np.tanh(x @ kernel) ** 2) @ kernel.T, rtol=1e-4
+        K.function([model.input], gradient)([x]),
+        (1 - np.tanh(x @ kernel) ** 2) @ kernel.T,
+        rtol=1e-4,
     )
     with pytest.raises(ValueError, match="list of 2 values, received 1"):
         run([x])

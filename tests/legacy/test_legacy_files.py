@@ -12,11 +12,15 @@ from hornbeam.errors import FileError
 from hornbeam.legacy.files.ops import _SIGNATURES
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "models"
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the collected model files (../shared/models) are absent")
+needs_shared = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the collected model files (../shared/models) are absent"
+)
 NAMES = sorted(place.name for place in SHARED.iterdir()) if SHARED.is_dir() else []
 LAMBDAS = ("k2_carnd_lambda_elu", "k3_siamese_nested_lambda")
 # What may be said while a file is loaded: a loss, metric or optimizer that is not at hand, once.
-pytestmark = pytest.mark.filterwarnings("ignore:.*(loaded but not compiled|state of its optimizer):UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*(loaded but not compiled|state of its optimizer):UserWarning"
+)
 
 
 class L1(hb.layers.Layer):
@@ -128,7 +132,10 @@ FIRST_DENSE = {
 
 
 def first_dense(name, units, activation="linear", **more):
-    return layer("Dense", **{**FIRST_DENSE, "name": name, "output_dim": units, "activation": activation, **more})
+    return layer(
+        "Dense",
+        **{**FIRST_DENSE, "name": name, "output_dim": units, "activation": activation, **more},
+    )
 
 
 def test_first_stack(tmp_path):
@@ -147,7 +154,13 @@ def test_first_stack(tmp_path):
     norm = [numbers(4, seed=4), numbers(4, seed=5), numbers(4, seed=6), np.abs(numbers(4, seed=7))]
     layers = {
         "dense_1": {"dense_1_W:0": w, "dense_1_b:0": b},
-        "bn": dict(zip(("bn_gamma:0", "bn_beta:0", "bn_running_mean:0", "bn_running_std:0"), norm, strict=True)),
+        "bn": dict(
+            zip(
+                ("bn_gamma:0", "bn_beta:0", "bn_running_mean:0", "bn_running_std:0"),
+                norm,
+                strict=True,
+            )
+        ),
         "dropout_1": {},
         "dense_2": {"dense_2_W:0": v, "dense_2_b:0": c},
     }
@@ -166,7 +179,9 @@ def lstm_of_first(x, gates, u):
     """Run Keras 1's LSTM: hard sigmoids of the old slope."""
     h = c = np.zeros((len(x), u), "float32")
     for t in range(x.shape[1]):
-        i, f, o = (old_sigmoid(x[:, t] @ gates[g][0] + h @ gates[g][1] + gates[g][2]) for g in "ifo")
+        i, f, o = (
+            old_sigmoid(x[:, t] @ gates[g][0] + h @ gates[g][1] + gates[g][2]) for g in "ifo"
+        )
         c = f * c + i * np.tanh(x[:, t] @ gates["c"][0] + h @ gates["c"][1] + gates["c"][2])
         h = o * np.tanh(c)
     return h
@@ -181,24 +196,39 @@ def test_first_lstm(tmp_path, names):
                    stateful=False, unroll=False, consume_less="cpu", input_dim=2, input_length=None, trainable=True,
                    batch_input_shape=[None, 4, 2], input_dtype="float32")  # fmt: skip
     gates = {
-        g: (numbers(2, 3, seed=k), numbers(3, 3, seed=k + 4), numbers(3, seed=k + 8)) for k, g in enumerate("icfo")
+        g: (numbers(2, 3, seed=k), numbers(3, 3, seed=k + 4), numbers(3, seed=k + 8))
+        for k, g in enumerate("icfo")
     }
     arrays = {}
     for g, parts in gates.items():
         for word, value in zip("WUb", parts, strict=True):
             arrays[f"lstm_1_{word}_{g}" if names else f"param_{len(arrays)}"] = value
-    write_h5(tmp_path / "m.h5", {"lstm_1": arrays}, {"class_name": "Sequential", "config": [config]}, "1.0.5")
+    write_h5(
+        tmp_path / "m.h5",
+        {"lstm_1": arrays},
+        {"class_name": "Sequential", "config": [config]},
+        "1.0.5",
+    )
     model = hb.saving.load_model(tmp_path / "m.h5")
     x = numbers(5, 4, 2, seed=20)
     close(model.predict(x, verbose=0), lstm_of_first(x, gates, 3))
     model.save(tmp_path / "again.keras")  # the old slope goes into new files by a name of its own
-    close(hb.saving.load_model(tmp_path / "again.keras").predict(x, verbose=0), lstm_of_first(x, gates, 3))
+    close(
+        hb.saving.load_model(tmp_path / "again.keras").predict(x, verbose=0),
+        lstm_of_first(x, gates, 3),
+    )
 
 
 def test_first_merges(tmp_path):
     """Keras 1: a stack on merged stacks, one of them used twice; weights stand under the inner layers' names."""
-    left = {"class_name": "Sequential", "config": [first_dense("left", 2, batch_input_shape=[None, 3])]}
-    right = {"class_name": "Sequential", "config": [first_dense("right", 2, batch_input_shape=[None, 3])]}
+    left = {
+        "class_name": "Sequential",
+        "config": [first_dense("left", 2, batch_input_shape=[None, 3])],
+    }
+    right = {
+        "class_name": "Sequential",
+        "config": [first_dense("right", 2, batch_input_shape=[None, 3])],
+    }
     x, y = numbers(5, 3, seed=9), numbers(5, 3, seed=10)
     w = {name: numbers(3, 2, seed=k) for k, name in enumerate(("left", "right"))}
     zero = np.zeros(2, "float32")
@@ -212,7 +242,12 @@ def test_first_merges(tmp_path):
         merge = layer("Merge", layers=[left, right], mode=mode, mode_type="raw", concat_axis=-1, dot_axes=1, name="merge_1",
                       output_shape=None, output_shape_type="raw", output_mask=None, output_mask_type="raw", arguments={},
                       node_indices=None, tensor_indices=None)  # fmt: skip
-        write_h5(tmp_path / "m.h5", {**groups, "merge_1": {}}, {"class_name": "Sequential", "config": [merge]}, "1.2.2")
+        write_h5(
+            tmp_path / "m.h5",
+            {**groups, "merge_1": {}},
+            {"class_name": "Sequential", "config": [merge]},
+            "1.2.2",
+        )
         close(hb.saving.load_model(tmp_path / "m.h5").predict([x, y], verbose=0), real)
 
 
@@ -300,7 +335,14 @@ FIRST_ONLY = {
 @pytest.mark.parametrize("case", FIRST_ONLY)
 def test_layers_of_first_alone(tmp_path, case):
     kind, arguments, names, function = FIRST_ONLY[case]
-    config = layer(kind, name="g", trainable=True, batch_input_shape=[None, 3], input_dtype="float32", **arguments)
+    config = layer(
+        kind,
+        name="g",
+        trainable=True,
+        batch_input_shape=[None, 3],
+        input_dtype="float32",
+        **arguments,
+    )
     shapes = (
         {"W": (3, 3), "W_carry": (3, 3)}
         if case == "highway"
@@ -311,19 +353,25 @@ def test_layers_of_first_alone(tmp_path, case):
     shapes = {"alphas": (1,)} if case == "slopes" else shapes
     arrays = [numbers(*shapes.get(name, (3,)), seed=k) for k, name in enumerate(names)]
     group = {f"g_{name}": value for name, value in zip(names, arrays, strict=True)}
-    write_h5(tmp_path / "m.h5", {"g": group}, {"class_name": "Sequential", "config": [config]}, "1.2.2")
+    write_h5(
+        tmp_path / "m.h5", {"g": group}, {"class_name": "Sequential", "config": [config]}, "1.2.2"
+    )
     model = hb.saving.load_model(tmp_path / "m.h5")
     x = numbers(6, 3, seed=9)
     close(model.predict(x, verbose=0), function(x, *arrays))
     model.save(tmp_path / "again.keras")
-    close(hb.saving.load_model(tmp_path / "again.keras").predict(x, verbose=0), function(x, *arrays))
+    close(
+        hb.saving.load_model(tmp_path / "again.keras").predict(x, verbose=0), function(x, *arrays)
+    )
     own = type(kind, (hb.layers.Layer,), {"call": lambda self, inputs: inputs})
     if not hasattr(hb.layers, kind):  # a class of the user's comes first
         plain = {
             "class_name": "Sequential",
             "config": [layer(kind, name="g", trainable=True, batch_input_shape=[None, 3])],
         }
-        made = hb.models.model_from_config(plain | {"keras_version": "1.2.2"}, custom_objects={kind: own})
+        made = hb.models.model_from_config(
+            plain | {"keras_version": "1.2.2"}, custom_objects={kind: own}
+        )
         assert type(made.layers[-1]) is own
 
 
@@ -332,7 +380,12 @@ def test_dropped_words(tmp_path):
     config = layer("Embedding", name="e", input_dim=50, output_dim=2, dropout=0.5, init="uniform", mask_zero=False,
                    input_length=40, batch_input_shape=[None, 40], input_dtype="int32", W_regularizer=None, trainable=True)  # fmt: skip
     table = np.ones((50, 2), "float32")
-    write_h5(tmp_path / "m.h5", {"e": {"e_W": table}}, {"class_name": "Sequential", "config": [config]}, "1.2.2")
+    write_h5(
+        tmp_path / "m.h5",
+        {"e": {"e_W": table}},
+        {"class_name": "Sequential", "config": [config]},
+        "1.2.2",
+    )
     model = hb.saving.load_model(tmp_path / "m.h5")
     x = np.arange(80).reshape(2, 40) % 25
     close(model.predict(x, verbose=0), np.ones((2, 40, 2)))
@@ -359,7 +412,11 @@ def test_numbered_weights(tmp_path):
 def test_cudnn_weights(tmp_path, kind):
     """cuDNN keeps two biases, and each gate's kernel as (units, inputs) in memory."""
     gates, u, n = (4, 3, 2) if kind == "CuDNNLSTM" else (3, 3, 2)
-    kernel, recurrent, bias = numbers(n, gates * u), numbers(u, gates * u, seed=1), numbers(2 * gates * u, seed=2)
+    kernel, recurrent, bias = (
+        numbers(n, gates * u),
+        numbers(u, gates * u, seed=1),
+        numbers(2 * gates * u, seed=2),
+    )
     inner = {"name": "r", "units": u, "return_sequences": False, "return_state": False, "go_backwards": False,
              "stateful": False, "trainable": True, "batch_input_shape": [None, 4, n], "dtype": "float32",
              "kernel_initializer": layer("VarianceScaling", scale=1.0, mode="fan_avg", distribution="uniform", seed=None)}  # fmt: skip
@@ -376,7 +433,12 @@ def test_cudnn_weights(tmp_path, kind):
         a = [x[:, t] @ w[k] + b[k] for k in range(gates)]
         s = [h @ r[k] + rb[k] for k in range(gates)]
         if kind == "CuDNNLSTM":
-            i, f, g, o = sigmoid(a[0] + s[0]), sigmoid(a[1] + s[1]), np.tanh(a[2] + s[2]), sigmoid(a[3] + s[3])
+            i, f, g, o = (
+                sigmoid(a[0] + s[0]),
+                sigmoid(a[1] + s[1]),
+                np.tanh(a[2] + s[2]),
+                sigmoid(a[3] + s[3]),
+            )
             c = f * c + i * g
             h = o * np.tanh(c)
         else:
@@ -399,12 +461,23 @@ def second_dense(name, units, **more):
 
 
 def inputs_of(name, *shape):
-    config = {"batch_input_shape": [None, *shape], "dtype": "float32", "sparse": False, "ragged": False, "name": name}
+    config = {
+        "batch_input_shape": [None, *shape],
+        "dtype": "float32",
+        "sparse": False,
+        "ragged": False,
+        "name": name,
+    }
     return {"class_name": "InputLayer", "config": config, "name": name, "inbound_nodes": []}
 
 
 def graph_of(layers, inputs, outputs, name="model"):
-    config = {"name": name, "layers": layers, "input_layers": [[n, 0, 0] for n in inputs], "output_layers": outputs}
+    config = {
+        "name": name,
+        "layers": layers,
+        "input_layers": [[n, 0, 0] for n in inputs],
+        "output_layers": outputs,
+    }
     return {"class_name": "Functional", "config": config}
 
 
@@ -430,12 +503,16 @@ def test_tensorflow_ops_in_graphs():
         op("h", "math.l2_normalize", ["e", 0, 0, {"axis": 1}]),
     ]  # fmt: skip
     config = graph_of(steps, ["x"], [["f", 0, 0], ["g", 0, 0], ["h", 0, 0]])
-    model = hb.models.model_from_json(json.dumps({**config, "keras_version": "2.8.0", "backend": "tensorflow"}))
+    model = hb.models.model_from_json(
+        json.dumps({**config, "keras_version": "2.8.0", "backend": "tensorflow"})
+    )
     x = numbers(5, 4)
     e = 1 - np.concatenate([2 * x, 3 * x], 1)[:, 1:7:2]
     made = model.predict(x, verbose=0)
     for a, b in zip(
-        made, (e[..., None], e.mean(1, keepdims=True), e / np.linalg.norm(e, axis=1, keepdims=True)), strict=True
+        made,
+        (e[..., None], e.mean(1, keepdims=True), e / np.linalg.norm(e, axis=1, keepdims=True)),
+        strict=True,
     ):
         close(a, b)
     steps[1]["config"]["function"] = "audio.decode_wav"
@@ -445,7 +522,12 @@ def test_tensorflow_ops_in_graphs():
 
 def test_pieces_of_tensorflow_graphs():
     """tf.keras 2.0 to 2.3: an op as a node of a TensorFlow graph, with constants beside it."""
-    node = {"name": "mul", "op": "Mul", "input": ["x", "mul/y"], "attr": {"T": {"type": "DT_FLOAT"}}}
+    node = {
+        "name": "mul",
+        "op": "Mul",
+        "input": ["x", "mul/y"],
+        "attr": {"T": {"type": "DT_FLOAT"}},
+    }
     config = {
         "name": "tf_op_layer_mul",
         "trainable": True,
@@ -453,7 +535,12 @@ def test_pieces_of_tensorflow_graphs():
         "node_def": node,
         "constants": {"1": 3.0},
     }
-    mean = {"name": "mean", "op": "Mean", "input": ["m", "axis"], "attr": {"keep_dims": {"b": True}}}
+    mean = {
+        "name": "mean",
+        "op": "Mean",
+        "input": ["m", "axis"],
+        "attr": {"keep_dims": {"b": True}},
+    }
     second = {
         "name": "tf_op_layer_mean",
         "trainable": True,
@@ -506,7 +593,11 @@ def test_nested_models(tmp_path):
     w, b = numbers(3, 3), numbers(3, seed=1)
     parts = [numbers(3, seed=2), numbers(3, seed=3), numbers(3, seed=4), np.abs(numbers(3, seed=5))]
     norm_arrays = dict(
-        zip((f"block/bn/{n}:0" for n in ("gamma", "beta", "moving_mean", "moving_variance")), parts, strict=True)
+        zip(
+            (f"block/bn/{n}:0" for n in ("gamma", "beta", "moving_mean", "moving_variance")),
+            parts,
+            strict=True,
+        )
     )
     orders = [
         {"block/d/kernel:0": w, "block/d/bias:0": b, **norm_arrays},
@@ -514,15 +605,27 @@ def test_nested_models(tmp_path):
     ]
     x, y = numbers(5, 3, seed=6), numbers(5, 3, seed=7)
     for arrays in orders:
-        write_h5(tmp_path / "m.h5", {"a": {}, "b": {}, "inner": arrays, "s": {}}, outer, "2.4.0", backend="tensorflow")
+        write_h5(
+            tmp_path / "m.h5",
+            {"a": {}, "b": {}, "inner": arrays, "s": {}},
+            outer,
+            "2.4.0",
+            backend="tensorflow",
+        )
         model = hb.saving.load_model(tmp_path / "m.h5")
         close(model.predict([x, y], verbose=0), (x - y) @ w / np.sqrt(parts[3] + 1e-3) * parts[0])
-        assert [part.name for part in model.get_layer("inner").layers] == ["i", "block_d", "block_bn"]
+        assert [part.name for part in model.get_layer("inner").layers] == [
+            "i",
+            "block_d",
+            "block_bn",
+        ]
 
 
 def test_lists_of_names_in_pieces(tmp_path):
     """Long lists of names are cut into numbered attributes; names may be bytes or text."""
-    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(3, name="first"), hb.layers.Dense(2, name="second")])
+    model = hb.Sequential(
+        [hb.Input((3,)), hb.layers.Dense(3, name="first"), hb.layers.Dense(2, name="second")]
+    )
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file.attrs["layer_names0"], file.attrs["layer_names1"] = [b"first"], ["second"]
         for name, shape in (("first", (3, 3)), ("second", (3, 2))):
@@ -540,13 +643,19 @@ def test_code_names_its_layer(tmp_path):
     config = {"name": "crop", "trainable": True, "function": ["4wEAAAAA\n", None, None], "function_type": "lambda",
               "output_shape": None, "output_shape_type": "raw", "arguments": {}, "batch_input_shape": [None, 3]}  # fmt: skip
     write_h5(
-        tmp_path / "m.h5", {"crop": {}}, {"class_name": "Sequential", "config": [layer("Lambda", **config)]}, "2.2.4"
+        tmp_path / "m.h5",
+        {"crop": {}},
+        {"class_name": "Sequential", "config": [layer("Lambda", **config)]},
+        "2.2.4",
     )
     with pytest.raises(FileError, match="crop"):
         hb.saving.load_model(tmp_path / "m.h5")
     config |= {"function": "double", "function_type": "function", "module": "__main__"}
     write_h5(
-        tmp_path / "m.h5", {"crop": {}}, {"class_name": "Sequential", "config": [layer("Lambda", **config)]}, "2.2.4"
+        tmp_path / "m.h5",
+        {"crop": {}},
+        {"class_name": "Sequential", "config": [layer("Lambda", **config)]},
+        "2.2.4",
     )
     model = hb.saving.load_model(tmp_path / "m.h5", custom_objects={"double": lambda x: 2 * x})
     close(model.predict(np.ones((1, 3)), verbose=0), np.full((1, 3), 2.0))
@@ -581,20 +690,32 @@ def test_old_optimizer_state(tmp_path, form, scaled):
                                                                               "is_legacy_optimizer": False}}}  # fmt: skip
     if scaled:
         inner = training["optimizer_config"]
-        settings = {"inner_optimizer": inner, "dynamic": False, "initial_scale": 128.0, "dynamic_growth_steps": None}
+        settings = {
+            "inner_optimizer": inner,
+            "dynamic": False,
+            "initial_scale": 128.0,
+            "dynamic_growth_steps": None,
+        }
         training["optimizer_config"] = {"class_name": "LossScaleOptimizerV3", "config": settings}
     arrays = {"d/kernel:0": numbers(3, 2), "d/bias:0": numbers(2)}
-    write_h5(tmp_path / "m.h5", {"d": arrays}, config, "2.11.0", training_config=json.dumps(training))
+    write_h5(
+        tmp_path / "m.h5", {"d": arrays}, config, "2.11.0", training_config=json.dumps(training)
+    )
     with h5py.File(tmp_path / "m.h5", "a") as file:
         state = file.create_group("optimizer_weights")
         state.attrs["weight_names"] = [name.encode() for name in (count, *names)]
         state[count] = np.int64(7)
         for name, slot in zip(names, order, strict=True):
-            state[name] = np.full((3, 2) if "kernel" in name else (2,), {"m": 1.0, "v": 2.0}[slot], "float32")
+            state[name] = np.full(
+                (3, 2) if "kernel" in name else (2,), {"m": 1.0, "v": 2.0}[slot], "float32"
+            )
     model = hb.saving.load_model(tmp_path / "m.h5")
     optimizer = model.optimizer.inner_optimizer if scaled else model.optimizer
     assert int(optimizer.iterations.value) == 7
-    values = {v.path.rsplit("_", 1)[-1]: float(np.asarray(v.value).flat[0]) for v in optimizer.variables[2:]}
+    values = {
+        v.path.rsplit("_", 1)[-1]: float(np.asarray(v.value).flat[0])
+        for v in optimizer.variables[2:]
+    }
     assert values == {"momentum": 1.0, "velocity": 2.0}
     if scaled:
         model.train_on_batch(numbers(4, 3), numbers(4, 2))
@@ -604,7 +725,12 @@ def test_old_optimizer_state(tmp_path, form, scaled):
 def test_first_optimizer_state(tmp_path):
     """Before 2.0.6 the state stood in the order of the weights' names, each gate of a recurrent layer by itself."""
     lstm = layer(
-        "LSTM", name="z", output_dim=2, inner_activation="hard_sigmoid", batch_input_shape=[None, 4, 2], trainable=True
+        "LSTM",
+        name="z",
+        output_dim=2,
+        inner_activation="hard_sigmoid",
+        batch_input_shape=[None, 4, 2],
+        trainable=True,
     )
     config = {"class_name": "Sequential", "config": [lstm, first_dense("d", 2)]}
     groups = {"z": {f"z_{w}_{g}": numbers(*((2, 2) if w in "WU" else (2,))) for g in "icfo" for w in "WUb"},
@@ -619,7 +745,10 @@ def test_first_optimizer_state(tmp_path):
     with h5py.File(tmp_path / "m.h5", "a") as file:
         state = file.create_group("optimizer_weights")
         shapes = {name: value.shape for group in groups.values() for name, value in group.items()}
-        state.attrs["weight_names"] = [b"/iterations", *(f"param_{i + 1}".encode() for i in range(len(names)))]
+        state.attrs["weight_names"] = [
+            b"/iterations",
+            *(f"param_{i + 1}".encode() for i in range(len(names))),
+        ]
         state["/iterations"] = np.float32(5)  # so Keras 2.0 named it: it stands at the root
         for i, name in enumerate(names):
             state[f"param_{i + 1}"] = np.full(shapes[name], i, "float32")
@@ -628,7 +757,9 @@ def test_first_optimizer_state(tmp_path):
     found = [np.asarray(v.value) for v in optimizer.variables[2:]]
     place = {name: float(i) for i, name in enumerate(names)}
     for value, word in zip(found[:3], "WUb", strict=True):
-        np.testing.assert_array_equal(value.reshape(-1, 8)[0], np.repeat([place[f"z_{word}_{g}"] for g in "ifco"], 2))
+        np.testing.assert_array_equal(
+            value.reshape(-1, 8)[0], np.repeat([place[f"z_{word}_{g}"] for g in "ifco"], 2)
+        )
     assert [float(v.flat[0]) for v in found[3:]] == [place["d_W"], place["d_b"]]
 
 
@@ -637,9 +768,15 @@ def test_a_loss_that_is_not_at_hand(tmp_path):
         "class_name": "Sequential",
         "config": {"name": "s", "layers": [second_dense("d", 2, batch_input_shape=[None, 3])]},
     }
-    training = {"loss": "my_loss", "metrics": [], "optimizer_config": {"class_name": "Adam", "config": {}}}
+    training = {
+        "loss": "my_loss",
+        "metrics": [],
+        "optimizer_config": {"class_name": "Adam", "config": {}},
+    }
     arrays = {"d/kernel:0": numbers(3, 2), "d/bias:0": numbers(2)}
-    write_h5(tmp_path / "m.h5", {"d": arrays}, config, "2.3.1", training_config=json.dumps(training))
+    write_h5(
+        tmp_path / "m.h5", {"d": arrays}, config, "2.3.1", training_config=json.dumps(training)
+    )
     with pytest.warns(UserWarning, match="my_loss") as said:
         model = hb.saving.load_model(tmp_path / "m.h5")
     assert len(said) == 1
@@ -694,7 +831,10 @@ def test_epsilon_stood_outside_of_the_root(tmp_path, name, settings, old):
     config = {"learning_rate": 0.01, "epsilon": 1e-7, **settings}
     if "Adagrad" in name:
         config["initial_accumulator_value"] = 0.0
-    training = {"loss": "mean_absolute_error", "optimizer_config": {"class_name": name, "config": config}}
+    training = {
+        "loss": "mean_absolute_error",
+        "optimizer_config": {"class_name": name, "config": config},
+    }
     with h5py.File(tmp_path / "m.h5", "r+") as file:
         file.attrs["keras_version"] = file["model_weights"].attrs["keras_version"] = "2.3.1"
         file.attrs["training_config"] = json.dumps(training)
@@ -764,7 +904,9 @@ def test_models_of_applications(tmp_path, name):
     for part in real.layers:
         if type(part).__name__ == "BatchNormalization":
             *rest, mean, variance = part.get_weights()
-            part.set_weights([*rest, random.randn(*mean.shape) * 0.1, random.rand(*variance.shape) + 0.5])
+            part.set_weights(
+                [*rest, random.randn(*mean.shape) * 0.1, random.rand(*variance.shape) + 0.5]
+            )
     x = random.rand(2, size, size, 3).astype("float32") * 255
     expected = np.asarray(real(x, training=False))
     for ending in (".keras", ".h5"):

@@ -38,12 +38,24 @@ LOSSES = [
     ("Poisson", "poisson", {}, UNSCALED, SHARES),
     ("BinaryCrossentropy", "binary_crossentropy", {}, BITS, UNSCALED),
     ("BinaryCrossentropy", "binary_crossentropy", {}, BITS, EDGES),
-    ("BinaryCrossentropy", "binary_crossentropy", {"from_logits": True, "label_smoothing": 0.1}, BITS, REAL),
+    (
+        "BinaryCrossentropy",
+        "binary_crossentropy",
+        {"from_logits": True, "label_smoothing": 0.1},
+        BITS,
+        REAL,
+    ),
     ("BinaryFocalCrossentropy", "binary_focal_crossentropy", {}, BITS, UNSCALED),
     (
         "BinaryFocalCrossentropy",
         "binary_focal_crossentropy",
-        {"apply_class_balancing": True, "alpha": 0.3, "gamma": 1.5, "from_logits": True, "label_smoothing": 0.1},
+        {
+            "apply_class_balancing": True,
+            "alpha": 0.3,
+            "gamma": 1.5,
+            "from_logits": True,
+            "label_smoothing": 0.1,
+        },
         BITS,
         REAL,
     ),
@@ -66,17 +78,49 @@ LOSSES = [
         REAL,
     ),
     ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy", {}, LABELS, UNSCALED),
-    ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy", {}, LABELS[:, None], EDGES),
-    ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy", {"from_logits": True}, LABELS, REAL),
-    ("SparseCategoricalCrossentropy", "sparse_categorical_crossentropy", {"ignore_class": 2}, LABELS, UNSCALED),
-    ("CategoricalGeneralizedCrossEntropy", "categorical_generalized_cross_entropy", {"q": 0.5}, LABELS, SHARES),
+    (
+        "SparseCategoricalCrossentropy",
+        "sparse_categorical_crossentropy",
+        {},
+        LABELS[:, None],
+        EDGES,
+    ),
+    (
+        "SparseCategoricalCrossentropy",
+        "sparse_categorical_crossentropy",
+        {"from_logits": True},
+        LABELS,
+        REAL,
+    ),
+    (
+        "SparseCategoricalCrossentropy",
+        "sparse_categorical_crossentropy",
+        {"ignore_class": 2},
+        LABELS,
+        UNSCALED,
+    ),
+    (
+        "CategoricalGeneralizedCrossEntropy",
+        "categorical_generalized_cross_entropy",
+        {"q": 0.5},
+        LABELS,
+        SHARES,
+    ),
     ("Dice", "dice", {"axis": 1}, BITS, UNSCALED),
     ("Tversky", "tversky", {"alpha": 0.3, "beta": 0.7, "axis": 1}, BITS, UNSCALED),
     ("Circle", "circle", {"gamma": 10.0, "margin": 0.3}, np.array([0, 1, 0, 1]), SHARES),
-    ("CTC", "ctc", {}, np.array([[1, 2, 0], [1, 1, 2]]), RNG.normal(size=(2, 6, 4)).astype("float32")),
+    (
+        "CTC",
+        "ctc",
+        {},
+        np.array([[1, 2, 0], [1, 1, 2]]),
+        RNG.normal(size=(2, 6, 4)).astype("float32"),
+    ),
 ]
 IDS = [f"{row[1]}-{i}" for i, row in enumerate(LOSSES)]
-every_loss = pytest.mark.parametrize(("cls", "name", "settings", "y_true", "y_pred"), LOSSES, ids=IDS)
+every_loss = pytest.mark.parametrize(
+    ("cls", "name", "settings", "y_true", "y_pred"), LOSSES, ids=IDS
+)
 
 
 def close(ours, theirs):
@@ -92,14 +136,18 @@ def test_function_and_gradient_are_kerass(cls, name, settings, y_true, y_pred):
     close(ours(y_true, y_pred, **settings), theirs(y_true, y_pred, **settings))
     true = jnp.asarray(y_true)
     gradients = jax.jit(
-        lambda p: [jax.grad(lambda p, f=f: jnp.sum(f(true, p, **settings)))(p) for f in (ours, theirs)]
+        lambda p: [
+            jax.grad(lambda p, f=f: jnp.sum(f(true, p, **settings)))(p) for f in (ours, theirs)
+        ]
     )(jnp.asarray(y_pred))
     assert np.isfinite(gradients[0]).all() or not np.isfinite(gradients[1]).all()
     np.testing.assert_allclose(gradients[0], gradients[1], rtol=1e-4, atol=1e-5)
 
 
 @every_loss
-@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight", "none"])
+@pytest.mark.parametrize(
+    "reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight", "none"]
+)
 def test_object_is_kerass(cls, name, settings, y_true, y_pred, reduction):
     import keras
 
@@ -112,7 +160,10 @@ def test_object_is_kerass(cls, name, settings, y_true, y_pred, reduction):
     if name != "dice" and name != "tversky" and not odd:
         weights = np.arange(1.0, len(y_pred) + 1)
         weights = weights[:, None] if y_pred.ndim == 3 and cls != "CTC" else weights
-        close(ours(y_true, y_pred, sample_weight=weights), theirs(y_true, y_pred, sample_weight=weights))
+        close(
+            ours(y_true, y_pred, sample_weight=weights),
+            theirs(y_true, y_pred, sample_weight=weights),
+        )
 
 
 @every_loss
@@ -123,13 +174,17 @@ def test_config_round_trip_and_program(cls, name, settings, y_true, y_pred):
     config = losses.serialize(loss)
     theirs = keras.losses.serialize(getattr(keras.losses, cls)(**settings))
     assert theirs["config"].items() <= config["config"].items()
-    assert {k: config[k] for k in ("module", "class_name")} == {k: theirs[k] for k in ("module", "class_name")}
+    assert {k: config[k] for k in ("module", "class_name")} == {
+        k: theirs[k] for k in ("module", "class_name")
+    }
     again = losses.deserialize(config)
     assert again.get_config() == loss.get_config()
     close(Program(again)(jnp.asarray(y_true), jnp.asarray(y_pred)), loss(y_true, y_pred))
 
 
-@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", None])
+@pytest.mark.parametrize(
+    "reduction", ["sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", None]
+)
 @pytest.mark.parametrize("weights", [None, np.array([[1.0, 2, 3]]).T])
 def test_mask_of_the_predictions(reduction, weights):
     import keras
@@ -140,7 +195,9 @@ def test_mask_of_the_predictions(reduction, weights):
     )
     y_pred = jnp.asarray(x)
     set_mask(y_pred, jnp.array([[True], [False], [True]]))
-    ours = losses.MeanSquaredError(reduction=reduction)(np.zeros((3, 1, 2)), y_pred, sample_weight=weights)
+    ours = losses.MeanSquaredError(reduction=reduction)(
+        np.zeros((3, 1, 2)), y_pred, sample_weight=weights
+    )
     close(ours, theirs)
 
 
@@ -198,7 +255,9 @@ def test_ranks_are_matched_as_in_keras(t, p):
 
 def test_one_weight_a_sample_for_many_values():
     x = np.ones((2, 3, 4), "float32")
-    values = losses.MeanSquaredError(reduction=None)(np.zeros((2, 3, 4)), x, sample_weight=[1.0, 2.0])
+    values = losses.MeanSquaredError(reduction=None)(
+        np.zeros((2, 3, 4)), x, sample_weight=[1.0, 2.0]
+    )
     np.testing.assert_array_equal(values, [[1, 1, 1], [2, 2, 2]])
 
 
@@ -219,18 +278,22 @@ def test_shapes_that_do_not_fit(name, t, p, words):
 
 
 def test_gradients_stay_finite():
-    grad = jax.grad(lambda p: jnp.sum(losses.cosine_similarity(jnp.ones((1, 2)), p)))(jnp.zeros((1, 2)))
-    assert np.isfinite(grad).all()
-    grad = jax.grad(lambda p: jnp.sum(losses.binary_crossentropy(jnp.ones((1, 2)), p, from_logits=True)))(
-        jnp.array([[500.0, -500.0]])
+    grad = jax.grad(lambda p: jnp.sum(losses.cosine_similarity(jnp.ones((1, 2)), p)))(
+        jnp.zeros((1, 2))
     )
+    assert np.isfinite(grad).all()
+    grad = jax.grad(
+        lambda p: jnp.sum(losses.binary_crossentropy(jnp.ones((1, 2)), p, from_logits=True))
+    )(jnp.array([[500.0, -500.0]]))
     np.testing.assert_allclose(grad, [[0.0, -0.5]])
 
 
 def test_symbolic_tensors():
     from hornbeam.core.tensor import KerasTensor
 
-    assert losses.mean_squared_error(KerasTensor((None, 3)), KerasTensor((None, 3))).shape == (None,)
+    assert losses.mean_squared_error(KerasTensor((None, 3)), KerasTensor((None, 3))).shape == (
+        None,
+    )
 
 
 def test_own_loss_keeps_its_arguments():

@@ -45,7 +45,12 @@ METRICS = [
     ("AUC", {"curve": "PR", "summation_method": "minoring", "num_thresholds": 20}, BITS, P),
     ("AUC", {"summation_method": "majoring", "thresholds": [0.1, 0.5, 0.7]}, BITS, P),
     ("AUC", {"multi_label": True}, BITS, P),
-    ("AUC", {"multi_label": True, "num_labels": 3, "label_weights": [1.0, 2.0, 0.5], "curve": "PR"}, BITS, P),
+    (
+        "AUC",
+        {"multi_label": True, "num_labels": 3, "label_weights": [1.0, 2.0, 0.5], "curve": "PR"},
+        BITS,
+        P,
+    ),
     ("AUC", {"from_logits": True}, BITS, REAL),
     ("F1Score", {}, ONE_HOT, P),
     ("F1Score", {"average": "macro", "threshold": 0.5}, BITS, P),
@@ -78,14 +83,21 @@ METRICS = [
     ("SquaredHinge", {}, BITS, REAL),
     ("CategoricalHinge", {}, ONE_HOT, REAL),
     ("MeanIoU", {"num_classes": 3}, LABELS, np.array([0, 2, 2, 2, 1, 1])),
-    ("IoU", {"num_classes": 3, "target_class_ids": [0, 2], "ignore_class": 1}, LABELS, np.array([0, 2, 2, 2, 1, 1])),
+    (
+        "IoU",
+        {"num_classes": 3, "target_class_ids": [0, 2], "ignore_class": 1},
+        LABELS,
+        np.array([0, 2, 2, 2, 1, 1]),
+    ),
     ("BinaryIoU", {"threshold": 0.4}, BITS, P),
     ("OneHotIoU", {"num_classes": 3, "target_class_ids": [1, 2]}, ONE_HOT, P),
     ("OneHotMeanIoU", {"num_classes": 3}, ONE_HOT, P),
 ]
 IDS = [f"{row[0]}-{i}" for i, row in enumerate(METRICS)]
 # Keras asks for int64, which JAX does not have by default.
-pytestmark = pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64", "ignore:You are passing weight as")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Explicitly requested dtype int64", "ignore:You are passing weight as"
+)
 every_metric = pytest.mark.parametrize(("cls", "settings", "y_true", "y_pred"), METRICS, ids=IDS)
 
 
@@ -107,7 +119,11 @@ def test_values_and_state_are_kerass(cls, settings, y_true, y_pred):
             "BinaryIoU", "R2Score", "RootMeanSquaredError",
         ) and weights.ndim == 1:  # fmt: skip
             weights = weights[:, None]
-        if weights is not None and weights.ndim == 2 and (cls.endswith("IoU") and cls != "BinaryIoU"):
+        if (
+            weights is not None
+            and weights.ndim == 2
+            and (cls.endswith("IoU") and cls != "BinaryIoU")
+        ):
             weights = weights[:, 0]
         if weights is not None and (cls in ("F1Score", "FBetaScore") or y_pred.ndim == 1):
             weights = weights.ravel()  # of shape (B, 1) Keras makes an error, or B * B pairs
@@ -133,10 +149,18 @@ def test_config_round_trip(cls, settings, y_true, y_pred):
 
     keras.utils.clear_session(free_memory=False)
     ours = getattr(metrics, cls)(**settings)
-    config, theirs = metrics.serialize(ours), keras.metrics.serialize(getattr(keras.metrics, cls)(**settings))
-    assert {k: config[k] for k in ("module", "class_name")} == {k: theirs[k] for k in ("module", "class_name")}
+    config, theirs = (
+        metrics.serialize(ours),
+        keras.metrics.serialize(getattr(keras.metrics, cls)(**settings)),
+    )
+    assert {k: config[k] for k in ("module", "class_name")} == {
+        k: theirs[k] for k in ("module", "class_name")
+    }
     missing = {k: v for k, v in theirs["config"].items() if config["config"].get(k) != v}
-    assert set(missing) <= {"thresholds", "label_weights"}  # Keras writes arrays, here they are lists
+    assert set(missing) <= {
+        "thresholds",
+        "label_weights",
+    }  # Keras writes arrays, here they are lists
     again = metrics.deserialize(config)
     assert again.get_config() == ours.get_config()
     assert getattr(keras.metrics, cls).from_config(config["config"]).name == ours.name
@@ -190,12 +214,16 @@ def test_mask_of_the_predictions(weights):
 ROWS_OF_CLASSES = "KLDivergence CategoricalCrossentropy CategoricalHinge CategoricalAccuracy CosineSimilarity".split()
 
 
-@pytest.mark.parametrize("cls", [*ROWS_OF_CLASSES, "MeanSquaredError", "BinaryCrossentropy", "Poisson"])
+@pytest.mark.parametrize(
+    "cls", [*ROWS_OF_CLASSES, "MeanSquaredError", "BinaryCrossentropy", "Poisson"]
+)
 def test_one_vector(cls):
     """A vector is one row of classes where a metric compares rows, else a number a sample; with one call both are Keras's."""
     import keras
 
-    close(getattr(metrics, cls)()(ONE_HOT[1], P[1]), getattr(keras.metrics, cls)()(ONE_HOT[1], P[1]))
+    close(
+        getattr(metrics, cls)()(ONE_HOT[1], P[1]), getattr(keras.metrics, cls)()(ONE_HOT[1], P[1])
+    )
 
 
 def test_half_precision():
@@ -236,7 +264,14 @@ def test_nested_metrics_and_old_spellings():
 
 
 def test_names_are_numbered_where_keras_numbers_them():
-    made = [metrics.AUC(), metrics.AUC(), metrics.Precision(), metrics.Mean(), metrics.Mean(), metrics.MeanIoU(2)]
+    made = [
+        metrics.AUC(),
+        metrics.AUC(),
+        metrics.Precision(),
+        metrics.Mean(),
+        metrics.Mean(),
+        metrics.MeanIoU(2),
+    ]
     assert [m.name for m in made] == ["auc", "auc_1", "precision", "mean", "mean", "mean_io_u"]
 
 
@@ -284,15 +319,21 @@ FUNCTIONS = [
 
 @pytest.mark.parametrize(("name", "y_true", "y_pred"), FUNCTIONS)
 def test_functions_are_kerass(name, y_true, y_pred):
-    ours, theirs = (np.asarray(getattr(library.metrics, name)(y_true, y_pred)) for library in (hornbeam, keras))
+    ours, theirs = (
+        np.asarray(getattr(library.metrics, name)(y_true, y_pred)) for library in (hornbeam, keras)
+    )
     assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_a_function_as_a_metric():
     for library in (hornbeam, keras):
-        metric = library.metrics.MeanMetricWrapper(lambda y_true, y_pred, power: abs(y_true - y_pred) ** power, power=2)
-        metric.update_state(np.array([[1.0], [2.0]]), np.array([[3.0], [2.0]]), sample_weight=np.array([1.0, 3.0]))
+        metric = library.metrics.MeanMetricWrapper(
+            lambda y_true, y_pred, power: abs(y_true - y_pred) ** power, power=2
+        )
+        metric.update_state(
+            np.array([[1.0], [2.0]]), np.array([[3.0], [2.0]]), sample_weight=np.array([1.0, 3.0])
+        )
         assert float(metric.result()) == 1.0
 
 
@@ -325,16 +366,26 @@ def f_score(truth, decision, beta, weights=1.0):
 def test_f_scores_of_labels_of_every_kind(name):
     y_true, y_pred, truth, decision, options = F_SCORES[name]
     for beta in (1.0, 2.0):
-        make = metrics.F1Score if beta == 1 else lambda beta=beta, **options: metrics.FBetaScore(beta=beta, **options)
-        np.testing.assert_allclose(make(**options)(y_true, y_pred), f_score(truth, decision, beta), rtol=1e-5)
+        make = (
+            metrics.F1Score
+            if beta == 1
+            else lambda beta=beta, **options: metrics.FBetaScore(beta=beta, **options)
+        )
+        np.testing.assert_allclose(
+            make(**options)(y_true, y_pred), f_score(truth, decision, beta), rtol=1e-5
+        )
         micro = f_score(truth.reshape(-1, 1), decision.reshape(-1, 1), beta)[0]
-        np.testing.assert_allclose(make(average="micro", **options)(y_true, y_pred), micro, rtol=1e-5)
+        np.testing.assert_allclose(
+            make(average="micro", **options)(y_true, y_pred), micro, rtol=1e-5
+        )
     weights = np.arange(1.0, 13.0)
     given = weights.reshape(4, 3) if name == "steps" else weights
     score = metrics.F1Score(average="macro", **options)
     for part in np.split(np.arange(len(y_true)), 2):  # over two batches
         score.update_state(y_true[part], y_pred[part], sample_weight=given[part])
-    np.testing.assert_allclose(score.result(), f_score(truth, decision, 1.0, weights[:, None]).mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        score.result(), f_score(truth, decision, 1.0, weights[:, None]).mean(), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in F_SCORES if name != "binary"])
@@ -344,9 +395,17 @@ def test_f_scores_in_compile(name, metric):
     threshold = options.get("threshold")
     if metric != "object" and threshold:  # a name decides at 0.5
         decision, threshold = y_pred > 0.5, None
-    given = metrics.F1Score(average="macro", threshold=threshold, name="object") if metric == "object" else metric
-    loss = {"one_hot": "categorical_crossentropy", "steps": "sparse_categorical_crossentropy"}.get(name)
-    loss = loss or ("sparse_categorical_crossentropy" if "class_numbers" in name else "binary_crossentropy")
+    given = (
+        metrics.F1Score(average="macro", threshold=threshold, name="object")
+        if metric == "object"
+        else metric
+    )
+    loss = {"one_hot": "categorical_crossentropy", "steps": "sparse_categorical_crossentropy"}.get(
+        name
+    )
+    loss = loss or (
+        "sparse_categorical_crossentropy" if "class_numbers" in name else "binary_crossentropy"
+    )
     model = hornbeam.Sequential([hornbeam.Input(y_pred.shape[1:]), hornbeam.layers.Identity()])
     model.compile("sgd", loss, metrics=[given])
     result = model.evaluate(y_pred, y_true, batch_size=5, verbose=0, return_dict=True)[metric]
@@ -367,10 +426,14 @@ def test_f_scores_updated_in_call():
     inputs = [hornbeam.Input((), dtype="int32"), hornbeam.Input((3,))]
     model = hornbeam.Model(inputs, Scored()(inputs))
     model.compile("sgd", "sparse_categorical_crossentropy")
-    results = model.evaluate([F_LABELS, F_PREDICTIONS], F_LABELS, batch_size=5, verbose=0, return_dict=True)
+    results = model.evaluate(
+        [F_LABELS, F_PREDICTIONS], F_LABELS, batch_size=5, verbose=0, return_dict=True
+    )
     np.testing.assert_allclose(results["inner"], f_score(*F_ROWS, 1.0).mean(), rtol=1e-5)
 
 
 def test_f_scores_name_what_does_not_fit():
-    with pytest.raises(ValueError, match=r"F1Score.*\(4, 2\).*\(4, 3\).*class numbers of shape \(4,\)"):
+    with pytest.raises(
+        ValueError, match=r"F1Score.*\(4, 2\).*\(4, 3\).*class numbers of shape \(4,\)"
+    ):
         metrics.F1Score()(np.zeros((4, 2)), np.zeros((4, 3)))

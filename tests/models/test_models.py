@@ -11,7 +11,8 @@ from compare import plain
 import hornbeam as hb
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword", "ignore:Do not pass an `input_shape`"
+    "ignore:__array__ implementation doesn't accept a copy keyword",
+    "ignore:Do not pass an `input_shape`",
 )
 
 R = np.random.RandomState(0)
@@ -21,11 +22,15 @@ IMAGES = R.randn(2, 6, 6, 2).astype("float32")
 
 
 def from_input(k):
-    return k.Sequential([k.Input((5,)), k.layers.Dense(4, activation="relu"), k.layers.Dense(2)], name="net")
+    return k.Sequential(
+        [k.Input((5,)), k.layers.Dense(4, activation="relu"), k.layers.Dense(2)], name="net"
+    )
 
 
 def from_shape(k):
-    return k.Sequential([k.layers.Dense(4, input_shape=(5,)), k.layers.Dropout(0.5), k.layers.Dense(2)])
+    return k.Sequential(
+        [k.layers.Dense(4, input_shape=(5,)), k.layers.Dropout(0.5), k.layers.Dense(2)]
+    )
 
 
 def from_first_call(k):
@@ -50,13 +55,18 @@ def branches(k):
     shared = k.layers.Dense(3, activation="tanh", name="shared")
     left, right = shared(a), shared(b)
     merged = k.layers.Concatenate(name="both")([left, right, k.layers.Add()([left, right])])
-    return k.Model([a, b], [k.layers.Dense(2, name="first")(merged), k.layers.Dense(1, name="second")(left)])
+    return k.Model(
+        [a, b], [k.layers.Dense(2, name="first")(merged), k.layers.Dense(1, name="second")(left)]
+    )
 
 
 def by_name(k):
     a, b = k.Input((5,), name="a"), k.Input((5,), name="b")
     h = k.layers.Multiply()([k.layers.Dense(3)(a), k.layers.Dense(3)(b)])
-    return k.Model({"a": a, "b": b}, {"out": k.layers.Dense(2, name="out")(h), "sum": k.layers.Add(name="sum")([a, b])})
+    return k.Model(
+        {"a": a, "b": b},
+        {"out": k.layers.Dense(2, name="out")(h), "sum": k.layers.Add(name="sum")([a, b])},
+    )
 
 
 def operators(k):
@@ -67,7 +77,9 @@ def operators(k):
 
 
 def nested(k):
-    inner = k.Sequential([k.Input((5,)), k.layers.Dense(4, activation="relu"), k.layers.Dense(5)], name="inner")
+    inner = k.Sequential(
+        [k.Input((5,)), k.layers.Dense(4, activation="relu"), k.layers.Dense(5)], name="inner"
+    )
     x = k.Input((5,), name="x")
     return k.Model(x, k.layers.Dense(2)(inner(inner(x)) + x), name="outer")
 
@@ -172,7 +184,11 @@ def test_a_summary_shows_what_trains():
     model.layers[1].trainable = False
     lines = []
     model.summary(print_fn=lines.append, show_trainable=True, expand_nested=True)
-    rows = {line.split()[1]: line.split()[-2] for line in lines if line.startswith("│") and "(" in line.split("│")[1]}
+    rows = {
+        line.split()[1]: line.split()[-2]
+        for line in lines
+        if line.startswith("│") and "(" in line.split("│")[1]
+    }
     assert rows == {"x": "-", "inner": "N", "└": "N", "add": "-", "dense_2": "Y"}
 
 
@@ -221,7 +237,9 @@ def test_losses_of_layers():
         model(X)
         losses = sorted(float(v) for v in model.losses)
         model.compile("sgd", "mse")
-        results.append([losses, model.evaluate(X, X[:, :1], verbose=0), model.train_on_batch(X, X[:, :1])])
+        results.append(
+            [losses, model.evaluate(X, X[:, :1], verbose=0), model.train_on_batch(X, X[:, :1])]
+        )
         assert [m.name for m in model.metrics][0] == "loss"
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
@@ -237,13 +255,21 @@ def test_trainable_switches():
             lambda m: setattr(m.layers[1], "trainable", False),
         ):
             switch(ours), switch(reference)
-            assert [w.path for w in ours.trainable_weights] == [w.path for w in reference.trainable_weights]
-            assert [w.path for w in ours.non_trainable_weights] == [w.path for w in reference.non_trainable_weights]
+            assert [w.path for w in ours.trainable_weights] == [
+                w.path for w in reference.trainable_weights
+            ]
+            assert [w.path for w in ours.non_trainable_weights] == [
+                w.path for w in reference.non_trainable_weights
+            ]
 
 
 def test_clone_with_changes():
     def swap(layer):
-        return hb.layers.Dense(layer.units, activation="tanh") if isinstance(layer, hb.layers.Dense) else layer
+        return (
+            hb.layers.Dense(layer.units, activation="tanh")
+            if isinstance(layer, hb.layers.Dense)
+            else layer
+        )
 
     model = make(from_input, hb)
     copy = hb.models.clone_model(model, clone_function=swap)
@@ -261,7 +287,9 @@ def test_reset_metrics_and_stop_training():
     assert any(np.any(v.numpy()) for m in model.metrics for v in m.variables)
     model.reset_metrics()
     assert not any(np.any(v.numpy()) for m in model.metrics for v in m.variables)
-    stop = hb.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", epoch == 1))
+    stop = hb.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: setattr(model, "stop_training", epoch == 1)
+    )
     assert len(model.fit(X, X[:, :2], epochs=9, verbose=0, callbacks=[stop]).epoch) == 2
 
 
@@ -313,7 +341,10 @@ BAD = {
     "unconnected": (unconnected, "b"),
     "no_layer": (lambda: hb.Sequential([3]), "a layer, received 3"),
     "weights": (lambda: make(from_input, hb).set_weights([np.ones(3)]), "4 arrays"),
-    "weight_shape": (lambda: make(from_input, hb).set_weights([np.ones(3)] * 4), r"\(5, 4\).*\(3,\)"),
+    "weight_shape": (
+        lambda: make(from_input, hb).set_weights([np.ones(3)] * 4),
+        r"\(5, 4\).*\(3,\)",
+    ),
     "number_of_inputs": (lambda: make(branches, hb)([X]), "2 inputs"),
     "shape": (lambda: make(from_input, hb)(X[:, :3]), "input_layer.*5.*3"),
     "merge": (lambda: hb.layers.Add()([hb.Input((3,)), hb.Input((4,))]), "add"),
@@ -336,7 +367,9 @@ def test_a_model_is_a_pure_function_too():
     others = [v.value for v in model.non_trainable_variables]
     y, new = model.stateless_call(trainable, others, IMAGES, training=True)
     assert any((a != b).any() for a, b in zip(new, others, strict=True))
-    assert all((v.value == b).all() for v, b in zip(model.non_trainable_variables, others, strict=True))
+    assert all(
+        (v.value == b).all() for v, b in zip(model.non_trainable_variables, others, strict=True)
+    )
     assert isinstance(y, jnp.ndarray)
 
 

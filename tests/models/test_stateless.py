@@ -9,7 +9,9 @@ from compare import plain
 
 import hornbeam as hb
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword"
+)
 
 X = np.random.RandomState(0).rand(4, 3).astype("float32")
 Y = np.random.RandomState(1).rand(4, 2).astype("float32")
@@ -62,12 +64,19 @@ def test_stateless_losses():
         for one in (model, reference):
             loss = one.stateless_compute_loss(*state(one), x=X, y=Y, y_pred=Y * 2)
             updates = one.compute_loss_and_updates(
-                *state(one), X, Y, None, training=True, optimizer_variables=values(one.optimizer.variables)
+                *state(one),
+                X,
+                Y,
+                None,
+                training=True,
+                optimizer_variables=values(one.optimizer.variables),
             )
             # The number of samples that the mean of the loss has seen is weighed differently, to the same mean.
             results.append([loss[0], loss[1][:2], updates[0], updates[1][:3]])
         close(*results)
-        assert float(results[0][2]) == pytest.approx(float(results[0][3][0]) * (8 if scaled else 1), rel=1e-6)
+        assert float(results[0][2]) == pytest.approx(
+            float(results[0][3][0]) * (8 if scaled else 1), rel=1e-6
+        )
         for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(state(model)), strict=True):
             np.testing.assert_array_equal(a, b)
     with pytest.raises(ValueError, match="expected 4 values in `trainable_variables`, received 0"):
@@ -78,7 +87,10 @@ def test_a_training_step_by_hand():
     """Keras's guide to training in JAX: gradients of `compute_loss_and_updates`, `optimizer.stateless_apply`."""
     losses = []
     for one in pair():
-        function = jax.jit(jax.value_and_grad(one.compute_loss_and_updates, has_aux=True), static_argnames="training")
+        function = jax.jit(
+            jax.value_and_grad(one.compute_loss_and_updates, has_aux=True),
+            static_argnames="training",
+        )
         trainable, others, metrics = state(one)
         slots = values(one.optimizer.variables)
         for _ in range(3):
@@ -99,8 +111,14 @@ def test_functions_of_iterators():
             assert one is reference or getattr(one, f"{kind}_function") is None
             getattr(one, f"make_{kind}_function")()
             own = state(one, optimizer=kind == "train", metrics=kind != "predict")
-            outputs, new = getattr(one, f"{kind}_function")(tuple(jax.tree.map(jnp.array, own)), iter([batch]))
-            outputs = {k: v for k, v in outputs.items() if k != "loss"} if isinstance(outputs, dict) else outputs
+            outputs, new = getattr(one, f"{kind}_function")(
+                tuple(jax.tree.map(jnp.array, own)), iter([batch])
+            )
+            outputs = (
+                {k: v for k, v in outputs.items() if k != "loss"}
+                if isinstance(outputs, dict)
+                else outputs
+            )
             results.append([outputs, new[0]])
         close(*results)
     # The form of Keras 2: variables are the state.
@@ -136,7 +154,10 @@ def test_a_subclass_gives_fit_its_steps():
     plain_one = hb.Sequential([hb.Input((3,)), hb.layers.Dense(2)])
     plain_one.set_weights(model.get_weights())
     plain_one.compile("sgd", "mse")
-    histories = [m.fit(X, Y, batch_size=2, epochs=2, verbose=0, shuffle=False).history for m in (model, plain_one)]
+    histories = [
+        m.fit(X, Y, batch_size=2, epochs=2, verbose=0, shuffle=False).history
+        for m in (model, plain_one)
+    ]
     assert model.seen == 4
     np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-6)
 
@@ -145,14 +166,21 @@ def test_stateless_scope():
     seen = []
     for library in (hb, keras):
         v, w = library.Variable(np.ones(2), name="v"), library.Variable(np.zeros(2), name="w")
-        with library.StatelessScope(state_mapping=[(v, library.ops.ones(2) * 5)], collect_losses=True) as scope:
+        with library.StatelessScope(
+            state_mapping=[(v, library.ops.ones(2) * 5)], collect_losses=True
+        ) as scope:
             w.assign(library.ops.ones(2) * 3)
             v.assign_add(library.ops.ones(2))
             scope.add_update((w, library.ops.ones(2) * 4))
             library.layers.ActivityRegularization(l2=1.0)(np.ones((1, 2), "float32"))
             inside = [np.asarray(v.value), np.asarray(w.value), *scope.losses]
             mapped = len(scope.state_mapping)
-        after = [np.asarray(v.value), np.asarray(w.value), scope.get_current_value(v), scope.get_current_value(w)]
+        after = [
+            np.asarray(v.value),
+            np.asarray(w.value),
+            scope.get_current_value(v),
+            scope.get_current_value(w),
+        ]
         seen.append([inside, after, mapped, scope.get_current_value(library.Variable(1.0)) is None])
         for bad in ([(1, 2)], [(v, np.ones(3))]):
             with pytest.raises(ValueError, match="StatelessScope"):
@@ -171,7 +199,12 @@ def test_symbolic_scope_and_device():
         for name in ("cpu:0", "CPU:0", "cpu", jax.devices("cpu")[0]):
             with library.device(name):
                 assert library.ops.ones(2).devices() == {jax.devices("cpu")[0]}
-        for name, error in ((3, ValueError), (None, ValueError), ("cpu:77", ValueError), ("foo", RuntimeError)):
+        for name, error in (
+            (3, ValueError),
+            (None, ValueError),
+            ("cpu:77", ValueError),
+            ("foo", RuntimeError),
+        ):
             with pytest.raises(error, match="77|foo|device_name"), library.device(name):
                 pass
 
@@ -190,17 +223,30 @@ def test_legacy_serialization():
         saving = library.legacy.saving
         config = saving.serialize_keras_object(Part(3))
         layer = saving.serialize_keras_object(library.layers.Dense(2, name="d"))
-        names = [saving.serialize_keras_object(x) for x in (None, library.losses.mean_squared_error)]
+        names = [
+            saving.serialize_keras_object(x) for x in (None, library.losses.mean_squared_error)
+        ]
         results.append((config, layer["class_name"], sorted(layer), names))
-        dense = saving.deserialize_keras_object(layer, module_objects={"Dense": library.layers.Dense})
+        dense = saving.deserialize_keras_object(
+            layer, module_objects={"Dense": library.layers.Dense}
+        )
         assert (dense.units, dense.name) == (2, "d")
-        for bad, text in ((3, "thing"), ({"class_name": "B", "config": {}}, "thing.*B"), ({"a": 1}, "class_name")):
+        for bad, text in (
+            (3, "thing"),
+            ({"class_name": "B", "config": {}}, "thing.*B"),
+            ({"a": 1}, "class_name"),
+        ):
             with pytest.raises(ValueError, match=text):
-                saving.deserialize_keras_object(bad, module_objects={"Part": Part}, printable_module_name="thing")
+                saving.deserialize_keras_object(
+                    bad, module_objects={"Part": Part}, printable_module_name="thing"
+                )
         with pytest.raises(ValueError, match="get_config"):
             saving.serialize_keras_object(3)
     assert plain(results[0]) == plain(results[1])
     saving = hb.utils.legacy
     assert saving.deserialize_keras_object(config, custom_objects={"Part": Part}).a == 3
-    assert saving.deserialize_keras_object("relu", module_objects=vars(hb.activations)) is hb.activations.relu
+    assert (
+        saving.deserialize_keras_object("relu", module_objects=vars(hb.activations))
+        is hb.activations.relu
+    )
     assert saving.deserialize_keras_object(None) is None

@@ -19,13 +19,16 @@ from hornbeam.ops import conv_primitive, routes
 from hornbeam.ops.conv_primitive import Spec, convolve, convolve_fused
 
 kernels = pytest.importorskip(
-    "hornbeam_cpu", reason="hornbeam-cpu is not installed: pip install ./native", exc_type=ImportError
+    "hornbeam_cpu",
+    reason="hornbeam-cpu is not installed: pip install ./native",
+    exc_type=ImportError,
 )
 
 KINDS = ("forward", "inputs", "kernel")
 TOLERANCE = {"float32": 2e-6, "bfloat16": 1e-2}
 needs_bfloat16 = pytest.mark.skipif(
-    jnp.dtype("bfloat16") not in kernels.dtypes(), reason="this processor has no AVX-512, which bfloat16 kernels need"
+    jnp.dtype("bfloat16") not in kernels.dtypes(),
+    reason="this processor has no AVX-512, which bfloat16 kernels need",
 )
 DTYPES = ["float32", pytest.param("bfloat16", marks=needs_bfloat16)]
 
@@ -63,7 +66,9 @@ def taps(spec):
             tap,
             tuple(
                 slice(t * d, t * d + (n - 1) * s + 1, s)
-                for t, d, n, s in zip(tap, spec.dilation, spec.out_space(), spec.strides, strict=True)
+                for t, d, n, s in zip(
+                    tap, spec.dilation, spec.out_space(), spec.strides, strict=True
+                )
             ),
         )
 
@@ -74,7 +79,11 @@ def reference(spec, inputs, kernel, gradient):
     grouped = (*kernel.shape[:-1], spec.groups, -1)
     weights, padded = kernel.reshape(grouped), np.pad(inputs, width)
     outputs = gradient.reshape(*gradient.shape[:-1], spec.groups, -1)
-    result = {"forward": np.zeros_like(outputs), "inputs": np.zeros_like(padded), "kernel": np.zeros_like(weights)}
+    result = {
+        "forward": np.zeros_like(outputs),
+        "inputs": np.zeros_like(padded),
+        "kernel": np.zeros_like(weights),
+    }
     for tap, places in taps(spec):
         met = padded[:, *places].reshape(*outputs.shape[:-1], -1)
         if spec.kind == "forward":
@@ -83,23 +92,34 @@ def reference(spec, inputs, kernel, gradient):
             part = np.einsum("...go,igo->...gi", outputs, weights[tap])
             result["inputs"][:, *places] += part.reshape(*part.shape[:-2], -1)
         else:
-            result["kernel"][tap] += np.einsum("ngi,ngo->igo", *(a.reshape(-1, *a.shape[-2:]) for a in (met, outputs)))
+            result["kernel"][tap] += np.einsum(
+                "ngi,ngo->igo", *(a.reshape(-1, *a.shape[-2:]) for a in (met, outputs))
+            )
     if spec.kind == "inputs":
-        inner = tuple(slice(before, before + n) for (before, _), n in zip(spec.padding, spec.space, strict=True))
+        inner = tuple(
+            slice(before, before + n)
+            for (before, _), n in zip(spec.padding, spec.space, strict=True)
+        )
         return result["inputs"][:, *inner]
     shape = gradient.shape if spec.kind == "forward" else kernel.shape
     return result[spec.kind].reshape(shape)
 
 
 def operands(kind, inputs, kernel, gradient):
-    return {"forward": (inputs, kernel), "inputs": (gradient, kernel), "kernel": (inputs, gradient)}[kind]
+    return {
+        "forward": (inputs, kernel),
+        "inputs": (gradient, kernel),
+        "kernel": (inputs, gradient),
+    }[kind]
 
 
 def close(result, expected, tolerance):
     """Compare, relative to the largest value."""
     expected = np.asarray(expected, "float64")
     assert result.shape == expected.shape
-    error = np.abs(np.asarray(result, "float64") - expected).max() / max(np.abs(expected).max(), 1e-30)
+    error = np.abs(np.asarray(result, "float64") - expected).max() / max(
+        np.abs(expected).max(), 1e-30
+    )
     assert error < tolerance, error
 
 
@@ -113,12 +133,19 @@ def check_arrays(spec, arrays, dtype, plain, tolerance=None):
     for kind in KINDS:
         of_kind = spec.as_kind(kind)
         given = operands(kind, *rounded)
-        assert routes.convolution(kind, dtype, (spec.space, spec.window), spec.padding).name == "native"
+        assert (
+            routes.convolution(kind, dtype, (spec.space, spec.window), spec.padding).name
+            == "native"
+        )
         result = convolve(*given, of_kind)
         assert result.dtype == dtype
         close(result, reference(of_kind, *(np.asarray(a, "float64") for a in rounded)), tolerance)
         if plain:
-            close(result, jax.jit(lambda a, b, s=of_kind: conv_primitive._plain(a, b, spec=s))(*given), tolerance)
+            close(
+                result,
+                jax.jit(lambda a, b, s=of_kind: conv_primitive._plain(a, b, spec=s))(*given),
+                tolerance,
+            )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -138,7 +165,12 @@ LARGE = [
     (3, Spec("forward", (20, 20), (3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), 64), 64, 128),
     (5, Spec("forward", (8, 8), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), 128, 256),
     (1, Spec("forward", (9, 8), (3, 2), (2, 1), ((1, 0), (0, 1)), (1, 2)), 70, 96),
-    (2, Spec("forward", (5, 6, 4), (3, 3, 2), (1, 1, 1), ((1, 1), (1, 1), (0, 0)), (1, 1, 1)), 32, 64),
+    (
+        2,
+        Spec("forward", (5, 6, 4), (3, 3, 2), (1, 1, 1), ((1, 1), (1, 1), (0, 0)), (1, 1, 1)),
+        32,
+        64,
+    ),
     (3, Spec("forward", (17,), (5,), (1,), ((4, 0),), (1,)), 160, 128),
     (2, Spec("forward", (40, 40), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)), 64, 8),
     (2, Spec("forward", (13, 9), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1)), 70, 130),
@@ -151,7 +183,9 @@ LARGE = [
 def test_work_shared_among_threads(batch, spec, channels, filters, dtype):
     rng = np.random.default_rng(0)
     shapes = (batch, *spec.space, channels), (*spec.window, channels // spec.groups, filters)
-    arrays = [rng.standard_normal(shape) for shape in (*shapes, (batch, *spec.out_space(), filters))]
+    arrays = [
+        rng.standard_normal(shape) for shape in (*shapes, (batch, *spec.out_space(), filters))
+    ]
     check_arrays(spec, arrays, dtype, plain=False)
 
 
@@ -180,7 +214,8 @@ def check_own(batch, spec, channels, filters, ways):
     rng = np.random.default_rng(0)
     kernel = (*spec.window, channels // spec.groups, filters)
     arrays = [
-        rng.standard_normal(s) for s in ((batch, *spec.space, channels), kernel, (batch, *spec.out_space(), filters))
+        rng.standard_normal(s)
+        for s in ((batch, *spec.space, channels), kernel, (batch, *spec.out_space(), filters))
     ]
     # oneDNN's gradient by the kernel adds thousands of numbers one after the other.
     check_arrays(spec, arrays, "float32", plain=True, tolerance=5e-6)
@@ -222,7 +257,13 @@ FEW_CHANNELS = [
 def test_few_channels(batch, spec, channels, filters):
     # The gradient by the inputs goes the other way: from 64 channels or more to few, or back.
     known = set(spec.strides) == {1} and (channels < filters or filters <= 4 and channels % 64 == 0)
-    check_own(batch, spec, channels, filters, ("few channels", "few channels" if known else "onednn", "onednn"))
+    check_own(
+        batch,
+        spec,
+        channels,
+        filters,
+        ("few channels", "few channels" if known else "onednn", "onednn"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -252,7 +293,9 @@ def test_many_random_depthwise(seed):
     size = int(rng.choice([3, 5]))
     padding = tuple((int(rng.integers(0, size)), int(rng.integers(0, size))) for _ in range(2))
     space = tuple(max(int(rng.integers(1, 20)), size - sum(pads)) for pads in padding)
-    test_depthwise(int(rng.integers(1, 5)), depthwise(space, (size, size), padding, int(rng.integers(2, 70))))
+    test_depthwise(
+        int(rng.integers(1, 5)), depthwise(space, (size, size), padding, int(rng.integers(2, 70)))
+    )
 
 
 @pytest.mark.slow
@@ -262,9 +305,14 @@ def test_many_random_few_channels(seed):
     window = tuple(int(n) for n in rng.integers(1, 6, 2) + (1, 0))
     strides = tuple(int(n) for n in rng.integers(1, 6, 2)) if seed % 2 else (1, 1)
     padding = tuple((int(rng.integers(0, size)), int(rng.integers(0, size))) for size in window)
-    sizes = [max(int(rng.integers(1, 30)), w - sum(pads)) for w, pads in zip(window, padding, strict=True)]
+    sizes = [
+        max(int(rng.integers(1, 30)), w - sum(pads))
+        for w, pads in zip(window, padding, strict=True)
+    ]
     channels = (int(rng.integers(1, 5)), 64 * int(rng.integers(1, 3)))
-    test_few_channels(3, few(tuple(sizes), window, strides, padding), *channels[:: int(rng.choice([1, -1]))])
+    test_few_channels(
+        3, few(tuple(sizes), window, strides, padding), *channels[:: int(rng.choice([1, -1]))]
+    )
 
 
 @pytest.mark.slow
@@ -283,7 +331,11 @@ SPECS = {"one group": SMALL, "two groups": GROUPED, "depthwise": APART}
 def small_arrays(spec, seed=0):
     rng = np.random.default_rng(seed)
     filters = 4 if spec is APART else 6
-    shapes = (2, *spec.space, 4), (*spec.window, 4 // spec.groups, filters), (2, *spec.out_space(), filters)
+    shapes = (
+        (2, *spec.space, 4),
+        (*spec.window, 4 // spec.groups, filters),
+        (2, *spec.out_space(), filters),
+    )
     return [jnp.asarray(rng.standard_normal(shape), "float32") for shape in shapes]
 
 
@@ -292,7 +344,12 @@ def small_arrays(spec, seed=0):
 def test_derivatives_to_second_order(kind, spec):
     given = operands(kind, *small_arrays(spec))
     check_grads(
-        lambda a, b: convolve(a, b, spec.as_kind(kind)), given, order=2, modes=("fwd", "rev"), rtol=2e-2, atol=2e-2
+        lambda a, b: convolve(a, b, spec.as_kind(kind)),
+        given,
+        order=2,
+        modes=("fwd", "rev"),
+        rtol=2e-2,
+        atol=2e-2,
     )
     # Finite differences are coarse in float32; the derivatives of the plain way are exact.
     ours, plain = (
@@ -331,13 +388,18 @@ def test_bias_and_activation_in_the_kernel(activation):
         lambda f: lambda *a: jax.jvp(lambda b: f(a[0], a[1], b), (a[2],), (a[2],)),
     ):  # fmt: skip
         for result, expected in zip(
-            jax.tree.leaves(transform(ours)(*given)), jax.tree.leaves(jax.jit(transform(plain))(*given)), strict=True
+            jax.tree.leaves(transform(ours)(*given)),
+            jax.tree.leaves(jax.jit(transform(plain))(*given)),
+            strict=True,
         ):
             close(result, expected, 1e-5)
     for axes in itertools.product((0, None), repeat=3):
         if axes == (None, None, None):
             continue
-        batched = [jnp.stack([a, 2 * a, -a]) if axis == 0 else a for a, axis in zip(given, axes, strict=True)]
+        batched = [
+            jnp.stack([a, 2 * a, -a]) if axis == 0 else a
+            for a, axis in zip(given, axes, strict=True)
+        ]
         close(jax.vmap(ours, axes)(*batched), jax.vmap(plain, axes)(*batched), 1e-6)
 
 
@@ -347,9 +409,13 @@ def test_bias_and_activation_in_the_kernel(activation):
 def test_vmap(kind, axes, spec):
     given = operands(kind, *small_arrays(spec))
     examples = [
-        [a * k for k in (1.0, -2.0, 0.5)] if axis is not None else a for a, axis in zip(given, axes, strict=True)
+        [a * k for k in (1.0, -2.0, 0.5)] if axis is not None else a
+        for a, axis in zip(given, axes, strict=True)
     ]
-    batched = [jnp.stack(e, axis) if axis is not None else e for e, axis in zip(examples, axes, strict=True)]
+    batched = [
+        jnp.stack(e, axis) if axis is not None else e
+        for e, axis in zip(examples, axes, strict=True)
+    ]
 
     def function(lhs, rhs):
         return convolve(lhs, rhs, spec.as_kind(kind))
@@ -401,12 +467,21 @@ OPTIONS = [
         ("channels_last", "float32", [(2, OPTIONS[0]), (2, OPTIONS[1]), (2, OPTIONS[2])]),
         ("channels_first", "float32", [(1, OPTIONS[0]), (3, OPTIONS[3])]),
         *(
-            pytest.param(layout, dtype, list(itertools.product((1, 2, 3), OPTIONS)), marks=[pytest.mark.slow, *marks])
+            pytest.param(
+                layout,
+                dtype,
+                list(itertools.product((1, 2, 3), OPTIONS)),
+                marks=[pytest.mark.slow, *marks],
+            )
             for layout in ("channels_last", "channels_first")
             for dtype, marks in (("float32", []), ("bfloat16", [needs_bfloat16]))
         ),
     ],
-    ids=["last", "first", *(f"{layout} {dtype}" for layout in ("last", "first") for dtype in ("float32", "bfloat16"))],
+    ids=[
+        "last",
+        "first",
+        *(f"{layout} {dtype}" for layout in ("last", "first") for dtype in ("float32", "bfloat16")),
+    ],
 )
 @pytest.mark.parametrize("name", OPS)
 def test_ops_and_their_gradients_equal_the_plain_way(name, data_format, dtype, cases):
@@ -419,7 +494,9 @@ def test_ops_and_their_gradients_equal_the_plain_way(name, data_format, dtype, c
 
         @jax.jit
         def both(inputs, kernel, options=options):
-            outputs, pull = jax.vjp(lambda x, k: OPS[name](x, k, data_format=data_format, **options), inputs, kernel)
+            outputs, pull = jax.vjp(
+                lambda x, k: OPS[name](x, k, data_format=data_format, **options), inputs, kernel
+            )
             return outputs, *pull(outputs)
 
         ours = both(inputs, kernel)
@@ -454,7 +531,9 @@ def call(lhs, rhs, result, **changes):
         "kind": "forward", "by": "onednn", "activation": "linear", "strides": [1, 1], "dilation": [1, 1], "before": [0, 0],
         "after": [0, 0], "groups": 1, **changes,
     }  # fmt: skip
-    attributes = {k: v if isinstance(v, str) else np.asarray(v, np.int64)[()] for k, v in attributes.items()}
+    attributes = {
+        k: v if isinstance(v, str) else np.asarray(v, np.int64)[()] for k, v in attributes.items()
+    }
     dtype = changes.get("dtype", lhs.dtype)
     attributes.pop("dtype", None)
     function = jax.ffi.ffi_call("hornbeam_convolution", jax.ShapeDtypeStruct(result, dtype))
@@ -483,7 +562,10 @@ APART_CALL = {"by": "depthwise", "groups": 3, "rhs": (3, 3, 1, 3), "result": (2,
         ({"before": [-1, 0]}, "negative or too large"),
         ({"before": [3, 0]}, "wider than the window"),
         ({"after": [0]}, "one stride"),
-        ({"strides": [1] * 4, "dilation": [1] * 4, "before": [0] * 4, "after": [0] * 4}, "1 to 3 spatial axes"),
+        (
+            {"strides": [1] * 4, "dilation": [1] * 4, "before": [0] * 4, "after": [0] * 4},
+            "1 to 3 spatial axes",
+        ),
         ({"groups": 0}, "shapes do not fit"),
         ({"groups": 3}, "shapes do not fit"),
         ({"groups": -(2**62)}, "negative or too large"),
@@ -496,14 +578,35 @@ APART_CALL = {"by": "depthwise", "groups": 3, "rhs": (3, 3, 1, 3), "result": (2,
         ({"by": "hand"}, "by must be"),
         ({"by": "depthwise"}, "expected a filter a channel"),
         ({"by": "few channels"}, "numbers of channels"),
-        ({"by": "few channels", "kind": "inputs", "lhs": (2, 6, 6, 4), "result": (2, 8, 8, 3)}, "numbers of channels"),
-        ({**FEW_CALL, "kind": "inputs", "strides": [2, 2], "lhs": (2, 3, 3, 64), "result": (2, 8, 8, 3)}, "strides"),
+        (
+            {"by": "few channels", "kind": "inputs", "lhs": (2, 6, 6, 4), "result": (2, 8, 8, 3)},
+            "numbers of channels",
+        ),
+        (
+            {
+                **FEW_CALL,
+                "kind": "inputs",
+                "strides": [2, 2],
+                "lhs": (2, 3, 3, 64),
+                "result": (2, 8, 8, 3),
+            },
+            "strides",
+        ),
         ({**FEW_CALL, "result": (2, 6, 7, 64)}, "shapes do not fit"),
         ({**FEW_CALL, "dilation": [2, 2], "result": (2, 4, 4, 64)}, "dilation must be 1"),
-        ({**FEW_CALL, "groups": 3, "rhs": (3, 3, 1, 192), "result": (2, 6, 6, 192)}, "expected one group"),
-        ({**FEW_CALL, "kind": "kernel", "rhs": (2, 6, 6, 64), "result": (3, 3, 3, 64)}, "kind must be"),
+        (
+            {**FEW_CALL, "groups": 3, "rhs": (3, 3, 1, 192), "result": (2, 6, 6, 192)},
+            "expected one group",
+        ),
+        (
+            {**FEW_CALL, "kind": "kernel", "rhs": (2, 6, 6, 64), "result": (3, 3, 3, 64)},
+            "kind must be",
+        ),
         ({**APART_CALL, "result": (2, 6, 6, 4)}, "shapes do not fit"),
-        ({**APART_CALL, "kind": "kernel", "rhs": (2, 6, 6, 3), "result": (3, 3, 1, 3)}, "kind must be"),
+        (
+            {**APART_CALL, "kind": "kernel", "rhs": (2, 6, 6, 3), "result": (3, 3, 1, 3)},
+            "kind must be",
+        ),
         ({**APART_CALL, "strides": [2, 2], "result": (2, 3, 3, 3)}, "strides and dilation"),
         ({**APART_CALL, "dilation": [2, 2], "result": (2, 4, 4, 3)}, "strides and dilation"),
         ({**APART_CALL, "rhs": (7, 7, 1, 3), "result": (2, 2, 2, 3)}, "window of this size"),
@@ -512,7 +615,10 @@ APART_CALL = {"by": "depthwise", "groups": 3, "rhs": (3, 3, 1, 3), "result": (2,
 )
 def test_wrong_calls_are_errors(changes, message):
     changes = dict(changes)
-    lhs, rhs = (jnp.ones(changes.pop(name, shape)) for name, shape in (("lhs", (2, 8, 8, 3)), ("rhs", (3, 3, 3, 4))))
+    lhs, rhs = (
+        jnp.ones(changes.pop(name, shape))
+        for name, shape in (("lhs", (2, 8, 8, 3)), ("rhs", (3, 3, 3, 4)))
+    )
     with pytest.raises(jax.errors.JaxRuntimeError, match=message):
         call(lhs, rhs, changes.pop("result", (2, 6, 6, 4)), **changes)
 
@@ -527,7 +633,9 @@ def test_the_native_way_depends_on_what_weighs_most():
 
 
 def test_routes_name_their_reason():
-    def route(kind="forward", dtype="float32", sizes=((8, 8), (3, 3)), padding=((1, 1), (1, 1)), **options):
+    def route(
+        kind="forward", dtype="float32", sizes=((8, 8), (3, 3)), padding=((1, 1), (1, 1)), **options
+    ):
         return routes.convolution(kind, dtype, sizes, padding, **options)
 
     assert route().name == "native"

@@ -18,7 +18,9 @@ from hornbeam.ops.rows import value_and_grad as value_and_row_sums
 from hornbeam.optimizers import native
 
 kernels = pytest.importorskip(
-    "hornbeam_cpu", reason="hornbeam-cpu is not installed: pip install ./native", exc_type=ImportError
+    "hornbeam_cpu",
+    reason="hornbeam-cpu is not installed: pip install ./native",
+    exc_type=ImportError,
 )
 
 
@@ -28,7 +30,9 @@ def matrices(rows, columns, results, seed=0):
 
 
 def by_kernel(x, y):
-    return product._product_p.bind(jnp.asarray(x, "float32"), jnp.asarray(y, "float32"), summed="rows")
+    return product._product_p.bind(
+        jnp.asarray(x, "float32"), jnp.asarray(y, "float32"), summed="rows"
+    )
 
 
 def close(result, expected, tolerance):
@@ -62,7 +66,9 @@ def test_many_random_products(seed):
 @pytest.mark.parametrize("leading", [(64,), (4, 16), (2, 4, 8)])
 def test_derivatives_to_second_order_equal_the_plain_way(leading):
     rng = np.random.default_rng(1)
-    x, kernel = (jnp.asarray(rng.standard_normal(shape), "float32") for shape in ((*leading, 64), (64, 80)))
+    x, kernel = (
+        jnp.asarray(rng.standard_normal(shape), "float32") for shape in ((*leading, 64), (64, 80))
+    )
 
     def third(f):
         def loss(x, kernel):
@@ -86,9 +92,13 @@ def test_derivatives_to_second_order_equal_the_plain_way(leading):
 def test_vmap_scan_and_checkpoint(axes):
     rng = np.random.default_rng(2)
     examples = [
-        [jnp.asarray(rng.standard_normal(shape), "float32") for _ in range(3)] for shape in ((64, 64), (64, 72))
+        [jnp.asarray(rng.standard_normal(shape), "float32") for _ in range(3)]
+        for shape in ((64, 64), (64, 72))
     ]
-    given = [jnp.stack(e, axis) if axis is not None else e[0] for e, axis in zip(examples, axes, strict=True)]
+    given = [
+        jnp.stack(e, axis) if axis is not None else e[0]
+        for e, axis in zip(examples, axes, strict=True)
+    ]
 
     def slope(x, kernel):
         return jax.grad(jax.checkpoint(lambda k: jnp.sum(jnp.sin(rows_product(x, k)))))(kernel)
@@ -98,7 +108,9 @@ def test_vmap_scan_and_checkpoint(axes):
                                                           for g, a in zip(given, axes, strict=True)))),
                               None, jnp.arange(3))  # fmt: skip
     for i in range(3):
-        one = slope(*(e[i] if axis is not None else e[0] for e, axis in zip(examples, axes, strict=True)))
+        one = slope(
+            *(e[i] if axis is not None else e[0] for e, axis in zip(examples, axes, strict=True))
+        )
         close(result[i], one, 1e-5)
         close(scanned[i], one, 1e-5)
 
@@ -169,7 +181,9 @@ def test_adam_under_transformations():
     def kernel(factors, g, *others):
         return native._native_adam(factors, (g,), *others)
 
-    for ours, plain in zip(jax.tree.leaves(meta(kernel)), jax.tree.leaves(meta(native._plain_adam)), strict=True):
+    for ours, plain in zip(
+        jax.tree.leaves(meta(kernel)), jax.tree.leaves(meta(native._plain_adam)), strict=True
+    ):
         close(np.asarray(ours), np.asarray(plain), 1e-5)
     gs = jnp.stack([g, -g, 2 * g])
     batched = jax.vmap(lambda g: kernel(FACTORS, g, w, m, v, alpha)[0])(gs)
@@ -191,7 +205,16 @@ def table_state(rows, width, count, seed=0):
 
 @pytest.mark.parametrize(
     ("rows", "width", "count"),
-    [(1, 1, 5), (3, 0, 4), (0, 3, 4), (40, 7, 0), (1300, 60, 77), (70_000, 1, 9), (3, 30_000, 200), (3000, 100, 5000)],
+    [
+        (1, 1, 5),
+        (3, 0, 4),
+        (0, 3, 4),
+        (40, 7, 0),
+        (1300, 60, 77),
+        (70_000, 1, 9),
+        (3, 30_000, 200),
+        (3000, 100, 5000),
+    ],
 )
 def test_adam_by_rows_equals_adam_by_their_sum(rows, width, count):
     index, back, state = table_state(rows, width, count)
@@ -211,11 +234,14 @@ def test_adam_by_rows_under_transformations():
 
     given = back, jnp.float32(0.01)
     for ours, plain in zip(
-        *(jax.grad(functools.partial(loss, by_rows), (0, 1))(*given) for by_rows in (True, False)), strict=True
+        *(jax.grad(functools.partial(loss, by_rows), (0, 1))(*given) for by_rows in (True, False)),
+        strict=True,
     ):
         close(ours, plain, 1e-6)
     many = jnp.stack([back, -back]), jnp.float32(0.01)
-    ours, plain = (jax.vmap(functools.partial(loss, by_rows), (0, None))(*many) for by_rows in (True, False))
+    ours, plain = (
+        jax.vmap(functools.partial(loss, by_rows), (0, None))(*many) for by_rows in (True, False)
+    )
     close(ours, plain, 1e-6)
 
 
@@ -281,7 +307,9 @@ def gradients_of_a_table(use, optimizer, traced=True):
 
     def step(index):
         differentiate = value_and_row_sums if optimizer.takes_row_sums else None
-        _, gradients = hb.value_and_grad(lambda: use(table, index), [table], differentiate=differentiate)
+        _, gradients = hb.value_and_grad(
+            lambda: use(table, index), [table], differentiate=differentiate
+        )
         kinds.append(type(gradients[0]).__name__)
         optimizer.update_step = watch
         optimizer.apply(gradients, [table])
@@ -303,7 +331,10 @@ TABLE_USES = {
     "twice": (False, lambda t, i: jnp.sum(take_rows(t.value, i) * take_rows(t.value, i + 1))),
     "also as a whole": (False, lambda t, i: jnp.sum(take_rows(t.value, i)) + jnp.sum(t.value**2)),
     "scaled first": (False, lambda t, i: jnp.sum(take_rows(t.value * 2.0, i))),
-    "in a loop": (False, lambda t, i: jax.lax.fori_loop(0, 2, lambda _, s: s + jnp.sum(take_rows(t.value, i)), 0.0)),
+    "in a loop": (
+        False,
+        lambda t, i: jax.lax.fori_loop(0, 2, lambda _, s: s + jnp.sum(take_rows(t.value, i)), 0.0),
+    ),
     "not at all": (False, lambda t, i: jnp.sum(i).astype("float32")),
 }
 
@@ -355,7 +386,9 @@ def test_order_keeps_the_rate_and_its_slope():
     rate, gradients = jnp.float32(0.1), [jnp.ones(3), jnp.zeros((2, 2))]
     assert native.after(rate, gradients, "float32", 10**6) == rate
     assert jax.grad(lambda r: native.after(r, gradients, "float32", 10**6) ** 2)(rate) == 2 * rate
-    assert jax.vmap(lambda r: native.after(r, gradients, "float32", 10**6))(jnp.arange(3.0)).tolist() == [0, 1, 2]
+    assert jax.vmap(lambda r: native.after(r, gradients, "float32", 10**6))(
+        jnp.arange(3.0)
+    ).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -470,11 +503,18 @@ def test_rows_under_transformations():
             jax.jvp(gradient, (table,), (jnp.cos(table),))[1],
             jax.vmap(lambda scale: jax.grad(lambda t: loss(t * scale))(table))(jnp.arange(3.0)),
             jax.vmap(lambda i: jax.grad(lambda t: jnp.sum(jnp.sin(take(t, i))))(table))(index),
-            jax.lax.scan(lambda t, i: (t - jax.grad(lambda t: jnp.sum(jnp.sin(take(t, i))))(t), 0), table, index)[0],
+            jax.lax.scan(
+                lambda t, i: (t - jax.grad(lambda t: jnp.sum(jnp.sin(take(t, i))))(t), 0),
+                table,
+                index,
+            )[0],
         )
 
     assert "hornbeam_rows" in str(jax.make_jaxpr(lambda: all_of(take_rows))())
-    ours, plain = jax.jit(lambda: all_of(take_rows))(), jax.jit(lambda: all_of(lambda t, i: jnp.take(t, i, axis=0)))()
+    ours, plain = (
+        jax.jit(lambda: all_of(take_rows))(),
+        jax.jit(lambda: all_of(lambda t, i: jnp.take(t, i, axis=0)))(),
+    )
     for a, b in zip(ours, plain, strict=True):
         close(a, b, 1e-5)
 

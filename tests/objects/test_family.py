@@ -41,8 +41,12 @@ def test_functions_of_a_module(name, family):
             continue
         ours = getattr(module, function)
         assert ours.__module__ == module.__name__
-        assert list(inspect.signature(ours).parameters) == list(inspect.signature(getattr(theirs, function)).parameters)
-        test = doctest.DocTestParser().get_doctest(ours.__doc__, dict(vars(module)), function, None, 0)
+        assert list(inspect.signature(ours).parameters) == list(
+            inspect.signature(getattr(theirs, function)).parameters
+        )
+        test = doctest.DocTestParser().get_doctest(
+            ours.__doc__, dict(vars(module)), function, None, 0
+        )
         assert test.examples
         assert doctest.DocTestRunner(verbose=False).run(test).failed == 0
 
@@ -72,13 +76,17 @@ def test_what_the_user_registered_comes_first(name, family, known):
 @pytest.mark.parametrize("name", ["layers", "optimizers", "optimizers.schedules"])
 def test_a_configuration_of_another_family(name):
     config = hb.initializers.serialize(hb.initializers.Zeros())
-    with pytest.raises(ValueError, match="Expected the configuration of an? .*received that of Zeros"):
+    with pytest.raises(
+        ValueError, match="Expected the configuration of an? .*received that of Zeros"
+    ):
         module_of(name).deserialize(config)
 
 
 def test_keyword_of_keras():
     assert hb.losses.deserialize(name="mse") is hb.losses.mean_squared_error
-    assert hb.optimizers.schedules.serialize(learning_rate_schedule=hb.optimizers.schedules.CosineDecay(1.0, 2))
+    assert hb.optimizers.schedules.serialize(
+        learning_rate_schedule=hb.optimizers.schedules.CosineDecay(1.0, 2)
+    )
     with pytest.raises(TypeError, match="argument: 'layer'"):
         hb.layers.serialize(lass=hb.layers.Dense(1))
 
@@ -91,9 +99,15 @@ def test_files_name_only_announced_families():
         "keras.src.applications.convnext",
     }  # fmt: skip
     assert set(registry.families()) == modules
-    for module, name in [("keras.callbacks", "CSVLogger"), ("keras.utils", "get_file"), ("builtins", "eval")]:
+    for module, name in [
+        ("keras.callbacks", "CSVLogger"),
+        ("keras.utils", "get_file"),
+        ("builtins", "eval"),
+    ]:
         with pytest.raises(ValueError, match=f"Unknown class '{name}'"):
-            configuration.deserialize({"module": module, "class_name": name, "config": {"filename": "x"}})
+            configuration.deserialize(
+                {"module": module, "class_name": name, "config": {"filename": "x"}}
+            )
 
 
 def test_a_name_of_two_families():
@@ -117,7 +131,9 @@ def test_a_family_of_ones_own():
             return cls()
 
     namespace = {"__name__": __name__, "__all__": ["Clock"], "Clock": Clock}
-    clocks = Family("clock", Clock, "keras.clocks", namespace, names={"clock": Clock}, in_files=False)
+    clocks = Family(
+        "clock", Clock, "keras.clocks", namespace, names={"clock": Clock}, in_files=False
+    )
     assert isinstance(clocks.get("Clock"), Clock)
     config = {"module": "keras.clocks", "class_name": "Clock", "config": {}}
     with pytest.raises(ValueError, match="Unknown class 'Clock'"):

@@ -58,13 +58,18 @@ IDS = [f"{row[0]}-{i}" for i, row in enumerate(ROWS)]
 @pytest.mark.parametrize(("name", "args", "settings"), ROWS, ids=IDS)
 def test_like_keras(name, args, settings):
     """Values and dtypes as Keras's, compiled as plain."""
-    ours, theirs = getattr(image, name)(*args, **settings), getattr(keras.ops.image, name)(*args, **settings)
+    ours, theirs = (
+        getattr(image, name)(*args, **settings),
+        getattr(keras.ops.image, name)(*args, **settings),
+    )
     assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=2e-5)
     if name != "scale_and_translate":  # whose shape is no tensor
         compiled = jax.jit(lambda *x: getattr(image, name)(*x, **settings))(*args)
         # Compiled code may round a half to the other side.
-        np.testing.assert_allclose(compiled, ours, rtol=1e-5, atol=1 if ours.dtype == "uint8" else 2e-5)
+        np.testing.assert_allclose(
+            compiled, ours, rtol=1e-5, atol=1 if ours.dtype == "uint8" else 2e-5
+        )
 
 
 @pytest.mark.parametrize("name", sorted({row[0] for row in ROWS} - {"scale_and_translate"}))
@@ -75,12 +80,17 @@ def test_symbolic(name):
     found = []
     for library in (hb, keras):
         inputs = [
-            library.Input(batch_shape=(None, *a.shape[1:]) if several else a.shape, dtype=str(a.dtype)) for a in args
+            library.Input(
+                batch_shape=(None, *a.shape[1:]) if several else a.shape, dtype=str(a.dtype)
+            )
+            for a in args
         ]
         y = getattr(library.ops.image, name)(*inputs, **settings)
         operation = y.history[0].operation if library is hb else y._keras_history.operation
         kind = operation.info if library is hb else type(operation)
-        found.append((kind.module, kind.class_name) if library is hb else (kind.__module__, kind.__name__))
+        found.append(
+            (kind.module, kind.class_name) if library is hb else (kind.__module__, kind.__name__)
+        )
         if library is hb:
             value = getattr(image, name)(*args, **settings)
             assert y.shape == ((None, *value.shape[1:]) if several else value.shape)
@@ -102,8 +112,12 @@ def test_gaussian_blur():
             expected = np.apply_along_axis(
                 lambda row, weights=weights: np.convolve(row, weights, "valid"), axis, expected
             )
-        np.testing.assert_allclose(image.gaussian_blur(COLOURS, size, sigma), expected, rtol=1e-4, atol=1e-6)
-        first = image.gaussian_blur(COLOURS.transpose(0, 3, 1, 2), size, sigma, data_format="channels_first")
+        np.testing.assert_allclose(
+            image.gaussian_blur(COLOURS, size, sigma), expected, rtol=1e-4, atol=1e-6
+        )
+        first = image.gaussian_blur(
+            COLOURS.transpose(0, 3, 1, 2), size, sigma, data_format="channels_first"
+        )
         np.testing.assert_allclose(first, expected.transpose(0, 3, 1, 2), rtol=1e-4, atol=1e-6)
     x = hb.Input((None, None, 3))
     assert image.gaussian_blur(x).shape == (None, None, None, 3)
@@ -112,7 +126,10 @@ def test_gaussian_blur():
 def test_elastic_transform():
     still = image.elastic_transform(COLOURS, alpha=0.0, seed=1)
     np.testing.assert_allclose(still, COLOURS, rtol=1e-5, atol=1e-6)
-    bent = [np.asarray(image.elastic_transform(COLOURS, alpha=30.0, sigma=2.0, seed=seed)) for seed in (1, 1, 2)]
+    bent = [
+        np.asarray(image.elastic_transform(COLOURS, alpha=30.0, sigma=2.0, seed=seed))
+        for seed in (1, 1, 2)
+    ]
     np.testing.assert_array_equal(bent[0], bent[1])
     assert np.abs(bent[0] - bent[2]).max() > 1e-3
     assert np.abs(bent[0] - COLOURS).max() > 1e-3

@@ -42,14 +42,29 @@ AXES = "sum mean std var any all max min prod median logsumexp amax ptp".split()
 
 ROWS = [(name, (x,), {}) for name in UNARY for x in (X, I)]
 ROWS += [
-    (name, (B,), {}) for name in "sum mean any all argmax cumsum exp sqrt logical_not max std count_nonzero".split()
+    (name, (B,), {})
+    for name in "sum mean any all argmax cumsum exp sqrt logical_not max std count_nonzero".split()
 ]
-ROWS += [(name, (X.astype("float16"),), {}) for name in "sum mean var exp softmax norm logsumexp".split()]
+ROWS += [
+    (name, (X.astype("float16"),), {}) for name in "sum mean var exp softmax norm logsumexp".split()
+]
 ROWS += [(name, (Z,), {}) for name in "isfinite isinf isnan isneginf nan_to_num".split()]
-ROWS += [(name, (N,), {"axis": 1}) for name in "nansum nanmean nanvar nanmax nanargmax nanmedian nancumsum".split()]
-ROWS += [(name, args, {}) for name in BINARY for args in ((X, Y), (I, I + 1), (X, I), (I, 2), (X, 2), (I, 0.5), (2, X))]
+ROWS += [
+    (name, (N,), {"axis": 1})
+    for name in "nansum nanmean nanvar nanmax nanargmax nanmedian nancumsum".split()
+]
+ROWS += [
+    (name, args, {})
+    for name in BINARY
+    for args in ((X, Y), (I, I + 1), (X, I), (I, 2), (X, 2), (I, 0.5), (2, X))
+]
 ROWS += [(name, (I, I + 1), {}) for name in INTEGER]
-ROWS += [(name, (X,), {"axis": axis, "keepdims": keep}) for name in AXES for axis in (0, -1, (0, 1)) for keep in (0, 1)]
+ROWS += [
+    (name, (X,), {"axis": axis, "keepdims": keep})
+    for name in AXES
+    for axis in (0, -1, (0, 1))
+    for keep in (0, 1)
+]
 ROWS += [
     ("bitwise_not", (I,), {}), ("bitwise_invert", (I,), {}), ("arccosh", (X + 1,), {}),
     ("view_as_complex", (X[:, :2],), {}), ("polar", (X, Y), {}), ("view", (X, "int32"), {}),
@@ -158,7 +173,9 @@ def test_like_keras(row):
         assert a_array.shape == b_array.shape
         assert a_array.dtype == b_array.dtype
         half = b_array.dtype.name == "float16"
-        np.testing.assert_allclose(a_array, b_array, rtol=2e-3 if half else 1e-5, atol=1e-3 if half else 2e-6)
+        np.testing.assert_allclose(
+            a_array, b_array, rtol=2e-3 if half else 1e-5, atol=1e-3 if half else 2e-6
+        )
 
 
 SYMBOLIC = [
@@ -188,12 +205,17 @@ def test_symbolic(row):
     node = ours[0].history[0]
     call = node.operation
     config = operation.get_config()
-    assert (call.info.module, call.info.class_name) == (type(operation).__module__, type(operation).__name__)
+    assert (call.info.module, call.info.class_name) == (
+        type(operation).__module__,
+        type(operation).__name__,
+    )
     assert set(config) - {"name"} == set(call.settings)
     # What Keras wrote, ours reads: the call with Keras's split of arguments gives the same.
     arguments = operation._inbound_nodes[0].arguments
     swap = lambda v: first if isinstance(v, keras.KerasTensor) else v  # noqa: E731
-    again = call.call(*map(swap, arguments.args), **{k: swap(v) for k, v in arguments.kwargs.items()})
+    again = call.call(
+        *map(swap, arguments.args), **{k: swap(v) for k, v in arguments.kwargs.items()}
+    )
     for a, b in zip(leaves(again), eager, strict=True):
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-6)
 
@@ -236,7 +258,9 @@ def test_unknown_batch(function, shape):
     y = function(ops, x)
     assert y.shape == shape
     value = rng.normal(size=(5, 2, 3)).astype("float32")
-    np.testing.assert_allclose(hb.Function(x, y)(value), function(ops, ops.convert_to_tensor(value)), rtol=1e-5)
+    np.testing.assert_allclose(
+        hb.Function(x, y)(value), function(ops, ops.convert_to_tensor(value)), rtol=1e-5
+    )
 
 
 BAD = [
@@ -261,7 +285,9 @@ def test_arrays_and_symbolic_tensors_in_one_expression():
     x = hb.Input((3,))
     y = np.ones(3, "float32") - x * np.float32(2) + (np.arange(3) < x)
     value = rng.normal(size=(2, 3)).astype("float32")
-    np.testing.assert_allclose(hb.Function(x, y)(value), 1 - value * 2 + (np.arange(3) < value), rtol=1e-6)
+    np.testing.assert_allclose(
+        hb.Function(x, y)(value), 1 - value * 2 + (np.arange(3) < value), rtol=1e-6
+    )
 
 
 def test_control():
@@ -300,5 +326,7 @@ def test_sparsemax(axis):
 
 
 def test_names():
-    public = {n for n in dir(keras.ops) if not n.startswith("_") and callable(getattr(keras.ops, n))}
+    public = {
+        n for n in dir(keras.ops) if not n.startswith("_") and callable(getattr(keras.ops, n))
+    }
     assert public <= set(ops.__all__)

@@ -25,13 +25,19 @@ def draw():
         x = np.floor(x)
     strides = tuple(map(int, rng.integers(1, 5, rank)))
     padding = str(rng.choice(["valid", "same"]))
-    return str(rng.choice(["max_pool", "average_pool"])), x, (tuple(map(int, window)), strides, padding, data_format)
+    return (
+        str(rng.choice(["max_pool", "average_pool"])),
+        x,
+        (tuple(map(int, window)), strides, padding, data_format),
+    )
 
 
 DRAWS = [draw() for _ in range(300)]
 
 
-@pytest.mark.parametrize("first", [0, *[pytest.param(i, marks=pytest.mark.slow) for i in range(6, 300, 6)]])
+@pytest.mark.parametrize(
+    "first", [0, *[pytest.param(i, marks=pytest.mark.slow) for i in range(6, 300, 6)]]
+)
 def test_sweep(first):
     """Values and gradients, of equal maxima too, are Keras's, which come from XLA's windowed reduction."""
     for name, x, arguments in DRAWS[first : first + 6]:
@@ -65,7 +71,9 @@ def test_transformations(name, window):
 
     one_by_one = jnp.stack([pool(row) for row in x])
     np.testing.assert_allclose(jax.jit(jax.vmap(pool))(x), one_by_one, rtol=1e-6)
-    np.testing.assert_allclose(jax.lax.scan(lambda _, row: (0, pool(row)), 0, x)[1], one_by_one, rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.lax.scan(lambda _, row: (0, pool(row)), 0, x)[1], one_by_one, rtol=1e-6
+    )
     row, tangent = x[0], v[0]
     gradient = jax.grad(loss)(row)
     along = jax.jvp(loss, (row,), (tangent,))[1]
@@ -74,7 +82,9 @@ def test_transformations(name, window):
     reverse_over_reverse = jax.grad(lambda x: jnp.vdot(jax.grad(loss)(x), tangent))(row)
     np.testing.assert_allclose(forward_over_reverse, reverse_over_reverse, rtol=1e-4, atol=1e-5)
     step = 1e-2
-    difference = (jax.grad(loss)(row + step * tangent) - jax.grad(loss)(row - step * tangent)) / (2 * step)
+    difference = (jax.grad(loss)(row + step * tangent) - jax.grad(loss)(row - step * tangent)) / (
+        2 * step
+    )
     if name == "average_pool":  # the maximum may change hands within the step
         np.testing.assert_allclose(forward_over_reverse, difference, rtol=1e-2, atol=1e-3)
     program = jax.jit(jax.grad(loss)).lower(row).compile().as_text()
@@ -89,7 +99,9 @@ def test_against_numpy():
         windows = [x[0, i : i + width, 0] for i in range(0, 40 - width + 1, stride)]
         for name, reduce in (("max_pool", np.max), ("average_pool", np.mean)):
             result = getattr(ops, name)(x.astype("float32"), width, stride)
-            np.testing.assert_allclose(result[0, :, 0], [reduce(w) for w in windows], rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(
+                result[0, :, 0], [reduce(w) for w in windows], rtol=1e-5, atol=1e-6
+            )
 
 
 @pytest.mark.parametrize("window", [2, 3, 9])

@@ -57,9 +57,16 @@ def in_numpy(cell, x, kernel, bias, start, mask):
             new = [sigmoid(o) * np.tanh(c), c]
         else:
             z, r = np.split(sigmoid((x_t + inner)[:, : 2 * U]), 2, axis=-1)
-            candidate = r * inner[:, 2 * U :] if cell == "gru" else (r * h) @ kernel[:, 2 * U :] + bias[2 * U :]
+            candidate = (
+                r * inner[:, 2 * U :]
+                if cell == "gru"
+                else (r * h) @ kernel[:, 2 * U :] + bias[2 * U :]
+            )
             new = [z * h + (1 - z) * np.tanh(x_t[:, 2 * U :] + candidate)]
-        states = [n if mask is None else np.where(mask[t][:, None], n, s) for n, s in zip(new, states, strict=True)]
+        states = [
+            n if mask is None else np.where(mask[t][:, None], n, s)
+            for n, s in zip(new, states, strict=True)
+        ]
         outputs.append(states[0])
     return np.stack(outputs), np.stack(states)
 
@@ -85,7 +92,9 @@ def loss(function, cell, mask, x, kernel, bias, start):
 
 def close(a, b, tolerance=2e-5):
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance * max(1.0, float(np.max(np.abs(y), initial=0))))
+        np.testing.assert_allclose(
+            x, y, rtol=tolerance, atol=tolerance * max(1.0, float(np.max(np.abs(y), initial=0)))
+        )
 
 
 SEEDS = [0, 1, *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 20)]]
@@ -104,15 +113,25 @@ def test_values_and_gradients(cell, seed, route):
 
     value, gradient = both(*single(arrays))
     close(value, expected)
-    close(gradient, jax.jit(jax.grad(functools.partial(loss, in_scan, cell, mask), (0, 1, 2, 3)))(*single(arrays)))
-    assert any(op.startswith(f"{cell} float32") and taken.name == route for op, taken in routes.taken().items())
+    close(
+        gradient,
+        jax.jit(jax.grad(functools.partial(loss, in_scan, cell, mask), (0, 1, 2, 3)))(
+            *single(arrays)
+        ),
+    )
+    assert any(
+        op.startswith(f"{cell} float32") and taken.name == route
+        for op, taken in routes.taken().items()
+    )
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_float64_directions(cell, route):
     """Gradients along random directions, from the difference of two losses in float64."""
     arrays, mask = draw(cell, 3, T=5, B=3, U=17)
-    gradient = jax.jit(jax.grad(functools.partial(loss, recur, cell, mask), (0, 1, 2, 3)))(*single(arrays))
+    gradient = jax.jit(jax.grad(functools.partial(loss, recur, cell, mask), (0, 1, 2, 3)))(
+        *single(arrays)
+    )
     rng = np.random.default_rng(0)
     for position, array in enumerate(arrays):
         direction = rng.standard_normal(array.shape)
@@ -121,7 +140,9 @@ def test_float64_directions(cell, route):
             moved = [a + step * direction if i == position else a for i, a in enumerate(arrays)]
             outputs, last = in_numpy(cell, *moved, mask)
             values.append(np.sum(np.sin(outputs)) + np.sum(last * np.cos(last)))
-        np.testing.assert_allclose(np.vdot(gradient[position], direction), (values[0] - values[1]) / 2e-5, 1e-4, 1e-5)
+        np.testing.assert_allclose(
+            np.vdot(gradient[position], direction), (values[0] - values[1]) / 2e-5, 1e-4, 1e-5
+        )
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -139,9 +160,11 @@ def test_forward_mode_and_second_order(cell, route):
             return (
                 jax.jvp(objective, arrays, directions),
                 jax.jvp(gradient, arrays, directions),
-                jax.grad(lambda *a: sum(jnp.vdot(g, d) for g, d in zip(gradient(*a), directions, strict=True)))(
-                    *arrays
-                ),
+                jax.grad(
+                    lambda *a: sum(
+                        jnp.vdot(g, d) for g, d in zip(gradient(*a), directions, strict=True)
+                    )
+                )(*arrays),
             )
 
         results.append(all_of())
@@ -172,7 +195,9 @@ def test_gradients_of_the_last_states_alone(cell, route):
     arrays, mask = draw(cell, 9, T=4, B=3, U=5)
     results = []
     for function in (recur, in_scan):
-        gradient = jax.grad(lambda *a, f=function: jnp.sum(jnp.sin(f(cell, *a, mask)[1])), (0, 1, 2, 3))
+        gradient = jax.grad(
+            lambda *a, f=function: jnp.sum(jnp.sin(f(cell, *a, mask)[1])), (0, 1, 2, 3)
+        )
         second = jax.grad(lambda *a, g=gradient: sum(jnp.sum(x**2) for x in g(*a)), (0, 1, 2, 3))
         stacked = [jnp.stack([a, 2 * a]) for a in single(arrays)]
         axes = (0, None, None, 0)
@@ -180,11 +205,17 @@ def test_gradients_of_the_last_states_alone(cell, route):
         several = [s if axis == 0 else s[0] for s, axis in zip(stacked, axes, strict=True)]
         results.append(
             jax.jit(
-                lambda g=gradient, s=second, b=batched, a=several: (g(*single(arrays)), s(*single(arrays)), b(*a))
+                lambda g=gradient, s=second, b=batched, a=several: (
+                    g(*single(arrays)),
+                    s(*single(arrays)),
+                    b(*a),
+                )
             )()
         )
     close(*results, tolerance=1e-4)
-    shown = str(jax.make_jaxpr(jax.grad(lambda *a: jnp.sum(recur(cell, *a, mask)[1])))(*single(arrays)))
+    shown = str(
+        jax.make_jaxpr(jax.grad(lambda *a: jnp.sum(recur(cell, *a, mask)[1])))(*single(arrays))
+    )
     assert "hornbeam_recurrence_pull" in shown
     assert "f32[0,3,5]" in shown
 
@@ -205,7 +236,11 @@ def test_several_threads(cell, route):
     gradient = jax.jit(jax.grad(functools.partial(loss, recur, cell, mask), (0, 1, 2, 3)))
     expected, results = gradient(*single(arrays)), {}
     close(
-        expected, jax.jit(jax.grad(functools.partial(loss, in_scan, cell, mask), (0, 1, 2, 3)))(*single(arrays)), 1e-4
+        expected,
+        jax.jit(jax.grad(functools.partial(loss, in_scan, cell, mask), (0, 1, 2, 3)))(
+            *single(arrays)
+        ),
+        1e-4,
     )
 
     def work(name):
@@ -231,7 +266,11 @@ def test_other_instruction_sets(least, monkeypatch):
     import sys
 
     tests = Path(__file__).resolve().parents[1]
-    files = [__file__, str(tests / "native" / "test_native.py"), str(tests / "native" / "test_native_steps.py")]
+    files = [
+        __file__,
+        str(tests / "native" / "test_native.py"),
+        str(tests / "native" / "test_native_steps.py"),
+    ]
     wanted = "((values_and_gradients or several_threads) and native) or test_depthwise or test_few or not_finite or test_adam"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", wanted]
     environment = {**os.environ, "HORNBEAM_INSTRUCTIONS": least}
@@ -255,7 +294,9 @@ def test_use_cudnn_false_takes_the_plain_loop(monkeypatch):
     monkeypatch.setattr(routes, "why_plain", lambda *_: None)
     assert routes.recurrence("lstm", "float32", (3, 2, 12), (3, 12)).name == "native"
     hb.layers.LSTM(3, use_cudnn=False)(np.ones((2, 7, 5), "float32"))
-    assert [route.name for op, route in routes.taken().items() if op == "lstm float32 7x2x12 units 3"] == ["plain"]
+    assert [
+        route.name for op, route in routes.taken().items() if op == "lstm float32 7x2x12 units 3"
+    ] == ["plain"]
 
 
 @needs_kernels
@@ -307,7 +348,9 @@ def test_layers_equal_the_generic_loop(name, arguments, route, monkeypatch):
     for more in [{}, {"reset_after": False}] if name == "GRU" else [{}]:
         layer = getattr(hb.layers, name)(4, **arguments, **more)
         layer.build(x.shape)
-        layer.set_weights([0.5 * np.random.default_rng(w.ndim).standard_normal(w.shape) for w in layer.weights])
+        layer.set_weights(
+            [0.5 * np.random.default_rng(w.ndim).standard_normal(w.shape) for w in layer.weights]
+        )
         results = []
         for standard in (True, False):
             with monkeypatch.context() as patch:

@@ -47,12 +47,16 @@ ROWS = [
 
 def close(ours, theirs):
     ours, theirs = hb.tree.flatten(ours), hb.tree.flatten(theirs)
-    assert [(np.shape(x), str(x.dtype)) for x in ours] == [(np.shape(x), str(x.dtype)) for x in theirs]
+    assert [(np.shape(x), str(x.dtype)) for x in ours] == [
+        (np.shape(x), str(x.dtype)) for x in theirs
+    ]
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=2e-5)
 
 
-@pytest.mark.parametrize(("name", "args", "settings"), ROWS, ids=[f"{row[0]}-{i}" for i, row in enumerate(ROWS)])
+@pytest.mark.parametrize(
+    ("name", "args", "settings"), ROWS, ids=[f"{row[0]}-{i}" for i, row in enumerate(ROWS)]
+)
 def test_like_keras(name, args, settings):
     """Values as Keras's, compiled as plain, and shapes and names as Keras stores them."""
     ours = getattr(ops, name)(*args, **settings)
@@ -61,7 +65,10 @@ def test_like_keras(name, args, settings):
     found = []
     for library in (hb, keras):
         inputs = hb.tree.map_structure(
-            lambda x, library=library: library.Input(x.shape[1:], dtype=str(x.dtype).replace("64", "32")), args
+            lambda x, library=library: library.Input(
+                x.shape[1:], dtype=str(x.dtype).replace("64", "32")
+            ),
+            args,
         )
         outputs = hb.tree.flatten(getattr(library.ops, name)(*inputs, **settings))
         if library is hb:
@@ -70,7 +77,11 @@ def test_like_keras(name, args, settings):
             known = [[n for n in y.shape if n is not None] for y in outputs]
             batch = [list(np.shape(y)) for y in hb.tree.flatten(ours)]
             assert known == [
-                [n for axis, n in enumerate(shape) if axis != (name == "ctc_decode" and len(shape) == 3)]
+                [
+                    n
+                    for axis, n in enumerate(shape)
+                    if axis != (name == "ctc_decode" and len(shape) == 3)
+                ]
                 for shape in batch
             ]
         else:
@@ -83,7 +94,9 @@ def test_a_signal_comes_back():
     for window, center in itertools.product(("hann", None, np.arange(1.0, 7.0)), (True, False)):
         parts = ops.stft(SIGNAL, 6, 2, 8, window=window, center=center)
         again = np.asarray(ops.istft(parts, 6, 2, 8, length=20, window=window, center=center))
-        inner = slice(None) if center else slice(3, 17)  # without reflection a window of zeros hides the ends
+        inner = (
+            slice(None) if center else slice(3, 17)
+        )  # without reflection a window of zeros hides the ends
         np.testing.assert_allclose(again[:, inner], SIGNAL[:, inner], rtol=1e-4, atol=1e-5)
 
 
@@ -92,7 +105,9 @@ def alignments(logs, blank):
     found = {}
     for path in itertools.product(range(logs.shape[1]), repeat=len(logs)):
         labels = tuple(c for c, _ in itertools.groupby(path) if c != blank)
-        found[labels] = np.logaddexp(found.get(labels, -np.inf), sum(logs[t, c] for t, c in enumerate(path)))
+        found[labels] = np.logaddexp(
+            found.get(labels, -np.inf), sum(logs[t, c] for t, c in enumerate(path))
+        )
     return found
 
 
@@ -101,7 +116,9 @@ def test_ctc_is_the_sum_over_alignments(blank):
     logs = np.asarray(jax.nn.log_softmax(SCORES))
     labels = np.where(LABELS == blank, (blank + 1) % 4, LABELS)
     losses = ops.ctc_loss(labels, SCORES, LENGTHS, STEPS, mask_index=blank)
-    decoded, values = ops.ctc_decode(SCORES, STEPS, strategy="beam_search", top_paths=3, mask_index=blank)
+    decoded, values = ops.ctc_decode(
+        SCORES, STEPS, strategy="beam_search", top_paths=3, mask_index=blank
+    )
     for i in range(2):
         found = alignments(logs[i, : STEPS[i]], blank)
         np.testing.assert_allclose(losses[i], -found[tuple(labels[i, : LENGTHS[i]])], rtol=1e-4)
@@ -128,7 +145,9 @@ def test_gradients():
         direction = np.ones_like(SIGNAL)
         slope = float(jnp.vdot(jax.grad(loss)(jnp.asarray(SIGNAL)), direction))
         step = 1e-2
-        measured = (float(loss(SIGNAL + step * direction)) - float(loss(SIGNAL - step * direction))) / (2 * step)
+        measured = (
+            float(loss(SIGNAL + step * direction)) - float(loss(SIGNAL - step * direction))
+        ) / (2 * step)
         np.testing.assert_allclose(slope, measured, rtol=2e-2, atol=2e-3)
 
 

@@ -8,7 +8,9 @@ from compare import plain
 
 import hornbeam as hb
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword"
+)
 
 # name: recipe, `k -> optimizer`
 ROWS = {
@@ -117,7 +119,9 @@ def test_configuration(name):
 def test_loss_scale_skips_what_overflows():
     # Without Keras: its optimizer fails in the step in which the scale grows.
     weights = variables(hb)
-    optimizer = hb.optimizers.LossScaleOptimizer(hb.optimizers.SGD(1.0), initial_scale=8.0, dynamic_growth_steps=2)
+    optimizer = hb.optimizers.LossScaleOptimizer(
+        hb.optimizers.SGD(1.0), initial_scale=8.0, dynamic_growth_steps=2
+    )
     before = [w.numpy() for w in weights]
     optimizer.build(weights)
     assert float(optimizer.scale_loss(2.0)) == 16.0
@@ -132,7 +136,9 @@ def test_loss_scale_skips_what_overflows():
 
 
 def test_older_spellings():
-    adam = hb.optimizers.Adam(lr=0.002, beta_1=0.9, beta_2=0.999, epsilon=None, decay=0.0, amsgrad=False, name="a")
+    adam = hb.optimizers.Adam(
+        lr=0.002, beta_1=0.9, beta_2=0.999, epsilon=None, decay=0.0, amsgrad=False, name="a"
+    )
     assert adam.get_config() == hb.optimizers.Adam(0.002, name="a").get_config()
     assert float(adam.lr) == np.float32(0.002)
     sgd = hb.optimizers.SGD(lr=0.1, decay=0.5, momentum=0.9, nesterov=True)
@@ -144,8 +150,15 @@ def test_older_spellings():
     np.testing.assert_allclose(rates, [0.1, 0.1 / 1.5, 0.1 / 2], rtol=1e-6)
     assert hb.optimizers.get("adam").learning_rate == np.float32(0.001)
     assert float(hb.optimizers.SGD(lr=0.5, momentum=0.9, clipnorm=1.0).lr) == 0.5
-    config = {"name": "a", "learning_rate": 0.002, "jit_compile": True, "is_legacy_optimizer": False}
-    assert hb.optimizers.Adam.from_config(config).get_config() == adam.get_config()  # as TensorFlow 2.11 wrote it
+    config = {
+        "name": "a",
+        "learning_rate": 0.002,
+        "jit_compile": True,
+        "is_legacy_optimizer": False,
+    }
+    assert (
+        hb.optimizers.Adam.from_config(config).get_config() == adam.get_config()
+    )  # as TensorFlow 2.11 wrote it
 
 
 def test_schedule_decay_of_nadam():
@@ -177,25 +190,55 @@ BAD = {
     "rate": (lambda: hb.optimizers.SGD("fast"), "learning_rate"),
     "argument": (lambda: hb.optimizers.Adam(beta1=0.9), "'beta1'.*Did you mean 'beta_1'"),
     "momentum": (lambda: hb.optimizers.SGD(momentum=2.0), "momentum"),
-    "ema_momentum": (lambda: hb.optimizers.SGD(use_ema=True, ema_momentum=1.5), "ema_momentum.*1.5"),
+    "ema_momentum": (
+        lambda: hb.optimizers.SGD(use_ema=True, ema_momentum=1.5),
+        "ema_momentum.*1.5",
+    ),
     "clips": (lambda: hb.optimizers.SGD(clipnorm=1.0, clipvalue=1.0), "clipnorm"),
-    "lr_and_learning_rate": (lambda: hb.optimizers.Adam(learning_rate=0.5, lr=0.1), "only `learning_rate`"),
+    "lr_and_learning_rate": (
+        lambda: hb.optimizers.Adam(learning_rate=0.5, lr=0.1),
+        "only `learning_rate`",
+    ),
     "lr": (lambda: hb.optimizers.Adam(lr="fast"), "`lr` must be a number"),
-    "decay": (lambda: hb.optimizers.Adam(lr=0.1, decay=-1.0), "`decay` must be a number of at least 0"),
+    "decay": (
+        lambda: hb.optimizers.Adam(lr=0.1, decay=-1.0),
+        "`decay` must be a number of at least 0",
+    ),
     "decay_and_schedule": (
         lambda: hb.optimizers.SGD(hb.optimizers.schedules.CosineDecay(0.1, 9), decay=0.1),
         "`decay` needs a number",
     ),
-    "schedule_decay": (lambda: hb.optimizers.Adam(schedule_decay=0.5), "Adam: unexpected argument 'schedule_decay'"),
-    "momentum_cache": (lambda: hb.optimizers.Nadam(momentum_cache=1.0), "Nadam: unexpected argument 'momentum_cache'"),
+    "schedule_decay": (
+        lambda: hb.optimizers.Adam(schedule_decay=0.5),
+        "Adam: unexpected argument 'schedule_decay'",
+    ),
+    "momentum_cache": (
+        lambda: hb.optimizers.Nadam(momentum_cache=1.0),
+        "Nadam: unexpected argument 'momentum_cache'",
+    ),
     "adamw": (lambda: hb.optimizers.AdamW(weight_decay=None), "Use Adam"),
-    "scale": (lambda: hb.optimizers.LossScaleOptimizer("sgd", clipnorm=1.0), "unexpected argument 'clipnorm'"),
-    "fixed_scale": (lambda: hb.optimizers.LossScaleOptimizer("sgd", dynamic=False), "loss_scale_factor"),
+    "scale": (
+        lambda: hb.optimizers.LossScaleOptimizer("sgd", clipnorm=1.0),
+        "unexpected argument 'clipnorm'",
+    ),
+    "fixed_scale": (
+        lambda: hb.optimizers.LossScaleOptimizer("sgd", dynamic=False),
+        "loss_scale_factor",
+    ),
     "no_optimizer": (lambda: hb.optimizers.LossScaleOptimizer(None), "inner_optimizer"),
     "no_default": (lambda: hb.optimizers.OptimizerMap(None), "OptimizerMap"),
-    "optax": (lambda: hb.optimizers.OptaxOptimizer(optax.sgd(0.1), weight_decay=0.1), "`weight_decay` is part of"),
-    "set_rate": (lambda: setattr(hb.optimizers.OptaxOptimizer(optax.sgd(0.1)), "learning_rate", 0.1), "Give Optax"),
-    "accumulation": (lambda: hb.optimizers.SGD(gradient_accumulation_steps=1.5), "gradient_accumulation_steps"),
+    "optax": (
+        lambda: hb.optimizers.OptaxOptimizer(optax.sgd(0.1), weight_decay=0.1),
+        "`weight_decay` is part of",
+    ),
+    "set_rate": (
+        lambda: setattr(hb.optimizers.OptaxOptimizer(optax.sgd(0.1)), "learning_rate", 0.1),
+        "Give Optax",
+    ),
+    "accumulation": (
+        lambda: hb.optimizers.SGD(gradient_accumulation_steps=1.5),
+        "gradient_accumulation_steps",
+    ),
 }
 
 
@@ -216,9 +259,13 @@ def test_gradients_of_others_are_refused():
 
 
 def test_one_cycle():
-    rate = hb.optimizers.schedules.OneCycle(2.0, total_steps=10, rise=0.4, start_factor=0.1, end_factor=0.01)
+    rate = hb.optimizers.schedules.OneCycle(
+        2.0, total_steps=10, rise=0.4, start_factor=0.1, end_factor=0.01
+    )
     steps = [float(rate(step)) for step in range(13)]
-    np.testing.assert_allclose([steps[0], steps[4], steps[10], steps[12]], [0.2, 2.0, 0.02, 0.02], rtol=1e-5)
+    np.testing.assert_allclose(
+        [steps[0], steps[4], steps[10], steps[12]], [0.2, 2.0, 0.02, 0.02], rtol=1e-5
+    )
     assert steps[:5] == sorted(steps[:5])
     assert steps[4:] == sorted(steps[4:], reverse=True)
     schedules = hb.optimizers.schedules
@@ -270,14 +317,20 @@ def test_several_optimizers_in_fit():
     results = []
     for k in (hb, keras):
         k.utils.clear_session(free_memory=False)
-        model = k.Sequential([k.Input((3,)), k.layers.Dense(4, name="first"), k.layers.Dense(1, name="second")])
+        model = k.Sequential(
+            [k.Input((3,)), k.layers.Dense(4, name="first"), k.layers.Dense(1, name="second")]
+        )
         model.set_weights([np.random.RandomState(2).randn(*w.shape) for w in model.weights])
         chosen = k.optimizers.OptimizerMap(k.optimizers.SGD(0.1))
         chosen[".*second.*"] = k.optimizers.RMSprop(0.01)
         model.compile(k.optimizers.MultiOptimizer(chosen), "mse")
-        results.append(model.fit(x, y, epochs=3, batch_size=8, shuffle=False, verbose=0).history["loss"])
+        results.append(
+            model.fit(x, y, epochs=3, batch_size=8, shuffle=False, verbose=0).history["loss"]
+        )
     np.testing.assert_allclose(*results, rtol=1e-4)
     with pytest.raises(ValueError, match="several patterns"):
         hb.optimizers.OptimizerMap("sgd", {".*a": "adam", "b.*": "adam"})["b/a"]
     with pytest.warns(UserWarning, match="no variable's path"):
-        hb.optimizers.MultiOptimizer(hb.optimizers.OptimizerMap("sgd", {"kernel": "adam"})).build(variables(hb))
+        hb.optimizers.MultiOptimizer(hb.optimizers.OptimizerMap("sgd", {"kernel": "adam"})).build(
+            variables(hb)
+        )

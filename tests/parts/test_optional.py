@@ -9,12 +9,19 @@ from hornbeam import optional
 
 
 def test_an_installed_module_is_returned():
-    assert optional.import_module("json.decoder", extra="yaml", needed_for="A test").__name__ == "json.decoder"
+    assert (
+        optional.import_module("json.decoder", extra="yaml", needed_for="A test").__name__
+        == "json.decoder"
+    )
 
 
-@pytest.mark.parametrize("name", ["hornbeam_has_no_such_package", "hornbeam_has_no_such_package.part"])
+@pytest.mark.parametrize(
+    "name", ["hornbeam_has_no_such_package", "hornbeam_has_no_such_package.part"]
+)
 def test_a_missing_package_names_the_extra_and_the_need(name):
-    with pytest.raises(ImportError, match=r'A test needs .*hornbeam_has_no_such_package.*"hornbeam\[viz\]"') as caught:
+    with pytest.raises(
+        ImportError, match=r'A test needs .*hornbeam_has_no_such_package.*"hornbeam\[viz\]"'
+    ) as caught:
         optional.import_module(name, extra="viz", needed_for="A test")
     assert caught.value.name == "hornbeam_has_no_such_package"
 
@@ -27,7 +34,16 @@ def test_an_error_inside_an_installed_package_is_not_hidden(monkeypatch, tmp_pat
 
 
 def test_heavy_and_optional_packages_are_not_imported_with_hornbeam():
-    names = ("h5py", "pandas", "matplotlib", "scipy.signal", "tensorboardX", "yaml", "flax", "optax")
+    names = (
+        "h5py",
+        "pandas",
+        "matplotlib",
+        "scipy.signal",
+        "tensorboardX",
+        "yaml",
+        "flax",
+        "optax",
+    )
     code = f"import sys, hornbeam; print([name for name in {names} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

@@ -39,7 +39,10 @@ REQUIRED = {
 }  # fmt: skip
 # Arguments of any kind, and those that are looked up by name, whose errors do not name the argument.
 ANYTHING = {("initializers.Constant", "value")}
-LOOKED_UP = {("optimizers.LossScaleOptimizer", "inner_optimizer"), ("optimizers.OptimizerMap", "default_optimizer")}
+LOOKED_UP = {
+    ("optimizers.LossScaleOptimizer", "inner_optimizer"),
+    ("optimizers.OptimizerMap", "default_optimizer"),
+}
 
 
 def arguments(cls):
@@ -62,18 +65,27 @@ def test_unknown_arguments_are_refused(name):
         CLASSES[name](**REQUIRED.get(name, {}), nonsense=1)
 
 
-@pytest.mark.parametrize(("name", "argument"), [(name, a) for name, cls in CLASSES.items() for a in arguments(cls)])
+@pytest.mark.parametrize(
+    ("name", "argument"), [(name, a) for name, cls in CLASSES.items() for a in arguments(cls)]
+)
 def test_values_of_a_wrong_kind_are_refused(name, argument):
     if (name, argument) in ANYTHING:
         return
-    words = "optimizer" if (name, argument) in LOOKED_UP else rf"{CLASSES[name].__name__}: .*[`']{argument}[`']"
+    words = (
+        "optimizer"
+        if (name, argument) in LOOKED_UP
+        else rf"{CLASSES[name].__name__}: .*[`']{argument}[`']"
+    )
     for value in (object(), dict):
         with pytest.raises((TypeError, ValueError), match=words):
             CLASSES[name](**{**REQUIRED.get(name, {}), argument: value})
 
 
 NAN = float("nan")
-MOMENTUM = [-0.1, 1.0, 1, 2, True, "0.9", None, NAN, [0.5]], [0, 0.0, 0.9, np.float32(0.5), np.array(0.5)]
+MOMENTUM = (
+    [-0.1, 1.0, 1, 2, True, "0.9", None, NAN, [0.5]],
+    [0, 0.0, 0.9, np.float32(0.5), np.array(0.5)],
+)
 FRACTION = [-0.1, 1.5, True, "0.9", None, NAN], [0, 1, 0.5]
 ABOVE_0_TO_1 = [-0.1, 0, 1.5, True, None, NAN], [1, 0.5]
 NOT_NEGATIVE = [-1, True, "1", NAN], [0, 0.5, 3]
@@ -144,7 +156,9 @@ BOUNDS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "argument", "refused", "accepted"), BOUNDS, ids=[f"{r[0]}-{r[1]}" for r in BOUNDS])
+@pytest.mark.parametrize(
+    ("name", "argument", "refused", "accepted"), BOUNDS, ids=[f"{r[0]}-{r[1]}" for r in BOUNDS]
+)
 def test_bounds(name, argument, refused, accepted):
     cls, required = CLASSES[name], REQUIRED.get(name, {})
     for value in refused:
@@ -156,13 +170,17 @@ def test_bounds(name, argument, refused, accepted):
 
 def test_a_message_says_the_bound_the_value_and_the_near_name():
     with pytest.raises(
-        ValueError, match=r"^Adam: `beta_1` must be a number of at least 0 and below 1, received 1.0\.$"
+        ValueError,
+        match=r"^Adam: `beta_1` must be a number of at least 0 and below 1, received 1.0\.$",
     ):
         hb.optimizers.Adam(beta_1=1.0)
-    with pytest.raises(TypeError, match=r"^Adam: unexpected argument 'beta1'\. Did you mean 'beta_1'\?$"):
+    with pytest.raises(
+        TypeError, match=r"^Adam: unexpected argument 'beta1'\. Did you mean 'beta_1'\?$"
+    ):
         hb.optimizers.Adam(beta1=0.9)
     with pytest.raises(
-        TypeError, match=r"^MeanSquaredError: unexpected argument 'reductoin'\. Did you mean 'reduction'\?$"
+        TypeError,
+        match=r"^MeanSquaredError: unexpected argument 'reductoin'\. Did you mean 'reduction'\?$",
     ):
         hb.losses.MeanSquaredError(reductoin="sum")
     with pytest.raises(TypeError, match=r"^Zeros\(\) takes no arguments$"):
@@ -184,7 +202,11 @@ def test_own_classes_are_checked_by_their_parents():
             super().__init__(beta_1=0.5**half_life, **kwargs)
 
     assert Mine(learning_rate=0.1).beta_1 == 0.5
-    with pytest.raises(ValueError, match="Mine: `beta_1` must be a number of at least 0 and below 1"):
+    with pytest.raises(
+        ValueError, match="Mine: `beta_1` must be a number of at least 0 and below 1"
+    ):
         Mine(half_life=0)
-    with pytest.raises(TypeError, match="Mine: unexpected argument 'halflife'. Did you mean 'half_life'"):
+    with pytest.raises(
+        TypeError, match="Mine: unexpected argument 'halflife'. Did you mean 'half_life'"
+    ):
         Mine(halflife=1)

@@ -59,10 +59,19 @@ def plain(config):
 @pytest.mark.parametrize(("name", "settings", "shape"), INITIALIZERS)
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_initializer_values(name, settings, shape, dtype):
-    ours, theirs = getattr(initializers, name)(**settings), getattr(keras.initializers, name)(**settings)
-    if name in ("Orthogonal", "STFT") and dtype == "float16":  # Keras's fails there, or computes in half precision
+    ours, theirs = (
+        getattr(initializers, name)(**settings),
+        getattr(keras.initializers, name)(**settings),
+    )
+    if (
+        name in ("Orthogonal", "STFT") and dtype == "float16"
+    ):  # Keras's fails there, or computes in half precision
         assert ours(shape, dtype).dtype == dtype
-        close(ours(shape, dtype).astype("float32"), ours(shape, "float32"), 2e-3 if name == "STFT" else 1e-1)
+        close(
+            ours(shape, dtype).astype("float32"),
+            ours(shape, "float32"),
+            2e-3 if name == "STFT" else 1e-1,
+        )
         return
     tolerance = 1e-5 if dtype == "float32" else 2e-3
     expected = theirs(shape, dtype)
@@ -104,10 +113,21 @@ def test_names(family, name):
 
 def test_words_of_keras_1():
     assert constraints.maxnorm(m=3).get_config() == constraints.MaxNorm(3).get_config()
-    assert regularizers.l1(l=0.5).get_config() == regularizers.activity_l1(0.5).get_config() == {"l1": 0.5}
-    assert regularizers.l2(l=0.5).get_config() == regularizers.activity_l2(0.5).get_config() == {"l2": 0.5}
+    assert (
+        regularizers.l1(l=0.5).get_config()
+        == regularizers.activity_l1(0.5).get_config()
+        == {"l1": 0.5}
+    )
+    assert (
+        regularizers.l2(l=0.5).get_config()
+        == regularizers.activity_l2(0.5).get_config()
+        == {"l2": 0.5}
+    )
     assert regularizers.WeightRegularizer(l2=0.5).get_config() == {"l1": 0.0, "l2": 0.5}
-    assert regularizers.l1l2(0.5, 0.25).get_config() == regularizers.activity_l1l2(0.5, 0.25).get_config()
+    assert (
+        regularizers.l1l2(0.5, 0.25).get_config()
+        == regularizers.activity_l1l2(0.5, 0.25).get_config()
+    )
     with pytest.raises(TypeError, match="L1.*'l3'"):
         regularizers.L1(l3=1)
     with pytest.raises(TypeError, match="MaxNorm.*'n'"):
@@ -117,9 +137,14 @@ def test_words_of_keras_1():
 W = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
 
 
-@pytest.mark.parametrize(("family", "name", "settings"), [row for row in OBJECTS if row[0] != "initializers"])
+@pytest.mark.parametrize(
+    ("family", "name", "settings"), [row for row in OBJECTS if row[0] != "initializers"]
+)
 def test_penalties_and_projections(family, name, settings):
-    ours, theirs = getattr(FAMILIES[family], name)(**settings), getattr(getattr(keras, family), name)(**settings)
+    ours, theirs = (
+        getattr(FAMILIES[family], name)(**settings),
+        getattr(getattr(keras, family), name)(**settings),
+    )
     close(ours(jnp.asarray(W)), theirs(keras.ops.convert_to_tensor(W)))
 
 
@@ -131,22 +156,33 @@ SETTINGS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "settings"), [(n, s) for n in ACTIVATIONS for s in SETTINGS.get(n, [{}])])
+@pytest.mark.parametrize(
+    ("name", "settings"), [(n, s) for n in ACTIVATIONS for s in SETTINGS.get(n, [{}])]
+)
 def test_activations(name, settings):
     assert activations.get(name) is getattr(activations, name)
     if name == "sparsemax":
         return  # Keras's does not sum to 1; test_ops checks ours
     x = W[:, :2]
-    close(getattr(activations, name)(x, **settings), getattr(keras.activations, name)(keras.ops.array(x), **settings))
+    close(
+        getattr(activations, name)(x, **settings),
+        getattr(keras.activations, name)(keras.ops.array(x), **settings),
+    )
 
 
 def test_activation_lookup():
     assert activations.get(None) is activations.linear
-    assert activations.serialize(activations.relu) == keras.activations.serialize(keras.activations.relu)
+    assert activations.serialize(activations.relu) == keras.activations.serialize(
+        keras.activations.relu
+    )
     assert activations.deserialize("gelu") is activations.gelu
     with pytest.raises(ValueError, match="Did you mean 'relu'"):
         activations.get("rellu")
-    public = {n for n in dir(keras.activations) if not n.startswith("_") and callable(getattr(keras.activations, n))}
+    public = {
+        n
+        for n in dir(keras.activations)
+        if not n.startswith("_") and callable(getattr(keras.activations, n))
+    }
     assert public <= set(activations.__all__)
 
 
@@ -163,11 +199,15 @@ DRAWS = [
 
 @pytest.mark.parametrize(("name", "args", "kwargs"), DRAWS)
 def test_draws(name, args, kwargs):
-    close(getattr(random, name)(*args, **kwargs, seed=3), getattr(keras.random, name)(*args, **kwargs, seed=3))
+    close(
+        getattr(random, name)(*args, **kwargs, seed=3),
+        getattr(keras.random, name)(*args, **kwargs, seed=3),
+    )
     ours, theirs = random.SeedGenerator(5), keras.random.SeedGenerator(5)
     for _ in range(2):
         close(
-            getattr(random, name)(*args, **kwargs, seed=ours), getattr(keras.random, name)(*args, **kwargs, seed=theirs)
+            getattr(random, name)(*args, **kwargs, seed=ours),
+            getattr(keras.random, name)(*args, **kwargs, seed=theirs),
         )
 
 
@@ -204,7 +244,10 @@ def test_trees(name, args):
 def test_places_of_none():
     for library in (tree, keras.tree):
         none = library.MAP_TO_NONE
-        assert library.traverse(lambda x, none=none: none if x == 1 else None, [1, [1, 2]]) == [None, [None, 2]]
+        assert library.traverse(lambda x, none=none: none if x == 1 else None, [1, [1, 2]]) == [
+            None,
+            [None, 2],
+        ]
         assert library.map_structure(lambda x: -x, [None, 1], none_is_leaf=False) == [None, -1]
 
 
@@ -226,12 +269,16 @@ def test_policies_by_path(make, paths):
                 found.append(policies[path].name)
             except ValueError:
                 found.append("several")
-        results.append((found, policies.name, policies.compute_dtype, policies.variable_dtype, len(policies)))
+        results.append(
+            (found, policies.name, policies.compute_dtype, policies.variable_dtype, len(policies))
+        )
         again = library.deserialize(library.serialize(policies))
         assert again.get_config() == policies.get_config()
     assert results[0] == results[1]
     # Keras's loses the names of the policies.
-    ours, theirs = (library.serialize(make(library)) for library in (dtype_policies, keras.dtype_policies))
+    ours, theirs = (
+        library.serialize(make(library)) for library in (dtype_policies, keras.dtype_policies)
+    )
     assert {**ours, "config": 0} == {**theirs, "config": 0}
 
 
@@ -240,7 +287,11 @@ def test_policies_of_layers():
     body, head = (layers.Dense(2, dtype=policies, name=name) for name in ("body", "head"))
     assert [body(jnp.ones((1, 3))).dtype, head(jnp.ones((1, 3))).dtype] == ["bfloat16", "float32"]
     assert type(head).from_config(head.get_config()).compute_dtype == "float32"
-    for name in ("mixed_float16", "float16", {"class_name": "DTypePolicy", "config": {"name": "float16"}}):
+    for name in (
+        "mixed_float16",
+        "float16",
+        {"class_name": "DTypePolicy", "config": {"name": "float16"}},
+    ):
         assert dtype_policies.get(name).name == keras.dtype_policies.get(name).name
     with pytest.raises(ValueError, match="float_16"):
         dtype_policies.get("float_16")
@@ -271,7 +322,11 @@ def test_names_of_backend_and_of_mixed_precision_equal_keras():
     assert backend.is_keras_tensor(hb.Input((2,)))
     assert not backend.is_keras_tensor(3)
     mixed_precision.set_global_policy("mixed_bfloat16")
-    assert mixed_precision.global_policy() == mixed_precision.Policy("mixed_bfloat16") == hb.config.dtype_policy()
+    assert (
+        mixed_precision.global_policy()
+        == mixed_precision.Policy("mixed_bfloat16")
+        == hb.config.dtype_policy()
+    )
 
 
 DRAWS_OF_JAX = {
@@ -283,7 +338,9 @@ DRAWS_OF_JAX = {
     "truncated": lambda key: jax.random.truncated_normal(key, -2.0, 2.0, (7, 5)),
     "integers": lambda key: jax.random.randint(key, (7, 5), 0, 1000),
     "categorical": lambda key: jax.random.categorical(key, jnp.ones((4, 10))),
-    "permutation": lambda key: jax.random.permutation(key, jnp.arange(12).reshape(4, 3), 0, independent=True),
+    "permutation": lambda key: jax.random.permutation(
+        key, jnp.arange(12).reshape(4, 3), 0, independent=True
+    ),
     "gamma": lambda key: jax.random.gamma(key, 2.0, (20,)),
     "binomial": lambda key: jax.random.binomial(key, 10.0, 0.3, (20,)),
 }
@@ -300,7 +357,10 @@ def test_our_generator_draws_the_numbers_of_jax(name):
 
 def test_our_generator_draws_64_bits():
     with jax.enable_x64(True):
-        for draw in (lambda key: jax.random.bits(key, (9,), "uint64"), lambda key: jax.random.uniform(key, (9,))):
+        for draw in (
+            lambda key: jax.random.bits(key, (9,), "uint64"),
+            lambda key: jax.random.uniform(key, (9,)),
+        ):
             np.testing.assert_array_equal(draw(draw_key(7)), draw(draw_seed(7)))
 
 
@@ -325,7 +385,9 @@ def test_products_with_odd_numbers_of_columns_are_widened_on_gpus(monkeypatch):
         assert routes.columns_to_add("bfloat16", 8192, 768, 50257) == 0
 
     rng = np.random.default_rng(0)
-    x, kernel = (rng.standard_normal(shape).astype(jnp.bfloat16) for shape in ((1024, 1024), (1024, 1025)))
+    x, kernel = (
+        rng.standard_normal(shape).astype(jnp.bfloat16) for shape in ((1024, 1024), (1024, 1025))
+    )
 
     def loss(*given):
         return jnp.sum(matmul(*given).astype("float32") ** 2)
@@ -341,7 +403,11 @@ def test_products_with_odd_numbers_of_columns_are_widened_on_gpus(monkeypatch):
     monkeypatch.undo()
     plain = compiled()
     assert "1088" not in plain.lower(x, kernel).as_text()
-    for result, expected in zip(jax.tree.leaves(given), jax.tree.leaves(plain(x, kernel)), strict=True):
+    for result, expected in zip(
+        jax.tree.leaves(given), jax.tree.leaves(plain(x, kernel)), strict=True
+    ):
         assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
         a, b = (np.asarray(r, "float32") for r in (result, expected))
-        np.testing.assert_allclose(a, b, rtol=2**-7, atol=2e-3 * np.abs(b).max())  # sums in another order
+        np.testing.assert_allclose(
+            a, b, rtol=2**-7, atol=2e-3 * np.abs(b).max()
+        )  # sums in another order

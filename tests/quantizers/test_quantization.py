@@ -59,7 +59,9 @@ def test_a_policy_is_found_by_its_name_and_its_config(name):
     config = dtype_policies.serialize(ours)
     assert config == keras.dtype_policies.serialize(theirs)
     assert (
-        dtype_policies.deserialize(json.loads(json.dumps(config))) == ours != dtype_policies.get("int8_from_bfloat16")
+        dtype_policies.deserialize(json.loads(json.dumps(config)))
+        == ours
+        != dtype_policies.get("int8_from_bfloat16")
     )
     assert hash(dtype_policies.get(name)) == hash(ours)
     assert name in repr(ours)
@@ -149,7 +151,9 @@ def test_gradients_of_fake_quant_equal_keras():
     bounds = np.array([-1, -2, -3, -1], "float32"), np.array([1, 2, 3, 0.5], "float32")
 
     def gradients(function):
-        return jax.grad(lambda x, low, high: (function(x, low, high, axis=1) * x).sum(), (0, 1, 2))(X, *bounds)
+        return jax.grad(lambda x, low, high: (function(x, low, high, axis=1) * x).sum(), (0, 1, 2))(
+            X, *bounds
+        )
 
     same(*(gradients(Q.fake_quant_with_min_max_vars) for Q in (quantizers, keras.quantizers)))
 
@@ -157,7 +161,9 @@ def test_gradients_of_fake_quant_equal_keras():
 def test_groups_of_one_sign_stay_near_their_numbers():
     """Keras clips their zero point and loses them: hence no comparison."""
     x = np.abs(X) + 1
-    whole, scale, zero = (np.asarray(a, "float32") for a in quantizers.abs_max_quantize_grouped_with_zero_point(x, 2))
+    whole, scale, zero = (
+        np.asarray(a, "float32") for a in quantizers.abs_max_quantize_grouped_with_zero_point(x, 2)
+    )
     index = np.arange(6) // 2
     assert (np.abs((whole - zero[index]) * scale[index] - x) <= scale[index] / 2 + 1e-6).all()
 
@@ -170,7 +176,10 @@ def test_fake_quant_in_a_functional_model_and_its_file(tmp_path):
     ours, theirs = model(hb), model(keras)
     ours.save(tmp_path / "ours.keras")
     theirs.save(tmp_path / "theirs.keras")
-    for loaded in (keras.models.load_model(tmp_path / "ours.keras"), hb.models.load_model(tmp_path / "theirs.keras")):
+    for loaded in (
+        keras.models.load_model(tmp_path / "ours.keras"),
+        hb.models.load_model(tmp_path / "theirs.keras"),
+    ):
         same(loaded(X), theirs(X))
 
 
@@ -185,7 +194,9 @@ ERRORS = {
     "foo": lambda Q: Q.get("foo"),
     "3": lambda Q: Q.get(3),
     "mode": lambda Q: Q.QuantizationConfig().mode,
-    "output_dtype": lambda Q: Q.Int8QuantizationConfig(Q.AbsMaxQuantizer(axis=0, output_dtype="uint8")),
+    "output_dtype": lambda Q: Q.Int8QuantizationConfig(
+        Q.AbsMaxQuantizer(axis=0, output_dtype="uint8")
+    ),
     "value_range": lambda Q: Q.Int4QuantizationConfig(Q.AbsMaxQuantizer(axis=0), block_size=-1),
     "block": lambda Q: Q.Int4QuantizationConfig(Q.AbsMaxQuantizer(axis=0, value_range=(-8, 7))),
     "block_size must be|`block_size`": lambda Q: Q.Int4QuantizationConfig(block_size=-3),
@@ -220,7 +231,9 @@ def test_bad_arguments_that_keras_takes():
 
 CONFIGS = {
     "Int8QuantizationConfig": lambda Q: Q.Int8QuantizationConfig(),
-    "int8 quantizers": lambda Q: Q.Int8QuantizationConfig(Q.AbsMaxQuantizer(axis=0), Q.AbsMaxQuantizer(epsilon=1e-5)),
+    "int8 quantizers": lambda Q: Q.Int8QuantizationConfig(
+        Q.AbsMaxQuantizer(axis=0), Q.AbsMaxQuantizer(epsilon=1e-5)
+    ),
     "Int4QuantizationConfig": lambda Q: Q.Int4QuantizationConfig(),
     "int4 a channel": lambda Q: Q.Int4QuantizationConfig(block_size=None),
     "Float8QuantizationConfig": lambda Q: Q.Float8QuantizationConfig(),
@@ -243,7 +256,10 @@ def test_configs_equal_keras_and_come_back(row):
     if isinstance(ours, quantizers.QuantizationConfig):
         assert ours.mode == theirs.mode
         choose = type(ours)
-        assert choose.weight_quantizer_or_default(ours, "default") in ("default", ours.weight_quantizer)
+        assert choose.weight_quantizer_or_default(ours, "default") in (
+            "default",
+            ours.weight_quantizer,
+        )
         assert choose.activation_quantizer_or_default(ours, "default") is ours.activation_quantizer
         assert choose.activation_quantizer_or_default(None, "default") == "default"
     if row in ("GPTQConfig", "AWQConfig"):
@@ -257,12 +273,24 @@ LAYERS = {
     "Dense of odd size": (lambda L: L.Dense(5, use_bias=False), (2, 3, 9)),
     "Dense bfloat16": (lambda L: L.Dense(6, dtype="bfloat16"), (4, 10)),
     "Dense mixed": (lambda L: L.Dense(6, dtype="mixed_bfloat16"), (4, 10)),
-    "EinsumDense": (lambda L: L.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de"), (2, 4, 10)),
-    "EinsumDense, two summed": (lambda L: L.EinsumDense("abde,dec->abc", (None, 5), bias_axes="c"), (2, 4, 4, 5)),
-    "EinsumDense, summed last": (lambda L: L.EinsumDense("btd,ndh->btnh", (None, 2, 3)), (2, 4, 10)),
+    "EinsumDense": (
+        lambda L: L.EinsumDense("abc,cde->abde", (None, 2, 3), bias_axes="de"),
+        (2, 4, 10),
+    ),
+    "EinsumDense, two summed": (
+        lambda L: L.EinsumDense("abde,dec->abc", (None, 5), bias_axes="c"),
+        (2, 4, 4, 5),
+    ),
+    "EinsumDense, summed last": (
+        lambda L: L.EinsumDense("btd,ndh->btnh", (None, 2, 3)),
+        (2, 4, 10),
+    ),
     "EinsumDense, shared axis": (lambda L: L.EinsumDense("abc,bcd->abd", (4, 6)), (2, 4, 10)),
     "EinsumDense, outputs turned": (lambda L: L.EinsumDense("abc,cd->adb", (6, 4)), (2, 4, 10)),
-    "EinsumDense, kernel turned": (lambda L: L.EinsumDense("abde,edc->abc", (None, 5)), (2, 4, 4, 5)),
+    "EinsumDense, kernel turned": (
+        lambda L: L.EinsumDense("abde,edc->abc", (None, 5)),
+        (2, 4, 4, 5),
+    ),
     "Embedding": (lambda L: L.Embedding(7, 9), None),
     "ReversibleEmbedding": (lambda L: L.ReversibleEmbedding(7, 9), None),
     "ReversibleEmbedding, untied": (lambda L: L.ReversibleEmbedding(7, 9, tie_weights=False), None),
@@ -345,7 +373,8 @@ QUICK = [
 
 
 @pytest.mark.parametrize(
-    ("row", "mode"), [pytest.param(*row, marks=() if row in QUICK else pytest.mark.slow) for row in ROWS]
+    ("row", "mode"),
+    [pytest.param(*row, marks=() if row in QUICK else pytest.mark.slow) for row in ROWS],
 )
 def test_layers_hold_and_compute_as_keras(row, mode):
     ours, theirs, x = pair(row)
@@ -355,7 +384,8 @@ def test_layers_hold_and_compute_as_keras(row, mode):
     assert ours.quantization_mode == theirs.quantization_mode
     same_stored(ours, theirs, **({"rtol": 1e-2} if "bfloat16" in row else {}))
     shown = [
-        [(w.path.split("/")[-1], w.shape, w.dtype, w.trainable) for w in layer.weights] for layer in (ours, theirs)
+        [(w.path.split("/")[-1], w.shape, w.dtype, w.trainable) for w in layer.weights]
+        for layer in (ours, theirs)
     ]
     assert shown[0] == shown[1]
     config = plain(json.loads(json.dumps(ours.get_config())))
@@ -379,7 +409,11 @@ def test_gradients_pass_integers_as_in_keras(row, mode):
     ours, theirs, x = pair(row)
     ours.quantize(config=MODES[mode](quantizers))
     theirs.quantize(config=MODES[mode](keras.quantizers))
-    same(*(jax.jit(jax.grad(lambda x: (layer(x) ** 2).sum()))(x) for layer in (ours, theirs)), 1e-4, 1e-4)  # noqa: B023
+    same(
+        *(jax.jit(jax.grad(lambda x: (layer(x) ** 2).sum()))(x) for layer in (ours, theirs)),
+        1e-4,
+        1e-4,
+    )  # noqa: B023
 
 
 @pytest.mark.parametrize("row", MIXED_UP)
@@ -393,7 +427,9 @@ def test_kernels_that_keras_mixes_up_keep_a_scale_a_column(row, mode):
     assert 0 < np.abs(np.asarray(ours(x) - before)).max() < step * np.abs(x).sum(-1).max() / 2
 
 
-@pytest.mark.parametrize("mode", mostly_slow(["int8", "int4", "int4 a channel", "float8"], ["int8"]))
+@pytest.mark.parametrize(
+    "mode", mostly_slow(["int8", "int4", "int4 a channel", "float8"], ["int8"])
+)
 @pytest.mark.parametrize(
     ("row", "first"),
     [
@@ -474,9 +510,18 @@ def test_float8_training_equals_keras():
 
 
 CONVOLUTIONS = {
-    "Conv1D": (lambda L, **k: L.Conv1D(4, 3, padding="causal", activation="relu", name="c", **k), (2, 6, 3)),
-    "Conv2D": (lambda L, **k: L.Conv2D(4, 3, strides=2, padding="same", name="c", **k), (2, 6, 6, 3)),
-    "Conv2D in groups": (lambda L, **k: L.Conv2D(4, 3, groups=2, use_bias=False, name="c", **k), (2, 6, 6, 4)),
+    "Conv1D": (
+        lambda L, **k: L.Conv1D(4, 3, padding="causal", activation="relu", name="c", **k),
+        (2, 6, 3),
+    ),
+    "Conv2D": (
+        lambda L, **k: L.Conv2D(4, 3, strides=2, padding="same", name="c", **k),
+        (2, 6, 6, 3),
+    ),
+    "Conv2D in groups": (
+        lambda L, **k: L.Conv2D(4, 3, groups=2, use_bias=False, name="c", **k),
+        (2, 6, 6, 4),
+    ),
     "Conv3D": (lambda L, **k: L.Conv3D(4, 2, activation="tanh", name="c", **k), (2, 4, 4, 4, 3)),
 }
 
@@ -508,7 +553,9 @@ def test_adapted_convolutions_equal_keras(row, by, tmp_path):
     by_hand = recipe(hb.layers)
     by_hand.build((None, *shape[1:]))
     frozen, a, b = ours.kernel.numpy(), ours.lora_a.numpy(), ours.lora_b.numpy()
-    by_hand.set_weights([frozen + 1.5 * a @ b, *([ours.bias.numpy()] if ours.bias is not None else [])])
+    by_hand.set_weights(
+        [frozen + 1.5 * a @ b, *([ours.bias.numpy()] if ours.bias is not None else [])]
+    )
     same(ours(x), by_hand(x), 1e-4, 1e-4)
     for model, K in zip(models, (hb, keras), strict=True):
         model.save(tmp_path / f"{K.__name__}.keras")
@@ -519,7 +566,9 @@ def test_adapted_convolutions_equal_keras(row, by, tmp_path):
 
 
 def test_training_adapts_convolutions():
-    model = hb.Sequential([hb.Input((6, 6, 2)), hb.layers.Conv2D(3, 3, lora_rank=2), hb.layers.Flatten()])
+    model = hb.Sequential(
+        [hb.Input((6, 6, 2)), hb.layers.Conv2D(3, 3, lora_rank=2), hb.layers.Flatten()]
+    )
     layer = model.layers[0]
     assert [w.name for w in model.trainable_weights] == ["bias", "lora_kernel_a", "lora_kernel_b"]
     before, x = layer.kernel.numpy(), RANDOM.randn(32, 6, 6, 2).astype("float32")
@@ -609,11 +658,17 @@ def test_an_adapted_kernel_keeps_its_regularizer_and_is_penalized_when_it_is_tra
     assert layer.losses == penalty != []
 
 
-POLICY_ROWS = ["int8_from_float32", "int4_from_float32", "int4/8_from_float32", "float8_from_mixed_bfloat16"]
+POLICY_ROWS = [
+    "int8_from_float32",
+    "int4_from_float32",
+    "int4/8_from_float32",
+    "float8_from_mixed_bfloat16",
+]
 
 
 @pytest.mark.parametrize(
-    "policy", [*POLICY_ROWS, "gptq/4/8_from_float32", "gptq/3/-1_from_float32", "awq/4/8_from_float32"]
+    "policy",
+    [*POLICY_ROWS, "gptq/4/8_from_float32", "gptq/3/-1_from_float32", "awq/4/8_from_float32"],
 )
 @pytest.mark.parametrize("row", ["Dense", "EinsumDense"])
 def test_a_quantized_policy_at_construction(row, policy):
@@ -621,7 +676,11 @@ def test_a_quantized_policy_at_construction(row, policy):
 
     def make(K):
         L = K.layers
-        return L.Dense(6, dtype=policy) if row == "Dense" else L.EinsumDense("abc,cd->abd", (None, 6), dtype=policy)
+        return (
+            L.Dense(6, dtype=policy)
+            if row == "Dense"
+            else L.EinsumDense("abc,cd->abd", (None, 6), dtype=policy)
+        )
 
     ours, theirs = make(hb), make(keras)
     x = RANDOM.randn(2, 3, 10).astype("float32")
@@ -706,13 +765,17 @@ def test_errors_of_layers():
 
 def nested(K):
     inner = K.Sequential([K.Input((3,)), K.layers.Dense(2, name="inner")], name="sub")
-    return K.Sequential([K.Input((5,)), K.layers.Dense(4, name="abc"), K.layers.Dense(3, name="bcd"), inner])
+    return K.Sequential(
+        [K.Input((5,)), K.layers.Dense(4, name="abc"), K.layers.Dense(3, name="bcd"), inner]
+    )
 
 
 FILTERS = [None, "bc", ["inner"], lambda layer: layer.name in ("abc", "inner"), "^ab"]
 
 
-@pytest.mark.parametrize("filters", FILTERS, ids=["none", "pattern", "list", "function", "anchored"])
+@pytest.mark.parametrize(
+    "filters", FILTERS, ids=["none", "pattern", "list", "function", "anchored"]
+)
 def test_filters_choose_layers_as_in_keras(filters):
     models = [nested(hb), nested(keras)]
     for model in models:
@@ -763,9 +826,16 @@ def test_files_pass_both_ways(mode, tmp_path):
     loose = {"rtol": 0.1, "atol": 0.1} if mode == "float8" else tolerance("", mode)
     expected = [model(tokens) for model in models]
     same(*expected, **loose)
-    for K, other, y in ((hb, "keras", expected[1]), (keras, "hornbeam", expected[0]), (hb, "hornbeam", expected[0])):
+    for K, other, y in (
+        (hb, "keras", expected[1]),
+        (keras, "hornbeam", expected[0]),
+        (hb, "hornbeam", expected[0]),
+    ):
         loaded = K.models.load_model(tmp_path / f"{other}.keras")
-        assert loaded.get_layer("dense").quantization_mode == models[0].get_layer("dense").quantization_mode
+        assert (
+            loaded.get_layer("dense").quantization_mode
+            == models[0].get_layer("dense").quantization_mode
+        )
         same(loaded(tokens), y, **loose)
         fresh = make(K)
         fresh.quantize(config=MODES[mode](K.quantizers), filters="dense|einsum|table")
@@ -837,7 +907,9 @@ def test_calibration_keeps_outputs_as_well_as_keras(row, tmp_path):
         random = np.random.RandomState(2)
         model.set_weights([random.randn(*w.shape).astype("float32") for w in model.weights])
         before = np.asarray(model(np.concatenate(TOKENS)))
-        model.quantize(config=CALIBRATIONS[row](K.quantizers, quantization_layer_structure=structure))
+        model.quantize(
+            config=CALIBRATIONS[row](K.quantizers, quantization_layer_structure=structure)
+        )
         after = np.asarray(model(np.concatenate(TOKENS)))
         models.append((model, np.mean((after - before) ** 2), structure["sequential_blocks"]))
     (ours, error, blocks), (_, their_error, their_blocks) = models
@@ -848,7 +920,9 @@ def test_calibration_keeps_outputs_as_well_as_keras(row, tmp_path):
     assert shown[0] == shown[1]
     if row != "awq":
         agree = np.mean(first.kernel.numpy() == keras.ops.convert_to_numpy(theirs.quantized_kernel))
-        assert agree > 0.6, agree  # the ways differ in precision, and what one row rounds to moves the next
+        assert agree > 0.6, (
+            agree
+        )  # the ways differ in precision, and what one row rounds to moves the next
     assert ours.get_layer("head").quantization_mode is None  # in no block, so without data
     tokens = np.concatenate(TOKENS)
     ours.save(tmp_path / "ours.keras")
@@ -883,7 +957,9 @@ def test_calibration_of_adapted_blocks_keeps_the_adaptation():
     model = hb.Model(tokens_in, block(table(tokens_in)))
     structure = {"pre_block_layers": [table], "sequential_blocks": [block]}
     with pytest.warns(UserWarning, match="type_check|no layer"):
-        model.quantize(config=CALIBRATIONS["gptq"](quantizers, quantization_layer_structure=structure))
+        model.quantize(
+            config=CALIBRATIONS["gptq"](quantizers, quantization_layer_structure=structure)
+        )
     assert block.get_layer("own").kernel.adapted is None
 
 
@@ -910,14 +986,19 @@ def test_calibration_beats_rounding_to_the_nearest(mode):
     nearest = np.asarray(layer.kernel.adapted.floats())
     assert integers.min() >= 0
     assert integers.max() <= 15
-    assert np.square(inputs @ (rounded - weights)).sum() < 0.8 * np.square(inputs @ (nearest - weights)).sum()
+    assert (
+        np.square(inputs @ (rounded - weights)).sum()
+        < 0.8 * np.square(inputs @ (nearest - weights)).sum()
+    )
 
 
 def test_data_to_calibrate_with():
     from hornbeam.models.quantize import _samples
 
     def samples(dataset, tokenizer=None, count=3, length=4):
-        return _samples(quantizers.GPTQConfig(dataset, tokenizer, num_samples=count, sequence_length=length))
+        return _samples(
+            quantizers.GPTQConfig(dataset, tokenizer, num_samples=count, sequence_length=length)
+        )
 
     assert [s.tolist() for s in samples([np.arange(8), np.arange(8, 12)])] == [
         [[0, 1, 2, 3]], [[4, 5, 6, 7]], [[8, 9, 10, 11]],

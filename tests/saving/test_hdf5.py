@@ -23,8 +23,12 @@ TYPES = ["i1", "u1", "i2", ">i4", "i8", "u8", "f2", "f4", ">f8", "f8", "c8", "c1
 def fill(file):
     rng = np.random.default_rng(0)
     for kind in TYPES:
-        values = rng.integers(0, 2, (3, 4)) if kind == "?" else (rng.random((3, 4)) * 100).astype("i8")
-        file[f"types/{kind[-2:]}{len(kind)}"] = np.zeros(4, kind) if kind[0] in "VS" else values.astype(kind)
+        values = (
+            rng.integers(0, 2, (3, 4)) if kind == "?" else (rng.random((3, 4)) * 100).astype("i8")
+        )
+        file[f"types/{kind[-2:]}{len(kind)}"] = (
+            np.zeros(4, kind) if kind[0] in "VS" else values.astype(kind)
+        )
     for name in ("bfloat16", "float8_e4m3fn"):
         file[f"types/{name}"] = rng.random((3, 4)).astype(getattr(ml_dtypes, name))
     file["scalar"], file["empty"] = np.float32(3), np.zeros((0, 3), "f4")
@@ -43,7 +47,11 @@ def fill(file):
     attributes = file.create_group("attributes").attrs
     for i in range(40):
         attributes[f"a{i}"] = i
-    attributes["text"], attributes["bytes"], attributes["fixed"] = "text \xe9", b"bytes", np.bytes_(b"fixed")
+    attributes["text"], attributes["bytes"], attributes["fixed"] = (
+        "text \xe9",
+        b"bytes",
+        np.bytes_(b"fixed"),
+    )
     attributes["texts"], attributes["names"] = ["a", "b"], np.array([b"x", b"yyy"])
     attributes["numbers"], attributes["flag"] = [1.5, 2.5], True
     if file.id.get_access_plist().get_libver_bounds()[0] > 0:
@@ -70,21 +78,29 @@ def pieces(group, rng, filters):
         ("both", (30, 40), (3, 4), (None, None)),
         ("deep", (60, 70), (1, 2), (None, None)),
     ):
-        array = group.create_dataset(name, data=rng.random(shape), chunks=chunks, maxshape=limits, **filters)
+        array = group.create_dataset(
+            name, data=rng.random(shape), chunks=chunks, maxshape=limits, **filters
+        )
         if name in ("rows", "both"):
             array.resize((11, *array.shape[1:]))
     noise = rng.integers(0, 256, 3000).astype("u1")
-    group.create_dataset("noise", data=noise, chunks=(1000,), **filters)  # what does not get smaller is kept as it is
+    group.create_dataset(
+        "noise", data=noise, chunks=(1000,), **filters
+    )  # what does not get smaller is kept as it is
     group.create_dataset("runs", data=np.repeat(noise[:20], 500), chunks=(9000,), **filters)
     for name, limits in (("partly", None), ("partly_growing", (None,))):
-        partly = group.create_dataset(name, (9000,), "f4", chunks=(2,), maxshape=limits, fillvalue=2, **filters)
+        partly = group.create_dataset(
+            name, (9000,), "f4", chunks=(2,), maxshape=limits, fillvalue=2, **filters
+        )
         partly[[3, 5000, 8999]] = 1
     if not filters:
         early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         early.set_chunk((3, 4))
         early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         space = h5py.h5s.create_simple((10, 11), (20, 30))
-        h5py.Dataset(h5py.h5d.create(group.id, b"early", h5py.h5t.IEEE_F32LE, space, early))[...] = rng.random((10, 11))
+        h5py.Dataset(h5py.h5d.create(group.id, b"early", h5py.h5t.IEEE_F32LE, space, early))[
+            ...
+        ] = rng.random((10, 11))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -128,10 +144,16 @@ def same(found, expected):
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda f: f.create_dataset("x", data=np.arange(100), chunks=(10,), scaleoffset=0), "scale-offset"),
+        (
+            lambda f: f.create_dataset("x", data=np.arange(100), chunks=(10,), scaleoffset=0),
+            "scale-offset",
+        ),
         (lambda f: f.create_dataset("x", data=np.zeros(2, [("a", "f4"), ("b", "i4")])), "records"),
         (lambda f: f.create_dataset("x", (2,), h5py.ref_dtype), "references"),
-        (lambda f: f.create_dataset("x", (300_000, 200_000), "f4", chunks=(100, 100)), "holds|claims"),
+        (
+            lambda f: f.create_dataset("x", (300_000, 200_000), "f4", chunks=(100, 100)),
+            "holds|claims",
+        ),
         (lambda f: f.create_dataset("x", (300_000, 200_000), "f4"), "claims"),
     ],
 )
@@ -152,11 +174,16 @@ def test_no_type_at_the_end_of_a_name(tmp_path):
     raw = (tmp_path / "x.h5").read_bytes()
     at = raw.rindex(b"\x02" + place) + 1
     (tmp_path / "x.h5").write_bytes(raw[:at] + other + raw[at + 8 :])
-    with pytest.raises(FileError, match="shared type is missing"), open_hdf5(tmp_path / "x.h5") as file:
+    with (
+        pytest.raises(FileError, match="shared type is missing"),
+        open_hdf5(tmp_path / "x.h5") as file,
+    ):
         file["x"][()]
 
 
-@pytest.mark.parametrize("content", [b"", b"x" * 4000, b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(200)])
+@pytest.mark.parametrize(
+    "content", [b"", b"x" * 4000, b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(200)]
+)
 def test_no_hdf5_at_all(tmp_path, content):
     (tmp_path / "x.h5").write_bytes(content)
     with pytest.raises(FileError), open_hdf5(tmp_path / "x.h5"):
@@ -177,7 +204,12 @@ def test_every_cut_is_an_error_or_reads(tmp_path):
 
 @pytest.mark.parametrize(
     ("form", "count"),
-    [("default", 600), ("latest", 600), ("in_pieces", 12), pytest.param("in_pieces", 40, marks=pytest.mark.slow)],
+    [
+        ("default", 600),
+        ("latest", 600),
+        ("in_pieces", 12),
+        pytest.param("in_pieces", 40, marks=pytest.mark.slow),
+    ],
 )
 def test_flipped_bits(tmp_path, form, count):
     """Nothing but `FileError`, whatever is hit; HDF5's own library crashes on some of these."""

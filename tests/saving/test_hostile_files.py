@@ -11,7 +11,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from hostile_files import CODE, LAYER2, LAYER3, LOADS, MARK, ROWS, SENTINEL, add_layer, save_small, with_config
+from hostile_files import (
+    CODE,
+    LAYER2,
+    LAYER3,
+    LOADS,
+    MARK,
+    ROWS,
+    SENTINEL,
+    add_layer,
+    save_small,
+    with_config,
+)
 
 import hornbeam as hb
 
@@ -26,8 +37,14 @@ class Child:
 
     def __init__(self, scratch):
         self.scratch = scratch
-        (scratch / f"{SENTINEL}.py").write_text(f"open({str(scratch / MARK)!r}, 'w').close()\nclass Layer: pass\n")
-        environment = {**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": f"{ROOT}{os.pathsep}{scratch}"}
+        (scratch / f"{SENTINEL}.py").write_text(
+            f"open({str(scratch / MARK)!r}, 'w').close()\nclass Layer: pass\n"
+        )
+        environment = {
+            **os.environ,
+            "TMPDIR": str(scratch),
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{scratch}",
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", str(ROOT / "tests/support/guarded.py"), str(scratch)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=scratch, env=environment,
@@ -42,7 +59,9 @@ class Child:
         return self.process.stdout.readline()
 
     def load(self, path, kind="model", **kwargs):
-        self.process.stdin.write(json.dumps({"kind": kind, "path": str(path), "kwargs": kwargs}) + "\n")
+        self.process.stdin.write(
+            json.dumps({"kind": kind, "path": str(path), "kwargs": kwargs}) + "\n"
+        )
         self.process.stdin.flush()
         line = self._line(SECONDS)
         assert line, f"the process died ({self.process.wait()})"
@@ -93,7 +112,9 @@ def test_hostile_file(child, tmp_path, name):
     if expect == LOADS:
         assert answer["outcome"] == "loaded", answer["message"]
     elif expect != "any":
-        assert answer["outcome"] == "FileError" or kind == "layer" and answer["outcome"] != "loaded", answer
+        assert (
+            answer["outcome"] == "FileError" or kind == "layer" and answer["outcome"] != "loaded"
+        ), answer
         assert expect is None or re.search(expect, answer["message"]), answer["message"]
 
 
@@ -134,8 +155,15 @@ def bytecode(function):
 
 
 def lambda_layer(code, defaults=None, closure=None, name="times"):
-    stored = {"class_name": "__lambda__", "config": {"code": code, "defaults": defaults, "closure": closure}}
-    return {"module": "keras.layers", "class_name": "Lambda", "config": {"name": name, "function": stored}}
+    stored = {
+        "class_name": "__lambda__",
+        "config": {"code": code, "defaults": defaults, "closure": closure},
+    }
+    return {
+        "module": "keras.layers",
+        "class_name": "Lambda",
+        "config": {"name": name, "function": stored},
+    }
 
 
 @pytest.mark.parametrize("name", ["a.keras", "a.h5"])
@@ -147,7 +175,9 @@ def test_code_runs_if_the_user_says_so(tmp_path, name):
 
     layer = lambda_layer(bytecode(times), [[1, 2]], [factor])
     path = with_config(tmp_path / name, lambda c: add_layer(c, layer))
-    with pytest.raises(hb.saving.FileError, match=r"custom_objects=\{'times': function\}.*safe_mode=False"):
+    with pytest.raises(
+        hb.saving.FileError, match=r"custom_objects=\{'times': function\}.*safe_mode=False"
+    ):
         hb.models.load_model(path)
     model = hb.models.load_model(path, safe_mode=False)
     plain = hb.Sequential(model.layers[:-1])
@@ -162,7 +192,11 @@ def test_code_runs_in_a_process_that_says_so():
     layer = lambda_layer(bytecode(lambda x: x * 2))
     old = {
         "class_name": "Lambda",
-        "config": {"name": "t", "function": [bytecode(lambda x: x * 2), None, None], "function_type": "lambda"},
+        "config": {
+            "name": "t",
+            "function": [bytecode(lambda x: x * 2), None, None],
+            "function_type": "lambda",
+        },
     }
     entries = [
         lambda: hb.layers.deserialize(layer),
@@ -227,7 +261,10 @@ def test_clones_of_lambdas():
 
 def test_errors_stay_readable():
     """However long the names are that a file chooses, the message is not."""
-    config = {"class_name": "Sequential", "config": {"layers": [{"class_name": "No" * 10**6, "config": {}}]}}
+    config = {
+        "class_name": "Sequential",
+        "config": {"layers": [{"class_name": "No" * 10**6, "config": {}}]},
+    }
     with pytest.raises(hb.saving.FileError) as caught:
         hb.models.model_from_json(json.dumps(config))
     assert "NoNo" in str(caught.value)
@@ -246,9 +283,14 @@ def test_a_trusted_file_may_claim_room(tmp_path):
         for name in stored.namelist():
             packed.writestr(name, stored.read(name))
         stored.extractall(tmp_path / "unpacked")
-    with pytest.raises(hb.saving.FileError, match=r"unpack it and load the folder.*safe_mode=False"):
+    with pytest.raises(
+        hb.saving.FileError, match=r"unpack it and load the folder.*safe_mode=False"
+    ):
         hb.models.load_model(tmp_path / "a.keras")
-    assert hb.models.load_model(tmp_path / "a.keras", safe_mode=False).count_params() == model.count_params()
+    assert (
+        hb.models.load_model(tmp_path / "a.keras", safe_mode=False).count_params()
+        == model.count_params()
+    )
     assert hb.models.load_model(tmp_path / "unpacked").count_params() == model.count_params()
     assert hb.models.load_model(tmp_path / "stored.keras").count_params() == model.count_params()
 

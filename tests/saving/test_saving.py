@@ -39,7 +39,9 @@ def graph(lib):
     a, b = lib.Input((3,), name="a"), lib.Input((3,), name="b")
     shared = layers.Dense(4, name="shared")
     x = lib.ops.concatenate([shared(a) + shared(b) * 2.0, shared(a)], axis=-1)
-    inner = lib.Sequential([lib.Input((8,)), layers.Dense(5), layers.BatchNormalization(), layers.Dense(8)])
+    inner = lib.Sequential(
+        [lib.Input((8,)), layers.Dense(5), layers.BatchNormalization(), layers.Dense(8)]
+    )
     x = layers.Reshape((4, 2))(inner(x))
     outputs = [layers.Dense(2, name="p")(x), layers.LSTM(3, name="q")(x)]
     return lib.Model({"a": a, "b": b}, outputs)
@@ -376,7 +378,9 @@ def test_models_called_as_layers(tmp_path, writer, reader, name):
         x = [np.random.default_rng(k).random((2, 3), "float32") for k in range(len(model.inputs))]
         x = x if len(x) > 1 else x[0]
         again = load(reader, str(tmp_path / name), compile=False)
-        np.testing.assert_allclose(again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            again.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5, atol=1e-6
+        )
 
 
 def test_safetensors(tmp_path):
@@ -387,7 +391,9 @@ def test_safetensors(tmp_path):
     header = json.loads(raw[8 : 8 + length])
     entry = header["layers.dense.kernel"]
     start, end = entry["data_offsets"]
-    kernel = np.frombuffer(raw[8 + length + start : 8 + length + end], "<f4").reshape(entry["shape"])
+    kernel = np.frombuffer(raw[8 + length + start : 8 + length + end], "<f4").reshape(
+        entry["shape"]
+    )
     np.testing.assert_array_equal(kernel, np.asarray(model.get_layer("shared").kernel))
     again = graph(hb)
     again.load_weights(tmp_path / "w.safetensors")
@@ -423,9 +429,9 @@ def test_damaged_safetensors(tmp_path, kind):
 
 @pytest.mark.parametrize("name", ["w.weights.h5", "w.h5", "w.safetensors"])
 def test_extra_weights_are_an_error(tmp_path, name):
-    hb.Sequential([hb.Input((3,)), hb.layers.Dense(2, name="head"), hb.layers.Dense(2, name="more")]).save_weights(
-        tmp_path / name
-    )
+    hb.Sequential(
+        [hb.Input((3,)), hb.layers.Dense(2, name="head"), hb.layers.Dense(2, name="more")]
+    ).save_weights(tmp_path / name)
     with pytest.raises(FileError, match=r"dense_1|more"):
         small(2).load_weights(tmp_path / name)
 
@@ -460,7 +466,11 @@ def _graph_of(shapes, make):
 def _inner(units=5, kind="graph"):
     x = hb.Input((5,))
     dense = [hb.layers.Dense(4, activation="tanh"), hb.layers.Dense(units)]
-    return hb.Model(x, dense[1](dense[0](x)), name="inner") if kind == "graph" else hb.Sequential([x, *dense], "inner")
+    return (
+        hb.Model(x, dense[1](dense[0](x)), name="inner")
+        if kind == "graph"
+        else hb.Sequential([x, *dense], "inner")
+    )
 
 
 def _chain(layer):
@@ -556,7 +566,9 @@ def _saved_second(name, path):
 def _close(outputs, expected, name):
     for a, b in zip(outputs, expected, strict=True):
         tolerance = 0.05 if name == "mixed" else 1e-5  # bfloat16 rounds at other places
-        np.testing.assert_allclose(np.asarray(a, "float32"), np.asarray(b, "float32"), rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(
+            np.asarray(a, "float32"), np.asarray(b, "float32"), rtol=tolerance, atol=tolerance
+        )
 
 
 @pytest.mark.parametrize("name", SECOND)
@@ -568,7 +580,9 @@ def test_h5_in_the_words_of_both(tmp_path, name):
     _close(keras.tree.flatten(keras.models.load_model(path).predict(x, verbose=0)), expected, name)
     again = hb.saving.load_model(path)
     _close(hb.tree.flatten(again.predict(x, verbose=0)), expected, name)
-    for layer, old in zip(again.layers, (model.get_layer(layer.name) for layer in model.layers), strict=False):
+    for layer, old in zip(
+        again.layers, (model.get_layer(layer.name) for layer in model.layers), strict=False
+    ):
         assert len(layer._inbound_nodes) <= len(old._inbound_nodes) + 1
     again.save(tmp_path / "again.h5")
     with h5py.File(path) as first, h5py.File(tmp_path / "again.h5") as second:
@@ -590,7 +604,9 @@ def test_h5_for_tf_keras(tmp_path, name):
 @pytest.mark.parametrize("ending", ["keras", "h5"])
 def test_lambdas_are_saved_as_code_that_loads_where_allowed(tmp_path, ending):
     def model(factor):
-        return hb.Sequential([hb.Input((3,)), hb.layers.Lambda(lambda x: factor * x + 2, name="twice")])
+        return hb.Sequential(
+            [hb.Input((3,)), hb.layers.Lambda(lambda x: factor * x + 2, name="twice")]
+        )
 
     path, x = tmp_path / f"model.{ending}", np.ones((2, 3), "float32")
     with pytest.warns(UserWarning, match="safe_mode=False"):
@@ -598,9 +614,13 @@ def test_lambdas_are_saved_as_code_that_loads_where_allowed(tmp_path, ending):
     with pytest.raises(hb.errors.FileError, match="Lambda"):
         hb.models.load_model(path)
     for library in (hb, keras):
-        np.testing.assert_array_equal(library.models.load_model(path, safe_mode=False).predict(x, verbose=0), 3 * x + 2)
+        np.testing.assert_array_equal(
+            library.models.load_model(path, safe_mode=False).predict(x, verbose=0), 3 * x + 2
+        )
     # Keras cannot open its own where a lambda has defaults.
-    shifted = hb.Sequential([hb.Input((3,)), hb.layers.Lambda(lambda x, shift=(1.0, 2.0): x + shift[1])])
+    shifted = hb.Sequential(
+        [hb.Input((3,)), hb.layers.Lambda(lambda x, shift=(1.0, 2.0): x + shift[1])]
+    )
     with pytest.warns(UserWarning, match="safe_mode=False"):
         shifted.save(tmp_path / f"shifted.{ending}")
     loaded = hb.models.load_model(tmp_path / f"shifted.{ending}", safe_mode=False)

@@ -45,7 +45,19 @@ SECONDS = 20  # of the processor's time; of the clock's, ten times as many
 CONSTANT = 256 * 2**20
 ODD = (0, 1, 0x7F, 0x80, 0xFF)
 NUMBERS = (0, -1, 1, 2, 2**27, 2**31, 2**40, 10**9, 10**30, 1.5, -1e300, float("nan"), float("inf"))
-OTHERS = (None, True, [], {}, "", "x", [None], [[]], {"class_name": "Dense", "config": {}}, "linear", [1, 2, 3])
+OTHERS = (
+    None,
+    True,
+    [],
+    {},
+    "",
+    "x",
+    [None],
+    [[]],
+    {"class_name": "Dense", "config": {}},
+    "linear",
+    [1, 2, 3],
+)
 
 
 def models():
@@ -54,11 +66,21 @@ def models():
 
     def dense():
         return hb.Sequential(
-            [hb.Input((3,)), layers.Dense(4, "relu"), layers.BatchNormalization(), layers.Dense(2, name="head")]
+            [
+                hb.Input((3,)),
+                layers.Dense(4, "relu"),
+                layers.BatchNormalization(),
+                layers.Dense(2, name="head"),
+            ]
         )
 
     def images():
-        conv = [layers.Conv2D(3, 3), layers.MaxPooling2D(), layers.DepthwiseConv2D(2), layers.GlobalAveragePooling2D()]
+        conv = [
+            layers.Conv2D(3, 3),
+            layers.MaxPooling2D(),
+            layers.DepthwiseConv2D(2),
+            layers.GlobalAveragePooling2D(),
+        ]
         return hb.Sequential([hb.Input((9, 9, 1)), *conv, layers.Dropout(0.1), layers.Dense(2)])
 
     def sequences():
@@ -66,12 +88,16 @@ def models():
         x = layers.Embedding(7, 4)(x)
         x = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(x)
         x = layers.MultiHeadAttention(2, 3)(x, x) + hb.ops.expand_dims(x[:, 0], 1)
-        return hb.Model(inputs, layers.TimeDistributed(layers.Dense(2))(layers.GRU(2, return_sequences=True)(x)))
+        return hb.Model(
+            inputs, layers.TimeDistributed(layers.Dense(2))(layers.GRU(2, return_sequences=True)(x))
+        )
 
     def nested():
         a, b = hb.Input((3,), name="a"), hb.Input((3,), name="b")
         shared = dense()
-        return hb.Model([a, b], layers.Concatenate()([shared(a), shared(b), hb.ops.split(a, 3, axis=-1)[0]]))
+        return hb.Model(
+            [a, b], layers.Concatenate()([shared(a), shared(b), hb.ops.split(a, 3, axis=-1)[0]])
+        )
 
     return dense, images, sequences, nested
 
@@ -83,7 +109,9 @@ def samples(folder, formats):
         model = make()
         loss = hb.losses.MeanSquaredError()
         schedule = hb.optimizers.schedules.ExponentialDecay(0.1, 10, 0.9)
-        model.compile(hb.optimizers.Adam(schedule), loss, metrics=[hb.metrics.AUC(num_thresholds=5), "mae"])
+        model.compile(
+            hb.optimizers.Adam(schedule), loss, metrics=[hb.metrics.AUC(num_thresholds=5), "mae"]
+        )
         for ending in formats:
             path = folder / f"{make.__name__}{ending}"
             if ending == ".checkpoint":
@@ -123,12 +151,21 @@ def trained(folder, kind, epochs=1):
     elif kind == "generator":
         model.fit(itertools.repeat((x, y)), steps_per_epoch=4, **arguments)
     else:
-        model.fit(collections.deque([(x, y)] * 4), validation_data=iter([(x, y)] * 40), validation_steps=1, **arguments)
+        model.fit(
+            collections.deque([(x, y)] * 4),
+            validation_data=iter([(x, y)] * 40),
+            validation_steps=1,
+            **arguments,
+        )
 
 
 def in_pieces(path, again, number):
     """Copy a file in the newest form of HDF5: arrays in small pieces, compressed or not, with indexes of all kinds."""
-    filters = ({}, {"compression": "lzf"}, {"compression": "gzip", "shuffle": True, "fletcher32": True})
+    filters = (
+        {},
+        {"compression": "lzf"},
+        {"compression": "gzip", "shuffle": True, "fletcher32": True},
+    )
     with h5py.File(path) as old, h5py.File(again, "w", libver="latest") as new:
 
         def copy(name, item):
@@ -139,7 +176,9 @@ def in_pieces(path, again, number):
             if item.ndim and item.size:
                 limits = [item.shape, (None, *item.shape[1:]), (None,) * item.ndim][way % 3]
                 chunks = tuple(max(1, size // (2 + way % 4)) for size in item.shape)
-                made = new.create_dataset(name, data=item[()], chunks=chunks, maxshape=limits, **filters[way // 3 % 3])
+                made = new.create_dataset(
+                    name, data=item[()], chunks=chunks, maxshape=limits, **filters[way // 3 % 3]
+                )
             else:
                 made = new.create_dataset(name, data=item[()])
             made.attrs.update(item.attrs)
@@ -175,7 +214,18 @@ def changed_bytes(raw, rng):
             data[place] = rng.choice([*ODD, rng.randrange(256)])
         else:
             number = rng.choice(
-                [0, 1, 2**16, 2**31 - 1, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1, len(data), len(data) - 1]
+                [
+                    0,
+                    1,
+                    2**16,
+                    2**31 - 1,
+                    2**32 - 1,
+                    2**40,
+                    2**63 - 1,
+                    2**64 - 1,
+                    len(data),
+                    len(data) - 1,
+                ]
             )
             data[place : place + 8] = number.to_bytes(8, "little")
     return bytes(data[: len(raw)])
@@ -219,7 +269,11 @@ def keys(holder):
 
 def words_of(value):
     """Return the strings of a JSON value, and names of ours that could stand in their place."""
-    names = [n for module in (hb.layers, hb.losses, hb.metrics, hb.optimizers, hb.initializers) for n in module.__all__]
+    names = [
+        n
+        for module in (hb.layers, hb.losses, hb.metrics, hb.optimizers, hb.initializers)
+        for n in module.__all__
+    ]
     ops = [n.title().replace("_", "") for n in hb.ops.__all__]
     found = {
         item
@@ -248,11 +302,16 @@ def mutated(raw, ending, rng):
         start = len(checkpoint._MARK) + checkpoint._HEAD.size
         length, _ = checkpoint._HEAD.unpack_from(raw, len(checkpoint._MARK))
         value = changed_json(
-            json.loads(raw[start : start + length]), rng, ["float32", "int8", "array", "tuple", "dict", "epoch"]
+            json.loads(raw[start : start + length]),
+            rng,
+            ["float32", "int8", "array", "tuple", "dict", "epoch"],
         )
         header = json.dumps(value).encode()
         return (
-            checkpoint._MARK + checkpoint._HEAD.pack(len(header), zlib.crc32(header)) + header + raw[start + length :]
+            checkpoint._MARK
+            + checkpoint._HEAD.pack(len(header), zlib.crc32(header))
+            + header
+            + raw[start + length :]
         )
     if ending == ".keras" and raw.startswith(b"PK") and rng.random() < 0.7:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
@@ -263,14 +322,18 @@ def mutated(raw, ending, rng):
         else:
             members["model.weights.h5"] = changed_bytes(members["model.weights.h5"], rng)
         data = io.BytesIO()
-        with zipfile.ZipFile(data, "w", rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])) as archive:
+        with zipfile.ZipFile(
+            data, "w", rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+        ) as archive:
             for name, member in members.items():
                 archive.writestr(name, member)
         return data.getvalue()
     if ending == ".safetensors" and rng.random() < 0.6:
         end = 8 + int.from_bytes(raw[:8], "little")
         value = json.loads(raw[8:end])
-        header = json.dumps(changed_json(value, rng, [*value, "F64", "BF16", "F8_E4M3", "BOOL", "U64"])).encode()
+        header = json.dumps(
+            changed_json(value, rng, [*value, "F64", "BF16", "F8_E4M3", "BOOL", "U64"])
+        ).encode()
         return len(header).to_bytes(8, "little") + header + raw[end:]
     return changed_bytes(raw, rng)
 
@@ -326,7 +389,9 @@ def peak_memory():
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=20_000, help="mutations of each format")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--formats", nargs="+", default=FORMATS, choices=FORMATS)
@@ -342,8 +407,14 @@ def main(arguments=None):
         folder = Path(place)
         files = samples(folder, options.formats)
         for path in sorted(Path(options.corpus).rglob("*")) if options.corpus else ():
-            ending = next((e for e in (".weights.h5", ".keras", ".h5") if path.name.endswith(e)), None)
-            if ending in options.formats and path.stat().st_size < 2**20 and ending != ".weights.h5":
+            ending = next(
+                (e for e in (".weights.h5", ".keras", ".h5") if path.name.endswith(e)), None
+            )
+            if (
+                ending in options.formats
+                and path.stat().st_size < 2**20
+                and ending != ".weights.h5"
+            ):
                 files.append((path, None))
         for ending in options.formats:
             chosen = [(path, model) for path, model in files if path.name.endswith(ending)]
@@ -370,10 +441,16 @@ def fuzz(files, ending, options, folder):
         data = mutated(raw, ending, rng)
         target.write_bytes(data)
         if number % 1000 == 0:
-            print(f"{ending}: {number} so far, {counts}, {failures} did harm", file=sys.stderr, flush=True)
+            print(
+                f"{ending}: {number} so far, {counts}, {failures} did harm",
+                file=sys.stderr,
+                flush=True,
+            )
             gc.collect()
         peak, begun = peak_memory(), time.monotonic()
-        faulthandler.dump_traceback_later(10 * SECONDS, exit=True)  # a hang outside Python ends here
+        faulthandler.dump_traceback_later(
+            10 * SECONDS, exit=True
+        )  # a hang outside Python ends here
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         problem = None
         try:

@@ -19,7 +19,15 @@ sys.path[:0] = [str(ROOT)]
 os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
 os.environ["HORNBEAM_COMPILE_CACHE"] = "0"
 
-RUNS_CODE = ("exec", "compile", "marshal.loads", "marshal.load", "pickle.find_class", "code.__new__", "import")
+RUNS_CODE = (
+    "exec",
+    "compile",
+    "marshal.loads",
+    "marshal.load",
+    "pickle.find_class",
+    "code.__new__",
+    "import",
+)
 LEAVES = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn", "urllib.", "ctypes.dlopen",
           "ftplib.", "http.client.", "winreg.", "webbrowser.")  # fmt: skip
 TOUCHES = ("open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod",
@@ -57,7 +65,8 @@ class Watch:
                 "numpy",
             }
             inside = event != "import" and any(
-                "importlib" in n or n.endswith("dataclasses.py") or "collections" in n for n in names
+                "importlib" in n or n.endswith("dataclasses.py") or "collections" in n
+                for n in names
             )
             if not late and not inside:
                 self.seen.append(f"{event} {args!r:.200}")
@@ -72,7 +81,9 @@ class Watch:
             library = source and real.startswith(
                 (sys.prefix, sys.base_prefix, str(ROOT / "hornbeam"), str(ROOT / "tests"))
             )
-            if not library and not any(real == f or real.startswith(f + os.sep) for f in (*self.files, self.scratch)):
+            if not library and not any(
+                real == f or real.startswith(f + os.sep) for f in (*self.files, self.scratch)
+            ):
                 self.seen.append(f"{event} {args!r:.200}")
 
 
@@ -128,9 +139,17 @@ def serve(scratch):
                 load(request)
         except Exception as error:
             watch.files = None
-            answer = {"outcome": type(error).__name__, "message": str(error), "trace": traceback.format_exc()[-2000:]}
+            answer = {
+                "outcome": type(error).__name__,
+                "message": str(error),
+                "trace": traceback.format_exc()[-2000:],
+            }
         watch.files = None
-        answer |= {"seen": watch.seen, "peak": status("VmHWM") - before, "seconds": time.perf_counter() - start}
+        answer |= {
+            "seen": watch.seen,
+            "peak": status("VmHWM") - before,
+            "seconds": time.perf_counter() - start,
+        }
         answer["settings"] = [hb.config.floatx(), hb.config.is_unsafe_deserialization_enabled()]
         print(json.dumps(answer), flush=True)
 

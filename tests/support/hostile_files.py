@@ -29,7 +29,11 @@ def row(*args, expect=None, kind="model"):
     def register(build):
         for arg in args or (None,):
             name = build.__name__ + (f"[{arg}]" if arg is not None else "")
-            ROWS[name] = (build if arg is None else (lambda folder, arg=arg: build(folder, arg)), kind, expect)
+            ROWS[name] = (
+                build if arg is None else (lambda folder, arg=arg: build(folder, arg)),
+                kind,
+                expect,
+            )
         return build
 
     return register
@@ -111,7 +115,9 @@ FILES = ("a.keras", "a.h5", "a.weights.h5")
 def kernel_of(file):
     """Return the group and the name of the small model's kernel in any of the layouts."""
     names = []
-    file.visititems(lambda name, item: names.append(name) if getattr(item, "shape", None) == (3, 2) else None)
+    file.visititems(
+        lambda name, item: names.append(name) if getattr(item, "shape", None) == (3, 2) else None
+    )
     parent, _, name = names[0].rpartition("/")
     return file[parent], name
 
@@ -154,7 +160,9 @@ def lambda_of_keras_2(folder, name):
 def lambda_inside_a_wrapper(folder, wrapper):
     return with_config(
         folder / "a.keras",
-        lambda c: add_layer(c, {"module": "keras.layers", "class_name": wrapper, "config": {"layer": LAYER3}}),
+        lambda c: add_layer(
+            c, {"module": "keras.layers", "class_name": wrapper, "config": {"layer": LAYER3}}
+        ),
     )
 
 
@@ -162,10 +170,14 @@ def lambda_inside_a_wrapper(folder, wrapper):
     "activation", "kernel_initializer", "kernel_regularizer", "kernel_constraint", "bias_initializer", "dtype", "name", "units",
 )  # fmt: skip
 def lambda_as_an_argument(folder, argument):
-    return with_config(folder / "a.keras", lambda c: c["config"]["layers"][1]["config"].update({argument: LAMBDA3}))
+    return with_config(
+        folder / "a.keras", lambda c: c["config"]["layers"][1]["config"].update({argument: LAMBDA3})
+    )
 
 
-@row("loss", "optimizer", "metrics", "loss_weights", expect=LOADS)  # the model is left uncompiled, with a warning
+@row(
+    "loss", "optimizer", "metrics", "loss_weights", expect=LOADS
+)  # the model is left uncompiled, with a warning
 def lambda_in_the_training_state(folder, part):
     return with_config(folder / "a.keras", lambda c: c["compile_config"].update({part: LAMBDA3}))
 
@@ -185,7 +197,9 @@ def a_file_that_allows_itself_code(folder, word):
 @row(expect="code", kind="json")
 def lambda_in_json(folder):
     path = folder / "a.json"
-    path.write_text(json.dumps({"class_name": "Sequential", "config": {"name": "m", "layers": [LAYER3]}}))
+    path.write_text(
+        json.dumps({"class_name": "Sequential", "config": {"name": "m", "layers": [LAYER3]}})
+    )
     return path
 
 
@@ -236,7 +250,9 @@ def named_as_a_layer(folder, name):
 
 @row(*NAMED)
 def named_as_an_activation(folder, name):
-    return with_config(folder / "a.h5", lambda c: c["config"]["layers"][1]["config"].update(activation=NAMED[name]))
+    return with_config(
+        folder / "a.h5", lambda c: c["config"]["layers"][1]["config"].update(activation=NAMED[name])
+    )
 
 
 @row(*NAMED, kind="layer")
@@ -248,12 +264,16 @@ def named_to_deserialize(folder, name):
 
 @row("get_file", "set_floatx", "system", f"{SENTINEL}.Layer", "eval", "__import__")
 def named_by_a_string(folder, word):
-    return with_config(folder / "a.keras", lambda c: c["config"]["layers"][1]["config"].update(activation=word))
+    return with_config(
+        folder / "a.keras", lambda c: c["config"]["layers"][1]["config"].update(activation=word)
+    )
 
 
 @row("unsafe", "floatx", "get_file", "system", expect=LOADS)
 def named_as_the_optimizer(folder, name):
-    return with_config(folder / "a.keras", lambda c: c["compile_config"].update(optimizer=NAMED[name]))
+    return with_config(
+        folder / "a.keras", lambda c: c["compile_config"].update(optimizer=NAMED[name])
+    )
 
 
 @row("unsafe", "floatx", "get_file", "system")
@@ -264,13 +284,27 @@ def named_as_the_model(folder, name):
 # --- other files ------------------------------------------------------------------------------------------
 
 
-@row("StringLookup", "IntegerLookup", "TextVectorization", "Hashing", "Discretization", "Embedding", "Normalization")
+@row(
+    "StringLookup",
+    "IntegerLookup",
+    "TextVectorization",
+    "Hashing",
+    "Discretization",
+    "Embedding",
+    "Normalization",
+)
 def vocabulary_from_a_path(folder, layer):
     config = {"name": "v", "vocabulary": "/etc/passwd", "idf_weights": "/etc/passwd"}
     return with_config(
         folder / "a.keras",
         lambda c: add_layer(
-            c, {"module": "keras.layers", "class_name": layer, "config": config, "registered_name": None}
+            c,
+            {
+                "module": "keras.layers",
+                "class_name": layer,
+                "config": config,
+                "registered_name": None,
+            },
         ),
     )
 
@@ -281,7 +315,13 @@ def vocabulary_from_a_url(folder, layer):
     return with_config(
         folder / "a.keras",
         lambda c: add_layer(
-            c, {"module": "keras.layers", "class_name": layer, "config": config, "registered_name": None}
+            c,
+            {
+                "module": "keras.layers",
+                "class_name": layer,
+                "config": config,
+                "registered_name": None,
+            },
         ),
     )
 
@@ -320,7 +360,9 @@ def external_storage(folder, name):
     def edit(file):
         group, kernel = kernel_of(file)
         del group[kernel]
-        group.create_dataset(kernel, (3, 2), "float32", external=[(str(folder / "secret.bin"), 0, 24)])
+        group.create_dataset(
+            kernel, (3, 2), "float32", external=[(str(folder / "secret.bin"), 0, 24)]
+        )
 
     return with_weights(folder / name, edit)
 
@@ -413,7 +455,9 @@ def pickle_by_another_name(folder, name):
 @row("config.json", "model.weights.h5", "metadata.json")
 def pickle_in_the_archive(folder, member):
     save_small(folder / "a.keras")
-    return write_zip(folder / "a.keras", read_zip(folder / "a.keras") | {member: pickle.dumps(Trap())})
+    return write_zip(
+        folder / "a.keras", read_zip(folder / "a.keras") | {member: pickle.dumps(Trap())}
+    )
 
 
 @row(*FILES)
@@ -431,7 +475,9 @@ def arrays_of_objects(folder):
     save_small(folder / "a.keras")
     data = io.BytesIO()
     np.savez(data, x=np.array([Trap()], object))
-    return write_zip(folder / "a.keras", read_zip(folder / "a.keras") | {"model.weights.h5": data.getvalue()})
+    return write_zip(
+        folder / "a.keras", read_zip(folder / "a.keras") | {"model.weights.h5": data.getvalue()}
+    )
 
 
 # --- bombs -------------------------------------------------------------------------------------------------
@@ -439,7 +485,9 @@ def arrays_of_objects(folder):
 
 @row(2**27, 2**31, 2**40, 10**30, -1, 0, 1.5, "many")
 def units(folder, number):
-    return with_config(folder / "a.keras", lambda c: c["config"]["layers"][1]["config"].update(units=number))
+    return with_config(
+        folder / "a.keras", lambda c: c["config"]["layers"][1]["config"].update(units=number)
+    )
 
 
 @row("a.h5", "a.keras")
@@ -470,7 +518,9 @@ LAYERS = {
     "Conv2D": {"filters": 2**20, "kernel_size": [999, 999]},
     "Conv1D": {"filters": 2**30, "kernel_size": [2**30]},
     "BatchNormalization": {},
-    "SpectralNormalization": {"layer": {"module": "keras.layers", "class_name": "Dense", "config": {"units": 2**27}}},
+    "SpectralNormalization": {
+        "layer": {"module": "keras.layers", "class_name": "Dense", "config": {"units": 2**27}}
+    },
     "RandomFourierFeatures": {"output_dim": 2**40},
     "RepeatVector": {"n": 2**60},
     "ZeroPadding1D": {"padding": 2**60},
@@ -489,20 +539,33 @@ def large_layer(folder, name):
     path = folder / "a.json"
     build = {"input_shape": [None, 2**10, 2**20]}
     path.write_text(
-        json.dumps({"module": "keras.layers", "class_name": name, "config": LAYERS[name], "build_config": build})
+        json.dumps(
+            {
+                "module": "keras.layers",
+                "class_name": name,
+                "config": LAYERS[name],
+                "build_config": build,
+            }
+        )
     )
     return path
 
 
-ROWS |= {name: (build, kind, "any") for name, (build, kind, _) in ROWS.items() if name.startswith("large_layer")}
+ROWS |= {
+    name: (build, kind, "any")
+    for name, (build, kind, _) in ROWS.items()
+    if name.startswith("large_layer")
+}
 
 
 @row("AUC", "PrecisionAtRecall", "MeanIoU", expect=LOADS)
 def large_metric(folder, name):
     config = {"num_thresholds": 10**9, "recall": 0.5, "num_classes": 10**6}
-    config = {"AUC": ["num_thresholds"], "PrecisionAtRecall": ["num_thresholds", "recall"], "MeanIoU": ["num_classes"]}[
-        name
-    ] and {
+    config = {
+        "AUC": ["num_thresholds"],
+        "PrecisionAtRecall": ["num_thresholds", "recall"],
+        "MeanIoU": ["num_classes"],
+    }[name] and {
         key: config[key]
         for key in {
             "AUC": ["num_thresholds"],
@@ -510,7 +573,12 @@ def large_metric(folder, name):
             "MeanIoU": ["num_classes"],
         }[name]
     }
-    metric = {"module": "keras.metrics", "class_name": name, "config": config, "registered_name": None}
+    metric = {
+        "module": "keras.metrics",
+        "class_name": name,
+        "config": config,
+        "registered_name": None,
+    }
     return with_config(folder / "a.keras", lambda c: c["compile_config"].update(metrics=[metric]))
 
 
@@ -526,15 +594,35 @@ def node_of(config):
 
 GRAPHS = {
     "split": (lambda x: hb.ops.split(x, 2, axis=1), {"indices_or_sections": 2**27}, (4, 6)),
-    "array_split": (lambda x: hb.ops.array_split(x, 2, axis=1), {"indices_or_sections": 2**27}, (4, 6)),
+    "array_split": (
+        lambda x: hb.ops.array_split(x, 2, axis=1),
+        {"indices_or_sections": 2**27},
+        (4, 6),
+    ),
     "diff": (lambda x: hb.ops.diff(x, 2, axis=1), {"n": 2**27}, (4, 6)),
     "diff of many": (lambda x: hb.ops.diff(x, 2, axis=1), {"n": 2**27}, (2**28,)),
     "unstack": (lambda x: hb.ops.unstack(x, 4, axis=1), {"num": 2**27}, (4, 6)),
-    "extract_sequences": (lambda x: hb.ops.extract_sequences(x, 2, 1), {"sequence_length": 2**20}, (2**22,)),
-    "adaptive": (lambda x: hb.layers.AdaptiveAveragePooling1D(2)(x), {"output_size": [2**27]}, (4, 6)),
+    "extract_sequences": (
+        lambda x: hb.ops.extract_sequences(x, 2, 1),
+        {"sequence_length": 2**20},
+        (2**22,),
+    ),
+    "adaptive": (
+        lambda x: hb.layers.AdaptiveAveragePooling1D(2)(x),
+        {"output_size": [2**27]},
+        (4, 6),
+    ),
     "repeat": (lambda x: hb.ops.repeat(x, 2, axis=1), {"repeats": 2**50}, (4, 6)),
-    "one_hot": (lambda x: hb.ops.one_hot(hb.ops.cast(x, "int32"), 2), {"num_classes": 2**50}, (4, 6)),
-    "pad": (lambda x: hb.ops.pad(x, [[0, 0], [0, 1], [0, 0]]), {"pad_width": [[0, 0], [0, 2**50], [0, 0]]}, (4, 6)),
+    "one_hot": (
+        lambda x: hb.ops.one_hot(hb.ops.cast(x, "int32"), 2),
+        {"num_classes": 2**50},
+        (4, 6),
+    ),
+    "pad": (
+        lambda x: hb.ops.pad(x, [[0, 0], [0, 1], [0, 0]]),
+        {"pad_width": [[0, 0], [0, 2**50], [0, 0]]},
+        (4, 6),
+    ),
     "rnn": (lambda x: hb.layers.LSTM(2, unroll=True)(x), {"unroll": True}, (2**27, 2)),
 }
 
@@ -551,7 +639,11 @@ def graph_of_many_parts(folder, name):
     return path
 
 
-ROWS |= {name: (build, kind, "any") for name, (build, kind, _) in ROWS.items() if name.startswith("graph_of_many")}
+ROWS |= {
+    name: (build, kind, "any")
+    for name, (build, kind, _) in ROWS.items()
+    if name.startswith("graph_of_many")
+}
 
 
 def called_twice(depth):
@@ -570,7 +662,9 @@ def called_twice(depth):
             return {"args": [{"class_name": "__keras_tensor__", "config": tensor}], "kwargs": {}}
 
         config |= {"name": inner, "inbound_nodes": [call("x", 0, 0), call(inner, 0, 0)]}
-        made = int(config["class_name"] == "Functional")  # what Keras adds to the number of such a call
+        made = int(
+            config["class_name"] == "Functional"
+        )  # what Keras adds to the number of such a call
         ends = {"input_layers": [["x", 0, 0]], "output_layers": [[inner, 1 + made, 0]]}
         config = {
             "module": "keras", "class_name": "Functional", "config": {"name": name, "layers": [first, config], **ends},
@@ -677,7 +771,11 @@ def dataset_of_two_gigabytes(folder, kind):
     return with_weights(folder / "a.weights.h5", edit)
 
 
-ROWS |= {name: (build, "weights", x) for name, (build, _, x) in ROWS.items() if name.startswith("dataset_of_two")}
+ROWS |= {
+    name: (build, "weights", x)
+    for name, (build, _, x) in ROWS.items()
+    if name.startswith("dataset_of_two")
+}
 
 
 @row(expect="claims|takes")
@@ -704,7 +802,9 @@ def archive_that_unpacks_to_gigabytes(folder, member):
     save_small(folder / "a.keras")
     members = read_zip(folder / "a.keras")
     return write_zip(
-        folder / "a.keras", members | {member: members.get(member, b"") + bytes(300 * 2**20)}, zipfile.ZIP_DEFLATED
+        folder / "a.keras",
+        members | {member: members.get(member, b"") + bytes(300 * 2**20)},
+        zipfile.ZIP_DEFLATED,
     )
 
 
@@ -731,7 +831,10 @@ def one_array_for_many_layers(folder):
     """A hundred layers that are paid once."""
     one = np.zeros((1000, 1000), "float32")
     names = [f"d{i}" for i in range(100)]
-    dense = [{"class_name": "Dense", "config": {"name": name, "units": 1000, "use_bias": False}} for name in names]
+    dense = [
+        {"class_name": "Dense", "config": {"name": name, "units": 1000, "use_bias": False}}
+        for name in names
+    ]
     first = {"class_name": "InputLayer", "config": {"batch_shape": [None, 1000], "name": "i"}}
     path = folder / "a.h5"
     with h5py.File(path, "w") as file:
@@ -831,13 +934,18 @@ def text_in_the_archive(folder, name):
     return with_config(folder / "a.keras", lambda c: TEXTS[name])
 
 
-@row(*[name for name in TEXTS if name not in ("number", "null", "string", "list", "empty")], kind="json")
+@row(
+    *[name for name in TEXTS if name not in ("number", "null", "string", "list", "empty")],
+    kind="json",
+)
 def text_alone(folder, name):
     (folder / "a.json").write_text(TEXTS[name])
     return folder / "a.json"
 
 
-ROWS |= {name: (build, kind, "any") for name, (build, kind, _) in ROWS.items() if "[deep_layers]" in name}
+ROWS |= {
+    name: (build, kind, "any") for name, (build, kind, _) in ROWS.items() if "[deep_layers]" in name
+}
 
 
 @row("a.h5")
@@ -883,14 +991,21 @@ def _value_row(name, file_name):
                 group.create_dataset(kernel, value.shape, value.dtype)
             elif getattr(value, "dtype", None) is not None and value.dtype.kind == "O":
                 group.create_dataset(
-                    kernel, value.shape, value.dtype, data=value if value.size and value.flat[0] is not None else None
+                    kernel,
+                    value.shape,
+                    value.dtype,
+                    data=value if value.size and value.flat[0] is not None else None,
                 )
             else:
                 group[kernel] = value
 
         return with_weights(folder / file_name, edit)
 
-    ROWS[f"value[{name}-{file_name}]"] = (build, "weights" if file_name.endswith(".weights.h5") else "model", expect)
+    ROWS[f"value[{name}-{file_name}]"] = (
+        build,
+        "weights" if file_name.endswith(".weights.h5") else "model",
+        expect,
+    )
 
 
 for _name in VALUES:

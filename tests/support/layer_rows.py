@@ -43,7 +43,11 @@ class Row:
                 return random.randint(0, self.integers, shape).astype("int32")
             return random.randn(*shape).astype("float32")
 
-        return [one(shape) for shape in self.shape] if isinstance(self.shape, list) else one(self.shape)
+        return (
+            [one(shape) for shape in self.shape]
+            if isinstance(self.shape, list)
+            else one(self.shape)
+        )
 
 
 VECTOR, SEQUENCE, IMAGE, VOLUME = (2, 5), (2, 6, 4), (2, 6, 5, 4), (2, 4, 5, 6, 2)

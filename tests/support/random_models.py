@@ -13,7 +13,9 @@ def random_model(lib, seed):
 
     def dense(x, units):
         return layers.Dense(
-            units, activation=pick("relu", "tanh", "gelu", None, "leaky_relu"), use_bias=bool(pick(0, 1))
+            units,
+            activation=pick("relu", "tanh", "gelu", None, "leaky_relu"),
+            use_bias=bool(pick(0, 1)),
         )(x)
 
     def vector_step(x):
@@ -29,7 +31,11 @@ def random_model(lib, seed):
             return layers.Dropout(0.3)(ops.relu(x - ops.mean(x, axis=-1, keepdims=True)))
         if kind == 4:
             inner = lib.Sequential(
-                [lib.Input((width,)), layers.Dense(4, activation="relu"), layers.LayerNormalization()]
+                [
+                    lib.Input((width,)),
+                    layers.Dense(4, activation="relu"),
+                    layers.LayerNormalization(),
+                ]
             )
             return inner(x)
         if kind == 5:
@@ -39,7 +45,9 @@ def random_model(lib, seed):
         if kind == 6:
             return x[:, : max(1, width // 2)] / (1.0 + ops.abs(x[:, :1]))
         if kind == 7:
-            shared = layers.Dense(width, kernel_regularizer=pick("l2", None), kernel_constraint=pick("max_norm", None))
+            shared = layers.Dense(
+                width, kernel_regularizer=pick("l2", None), kernel_constraint=pick("max_norm", None)
+            )
             return ops.maximum(shared(x), shared(ops.negative(x)))
         if kind == 8:
             return ops.reshape(ops.stack([x, x**2], axis=1), (-1, 2 * width))
@@ -51,20 +59,36 @@ def random_model(lib, seed):
         x = layers.Embedding(11, 6, mask_zero=bool(pick(0, 1, 1)))(inputs)
         cell = pick(layers.LSTM, layers.GRU, layers.SimpleRNN)
         if pick(0, 1):
-            x = layers.Bidirectional(cell(3, return_sequences=True), merge_mode=pick("concat", "sum"))(x)
-        x = pick(layers.LSTM, layers.GRU)(4)(x) if pick(0, 1) else layers.GlobalAveragePooling1D()(x)
+            x = layers.Bidirectional(
+                cell(3, return_sequences=True), merge_mode=pick("concat", "sum")
+            )(x)
+        x = (
+            pick(layers.LSTM, layers.GRU)(4)(x)
+            if pick(0, 1)
+            else layers.GlobalAveragePooling1D()(x)
+        )
         data = rng.integers(0, 11, (5, 7)).astype("int32")
     elif kind == 1:  # pictures
         inputs = lib.Input((8, 8, 2), name="picture")
         x = layers.Conv2D(3, 3, padding=pick("same", "valid"), strides=pick(1, 2))(inputs)
-        x = pick(layers.BatchNormalization(), layers.GroupNormalization(3), layers.SpatialDropout2D(0.1))(x)
-        x = pick(layers.DepthwiseConv2D(2), layers.SeparableConv2D(4, 2), layers.Conv2DTranspose(2, 2))(x)
-        x = pick(layers.Flatten(), layers.GlobalMaxPooling2D(), layers.GlobalAveragePooling2D())(ops.relu(x))
+        x = pick(
+            layers.BatchNormalization(), layers.GroupNormalization(3), layers.SpatialDropout2D(0.1)
+        )(x)
+        x = pick(
+            layers.DepthwiseConv2D(2), layers.SeparableConv2D(4, 2), layers.Conv2DTranspose(2, 2)
+        )(x)
+        x = pick(layers.Flatten(), layers.GlobalMaxPooling2D(), layers.GlobalAveragePooling2D())(
+            ops.relu(x)
+        )
         data = rng.standard_normal((5, 8, 8, 2)).astype("float32")
     elif kind == 2:  # sequences
         inputs = lib.Input((6, 4), name="steps")
         x = layers.Masking(0.0)(inputs) if pick(0, 1) else inputs
-        x = layers.TimeDistributed(layers.Dense(4))(x) if pick(0, 1) else layers.Conv1D(4, 3, padding="causal")(inputs)
+        x = (
+            layers.TimeDistributed(layers.Dense(4))(x)
+            if pick(0, 1)
+            else layers.Conv1D(4, 3, padding="causal")(inputs)
+        )
         x = layers.MultiHeadAttention(2, 2)(x, x) if pick(0, 1) else x + ops.flip(x, axis=1)
         x = layers.GRU(5)(x) if pick(0, 1) else layers.Flatten()(x)
         data = rng.standard_normal((5, 6, 4)).astype("float32")
@@ -84,14 +108,31 @@ def random_model(lib, seed):
     outputs = layers.Dense(1, activation="sigmoid", name="yes")(x)
     several = bool(pick(0, 1))
     if several:
-        outputs = pick(list, lambda pair: {"yes": pair[0], "no": pair[1]})([outputs, layers.Dense(3, name="no")(x)])
+        outputs = pick(list, lambda pair: {"yes": pair[0], "no": pair[1]})(
+            [outputs, layers.Dense(3, name="no")(x)]
+        )
     model = lib.Model(inputs, outputs)
     named = isinstance(outputs, dict)
     one = pick(
-        "binary_crossentropy", "mse", lib.losses.Huber(), lib.losses.BinaryCrossentropy(label_smoothing=0.1), "mae"
+        "binary_crossentropy",
+        "mse",
+        lib.losses.Huber(),
+        lib.losses.BinaryCrossentropy(label_smoothing=0.1),
+        "mae",
     )
-    loss = one if not several else {"yes": one, "no": "mse"} if named else [one, lib.losses.MeanSquaredError()]
-    metrics = pick(None, ["mae"], ["accuracy", lib.metrics.AUC()], [lib.metrics.MeanAbsoluteError(name="far"), "mse"])
+    loss = (
+        one
+        if not several
+        else {"yes": one, "no": "mse"}
+        if named
+        else [one, lib.losses.MeanSquaredError()]
+    )
+    metrics = pick(
+        None,
+        ["mae"],
+        ["accuracy", lib.metrics.AUC()],
+        [lib.metrics.MeanAbsoluteError(name="far"), "mse"],
+    )
     if metrics is not None and several:
         metrics = {"yes": metrics, "no": ["mae"]} if named else [metrics, ["mae"]]
     optimizer = pick(

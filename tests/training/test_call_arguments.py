@@ -33,7 +33,11 @@ METHODS = {
 }  # fmt: skip
 
 
-MODERN = {"max_q_size": "max_queue_size", "nb_worker": "workers", "pickle_safe": "use_multiprocessing"}
+MODERN = {
+    "max_q_size": "max_queue_size",
+    "nb_worker": "workers",
+    "pickle_safe": "use_multiprocessing",
+}
 
 
 class Nonsense:
@@ -43,7 +47,11 @@ class Nonsense:
 def parameters(method):
     """Return the names that a method takes, from its signature: an argument that is added needs no row."""
     found = inspect.signature(getattr(hb.Model, method)).parameters
-    named = [n for n, p in found.items() if n != "self" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    named = [
+        n
+        for n, p in found.items()
+        if n != "self" and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
     return [*named, *METHODS[method][1]]
 
 
@@ -66,7 +74,10 @@ def test_a_nonsense_value_is_refused_or_named(method, name, tmp_path, monkeypatc
         except (TypeError, ValueError) as error:
             refused = str(error)
     if refused is None:
-        assert any(repr(MODERN.get(name, name)) in str(w.message) or f"`{name}`" in str(w.message) for w in caught)
+        assert any(
+            repr(MODERN.get(name, name)) in str(w.message) or f"`{name}`" in str(w.message)
+            for w in caught
+        )
     else:
         assert len(refused) > 20
         for a, b in zip(model.get_weights(), before, strict=True):
@@ -87,7 +98,11 @@ REFUSED = {
     "jit_compile": ("compile", {"jit_compile": "always"}, "auto"),
     "steps_per_execution": ("compile", {"steps_per_execution": 0}, "positive integer"),
     "validation_freq": ("fit", {"validation_freq": 0}, "positive integer or a list"),
-    "validation_steps": ("fit", {"validation_split": 0.5, "validation_steps": -1}, "positive integer"),
+    "validation_steps": (
+        "fit",
+        {"validation_split": 0.5, "validation_steps": -1},
+        "positive integer",
+    ),
     "validation_data": ("fit", {"validation_data": "xy"}, "targets"),
     "shuffle": ("fit", {"shuffle": "rows"}, '"batch"'),
     "verbose": ("fit", {"verbose": 3}, "'auto'"),
@@ -136,7 +151,18 @@ def test_what_has_no_effect_is_named_once(name):
 def test_words_that_ask_for_nothing_are_accepted():
     model = network()
     model.compile("sgd", "mse", sample_weight_mode=None, target_tensors=None)
-    model.fit(X, Y, verbose=0, workers=1, max_queue_size=10, use_multiprocessing=False, validation_split=None)
+    model.fit(
+        X,
+        Y,
+        verbose=0,
+        workers=1,
+        max_queue_size=10,
+        use_multiprocessing=False,
+        validation_split=None,
+    )
     model.compile("sgd", "mse", steps_per_execution="auto")
-    assert len(model.fit(X, Y, batch_size=4, verbose=0, steps_per_epoch=1.5, epochs=2).history["loss"]) == 2
+    assert (
+        len(model.fit(X, Y, batch_size=4, verbose=0, steps_per_epoch=1.5, epochs=2).history["loss"])
+        == 2
+    )
     assert int(model.optimizer.iterations.value) == 4  # a fraction of a step is rounded up

@@ -11,7 +11,9 @@ import hornbeam as hb
 from hornbeam.ops import routes
 from hornbeam.training import plan
 
-pytestmark = pytest.mark.skipif(jax.default_backend() != "gpu", reason="needs a GPU that JAX can use")
+pytestmark = pytest.mark.skipif(
+    jax.default_backend() != "gpu", reason="needs a GPU that JAX can use"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -43,11 +45,15 @@ def test_lstm(shape, go_backwards):
               for u in ("auto", False)]  # fmt: skip
     for layer in layers:
         layer.build(x.shape)
-        layer.set_weights([np.asarray(random(*w.shape, seed=i)) / 4 for i, w in enumerate(layer.weights)])
+        layer.set_weights(
+            [np.asarray(random(*w.shape, seed=i)) / 4 for i, w in enumerate(layer.weights)]
+        )
 
     def of(layer):
         def run(weights, x):
-            return layer.stateless_call(weights, [w.value for w in layer.non_trainable_variables], x)[0]
+            return layer.stateless_call(
+                weights, [w.value for w in layer.non_trainable_variables], x
+            )[0]
 
         return [w.value for w in layer.trainable_variables], run
 
@@ -57,15 +63,23 @@ def test_lstm(shape, go_backwards):
         return lambda weights, x: sum(jnp.sum(jnp.sin(y)) for y in run(weights, x))
 
     close(jax.jit(fused)(weights, x), jax.jit(plain)(weights, x))
-    assert any(name.startswith("lstm") and route == "cudnn" for name, route in _routes().items()), _routes()
-    close(*(jax.jit(jax.grad(loss(run), (0, 1)))(weights, x) for run in (fused, plain)), tolerance=1e-3)
+    assert any(name.startswith("lstm") and route == "cudnn" for name, route in _routes().items()), (
+        _routes()
+    )
+    close(
+        *(jax.jit(jax.grad(loss(run), (0, 1)))(weights, x) for run in (fused, plain)),
+        tolerance=1e-3,
+    )
     if steps > 10:
         return
     tangent = (weights, jnp.ones_like(x))
     close(*(jax.jvp(loss(run), (weights, x), tangent) for run in (fused, plain)), tolerance=1e-3)
     many = jnp.stack([x, 2 * x])
     close(*(jax.vmap(run, (None, 0))(weights, many) for run in (fused, plain)))
-    close(*(jax.vmap(jax.grad(loss(run), 1), (None, 0))(weights, many) for run in (fused, plain)), tolerance=1e-3)
+    close(
+        *(jax.vmap(jax.grad(loss(run), 1), (None, 0))(weights, many) for run in (fused, plain)),
+        tolerance=1e-3,
+    )
 
     def second(run):
         return jax.grad(lambda x: jnp.sum(jnp.square(jax.grad(loss(run), 1)(weights, x))))(x)
@@ -91,7 +105,12 @@ def test_attention(kind):
     bias = random(4, 8, 8) if kind == "bias" else None
 
     def loss(q, k, v, flash):
-        options = {"mask": mask, "bias": bias, "is_causal": kind in ("causal", "both"), "flash_attention": flash}
+        options = {
+            "mask": mask,
+            "bias": bias,
+            "is_causal": kind in ("causal", "both"),
+            "flash_attention": flash,
+        }
         y = hb.ops.dot_product_attention(q, k, v, **options)
         return jnp.sum(jnp.sin(y.astype("float32"))), y
 
@@ -143,8 +162,12 @@ def trained(monkeypatch=None, epochs=3, **settings):
         if name != "steps_per_execution":
             monkeypatch.setattr(plan, name, value)
     if "steps_per_execution" in settings:
-        model.compile("adam", model.loss, ["accuracy"], steps_per_execution=settings["steps_per_execution"])
-    history = model.fit(x, y, batch_size=16, epochs=epochs, verbose=0, validation_data=(x[:33], y[:33]))
+        model.compile(
+            "adam", model.loss, ["accuracy"], steps_per_execution=settings["steps_per_execution"]
+        )
+    history = model.fit(
+        x, y, batch_size=16, epochs=epochs, verbose=0, validation_data=(x[:33], y[:33])
+    )
     return model, history.history
 
 
@@ -207,7 +230,9 @@ def test_odd_widths():
     assert routes.columns_to_add(x.dtype, *x.shape, kernel.shape[1]) == 31
 
     def value_and_slopes(x, kernel):
-        return hb.ops.matmul(x, kernel), jax.grad(lambda *g: hb.ops.mean(hb.ops.matmul(*g) ** 2), (0, 1))(x, kernel)
+        return hb.ops.matmul(x, kernel), jax.grad(
+            lambda *g: hb.ops.mean(hb.ops.matmul(*g) ** 2), (0, 1)
+        )(x, kernel)
 
     single = (a.astype("float32") for a in (x, kernel))
     close(jax.jit(value_and_slopes)(x, kernel), jax.jit(value_and_slopes)(*single), tolerance=3e-2)
@@ -226,9 +251,23 @@ def test_interrupted_training_goes_on(tmp_path):
     parts = network()
     backup = {"backup_dir": str(tmp_path), "save_freq": 5}
     with pytest.raises(KeyboardInterrupt):
-        parts.fit(x, y, batch_size=16, epochs=4, verbose=0, callbacks=[hb.callbacks.BackupAndRestore(**backup), Stop()])
+        parts.fit(
+            x,
+            y,
+            batch_size=16,
+            epochs=4,
+            verbose=0,
+            callbacks=[hb.callbacks.BackupAndRestore(**backup), Stop()],
+        )
     parts = network()
-    parts.fit(x, y, batch_size=16, epochs=4, verbose=0, callbacks=[hb.callbacks.BackupAndRestore(**backup)])
+    parts.fit(
+        x,
+        y,
+        batch_size=16,
+        epochs=4,
+        verbose=0,
+        callbacks=[hb.callbacks.BackupAndRestore(**backup)],
+    )
     close(parts.get_weights(), whole.get_weights(), tolerance=2e-3)
 
 

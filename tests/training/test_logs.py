@@ -33,7 +33,10 @@ WAYS = {
     "pickle": lambda logs: pickle.loads(pickle.dumps(logs)),
     "json": lambda logs: json.loads(json.dumps(logs)),
     "repr": lambda logs: eval(repr(logs)),
-    "format": lambda logs: {"loss": float("{loss}".format(**logs)), "mae": float("{mae}".format_map(logs))},
+    "format": lambda logs: {
+        "loss": float("{loss}".format(**logs)),
+        "mae": float("{mae}".format_map(logs)),
+    },
 }
 
 
@@ -53,7 +56,9 @@ def test_every_way_gives_floats(way, dtype):
 
 
 def test_arrays_and_texts_stay_what_they_are():
-    read = dict(Logs({"row": jnp.arange(2), "word": "yes", "none": None, "parts": [jnp.float32(1), 2]}))
+    read = dict(
+        Logs({"row": jnp.arange(2), "word": "yes", "none": None, "parts": [jnp.float32(1), 2]})
+    )
     assert isinstance(read["row"], np.ndarray)
     assert (read["word"], read["none"], read["parts"]) == ("yes", None, [1.0, 2.0])
 

@@ -69,7 +69,15 @@ def trained(way):
     arguments, callbacks = WAYS[way]
     model = network(**arguments)
     callbacks = [make() for make in callbacks]
-    history = model.fit(X, Y, batch_size=16, epochs=3, verbose=0, callbacks=callbacks, validation_data=(X[:50], Y[:50]))
+    history = model.fit(
+        X,
+        Y,
+        batch_size=16,
+        epochs=3,
+        verbose=0,
+        callbacks=callbacks,
+        validation_data=(X[:50], Y[:50]),
+    )
     return model, history.history, callbacks
 
 
@@ -112,7 +120,9 @@ def test_nothing_is_traced_twice():
     model = network()
     for _ in range(2):
         model.fit(X, Y, batch_size=16, epochs=2, verbose=0, validation_split=0.2)
-        model.fit(X[:100], Y[:100], batch_size=16, verbose=0)  # other sizes of data, the same programs
+        model.fit(
+            X[:100], Y[:100], batch_size=16, verbose=0
+        )  # other sizes of data, the same programs
     before = traces(model)
     for rows in (203, 190, 77):
         model.evaluate(X[:rows], Y[:rows], verbose=0)
@@ -145,7 +155,9 @@ def test_filled_batches_change_no_result(rows):
     one_hot = np.eye(3, dtype="float32")[Y]
     weight = R.rand(203).astype("float32")
     model.compile("sgd", "categorical_crossentropy", metrics=kept, weighted_metrics=["accuracy"])
-    filled = model.evaluate(X[:rows], one_hot[:rows], sample_weight=weight[:rows], verbose=0, return_dict=True)
+    filled = model.evaluate(
+        X[:rows], one_hot[:rows], sample_weight=weight[:rows], verbose=0, return_dict=True
+    )
     # Batches from a generator are taken as they come.
     batches = [(X[i : i + 32], one_hot[i : i + 32], weight[i : i + 32]) for i in range(0, rows, 32)]
     batches = [tuple(a[: rows - 32 * i] for a in batch) for i, batch in enumerate(batches)]
@@ -168,8 +180,12 @@ def test_rows_that_may_mix_are_left_alone():
     by_op = hb.Model(x, x - hb.ops.mean(x, axis=0))
     for model in (centred, by_op):
         assert not rows_are_independent(model, "predict")
-        np.testing.assert_allclose(model.predict(X[:5], verbose=0), X[:5] - X[:5].mean(0), rtol=1e-5, atol=1e-6)
-    by_activation = hb.Sequential([hb.Input((5,)), hb.layers.Activation(lambda t: t - hb.ops.mean(t, axis=0))])
+        np.testing.assert_allclose(
+            model.predict(X[:5], verbose=0), X[:5] - X[:5].mean(0), rtol=1e-5, atol=1e-6
+        )
+    by_activation = hb.Sequential(
+        [hb.Input((5,)), hb.layers.Activation(lambda t: t - hb.ops.mean(t, axis=0))]
+    )
     by_axis = hb.Sequential([hb.Input((5,)), hb.layers.Softmax(axis=-2)])
     for model in (by_activation, by_axis):
         assert not rows_are_independent(model, "predict")
@@ -197,7 +213,9 @@ def test_accumulated_gradients_are_flushed_at_the_end_of_an_epoch():
         hb.utils.set_random_seed(1)
         model = hb.Sequential([hb.Input((5,)), hb.layers.Dense(3)])
         model.compile(hb.optimizers.Adam(0.01, **arguments), "mse")
-        model.fit(X[:80], np.eye(3)[Y[:80]], batch_size=batch_size, epochs=2, shuffle=False, verbose=0)
+        model.fit(
+            X[:80], np.eye(3)[Y[:80]], batch_size=batch_size, epochs=2, shuffle=False, verbose=0
+        )
         return model
 
     whole, gathered = fitted(32), fitted(16, gradient_accumulation_steps=2)
@@ -226,7 +244,8 @@ class Numbers(hb.utils.PyDataset):
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"workers": 3}, {"workers": 2, "use_multiprocessing": True, "max_queue_size": 3}]
+    "arguments",
+    [{}, {"workers": 3}, {"workers": 2, "use_multiprocessing": True, "max_queue_size": 3}],
 )
 def test_batches_by_number(arguments):
     """In order and in each pass anew, by threads and by processes; an error of a worker reaches the caller."""
@@ -234,7 +253,10 @@ def test_batches_by_number(arguments):
     epochs = 1 if arguments.get("use_multiprocessing") else 2
     data = Numbers()
     history = plain.fit(
-        itertools.chain.from_iterable(_passes(data, epochs)), epochs=epochs, steps_per_epoch=6, verbose=0
+        itertools.chain.from_iterable(_passes(data, epochs)),
+        epochs=epochs,
+        steps_per_epoch=6,
+        verbose=0,
     )
     result = own.fit(Numbers(**arguments), epochs=epochs, verbose=0, shuffle=False)
     np.testing.assert_allclose(result.history["loss"], history.history["loss"], rtol=1e-6)
@@ -269,7 +291,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    ("kind", "number"), [("threads", signal.SIGINT), ("processes", signal.SIGINT), ("processes", signal.SIGKILL)]
+    ("kind", "number"),
+    [("threads", signal.SIGINT), ("processes", signal.SIGINT), ("processes", signal.SIGKILL)],
 )
 def test_an_interrupt_ends_workers(kind, number, tmp_path):
     """Ctrl-C while a worker is busy: the program ends at once, and its workers with it, even where it is killed."""
@@ -337,7 +360,12 @@ def test_loops_over_generators_of_keras_1_and_2():
         nb_worker=1,
     )
     expected = plain.fit(
-        batches(), steps_per_epoch=3, epochs=2, verbose=0, validation_data=batches(), validation_steps=2
+        batches(),
+        steps_per_epoch=3,
+        epochs=2,
+        verbose=0,
+        validation_data=batches(),
+        validation_steps=2,
     )
     assert history.history == expected.history
     assert model.evaluate_generator(batches(), 4) == plain.evaluate(batches(), steps=4, verbose=0)
@@ -395,7 +423,9 @@ def test_data_that_stay_on_an_accelerator(slab, monkeypatch):
     monkeypatch.setattr(planning, "BYTES_PER_SLAB", slab)
     model, own, _ = trained("planned")
     np.testing.assert_allclose(own["loss"], history["loss"], rtol=1e-6)
-    np.testing.assert_allclose(model.predict(X, verbose=0), expected.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        model.predict(X, verbose=0), expected.predict(X, verbose=0), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_large_models_take_single_steps_on_an_accelerator(monkeypatch):
@@ -403,7 +433,9 @@ def test_large_models_take_single_steps_on_an_accelerator(monkeypatch):
     steps = Steps(network(), "train")
     monkeypatch.setattr("jax.default_backend", lambda: "gpu")
     assert steps.can_loop((X[:4], Y[:4], None))
-    monkeypatch.setattr("hornbeam.training.step.BYTES_TO_LOOP", 3 * 4 * 75)  # weights and two moments of 75 numbers
+    monkeypatch.setattr(
+        "hornbeam.training.step.BYTES_TO_LOOP", 3 * 4 * 75
+    )  # weights and two moments of 75 numbers
     assert not steps.can_loop((X[:4], Y[:4], None))
 
 
@@ -446,5 +478,8 @@ def test_bad_data_leave_the_model_usable():
         model.fit(X[:0], Y[:0], verbose=0)
     assert len(model.fit(X[:3], Y[:3], batch_size=64, verbose=0).history["loss"]) == 1
     assert len(model.fit(endless(), steps_per_epoch=3, epochs=2, verbose=0).history["loss"]) == 2
-    assert len(model.fit(X[:20], Y[:20], batch_size=8, steps_per_epoch=7, verbose=0).history["loss"]) == 1
+    assert (
+        len(model.fit(X[:20], Y[:20], batch_size=8, steps_per_epoch=7, verbose=0).history["loss"])
+        == 1
+    )
     assert np.isfinite(model.evaluate(X, Y, verbose=0)[0])

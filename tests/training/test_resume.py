@@ -122,7 +122,12 @@ class Noise(hb.Layer):
 
 
 def network(optimizer="adam", unbuilt=False, **arguments):
-    layers = [hb.layers.Dense(8, activation="relu"), hb.layers.Dropout(0.3), Noise(), hb.layers.BatchNormalization()]
+    layers = [
+        hb.layers.Dense(8, activation="relu"),
+        hb.layers.Dropout(0.3),
+        Noise(),
+        hb.layers.BatchNormalization(),
+    ]
     last = hb.layers.Dense(3, activation="softmax")
     model = hb.Sequential([*([] if unbuilt else [hb.Input((5,))]), *layers, last])
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"], **arguments)
@@ -135,7 +140,10 @@ class TwoOptimizers(hb.Model):
     def __init__(self):
         super().__init__()
         self.first, self.second = hb.layers.Dense(4, activation="tanh"), hb.layers.Dense(3)
-        self.optimizers = {"first": hb.optimizers.Adam(0.01), "second": hb.optimizers.SGD(0.1, momentum=0.9)}
+        self.optimizers = {
+            "first": hb.optimizers.Adam(0.01),
+            "second": hb.optimizers.SGD(0.1, momentum=0.9),
+        }
         self.seeds = hb.random.SeedGenerator()
         self.tracker = hb.metrics.Mean(name="loss")
 
@@ -149,7 +157,9 @@ class TwoOptimizers(hb.Model):
         parts = {"first": self.first.trainable_variables, "second": self.second.trainable_variables}
 
         def loss():
-            return hb.ops.mean(hb.losses.sparse_categorical_crossentropy(y, self(x * keep), from_logits=True))
+            return hb.ops.mean(
+                hb.losses.sparse_categorical_crossentropy(y, self(x * keep), from_logits=True)
+            )
 
         value, gradients = hb.value_and_grad(loss, [*parts["first"], *parts["second"]])
         for name, some in (("first", gradients[:2]), ("second", gradients[2:])):
@@ -174,8 +184,12 @@ def watching(folder):
         cb.ReduceLROnPlateau("val_loss", factor=0.5, patience=0, min_delta=0.2, cooldown=1),
         cb.LearningRateScheduler(lambda epoch, rate: rate * 0.9),
         cb.CSVLogger(folder / "log.csv"),
-        cb.ModelCheckpoint(folder / "best.weights.h5", "loss", save_best_only=True, save_weights_only=True),
-        cb.ModelCheckpoint(folder / "step-{epoch}-{batch}.weights.h5", save_freq=4, save_weights_only=True),
+        cb.ModelCheckpoint(
+            folder / "best.weights.h5", "loss", save_best_only=True, save_weights_only=True
+        ),
+        cb.ModelCheckpoint(
+            folder / "step-{epoch}-{batch}.weights.h5", save_freq=4, save_weights_only=True
+        ),
         Count(),
     ]
 
@@ -191,7 +205,11 @@ WAYS = {
     "eager": (lambda: network(run_eagerly=True), lambda: {**ARRAYS, "batch_size": 30}, 4),
     "unbuilt": (lambda: network(unbuilt=True), lambda: ARRAYS, 4),
     "accumulated": (
-        lambda: network(hb.optimizers.SGD(0.1, gradient_accumulation_steps=4, use_ema=True, ema_overwrite_frequency=5)),
+        lambda: network(
+            hb.optimizers.SGD(
+                0.1, gradient_accumulation_steps=4, use_ema=True, ema_overwrite_frequency=5
+            )
+        ),
         lambda: ARRAYS,
         "epoch",
     ),
@@ -200,14 +218,23 @@ WAYS = {
         lambda: {**ARRAYS, "validation_split": 0.1},
         4,
     ),
-    "averaged, epochs": (lambda: network(hb.optimizers.Adam(0.01, use_ema=True)), lambda: ARRAYS, "epoch"),
+    "averaged, epochs": (
+        lambda: network(hb.optimizers.Adam(0.01, use_ema=True)),
+        lambda: ARRAYS,
+        "epoch",
+    ),
     "two optimizers": (two_optimizers, lambda: ARRAYS, 4),
     "data set": (network, lambda: {"x": Shuffled()}, 4),
     "data set, steps": (network, lambda: {"x": Shuffled(), "steps_per_epoch": 4}, 3),
     "data set, weighted": (network, lambda: {"x": Shuffled(), "class_weight": {0: 2.0}}, "epoch"),
     "generator": (
         network,
-        lambda: {"x": drawn(), "steps_per_epoch": 5, "validation_data": in_turn(), "validation_steps": 3},
+        lambda: {
+            "x": drawn(),
+            "steps_per_epoch": 5,
+            "validation_data": in_turn(),
+            "validation_steps": 3,
+        },
         "epoch",
     ),
     "generator, within": (network, lambda: {"x": drawn(), "steps_per_epoch": 5}, 3),
@@ -228,8 +255,15 @@ def train(way, folder, seed=1, interrupt=None, callbacks=(), **arguments):
     make, fit_arguments, frequency = WAYS[way]
     model = make()
     backup = cb.BackupAndRestore(folder / "backup", save_freq=frequency)
-    callbacks = [backup, *callbacks, *EXTRA.get(way, list)(), *([] if interrupt is None else [Interrupt(interrupt)])]
-    history = model.fit(**{"epochs": 4, "verbose": 0, **fit_arguments(), "callbacks": callbacks, **arguments})
+    callbacks = [
+        backup,
+        *callbacks,
+        *EXTRA.get(way, list)(),
+        *([] if interrupt is None else [Interrupt(interrupt)]),
+    ]
+    history = model.fit(
+        **{"epochs": 4, "verbose": 0, **fit_arguments(), "callbacks": callbacks, **arguments}
+    )
     return model, history.history
 
 
@@ -250,7 +284,8 @@ QUICK = ("arrays", "epochs", "data set", "generator", "two optimizers")
 
 
 @pytest.mark.parametrize(
-    "way", [w if w in QUICK else pytest.param(w, marks=pytest.mark.slow) for w in WAYS if w != "asked"]
+    "way",
+    [w if w in QUICK else pytest.param(w, marks=pytest.mark.slow) for w in WAYS if w != "asked"],
 )
 def test_ways_to_train(way, tmp_path):
     expected, history = train(way, tmp_path / "whole")
@@ -267,7 +302,9 @@ def test_callbacks_go_on(tmp_path):
     def run(folder, **how):
         folder.mkdir(exist_ok=True)
         callbacks = watching(folder)
-        model, history = train("arrays", folder, callbacks=callbacks, epochs=9, validation_split=0.2, **how)
+        model, history = train(
+            "arrays", folder, callbacks=callbacks, epochs=9, validation_split=0.2, **how
+        )
         return model, history, callbacks
 
     expected, history, known = run(tmp_path / "whole")
@@ -294,7 +331,9 @@ def test_what_comes_after_a_training_is_the_same(tmp_path):
     with pytest.raises(Interruption):
         train("arrays", tmp_path, interrupt=9)
     train("arrays", tmp_path, seed=5)
-    np.testing.assert_equal((random.random(), np.random.rand(), np.asarray(hb.random.normal((3,)))), expected)
+    np.testing.assert_equal(
+        (random.random(), np.random.rand(), np.asarray(hb.random.normal((3,)))), expected
+    )
 
 
 def test_data_sets_are_not_read_again(tmp_path):
@@ -354,7 +393,14 @@ def test_two_trainings_in_one_folder(tmp_path):
         model = network()
         for after in (None, interrupt):
             extra = [] if after is None else [Interrupt(after)]
-            model.fit(X, Y, 16, epochs=2, verbose=0, callbacks=[cb.BackupAndRestore(tmp_path / "b", 2), *extra])
+            model.fit(
+                X,
+                Y,
+                16,
+                epochs=2,
+                verbose=0,
+                callbacks=[cb.BackupAndRestore(tmp_path / "b", 2), *extra],
+            )
         return values_of(model)
 
     expected = script()
@@ -392,7 +438,9 @@ def test_resume_by_argument(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="one folder"):
         network().fit(X, Y, verbose=0, resume="a", callbacks=[cb.BackupAndRestore("b")])
     with pytest.raises(ValueError, match="one BackupAndRestore"):
-        network().fit(X, Y, verbose=0, callbacks=[cb.BackupAndRestore("b"), cb.BackupAndRestore("a")])
+        network().fit(
+            X, Y, verbose=0, callbacks=[cb.BackupAndRestore("b"), cb.BackupAndRestore("a")]
+        )
 
 
 def test_arguments():
@@ -457,8 +505,14 @@ def test_sigterm_after_an_epoch_that_was_left_out(tmp_path, every_other):
 def test_few_short_epochs_are_all_backed_up(tmp_path, monkeypatch, validation_data):
     """By a clock on which a backup takes as long as the epoch; what is remembered for SIGTERM takes nothing from backups."""
     saved, save, ticks = [], resuming.Backups._save, itertools.count()
-    monkeypatch.setattr(resuming.Backups, "_save", lambda self, *args: (saved.append(args[0].epoch), save(self, *args)))
-    monkeypatch.setattr(resuming, "time", types.SimpleNamespace(perf_counter=lambda: next(ticks) * 0.0005))
+    monkeypatch.setattr(
+        resuming.Backups,
+        "_save",
+        lambda self, *args: (saved.append(args[0].epoch), save(self, *args)),
+    )
+    monkeypatch.setattr(
+        resuming, "time", types.SimpleNamespace(perf_counter=lambda: next(ticks) * 0.0005)
+    )
     callbacks = [cb.BackupAndRestore(tmp_path)]
     network().fit(
         X, Y, epochs=60, batch_size=90, verbose=0, callbacks=callbacks, validation_data=validation_data,
@@ -497,7 +551,12 @@ def test_state_that_cannot_be_kept(tmp_path):
 STATE = {
     "numbers": [1, -(2**70), 0.1, float("inf"), True, None, "text \ud800"],
     "floats": [float(i) / 3 for i in range(100)],
-    "arrays": (np.arange(6.0).reshape(2, 3), np.float32(0.1), np.zeros((0, 3), "int8"), np.array(5, ">i4")),
+    "arrays": (
+        np.arange(6.0).reshape(2, 3),
+        np.float32(0.1),
+        np.zeros((0, 3), "int8"),
+        np.array(5, ">i4"),
+    ),
     "dict": {1: "a", ("b", 2): {3, 4}, "@": b"bytes"},
 }
 
@@ -609,9 +668,18 @@ def test_a_full_disk(tmp_path):
     model = network()
     backup = cb.BackupAndRestore(tmp_path, save_freq=6)
     try:
-        with pytest.warns(UserWarning, match="a backup could not be written .* File too large") as told:
+        with pytest.warns(
+            UserWarning, match="a backup could not be written .* File too large"
+        ) as told:
             with pytest.raises(Interruption):
-                model.fit(X, Y, 16, epochs=9, verbose=0, callbacks=[backup, FillsTheDisk(tmp_path), Interrupt(50)])
+                model.fit(
+                    X,
+                    Y,
+                    16,
+                    epochs=9,
+                    verbose=0,
+                    callbacks=[backup, FillsTheDisk(tmp_path), Interrupt(50)],
+                )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert len(told) == 1
@@ -673,7 +741,9 @@ class Terminate(cb.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize("moment", [{"step": 1}, {"step": 8}, {"step": 12}, {"evaluation": 5}], ids=str)
+@pytest.mark.parametrize(
+    "moment", [{"step": 1}, {"step": 8}, {"step": 12}, {"evaluation": 5}], ids=str
+)
 def test_sigterm(moment, tmp_path):
     """The step is finished and backed up; nothing is done twice."""
     more = {"validation_data": (X, Y), "validation_batch_size": 32}
@@ -787,7 +857,9 @@ def start(script, way, folder, cache, pause=0.0):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
     environment |= {"PYTHONPATH": str(ROOT), "HORNBEAM_COMPILE_CACHE": str(cache)}
     return subprocess.Popen(
-        [sys.executable, str(script), way, str(folder), str(pause)], env=environment, stdout=subprocess.PIPE
+        [sys.executable, str(script), way, str(folder), str(pause)],
+        env=environment,
+        stdout=subprocess.PIPE,
     )
 
 
@@ -825,13 +897,19 @@ def strike(process, draw, backup):
 @pytest.mark.slow
 def test_kills_at_random_moments(tmp_path):
     """HORNBEAM_KILLS sets their number, HORNBEAM_SEED the moments."""
-    kills, draw = int(os.environ.get("HORNBEAM_KILLS", 20)), random.Random(os.environ.get("HORNBEAM_SEED", "0"))
+    kills, draw = (
+        int(os.environ.get("HORNBEAM_KILLS", 20)),
+        random.Random(os.environ.get("HORNBEAM_SEED", "0")),
+    )
     (script := tmp_path / "script.py").write_text(SCRIPT)
     ways, cache = ("arrays", "data set", "generator"), tmp_path / "cache"
     expected, running = {}, {}
     for way in ways:
         process = start(script, way, tmp_path / way, cache)
-        assert [len(part) if isinstance(part, bytes) else part for part in ended(process)] == [72, 0]
+        assert [len(part) if isinstance(part, bytes) else part for part in ended(process)] == [
+            72,
+            0,
+        ]
         expected[way] = result_of(tmp_path / way)
         running[way] = tmp_path / f"{way}, killed"
 
@@ -839,7 +917,9 @@ def test_kills_at_random_moments(tmp_path):
     while done < kills:
         tries += 1
         way = ways[tries % 3]
-        if strike(start(script, way, running[way], cache, pause=0.02), draw, running[way] / "backup"):
+        if strike(
+            start(script, way, running[way], cache, pause=0.02), draw, running[way] / "backup"
+        ):
             done += 1
         else:  # it had ended before
             np.testing.assert_equal(result_of(running[way]), expected[way])
@@ -856,7 +936,9 @@ def _in_numpy(**changes):
 
 
 def _in_early_stopping(**changes):
-    return lambda state: next(own for name, _, own in state["callbacks"] if name == "EarlyStopping").update(changes)
+    return lambda state: next(
+        own for name, _, own in state["callbacks"] if name == "EarlyStopping"
+    ).update(changes)
 
 
 # What somebody may have written into the state of a training; NumPy crashes on the first ones.
@@ -879,14 +961,22 @@ HOSTILE_STATES = {
     "no structure of batches": lambda state: state.update(batch=[0, [[[4, 2], "float32"]]]),
     "dtype of batches": lambda state: state.update(batch=[[0, 0, None], [[[4, 2], "dict"]]]),
     "results": lambda state: state["progress"].update(logs={"loss": "x"}, done=1),
-    "results in results": lambda state: state["progress"].update(logs={"loss": {"loss": 1.0}}, done=1),
+    "results in results": lambda state: state["progress"].update(
+        logs={"loss": {"loss": 1.0}}, done=1
+    ),
     "no results": lambda state: state["progress"].update(logs={"loss": None}, done=1),
     "no batch": lambda state: state.pop("batch"),
     "negative seed": lambda state: state.update(seed=-1),
     "negative count of steps": lambda state: state.update(since=-(10**12)),
-    "a step beyond the data": lambda state: state["progress"].update(position=(1, 10**12), done=10**12),
-    "marks of something else": lambda state: state.update(journal=[{"pass": "x", "random": None, "read": 1}]),
-    "a negative mark": lambda state: state.update(journal=[{"pass": 0, "random": None, "read": -1}]),
+    "a step beyond the data": lambda state: state["progress"].update(
+        position=(1, 10**12), done=10**12
+    ),
+    "marks of something else": lambda state: state.update(
+        journal=[{"pass": "x", "random": None, "read": 1}]
+    ),
+    "a negative mark": lambda state: state.update(
+        journal=[{"pass": 0, "random": None, "read": -1}]
+    ),
 }
 
 

@@ -11,7 +11,9 @@ import pytest
 import hornbeam as hb
 
 # Keras's own variables do not know NumPy 2's `copy` argument.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword"
+)
 
 R = np.random.RandomState(0)
 N = 14
@@ -30,7 +32,11 @@ STEP_WEIGHT = R.rand(N, 4).astype("float32")
 def stack(units, activation=None, shape=(5,), **first):
     """Return a recipe of a network with one hidden layer."""
     return lambda k: k.Sequential(
-        [k.Input(shape), k.layers.Dense(4, activation="tanh", **first), k.layers.Dense(units, activation=activation)]
+        [
+            k.Input(shape),
+            k.layers.Dense(4, activation="tanh", **first),
+            k.layers.Dense(units, activation=activation),
+        ]
     )
 
 
@@ -45,7 +51,10 @@ def branches(k):
 def named(k):
     """Inputs and outputs by name."""
     a = k.Input((5,), name="a")
-    outputs = {"yes": k.layers.Dense(1, activation="sigmoid", name="yes")(a), "size": k.layers.Dense(2, name="size")(a)}
+    outputs = {
+        "yes": k.layers.Dense(1, activation="sigmoid", name="yes")(a),
+        "size": k.layers.Dense(2, name="size")(a),
+    }
     return k.Model({"a": a}, outputs)
 
 
@@ -130,7 +139,11 @@ def test_histories(name):
         options = {"epochs": 2, "batch_size": 4, "shuffle": False, "verbose": 0}
         history = model.fit(**{**options, **fit_arguments})
         x, y = fit_arguments["x"], fit_arguments["y"]
-        weights = {"sample_weight": fit_arguments["sample_weight"]} if "sample_weight" in fit_arguments else {}
+        weights = (
+            {"sample_weight": fit_arguments["sample_weight"]}
+            if "sample_weight" in fit_arguments
+            else {}
+        )
         # In batches of the validation's size, for which the program is there already.
         evaluated = model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True, **weights)
         results.append([
@@ -141,7 +154,9 @@ def test_histories(name):
     for i in (0, 2):
         assert set(ours[i]) == set(reference[i])
         for key in reference[i]:
-            np.testing.assert_allclose(ours[i][key], reference[i][key], rtol=2e-5, atol=2e-6, err_msg=key)
+            np.testing.assert_allclose(
+                ours[i][key], reference[i][key], rtol=2e-5, atol=2e-6, err_msg=key
+            )
     assert ours[1] == reference[1]
     assert type(ours[3]) is type(reference[3])
     equal(ours[3:], reference[3:])
@@ -187,7 +202,9 @@ def test_what_data_may_be():
     for name, source in sources.items():
         model = start(hb, stack(1, "sigmoid"), {"loss": "binary_crossentropy"})
         options = {} if name == "generator" else {"batch_size": 4}
-        results[name] = model.fit(**source, epochs=2, shuffle=False, verbose=0, **options).history["loss"]
+        results[name] = model.fit(**source, epochs=2, shuffle=False, verbose=0, **options).history[
+            "loss"
+        ]
     for name, losses in results.items():
         np.testing.assert_allclose(losses, results["numpy"], rtol=1e-6, err_msg=name)
 
@@ -261,7 +278,9 @@ def test_own_steps():
         model(X)
         model.set_weights([np.ones(w.shape, "float32") for w in model.weights])
         model.compile(optimizer=k.optimizers.SGD(0.1))
-        histories.append(model.fit(X, NUMBERS, epochs=2, batch_size=7, shuffle=False, verbose=0).history)
+        histories.append(
+            model.fit(X, NUMBERS, epochs=2, batch_size=7, shuffle=False, verbose=0).history
+        )
     for history in histories[:2]:
         assert set(history) == {"loss", "twice"}
         equal([history["loss"], history["twice"]], [histories[2]["loss"], histories[2]["twice"]])
@@ -289,7 +308,9 @@ def test_a_new_head_on_a_saved_base(tmp_path):
     base = hb.models.load_model(tmp_path / "base.keras")
     base.trainable = False
     kept = base.get_weights()
-    model = hb.Sequential([base, hb.layers.Dense(3, activation="softmax", kernel_initializer="zeros")])
+    model = hb.Sequential(
+        [base, hb.layers.Dense(3, activation="softmax", kernel_initializer="zeros")]
+    )
     model.compile(hb.optimizers.Adam(0.05), **SPARSE)
     losses = model.fit(X, CLASSES, epochs=4, verbose=0, shuffle=False).history["loss"]
     assert losses[-1] < losses[0]
@@ -304,9 +325,17 @@ def test_a_new_head_on_a_saved_base(tmp_path):
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_trains(policy):
     hb.config.set_dtype_policy(policy)
-    model = hb.Sequential([hb.Input((5,)), hb.layers.Dense(16, activation="relu"), hb.layers.Dense(3, dtype="float32")])
+    model = hb.Sequential(
+        [
+            hb.Input((5,)),
+            hb.layers.Dense(16, activation="relu"),
+            hb.layers.Dense(3, dtype="float32"),
+        ]
+    )
     model.compile("adam", hb.losses.SparseCategoricalCrossentropy(from_logits=True))
-    assert isinstance(model.optimizer, hb.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
+    assert isinstance(model.optimizer, hb.optimizers.LossScaleOptimizer) == (
+        policy == "mixed_float16"
+    )
     losses = model.fit(X, CLASSES, epochs=20, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     assert {w.dtype for w in model.weights} == {"float32"}
@@ -317,7 +346,9 @@ def test_threads_build_trace_and_predict_at_once():
     expected, results = {}, {}
 
     def work(i):
-        model = hb.Sequential([hb.Input((5,)), hb.layers.Dense(3 + i, activation="tanh"), hb.layers.Dense(2)])
+        model = hb.Sequential(
+            [hb.Input((5,)), hb.layers.Dense(3 + i, activation="tanh"), hb.layers.Dense(2)]
+        )
         random = np.random.RandomState(i)
         model.set_weights([random.randn(*w.shape) for w in model.weights])
         w = model.get_weights()
@@ -346,7 +377,9 @@ def test_own_steps_that_go_through_the_metrics(form):
                 y_pred = self(x, training=True)
                 return self.compute_loss(y=y, y_pred=y_pred), y_pred
 
-            (loss, y_pred), gradients = hb.value_and_grad(loss_of_batch, self.trainable_variables, has_aux=True)
+            (loss, y_pred), gradients = hb.value_and_grad(
+                loss_of_batch, self.trainable_variables, has_aux=True
+            )
             self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
             for metric in self.metrics:
                 metric.update_state(*([loss] if metric.name == "loss" else [y, y_pred]))
@@ -368,7 +401,9 @@ def test_own_steps_that_go_through_the_metrics(form):
             kept, logs = [], {}
             for metric in self.metrics:
                 values = metrics[len(kept) : len(kept) + len(metric.variables)]
-                values = metric.stateless_update_state(values, *([loss] if metric.name == "loss" else [y, y_pred]))
+                values = metric.stateless_update_state(
+                    values, *([loss] if metric.name == "loss" else [y, y_pred])
+                )
                 logs[metric.name] = metric.stateless_result(values)
                 kept += values
             return logs, (trainable, others, slots, kept)
@@ -396,20 +431,32 @@ BAD = {
     "class_out_of_range": (SPARSE, {"x": X, "y": CLASSES + 1}, "numbered from 0"),
     "class_negative": (SPARSE, {"x": X, "y": CLASSES - 1}, "from -1"),
     "one_hot_for_sparse": (SPARSE, {"x": X, "y": ONE_HOT}, "argmax|one-hot"),
-    "numbers_for_one_hot": ({"loss": "categorical_crossentropy"}, {"x": X, "y": CLASSES}, "to_categorical"),
+    "numbers_for_one_hot": (
+        {"loss": "categorical_crossentropy"},
+        {"x": X, "y": CLASSES},
+        "to_categorical",
+    ),
     "nan_targets": ({"loss": "mse"}, {"x": X, "y": np.where(ONE_HOT == 1, np.nan, 0)}, "NaN"),
     "empty": ({"loss": "mse"}, {"x": X[:0], "y": ONE_HOT[:0]}, "empty|no rows|0 rows|no samples"),
     "lengths": ({"loss": "mse"}, {"x": X, "y": ONE_HOT[:5]}, "14.*5|5.*14"),
     "wrong_width": ({"loss": "mse"}, {"x": X[:, :4], "y": ONE_HOT}, "5"),
     "wrong_rank": ({"loss": "mse"}, {"x": SERIES[:, :, :4], "y": ONE_HOT}, "dense|sequential"),
     "text": ({"loss": "mse"}, {"x": np.array([["a"] * 5] * N), "y": ONE_HOT}, "dtype|numbers"),
-    "ragged": ({"loss": "mse"}, {"x": [[1.0, 2.0], [3.0]], "y": ONE_HOT[:2]}, "`x` cannot become.*one length"),
+    "ragged": (
+        {"loss": "mse"},
+        {"x": [[1.0, 2.0], [3.0]], "y": ONE_HOT[:2]},
+        "`x` cannot become.*one length",
+    ),
     "no_flatten": (
         {"loss": "sparse_categorical_crossentropy"},
         {"x": X[:, None], "y": CLASSES},
         "Flatten|must have shape",
     ),
-    "validation_data": ({"loss": "mse"}, {"x": X, "y": ONE_HOT, "validation_data": X}, "`validation_data`.*targets"),
+    "validation_data": (
+        {"loss": "mse"},
+        {"x": X, "y": ONE_HOT, "validation_data": X},
+        "`validation_data`.*targets",
+    ),
     "accuracy_of_numbers": (
         {**SPARSE, "metrics": [hb.metrics.Accuracy()]},
         {"x": X, "y": CLASSES},
@@ -418,13 +465,21 @@ BAD = {
     "no_targets": ({"loss": "mse"}, {"x": X}, "targets"),
     "no_loss": ({}, {"x": X, "y": ONE_HOT}, "loss"),
     "too_many_losses": ({"loss": ["mse", "mse"]}, {}, "2 entries for 1 output"),
-    "binary_out_of_range": ({"loss": "binary_crossentropy"}, {"x": X, "y": ONE_HOT * 2 - 1}, "0 to 1"),
+    "binary_out_of_range": (
+        {"loss": "binary_crossentropy"},
+        {"x": X, "y": ONE_HOT * 2 - 1},
+        "0 to 1",
+    ),
     "loss_for_one_of_two": ({"loss": {}}, {}, "no entry for the output 'dense"),
     "unknown_output": ({"loss": {"nothing": "mse"}}, {}, "nothing"),
     "epochs": ({"loss": "mse"}, {"x": X, "y": ONE_HOT, "epochs": 1.5}, "epochs"),
     "class_weight": (SPARSE, {"x": X, "y": CLASSES, "class_weight": [1, 2]}, "class_weight"),
     "sample_weight": (SPARSE, {"x": X, "y": CLASSES, "sample_weight": WEIGHT[:3]}, "sample_weight"),
-    "validation_split": ({"loss": "mse"}, {"x": X, "y": ONE_HOT, "validation_split": 1.5}, "validation_split"),
+    "validation_split": (
+        {"loss": "mse"},
+        {"x": X, "y": ONE_HOT, "validation_split": 1.5},
+        "validation_split",
+    ),
     "batch_size": ({"loss": "mse"}, {"x": X, "y": ONE_HOT, "batch_size": 0}, "batch_size"),
 }
 

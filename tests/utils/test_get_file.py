@@ -177,7 +177,10 @@ def test_odd_answers(served, tmp_path, name):
     _, url = served
     _, match = ANSWERS[name]
     if match is None:
-        assert Path(get_file("x", url + name, cache_dir=tmp_path / "c")).read_bytes() in (b"hello", WORDS)
+        assert Path(get_file("x", url + name, cache_dir=tmp_path / "c")).read_bytes() in (
+            b"hello",
+            WORDS,
+        )
         return
     with pytest.raises(OSError, match=match):
         get_file("x", url + name, cache_dir=tmp_path / "c")
@@ -204,7 +207,12 @@ def test_where_an_answer_comes_from(tmp_path, monkeypatch, origin, place, match)
     elif match == "file_hash":
         with pytest.warns(UserWarning, match=match):
             get_file(origin=origin, cache_dir=tmp_path)
-        get_file(origin=origin, cache_dir=tmp_path, file_hash=hashlib.md5(WORDS).hexdigest(), force_download=True)
+        get_file(
+            origin=origin,
+            cache_dir=tmp_path,
+            file_hash=hashlib.md5(WORDS).hexdigest(),
+            force_download=True,
+        )
     else:
         with pytest.raises(OSError, match=match):
             get_file(origin=origin, cache_dir=tmp_path)
@@ -238,7 +246,10 @@ def test_several_processes(served, tmp_path):
     )
     command = [sys.executable, "-c", code, url + "d.tar.gz", str(tmp_path / "c")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    children = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    children = [
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     for child in children:
         output, _ = child.communicate(timeout=120)
         assert child.returncode == 0
@@ -279,14 +290,19 @@ def test_the_last_of_two_members_counts(tmp_path, kind):
         with zipfile.ZipFile(tmp_path / "a.tar", "w") as archive:
             archive.writestr("x", "long")
             archive.writestr("x", "new")
-    place = Path(get_file(origin=(tmp_path / "a.tar").as_uri(), extract=True, cache_dir=tmp_path / "c"))
+    place = Path(
+        get_file(origin=(tmp_path / "a.tar").as_uri(), extract=True, cache_dir=tmp_path / "c")
+    )
     assert (place / "x").read_bytes() == b"new"
 
 
 PAX = {
     "path": ({"path": "../evil"}, "outside"),
     "vast size": ({"size": "100000000000"}, "damaged"),
-    "sparse": ({"GNU.sparse.map": "0,1,1000000000000,1", "GNU.sparse.size": str(2**50)}, "not a regular file"),
+    "sparse": (
+        {"GNU.sparse.map": "0,1,1000000000000,1", "GNU.sparse.size": str(2**50)},
+        "not a regular file",
+    ),
 }
 
 
@@ -322,7 +338,17 @@ LINKS = [
     ("device", ("x", tarfile.CHRTYPE, "")),
     ("fifo", ("x", tarfile.FIFOTYPE, "")),
 ]
-NAMES = ["../evil", "/tmp/evil", "a/../../evil", "..\\evil", "\\evil", "C:\\evil", "C:evil", "a/..", "./../evil"]
+NAMES = [
+    "../evil",
+    "/tmp/evil",
+    "a/../../evil",
+    "..\\evil",
+    "\\evil",
+    "C:\\evil",
+    "C:evil",
+    "a/..",
+    "./../evil",
+]
 
 
 @pytest.mark.parametrize("member", [m for _, m in LINKS], ids=[n for n, _ in LINKS])
@@ -404,7 +430,10 @@ def test_damaged_archives(tmp_path):
         (tmp_path / "cut.tar.gz").write_bytes(whole[:size])
         with pytest.raises(ValueError, match="archive"):
             get_file(
-                origin=(tmp_path / "cut.tar.gz").as_uri(), extract=True, cache_dir=tmp_path / "c", force_download=True
+                origin=(tmp_path / "cut.tar.gz").as_uri(),
+                extract=True,
+                cache_dir=tmp_path / "c",
+                force_download=True,
             )
         assert tree(tmp_path / "c/datasets") == ["cut.tar.gz_archive"]
 
@@ -418,7 +447,11 @@ def test_modes_and_folders(tmp_path):
         info = tarfile.TarInfo("empty")
         info.type = tarfile.DIRTYPE
         archive.addfile(info)
-    folder = Path(get_file(origin=(tmp_path / "a.tar").as_uri(), fname="f", extract=True, cache_dir=tmp_path / "c"))
+    folder = Path(
+        get_file(
+            origin=(tmp_path / "a.tar").as_uri(), fname="f", extract=True, cache_dir=tmp_path / "c"
+        )
+    )
     assert tree(folder) == ["empty", "plain", "run"]
     assert (folder / "run").stat().st_mode & 0o7777 == 0o755
     assert (folder / "plain").stat().st_mode & 0o7777 == 0o644

@@ -96,7 +96,9 @@ class PreprocessingLayer(Layer):
         Raises:
             ValueError: If the batch does not fit the layer.
         """
-        raise NotImplementedError(f"{type(self).__name__} must implement `update_state(self, data)`.")
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `update_state(self, data)`."
+        )
 
     def finalize_state(self) -> None:
         """Store what `update_state` gathered where `call` reads it. Does nothing if nothing was gathered."""

@@ -34,7 +34,11 @@ class _Moments:
         """Take a batch into account, averaging over `axes`."""
         mean, variance = np.mean(batch, axes, "float64"), np.var(batch, axes, "float64")
         part = batch.shape[0] / (self.count + batch.shape[0])
-        self.variance = self.variance + part * (variance - self.variance) + part * (1 - part) * (mean - self.mean) ** 2
+        self.variance = (
+            self.variance
+            + part * (variance - self.variance)
+            + part * (1 - part) * (mean - self.mean) ** 2
+        )
         self.mean = self.mean + part * (mean - self.mean)
         self.count += batch.shape[0]
 
@@ -75,15 +79,21 @@ class Normalization(PreprocessingLayer):
         super().__init__(**kwargs)
         axes = () if axis is None else tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
         if any(isinstance(a, bool) or not isinstance(a, int) for a in axes):
-            raise ValueError(f"Normalization: `axis` must be an integer, integers or None, received {axis!r}.")
+            raise ValueError(
+                f"Normalization: `axis` must be an integer, integers or None, received {axis!r}."
+            )
         if (mean is None) != (variance is None):
-            raise ValueError(f"Normalization: give both `mean` and `variance`; received {mean!r} and {variance!r}.")
+            raise ValueError(
+                f"Normalization: give both `mean` and `variance`; received {mean!r} and {variance!r}."
+            )
         self.axis, self.invert, self.supports_masking = axes, invert, True
         self._moments = _Moments()
         self.input_mean, self.input_variance = (
             self._given(*given) for given in (("mean", mean), ("variance", variance))
         )
-        if self.input_mean is not None and np.shape(self.input_mean) != np.shape(self.input_variance):
+        if self.input_mean is not None and np.shape(self.input_mean) != np.shape(
+            self.input_variance
+        ):
             raise ValueError(
                 "Normalization: `mean` and `variance` must have one shape, received "
                 f"{np.shape(self.input_mean)} and {np.shape(self.input_variance)}."
@@ -118,17 +128,27 @@ class Normalization(PreprocessingLayer):
             )
         kept = sorted(a % rank for a in self.axis)
         if any(input_shape[a] is None for a in kept):
-            raise ValueError(f"{self._label()}: the size of `axis` {self.axis} must be known, received {input_shape}.")
+            raise ValueError(
+                f"{self._label()}: the size of `axis` {self.axis} must be known, received {input_shape}."
+            )
         sizes = tuple(input_shape[a] for a in kept)
         self._kept, self._rank = tuple(kept), rank
         if self.input_mean is None:
-            self.adapt_mean = self.add_weight(name="mean", shape=sizes, initializer="zeros", trainable=False)
-            self.adapt_variance = self.add_weight(name="variance", shape=sizes, initializer="ones", trainable=False)
-            self.count = self.add_weight(name="count", shape=(), dtype="int32", initializer="zeros", trainable=False)
+            self.adapt_mean = self.add_weight(
+                name="mean", shape=sizes, initializer="zeros", trainable=False
+            )
+            self.adapt_variance = self.add_weight(
+                name="variance", shape=sizes, initializer="ones", trainable=False
+            )
+            self.count = self.add_weight(
+                name="count", shape=(), dtype="int32", initializer="zeros", trainable=False
+            )
         else:
             np.broadcast_shapes(np.shape(self.input_mean), sizes)
         if kept:
-            self.input_spec = InputSpec(ndim=rank, axes={a: n for a, n in zip(kept, sizes, strict=True) if a})
+            self.input_spec = InputSpec(
+                ndim=rank, axes={a: n for a, n in zip(kept, sizes, strict=True) if a}
+            )
 
     def adapt(self, data: Any) -> None:
         """Measure mean and variance; the result of an earlier call is replaced.
@@ -187,7 +207,9 @@ class Normalization(PreprocessingLayer):
     @property
     def variance(self) -> Tensor:
         """The variance, with as many axes as the input."""
-        return self._wide(self.adapt_variance.value if self.input_variance is None else self.input_variance)
+        return self._wide(
+            self.adapt_variance.value if self.input_variance is None else self.input_variance
+        )
 
     def call(self, inputs: Tensor) -> Tensor:
         x = inputs.astype(self.compute_dtype)
@@ -204,4 +226,6 @@ def _numbers(data: np.ndarray, label: str) -> np.ndarray:
     try:
         return data.astype("float64")
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{label}: `data` must hold numbers, received dtype {data.dtype}: {error}.") from None
+        raise ValueError(
+            f"{label}: `data` must hold numbers, received dtype {data.dtype}: {error}."
+        ) from None

@@ -8,7 +8,13 @@ from hornbeam.legacy.files.keras2 import keras2_model, keras2_training
 from hornbeam.legacy.files.layers import modern_name
 from hornbeam.legacy.files.models import modern_graph, modern_model
 from hornbeam.legacy.files.training import modern_training
-from hornbeam.legacy.files.weights import arrange, backend_by_names, looks_first, match_optimizer, state_by_weights
+from hornbeam.legacy.files.weights import (
+    arrange,
+    backend_by_names,
+    looks_first,
+    match_optimizer,
+    state_by_weights,
+)
 from hornbeam.legacy.files.yaml_text import parse_yaml
 
 __all__ = [

@@ -90,7 +90,10 @@ def keras2_training(value: Any) -> Any:
     new: Mapping[str, Any] | None = _NEW_IN_TRAINING.get(str(value.get("class_name")))
     if new is None or not isinstance(value.get("config"), Mapping):
         return {key: keras2_training(item) for key, item in value.items()}
-    return {**value, "config": {k: v for k, v in value["config"].items() if k not in new or v != new[k]}}
+    return {
+        **value,
+        "config": {k: v for k, v in value["config"].items() if k not in new or v != new[k]},
+    }
 
 
 def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +114,9 @@ def _part(value: Any) -> Any:
     if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping):
         if "trainable" in value["config"]:
             return _entry(value)
-        inner = {key: item for key, item in value["config"].items() if item not in _NEW.get(key, ())}
+        inner = {
+            key: item for key, item in value["config"].items() if item not in _NEW.get(key, ())
+        }
         return {**value, "config": inner}
     return [_part(item) for item in value] if isinstance(value, list) else value
 
@@ -146,12 +151,16 @@ def _model(config: Mapping[str, Any]) -> dict[str, Any]:
     if graph:
         masking = _may_mask(entries)
         masks = _masks(entries)
-        entries = [entry if _name(entry) in masks else _without_op(entry, masking) for entry in entries]
+        entries = [
+            entry if _name(entry) in masks else _without_op(entry, masking) for entry in entries
+        ]
         entries = [entry for entry in entries if _name(entry) not in masks]
         new = {**config, "layers": _calls(entries, masks)} | _ends(config, entries)
         return {key: _dtype(value) if key == "dtype" else value for key, value in new.items()}
     layers = [_entry(entry) for entry in entries]
-    return {k: v for k, v in config.items() if k not in ("trainable", "dtype") or v is False} | {"layers": layers}
+    return {k: v for k, v in config.items() if k not in ("trainable", "dtype") or v is False} | {
+        "layers": layers
+    }
 
 
 def _without_op(entry: Mapping[str, Any], masking: bool) -> Mapping[str, Any]:
@@ -168,7 +177,12 @@ def _may_mask(value: Any) -> bool:
     """Return whether a layer somewhere inside may create a mask."""
     if isinstance(value, Mapping):
         kind = str(value.get("class_name"))
-        return bool(value.get("mask_zero")) or kind == "Masking" or ">" in kind or _may_mask(list(value.values()))
+        return (
+            bool(value.get("mask_zero"))
+            or kind == "Masking"
+            or ">" in kind
+            or _may_mask(list(value.values()))
+        )
     return isinstance(value, list) and any(map(_may_mask, value))
 
 
@@ -208,13 +222,19 @@ def _calls(entries: list[Mapping[str, Any]], masks: set[str]) -> list[dict[str, 
 
 
 def _holds_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping) or (isinstance(value, list) and any(map(_holds_mapping, value)))
+    return isinstance(value, Mapping) or (
+        isinstance(value, list) and any(map(_holds_mapping, value))
+    )
 
 
 def _ends(config: Mapping[str, Any], entries: list[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the inputs and outputs of a graph."""
     # Only here Keras 3 counts the call that made a functional model.
-    first = {_name(entry): int("input_layers" in entry["config"]) for entry in entries if _is_model(entry)}
+    first = {
+        _name(entry): int("input_layers" in entry["config"])
+        for entry in entries
+        if _is_model(entry)
+    }
 
     def end(reference: Any) -> Any:
         if isinstance(reference, Mapping):
@@ -246,10 +266,13 @@ def _masks(entries: list[Mapping[str, Any]]) -> set[str]:
     starts = [
         input_of(entry)
         for entry in entries
-        if entry["class_name"] == "Masking" or (entry["class_name"] == "Embedding" and entry["config"].get("mask_zero"))
+        if entry["class_name"] == "Masking"
+        or (entry["class_name"] == "Embedding" and entry["config"].get("mask_zero"))
     ]
     compared = {
-        name for name, entry in by_name.items() if entry["class_name"] == "NotEqual" and input_of(entry) in starts
+        name
+        for name, entry in by_name.items()
+        if entry["class_name"] == "NotEqual" and input_of(entry) in starts
     }
     reduced = {
         name
@@ -259,7 +282,10 @@ def _masks(entries: list[Mapping[str, Any]]) -> set[str]:
     found = compared | reduced
     for entry in entries:
         for call in entry.get("inbound_nodes") or ():
-            given = [*call["args"], *(value for key, value in call["kwargs"].items() if "mask" not in key)]
+            given = [
+                *call["args"],
+                *(value for key, value in call["kwargs"].items() if "mask" not in key),
+            ]
             flat = [x for value in given for x in (value if isinstance(value, list) else [value])]
             if _name(entry) not in found:
                 found -= {name for name in map(_source, flat) if name}

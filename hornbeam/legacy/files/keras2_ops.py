@@ -29,12 +29,19 @@ def layer_of_op(entry: Mapping[str, Any]) -> dict[str, Any] | None:
         >>> layer_of_op(op)["class_name"], layer_of_op(op)["config"]["scale"]
         ('Rescaling', 2.0)
     """
-    kind, settings = str(entry["class_name"]), {k: v for k, v in entry["config"].items() if k != "name"}
+    kind, settings = (
+        str(entry["class_name"]),
+        {k: v for k, v in entry["config"].items() if k != "name"},
+    )
     calls = entry["inbound_nodes"]
     if len(calls) != 1 or calls[0]["kwargs"]:
         return None
     args = calls[0]["args"]
-    tensors = [x["config"] for x in (args[0] if args and isinstance(args[0], list) else args) if _is_tensor(x)]
+    tensors = [
+        x["config"]
+        for x in (args[0] if args and isinstance(args[0], list) else args)
+        if _is_tensor(x)
+    ]
     dtypes = {x["dtype"] for x in tensors}
     if len(dtypes) != 1 or not dtypes <= set(_FLOATS):
         return None
@@ -92,7 +99,11 @@ def _negative(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made | N
 
 
 def _activation(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made | None:
-    return None if settings or len(args) != 1 else ("Activation", {"activation": _ACTIVATIONS[kind]}, args[0])
+    return (
+        None
+        if settings or len(args) != 1
+        else ("Activation", {"activation": _ACTIVATIONS[kind]}, args[0])
+    )
 
 
 def _softmax(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made | None:
@@ -102,8 +113,17 @@ def _softmax(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made | No
 
 def _concatenate(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made | None:
     parts, axis = args[0], settings.get("axis", 0)
-    fits = len(args) == 1 and isinstance(parts, list) and len(parts) > 1 and all(map(_is_tensor, parts))
-    return ("Concatenate", {"axis": axis}, parts) if fits and axis % len(_shape(parts[0])) != 0 else None
+    fits = (
+        len(args) == 1
+        and isinstance(parts, list)
+        and len(parts) > 1
+        and all(map(_is_tensor, parts))
+    )
+    return (
+        ("Concatenate", {"axis": axis}, parts)
+        if fits and axis % len(_shape(parts[0])) != 0
+        else None
+    )
 
 
 def _reshape(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made | None:
@@ -113,8 +133,14 @@ def _reshape(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made | No
     if not isinstance(new, list) or not new:
         return None
     sizes = [n for n in (*old, *new[1:]) if isinstance(n, int) and n > 0]
-    known = len(sizes) == len(old) + len(new) - 1 and math.prod(sizes[: len(old)]) == math.prod(sizes[len(old) :])
-    return ("Reshape", {"target_shape": new[1:]}, args[0]) if new[0] == -1 and known and len(args) == 1 else None
+    known = len(sizes) == len(old) + len(new) - 1 and math.prod(sizes[: len(old)]) == math.prod(
+        sizes[len(old) :]
+    )
+    return (
+        ("Reshape", {"target_shape": new[1:]}, args[0])
+        if new[0] == -1 and known and len(args) == 1
+        else None
+    )
 
 
 def _transpose(kind: str, args: list[Any], settings: dict[str, Any]) -> _Made | None:

@@ -142,7 +142,9 @@ def modern_layer(name: str, config: Config, first: bool) -> tuple[str, Config, C
     if "name" in config and isinstance(config["name"], str):
         config["name"] = modern_name(config["name"])
     call_arguments: Config = {}
-    if name in ("Attention", "AdditiveAttention", "BaseDenseAttention") and config.pop("causal", False):
+    if name in ("Attention", "AdditiveAttention", "BaseDenseAttention") and config.pop(
+        "causal", False
+    ):
         call_arguments["use_causal_mask"] = True
     change = _CHANGES.get(name)
     if change is not None:
@@ -165,11 +167,19 @@ def modern_part(key: str, value: Any) -> Any:
     """
     if key.endswith(("activation", "inner_activation")) and isinstance(value, str):
         return _ACTIVATIONS.get(value, value)
-    if key.endswith("activation") and isinstance(value, Mapping) and value.get("class_name") == "function":
+    if (
+        key.endswith("activation")
+        and isinstance(value, Mapping)
+        and value.get("class_name") == "function"
+    ):
         return _ACTIVATIONS.get(str(value.get("config")), value)
     if not isinstance(value, Mapping):
         return value
-    if "class_name" not in value and "name" in value and key.endswith(("regularizer", "constraint")):
+    if (
+        "class_name" not in value
+        and "name" in value
+        and key.endswith(("regularizer", "constraint"))
+    ):
         return _first_penalty(dict(value))
     inner = value.get("config")
     if key.endswith(("initializer", "init")) and isinstance(inner, Mapping):
@@ -195,7 +205,11 @@ def _first_penalty(value: Config) -> Config:
 def _input(config: Config) -> Config:
     """Return the configuration of an input in Keras 3's words."""
     dtype = config.get("input_dtype") or config.get("dtype") or "float32"
-    kept = {key: value for key, value in config.items() if key in ("name", "optional", "sparse", "ragged") and value}
+    kept = {
+        key: value
+        for key, value in config.items()
+        if key in ("name", "optional", "sparse", "ragged") and value
+    }
     shape = config.get("batch_input_shape", config.get("batch_shape"))
     if "name" in kept:
         kept["name"] = modern_name(kept["name"])
@@ -227,14 +241,20 @@ def _convolution(name: str, config: Config, first: bool, label: str) -> tuple[st
 
 def _embedding(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
     dropout = config.pop("dropout", 0)
-    return ("hornbeam>EmbeddingOfKeras1", {**config, "dropout": dropout}) if dropout else (name, config)
+    return (
+        ("hornbeam>EmbeddingOfKeras1", {**config, "dropout": dropout})
+        if dropout
+        else (name, config)
+    )
 
 
 def _batch_normalization(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
     mode = config.pop("mode", 0)
     if mode != 0:
         if mode not in (1, 2):
-            raise ValueError(f"{label}: `mode` must be 0, 1 or 2, as in Keras 1, received {mode!r:.50}.")
+            raise ValueError(
+                f"{label}: `mode` must be 0, 1 or 2, as in Keras 1, received {mode!r:.50}."
+            )
         name, config["mode"] = "hornbeam>BatchNormalizationOfKeras1", mode
     axis = config.get("axis")
     if isinstance(axis, Mapping):  # TensorFlow wrote lists as {"0": 3}
@@ -285,7 +305,10 @@ def _lambda(name: str, config: Config, first: bool, label: str) -> tuple[str, Co
 def _function(value: Any, kind: str | None) -> Any:
     if kind == "lambda" and isinstance(value, list):
         code, defaults, closure = [*value, None, None][:3]
-        return {"class_name": "__lambda__", "config": {"code": code, "defaults": defaults, "closure": closure}}
+        return {
+            "class_name": "__lambda__",
+            "config": {"code": code, "defaults": defaults, "closure": closure},
+        }
     if kind == "function" and isinstance(value, str):
         return {**_FUNCTION, "config": value}
     return value
@@ -305,7 +328,9 @@ def _merge(name: str, config: Config, first: bool, label: str) -> tuple[str, Con
         function = _function(mode, config["mode_type"])
         return "Lambda", {**kept, "function": function, "arguments": config.get("arguments") or {}}
     if mode not in _MERGES:
-        raise ValueError(f"{label}: `mode` must be a function or one of {', '.join(_MERGES)}, received {mode!r}.")
+        raise ValueError(
+            f"{label}: `mode` must be a function or one of {', '.join(_MERGES)}, received {mode!r}."
+        )
     if mode == "concat":
         kept["axis"] = config.get("concat_axis", -1)
     if mode in ("dot", "cos"):

@@ -19,7 +19,9 @@ __all__ = ["is_old", "is_reference", "modern_graph", "modern_model", "modern_nod
 
 _STACKS = ("Sequential",)
 _CONSTANT = "_CONSTANT_VALUE"
-_SILENT = tuple(f"{kind}{rank}" for kind in ("Cropping", "UpSampling", "ZeroPadding") for rank in ("2D", "3D"))
+_SILENT = tuple(
+    f"{kind}{rank}" for kind in ("Cropping", "UpSampling", "ZeroPadding") for rank in ("2D", "3D")
+)
 
 
 def is_old(config: Any, version: str | None = None) -> bool:
@@ -45,7 +47,12 @@ def is_old(config: Any, version: str | None = None) -> bool:
     if module.startswith("keras") or not isinstance(inner, Mapping):
         return False
     # Keras 3 leaves out modules in `.h5` files too, but writes `batch_shape` where Keras 2 has `batch_input_shape`.
-    text = [str(key) for layer in inner.get("layers") or () if isinstance(layer, Mapping) for key in _keys(layer)]
+    text = [
+        str(key)
+        for layer in inner.get("layers") or ()
+        if isinstance(layer, Mapping)
+        for key in _keys(layer)
+    ]
     return "batch_shape" not in text
 
 
@@ -72,7 +79,9 @@ def modern_model(config: Any, version: str | None = None, custom_objects: Any = 
     """
     if not is_old(config, version):
         return config
-    first = str(version or config.get("keras_version") or "").startswith(("0", "1")) or _looks_first(config)
+    first = str(version or config.get("keras_version") or "").startswith(
+        ("0", "1")
+    ) or _looks_first(config)
     config = plain_values(config)
     if first and set(_values_of(config, "dim_ordering")) - {"default"} == {"th"}:
         config = _channels_first(config)
@@ -105,7 +114,9 @@ def _channels_first(config: Any) -> Any:
 def _looks_first(config: Any) -> bool:
     """Return whether a configuration has words that only Keras 1 used."""
     if isinstance(config, Mapping):
-        if {"W_regularizer", "dim_ordering", "border_mode", "inner_init", "beta_init"} & set(config):
+        if {"W_regularizer", "dim_ordering", "border_mode", "inner_init", "beta_init"} & set(
+            config
+        ):
             return True
         return any(_looks_first(item) for item in config.values())
     return isinstance(config, list) and any(map(_looks_first, config))
@@ -150,16 +161,22 @@ def _is_layer(value: Any) -> bool:
         return False
     inner = value["config"]
     return isinstance(inner, list) or (
-        isinstance(inner, Mapping) and "name" in inner and ("trainable" in inner or "layers" in inner)
+        isinstance(inner, Mapping)
+        and "name" in inner
+        and ("trainable" in inner or "layers" in inner)
     )
 
 
 def _bare(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entry without its module, which has moved since. Classes that the user registered keep their name."""
     kept = {
-        key: value for key, value in entry.items() if key not in ("module", "build_config", "keras_version", "backend")
+        key: value
+        for key, value in entry.items()
+        if key not in ("module", "build_config", "keras_version", "backend")
     }
-    if ">" not in str(kept.get("registered_name")) or str(kept.get("registered_name")).startswith("Custom>"):
+    if ">" not in str(kept.get("registered_name")) or str(kept.get("registered_name")).startswith(
+        "Custom>"
+    ):
         kept.pop("registered_name", None)
     return kept
 
@@ -182,7 +199,10 @@ def _input_entry(old: Mapping[str, Any], shape: Any, class_name: str) -> dict[st
     dtype = old.get("input_dtype") or old.get("dtype")
     dtype = dtype if isinstance(dtype, str) else "float32"
     config = {"batch_shape": list(shape), "dtype": "int32" if class_name == "Embedding" else dtype}
-    return {"class_name": "InputLayer", "config": {**config, "name": modern_name(f"{old.get('name')}_input")}}
+    return {
+        "class_name": "InputLayer",
+        "config": {**config, "name": modern_name(f"{old.get('name')}_input")},
+    }
 
 
 # --- graphs ---------------------------------------------------------------------------------------
@@ -224,7 +244,10 @@ def modern_nodes(calls: list[Any]) -> list[dict[str, Any]]:
         >>> modern_nodes([[["x", 0, 0, {"training": None}]]])[0]["kwargs"]
         {'training': None}
     """
-    return [dict(call) if isinstance(call, Mapping) and "args" in call else _call(call) for call in calls]
+    return [
+        dict(call) if isinstance(call, Mapping) and "args" in call else _call(call)
+        for call in calls
+    ]
 
 
 def _call(call: Any) -> dict[str, Any]:
@@ -257,12 +280,20 @@ def _keyword(value: Any) -> Any:
         return tensor(*value[:3])
     if isinstance(value, list):
         return [_keyword(item) for item in value]
-    return {key: _keyword(item) for key, item in value.items()} if isinstance(value, Mapping) else value
+    return (
+        {key: _keyword(item) for key, item in value.items()}
+        if isinstance(value, Mapping)
+        else value
+    )
 
 
 def modern_graph(config: dict[str, Any]) -> dict[str, Any]:
     """Return the configuration of a functional model with the calls of its layers in Keras 3's form."""
-    forms = [isinstance(c, Mapping) and "args" in c for e in config["layers"] for c in e.get("inbound_nodes", [])]
+    forms = [
+        isinstance(c, Mapping) and "args" in c
+        for e in config["layers"]
+        for c in e.get("inbound_nodes", [])
+    ]
     config = config if all(forms) else _called_once(config)
     inside, outside = _renumbered(config, all(forms))
 
@@ -276,7 +307,11 @@ def modern_graph(config: dict[str, Any]) -> dict[str, Any]:
 
     def end(structure: Any) -> Any:
         if is_reference(structure):
-            return [structure[0], outside.get(structure[0], {}).get(structure[1], structure[1]), structure[2]]
+            return [
+                structure[0],
+                outside.get(structure[0], {}).get(structure[1], structure[1]),
+                structure[2],
+            ]
         if isinstance(structure, Mapping):
             return {key: end(item) for key, item in structure.items()}
         return [end(item) for item in structure]
@@ -296,13 +331,21 @@ def modern_graph(config: dict[str, Any]) -> dict[str, Any]:
 def _called_once(config: dict[str, Any]) -> dict[str, Any]:
     """Return a graph in which each call of a nested model is written once, where `keras2_model` wrote it twice."""
     used: dict[str, set[int]] = {}
-    _look([[entry.get("inbound_nodes", []) for entry in config["layers"]], config["output_layers"]], used)
+    _look(
+        [[entry.get("inbound_nodes", []) for entry in config["layers"]], config["output_layers"]],
+        used,
+    )
 
     def once(entry: dict[str, Any]) -> dict[str, Any]:
         calls, inner = list(entry.get("inbound_nodes", [])), entry.get("config")
         is_model = isinstance(inner, Mapping) and "layers" in inner
         numbers = used.get(_name(entry), set())
-        if not is_model or not numbers or calls[::2] != calls[1::2] or not all(n % 2 for n in numbers):
+        if (
+            not is_model
+            or not numbers
+            or calls[::2] != calls[1::2]
+            or not all(n % 2 for n in numbers)
+        ):
             return entry
         return {**entry, "inbound_nodes": calls[::2]}
 
@@ -317,14 +360,18 @@ def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
     ops = {_name(entry): entry for entry in entries if entry.get("class_name") in OP_LAYERS}
     calls = {_name(entry): list(entry.get("inbound_nodes", [])) for entry in entries}
     nested = {
-        _name(entry) for entry in entries if isinstance(entry["config"], Mapping) and "input_layers" in entry["config"]
+        _name(entry)
+        for entry in entries
+        if isinstance(entry["config"], Mapping) and "input_layers" in entry["config"]
     }
     moved: dict[tuple[str, int], tuple[str, int]] = {}
     for old, new in names.items():
         for number in range(max(1, len(calls[old]))):
             # An op that is called twice becomes two ops, because each call has its own settings.
             apart = old in ops and number > 0
-            moved[old, number] = (f"{new}_call_{number}", 0) if apart else (new, 0 if old in ops else number)
+            moved[old, number] = (
+                (f"{new}_call_{number}", 0) if apart else (new, 0 if old in ops else number)
+            )
 
     def place(name: str, number: int) -> tuple[str, int]:
         if name not in names:
@@ -346,13 +393,24 @@ def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
     def ends(structure: Any) -> Any:
         if is_reference(structure):
             name, number = place(structure[0], structure[1])
-            return [name, number + (structure[0] in nested), structure[2]]  # counted as Keras 3 does
+            return [
+                name,
+                number + (structure[0] in nested),
+                structure[2],
+            ]  # counted as Keras 3 does
         if isinstance(structure, Mapping):
             return {key: ends(item) for key, item in structure.items()}
         return [ends(item) for item in structure]
 
-    pointed = {old: [{"args": point(c["args"]), "kwargs": point(c["kwargs"])} for c in calls[old]] for old in names}
-    op_calls = {moved[old, number][0]: (ops[old], call) for old in ops for number, call in enumerate(pointed[old])}
+    pointed = {
+        old: [{"args": point(c["args"]), "kwargs": point(c["kwargs"])} for c in calls[old]]
+        for old in names
+    }
+    op_calls = {
+        moved[old, number][0]: (ops[old], call)
+        for old in ops
+        for number, call in enumerate(pointed[old])
+    }
     layers: list[dict[str, Any]] = []
     for entry in entries:
         old = _name(entry)
@@ -364,7 +422,9 @@ def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
         if isinstance(new["config"], Mapping):
             new["config"] = {**new["config"], "name": names[old]}
         extra = new.pop("call_arguments", {})
-        nodes = [{"args": c["args"], "kwargs": {**_given(c["kwargs"]), **extra}} for c in pointed[old]]
+        nodes = [
+            {"args": c["args"], "kwargs": {**_given(c["kwargs"]), **extra}} for c in pointed[old]
+        ]
         layers.append({**new, "name": names[old], "inbound_nodes": nodes})
     return {
         **config,
@@ -473,12 +533,15 @@ def _merged_stack(inner: dict[str, Any], layers: list[Any], first: bool) -> Any:
 
     def branch(part: Mapping[str, Any]) -> list[Any]:
         content = part["config"]
-        stack = [dict(x) for x in (content if isinstance(content, list) else content.get("layers", []))]
+        stack = [
+            dict(x) for x in (content if isinstance(content, list) else content.get("layers", []))
+        ]
         if part["class_name"] not in _STACKS:
             stack = [dict(part)]
         if stack and stack[0]["class_name"] == "Merge":
             end = add(
-                stack[0] | {"config": _without_branches(stack[0])}, [branch(b) for b in stack[0]["config"]["layers"]]
+                stack[0] | {"config": _without_branches(stack[0])},
+                [branch(b) for b in stack[0]["config"]["layers"]],
             )
         else:
             head = stack[0]["config"]

@@ -50,7 +50,9 @@ def modern_op(name: str, calls: Calls) -> list[dict[str, Any]]:
             f"counterpart here. {_REMEDY}"
         )
     parameters, build = signature
-    given = dict(zip(parameters, args, strict=False)) | {k: v for k, v in kwargs.items() if k in parameters}
+    given = dict(zip(parameters, args, strict=False)) | {
+        k: v for k, v in kwargs.items() if k in parameters
+    }
     ops.finish(build(ops, {key: value for key, value in given.items() if value is not None}))
     return ops.entries
 
@@ -133,7 +135,9 @@ class _Writer:
         return _normal(*self._calls[name])
 
 
-def _normal(entry: Mapping[str, Any], call: Mapping[str, Any]) -> tuple[str, list[Any], dict[str, Any]]:
+def _normal(
+    entry: Mapping[str, Any], call: Mapping[str, Any]
+) -> tuple[str, list[Any], dict[str, Any]]:
     """Return the name of an op's function, and its positional and keyword arguments, from any of the three forms."""
     config, args, kwargs = entry["config"], list(call["args"]), dict(call["kwargs"])
     if entry["class_name"] == "TensorFlowOpLayer":
@@ -160,7 +164,9 @@ def _takes_list(function: str) -> bool:
     return function in ("concat", "stack", "add_n", "tuple", "convert_to_tensor", "getitem")
 
 
-def _graph_piece(config: Mapping[str, Any], args: list[Any]) -> tuple[str, list[Any], dict[str, Any]]:
+def _graph_piece(
+    config: Mapping[str, Any], args: list[Any]
+) -> tuple[str, list[Any], dict[str, Any]]:
     """Return the same for a node of a TensorFlow graph, which has attributes and may have constants as inputs."""
     node = config["node_def"]
     node = json.loads(node) if isinstance(node, str) else node
@@ -170,7 +176,9 @@ def _graph_piece(config: Mapping[str, Any], args: list[Any]) -> tuple[str, list[
     for index in range(len(inputs) + len(constants)):
         values.append(constants[index] if index in constants else next(tensors))
     op = str(node["op"])
-    attributes = {key: next(iter(value.values())) for key, value in (node.get("attr") or {}).items() if value}
+    attributes = {
+        key: next(iter(value.values())) for key, value in (node.get("attr") or {}).items() if value
+    }
     function = _GRAPH_OPS.get(op, op)
     kwargs: dict[str, Any] = {}
     for old, new in (("keep_dims", "keepdims"), ("transpose_a", "transpose_a"), ("transpose_b", "transpose_b"),
@@ -196,7 +204,8 @@ def _strided(values: list[Any], attributes: Mapping[str, Any]) -> list[Any]:
     """Return one slice per axis from the begins, ends, strides and bit masks of a `StridedSlice`."""
     begin, end, strides = values
     masks = {
-        key: int(attributes.get(f"{key}_mask", 0)) for key in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+        key: int(attributes.get(f"{key}_mask", 0))
+        for key in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
     }
     spec: list[Any] = []
     for axis, (start, stop, step) in enumerate(zip(begin, end, strides, strict=True)):
@@ -334,7 +343,11 @@ for _names, (_class, _module) in {
 
 def _reduction(class_name: str, module: str = "numpy") -> Builder:
     return lambda ops, a: ops(
-        class_name, a["x"], module=module, axis=a.get("axis"), keepdims=bool(a.get("keepdims", False))
+        class_name,
+        a["x"],
+        module=module,
+        axis=a.get("axis"),
+        keepdims=bool(a.get("keepdims", False)),
     )
 
 
@@ -404,7 +417,11 @@ def _log_softmax(ops: _Writer, a: dict[str, Any]) -> Any:
 @_known("l2_normalize l2_normalize_v2", "x axis epsilon")
 def _l2_normalize(ops: _Writer, a: dict[str, Any]) -> Any:
     squares = ops("Sum", ops("Square", a["x"]), axis=a.get("axis"), keepdims=True)
-    return ops("Multiply", a["x"], ops("Rsqrt", ops("Maximum", squares, a.get("epsilon", 1e-12)), module="math"))
+    return ops(
+        "Multiply",
+        a["x"],
+        ops("Rsqrt", ops("Maximum", squares, a.get("epsilon", 1e-12)), module="math"),
+    )
 
 
 @_known("reshape", "x shape")
@@ -413,7 +430,12 @@ def _reshape(ops: _Writer, a: dict[str, Any]) -> Any:
     computed = ValueError(
         f"The layer '{ops.name}' reshapes to a shape that is computed, which is not supported. {_REMEDY}"
     )
-    if isinstance(sizes, list) and sizes and ops.is_size(sizes[0]) and not any(map(ops.is_size, sizes[1:])):
+    if (
+        isinstance(sizes, list)
+        and sizes
+        and ops.is_size(sizes[0])
+        and not any(map(ops.is_size, sizes[1:]))
+    ):
         if any(map(_is_tensor, sizes[1:])):
             raise computed
         return ops.layer("Reshape", a["x"], target_shape=sizes[1:])  # the batch axis stays as it is
@@ -436,7 +458,9 @@ def _expand_dims(ops: _Writer, a: dict[str, Any]) -> Any:
 @_known("squeeze squeeze_v2", "x axis")
 def _squeeze(ops: _Writer, a: dict[str, Any]) -> Any:
     axis = a.get("axis")
-    return ops("Squeeze", a["x"], axis=axis[0] if isinstance(axis, list) and len(axis) == 1 else axis)
+    return ops(
+        "Squeeze", a["x"], axis=axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+    )
 
 
 @_known("concat", "values axis")
@@ -499,14 +523,22 @@ def _cast(ops: _Writer, a: dict[str, Any]) -> Any:
 
 @_known("clip_by_value clip", "x clip_value_min clip_value_max min_value max_value")
 def _clip(ops: _Writer, a: dict[str, Any]) -> Any:
-    low, high = a.get("clip_value_min", a.get("min_value")), a.get("clip_value_max", a.get("max_value"))
+    low, high = (
+        a.get("clip_value_min", a.get("min_value")),
+        a.get("clip_value_max", a.get("max_value")),
+    )
     return ops("Clip", a["x"], x_min=low, x_max=high)
 
 
 @_known("one_hot", "x depth on_value off_value axis dtype")
 def _one_hot(ops: _Writer, a: dict[str, Any]) -> Any:
     return ops(
-        "OneHot", a["x"], module="nn", num_classes=a["depth"], axis=a.get("axis", -1), dtype=a.get("dtype", "float32")
+        "OneHot",
+        a["x"],
+        module="nn",
+        num_classes=a["depth"],
+        axis=a.get("axis", -1),
+        dtype=a.get("dtype", "float32"),
     )
 
 
@@ -523,7 +555,8 @@ def _where(ops: _Writer, a: dict[str, Any]) -> Any:
 @_known("matmul", "a b transpose_a transpose_b")
 def _matmul(ops: _Writer, a: dict[str, Any]) -> Any:
     left, right = (
-        ops("Swapaxes", a[name], axis1=-1, axis2=-2) if a.get(f"transpose_{name}") else a[name] for name in "ab"
+        ops("Swapaxes", a[name], axis1=-1, axis2=-2) if a.get(f"transpose_{name}") else a[name]
+        for name in "ab"
     )
     return ops("Matmul", left, right)
 
@@ -535,12 +568,25 @@ def _tensordot(ops: _Writer, a: dict[str, Any]) -> Any:
 
 @_known("norm norm_v2 reduce_euclidean_norm", "x axis keepdims")
 def _norm(ops: _Writer, a: dict[str, Any]) -> Any:
-    return ops("Norm", a["x"], module="linalg", ord=None, axis=a.get("axis"), keepdims=bool(a.get("keepdims", False)))
+    return ops(
+        "Norm",
+        a["x"],
+        module="linalg",
+        ord=None,
+        axis=a.get("axis"),
+        keepdims=bool(a.get("keepdims", False)),
+    )
 
 
 @_known("image.resize image.resize_v2", "images size method")
 def _resize(ops: _Writer, a: dict[str, Any]) -> Any:
-    return ops("Resize", a["images"], module="image", size=a["size"], interpolation=a.get("method", "bilinear"))
+    return ops(
+        "Resize",
+        a["images"],
+        module="image",
+        size=a["size"],
+        interpolation=a.get("method", "bilinear"),
+    )
 
 
 @_known("depth_to_space", "x block_size")
@@ -568,11 +614,15 @@ def _getitem(ops: _Writer, a: dict[str, Any]) -> Any:
 def _step(step: Any) -> Any:
     """Return one index of `getitem` in Keras 3's form."""
     if step is Ellipsis or (
-        isinstance(step, Mapping) and str(step.get("class_name", "")).lower().strip("_") == "ellipsis"
+        isinstance(step, Mapping)
+        and str(step.get("class_name", "")).lower().strip("_") == "ellipsis"
     ):
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(step, Mapping) and "start" in step:
-        return {"class_name": "__slice__", "config": {key: step.get(key) for key in ("start", "stop", "step")}}
+        return {
+            "class_name": "__slice__",
+            "config": {key: step.get(key) for key in ("start", "stop", "step")},
+        }
     if isinstance(step, Mapping) and isinstance(step.get("config"), Mapping):
         return _step(step["config"])
     return step

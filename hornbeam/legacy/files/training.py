@@ -25,7 +25,9 @@ def modern_training(config: Mapping[str, Any], old: bool = False) -> dict[str, A
             modern[key] = _modern(value, "keras.losses")
         elif key in ("metrics", "weighted_metrics"):
             modern[key] = _modern(value, "keras.metrics") or None
-        elif key not in ("optimizer_config", "optimizer", "sample_weight_mode") and value is not None:
+        elif (
+            key not in ("optimizer_config", "optimizer", "sample_weight_mode") and value is not None
+        ):
             modern[key] = value
     optimizer = config.get("optimizer_config", config.get("optimizer"))
     if optimizer is not None:

@@ -85,7 +85,10 @@ def arrange(layer: Any, arrays: list[Saved], era: Era) -> Pairs | None:
     leaves = [part for part in flatten_layers(layer) if own_variables(part)]
     if len(leaves) == 1:
         # In files of Keras 3 a frozen weight of an adapted layer comes after the others.
-        orders = [_fit(leaves[0], layer, order, era) for order in (arrays, _trainable_first(leaves[0], arrays))]
+        orders = [
+            _fit(leaves[0], layer, order, era)
+            for order in (arrays, _trainable_first(leaves[0], arrays))
+        ]
     else:
         named = _by_names(layer, leaves, arrays, era)
         if named is not None:
@@ -115,7 +118,9 @@ def _by_names(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> P
     for array in arrays:
         scope = _parse(array.name)[0]
         found = [
-            leaf for leaf in leaves if scope == owners[id(leaf)].name or scope.endswith(f"_{owners[id(leaf)].name}")
+            leaf
+            for leaf in leaves
+            if scope == owners[id(leaf)].name or scope.endswith(f"_{owners[id(leaf)].name}")
         ]
         longest = max((len(owners[id(leaf)].name) for leaf in found), default=0)
         found = [leaf for leaf in found if len(owners[id(leaf)].name) == longest]
@@ -151,7 +156,9 @@ def _by_order(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> l
     """Return the pairs for each order in which some version of Keras wrote the weights of a nested model."""
     owners = {id(leaf): owner for leaf, owner in _owners(layer)}
     trainable_first = [*layer.trainable_weights, *layer.non_trainable_weights]
-    created = [v for v in layer.weights if v.created_trainable] + [v for v in layer.weights if not v.created_trainable]
+    created = [v for v in layer.weights if v.created_trainable] + [
+        v for v in layer.weights if not v.created_trainable
+    ]
     orders: list[Pairs | None] = []
     if len(trainable_first) == len(arrays):
         by_variable = {id(v): leaf for leaf in leaves for v in own_variables(leaf)}
@@ -159,7 +166,11 @@ def _by_order(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> l
             given = {id(v): array for v, array in zip(order, arrays, strict=True)}
             pairs: Pairs = []
             for leaf in leaves:
-                own = [given[id(v)] for v in own_variables(leaf) if id(v) in given and by_variable[id(v)] is leaf]
+                own = [
+                    given[id(v)]
+                    for v in own_variables(leaf)
+                    if id(v) in given and by_variable[id(v)] is leaf
+                ]
                 pairs.extend(_fit(leaf, owners[id(leaf)], own, era) or [])
             orders.append(pairs)
     counts = [_first_count(leaf) if era.first else len(own_variables(leaf)) for leaf in leaves]
@@ -202,10 +213,16 @@ def _as_today(variable: Variable, array: Saved, leaf: Any) -> Saved:
     shape, given = variable.shape, array.shape
     if type(leaf).__name__ == "LocallyConnected2D" and given != shape:
         return (
-            array.changed(shape, lambda value: value.reshape(shape)) if math.prod(given) == math.prod(shape) else array
+            array.changed(shape, lambda value: value.reshape(shape))
+            if math.prod(given) == math.prod(shape)
+            else array
         )
-    shared = len(given) == len(shape) and all(a in (1, b) for a, b in zip(given, shape, strict=True))
-    if isinstance(leaf, _Activation) and shared:  # the file does not say along which axes it is shared
+    shared = len(given) == len(shape) and all(
+        a in (1, b) for a, b in zip(given, shape, strict=True)
+    )
+    if (
+        isinstance(leaf, _Activation) and shared
+    ):  # the file does not say along which axes it is shared
         return array.changed(shape, lambda value: np.broadcast_to(value, shape))
     return array
 
@@ -245,7 +262,11 @@ def _from_cudnn(leaf: Any, arrays: list[Saved], gates: int) -> list[Saved]:
 
     def inputs(value: np.ndarray) -> np.ndarray:
         return np.concatenate(
-            [part.reshape(part.shape[::-1]).T for part in map(np.ascontiguousarray, np.split(value, gates, 1))], 1
+            [
+                part.reshape(part.shape[::-1]).T
+                for part in map(np.ascontiguousarray, np.split(value, gates, 1))
+            ],
+            1,
         )
 
     def states(value: np.ndarray) -> np.ndarray:
@@ -255,7 +276,11 @@ def _from_cudnn(leaf: Any, arrays: list[Saved], gates: int) -> list[Saved]:
         new_bias = bias.changed(plain_bias, lambda value: value.reshape(2, -1).sum(0))
     else:
         new_bias = bias.changed((2, *plain_bias), lambda value: value.reshape(2, -1))
-    return [kernel.changed(kernel.shape, inputs), recurrent.changed(recurrent.shape, states), new_bias]
+    return [
+        kernel.changed(kernel.shape, inputs),
+        recurrent.changed(recurrent.shape, states),
+        new_bias,
+    ]
 
 
 # --- convolutions ------------------------------------------------------------------------------------------
@@ -268,9 +293,15 @@ def _kernel(variable: Variable, array: Saved, leaf: Any, owner: Any, era: Era) -
     target, rank = variable.shape, len(variable.shape)
     if era.first:
         array = _from_first(array, target, leaf)
-    if era.backend == "theano" and "Separable" not in type(leaf).__name__ and "Depthwise" not in type(leaf).__name__:
+    if (
+        era.backend == "theano"
+        and "Separable" not in type(leaf).__name__
+        and "Depthwise" not in type(leaf).__name__
+    ):
         # Theano convolves, the other backends correlate.
-        flip = tuple(slice(None, None, -1) if axis < rank - 2 else slice(None) for axis in range(rank))
+        flip = tuple(
+            slice(None, None, -1) if axis < rank - 2 else slice(None) for axis in range(rank)
+        )
         array = array.changed(array.shape, lambda value: value[flip])
     return array
 
@@ -286,14 +317,20 @@ def _from_first(array: Saved, target: tuple[int, ...], leaf: Any) -> Saved:
         return array
     space = tuple(range(2, len(shape)))
     if "Transpose" in type(leaf).__name__:
-        axes = (*space, 0, 1) if channels_first else (*range(len(space)), len(shape) - 1, len(shape) - 2)
+        axes = (
+            (*space, 0, 1)
+            if channels_first
+            else (*range(len(space)), len(shape) - 1, len(shape) - 2)
+        )
     else:
         axes = (*space, 1, 0) if channels_first or shape != target else tuple(range(len(shape)))
     return _permuted(array, axes)
 
 
 def _permuted(array: Saved, axes: tuple[int, ...]) -> Saved:
-    return array.changed([array.shape[axis] for axis in axes], lambda value: np.transpose(value, axes))
+    return array.changed(
+        [array.shape[axis] for axis in axes], lambda value: np.transpose(value, axes)
+    )
 
 
 # --- the optimizer's state -------------------------------------------------------------------------------
@@ -319,9 +356,13 @@ def match_optimizer(optimizer: Any, arrays: list[Saved], by_weight: bool = False
     if not optimizer.built:
         return None
     inner = getattr(optimizer, "inner_optimizer", None)
-    if inner is not None:  # tf.keras 2 wrote the inner optimizer's state without the scale of the loss
+    if (
+        inner is not None
+    ):  # tf.keras 2 wrote the inner optimizer's state without the scale of the loss
         return match_optimizer(inner, arrays, by_weight)
-    if len(arrays) <= 2 and all(array.shape == () for array in arrays):  # saved before its first step
+    if len(arrays) <= 2 and all(
+        array.shape == () for array in arrays
+    ):  # saved before its first step
         return list(zip(variables[:2], arrays, strict=False))
     return _older_state(optimizer, arrays, by_weight)
 
@@ -335,22 +376,32 @@ def _older_state(optimizer: Any, arrays: list[Saved], together: bool) -> Pairs |
         together: Whether it goes weight by weight.
     """
     steps_done = optimizer.variables[0]
-    slots = [v for v in optimizer.variables if v is not steps_done and v is not optimizer._learning_rate]
+    slots = [
+        v for v in optimizer.variables if v is not steps_done and v is not optimizer._learning_rate
+    ]
     weights = optimizer._trainable
     groups = [[group[w] for w in weights if w in group] for group in optimizer._slot.values()]
     scalars = [array for array in arrays if array.shape == () and _last(array) in _COUNTS]
-    rest = [array for array in arrays if array.shape != () or _last(array) not in _COUNTS | {"learning_rate"}]
+    rest = [
+        array
+        for array in arrays
+        if array.shape != () or _last(array) not in _COUNTS | {"learning_rate"}
+    ]
     if rest and not scalars and rest[0].shape == () and len(rest) % max(len(weights), 1) == 1:
         scalars, rest = rest[:1], rest[1:]
     surplus = rest[len(slots) :]
     if len(surplus) == len(weights) and all(array.shape == (1,) for array in surplus):
-        rest = rest[: len(slots)]  # without `amsgrad`, Keras 2's Adam kept a third slot of one number per weight
+        rest = rest[
+            : len(slots)
+        ]  # without `amsgrad`, Keras 2's Adam kept a third slot of one number per weight
     if not slots and len(rest) == len(weights):
         rest = []  # the moments of SGD without momentum, which are zero
     steps = [(optimizer.variables[0], array) for array in scalars[:1]]
     by_slot = [slot for group in groups for slot in group]
     by_weight = [group[i] for i in range(len(weights)) for group in groups if i < len(group)]
-    interleaved = any(array.name.startswith("iteration") or "/iteration" in array.name for array in arrays)
+    interleaved = any(
+        array.name.startswith("iteration") or "/iteration" in array.name for array in arrays
+    )
     interleaved = interleaved and not any("iterations" in array.name for array in arrays)
     orders = (by_weight, by_slot) if interleaved or together else (by_slot, by_weight)
     for order in orders:
@@ -377,7 +428,12 @@ def state_by_weights(
     """
     steps = [(optimizer.variables[0], array) for array in arrays[:1] if array.shape == ()]
     rest = arrays[len(steps) :]
-    trained = [array for layer, own in layers for array in own if layer.trainable and not _FIXED.search(array.name)]
+    trained = [
+        array
+        for layer, own in layers
+        for array in own
+        if layer.trainable and not _FIXED.search(array.name)
+    ]
     if era.sorted:
         trained.sort(key=lambda array: array.name)
     groups = [group for group in optimizer._slot.values() if group]
@@ -392,7 +448,9 @@ def state_by_weights(
         given = {id(a): Saved(a.name, s.shape, s.read) for a, s in zip(trained, slot, strict=True)}
         for layer, own in layers:
             matched = arrange(layer, [given.get(id(array), array) for array in own], era) or []
-            pairs.extend((group[variable], array) for variable, array in matched if variable in group)
+            pairs.extend(
+                (group[variable], array) for variable, array in matched if variable in group
+            )
     filled = {id(slot) for slot, _ in pairs}
     whole = all(id(slot) in filled for group in groups for slot in group.values())
     return pairs if whole and all(v.shape == a.shape for v, a in pairs) else None

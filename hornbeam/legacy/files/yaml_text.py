@@ -34,12 +34,17 @@ def parse_yaml(text: str | bytes, what: str) -> Any:
         """PyYAML's loader of plain data, which also knows Python's tuples and Python 2's strings, as Keras wrote them."""
 
     Loader.add_constructor(
-        "tag:yaml.org,2002:python/tuple", lambda loader, node: loader.construct_sequence(node, deep=True)
+        "tag:yaml.org,2002:python/tuple",
+        lambda loader, node: loader.construct_sequence(node, deep=True),
     )
     for kind in ("unicode", "str"):
-        Loader.add_constructor(f"tag:yaml.org,2002:python/{kind}", lambda loader, node: loader.construct_scalar(node))
+        Loader.add_constructor(
+            f"tag:yaml.org,2002:python/{kind}", lambda loader, node: loader.construct_scalar(node)
+        )
     if len(text) > _MAX_TEXT:
-        raise FileError(f"{what} is {len(text)} bytes long, more than a model's configuration can be.")
+        raise FileError(
+            f"{what} is {len(text)} bytes long, more than a model's configuration can be."
+        )
     try:
         value = yaml.load(text, Loader)
     except yaml.YAMLError as error:
@@ -53,7 +58,9 @@ def parse_yaml(text: str | bytes, what: str) -> Any:
         if left < 0:
             raise FileError(f"{what} has more values than a model's configuration can have.")
         item = rest.pop()
-        rest.extend(item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())
+        rest.extend(
+            item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        )
     try:
         return parse_json(json.dumps(value), what)
     except (TypeError, ValueError) as error:

@@ -16,7 +16,14 @@ from hornbeam.saving.hdf5.structures import Message, chunks
 __all__ = ["Layout", "read_layout", "read_values"]
 
 _GZIP, _SHUFFLE, _CHECKSUM, _LZF = 1, 2, 3, 32000
-_FILTERS = {4: "szip", 5: "n-bit", 6: "scale-offset", 32001: "Blosc", 32004: "LZ4", 32015: "Zstandard"}
+_FILTERS = {
+    4: "szip",
+    5: "n-bit",
+    6: "scale-offset",
+    32001: "Blosc",
+    32004: "LZ4",
+    32015: "Zstandard",
+}
 # An array that has no bytes in the file is zero everywhere; so much is believed of it.
 _UNPAID = 64 * 1024
 
@@ -52,7 +59,9 @@ def read_layout(source: Source, header: list[Message], name: str) -> Layout:
     for kind, flags, data in header:
         message = Cursor(source, data)
         if kind == 7:
-            raise source.error(f"keeps the array {name!r} outside the file; such files are not read")
+            raise source.error(
+                f"keeps the array {name!r} outside the file; such files are not read"
+            )
         if kind in (8, 0x0B) and flags & 2:
             raise source.error("shares properties between arrays, which is not read")
         if kind == 8:
@@ -84,7 +93,11 @@ def _layout(cursor: Cursor, name: str) -> Layout:
         return _old_layout(cursor)
     kind = cursor.uint(1)
     if version not in (3, 4, 5) or kind == 3:
-        where = "is put together from other arrays" if kind == 3 else f"is kept in version {version} of the format"
+        where = (
+            "is put together from other arrays"
+            if kind == 3
+            else f"is kept in version {version} of the format"
+        )
         raise source.error(f"has the array {name!r}, which {where}; such files are not read")
     if kind == 0:
         return Layout("inside", data=cursor.take(cursor.uint(2)))
@@ -94,15 +107,26 @@ def _layout(cursor: Cursor, name: str) -> Layout:
         raise source.damaged(f"the array {name!r} has no place")
     if version == 3:
         rank, address = cursor.uint(1), cursor.offset()
-        return Layout("chunks", address=address, chunk=tuple(cursor.uint(4) for _ in range(rank))[:-1])
+        return Layout(
+            "chunks", address=address, chunk=tuple(cursor.uint(4) for _ in range(rank))[:-1]
+        )
     flags, rank, width = cursor.uint(1), cursor.uint(1), cursor.uint(1)
     chunk = tuple(cursor.uint(width) for _ in range(rank))[:-1]
     index = cursor.uint(1)
     if index != SINGLE:
         cursor.skip({FIXED: 1, EXTENSIBLE: 5, TREE: 6}.get(index, 0))
-        return Layout("index", address=cursor.offset(), index=index, plain_edges=bool(flags & 1), chunk=chunk)
+        return Layout(
+            "index", address=cursor.offset(), index=index, plain_edges=bool(flags & 1), chunk=chunk
+        )
     stored, mask = (cursor.length(), cursor.uint(4)) if flags & 2 else (0, 0)
-    return Layout("chunk", address=cursor.offset(), stored=stored, mask=mask, plain_edges=bool(flags & 1), chunk=chunk)
+    return Layout(
+        "chunk",
+        address=cursor.offset(),
+        stored=stored,
+        mask=mask,
+        plain_edges=bool(flags & 1),
+        chunk=chunk,
+    )
 
 
 def _old_layout(cursor: Cursor) -> Layout:
@@ -149,7 +173,12 @@ Limits = tuple[int | None, ...]
 
 
 def read_values(
-    source: Source, layout: Layout, dtype: np.dtype, shape: tuple[int, ...], limits: Limits, name: str
+    source: Source,
+    layout: Layout,
+    dtype: np.dtype,
+    shape: tuple[int, ...],
+    limits: Limits,
+    name: str,
 ) -> np.ndarray:
     """Return the values of an array.
 
@@ -171,7 +200,9 @@ def read_values(
         return np.frombuffer(layout.data, dtype, math.prod(shape)).reshape(shape).copy()
     if layout.address is None or nbytes == 0:
         if nbytes > _UNPAID:
-            raise source.error(f"claims {nbytes} bytes for the array {name!r}, which it does not hold")
+            raise source.error(
+                f"claims {nbytes} bytes for the array {name!r}, which it does not hold"
+            )
         return _filled(shape, dtype, layout.fill)
     if layout.kind == "whole":
         if layout.filters or layout.stored < nbytes:
@@ -189,20 +220,33 @@ def _filled(shape: tuple[int, ...], dtype: np.dtype, fill: bytes) -> np.ndarray:
     return array
 
 
-def _empty(source: Source, shape: tuple[int, ...], dtype: np.dtype, address: int, nbytes: int) -> np.ndarray:
+def _empty(
+    source: Source, shape: tuple[int, ...], dtype: np.dtype, address: int, nbytes: int
+) -> np.ndarray:
     """Return memory for an array, after checking that the file has as many bytes."""
     if address + nbytes > source.size:
-        raise source.damaged(f"it refers to bytes {address} to {address + nbytes}, and has {source.size}")
+        raise source.damaged(
+            f"it refers to bytes {address} to {address + nbytes}, and has {source.size}"
+        )
     return np.empty(shape, dtype)
 
 
 def _read_chunks(
-    source: Source, layout: Layout, dtype: np.dtype, shape: tuple[int, ...], limits: Limits, name: str
+    source: Source,
+    layout: Layout,
+    dtype: np.dtype,
+    shape: tuple[int, ...],
+    limits: Limits,
+    name: str,
 ) -> np.ndarray:
     chunk = layout.chunk
     size = math.prod(chunk) * dtype.itemsize
     wrong = len(chunk) != len(shape) or not all(chunk) or size >= 2**32
-    if wrong or math.prod(min(c, s) for c, s in zip(chunk, shape, strict=True)) * 64 * dtype.itemsize < size - _UNPAID:
+    if (
+        wrong
+        or math.prod(min(c, s) for c, s in zip(chunk, shape, strict=True)) * 64 * dtype.itemsize
+        < size - _UNPAID
+    ):
         raise source.damaged(f"the array {name!r} of shape {shape} has pieces of shape {chunk}")
     nbytes = math.prod(shape) * dtype.itemsize
     # The list is read twice instead of kept: it may be long.
@@ -214,31 +258,49 @@ def _read_chunks(
     seen = np.zeros([-(-s // c) for s, c in zip(shape, chunk, strict=True)], bool)
     for stored, mask, place, address in _pieces(source, layout, shape, limits, size):
         number = tuple(p // c for p, c in zip(place, chunk, strict=True))
-        if any(p >= s or p % c for p, s, c in zip(place, shape, chunk, strict=True)) or seen[number]:
+        if (
+            any(p >= s or p % c for p, s, c in zip(place, shape, chunk, strict=True))
+            or seen[number]
+        ):
             raise source.damaged(f"the array {name!r} has a piece at {place}")
         seen[number] = True
-        if layout.plain_edges and any(p + c > s for p, s, c in zip(place, shape, chunk, strict=True)):
+        if layout.plain_edges and any(
+            p + c > s for p, s, c in zip(place, shape, chunk, strict=True)
+        ):
             mask = -1
-        data = _unfiltered(source, source.read(address, stored), mask, layout.filters, size, dtype.itemsize, name)
+        data = _unfiltered(
+            source, source.read(address, stored), mask, layout.filters, size, dtype.itemsize, name
+        )
         block = np.frombuffer(data, dtype, math.prod(chunk)).reshape(chunk)
         inside = tuple(slice(p, min(p + c, s)) for p, c, s in zip(place, chunk, shape, strict=True))
         array[inside] = block[tuple(slice(0, s.stop - s.start) for s in inside)]
     return array
 
 
-def _pieces(source: Source, layout: Layout, shape: tuple[int, ...], limits: Limits, size: int) -> Iterator[Piece]:
+def _pieces(
+    source: Source, layout: Layout, shape: tuple[int, ...], limits: Limits, size: int
+) -> Iterator[Piece]:
     assert layout.address is not None
     if layout.kind == "chunk":
         return iter([(layout.stored or size, layout.mask, (0,) * len(shape), layout.address)])
     if layout.kind == "index":
         return pieces(
-            source, layout.index, layout.address, Grid(shape, limits, layout.chunk, size, bool(layout.filters))
+            source,
+            layout.index,
+            layout.address,
+            Grid(shape, limits, layout.chunk, size, bool(layout.filters)),
         )
     return chunks(source, layout.address, len(shape))
 
 
 def _unfiltered(
-    source: Source, data: bytes, mask: int, filters: list[tuple[int, list[int]]], size: int, itemsize: int, name: str
+    source: Source,
+    data: bytes,
+    mask: int,
+    filters: list[tuple[int, list[int]]],
+    size: int,
+    itemsize: int,
+    name: str,
 ) -> bytes:
     """Undo the filters of a chunk and return its bytes."""
     for position, (number, settings) in reversed(list(enumerate(filters))):
@@ -253,7 +315,9 @@ def _unfiltered(
         else:
             data = _unshuffled(data, settings[0] if settings else itemsize)
     if len(data) != size:
-        raise source.damaged(f"a piece of the array {name!r} has {len(data)} bytes instead of {size}")
+        raise source.damaged(
+            f"a piece of the array {name!r} has {len(data)} bytes instead of {size}"
+        )
     return data
 
 
@@ -262,7 +326,9 @@ def _inflated(source: Source, data: bytes, limit: int, name: str) -> bytes:
     try:
         found = inflater.decompress(data, limit)
     except zlib.error as error:
-        raise source.damaged(f"a piece of the array {name!r} cannot be decompressed ({error})") from None
+        raise source.damaged(
+            f"a piece of the array {name!r} cannot be decompressed ({error})"
+        ) from None
     if inflater.unconsumed_tail:
         raise source.damaged(f"a piece of the array {name!r} is larger than it says")
     return found

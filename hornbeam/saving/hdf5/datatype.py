@@ -13,7 +13,17 @@ from hornbeam.saving.hdf5.source import Cursor
 
 __all__ = ["Kind", "read_dataspace", "read_datatype", "read_limits"]
 
-_FIXED, _FLOAT, _STRING, _BITS, _OPAQUE, _COMPOUND, _ENUM, _VARIABLE, _COMPLEX = 0, 1, 3, 4, 5, 6, 8, 9, 11
+_FIXED, _FLOAT, _STRING, _BITS, _OPAQUE, _COMPOUND, _ENUM, _VARIABLE, _COMPLEX = (
+    0,
+    1,
+    3,
+    4,
+    5,
+    6,
+    8,
+    9,
+    11,
+)
 _NAMES = {2: "times", 7: "references", 10: "arrays of arrays"}
 # Floats by size, bits of the exponent, bits of the mantissa.
 _FLOATS: dict[tuple[int, int, int], Any] = {
@@ -103,7 +113,9 @@ def _float(cursor: Cursor, size: int, order: str) -> np.dtype:
     cursor.skip(4)
     found = _FLOATS.get((size, exponent, mantissa))
     if found is None:
-        raise cursor.source.error(f"holds floats of {8 * size} bits with {mantissa} of them behind the point")
+        raise cursor.source.error(
+            f"holds floats of {8 * size} bits with {mantissa} of them behind the point"
+        )
     dtype = np.dtype(found)
     return dtype.newbyteorder(order) if dtype.kind == "f" else dtype
 
@@ -122,7 +134,11 @@ def _complex_of_pair(cursor: Cursor, members: int, version: int, size: int, dept
         found.append((name, place, read_datatype(cursor, depth + 1).dtype))
     if len(found) == 2:
         (r, at, real), (i, then, imaginary) = found
-        if (r, at, i, then) == ("r", 0, "i", real.itemsize) and real == imaginary and real.kind == "f":
+        if (
+            (r, at, i, then) == ("r", 0, "i", real.itemsize)
+            and real == imaginary
+            and real.kind == "f"
+        ):
             if size == 2 * real.itemsize and size in (8, 16):
                 return np.dtype(f"{real.byteorder}c{size}")
     raise cursor.source.error("holds records, which are not read")
@@ -150,7 +166,9 @@ def read_limits(cursor: Cursor) -> tuple[int | None, ...] | None:
     endless = (1 << 8 * size) - 1
     found = [limits.length() for _ in shape]
     if any(limit < size for limit, size in zip(found, shape, strict=True)):
-        raise cursor.source.damaged(f"an array of shape {shape} may be no larger than {tuple(found)}")
+        raise cursor.source.damaged(
+            f"an array of shape {shape} may be no larger than {tuple(found)}"
+        )
     return tuple(None if limit == endless else limit for limit in found)
 
 

@@ -40,7 +40,9 @@ class Grid:
     def place(self, number: int) -> tuple[int, ...]:
         """Return where the piece of a number starts."""
         axes = list(range(len(self.shape)))
-        axes.sort(key=lambda axis: self.limits[axis] is not None)  # sorting keeps the order of equals
+        axes.sort(
+            key=lambda axis: self.limits[axis] is not None
+        )  # sorting keeps the order of equals
         found = [0] * len(axes)
         for axis in reversed(axes):
             limit = self.limits[axis]
@@ -89,7 +91,11 @@ def _element(cursor: Cursor, grid: Grid) -> tuple[int, int, int] | None:
 def _one_after_the_other(source: Source, address: int, grid: Grid) -> Iterator[Piece]:
     if grid.filtered or None in grid.limits:
         raise source.damaged("pieces without an index have filters, or no end")
-    counts = [-(-limit // chunk) for limit, chunk in zip(grid.limits, grid.chunk, strict=True) if limit is not None]
+    counts = [
+        -(-limit // chunk)
+        for limit, chunk in zip(grid.limits, grid.chunk, strict=True)
+        if limit is not None
+    ]
     total = math.prod(counts)
     if address + total * grid.size > source.size:
         raise source.damaged(f"{total} pieces of {grid.size} bytes do not fit into it")
@@ -166,7 +172,9 @@ def _extensible(source: Source, address: int) -> Iterator[tuple[int, bytes]]:
     direct = 2 * (pointers.bit_length() - 1)  # levels whose blocks the index itself points to
     start = 6 + source.offset_size
     body = source.signed(
-        index, start + first * size + (2 * (pointers - 1) + max(levels - direct, 0)) * source.offset_size, b"EAIB"
+        index,
+        start + first * size + (2 * (pointers - 1) + max(levels - direct, 0)) * source.offset_size,
+        b"EAIB",
     )
     body.skip(start - 4)
     yield from _elements(body, 0, first, size)
@@ -199,19 +207,25 @@ class _Blocks:
     head: int
     page: int
 
-    def level(self, address: int | None, number: int, count: int, length: int) -> Iterator[tuple[int, bytes]]:
+    def level(
+        self, address: int | None, number: int, count: int, length: int
+    ) -> Iterator[tuple[int, bytes]]:
         """Yield the elements of `count` blocks of `length`, to which the block at `address` points."""
         if address is None:
             return
         marks = -(-length // self.page) + 7 >> 3 if length > self.page else 0
-        body = self.source.signed(address, self.head + count * (marks + self.source.offset_size), b"EASB")
+        body = self.source.signed(
+            address, self.head + count * (marks + self.source.offset_size), b"EASB"
+        )
         body.skip(self.head - 4)
         written = [body.take(marks) for _ in range(count)]
         for marked in written:
             yield from self.elements(body.offset(), number, length, marked)
             number += length
 
-    def elements(self, address: int | None, number: int, length: int, written: bytes) -> Iterator[tuple[int, bytes]]:
+    def elements(
+        self, address: int | None, number: int, length: int, written: bytes
+    ) -> Iterator[tuple[int, bytes]]:
         """Yield the elements of one block."""
         if address is None:
             return
@@ -219,7 +233,9 @@ class _Blocks:
             if not written:
                 raise self.source.damaged("a block of an index has pages where it cannot")
             self.source.signed(address, self.head, b"EADB")
-            yield from _pages(self.source, address + self.head + 4, number, length, self.size, self.page, written)
+            yield from _pages(
+                self.source, address + self.head + 4, number, length, self.size, self.page, written
+            )
             return
         body = self.source.signed(address, self.head + length * self.size, b"EADB")
         body.skip(self.head - 4)

@@ -42,7 +42,14 @@ class _Object:
 class Group(_Object, Mapping):
     """A folder of groups and arrays: a mapping by name, or by a path of names; `/` in front means the uppermost one."""
 
-    def __init__(self, source: Source, address: int, name: str, header: list[Message], above: tuple[int, ...] = ()):
+    def __init__(
+        self,
+        source: Source,
+        address: int,
+        name: str,
+        header: list[Message],
+        above: tuple[int, ...] = (),
+    ):
         super().__init__(source, name, header)
         self._links = links(source, header)
         self._above = (*above, address)
@@ -53,7 +60,9 @@ class Group(_Object, Mapping):
         for step in str(path).split("/"):
             if step:
                 if not isinstance(found, Group) or step not in found._links:
-                    raise KeyError(f"{self._source.what} has nothing at {self.name.rstrip('/')}/{path}.")
+                    raise KeyError(
+                        f"{self._source.what} has nothing at {self.name.rstrip('/')}/{path}."
+                    )
                 found = found._member(step)
         return found
 
@@ -165,7 +174,9 @@ class Dataset(_Object):
         if self._address not in self._source.cache:
             self._source.pay(self.nbytes, f"the array {self.name!r}")
             self._source.cache[self._address] = True
-        values = read_values(self._source, self._layout, self._kind.dtype, self.shape, self._limits, self.name)
+        values = read_values(
+            self._source, self._layout, self._kind.dtype, self.shape, self._limits, self.name
+        )
         return _decoded(self._source, self._kind, values)
 
     def __repr__(self) -> str:
@@ -201,7 +212,8 @@ class _Attributes(Mapping):
         sizes = [cursor.uint(2) for _ in range(3)]
         cursor.skip(1 if version == 3 else 0)
         name, kind, shape = (
-            cursor.take(min(padded(size, 8 if version == 1 else 1), cursor.left))[:size] for size in sizes
+            cursor.take(min(padded(size, 8 if version == 1 else 1), cursor.left))[:size]
+            for size in sizes
         )
         text = decoded(name.split(b"\0")[0])
         if text in self._raw:

@@ -87,7 +87,9 @@ class Source:
     def _seek(self, offset: int, size: int) -> None:
         self.step()
         if offset < 0 or size < 0 or offset + size > self.size:
-            raise self.damaged(f"it refers to bytes {offset} to {offset + size}, and has {self.size}")
+            raise self.damaged(
+                f"it refers to bytes {offset} to {offset + size}, and has {self.size}"
+            )
         self._file.seek(self._start + offset)
 
     def cursor(self, offset: int, size: int) -> Cursor:

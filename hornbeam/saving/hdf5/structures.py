@@ -66,7 +66,9 @@ def _new_messages(block: Cursor, order: int) -> Iterator[Message]:
         yield kind, flags, block.take(size)
 
 
-def _all_blocks(source: Source, first: Cursor, parse: Any, order: int, count: int | None) -> list[Message]:
+def _all_blocks(
+    source: Source, first: Cursor, parse: Any, order: int, count: int | None
+) -> list[Message]:
     """Return the messages of a header's first block and of those that continue it."""
     found: list[Message] = []
     blocks, seen = [first], set()
@@ -145,7 +147,11 @@ def _old_links(source: Source, tree: int, heap: int) -> Iterator[tuple[str, int 
         entries = source.cursor(leaf + 8, count * entry)
         for _ in range(count):
             source.step()
-            at, address, cached = entries.uint(source.offset_size), entries.uint(source.offset_size), entries.uint(4)
+            at, address, cached = (
+                entries.uint(source.offset_size),
+                entries.uint(source.offset_size),
+                entries.uint(4),
+            )
             entries.skip(20)
             end = names.find(b"\0", at)
             if at >= len(names) or end < 0:
@@ -213,7 +219,9 @@ def global_object(source: Source, address: int, index: int) -> bytes:
     return found[index]
 
 
-def dense_records(source: Source, heap: int, tree: int, kind: int, skipped: int) -> Iterator[Cursor]:
+def dense_records(
+    source: Source, heap: int, tree: int, kind: int, skipped: int
+) -> Iterator[Cursor]:
     """Yield what a fractal heap holds, as the version 2 tree beside it lists it.
 
     Args:
@@ -251,7 +259,12 @@ class _FractalHeap:
         head.skip(2)
         self._root, self._rows = head.offset(), head.uint(2)
         powers = (self._start, self._max_direct)
-        if filters or not self._width or any(n == 0 or n & (n - 1) for n in powers) or self._start > self._max_direct:
+        if (
+            filters
+            or not self._width
+            or any(n == 0 or n & (n - 1) for n in powers)
+            or self._start > self._max_direct
+        ):
             raise source.error("keeps names in a way that is not read")
         self._length_bytes = min((self._max_direct.bit_length() + 6) // 8, _bytes_for(largest))
         self._direct_rows = (self._max_direct // self._start).bit_length() + 1
@@ -294,7 +307,9 @@ class _FractalHeap:
             direct = row < self._direct_rows
             number = row * self._width + column
             head = 5 + self._source.offset_size + self._offset_bytes
-            table = self._source.signed(address, head + (number + 1) * self._source.offset_size, b"FHIB")
+            table = self._source.signed(
+                address, head + (number + 1) * self._source.offset_size, b"FHIB"
+            )
             table.skip(head - 4 + number * self._source.offset_size)
             address, start = table.address(), start + at
             if direct:
@@ -340,7 +355,9 @@ def tree_records(source: Source, address: int, kind: int) -> Iterator[bytes]:
     pending = [(root, count, depth)]
     while pending:
         place, number, level = pending.pop()
-        body = source.signed(place, 6 + number * record + (10 if level == 0 else 0), b"BTIN" if level else b"BTLF")
+        body = source.signed(
+            place, 6 + number * record + (10 if level == 0 else 0), b"BTIN" if level else b"BTLF"
+        )
         body.skip(2)
         for _ in range(number):
             source.step()
@@ -348,7 +365,8 @@ def tree_records(source: Source, address: int, kind: int) -> Iterator[bytes]:
         if level:
             width, total_width = widths[level]
             pointers = source.cursor(
-                place + 6 + number * record, (number + 1) * (source.offset_size + width + total_width)
+                place + 6 + number * record,
+                (number + 1) * (source.offset_size + width + total_width),
             )
             for _ in range(number + 1):
                 child, size = pointers.address(), pointers.uint(width)
