@@ -111,9 +111,10 @@ def main(arguments: list[str] | None = None) -> int:
     for workload in MODELS:
         results[workload.name] = result = measure(workload, options.pairs, options.seconds)
         print(
-            f"{result['title']}: {result['weights MB']:.1f} MB of weights, {result['step ms']:.3f} ms a step, "
-            f"{workload.steps} steps an epoch; backups cost {100 * (result['wall ratio'] - 1):+.1f} % of wall time, "
-            f"{100 * (result['processor ratio'] - 1):+.1f} % of processor time",
+            f"{result['title']}: {result['weights MB']:.1f} MB of weights, {result['step ms']:.3f}"
+            f" ms a step, {workload.steps} steps an epoch; backups cost"
+            f" {100 * (result['wall ratio'] - 1):+.1f} % of wall time,"
+            f" {100 * (result['processor ratio'] - 1):+.1f} % of processor time",
             flush=True,
         )
     if options.json:

@@ -178,7 +178,8 @@ class Comparison:
             for peer in _rotated(self.chosen, repeat):
                 self._guarded(peer, action, counted)
             say(
-                f"{self.workload.name}: {what}, round {repeat + 1} of {repeats}, {time.monotonic() - begun:.1f} s"
+                f"{self.workload.name}: {what}, round {repeat + 1} of {repeats},"
+                f" {time.monotonic() - begun:.1f} s"
             )
 
     def _fit(self, peer: Peer, counted: bool) -> None:
@@ -213,6 +214,7 @@ class Comparison:
             all(loss - loss == 0 for loss in losses) and losses[-1] < losses[0]
         ):
             entry["failed"] = (
-                f"its loss does not fall: {losses[0]:.4g} at first, {losses[-1]:.4g} after {len(losses)} epochs"
+                f"its loss does not fall: {losses[0]:.4g} at first, {losses[-1]:.4g} after"
+                f" {len(losses)} epochs"
             )
             self._say(peer, f"failed: {entry['failed']}")

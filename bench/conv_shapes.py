@@ -204,7 +204,8 @@ def main() -> None:
         theirs.close()  # so that its end is noticed
         connections.append(ours)
     print(
-        f"{options.cores} cores; milliseconds of Hornbeam / PyTorch channels_last, and how many times faster"
+        f"{options.cores} cores; milliseconds of Hornbeam / PyTorch channels_last, and how many"
+        " times faster"
     )
     worst = []
     for shape in SHAPES:
@@ -215,7 +216,10 @@ def main() -> None:
             our_time, their_time = least(connections, shape, which, options.seconds)
             cells.append(f"{name} {our_time:7.2f} /{their_time:7.2f} {their_time / our_time:5.2f}x")
             worst.append((their_time / our_time, name, shape))
-        label = f"{shape.network} {shape.batch}x{shape.size}x{shape.size}x{shape.channels} -> {shape.filters}"
+        label = (
+            f"{shape.network} {shape.batch}x{shape.size}x{shape.size}x{shape.channels} ->"
+            f" {shape.filters}"
+        )
         label += f", {shape.window}x{shape.window}/{shape.stride}" + (
             " depthwise" if shape.groups > 1 else ""
         )
@@ -223,7 +227,8 @@ def main() -> None:
     for connection in connections:
         connection.send(None)
     print(
-        f"{sum(ratio >= 0.9 for ratio, *_ in worst)} of {len(worst)} at 0.9x or faster. The slowest:"
+        f"{sum(ratio >= 0.9 for ratio, *_ in worst)} of {len(worst)} at 0.9x or faster. The"
+        " slowest:"
     )
     for ratio, name, shape in sorted(worst)[:6]:
         print(f"  {ratio:.2f}x {name} {shape}")

@@ -111,9 +111,11 @@ def _heading(results: dict[str, Any]) -> str:
     lines = [
         f"{results['date'][:10]}, {machine['processor']}, {on}. {versions}.",
         "",
-        "Each peer's cell is its time divided by Hornbeam's: above 1, Hornbeam is faster. Medians of "
-        f"{options['repeats']} rounds in turn; starts of {options['starts']}. `JAX step` and `JAX scan` are the same "
-        "steps by hand, unshuffled: the floor.",
+        (
+            "Each peer's cell is its time divided by Hornbeam's: above 1, Hornbeam is faster."
+            f" Medians of {options['repeats']} rounds in turn; starts of {options['starts']}. `JAX"
+            " step` and `JAX scan` are the same steps by hand, unshuffled: the floor."
+        ),
     ]
     if options["quick"]:
         lines.append("A quick run: it shows that everything works, not how fast it is.")

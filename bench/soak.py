@@ -49,7 +49,8 @@ def soak(what: str, call: Callable[[int], object], calls: int, allowed_mb: float
     flat = highest - base <= allowed_mb
     verdict = "flat" if flat else "NOT flat"
     print(
-        f"{what}: {verdict}, grew by {highest - base:.1f} MB after the first {warm}; {allowed_mb:.0f} allowed",
+        f"{what}: {verdict}, grew by {highest - base:.1f} MB after the first {warm};"
+        f" {allowed_mb:.0f} allowed",
         flush=True,
     )
     return flat

@@ -158,7 +158,8 @@ def unexpected(cls: type, names: Iterable[str]) -> TypeError:
         else f"It takes {errors.listed(known) or 'none'}."
     )
     return TypeError(
-        f"{cls.__name__}: unexpected argument{'s' * (len(names) > 1)} {errors.listed(names)}. {hint}"
+        f"{cls.__name__}: unexpected argument{'s' * (len(names) > 1)} {errors.listed(names)}."
+        f" {hint}"
     )
 
 

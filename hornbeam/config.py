@@ -113,8 +113,9 @@ def enable_compile_cache(path: Any = None, max_bytes: int = 2**31) -> None:
     """
     if not _compile_cache.enable(path, max_bytes):
         raise ValueError(
-            f"enable_compile_cache: the folder {str(path or _compile_cache.default_folder())!r} cannot be used: it must be "
-            "yours, and writable by nobody else, since what is kept there is run. Try `chmod 700`, or another `path`."
+            f"enable_compile_cache: the folder {str(path or _compile_cache.default_folder())!r}"
+            " cannot be used: it must be yours, and writable by nobody else, since what is kept"
+            " there is run. Try `chmod 700`, or another `path`."
         )
 
 

@@ -40,7 +40,8 @@ class DTypePolicy:
             compute = name.removeprefix("mixed_")
             if compute not in ("bfloat16", "float16"):
                 raise ValueError(
-                    f"DTypePolicy: unknown policy {name!r}; mixed policies are 'mixed_bfloat16' and 'mixed_float16'."
+                    f"DTypePolicy: unknown policy {name!r}; mixed policies are 'mixed_bfloat16' and"
+                    " 'mixed_float16'."
                 )
             self._compute_dtype, self._variable_dtype = compute, "float32"
         else:
@@ -48,8 +49,9 @@ class DTypePolicy:
                 self._compute_dtype = self._variable_dtype = standardize_dtype(name)
             except ValueError as error:
                 raise ValueError(
-                    f"DTypePolicy: unknown policy {name!r}; expected a dtype name, 'mixed_bfloat16', 'mixed_float16', or "
-                    "a quantized one such as 'int8_from_float32'."
+                    f"DTypePolicy: unknown policy {name!r}; expected a dtype name,"
+                    " 'mixed_bfloat16', 'mixed_float16', or a quantized one such as"
+                    " 'int8_from_float32'."
                 ) from error
 
     @property
@@ -134,8 +136,9 @@ class QuantizedDTypePolicy(DTypePolicy):
             )
         if self._compute_dtype == "float16" and self.quantization_mode in ("int8", "int4"):
             raise ValueError(
-                f"{type(self).__name__}: {self.quantization_mode} weights have scales beyond what float16 holds; take "
-                f"'mixed_bfloat16' or 'float32' in place of {self._source_name!r}."
+                f"{type(self).__name__}: {self.quantization_mode} weights have scales beyond what"
+                " float16 holds; take 'mixed_bfloat16' or 'float32' in place of"
+                f" {self._source_name!r}."
             )
 
     @property
@@ -247,8 +250,8 @@ class GPTQDTypePolicy(QuantizedDTypePolicy):
         )
         if self.weight_bits not in self._bits:
             raise ValueError(
-                f"{type(self).__name__}: `weight_bits` must be one of {self._bits}, received {self.weight_bits} in "
-                f"{mode!r}."
+                f"{type(self).__name__}: `weight_bits` must be one of {self._bits}, received"
+                f" {self.weight_bits} in {mode!r}."
             )
         _check_size(type(self).__name__, "group_size", self.group_size)
         self.mode = self._word

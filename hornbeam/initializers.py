@@ -186,7 +186,8 @@ class STFT(Initializer):
                 weights = get_window(self.window, length, fftbins=self.periodic)
             except ValueError as error:
                 raise ValueError(
-                    f"STFT: `window` must be the name of a window of SciPy, received {self.window!r}."
+                    "STFT: `window` must be the name of a window of SciPy, received"
+                    f" {self.window!r}."
                 ) from error
         if weights.shape != (length,):
             raise ValueError(
@@ -343,15 +344,16 @@ class VarianceScaling(_Random):
     ):  # fmt: skip
         if mode not in ("fan_in", "fan_out", "fan_avg"):
             raise ValueError(
-                f"{type(self).__name__}: `mode` must be 'fan_in', 'fan_out' or 'fan_avg', received {mode!r}."
+                f"{type(self).__name__}: `mode` must be 'fan_in', 'fan_out' or 'fan_avg', received"
+                f" {mode!r}."
             )
         distribution = {"normal": "truncated_normal"}.get(
             distribution.lower(), distribution.lower()
         )
         if distribution not in ("truncated_normal", "untruncated_normal", "uniform"):
             raise ValueError(
-                f"{type(self).__name__}: `distribution` must be 'truncated_normal', 'untruncated_normal' or 'uniform', "
-                f"received {distribution!r}."
+                f"{type(self).__name__}: `distribution` must be 'truncated_normal',"
+                f" 'untruncated_normal' or 'uniform', received {distribution!r}."
             )
         self.scale, self.mode, self.distribution = scale, mode, distribution
         self.input_axes, self.output_axes = input_axes, output_axes
@@ -419,7 +421,10 @@ def _scaling(
     return type(name, (VarianceScaling,), body)
 
 
-_GLOROT = 'Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks".'
+_GLOROT = (
+    'Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural'
+    ' networks".'
+)
 _HE = 'He et al. 2015, "Delving deep into rectifiers".'
 _LECUN = 'LeCun et al. 1998, "Efficient backprop".'
 GlorotUniform = _scaling(1.0, "fan_avg", "uniform", "GlorotUniform", _GLOROT)

@@ -38,7 +38,8 @@ def import_module(name: str, *, extra: str, needed_for: str) -> ModuleType:
         if (error.name or "").partition(".")[0] != package:
             raise  # the package is there, and one that it needs itself is not
         raise ImportError(
-            f'{needed_for} needs the package {package}, which is not installed. Run `pip install "hornbeam[{extra}]"`.',
+            f"{needed_for} needs the package {package}, which is not installed. Run `pip install"
+            f' "hornbeam[{extra}]"`.',
             name=package,
         ) from None
 

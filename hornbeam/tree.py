@@ -186,6 +186,7 @@ def assert_same_paths(a: Any, b: Any) -> None:
     first, second = ({path for path, _ in flatten_with_path(x)} for x in (a, b))
     if first != second:
         raise ValueError(
-            f"The two structures have leaves at different paths: the first alone at {sorted(first - second, key=str)}, the "
-            f"second alone at {sorted(second - first, key=str)}."
+            "The two structures have leaves at different paths: the first alone at"
+            f" {sorted(first - second, key=str)}, the second alone at"
+            f" {sorted(second - first, key=str)}."
         )

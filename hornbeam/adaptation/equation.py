@@ -180,8 +180,8 @@ def _with_axes(values: jax.Array, letters: str, wanted: str) -> jax.Array:
     gone = [axis for axis, letter in enumerate(letters) if letter not in wanted]
     if any(values.shape[axis] != 1 for axis in gone):
         raise ValueError(
-            f"A quantizer gave a scale of shape {values.shape}, but the axes {gone} are summed over and must share one "
-            "scale. Leave the quantizer's `axis` out, or name these axes."
+            f"A quantizer gave a scale of shape {values.shape}, but the axes {gone} are summed over"
+            " and must share one scale. Leave the quantizer's `axis` out, or name these axes."
         )
     left = "".join(letter for letter in letters if letter in wanted)
     values = values.reshape(

@@ -55,6 +55,7 @@ class Float8(AdaptedWeight):
         return float8.through_gradient(equation(rounded, kernel), *self._state("outputs_grad"))
 
     def _state(self, part: str) -> tuple[jax.Array, jax.Array]:
-        return getattr(self._layer, f"{part}_scale").value, getattr(
-            self._layer, f"{part}_amax_history"
-        ).value
+        return (
+            getattr(self._layer, f"{part}_scale").value,
+            getattr(self._layer, f"{part}_amax_history").value,
+        )

@@ -49,12 +49,14 @@ class BackupAndRestore(Callback):
         super().__init__()
         if not backup_dir:
             raise ValueError(
-                f"BackupAndRestore: `backup_dir` must be the path of a folder, received {backup_dir!r}."
+                "BackupAndRestore: `backup_dir` must be the path of a folder, received"
+                f" {backup_dir!r}."
             )
         is_number = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
         if not is_number and save_freq is not False and save_freq != "epoch":
             raise ValueError(
-                f"BackupAndRestore: `save_freq` must be 'epoch', a positive number of steps, or False, received {save_freq!r}."
+                "BackupAndRestore: `save_freq` must be 'epoch', a positive number of steps, or"
+                f" False, received {save_freq!r}."
             )
         if keep is not None and (isinstance(keep, bool) or not isinstance(keep, int) or keep < 1):
             raise ValueError(

@@ -43,7 +43,8 @@ class ModelCheckpoint(MonitorCallback):
             raise TypeError(f"ModelCheckpoint: unexpected arguments {sorted(kwargs)}.")
         if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq < 1):
             raise ValueError(
-                f"ModelCheckpoint: `save_freq` must be 'epoch' or a number of batches, received {save_freq!r}."
+                "ModelCheckpoint: `save_freq` must be 'epoch' or a number of batches, received"
+                f" {save_freq!r}."
             )
         self.filepath = os.fspath(filepath)
         self.verbose, self.save_best_only, self.save_weights_only = (
@@ -92,7 +93,8 @@ class ModelCheckpoint(MonitorCallback):
             path = self.filepath.format(**fields)
         except KeyError as error:
             raise KeyError(
-                f"ModelCheckpoint: `filepath` {self.filepath!r} has the unknown field {error}; available are {sorted(fields)}."
+                f"ModelCheckpoint: `filepath` {self.filepath!r} has the unknown field {error};"
+                f" available are {sorted(fields)}."
             ) from None
         if self.save_best_only:
             value = self.value(logs)
@@ -105,7 +107,8 @@ class ModelCheckpoint(MonitorCallback):
                 return
             before = "inf" if self.best is None else f"{self.best:.5f}"
             self._tell(
-                f"Epoch {epoch + 1}: {self.monitor} improved from {before} to {value:.5f}, saving to {path}"
+                f"Epoch {epoch + 1}: {self.monitor} improved from {before} to {value:.5f}, saving"
+                f" to {path}"
             )
             self.best = value
         else:

@@ -83,8 +83,8 @@ class MonitorCallback(Callback):
         if found is None and not self._warned:
             self._warned = True
             warnings.warn(
-                f"{type(self).__name__}: the logs have no value {self.monitor!r} to watch; available are "
-                f"{', '.join(map(repr, logs or {}))}.",
+                f"{type(self).__name__}: the logs have no value {self.monitor!r} to watch;"
+                f" available are {', '.join(map(repr, logs or {}))}.",
                 stacklevel=4,
             )
         return found

@@ -73,6 +73,7 @@ class RemoteMonitor(Callback):
                 pass
         except (OSError, http.client.HTTPException) as error:
             warnings.warn(
-                f"RemoteMonitor: the results of epoch {epoch + 1} could not be sent to {self.root}: {error}.",
+                f"RemoteMonitor: the results of epoch {epoch + 1} could not be sent to {self.root}:"
+                f" {error}.",
                 stacklevel=3,
             )

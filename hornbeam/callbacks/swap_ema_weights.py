@@ -41,8 +41,8 @@ class SwapEMAWeights(Callback):
         optimizer = self.model.optimizer
         if not getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False):
             raise ValueError(
-                "SwapEMAWeights: the model's optimizer keeps no averages of the weights. Compile with an optimizer created with "
-                "`use_ema=True`, such as `Adam(use_ema=True)`."
+                "SwapEMAWeights: the model's optimizer keeps no averages of the weights. Compile"
+                " with an optimizer created with `use_ema=True`, such as `Adam(use_ema=True)`."
             )
         variables = self.model.trainable_variables
         self._weights = [v.value for v in variables]

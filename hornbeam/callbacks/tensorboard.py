@@ -65,7 +65,8 @@ class TensorBoard(Callback):
             not isinstance(self.update_freq, int) or self.update_freq < 1
         ):
             raise ValueError(
-                f"TensorBoard: `update_freq` must be 'epoch', 'batch' or a positive integer, received {update_freq!r}."
+                "TensorBoard: `update_freq` must be 'epoch', 'batch' or a positive integer,"
+                f" received {update_freq!r}."
             )
         self._profiled = _steps_to_profile(profile_batch)
         self.embeddings_metadata = embeddings_metadata
@@ -275,8 +276,9 @@ def _steps_to_profile(given: Any) -> tuple[int, int] | None:
         first, last = -1, -1
     if not 0 <= first <= last or (first == 0 and last > 0):
         raise ValueError(
-            "TensorBoard: `profile_batch` must be the number of a step, counted from 1, or the numbers of the first and "
-            f"the last step to profile, or 0 for none; received {given!r}."
+            "TensorBoard: `profile_batch` must be the number of a step, counted from 1, or the"
+            " numbers of the first and the last step to profile, or 0 for none; received"
+            f" {given!r}."
         )
     return (first - 1, last) if first else None
 

@@ -34,7 +34,8 @@ def check_name(owner: str, name: Any) -> str:
         return ""
     if not isinstance(name, str) or "/" in name:
         raise ValueError(
-            f"{owner}: `name` must be a string without '/', received {name!r:.200}. Choose another name."
+            f"{owner}: `name` must be a string without '/', received {name!r:.200}. Choose another"
+            " name."
         )
     return name
 
@@ -52,7 +53,8 @@ def check_choice(owner: str, argument: str, value: Value, choices: Iterable[Any]
     choices = tuple(choices)
     if not (value is None or isinstance(value, str)) or value not in choices:
         raise ValueError(
-            f"{owner}: `{argument}` must be one of {errors.listed(choices)}, received {value!r:.200}."
+            f"{owner}: `{argument}` must be one of {errors.listed(choices)}, received"
+            f" {value!r:.200}."
         )
     return value
 
@@ -94,6 +96,7 @@ def check_shape(owner: str, shape: Any) -> Shape:
         sizes = (-1,)
     if any(size is not None and size < 0 for size in sizes):
         raise ValueError(
-            f"{owner}: `shape` must be a sequence of sizes, each a non-negative integer or None, received {shape!r:.200}."
+            f"{owner}: `shape` must be a sequence of sizes, each a non-negative integer or None,"
+            f" received {shape!r:.200}."
         )
     return sizes

@@ -93,8 +93,8 @@ def with_values(x: Any, name: str, remedy: str) -> Any:
     x = convert(x)
     if isinstance(x, jax.core.Tracer):
         raise ValueError(
-            f"{name}: the size of the result depends on the values of {errors.describe(x)}, which are not known in a model "
-            f"or a compiled function. {remedy[0].upper()}{remedy[1:]}."
+            f"{name}: the size of the result depends on the values of {errors.describe(x)}, which"
+            f" are not known in a model or a compiled function. {remedy[0].upper()}{remedy[1:]}."
         )
     return x
 

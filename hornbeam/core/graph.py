@@ -67,7 +67,8 @@ class Operation:
     def __init__(self, name: str | None = None):
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(
-                f"{type(self).__name__}: `name` must be a non-empty string without '/', received {name!r}."
+                f"{type(self).__name__}: `name` must be a non-empty string without '/', received"
+                f" {name!r}."
             )
         self.name = name or naming.auto_name(self._default_name())
         self._inbound_nodes: list[Node] = []

@@ -76,8 +76,8 @@ class Loading:
                 return
             if nbytes > self._payable:
                 raise FileError(
-                    f"{self.what}: {name} takes {nbytes} bytes, and the file pays for {self._payable} "
-                    "more. If you trust the file, load it with `safe_mode=False`."
+                    f"{self.what}: {name} takes {nbytes} bytes, and the file pays for"
+                    f" {self._payable} more. If you trust the file, load it with `safe_mode=False`."
                 )
             self._payable -= nbytes
             if owner is not None:
@@ -99,8 +99,9 @@ class Loading:
             self._work -= count
             if self._work < 0:
                 raise FileError(
-                    f"{self.what} has too many layers, or models too often inside models: to load it, layers are called more than "
-                    f"{WORK} times (now '{name:.80}'). If you trust the file, load it with `safe_mode=False`."
+                    f"{self.what} has too many layers, or models too often inside models: to load"
+                    f" it, layers are called more than {WORK} times (now '{name:.80}'). If you"
+                    " trust the file, load it with `safe_mode=False`."
                 )
 
 
@@ -189,8 +190,8 @@ def refuse_from_files(name: str, value: object) -> None:
     rules = _current.get()
     if rules is not None:
         raise FileError(
-            f"{rules.what}: {name} is the path {value!r:.200}. A model file may not name other files; give the path in "
-            "your program."
+            f"{rules.what}: {name} is the path {value!r:.200}. A model file may not name other"
+            " files; give the path in your program."
         )
 
 
@@ -216,6 +217,7 @@ def refuse_slow_pattern(name: str, pattern: Any) -> None:
     # `(...)?` is allowed; it counts as one of the three.
     if re.search(r"\)[*+{]|\\[0-9]|\(\?P=", bare) or len(re.findall(r"(?<!\()[*+?{]", bare)) > 3:
         raise FileError(
-            f"{rules.what}: {name} holds the pattern {pattern[:80]!r}, which could take for ever to compare. Expected no repeated "
-            "groups and at most three repetitions. If you trust the file, load it with `safe_mode=False`."
+            f"{rules.what}: {name} holds the pattern {pattern[:80]!r}, which could take for ever to"
+            " compare. Expected no repeated groups and at most three repetitions. If you trust the"
+            " file, load it with `safe_mode=False`."
         )

@@ -45,7 +45,10 @@ class OpCall(Operation):
         try:
             return super().symbolic_call(*args, **kwargs)
         except Exception as error:
-            called = f"hornbeam.ops.{self.info.public.__name__} was called with {describe_inputs(args, kwargs)}."
+            called = (
+                f"hornbeam.ops.{self.info.public.__name__} was called with"
+                f" {describe_inputs(args, kwargs)}."
+            )
             raise errors.reworded(error, lambda text: f"{text}\n  {called}") from error.__cause__
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:

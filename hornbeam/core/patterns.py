@@ -47,7 +47,8 @@ class PatternMap(MutableMapping[str, Any]):
         found = self.matching(path)
         if len(found) > 1:
             raise ValueError(
-                f"{type(self).__name__}: several patterns match '{path}': {found}. Make them exclude each other."
+                f"{type(self).__name__}: several patterns match '{path}': {found}. Make them"
+                " exclude each other."
             )
         return self._entries[found[0]] if found else self._default
 

@@ -62,8 +62,8 @@ def register_keras_serializable(
     def register(target: Any) -> Any:
         if inspect.isclass(target) and not hasattr(target, "get_config"):
             raise ValueError(
-                f"register_keras_serializable: class {target.__name__} has no `get_config`. Add the method; it returns "
-                "the constructor's arguments as a dict."
+                f"register_keras_serializable: class {target.__name__} has no `get_config`. Add the"
+                " method; it returns the constructor's arguments as a dict."
             )
         full = f"{package}>{name or target.__name__}"
         with _lock:

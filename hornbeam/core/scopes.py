@@ -49,14 +49,14 @@ class StatelessScope:
         for variable, value in state_mapping or ():
             if not isinstance(variable, Variable):
                 raise ValueError(
-                    "StatelessScope: `state_mapping` takes pairs of a variable and its value, received "
-                    f"{errors.describe(variable)} as a variable."
+                    "StatelessScope: `state_mapping` takes pairs of a variable and its value,"
+                    f" received {errors.describe(variable)} as a variable."
                 )
             array = jnp.asarray(value, variable.dtype)
             if array.shape != variable.shape:
                 raise ValueError(
-                    f"StatelessScope: the value of variable '{variable.path}' must have shape {variable.shape}, "
-                    f"received {array.shape}."
+                    f"StatelessScope: the value of variable '{variable.path}' must have shape"
+                    f" {variable.shape}, received {array.shape}."
                 )
             self._known[variable] = None
             values.append(array)
@@ -136,7 +136,8 @@ def device(device_name: Any) -> Any:
         return jax.default_device(device_name)
     if not isinstance(device_name, str) or not device_name:
         raise ValueError(
-            f"device: `device_name` must be a string such as 'gpu:0' or a jax.Device, received {device_name!r}."
+            "device: `device_name` must be a string such as 'gpu:0' or a jax.Device, received"
+            f" {device_name!r}."
         )
     platform, _, number = (
         device_name.lower().removeprefix("/").removeprefix("device:").partition(":")
@@ -150,6 +151,7 @@ def device(device_name: Any) -> Any:
         ) from None
     if not (number or "0").isdigit() or int(number or 0) >= len(devices):
         raise ValueError(
-            f"device: there is no '{device_name}'; there are {', '.join(f'{platform}:{i}' for i in range(len(devices)))}."
+            f"device: there is no '{device_name}'; there are"
+            f" {', '.join(f'{platform}:{i}' for i in range(len(devices)))}."
         )
     return jax.default_device(devices[int(number or 0)])

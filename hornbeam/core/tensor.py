@@ -126,8 +126,8 @@ class KerasTensor:
     def _refuse(self, user: str) -> NoReturn:
         """Raise the error for `user`, a function that needs values."""
         raise TypeError(
-            f"{self!r} is symbolic: it has no values yet, so {user} cannot use it. Use a function of "
-            "`hornbeam.ops`, or put the computation into the `call` of a Layer."
+            f"{self!r} is symbolic: it has no values yet, so {user} cannot use it. Use a function"
+            " of `hornbeam.ops`, or put the computation into the `call` of a Layer."
         )
 
 

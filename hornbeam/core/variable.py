@@ -155,8 +155,8 @@ class Variable:
         self.name = check_name("Variable", name) or naming.auto_name("variable")
         if layout is not None:
             raise ValueError(
-                f"Variable '{self.name}': `layout` must be None, received {layout!r:.200}. Place the value by "
-                "`jax.device_put` and assign it."
+                f"Variable '{self.name}': `layout` must be None, received {layout!r:.200}. Place"
+                " the value by `jax.device_put` and assign it."
             )
         scope = naming.current_path()
         self.path = f"{scope}/{self.name}" if scope else self.name
@@ -204,7 +204,8 @@ class Variable:
             )
         if shape is not None and (sizes := check_shape("Variable", shape)) != self._value.shape:
             raise ValueError(
-                f"Variable '{self.path}': the initial value has shape {self._value.shape}, expected {sizes}."
+                f"Variable '{self.path}': the initial value has shape {self._value.shape}, expected"
+                f" {sizes}."
             )
         self._shape = self._value.shape
         self._dtype = self._value.dtype.name
@@ -222,7 +223,8 @@ class Variable:
             value = jnp.asarray(value, dtype=self._dtype) if fresh else _copied(value, self._dtype)
             if value.shape != self._shape:
                 raise ValueError(
-                    f"Variable '{self.path}': the initial value has shape {value.shape}, expected {self._shape}."
+                    f"Variable '{self.path}': the initial value has shape {value.shape}, expected"
+                    f" {self._shape}."
                 )
             self._value, self._first_value = value, None
 
@@ -297,7 +299,8 @@ class Variable:
         shape = jnp.shape(value)
         if shape != self._shape:
             raise ValueError(
-                f"Variable '{self.path}': cannot assign a value of shape {shape}, expected {self._shape}."
+                f"Variable '{self.path}': cannot assign a value of shape {shape}, expected"
+                f" {self._shape}."
             )
         overlay = _overlay.get()
         if overlay is not None:

@@ -59,7 +59,8 @@ class PyDataset:
         for name, value in (("workers", workers), ("max_queue_size", max_queue_size)):
             if isinstance(value, bool) or not isinstance(value, int) or value < (name != "workers"):
                 raise ValueError(
-                    f"{type(self).__name__}: `{name}` must be a positive integer, received {value!r}."
+                    f"{type(self).__name__}: `{name}` must be a positive integer, received"
+                    f" {value!r}."
                 )
         self.workers, self.use_multiprocessing = workers, bool(use_multiprocessing)
         self.max_queue_size = max_queue_size
@@ -75,7 +76,8 @@ class PyDataset:
         """Number of batches in an epoch; `None` if there is no end."""
         if not hasattr(self, "__len__"):
             raise NotImplementedError(
-                f"{type(self).__name__} must implement `__len__(self)`, the number of batches, or `num_batches`."
+                f"{type(self).__name__} must implement `__len__(self)`, the number of batches, or"
+                " `num_batches`."
             )
         return len(self)
 
@@ -178,9 +180,10 @@ class Reader:
             text = pickle.dumps(self._dataset)
         except Exception as error:
             raise ValueError(
-                f"{type(self._dataset).__name__}: `use_multiprocessing` needs a data set that can be pickled, and this "
-                f"one cannot: {error}. Define its class at the top of a module, open files in `__getitem__`, or use "
-                "threads (`use_multiprocessing=False`)."
+                f"{type(self._dataset).__name__}: `use_multiprocessing` needs a data set that can"
+                f" be pickled, and this one cannot: {error}. Define its class at the top of a"
+                " module, open files in `__getitem__`, or use threads"
+                " (`use_multiprocessing=False`)."
             ) from error
         if self._sent is None:
             handle, self._sent = tempfile.mkstemp(prefix="hornbeam-data-")
@@ -195,8 +198,9 @@ class Reader:
             return future.result()
         except concurrent.futures.BrokenExecutor as error:
             raise RuntimeError(
-                f"{type(self._dataset).__name__}: a worker process ended unexpectedly. If this is a script, its main "
-                'part must be under `if __name__ == "__main__":`, since each worker imports the script.'
+                f"{type(self._dataset).__name__}: a worker process ended unexpectedly. If this is a"
+                ' script, its main part must be under `if __name__ == "__main__":`, since each'
+                " worker imports the script."
             ) from error
 
 

@@ -151,8 +151,8 @@ class ArraySource(Source):
         at = int(math.floor(self.num_rows * (1.0 - fraction)))
         if not 0 < at < self.num_rows:
             raise ValueError(
-                f"`validation_split`={fraction} leaves {at} of {self.num_rows} rows for training and "
-                f"{self.num_rows - at} for validation; both need at least one."
+                f"`validation_split`={fraction} leaves {at} of {self.num_rows} rows for training"
+                f" and {self.num_rows - at} for validation; both need at least one."
             )
         cut = [
             tree.map_structure(lambda a, p=part: None if a is None else a[p], self.data)
@@ -267,7 +267,8 @@ def unpack(batch: Any) -> Batch:
         return batch, None, None
     if len(batch) > 3 or not batch:
         raise ValueError(
-            f"A batch must be `x`, `(x, y)` or `(x, y, sample_weight)`, received a tuple of {len(batch)}."
+            "A batch must be `x`, `(x, y)` or `(x, y, sample_weight)`, received a tuple of"
+            f" {len(batch)}."
         )
     return (*batch, *(None,) * (3 - len(batch)))  # type: ignore[return-value]
 
@@ -334,7 +335,8 @@ def _array(a: Any, name: str) -> np.ndarray:
         return np.asarray(a)
     except ValueError as error:  # rows of several lengths
         raise ValueError(
-            f"`{name}` cannot become an array of one shape: {error} Pad its rows to one length, with zeros for example."
+            f"`{name}` cannot become an array of one shape: {error} Pad its rows to one length,"
+            " with zeros for example."
         ) from None
 
 
@@ -372,14 +374,14 @@ def as_arrays(structure: Any, name: str) -> Any:
                 array = array.astype("float32")
             except (TypeError, ValueError):
                 raise ValueError(
-                    f"`{name}` has dtype object (first value {array.flat[0] if array.size else None!r}); "
-                    "expected numbers in arrays of one shape. Stack rows with `np.array(...)`, and encode "
-                    "strings as numbers."
+                    f"`{name}` has dtype object (first value"
+                    f" {array.flat[0] if array.size else None!r}); expected numbers in arrays of"
+                    " one shape. Stack rows with `np.array(...)`, and encode strings as numbers."
                 ) from None
         if array.dtype.kind in "USM":
             raise ValueError(
-                f"`{name}` has dtype {array.dtype}; expected numbers. Encode text first, for example "
-                "with `np.unique(labels, return_inverse=True)`."
+                f"`{name}` has dtype {array.dtype}; expected numbers. Encode text first, for"
+                " example with `np.unique(labels, return_inverse=True)`."
             )
         narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32"}.get(array.dtype.name)
         if narrow:

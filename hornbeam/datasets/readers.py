@@ -105,7 +105,8 @@ def _member(archive: zipfile.ZipFile, path: Path, name: str, ragged: bool) -> np
         return found
     if dtype.hasobject:
         raise FileError(
-            f"'{path}': {name} holds Python objects, which may run code; expected an array of numbers."
+            f"'{path}': {name} holds Python objects, which may run code; expected an array of"
+            " numbers."
         )
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(data):
         raise ValueError(f"{name} of shape {shape} and dtype {dtype} holds {len(data)} bytes")
@@ -178,7 +179,8 @@ def _exactly(file: Any, size: int, path: Path) -> bytes:
     data = file.read(size)
     if len(data) != size or file.read(1):
         raise FileError(
-            f"'{path}' is not complete: its arrays take {size} bytes, and it holds {len(data)} or more."
+            f"'{path}' is not complete: its arrays take {size} bytes, and it holds {len(data)} or"
+            " more."
         )
     return data
 

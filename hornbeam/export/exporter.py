@@ -78,8 +78,9 @@ def symbolic_inputs(model: Any, given: Any = None) -> Any:
         given = model.input
     if given is None:
         raise ValueError(
-            f"export: the model '{model.name}' does not know the shapes of its inputs. Expected a functional or Sequential "
-            "model with inputs. Pass `input_signature`, such as [jax.ShapeDtypeStruct((8, 28, 28), 'float32')]."
+            f"export: the model '{model.name}' does not know the shapes of its inputs. Expected a"
+            " functional or Sequential model with inputs. Pass `input_signature`, such as"
+            " [jax.ShapeDtypeStruct((8, 28, 28), 'float32')]."
         )
     if isinstance(given, (list, tuple)) and len(given) == 1:
         given = given[0]  # as Keras writes the signature of a single input
@@ -89,8 +90,8 @@ def symbolic_inputs(model: Any, given: Any = None) -> Any:
     def read(x: Any) -> jax.ShapeDtypeStruct:
         if getattr(x, "shape", None) is None:
             raise ValueError(
-                "export: `input_signature` must hold objects with a `shape` and a `dtype`, such as arrays or "
-                f"jax.ShapeDtypeStruct, received {x!r}."
+                "export: `input_signature` must hold objects with a `shape` and a `dtype`, such as"
+                f" arrays or jax.ShapeDtypeStruct, received {x!r}."
             )
         free = [
             "batch" if axis == 0 else next(names) if n is None else n

@@ -90,7 +90,8 @@ def export_stablehlo(
     unknown = [name for name in platforms or () if name not in _PLATFORMS]
     if unknown or (platforms is not None and not platforms):
         raise ValueError(
-            f"export_stablehlo: `platforms` must be some of {listed(_PLATFORMS)}, received {platforms!r}."
+            f"export_stablehlo: `platforms` must be some of {listed(_PLATFORMS)}, received"
+            f" {platforms!r}."
         )
     inputs = symbolic_inputs(model, input_signature)
     call, variables = pure_call(model)
@@ -99,8 +100,8 @@ def export_stablehlo(
         exported = _export(call, weights, inputs, platforms)
     except (NotImplementedError, TypeError, ValueError, InconclusiveDimensionOperation) as error:
         raise ValueError(
-            f"export_stablehlo: the model '{model.name}' cannot be exported: {error} If a size must be a number, give it by "
-            "`input_signature`; leave out what calls back into Python."
+            f"export_stablehlo: the model '{model.name}' cannot be exported: {error} If a size must"
+            " be a number, give it by `input_signature`; leave out what calls back into Python."
         ) from error
     _check_calls(exported.mlir_module(), f"export_stablehlo: the model '{model.name}'", ValueError)
     outputs = jax.tree.unflatten(exported.out_tree, exported.out_avals)
@@ -212,7 +213,8 @@ def _restored(
         raise FileError(f"the platforms {platforms!r:.80} are not known.")
     if not isinstance(version, int) or not low <= version <= high:
         raise FileError(
-            f"it needs a JAX that reads calling convention {version!r:.20}; this one reads {low} to {high}."
+            f"it needs a JAX that reads calling convention {version!r:.20}; this one reads {low} to"
+            f" {high}."
         )
 
     def empty(weights: Any, inputs: Any) -> Any:
@@ -270,8 +272,8 @@ def _check_calls(module: str, what: str, error: type[ValueError]) -> None:
     foreign = sorted(name for name in targets if not _OF_XLA.fullmatch(name))
     if foreign:
         raise error(
-            f"{what} calls {listed(foreign)}, which XLA does not compute itself. Expected a program of StableHLO's own "
-            "instructions: leave the layer or the op out that needs the call."
+            f"{what} calls {listed(foreign)}, which XLA does not compute itself. Expected a program"
+            " of StableHLO's own instructions: leave the layer or the op out that needs the call."
         )
 
 
@@ -294,7 +296,8 @@ def _as_json(structure: Any) -> Any:
     if type(structure) in (list, tuple):
         return [type(structure).__name__, [_as_json(part) for part in structure]]
     raise ValueError(
-        f"export_stablehlo: inputs and outputs must be tensors in lists, tuples and dicts, received {structure!r}."
+        "export_stablehlo: inputs and outputs must be tensors in lists, tuples and dicts, received"
+        f" {structure!r}."
     )
 
 

@@ -151,7 +151,10 @@ def why_missing(name: str) -> str:
     """
     parent, _, last = name.rpartition(".")
     if name.startswith("tensorflow.") and not name.startswith(KERAS_ROOTS):
-        reason = "Hornbeam's stand-in for TensorFlow covers `tensorflow.keras` and a few aliases of `hornbeam.ops` only."
+        reason = (
+            "Hornbeam's stand-in for TensorFlow covers `tensorflow.keras` and a few aliases of"
+            " `hornbeam.ops` only."
+        )
     else:
         reason = f"Hornbeam stands in for Keras here and has no counterpart of {name!r}."
     known = dir(face_module(parent)) if is_face_name(parent) else []

@@ -203,7 +203,8 @@ class PReLU(_Activation):
         shape = tuple(1 if axis in shared else size for axis, size in enumerate(input_shape))[1:]
         if None in shape:
             raise ValueError(
-                f"{self._label()}: the sizes of all axes without `shared_axes` must be known, received {input_shape}."
+                f"{self._label()}: the sizes of all axes without `shared_axes` must be known,"
+                f" received {input_shape}."
             )
         self.alpha = add_named_weight(self, "alpha", shape)
         free = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in shared}

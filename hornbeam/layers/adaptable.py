@@ -65,7 +65,8 @@ class Adaptable(Layer):
             )
         if getattr(self, f"{name}_constraint") is not None:
             raise ValueError(
-                f"{self._label()}: a weight with a constraint cannot be adapted. Leave `{name}_constraint` out."
+                f"{self._label()}: a weight with a constraint cannot be adapted. Leave"
+                f" `{name}_constraint` out."
             )
         self.lora_rank = positive_integer(type(self).__name__, "rank", rank)
         self.lora_alpha = lora_alpha if lora_alpha is not None else rank

@@ -41,7 +41,8 @@ class _Attention(Layer):
         keep(self, arguments)
         if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout <= 1:
             raise ValueError(
-                f"{type(self).__name__}: `dropout` must be a number from 0 to 1, received {self.dropout!r}."
+                f"{type(self).__name__}: `dropout` must be a number from 0 to 1, received"
+                f" {self.dropout!r}."
             )
         if self.dropout > 0:
             self.seed_generator = SeedGenerator(arguments["seed"])
@@ -58,13 +59,15 @@ class _Attention(Layer):
     def _check(self, inputs: Any, masks: Any = None) -> None:
         if not isinstance(inputs, (list, tuple)) or len(inputs) not in (2, 3):
             raise ValueError(
-                f"{self._label()} takes a list of 2 or 3 tensors: [query, value] or [query, value, key]."
+                f"{self._label()} takes a list of 2 or 3 tensors: [query, value] or [query, value,"
+                " key]."
             )
         if masks is not None and (
             not isinstance(masks, (list, tuple)) or not 2 <= len(masks) <= len(inputs)
         ):
             raise ValueError(
-                f"{self._label()}: `mask` must be a list [query_mask, value_mask] (each may be None), received {masks!r}."
+                f"{self._label()}: `mask` must be a list [query_mask, value_mask] (each may be"
+                f" None), received {masks!r}."
             )
 
     def _make_weights(self, size: int | None) -> None:

@@ -180,7 +180,8 @@ class Bidirectional(Layer):
                 )
         if merge_mode is not None and merge_mode not in _MERGES:
             raise ValueError(
-                f"{name}: `merge_mode` must be one of {errors.listed(_MERGES)} or None, received {merge_mode!r}."
+                f"{name}: `merge_mode` must be one of {errors.listed(_MERGES)} or None, received"
+                f" {merge_mode!r}."
             )
         super().__init__(weights=weights, **kwargs)
         self.merge_mode = merge_mode
@@ -203,15 +204,16 @@ class Bidirectional(Layer):
         forward, backward = self.forward_layer, self.backward_layer
         if forward.go_backwards == backward.go_backwards:
             raise ValueError(
-                f"{self._label()}: the two layers must run in different directions, but both have "
-                f"`go_backwards={forward.go_backwards}`. Make `backward_layer` with `go_backwards=True`."
+                f"{self._label()}: the two layers must run in different directions, but both have"
+                f" `go_backwards={forward.go_backwards}`. Make `backward_layer` with"
+                " `go_backwards=True`."
             )
         for name in ("stateful", "return_sequences", "return_state"):
             values = getattr(forward, name, False), getattr(backward, name, False)
             if values[0] != values[1]:
                 raise ValueError(
-                    f"{self._label()}: the two layers must have the same `{name}`, received {values[0]} forwards "
-                    f"and {values[1]} backwards."
+                    f"{self._label()}: the two layers must have the same `{name}`, received"
+                    f" {values[0]} forwards and {values[1]} backwards."
                 )
 
     @property
@@ -251,7 +253,8 @@ class Bidirectional(Layer):
             states = list(initial_state)
             if len(states) % 2:
                 raise ValueError(
-                    f"`initial_state` must hold as many states for each direction, received {len(states)}."
+                    "`initial_state` must hold as many states for each direction, received"
+                    f" {len(states)}."
                 )
             half = len(states) // 2
             starts = [{"initial_state": states[:half]}, {"initial_state": states[half:]}]

@@ -80,7 +80,8 @@ class _Convolution(Layer):
         channels = input_shape[axis]
         if channels is None:
             raise ValueError(
-                f"{self._label()}: the number of channels must be known, received shape {input_shape}."
+                f"{self._label()}: the number of channels must be known, received shape"
+                f" {input_shape}."
             )
         self._check_window(input_shape)
         outputs = self._build(channels)
@@ -92,8 +93,9 @@ class _Convolution(Layer):
         for size, window, step in zip(inner, self.kernel_size, self.dilation_rate, strict=True):
             if self.padding == "valid" and size is not None and size < (window - 1) * step + 1:
                 raise too_small(
-                    f"{self._label()}: the window {self.kernel_size} is larger than the input {tuple(shape)}. Use "
-                    "padding='same', a smaller kernel_size, or fewer poolings before."
+                    f"{self._label()}: the window {self.kernel_size} is larger than the input"
+                    f" {tuple(shape)}. Use padding='same', a smaller kernel_size, or fewer poolings"
+                    " before."
                 )
 
     def _build(self, channels: int) -> int:
@@ -157,7 +159,8 @@ class _Conv(_Convolution, Adaptable):
         self._keep(locals())
         if self.filters % self.groups:
             raise ValueError(
-                f"{type(self).__name__}: `filters` ({filters}) must be a multiple of `groups` ({groups})."
+                f"{type(self).__name__}: `filters` ({filters}) must be a multiple of `groups`"
+                f" ({groups})."
             )
 
     def build(self, input_shape: Any) -> None:
@@ -218,8 +221,8 @@ class _ConvTranspose(_Convolution):
                 isinstance(n, int) and 0 <= n < s for n, s in zip(items, self.strides, strict=True)
             ):
                 raise ValueError(
-                    f"{name}: `output_padding` must be {self._rank} integers from 0 up to below `strides` "
-                    f"{self.strides}, received {given!r}."
+                    f"{name}: `output_padding` must be {self._rank} integers from 0 up to below"
+                    f" `strides` {self.strides}, received {given!r}."
                 )
             given = items
         self.output_padding = given

@@ -69,7 +69,8 @@ class ConvLSTMCell(LSTMCell):
         inner = tuple(input_shape[2:] if first else input_shape[1:-1])
         if channels is None or None in inner:
             raise ValueError(
-                f"{self._label()}: all sizes but batch and time must be known, received {tuple(input_shape)}."
+                f"{self._label()}: all sizes but batch and time must be known, received"
+                f" {tuple(input_shape)}."
             )
         width = self.units * self.gates
         self.kernel = add_named_weight(self, "kernel", (*self.kernel_size, channels, width))
@@ -80,16 +81,19 @@ class ConvLSTMCell(LSTMCell):
         if self.use_bias:
             self.bias = add_named_weight(self, "bias", (width,), initializer=self._bias_start())
         outer = tuple(
-            -(-size // step)
-            if self.padding == "same"
-            else (size - (window - 1) * dilation - 1) // step + 1
+            (
+                -(-size // step)
+                if self.padding == "same"
+                else (size - (window - 1) * dilation - 1) // step + 1
+            )
             for size, window, step, dilation in zip(
                 inner, self.kernel_size, self.strides, self.dilation_rate, strict=True
             )
         )
         if min(outer) < 1:
             raise too_small(
-                f"{self._label()}: the window {self.kernel_size} is larger than the input {tuple(input_shape)}."
+                f"{self._label()}: the window {self.kernel_size} is larger than the input"
+                f" {tuple(input_shape)}."
             )
         self._inner_state = (self.filters, *outer) if first else (*outer, self.filters)
 

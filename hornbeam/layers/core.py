@@ -381,9 +381,10 @@ class Lambda(Layer):
                 config["function"] = given
             elif not code_allowed():
                 raise FileError(
-                    f"The layer '{name}' (Lambda) holds Python code. Hornbeam does not run code from files. Write the "
-                    f"function in your program and pass it by the layer's name: `custom_objects={{{name!r}: function}}`; "
-                    "or, if you trust the file as you trust a program, load it with `safe_mode=False`."
+                    f"The layer '{name}' (Lambda) holds Python code. Hornbeam does not run code"
+                    " from files. Write the function in your program and pass it by the layer's"
+                    f" name: `custom_objects={{{name!r}: function}}`; or, if you trust the file as"
+                    " you trust a program, load it with `safe_mode=False`."
                 )
         return super().from_config(config)
 

@@ -70,8 +70,8 @@ class EinsumDense(Adaptable):
         )
         if match is None or (match[1], match[3]) != (match[5], match[7]) or (match[1] and match[3]):
             raise ValueError(
-                "EinsumDense: `equation` must read like 'ab,bc->ac', '...b,bc->...c' or 'ab...,bc->ac...', received "
-                f"{equation!r}."
+                "EinsumDense: `equation` must read like 'ab,bc->ac', '...b,bc->...c' or"
+                f" 'ab...,bc->ac...', received {equation!r}."
             )
         keep(self, {name: value for name, value in locals().items() if name != "match"})
         self.output_shape = (
@@ -80,7 +80,8 @@ class EinsumDense(Adaptable):
         unknown = sorted(set(bias_axes or "") - set(match[6]))
         if unknown:
             raise ValueError(
-                f"EinsumDense: `bias_axes` {bias_axes!r} has letters {unknown} that the output {match[6]!r} lacks."
+                f"EinsumDense: `bias_axes` {bias_axes!r} has letters {unknown} that the output"
+                f" {match[6]!r} lacks."
             )
 
     def build(self, input_shape: Any) -> None:
@@ -90,8 +91,8 @@ class EinsumDense(Adaptable):
         hidden = len(input_shape) - len(inputs)  # axes under `...`
         if hidden < 0 or (hidden and not (ahead or behind)):
             raise ValueError(
-                f"{self._label()}: the equation {self.equation!r} takes inputs of {len(inputs)} axes, received shape "
-                f"{tuple(input_shape)}."
+                f"{self._label()}: the equation {self.equation!r} takes inputs of {len(inputs)}"
+                f" axes, received shape {tuple(input_shape)}."
             )
         known = dict(zip(inputs, input_shape[hidden:] if ahead else input_shape, strict=False))
         # With `...` in front, the batch axis is one of those.
@@ -123,15 +124,16 @@ class EinsumDense(Adaptable):
         stated = dict(zip(outputs, self.output_shape, strict=False))
         if not len(stated) == len(self.output_shape) == len(outputs):
             raise ValueError(
-                f"{self._label()}: `output_shape` {self.output_shape} must have a size for each of the axes "
-                f"{outputs!r} of the equation {self.equation!r}."
+                f"{self._label()}: `output_shape` {self.output_shape} must have a size for each of"
+                f" the axes {outputs!r} of the equation {self.equation!r}."
             )
         for letter, size in stated.items():
             if size is None:
                 stated[letter] = known.get(letter)
             elif known.get(letter) not in (None, size):
                 raise ValueError(
-                    f"{self._label()}: axis {letter!r} is {known[letter]} in the input and {size} in `output_shape`."
+                    f"{self._label()}: axis {letter!r} is {known[letter]} in the input and {size}"
+                    " in `output_shape`."
                 )
         return known | stated
 

@@ -50,8 +50,8 @@ def _untraceable(error: Exception) -> str:
     start = "while `call` is compiled, or its shapes are found, tensors have no values; "
     if isinstance(error, jax.errors.TracerBoolConversionError):
         return (
-            start
-            + "a Python condition (`if`, `while`, `and`, `not`) cannot use one. Use `hornbeam.ops.where` or `ops.cond`."
+            start + "a Python condition (`if`, `while`, `and`, `not`) cannot use one. Use"
+            " `hornbeam.ops.where` or `ops.cond`."
         )
     if isinstance(error, jax.errors.TracerIntegerConversionError):
         return start + "an index or a size cannot be one. Use `hornbeam.ops.take` or `ops.slice`."

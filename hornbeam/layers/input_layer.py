@@ -55,7 +55,8 @@ class InputLayer(Layer):
             batch_shape, dtype = input_tensor.shape, dtype or input_tensor.dtype
         if (shape is None) == (batch_shape is None):
             raise ValueError(
-                f"InputLayer '{self.name}': pass `shape` (without the batch axis) or `batch_shape`, one of them."
+                f"InputLayer '{self.name}': pass `shape` (without the batch axis) or `batch_shape`,"
+                " one of them."
             )
         if batch_shape is None:
             if isinstance(shape, int):

@@ -110,7 +110,10 @@ def _problem(spec: InputSpec, shape: tuple[int | None, ...], dtype: str) -> str 
     if spec.max_ndim is not None and rank > spec.max_ndim:
         return f"must have at most {spec.max_ndim} dimensions"
     if spec.min_ndim is not None and rank < spec.min_ndim:
-        return f"must have at least {spec.min_ndim} dimensions (batch included){_remedy(spec.min_ndim, rank)}"
+        return (
+            f"must have at least {spec.min_ndim} dimensions (batch"
+            f" included){_remedy(spec.min_ndim, rank)}"
+        )
     if spec.dtype is not None and spec.dtype != dtype:
         return f"must have dtype {spec.dtype}, has {dtype}"
     for axis, size in spec.axes.items():
@@ -125,5 +128,8 @@ def _problem(spec: InputSpec, shape: tuple[int | None, ...], dtype: str) -> str 
 def _remedy(expected: int, received: int) -> str:
     """Return a hint on how to add an axis, if exactly one is missing."""
     if received == expected - 1:
-        return "; if one sample was meant, add the batch axis with `x[None]`, if channels are missing, `x[..., None]`"
+        return (
+            "; if one sample was meant, add the batch axis with `x[None]`, if channels are missing,"
+            " `x[..., None]`"
+        )
     return ""

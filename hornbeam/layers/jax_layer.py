@@ -178,8 +178,8 @@ def _names(
     missing = [name for name in needed if name not in names]
     if extra or missing:
         raise ValueError(
-            f"{layer}: `{argument}` must take arguments of the names {known} (at least {needed}), received one that "
-            f"takes {tuple(parameters)}."
+            f"{layer}: `{argument}` must take arguments of the names {known} (at least {needed}),"
+            f" received one that takes {tuple(parameters)}."
         )
     return names
 
@@ -215,11 +215,13 @@ class FlaxLayer(JaxLayer):
         linen = _flax()
         if isinstance(module, dict):
             raise ValueError(
-                "FlaxLayer: files do not hold the code of a Flax module; make the layer in code and load weights."
+                "FlaxLayer: files do not hold the code of a Flax module; make the layer in code and"
+                " load weights."
             )
         if not isinstance(module, linen.Module):
             raise ValueError(
-                f"FlaxLayer: `module` must be a flax.linen.Module, received {errors.describe(module)}."
+                "FlaxLayer: `module` must be a flax.linen.Module, received"
+                f" {errors.describe(module)}."
             )
         self_call = (
             getattr(type(module), method)
@@ -257,7 +259,8 @@ class FlaxLayer(JaxLayer):
 
     def get_config(self) -> dict[str, Any]:
         raise ValueError(
-            f"{self._label()}: files do not hold the code of a Flax module. Save the model's weights with `save_weights`."
+            f"{self._label()}: files do not hold the code of a Flax module. Save the model's"
+            " weights with `save_weights`."
         )
 
 

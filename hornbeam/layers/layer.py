@@ -414,7 +414,8 @@ class Layer(Quantization):
         ):
             if len(given) != len(own):
                 raise ValueError(
-                    f"{self._label()}: stateless_call expected {len(own)} values in `{name}`, received {len(given)}."
+                    f"{self._label()}: stateless_call expected {len(own)} values in `{name}`,"
+                    f" received {len(given)}."
                 )
         values = [
             v.value if isinstance(v, Variable) else v

@@ -89,7 +89,8 @@ class _LocallyConnected(Layer):
         inner = tuple(input_shape[2:] if first else input_shape[1:-1])
         if channels is None or None in inner:
             raise ValueError(
-                f"{self._label()}: all sizes but the batch's must be known, received {tuple(input_shape)}."
+                f"{self._label()}: all sizes but the batch's must be known, received"
+                f" {tuple(input_shape)}."
             )
         self._before, outer = [], []
         for size, window, step in zip(inner, self.kernel_size, self.strides, strict=True):
@@ -98,7 +99,8 @@ class _LocallyConnected(Layer):
             )
             if count < 1:
                 raise too_small(
-                    f"{self._label()}: the window {self.kernel_size} is larger than the input {input_shape}."
+                    f"{self._label()}: the window {self.kernel_size} is larger than the input"
+                    f" {input_shape}."
                 )
             outer.append(count)
             self._before.append(

@@ -50,8 +50,8 @@ def fill_masks(
         if not takes and type(layer).__name__ not in _warned:
             _warned.add(type(layer).__name__)
             warnings.warn(
-                f"{label_of(layer)} received an input with a mask, does not support masking, and drops the mask. "
-                "Set `self.supports_masking = True` if padded steps may pass.",
+                f"{label_of(layer)} received an input with a mask, does not support masking, and"
+                " drops the mask. Set `self.supports_masking = True` if padded steps may pass.",
                 stacklevel=4,
             )
     return previous

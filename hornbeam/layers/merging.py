@@ -43,8 +43,8 @@ class _Merge(Layer):
                 sizes = {s[axis] for s in shapes} - {None, 1}
                 if len(sizes) > 1:
                     raise ValueError(
-                        f"{self._label()}: inputs must have equal shapes (or size 1) on axis {axis}, received "
-                        f"{[tuple(s) for s in shapes]}."
+                        f"{self._label()}: inputs must have equal shapes (or size 1) on axis"
+                        f" {axis}, received {[tuple(s) for s in shapes]}."
                     )
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
@@ -256,14 +256,15 @@ class Concatenate(_Merge):
         ranks = {len(s) for s in shapes}
         if len(ranks) > 1:
             raise ValueError(
-                f"{self._label()}: inputs must have one rank, received shapes {[tuple(s) for s in shapes]}."
+                f"{self._label()}: inputs must have one rank, received shapes"
+                f" {[tuple(s) for s in shapes]}."
             )
         rank = ranks.pop()
         for axis in range(rank):
             if axis != self.axis % rank and len({s[axis] for s in shapes} - {None}) > 1:
                 raise ValueError(
-                    f"{self._label()}: inputs must have equal sizes on all axes but {self.axis}, received "
-                    f"{[tuple(s) for s in shapes]}."
+                    f"{self._label()}: inputs must have equal sizes on all axes but {self.axis},"
+                    f" received {[tuple(s) for s in shapes]}."
                 )
 
     def _merge(self, inputs: list[Tensor]) -> Tensor:
@@ -325,8 +326,9 @@ class Dot(_Merge):
         i, j = self._summed(len(a), len(b))
         if a[i] != b[j] and None not in (a[i], b[j]):
             raise ValueError(
-                f"{self._label()}: the summed axes must have one size; axis {i} of the first input, of shape {tuple(a)}, has "
-                f"{a[i]}, axis {j} of the second, of shape {tuple(b)}, has {b[j]}. Change `axes`, now {self.axes}."
+                f"{self._label()}: the summed axes must have one size; axis {i} of the first input,"
+                f" of shape {tuple(a)}, has {a[i]}, axis {j} of the second, of shape {tuple(b)},"
+                f" has {b[j]}. Change `axes`, now {self.axes}."
             )
 
     def _summed(self, left: int, right: int) -> tuple[int, int]:
@@ -335,8 +337,8 @@ class Dot(_Merge):
         for axis, rank in ((i, left), (j, right)):
             if not -rank <= axis < rank or axis % rank == 0:
                 raise ValueError(
-                    f"{self._label()}: `axes` must be axes of the inputs other than the batch's, received {self.axes} for "
-                    f"inputs of ranks {left} and {right}."
+                    f"{self._label()}: `axes` must be axes of the inputs other than the batch's,"
+                    f" received {self.axes} for inputs of ranks {left} and {right}."
                 )
         return i % left, j % right
 

@@ -69,8 +69,8 @@ class _HeadAttention(Layer):
             )
         if flash and self.dropout:
             raise ValueError(
-                f"{name}: `flash_attention=True` requires the fused kernel, which has no dropout, but `dropout` is "
-                f"{self.dropout}. Leave one of the two out."
+                f"{name}: `flash_attention=True` requires the fused kernel, which has no dropout,"
+                f" but `dropout` is {self.dropout}. Leave one of the two out."
             )
         self.supports_masking = True
 
@@ -99,12 +99,13 @@ class _HeadAttention(Layer):
         key = value if key is None else key
         if len({len(query), len(value), len(key)}) > 1:
             raise ValueError(
-                f"{self._label()}: query, value and key must have equally many axes, received shapes {tuple(query)}, "
-                f"{tuple(value)} and {tuple(key)}."
+                f"{self._label()}: query, value and key must have equally many axes, received"
+                f" shapes {tuple(query)}, {tuple(value)} and {tuple(key)}."
             )
         if list(value[1:-1]) != list(key[1:-1]):
             raise ValueError(
-                f"{self._label()}: value and key must have equal positions, received shapes {tuple(value)} and {tuple(key)}."
+                f"{self._label()}: value and key must have equal positions, received shapes"
+                f" {tuple(value)} and {tuple(key)}."
             )
 
     def _allowed(
@@ -202,8 +203,8 @@ class _HeadAttention(Layer):
         """Return whether the fused kernel runs this call; raise if it is required and cannot."""
         if wants_scores and self.flash_attention:
             raise ValueError(
-                "`return_attention_scores=True` requires the scores, which the fused kernel of `flash_attention=True` "
-                "never computes as a whole. Leave one of the two out."
+                "`return_attention_scores=True` requires the scores, which the fused kernel of"
+                " `flash_attention=True` never computes as a whole. Leave one of the two out."
             )
         if self._attended != (1,) or q.ndim != 4:
             return False  # as in Keras, even with `flash_attention=True`

@@ -264,7 +264,8 @@ class GroupNormalization(_Normalization):
         super().__init__(**kwargs)
         if not isinstance(groups, int) or (groups < 1 and groups != -1):
             raise ValueError(
-                f"GroupNormalization: `groups` must be a positive integer or -1, received {groups!r}."
+                "GroupNormalization: `groups` must be a positive integer or -1, received"
+                f" {groups!r}."
             )
         keep(self, locals())
         self.supports_masking = True
@@ -273,14 +274,15 @@ class GroupNormalization(_Normalization):
         channels = input_shape[self.axis]
         if channels is None:
             raise ValueError(
-                f"{self._label()}: the size of axis {self.axis} must be known, received {input_shape}."
+                f"{self._label()}: the size of axis {self.axis} must be known, received"
+                f" {input_shape}."
             )
         if self.groups == -1:
             self.groups = channels
         if channels % self.groups:
             raise ValueError(
-                f"{self._label()}: the {channels} channels of axis {self.axis} do not divide into `groups` "
-                f"{self.groups}."
+                f"{self._label()}: the {channels} channels of axis {self.axis} do not divide into"
+                f" `groups` {self.groups}."
             )
         self._scale_and_offset((channels,), self.scale, self.center)
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
@@ -361,7 +363,8 @@ class UnitNormalization(Layer):
         axis = list(axis) if isinstance(axis, (list, tuple)) else axis
         if not all(isinstance(a, int) for a in (axis if isinstance(axis, list) else [axis])):
             raise TypeError(
-                f"UnitNormalization: `axis` must be an integer or a list of integers, received {axis!r}."
+                "UnitNormalization: `axis` must be an integer or a list of integers, received"
+                f" {axis!r}."
             )
         self.axis = axis
         self.supports_masking = True

@@ -70,8 +70,8 @@ class Quantization(LayerState):
         config = find_config(self._label(), mode, config)
         if type_check and not is_library_code(self):
             raise NotImplementedError(
-                f"{self._label()}: a subclass may use its weight in ways that quantization does not know. Pass "
-                "type_check=False if its `call` does not."
+                f"{self._label()}: a subclass may use its weight in ways that quantization does not"
+                " know. Pass type_check=False if its `call` does not."
             )
         policy = self.dtype_policy.for_path(self.path)
         if policy.quantization_mode is not None:
@@ -101,8 +101,10 @@ class Quantization(LayerState):
             self.build(input_shape)
         if self.quantization_mode is None:
             given = isinstance(mode, QuantizationConfig)
-            self.quantize(config=mode, type_check=False) if given else self.quantize(
-                mode, type_check=False
+            (
+                self.quantize(config=mode, type_check=False)
+                if given
+                else self.quantize(mode, type_check=False)
             )
 
     def quantized_call(self, *args: Any, **kwargs: Any) -> Any:

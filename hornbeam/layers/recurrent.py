@@ -135,8 +135,9 @@ class RNN(Layer):
         if self.stateful:
             if batch is None:
                 raise ValueError(
-                    f"{self._label()}: `stateful=True` keeps states from batch to batch, so the batch size "
-                    "must be fixed: state it with `Input(batch_shape=(batch, time, features))`."
+                    f"{self._label()}: `stateful=True` keeps states from batch to batch, so the"
+                    " batch size must be fixed: state it with `Input(batch_shape=(batch, time,"
+                    " features))`."
                 )
             self.states = tree.map_structure(
                 lambda x: Variable(x, trainable=False, name="rnn_state"),
@@ -181,7 +182,8 @@ class RNN(Layer):
         given = tree.flatten(given)
         if len(given) != len(flat):
             raise ValueError(
-                f"`initial_state` must hold {len(flat)} states of shapes {[x.shape for x in flat]}, received {len(given)}."
+                f"`initial_state` must hold {len(flat)} states of shapes {[x.shape for x in flat]},"
+                f" received {len(given)}."
             )
         states = [
             zero if x is None else jnp.asarray(x, zero.dtype)
@@ -214,6 +216,7 @@ class RNN(Layer):
 
             def step(x_t: Any, before: Any) -> Any:
                 return cell.step(x_t, before, noise)
+
         else:
             step = cell if callable(cell) else cell.call
 
@@ -568,6 +571,7 @@ class GRU(_Recurrent):
             extra = "`reset_after` is false"
         if self.use_cudnn is True and extra is not None:
             raise ValueError(
-                f"`use_cudnn=True` requires settings that cuDNN's GRU supports, but {extra}. Use 'auto'."
+                f"`use_cudnn=True` requires settings that cuDNN's GRU supports, but {extra}. Use"
+                " 'auto'."
             )
         return False

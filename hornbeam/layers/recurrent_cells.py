@@ -535,6 +535,6 @@ def check_cell(cell: Any, owner: str, argument: str) -> None:
     for needed in ("call", "state_size"):
         if not hasattr(cell, needed):
             raise ValueError(
-                f"{owner}: `{argument}` takes cells, which have `call(inputs, states)` and `state_size`; "
-                f"received {errors.describe(cell)}, which has no `{needed}`."
+                f"{owner}: `{argument}` takes cells, which have `call(inputs, states)` and"
+                f" `state_size`; received {errors.describe(cell)}, which has no `{needed}`."
             )

@@ -90,8 +90,8 @@ class Reshape(Layer):
         for n in self.target_shape:
             if n is not None and (not hasattr(n, "__index__") or n < -1):
                 raise ValueError(
-                    f"Reshape: the sizes in `target_shape` must be integers, at least 0, or one -1 for what is left over; "
-                    f"received {target_shape!r}."
+                    "Reshape: the sizes in `target_shape` must be integers, at least 0, or one -1"
+                    f" for what is left over; received {target_shape!r}."
                 )
         self.built = True
 
@@ -104,8 +104,9 @@ class Reshape(Layer):
             )  # a trace for shapes: the size may fit
         if shape.count(-1) > 1 or (size % fixed if -1 in shape and fixed else size != fixed):
             raise indivisible(
-                f"{self._label()}: a sample of shape {inputs.shape[1:]} has {size} numbers, which do not fill "
-                f"`target_shape` {self.target_shape}. Change the shape, or let one size be -1.",
+                f"{self._label()}: a sample of shape {inputs.shape[1:]} has {size} numbers, which"
+                f" do not fill `target_shape` {self.target_shape}. Change the shape, or let one"
+                " size be -1.",
                 fixed,
             )
         return jnp.reshape(inputs, (inputs.shape[0], *shape))

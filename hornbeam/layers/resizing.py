@@ -39,8 +39,8 @@ def _pairs(layer: str, name: str, value: Any, rank: int) -> tuple[tuple[int, int
         isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in numbers
     ):
         raise ValueError(
-            f"{layer}: `{name}` must be a non-negative integer, or one or a pair (before, after) for each of "
-            f"{rank} axes, received {value!r}."
+            f"{layer}: `{name}` must be a non-negative integer, or one or a pair (before, after)"
+            f" for each of {rank} axes, received {value!r}."
         )
     return pairs  # type: ignore[return-value]
 
@@ -124,8 +124,8 @@ class _Cropping(_Spatial):
         ):
             if inputs.shape[axis] <= sum(pair) and not is_unknown(inputs.shape[axis]):
                 raise too_small(
-                    f"{self._label()}: `cropping` {self.cropping} leaves nothing of axis {axis} of the input "
-                    f"{inputs.shape}. Crop less."
+                    f"{self._label()}: `cropping` {self.cropping} leaves nothing of axis {axis} of"
+                    f" the input {inputs.shape}. Crop less."
                 )
             cut[axis] = slice(pair[0], inputs.shape[axis] - pair[1])
         return inputs[tuple(cut)]

@@ -69,7 +69,8 @@ class LayerState(Operation):
             return
         if "_seen" not in self.__dict__:
             raise RuntimeError(
-                f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`, before setting `{name}`."
+                f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`,"
+                f" before setting `{name}`."
             )
         # Parts keep the order in which they are first seen, so look before the new one is set: items
         # appended to a list since the last look come first.
@@ -291,9 +292,9 @@ class LayerState(Operation):
         weights = list(weights)
         if len(own) != len(weights):
             raise ValueError(
-                f"{self._label()}: set_weights expected {len(own)} arrays "
-                f"({', '.join(f'{v.name} {v.shape}' for v in own[:8])}{', ...' if len(own) > 8 else ''}), "
-                f"received {len(weights)}."
+                f"{self._label()}: set_weights expected {len(own)} arrays"
+                f" ({', '.join(f'{v.name} {v.shape}' for v in own[:8])}{', ...' if len(own) > 8 else ''}),"
+                f" received {len(weights)}."
             )
         for variable, value in zip(own, weights, strict=True):
             if tuple(np.shape(value)) != variable.shape:
@@ -332,7 +333,8 @@ class LayerState(Operation):
                 value = value()
             if getattr(value, "shape", ()) not in ((), None):
                 raise ValueError(
-                    f"{self._label()}: add_loss expected a scalar, received {errors.describe(value)}."
+                    f"{self._label()}: add_loss expected a scalar, received"
+                    f" {errors.describe(value)}."
                 )
             if overlay is not None:
                 overlay.losses.append((self, value))
@@ -379,8 +381,8 @@ class LayerState(Operation):
         """
         if not name or aggregation not in (None, "mean"):
             raise ValueError(
-                f"{self._label()}: add_metric takes a `name`, and `aggregation` 'mean' or None, received {name!r} and "
-                f"{aggregation!r}."
+                f"{self._label()}: add_metric takes a `name`, and `aggregation` 'mean' or None,"
+                f" received {name!r} and {aggregation!r}."
             )
         added = self.__dict__.setdefault("added_metrics", {})
         if name not in added:
@@ -448,7 +450,8 @@ def _known_shape(label: str, name: str | None, shape: Any) -> tuple[int, ...]:
     )
     if len(shape) > _MAX_RANK:
         raise ValueError(
-            f"{label}: cannot create the weight '{name}' of {len(shape)} dimensions; an array has at most {_MAX_RANK}."
+            f"{label}: cannot create the weight '{name}' of {len(shape)} dimensions; an array has"
+            f" at most {_MAX_RANK}."
         )
     if any(size is None for size in shape):
         raise ValueError(

@@ -72,8 +72,10 @@ _PENALTIES = "W_regularizer U_regularizer b_regularizer dropout_W dropout_U"
 _ORDERS: tuple[tuple[set[str], str, int, type], ...] = (
     (
         {"kernel_size", "recurrent_initializer"},
-        "filters kernel_size init inner_init forget_bias_init activation inner_activation dim_ordering border_mode "
-        f"subsample {_PENALTIES}",
+        (
+            "filters kernel_size init inner_init forget_bias_init activation inner_activation"
+            f" dim_ordering border_mode subsample {_PENALTIES}"
+        ),
         2,
         str,
     ),
@@ -88,21 +90,28 @@ _ORDERS: tuple[tuple[set[str], str, int, type], ...] = (
     ({"recurrent_initializer"}, f"units init inner_init activation {_PENALTIES}", 1, str),
     (
         {"units"},
-        "units init activation weights W_regularizer b_regularizer activity_regularizer W_constraint b_constraint "
-        "bias input_dim",
+        (
+            "units init activation weights W_regularizer b_regularizer activity_regularizer"
+            " W_constraint b_constraint bias input_dim"
+        ),
         1,
         str,
     ),
     (
         {"embeddings_initializer"},
-        "input_dim output_dim init input_length W_regularizer activity_regularizer W_constraint mask_zero weights "
-        "dropout",
+        (
+            "input_dim output_dim init input_length W_regularizer activity_regularizer W_constraint"
+            " mask_zero weights dropout"
+        ),
         3,
         int,
     ),
     (
         {"momentum"},
-        "epsilon mode axis momentum weights beta_init gamma_init gamma_regularizer beta_regularizer",
+        (
+            "epsilon mode axis momentum weights beta_init gamma_init gamma_regularizer"
+            " beta_regularizer"
+        ),
         0,
         float,
     ),
@@ -142,7 +151,8 @@ def modern_arguments(
         value = _VALUES[old].get(value, value) if old in _VALUES else value
         if new is not None and new in kwargs:
             raise TypeError(
-                f"{type(layer).__name__}: `{old}` is the older word for `{new}`, received both. Pass only `{new}`."
+                f"{type(layer).__name__}: `{old}` is the older word for `{new}`, received both."
+                f" Pass only `{new}`."
             )
         if new is not None:
             kwargs[new] = value
@@ -194,8 +204,8 @@ def _by_name(layer: Any, args: tuple[Any, ...], order: str) -> dict[str, Any]:
     names = order.split()
     if len(args) > len(names):
         raise TypeError(
-            f"{type(layer).__name__}: expected at most {len(names)} positional arguments in the order of Keras 1, "
-            f"received {len(args)}. Pass the last ones by name."
+            f"{type(layer).__name__}: expected at most {len(names)} positional arguments in the"
+            f" order of Keras 1, received {len(args)}. Pass the last ones by name."
         )
     return {name: value for name, value in zip(names, args, strict=False) if value is not None}
 
@@ -241,13 +251,13 @@ def _named_window(
 def _check_mode(layer: str, mode: Any) -> None:
     if mode == 1:
         raise ValueError(
-            f"{layer}: `mode=1` of Keras 1, which normalized every sample by itself, is not supported. "
-            "Use `LayerNormalization` instead."
+            f"{layer}: `mode=1` of Keras 1, which normalized every sample by itself, is not"
+            " supported. Use `LayerNormalization` instead."
         )
     if mode != 0:
         warnings.warn(
-            f"{layer}: `mode={mode}` of Keras 1 is ignored: outside of training the moving mean and variance are used. "
-            "Call the layer with `training=True` to use the batch's always.",
+            f"{layer}: `mode={mode}` of Keras 1 is ignored: outside of training the moving mean and"
+            " variance are used. Call the layer with `training=True` to use the batch's always.",
             stacklevel=4,
         )
 
@@ -255,7 +265,8 @@ def _check_mode(layer: str, mode: Any) -> None:
 def _check_dropout(layer: str, dropout: Any) -> None:
     if dropout:
         warnings.warn(
-            f"{layer}: `dropout={dropout}` of Keras 1 is ignored. Add `SpatialDropout1D({dropout})` after the layer.",
+            f"{layer}: `dropout={dropout}` of Keras 1 is ignored. Add `SpatialDropout1D({dropout})`"
+            " after the layer.",
             stacklevel=4,
         )
 

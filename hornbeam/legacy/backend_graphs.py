@@ -95,7 +95,8 @@ def function(
     """
     if updates:
         raise ValueError(
-            "function: `updates` are not supported. Assign variables in the `call` of a layer, or by `fit`."
+            "function: `updates` are not supported. Assign variables in the `call` of a layer, or"
+            " by `fit`."
         )
     symbolic = [x for x in inputs if isinstance(x, KerasTensor)]
     graph = Function(symbolic, outputs)
@@ -128,8 +129,9 @@ def gradients(loss: Any, variables: Any) -> list[Any]:
     for x in variables if isinstance(variables, (list, tuple)) else [variables]:
         if not isinstance(x, KerasTensor):
             raise ValueError(
-                f"gradients: expected a symbolic tensor such as `model.input` or `layer.output`, received {type(x).__name__}. "
-                "For derivatives by variables use `hornbeam.value_and_grad(function, variables)`."
+                "gradients: expected a symbolic tensor such as `model.input` or `layer.output`,"
+                f" received {type(x).__name__}. For derivatives by variables use"
+                " `hornbeam.value_and_grad(function, variables)`."
             )
         graph = Function([x], loss)
 

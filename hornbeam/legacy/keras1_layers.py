@@ -66,7 +66,8 @@ class BatchNormalizationOfKeras1(BatchNormalization):
     ):  # fmt: skip
         if mode not in (1, 2):
             raise ValueError(
-                f"BatchNormalizationOfKeras1: `mode` must be 1 or 2, received {mode!r}. For mode 0 use `BatchNormalization`."
+                f"BatchNormalizationOfKeras1: `mode` must be 1 or 2, received {mode!r}. For mode 0"
+                " use `BatchNormalization`."
             )
         super().__init__(
             axis, momentum, epsilon, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,

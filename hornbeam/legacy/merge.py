@@ -134,7 +134,8 @@ def _branch(layer: Any) -> Any:
         branch.inputs  # noqa: B018  (the property raises if they are not known)
     except AttributeError:
         raise ValueError(
-            f"Merge: the input shape of the branch '{layer.name}' is not known. Pass `input_shape=` to its first layer."
+            f"Merge: the input shape of the branch '{layer.name}' is not known. Pass `input_shape=`"
+            " to its first layer."
         ) from None
     return branch
 

@@ -34,8 +34,8 @@ def serialize_keras_object(instance: Any) -> Any:
     if hasattr(instance, "__name__"):
         return get_registered_name(instance)
     raise ValueError(
-        f"serialize_keras_object: {errors.describe(instance)} has no `get_config()` and no name. Give its class a "
-        "`get_config`."
+        f"serialize_keras_object: {errors.describe(instance)} has no `get_config()` and no name."
+        " Give its class a `get_config`."
     )
 
 
@@ -65,8 +65,8 @@ def deserialize_keras_object(
     if isinstance(identifier, Mapping):
         if not {"class_name", "config"} <= set(identifier):
             raise ValueError(
-                f"deserialize_keras_object: a {printable_module_name} needs `class_name` and `config`, received "
-                f"{sorted(identifier)}."
+                f"deserialize_keras_object: a {printable_module_name} needs `class_name` and"
+                f" `config`, received {sorted(identifier)}."
             )
         name = identifier["class_name"]
     elif isinstance(identifier, str):
@@ -75,8 +75,8 @@ def deserialize_keras_object(
         return identifier
     else:
         raise ValueError(
-            f"deserialize_keras_object: expected a {printable_module_name}'s dictionary or name, received "
-            f"{errors.describe(identifier)}."
+            f"deserialize_keras_object: expected a {printable_module_name}'s dictionary or name,"
+            f" received {errors.describe(identifier)}."
         )
     found = get_registered_object(name, custom_objects, module_objects)
     if found is None:

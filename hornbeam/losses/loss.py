@@ -46,8 +46,8 @@ def standardize_reduction(reduction: str | None, owner: str = "Loss") -> str | N
         return "sum_over_batch_size"
     if reduction not in _REDUCTIONS:
         raise ValueError(
-            f"{owner}: `reduction` must be one of {errors.listed(map(str, _REDUCTIONS[:-1]))} or None, received "
-            f"{reduction!r}."
+            f"{owner}: `reduction` must be one of {errors.listed(map(str, _REDUCTIONS[:-1]))} or"
+            f" None, received {reduction!r}."
         )
     return reduction
 
@@ -66,7 +66,8 @@ def policy_of(owner: str, dtype: Any) -> DTypePolicy:
         return get_policy(dtype)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"{owner}: `dtype` must be a dtype, the name of one, or a dtype policy, received {dtype!r}."
+            f"{owner}: `dtype` must be a dtype, the name of one, or a dtype policy, received"
+            f" {dtype!r}."
         ) from error
 
 
@@ -225,8 +226,9 @@ def _reduce(values: Any, sample_weight: Any, mask: Any, reduction: str | None) -
             jnp.broadcast_shapes(values.shape, weights.shape)
         except ValueError:
             raise ValueError(
-                f"Loss: `sample_weight` of shape {weights.shape} does not fit the loss values of shape "
-                f"{values.shape}; pass one weight per sample, shape {values.shape[:1]}, or one per value."
+                f"Loss: `sample_weight` of shape {weights.shape} does not fit the loss values of"
+                f" shape {values.shape}; pass one weight per sample, shape {values.shape[:1]}, or"
+                " one per value."
             ) from None
         values = values * weights
     if reduction in ("none", None):

@@ -166,7 +166,7 @@ def ctc(y_true: Tensor, y_pred: Tensor) -> Tensor:
     labels, scores = convert(y_true).astype("int32"), as_float(y_pred)
     if labels.ndim != 2 or scores.ndim != 3 or labels.shape[0] != scores.shape[0]:
         raise ValueError(
-            f"ctc: expected `y_true` of shape (B, N) and `y_pred` of shape (B, T, C), received "
+            "ctc: expected `y_true` of shape (B, N) and `y_pred` of shape (B, T, C), received "
             f"{labels.shape} and {scores.shape}."
         )
     lengths = jnp.sum(labels != 0, axis=1)

@@ -95,7 +95,8 @@ def one_hot_pair(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         )
     if t != o and remedy:
         raise ValueError(
-            f"{name}: `y_true` of shape {t} and `y_pred` of shape {o} do not fit; expected the same shape.{remedy}"
+            f"{name}: `y_true` of shape {t} and `y_pred` of shape {o} do not fit; expected the same"
+            f" shape.{remedy}"
         )
     return pair(name, y_true, y_pred, equal=True)
 
@@ -129,9 +130,13 @@ def labels_for(name: str, y_true: Any, y_pred: Any, axis: int) -> Any:
         if labels.shape == y_pred.shape:
             remedy = " For one-hot rows use categorical_crossentropy, or pass `y_true.argmax(-1)`."
         elif y_pred.ndim > 2 and labels.shape in ((shape[0],), (shape[0], 1)):
-            remedy = " For one class per sample, put a `Flatten` or a global pooling layer before the last layer."
+            remedy = (
+                " For one class per sample, put a `Flatten` or a global pooling layer before the"
+                " last layer."
+            )
         raise ValueError(
-            f"{name}: `y_true` of shape {labels.shape} does not fit `y_pred` of shape {y_pred.shape} "
-            f"({classes} classes); expected class numbers of shape {tuple(shape)}.{remedy}"
+            f"{name}: `y_true` of shape {labels.shape} does not fit `y_pred` of shape"
+            f" {y_pred.shape} ({classes} classes); expected class numbers of shape"
+            f" {tuple(shape)}.{remedy}"
         )
     return labels.astype("int32")

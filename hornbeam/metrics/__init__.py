@@ -227,7 +227,8 @@ def _made(found: Any) -> Any:
         return found()
     except TypeError as error:
         raise ValueError(
-            f"The metric {found.__name__} needs arguments: pass an object of it, not its name. ({error})"
+            f"The metric {found.__name__} needs arguments: pass an object of it, not its name."
+            f" ({error})"
         ) from None
 
 

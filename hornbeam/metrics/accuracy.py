@@ -57,10 +57,13 @@ def accuracy(y_true: Any, y_pred: Any) -> Any:
     except (TypeError, ValueError):
         remedy = ""
         if y_true.shape == y_pred.shape[:-1]:
-            remedy = " To compare class numbers with scores of classes use 'accuracy' or 'sparse_categorical_accuracy'."
+            remedy = (
+                " To compare class numbers with scores of classes use 'accuracy' or"
+                " 'sparse_categorical_accuracy'."
+            )
         raise ValueError(
-            f"Accuracy: `y_true` of shape {y_true.shape} and `y_pred` of shape {y_pred.shape} do not fit; expected the same "
-            f"shape, compared value by value.{remedy}"
+            f"Accuracy: `y_true` of shape {y_true.shape} and `y_pred` of shape {y_pred.shape} do"
+            f" not fit; expected the same shape, compared value by value.{remedy}"
         ) from None
     return jnp.mean(equal, axis=-1) if equal.ndim else equal
 
@@ -109,9 +112,9 @@ def _class_numbers(y_true: Any, y_pred: Any) -> Any:
         y_true = y_true[..., 0]
     if y_true.shape != y_pred.shape[:-1]:
         raise ValueError(
-            f"Sparse accuracy: `y_true` of shape {y_true.shape} does not fit `y_pred` of shape "
-            f"{y_pred.shape}; expected class numbers of shape {y_pred.shape[:-1]}. For one-hot rows use "
-            "the accuracy without 'sparse'."
+            f"Sparse accuracy: `y_true` of shape {y_true.shape} does not fit `y_pred` of shape"
+            f" {y_pred.shape}; expected class numbers of shape {y_pred.shape[:-1]}. For one-hot"
+            " rows use the accuracy without 'sparse'."
         )
     return y_true.astype("int32")
 

@@ -74,8 +74,9 @@ def confusion_counts(
     y_true, y_pred = match_ranks(convert(y_true).astype(y_pred.dtype), y_pred)
     if y_true.shape != y_pred.shape:
         raise ValueError(
-            f"`y_true` of shape {y_true.shape} and `y_pred` of shape {y_pred.shape} do not fit; expected "
-            "the same shape. Turn class numbers into one-hot rows with `hornbeam.utils.to_categorical`."
+            f"`y_true` of shape {y_true.shape} and `y_pred` of shape {y_pred.shape} do not fit;"
+            " expected the same shape. Turn class numbers into one-hot rows with"
+            " `hornbeam.utils.to_categorical`."
         )
     if top_k is not None:
         best = jax.lax.top_k(y_pred, top_k)[1]

@@ -123,8 +123,8 @@ def _as_rows(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         y_true = y_true[..., None]
     if y_true.shape != y_pred.shape:
         raise ValueError(
-            f"{name}: `y_true` of shape {y_true.shape} does not fit `y_pred` of shape {y_pred.shape}; expected the same "
-            f"shape, or class numbers of shape {steps}."
+            f"{name}: `y_true` of shape {y_true.shape} does not fit `y_pred` of shape"
+            f" {y_pred.shape}; expected the same shape, or class numbers of shape {steps}."
         )
     return y_true.reshape(-1, classes), y_pred.reshape(-1, classes)
 

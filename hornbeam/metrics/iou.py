@@ -56,8 +56,8 @@ class IoU(Metric):
         ids = list(target_class_ids)
         if not all(-num_classes <= number < num_classes for number in ids):
             raise ValueError(
-                f"{type(self).__name__}: `target_class_ids` must be below `num_classes`, which is {num_classes}, "
-                f"received {ids}."
+                f"{type(self).__name__}: `target_class_ids` must be below `num_classes`, which is"
+                f" {num_classes}, received {ids}."
             )
         self.num_classes, self.target_class_ids = num_classes, ids
         self.ignore_class, self.axis = ignore_class, axis

@@ -38,8 +38,8 @@ def _samplewise(
         values = values * weights
     except (TypeError, ValueError):
         raise ValueError(
-            f"Metric: `sample_weight` of shape {weights.shape} does not fit values of shape {values.shape}; pass one weight per "
-            "sample or one per value."
+            f"Metric: `sample_weight` of shape {weights.shape} does not fit values of shape"
+            f" {values.shape}; pass one weight per sample or one per value."
         ) from None
     weights = jnp.broadcast_to(weights, values.shape)
     if values.ndim > 1:

@@ -386,8 +386,9 @@ class R2Score(Metric):
     @checked
     def __init__(
         self,
-        class_aggregation: Literal["uniform_average", "variance_weighted_average"]
-        | None = "uniform_average",
+        class_aggregation: (
+            Literal["uniform_average", "variance_weighted_average"] | None
+        ) = "uniform_average",
         num_regressors: Annotated[int, Range(at_least=0)] = 0,
         name: str | None = "r2_score",
         dtype: Any = None,

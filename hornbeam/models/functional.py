@@ -235,7 +235,8 @@ class Functional(Model):
             ):
                 hint = " The axes seem to be in another order."
             raise ValueError(
-                f"{self._label()}: input '{name}' must have shape {want}, received shape {shape}.{hint}"
+                f"{self._label()}: input '{name}' must have shape {want}, received shape"
+                f" {shape}.{hint}"
             )
         if not isinstance(x, KerasTensor) and x.dtype.name != expected.dtype:
             if is_float(x.dtype) and is_float(expected.dtype) and self.autocast:

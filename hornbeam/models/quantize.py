@@ -51,7 +51,8 @@ def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check:
         ]
     if not done:
         warnings.warn(
-            f"{label_of(model)}: no layer was quantized: none that has the mode {config.mode!r} passes the filters.",
+            f"{label_of(model)}: no layer was quantized: none that has the mode {config.mode!r}"
+            " passes the filters.",
             stacklevel=3,
         )
 
@@ -65,8 +66,8 @@ def _filter(filters: Any) -> Callable[[Layer], bool]:
     patterns = [filters] if isinstance(filters, str) else filters
     if not isinstance(patterns, (list, tuple)) or not all(isinstance(p, str) for p in patterns):
         raise ValueError(
-            "quantize: `filters` must be a regular expression, a list of them, or a function of a layer, received "
-            f"{errors.describe(filters)}."
+            "quantize: `filters` must be a regular expression, a list of them, or a function of a"
+            f" layer, received {errors.describe(filters)}."
         )
     compiled = [re.compile(pattern) for pattern in patterns]
     return lambda layer: any(p.search(layer.name) or p.search(layer.path) for p in compiled)
@@ -106,9 +107,10 @@ def _structure(model: Any, config: _CalibratedConfig) -> tuple[list[Layer], list
         structure
     ):
         raise ValueError(
-            f"{label_of(model)}: the mode {config.mode!r} needs to know the order of the layers. Pass "
-            "`quantization_layer_structure={'pre_block_layers': [...], 'sequential_blocks': [...]}` to the config, or "
-            f"override `get_quantization_layer_structure`. Received {structure!r}."
+            f"{label_of(model)}: the mode {config.mode!r} needs to know the order of the layers."
+            " Pass `quantization_layer_structure={'pre_block_layers': [...], 'sequential_blocks':"
+            " [...]}` to the config, or override `get_quantization_layer_structure`. Received"
+            f" {structure!r}."
         )
     return list(structure["pre_block_layers"]), list(structure["sequential_blocks"])
 
@@ -205,7 +207,8 @@ def _samples(config: _CalibratedConfig) -> list[np.ndarray]:
     name = type(config).__name__
     if config.dataset is None or isinstance(config.dataset, str):
         raise ValueError(
-            f"{name}: `dataset` must be an iterable of token arrays or strings, received {config.dataset!r}."
+            f"{name}: `dataset` must be an iterable of token arrays or strings, received"
+            f" {config.dataset!r}."
         )
     texts = [_tokens(item, config) for item in config.dataset]
     if not texts:

@@ -105,13 +105,14 @@ class Sequential(Model):
         if isinstance(layer, InputLayer) and self._stack:
             if isinstance(self._stack[0], InputLayer):
                 raise ValueError(
-                    f"{self._label()}: it has an input already; `Input` must be the first thing added."
+                    f"{self._label()}: it has an input already; `Input` must be the first thing"
+                    " added."
                 )
             raise ValueError(f"{self._label()}: `Input` must come before all layers.")
         if layer.name in {x.name for x in self._stack}:
             raise ValueError(
-                f"{self._label()}: layer names must be unique, '{layer.name}' is in the stack already. "
-                "Pass another `name=`."
+                f"{self._label()}: layer names must be unique, '{layer.name}' is in the stack"
+                " already. Pass another `name=`."
             )
         if not self._stack and not isinstance(layer, InputLayer) and given_input_shape(layer):
             dtype = "float32" if type(layer).__name__ != "Embedding" else "int32"
@@ -234,7 +235,8 @@ class Sequential(Model):
     def _graph_model(self) -> Functional:
         if self._functional is None:
             raise AttributeError(
-                f"{self._label()} has no defined input yet. Start it with `Input(shape)`, or call it on data."
+                f"{self._label()} has no defined input yet. Start it with `Input(shape)`, or call"
+                " it on data."
             )
         return self._functional
 

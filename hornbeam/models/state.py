@@ -142,7 +142,8 @@ class ModelState:
         for name, (own, values) in groups.items():
             if len(own) != len(values):
                 raise ValueError(
-                    f"{self._label()}: {method} expected {len(own)} values in `{name}`, received {len(values)}."
+                    f"{self._label()}: {method} expected {len(own)} values in `{name}`, received"
+                    f" {len(values)}."
                 )
         variables = [v for own, _ in groups.values() for v in own]
         values = [

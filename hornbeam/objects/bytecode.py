@@ -29,9 +29,9 @@ from hornbeam.errors import FileError
 __all__ = ["function_from", "namespace", "stored_form"]
 
 _REFUSED = (
-    "The file holds Python code (a lambda). Hornbeam does not run code from files. Write the function in your "
-    "program and pass it by `custom_objects`; or, if you trust the file as you "
-    "trust a program, load it with `safe_mode=False`."
+    "The file holds Python code (a lambda). Hornbeam does not run code from files. Write the"
+    " function in your program and pass it by `custom_objects`; or, if you trust the file as you"
+    " trust a program, load it with `safe_mode=False`."
 )
 
 
@@ -50,7 +50,8 @@ def function_from(stored: Any) -> types.FunctionType:
         stored = [stored.get("code"), stored.get("defaults"), stored.get("closure")]
     if not isinstance(stored, (list, tuple)) or len(stored) != 3 or not isinstance(stored[0], str):
         raise FileError(
-            "The file holds a lambda in an unknown form. Write the function in your program and pass it by `custom_objects`."
+            "The file holds a lambda in an unknown form. Write the function in your program and"
+            " pass it by `custom_objects`."
         )
     code, defaults, closure = stored
     try:
@@ -62,7 +63,8 @@ def function_from(stored: Any) -> types.FunctionType:
     cells = tuple(types.CellType(value) for value in closure or ())
     if len(cells) != len(code.co_freevars):
         raise FileError(
-            f"The file's lambda needs the values of {code.co_freevars}, which the file does not hold."
+            f"The file's lambda needs the values of {code.co_freevars}, which the file does not"
+            " hold."
         )
     function = types.FunctionType(
         code, dict(namespace), code.co_name, _values(defaults), cells or None
@@ -89,12 +91,13 @@ def stored_form(function: types.FunctionType, serialize: Callable[[Any], Any]) -
         }
     except ValueError as error:
         raise ValueError(
-            f"A lambda cannot be saved with the values that it encloses: {error} Write a named function and "
-            "register it with `@hornbeam.saving.register_keras_serializable()`."
+            f"A lambda cannot be saved with the values that it encloses: {error} Write a named"
+            " function and register it with `@hornbeam.saving.register_keras_serializable()`."
         ) from None
     warnings.warn(
-        "A lambda is saved as code, which loads only with `safe_mode=False` and under this version of Python. A named "
-        "function registered with `@hornbeam.saving.register_keras_serializable()` loads everywhere.",
+        "A lambda is saved as code, which loads only with `safe_mode=False` and under this version"
+        " of Python. A named function registered with"
+        " `@hornbeam.saving.register_keras_serializable()` loads everywhere.",
         stacklevel=2,
     )
     code = codecs.encode(marshal.dumps(function.__code__), "base64").decode("ascii")
@@ -179,7 +182,9 @@ def _check_version(code: types.CodeType) -> None:
 
 def _other_version(detail: str) -> FileError:
     return FileError(
-        f"The file holds a lambda as bytecode that Python {sys.version_info.major}.{sys.version_info.minor} cannot run "
-        f"({detail}): bytecode runs only under the version that wrote it. Write the function in your program and pass "
-        "it by `custom_objects`, or load the file under that version and save the model with a named function."
+        "The file holds a lambda as bytecode that Python"
+        f" {sys.version_info.major}.{sys.version_info.minor} cannot run ({detail}): bytecode runs"
+        " only under the version that wrote it. Write the function in your program and pass it by"
+        " `custom_objects`, or load the file under that version and save the model with a named"
+        " function."
     )

@@ -141,8 +141,8 @@ def serialize(obj: Any) -> Any:
         return _serialize_function(obj)
     if not hasattr(obj, "get_config"):
         raise ValueError(
-            f"Cannot save {errors.describe(obj)}: it has no `get_config`. Give its class one, and register "
-            "it with `hornbeam.saving.register_keras_serializable()`."
+            f"Cannot save {errors.describe(obj)}: it has no `get_config`. Give its class one, and"
+            " register it with `hornbeam.saving.register_keras_serializable()`."
         )
     cls = getattr(type(obj), "_of", type(obj))
     module = _module_of(cls)
@@ -196,9 +196,11 @@ def serialize_op(operation: OpCall) -> dict[str, Any]:
         "module": info.module,
         "class_name": info.class_name,
         # Keras's own ops outside of `ops` take no name.
-        "config": {"name": operation.name, **settings}
-        if info.module.startswith("keras.src.ops")
-        else settings,
+        "config": (
+            {"name": operation.name, **settings}
+            if info.module.startswith("keras.src.ops")
+            else settings
+        ),
         "registered_name": info.class_name,
     }
 
@@ -265,7 +267,8 @@ def _object_of(config: Any) -> Any:
     if cls is None:
         if name in _REFUSED:
             raise FileError(
-                f"The configuration holds a {name}, which {_REFUSED[name]}; Hornbeam does not load it."
+                f"The configuration holds a {name}, which {_REFUSED[name]}; Hornbeam does not"
+                " load it."
             )
         raise _unknown("class", str(registered or name))
     if not isinstance(cls, type):
@@ -327,8 +330,9 @@ def _own_function(name: str) -> Any:
 def _unknown(kind: str, name: str) -> ValueError:
     short = name.split(">")[-1]
     return ValueError(
-        f"Unknown {kind} {name!r}. If it is yours, pass it: `custom_objects={{{short!r}: {short}}}`, or register it "
-        "with `@hornbeam.saving.register_keras_serializable()` before loading."
+        f"Unknown {kind} {name!r}. If it is yours, pass it: `custom_objects={{{short!r}:"
+        f" {short}}}`, or register it with `@hornbeam.saving.register_keras_serializable()` before"
+        " loading."
     )
 
 
@@ -347,7 +351,8 @@ def deserialize_op(config: dict[str, Any]) -> OpCall:
     unknown = set(settings) - known
     if unknown:
         raise ValueError(
-            f"The saved op {config['class_name']} has settings {errors.listed(sorted(unknown))} that are not known."
+            f"The saved op {config['class_name']} has settings {errors.listed(sorted(unknown))}"
+            " that are not known."
         )
     full = {
         key: p.default

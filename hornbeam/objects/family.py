@@ -143,7 +143,8 @@ class Family:
         ):
             return part
         raise ValueError(
-            f"Expected the configuration of {self._article} {self.name}, received that of {errors.describe(part)}."
+            f"Expected the configuration of {self._article} {self.name}, received that of"
+            f" {errors.describe(part)}."
         )
 
     def functions(
@@ -206,7 +207,10 @@ class Family:
 def _describe(function: Any, family: Family, example: str, summary: str, error: str) -> None:
     """Give a function of a family its docstring, and the module in which it is public."""
     lines = "\n        ".join(example.strip().splitlines())
-    function.__doc__ = f"{summary}\n\n    Raises:\n        ValueError: {error}\n\n    Example:\n        {lines}\n    "
+    function.__doc__ = (
+        f"{summary}\n\n    Raises:\n        ValueError: {error}\n\n    Example:\n       "
+        f" {lines}\n    "
+    )
     function.__module__ = family._namespace["__name__"]
     function.__qualname__ = function.__name__
 

@@ -224,7 +224,8 @@ def vectorize(
     def call(*args: Any, **kwargs: Any) -> Any:
         if any_symbolic(args, kwargs):
             raise ValueError(
-                "vectorize: the function takes arrays, received a symbolic tensor. Call it inside a layer."
+                "vectorize: the function takes arrays, received a symbolic tensor. Call it inside a"
+                " layer."
             )
         return lifted(*[x.value if isinstance(x, Variable) else x for x in args], **kwargs)
 

@@ -83,8 +83,8 @@ def conv_with_bias(
     channels = inputs.shape[layout[0].index("C")]
     if channels % kernel.shape[-2]:
         raise ValueError(
-            f"conv: the inputs have {channels} channels; expected a multiple of the kernel's {kernel.shape[-2]} "
-            f"(axis -2 of its shape {kernel.shape})."
+            f"conv: the inputs have {channels} channels; expected a multiple of the kernel's"
+            f" {kernel.shape[-2]} (axis -2 of its shape {kernel.shape})."
         )
     dtype = jnp.result_type(inputs, kernel)
     inputs, kernel = inputs.astype(dtype), kernel.astype(dtype)

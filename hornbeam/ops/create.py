@@ -348,7 +348,8 @@ def convert_to_tensor(
     """
     if sparse or ragged:
         raise ValueError(
-            "convert_to_tensor: sparse and ragged tensors are not supported. Leave `sparse` and `ragged` out."
+            "convert_to_tensor: sparse and ragged tensors are not supported. Leave `sparse` and"
+            " `ragged` out."
         )
     return convert(x, dtype)
 

@@ -46,8 +46,8 @@ def ctc_loss(
     labels, scores = convert(target).astype("int32"), convert(output)
     if labels.ndim != 2 or scores.ndim != 3 or labels.shape[0] != scores.shape[0]:
         raise ValueError(
-            f"ctc_loss: expected `target` of shape (B, N) and `output` of shape (B, T, C), received {labels.shape} and "
-            f"{scores.shape}."
+            "ctc_loss: expected `target` of shape (B, N) and `output` of shape (B, T, C), received"
+            f" {labels.shape} and {scores.shape}."
         )
     lengths = convert(target_length).astype("int32")[:, None]
     steps = convert(output_length).astype("int32")

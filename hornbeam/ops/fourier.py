@@ -25,7 +25,8 @@ def _complex(x: Any, name: str) -> Any:
     real, imaginary = (convert(part) for part in x)
     if real.shape != imaginary.shape:
         raise ValueError(
-            f"{name}: both parts of `x` must have the same shape, received {real.shape} and {imaginary.shape}."
+            f"{name}: both parts of `x` must have the same shape, received {real.shape} and"
+            f" {imaginary.shape}."
         )
     return jax.lax.complex(
         *(part.astype(jnp.promote_types(part.dtype, "float32")) for part in (real, imaginary))
@@ -144,7 +145,8 @@ def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> 
     count = (x.shape[-1] - sequence_length) // sequence_stride + 1
     if count < 1:
         raise too_small(
-            f"extract_sequences: the last axis of {x.shape} is shorter than `sequence_length` {sequence_length}."
+            f"extract_sequences: the last axis of {x.shape} is shorter than `sequence_length`"
+            f" {sequence_length}."
         )
     pay_for("`sequence_length`", 8 * count * sequence_length)
     index = np.arange(count)[:, None] * sequence_stride + np.arange(sequence_length)
@@ -155,14 +157,16 @@ def _window(name: str, window: Any, sequence_length: int, fft_length: int) -> An
     """Return the window (fft_length,), padded evenly with zeros."""
     if fft_length < sequence_length:
         raise ValueError(
-            f"{name}: `fft_length` ({fft_length}) must not be smaller than `sequence_length` ({sequence_length})."
+            f"{name}: `fft_length` ({fft_length}) must not be smaller than `sequence_length`"
+            f" ({sequence_length})."
         )
     if window is None:
         return jnp.ones(fft_length)
     if isinstance(window, str):
         if window not in ("hann", "hamming"):
             raise ValueError(
-                f"{name}: `window` must be 'hann', 'hamming', None or a tensor, received {window!r}."
+                f"{name}: `window` must be 'hann', 'hamming', None or a tensor, received"
+                f" {window!r}."
             )
         low = 0.5 if window == "hann" else 0.54
         pay_for(f"{name}: `sequence_length`", 32 * sequence_length)

@@ -50,8 +50,8 @@ def map_coordinates(
         )
     if places.shape[0] != x.ndim:
         raise ValueError(
-            f"map_coordinates: `coordinates` must have a first axis of size {x.ndim}, one index for each axis of `inputs`, "
-            f"received shape {places.shape}."
+            f"map_coordinates: `coordinates` must have a first axis of size {x.ndim}, one index for"
+            f" each axis of `inputs`, received shape {places.shape}."
         )
     places = places.astype(jnp.promote_types(places.dtype, "float32"))
     return ndimage.map_coordinates(x, list(places), order=order, mode=fill_mode, cval=fill_value)

@@ -244,7 +244,8 @@ def affine_transform(
     transform = convert(transform).astype("float32")
     if transform.shape[-1:] != (8,) or transform.ndim > 2:
         raise ValueError(
-            f"affine_transform: `transform` must have shape (8,) or (B, 8), received {transform.shape}."
+            "affine_transform: `transform` must have shape (8,) or (B, 8), received"
+            f" {transform.shape}."
         )
     transform = jnp.broadcast_to(transform, (x.shape[0], 8))
     places = affine_coordinates(transform, *x.shape[1:3])
@@ -279,7 +280,8 @@ def perspective_transform(
     for name, points in zip(("start_points", "end_points"), ends, strict=True):
         if points.shape[-2:] != (4, 2) or points.ndim > 3:
             raise ValueError(
-                f"perspective_transform: `{name}` must have shape (4, 2) or (B, 4, 2), received {points.shape}."
+                f"perspective_transform: `{name}` must have shape (4, 2) or (B, 4, 2), received"
+                f" {points.shape}."
             )
     start, end = (jnp.broadcast_to(points, (x.shape[0], 4, 2)) for points in ends)
     places = affine_coordinates(homography(start, end), *x.shape[1:3])
@@ -407,7 +409,8 @@ def ssim(
     single = convert(image1).ndim == 3
     if a.shape != b.shape or min(a.shape[1:3]) < filter_size:
         raise ValueError(
-            f"ssim: images must have the same shape, at least as large as the window {filter_size}, received {a.shape} and {b.shape}."
+            f"ssim: images must have the same shape, at least as large as the window {filter_size},"
+            f" received {a.shape} and {b.shape}."
         )
     a, b = _floating(a), _floating(b)
 
@@ -495,15 +498,16 @@ def _borders(
         ends = ("top", "bottom") if axis == "height" else ("left", "right")
         if sum(value is not None for value in (before, after, new)) != 2:
             raise ValueError(
-                f"{name}: pass two of `{ends[0]}_{what}`, `{ends[1]}_{what}` and `target_{axis}`, received "
-                f"{before}, {after} and {new}."
+                f"{name}: pass two of `{ends[0]}_{what}`, `{ends[1]}_{what}` and `target_{axis}`,"
+                f" received {before}, {after} and {new}."
             )
         change = None if new is None else sign * (new - size)
         before = change - after if before is None else before
         after = change - before if after is None else after
         if before < 0 or after < 0 or (sign < 0 and before + after >= size):
             raise ValueError(
-                f"{name}: an image with a {axis} of {size} cannot have the borders {before} and {after}."
+                f"{name}: an image with a {axis} of {size} cannot have the borders {before} and"
+                f" {after}."
             )
         borders.append((before, after))
     return borders

@@ -182,7 +182,8 @@ def scatter_update(
     """
     if reduction not in (None, "add", "max", "min", "mul"):
         raise ValueError(
-            f"scatter_update: `reduction` must be None, 'add', 'max', 'min' or 'mul', received {reduction!r}."
+            "scatter_update: `reduction` must be None, 'add', 'max', 'min' or 'mul', received"
+            f" {reduction!r}."
         )
     inputs = convert(inputs)
     return getattr(inputs.at[_positions(indices)], reduction or "set")(

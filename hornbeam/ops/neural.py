@@ -238,7 +238,8 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
 def _same_shape(name: str, target: Any, output: Any) -> None:
     if target.shape != output.shape:
         raise ValueError(
-            f"{name}: `target` and `output` must have the same shape, received {target.shape} and {output.shape}."
+            f"{name}: `target` and `output` must have the same shape, received {target.shape} and"
+            f" {output.shape}."
         )
 
 
@@ -322,8 +323,8 @@ def sparse_categorical_crossentropy(
         target = jnp.squeeze(target, -1)
     if target.shape != output.shape[: axis % output.ndim] + output.shape[axis % output.ndim + 1 :]:
         raise ValueError(
-            "sparse_categorical_crossentropy: `target` must have the shape of `output` without the class axis, "
-            f"received {target.shape} and {output.shape}."
+            "sparse_categorical_crossentropy: `target` must have the shape of `output` without the"
+            f" class axis, received {target.shape} and {output.shape}."
         )
     chosen = jax.nn.one_hot(
         target.astype("int32"), output.shape[axis], axis=axis, dtype=output.dtype

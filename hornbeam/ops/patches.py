@@ -31,7 +31,8 @@ def _places(
     )
     if min(counts) < 1:
         raise too_small(
-            f"patches of {kernel} are larger than the image {size}. Use a smaller `kernel_size` or more `padding`."
+            f"patches of {kernel} are larger than the image {size}. Use a smaller `kernel_size` or"
+            " more `padding`."
         )
     slices = [
         tuple(
@@ -118,7 +119,8 @@ def fold(
     slices, counts = _places(size, settings)
     if x.ndim != 3 or x.shape[1] % len(slices) or x.shape[2] != math.prod(counts):
         raise ValueError(
-            f"fold: `x` must have shape (B, C * {len(slices)}, {math.prod(counts)}) for images of {size}, received {x.shape}."
+            f"fold: `x` must have shape (B, C * {len(slices)}, {math.prod(counts)}) for images of"
+            f" {size}, received {x.shape}."
         )
     high, wide = each(padding, 2)
     parts = x.reshape(x.shape[0], -1, len(slices), *counts)

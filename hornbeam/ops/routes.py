@@ -375,15 +375,18 @@ def attention(
     if reason is None and names not in (["bfloat16"], ["float16"]):
         reason = f"it supports bfloat16 and float16, and the inputs are {' and '.join(names)}"
     if reason is None and (heads[0] != heads[1] or heads[0] % 8 or heads[0] > largest):
-        reason = f"a head's size must be a multiple of 8 up to {largest}, the same for queries and values, and is {heads}"
+        reason = (
+            f"a head's size must be a multiple of 8 up to {largest}, the same for queries and"
+            f" values, and is {heads}"
+        )
     reason = reason or extra
     # Only the gradient of the kernel needs it. A caller that requires the kernel may not need the gradient.
     if reason is None and asked is None and masked and any(length % 2 for length in lengths):
         reason = f"with a mask or a bias the numbers of positions must be even, and are {lengths}"
     if reason is not None and asked and not _portable.get():
         raise RuntimeError(
-            f"{owner}: `flash_attention=True` requires the fused kernel, which cannot be used here: {reason}. "
-            "Use `flash_attention=None` to use the kernel only where it is possible."
+            f"{owner}: `flash_attention=True` requires the fused kernel, which cannot be used here:"
+            f" {reason}. Use `flash_attention=None` to use the kernel only where it is possible."
         )
     route = Route("cudnn", "cuDNN's fused kernel") if reason is None else Route("plain", reason)
     return _remember(
@@ -443,8 +446,8 @@ def cudnn_recurrence(
         reason = "there is nothing to compute"
     if reason is not None and asked and not _portable.get():
         raise ValueError(
-            f"{owner}: `use_cudnn=True` requires cuDNN's kernel, which cannot be used here: {reason}. "
-            "Use `use_cudnn='auto'` for the fastest way that is available."
+            f"{owner}: `use_cudnn=True` requires cuDNN's kernel, which cannot be used here:"
+            f" {reason}. Use `use_cudnn='auto'` for the fastest way that is available."
         )
     route = Route("cudnn", "cuDNN's kernel") if reason is None else Route("plain", reason)
     return (

@@ -136,9 +136,11 @@ def _with_row_sums(backward: ClosedJaxpr, cotangent: Any) -> list[Any]:
     )
     values = iter(jaxpr_as_fun(changed)(cotangent))
     return [
-        next(values)
-        if made is None
-        else RowSum(rows=next(values), index=next(values), count=made.params["count"])
+        (
+            next(values)
+            if made is None
+            else RowSum(rows=next(values), index=next(values), count=made.params["count"])
+        )
         for made in found
     ]
 

@@ -39,8 +39,8 @@ def reshape(x: Tensor, newshape: int | Sequence[int | None]) -> Tensor:
     known = math.prod(size for size in shape if size != -1)
     if shape.count(-1) == 1 and known > 1 and x.size % known:
         raise indivisible(
-            f"reshape: `x` of shape {x.shape} has {x.size} elements, which are no multiple of the {known} that `newshape` "
-            f"{tuple(newshape)} states. Change `newshape`.",
+            f"reshape: `x` of shape {x.shape} has {x.size} elements, which are no multiple of the"
+            f" {known} that `newshape` {tuple(newshape)} states. Change `newshape`.",
             known,
         )
     return jnp.reshape(x, shape)
@@ -281,8 +281,8 @@ def split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) ->
     x, sections = convert(x), _sections(indices_or_sections)
     if isinstance(sections, int) and sections > 0 and x.shape[axis] % sections:
         raise indivisible(
-            f"split: axis {axis} of `x` of shape {x.shape} does not divide into {sections} equal parts. Use "
-            "`array_split`, or indices.",
+            f"split: axis {axis} of `x` of shape {x.shape} does not divide into {sections} equal"
+            " parts. Use `array_split`, or indices.",
             sections,
         )
     return jnp.split(x, sections, axis)
@@ -428,7 +428,8 @@ def space_to_depth(x: Tensor, block_size: int, data_format: str = "channels_last
     B, H, W, C = x.shape
     if b > 0 and (H % b or W % b):
         raise indivisible(
-            f"space_to_depth: height {H} and width {W} must be multiples of `block_size` {b}. Pad or crop first.",
+            f"space_to_depth: height {H} and width {W} must be multiples of `block_size` {b}. Pad"
+            " or crop first.",
             b,
         )
     blocks = x.reshape(B, H // b, b, W // b, b, C)

@@ -117,7 +117,8 @@ class AdamW(Adam):
     ):  # fmt: skip
         if weight_decay is None:
             raise ValueError(
-                "AdamW: `weight_decay` must be a number, received None. Use Adam for no weight decay."
+                "AdamW: `weight_decay` must be a number, received None. Use Adam for no weight"
+                " decay."
             )
         super().__init__(
             learning_rate, beta_1, beta_2, epsilon, amsgrad, weight_decay=weight_decay, **kwargs

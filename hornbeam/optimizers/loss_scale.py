@@ -46,15 +46,16 @@ class LossScaleOptimizer(Optimizer):
     ):  # fmt: skip
         if not kwargs.pop("dynamic", True):  # an argument of Keras 2
             raise TypeError(
-                "LossScaleOptimizer: `dynamic` must be True, received False. For a constant scale pass "
-                "`loss_scale_factor` to the optimizer itself."
+                "LossScaleOptimizer: `dynamic` must be True, received False. For a constant scale"
+                " pass `loss_scale_factor` to the optimizer itself."
             )
         if kwargs:
             raise unexpected(LossScaleOptimizer, kwargs)
         self.inner_optimizer = registry.family("optimizer").get(inner_optimizer)
         if not isinstance(self.inner_optimizer, Optimizer):
             raise ValueError(
-                f"LossScaleOptimizer: `inner_optimizer` must be an optimizer's name or object, received {inner_optimizer!r}."
+                "LossScaleOptimizer: `inner_optimizer` must be an optimizer's name or object,"
+                f" received {inner_optimizer!r}."
             )
         super().__init__(0.0, name=name)
         self._variables = [self._iterations]

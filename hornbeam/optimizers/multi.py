@@ -153,8 +153,8 @@ class MultiOptimizer(Optimizer):
         ]
         if unused:
             warnings.warn(
-                f"MultiOptimizer: no variable's path matches {unused}. A pattern must match a whole path, such as "
-                f"'{paths[0] if paths else ''}'.",
+                f"MultiOptimizer: no variable's path matches {unused}. A pattern must match a whole"
+                f" path, such as '{paths[0] if paths else ''}'.",
                 stacklevel=3,
             )
 

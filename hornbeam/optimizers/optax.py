@@ -46,7 +46,8 @@ class OptaxOptimizer(Optimizer):
     def __init__(self, transformation: Any, name: str | None = None, **kwargs: Any):
         if not is_transformation(transformation):
             raise TypeError(
-                f"OptaxOptimizer: `transformation` must be an Optax transformation, received {transformation!r}."
+                "OptaxOptimizer: `transformation` must be an Optax transformation, received"
+                f" {transformation!r}."
             )
         for argument in ("learning_rate", "lr", "decay", "weight_decay"):
             if argument in kwargs:
@@ -112,13 +113,13 @@ class OptaxOptimizer(Optimizer):
     def get_config(self) -> dict[str, Any]:
         """Raise: the transformation is code, which a file does not hold."""
         raise ValueError(
-            "OptaxOptimizer: the transformation is code and cannot be saved. Save with `include_optimizer=False`, or save "
-            "the weights and compile again."
+            "OptaxOptimizer: the transformation is code and cannot be saved. Save with"
+            " `include_optimizer=False`, or save the weights and compile again."
         )
 
 
 def _no_rate() -> AttributeError:
     return AttributeError(
-        "An Optax transformation does not show its learning rate. Give Optax a schedule, or use an optimizer of "
-        "hornbeam.optimizers for callbacks that change the rate."
+        "An Optax transformation does not show its learning rate. Give Optax a schedule, or use an"
+        " optimizer of hornbeam.optimizers for callbacks that change the rate."
     )

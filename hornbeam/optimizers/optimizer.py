@@ -148,8 +148,9 @@ class Optimizer:
     def learning_rate(self, value: Any) -> None:
         if not isinstance(self._learning_rate, Variable):
             raise TypeError(
-                f"{type(self).__name__}: its learning rate follows {type(self._learning_rate).__name__} and cannot be "
-                "set. Create the optimizer with a number to set the rate later."
+                f"{type(self).__name__}: its learning rate follows"
+                f" {type(self._learning_rate).__name__} and cannot be set. Create the optimizer"
+                " with a number to set the rate later."
             )
         if callable(value):
             raise TypeError(f"{type(self).__name__}: create a new optimizer to use a schedule.")
@@ -281,7 +282,8 @@ class Optimizer:
         )
         if len(grads) != len(variables):
             raise ValueError(
-                f"{type(self).__name__}: received {len(grads)} gradients for {len(variables)} variables; pass one per variable."
+                f"{type(self).__name__}: received {len(grads)} gradients for {len(variables)}"
+                " variables; pass one per variable."
             )
         if variables and all(g is None for g in grads):
             raise ValueError(
@@ -505,7 +507,8 @@ class Optimizer:
         """
         if len(weights) != len(self.variables):
             raise ValueError(
-                f"{type(self).__name__}: expected {len(self.variables)} arrays, received {len(weights)}."
+                f"{type(self).__name__}: expected {len(self.variables)} arrays, received"
+                f" {len(weights)}."
             )
         for variable, value in zip(self.variables, weights, strict=True):
             variable.assign(value)
@@ -523,8 +526,8 @@ class Optimizer:
         """Read `variables` from `store`. If their number differs, warn and keep the state as it is."""
         if len(store.keys()) != len(self.variables):
             warnings.warn(
-                f"The file has {len(store.keys())} variables of the optimizer '{self.name}', {len(self.variables)} were "
-                "expected; its state starts anew.",
+                f"The file has {len(store.keys())} variables of the optimizer '{self.name}',"
+                f" {len(self.variables)} were expected; its state starts anew.",
                 stacklevel=2,
             )
             return
@@ -550,13 +553,14 @@ def _with_older_arguments(
     if decay:
         if callable(learning_rate):
             raise TypeError(
-                f"{label}: `decay` needs a number as `learning_rate`; a schedule sets the rate itself."
+                f"{label}: `decay` needs a number as `learning_rate`; a schedule sets the rate"
+                " itself."
             )
         learning_rate = InverseTimeDecay(learning_rate, decay_steps=1, decay_rate=decay)
     if not kwargs.pop("jit_compile", True):  # of TensorFlow 2.11 to 2.15
         warnings.warn(
-            f"{label}: `jit_compile` has no effect on an optimizer, whose update is part of the model's step. Pass "
-            "`run_eagerly=True` to `compile` to run steps uncompiled.",
+            f"{label}: `jit_compile` has no effect on an optimizer, whose update is part of the"
+            " model's step. Pass `run_eagerly=True` to `compile` to run steps uncompiled.",
             stacklevel=6,  # past both constructors and the checks around them
         )
     if kwargs:

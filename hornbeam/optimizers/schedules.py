@@ -174,12 +174,13 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     ):  # fmt: skip
         if len(boundaries) != len(values) - 1:
             raise ValueError(
-                f"PiecewiseConstantDecay: `values` must have one item more than `boundaries`, received {len(values)} and "
-                f"{len(boundaries)}."
+                "PiecewiseConstantDecay: `values` must have one item more than `boundaries`,"
+                f" received {len(values)} and {len(boundaries)}."
             )
         if any(first > second for first, second in zip(boundaries, boundaries[1:], strict=False)):
             raise ValueError(
-                f"PiecewiseConstantDecay: `boundaries` must rise, received {boundaries!r}. Sort them."
+                f"PiecewiseConstantDecay: `boundaries` must rise, received {boundaries!r}. Sort"
+                " them."
             )
         self.boundaries, self.values, self.name = boundaries, values, name
 

@@ -42,14 +42,14 @@ class QuantizationConfig:
         dtype = getattr(self.weight_quantizer, "output_dtype", self._weight_dtype)
         if dtype != self._weight_dtype:
             raise ValueError(
-                f"{type(self).__name__}: `weight_quantizer` must have output_dtype={self._weight_dtype!r}, received "
-                f"{dtype!r}."
+                f"{type(self).__name__}: `weight_quantizer` must have"
+                f" output_dtype={self._weight_dtype!r}, received {dtype!r}."
             )
         value_range = getattr(self.weight_quantizer, "value_range", self._value_range)
         if self._value_range is not None and tuple(value_range or ()) != self._value_range:
             raise ValueError(
-                f"{type(self).__name__}: `weight_quantizer` must have value_range={self._value_range}, received "
-                f"{value_range}."
+                f"{type(self).__name__}: `weight_quantizer` must have"
+                f" value_range={self._value_range}, received {value_range}."
             )
 
     @property
@@ -147,15 +147,16 @@ class Int4QuantizationConfig(QuantizationConfig):
             not isinstance(block_size, int) or (block_size < 1 and block_size != -1)
         ):
             raise ValueError(
-                f"Int4QuantizationConfig: `block_size` must be None, -1 or a positive integer, received {block_size!r}."
+                "Int4QuantizationConfig: `block_size` must be None, -1 or a positive integer,"
+                f" received {block_size!r}."
             )
         default = isinstance(activation_quantizer, str) and activation_quantizer == "default"
         super().__init__(weight_quantizer, None if default else activation_quantizer)
         self.block_size = block_size
         if block_size not in (None, -1) and (self.weight_quantizer or self.activation_quantizer):
             raise ValueError(
-                f"Int4QuantizationConfig: quantizers are for one scale per channel; with blocks of {block_size} leave "
-                "them out, or pass block_size=-1."
+                "Int4QuantizationConfig: quantizers are for one scale per channel; with blocks of"
+                f" {block_size} leave them out, or pass block_size=-1."
             )
 
     @property
@@ -211,17 +212,19 @@ class _CalibratedConfig(QuantizationConfig):
         for count in ("num_samples", "sequence_length", "num_grid_points"):
             if getattr(self, count, 1) < 1:
                 raise ValueError(
-                    f"{name}: `{count}` must be a positive integer, received {getattr(self, count)!r}."
+                    f"{name}: `{count}` must be a positive integer, received"
+                    f" {getattr(self, count)!r}."
                 )
         if self.group_size < 1 and self.group_size != -1:
             raise ValueError(
-                f"{name}: `group_size` must be -1 or a positive integer, received {self.group_size!r}."
+                f"{name}: `group_size` must be -1 or a positive integer, received"
+                f" {self.group_size!r}."
             )
         structure = self.quantization_layer_structure
         if structure is not None and not isinstance(structure, dict):
             raise ValueError(
-                f"{name}: `quantization_layer_structure` must be a dict with 'pre_block_layers' and "
-                f"'sequential_blocks', received {errors.describe(structure)}."
+                f"{name}: `quantization_layer_structure` must be a dict with 'pre_block_layers' and"
+                f" 'sequential_blocks', received {errors.describe(structure)}."
             )
         self._names = tuple(arguments)
 
@@ -295,7 +298,8 @@ class GPTQConfig(_CalibratedConfig):
         )  # fmt: skip
         if not 0 <= hessian_damping <= 1:
             raise ValueError(
-                f"GPTQConfig: `hessian_damping` must be between 0 and 1, received {hessian_damping!r}."
+                "GPTQConfig: `hessian_damping` must be between 0 and 1, received"
+                f" {hessian_damping!r}."
             )
 
 
@@ -356,7 +360,8 @@ def find_config(label: str, mode: Any, config: Any) -> QuantizationConfig:
         mode, config = None, mode
     if mode is None and config is None:
         raise ValueError(
-            f"{label}: quantize takes a `mode` ({', '.join(MODES)}) or a `config`; received neither."
+            f"{label}: quantize takes a `mode` ({', '.join(MODES)}) or a `config`; received"
+            " neither."
         )
     if mode is not None and mode not in MODES:
         raise ValueError(
@@ -366,16 +371,18 @@ def find_config(label: str, mode: Any, config: Any) -> QuantizationConfig:
         if mode not in _DEFAULTS:
             name = {"gptq": "GPTQConfig", "awq": "AWQConfig"}[mode]
             raise ValueError(
-                f"{label}: the mode {mode!r} calibrates with data: pass `config=hornbeam.quantizers.{name}(dataset, "
-                "tokenizer)`."
+                f"{label}: the mode {mode!r} calibrates with data: pass"
+                f" `config=hornbeam.quantizers.{name}(dataset, tokenizer)`."
             )
         return _DEFAULTS[mode]()
     if not isinstance(config, QuantizationConfig):
         raise ValueError(
-            f"{label}: `config` must be a hornbeam.quantizers.QuantizationConfig, received {errors.describe(config)}."
+            f"{label}: `config` must be a hornbeam.quantizers.QuantizationConfig, received"
+            f" {errors.describe(config)}."
         )
     if mode is not None and config.mode != mode:
         raise ValueError(
-            f"{label}: `mode` is {mode!r}, but the mode of `config` is {config.mode!r}. Leave one out."
+            f"{label}: `mode` is {mode!r}, but the mode of `config` is {config.mode!r}. Leave one"
+            " out."
         )
     return config

@@ -129,8 +129,8 @@ def abs_max_quantize_grouped_with_zero_point(
     x = convert(inputs)
     if x.ndim != 2 or block_size < 1:
         raise ValueError(
-            "abs_max_quantize_grouped_with_zero_point: expected a matrix and a positive `block_size`, received shape "
-            f"{x.shape} and {block_size!r}."
+            "abs_max_quantize_grouped_with_zero_point: expected a matrix and a positive"
+            f" `block_size`, received shape {x.shape} and {block_size!r}."
         )
     whole, scale, zero = grouped(x.astype("float32"), block_size, value_range, epsilon)
     return whole.astype(dtype), scale.astype(x.dtype), zero.astype("int8")
@@ -357,7 +357,8 @@ class AbsMaxQuantizer(Quantizer):
             )
         if len(value_range) != 2 or not value_range[0] < value_range[1]:
             raise ValueError(
-                f"AbsMaxQuantizer: `value_range` must be two integers, the smaller first, received {value_range!r}."
+                "AbsMaxQuantizer: `value_range` must be two integers, the smaller first, received"
+                f" {value_range!r}."
             )
         self.value_range = (value_range[0], value_range[1])
 

@@ -161,7 +161,8 @@ class _Members:
                 full = Path(place) / name
                 if full.is_symlink():
                     raise FileError(
-                        f"{self._what}: {full.relative_to(path)} is a link. Replace it by the file itself."
+                        f"{self._what}: {full.relative_to(path)} is a link. Replace it by the file"
+                        " itself."
                     )
                 if name in files and full.is_file():
                     yield full.relative_to(path).as_posix()
@@ -187,7 +188,8 @@ class _Members:
                 raise FileError(f"{self._what}: {info.filename!r} is encrypted.")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise FileError(
-                    f"{self._what}: {info.filename!r} is compressed by an unsupported method. Save it again with deflate, or uncompressed."
+                    f"{self._what}: {info.filename!r} is compressed by an unsupported method. Save"
+                    " it again with deflate, or uncompressed."
                 )
             if info.filename in names:
                 raise FileError(f"{self._what} has two members {info.filename!r}.")
@@ -201,9 +203,9 @@ class _Members:
             return
         if nbytes > self._payable:
             raise FileError(
-                f"{self._what}: {name!r} claims {nbytes} bytes; unpacked, all members together may be "
-                f"{ALLOWANCE >> 20} MiB larger than the archive. If you trust it, unpack it and load the folder, or "
-                "load it with `safe_mode=False`."
+                f"{self._what}: {name!r} claims {nbytes} bytes; unpacked, all members together may"
+                f" be {ALLOWANCE >> 20} MiB larger than the archive. If you trust it, unpack it and"
+                " load the folder, or load it with `safe_mode=False`."
             )
         self._payable -= nbytes
 

@@ -104,8 +104,8 @@ class Packed:
         if hasattr(value, "dtype") and hasattr(value, "shape"):
             return self._array("array", _checked(value, where))
         raise TypeError(
-            f"{where} is {describe(value)} of type {kind.__name__}, which a checkpoint cannot hold. Use numbers, "
-            "texts, None, bytes, arrays, and lists, tuples, dicts and sets of these."
+            f"{where} is {describe(value)} of type {kind.__name__}, which a checkpoint cannot hold."
+            " Use numbers, texts, None, bytes, arrays, and lists, tuples, dicts and sets of these."
         )
 
     def pack_named(self, named: Iterable[tuple[str, Any]], where: str) -> list[Any]:
@@ -131,7 +131,8 @@ def _checked(value: Any, where: str) -> Any:
     dtype = value.dtype
     if jax.dtypes.issubdtype(dtype, jax.dtypes.extended) or not _is_storable(np.dtype(dtype)):
         raise TypeError(
-            f"{where} is an array of dtype {dtype}, which a checkpoint cannot hold; expected numbers."
+            f"{where} is an array of dtype {dtype}, which a checkpoint cannot hold; expected"
+            " numbers."
         )
     return value
 
@@ -336,7 +337,8 @@ class CheckpointFolder:
             return state
         if problems:
             raise FileError(
-                f"{problems[0]} There is no other; delete the folder '{self.path}' to train from the start."
+                f"{problems[0]} There is no other; delete the folder '{self.path}' to train from"
+                " the start."
             )
         return None
 

@@ -34,6 +34,7 @@ def compile_or_warn(model: Any, config: Mapping[str, Any], custom_objects: Any, 
         model.optimizer = None
         model._compiled = None
         warnings.warn(
-            f"{what}: the model was loaded but not compiled: {error} Call `model.compile(...)` before training.",
+            f"{what}: the model was loaded but not compiled: {error} Call `model.compile(...)`"
+            " before training.",
             stacklevel=4,
         )

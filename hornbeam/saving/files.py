@@ -61,7 +61,8 @@ def save_model(
     for ignored in ("signatures", "options", "save_traces"):
         if kwargs.pop(ignored, None) not in (None, True):
             raise ValueError(
-                f"save_model: `{ignored}` belongs to TensorFlow's SavedModel, which Hornbeam does not write. Leave it out."
+                f"save_model: `{ignored}` belongs to TensorFlow's SavedModel, which Hornbeam does"
+                " not write. Leave it out."
             )
     if kwargs:
         raise TypeError(f"save_model: unexpected arguments {sorted(kwargs)}.")
@@ -78,12 +79,13 @@ def save_model(
         )
     if kind is None:
         raise ValueError(
-            f"save_model: `filepath` must end in '.keras' (recommended) or '.h5', received {str(filepath)!r}. "
-            f"Try '{str(filepath).rstrip('/')}.keras'."
+            "save_model: `filepath` must end in '.keras' (recommended) or '.h5', received"
+            f" {str(filepath)!r}. Try '{str(filepath).rstrip('/')}.keras'."
         )
     if zipped is not None and kind == "h5":
         raise ValueError(
-            "save_model: `zipped` applies to '.keras' only, and `filepath` ends in '.h5'. Leave `zipped` out."
+            "save_model: `zipped` applies to '.keras' only, and `filepath` ends in '.h5'. Leave"
+            " `zipped` out."
         )
     if kind == "keras":
         save_archive(model, path, overwrite, zipped is not False, include_optimizer)
@@ -133,11 +135,20 @@ def _hint(path: FilePath) -> str:
     with open(path, "rb") as file:
         start = file.read(64).lstrip()
     if looks_like_safetensors(path):
-        return " It seems to hold weights only: build the model in your program and call `model.load_weights(path)`."
+        return (
+            " It seems to hold weights only: build the model in your program and call"
+            " `model.load_weights(path)`."
+        )
     if start.startswith(b"{"):
-        return " It seems to hold an architecture: `hornbeam.models.model_from_json(text)`, then `load_weights(path)`."
+        return (
+            " It seems to hold an architecture: `hornbeam.models.model_from_json(text)`, then"
+            " `load_weights(path)`."
+        )
     if start.startswith((b"backend:", b"class_name:", b"config:")):
-        return " It seems to hold an architecture: `hornbeam.models.model_from_yaml(text)`, then `load_weights(path)`."
+        return (
+            " It seems to hold an architecture: `hornbeam.models.model_from_yaml(text)`, then"
+            " `load_weights(path)`."
+        )
     return ""
 
 
@@ -168,8 +179,8 @@ def save_weights(model: Any, filepath: FilePath, overwrite: bool = True, **kwarg
         save_safetensors(model, path, overwrite)
     else:
         raise ValueError(
-            f"save_weights: `filepath` must end in '.weights.h5' or '.safetensors', received {str(filepath)!r}. "
-            f"Try '{filepath}.weights.h5'."
+            "save_weights: `filepath` must end in '.weights.h5' or '.safetensors', received"
+            f" {str(filepath)!r}. Try '{filepath}.weights.h5'."
         )
 
 
@@ -217,8 +228,8 @@ def _check_format(function: str, save_format: Any, known: tuple[str, ...]) -> No
     """Raise `ValueError` unless `save_format`, an argument of Keras 2, is left out or names a format."""
     if save_format is not None and str(save_format).lower() not in known:
         raise ValueError(
-            f"{function}: `save_format` must be one of {', '.join(map(repr, known))}, received {save_format!r}. The "
-            "extension of `filepath` chooses the format by itself."
+            f"{function}: `save_format` must be one of {', '.join(map(repr, known))}, received"
+            f" {save_format!r}. The extension of `filepath` chooses the format by itself."
         )
 
 

@@ -131,8 +131,10 @@ def _plain_classes(entry: Any, inside: str = "") -> Any:
     if entry.get("registered_name") and ">" in str(entry["registered_name"]):
         plain["class_name"] = entry["registered_name"]
     if entry["class_name"] == "GroupQueryAttention":
-        plain["class_name"] = (
-            "GroupedQueryAttention"  # these files use the name of the class in Keras's source, not the public one
+        plain[
+            "class_name"
+        ] = (  # these files use the name of the class in Keras's source, not the public one
+            "GroupedQueryAttention"
         )
     config = plain.get("config")
     if isinstance(config, dict) and isinstance(config.get("layers"), list):
@@ -224,8 +226,8 @@ def load_h5(
     with open_hdf5(filepath) as file:
         if "model_config" not in file.attrs:
             raise ValueError(
-                f"{what} holds only weights, no architecture. Build the model in your program and call "
-                f"`model.load_weights({what})`."
+                f"{what} holds only weights, no architecture. Build the model in your program and"
+                f" call `model.load_weights({what})`."
             )
         config = parse_json(file.attrs["model_config"], f"{what}: model_config")
         version = _version(file)
@@ -403,8 +405,9 @@ def _warn_of_padding(model: Any, what: str) -> None:
     ]
     if found:
         warnings.warn(
-            f"{what} was trained with Theano, whose padding 'same' with strides adds the same amount on both sides of an "
-            f"axis. Hornbeam adds less in front, so along axes of even size the results of {', '.join(found[:8])} differ.",
+            f"{what} was trained with Theano, whose padding 'same' with strides adds the same"
+            " amount on both sides of an axis. Hornbeam adds less in front, so along axes of even"
+            f" size the results of {', '.join(found[:8])} differ.",
             stacklevel=4,
         )
 
@@ -425,8 +428,9 @@ def _pair(
     if len(layers) == len(arrays):
         return list(zip(layers.values(), arrays.values(), strict=True))
     differences.add(
-        f"the model has {len(layers)} layers with weights, the file {len(arrays)}. Only the model has: "
-        f"{_some(layers.keys() - arrays.keys())}; only the file has: {_some(arrays.keys() - layers.keys())}."
+        f"the model has {len(layers)} layers with weights, the file {len(arrays)}. Only the model"
+        f" has: {_some(layers.keys() - arrays.keys())}; only the file has:"
+        f" {_some(arrays.keys() - layers.keys())}."
     )
     return [(layer, arrays[name]) for name, layer in layers.items() if name in arrays]
 
@@ -457,7 +461,8 @@ def _fitting(pairs: Any, label: str, differences: Differences) -> list[tuple[Var
     wrong = [(v, a) for v, a in pairs if v.shape != a.shape]
     for variable, array in wrong:
         differences.add(
-            f"{label}: '{variable.name}' has shape {variable.shape}; in the file it has {array.shape}."
+            f"{label}: '{variable.name}' has shape {variable.shape}; in the file it has"
+            f" {array.shape}."
         )
     return [] if wrong else pairs
 
@@ -480,8 +485,8 @@ def _read_optimizer(
         return
     if era.old:
         warnings.warn(
-            f"{what}: the state of its optimizer, written by an older Keras, does not fit '{optimizer.name}' and was not "
-            "loaded; the weights were loaded.",
+            f"{what}: the state of its optimizer, written by an older Keras, does not fit"
+            f" '{optimizer.name}' and was not loaded; the weights were loaded.",
             stacklevel=4,
         )
         return

@@ -70,7 +70,8 @@ class Differences:
         own = ", ".join(f"{v.name} {v.shape}" for v in variables[:6]) or "none"
         given = ", ".join(f"{a.name} {a.shape}" for a in arrays[:6]) or "none"
         self.add(
-            f"{label}: the layer has {len(variables)} weights ({own}), the file {len(arrays)} ({given})."
+            f"{label}: the layer has {len(variables)} weights ({own}), the file {len(arrays)}"
+            f" ({given})."
         )
 
     def report(self) -> None:
@@ -86,8 +87,8 @@ class Differences:
             )
             return
         raise ValueError(
-            f"{self.what} does not fit the model, nothing was loaded:\n{shown}{more}\n"
-            "Build the same architecture first, or pass `skip_mismatch=True` to load only what fits."
+            f"{self.what} does not fit the model, nothing was loaded:\n{shown}{more}\nBuild the"
+            " same architecture first, or pass `skip_mismatch=True` to load only what fits."
         )
 
 
@@ -306,7 +307,8 @@ def read_weights(
     if not by_name:
         for place, shapes in _extra(root, model, known):
             differences.add(
-                f"the file has {len(shapes)} arrays at '{place}' ({_some(shapes)}), which the model lacks."
+                f"the file has {len(shapes)} arrays at '{place}' ({_some(shapes)}), which the model"
+                " lacks."
             )
     if differences.lines and not skip_mismatch:
         differences.report()
@@ -416,7 +418,8 @@ def _plan(part: Any, group: Any, path: str, differences: Differences) -> bool:
         shape = getattr(dataset, "shape", None)
         if shape != variable.shape:
             differences.add(
-                f"{_label(part, path)}: '{variable.name}' has shape {variable.shape}; in the file it has {shape}."
+                f"{_label(part, path)}: '{variable.name}' has shape {variable.shape}; in the file"
+                f" it has {shape}."
             )
             fits = False
     return fits
@@ -455,9 +458,10 @@ def _assign_all(pairs: list[tuple[Any, Saved]]) -> None:
 def optimizer_mismatch(what: str, optimizer: Any, count: int) -> str:
     """Return the message for an optimizer's state that does not fit the model's optimizer."""
     return (
-        f"{what}: the saved state of the optimizer does not fit '{optimizer.name}' ({type(optimizer).__name__}), which has "
-        f"{len(optimizer.variables)} variables, the file {count}, or their shapes differ. Compile with the optimizer that "
-        "was saved, or skip its state by `load_model(path, compile=False)` or `load_weights(path, skip_mismatch=True)`."
+        f"{what}: the saved state of the optimizer does not fit '{optimizer.name}'"
+        f" ({type(optimizer).__name__}), which has {len(optimizer.variables)} variables, the file"
+        f" {count}, or their shapes differ. Compile with the optimizer that was saved, or skip its"
+        " state by `load_model(path, compile=False)` or `load_weights(path, skip_mismatch=True)`."
     )
 
 
@@ -481,8 +485,8 @@ def check_built(model: Any, what: str) -> None:
     """Raise `ValueError` if `model` has no weights yet."""
     if not model.built:
         raise ValueError(
-            f"{what}: the model '{model.name}' is not built, so it has no weights yet. Call it on data or "
-            "`build(input_shape)` it first."
+            f"{what}: the model '{model.name}' is not built, so it has no weights yet. Call it on"
+            " data or `build(input_shape)` it first."
         )
 
 

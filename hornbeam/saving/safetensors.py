@@ -70,7 +70,8 @@ def save_safetensors(model: Any, filepath: FilePath, overwrite: bool = True) -> 
     for name, variable in named.items():
         if variable.dtype not in short:
             raise ValueError(
-                f"save_weights: '{variable.path}' has the dtype {variable.dtype}, which safetensors files cannot hold. Save to `.weights.h5` instead."
+                f"save_weights: '{variable.path}' has the dtype {variable.dtype}, which safetensors"
+                " files cannot hold. Save to `.weights.h5` instead."
             )
         header[name] = {
             "dtype": short[variable.dtype],

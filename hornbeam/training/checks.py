@@ -67,7 +67,8 @@ def _check_values(name: str, shape: Any, loss: Any, target: np.ndarray) -> None:
     if target.dtype.kind == "f" and np.isnan(target).any():
         rows = np.unique(np.argwhere(np.isnan(target))[:, 0])
         raise ValueError(
-            f"{where} hold NaN in {len(rows)} of {len(target)} rows (first: row {rows[0]}). Drop or fill those rows."
+            f"{where} hold NaN in {len(rows)} of {len(target)} rows (first: row {rows[0]}). Drop or"
+            " fill those rows."
         )
     if kind == "sparsecategoricalcrossentropy" and getattr(loss, "ignore_class", None) is None:
         classes = shape[-1] if shape is not None else None
@@ -84,16 +85,18 @@ def _check_values(name: str, shape: Any, loss: Any, target: np.ndarray) -> None:
                 remedy = (
                     f" Give the last layer {int(high) + 1} units, or number the classes from 0."
                     if low > 0 or high > classes
-                    else f" Number the classes from 0, or give the last layer {int(high) + 1} units."
+                    else (
+                        f" Number the classes from 0, or give the last layer {int(high) + 1} units."
+                    )
                 )
             raise ValueError(
-                f"{where} hold class numbers from {low} to {high}; "
-                f"the output has {classes if classes is not None else 'no negative'} classes, numbered from 0"
-                f"{f' to {classes - 1}' if classes is not None else ''}.{remedy}"
+                f"{where} hold class numbers from {low} to {high}; the output has"
+                f" {classes if classes is not None else 'no negative'} classes, numbered from"
+                f" 0{f' to {classes - 1}' if classes is not None else ''}.{remedy}"
             )
     if kind == "binarycrossentropy" and (target.min() < 0 or target.max() > 1):
         raise ValueError(
-            f"{where} range from {target.min()} to {target.max()}; binary_crossentropy expects values from 0 "
-            "to 1. For labels -1 and 1 use (y + 1) / 2; for several classes use "
-            "sparse_categorical_crossentropy."
+            f"{where} range from {target.min()} to {target.max()}; binary_crossentropy expects"
+            " values from 0 to 1. For labels -1 and 1 use (y + 1) / 2; for several classes use"
+            " sparse_categorical_crossentropy."
         )

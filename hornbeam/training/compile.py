@@ -35,13 +35,15 @@ def compile_model(model: Any, **arguments: Any) -> None:
     steps = arguments["steps_per_execution"]
     if steps != "auto" and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise ValueError(
-            f'compile: `steps_per_execution` must be a positive integer or "auto", received {steps!r}.'
+            'compile: `steps_per_execution` must be a positive integer or "auto", received'
+            f" {steps!r}."
         )
     for name in ("run_eagerly", "auto_scale_loss"):
         check_flag("compile", name, False if arguments[name] is None else arguments[name])
     if arguments["jit_compile"] not in (True, False, None, "auto"):
         raise ValueError(
-            f'compile: `jit_compile` must be True, False or "auto", received {arguments["jit_compile"]!r}.'
+            'compile: `jit_compile` must be True, False or "auto", received'
+            f" {arguments['jit_compile']!r}."
         )
     optimizer = optimizers.get(arguments["optimizer"])
     policy = getattr(model.dtype_policy, "name", "")
@@ -77,8 +79,9 @@ def _take_older(arguments: dict[str, Any]) -> None:
     given = [name for name in without_effect if arguments.pop(name, None) is not None]
     if given:
         warnings.warn(
-            f"compile: {errors.listed(given)} {'has' if len(given) == 1 else 'have'} no effect. The shapes of data "
-            "decide: `sample_weight` of shape (B,) weighs rows, of shape (B, T) time steps.",
+            f"compile: {errors.listed(given)} {'has' if len(given) == 1 else 'have'} no effect. The"
+            " shapes of data decide: `sample_weight` of shape (B,) weighs rows, of shape (B, T)"
+            " time steps.",
             stacklevel=4,
         )
 
@@ -172,7 +175,8 @@ class Compiled:
                     and not callable(entry)
                 ):
                     raise ValueError(
-                        f"compile: `{kind}` must hold names, functions or Metrics, received {entry!r}."
+                        f"compile: `{kind}` must hold names, functions or Metrics, received"
+                        f" {entry!r}."
                     )
         names = _output_names(model)
         if names:
@@ -191,8 +195,8 @@ class Compiled:
             unknown = [key for key in given if key not in names]
             if unknown:
                 raise ValueError(
-                    f"compile: `{kind}` names outputs {errors.listed(unknown)} that do not exist; the "
-                    f"model's outputs are {errors.listed(names)}."
+                    f"compile: `{kind}` names outputs {errors.listed(unknown)} that do not exist;"
+                    f" the model's outputs are {errors.listed(names)}."
                 )
             entries = [given.get(name) for name in names]
             if kind == "loss" and len(given) < count:
@@ -212,7 +216,8 @@ class Compiled:
             if nested or (len(given) == count and count > 1):
                 if len(given) != count:
                     raise ValueError(
-                        f"compile: `{kind}` has {len(given)} entries for {count} outputs ({errors.listed(names)})."
+                        f"compile: `{kind}` has {len(given)} entries for {count} outputs"
+                        f" ({errors.listed(names)})."
                     )
                 return [_as_list(e) for e in given]
             # One flat list for several outputs: to each of them.
@@ -291,8 +296,8 @@ class Compiled:
             unknown = [key for key in y_true if key not in names]
             if unknown:
                 raise ValueError(
-                    f"`{what}` names outputs {errors.listed(map(str, unknown))} that do not exist; the model's "
-                    f"outputs are {errors.listed(names)}."
+                    f"`{what}` names outputs {errors.listed(map(str, unknown))} that do not exist;"
+                    f" the model's outputs are {errors.listed(names)}."
                 )
             return [y_true.get(name) for name in names]
         if isinstance(y_true, (list, tuple)):
@@ -305,8 +310,8 @@ class Compiled:
             return flat
         if len(names) > 1 and what == "y":
             raise ValueError(
-                f"The model has {len(names)} outputs ({errors.listed(names)}), `y` holds one array. Pass "
-                "a list or a dict by output name."
+                f"The model has {len(names)} outputs ({errors.listed(names)}), `y` holds one array."
+                " Pass a list or a dict by output name."
             )
         return [y_true] * len(names)
 
@@ -353,8 +358,8 @@ class Compiled:
                     continue
                 if target is None:
                     raise ValueError(
-                        f"Model '{model.name}': output '{self._names[i]}' has the loss {loss.name!r} but no "
-                        "target. Pass `y` (or set its loss to None)."
+                        f"Model '{model.name}': output '{self._names[i]}' has the loss"
+                        f" {loss.name!r} but no target. Pass `y` (or set its loss to None)."
                     )
                 _check_target(loss, target, output, self._names[i])
                 value = loss(target, output, sample_weight=weights[i])
@@ -474,20 +479,21 @@ def _check_target(loss: Loss, target: Any, output: Any, name: str) -> None:
     if "sparse" not in kind and "categorical" in kind and "crossentropy" in kind:
         if len(t) == len(o) - 1 or (len(t) == len(o) and t[-1] == 1 and o[-1] > 1):
             raise ValueError(
-                f"Output '{name}' has shape {o} and its targets have shape {t}, which look like class numbers; "
-                "'categorical_crossentropy' expects one-hot rows of the output's shape. Use "
-                "loss='sparse_categorical_crossentropy', or `hornbeam.utils.to_categorical(y)`."
+                f"Output '{name}' has shape {o} and its targets have shape {t}, which look like"
+                " class numbers; 'categorical_crossentropy' expects one-hot rows of the output's"
+                " shape. Use loss='sparse_categorical_crossentropy', or"
+                " `hornbeam.utils.to_categorical(y)`."
             )
         if len(t) == len(o) and t[-1] != o[-1]:
             raise ValueError(
-                f"Output '{name}' has {o[-1]} classes (shape {o}), its targets have {t[-1]} (shape {t}). Make "
-                "the last layer's units equal to the number of classes."
+                f"Output '{name}' has {o[-1]} classes (shape {o}), its targets have {t[-1]} (shape"
+                f" {t}). Make the last layer's units equal to the number of classes."
             )
     elif "sparse" in kind and len(t) == len(o) and t[-1] == o[-1] and o[-1] > 1 and len(o) == 2:
         raise ValueError(
-            f"Output '{name}' has shape {o} and its targets have shape {t}, which look like one-hot rows; "
-            "'sparse_categorical_crossentropy' expects class numbers. Use "
-            "loss='categorical_crossentropy', or pass `y.argmax(-1)`."
+            f"Output '{name}' has shape {o} and its targets have shape {t}, which look like one-hot"
+            " rows; 'sparse_categorical_crossentropy' expects class numbers. Use"
+            " loss='categorical_crossentropy', or pass `y.argmax(-1)`."
         )
 
 

@@ -119,9 +119,9 @@ class _Training:
         done, logs = self.run_steps(progress)
         if done == 0:
             raise ValueError(
-                f"fit: the data yielded no batch in epoch {epoch + 1}. A generator must yield at least "
-                "one; an exhausted one cannot start again (pass `steps_per_epoch`, or a data set "
-                "that can be iterated anew)."
+                f"fit: the data yielded no batch in epoch {epoch + 1}. A generator must yield at"
+                " least one; an exhausted one cannot start again (pass `steps_per_epoch`, or a"
+                " data set that can be iterated anew)."
             )
         ended_early = budget is not None and done < budget and not model.stop_training
         if self.evaluation is not None and self.interrupts.on_terminate:
@@ -233,7 +233,7 @@ def _validation_source(data: Any, batch_size: int | None) -> Source:
     is_iterable = any(hasattr(data, name) for name in ("__iter__", "__next__", "__getitem__"))
     if not is_iterable or hasattr(data, "shape") or isinstance(data, (list, tuple, str, bytes)):
         raise ValueError(
-            "fit: `validation_data` must be `(x, y)`, `(x, y, sample_weight)` or an iterable of batches, received "
-            f"{errors.describe(data)}. Add the targets."
+            "fit: `validation_data` must be `(x, y)`, `(x, y, sample_weight)` or an iterable of"
+            f" batches, received {errors.describe(data)}. Add the targets."
         )
     return make_source(data, batch_size=batch_size)

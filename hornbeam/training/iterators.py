@@ -27,7 +27,8 @@ def make_function(model: Any, kind: str, force: bool = False) -> Callable[..., A
     def function(*arguments: Any) -> Any:
         if len(arguments) not in (1, 2):
             raise TypeError(
-                f"{attribute} takes an iterator, or a state and an iterator; received {len(arguments)} arguments."
+                f"{attribute} takes an iterator, or a state and an iterator; received"
+                f" {len(arguments)} arguments."
             )
         groups = []
         if len(arguments) == 2:

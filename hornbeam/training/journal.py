@@ -194,14 +194,16 @@ def drop(batches: Iterator[Any], count: int, note: Callable[[], None]) -> None:
     for done in range(count):
         if next(batches, None) is None:
             raise ValueError(
-                f"fit: the data ended after {done} batches, and the training that is to go on had read {count}. Pass the same data, or "
-                "delete the folder of the backups to train from the start."
+                f"fit: the data ended after {done} batches, and the training that is to go on had"
+                f" read {count}. Pass the same data, or delete the folder of the backups to train"
+                " from the start."
             )
         note()
         if time.monotonic() - begun > wait:
             wait *= 2
             warnings.warn(
-                f"fit: to go on where the training stood, the data are read again: {done + 1} of {count} batches so far.",
+                f"fit: to go on where the training stood, the data are read again: {done + 1} of"
+                f" {count} batches so far.",
                 stacklevel=2,
             )
 

@@ -69,9 +69,11 @@ def mark_rows(outputs: Any) -> Any:
         marked = x + jnp.zeros((), x.dtype)  # another tensor, since masks belong to tensors
         set_mask(
             marked,
-            counted
-            if own is None
-            else own & counted.reshape(counted.shape + (1,) * (own.ndim - 1)),
+            (
+                counted
+                if own is None
+                else own & counted.reshape(counted.shape + (1,) * (own.ndim - 1))
+            ),
         )
         return marked
 

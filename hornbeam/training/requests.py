@@ -117,7 +117,8 @@ class FitRequest:
             ]
             if unused:
                 warnings.warn(
-                    f"fit: {_no_effect(unused)} without validation data. Pass `validation_data` or `validation_split`.",
+                    f"fit: {_no_effect(unused)} without validation data. Pass `validation_data` or"
+                    " `validation_split`.",
                     stacklevel=5,
                 )
 
@@ -153,7 +154,8 @@ class EvaluateRequest:
     def __post_init__(self) -> None:
         if self.older.pop("show_accuracy", False):
             warnings.warn(
-                'evaluate: `show_accuracy` has no effect. Pass `metrics=["accuracy"]` to `compile`.',
+                'evaluate: `show_accuracy` has no effect. Pass `metrics=["accuracy"]` to'
+                " `compile`.",
                 stacklevel=4,
             )
         apply_reader_settings("evaluate", self.x, self.older, stacklevel=5)
@@ -238,7 +240,8 @@ def warn_of_batch_size(
     """Warn if a batch size is given beside data that yield batches of their own size."""
     if batch_size is not None and not isinstance(source, ArraySource):
         warnings.warn(
-            f"{method}: {_no_effect(['batch_size'])} on these data, which yield batches of their own size.",
+            f"{method}: {_no_effect(['batch_size'])} on these data, which yield batches of their"
+            " own size.",
             stacklevel=stacklevel,
         )
 
@@ -294,7 +297,8 @@ def _check_frequency(frequency: Any) -> None:
         return
     if isinstance(frequency, bool) or not isinstance(frequency, (int, np.integer)) or frequency < 1:
         raise ValueError(
-            f"fit: `validation_freq` must be a positive integer or a list of epochs, received {frequency!r}."
+            "fit: `validation_freq` must be a positive integer or a list of epochs, received"
+            f" {frequency!r}."
         )
 
 

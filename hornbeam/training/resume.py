@@ -110,7 +110,8 @@ class Backups:
         except OSError as error:
             raise type(error)(
                 error.errno,
-                f"BackupAndRestore: backups cannot be written to the folder '{settings.backup_dir}': {error.strerror}",
+                "BackupAndRestore: backups cannot be written to the folder"
+                f" '{settings.backup_dir}': {error.strerror}",
             ) from error
         self._writer = BackgroundWriter(self._folder)
         self._every = (
@@ -161,9 +162,9 @@ class Backups:
         told, now = self._state["data"], _description(self._source)
         if start and told != now:
             raise ValueError(
-                f"fit: the backups in '{self._settings.backup_dir}' are of a training in the middle of data with "
-                f"{_listed(told)}; these have {_listed(now)}. Pass the same data to go on, or delete the folder to train "
-                "from the start."
+                f"fit: the backups in '{self._settings.backup_dir}' are of a training in the middle"
+                f" of data with {_listed(told)}; these have {_listed(now)}. Pass the same data to"
+                " go on, or delete the folder to train from the start."
             )
         going_on = progress.epoch < self._epochs and bool(
             progress.done or not progress.stopped
@@ -176,8 +177,8 @@ class Backups:
                 self._steps.trace(*shapes)  # creates the variables that a first step would
             except Exception as error:
                 raise FileError(
-                    f"The batches of the training in '{self._settings.backup_dir}' do not fit the model: {error} Delete the folder to "
-                    "train from the start."
+                    f"The batches of the training in '{self._settings.backup_dir}' do not fit the"
+                    f" model: {error} Delete the folder to train from the start."
                 ) from error
         if self._validator is not None and going_on:
             self._validator.skip(self._state["validated"], self._note)
@@ -216,8 +217,9 @@ class Backups:
     def _check_count(self, what: str, count: int, most: int | None) -> None:
         if most is not None and count > most:
             raise FileError(
-                f"The backups in '{self._settings.backup_dir}' are of a training that had done {count} {what}; this one has {most} at "
-                "most. Pass the same `epochs` and `steps_per_epoch` to go on, or delete the folder to train from the start."
+                f"The backups in '{self._settings.backup_dir}' are of a training that had done"
+                f" {count} {what}; this one has {most} at most. Pass the same `epochs` and"
+                " `steps_per_epoch` to go on, or delete the folder to train from the start."
             )
 
     def _note(self) -> None:
@@ -257,16 +259,17 @@ class Backups:
             OSError,
         ) as error:
             raise FileError(
-                f"The state of {name} in '{self._settings.backup_dir}' does not fit it: {error!r}. Delete the folder to train "
-                "from the start."
+                f"The state of {name} in '{self._settings.backup_dir}' does not fit it: {error!r}."
+                " Delete the folder to train from the start."
             ) from error
 
     def _restore_variables(self, saved: list[Any]) -> None:
         variables = _variables(self._model, self._steps)
         pairs = list(itertools.zip_longest(variables, saved))
         wrong = [
-            f"{'nothing' if there is None else f'{there[0]} {there[1].dtype}{there[1].shape}'} there, "
-            f"{'nothing' if own is None else f'{own.path} {own.stored_dtype}{own.shape}'} here"
+            f"{'nothing' if there is None else f'{there[0]} {there[1].dtype}{there[1].shape}'}"
+            f" there, {'nothing' if own is None else f'{own.path} {own.stored_dtype}{own.shape}'}"
+            " here"
             for own, there in pairs
             if own is None
             or there is None
@@ -275,9 +278,10 @@ class Backups:
         ]
         if wrong:
             raise ValueError(
-                f"fit: the backups in '{self._settings.backup_dir}' are of another model or optimizer: {len(saved)} "
-                f"variables there, {len(variables)} here; {'; '.join(wrong[:3])}. Delete the folder to train from the "
-                "start, or give each training its own."
+                f"fit: the backups in '{self._settings.backup_dir}' are of another model or"
+                f" optimizer: {len(saved)} variables there, {len(variables)} here;"
+                f" {'; '.join(wrong[:3])}. Delete the folder to train from the start, or give each"
+                " training its own."
             )
         for variable, (_, array) in pairs:
             variable.assign(array)
@@ -385,8 +389,9 @@ class Backups:
         if failure is not None and not self._warned:
             self._warned = True
             warnings.warn(
-                f"BackupAndRestore: a backup could not be written to '{self._settings.backup_dir}': {failure}. Training "
-                "goes on, and so do the attempts; the last backup that was written is whole.",
+                f"BackupAndRestore: a backup could not be written to '{self._settings.backup_dir}':"
+                f" {failure}. Training goes on, and so do the attempts; the last backup that was"
+                " written is whole.",
                 stacklevel=5,
             )
 
@@ -430,8 +435,9 @@ def _settings(model: Any, callbacks: CallbackList, resume: Any) -> BackupAndRest
     if given:
         if resume != "auto" and os.path.realpath(resume) != os.path.realpath(given[0].backup_dir):
             raise ValueError(
-                f"fit: `resume` is '{os.fspath(resume)}' and `backup_dir` of BackupAndRestore '{given[0].backup_dir}'; "
-                'one training has one folder. Pass `resume="auto"` or leave it out.'
+                f"fit: `resume` is '{os.fspath(resume)}' and `backup_dir` of BackupAndRestore"
+                f" '{given[0].backup_dir}'; one training has one folder. Pass `resume=\"auto\"` or"
+                " leave it out."
             )
         return given[0]
     if resume == "auto":
@@ -576,7 +582,7 @@ def _checked(state: Any, place: str) -> dict[str, Any]:
         )  # fmt: skip
     if not fits:
         raise FileError(
-            f"The checkpoints in '{place}' are not backups of a training, or of another version of Hornbeam. Delete the "
-            "folder to train from the start."
+            f"The checkpoints in '{place}' are not backups of a training, or of another version of"
+            " Hornbeam. Delete the folder to train from the start."
         )
     return state

@@ -35,8 +35,9 @@ class ClassWeighted(Source):
         ):
             if len(names) > 1:
                 raise ValueError(
-                    f"fit: the model has {len(names)} outputs, so `class_weight` must say which one is meant: "
-                    f"{{output name: {{class: weight}}}} with the names {errors.listed(names)}."
+                    f"fit: the model has {len(names)} outputs, so `class_weight` must say which one"
+                    " is meant: {output name: {class: weight}} with the names"
+                    f" {errors.listed(names)}."
                 )
             self._by_output: list[Any] = [class_weight]
         elif isinstance(class_weight, Mapping):
@@ -48,7 +49,8 @@ class ClassWeighted(Source):
             self._by_output = list(class_weight)
         else:
             raise ValueError(
-                f"fit: `class_weight` must be a dict {{class: weight}}, received {errors.describe(class_weight)}."
+                "fit: `class_weight` must be a dict {class: weight}, received"
+                f" {errors.describe(class_weight)}."
             )
         for table in self._by_output:
             _check_table(table)
@@ -113,14 +115,16 @@ def _check_table(table: Any) -> None:
         return
     if not isinstance(table, Mapping):
         raise ValueError(
-            f"fit: `class_weight` must hold dicts {{class: weight}}, received {errors.describe(table)}."
+            "fit: `class_weight` must hold dicts {class: weight}, received"
+            f" {errors.describe(table)}."
         )
     for label, weight in table.items():
         try:
             int(label), float(weight)
         except (TypeError, ValueError):
             raise ValueError(
-                f"fit: `class_weight` must map class numbers to numbers, received {{{label!r}: {weight!r}}}."
+                f"fit: `class_weight` must map class numbers to numbers, received {{{label!r}:"
+                f" {weight!r}}}."
             ) from None
 
 

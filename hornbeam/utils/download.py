@@ -80,11 +80,13 @@ def get_file(
         raise ValueError("get_file: `origin` is missing. Pass the URL to download.")
     if not isinstance(origin, str) or not origin.isascii():
         raise ValueError(
-            f"get_file: `origin` must be a URL, a string of ASCII letters (`urllib.parse.quote` encodes others), received {origin!r}."
+            "get_file: `origin` must be a URL, a string of ASCII letters (`urllib.parse.quote`"
+            f" encodes others), received {origin!r}."
         )
     if hash_algorithm not in ("auto", "sha256", "md5"):
         raise ValueError(
-            f"get_file: `hash_algorithm` must be 'auto', 'sha256' or 'md5', received {hash_algorithm!r}."
+            "get_file: `hash_algorithm` must be 'auto', 'sha256' or 'md5', received"
+            f" {hash_algorithm!r}."
         )
     if md5_hash is not None and file_hash is None:
         file_hash, hash_algorithm = md5_hash, "md5"
@@ -92,7 +94,8 @@ def get_file(
         isinstance(file_hash, str) and re.fullmatch("[0-9a-fA-F]{32}|[0-9a-fA-F]{64}", file_hash)
     ):
         raise ValueError(
-            f"get_file: `file_hash` must be 32 (MD5) or 64 (SHA-256) hexadecimal digits, received {file_hash!r}."
+            "get_file: `file_hash` must be 32 (MD5) or 64 (SHA-256) hexadecimal digits, received"
+            f" {file_hash!r}."
         )
     name = _name(fname, origin)
     folder = _cache_folder(cache_dir) / cache_subdir
@@ -138,8 +141,8 @@ def _name(fname: str | None, origin: str) -> str:
         raise ValueError(f"get_file: {origin!r} names no file; pass `fname`.")
     if "/" in name or "\\" in name or "\0" in name or (os.name == "nt" and ":" in name):
         raise ValueError(
-            f"get_file: `fname` must be a name without a path, received {name!r}. Folders are chosen by `cache_dir` and "
-            "`cache_subdir`."
+            f"get_file: `fname` must be a name without a path, received {name!r}. Folders are"
+            " chosen by `cache_dir` and `cache_subdir`."
         )
     return name
 
@@ -195,8 +198,9 @@ def _fetch(origin: str, target: Path, file_hash: str | None, algorithm: str) -> 
                 _receive(origin, answer, aside, show)
                 if file_hash is not None and not _fits(aside, file_hash, algorithm):
                     raise ValueError(
-                        f"get_file: the file from {origin} does not have the hash {file_hash}: it may be incomplete, or "
-                        "not the one expected. Check `file_hash`, or try again."
+                        f"get_file: the file from {origin} does not have the hash {file_hash}: it"
+                        " may be incomplete, or not the one expected. Check `file_hash`, or try"
+                        " again."
                     )
     except urllib.error.HTTPError as error:
         raise OSError(f"URL fetch failure on {origin}: {error.code} -- {error.reason}") from error
@@ -216,11 +220,13 @@ def _check_end(origin: str, answer: Any, file_hash: str | None) -> None:
     )
     if begun in ("https", "http") and ended not in ("https", "http"):
         raise OSError(
-            f"get_file: {origin} redirects to {answer.url}, which is not an http or https URL. Pass a URL that serves the file itself."
+            f"get_file: {origin} redirects to {answer.url}, which is not an http or https URL. Pass"
+            " a URL that serves the file itself."
         )
     if (begun, ended) == ("https", "http") and file_hash is None:
         warnings.warn(
-            f"get_file: {origin} redirects to {answer.url}, an unencrypted address, whose answer others can change. Pass `file_hash`.",
+            f"get_file: {origin} redirects to {answer.url}, an unencrypted address, whose answer"
+            " others can change. Pass `file_hash`.",
             stacklevel=4,
         )
 

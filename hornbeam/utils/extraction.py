@@ -46,7 +46,8 @@ def archive_kind(path: FilePath, archive_format: Any = "auto") -> str | None:
     for name in formats:
         if name not in ("tar", "zip"):
             raise ValueError(
-                f"`archive_format` must be 'auto', 'tar', 'zip', a list of these or None, received {name!r}."
+                "`archive_format` must be 'auto', 'tar', 'zip', a list of these or None, received"
+                f" {name!r}."
             )
         if name == "zip" and zipfile.is_zipfile(path):
             return name
@@ -124,8 +125,8 @@ def _copy(source: Any, target: BinaryIO, limit: int, path: Path) -> int:
             copied += len(piece)
             if copied > limit:
                 raise FileError(
-                    f"'{path.name}' unpacks to more than {_RATIO} times its size, as decompression bombs do. If you "
-                    "trust it, unpack it by hand."
+                    f"'{path.name}' unpacks to more than {_RATIO} times its size, as decompression"
+                    " bombs do. If you trust it, unpack it by hand."
                 )
             target.write(piece)
     return copied
@@ -142,11 +143,13 @@ def _checked(name: str, path: Path) -> Path:
     )
     if outside or "\0" in name or len(name) > 4096 or (len(name) > 1 and name[1] == ":"):
         raise FileError(
-            f"'{path.name}' has the member {name!r:.200}, which would be written outside of its folder."
+            f"'{path.name}' has the member {name!r:.200}, which would be written outside of its"
+            " folder."
         )
     if len(parts) > _MAX_DEPTH or any(len(os.fsencode(part)) > 255 for part in parts):
         raise FileError(
-            f"'{path.name}' has the member {name!r:.200}, whose name is longer or deeper than a file's can be."
+            f"'{path.name}' has the member {name!r:.200}, whose name is longer or deeper than a"
+            " file's can be."
         )
     return Path(*parts)
 
@@ -161,7 +164,8 @@ def _tar_members(path: Path) -> Iterator[tuple[str, bool, bool, Any]]:
             if not (member.isreg() or member.isdir()) or member.issparse():
                 kind = "a link" if member.issym() or member.islnk() else "not a regular file"
                 raise FileError(
-                    f"'{path.name}' has the member {member.name!r}, which is {kind}; these are not unpacked."
+                    f"'{path.name}' has the member {member.name!r}, which is {kind}; these are not"
+                    " unpacked."
                 )
             yield (
                 member.name,
@@ -193,11 +197,13 @@ def _zip_members(path: Path) -> Iterator[tuple[str, bool, bool, Any]]:
             mode = info.external_attr >> 16
             if stat.S_ISLNK(mode):
                 raise FileError(
-                    f"'{path.name}' has the member {info.filename!r}, which is a link; these are not unpacked."
+                    f"'{path.name}' has the member {info.filename!r}, which is a link; these are"
+                    " not unpacked."
                 )
             if info.flag_bits & 1 or info.compress_type not in _ZIP_METHODS:
                 raise FileError(
-                    f"'{path.name}' has the member {info.filename!r}, which is encrypted or compressed by an unsupported method."
+                    f"'{path.name}' has the member {info.filename!r}, which is encrypted or"
+                    " compressed by an unsupported method."
                 )
             yield (
                 info.filename,

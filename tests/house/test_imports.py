@@ -149,7 +149,10 @@ def test_no_file_imports_itself_by_way_of_others(edges, modules):
 
 
 # Packages that are heavy or optional. JAX's call of cuDNN is needed on GPUs only.
-HEAVY = "h5py matplotlib rich scipy pandas flax optax yaml tensorboardX pydot torch tensorflow keras PIL hornbeam_cpu".split()
+HEAVY = (
+    "h5py matplotlib rich scipy pandas flax optax yaml tensorboardX pydot torch tensorflow keras"
+    " PIL hornbeam_cpu".split()
+)
 HEAVY += ["jax.experimental", "jax.experimental.layout"]
 
 

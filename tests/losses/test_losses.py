@@ -215,9 +215,10 @@ def test_mask_of_the_predictions_and_an_ignored_class(ignored):
 
 
 NAMES = (
-    "mse MSE mae MAE mape MAPE msle MSLE bce BCE kld KLD kullback_leibler_divergence logcosh log_cosh huber huber_loss "
-    "cosine_proximity cosine_similarity mean_squared_error MeanSquaredError sparse_categorical_crossentropy "
-    "categorical_hinge KLDivergence dice Dice ctc CTC"
+    "mse MSE mae MAE mape MAPE msle MSLE bce BCE kld KLD kullback_leibler_divergence logcosh"
+    " log_cosh huber huber_loss cosine_proximity cosine_similarity mean_squared_error"
+    " MeanSquaredError sparse_categorical_crossentropy categorical_hinge KLDivergence dice Dice"
+    " ctc CTC"
 ).split()
 
 

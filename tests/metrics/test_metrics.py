@@ -276,8 +276,9 @@ def test_names_are_numbered_where_keras_numbers_them():
 
 
 NAMES = (
-    "mse MSE mae mape msle rmse bce kld logcosh cosine_similarity cosine_proximity acc accuracy binary_accuracy AUC auc "
-    "precision Recall f1_score r2_score top_k_categorical_accuracy sum mean hinge KLDivergence huber"
+    "mse MSE mae mape msle rmse bce kld logcosh cosine_similarity cosine_proximity acc accuracy"
+    " binary_accuracy AUC auc precision Recall f1_score r2_score top_k_categorical_accuracy sum"
+    " mean hinge KLDivergence huber"
 ).split()
 
 

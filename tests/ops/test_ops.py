@@ -37,7 +37,10 @@ unstack""".split()
 BINARY = """add subtract multiply true_divide divide divide_no_nan floor_divide mod fmod power maximum minimum fmax fmin equal
 not_equal less less_equal greater greater_equal logical_and logical_or logical_xor arctan2 hypot logaddexp logaddexp2
 heaviside isclose nextafter isin outer kron inner append""".split()
-INTEGER = "bitwise_and bitwise_or bitwise_xor left_shift right_shift bitwise_left_shift bitwise_right_shift gcd lcm ldexp".split()
+INTEGER = (
+    "bitwise_and bitwise_or bitwise_xor left_shift right_shift bitwise_left_shift"
+    " bitwise_right_shift gcd lcm ldexp".split()
+)
 AXES = "sum mean std var any all max min prod median logsumexp amax ptp".split()
 
 ROWS = [(name, (x,), {}) for name in UNARY for x in (X, I)]

@@ -271,7 +271,10 @@ def test_other_instruction_sets(least, monkeypatch):
         str(tests / "native" / "test_native.py"),
         str(tests / "native" / "test_native_steps.py"),
     ]
-    wanted = "((values_and_gradients or several_threads) and native) or test_depthwise or test_few or not_finite or test_adam"
+    wanted = (
+        "((values_and_gradients or several_threads) and native) or test_depthwise or test_few or"
+        " not_finite or test_adam"
+    )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files, "-k", wanted]
     environment = {**os.environ, "HORNBEAM_INSTRUCTIONS": least}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

@@ -474,8 +474,9 @@ def fuzz(files, ending, options, folder):
     target.unlink()
     grown = (peak_memory() - base) >> 20 if base else 0
     print(
-        f"{ending}: {options.count} mutations, {counts['loaded']} loaded, {counts['error']} refused, {failures} did harm; slowest "
-        f"{slowest:.2f} s, {time.monotonic() - start:.0f} s in all; memory grew by {grown} MiB after the first 500",
+        f"{ending}: {options.count} mutations, {counts['loaded']} loaded, {counts['error']}"
+        f" refused, {failures} did harm; slowest {slowest:.2f} s, {time.monotonic() - start:.0f} s"
+        f" in all; memory grew by {grown} MiB after the first 500",
         flush=True,
     )
     return failures

@@ -952,8 +952,10 @@ HOSTILE_STATES = {
     "callbacks without names": lambda state: state.update(callbacks=[[[1], {}, None]]),
     "best value of a callback": _in_early_stopping(best="x"),
     "weights of a callback": _in_early_stopping(best_weights=[np.ones(3)]),
-    "size of a log file": lambda state: state["callbacks"].append(
-        ["CSVLogger", 0, {"keys": [], "header": True, "size": -1}]
+    "size of a log file": (
+        lambda state: state["callbacks"].append(
+            ["CSVLogger", 0, {"keys": [], "header": True, "size": -1}]
+        )
     ),
     "batches of another model": lambda state: state.update(
         batch=[[0, 1, None], [[[4, 9], "float32"], [[4, 1], "float32"]]]
@@ -961,15 +963,15 @@ HOSTILE_STATES = {
     "no structure of batches": lambda state: state.update(batch=[0, [[[4, 2], "float32"]]]),
     "dtype of batches": lambda state: state.update(batch=[[0, 0, None], [[[4, 2], "dict"]]]),
     "results": lambda state: state["progress"].update(logs={"loss": "x"}, done=1),
-    "results in results": lambda state: state["progress"].update(
-        logs={"loss": {"loss": 1.0}}, done=1
+    "results in results": (
+        lambda state: state["progress"].update(logs={"loss": {"loss": 1.0}}, done=1)
     ),
     "no results": lambda state: state["progress"].update(logs={"loss": None}, done=1),
     "no batch": lambda state: state.pop("batch"),
     "negative seed": lambda state: state.update(seed=-1),
     "negative count of steps": lambda state: state.update(since=-(10**12)),
-    "a step beyond the data": lambda state: state["progress"].update(
-        position=(1, 10**12), done=10**12
+    "a step beyond the data": (
+        lambda state: state["progress"].update(position=(1, 10**12), done=10**12)
     ),
     "marks of something else": lambda state: state.update(
         journal=[{"pass": "x", "random": None, "read": 1}]

@@ -241,8 +241,8 @@ def test_several_processes(served, tmp_path):
     folder, url = served
     tar(folder / "d.tar.gz", *((f"d/{i}.txt", WORDS) for i in range(50)))
     code = (
-        "import sys; from hornbeam.utils import get_file\n"
-        "for i in range(5): print(get_file('d', sys.argv[1], extract=True, cache_dir=sys.argv[2], force_download=i % 2 == 1))"
+        "import sys; from hornbeam.utils import get_file\nfor i in range(5): print(get_file('d',"
+        " sys.argv[1], extract=True, cache_dir=sys.argv[2], force_download=i % 2 == 1))"
     )
     command = [sys.executable, "-c", code, url + "d.tar.gz", str(tmp_path / "c")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -64,7 +64,8 @@ class PreprocessingLayer(Layer):
             for batch in batches(data):
                 if batch.ndim == 0:
                     raise ValueError(
-                        f"{self._label()}: `data` must have a batch axis, received the single value {batch}."
+                        f"{self._label()}: `data` must have a batch axis, received the single value"
+                        f" {batch}."
                     )
                 if not batch.shape[0]:
                     continue

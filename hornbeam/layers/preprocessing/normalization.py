@@ -84,7 +84,8 @@ class Normalization(PreprocessingLayer):
             )
         if (mean is None) != (variance is None):
             raise ValueError(
-                f"Normalization: give both `mean` and `variance`; received {mean!r} and {variance!r}."
+                f"Normalization: give both `mean` and `variance`; received {mean!r} and"
+                f" {variance!r}."
             )
         self.axis, self.invert, self.supports_masking = axes, invert, True
         self._moments = _Moments()
@@ -104,7 +105,8 @@ class Normalization(PreprocessingLayer):
             return None
         if np.ndim(value) > len(self.axis):
             raise ValueError(
-                f"Normalization: `{name}` of shape {np.shape(value)} has more axes than `axis` {self.axis} names."
+                f"Normalization: `{name}` of shape {np.shape(value)} has more axes than `axis`"
+                f" {self.axis} names."
             )
         return float(value) if np.ndim(value) == 0 else np.asarray(value, "float32").tolist()
 
@@ -124,12 +126,14 @@ class Normalization(PreprocessingLayer):
         rank = len(input_shape)
         if any(not -rank <= a < rank for a in self.axis):
             raise ValueError(
-                f"{self._label()}: `axis` {self.axis} is not among the axes of an input of shape {input_shape}."
+                f"{self._label()}: `axis` {self.axis} is not among the axes of an input of shape"
+                f" {input_shape}."
             )
         kept = sorted(a % rank for a in self.axis)
         if any(input_shape[a] is None for a in kept):
             raise ValueError(
-                f"{self._label()}: the size of `axis` {self.axis} must be known, received {input_shape}."
+                f"{self._label()}: the size of `axis` {self.axis} must be known, received"
+                f" {input_shape}."
             )
         sizes = tuple(input_shape[a] for a in kept)
         self._kept, self._rank = tuple(kept), rank
@@ -163,7 +167,8 @@ class Normalization(PreprocessingLayer):
         """
         if self.input_mean is not None:
             raise ValueError(
-                f"{self._label()}: has its `mean` and `variance` from its constructor; there is nothing to adapt."
+                f"{self._label()}: has its `mean` and `variance` from its constructor; there is"
+                " nothing to adapt."
             )
         super().adapt(data)
 
@@ -178,13 +183,15 @@ class Normalization(PreprocessingLayer):
             data = _numbers(data, self._label())
         if data.dtype.kind not in "biuf":
             raise ValueError(
-                f"{self._label()}: `data` must hold numbers, received dtype {data.dtype}. Encode text first."
+                f"{self._label()}: `data` must hold numbers, received dtype {data.dtype}. Encode"
+                " text first."
             )
         shape = tuple(data.shape[a] for a in self._kept) if data.ndim == self._rank else None
         if shape != self.adapt_mean.shape:
             raise ValueError(
-                f"{self._label()}: `data` of shape {data.shape} does not fit the shape that the layer was built with: "
-                f"{self._build_shapes and self._build_shapes['input_shape']}."
+                f"{self._label()}: `data` of shape {data.shape} does not fit the shape that the"
+                " layer was built with:"
+                f" {self._build_shapes and self._build_shapes['input_shape']}."
             )
         self._moments.add(data, tuple(a for a in range(data.ndim) if a not in self._kept))
 

@@ -226,8 +226,8 @@ def _convolution(name: str, config: Config, first: bool, label: str) -> tuple[st
     if name.startswith(("Depthwise", "Separable", "Deconvolution")) or name.endswith("Transpose"):
         if config.pop("groups", 1) not in (1, None):
             raise ValueError(
-                f"{label}: `groups` must be 1, because it never had an effect on this layer. Build the model in your "
-                "program and load its weights."
+                f"{label}: `groups` must be 1, because it never had an effect on this layer. Build"
+                " the model in your program and load its weights."
             )
     if name.startswith(("DepthwiseConv", "SeparableConv")):
         # Keras 2 also wrote arguments of the base class, which these layers do not use.

@@ -376,8 +376,9 @@ def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
     def place(name: str, number: int) -> tuple[str, int]:
         if name not in names:
             raise ValueError(
-                f"The saved graph of '{config.get('name')}' uses the layer {name!r}, which it does not hold. Save the "
-                "model again, or build it in your program and load its weights."
+                f"The saved graph of '{config.get('name')}' uses the layer {name!r}, which it does"
+                " not hold. Save the model again, or build it in your program and load its"
+                " weights."
             )
         return moved.get((name, number), (names[name], number))
 
@@ -548,8 +549,8 @@ def _merged_stack(inner: dict[str, Any], layers: list[Any], first: bool) -> Any:
             shape = head.get("batch_input_shape") if isinstance(head, Mapping) else None
             if shape is None:
                 raise ValueError(
-                    f"The merged branch '{_name(part)}' does not state the shape of its input. Build the model in your "
-                    "program and load its weights."
+                    f"The merged branch '{_name(part)}' does not state the shape of its input."
+                    " Build the model in your program and load its weights."
                 )
             given = stack[0]["class_name"] == "InputLayer"
             start = stack[0] if given else _input_entry(head, shape, stack[0]["class_name"])

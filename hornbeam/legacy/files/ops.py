@@ -46,8 +46,9 @@ def modern_op(name: str, calls: Calls) -> list[dict[str, Any]]:
     signature = _SIGNATURES.get(function)
     if signature is None:
         raise ValueError(
-            f"The layer '{name}' is the TensorFlow function `{entry['config'].get('function', function)}`, which has no "
-            f"counterpart here. {_REMEDY}"
+            f"The layer '{name}' is the TensorFlow function"
+            f" `{entry['config'].get('function', function)}`, which has no counterpart here."
+            f" {_REMEDY}"
         )
     parameters, build = signature
     given = dict(zip(parameters, args, strict=False)) | {
@@ -57,7 +58,10 @@ def modern_op(name: str, calls: Calls) -> list[dict[str, Any]]:
     return ops.entries
 
 
-_REMEDY = "Build the model in your program with another layer in its place, and load the weights with `load_weights`."
+_REMEDY = (
+    "Build the model in your program with another layer in its place, and load the weights with"
+    " `load_weights`."
+)
 
 
 def _tensor(name: str) -> dict[str, Any]:
@@ -96,7 +100,8 @@ class _Writer:
         for x in args:
             if any(self.is_size(y) for y in (x if isinstance(x, list) else [x])):
                 raise ValueError(
-                    f"The layer '{self.name}' computes with the size of a tensor, which is not supported. {_REMEDY}"
+                    f"The layer '{self.name}' computes with the size of a tensor, which is not"
+                    f" supported. {_REMEDY}"
                 )
         return _tensor(name)
 
@@ -428,7 +433,8 @@ def _l2_normalize(ops: _Writer, a: dict[str, Any]) -> Any:
 def _reshape(ops: _Writer, a: dict[str, Any]) -> Any:
     sizes = ops.sizes(a["shape"])
     computed = ValueError(
-        f"The layer '{ops.name}' reshapes to a shape that is computed, which is not supported. {_REMEDY}"
+        f"The layer '{ops.name}' reshapes to a shape that is computed, which is not supported."
+        f" {_REMEDY}"
     )
     if (
         isinstance(sizes, list)

@@ -157,8 +157,8 @@ def _filters(cursor: Cursor, name: str) -> list[tuple[int, list[int]]]:
         if number not in (_GZIP, _SHUFFLE, _CHECKSUM, _LZF):
             known = _FILTERS.get(number, f"filter {number}")
             raise cursor.source.error(
-                f"keeps the array {name!r} compressed by {known}, which is not read; write it with gzip or plain "
-                "(`h5repack -f NONE`)"
+                f"keeps the array {name!r} compressed by {known}, which is not read; write it with"
+                " gzip or plain (`h5repack -f NONE`)"
             )
         found.append((number, settings))
     if len(found) > 8:

@@ -59,9 +59,9 @@ class Source:
             return
         if nbytes > self._payable:
             raise FileError(
-                f"{self.what}: {name} claims {nbytes} bytes; all arrays together may be {ALLOWANCE >> 20} MiB larger "
-                "than the file. If you trust it, decompress it first (`h5repack -f NONE`), or load it with "
-                "`safe_mode=False`."
+                f"{self.what}: {name} claims {nbytes} bytes; all arrays together may be"
+                f" {ALLOWANCE >> 20} MiB larger than the file. If you trust it, decompress it first"
+                " (`h5repack -f NONE`), or load it with `safe_mode=False`."
             )
         self._payable -= nbytes
 
