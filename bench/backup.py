@@ -1,8 +1,10 @@
-"""Measure what backups cost a training: `fit` with and without `BackupAndRestore`, in turn, in one process.
+"""Measure what backups cost a training: `fit` with and without `BackupAndRestore`, in turn, in one
+process.
 
     script/bench backup [--pairs 15] [--seconds 1.5] [--json FILE] [--allow-percent 5]
 
-Backups are made as by default: after each epoch. Wall time and processor time (of all threads) are compared pair by pair, so that
+Backups are made as by default: after each epoch. Wall time and processor time (of all threads) are
+    compared pair by pair, so that
 what else the machine does falls on both; the medians of the pairs' ratios count.
 """
 
@@ -25,7 +27,8 @@ __all__ = ["compare", "main"]
 # A model whose steps are as short as can be, and one whose weights and Adam's state take 70 MB.
 MODELS = (
     WORKLOADS["tiny"],
-    Workload("wide", "MLP 784-2048-2048-10, b128", "dense", {"inputs": 784, "hidden": (2048, 2048), "classes": 10}, 128, 100),
+    Workload("wide", "MLP 784-2048-2048-10, b128", "dense",
+        {"inputs": 784, "hidden": (2048, 2048), "classes": 10}, 128, 100),
 )  # fmt: skip
 
 
@@ -35,7 +38,9 @@ def clocks() -> tuple[float, float]:
 
 
 def compare(plain: Callable[[], Any], other: Callable[[], Any], pairs: int) -> dict[str, Any]:
-    """Call two functions in turn, in an order that changes; return seconds of all calls and medians of the ratios."""
+    """Call two functions in turn, in an order that changes; return seconds of all calls and medians
+    of the ratios.
+    """
     seconds: dict[str, list[tuple[float, ...]]] = {"plain": [], "other": []}
     for number in range(pairs):
         turns = [("plain", plain), ("other", other)]

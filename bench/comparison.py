@@ -80,7 +80,9 @@ def _rotated(items: list[Any], by: int) -> list[Any]:
 
 
 class Comparison:
-    """All peers on one workload. One works at a time, in turn, beginning with another in every round."""
+    """All peers on one workload. One works at a time, in turn, beginning with another in every
+    round.
+    """
 
     def __init__(
         self,
@@ -145,7 +147,9 @@ class Comparison:
                 self.workers.pop(peer.name).close()
 
     def _starts(self, peer: Peer, number: int, keep: bool) -> None:
-        """Start with empty caches, and again with those that the first start left; keep the last for the rounds."""
+        """Start with empty caches, and again with those that the first start left; keep the last
+        for the rounds.
+        """
         entry = self.results[peer.name]
         setup = {"workload": asdict(self.workload), "data": str(self.scratch)}
         setup["cores"] = self.options.cores if self.options.device == "cpu" else 0

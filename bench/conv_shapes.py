@@ -1,9 +1,11 @@
-"""Convolutions of known networks, one by one, against PyTorch in channels_last: forward and both gradients.
+"""Convolutions of known networks, one by one, against PyTorch in channels_last: forward and both
+gradients.
 
     python -m bench.conv_shapes [--cores N] [--seconds S] [--only TEXT] [--cpu-time]
 
-Needs `hornbeam-cpu` and `torch`. The two take turns, each in a process of its own, so that both meet the same load
-of the machine and neither the other's threads and memory; the least time of each counts. A ratio above 1 means that Hornbeam is faster.
+Needs `hornbeam-cpu` and `torch`. The two take turns, each in a process of its own, so that both
+meet the same load of the machine and neither the other's threads and memory; the least time of each
+counts. A ratio above 1 means that Hornbeam is faster.
 """
 
 from __future__ import annotations
@@ -111,8 +113,8 @@ def torch_passes(shape: Shape, arrays: Any) -> list[Callable[[], Any]]:
 
     def backward(*which: bool) -> Any:
         return torch.ops.aten.convolution_backward(
-            gradient, inputs, kernel, None, [shape.stride] * 2, [pad] * 2, [1, 1], False, [0, 0], shape.groups,
-            [*which, False],
+            gradient, inputs, kernel, None, [shape.stride] * 2, [pad] * 2, [1, 1], False, [0, 0],
+            shape.groups, [*which, False],
         )  # fmt: skip
 
     return [forward, lambda: backward(True, False), lambda: backward(False, True)]
@@ -132,7 +134,8 @@ def make_arrays(shape: Shape) -> list[Any]:
     rng = np.random.default_rng(0)
     arrays = []
     for size in sizes:
-        # At the beginning of a cache line: JAX, too, then takes the memory as it is, in the large pages that NumPy asks for.
+        # At the beginning of a cache line: JAX, too, then takes the memory as it is, in the large
+        #     pages that NumPy asks for.
         memory = np.empty(math.prod(size) + 16, "float32")
         begin = -memory.ctypes.data % 64 // memory.itemsize
         arrays.append(memory[begin : begin + math.prod(size)].reshape(size))
@@ -141,7 +144,8 @@ def make_arrays(shape: Shape) -> list[Any]:
 
 
 def serve(library: str, cores: int, cpu_time: bool, connection: Connection) -> None:
-    """Answer with the least milliseconds of a call in a turn, as often as asked; the body of a process.
+    """Answer with the least milliseconds of a call in a turn, as often as asked; the body of a
+    process.
 
     A turn is several calls, as in a training step: at the first one threads still have to wake up.
     """
@@ -190,7 +194,8 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seconds", type=float, default=1.0, help="for each pass of each shape")
     parser.add_argument("--only", default="", help="part of a network's name")
-    parser.add_argument("--cpu-time", action="store_true", help="with --cores 1: what the process used, however busy "
+    parser.add_argument("--cpu-time", action="store_true",
+        help="with --cores 1: what the process used, however busy "
                         "the machine is")  # fmt: skip
     options = parser.parse_args()
     if options.cpu_time and options.cores != 1:

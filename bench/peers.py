@@ -33,7 +33,8 @@ class Peer:
     Attributes:
         name: The word for it on the command line.
         title: The heading of its column.
-        family: `keras`, `jax` or `torch`: the module `bench.workloads.<family>_family` that trains it.
+        family: `keras`, `jax` or `torch`: the module `bench.workloads.<family>_family` that trains
+            it.
         module: What it imports.
         environment: The environment `.venv/bench-<environment>`.
         variant: Which form of the family.
@@ -157,7 +158,8 @@ def _install(name: str, requirement: str, files: list[str]) -> Path:
 def clean_environment(peer: Peer, home: Path, device: str) -> dict[str, str]:
     """Return a process environment without settings of the user that could change a result.
 
-    `home` holds the caches of compiled programs, so a new one makes a first start and a used one a second start.
+    `home` holds the caches of compiled programs, so a new one makes a first start and a used one a
+    second start.
     """
     settings = (
         "JAX_",
@@ -191,8 +193,8 @@ def _last_lines(text: str, count: int = 3) -> str:
 class Worker:
     """A process that trains one workload with one peer and answers when asked to time something.
 
-    Messages are lines of JSON. A worker begins by running as a script would (import, build, first epoch), which
-    `started` holds; then `ask` has it time rounds.
+    Messages are lines of JSON. A worker begins by running as a script would (import, build, first
+    epoch), which `started` holds; then `ask` has it time rounds.
 
     Args:
         python: The interpreter.

@@ -215,7 +215,9 @@ def _imports(results: dict[str, Any]) -> str:
 
 
 def _utilisation(results: dict[str, Any]) -> str:
-    """Model FLOP utilisation: operations that the model's mathematics needs, a second, over the device's peak."""
+    """Model FLOP utilisation: operations that the model's mathematics needs, a second, over the
+    device's peak.
+    """
     rows = []
     for workload in results["workloads"].values():
         for name, entry in workload["peers"].items():
@@ -254,7 +256,9 @@ def _remarks(results: dict[str, Any]) -> str:
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table that is aligned as text and valid as Markdown; numbers are aligned at the right."""
+    """Return a table that is aligned as text and valid as Markdown; numbers are aligned at the
+    right.
+    """
     widths = [max(3, *(len(row[i]) for row in [head, *rows])) for i in range(len(head))]
 
     def line(cells: list[str]) -> str:

@@ -1,4 +1,6 @@
-"""Measure Hornbeam and its peers side by side; bench/README.md tells what and how. `soak` watches memory, `backup` backups."""
+"""Measure Hornbeam and its peers side by side; bench/README.md tells what and how. `soak` watches
+memory, `backup` backups.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return its exit code: 1 if Hornbeam itself could not be measured, 130 when interrupted."""
+    """Run the command; return its exit code: 1 if Hornbeam itself could not be measured, 130 when
+    interrupted.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] in (["soak"], ["backup"]):
         try:

@@ -2,7 +2,8 @@
 
     script/bench soak [--fits 1000] [--predicts 10000] [--allow-mb 30]
 
-The first tenth of the calls may fill caches; from then on resident memory may grow by no more than `--allow-mb` in each part.
+The first tenth of the calls may fill caches; from then on resident memory may grow by no more than
+`--allow-mb` in each part.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
-"""A worker: trains one workload with one library, then times rounds on request. Started by `bench.peers.Worker`.
+"""A worker: trains one workload with one library, then times rounds on request. Started by
+`bench.peers.Worker`.
 
-The first argument is its setup as JSON. It answers on standard output in lines of JSON; whatever else is printed
-goes to standard error. When standard input ends, it ends, whatever it does: so none outlives the benchmark.
+The first argument is its setup as JSON. It answers on standard output in lines of JSON; whatever
+else is printed
+goes to standard error. When standard input ends, it ends, whatever it does: so none outlives the
+    benchmark.
 """
 
 from __future__ import annotations
@@ -65,7 +68,9 @@ def listen(requests: queue.SimpleQueue[bytes]) -> None:
 
 
 def start(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Import the library, build, train one epoch; return the trainer and how long it took since the process began."""
+    """Import the library, build, train one epoch; return the trainer and how long it took since the
+    process began.
+    """
     if setup["cores"] and hasattr(os, "sched_setaffinity"):
         # Before the libraries count the cores to make their threads.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: setup["cores"]])
@@ -96,7 +101,9 @@ def start(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def respond(trainer: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Time what the request asks for: seconds of one call, as the mean of as many as fill `at_least` seconds."""
+    """Time what the request asks for: seconds of one call, as the mean of as many as fill
+    `at_least` seconds.
+    """
     if request["do"] == "fit":
         losses: list[float] = []
         seconds, calls = timed(
@@ -113,7 +120,9 @@ def respond(trainer: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def timed(call: Callable[[], Any], at_least: float) -> tuple[float, int]:
-    """Call until `at_least` seconds are over; return the mean of seconds a call and the number of calls."""
+    """Call until `at_least` seconds are over; return the mean of seconds a call and the number of
+    calls.
+    """
     calls, begun = 0, time.perf_counter()
     while True:
         call()
@@ -124,7 +133,9 @@ def timed(call: Callable[[], Any], at_least: float) -> tuple[float, int]:
 
 
 def memory() -> dict[str, float]:
-    """Return the highest resident memory of this process so far and, on a GPU, of the device, in MB."""
+    """Return the highest resident memory of this process so far and, on a GPU, of the device, in
+    MB.
+    """
     try:
         # Unlike `getrusage`, this does not count the process that started us.
         status = Path("/proc/self/status").read_text()

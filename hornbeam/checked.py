@@ -1,8 +1,10 @@
 """Constructors that check their arguments against their annotations.
 
-`@checked` reads the annotations of an `__init__` and refuses an argument that is unknown, of another type, or out of
-range. The signature therefore says all that is accepted, and no constructor repeats it in code. Bounds are part of the
-annotation: `Momentum` is a number of at least 0 and below 1. An argument annotated `Any` is not checked.
+`@checked` reads the annotations of an `__init__` and refuses an argument that is unknown, of
+another type, or out of range. The signature therefore says all that is accepted, and no constructor
+repeats it in code. Bounds are part of the
+annotation: `Momentum` is a number of at least 0 and below 1. An argument annotated `Any` is not
+    checked.
 """
 
 from __future__ import annotations
@@ -52,7 +54,9 @@ class Range:
     below: float | None = None
 
     def holds(self, value: Any) -> bool:
-        """Return whether `value` is inside; a value known only when a program runs counts as inside."""
+        """Return whether `value` is inside; a value known only when a program runs counts as
+        inside.
+        """
         try:
             return bool(
                 (self.at_least is None or value >= self.at_least)
@@ -93,12 +97,14 @@ Count: TypeAlias = Annotated[int, Range(at_least=1)]
 def checked(init: _Init) -> _Init:
     """Make a constructor check its arguments against its annotations.
 
-    Understood are `bool` (0 and 1 too), `int`, `float` (any real number, also a scalar array or variable; never NaN),
-    `str`, `Literal`, sequences, `Callable`, classes, `Range`, and unions of these. Anything else is not checked.
+    Understood are `bool` (0 and 1 too), `int`, `float` (any real number, also a scalar array or
+    variable; never NaN), `str`, `Literal`, sequences, `Callable`, classes, `Range`, and unions of
+    these. Anything else is not checked.
 
     Raises:
         TypeError: When the constructor is called, if an argument is unknown or missing.
-        ValueError: When the constructor is called, if an argument is of another type or out of range.
+        ValueError: When the constructor is called, if an argument is of another type or out of
+            range.
 
     Example:
         >>> class Average:
@@ -140,7 +146,8 @@ def check(owner: str, name: str, value: Any, hint: Any) -> None:
 
 
 def unexpected(cls: type, names: Iterable[str]) -> TypeError:
-    """Return the error for arguments that a constructor does not take, with the nearest that it does.
+    """Return the error for arguments that a constructor does not take, with the nearest that it
+    does.
 
     Example:
         >>> class Average:

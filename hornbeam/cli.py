@@ -96,7 +96,8 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> int:
     except SystemExit:
         raise
     except BaseException as error:
-        # Without the first frame, which is this function's, the traceback is the one that Python would print.
+        # Without the first frame, which is this function's, the traceback is the one that Python
+        # would print.
         trace = error.__traceback__.tb_next if error.__traceback__ else None
         sys.excepthook(type(error), error.with_traceback(trace), trace)
         return 130 if isinstance(error, KeyboardInterrupt) else 1

@@ -1,6 +1,7 @@
 """Settings of the process, by the names of `keras.config`.
 
-Plain settings are in `hornbeam.settings`; this file adds the ones that rest on other parts of Hornbeam.
+Plain settings are in `hornbeam.settings`; this file adds the ones that rest on other parts of
+Hornbeam.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ def kernel_routes() -> dict[str, tuple[str, str]]:
 
 
 def compile_cache() -> str | None:
-    """Return the folder where compiled programs are kept for the next start, `None` where they are not.
+    """Return the folder where compiled programs are kept for the next start, `None` where they are
+    not.
 
     Example:
         >>> compile_cache() is None or "hornbeam" in compile_cache()
@@ -99,10 +101,11 @@ def compile_cache() -> str | None:
 
 
 def enable_compile_cache(path: Any = None, max_bytes: int = 2**31) -> None:
-    """Keep compiled programs on disk, so that the next start of a script need not compile; the default.
+    """Keep compiled programs on disk, so that the next start of a script need not compile; the
+    default.
 
-    The environment variable `HORNBEAM_COMPILE_CACHE` names another folder, or is `0` to keep nothing. A cache that JAX
-    was told to use (`JAX_COMPILATION_CACHE_DIR`) is left in place.
+    The environment variable `HORNBEAM_COMPILE_CACHE` names another folder, or is `0` to keep
+    nothing. A cache that JAX was told to use (`JAX_COMPILATION_CACHE_DIR`) is left in place.
 
     Args:
         path: Folder, of the user alone. Default: one in the user's cache folder.

@@ -10,8 +10,9 @@ from hornbeam.core.patterns import PatternMap
 from hornbeam.dtypes import is_float, standardize_dtype
 
 __all__ = [
-    "AWQDTypePolicy", "DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "GPTQDTypePolicy", "Int4DTypePolicy",
-    "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy", "deserialize", "get", "serialize",
+    "AWQDTypePolicy", "DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "GPTQDTypePolicy",
+    "Int4DTypePolicy", "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy", "deserialize", "get",
+    "serialize",
 ]  # fmt: skip
 
 
@@ -112,7 +113,8 @@ class QuantizedDTypePolicy(DTypePolicy):
 
     Args:
         mode: `"int8"`, `"int4"` (a scale a channel) or `"float8"`.
-        source_name: Name of the policy that the layer had before. Default: `hornbeam.config.dtype_policy()`.
+        source_name: Name of the policy that the layer had before. Default:
+            `hornbeam.config.dtype_policy()`.
 
     Raises:
         ValueError: If the mode is unknown, or does not go with a float16 source.

@@ -17,7 +17,8 @@ LONGEST = 4_000
 class FileError(ValueError):
     """A file is damaged, is no model file, or asks for what files may not have.
 
-    Whatever is wrong with a file, loading it raises this error (or `FileNotFoundError` where there is none).
+    Whatever is wrong with a file, loading it raises this error (or `FileNotFoundError` where there
+    is none).
 
     Example:
         >>> import hornbeam as hb

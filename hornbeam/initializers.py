@@ -19,17 +19,19 @@ from hornbeam.typing import Axis, DType
 
 __all__ = [
     "STFT", "STFTInitializer", "stft",
-    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity", "IdentityInitializer",
-    "Initializer", "LecunNormal", "LecunUniform", "Ones", "Orthogonal", "OrthogonalInitializer", "RandomNormal",
-    "RandomUniform", "TruncatedNormal", "VarianceScaling", "Zeros", "constant", "deserialize", "get",
-    "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "identity", "lecun_normal", "lecun_uniform",
-    "ones", "orthogonal", "random_normal", "random_uniform", "serialize", "truncated_normal", "variance_scaling",
-    "zeros",
+    "Constant", "GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "Identity",
+    "IdentityInitializer", "Initializer", "LecunNormal", "LecunUniform", "Ones", "Orthogonal",
+    "OrthogonalInitializer", "RandomNormal", "RandomUniform", "TruncatedNormal", "VarianceScaling",
+    "Zeros", "constant", "deserialize", "get", "glorot_normal", "glorot_uniform", "he_normal",
+    "he_uniform", "identity", "lecun_normal", "lecun_uniform", "ones", "orthogonal",
+    "random_normal", "random_uniform", "serialize", "truncated_normal", "variance_scaling", "zeros",
 ]  # fmt: skip
 
 
 Seed: TypeAlias = int | SeedGenerator | None
-"""A seed: the same integer gives the same values, a generator other ones each time. `None` draws an integer."""
+"""A seed: the same integer gives the same values, a generator other ones each time. `None` draws an
+integer.
+"""
 
 
 class Initializer:
@@ -137,15 +139,18 @@ class Identity(Initializer):
 
 
 class STFT(Initializer):
-    """Kernels of a convolution that computes the real or imaginary part of a short-time Fourier transform.
+    """Kernels of a convolution that computes the real or imaginary part of a short-time Fourier
+    transform.
 
-    Kernels have the shape `(length, channels, frequencies)`. Frequency `k` has the values `cos(2 pi k t / n)` or
-    `-sin(2 pi k t / n)` at `t`, with `n = 2 (frequencies - 1)`, times the window.
+    Kernels have the shape `(length, channels, frequencies)`. Frequency `k` has the values
+    `cos(2 pi k t / n)` or `-sin(2 pi k t / n)` at `t`, with `n = 2 (frequencies - 1)`, times the
+    window.
 
     Args:
         side: `"real"` or `"imag"`.
         window: Name of a window of SciPy, weights of the kernel's length, or `None` for no window.
-        scaling: `"density"` divides the window by the root of the sum of its squares, `"spectrum"` by its sum, `None` by
+        scaling: `"density"` divides the window by the root of the sum of its squares, `"spectrum"`
+            by its sum, `None` by
             1. It has no effect without a window.
         periodic: Whether the window is periodic, and not symmetric.
 
@@ -319,7 +324,8 @@ class RandomUniform(_Random):
 class VarianceScaling(_Random):
     """Random values with variance `scale / n`, where `n` is the fan in, the fan out, or their mean.
 
-    The fan in is the number of inputs of a unit, the fan out the number of units that an input reaches.
+    The fan in is the number of inputs of a unit, the fan out the number of units that an input
+    reaches.
 
     Args:
         scale: Factor, above 0.
@@ -438,7 +444,8 @@ LecunNormal = _scaling(1.0, "fan_in", "truncated_normal", "LecunNormal", _LECUN)
 class Orthogonal(_Random):
     """A random orthogonal matrix times `gain`; all axes but the last count as rows.
 
-    Saxe et al. 2013, "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks".
+    Saxe et al. 2013, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
+    networks".
 
     Args:
         gain: Factor.
@@ -466,7 +473,8 @@ class Orthogonal(_Random):
         rows, columns = math.prod(shape[:-1]), shape[-1]
         flat = (max(rows, columns), min(rows, columns))
         draw = jax.random.normal(self._key(), flat, "float32")
-        # By NumPy if the values are known, as XLA would compile a dozen programs for every new shape.
+        # By NumPy if the values are known, as XLA would compile a dozen programs for every new
+        # shape.
         xp: Any = jnp if isinstance(draw, jax.core.Tracer) else np
         q, r = xp.linalg.qr(xp.asarray(draw))
         q = q * xp.sign(xp.diag(r))
@@ -498,8 +506,8 @@ class _Initializers(Family):
 INITIALIZERS = _Initializers(
     "initializer", Initializer, "keras.initializers", globals(),
     spellings={
-        "zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform, "eye": Identity,
-        "identity_initializer": Identity, "identitymatrix": Identity,
+        "zero": Zeros, "one": Ones, "normal": RandomNormal, "uniform": RandomUniform,
+        "eye": Identity, "identity_initializer": Identity, "identitymatrix": Identity,
     },
 )  # fmt: skip
 get, serialize, deserialize = INITIALIZERS.functions(

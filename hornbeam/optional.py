@@ -24,8 +24,8 @@ def import_module(name: str, *, extra: str, needed_for: str) -> ModuleType:
         The module.
 
     Raises:
-        ImportError: If the package is not installed; the message names the extra. An error inside an
-            installed package is raised as it is.
+        ImportError: If the package is not installed; the message names the extra. An error inside
+            an installed package is raised as it is.
 
     Example:
         >>> import_module("yaml", extra="yaml", needed_for="A model in YAML").__name__
@@ -47,7 +47,8 @@ def import_module(name: str, *, extra: str, needed_for: str) -> ModuleType:
 def h5py_library() -> ModuleType:
     """Import h5py, which writes HDF5 files.
 
-    h5py is always installed, but importing it takes a noticeable part of Hornbeam's own import time.
+    h5py is always installed, but importing it takes a noticeable part of Hornbeam's own import
+    time.
     Only writing a file needs it: files are read by `hornbeam.saving.hdf5`.
 
     Returns:

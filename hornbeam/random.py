@@ -13,7 +13,8 @@ from hornbeam.dtypes import standardize_dtype
 from hornbeam.typing import DType, Tensor
 
 __all__ = [
-    "SeedGenerator", "beta", "binomial", "categorical", "dropout", "gamma", "normal", "randint", "shuffle", "truncated_normal", "uniform",
+    "SeedGenerator", "beta", "binomial", "categorical", "dropout", "gamma", "normal", "randint",
+    "shuffle", "truncated_normal", "uniform",
 ]  # fmt: skip
 
 
@@ -47,7 +48,8 @@ def truncated_normal(
     dtype: DType | None = None,
     seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
-    """Draw from a normal distribution truncated at two standard deviations from the mean; arguments as for `normal`.
+    """Draw from a normal distribution truncated at two standard deviations from the mean; arguments
+    as for `normal`.
 
     Example:
         >>> truncated_normal((2,), seed=1).shape
@@ -84,7 +86,8 @@ def randint(
     dtype: DType = "int32",
     seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
-    """Draw integers from `minval` to `maxval - 1`, all equally likely; other arguments as for `normal`.
+    """Draw integers from `minval` to `maxval - 1`, all equally likely; other arguments as for
+    `normal`.
 
     Example:
         >>> randint((2,), 0, 5, seed=1).shape
@@ -145,7 +148,8 @@ def dropout(
     Args:
         inputs: Tensor.
         rate: Probability that an element is dropped.
-        noise_shape: Shape of the draws, which broadcasts to the inputs; `None` in it for the size of the inputs.
+        noise_shape: Shape of the draws, which broadcasts to the inputs; `None` in it for the size
+            of the inputs.
             Default: that of the inputs.
         seed: Integer, `SeedGenerator`, or `None` for the global generator.
 
@@ -167,7 +171,8 @@ def gamma(
     dtype: DType | None = None,
     seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
-    """Draw from the gamma distribution with the shape parameter `alpha`, which broadcasts, and scale 1.
+    """Draw from the gamma distribution with the shape parameter `alpha`, which broadcasts, and
+    scale 1.
 
     Example:
         >>> gamma((2,), 2.0, seed=1).shape
@@ -202,7 +207,8 @@ def binomial(
     dtype: DType | None = None,
     seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
-    """Draw the number of successes in `counts` trials with success probability `probabilities`; both broadcast.
+    """Draw the number of successes in `counts` trials with success probability `probabilities`;
+    both broadcast.
 
     Example:
         >>> binomial((2,), 5.0, 0.5, seed=1).shape

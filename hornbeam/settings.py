@@ -239,7 +239,8 @@ def is_traceback_filtering_enabled() -> bool:
 
 
 def enable_flash_attention() -> None:
-    """Let attention use the fused kernel where the device has one for its arguments, as it does at first.
+    """Let attention use the fused kernel where the device has one for its arguments, as it does at
+    first.
 
     Example:
         >>> enable_flash_attention(); is_flash_attention_enabled()
@@ -259,12 +260,15 @@ def disable_flash_attention() -> None:
 
 
 def is_flash_attention_enabled() -> bool | None:
-    """Return `False` if the fused kernel for attention is disabled, else `None`: it is used where it can be."""
+    """Return `False` if the fused kernel for attention is disabled, else `None`: it is used where
+    it can be.
+    """
     return _settings["flash_attention"]
 
 
 def kernels() -> str:
-    """Return how ops are computed: `"auto"`, by the native kernels where they are installed, or `"plain"`, by XLA.
+    """Return how ops are computed: `"auto"`, by the native kernels where they are installed, or
+    `"plain"`, by XLA.
 
     Example:
         >>> kernels()
@@ -274,10 +278,12 @@ def kernels() -> str:
 
 
 def set_kernels(kernels: str) -> None:
-    """Choose how ops are computed, for what is traced from now on; what is compiled already stays as it is.
+    """Choose how ops are computed, for what is traced from now on; what is compiled already stays
+    as it is.
 
     Args:
-        kernels: `"auto"`: by the kernels of `hornbeam-cpu` where they are installed and fit. `"plain"`: by XLA alone.
+        kernels: `"auto"`: by the kernels of `hornbeam-cpu` where they are installed and fit.
+            `"plain"`: by XLA alone.
 
     Raises:
         ValueError: If `kernels` is neither.
@@ -323,7 +329,8 @@ def max_steps_per_epoch() -> int | None:
 
 
 def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
-    """Let no epoch of `fit`, `evaluate` or `predict` take more steps than this: for trying a script out.
+    """Let no epoch of `fit`, `evaluate` or `predict` take more steps than this: for trying a script
+    out.
 
     Args:
         max_steps_per_epoch: A positive integer, or `None` for no limit.
@@ -343,8 +350,8 @@ def _limit(function: str, value: Any) -> int | None:
 def enable_unsafe_deserialization() -> None:
     """Let code from files run, for the rest of the process: lambdas that Keras stored as bytecode.
 
-    Nothing in a file can call this. Prefer `load_model(path, safe_mode=False)`, which holds for one file; open only
-    files that you would run as programs.
+    Nothing in a file can call this. Prefer `load_model(path, safe_mode=False)`, which holds for one
+    file; open only files that you would run as programs.
 
     Example:
         >>> enable_unsafe_deserialization(); is_unsafe_deserialization_enabled()

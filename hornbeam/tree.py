@@ -12,8 +12,9 @@ from typing import Any
 from jax import tree_util
 
 __all__ = [
-    "MAP_TO_NONE", "assert_same_paths", "assert_same_structure", "flatten", "flatten_with_path", "is_nested",
-    "lists_to_tuples", "map_shape_structure", "map_structure", "map_structure_up_to", "pack_sequence_as", "traverse",
+    "MAP_TO_NONE", "assert_same_paths", "assert_same_structure", "flatten", "flatten_with_path",
+    "is_nested", "lists_to_tuples", "map_shape_structure", "map_structure", "map_structure_up_to",
+    "pack_sequence_as", "traverse",
 ]  # fmt: skip
 
 
@@ -113,9 +114,11 @@ def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) 
     """Apply `func` to every part of `structure`, not only to its leaves.
 
     Args:
-        func: Returns what takes a part's place; `None` leaves it (or goes on inside it), `MAP_TO_NONE` puts `None`.
+        func: Returns what takes a part's place; `None` leaves it (or goes on inside it),
+            `MAP_TO_NONE` puts `None`.
         structure: The structure.
-        top_down: Whether a part comes before what is inside it: what takes its place is then not entered.
+        top_down: Whether a part comes before what is inside it: what takes its place is then not
+            entered.
 
     Example:
         >>> traverse(lambda x: tuple(x) if isinstance(x, list) else None, [1, [2]], top_down=False)
@@ -178,7 +181,8 @@ def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
 
 
 def assert_same_paths(a: Any, b: Any) -> None:
-    """Raise `ValueError` unless the leaves of `a` and `b` stand at equal paths; a list and a tuple are alike.
+    """Raise `ValueError` unless the leaves of `a` and `b` stand at equal paths; a list and a tuple
+    are alike.
 
     Example:
         >>> assert_same_paths([1, 2], (3, 4))

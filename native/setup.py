@@ -1,4 +1,6 @@
-"""Build of the kernels: all files `src/*.cc` become one library, with oneDNN's library beside it."""
+"""Build of the kernels: all files `src/*.cc` become one library, with oneDNN's library beside
+it.
+"""
 
 import glob
 import importlib.metadata
@@ -21,11 +23,14 @@ def onednn(distribution, ending):
 
 
 class Build(build_ext):
-    """Compiles with the headers of oneDNN and jaxlib, and copies oneDNN's library beside the result."""
+    """Compiles with the headers of oneDNN and jaxlib, and copies oneDNN's library beside the
+    result.
+    """
 
     def finalize_options(self):
         super().finalize_options()
-        # Files in `build/` may come from a build with other flags, such as script/sanitize, or for another jaxlib.
+        # Files in `build/` may come from a build with other flags, such as script/sanitize, or for
+        # another jaxlib.
         self.force = True
 
     def build_extension(self, extension):

@@ -13,7 +13,8 @@ import hornbeam as hb
 
 TESTS = Path(__file__).resolve().parent
 
-# Family of parts: the files that hold its rows. (Those of activations are made from their public names.)
+# Family of parts: the files that hold its rows. (Those of activations are made from their public
+#     names.)
 FAMILIES = {
     "layers": ("layer_rows.py", "test_layers.py", "test_recurrent.py", "test_models.py"),
     "losses": ("test_losses.py",),
@@ -42,7 +43,8 @@ OURS = ("hornbeam", "keras")
 def words_in(source):
     """Return the words that a test file uses: names, attributes and strings.
 
-    Docstrings, comments, messages and names of arguments do not count, nor do names of Python or of other packages.
+    Docstrings, comments, messages and names of arguments do not count, nor do names of Python or of
+    other packages.
     """
     tree = ast.parse(source)
     skipped, foreign = set(), set(dir(builtins))
@@ -124,7 +126,8 @@ def test_every_public_name_has_a_row(family):
     classes = [part for part in parts.values() if inspect.isclass(part)]
 
     def needs_none(part):
-        # A second name of what has a row; a module, which has rows of its own; a base class, which each row runs.
+        # A second name of what has a row; a module, which has rows of its own; a base class, which
+        # each row runs.
         base = inspect.isclass(part) and any(part in other.__mro__[1:] for other in classes)
         return id(part) in named or inspect.ismodule(part) or base
 

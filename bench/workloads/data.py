@@ -1,4 +1,6 @@
-"""Data that can be learned, made once by the runner and read by every worker from the same files."""
+"""Data that can be learned, made once by the runner and read by every worker from the same
+files.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ __all__ = ["load", "make", "save"]
 
 
 def make(workload: Workload, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and class numbers: float32 rows in noise around their class, or int32 tokens that depend on it."""
+    """Return rows and class numbers: float32 rows in noise around their class, or int32 tokens that
+    depend on it.
+    """
     rng = np.random.default_rng(seed)
     sizes, rows = workload.sizes, workload.rows
     if "vocabulary" in sizes:
@@ -39,7 +43,9 @@ def _documents(
 def _sentences(
     rng: Any, rows: int, vocabulary: int, length: int, **_: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each token is followed by the one that a fixed permutation names, or by any in one case of four."""
+    """Each token is followed by the one that a fixed permutation names, or by any in one case of
+    four.
+    """
     follower = rng.permutation(vocabulary).astype(np.int32)
     tokens = rng.integers(vocabulary, size=(rows, length + 1), dtype=np.int32)
     kept = rng.random((rows, length)) < 0.75

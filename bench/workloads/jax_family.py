@@ -1,4 +1,5 @@
-"""The same steps written by hand in JAX, data gathered into batches beforehand and not shuffled: the floor.
+"""The same steps written by hand in JAX, data gathered into batches beforehand and not shuffled:
+the floor.
 
 `step` calls one jitted step after the other; `scan` runs an epoch as one `lax.scan`.
 """
@@ -31,7 +32,8 @@ class Trainer:
         weights, self.apply = MODELS[workload.family](np.random.default_rng(0), **workload.sizes)
         self.scans = variant == "scan"
         zeros = partial(jax.tree.map, np.zeros_like)
-        # Weights, first and second moments, number of steps. Statistics of batch normalization have no gradient.
+        # Weights, first and second moments, number of steps. Statistics of batch normalization have
+        # no gradient.
         state = (weights, zeros(weights["trained"]), zeros(weights["trained"]), np.int32(0))
         self.state = jax.device_put(state)
         batches = [part.reshape(-1, workload.batch_size, *part.shape[1:]) for part in (x, y)]

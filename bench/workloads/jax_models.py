@@ -1,7 +1,8 @@
-"""The models by hand in JAX. Each function draws its weights and returns them with `apply(trained, statistics, x, key)`.
+"""The models by hand in JAX. Each function draws its weights and returns them with
+`apply(trained, statistics, x, key)`.
 
-`trained` and `statistics` (moving averages of batch normalization) are lists, in the order in which layers are met; `apply`
-returns the logits and the new statistics. Without a key it predicts.
+`trained` and `statistics` (moving averages of batch normalization) are lists, in the order in which
+layers are met; `apply` returns the logits and the new statistics. Without a key it predicts.
 """
 
 from __future__ import annotations
@@ -154,7 +155,9 @@ def _normalize_batch(x: Any, weights: Any, averages: Any, training: bool) -> tup
 def _resnet_convs(
     channels: int, widths: tuple[int, ...], blocks: tuple[int, ...], bottleneck: bool
 ) -> Iterator[tuple[str, int, int, int, int]]:
-    """Yield every convolution in the order in which it is met: role, size, channels in and out, stride."""
+    """Yield every convolution in the order in which it is met: role, size, channels in and out,
+    stride.
+    """
     yield ("stem", 7, channels, widths[0], 2) if bottleneck else ("stem", 3, channels, widths[0], 1)
     channels = widths[0]
     for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):

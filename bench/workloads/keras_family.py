@@ -1,4 +1,6 @@
-"""Models and training through the Keras interface: one description for Hornbeam and for Keras on every backend."""
+"""Models and training through the Keras interface: one description for Hornbeam and for Keras on
+every backend.
+"""
 
 from __future__ import annotations
 
@@ -123,7 +125,9 @@ def _resnet(
     bottleneck: bool,
     classes: int,
 ) -> Any:
-    """He et al. 2015; a shortcut that changes size is a 1x1 convolution. With `bottleneck` the ImageNet form."""
+    """He et al. 2015; a shortcut that changes size is a 1x1 convolution. With `bottleneck` the
+    ImageNet form.
+    """
     layers = library.layers
 
     def conv(x: Any, filters: int, size: int, stride: int = 1, relu: bool = True) -> Any:
@@ -161,7 +165,9 @@ def _transformer(
     dropout: float = 0.0,
     language: bool = False,
 ) -> Any:
-    """Pre-norm blocks as in GPT-2; `language` predicts the next token at every position, else the mean is classified."""
+    """Pre-norm blocks as in GPT-2; `language` predicts the next token at every position, else the
+    mean is classified.
+    """
     layers = library.layers
 
     class Positions(layers.Layer):

@@ -1,4 +1,6 @@
-"""The workloads: sizes, batch, steps, precision. Every library family builds a model from the same row."""
+"""The workloads: sizes, batch, steps, precision. Every library family builds a model from the same
+row.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from typing import Any
 
 __all__ = ["ADAM", "WORKLOADS", "Workload", "find"]
 
-# How every workload is trained, in every library: Adam, on the mean cross-entropy of class numbers and logits.
+# How every workload is trained, in every library: Adam, on the mean cross-entropy of class numbers
+#     and logits.
 ADAM = {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 
 
@@ -18,14 +21,16 @@ class Workload:
     Attributes:
         name: The word for it on the command line.
         title: What the tables say.
-        family: `dense`, `conv`, `recurrent`, `resnet` or `transformer`: the functions that build it.
+        family: `dense`, `conv`, `recurrent`, `resnet` or `transformer`: the functions that build
+            it.
         sizes: Arguments of these functions.
         batch_size: Rows a step.
         steps: Steps an epoch; the data are exactly `steps * batch_size` rows.
         epochs: Epochs of one timed `fit`.
         precision: `float32`, or `bfloat16` for mixed precision (weights stay float32).
         device: `cpu` and `gpu` runs measure it, or `gpu` runs alone.
-        flops: Floating-point operations of one training step, for model FLOP utilisation; None: not reported.
+        flops: Floating-point operations of one training step, for model FLOP utilisation; None: not
+            reported.
     """
 
     name: str
@@ -50,12 +55,16 @@ class Workload:
 
 
 def _resnet_flops(image: int, batch: int) -> float:
-    """ResNet-50: 4.09e9 multiply-adds forward for an image of 224 x 224; backward costs twice the forward."""
+    """ResNet-50: 4.09e9 multiply-adds forward for an image of 224 x 224; backward costs twice the
+    forward.
+    """
     return 3 * 2 * 4.09e9 * (image / 224) ** 2 * batch
 
 
 def _transformer_flops(vocabulary: int, length: int, width: int, depth: int, batch: int) -> float:
-    """A causal transformer: 6 operations per weight and token, and attention's two products (Chowdhery et al. 2022, B)."""
+    """A causal transformer: 6 operations per weight and token, and attention's two products
+    (Chowdhery et al. 2022, B).
+    """
     weights = depth * 12 * width**2 + vocabulary * width
     return (6 * weights + 12 * depth * width * length) * length * batch
 

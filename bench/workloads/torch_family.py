@@ -1,4 +1,6 @@
-"""The same models in PyTorch, trained by a plain loop: data on the device once, rows gathered by a permutation."""
+"""The same models in PyTorch, trained by a plain loop: data on the device once, rows gathered by a
+permutation.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ __all__ = ["Trainer"]
 
 
 class Trainer:
-    """A workload trained by PyTorch. `variant`: `eager`, `channels_last` (convolutions) or `compile`."""
+    """A workload trained by PyTorch. `variant`: `eager`, `channels_last` (convolutions) or
+    `compile`.
+    """
 
     def __init__(
         self, library: Any, variant: str, workload: Workload, x: np.ndarray, y: np.ndarray

@@ -61,8 +61,10 @@ class IntegerWeight(AdaptedWeight):
         self.layer._own_variables.remove(weight)
         for attribute in self.attributes:
             variable = self.layer.add_weight(
-                name=self._variable_name(attribute), shape=shapes[attribute].shape, dtype=shapes[attribute].dtype.name,
-                initializer=functools.partial(_first_value, arrays, attribute), trainable=False, autocast=False,
+                name=self._variable_name(attribute), shape=shapes[attribute].shape,
+                dtype=shapes[attribute].dtype.name,
+                initializer=functools.partial(_first_value, arrays, attribute), trainable=False,
+                autocast=False,
             )  # fmt: skip
             setattr(self.layer, attribute, variable)
         self.variable = getattr(self.layer, self.layout.name)

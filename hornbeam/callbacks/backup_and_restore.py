@@ -11,23 +11,27 @@ __all__ = ["BackupAndRestore"]
 
 
 class BackupAndRestore(Callback):
-    """Backs up the training, so that the same script, run again after an interruption, resumes where it stopped.
+    """Backs up the training, so that the same script, run again after an interruption, resumes
+    where it stopped.
 
-    The result equals that of an uninterrupted training bit for bit: weights, optimizer, metrics, `History`. A thread
-    writes each backup to a temporary file, syncs it and renames it, so that a kill or a full disk leaves the previous
-    one intact. If a backup fails, a warning says so and training continues. On SIGTERM the current step finishes, a
-    backup is written, and the process exits with code 143. A training that ends deletes its backups, so that the next
-    run starts from the beginning.
+    The result equals that of an uninterrupted training bit for bit: weights, optimizer, metrics,
+        `History`. A thread
+    writes each backup to a temporary file, syncs it and renames it, so that a kill or a full disk
+    leaves the previous one intact. If a backup fails, a warning says so and training continues. On
+    SIGTERM the current step finishes, a backup is written, and the process exits with code 143. A
+    training that ends deletes its backups, so that the next run starts from the beginning.
 
-    Arrays and `PyDataset`s resume without reading again what was used. A plain generator is read again up to its last
-    position and must yield the same batches. Callbacks resume their own state if they have `state_dict` and
-    `load_state_dict` (see `Callback`). `fit` does the work; in a custom loop this callback does nothing. On a GPU,
-    kernels are chosen anew in each process; set `XLA_FLAGS=--xla_gpu_deterministic_ops=true` for equal bits.
+    Arrays and `PyDataset`s resume without reading again what was used. A plain generator is read
+    again up to its last position and must yield the same batches. Callbacks resume their own state
+    if they have `state_dict` and `load_state_dict` (see `Callback`). `fit` does the work; in a
+    custom loop this callback does nothing. On a GPU, kernels are chosen anew in each process; set
+    `XLA_FLAGS=--xla_gpu_deterministic_ops=true` for equal bits.
 
     Args:
         backup_dir: A folder for the backups of this training only.
-        save_freq: `"epoch"`, a number of steps, or `False` for SIGTERM only. When epochs take milliseconds, `"epoch"`
-            skips some, so that backups take a few percent of the time; the last epoch is always backed up.
+        save_freq: `"epoch"`, a number of steps, or `False` for SIGTERM only. When epochs take
+            milliseconds, `"epoch"` skips some, so that backups take a few percent of the time; the
+            last epoch is always backed up.
         double_checkpoint: Whether the last two backups are kept, in case the disk damages one.
         delete_checkpoint: Whether the backups are deleted when the training ends.
         keep: Number of backups to keep. Default: 1, or 2 with `double_checkpoint`.
@@ -43,8 +47,8 @@ class BackupAndRestore(Callback):
     samples_only = True
 
     def __init__(
-        self, backup_dir: Any, save_freq: Any = "epoch", double_checkpoint: bool = False, delete_checkpoint: bool = True,
-        keep: int | None = None,
+        self, backup_dir: Any, save_freq: Any = "epoch", double_checkpoint: bool = False,
+        delete_checkpoint: bool = True, keep: int | None = None,
     ):  # fmt: skip
         super().__init__()
         if not backup_dir:

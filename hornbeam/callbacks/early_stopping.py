@@ -18,8 +18,10 @@ class EarlyStopping(MonitorCallback):
         min_delta: The least change that counts as an improvement.
         patience: Number of epochs without improvement before training stops.
         verbose: 1 prints when training stops.
-        mode: Whether smaller (`"min"`) or larger (`"max"`) values are better; `"auto"` decides by the name.
-        baseline: If given, only values better than it reset the count of epochs without improvement.
+        mode: Whether smaller (`"min"`) or larger (`"max"`) values are better; `"auto"` decides by
+            the name.
+        baseline: If given, only values better than it reset the count of epochs without
+            improvement.
         restore_best_weights: Whether the weights of the best epoch are restored at the end.
         start_from_epoch: Number of epochs to wait before the value is watched.
 
@@ -29,8 +31,9 @@ class EarlyStopping(MonitorCallback):
     """
 
     def __init__(
-        self, monitor: str = "val_loss", min_delta: float = 0, patience: int = 0, verbose: int = 0, mode: str = "auto",
-        baseline: float | None = None, restore_best_weights: bool = False, start_from_epoch: int = 0,
+        self, monitor: str = "val_loss", min_delta: float = 0, patience: int = 0, verbose: int = 0,
+        mode: str = "auto", baseline: float | None = None, restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
     ):  # fmt: skip
         super().__init__(monitor, mode, min_delta)
         self.patience, self.verbose, self.baseline = patience, verbose, baseline

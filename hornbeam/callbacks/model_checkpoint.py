@@ -14,13 +14,15 @@ class ModelCheckpoint(MonitorCallback):
     """Saves the model, or its weights, after epochs or batches.
 
     Args:
-        filepath: Path that may contain fields such as `{epoch:02d}` and `{val_loss:.2f}`. It must end in `.keras` or
-            `.h5`; with `save_weights_only`, in `.weights.h5` (or `.h5` for Keras 2's layout).
+        filepath: Path that may contain fields such as `{epoch:02d}` and `{val_loss:.2f}`. It must
+            end in `.keras` or `.h5`; with `save_weights_only`, in `.weights.h5` (or `.h5` for Keras
+            2's layout).
         monitor: Name of the value in the logs that decides which model is best.
         verbose: 1 prints when the model is saved.
         save_best_only: Whether the model is saved only when it improves.
         save_weights_only: Whether only the weights are saved.
-        mode: Whether smaller (`"min"`) or larger (`"max"`) values are better; `"auto"` decides by the name.
+        mode: Whether smaller (`"min"`) or larger (`"max"`) values are better; `"auto"` decides by
+            the name.
         save_freq: `"epoch"`, or a number of batches.
         initial_value_threshold: A value that the first saved model must improve on.
         **kwargs: Keras 1's `period`: the number of epochs between saves.
@@ -31,9 +33,9 @@ class ModelCheckpoint(MonitorCallback):
     """
 
     def __init__(
-        self, filepath: Any, monitor: str = "val_loss", verbose: int = 0, save_best_only: bool = False,
-        save_weights_only: bool = False, mode: str = "auto", save_freq: Any = "epoch",
-        initial_value_threshold: float | None = None, **kwargs: Any,
+        self, filepath: Any, monitor: str = "val_loss", verbose: int = 0,
+        save_best_only: bool = False, save_weights_only: bool = False, mode: str = "auto",
+        save_freq: Any = "epoch", initial_value_threshold: float | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(monitor, mode)
         self.period = kwargs.pop("period", 1)

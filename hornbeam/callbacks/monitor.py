@@ -17,7 +17,8 @@ class MonitorCallback(Callback):
 
     Args:
         monitor: Name of the value in the logs.
-        mode: Whether smaller (`"min"`) or larger (`"max"`) values are better; `"auto"` decides by the name.
+        mode: Whether smaller (`"min"`) or larger (`"max"`) values are better; `"auto"` decides by
+            the name.
         min_delta: The least change that counts as an improvement.
 
     Example:

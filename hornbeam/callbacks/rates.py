@@ -22,8 +22,8 @@ class LearningRateScheduler(Callback):
     """Sets the learning rate before each epoch.
 
     Args:
-        schedule: A function of the epoch (counted from 0) and the current rate, or of the epoch alone, that
-            returns the new rate.
+        schedule: A function of the epoch (counted from 0) and the current rate, or of the epoch
+            alone, that returns the new rate.
         verbose: 1 prints each new rate.
 
     Example:
@@ -66,7 +66,8 @@ class ReduceLROnPlateau(MonitorCallback):
         factor: The rate is multiplied by it; below 1.
         patience: Number of epochs without improvement before a reduction.
         verbose: 1 prints each reduction.
-        mode: Whether smaller (`"min"`) or larger (`"max"`) values are better; `"auto"` decides by the name.
+        mode: Whether smaller (`"min"`) or larger (`"max"`) values are better; `"auto"` decides by
+            the name.
         min_delta: The least change that counts as an improvement.
         cooldown: Number of epochs after a reduction that are not counted.
         min_lr: The lowest rate.
@@ -77,8 +78,9 @@ class ReduceLROnPlateau(MonitorCallback):
     """
 
     def __init__(
-        self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10, verbose: int = 0, mode: str = "auto",
-        min_delta: float = 1e-4, cooldown: int = 0, min_lr: float = 0.0, **kwargs: Any,
+        self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10, verbose: int = 0,
+        mode: str = "auto", min_delta: float = 1e-4, cooldown: int = 0, min_lr: float = 0.0,
+        **kwargs: Any,
     ):  # fmt: skip
         min_delta = kwargs.pop("epsilon", min_delta)  # Keras 1's name
         if kwargs:

@@ -17,7 +17,8 @@ __all__ = ["RemoteMonitor"]
 
 
 class RemoteMonitor(Callback):
-    """Sends the results of each epoch to a server by HTTP POST; warns if the server cannot be reached.
+    """Sends the results of each epoch to a server by HTTP POST; warns if the server cannot be
+    reached.
 
     Args:
         root: Address of the server, beginning with `http://` or `https://`.
@@ -35,8 +36,8 @@ class RemoteMonitor(Callback):
     """
 
     def __init__(
-        self, root: str = "http://localhost:9000", path: str = "/publish/epoch/end/", field: str = "data",
-        headers: dict[str, str] | None = None, send_as_json: bool = False,
+        self, root: str = "http://localhost:9000", path: str = "/publish/epoch/end/",
+        field: str = "data", headers: dict[str, str] | None = None, send_as_json: bool = False,
     ):  # fmt: skip
         super().__init__()
         if not str(root).lower().startswith(("http://", "https://")):

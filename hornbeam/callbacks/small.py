@@ -85,8 +85,8 @@ class LambdaCallback(Callback):
     """A callback made of functions.
 
     Args:
-        on_epoch_begin, on_epoch_end, on_train_batch_begin, on_train_batch_end: Functions of the number of the
-            epoch or batch and the logs.
+        on_epoch_begin, on_epoch_end, on_train_batch_begin, on_train_batch_end: Functions of the
+            number of the epoch or batch and the logs.
         on_train_begin, on_train_end: Functions of the logs.
         **kwargs: Functions for further hooks, by the hook's name.
 
@@ -96,16 +96,19 @@ class LambdaCallback(Callback):
     """
 
     def __init__(
-        self, on_epoch_begin: Callable[..., Any] | None = None, on_epoch_end: Callable[..., Any] | None = None,
-        on_train_begin: Callable[..., Any] | None = None, on_train_end: Callable[..., Any] | None = None,
-        on_train_batch_begin: Callable[..., Any] | None = None, on_train_batch_end: Callable[..., Any] | None = None,
-        **kwargs: Any,
+        self, on_epoch_begin: Callable[..., Any] | None = None,
+        on_epoch_end: Callable[..., Any] | None = None,
+        on_train_begin: Callable[..., Any] | None = None,
+        on_train_end: Callable[..., Any] | None = None,
+        on_train_batch_begin: Callable[..., Any] | None = None,
+        on_train_batch_end: Callable[..., Any] | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__()
         hooks = {
-            "on_epoch_begin": on_epoch_begin, "on_epoch_end": on_epoch_end, "on_train_begin": on_train_begin,
-            "on_train_end": on_train_end, "on_train_batch_begin": on_train_batch_begin,
-            "on_train_batch_end": on_train_batch_end, **kwargs,
+            "on_epoch_begin": on_epoch_begin, "on_epoch_end": on_epoch_end,
+            "on_train_begin": on_train_begin, "on_train_end": on_train_end,
+            "on_train_batch_begin": on_train_batch_begin, "on_train_batch_end": on_train_batch_end,
+            **kwargs,
         }  # fmt: skip
         for name, function in hooks.items():
             if function is not None:

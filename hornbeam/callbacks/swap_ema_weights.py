@@ -10,14 +10,17 @@ __all__ = ["SwapEMAWeights"]
 
 
 class SwapEMAWeights(Callback):
-    """Replaces the weights by the optimizer's moving averages for each evaluation, and restores them for training.
+    """Replaces the weights by the optimizer's moving averages for each evaluation, and restores
+    them for training.
 
     Args:
-        swap_on_epoch: Whether the averages are also in place between the end of an epoch and the beginning of the
-            next, so that callbacks after this one in the list, such as `ModelCheckpoint`, save them.
+        swap_on_epoch: Whether the averages are also in place between the end of an epoch and the
+            beginning of the next, so that callbacks after this one in the list, such as
+            `ModelCheckpoint`, save them.
 
     Raises:
-        ValueError: When training or evaluation begins, if the optimizer was not created with `use_ema=True`.
+        ValueError: When training or evaluation begins, if the optimizer was not created with
+            `use_ema=True`.
 
     Example:
         >>> SwapEMAWeights(swap_on_epoch=True).swap_on_epoch

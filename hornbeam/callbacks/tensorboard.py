@@ -19,23 +19,31 @@ __all__ = ["TensorBoard"]
 
 
 class TensorBoard(Callback):
-    """Writes files for TensorBoard: scalars by epoch and batch, histograms and images of weights, the graph, profiles.
+    """Writes files for TensorBoard: scalars by epoch and batch, histograms and images of weights,
+    the graph, profiles.
 
-    View them with `tensorboard --logdir logs`. Needs `pip install "hornbeam[tensorboard]"`. The names are Keras's:
-    `epoch_loss`, `batch_loss`, `evaluation_loss_vs_iterations` and so on, under `train` and `validation`. The callback
-    only observes, so many steps still run at a time, except with `profile_batch` or with steps per second by batch.
+    View them with `tensorboard --logdir logs`. Needs `pip install "hornbeam[tensorboard]"`. The
+    names are Keras's: `epoch_loss`, `batch_loss`, `evaluation_loss_vs_iterations` and so on, under
+    `train` and `validation`. The callback only observes, so many steps still run at a time, except
+    with `profile_batch` or with steps per second by batch.
 
     Args:
         log_dir: The folder to write to.
         histogram_freq: Number of epochs between histograms of the weights; 0 for none.
         write_graph: Whether the model's layers are written.
-        write_images: Whether each histogram comes with a grey image of the weight, black for its smallest number
-            and white for its largest. The longer side is horizontal; filters are side by side.
-        write_steps_per_second: Whether the speed is written, for epochs and, unless `update_freq` is `"epoch"`, batches.
-        update_freq: `"epoch"`, or the number of steps between scalars of batches; `"batch"` means 1.
-        profile_batch: The step to profile, counted from 1, or the first and the last one; 0 for none.
-        embeddings_freq: Number of epochs between copies of the embedding tables, for the projector; 0 for none.
-        embeddings_metadata: Path of a file with one line per row of the table, or a dict of such paths by layer name.
+        write_images: Whether each histogram comes with a grey image of the weight, black for its
+            smallest number and white for its largest. The longer side is horizontal; filters are
+            side by side.
+        write_steps_per_second: Whether the speed is written, for epochs and, unless `update_freq`
+            is `"epoch"`, batches.
+        update_freq: `"epoch"`, or the number of steps between scalars of batches; `"batch"` means
+            1.
+        profile_batch: The step to profile, counted from 1, or the first and the last one; 0 for
+            none.
+        embeddings_freq: Number of epochs between copies of the embedding tables, for the projector;
+            0 for none.
+        embeddings_metadata: Path of a file with one line per row of the table, or a dict of such
+            paths by layer name.
 
     Raises:
         ImportError: If tensorboardX is not installed.
@@ -49,9 +57,10 @@ class TensorBoard(Callback):
     observes_only = True
 
     def __init__(
-        self, log_dir: Any = "logs", histogram_freq: int = 0, write_graph: bool = True, write_images: bool = False,
-        write_steps_per_second: bool = False, update_freq: int | str = "epoch", profile_batch: Any = 0,
-        embeddings_freq: int = 0, embeddings_metadata: Any = None,
+        self, log_dir: Any = "logs", histogram_freq: int = 0, write_graph: bool = True,
+        write_images: bool = False, write_steps_per_second: bool = False,
+        update_freq: int | str = "epoch", profile_batch: Any = 0, embeddings_freq: int = 0,
+        embeddings_metadata: Any = None,
     ):  # fmt: skip
         super().__init__()
         _tensorboardx()  # now, so that it is not missed in the middle of a training
@@ -188,7 +197,9 @@ class TensorBoard(Callback):
                 writer.add_image(f"{weight.path}/image", _as_image(value), epoch, dataformats="HW")
 
     def _write_graph(self) -> None:
-        """Write the model's configuration in the form that TensorBoard's graph of Keras models reads."""
+        """Write the model's configuration in the form that TensorBoard's graph of Keras models
+        reads.
+        """
         try:
             config = self.model.to_json()
         except (NotImplementedError, TypeError, ValueError):

@@ -1,1 +1,3 @@
-"""The ground floor: variables, symbolic tensors and graphs, `@op`, names, random state, rules of loading."""
+"""The ground floor: variables, symbolic tensors and graphs, `@op`, names, random state, rules of
+loading.
+"""

@@ -1,8 +1,9 @@
-"""A cache of XLA's compiled programs on disk, so that a second start of a script does not compile again.
+"""A cache of XLA's compiled programs on disk, so that a second start of a script does not compile
+again.
 
-The folder must belong to the user alone, since its programs are run. Each entry has a checksum. It is
-written under another name and then renamed, so processes can share the folder, and a process that is
-killed leaves no half-written entry.
+The folder must belong to the user alone, since its programs are run. Each entry has a checksum. It
+is written under another name and then renamed, so processes can share the folder, and a process
+that is killed leaves no half-written entry.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def default_folder() -> Path:
 
 
 def folder() -> Path | None:
-    """Return the folder in use; `None` if programs are not kept, or are kept by the user's own setting of JAX."""
+    """Return the folder in use; `None` if programs are not kept, or are kept by the user's own
+    setting of JAX.
+    """
     return _in_use
 
 
@@ -67,7 +70,8 @@ def enable(path: Any = None, max_bytes: int = 2**31) -> bool:
         max_bytes: Size of all entries above which the least recently used ones are removed.
 
     Returns:
-        Whether it is possible. It is not where the folder cannot be made, or others may write in it.
+        Whether it is possible. It is not where the folder cannot be made, or others may write in
+        it.
     """
     global _in_use
     place = Path(path) if path is not None else default_folder()
@@ -100,7 +104,9 @@ def disable() -> None:
 
 
 def enable_by_default() -> None:
-    """Enable the cache at import, unless `HORNBEAM_COMPILE_CACHE` is "0" or JAX's own setting names a folder."""
+    """Enable the cache at import, unless `HORNBEAM_COMPILE_CACHE` is "0" or JAX's own setting names
+    a folder.
+    """
     wanted = os.environ.get("HORNBEAM_COMPILE_CACHE", "")
     if (
         wanted.lower() in ("0", "off", "false", "no")
@@ -167,7 +173,9 @@ def _checksum(key: str, content: bytes) -> bytes:
 
 
 def _prune(place: Path, max_bytes: int) -> None:
-    """If the entries exceed the allowed size, remove the least recently used until a fifth of it is free."""
+    """If the entries exceed the allowed size, remove the least recently used until a fifth of it is
+    free.
+    """
     entries = []
     with contextlib.suppress(OSError):
         for item in os.scandir(place):

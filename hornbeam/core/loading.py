@@ -1,4 +1,6 @@
-"""Rules while a file is loaded: values are made late, memory is charged to an allowance, code is refused."""
+"""Rules while a file is loaded: values are made late, memory is charged to an allowance, code is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,14 @@ __all__ = [
 ]
 
 ALLOWANCE = 64 * 2**20
-"""Bytes of memory that a file may claim beyond its own size. Zeros take no room in a compressed file."""
+"""Bytes of memory that a file may claim beyond its own size. Zeros take no room in a compressed
+file.
+"""
 
 PART = 2**15
-"""Estimated bytes of memory of one traced operation, charged where a file chooses the number of operations."""
+"""Estimated bytes of memory of one traced operation, charged where a file chooses the number of
+operations.
+"""
 
 WORK = 20_000
 """Calls of layers and ops that the loading of a file may make. To make a layer counts as two.

@@ -91,14 +91,15 @@ def _cache_key(x: Any) -> Any:
 def op(module: str, class_name: str | None = None) -> Callable[[Function], Function]:
     """Turn a function of JAX arrays into an op, which takes symbolic tensors too.
 
-    With arrays the function runs. With symbolic tensors a node is recorded, whose shape and dtype are
-    found by tracing the function. Arguments annotated `Tensor` are the op's inputs, the others its
-    settings. Keras's files store this split and the class name.
+    With arrays the function runs. With symbolic tensors a node is recorded, whose shape and dtype
+    are found by tracing the function. Arguments annotated `Tensor` are the op's inputs, the others
+    its settings. Keras's files store this split and the class name.
 
     Args:
-        module: Module of `keras.src.ops` under which Keras saves the op, such as `"numpy"` or `"nn"`, or the full
-            name of another module.
-        class_name: Class name under which Keras saves it. Default: the function's name in camel case.
+        module: Module of `keras.src.ops` under which Keras saves the op, such as `"numpy"` or
+            `"nn"`, or the full name of another module.
+        class_name: Class name under which Keras saves it. Default: the function's name in camel
+            case.
 
     Returns:
         The decorator. The op is entered in `OPS`.

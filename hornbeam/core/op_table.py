@@ -1,4 +1,6 @@
-"""The table of all ops, which `@op` fills. Model files and the operators of symbolic tensors look ops up in it."""
+"""The table of all ops, which `@op` fills. Model files and the operators of symbolic tensors look
+ops up in it.
+"""
 
 from __future__ import annotations
 

@@ -12,14 +12,16 @@ __all__ = ["PatternMap"]
 
 
 class PatternMap(MutableMapping[str, Any]):
-    """A mapping from patterns to values, looked up by paths. A pattern is a regular expression for a whole path.
+    """A mapping from patterns to values, looked up by paths. A pattern is a regular expression for
+    a whole path.
 
     Args:
         default: The value for paths that match no pattern.
         entries: Patterns and values.
 
     Raises:
-        ValueError: On a lookup, if several patterns match; on assignment, if the pattern is set already.
+        ValueError: On a lookup, if several patterns match; on assignment, if the pattern is set
+            already.
 
     Example:
         >>> chosen = PatternMap("sgd", {".*encoder.*": "adam"})
@@ -34,7 +36,9 @@ class PatternMap(MutableMapping[str, Any]):
             self[pattern] = value
 
     def _value(self, value: Any) -> Any:
-        """Return the value to keep for a value that is set. Subclasses convert it, or raise an error."""
+        """Return the value to keep for a value that is set. Subclasses convert it, or raise an
+        error.
+        """
         return value
 
     def matching(self, path: str) -> list[str]:

@@ -21,9 +21,10 @@ from hornbeam.core.variable import Overlay, Variable
 
 __all__ = ["Program", "calls_return_when_done"]
 
-# On a CPU, JAX runs a compiled call in another thread and the caller waits for it. That takes longer than the
-# prediction of a small model. Work worth doing at the same time has threads of its own here. JAX reads this
-# setting when it first computes, so users who prefer its default can set it back after the import.
+# On a CPU, JAX runs a compiled call in another thread and the caller waits for it. That takes
+# longer than the prediction of a small model. Work worth doing at the same time has threads of its
+# own here. JAX reads this setting when it first computes, so users who prefer its default can set
+# it back after the import.
 with contextlib.suppress(AttributeError):
     jax.config.update("jax_cpu_enable_async_dispatch", False)
 
@@ -119,8 +120,8 @@ class Program:
         function: Any function of arrays that may read and assign variables.
         assigned: Variables that it probably assigns; a good guess saves a second trace.
         read: Variables that it probably only reads; likewise.
-        donate: Whether results reuse the buffers of assigned variables. An array that a caller may hold is
-            copied first.
+        donate: Whether results reuse the buffers of assigned variables. An array that a caller may
+            hold is copied first.
         keep_all: Whether `loop` returns the results of all steps instead of the last one.
 
     Attributes:
@@ -176,8 +177,8 @@ class Program:
             count: Number of steps, at least 1. The same compiled program serves every number.
 
         Returns:
-            The result of the last step. With `keep_all`, the results of all steps along a first axis of the
-            length of the slabs, of which the first `count` are filled.
+            The result of the last step. With `keep_all`, the results of all steps along a first
+            axis of the length of the slabs, of which the first `count` are filled.
         """
         return self._run(lambda carried: carried.loop, slabs, start, count)
 
@@ -206,7 +207,9 @@ class Program:
         self._until_all_is_carried(compile)
 
     def primitives(self, *args: Any) -> set[str]:
-        """Return the names of JAX's primitives that the function runs for arguments of these shapes."""
+        """Return the names of JAX's primitives that the function runs for arguments of these
+        shapes.
+        """
         shapes = jax.tree.map(_shape, args)
 
         def look(carried: _Carried) -> set[str]:
@@ -285,7 +288,9 @@ def _take_over(variables: list[Variable], values: list[Any]) -> None:
 
 
 def _wait_for_new_values(values: list[Any], attempt: int) -> None:
-    """Wait if a call failed because a step in another thread had donated its buffers; else raise the error again."""
+    """Wait if a call failed because a step in another thread had donated its buffers; else raise
+    the error again.
+    """
     if attempt > 1000 or not any(
         isinstance(value, jax.Array) and value.is_deleted() for value in values
     ):

@@ -160,15 +160,17 @@ def draw_seed(seed: Any) -> Any:
 def draw_key(seed: Any) -> Any:
     """Return `draw_seed(seed)` as a key for the functions of `jax.random`.
 
-    The numbers are those of JAX's own Threefry. On CPU they take a seventh of the time: the generator is
-    written without a loop, so XLA fuses it with the code that uses the numbers.
+    The numbers are those of JAX's own Threefry. On CPU they take a seventh of the time: the
+    generator is written without a loop, so XLA fuses it with the code that uses the numbers.
     """
     return jax.random.wrap_key_data(draw_seed(seed), impl=_THREEFRY)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _random_bits(key: Any, width: int, shape: tuple[int, ...]) -> Any:
-    """Return unsigned integers of `width` bits, made of the two words of Threefry (Salmon et al., 2011)."""
+    """Return unsigned integers of `width` bits, made of the two words of Threefry (Salmon et al.,
+    2011).
+    """
     size = math.prod(shape)
     if size >= 2**32:
         return _JAX_THREEFRY.random_bits(key, width, shape)
@@ -180,7 +182,8 @@ def _random_bits(key: Any, width: int, shape: tuple[int, ...]) -> Any:
     return drawn.reshape(shape)
 
 
-# Sum, xor, or, and both shifts. JAX traces those of `lax` three times as fast as those of `jax.numpy`.
+# Sum, xor, or, and both shifts. JAX traces those of `lax` three times as fast as those of
+# `jax.numpy`.
 _NUMPY = (np.add, np.bitwise_xor, np.bitwise_or, np.left_shift, np.right_shift)
 _LAX = (
     jax.lax.add,
@@ -192,7 +195,9 @@ _LAX = (
 
 
 def _threefry(key_left: Any, key_right: Any, count: Any, operations: Any) -> tuple[Any, Any]:
-    """Return both words of Threefry-2x32 with 20 rounds for counters below 2**32, by NumPy or JAX."""
+    """Return both words of Threefry-2x32 with 20 rounds for counters below 2**32, by NumPy or
+    JAX.
+    """
     add, xor, either, left_shift, right_shift = operations
     keys = [key_left, key_right, xor(xor(key_left, key_right), np.uint32(0x1BD11BDA))]
     left, right = key_left, add(count, key_right)
@@ -212,13 +217,14 @@ def _threefry(key_left: Any, key_right: Any, count: Any, operations: Any) -> tup
 
 _JAX_THREEFRY = jax.extend.random.threefry_prng_impl
 _THREEFRY = jax.extend.random.define_prng_impl(
-    key_shape=(2,), seed=_JAX_THREEFRY.seed, split=_JAX_THREEFRY.split, fold_in=_JAX_THREEFRY.fold_in,
-    random_bits=_random_bits, name="hornbeam_threefry", tag="hbf",
+    key_shape=(2,), seed=_JAX_THREEFRY.seed, split=_JAX_THREEFRY.split,
+    fold_in=_JAX_THREEFRY.fold_in, random_bits=_random_bits, name="hornbeam_threefry", tag="hbf",
 )  # fmt: skip
 
 
 def host_uniform(seed: int, shape: tuple[int, ...], minval: float, maxval: float) -> np.ndarray:
-    """Return the numbers of `jax.random.uniform` with the key `[seed, 0]`, without compiling a program.
+    """Return the numbers of `jax.random.uniform` with the key `[seed, 0]`, without compiling a
+    program.
 
     Args:
         seed: An integer.

@@ -1,4 +1,6 @@
-"""Rematerialization: the backward pass recomputes values of the forward pass instead of keeping them."""
+"""Rematerialization: the backward pass recomputes values of the forward pass instead of keeping
+them.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,9 @@ class RematScope:
     """A scope whose layers save memory: the backward pass computes their values again.
 
     Args:
-        mode: Which layers recompute. `"full"`: all. `"activations"`: layers with an activation, which keep only
-            products and convolutions. `"larger_than"`: layers whose output has more elements than the threshold.
-            `"list_of_layers"`: the named ones. `None`: none.
+        mode: Which layers recompute. `"full"`: all. `"activations"`: layers with an activation,
+            which keep only products and convolutions. `"larger_than"`: layers whose output has more
+            elements than the threshold. `"list_of_layers"`: the named ones. `None`: none.
         output_size_threshold: Number of elements for mode `"larger_than"`. Default: 1024.
         layer_names: Names for mode `"list_of_layers"`.
 

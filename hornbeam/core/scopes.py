@@ -23,7 +23,8 @@ class StatelessScope:
     Args:
         state_mapping: Pairs of a variable and its value, of the same shape.
         collect_losses: Whether losses that layers add by `add_loss` are kept in `losses`.
-        initialize_variables: Part of Keras's signature. A variable made inside gets its first value at once.
+        initialize_variables: Part of Keras's signature. A variable made inside gets its first value
+            at once.
 
     Raises:
         ValueError: If a key is no variable, or a value has another shape.
@@ -96,7 +97,8 @@ class StatelessScope:
 
 
 class SymbolicScope:
-    """A mark for code that runs only for shapes, read by `in_symbolic_scope()`. It changes no op or variable.
+    """A mark for code that runs only for shapes, read by `in_symbolic_scope()`. It changes no op or
+    variable.
 
     Example:
         >>> with SymbolicScope():

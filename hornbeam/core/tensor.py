@@ -152,8 +152,9 @@ def _run(op_name: str, *args: Any, **kwargs: Any) -> Tensor:
 
 # The names of Python's special methods without underscores, and the op that each one runs.
 _BINARY = {
-    "add": "Add", "sub": "Subtract", "mul": "Multiply", "truediv": "TrueDivide", "floordiv": "FloorDivide",
-    "mod": "Mod", "pow": "Power", "matmul": "Matmul", "and": "LogicalAnd", "or": "LogicalOr", "xor": "LogicalXor",
+    "add": "Add", "sub": "Subtract", "mul": "Multiply", "truediv": "TrueDivide",
+    "floordiv": "FloorDivide", "mod": "Mod", "pow": "Power", "matmul": "Matmul",
+    "and": "LogicalAnd", "or": "LogicalOr", "xor": "LogicalXor",
 }  # fmt: skip
 _COMPARISONS = {
     "lt": "Less",
@@ -166,11 +167,13 @@ _UNARY = {"neg": "Negative", "abs": "Absolute", "invert": "LogicalNot"}
 
 # NumPy's functions behind Python's operators, and the op that each one runs.
 _UFUNCS = {
-    "add": "Add", "subtract": "Subtract", "multiply": "Multiply", "divide": "TrueDivide", "true_divide": "TrueDivide",
-    "floor_divide": "FloorDivide", "remainder": "Mod", "power": "Power", "matmul": "Matmul", "less": "Less",
-    "less_equal": "LessEqual", "greater": "Greater", "greater_equal": "GreaterEqual", "equal": "Equal",
-    "not_equal": "NotEqual", "logical_and": "LogicalAnd", "logical_or": "LogicalOr", "logical_xor": "LogicalXor",
-    "bitwise_and": "LogicalAnd", "bitwise_or": "LogicalOr", "bitwise_xor": "LogicalXor",
+    "add": "Add", "subtract": "Subtract", "multiply": "Multiply", "divide": "TrueDivide",
+    "true_divide": "TrueDivide", "floor_divide": "FloorDivide", "remainder": "Mod",
+    "power": "Power", "matmul": "Matmul", "less": "Less", "less_equal": "LessEqual",
+    "greater": "Greater", "greater_equal": "GreaterEqual", "equal": "Equal",
+    "not_equal": "NotEqual", "logical_and": "LogicalAnd", "logical_or": "LogicalOr",
+    "logical_xor": "LogicalXor", "bitwise_and": "LogicalAnd", "bitwise_or": "LogicalOr",
+    "bitwise_xor": "LogicalXor",
 }  # fmt: skip
 
 

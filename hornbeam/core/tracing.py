@@ -29,7 +29,8 @@ from hornbeam.typing import Shape
 
 __all__ = ["indivisible", "infer", "is_unknown", "shape_with_unknowns", "too_small"]
 
-# Trial sizes have many divisors, so that reshapes and strides fit. Where they do not, they are scaled.
+# Trial sizes have many divisors, so that reshapes and strides fit. Where they do not, they are
+# scaled.
 _TRIALS = (840, 1680, 2520, 5040, 7560, 9240)
 _GROWTH = 12
 _LARGEST_SCALE = (
@@ -236,7 +237,9 @@ def _traced_with_known_sizes(
     known: frozenset[int],
     failure: Exception,
 ) -> list[_Trace]:
-    """Return traces where an unknown size equals that of another input, for additions and concatenations."""
+    """Return traces where an unknown size equals that of another input, for additions and
+    concatenations.
+    """
     small, large = [size for size in _TRIALS if size not in known][:2]
     first = _sizes_to_match(x.shape[:1] for x in symbolic)
     others = _sizes_to_match(x.shape[1:] for x in symbolic)
@@ -259,7 +262,9 @@ def _sizes_to_match(shapes: Iterable[Shape]) -> list[int]:
 
 
 def _loses_a_size(first: Any, second: Any) -> bool:
-    """Return whether an operation of two jaxprs makes one size of two trial sizes because these are too small."""
+    """Return whether an operation of two jaxprs makes one size of two trial sizes because these are
+    too small.
+    """
     if len(first.eqns) != len(second.eqns):
         return False
     for a, b in zip(first.eqns, second.eqns, strict=True):
@@ -271,7 +276,8 @@ def _loses_a_size(first: Any, second: Any) -> bool:
     return False
 
 
-# Operations whose result grows with their input. What is sliced or reduced may well have a known size.
+# Operations whose result grows with their input. What is sliced or reduced may well have a known
+# size.
 _GROWING = ("pad", "conv_general_dilated", "hornbeam_conv", "hornbeam_conv_fused", "reduce_window")
 
 

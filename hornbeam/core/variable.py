@@ -118,20 +118,22 @@ class Variable:
     """An array that can be assigned, with a name and a path.
 
     Args:
-        initializer: The value, a function of `(shape, dtype)` that returns it, or the name of an initializer.
+        initializer: The value, a function of `(shape, dtype)` that returns it, or the name of an
+            initializer.
         shape: Shape. Required if `initializer` is a function or a name.
         dtype: Dtype. Default: the dtype of the value; for a function or a name, `floatx()`.
         trainable: Whether optimizers change it.
         autocast: Whether layers with a mixed dtype policy read it in their compute dtype.
-        aggregation: How replicas combine it: `"none"`, `"mean"`, `"sum"` or `"only_first_replica"`. Kept as an
-            attribute; one program holds all replicas here.
-        synchronization: When replicas combine it: `"none"`, `"auto"`, `"on_read"` or `"on_write"`. Likewise.
+        aggregation: How replicas combine it: `"none"`, `"mean"`, `"sum"` or `"only_first_replica"`.
+            Kept as an attribute; one program holds all replicas here.
+        synchronization: When replicas combine it: `"none"`, `"auto"`, `"on_read"` or `"on_write"`.
+            Likewise.
         name: Name without slashes. Default: `"variable"`, numbered.
         layout: Part of Keras's signature; must be `None`.
 
     Raises:
-        ValueError: If an argument has an unknown value, or `initializer` is a function and `shape` is missing or has
-            unknown sizes.
+        ValueError: If an argument has an unknown value, or `initializer` is a function and `shape`
+            is missing or has unknown sizes.
 
     Example:
         >>> v = Variable([1.0, 2.0], name="v")
@@ -249,7 +251,8 @@ class Variable:
     def stored(self) -> jax.Array:
         """The array as it is stored, whatever overlay or autocast scope is open.
 
-        Files and compiled programs take it. It must not be kept: a later step may donate its buffer.
+        Files and compiled programs take it. It must not be kept: a later step may donate its
+            buffer.
         """
         return self._value
 
@@ -260,7 +263,9 @@ class Variable:
 
     @property
     def value(self) -> Any:
-        """The array, or the value in the overlay that is open, in the dtype of the autocast scope."""
+        """The array, or the value in the overlay that is open, in the dtype of the autocast
+        scope.
+        """
         overlay = _overlay.get()
         if overlay is None:
             value: Any = self._array()
@@ -307,8 +312,8 @@ class Variable:
             overlay.assign(self, jnp.asarray(value, dtype=self._dtype))
         else:
             self._pay()
-            # A JAX array is shared with the caller. Anything else is copied, since JAX on CPU may share memory
-            # with a NumPy array, which the caller may change.
+            # A JAX array is shared with the caller. Anything else is copied, since JAX on CPU may
+            # share memory with a NumPy array, which the caller may change.
             if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
                 with np.errstate(all="ignore"):
                     value = value.astype(
@@ -331,12 +336,16 @@ class Variable:
             return self.value
 
     def take_over(self, value: jax.Array) -> None:
-        """Replace the value by an array that no caller holds, such as a result of a compiled step."""
+        """Replace the value by an array that no caller holds, such as a result of a compiled
+        step.
+        """
         self._value = value
         self._lent, self._first_value = False, None
 
     def value_for_donation(self) -> jax.Array:
-        """Return an array that is safe to donate: the variable's, or a copy if a caller may hold it."""
+        """Return an array that is safe to donate: the variable's, or a copy if a caller may hold
+        it.
+        """
         if not self._lent:
             return self._value
         return _copied(self._value, None)

@@ -22,16 +22,16 @@ __all__ = ["PyDataset", "Reader"]
 class PyDataset:
     """A data set whose batches are made by Python code, each by its number.
 
-    Subclasses implement `__getitem__(index)`, which returns `(x, y)` or `(x, y, sample_weight)`, and
-    `__len__`, the number of batches (or the property `num_batches`; `None` means endless). Keras 2
-    calls this class `Sequence`.
+    Subclasses implement `__getitem__(index)`, which returns `(x, y)` or `(x, y, sample_weight)`,
+    and `__len__`, the number of batches (or the property `num_batches`; `None` means endless).
+    Keras 2 calls this class `Sequence`.
 
     Args:
-        workers: Number of threads or processes that prepare batches ahead. With 1 and no processes, each
-            batch is made when it is needed, while the device computes.
-        use_multiprocessing: Whether the workers are processes, for a `__getitem__` that holds Python's lock.
-            The data set must then be picklable, and the script's main part must be under
-            `if __name__ == "__main__":`.
+        workers: Number of threads or processes that prepare batches ahead. With 1 and no processes,
+            each batch is made when it is needed, while the device computes.
+        use_multiprocessing: Whether the workers are processes, for a `__getitem__` that holds
+            Python's lock. The data set must then be picklable, and the script's main part must be
+            under `if __name__ == "__main__":`.
         max_queue_size: The most batches that are prepared ahead.
 
     Raises:
@@ -112,7 +112,9 @@ class Reader:
         self._number = 0
 
     def batches(self, start: int = 0) -> Iterator[Any]:
-        """Return the batches of an epoch from number `start` on; an error in a worker is raised when its batch is read."""
+        """Return the batches of an epoch from number `start` on; an error in a worker is raised
+        when its batch is read.
+        """
         self._dataset.on_epoch_begin()
         return self._batches(start)
 
@@ -210,7 +212,9 @@ _received: tuple[int, Any] = (-1, None)
 
 
 def _live_with_parent() -> None:
-    """End this worker when its parent is gone, since it would wait for work forever; leave Ctrl-C to the parent."""
+    """End this worker when its parent is gone, since it would wait for work forever; leave Ctrl-C
+    to the parent.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 

@@ -1,7 +1,7 @@
 """Sources of batches.
 
-A source yields the batches `(x, y, sample_weight)` of an epoch. The order of rows is a pure function
-of the seed and the number of the epoch, so that an epoch can be repeated exactly.
+A source yields the batches `(x, y, sample_weight)` of an epoch. The order of rows is a pure
+function of the seed and the number of the epoch, so that an epoch can be repeated exactly.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Source:
 
     @property
     def can_restart(self) -> bool:
-        """Whether the next epoch starts at the first batch again, instead of where the last epoch ended."""
+        """Whether the next epoch starts at the first batch again, instead of where the last epoch
+        ended.
+        """
         return True
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -116,7 +118,8 @@ class ArraySource(Source):
         return tree.map_structure(lambda a: None if a is None else a[part], self.data)
 
     def slab(self, order: np.ndarray | None, start: int, batch_size: int, steps: int) -> Batch:
-        """Return `steps` batches, from position `start` of an order on, as arrays of shape `(steps, batch_size, ...)`.
+        """Return `steps` batches, from position `start` of an order on, as arrays of shape
+        `(steps, batch_size, ...)`.
 
         If there are too few rows, the last one is repeated, so that the shape is always the same.
         """
@@ -280,14 +283,15 @@ def make_source(
     """Return the source for the data that a user passed.
 
     Args:
-        x: Arrays, or lists or dicts of arrays; a pandas table; a `PyDataset`, generator or other iterable of
-            batches; or a source, which is returned as it is.
+        x: Arrays, or lists or dicts of arrays; a pandas table; a `PyDataset`, generator or other
+            iterable of batches; or a source, which is returned as it is.
         y, sample_weight: Arrays like `x`; `None` if `x` yields batches.
         batch_size: Number of rows per batch of arrays. Default: 32.
         shuffle: As in `ArraySource`.
 
     Raises:
-        ValueError: If `x` is missing, or `y` or `sample_weight` is given although `x` yields batches.
+        ValueError: If `x` is missing, or `y` or `sample_weight` is given although `x` yields
+            batches.
 
     Example:
         >>> make_source(np.zeros((100, 3)), np.zeros(100)).num_batches

@@ -1,9 +1,11 @@
 """A reader of pickled data that runs nothing from the file.
 
 Python's own `pickle.load` calls whatever a file names. This reader interprets the instructions of a
-pickle itself and knows only those that build data: numbers, texts, bytes, lists, tuples, dictionaries
-with texts as keys, and NumPy arrays. It creates no other object, imports nothing, calls nothing, and
-allocates no more than the file holds. Pickles of Python 2 are read too; their strings become bytes.
+pickle itself and knows only those that build data: numbers, texts, bytes, lists, tuples,
+    dictionaries
+with texts as keys, and NumPy arrays. It creates no other object, imports nothing, calls nothing,
+and allocates no more than the file holds. Pickles of Python 2 are read too; their strings become
+bytes.
 """
 
 from __future__ import annotations
@@ -154,8 +156,8 @@ class _Reader:
     """The stack and the memory of one pickle, and the instructions that change them.
 
     Args:
-        size: The pickle's size in bytes. Arrays together may be twice as large: a few bytes of a pickle
-            can refer to the same values again and again.
+        size: The pickle's size in bytes. Arrays together may be twice as large: a few bytes of a
+            pickle can refer to the same values again and again.
     """
 
     def __init__(self, size: int) -> None:
@@ -204,7 +206,8 @@ class _Reader:
         if len(items) % 2:
             raise PickleError("a key without a value")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # Other keys could be chosen so that all fall into one slot, which makes a dictionary slow.
+            # Other keys could be chosen so that all fall into one slot, which makes a dictionary
+            # slow.
             if not isinstance(key, (str, bytes)):
                 raise PickleError(f"the key {key!r:.40}; expected texts")
             found[key] = _value(value)

@@ -1,7 +1,7 @@
 """Readers of the files that data sets come in: `.npz`, IDX, packed arrays and pickled batches.
 
-A file may come from anybody. A reader runs nothing from it, checks what it declares against the bytes
-that it has before allocating, and raises `FileError` for whatever is wrong with it.
+A file may come from anybody. A reader runs nothing from it, checks what it declares against the
+bytes that it has before allocating, and raises `FileError` for whatever is wrong with it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ __all__ = ["read_idx", "read_npz", "read_packed", "read_pickle_batch"]
 Arrays = dict[str, np.ndarray]
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _DAMAGE = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, struct.error, EOFError, MemoryError,
-    NotImplementedError, OverflowError, TypeError, ValueError, RuntimeError, SyntaxError, KeyError,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, gzip.BadGzipFile, struct.error, EOFError,
+    MemoryError, NotImplementedError, OverflowError, TypeError, ValueError, RuntimeError,
+    SyntaxError, KeyError,
 )  # fmt: skip
 
 
@@ -58,8 +59,8 @@ def read_npz(
             stored as pickles and read by `hornbeam.datasets.pickles`.
 
     Raises:
-        FileError: If the file is damaged, lacks an array, unpacks to far more than its size, or holds
-            Python objects.
+        FileError: If the file is damaged, lacks an array, unpacks to far more than its size, or
+            holds Python objects.
 
     Example:
         >>> import tempfile

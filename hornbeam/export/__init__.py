@@ -1,6 +1,7 @@
 """Models as files that other programs run.
 
-An `Exporter` writes one format. `EXPORTERS` holds them by name; a new format is one class and one line here.
+An `Exporter` writes one format. `EXPORTERS` holds them by name; a new format is one class and one
+line here.
 """
 
 from __future__ import annotations

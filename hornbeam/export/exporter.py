@@ -1,4 +1,6 @@
-"""What an exporter is, and what exporters share: the model as a pure function, and the signature of its inputs."""
+"""What an exporter is, and what exporters share: the model as a pure function, and the signature of
+its inputs.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ class Exporter(abc.ABC):
 
     Attributes:
         name: Name of the format, such as `"stablehlo"`.
-        extra: The extra of the distribution that installs what the exporter needs, such as `"onnx"` for
-            `pip install hornbeam[onnx]`; `None` if it needs nothing more.
+        extra: The extra of the distribution that installs what the exporter needs, such as `"onnx"`
+            for `pip install hornbeam[onnx]`; `None` if it needs nothing more.
 
     Example:
         >>> class Summary(Exporter):
@@ -51,14 +53,17 @@ class Exporter(abc.ABC):
         Args:
             model: The model.
             path: Path of the file; an existing one is replaced.
-            input_signature: The inputs, in the structure in which the model is called: anything with `shape` and `dtype`
-                for each tensor, `None` in a shape where a size is free. Default: the model's symbolic inputs.
+            input_signature: The inputs, in the structure in which the model is called: anything
+                with `shape` and `dtype`
+                for each tensor, `None` in a shape where a size is free. Default: the model's
+                    symbolic inputs.
             **options: Options of the format.
         """
 
 
 def symbolic_inputs(model: Any, given: Any = None) -> Any:
-    """Return the inputs of a model as a structure of `jax.ShapeDtypeStruct`, with symbols for free sizes.
+    """Return the inputs of a model as a structure of `jax.ShapeDtypeStruct`, with symbols for free
+    sizes.
 
     A free first axis is `batch` in all inputs; every other free axis is a size of its own.
 
@@ -107,7 +112,8 @@ def symbolic_inputs(model: Any, given: Any = None) -> Any:
 
 
 def pure_call(model: Any) -> tuple[Callable[[Sequence[Any], Any], Any], list[Variable]]:
-    """Return a model's inference as a pure function of the values of its weights and its inputs, and the weights.
+    """Return a model's inference as a pure function of the values of its weights and its inputs,
+    and the weights.
 
     Everything in it takes the plain way, so that the program runs where Hornbeam's kernels are not.
 

@@ -1,14 +1,16 @@
-"""StableHLO: a model's inference as a program of XLA's portable instructions, with its weights beside it.
+"""StableHLO: a model's inference as a program of XLA's portable instructions, with its weights
+beside it.
 
 A file is a zip of three members, stored without compression:
 
-- `program.mlirbc`: the program as a portable StableHLO artifact (https://openxla.org/stablehlo). Its arguments are the
-  weights, then the inputs, each flat.
+- `program.mlirbc`: the program as a portable StableHLO artifact (https://openxla.org/stablehlo).
+  Its arguments are the weights, then the inputs, each flat.
 - `weights.bin`: the arrays of the weights one after another, little-endian, without gaps.
-- `signature.json`: names, shapes and dtypes of weights, inputs and outputs, and the platforms. A size that is free is
-  the name of a symbol, such as `"batch"`.
+- `signature.json`: names, shapes and dtypes of weights, inputs and outputs, and the platforms. A
+  size that is free is the name of a symbol, such as `"batch"`.
 
-Reading a file runs no code from it: the program is only compiled when it is called, and one that would call anything
+Reading a file runs no code from it: the program is only compiled when it is called, and one that
+    would call anything
 outside of XLA is refused.
 """
 
@@ -62,20 +64,23 @@ class StableHLOExporter(Exporter):
 def export_stablehlo(
     model: Any, path: Any, input_signature: Any = None, platforms: Sequence[str] | None = None
 ) -> None:
-    """Write the inference of a model as a StableHLO file, which needs neither the model's code nor Hornbeam's kernels.
+    """Write the inference of a model as a StableHLO file, which needs neither the model's code nor
+    Hornbeam's kernels.
 
     The size of the batch stays free, as does any other size that is `None` in the inputs' shapes.
 
     Args:
         model: A built model.
         path: Path of the file; an existing one is replaced.
-        input_signature: The inputs, in the structure in which the model is called: anything with `shape` and `dtype` for
+        input_signature: The inputs, in the structure in which the model is called: anything with
+            `shape` and `dtype` for
             each. Default: the model's symbolic inputs.
-        platforms: Where the program can run, some of `"cpu"`, `"cuda"`, `"rocm"`, `"tpu"`. Default: the current platform.
+        platforms: Where the program can run, some of `"cpu"`, `"cuda"`, `"rocm"`, `"tpu"`. Default:
+            the current platform.
 
     Raises:
-        ValueError: If the model does not know its inputs, an argument is out of range, or the model needs a call that
-            only this machine can answer, such as a Python callback.
+        ValueError: If the model does not know its inputs, an argument is out of range, or the model
+            needs a call that only this machine can answer, such as a Python callback.
 
     Example:
         >>> import tempfile
@@ -160,8 +165,10 @@ class LoadedProgram:
 def load_stablehlo(path: Any) -> LoadedProgram:
     """Read a StableHLO file that `export_stablehlo` wrote.
 
-    The file is data: no code from it runs while it is read. What is called later is a program of XLA, which can compute
-    and nothing else. XLA's reader of programs is not made for hostile bytes, so know where a file comes from.
+    The file is data: no code from it runs while it is read. What is called later is a program of
+        XLA, which can compute
+    and nothing else. XLA's reader of programs is not made for hostile bytes, so know where a file
+    comes from.
 
     Args:
         path: Path of the file.
@@ -171,7 +178,8 @@ def load_stablehlo(path: Any) -> LoadedProgram:
 
     Raises:
         FileNotFoundError: If there is no file.
-        FileError: If the file is damaged, of another kind, or its program calls anything outside of XLA.
+        FileError: If the file is damaged, of another kind, or its program calls anything outside of
+            XLA.
 
     Example:
         >>> load_stablehlo("missing.stablehlo")
@@ -205,7 +213,9 @@ def _export(
 def _restored(
     program: bytes, signature: Any, weights: Any, inputs: Any, outputs: Any
 ) -> jax_export.Exported:
-    """Return the program as JAX's object: that of an empty function with the same signature, its program replaced."""
+    """Return the program as JAX's object: that of an empty function with the same signature, its
+    program replaced.
+    """
     platforms, version = signature["platforms"], signature["calling_convention"]
     low = jax_export.minimum_supported_calling_convention_version
     high = jax_export.maximum_supported_calling_convention_version
@@ -228,7 +238,9 @@ def _restored(
 
 
 def _members(path: Path, what: str) -> dict[str, bytes]:
-    """Return the three members; a stored member is as long as the file says, so nothing can unfold."""
+    """Return the three members; a stored member is as long as the file says, so nothing can
+    unfold.
+    """
     with zipfile.ZipFile(path) as archive:
         infos = {info.filename: info for info in archive.infolist()}
         if sorted(infos) != sorted((_PROGRAM, _WEIGHTS, _SIGNATURE)) or len(infos) != len(
@@ -288,7 +300,9 @@ def _described(x: Any) -> dict[str, Any]:
 
 
 def _as_json(structure: Any) -> Any:
-    """Return a structure of shapes as JSON: a tensor is an object, other nodes are pairs of their kind and parts."""
+    """Return a structure of shapes as JSON: a tensor is an object, other nodes are pairs of their
+    kind and parts.
+    """
     if hasattr(structure, "shape"):
         return _described(structure)
     if isinstance(structure, dict):

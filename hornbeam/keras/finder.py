@@ -16,7 +16,8 @@ _ROOTS = ("keras", "tensorflow")
 
 
 class FaceFinder(MetaPathFinder, Loader):
-    """Finds and loads the modules of the face. The real Keras and TensorFlow cannot be imported meanwhile.
+    """Finds and loads the modules of the face. The real Keras and TensorFlow cannot be imported
+    meanwhile.
 
     Example:
         >>> FaceFinder().find_spec("numpy") is None
@@ -26,7 +27,8 @@ class FaceFinder(MetaPathFinder, Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the module's specification, or `None` for names that are not below `keras` and `tensorflow`.
+        """Return the module's specification, or `None` for names that are not below `keras` and
+        `tensorflow`.
 
         Raises:
             ModuleNotFoundError: If the face has no module of a name below them.
@@ -35,8 +37,8 @@ class FaceFinder(MetaPathFinder, Loader):
             return None
         if is_face_name(name):
             return ModuleSpec(name, self, origin="hornbeam.keras", is_package=True)
-        # Python also asks for the X of `from keras.layers import X`. It replaces an error that has this
-        # name by one of its own, which cannot say why. So the error has the parent's name.
+        # Python also asks for the X of `from keras.layers import X`. It replaces an error that has
+        # this name by one of its own, which cannot say why. So the error has the parent's name.
         parent = name.rpartition(".")[0]
         raise ModuleNotFoundError(f"Cannot import {name!r}. {why_missing(name)}", name=parent)
 

@@ -65,7 +65,9 @@ class FaceModule(ModuleType):
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function with the module's name. In Keras 1, `keras.layers.merge` was a function; now it is a module."""
+        """Call the function with the module's name. In Keras 1, `keras.layers.merge` was a
+        function; now it is a module.
+        """
         name = self.__name__.rpartition(".")[2]
         functions = [
             function
@@ -97,7 +99,9 @@ def _children(name: str) -> set[str]:
 
 @functools.cache
 def _places(name: str) -> tuple[str, ...] | None:
-    """Return the Hornbeam modules behind a face module, or `None` if the face has no such module."""
+    """Return the Hornbeam modules behind a face module, or `None` if the face has no such
+    module.
+    """
     if name in _PLAIN_PARENTS or name in ALIASES:
         return ()
     for root in KERAS_ROOTS:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 __all__ = ["ALIASES", "KERAS_MODULES", "KERAS_ROOTS", "KERAS_VERSION", "TENSORFLOW_VERSION"]
 
-# Scripts read `__version__` to learn which interface they get. The suffix says that Hornbeam provides it.
+# Scripts read `__version__` to learn which interface they get. The suffix says that Hornbeam
+# provides it.
 KERAS_VERSION = "3.15.1+hornbeam"
 TENSORFLOW_VERSION = "2.21.0+hornbeam"
 
@@ -21,8 +22,8 @@ _CURRENT = [
     "datasets.boston_housing", "datasets.california_housing", "datasets.cifar10",
     "datasets.cifar100", "datasets.fashion_mnist", "datasets.imdb", "datasets.mnist",
     "datasets.reuters", "distribution", "dtype_policies", "export", "initializers", "layers",
-    "legacy", "legacy.saving", "losses", "metrics", "mixed_precision", "models", "ops", "ops.image", "ops.linalg",
-    "ops.nn", "ops.numpy", "optimizers", "optimizers.legacy", "optimizers.schedules",
+    "legacy", "legacy.saving", "losses", "metrics", "mixed_precision", "models", "ops", "ops.image",
+    "ops.linalg", "ops.nn", "ops.numpy", "optimizers", "optimizers.legacy", "optimizers.schedules",
     "preprocessing", "preprocessing.image", "preprocessing.sequence", "preprocessing.text",
     "quantizers", "random", "regularizers", "saving", "tree", "utils", "utils.legacy",
     "visualization", "wrappers",

@@ -186,8 +186,8 @@ class PReLU(_Activation):
     """
 
     def __init__(
-        self, alpha_initializer: Any = "Zeros", alpha_regularizer: Any = None, alpha_constraint: Any = None,
-        shared_axes: Axis = None, **kwargs: Any,
+        self, alpha_initializer: Any = "Zeros", alpha_regularizer: Any = None,
+        alpha_constraint: Any = None, shared_axes: Axis = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         keep(self, locals())

@@ -79,8 +79,9 @@ class _Attention(Layer):
         raise NotImplementedError  # each of the two layers has its own
 
     def call(
-        self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None, training: bool = False,
-        return_attention_scores: bool = False, use_causal_mask: bool = False,
+        self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None,
+        training: bool = False, return_attention_scores: bool = False,
+        use_causal_mask: bool = False,
     ) -> Tensor:  # fmt: skip
         self._check(inputs, mask)
         query, value = inputs[0], inputs[1]
@@ -138,8 +139,8 @@ class Attention(_Attention):
     use_scale: bool
 
     def __init__(
-        self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0, seed: int | None = None,
-        **kwargs: Any,
+        self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0,
+        seed: int | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         self._keep(locals())

@@ -163,8 +163,8 @@ class Bidirectional(Layer):
     """
 
     def __init__(
-        self, layer: Any, merge_mode: str | None = "concat", weights: Sequence[ArrayLike] | None = None, backward_layer: Any = None,
-        **kwargs: Any,
+        self, layer: Any, merge_mode: str | None = "concat",
+        weights: Sequence[ArrayLike] | None = None, backward_layer: Any = None, **kwargs: Any,
     ):  # fmt: skip
         name = type(self).__name__
         for given in (layer, *([] if backward_layer is None else [backward_layer])):

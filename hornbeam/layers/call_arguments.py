@@ -90,7 +90,8 @@ def settle_training(
 ) -> bool | None:
     """Return `training` of a call, and put it into `kwargs` if `call` takes it.
 
-    The argument decides; if there is none, the surrounding call; then the default in `call`'s signature.
+    The argument decides; if there is none, the surrounding call; then the default in `call`'s
+    signature.
     """
     parameters = signature.parameters
     training = kwargs.get("training")

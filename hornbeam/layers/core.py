@@ -67,10 +67,12 @@ class Dense(Adaptable):
     bias: Variable | None
 
     def __init__(
-        self, units: int, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
-        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
-        lora_rank: int | None = None, lora_alpha: float | None = None, quantization_config: Any = None, **kwargs: Any,
+        self, units: int, activation: Any = None, use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None, bias_regularizer: Any = None,
+        activity_regularizer: Any = None, kernel_constraint: Any = None,
+        bias_constraint: Any = None, lora_rank: int | None = None, lora_alpha: float | None = None,
+        quantization_config: Any = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         keep(self, locals())
@@ -152,9 +154,9 @@ class Embedding(Adaptable):
 
     def __init__(
         self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None, embeddings_constraint: Any = None, mask_zero: bool = False,
-        weights: Any = None, lora_rank: int | None = None, lora_alpha: float | None = None,
-        quantization_config: Any = None, **kwargs: Any,
+        embeddings_regularizer: Any = None, embeddings_constraint: Any = None,
+        mask_zero: bool = False, weights: Any = None, lora_rank: int | None = None,
+        lora_alpha: float | None = None, quantization_config: Any = None, **kwargs: Any,
     ):  # fmt: skip
         length = kwargs.pop("input_length", None)
         if length is not None:
@@ -223,13 +225,14 @@ class ReversibleEmbedding(Embedding):
     reverse_embeddings: Variable
 
     def __init__(
-        self, input_dim: int, output_dim: int, tie_weights: bool = True, embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None, embeddings_constraint: Any = None, mask_zero: bool = False,
-        reverse_dtype: Any = None, logit_soft_cap: float | None = None, **kwargs: Any,
+        self, input_dim: int, output_dim: int, tie_weights: bool = True,
+        embeddings_initializer: Any = "uniform", embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None, mask_zero: bool = False, reverse_dtype: Any = None,
+        logit_soft_cap: float | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(
-            input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero,
-            **kwargs,
+            input_dim, output_dim, embeddings_initializer, embeddings_regularizer,
+            embeddings_constraint, mask_zero, **kwargs,
         )  # fmt: skip
         self.tie_weights, self.reverse_dtype, self.logit_soft_cap = (
             tie_weights,
@@ -269,8 +272,8 @@ class ReversibleEmbedding(Embedding):
         if self.tie_weights:
             return super()._weight_layouts()
         backwards = Layout(
-            "reverse_embeddings", Equation("...x,xy->...y"), packed_along_rows=True, zero_dtype="float32",
-            has_index=False,
+            "reverse_embeddings", Equation("...x,xy->...y"), packed_along_rows=True,
+            zero_dtype="float32", has_index=False,
         )  # fmt: skip
         return (*super()._weight_layouts(), backwards)
 

@@ -58,11 +58,12 @@ class EinsumDense(Adaptable):
     bias: Variable | None
 
     def __init__(
-        self, equation: str, output_shape: Any, activation: Any = None, bias_axes: str | None = None,
-        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
+        self, equation: str, output_shape: Any, activation: Any = None,
+        bias_axes: str | None = None, kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
         bias_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
-        lora_rank: int | None = None, lora_alpha: float | None = None, gptq_unpacked_column_size: Any = None,
-        quantization_config: Any = None, **kwargs: Any,
+        lora_rank: int | None = None, lora_alpha: float | None = None,
+        gptq_unpacked_column_size: Any = None, quantization_config: Any = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         match = (

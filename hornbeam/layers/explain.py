@@ -11,7 +11,8 @@ from hornbeam.core.graph import describe_inputs
 __all__ = ["explained"]
 
 _UNTRACEABLE = (
-    jax.errors.TracerBoolConversionError, jax.errors.TracerArrayConversionError, jax.errors.TracerIntegerConversionError,
+    jax.errors.TracerBoolConversionError, jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
 )  # fmt: skip
 
 
@@ -20,8 +21,8 @@ def explained(
 ) -> Exception:
     """Return the error with the layer and its inputs named in it.
 
-    The innermost layer names itself; the layers around it leave the error alone. Only `ValueError` and
-    `TypeError` are changed.
+    The innermost layer names itself; the layers around it leave the error alone. Only `ValueError`
+    and `TypeError` are changed.
 
     Args:
         error: What `call` raised.

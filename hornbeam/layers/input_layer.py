@@ -38,8 +38,8 @@ class InputLayer(Layer):
     """
 
     def __init__(
-        self, shape: Sequence[int | None] | None = None, batch_size: int | None = None, dtype: DType | None = None,
-        sparse: bool | None = None,
+        self, shape: Sequence[int | None] | None = None, batch_size: int | None = None,
+        dtype: DType | None = None, sparse: bool | None = None,
         ragged: bool | None = None, batch_shape: Sequence[int | None] | None = None,
         input_tensor: KerasTensor | None = None, optional: bool = False,
         name: str | None = None, **kwargs: Any,
@@ -80,8 +80,8 @@ class InputLayer(Layer):
     def get_config(self) -> dict[str, Any]:
         """Return shape, dtype, name and the other arguments."""
         return {
-            "batch_shape": list(self.batch_shape), "dtype": self._dtype, "sparse": self.sparse, "ragged": self.ragged,
-            "name": self.name, "optional": self.optional,
+            "batch_shape": list(self.batch_shape), "dtype": self._dtype, "sparse": self.sparse,
+            "ragged": self.ragged, "name": self.name, "optional": self.optional,
         }  # fmt: skip
 
     @classmethod
@@ -126,7 +126,7 @@ def Input(
         (None, 28, 28, 1)
     """
     layer = InputLayer(
-        shape=shape, batch_size=batch_size, dtype=dtype, sparse=sparse, ragged=ragged, batch_shape=batch_shape,
-        input_tensor=tensor, optional=optional, name=name,
+        shape=shape, batch_size=batch_size, dtype=dtype, sparse=sparse, ragged=ragged,
+        batch_shape=batch_shape, input_tensor=tensor, optional=optional, name=name,
     )  # fmt: skip
     return nodes_of(layer)[0].outputs

@@ -58,8 +58,9 @@ class JaxLayer(Layer):
     """
 
     def __init__(
-        self, call_fn: Callable[..., Any], init_fn: Callable[..., Any] | None = None, params: Any = None,
-        state: Any = None, seed: int | None = None, native_serialization_platforms: Any = None, **kwargs: Any,
+        self, call_fn: Callable[..., Any], init_fn: Callable[..., Any] | None = None,
+        params: Any = None, state: Any = None, seed: int | None = None,
+        native_serialization_platforms: Any = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         name = type(self).__name__
@@ -95,8 +96,9 @@ class JaxLayer(Layer):
         value = jnp.asarray(value)
         floating = jnp.issubdtype(value.dtype, jnp.floating)
         return self.add_weight(
-            name="params" if trainable else "state", shape=value.shape, trainable=trainable and floating,
-            initializer=lambda shape, dtype=None: value.astype(dtype or value.dtype),
+            name="params" if trainable else "state", shape=value.shape,
+            trainable=trainable and floating, initializer=lambda shape,
+            dtype=None: value.astype(dtype or value.dtype),
             dtype=self.variable_dtype if floating else str(value.dtype),
         )  # fmt: skip
 

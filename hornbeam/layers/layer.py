@@ -2,8 +2,8 @@
 
 A layer is a constructor, `build` and `call`. The base does the rest: `state.py` finds sublayers and
 weights among the attributes, the configuration comes from the constructor's arguments, and output
-shapes come from tracing `call`. `call_arguments.py`, `call_scope.py`, `mask_passing.py`, `building.py`
-and `explain.py` each hold one step of a call.
+shapes come from tracing `call`. `call_arguments.py`, `call_scope.py`, `mask_passing.py`,
+`building.py` and `explain.py` each hold one step of a call.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ _build_lock = threading.RLock()
 class Layer(Quantization):
     """A function with variables: the part that networks are made of.
 
-    A subclass has up to three methods: `__init__` keeps the settings and passes `**kwargs` on, `build`
+    A subclass has up to three methods: `__init__` keeps the settings and passes `**kwargs` on,
+        `build`
     creates the variables once the input's shape is known, and `call` computes the outputs.
 
     Args:
@@ -67,7 +68,8 @@ class Layer(Quantization):
         autocast: Whether floating-point inputs are cast to the compute dtype. Default: True.
         name: Name. Default: the class's name in snake case, numbered.
         **kwargs: `input_shape` (without the batch axis), `batch_input_shape`, `batch_shape` or
-            `input_dim`: the input's shape, for the first layer of a `Sequential`. `weights`: a list of
+            `input_dim`: the input's shape, for the first layer of a `Sequential`. `weights`: a list
+                of
             arrays, the initial weights.
 
     Raises:
@@ -174,8 +176,8 @@ class Layer(Quantization):
         `NAME_shape` for each argument `NAME` instead.
 
         Args:
-            input_shape: Shape of the first input, a tuple with `None` for unknown sizes. If the input is a
-                list or a dict of tensors, a list or a dict of shapes.
+            input_shape: Shape of the first input, a tuple with `None` for unknown sizes. If the
+                input is a list or a dict of tensors, a list or a dict of shapes.
         """
         self.built = True
 
@@ -219,9 +221,10 @@ class Layer(Quantization):
         """Compute the outputs. Subclasses override it.
 
         Args:
-            *args: A tensor, or a structure of tensors, already converted and cast to `compute_dtype`.
-            **kwargs: What the subclass's signature names. `training` and `mask` are filled in if the
-                caller does not pass them.
+            *args: A tensor, or a structure of tensors, already converted and cast to
+              `compute_dtype`.
+            **kwargs: What the subclass's signature names. `training` and `mask` are filled in if
+                the caller does not pass them.
 
         Returns:
             A tensor, or a structure of tensors.
@@ -233,7 +236,8 @@ class Layer(Quantization):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Convert the inputs, build the layer if needed, run `call`, and pass masks on.
 
-        With symbolic inputs (`KerasTensor`) the call is recorded in a graph, and the outputs are symbolic.
+        With symbolic inputs (`KerasTensor`) the call is recorded in a graph, and the outputs are
+        symbolic.
 
         Raises:
             ValueError, TypeError: If `call` fails, with the layer and its inputs named.
@@ -300,7 +304,9 @@ class Layer(Quantization):
             raise TypeError(f"{self._label()}: call() {error}.") from None
 
     def _in_compute_dtype(self, tensors: Any) -> Any:
-        """Return `tensors` with floats in the compute dtype; inner layers may have other policies."""
+        """Return `tensors` with floats in the compute dtype; inner layers may have other
+        policies.
+        """
         return tree.map_structure(
             lambda x: x.astype(self.compute_dtype) if is_float(x.dtype) else x, tensors
         )
@@ -317,12 +323,13 @@ class Layer(Quantization):
     ) -> Callable[..., Any]:
         """Return `layer_call`, wrapped to recompute its intermediate results in the backward pass.
 
-        The `RematScope` in which the layer was constructed decides; outside any, `layer_call` comes back
-        unchanged.
+        The `RematScope` in which the layer was constructed decides; outside any, `layer_call` comes
+        back unchanged.
 
         Args:
             layer_call: A method of this layer, such as `self.call`.
-            *args, **kwargs: Arguments of a later call. Keras's signature has them; they have no effect.
+            *args, **kwargs: Arguments of a later call. Keras's signature has them; they have no
+              effect.
         """
         return layer_call if self._remat is None else self._remat.wrap(self, layer_call)
 
@@ -331,7 +338,8 @@ class Layer(Quantization):
 
         Args:
             inputs: The input of the call.
-            previous_mask: Its mask, a boolean tensor (B, T), or `None`. Where it is false, the step is padding.
+            previous_mask: Its mask, a boolean tensor (B, T), or `None`. Where it is false, the step
+                is padding.
         """
         return previous_mask
 
@@ -432,8 +440,8 @@ class Layer(Quantization):
     def get_config(self) -> dict[str, Any]:
         """Return the arguments from which `from_config` makes an equal layer, in JSON's types.
 
-        They come from the constructor's arguments. A subclass overrides it only where an argument is not
-        kept under its own name.
+        They come from the constructor's arguments. A subclass overrides it only where an argument
+        is not kept under its own name.
         """
         config: dict[str, Any] = {
             "name": self.name,

@@ -63,9 +63,10 @@ class _LocallyConnected(Layer):
         self, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1,
         padding: str = "valid", data_format: str | None = None,
         activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
-        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
-        implementation: int = 1, **kwargs: Any,
+        bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
+        bias_regularizer: Any = None, activity_regularizer: Any = None,
+        kernel_constraint: Any = None, bias_constraint: Any = None, implementation: int = 1,
+        **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         keep(self, locals())

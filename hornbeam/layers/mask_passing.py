@@ -21,9 +21,9 @@ def fill_masks(
 ) -> Any:
     """Fill the mask arguments of `call` from the inputs' masks; return the first input's mask.
 
-    The first input's mask goes to `mask` (or to `NAME_mask`), that of another input `NAME` to `NAME_mask`.
-    A mask that the caller passed stays. Where the layer does not support masking and `call` takes no
-    mask, the mask is lost; a warning says so, once for each class.
+    The first input's mask goes to `mask` (or to `NAME_mask`), that of another input `NAME` to
+    `NAME_mask`. A mask that the caller passed stays. Where the layer does not support masking and
+    `call` takes no mask, the mask is lost; a warning says so, once for each class.
 
     Args:
         layer: The layer.

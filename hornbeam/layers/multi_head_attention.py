@@ -87,10 +87,12 @@ class _HeadAttention(Layer):
 
         projection = EinsumDense(
             equation, output_shape, bias_axes=bias_axes if self.use_bias else None, name=name,
-            kernel_initializer=own(self.kernel_initializer), bias_initializer=own(self.bias_initializer),
+            kernel_initializer=own(self.kernel_initializer),
+            bias_initializer=own(self.bias_initializer),
             kernel_regularizer=self.kernel_regularizer, bias_regularizer=self.bias_regularizer,
-            activity_regularizer=self.activity_regularizer, kernel_constraint=self.kernel_constraint,
-            bias_constraint=self.bias_constraint, dtype=self.dtype_policy,
+            activity_regularizer=self.activity_regularizer,
+            kernel_constraint=self.kernel_constraint, bias_constraint=self.bias_constraint,
+            dtype=self.dtype_policy,
         )  # fmt: skip
         projection.supports_masking = True  # a projection keeps the positions
         return projection
@@ -135,10 +137,11 @@ class _HeadAttention(Layer):
         return allowed
 
     def call(
-        self, query: Tensor, value: Tensor, key: Tensor | None = None, query_mask: Tensor | None = None,
-        value_mask: Tensor | None = None,
-        key_mask: Tensor | None = None, attention_mask: Tensor | None = None, return_attention_scores: bool = False,
-        training: bool | None = None, use_causal_mask: bool = False,
+        self, query: Tensor, value: Tensor, key: Tensor | None = None,
+        query_mask: Tensor | None = None, value_mask: Tensor | None = None,
+        key_mask: Tensor | None = None, attention_mask: Tensor | None = None,
+        return_attention_scores: bool = False, training: bool | None = None,
+        use_causal_mask: bool = False,
     ) -> Tensor:  # fmt: skip
         into_query, into_key, into_value, into_output = (
             getattr(self, name) for name in self._projections
@@ -216,7 +219,8 @@ class _HeadAttention(Layer):
             else None
         )
         route = routes.attention(
-            type(self).__name__, self.flash_attention, (q.dtype, k.dtype, v.dtype), (q.shape[1], k.shape[1]),
+            type(self).__name__, self.flash_attention, (q.dtype, k.dtype, v.dtype),
+            (q.shape[1], k.shape[1]),
             (q.shape[-1], v.shape[-1]), masked, extra,
         )  # fmt: skip
         return route.name != "plain"
@@ -228,8 +232,8 @@ class _HeadAttention(Layer):
         }
 
     def compute_mask(
-        self, query: Tensor, value: Tensor, key: Tensor | None = None, query_mask: Tensor | None = None,
-        value_mask: Tensor | None = None,
+        self, query: Tensor, value: Tensor, key: Tensor | None = None,
+        query_mask: Tensor | None = None, value_mask: Tensor | None = None,
         key_mask: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         return query_mask
@@ -278,12 +282,14 @@ class MultiHeadAttention(_HeadAttention):
     _projections = ("query_dense", "key_dense", "value_dense", "output_dense")
 
     def __init__(
-        self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0, use_bias: bool = True,
-        output_shape: int | Sequence[int] | None = None, attention_axes: Axis = None, sliding_window: int | None = None,
+        self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0,
+        use_bias: bool = True, output_shape: int | Sequence[int] | None = None,
+        attention_axes: Axis = None, sliding_window: int | None = None,
         flash_attention: bool | None = None, kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
-        activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
-        use_gate: bool = False, seed: int | None = None, **kwargs: Any,
+        bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
+        bias_regularizer: Any = None, activity_regularizer: Any = None,
+        kernel_constraint: Any = None, bias_constraint: Any = None, use_gate: bool = False,
+        seed: int | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._keep(locals())
@@ -342,7 +348,8 @@ class MultiHeadAttention(_HeadAttention):
 def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
     """Return the equations of scores and sums for tensors (B, ..., heads, size), `rank` + 1 axes.
 
-    Scores have the axes not attended, the heads, the attended axes of queries, then the attended axes of values.
+    Scores have the axes not attended, the heads, the attended axes of queries, then the attended
+    axes of values.
     """
     query = _LETTERS[: rank - 1] + "yz"
     values = list(query)
@@ -400,10 +407,12 @@ class GroupedQueryAttention(_HeadAttention):
 
     def __init__(
         self, head_dim: int, num_query_heads: int, num_key_value_heads: int, dropout: float = 0.0,
-        use_bias: bool = True, sliding_window: int | None = None, flash_attention: bool | None = None,
-        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-        bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
-        bias_constraint: Any = None, use_gate: bool = False, seed: int | None = None, **kwargs: Any,
+        use_bias: bool = True, sliding_window: int | None = None,
+        flash_attention: bool | None = None, kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
+        bias_regularizer: Any = None, activity_regularizer: Any = None,
+        kernel_constraint: Any = None, bias_constraint: Any = None, use_gate: bool = False,
+        seed: int | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._keep(locals())

@@ -62,8 +62,8 @@ class SpectralNormalization(Wrapper):
                 f"{self._label()}: {type(self.layer).__name__} has no `kernel` and no `embeddings`."
             )
         self.vector_u = self.add_weight(
-            name="vector_u", shape=(1, self.kernel.shape[-1]), trainable=False, dtype=self.kernel.dtype,
-            initializer=initializers.TruncatedNormal(stddev=0.02),
+            name="vector_u", shape=(1, self.kernel.shape[-1]), trainable=False,
+            dtype=self.kernel.dtype, initializer=initializers.TruncatedNormal(stddev=0.02),
         )  # fmt: skip
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:

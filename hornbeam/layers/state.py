@@ -1,7 +1,9 @@
-"""What a layer holds: sublayers, variables, metrics and seed generators, and the losses of the running call.
+"""What a layer holds: sublayers, variables, metrics and seed generators, and the losses of the
+running call.
 
-Other files of Hornbeam read a layer through the functions at the end of this file. They are functions, not
-public methods, so that users' subclasses can give their attributes any name that Keras leaves free.
+Other files of Hornbeam read a layer through the functions at the end of this file. They are
+functions, not public methods, so that users' subclasses can give their attributes any name that
+Keras leaves free.
 """
 
 from __future__ import annotations
@@ -26,15 +28,17 @@ from hornbeam.metrics.reduction import Mean
 from hornbeam.typing import ArrayLike, DType, Shape
 
 __all__ = [
-    "LayerState", "flatten_layers", "given_input_shape", "label_of", "own_variables", "parameters_of_call",
-    "refresh_parts", "saved_variables", "sublayers",
+    "LayerState", "flatten_layers", "given_input_shape", "label_of", "own_variables",
+    "parameters_of_call", "refresh_parts", "saved_variables", "sublayers",
 ]  # fmt: skip
 
 _MAX_RANK = 64  # NumPy's limit
 
 
 class LayerState(Operation):
-    """The part of `Layer` that keeps state. It finds sublayers and variables among the attributes."""
+    """The part of `Layer` that keeps state. It finds sublayers and variables among the
+    attributes.
+    """
 
     # Attributes that hold objects which are not parts of the layer.
     _not_children: frozenset[str] = frozenset(
@@ -55,7 +59,9 @@ class LayerState(Operation):
 
     @property
     def path(self) -> str:
-        """Names of the layers around this one and its own, joined by slashes, such as `"encoder/dense"`."""
+        """Names of the layers around this one and its own, joined by slashes, such as
+        `"encoder/dense"`.
+        """
         return self._path or self.name
 
     def _label(self) -> str:
@@ -72,14 +78,17 @@ class LayerState(Operation):
                 f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`,"
                 f" before setting `{name}`."
             )
-        # Parts keep the order in which they are first seen, so look before the new one is set: items
+        # Parts keep the order in which they are first seen, so look before the new one is set:
+        #     items
         # appended to a list since the last look come first.
         self._look_for_parts()
         object.__setattr__(self, name, value)
         self._look_for_parts()
 
     def _look_for_parts(self) -> dict[int, Any]:
-        """Return the layers, metrics, seed generators and variables in the attributes, in first-seen order."""
+        """Return the layers, metrics, seed generators and variables in the attributes, in
+        first-seen order.
+        """
         present: dict[int, Any] = {}
         for name, value in self.__dict__.items():
             if name not in type(self)._not_children:
@@ -111,13 +120,17 @@ class LayerState(Operation):
         return layers if include_self else layers[1:]
 
     def _direct_variables(self) -> list[Variable]:
-        """Return the layer's own variables: first those created trainable, then the others, in creation order."""
+        """Return the layer's own variables: first those created trainable, then the others, in
+        creation order.
+        """
         own = self._parts(Variable)
         return [v for v in own if v.created_trainable] + [v for v in own if not v.created_trainable]
 
     @property
     def variables(self) -> list[Variable]:
-        """All variables of this layer and the layers inside it, with the states of seed generators, each once."""
+        """All variables of this layer and the layers inside it, with the states of seed generators,
+        each once.
+        """
         found: dict[Variable, None] = {}
         for layer in self._flatten_layers():
             found.update(dict.fromkeys(layer._direct_variables()))
@@ -126,7 +139,9 @@ class LayerState(Operation):
 
     @property
     def weights(self) -> list[Variable]:
-        """All variables of this layer and the layers inside it, without the states of seed generators."""
+        """All variables of this layer and the layers inside it, without the states of seed
+        generators.
+        """
         found: dict[Variable, None] = {}
         for layer in self._flatten_layers():
             found.update(dict.fromkeys(layer._direct_variables()))
@@ -165,7 +180,9 @@ class LayerState(Operation):
 
     @property
     def trainable(self) -> bool:
-        """Whether optimizers change this layer's variables. Setting it sets it for all layers inside too."""
+        """Whether optimizers change this layer's variables. Setting it sets it for all layers
+        inside too.
+        """
         return self._trainable
 
     @trainable.setter
@@ -206,8 +223,8 @@ class LayerState(Operation):
 
         Args:
             shape: Shape, or one integer. Default: `()`, a single number.
-            initializer: Name, `Initializer` or function of (shape, dtype). Default: `"glorot_uniform"` for
-                floats, `"zeros"` for others.
+            initializer: Name, `Initializer` or function of (shape, dtype). Default:
+                `"glorot_uniform"` for floats, `"zeros"` for others.
             dtype: Default: the layer's variable dtype.
             trainable: Whether optimizers change it. Default: True.
             autocast: Whether `call` reads it in the layer's compute dtype. Default: True.
@@ -311,7 +328,8 @@ class LayerState(Operation):
         """Add a scalar, computed in `call`, to the loss that training minimizes.
 
         Args:
-            loss: A scalar tensor, a function without arguments that returns one, or a list of these.
+            loss: A scalar tensor, a function without arguments that returns one, or a list of
+                these.
 
         Raises:
             ValueError: If a loss is not a scalar.
@@ -342,7 +360,9 @@ class LayerState(Operation):
                 self._losses.append(value)
 
     def _added_losses(self) -> list[Any]:
-        """Return the losses that this layer and the layers inside it added in the running or the last call."""
+        """Return the losses that this layer and the layers inside it added in the running or the
+        last call.
+        """
         layers = self._flatten_layers()
         overlay = current_overlay()
         if overlay is not None:
@@ -504,12 +524,16 @@ def flatten_layers(layer: Any, include_self: bool = True, recursive: bool = True
 
 
 def sublayers(layer: Any) -> list[Any]:
-    """Return the layers that are direct parts of `layer`, in the order in which they were first seen."""
+    """Return the layers that are direct parts of `layer`, in the order in which they were first
+    seen.
+    """
     return layer._layers
 
 
 def own_variables(layer: Any) -> list[Variable]:
-    """Return a layer's own variables: first those created trainable, then the others, in creation order."""
+    """Return a layer's own variables: first those created trainable, then the others, in creation
+    order.
+    """
     return layer._direct_variables()
 
 
@@ -534,5 +558,7 @@ def parameters_of_call(layer: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def given_input_shape(layer: Any) -> Shape | None:
-    """Return the input's shape, with the batch axis, that the layer's constructor was given; `None` without."""
+    """Return the input's shape, with the batch axis, that the layer's constructor was given; `None`
+    without.
+    """
     return layer._batch_input_shape

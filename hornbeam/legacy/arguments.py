@@ -1,6 +1,8 @@
-"""Arguments of layers in the words and the order of Keras 1 and 2, translated into those of Keras 3.
+"""Arguments of layers in the words and the order of Keras 1 and 2, translated into those of Keras
+3.
 
-`hornbeam.layers.constructors` passes the arguments of every constructor of a layer through `modern_arguments`.
+`hornbeam.layers.constructors` passes the arguments of every constructor of a layer through
+`modern_arguments`.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from hornbeam import activations, initializers
 __all__ = ["join_window", "modern_arguments"]
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
-# Keras 1's order of arguments, the position that distinguishes it from today's, and the type found there.
+# Keras 1's order of arguments, the position that distinguishes it from today's, and the type found
+# there.
 Order = tuple[str, int, type]
 
-# Old word: today's words for it. The first that the constructor has is meant; an old word without any has no
+# Old word: today's words for it. The first that the constructor has is meant; an old word without
+#     any has no
 # effect any more.
 _WORDS: dict[str, tuple[str, ...]] = {
     "output_dim": ("units",),
@@ -67,8 +71,9 @@ _VALUES: dict[str, dict[str, Any]] = {
 _WINDOWS = (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3"))
 
 _PENALTIES = "W_regularizer U_regularizer b_regularizer dropout_W dropout_U"
-# Arguments by which a class is recognized, Keras 1's order of its arguments, the position that distinguishes
-# this order from today's, and the type at this position: a number's, or `str` for the name of an initializer.
+# Arguments by which a class is recognized, Keras 1's order of its arguments, the position that
+# distinguishes this order from today's, and the type at this position: a number's, or `str` for the
+# name of an initializer.
 _ORDERS: tuple[tuple[set[str], str, int, type], ...] = (
     (
         {"kernel_size", "recurrent_initializer"},
@@ -166,7 +171,9 @@ def modern_arguments(
 def _words_of(
     init: Callable[..., None],
 ) -> tuple[frozenset[str], dict[str, str | None], Order | None]:
-    """Return a constructor's arguments, its older words with today's, and Keras 1's order of its arguments."""
+    """Return a constructor's arguments, its older words with today's, and Keras 1's order of its
+    arguments.
+    """
     names = inspect.signature(init).parameters
     known = {
         old: next((new for new in words if new in names), None)
@@ -177,11 +184,14 @@ def _words_of(
     return frozenset(names), known, order
 
 
-# --- order ---------------------------------------------------------------------------------------------
+# --- order
+# ---------------------------------------------------------------------------------------------
 
 
 def _is_old(value: Any, kind: type) -> bool:
-    """Return whether `value` is what Keras 1 had where Keras 3 has an activation, strides or an axis."""
+    """Return whether `value` is what Keras 1 had where Keras 3 has an activation, strides or an
+    axis.
+    """
 
     def known(family: Any) -> bool:
         try:
@@ -200,7 +210,9 @@ def _is_old(value: Any, kind: type) -> bool:
 
 
 def _by_name(layer: Any, args: tuple[Any, ...], order: str) -> dict[str, Any]:
-    """Return positional arguments by their names in Keras 1's order, without `None`, which meant the default."""
+    """Return positional arguments by their names in Keras 1's order, without `None`, which meant
+    the default.
+    """
     names = order.split()
     if len(args) > len(names):
         raise TypeError(
@@ -210,11 +222,13 @@ def _by_name(layer: Any, args: tuple[Any, ...], order: str) -> dict[str, Any]:
     return {name: value for name, value in zip(names, args, strict=False) if value is not None}
 
 
-# --- windows -------------------------------------------------------------------------------------------
+# --- windows
+# -------------------------------------------------------------------------------------------
 
 
 def join_window(args: tuple[Any, ...], rank: int) -> tuple[Any, ...]:
-    """Return a convolution's arguments with the window's size as one tuple, where Keras 1 had one number per axis.
+    """Return a convolution's arguments with the window's size as one tuple, where Keras 1 had one
+    number per axis.
 
     Args:
         args: Positional arguments, the number of filters first.
@@ -233,19 +247,23 @@ def join_window(args: tuple[Any, ...], rank: int) -> tuple[Any, ...]:
 def _named_window(
     layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], known: dict[str, str | None]
 ) -> Arguments:
-    """Return a convolution's arguments with the words for the size of its window as `kernel_size`."""
+    """Return a convolution's arguments with the words for the size of its window as
+    `kernel_size`.
+    """
     for words in _WINDOWS:
         if words[0] in kwargs:
             kwargs = {**kwargs, "kernel_size": tuple(kwargs[word] for word in words)}
             for word in words:
                 del kwargs[word]
-    # `Conv2D(8, 3, 2)` sets strides in Keras 3. With a word that only Keras 1 had, it sets the window.
+    # `Conv2D(8, 3, 2)` sets strides in Keras 3. With a word that only Keras 1 had, it sets the
+    # window.
     if any(word in kwargs for word in known):
         args = join_window(args, getattr(layer, "_rank", 1))
     return args, kwargs
 
 
-# --- arguments without effect ------------------------------------------------------------------------------------
+# --- arguments without effect
+# ------------------------------------------------------------------------------------
 
 
 def _check_mode(layer: str, mode: Any) -> None:

@@ -1,7 +1,8 @@
-"""The functions of `keras.backend` of Keras 1 and 2, computed by ops: `K.mean`, `K.int_shape`, `K.function`.
+"""The functions of `keras.backend` of Keras 1 and 2, computed by ops: `K.mean`, `K.int_shape`,
+`K.function`.
 
-They have the arguments, the order of arguments and the defaults of Keras 2. They take arrays, variables, numbers
-and symbolic tensors.
+They have the arguments, the order of arguments and the defaults of Keras 2. They take arrays,
+variables, numbers and symbolic tensors.
 
 Example:
     >>> import numpy as np
@@ -40,7 +41,8 @@ from hornbeam.legacy.backend_graphs import (
     switch,
 )
 
-# --- functions of one line -------------------------------------------------------------------------------------------
+# --- functions of one line
+# -------------------------------------------------------------------------------------------
 
 
 def _axis_list(axis: Any) -> Any:
@@ -83,9 +85,11 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": lambda x: ops.abs(x),
     "cast": lambda x, dtype: ops.cast(x, dtype),
     "clip": lambda x, min_value, max_value: ops.clip(
-        x, -math.inf if min_value is None else min_value, math.inf if max_value is None else max_value),
+        x, -math.inf if min_value is None else min_value,
+        math.inf if max_value is None else max_value),
     "cos": lambda x: ops.cos(x),
-    "elu": lambda x, alpha=1.0: ops.where(ops.greater(x, 0), x, alpha * ops.expm1(ops.minimum(x, 0))),
+    "elu": lambda x, alpha=1.0: ops.where(ops.greater(x, 0), x,
+        alpha * ops.expm1(ops.minimum(x, 0))),
     "equal": lambda x, y: ops.equal(x, y),
     "exp": lambda x: ops.exp(x),
     "greater": lambda x, y: ops.greater(x, y),
@@ -110,8 +114,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "stop_gradient": lambda variables: tree.map_structure(ops.stop_gradient, variables),
     "tanh": lambda x: ops.tanh(x),
     # along axes
-    "all": lambda x, axis=None, keepdims=False: ops.all(ops.cast(x, "bool"), _axis_list(axis), keepdims),
-    "any": lambda x, axis=None, keepdims=False: ops.any(ops.cast(x, "bool"), _axis_list(axis), keepdims),
+    "all": lambda x, axis=None, keepdims=False: ops.all(ops.cast(x, "bool"), _axis_list(axis),
+        keepdims),
+    "any": lambda x, axis=None, keepdims=False: ops.any(ops.cast(x, "bool"), _axis_list(axis),
+        keepdims),
     "argmax": lambda x, axis=-1: ops.argmax(x, axis),
     "argmin": lambda x, axis=-1: ops.argmin(x, axis),
     "cumprod": lambda x, axis=0: ops.cumprod(x, axis),
@@ -150,42 +156,58 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "temporal_padding": lambda x, padding=(1, 1): ops.pad(x, [(0, 0), tuple(padding), (0, 0)]),
     # products, windows
     "dot": lambda x, y: ops.dot(x, y),
-    "conv1d": lambda x, kernel, strides=1, padding="valid", data_format=None, dilation_rate=1: _conv1d(
+    "conv1d": lambda x, kernel, strides=1, padding="valid", data_format=None,
+    dilation_rate=1: _conv1d(
         x, kernel, strides, padding, _layout(data_format), dilation_rate),
-    "conv2d": lambda x, kernel, strides=(1, 1), padding="valid", data_format=None, dilation_rate=(1, 1): ops.conv(
+    "conv2d": lambda x, kernel, strides=(1, 1), padding="valid", data_format=None,
+    dilation_rate=(1, 1): ops.conv(
         x, kernel, strides, padding, _layout(data_format), dilation_rate),
-    "conv3d": lambda x, kernel, strides=(1, 1, 1), padding="valid", data_format=None, dilation_rate=(1, 1, 1): ops.conv(
+    "conv3d": lambda x, kernel, strides=(1, 1, 1), padding="valid", data_format=None,
+    dilation_rate=(1, 1, 1): ops.conv(
         x, kernel, strides, padding, _layout(data_format), dilation_rate),
-    "depthwise_conv2d": lambda x, depthwise_kernel, strides=(1, 1), padding="valid", data_format=None, dilation_rate=(1, 1):
-        ops.depthwise_conv(x, depthwise_kernel, strides, padding, _layout(data_format), dilation_rate),
-    "separable_conv2d": lambda x, depthwise_kernel, pointwise_kernel, strides=(1, 1), padding="valid", data_format=None,
+    "depthwise_conv2d": lambda x, depthwise_kernel, strides=(1, 1), padding="valid",
+    data_format=None, dilation_rate=(1, 1):
+        ops.depthwise_conv(x, depthwise_kernel, strides, padding, _layout(data_format),
+            dilation_rate),
+    "separable_conv2d": lambda x, depthwise_kernel, pointwise_kernel, strides=(1, 1),
+    padding="valid", data_format=None,
         dilation_rate=(1, 1): ops.separable_conv(
-            x, depthwise_kernel, pointwise_kernel, strides, padding, _layout(data_format), dilation_rate),
-    "pool2d": lambda x, pool_size, strides=(1, 1), padding="valid", data_format=None, pool_mode="max":
+            x, depthwise_kernel, pointwise_kernel, strides, padding, _layout(data_format),
+            dilation_rate),
+    "pool2d": lambda x, pool_size, strides=(1, 1), padding="valid", data_format=None,
+    pool_mode="max":
         _pool(pool_mode)(x, pool_size, strides, padding, _layout(data_format)),
-    "pool3d": lambda x, pool_size, strides=(1, 1, 1), padding="valid", data_format=None, pool_mode="max":
+    "pool3d": lambda x, pool_size, strides=(1, 1, 1), padding="valid", data_format=None,
+    pool_mode="max":
         _pool(pool_mode)(x, pool_size, strides, padding, _layout(data_format)),
     # losses: one value per element or per sample
-    "binary_crossentropy": lambda target, output, from_logits=False: ops.binary_crossentropy(target, output, from_logits),
-    "binary_focal_crossentropy": lambda target, output, apply_class_balancing=False, alpha=0.25, gamma=2.0, from_logits=False:
+    "binary_crossentropy": lambda target, output,
+    from_logits=False: ops.binary_crossentropy(target, output, from_logits),
+    "binary_focal_crossentropy": lambda target, output, apply_class_balancing=False, alpha=0.25,
+    gamma=2.0, from_logits=False:
         _binary_focal(target, output, apply_class_balancing, alpha, gamma, from_logits),
-    "categorical_crossentropy": lambda target, output, from_logits=False, axis=-1: ops.categorical_crossentropy(
+    "categorical_crossentropy": lambda target, output, from_logits=False,
+    axis=-1: ops.categorical_crossentropy(
         target, output, from_logits, axis),
-    "categorical_focal_crossentropy": lambda target, output, alpha=0.25, gamma=2.0, from_logits=False, axis=-1: ops.sum(
+    "categorical_focal_crossentropy": lambda target, output, alpha=0.25, gamma=2.0,
+    from_logits=False, axis=-1: ops.sum(
         _focal(target, _probabilities(
-            output if from_logits else output / ops.sum(output, axis=axis, keepdims=True), from_logits,
-            lambda x: ops.softmax(x, axis=axis)), alpha, gamma), axis=axis),
+            output if from_logits else output / ops.sum(output, axis=axis, keepdims=True),
+            from_logits, lambda x: ops.softmax(x, axis=axis)), alpha, gamma), axis=axis),
     "in_top_k": lambda predictions, targets, k: ops.in_top_k(targets, predictions, k),
     # random numbers
-    "dropout": lambda x, level, noise_shape=None, seed=None: random.dropout(x, level, noise_shape, seed),
+    "dropout": lambda x, level, noise_shape=None,
+    seed=None: random.dropout(x, level, noise_shape, seed),
     "random_bernoulli": lambda shape, p=0.0, dtype=None, seed=None: ops.cast(
         random.uniform(shape, seed=seed) < p, _dtype(dtype)),
     "random_binomial": lambda shape, p=0.0, dtype=None, seed=None: ops.cast(
         random.uniform(shape, seed=seed) < p, _dtype(dtype)),
-    "random_normal": lambda shape, mean=0.0, stddev=1.0, dtype=None, seed=None: random.normal(shape, mean, stddev, dtype, seed),
+    "random_normal": lambda shape, mean=0.0, stddev=1.0, dtype=None,
+    seed=None: random.normal(shape, mean, stddev, dtype, seed),
     "random_uniform": lambda shape, minval=0.0, maxval=1.0, dtype=None, seed=None: random.uniform(
         shape, minval, maxval, dtype, seed),
-    "truncated_normal": lambda shape, mean=0.0, stddev=1.0, dtype=None, seed=None: random.truncated_normal(
+    "truncated_normal": lambda shape, mean=0.0, stddev=1.0, dtype=None,
+    seed=None: random.truncated_normal(
         shape, mean, stddev, dtype, seed),
     # arrays and variables
     "constant": lambda value, dtype=None, shape=None, name=None: ops.full(
@@ -194,8 +216,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "ones_like": lambda x, dtype=None, name=None: ops.ones_like(x, dtype),
     "zeros": lambda shape, dtype=None, name=None: ops.zeros(shape, _dtype(dtype)),
     "zeros_like": lambda x, dtype=None, name=None: ops.zeros_like(x, dtype),
-    "variable": lambda value, dtype=None, name=None, constraint=None: _variable(value, dtype, name, constraint),
-    "random_normal_variable": lambda shape, mean, scale, dtype=None, name=None, seed=None: _variable(
+    "variable": lambda value, dtype=None, name=None,
+    constraint=None: _variable(value, dtype, name, constraint),
+    "random_normal_variable": lambda shape, mean, scale, dtype=None, name=None,
+    seed=None: _variable(
         random.normal(shape, mean, scale, dtype, seed), dtype, name),
     "random_uniform_variable": lambda shape, low, high, dtype=None, name=None, seed=None: _variable(
         random.uniform(shape, low, high, dtype, seed), dtype, name),
@@ -207,13 +231,16 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "update": lambda x, new_x: _updated(x, x.assign, new_x),
     "update_add": lambda x, increment: _updated(x, x.assign_add, increment),
     "update_sub": lambda x, decrement: _updated(x, x.assign_sub, decrement),
-    "moving_average_update": lambda x, value, momentum: _updated(x, x.assign, x.value * momentum + value * (1.0 - momentum)),
+    "moving_average_update": lambda x, value, momentum: _updated(x, x.assign,
+        x.value * momentum + value * (1.0 - momentum)),
     "is_sparse": lambda tensor: False,
     "to_dense": lambda tensor: tensor,
     # functions over elements
     "map_fn": lambda fn, elems, name=None, dtype=None: ops.map(fn, elems),
-    "foldl": lambda fn, elems, initializer=None, name=None: _fold(fn, elems, initializer, reverse=False),
-    "foldr": lambda fn, elems, initializer=None, name=None: _fold(fn, elems, initializer, reverse=True),
+    "foldl": lambda fn, elems, initializer=None,
+    name=None: _fold(fn, elems, initializer, reverse=False),
+    "foldr": lambda fn, elems, initializer=None,
+    name=None: _fold(fn, elems, initializer, reverse=True),
     # Keras 1
     "image_dim_ordering": lambda: "th" if settings.image_data_format() == "channels_first" else "tf",
     "set_image_dim_ordering": lambda dim_ordering: settings.set_image_data_format(
@@ -227,11 +254,13 @@ for _name, _function in _FUNCTIONS.items():
 globals().update(_FUNCTIONS)
 
 __all__ = [
-    *_FUNCTIONS, "batch_dot", "batch_normalization", "batch_set_value", "bias_add", "cast_to_floatx", "conv2d_transpose",
-    "ctc_batch_cost", "ctc_decode", "function", "gradients", "in_test_phase", "in_train_phase", "int_shape", "learning_phase",
-    "learning_phase_scope", "manual_variable_initialization", "name_scope", "normalize_batch_in_training", "placeholder",
-    "print_tensor", "relu", "reset_uids", "resize_images", "resize_volumes", "rnn", "set_learning_phase",
-    "sparse_categorical_crossentropy", "spatial_2d_padding", "spatial_3d_padding", "switch",
+    *_FUNCTIONS, "batch_dot", "batch_normalization", "batch_set_value", "bias_add",
+    "cast_to_floatx", "conv2d_transpose", "ctc_batch_cost", "ctc_decode", "function", "gradients",
+    "in_test_phase", "in_train_phase", "int_shape", "learning_phase", "learning_phase_scope",
+    "manual_variable_initialization", "name_scope", "normalize_batch_in_training", "placeholder",
+    "print_tensor", "relu", "reset_uids", "resize_images", "resize_volumes", "rnn",
+    "set_learning_phase", "sparse_categorical_crossentropy", "spatial_2d_padding",
+    "spatial_3d_padding", "switch",
 ]  # fmt: skip
 
 
@@ -275,7 +304,8 @@ def _pool(mode: str) -> Callable[..., Any]:
     return ops.max_pool if mode == "max" else ops.average_pool
 
 
-# --- functions of some more lines ------------------------------------------------------------------------------------
+# --- functions of some more lines
+# ------------------------------------------------------------------------------------
 
 
 def int_shape(x: Any) -> tuple[int | None, ...] | None:
@@ -291,8 +321,8 @@ def cast_to_floatx(x: Any) -> Any:
 
 
 def placeholder(
-    shape: Any = None, ndim: int | None = None, dtype: Any = None, sparse: bool = False, name: str | None = None,
-    ragged: bool = False,
+    shape: Any = None, ndim: int | None = None, dtype: Any = None, sparse: bool = False,
+    name: str | None = None, ragged: bool = False,
 ) -> Any:  # fmt: skip
     """Return a symbolic tensor. `shape` includes the batch axis."""
     shape = (None,) * (ndim or 0) if shape is None else shape
@@ -306,7 +336,9 @@ def batch_set_value(tuples: Sequence[tuple[Variable, Any]]) -> None:
 
 
 def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
-    """Return the products of the samples of `x` and `y`, summed over one axis of each, with rank 2 or more."""
+    """Return the products of the samples of `x` and `y`, summed over one axis of each, with rank 2
+    or more.
+    """
     a, b = len(x.shape), len(y.shape)
     if axes is None:
         axes = (a - 1, b - 1 if b == 2 else b - 2)
@@ -323,7 +355,9 @@ def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
 
 
 def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
-    """Add a bias: one number per channel, or an array with the shape of a sample and the channels last."""
+    """Add a bias: one number per channel, or an array with the shape of a sample and the channels
+    last.
+    """
     rank = len(x.shape)
     if len(bias.shape) not in (1, rank - 1):
         raise ValueError(
@@ -337,7 +371,9 @@ def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
 
 
 def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
-    """Return `x` from `threshold` on and `alpha * (x - threshold)` below it, at most `max_value`."""
+    """Return `x` from `threshold` on and `alpha * (x - threshold)` below it, at most
+    `max_value`.
+    """
     above = ops.where(ops.greater_equal(x, threshold), x, alpha * (x - threshold))
     return above if max_value is None else ops.minimum(above, max_value)
 
@@ -345,7 +381,9 @@ def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: 
 def batch_normalization(
     x: Any, mean: Any, var: Any, beta: Any, gamma: Any, axis: int = -1, epsilon: float = 0.001
 ) -> Any:
-    """Return `(x - mean) / sqrt(var + epsilon) * gamma + beta`. Statistics are vectors or have the rank of `x`."""
+    """Return `(x - mean) / sqrt(var + epsilon) * gamma + beta`. Statistics are vectors or have the
+    rank of `x`.
+    """
     size = x.shape[axis]
     vectors = [None if v is None else ops.reshape(v, (size,)) for v in (mean, var, beta, gamma)]
     return ops.batch_normalization(x, vectors[0], vectors[1], axis, vectors[2], vectors[3], epsilon)
@@ -354,7 +392,9 @@ def batch_normalization(
 def normalize_batch_in_training(
     x: Any, gamma: Any, beta: Any, reduction_axes: Any, epsilon: float = 0.001
 ) -> Any:
-    """Return the batch scaled to mean `beta` and standard deviation `gamma`, its mean, and its variance."""
+    """Return the batch scaled to mean `beta` and standard deviation `gamma`, its mean, and its
+    variance.
+    """
     axes = [axis % len(x.shape) for axis in reduction_axes]
     mean, var = ops.moments(x, axes)
     placed = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
@@ -365,8 +405,8 @@ def normalize_batch_in_training(
 
 
 def conv2d_transpose(
-    x: Any, kernel: Any, output_shape: Any, strides: Any = (1, 1), padding: str = "valid", data_format: Any = None,
-    dilation_rate: Any = (1, 1),
+    x: Any, kernel: Any, output_shape: Any, strides: Any = (1, 1), padding: str = "valid",
+    data_format: Any = None, dilation_rate: Any = (1, 1),
 ) -> Any:  # fmt: skip
     """Return the transposed convolution. `output_shape` chooses among the possible sizes."""
     layout = _layout(data_format)
@@ -443,8 +483,8 @@ def ctc_decode(
     """Return the most likely label sequences, padded with -1, and their scores."""
     logits = ops.log(ops.clip(y_pred, settings.epsilon(), 1.0))
     paths, scores = ops.ctc_decode(
-        logits, ops.cast(input_length, "int32"), "greedy" if greedy else "beam_search", beam_width, top_paths,
-        mask_index=y_pred.shape[-1] - 1,
+        logits, ops.cast(input_length, "int32"), "greedy" if greedy else "beam_search", beam_width,
+        top_paths, mask_index=y_pred.shape[-1] - 1,
     )  # fmt: skip
     return list(paths), scores
 

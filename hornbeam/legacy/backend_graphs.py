@@ -19,17 +19,20 @@ from hornbeam.layers.call_scope import training_now, training_scope
 from hornbeam.models import Function
 
 __all__ = [
-    "function", "gradients", "in_test_phase", "in_train_phase", "learning_phase", "learning_phase_scope", "rnn",
-    "set_learning_phase", "switch",
+    "function", "gradients", "in_test_phase", "in_train_phase", "learning_phase",
+    "learning_phase_scope", "rnn", "set_learning_phase", "switch",
 ]  # fmt: skip
 
-# --- training or not -----------------------------------------------------------------------------------------
+# --- training or not
+# -----------------------------------------------------------------------------------------
 
 _phase: list[int] = [0]
 
 
 def learning_phase() -> Any:
-    """Return whether the running call is for training. Outside of calls, return what `set_learning_phase` set."""
+    """Return whether the running call is for training. Outside of calls, return what
+    `set_learning_phase` set.
+    """
     now = training_now()
     return _phase[-1] if now is None else now
 
@@ -64,7 +67,8 @@ def in_test_phase(x: Any, alt: Any, training: Any = None) -> Any:
 
 
 def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
-    """Return one of two values by a condition, which is a number or an array of one number per element.
+    """Return one of two values by a condition, which is a number or an array of one number per
+    element.
 
     Functions without arguments are called, both of them.
     """
@@ -76,13 +80,15 @@ def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
     return ops.where(condition, *both)
 
 
-# --- graphs --------------------------------------------------------------------------------------------------
+# --- graphs
+# --------------------------------------------------------------------------------------------------
 
 
 def function(
     inputs: Sequence[Any], outputs: Any, updates: Any = None, name: str | None = None, **kwargs: Any
 ) -> Any:
-    """Return a function that computes symbolic `outputs` from a list of arrays for symbolic `inputs`.
+    """Return a function that computes symbolic `outputs` from a list of arrays for symbolic
+    `inputs`.
 
     Args:
         inputs: Symbolic tensors. Where the list has `learning_phase()`, the function takes 0 or 1.
@@ -116,7 +122,8 @@ def function(
 
 
 def gradients(loss: Any, variables: Any) -> list[Any]:
-    """Return the symbolic derivatives of a symbolic `loss` by symbolic tensors that it was computed from.
+    """Return the symbolic derivatives of a symbolic `loss` by symbolic tensors that it was computed
+    from.
 
     Args:
         loss: The symbolic tensor. It is summed first.
@@ -143,11 +150,12 @@ def gradients(loss: Any, variables: Any) -> list[Any]:
 
 
 def rnn(
-    step_function: Callable[..., Any], inputs: Any, initial_states: Any, go_backwards: bool = False, mask: Any = None,
-    constants: Any = None, unroll: bool = False, input_length: Any = None, time_major: bool = False,
-    zero_output_for_mask: bool = False, return_all_outputs: bool = True,
+    step_function: Callable[..., Any], inputs: Any, initial_states: Any, go_backwards: bool = False,
+    mask: Any = None, constants: Any = None, unroll: bool = False, input_length: Any = None,
+    time_major: bool = False, zero_output_for_mask: bool = False, return_all_outputs: bool = True,
 ) -> tuple[Any, Any, list[Any]]:  # fmt: skip
-    """Run `step_function(x, states + constants) -> (output, new_states)` over the steps of `inputs` (B, T, ...).
+    """Run `step_function(x, states + constants) -> (output, new_states)` over the steps of `inputs`
+    (B, T, ...).
 
     Args:
         step_function: Computes one step.

@@ -1,4 +1,6 @@
-"""Convolutions by their names in Keras 1, which took the size of the window as one number per axis."""
+"""Convolutions by their names in Keras 1, which took the size of the window as one number per
+axis.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,14 @@ from hornbeam.layers.conv import (
 from hornbeam.legacy.arguments import join_window
 
 __all__ = [
-    "AtrousConvolution1D", "AtrousConvolution2D", "Convolution1D", "Convolution2D", "Convolution3D", "Deconvolution2D",
-    "Deconvolution3D", "SeparableConvolution1D", "SeparableConvolution2D",
+    "AtrousConvolution1D", "AtrousConvolution2D", "Convolution1D", "Convolution2D", "Convolution3D",
+    "Deconvolution2D", "Deconvolution3D", "SeparableConvolution1D", "SeparableConvolution2D",
 ]  # fmt: skip
 
 
 class _OldName(type):
-    """Metaclass of old names: calling one makes a layer of today's class, and such layers are its instances.
+    """Metaclass of old names: calling one makes a layer of today's class, and such layers are its
+    instances.
 
     Classes that derive from an old name are ordinary classes.
     """

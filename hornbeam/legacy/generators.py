@@ -18,9 +18,10 @@ __all__ = ["evaluate_generator", "fit_generator", "predict_generator"]
 
 
 def fit_generator(
-    self: Model, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1, verbose: Any = "auto",
-    callbacks: Any = None, validation_data: Any = None, validation_steps: int | None = None, validation_freq: Any = 1,
-    class_weight: Any = None, shuffle: bool = True, initial_epoch: int = 0, **old: Any,
+    self: Model, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1,
+    verbose: Any = "auto", callbacks: Any = None, validation_data: Any = None,
+    validation_steps: int | None = None, validation_freq: Any = 1, class_weight: Any = None,
+    shuffle: bool = True, initial_epoch: int = 0, **old: Any,
 ) -> Any:  # fmt: skip
     """Train on a generator of batches: `fit`, by the name of Keras 1 and 2.
 
@@ -56,8 +57,9 @@ def fit_generator(
         )
     apply_reader_settings("fit_generator", generator, old)
     return self.fit(
-        generator, steps_per_epoch=steps, epochs=epochs, verbose=verbose, callbacks=callbacks, validation_data=validation,
-        validation_steps=validation_steps, validation_freq=validation_freq, class_weight=class_weight, shuffle=shuffle,
+        generator, steps_per_epoch=steps, epochs=epochs, verbose=verbose, callbacks=callbacks,
+        validation_data=validation, validation_steps=validation_steps,
+        validation_freq=validation_freq, class_weight=class_weight, shuffle=shuffle,
         initial_epoch=initial_epoch,
     )  # fmt: skip
 
@@ -75,7 +77,8 @@ def evaluate_generator(
     Args:
         generator: Yields `(x, y)` or `(x, y, sample_weight)`.
         steps: Number of batches. The arguments after it are `evaluate`'s.
-        **old: Keras 1's `val_samples`, a number of samples; the words about workers as for `fit_generator`.
+        **old: Keras 1's `val_samples`, a number of samples; the words about workers as for
+          `fit_generator`.
 
     Returns:
         What `evaluate` returns.
@@ -101,7 +104,8 @@ def predict_generator(
     Args:
         generator: Yields batches of inputs.
         steps: Number of batches. The arguments after it are `predict`'s.
-        **old: Keras 1's `val_samples`, a number of samples; the words about workers as for `fit_generator`.
+        **old: Keras 1's `val_samples`, a number of samples; the words about workers as for
+          `fit_generator`.
 
     Returns:
         What `predict` returns.
@@ -115,7 +119,9 @@ def predict_generator(
 
 
 def _steps(generator: Any, steps: int | None, samples: int | None) -> tuple[Any, int | None]:
-    """Return the generator and its number of steps, found from the number of samples if only that is given."""
+    """Return the generator and its number of steps, found from the number of samples if only that
+    is given.
+    """
     if steps is not None or samples is None:
         return generator, steps
     if hasattr(generator, "__getitem__"):

@@ -1,7 +1,7 @@
 """Layers of Keras 1 that compute what no layer of Keras 3 computes.
 
-They are made when a file holds one, and new files hold them by these names. Their weights have the order that
-they have in Keras 1's files.
+They are made when a file holds one, and new files hold them by these names. Their weights have the
+order that they have in Keras 1's files.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ class BatchNormalizationOfKeras1(BatchNormalization):
     """`BatchNormalization` in the modes that only Keras 1 had.
 
     Args:
-        mode: 1 normalizes each sample over its last axis: `(x - mean) / (sqrt(variance + epsilon) + epsilon)`.
-            2 uses the statistics of the batch outside of training too, so rows of a batch influence each other.
-        **kwargs: Arguments of `BatchNormalization`. The weights `moving_mean` and `moving_variance` exist, as files
-            hold them, but have no effect.
+        mode: 1 normalizes each sample over its last axis:
+            `(x - mean) / (sqrt(variance + epsilon) + epsilon)`. 2 uses the statistics of the batch
+            outside of training too, so rows of a batch influence each other.
+        **kwargs: Arguments of `BatchNormalization`. The weights `moving_mean` and `moving_variance`
+            exist, as files hold them, but have no effect.
 
     Raises:
         ValueError: If the mode is neither 1 nor 2.
@@ -61,8 +62,9 @@ class BatchNormalizationOfKeras1(BatchNormalization):
     beta: Variable
 
     def __init__(
-        self, mode: int = 1, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones", beta_regularizer: Any = None, gamma_regularizer: Any = None, **kwargs: Any,
+        self, mode: int = 1, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3,
+        beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None, gamma_regularizer: Any = None, **kwargs: Any,
     ):  # fmt: skip
         if mode not in (1, 2):
             raise ValueError(
@@ -70,8 +72,9 @@ class BatchNormalizationOfKeras1(BatchNormalization):
                 " use `BatchNormalization`."
             )
         super().__init__(
-            axis, momentum, epsilon, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
-            beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer, **kwargs,
+            axis, momentum, epsilon, beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer, beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer, **kwargs,
         )  # fmt: skip
         self.mode = mode
         self._mixes_rows = mode == 2
@@ -90,12 +93,14 @@ class BatchNormalizationOfKeras1(BatchNormalization):
 
 @register
 class EmbeddingOfKeras1(Embedding):
-    """`Embedding` that drops whole rows of its table in training, so a word is dropped everywhere (Gal 2015).
+    """`Embedding` that drops whole rows of its table in training, so a word is dropped everywhere
+    (Gal 2015).
 
     Args:
-        input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero: As for
-            `Embedding`.
-        dropout: Fraction of the rows that are dropped, from 0 to 1. The others are scaled by `1 / (1 - dropout)`.
+        input_dim, output_dim, embeddings_initializer, embeddings_regularizer,
+            embeddings_constraint, mask_zero: As for `Embedding`.
+        dropout: Fraction of the rows that are dropped, from 0 to 1. The others are scaled by
+            `1 / (1 - dropout)`.
         seed: Integer seed of the draws. Default: a random one.
 
     Example:
@@ -104,8 +109,9 @@ class EmbeddingOfKeras1(Embedding):
     """
 
     def __init__(
-        self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform", embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None, mask_zero: bool = False, dropout: float = 0.0, seed: Any = None, **kwargs: Any,
+        self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None, embeddings_constraint: Any = None,
+        mask_zero: bool = False, dropout: float = 0.0, seed: Any = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(
             input_dim,
@@ -138,10 +144,12 @@ class Highway(Layer):
     Args:
         activation: The function f. Default: the identity.
         use_bias: Whether b and b_carry are added.
-        kernel_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint: As for `Dense`.
+        kernel_initializer, kernel_regularizer, bias_regularizer, kernel_constraint,
+            bias_constraint: As for `Dense`.
         transform_bias: First value of b_carry.
 
-    Weights: kernel, carry_kernel (size, size), bias, carry_bias (size,), where size is that of the input's last axis.
+    Weights: kernel, carry_kernel (size, size), bias, carry_bias (size,), where size is that of the
+        input's last axis.
 
     Example:
         >>> Highway()(jnp.ones((2, 3))).shape
@@ -153,9 +161,10 @@ class Highway(Layer):
     transform_bias: float
 
     def __init__(
-        self, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        kernel_regularizer: Any = None, bias_regularizer: Any = None, kernel_constraint: Any = None,
-        bias_constraint: Any = None, transform_bias: float = 1.0, **kwargs: Any,
+        self, activation: Any = None, use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform", kernel_regularizer: Any = None,
+        bias_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
+        transform_bias: float = 1.0, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         keep(self, locals())
@@ -186,7 +195,8 @@ class MaxoutDense(Layer):
         units: Size of the output.
         nb_feature: Number of dense layers.
         use_bias: Whether a bias is added.
-        kernel_initializer, kernel_regularizer, bias_regularizer, kernel_constraint, bias_constraint: As for `Dense`.
+        kernel_initializer, kernel_regularizer, bias_regularizer, kernel_constraint,
+            bias_constraint: As for `Dense`.
 
     Raises:
         ValueError: If `units` or `nb_feature` is no positive integer.
@@ -203,9 +213,10 @@ class MaxoutDense(Layer):
     use_bias: bool
 
     def __init__(
-        self, units: int, nb_feature: int = 4, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        kernel_regularizer: Any = None, bias_regularizer: Any = None, kernel_constraint: Any = None,
-        bias_constraint: Any = None, **kwargs: Any,
+        self, units: int, nb_feature: int = 4, use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform", kernel_regularizer: Any = None,
+        bias_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
+        **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         units = positive_integer("MaxoutDense", "output_dim", units)
@@ -227,7 +238,9 @@ class MaxoutDense(Layer):
 
 
 class _Learned(_Activation):
-    """Base of activations with learned weights. These have the shape of a sample, with size 1 along shared axes."""
+    """Base of activations with learned weights. These have the shape of a sample, with size 1 along
+    shared axes.
+    """
 
     # Name and initializer of each weight.
     _weights: tuple[tuple[str, Any], ...] = ()
@@ -280,11 +293,14 @@ class ParametricSoftplus(_Learned):
 
 @register
 class SReLU(_Learned):
-    """The S-shaped rectified linear unit: three pieces of lines, with learned bends and slopes (Jin et al. 2015).
+    """The S-shaped rectified linear unit: three pieces of lines, with learned bends and slopes (Jin
+    et al. 2015).
 
     Args:
-        t_left_init, t_right_init: Initializers of the bends: the left one, and its distance to the right one.
-        a_left_init, a_right_init: Initializers of the slopes outside of the bends; between them it is 1.
+        t_left_init, t_right_init: Initializers of the bends: the left one, and its distance to the
+            right one.
+        a_left_init, a_right_init: Initializers of the slopes outside of the bends; between them it
+            is 1.
         shared_axes: Axes along which the weights are the same. The batch axis is 0.
 
     Weights: t_left, a_left, t_right, a_right.
@@ -300,8 +316,9 @@ class SReLU(_Learned):
     a_right: Variable
 
     def __init__(
-        self, t_left_init: Any = "zeros", a_left_init: Any = "glorot_uniform", t_right_init: Any = "glorot_uniform",
-        a_right_init: Any = "ones", shared_axes: Any = None, **kwargs: Any,
+        self, t_left_init: Any = "zeros", a_left_init: Any = "glorot_uniform",
+        t_right_init: Any = "glorot_uniform", a_right_init: Any = "ones", shared_axes: Any = None,
+        **kwargs: Any,
     ):  # fmt: skip
         super().__init__(shared_axes, **kwargs)
         self.t_left_init, self.a_left_init = t_left_init, a_left_init
@@ -313,6 +330,7 @@ class SReLU(_Learned):
         left, slope = self.t_left.value, self.a_left.value
         width = jnp.abs(self.t_right.value)
         above = inputs - left
-        # With a negative left slope the line rises again left of the bend, but no higher than the right bend.
+        # With a negative left slope the line rises again left of the bend, but no higher than the
+        # right bend.
         middle = left + jnp.minimum(jnp.where(above > 0, above, slope * above), width)
         return middle + jnp.maximum(above - width, 0) * self.a_right.value

@@ -1,4 +1,6 @@
-"""Layers that Keras 1 had, by their names: old names of today's layers, and layers that are gone since."""
+"""Layers that Keras 1 had, by their names: old names of today's layers, and layers that are gone
+since.
+"""
 
 from hornbeam.layers import Dense as TimeDistributedDense
 from hornbeam.legacy.convolutions import (

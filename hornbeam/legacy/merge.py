@@ -45,18 +45,21 @@ def _axes(axes: Any) -> Any:
 
 
 class Merge(Layer):
-    """Several branches and the merge of their results: the first layer of a `Sequential` with several inputs.
+    """Several branches and the merge of their results: the first layer of a `Sequential` with
+    several inputs.
 
-    Without branches, `Merge(mode=...)` returns one of today's merging layers, which is called with a list of tensors.
+    Without branches, `Merge(mode=...)` returns one of today's merging layers, which is called with
+    a list of tensors.
 
     Args:
-        layers: The branches: models, or layers that know the shape of their input. The stack takes the
-            inputs of all of them.
-        mode: `"sum"`, `"mul"`, `"ave"`, `"max"`, `"concat"`, `"dot"`, `"cos"`, or a function of the list of results.
+        layers: The branches: models, or layers that know the shape of their input. The stack takes
+            the inputs of all of them.
+        mode: `"sum"`, `"mul"`, `"ave"`, `"max"`, `"concat"`, `"dot"`, `"cos"`, or a function of the
+            list of results.
         concat_axis: Axis of `"concat"`.
         dot_axes: Axis or pair of axes of `"dot"` and `"cos"`.
-        output_shape, output_mask, node_indices, tensor_indices: Ignored, because shapes are found by tracing. They are
-            Keras 1's arguments.
+        output_shape, output_mask, node_indices, tensor_indices: Ignored, because shapes are found
+            by tracing. They are Keras 1's arguments.
         arguments: More arguments of the function, by name.
         name: Name.
 
@@ -79,8 +82,9 @@ class Merge(Layer):
 
     def __init__(
         self, layers: Sequence[Any], mode: Any = "sum", concat_axis: int = -1, dot_axes: Any = -1,
-        output_shape: Any = None, output_mask: Any = None, arguments: Any = None, node_indices: Any = None,
-        tensor_indices: Any = None, name: str | None = None, **kwargs: Any,
+        output_shape: Any = None, output_mask: Any = None, arguments: Any = None,
+        node_indices: Any = None, tensor_indices: Any = None, name: str | None = None,
+        **kwargs: Any,
     ):  # fmt: skip
         super().__init__(name=name, **kwargs)
         self.layers = [_branch(layer) for layer in layers]
@@ -115,8 +119,9 @@ class Merge(Layer):
 
 
 def _merge_arguments(
-    mode: Any = "sum", concat_axis: int = -1, dot_axes: Any = -1, output_shape: Any = None, output_mask: Any = None,
-    arguments: Any = None, node_indices: Any = None, tensor_indices: Any = None, name: str | None = None,
+    mode: Any = "sum", concat_axis: int = -1, dot_axes: Any = -1, output_shape: Any = None,
+    output_mask: Any = None, arguments: Any = None, node_indices: Any = None,
+    tensor_indices: Any = None, name: str | None = None,
 ) -> Layer:  # fmt: skip
     return _merging(mode, concat_axis, dot_axes, arguments, name)
 

@@ -1,4 +1,6 @@
-"""Objects to dictionaries and back, as in Keras 1 and 2: class name and configuration, without a module."""
+"""Objects to dictionaries and back, as in Keras 1 and 2: class name and configuration, without a
+module.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ __all__ = ["deserialize_keras_object", "serialize_keras_object"]
 
 
 def serialize_keras_object(instance: Any) -> Any:
-    """Return `{"class_name": ..., "config": ...}` for an object, the name for a function, `None` for `None`.
+    """Return `{"class_name": ..., "config": ...}` for an object, the name for a function, `None`
+    for `None`.
 
     Args:
         instance: The object, the function, or `None`.
@@ -40,15 +43,16 @@ def serialize_keras_object(instance: Any) -> Any:
 
 
 def deserialize_keras_object(
-    identifier: Any, module_objects: Mapping[str, Any] | None = None, custom_objects: Mapping[str, Any] | None = None,
-    printable_module_name: str = "object",
+    identifier: Any, module_objects: Mapping[str, Any] | None = None,
+    custom_objects: Mapping[str, Any] | None = None, printable_module_name: str = "object",
 ) -> Any:  # fmt: skip
     """Return the object or function that `serialize_keras_object` described.
 
     Args:
         identifier: The dictionary, the name, or `None`.
         module_objects: Classes and functions by name.
-        custom_objects: More classes and functions by name. They are looked up first, registered ones next.
+        custom_objects: More classes and functions by name. They are looked up first, registered
+            ones next.
         printable_module_name: What errors call the object.
 
     Raises:

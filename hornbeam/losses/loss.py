@@ -1,4 +1,6 @@
-"""The base of loss objects: a function of `(y_true, y_pred)` with reduction, sample weights and masks."""
+"""The base of loss objects: a function of `(y_true, y_pred)` with reduction, sample weights and
+masks.
+"""
 
 from __future__ import annotations
 
@@ -92,8 +94,8 @@ class Loss:
     Args:
         name: Name. Default: the class's name in snake case, numbered.
         reduction: `"sum_over_batch_size"` or `"mean"`: mean of all values. `"sum"`: their sum.
-            `"mean_with_sample_weight"`: sum of the weighted values over the sum of the weights. `"none"` or None: all
-            values.
+            `"mean_with_sample_weight"`: sum of the weighted values over the sum of the weights.
+            `"none"` or None: all values.
         dtype: Dtype or dtype policy of the computation. Default: `floatx()`.
 
     Raises:
@@ -140,7 +142,8 @@ class Loss:
         Args:
             y_true: Targets.
             y_pred: Predictions. A mask attached to them counts as weights 0 and 1.
-            sample_weight: Factor of the values: a number, one per sample (shape `(B,)`), or one per value.
+            sample_weight: Factor of the values: a number, one per sample (shape `(B,)`), or one per
+                value.
 
         Raises:
             ValueError: If the shapes of values and weights do not fit.
@@ -282,8 +285,8 @@ class LossFunctionWrapper(Loss):
 class FunctionLoss(Loss):
     """A loss whose values a known function computes.
 
-    A subclass names the function as `fn`. A subclass with arguments of its own passes them to `keep`, which makes each an
-    attribute and an argument of the function.
+    A subclass names the function as `fn`. A subclass with arguments of its own passes them to
+    `keep`, which makes each an attribute and an argument of the function.
     """
 
     fn: Callable[..., Any]

@@ -1,4 +1,6 @@
-"""Losses of margins: functions of `(y_true, y_pred)` with one value per sample, and their objects."""
+"""Losses of margins: functions of `(y_true, y_pred)` with one value per sample, and their
+objects.
+"""
 
 from __future__ import annotations
 
@@ -73,10 +75,11 @@ def squared_hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 @op("losses", "CategoricalHingeLoss")
 def categorical_hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Return `max(1 + wrong - right, 0)`, where `right` is the score of the true class and `wrong` the best other one.
+    """Return `max(1 + wrong - right, 0)`, where `right` is the score of the true class and `wrong`
+    the best other one.
 
-    `wrong` is at least 0. Crammer and Singer 2001, "On the algorithmic implementation of multiclass kernel-based vector
-    machines".
+    `wrong` is at least 0. Crammer and Singer 2001, "On the algorithmic implementation of multiclass
+    kernel-based vector machines".
 
     Args:
         y_true: One-hot rows, shape `(B, ..., C)`.

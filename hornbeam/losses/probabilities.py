@@ -1,4 +1,6 @@
-"""Losses of probabilities: functions of `(y_true, y_pred)` with one value per sample, and their objects."""
+"""Losses of probabilities: functions of `(y_true, y_pred)` with one value per sample, and their
+objects.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ __all__ = [
 
 
 def _normalised(p: Any, axis: int) -> Any:
-    """Scale probabilities so that they sum to 1 over the classes, and keep them epsilon away from 0 and 1."""
+    """Scale probabilities so that they sum to 1 over the classes, and keep them epsilon away from 0
+    and 1.
+    """
     return clip(p / jnp.sum(p, axis=axis, keepdims=True))
 
 
@@ -88,7 +92,8 @@ def binary_crossentropy(
 
     Args:
         y_true: Targets from 0 to 1, shape `(B, ..., D)`.
-        y_pred: Probabilities of the same shape, kept epsilon away from 0 and 1; with `from_logits` scores.
+        y_pred: Probabilities of the same shape, kept epsilon away from 0 and 1; with `from_logits`
+            scores.
         from_logits: Whether to apply a sigmoid to `y_pred`.
         label_smoothing: Share `s` of 0.5 in the targets: `(1 - s) y_true + 0.5 s`.
         axis: Axis over which to take the mean.
@@ -125,7 +130,8 @@ def binary_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """Return the binary crossentropy times `(1 - p)^gamma`, where `p` is the probability of the true class.
+    """Return the binary crossentropy times `(1 - p)^gamma`, where `p` is the probability of the
+    true class.
 
     Lin et al. 2017, "Focal loss for dense object detection".
 
@@ -171,7 +177,8 @@ def categorical_crossentropy(
         y_true: One-hot rows or probabilities, shape `(B, ..., C)`.
         y_pred: Probabilities of the same shape, scaled to sum to 1; with `from_logits` scores.
         from_logits: Whether to apply a softmax to `y_pred`.
-        label_smoothing: Share `s` of the even distribution in the targets: `(1 - s) y_true + s / C`.
+        label_smoothing: Share `s` of the even distribution in the targets:
+            `(1 - s) y_true + s / C`.
         axis: Axis of the classes.
 
     Returns:
@@ -200,7 +207,8 @@ def categorical_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """Return the sum of `-alpha (1 - p)^gamma y_true log(p)` over the classes, where `p` is `y_pred`.
+    """Return the sum of `-alpha (1 - p)^gamma y_true log(p)` over the classes, where `p` is
+    `y_pred`.
 
     Lin et al. 2017, "Focal loss for dense object detection".
 
@@ -276,7 +284,8 @@ def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: flo
     Args:
         y_true: Class numbers, shape `(B,)`.
         y_pred: Probabilities, shape `(B, C)`.
-        q: Exponent, above 0 and at most 1: near 0 the value is the crossentropy, at 1 the absolute error.
+        q: Exponent, above 0 and at most 1: near 0 the value is the crossentropy, at 1 the absolute
+            error.
 
     Returns:
         Values of shape `(B,)`.
@@ -336,7 +345,8 @@ class BinaryCrossentropy(FunctionLoss):
 
 
 class BinaryFocalCrossentropy(FunctionLoss):
-    """Binary crossentropy times `(1 - p)^gamma`, so that easy examples count less (Lin et al. 2017).
+    """Binary crossentropy times `(1 - p)^gamma`, so that easy examples count less (Lin et al.
+    2017).
 
     `p` is the predicted probability of the true class; see `binary_focal_crossentropy`.
 
@@ -442,11 +452,13 @@ class CategoricalFocalCrossentropy(FunctionLoss):
 
 
 class SparseCategoricalCrossentropy(FunctionLoss):
-    """Crossentropy of class numbers: `-log(p)`, where `p` is the predicted probability of the true class.
+    """Crossentropy of class numbers: `-log(p)`, where `p` is the predicted probability of the true
+    class.
 
     Args:
         from_logits: Whether predictions are scores, to which to apply a softmax.
-        ignore_class: Class number that means "not labelled". Its samples give 0 and do not count in the mean.
+        ignore_class: Class number that means "not labelled". Its samples give 0 and do not count in
+            the mean.
         axis: Axis of the classes.
         reduction, name, dtype: As for `Loss`.
 
@@ -482,12 +494,14 @@ class SparseCategoricalCrossentropy(FunctionLoss):
 
 
 class CategoricalGeneralizedCrossEntropy(FunctionLoss):
-    """Loss of class numbers that wrong labels disturb less: `(1 - p^q) / q` (Zhang and Sabuncu 2018).
+    """Loss of class numbers that wrong labels disturb less: `(1 - p^q) / q` (Zhang and Sabuncu
+    2018).
 
     `p` is the predicted probability of the class; see `categorical_generalized_cross_entropy`.
 
     Args:
-        q: Exponent, above 0 and at most 1: near 0 the value is the crossentropy, at 1 the absolute error.
+        q: Exponent, above 0 and at most 1: near 0 the value is the crossentropy, at 1 the absolute
+            error.
         reduction, name, dtype: As for `Loss`.
 
     Raises:

@@ -1,4 +1,6 @@
-"""Losses of numbers and vectors: functions of `(y_true, y_pred)` with one value per sample, and their objects."""
+"""Losses of numbers and vectors: functions of `(y_true, y_pred)` with one value per sample, and
+their objects.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ __all__ = [
 
 
 def unit_length(x: Any, axis: Any = -1) -> Any:
-    """Scale `x` to Euclidean norm 1 along `axis`. Vectors shorter than epsilon are divided by epsilon.
+    """Scale `x` to Euclidean norm 1 along `axis`. Vectors shorter than epsilon are divided by
+    epsilon.
 
     Example:
         >>> unit_length(jnp.array([0.0, 5.0])).tolist()
@@ -116,7 +119,8 @@ def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 @op("losses", "MeanSquaredLogarithmicErrorLoss")
 def mean_squared_logarithmic_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Return the mean of `(log(1 + y_true) - log(1 + y_pred))²` over the last axis, numbers below epsilon as epsilon.
+    """Return the mean of `(log(1 + y_true) - log(1 + y_pred))²` over the last axis, numbers below
+    epsilon as epsilon.
 
     Args:
         y_true: Targets, shape `(B, ..., D)`.
@@ -139,7 +143,8 @@ def mean_squared_logarithmic_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 @op("losses", "CosineSimilarityLoss")
 def cosine_similarity(y_true: Tensor, y_pred: Tensor, axis: Axis = -1) -> Tensor:
-    """Return `-sum(y_true y_pred) / (|y_true| |y_pred|)`, minus the cosine of the angle: -1 for the same direction.
+    """Return `-sum(y_true y_pred) / (|y_true| |y_pred|)`, minus the cosine of the angle: -1 for the
+    same direction.
 
     Args:
         y_true: Targets, shape `(B, ..., D)`.
@@ -162,7 +167,8 @@ def cosine_similarity(y_true: Tensor, y_pred: Tensor, axis: Axis = -1) -> Tensor
 
 @op("losses", "HuberLoss")
 def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0) -> Tensor:
-    """Return the mean over the last axis of `e²/2` for errors `|e| <= delta` and `delta |e| - delta²/2` beyond.
+    """Return the mean over the last axis of `e²/2` for errors `|e| <= delta` and
+    `delta |e| - delta²/2` beyond.
 
     Huber 1964, "Robust estimation of a location parameter".
 
@@ -269,7 +275,8 @@ Poisson = loss_class(
 class Huber(FunctionLoss):
     """Squared error for small errors, absolute error for large ones.
 
-    With the error `e` the value is `e²/2` for `|e| <= delta` and `delta |e| - delta²/2` beyond; see `huber`.
+    With the error `e` the value is `e²/2` for `|e| <= delta` and `delta |e| - delta²/2` beyond; see
+    `huber`.
 
     Args:
         delta: Error at which the parabola becomes a line, above 0.

@@ -1,4 +1,6 @@
-"""Losses of image masks, label sequences and embeddings: functions of `(y_true, y_pred)` and their objects."""
+"""Losses of image masks, label sequences and embeddings: functions of `(y_true, y_pred)` and their
+objects.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ __all__ = [
 def dice(y_true: Tensor, y_pred: Tensor, axis: Axis = None) -> Tensor:
     """Return `1 - 2 sum(y_true y_pred) / (sum(y_true) + sum(y_pred) + epsilon)`.
 
-    Dice 1945, "Measures of the amount of ecologic association between species"; as a loss, Milletari et al. 2016, "V-Net".
+    Dice 1945, "Measures of the amount of ecologic association between species"; as a loss,
+    Milletari et al. 2016, "V-Net".
 
     Args:
         y_true: Masks with values from 0 to 1, of any shape.
@@ -62,8 +65,9 @@ def tversky(
 ) -> Tensor:
     """Return `1 - hits / (hits + alpha misses + beta false_alarms + epsilon)`.
 
-    `hits` is `sum(y_true y_pred)`, `misses` is `sum(y_true (1 - y_pred))`, `false_alarms` is `sum((1 - y_true) y_pred)`.
-    Salehi et al. 2017, "Tversky loss function for image segmentation using 3D fully convolutional deep networks".
+    `hits` is `sum(y_true y_pred)`, `misses` is `sum(y_true (1 - y_pred))`, `false_alarms` is
+    `sum((1 - y_true) y_pred)`. Salehi et al. 2017, "Tversky loss function for image segmentation
+    using 3D fully convolutional deep networks".
 
     Args:
         y_true: Masks with values from 0 to 1, of any shape.
@@ -102,9 +106,10 @@ def circle(
 ) -> Tensor:
     """Return `log(1 + sum(exp(gamma a (s - margin))) sum(exp(-gamma b (s - 1 + margin))))`.
 
-    The first sum is over references of other classes, the second over those of the same class, with similarity `s`,
-    `a = max(s + margin, 0)` and `b = max(1 + margin - s, 0)`. Embeddings of one class move together, of different
-    classes apart. Sun et al. 2020, "Circle loss: a unified perspective of pair similarity optimization".
+    The first sum is over references of other classes, the second over those of the same class, with
+    similarity `s`, `a = max(s + margin, 0)` and `b = max(1 + margin - s, 0)`. Embeddings of one
+    class move together, of different classes apart. Sun et al. 2020, "Circle loss: a unified
+    perspective of pair similarity optimization".
 
     Args:
         y_true: Class numbers, shape `(B,)`.
@@ -144,10 +149,11 @@ def _masked_logsumexp(x: Any, mask: Any) -> Any:
 
 @op("losses", "CtcLoss")
 def ctc(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Return minus the logarithm of the probability of a label sequence, summed over its alignments to the steps.
+    """Return minus the logarithm of the probability of a label sequence, summed over its alignments
+    to the steps.
 
-    The length of a sequence is the number of its labels other than 0. Graves et al. 2006, "Connectionist temporal
-    classification"; see `ops.ctc_loss`.
+    The length of a sequence is the number of its labels other than 0. Graves et al. 2006,
+    "Connectionist temporal classification"; see `ops.ctc_loss`.
 
     Args:
         y_true: Class numbers padded with 0, shape `(B, N)`.
@@ -177,7 +183,8 @@ def ctc(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 
 class Dice(FunctionLoss):
-    """One minus the Dice overlap of two masks: `1 - 2 sum(y_true y_pred) / (sum(y_true) + sum(y_pred))`.
+    """One minus the Dice overlap of two masks:
+    `1 - 2 sum(y_true y_pred) / (sum(y_true) + sum(y_pred))`.
 
     Args:
         axis: Axes over which to sum. Default: all.
@@ -205,7 +212,8 @@ class Dice(FunctionLoss):
 
 
 class Tversky(FunctionLoss):
-    """One minus the Tversky overlap of two masks: `1 - hits / (hits + alpha misses + beta false_alarms)`.
+    """One minus the Tversky overlap of two masks:
+    `1 - hits / (hits + alpha misses + beta false_alarms)`.
 
     Salehi et al. 2017; see `tversky`. With `alpha` and `beta` 0.5 it is the Dice loss.
 
@@ -241,8 +249,8 @@ class Tversky(FunctionLoss):
 class Circle(FunctionLoss):
     """Moves embeddings of one class together and of different classes apart (Sun et al. 2020).
 
-    Targets are class numbers of shape `(B,)`, predictions embeddings of length 1 and shape `(B, D)`; for the formula see
-    `circle`.
+    Targets are class numbers of shape `(B,)`, predictions embeddings of length 1 and shape
+    `(B, D)`; for the formula see `circle`.
 
     Args:
         gamma: Scale of the similarities, not negative.

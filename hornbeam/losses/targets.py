@@ -1,6 +1,7 @@
 """Targets and predictions brought to one dtype and rank, for losses and metrics.
 
-Targets are cast to the dtype of the predictions. If one of the two lacks a last axis of size 1, their ranks are matched.
+Targets are cast to the dtype of the predictions. If one of the two lacks a last axis of size 1,
+their ranks are matched.
 """
 
 from __future__ import annotations

@@ -207,11 +207,11 @@ _CLASSES: dict[str, type[Metric]] = {
 _NAMES: dict[str, type[Metric]] = {
     **{to_snake_case(name): cls for name, cls in _CLASSES.items()},
     "acc": Accuracy, "auc": AUC, "bce": BinaryCrossentropy, "cosine": CosineSimilarity,
-    "cosine_proximity": CosineSimilarity, "f1": F1Score, "fbeta_score": FBetaScore, "kld": KLDivergence,
-    "kullback_leibler_divergence": KLDivergence, "log_cosh": LogCoshError, "logcosh": LogCoshError,
-    "mae": MeanAbsoluteError, "mape": MeanAbsolutePercentageError, "mean_iou": MeanIoU,
-    "mse": MeanSquaredError, "msle": MeanSquaredLogarithmicError, "r2": R2Score, "rmse": RootMeanSquaredError,
-    "top_k_accuracy": TopKCategoricalAccuracy,
+    "cosine_proximity": CosineSimilarity, "f1": F1Score, "fbeta_score": FBetaScore,
+    "kld": KLDivergence, "kullback_leibler_divergence": KLDivergence, "log_cosh": LogCoshError,
+    "logcosh": LogCoshError, "mae": MeanAbsoluteError, "mape": MeanAbsolutePercentageError,
+    "mean_iou": MeanIoU, "mse": MeanSquaredError, "msle": MeanSquaredLogarithmicError,
+    "r2": R2Score, "rmse": RootMeanSquaredError, "top_k_accuracy": TopKCategoricalAccuracy,
 }  # fmt: skip
 _FUNCTIONS = {
     name: globals()[name] for name in __all__ if name not in _CLASSES and name[0].islower() and name not in (

@@ -209,7 +209,8 @@ SparseCategoricalAccuracy = _mean(
 
 
 class BinaryAccuracy(FunctionMean):
-    """How often predictions are on the right side of a threshold: the mean of `y_true == (y_pred > threshold)`.
+    """How often predictions are on the right side of a threshold: the mean of
+    `y_true == (y_pred > threshold)`.
 
     Args:
         name: Name.

@@ -117,7 +117,9 @@ def _scalar_if_one(x: Any) -> Any:
 
 
 class _Counted(Metric):
-    """Base of metrics that add up confusion counts: those named in `_counted`, one variable each."""
+    """Base of metrics that add up confusion counts: those named in `_counted`, one variable
+    each.
+    """
 
     _counted: tuple[str, ...] = _COUNTS
     _thresholds: list[float]
@@ -162,8 +164,8 @@ class TruePositives(_OneCount):
     """Number of positives that are predicted positive; with weights, the sum of their weights.
 
     Args:
-        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for several counts. Default:
-            0.5.
+        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for
+            several counts. Default: 0.5.
         name: Name. Default: `"true_positives"`, numbered.
         dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
 
@@ -182,8 +184,8 @@ class FalsePositives(_OneCount):
     """Number of negatives that are predicted positive; with weights, the sum of their weights.
 
     Args:
-        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for several counts. Default:
-            0.5.
+        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for
+            several counts. Default: 0.5.
         name: Name. Default: `"false_positives"`, numbered.
         dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
 
@@ -202,8 +204,8 @@ class TrueNegatives(_OneCount):
     """Number of negatives that are predicted negative; with weights, the sum of their weights.
 
     Args:
-        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for several counts. Default:
-            0.5.
+        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for
+            several counts. Default: 0.5.
         name: Name. Default: `"true_negatives"`, numbered.
         dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
 
@@ -222,8 +224,8 @@ class FalseNegatives(_OneCount):
     """Number of positives that are predicted negative; with weights, the sum of their weights.
 
     Args:
-        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for several counts. Default:
-            0.5.
+        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for
+            several counts. Default: 0.5.
         name: Name. Default: `"false_negatives"`, numbered.
         dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
 
@@ -264,10 +266,12 @@ class _Ratio(_Counted):
 
 
 class Precision(_Ratio):
-    """Share of the predicted positives that are positive: `true positives / (true positives + false positives)`.
+    """Share of the predicted positives that are positive:
+    `true positives / (true positives + false positives)`.
 
     Args:
-        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for several results.
+        thresholds: A score above it is predicted positive: one number from 0 to 1, or several for
+            several results.
             Default: 0.5.
         top_k: If given, only the `top_k` largest scores of a row can be positive.
         class_id: If given, only this class counts.
@@ -286,7 +290,8 @@ class Precision(_Ratio):
 
 
 class Recall(_Ratio):
-    """Share of the positives that are predicted positive: `true positives / (true positives + false negatives)`.
+    """Share of the positives that are predicted positive:
+    `true positives / (true positives + false negatives)`.
 
     Args:
         thresholds, top_k, class_id: As for `Precision`.
@@ -485,13 +490,16 @@ class AUC(_Counted):
 
     Args:
         num_thresholds: Number of thresholds, evenly spaced from 0 to 1; at least 2.
-        curve: `"ROC"` (true positive rate over false positive rate) or `"PR"` (precision over recall).
-        summation_method: `"interpolation"` (mean heights; for PR as in Davis and Goadrich 2006, "The relationship between
-            precision-recall and ROC curves"), `"minoring"` (lower heights) or `"majoring"` (upper heights).
+        curve: `"ROC"` (true positive rate over false positive rate) or `"PR"` (precision over
+            recall).
+        summation_method: `"interpolation"` (mean heights; for PR as in Davis and Goadrich 2006,
+            "The relationship between precision-recall and ROC curves"), `"minoring"` (lower
+            heights) or `"majoring"` (upper heights).
         name: Name. Default: `"auc"`, numbered.
         dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
         thresholds: Thresholds from 0 to 1, in place of `num_thresholds`.
-        multi_label: Whether each label (index of the last axis) has a curve of its own. The result is their mean.
+        multi_label: Whether each label (index of the last axis) has a curve of its own. The result
+            is their mean.
         num_labels: Number of labels, to create the state at once. It needs `multi_label`.
         label_weights: One weight per label, not negative.
         from_logits: Whether predictions are scores, to which to apply a sigmoid.
@@ -572,7 +580,8 @@ class AUC(_Counted):
                 recall, divide_no_nan(tp, tp + fp)
             )  # fmt: skip
             pairs: dict[str, Callable[[Any, Any], Any]] = {
-                "interpolation": lambda a, b: (a + b) / 2, "minoring": jnp.minimum, "majoring": jnp.maximum,
+                "interpolation": lambda a, b: (a + b) / 2, "minoring": jnp.minimum,
+                "majoring": jnp.maximum,
             }  # fmt: skip
             heights = pairs[self.summation_method](y[:-1], y[1:])
             areas = jnp.sum((x[:-1] - x[1:]) * heights, axis=0)

@@ -24,16 +24,16 @@ Threshold: TypeAlias = Annotated[float, Range(above=0, at_most=1)]
 class FBetaScore(Metric):
     """`(1 + beta²) precision recall / (beta² precision + recall)`: a weighted harmonic mean.
 
-    Targets are one-hot or multi-label rows of the predictions' shape `(..., C)`, or class numbers of shape `(...)` or
-    `(..., 1)`. For a single output of shape `(B,)` or `(B, 1)` they are zeros and ones. Van Rijsbergen 1979, "Information
-    retrieval".
+    Targets are one-hot or multi-label rows of the predictions' shape `(..., C)`, or class numbers
+    of shape `(...)` or `(..., 1)`. For a single output of shape `(B,)` or `(B, 1)` they are zeros
+    and ones. Van Rijsbergen 1979, "Information retrieval".
 
     Args:
-        average: None (one score per class), `"micro"` (all classes counted together), `"macro"` (mean over classes) or
-            `"weighted"` (mean weighted by the number of positives).
+        average: None (one score per class), `"micro"` (all classes counted together), `"macro"`
+            (mean over classes) or `"weighted"` (mean weighted by the number of positives).
         beta: Weight of recall over precision, above 0.
-        threshold: A score above it is positive. Default: the largest score of a row is positive; for a single output, a
-            score above 0.5.
+        threshold: A score above it is positive. Default: the largest score of a row is positive;
+            for a single output, a score above 0.5.
         name: Name.
         dtype: Dtype or dtype policy of the counts. Default: `floatx()`.
 
@@ -130,7 +130,9 @@ def _as_rows(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
 
 
 def _row_weights(weights: Any, shape: tuple[int, ...]) -> Any:
-    """Return weights, one per sample, step or value of predictions of this shape, in the shape of rows."""
+    """Return weights, one per sample, step or value of predictions of this shape, in the shape of
+    rows.
+    """
     if not weights.ndim:
         return weights
     weights = weights.reshape(*weights.shape, *(1,) * (len(shape) - weights.ndim))

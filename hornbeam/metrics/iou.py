@@ -19,8 +19,9 @@ __all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
 class IoU(Metric):
     """Mean over chosen classes of the intersection over union: `TP / (TP + FP + FN)`.
 
-    The letters stand for true positives, false positives and false negatives of a class. Classes that neither targets nor
-    predictions contain do not count. Jaccard 1912, "The distribution of the flora in the alpine zone".
+    The letters stand for true positives, false positives and false negatives of a class. Classes
+    that neither targets nor predictions contain do not count. Jaccard 1912, "The distribution of
+    the flora in the alpine zone".
 
     Args:
         num_classes: Number of classes, at least 1.

@@ -30,8 +30,8 @@ def divide_no_nan(a: Any, b: Any) -> Any:
 class Metric:
     """Base of metrics: values that are updated batch by batch and can be read at any time.
 
-    Subclasses create their variables with `add_variable`, and implement `update_state` and `result` with `jax.numpy` or
-    `hornbeam.ops`.
+    Subclasses create their variables with `add_variable`, and implement `update_state` and `result`
+    with `jax.numpy` or `hornbeam.ops`.
 
     Args:
         dtype: Dtype or dtype policy of variables and result. Default: `floatx()`.
@@ -184,7 +184,9 @@ class Metric:
     def stateless_update_state(
         self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any
     ) -> list[Any]:
-        """Return the new values of the variables, from their old values and a batch; change no variable."""
+        """Return the new values of the variables, from their old values and a batch; change no
+        variable.
+        """
         return self._stateless(metric_variables, lambda: self.update_state(*args, **kwargs))[1]
 
     def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
@@ -226,7 +228,9 @@ class Metric:
 
 
 def _parts(value: Any) -> list[Any]:
-    """Return the variables and metrics in a value: itself, or the items of a list, tuple or dict."""
+    """Return the variables and metrics in a value: itself, or the items of a list, tuple or
+    dict.
+    """
     if isinstance(value, (Variable, Metric)):
         return [value]
     if isinstance(value, dict):

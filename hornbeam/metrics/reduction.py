@@ -23,7 +23,9 @@ __all__ = ["FunctionMean", "Mean", "MeanMetricWrapper", "Sum", "mean_class", "wi
 def _samplewise(
     values: Any, sample_weight: Any, dtype: str, reduce: Callable[..., Any]
 ) -> tuple[Any, Any]:
-    """Return weighted values and weights, reduced over all axes but the first, and over axes that the weights lack."""
+    """Return weighted values and weights, reduced over all axes but the first, and over axes that
+    the weights lack.
+    """
     values = convert(values).astype(dtype)
     if sample_weight is None:
         if values.ndim > 1:
@@ -49,7 +51,8 @@ def _samplewise(
 
 
 def wide(x: Any, dtype: str) -> Any:
-    """Return arrays of `x`; floats with fewer bits than `dtype` are cast to it before any rounding in a computation.
+    """Return arrays of `x`; floats with fewer bits than `dtype` are cast to it before any rounding
+    in a computation.
 
     Example:
         >>> wide(jnp.ones(2, "float16"), "float32").dtype.name
@@ -138,7 +141,9 @@ class MeanMetricWrapper(Mean):
     """
 
     compares_rows = False
-    """Whether a value needs a whole row, such as the scores of all classes, and is no mean over the numbers of a row."""
+    """Whether a value needs a whole row, such as the scores of all classes, and is no mean over the
+    numbers of a row.
+    """
 
     @checked
     def __init__(
@@ -176,8 +181,8 @@ class MeanMetricWrapper(Mean):
 class FunctionMean(MeanMetricWrapper):
     """The mean of a known function.
 
-    A subclass names the function as `fn`. A subclass with arguments of its own passes them to `keep`, which makes each an
-    attribute and an argument of the function.
+    A subclass names the function as `fn`. A subclass with arguments of its own passes them to
+    `keep`, which makes each an attribute and an argument of the function.
     """
 
     fn: Callable[..., Any]
@@ -207,8 +212,8 @@ class FunctionMean(MeanMetricWrapper):
 
 
 def mean_class(
-    name: str, fn: Callable[..., Any], doc: str, y_true: list[Any], y_pred: list[Any], result: float, *,
-    module: str, compares_rows: bool = False, default_name: str | None = None,
+    name: str, fn: Callable[..., Any], doc: str, y_true: list[Any], y_pred: list[Any],
+    result: float, *, module: str, compares_rows: bool = False, default_name: str | None = None,
 ) -> type[FunctionMean]:  # fmt: skip
     """Make the class of a metric that is the mean of a function without arguments of its own.
 

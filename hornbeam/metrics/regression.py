@@ -87,10 +87,12 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
 
 
 def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
-    """Return `2 cov(y_true, y_pred) / (var(y_true) + var(y_pred) + (mean(y_true) - mean(y_pred))²)`, from -1 to 1.
+    """Return
+    `2 cov(y_true, y_pred) / (var(y_true) + var(y_pred) + (mean(y_true) - mean(y_pred))²)`, from -1
+    to 1.
 
-    It is 1 only if predictions equal targets. Lin 1989, "A concordance correlation coefficient to evaluate
-    reproducibility".
+    It is 1 only if predictions equal targets. Lin 1989, "A concordance correlation coefficient to
+    evaluate reproducibility".
 
     Args:
         y_true: Targets, shape `(B, ..., D)`.
@@ -114,12 +116,13 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
 _mean = partial(mean_class, module=__name__)
 
 MeanSquaredError = _mean(
-    "MeanSquaredError", losses.mean_squared_error, "Mean of the squared errors: `(y_true - y_pred)²`.",
+    "MeanSquaredError", losses.mean_squared_error,
+    "Mean of the squared errors: `(y_true - y_pred)²`.",
     [[0.0, 1.0]], [[2.0, 1.0]], 2.0,
 )  # fmt: skip
 MeanAbsoluteError = _mean(
-    "MeanAbsoluteError", losses.mean_absolute_error, "Mean of the absolute errors: `|y_true - y_pred|`.",
-    [[0.0, 1.0]], [[2.0, 1.0]], 1.0,
+    "MeanAbsoluteError", losses.mean_absolute_error,
+    "Mean of the absolute errors: `|y_true - y_pred|`.", [[0.0, 1.0]], [[2.0, 1.0]], 1.0,
 )  # fmt: skip
 MeanAbsolutePercentageError = _mean(
     "MeanAbsolutePercentageError", losses.mean_absolute_percentage_error,
@@ -163,7 +166,8 @@ Poisson = _mean(
 
 
 class CosineSimilarity(FunctionMean):
-    """Mean of the cosine of the angle between targets and predictions: `sum(y_true y_pred) / (|y_true| |y_pred|)`.
+    """Mean of the cosine of the angle between targets and predictions:
+    `sum(y_true y_pred) / (|y_true| |y_pred|)`.
 
     Args:
         name: Name.
@@ -187,7 +191,8 @@ class CosineSimilarity(FunctionMean):
 
 
 class PearsonCorrelation(FunctionMean):
-    """Mean of Pearson's correlation along an axis: `cov(y_true, y_pred) / (std(y_true) std(y_pred))`.
+    """Mean of Pearson's correlation along an axis:
+    `cov(y_true, y_pred) / (std(y_true) std(y_pred))`.
 
     Args:
         name: Name.
@@ -211,7 +216,8 @@ class PearsonCorrelation(FunctionMean):
 
 
 class ConcordanceCorrelation(FunctionMean):
-    """Mean of Lin's concordance correlation along an axis (Lin 1989); see `concordance_correlation`.
+    """Mean of Lin's concordance correlation along an axis (Lin 1989); see
+    `concordance_correlation`.
 
     Args:
         name: Name.
@@ -300,7 +306,8 @@ class CategoricalCrossentropy(FunctionMean):
 
 
 class SparseCategoricalCrossentropy(FunctionMean):
-    """Mean crossentropy of class numbers: `-log(p)`, where `p` is the predicted probability of the true class.
+    """Mean crossentropy of class numbers: `-log(p)`, where `p` is the predicted probability of the
+    true class.
 
     Args:
         name: Name.
@@ -360,13 +367,16 @@ class RootMeanSquaredError(Mean):
 class R2Score(Metric):
     """Share of the targets' variance that predictions explain, at best 1.
 
-    With weighted sums over samples it is `1 - sum((y_true - y_pred)²) / sum((y_true - mean(y_true))²)` per output, and 0
-    where the targets do not vary. Adjusted for `p` regressors and `n` samples it is `1 - (1 - r2) (n - 1) / (n - p - 1)`.
+    With weighted sums over samples it is
+    `1 - sum((y_true - y_pred)²) / sum((y_true - mean(y_true))²)` per output, and 0 where the
+    targets do not vary. Adjusted for `p` regressors and `n` samples it is
+    `1 - (1 - r2) (n - 1) / (n - p - 1)`.
 
     Args:
-        class_aggregation: `"uniform_average"` (mean over outputs), `"variance_weighted_average"` (mean weighted by the
-            outputs' variances), or None (one score per output).
-        num_regressors: Number of independent variables for the adjusted score. 0 gives the plain score.
+        class_aggregation: `"uniform_average"` (mean over outputs), `"variance_weighted_average"`
+            (mean weighted by the outputs' variances), or None (one score per output).
+        num_regressors: Number of independent variables for the adjusted score. 0 gives the plain
+            score.
         name: Name.
         dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
 

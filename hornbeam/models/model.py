@@ -74,7 +74,8 @@ class Model(ModelFiles, ModelState, Trainable):
         (None, 2)
     """
 
-    # The loops of Keras 1 and 2, which `hornbeam.legacy.generators` puts here when `hornbeam` is imported.
+    # The loops of Keras 1 and 2, which `hornbeam.legacy.generators` puts here when `hornbeam` is
+    # imported.
     fit_generator: Callable[..., Any]
     evaluate_generator: Callable[..., Any]
     predict_generator: Callable[..., Any]

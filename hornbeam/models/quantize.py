@@ -116,8 +116,8 @@ def _structure(model: Any, config: _CalibratedConfig) -> tuple[list[Layer], list
 
 
 def _calibrate(
-    before: list[Layer], blocks: list[Layer], config: _CalibratedConfig, wanted: Callable[[Layer], bool],
-    type_check: bool,
+    before: list[Layer], blocks: list[Layer], config: _CalibratedConfig,
+    wanted: Callable[[Layer], bool], type_check: bool,
 ) -> list[Layer]:  # fmt: skip
     """Round the layers of each block for the outputs of the rounded blocks before it."""
     hidden: list[Any] = _samples(config)
@@ -187,13 +187,14 @@ class _Recorder(AdaptedWeight):
         """Return what GPTQ or AWQ chooses for the weight, as arguments of `Calibrated.chosen`."""
         if isinstance(config, GPTQConfig):
             integers, scale, zero, index = calibration.gptq(
-                self._weights, self.moments, config.weight_bits, config.group_size, config.symmetric,
-                config.hessian_damping, config.activation_order, config.per_channel,
+                self._weights, self.moments, config.weight_bits, config.group_size,
+                config.symmetric, config.hessian_damping, config.activation_order,
+                config.per_channel,
             )  # fmt: skip
             return {"integers": integers, "scale": scale, "zero": zero, "index": index}
         integers, scale, zero, factors = calibration.awq(
-            self._weights, self.moments, self.magnitudes / self.count, config.weight_bits, config.group_size,
-            config.num_grid_points,
+            self._weights, self.moments, self.magnitudes / self.count, config.weight_bits,
+            config.group_size, config.num_grid_points,
         )  # fmt: skip
         return {"integers": integers, "scale": scale, "zero": zero, "input_scales": factors}
 

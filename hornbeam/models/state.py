@@ -56,8 +56,8 @@ class ModelState:
 
     def stateless_compute_loss(
         self, trainable_variables: Sequence[Any], non_trainable_variables: Sequence[Any],
-        metrics_variables: Sequence[Any], x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
-        training: bool = True,
+        metrics_variables: Sequence[Any], x: Any = None, y: Any = None, y_pred: Any = None,
+        sample_weight: Any = None, training: bool = True,
     ) -> tuple[Any, tuple[list[Any], ...]]:  # fmt: skip
         """Return what `compute_loss` does with given values of the variables, changing nothing.
 
@@ -81,8 +81,8 @@ class ModelState:
 
     def compute_loss_and_updates(
         self, trainable_variables: Sequence[Any], non_trainable_variables: Sequence[Any],
-        metrics_variables: Sequence[Any], x: Any, y: Any, sample_weight: Any, training: bool = False,
-        optimizer_variables: Sequence[Any] | None = None,
+        metrics_variables: Sequence[Any], x: Any, y: Any, sample_weight: Any,
+        training: bool = False, optimizer_variables: Sequence[Any] | None = None,
     ) -> tuple[Any, tuple[Any, ...]]:  # fmt: skip
         """Return the loss of a batch, as a pure function for `jax.value_and_grad(...,
         has_aux=True)`.

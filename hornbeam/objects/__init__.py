@@ -1,1 +1,3 @@
-"""Objects and their configurations: families of parts, JSON forms, and what protects the reader of a file."""
+"""Objects and their configurations: families of parts, JSON forms, and what protects the reader of
+a file.
+"""

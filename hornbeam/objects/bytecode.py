@@ -1,8 +1,8 @@
 """Functions that Keras stored as bytecode, for users who said that they trust a file.
 
-Keras writes a lambda as the marshalled code object of the Python that saved it. The format states no
-version, and code of another version can crash the interpreter. Therefore the instructions are compared
-with those of the running Python before anything runs.
+Keras writes a lambda as the marshalled code object of the Python that saved it. The format states
+no version, and code of another version can crash the interpreter. Therefore the instructions are
+compared with those of the running Python before anything runs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def function_from(stored: Any) -> types.FunctionType:
         stored: Keras 3's dict of `code`, `defaults` and `closure`, or Keras 2's list of the three.
 
     Raises:
-        FileError: If the user did not allow code to run, or the code is damaged or of another Python version.
+        FileError: If the user did not allow code to run, or the code is damaged or of another
+            Python version.
     """
     if not code_allowed():
         raise FileError(_REFUSED)
@@ -133,7 +134,8 @@ def _values(defaults: Any) -> tuple[Any, ...] | None:
 
 
 namespace: dict[str, Any] = {
-    "__builtins__": builtins, "__name__": "__main__", "np": np, "numpy": np, "math": math, "jax": jax, "jnp": jnp,
+    "__builtins__": builtins, "__name__": "__main__", "np": np, "numpy": np, "math": math,
+    "jax": jax, "jnp": jnp,
 }  # fmt: skip
 """Global names that stored functions find: the names that scripts for Keras import most often.
 
@@ -151,8 +153,9 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
 def _check_version(code: types.CodeType) -> None:
     """Raise `FileError` if this Python does not write such instructions.
 
-    It checks that all instructions are known, that their caches are empty, that `RESUME` comes near the
-    start, and that the end is a known one. Code of an earlier or later version fails one of these.
+    It checks that all instructions are known, that their caches are empty, that `RESUME` comes near
+    the start, and that the end is a known one. Code of an earlier or later version fails one of
+    these.
     """
     caches = getattr(dis, "_inline_cache_entries", ())
     raw, at, names = code.co_code, 0, []

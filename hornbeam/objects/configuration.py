@@ -34,8 +34,9 @@ __all__ = ["deserialize", "deserialize_op", "serialize", "serialize_op"]
 
 # Which family a name means that several have, where a file does not say: the first of these.
 _ORDER = (
-    "keras.layers", "keras.models", "keras.initializers", "keras.regularizers", "keras.constraints", "keras.losses",
-    "keras.metrics", "keras.optimizers", "keras.optimizers.schedules", "keras.activations", "keras.quantizers",
+    "keras.layers", "keras.models", "keras.initializers", "keras.regularizers", "keras.constraints",
+    "keras.losses", "keras.metrics", "keras.optimizers", "keras.optimizers.schedules",
+    "keras.activations", "keras.quantizers",
 )  # fmt: skip
 # Models have families of their own name and Keras's whole package as their module.
 _MODELS = "keras.models"
@@ -93,7 +94,8 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
     return None
 
 
-# --- to JSON -----------------------------------------------------------------------------------------
+# --- to JSON
+# -----------------------------------------------------------------------------------------
 
 
 def serialize(obj: Any) -> Any:
@@ -176,7 +178,8 @@ def _serialize_function(function: Any) -> Any:
     registered = get_registered_name(function)
     if registered != name:
         return {
-            "module": "builtins", "class_name": "function", "config": registered, "registered_name": "function",
+            "module": "builtins", "class_name": "function", "config": registered,
+            "registered_name": "function",
         }  # fmt: skip
     if is_library_code(function):
         return name
@@ -205,7 +208,8 @@ def serialize_op(operation: OpCall) -> dict[str, Any]:
     }
 
 
-# --- from JSON ----------------------------------------------------------------------------------------
+# --- from JSON
+# ----------------------------------------------------------------------------------------
 
 
 def deserialize(config: Any, custom_objects: Any = None, safe_mode: bool = True) -> Any:
@@ -214,8 +218,9 @@ def deserialize(config: Any, custom_objects: Any = None, safe_mode: bool = True)
     Args:
         config: What `serialize` gave, or Keras wrote.
         custom_objects: Classes and functions of yours by name.
-        safe_mode: False says that you trust the config as you trust a program: functions that Keras stored as
-            bytecode may run. Inside a call of `load_model` that said so it need not be said again.
+        safe_mode: False says that you trust the config as you trust a program: functions that Keras
+            stored as bytecode may run. Inside a call of `load_model` that said so it need not be
+            said again.
 
     Raises:
         FileError: If the config holds code, or is nested too deeply.
@@ -254,7 +259,8 @@ def _object_of(config: Any) -> Any:
         if found is None:
             raise _unknown("function", str(inner))
         return found
-    # `.h5` files leave modules out; a layer's config states `trainable` or `dtype`, an op's does not.
+    # `.h5` files leave modules out; a layer's config states `trainable` or `dtype`, an op's does
+    # not.
     bare_op = (
         module is None
         and name in OPS

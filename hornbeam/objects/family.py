@@ -94,8 +94,8 @@ class Family:
         """Return the part that an identifier means. Objects mean themselves.
 
         Args:
-            identifier: A name in any of Keras's spellings, a configuration, a class, a function, an object, or `None`.
-                What the user registered is found first.
+            identifier: A name in any of Keras's spellings, a configuration, a class, a function, an
+                object, or `None`. What the user registered is found first.
             **arguments: Arguments of the class, if `identifier` is a name or a class.
 
         Raises:

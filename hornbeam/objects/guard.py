@@ -1,4 +1,6 @@
-"""The border between files and the program: whatever is wrong with a file is raised as one error."""
+"""The border between files and the program: whatever is wrong with a file is raised as one
+error.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +41,13 @@ def one_error(what: str) -> Iterator[None]:
 
 @contextmanager
 def guarded_file(path: Any, safe_mode: bool = True) -> Iterator[None]:
-    """Load a model file inside the block: the rules of `hornbeam.core.loading` apply, and errors have one type.
+    """Load a model file inside the block: the rules of `hornbeam.core.loading` apply, and errors
+    have one type.
 
     Args:
         path: The file or folder.
-        safe_mode: Whether to refuse code from the file, and arrays that take far more memory than the file.
+        safe_mode: Whether to refuse code from the file, and arrays that take far more memory than
+            the file.
     """
     what = f"'{Path(path).name}'"
     with one_error(what), loading(what, _size(path), code=not safe_mode, trusted=not safe_mode):
@@ -54,9 +58,9 @@ def guarded_file(path: Any, safe_mode: bool = True) -> Iterator[None]:
 def guarded_configuration(what: str, safe_mode: bool = True) -> Iterator[None]:
     """Create objects from a configuration inside the block, by the rules of `guarded_file`.
 
-    While a file is being loaded, the rules of that load stay in force. Otherwise variables get their values when
-    they are first read, because a configuration of a few bytes may describe any number of weights, and the weights
-    may come from a file later.
+    While a file is being loaded, the rules of that load stay in force. Otherwise variables get
+    their values when they are first read, because a configuration of a few bytes may describe any
+    number of weights, and the weights may come from a file later.
 
     Args:
         what: Name of the configuration for messages.

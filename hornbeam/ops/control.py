@@ -16,8 +16,8 @@ from hornbeam.core.variable import Variable
 from hornbeam.typing import Tensor
 
 __all__ = [
-    "associative_scan", "cond", "custom_gradient", "fori_loop", "map", "scan", "switch", "vectorize",
-    "vectorized_map", "while_loop",
+    "associative_scan", "cond", "custom_gradient", "fori_loop", "map", "scan", "switch",
+    "vectorize", "vectorized_map", "while_loop",
 ]  # fmt: skip
 
 
@@ -75,7 +75,8 @@ def while_loop(
 
     Args:
         cond: Function of the loop variables that returns a boolean.
-        body: Function of the loop variables that returns their new values, of the same shapes and dtypes.
+        body: Function of the loop variables that returns their new values, of the same shapes and
+            dtypes.
         loop_vars: A tensor, or a tuple or list of tensors.
         maximum_iterations: Largest number of iterations. Default: no limit.
 
@@ -117,7 +118,8 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
 
     Args:
         lower, upper: Integers.
-        body_fun: Function of i and the value that returns the new value, of the same shape and dtype.
+        body_fun: Function of i and the value that returns the new value, of the same shape and
+            dtype.
         init_val: First value: a tensor, or a structure of tensors.
 
     Example:
@@ -141,7 +143,8 @@ def scan(
     reverse: bool = False,
     unroll: int | bool = 1,
 ) -> Tensor:
-    """Apply `carry, y = f(carry, x)` to each slice x of `xs`; return the last carry and all y, stacked.
+    """Apply `carry, y = f(carry, x)` to each slice x of `xs`; return the last carry and all y,
+    stacked.
 
     Args:
         f: Function of carry and slice.
@@ -208,7 +211,8 @@ def vectorize(
     excluded: Sequence[int | str] | None = None,
     signature: str | None = None,
 ) -> Callable[..., Any]:
-    """Turn a function of scalars, or of the shapes in `signature`, into one of tensors that broadcast.
+    """Turn a function of scalars, or of the shapes in `signature`, into one of tensors that
+    broadcast.
 
     Args:
         pyfunc: Function.
@@ -236,8 +240,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """Give a function a gradient of its own.
 
     Args:
-        f: Function of tensors that returns its result and a function `grad(upstream)`, which returns the gradient
-            with respect to each argument.
+        f: Function of tensors that returns its result and a function `grad(upstream)`, which
+            returns the gradient with respect to each argument.
 
     Example:
         >>> @custom_gradient

@@ -33,8 +33,8 @@ def _layout(rank: int, data_format: str | None) -> tuple[str, str, str]:
 
 @op("nn")
 def conv(
-    inputs: Tensor, kernel: Tensor, strides: int | Sequence[int] = 1, padding: str = "valid", data_format: str | None = None,
-    dilation_rate: int | Sequence[int] = 1,
+    inputs: Tensor, kernel: Tensor, strides: int | Sequence[int] = 1, padding: str = "valid",
+    data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
 ) -> Tensor:  # fmt: skip
     """Convolve inputs with a kernel; as usual in deep learning, the kernel is not flipped.
 
@@ -44,7 +44,8 @@ def conv(
         strides: One number, or one per spatial axis.
         padding: `"valid"` or `"same"`.
         data_format: Default: `hornbeam.config.image_data_format()`.
-        dilation_rate: Distance between the elements of the window; one number, or one per spatial axis.
+        dilation_rate: Distance between the elements of the window; one number, or one per spatial
+            axis.
 
     Returns:
         (B, *space, filters), or (B, filters, *space).
@@ -62,8 +63,9 @@ def conv(
 
 
 def conv_with_bias(
-    inputs: Any, kernel: Any, bias: Any, activation: str = "linear", strides: int | Sequence[int] = 1, padding: Any = "valid",
-    data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
+    inputs: Any, kernel: Any, bias: Any, activation: str = "linear",
+    strides: int | Sequence[int] = 1, padding: Any = "valid", data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
 ) -> Any:  # fmt: skip
     """Convolve, add a bias and apply an activation, in one kernel where there is one.
 
@@ -142,8 +144,8 @@ def _channels_last(function: Any, inputs: Any, layout: Any) -> Any:
 
 @op("nn")
 def depthwise_conv(
-    inputs: Tensor, kernel: Tensor, strides: int | Sequence[int] = 1, padding: str = "valid", data_format: str | None = None,
-    dilation_rate: int | Sequence[int] = 1,
+    inputs: Tensor, kernel: Tensor, strides: int | Sequence[int] = 1, padding: str = "valid",
+    data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
 ) -> Tensor:  # fmt: skip
     """Convolve each channel with its own filters.
 
@@ -172,14 +174,17 @@ def depthwise_conv(
 
 
 def per_channel(kernel: Any) -> Any:
-    """Return a depthwise kernel (*window, C, filters per channel) as the kernel of a convolution with C groups."""
+    """Return a depthwise kernel (*window, C, filters per channel) as the kernel of a convolution
+    with C groups.
+    """
     return kernel.reshape(*kernel.shape[:-2], 1, kernel.shape[-2] * kernel.shape[-1])
 
 
 @op("nn")
 def separable_conv(
-    inputs: Tensor, depthwise_kernel: Tensor, pointwise_kernel: Tensor, strides: int | Sequence[int] = 1, padding: Any = "valid",
-    data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
+    inputs: Tensor, depthwise_kernel: Tensor, pointwise_kernel: Tensor,
+    strides: int | Sequence[int] = 1, padding: Any = "valid", data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
 ) -> Tensor:  # fmt: skip
     """Convolve each channel by itself, then combine the channels of each position (Chollet 2016).
 
@@ -202,8 +207,9 @@ def separable_conv(
 
 @op("nn")
 def conv_transpose(
-    inputs: Tensor, kernel: Tensor, strides: int | Sequence[int] = 1, padding: str = "valid", output_padding: int | Sequence[int] | None = None,
-    data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
+    inputs: Tensor, kernel: Tensor, strides: int | Sequence[int] = 1, padding: str = "valid",
+    output_padding: int | Sequence[int] | None = None, data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
 ) -> Tensor:  # fmt: skip
     """Apply the transpose of a convolution, which enlarges the spatial axes by the strides.
 
@@ -212,7 +218,8 @@ def conv_transpose(
         kernel: (*window, filters, C).
         strides: One number, or one per spatial axis.
         padding: `"valid"` or `"same"`.
-        output_padding: Elements added at the end of each spatial axis of the result; one number, or one per axis.
+        output_padding: Elements added at the end of each spatial axis of the result; one number, or
+            one per axis.
         data_format: Default: `hornbeam.config.image_data_format()`.
         dilation_rate: As for `conv`.
 
@@ -247,7 +254,9 @@ def conv_transpose(
 def _transposed_spec(
     inputs: Any, kernel: Any, strides: Any, pads: Any, dilation: Any, layout: Any
 ) -> Spec:
-    """Return the convolution whose gradient with respect to its inputs is this transposed convolution."""
+    """Return the convolution whose gradient with respect to its inputs is this transposed
+    convolution.
+    """
     axes = [layout[0].index(axis) for axis in layout[1][:-2]]
     spread = [(size - 1) * step + 1 for size, step in zip(kernel.shape, dilation, strict=False)]
     wide = [
@@ -275,7 +284,9 @@ def _transposed_spec(
 def _transposed_padding(
     size: int, stride: int, dilation: int, padding: str, output_padding: int | None
 ) -> tuple[int, int]:
-    """Return the padding of the dilated input for which the result has the size of the forward input."""
+    """Return the padding of the dilated input for which the result has the size of the forward
+    input.
+    """
     window = (size - 1) * dilation + 1
     if output_padding is None:
         # The result has stride * n elements for "same"; for "valid", max(window - stride, 0) more.

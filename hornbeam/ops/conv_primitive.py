@@ -1,8 +1,8 @@
 """Convolution as a JAX primitive: a native kernel computes it on CPU, XLA elsewhere.
 
-A convolution, its gradient with respect to the inputs and its gradient with respect to the kernel are each linear in
-both operands, and the derivatives of each are the other two. So one primitive of three kinds has derivatives of any
-order, forward and backward.
+A convolution, its gradient with respect to the inputs and its gradient with respect to the kernel
+are each linear in both operands, and the derivatives of each are the other two. So one primitive of
+three kinds has derivatives of any order, forward and backward.
 
 Arrays are (N, *space, C) and (N, *space, O), kernels (*window, C / groups, O).
 """
@@ -33,8 +33,8 @@ class Spec:
     """A convolution without its operands.
 
     Args:
-        kind: `"forward"`: inputs, kernel -> outputs. `"inputs"`: outputs' gradient, kernel -> inputs' gradient.
-            `"kernel"`: inputs, outputs' gradient -> kernel's gradient.
+        kind: `"forward"`: inputs, kernel -> outputs. `"inputs"`: outputs' gradient, kernel ->
+            inputs' gradient. `"kernel"`: inputs, outputs' gradient -> kernel's gradient.
         space: Spatial sizes of the inputs.
         window: Spatial sizes of the kernel.
         strides, dilation: One number per spatial axis.
@@ -67,12 +67,16 @@ class Spec:
 
 
 def convolve(lhs: Any, rhs: Any, spec: Spec) -> Any:
-    """Compute one of the three kinds of a convolution; the operands are those that `Spec.kind` names."""
+    """Compute one of the three kinds of a convolution; the operands are those that `Spec.kind`
+    names.
+    """
     return _conv_p.bind(lhs, rhs, spec=spec)
 
 
 def convolve_fused(inputs: Any, kernel: Any, bias: Any, spec: Spec) -> Any:
-    """Convolve, add a bias (O,) and apply the activation of `spec`, in one pass over the outputs."""
+    """Convolve, add a bias (O,) and apply the activation of `spec`, in one pass over the
+    outputs.
+    """
     return _fused_p.bind(inputs, kernel, bias, spec=spec)
 
 
@@ -91,7 +95,8 @@ def _plain(lhs: Any, rhs: Any, *, spec: Spec) -> Any:
     def forward(inputs: Any, kernel: Any) -> Any:
         return jax.lax.conv_general_dilated(
             inputs, kernel, spec.strides, spec.padding, rhs_dilation=spec.dilation,
-            dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"), feature_group_count=spec.groups,
+            dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
+            feature_group_count=spec.groups,
         )  # fmt: skip
 
     if spec.kind == "forward":
@@ -108,7 +113,9 @@ def _plain_fused(inputs: Any, kernel: Any, bias: Any, *, spec: Spec) -> Any:
 
 
 def _native(*operands: Any, spec: Spec) -> Any:
-    """Compute the convolution by the native kernel. The call holds all settings, so compiled programs can be cached."""
+    """Compute the convolution by the native kernel. The call holds all settings, so compiled
+    programs can be cached.
+    """
     shape = _shape(*operands, spec=spec)
     ends = {"forward": (operands[0].shape, shape), "inputs": (shape, operands[0].shape)}
     inputs, outputs = ends.get(spec.kind, (operands[0].shape, operands[1].shape))
@@ -122,8 +129,10 @@ def _native(*operands: Any, spec: Spec) -> Any:
         return columns_product(*rows).reshape(shape)
     call = jax.ffi.ffi_call("hornbeam_convolution", jax.ShapeDtypeStruct(shape, operands[0].dtype))
     return call(
-        *operands, kind=spec.kind, by=way, activation=spec.activation, strides=np.array(spec.strides, np.int64),
-        dilation=np.array(spec.dilation, np.int64), before=np.array([pair[0] for pair in spec.padding], np.int64),
+        *operands, kind=spec.kind, by=way, activation=spec.activation,
+        strides=np.array(spec.strides, np.int64),
+        dilation=np.array(spec.dilation, np.int64),
+        before=np.array([pair[0] for pair in spec.padding], np.int64),
         after=np.array([pair[1] for pair in spec.padding], np.int64), groups=np.int64(spec.groups),
     )  # fmt: skip
 

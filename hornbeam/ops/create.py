@@ -18,10 +18,11 @@ from hornbeam.ops.lift import named, number
 from hornbeam.typing import DType, Tensor
 
 __all__ = [
-    "arange", "array", "bartlett", "blackman", "convert_to_numpy", "convert_to_tensor", "diag", "diagflat",
-    "diagonal", "dtype", "empty", "empty_like", "eye", "full", "full_like", "geomspace", "hamming", "hanning",
-    "identity", "is_tensor", "kaiser", "linspace", "logspace", "ndim", "ones", "ones_like", "shape", "size",
-    "stop_gradient", "trace", "tri", "tril", "triu", "vander", "zeros", "zeros_like",
+    "arange", "array", "bartlett", "blackman", "convert_to_numpy", "convert_to_tensor", "diag",
+    "diagflat", "diagonal", "dtype", "empty", "empty_like", "eye", "full", "full_like", "geomspace",
+    "hamming", "hanning", "identity", "is_tensor", "kaiser", "linspace", "logspace", "ndim", "ones",
+    "ones_like", "shape", "size", "stop_gradient", "trace", "tri", "tril", "triu", "vander",
+    "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -155,8 +156,8 @@ def _spaced(x: Any) -> Any:
 
 @op("numpy")
 def linspace(
-    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: DType | None = None,
-    axis: int = 0,
+    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, retstep: bool = False,
+    dtype: DType | None = None, axis: int = 0,
 ) -> Tensor:  # fmt: skip
     """Return `num` evenly spaced values.
 
@@ -178,10 +179,11 @@ def linspace(
 
 @op("numpy")
 def logspace(
-    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, base: float = 10, dtype: DType | None = None,
-    axis: int = 0,
+    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, base: float = 10,
+    dtype: DType | None = None, axis: int = 0,
 ) -> Tensor:  # fmt: skip
-    """Return `num` values from `base**start` to `base**stop` with evenly spaced logarithms; arguments as for `linspace`.
+    """Return `num` values from `base**start` to `base**stop` with evenly spaced logarithms;
+    arguments as for `linspace`.
 
     Example:
         >>> logspace(0.0, 2.0, 3).round().tolist()
@@ -199,7 +201,8 @@ def geomspace(
     dtype: DType | None = None,
     axis: int = 0,
 ) -> Tensor:
-    """Return `num` values from `start` to `stop` in a geometric progression; arguments as for `linspace`.
+    """Return `num` values from `start` to `stop` in a geometric progression; arguments as for
+    `linspace`.
 
     Example:
         >>> geomspace(1.0, 100.0, 3).round().tolist()
@@ -307,7 +310,8 @@ def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
 
 @op("numpy")
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
-    """Return the Vandermonde matrix (M, N): column j holds the powers N - 1 - j, or j if `increasing`, of a vector (M,).
+    """Return the Vandermonde matrix (M, N): column j holds the powers N - 1 - j, or j if
+    `increasing`, of a vector (M,).
 
     Example:
         >>> vander(jnp.array([2, 3]), 2).tolist()

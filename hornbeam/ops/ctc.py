@@ -1,4 +1,6 @@
-"""Connectionist temporal classification: labels without an alignment to steps (Graves et al. 2006)."""
+"""Connectionist temporal classification: labels without an alignment to steps (Graves et al.
+2006).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ def ctc_loss(
     output_length: Tensor,
     mask_index: int = 0,
 ) -> Tensor:
-    """Return `-log p(target)`, with the probability summed over all alignments of the labels to the steps.
+    """Return `-log p(target)`, with the probability summed over all alignments of the labels to the
+    steps.
 
     Args:
         target: Class indices, (B, N).
@@ -80,24 +83,24 @@ def ctc_loss(
 
 @op("nn", "CTCDecode")
 def ctc_decode(
-    inputs: Tensor, sequence_lengths: Tensor, strategy: str = "greedy", beam_width: int = 100, top_paths: int = 1,
-    merge_repeated: bool = True, mask_index: int = 0,
+    inputs: Tensor, sequence_lengths: Tensor, strategy: str = "greedy", beam_width: int = 100,
+    top_paths: int = 1, merge_repeated: bool = True, mask_index: int = 0,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Return the most likely label sequences.
 
     Args:
         inputs: Scores before softmax, (B, T, C).
         sequence_lengths: Number of steps of each sample, (B,).
-        strategy: `"greedy"`: the most likely class of each step. `"beam_search"`: the most likely sequences, with
-            probabilities summed over alignments.
+        strategy: `"greedy"`: the most likely class of each step. `"beam_search"`: the most likely
+            sequences, with probabilities summed over alignments.
         beam_width: Number of sequences that the beam search keeps.
         top_paths: Number of sequences returned; 1 with `"greedy"`.
         merge_repeated: Whether a class that is repeated without a blank in between counts once.
         mask_index: Class of the blank.
 
     Returns:
-        Labels (top_paths, B, T), int32, filled with -1 at the end; and scores (B, top_paths): log-probabilities, or for
-        `"greedy"` the negative sum of the chosen scores.
+        Labels (top_paths, B, T), int32, filled with -1 at the end; and scores (B, top_paths):
+        log-probabilities, or for `"greedy"` the negative sum of the chosen scores.
 
     Raises:
         ValueError: If `strategy` is unknown, or `top_paths` is larger than `beam_width`.
@@ -146,7 +149,9 @@ def _greedy(scores: Any, lengths: Any, merge_repeated: bool, blank: int) -> tupl
 def _beam_search(
     logs: Any, length: Any, width: int, paths: int, merge_repeated: bool, blank: int
 ) -> tuple[Any, Any]:
-    """Search one sample, keeping for each prefix the log-probability that it ends in a blank and in a label (Hannun 2017)."""
+    """Search one sample, keeping for each prefix the log-probability that it ends in a blank and in
+    a label (Hannun 2017).
+    """
     steps, classes = logs.shape
     none = -jnp.inf
     start = (

@@ -15,17 +15,19 @@ from hornbeam.ops.lift import binary, named, number, unary
 from hornbeam.typing import DType, Tensor
 
 __all__ = [
-    "abs", "absolute", "add", "allclose", "angle", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
-    "arctanh", "bitwise_and", "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_or",
-    "bitwise_right_shift", "bitwise_xor", "cast", "cbrt", "ceil", "clip", "conj", "conjugate", "copy", "cos", "cosh",
-    "deg2rad", "divide", "divide_no_nan", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "fabs", "floor",
-    "floor_divide", "fmax", "fmin", "fmod", "gcd", "greater", "greater_equal", "heaviside", "hypot", "i0", "imag",
-    "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal", "lcm", "ldexp", "left_shift",
-    "less", "less_equal", "log", "log10", "log1p", "log2", "logaddexp", "logaddexp2", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "maximum", "minimum", "mod", "multiply", "nan_to_num", "negative", "nextafter",
-    "not_equal", "polar", "power", "rad2deg", "real", "reciprocal", "right_shift", "round", "rsqrt", "saturate_cast",
-    "select", "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "subtract", "tan", "tanh", "true_divide",
-    "trunc", "view", "view_as_complex", "view_as_real", "where",
+    "abs", "absolute", "add", "allclose", "angle", "arccos", "arccosh", "arcsin", "arcsinh",
+    "arctan", "arctan2", "arctanh", "bitwise_and", "bitwise_invert", "bitwise_left_shift",
+    "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor", "cast", "cbrt", "ceil",
+    "clip", "conj", "conjugate", "copy", "cos", "cosh", "deg2rad", "divide", "divide_no_nan",
+    "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expm1", "fabs", "floor", "floor_divide",
+    "fmax", "fmin", "fmod", "gcd", "greater", "greater_equal", "heaviside", "hypot", "i0", "imag",
+    "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal", "lcm",
+    "ldexp", "left_shift", "less", "less_equal", "log", "log10", "log1p", "log2", "logaddexp",
+    "logaddexp2", "logical_and", "logical_not", "logical_or", "logical_xor", "maximum", "minimum",
+    "mod", "multiply", "nan_to_num", "negative", "nextafter", "not_equal", "polar", "power",
+    "rad2deg", "real", "reciprocal", "right_shift", "round", "rsqrt", "saturate_cast", "select",
+    "sign", "signbit", "sin", "sinc", "sinh", "sqrt", "square", "subtract", "tan", "tanh",
+    "true_divide", "trunc", "view", "view_as_complex", "view_as_real", "where",
 ]  # fmt: skip
 
 # --- one tensor -------------------------------------------------------------------------------
@@ -158,7 +160,8 @@ bitwise_invert = unary("bitwise_invert", jnp.invert, "Flip every bit.", 1, -2)
 copy = unary("copy", jnp.copy, "Return a copy.", 1.0, 1.0)
 view_as_complex = unary(
     "view_as_complex", lambda x: jax.lax.complex(x[..., 0], x[..., 1]),
-    "Return pairs (real, imaginary) on the last axis as complex numbers.", [1.0, 2.0], 1 + 2j, "math",
+    "Return pairs (real, imaginary) on the last axis as complex numbers.", [1.0, 2.0], 1 + 2j,
+    "math",
 )  # fmt: skip
 view_as_real = unary(
     "view_as_real", lambda x: jnp.stack([x.real, x.imag], -1),
@@ -367,7 +370,8 @@ def isin(x1: Tensor, x2: Tensor, assume_unique: bool = False, invert: bool = Fal
     Args:
         x1: Tensor of any shape.
         x2: The values to look for, of any shape.
-        assume_unique: Whether the caller knows that neither tensor holds a value twice, which is faster.
+        assume_unique: Whether the caller knows that neither tensor holds a value twice, which is
+            faster.
         invert: Whether to return the opposite.
 
     Example:
@@ -386,10 +390,12 @@ def where(condition: Tensor, x1: Tensor = None, x2: Tensor = None) -> Tensor:
         x1, x2: Tensors or numbers; all three broadcast.
 
     Returns:
-        A tensor; without `x1` and `x2`, a list of int32 vectors: the indices of the true elements, one for each axis.
+        A tensor; without `x1` and `x2`, a list of int32 vectors: the indices of the true elements,
+        one for each axis.
 
     Raises:
-        ValueError: If only one of `x1` and `x2` is given, or neither while the values of `condition` are unknown.
+        ValueError: If only one of `x1` and `x2` is given, or neither while the values of
+            `condition` are unknown.
 
     Example:
         >>> where(jnp.array([True, False]), 1.0, 2.0).tolist()
@@ -435,7 +441,8 @@ def cast(x: Tensor, dtype: DType) -> Tensor:
 
 @op("core")
 def saturate_cast(x: Tensor, dtype: DType) -> Tensor:
-    """Convert a tensor to another dtype; values outside of its range become the nearest that it has.
+    """Convert a tensor to another dtype; values outside of its range become the nearest that it
+    has.
 
     Example:
         >>> saturate_cast(jnp.array([-1.0, 300.0]), "uint8")
@@ -457,7 +464,8 @@ def saturate_cast(x: Tensor, dtype: DType) -> Tensor:
 
 @op("numpy")
 def view(x: Tensor, dtype: DType | None = None) -> Tensor:
-    """Reinterpret the bytes of `x` as another dtype; the size of the last axis changes with the item size.
+    """Reinterpret the bytes of `x` as another dtype; the size of the last axis changes with the
+    item size.
 
     Example:
         >>> view(jnp.array([1.0]), "int32")

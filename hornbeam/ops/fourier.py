@@ -64,7 +64,8 @@ def fft(x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 @op("math", "FFT2")
 def fft2(x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the discrete Fourier transform along the last two axes of a pair (real part, imaginary part).
+    """Return the discrete Fourier transform along the last two axes of a pair (real part, imaginary
+    part).
 
     Example:
         >>> fft2((jnp.ones((2, 2)), jnp.zeros((2, 2))))[0].tolist()
@@ -86,7 +87,8 @@ def ifft2(x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 @op("math", "RFFT")
 def rfft(x: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
-    """Return the nonnegative frequencies of the Fourier transform of a real tensor along the last axis.
+    """Return the nonnegative frequencies of the Fourier transform of a real tensor along the last
+    axis.
 
     Args:
         x: (..., n).
@@ -197,7 +199,8 @@ def stft(
         sequence_stride: Distance between the starts of windows.
         fft_length: Length of the transforms, at least `sequence_length`.
         window: `"hann"`, `"hamming"`, weights (sequence_length,), or `None` for equal weights.
-        center: Whether x is reflected at its ends, so that the centre of window t is at `t * sequence_stride`.
+        center: Whether x is reflected at its ends, so that the centre of window t is at
+            `t * sequence_stride`.
 
     Returns:
         Pair (real part, imaginary part), each (..., windows, fft_length // 2 + 1).
@@ -220,8 +223,8 @@ def stft(
 
 @op("math", "ISTFT")
 def istft(
-    x: tuple[Tensor, Tensor], sequence_length: int, sequence_stride: int, fft_length: int, length: int | None = None,
-    window: Any = "hann", center: bool = True,
+    x: tuple[Tensor, Tensor], sequence_length: int, sequence_stride: int, fft_length: int,
+    length: int | None = None, window: Any = "hann", center: bool = True,
 ) -> Tensor:  # fmt: skip
     """Return the signal whose `stft` is closest to x, by least squares (Griffin and Lim 1984).
 

@@ -31,7 +31,8 @@ def map_coordinates(
         inputs: Tensor of n axes.
         coordinates: (n, ...), fractional indices along each axis.
         order: 0 for the nearest element, 1 for linear interpolation.
-        fill_mode: Values outside of the tensor: `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or `"reflect"`.
+        fill_mode: Values outside of the tensor: `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or
+            `"reflect"`.
         fill_value: Value for `"constant"`.
 
     Raises:
@@ -60,7 +61,9 @@ def map_coordinates(
 def sampled(
     x: Any, places: Any, interpolation: str, fill_mode: str, fill_value: float, name: str
 ) -> Any:
-    """Return images (B, H, W, C) interpolated at `places` (B, 2, H, W), fractional rows and columns."""
+    """Return images (B, H, W, C) interpolated at `places` (B, 2, H, W), fractional rows and
+    columns.
+    """
     if interpolation not in ("nearest", "bilinear"):
         raise ValueError(
             f"{name}: `interpolation` must be 'nearest' or 'bilinear', received {interpolation!r}."
@@ -78,7 +81,9 @@ def sampled(
 
 
 def affine_coordinates(transform: Any, high: int, wide: int) -> Any:
-    """Return the source position of each pixel of the result, (B, 2, high, wide), for transforms (B, 8)."""
+    """Return the source position of each pixel of the result, (B, 2, high, wide), for transforms
+    (B, 8).
+    """
     rows, columns = jnp.meshgrid(
         jnp.arange(high, dtype="float32"), jnp.arange(wide, dtype="float32"), indexing="ij"
     )

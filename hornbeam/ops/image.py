@@ -1,4 +1,6 @@
-"""Image ops. Images are (H, W, C) or (B, H, W, C), and with `"channels_first"` (C, H, W) or (B, C, H, W)."""
+"""Image ops. Images are (H, W, C) or (B, H, W, C), and with `"channels_first"` (C, H, W) or (B, C,
+H, W).
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,15 @@ from hornbeam.settings import standardize_data_format
 from hornbeam.typing import Tensor
 
 __all__ = [
-    "affine_transform", "crop_images", "elastic_transform", "extract_patches", "extract_patches_3d", "gaussian_blur",
-    "hsv_to_rgb", "map_coordinates", "pad_images", "perspective_transform", "resize", "rgb_to_grayscale", "rgb_to_hsv",
-    "scale_and_translate", "sobel_edges", "ssim",
+    "affine_transform", "crop_images", "elastic_transform", "extract_patches", "extract_patches_3d",
+    "gaussian_blur", "hsv_to_rgb", "map_coordinates", "pad_images", "perspective_transform",
+    "resize", "rgb_to_grayscale", "rgb_to_hsv", "scale_and_translate", "sobel_edges", "ssim",
 ]  # fmt: skip
 
 # Interpolations: Keras's name and JAX's.
 METHODS = {
-    "nearest": "nearest", "bilinear": "linear", "bicubic": "cubic", "lanczos3": "lanczos3", "lanczos5": "lanczos5",
+    "nearest": "nearest", "bilinear": "linear", "bicubic": "cubic", "lanczos3": "lanczos3",
+    "lanczos5": "lanczos5",
 }  # fmt: skip
 
 
@@ -59,7 +62,8 @@ def _three(x: Any, name: str) -> Any:
 
 @op("image", "RGBToGrayscale")
 def rgb_to_grayscale(images: Tensor, data_format: str | None = None) -> Tensor:
-    """Convert RGB images to grayscale, 0.2989 R + 0.587 G + 0.114 B (ITU-R BT.601), with one channel.
+    """Convert RGB images to grayscale, 0.2989 R + 0.587 G + 0.114 B (ITU-R BT.601), with one
+    channel.
 
     Example:
         >>> rgb_to_grayscale(jnp.ones((1, 1, 3))).round(3).tolist()
@@ -131,8 +135,8 @@ def hsv_to_rgb(images: Tensor, data_format: str | None = None) -> Tensor:
 @op("image")
 def resize(
     images: Tensor, size: Sequence[int], interpolation: str = "bilinear", antialias: bool = False,
-    crop_to_aspect_ratio: bool = False, pad_to_aspect_ratio: bool = False, fill_mode: str = "constant",
-    fill_value: float = 0.0, data_format: str | None = None,
+    crop_to_aspect_ratio: bool = False, pad_to_aspect_ratio: bool = False,
+    fill_mode: str = "constant", fill_value: float = 0.0, data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Resize images.
 
@@ -141,7 +145,8 @@ def resize(
         size: New height and width.
         interpolation: `"nearest"`, `"bilinear"`, `"bicubic"`, `"lanczos3"` or `"lanczos5"`.
         antialias: Whether to smooth images before they are made smaller.
-        crop_to_aspect_ratio: Whether to crop images to the aspect ratio of `size` first, evenly on both sides.
+        crop_to_aspect_ratio: Whether to crop images to the aspect ratio of `size` first, evenly on
+            both sides.
         pad_to_aspect_ratio: Whether to pad them to it instead.
         fill_mode: Must be `"constant"`.
         fill_value: Value of the padding.
@@ -192,8 +197,8 @@ def resize(
 
 @op("image")
 def scale_and_translate(
-    images: Tensor, output_shape: Sequence[int], scale: Tensor, translation: Tensor, spatial_dims: Sequence[int], method: str,
-    antialias: bool = True,
+    images: Tensor, output_shape: Sequence[int], scale: Tensor, translation: Tensor,
+    spatial_dims: Sequence[int], method: str, antialias: bool = True,
 ) -> Tensor:  # fmt: skip
     """Scale and translate a tensor along some axes.
 
@@ -203,7 +208,8 @@ def scale_and_translate(
         scale: Factors along `spatial_dims`, a vector.
         translation: Distances along them in pixels of the result, a vector.
         spatial_dims: The axes.
-        method: `"linear"`, `"cubic"`, `"lanczos3"` or `"lanczos5"`, or an interpolation of `resize`.
+        method: `"linear"`, `"cubic"`, `"lanczos3"` or `"lanczos5"`, or an interpolation of
+            `resize`.
         antialias: Whether to smooth images before they are made smaller.
 
     Example:
@@ -212,7 +218,8 @@ def scale_and_translate(
     """
     x = _floating(convert(images))
     return jax.image.scale_and_translate(
-        x, tuple(output_shape), tuple(spatial_dims), convert(scale), convert(translation), METHODS.get(method, method),
+        x, tuple(output_shape), tuple(spatial_dims), convert(scale), convert(translation),
+        METHODS.get(method, method),
         antialias=antialias,
     )  # fmt: skip
 
@@ -226,10 +233,11 @@ def affine_transform(
 
     Args:
         images: Images.
-        transform: (8,) or (B, 8): a0, a1, a2, b0, b1, b2, c0, c1. The result at (x, y) is the image at
-            (a0 x + a1 y + a2, b0 x + b1 y + b2) / (c0 x + c1 y + 1).
+        transform: (8,) or (B, 8): a0, a1, a2, b0, b1, b2, c0, c1. The result at (x, y) is the image
+            at (a0 x + a1 y + a2, b0 x + b1 y + b2) / (c0 x + c1 y + 1).
         interpolation: `"nearest"` or `"bilinear"`.
-        fill_mode: Values outside of the image: `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or `"reflect"`.
+        fill_mode: Values outside of the image: `"constant"`, `"nearest"`, `"wrap"`, `"mirror"` or
+            `"reflect"`.
         fill_value: Value for `"constant"`.
         data_format: Default: `hornbeam.config.image_data_format()`.
 
@@ -254,8 +262,8 @@ def affine_transform(
 
 @op("image")
 def perspective_transform(
-    images: Tensor, start_points: Tensor, end_points: Tensor, interpolation: str = "bilinear", fill_value: float = 0,
-    data_format: str | None = None,
+    images: Tensor, start_points: Tensor, end_points: Tensor, interpolation: str = "bilinear",
+    fill_value: float = 0, data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Apply the projective transform that moves four points to four others.
 
@@ -291,7 +299,8 @@ def perspective_transform(
 @op("image")
 def elastic_transform(
     images: Tensor, alpha: float = 20.0, sigma: float = 5.0, interpolation: str = "bilinear",
-    fill_mode: str = "reflect", fill_value: float = 0.0, seed: int | SeedGenerator | None = None, data_format: str | None = None,
+    fill_mode: str = "reflect", fill_value: float = 0.0, seed: int | SeedGenerator | None = None,
+    data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Distort images by a smooth random displacement of their pixels (Simard et al. 2003).
 
@@ -383,8 +392,8 @@ def sobel_edges(images: Tensor, data_format: str | None = None) -> Tensor:
 
 @op("image", "SSIM")
 def ssim(
-    image1: Tensor, image2: Tensor, max_val: float = 1.0, filter_size: int = 11, filter_sigma: float = 1.5,
-    k1: float = 0.01, k2: float = 0.03, data_format: str | None = None,
+    image1: Tensor, image2: Tensor, max_val: float = 1.0, filter_size: int = 11,
+    filter_sigma: float = 1.5, k1: float = 0.01, k2: float = 0.03, data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Return the structural similarity of images, at most 1 (Wang et al. 2004).
 
@@ -428,7 +437,9 @@ def ssim(
 def _patches(
     x: Any, rank: int, size: Any, strides: Any, dilation_rate: Any, padding: str, data_format: Any
 ) -> Any:
-    """Return the elements of each window on the last axis: the positions in order, channels innermost."""
+    """Return the elements of each window on the last axis: the positions in order, channels
+    innermost.
+    """
     x = convert(x)
     if x.ndim not in (rank + 1, rank + 2):
         raise ValueError(
@@ -453,8 +464,8 @@ def _patches(
 
 @op("image")
 def extract_patches(
-    images: Tensor, size: int | Sequence[int], strides: int | Sequence[int] | None = None, dilation_rate: int | Sequence[int] = 1, padding: str = "valid",
-    data_format: str | None = None,
+    images: Tensor, size: int | Sequence[int], strides: int | Sequence[int] | None = None,
+    dilation_rate: int | Sequence[int] = 1, padding: str = "valid", data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Return the windows of images, each flattened into the channel axis.
 
@@ -475,10 +486,11 @@ def extract_patches(
 
 @op("image")
 def extract_patches_3d(
-    volumes: Tensor, size: int | Sequence[int], strides: int | Sequence[int] | None = None, dilation_rate: int | Sequence[int] = 1, padding: str = "valid",
-    data_format: str | None = None,
+    volumes: Tensor, size: int | Sequence[int], strides: int | Sequence[int] | None = None,
+    dilation_rate: int | Sequence[int] = 1, padding: str = "valid", data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return the windows of volumes, (D, H, W, C) or with a batch, flattened as `extract_patches` does.
+    """Return the windows of volumes, (D, H, W, C) or with a batch, flattened as `extract_patches`
+    does.
 
     Example:
         >>> extract_patches_3d(jnp.ones((1, 4, 4, 4, 3)), 2).shape
@@ -490,7 +502,9 @@ def extract_patches_3d(
 def _borders(
     name: str, what: str, sizes: tuple[int, int], target: Any, given: Any, sign: int
 ) -> list[tuple[int, int]]:
-    """Return (before, after) for height and width; for each, two of before, after and the new size are given."""
+    """Return (before, after) for height and width; for each, two of before, after and the new size
+    are given.
+    """
     borders = []
     for axis, size, new, (before, after) in zip(
         ("height", "width"), sizes, target, given, strict=True
@@ -515,8 +529,9 @@ def _borders(
 
 @op("image")
 def pad_images(
-    images: Tensor, top_padding: int | None = None, left_padding: int | None = None, bottom_padding: int | None = None,
-    right_padding: int | None = None, target_height: int | None = None, target_width: int | None = None,
+    images: Tensor, top_padding: int | None = None, left_padding: int | None = None,
+    bottom_padding: int | None = None, right_padding: int | None = None,
+    target_height: int | None = None, target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Pad images with zeros.
@@ -544,8 +559,9 @@ def pad_images(
 
 @op("image")
 def crop_images(
-    images: Tensor, top_cropping: int | None = None, left_cropping: int | None = None, bottom_cropping: int | None = None,
-    right_cropping: int | None = None, target_height: int | None = None, target_width: int | None = None,
+    images: Tensor, top_cropping: int | None = None, left_cropping: int | None = None,
+    bottom_cropping: int | None = None, right_cropping: int | None = None,
+    target_height: int | None = None, target_width: int | None = None,
     data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
     """Crop images.

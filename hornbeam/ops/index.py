@@ -14,9 +14,9 @@ from hornbeam.dtypes import standardize_dtype
 from hornbeam.typing import DType, Tensor
 
 __all__ = [
-    "argpartition", "argsort", "bincount", "digitize", "get_item", "histogram", "in_top_k", "multi_hot", "nonzero",
-    "one_hot", "scatter", "scatter_update", "searchsorted", "slice", "slice_update", "sort", "take",
-    "take_along_axis", "top_k", "unique", "unravel_index",
+    "argpartition", "argsort", "bincount", "digitize", "get_item", "histogram", "in_top_k",
+    "multi_hot", "nonzero", "one_hot", "scatter", "scatter_update", "searchsorted", "slice",
+    "slice_update", "sort", "take", "take_along_axis", "top_k", "unique", "unravel_index",
 ]  # fmt: skip
 
 _slice = slice
@@ -105,8 +105,8 @@ def _one_hot(
 
 @op("nn")
 def multi_hot(
-    inputs: Tensor, num_classes: int | None = None, axis: int = -1, dtype: DType | None = None, sparse: bool = False,
-    **kwargs: Any,
+    inputs: Tensor, num_classes: int | None = None, axis: int = -1, dtype: DType | None = None,
+    sparse: bool = False, **kwargs: Any,
 ) -> Tensor:  # fmt: skip
     """Return vectors that are 1 at each of the indices along the last axis.
 
@@ -145,7 +145,8 @@ def scatter(indices: Tensor, values: Tensor, shape: Sequence[int]) -> Tensor:
     """Return a tensor of zeros with values added at some positions.
 
     Args:
-        indices: (..., n), positions along the first n axes of the result; values at equal positions add up.
+        indices: (..., n), positions along the first n axes of the result; values at equal positions
+            add up.
         values: (..., *the other axes).
         shape: Shape of the result.
 
@@ -171,7 +172,8 @@ def scatter_update(
         inputs: Tensor.
         indices: (..., n), positions along the first n axes of `inputs`.
         updates: (..., *the other axes).
-        reduction: How old and new values combine: `"add"`, `"max"`, `"min"` or `"mul"`. Default: new replace old.
+        reduction: How old and new values combine: `"add"`, `"max"`, `"min"` or `"mul"`. Default:
+            new replace old.
 
     Raises:
         ValueError: If `reduction` is unknown.
@@ -250,7 +252,8 @@ def argsort(x: Tensor, axis: int | None = -1) -> Tensor:
 
 @op("numpy")
 def argpartition(x: Tensor, kth: int, axis: int = -1) -> Tensor:
-    """Return the indices that move element `kth` to its sorted position, with smaller ones before it.
+    """Return the indices that move element `kth` to its sorted position, with smaller ones before
+    it.
 
     Example:
         >>> int(argpartition(jnp.array([3, 1, 2]), 0)[0])
@@ -321,7 +324,8 @@ def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") ->
 
 @op("numpy")
 def digitize(x: Tensor, bins: Tensor) -> Tensor:
-    """Return the index of the bin that each element falls into; `bins` (N,) are the ascending edges.
+    """Return the index of the bin that each element falls into; `bins` (N,) are the ascending
+    edges.
 
     Example:
         >>> digitize(jnp.array([0.5]), jnp.array([0.0, 1.0]))
@@ -332,7 +336,8 @@ def digitize(x: Tensor, bins: Tensor) -> Tensor:
 
 @op("numpy")
 def histogram(x: Tensor, bins: int = 10, range: tuple[float, float] | None = None) -> Tensor:
-    """Return the number of elements in each bin as int32 (bins,), and the edges of the bins (bins + 1,).
+    """Return the number of elements in each bin as int32 (bins,), and the edges of the bins (bins +
+    1,).
 
     Args:
         x: Tensor.
@@ -397,7 +402,8 @@ def nonzero(x: Tensor) -> Tensor:
 @op("numpy")
 def unique(
     x: Tensor, sorted: bool = True, return_index: bool = False, return_inverse: bool = False,
-    return_counts: bool = False, axis: int | None = None, size: int | None = None, fill_value: Any = None,
+    return_counts: bool = False, axis: int | None = None, size: int | None = None,
+    fill_value: Any = None,
 ) -> Tensor:  # fmt: skip
     """Return the distinct elements, or the distinct slices along `axis`, in ascending order.
 
@@ -418,8 +424,8 @@ def unique(
     if size is None:
         x = with_values(x, "unique", "Give `size`, the length of the result")
     found = jnp.unique(
-        convert(x), return_index=return_index, return_inverse=return_inverse, return_counts=return_counts,
-        axis=axis, size=size, fill_value=fill_value,
+        convert(x), return_index=return_index, return_inverse=return_inverse,
+        return_counts=return_counts, axis=axis, size=size, fill_value=fill_value,
     )  # fmt: skip
     return tuple(found) if isinstance(found, tuple) else found
 

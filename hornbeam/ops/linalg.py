@@ -16,9 +16,10 @@ from hornbeam.ops.product import rows_product
 from hornbeam.typing import Axis, Tensor
 
 __all__ = [
-    "cdist", "cholesky", "cholesky_inverse", "correlate", "cross", "det", "dot", "eig", "eigh", "einsum", "inner",
-    "inv", "jvp", "kron", "logdet", "lstsq", "lu_factor", "matmul", "matrix_rank", "norm", "outer", "pinv", "qr",
-    "slogdet", "solve", "solve_triangular", "svd", "tensordot", "vdot",
+    "cdist", "cholesky", "cholesky_inverse", "correlate", "cross", "det", "dot", "eig", "eigh",
+    "einsum", "inner", "inv", "jvp", "kron", "logdet", "lstsq", "lu_factor", "matmul",
+    "matrix_rank", "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd",
+    "tensordot", "vdot",
 ]  # fmt: skip
 
 
@@ -71,7 +72,8 @@ def inner(x1: Tensor, x2: Tensor) -> Tensor:
 
 @op("numpy")
 def outer(x1: Tensor, x2: Tensor) -> Tensor:
-    """Return the products of all elements of `x1` (M of them) with all elements of `x2` (N), as (M, N).
+    """Return the products of all elements of `x1` (M of them) with all elements of `x2` (N), as (M,
+    N).
 
     Example:
         >>> outer(jnp.array([1, 2]), jnp.array([3])).tolist()
@@ -110,7 +112,8 @@ def tensordot(
 
     Args:
         x1, x2: Tensors.
-        axes: The number of axes, the last of `x1` and the first of `x2`; or a pair of lists of axes.
+        axes: The number of axes, the last of `x1` and the first of `x2`; or a pair of lists of
+            axes.
 
     Example:
         >>> tensordot(jnp.ones((2, 3)), jnp.ones((3, 2)), 1).shape
@@ -204,7 +207,8 @@ def norm(
 
 @op("math", "CDist")
 def cdist(x: Tensor, y: Tensor) -> Tensor:
-    """Return the Euclidean distances (..., M, N) from the rows of `x` (..., M, D) to those of `y` (..., N, D).
+    """Return the Euclidean distances (..., M, N) from the rows of `x` (..., M, D) to those of `y`
+    (..., N, D).
 
     Example:
         >>> cdist(jnp.zeros((1, 2)), jnp.array([[3.0, 4.0]]))
@@ -216,7 +220,8 @@ def cdist(x: Tensor, y: Tensor) -> Tensor:
 
 @op("linalg")
 def cholesky(x: Tensor, upper: bool = False) -> Tensor:
-    """Return the Cholesky factors of positive definite matrices (..., M, M): lower triangular unless `upper`.
+    """Return the Cholesky factors of positive definite matrices (..., M, M): lower triangular
+    unless `upper`.
 
     Example:
         >>> cholesky(jnp.array([[4.0]]))
@@ -227,7 +232,8 @@ def cholesky(x: Tensor, upper: bool = False) -> Tensor:
 
 @op("linalg")
 def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
-    """Return the inverses of the matrices whose Cholesky factors are `x`, lower triangular unless `upper`.
+    """Return the inverses of the matrices whose Cholesky factors are `x`, lower triangular unless
+    `upper`.
 
     Example:
         >>> cholesky_inverse(jnp.array([[2.0]]))
@@ -276,7 +282,8 @@ def logdet(x: Tensor) -> Tensor:
 
 @op("linalg")
 def eig(x: Tensor) -> Tensor:
-    """Return the eigenvalues (..., M) and eigenvectors (..., M, M) of square matrices, as complex numbers. CPU only.
+    """Return the eigenvalues (..., M) and eigenvectors (..., M, M) of square matrices, as complex
+    numbers. CPU only.
 
     Example:
         >>> eig(jnp.array([[2.0]]))[0]
@@ -287,7 +294,8 @@ def eig(x: Tensor) -> Tensor:
 
 @op("linalg")
 def eigh(x: Tensor) -> Tensor:
-    """Return the eigenvalues (..., M), ascending, and the eigenvectors (..., M, M) of symmetric matrices.
+    """Return the eigenvalues (..., M), ascending, and the eigenvectors (..., M, M) of symmetric
+    matrices.
 
     Example:
         >>> eigh(jnp.array([[2.0]]))[0]
@@ -309,7 +317,8 @@ def inv(x: Tensor) -> Tensor:
 
 @op("linalg")
 def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
-    """Return the pseudo-inverses of matrices; singular values below `rcond` times the largest count as 0.
+    """Return the pseudo-inverses of matrices; singular values below `rcond` times the largest count
+    as 0.
 
     Example:
         >>> pinv(jnp.array([[2.0]]))
@@ -353,8 +362,8 @@ def qr(x: Tensor, mode: str = "reduced") -> Tensor:
 
     Args:
         x: Matrices.
-        mode: `"reduced"`: q is (..., M, K) and r (..., K, N), with K the smaller of M and N. `"complete"`: q is
-            (..., M, M) and r (..., M, N).
+        mode: `"reduced"`: q is (..., M, K) and r (..., K, N), with K the smaller of M and N.
+            `"complete"`: q is (..., M, M) and r (..., M, N).
 
     Raises:
         ValueError: If `mode` is neither.
@@ -422,7 +431,8 @@ def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> Tenso
 
 @op("linalg")
 def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
-    """Return the least-squares solution x of `a @ x = b`; singular values below `rcond` times the largest count as 0.
+    """Return the least-squares solution x of `a @ x = b`; singular values below `rcond` times the
+    largest count as 0.
 
     Example:
         >>> lstsq(jnp.array([[2.0]]), jnp.array([4.0])).round(4)
@@ -436,7 +446,8 @@ def jvp(fun: Tensor, primals: Tensor, tangents: Tensor, has_aux: bool = False) -
     """Return `fun(*primals)` and its derivative in the direction of `tangents`.
 
     Args:
-        fun: Function of the primals; with `has_aux`, it returns a pair of its result and anything else.
+        fun: Function of the primals; with `has_aux`, it returns a pair of its result and anything
+            else.
         primals: List of tensors.
         tangents: List of tensors of the same shapes.
         has_aux: Whether `fun` returns a pair.

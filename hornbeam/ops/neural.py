@@ -18,10 +18,11 @@ from hornbeam.ops.lift import unary
 from hornbeam.typing import Axis, Tensor
 
 __all__ = [
-    "batch_normalization", "binary_crossentropy", "categorical_crossentropy", "celu", "dot_product_attention", "elu",
-    "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "layer_normalization",
-    "leaky_relu", "log_sigmoid", "log_softmax", "normalize", "psnr", "relu", "relu6", "rms_normalization", "selu",
-    "sigmoid", "silu", "soft_shrink", "softmax", "softplus", "softsign", "sparse_categorical_crossentropy",
+    "batch_normalization", "binary_crossentropy", "categorical_crossentropy", "celu",
+    "dot_product_attention", "elu", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu",
+    "hard_swish", "hard_tanh", "layer_normalization", "leaky_relu", "log_sigmoid", "log_softmax",
+    "normalize", "psnr", "relu", "relu6", "rms_normalization", "selu", "sigmoid", "silu",
+    "soft_shrink", "softmax", "softplus", "softsign", "sparse_categorical_crossentropy",
     "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "swish", "tanh_shrink", "threshold",
 ]  # fmt: skip
 
@@ -131,7 +132,8 @@ def gelu(x: Tensor, approximate: bool = True) -> Tensor:
 
 @op("nn")
 def glu(x: Tensor, axis: int = -1) -> Tensor:
-    """Return the first half along `axis` times the sigmoid of the second half (Dauphin et al. 2016).
+    """Return the first half along `axis` times the sigmoid of the second half (Dauphin et al.
+    2016).
 
     Example:
         >>> glu(jnp.array([2.0, 0.0]))
@@ -249,7 +251,8 @@ def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = Fals
 
     Args:
         target: Labels t, from 0 to 1, of any shape.
-        output: Probabilities p, of the same shape; limited to the range from epsilon to 1 - epsilon.
+        output: Probabilities p, of the same shape; limited to the range from epsilon to 1 -
+            epsilon.
         from_logits: Whether `output` holds logits; p is then their sigmoid.
 
     Raises:
@@ -306,7 +309,8 @@ def sparse_categorical_crossentropy(
     """Return `-log(p)` of the target class.
 
     Args:
-        target: Class indices, of the shape of `output` without the class axis, or with a last axis of size 1.
+        target: Class indices, of the shape of `output` without the class axis, or with a last axis
+            of size 1.
         output: Predicted probabilities p; scaled to a sum of 1.
         from_logits: Whether `output` holds logits; p is then their softmax.
         axis: Class axis.
@@ -385,8 +389,8 @@ def batch_normalization(
 
 @op("nn", "BatchNorm")
 def _batch_norm(
-    x: Tensor, mean: Tensor, variance: Tensor, offset: Tensor = None, scale: Tensor = None, axis: int = -1,
-    epsilon: float = 1e-3,
+    x: Tensor, mean: Tensor, variance: Tensor, offset: Tensor = None, scale: Tensor = None,
+    axis: int = -1, epsilon: float = 1e-3,
 ) -> Tensor:  # fmt: skip
     x = convert(x)
     shape = [1] * x.ndim
@@ -408,14 +412,16 @@ def layer_normalization(
     epsilon: float | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Return `(x - mean) / sqrt(variance + epsilon) * gamma + beta`, with moments over `axis` (Ba et al. 2016).
+    """Return `(x - mean) / sqrt(variance + epsilon) * gamma + beta`, with moments over `axis` (Ba
+    et al. 2016).
 
     Args:
         x: Tensor.
         gamma, beta: Tensors of the shape of these axes, or `None` for 1 and 0.
         axis: Axis or axes.
         epsilon: Added to the variance. Default: `hornbeam.config.epsilon()`.
-        **kwargs: `rms_scaling=True`, from older versions of Keras: the mean is not subtracted, and `beta` not added.
+        **kwargs: `rms_scaling=True`, from older versions of Keras: the mean is not subtracted, and
+          `beta` not added.
 
     Example:
         >>> layer_normalization(jnp.array([1.0, 3.0])).round(3)
@@ -429,8 +435,8 @@ def layer_normalization(
 
 @op("nn", "LayerNorm")
 def _layer_norm(
-    x: Tensor, gamma: Tensor = None, beta: Tensor = None, axis: int | Sequence[int] = -1, epsilon: float | None = None,
-    rms_scaling: bool = False,
+    x: Tensor, gamma: Tensor = None, beta: Tensor = None, axis: int | Sequence[int] = -1,
+    epsilon: float | None = None, rms_scaling: bool = False,
 ) -> Tensor:  # fmt: skip
     x = _floating(convert(x))
     axes = sorted(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
@@ -452,7 +458,8 @@ def _layer_norm(
 def rms_normalization(
     x: Any, scale: Any = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
 ) -> Any:
-    """Return `x / sqrt(mean(x^2) + epsilon) * scale`, with the mean over `axis` (Zhang and Sennrich 2019).
+    """Return `x / sqrt(mean(x^2) + epsilon) * scale`, with the mean over `axis` (Zhang and Sennrich
+    2019).
 
     Args:
         x: Tensor.
@@ -485,7 +492,8 @@ def _rms_norm(
 
 @op("nn", "PSNR")
 def psnr(x1: Tensor, x2: Tensor, max_val: float) -> Tensor:
-    """Return the peak signal-to-noise ratio `20 * log10(max_val) - 10 * log10(mean((x1 - x2)^2))`, in decibels.
+    """Return the peak signal-to-noise ratio `20 * log10(max_val) - 10 * log10(mean((x1 - x2)^2))`,
+    in decibels.
 
     Args:
         x1, x2: Tensors of the same shape.
@@ -509,8 +517,9 @@ def psnr(x1: Tensor, x2: Tensor, max_val: float) -> Tensor:
 
 @op("nn")
 def dot_product_attention(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor = None, mask: Tensor = None, scale: Tensor = None,
-    is_causal: bool = False, flash_attention: bool | None = None, attn_logits_soft_cap: float | None = None,
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor = None, mask: Tensor = None,
+    scale: Tensor = None, is_causal: bool = False, flash_attention: bool | None = None,
+    attn_logits_soft_cap: float | None = None,
 ) -> Tensor:  # fmt: skip
     """Return `softmax(query @ key^T * scale) @ value` for each head (Vaswani et al. 2017).
 
@@ -522,8 +531,9 @@ def dot_product_attention(
         mask: Boolean, true where a query may attend to a key; broadcasts to (B, N, T, S).
         scale: Factor of the logits. Default: `1 / sqrt(H)`.
         is_causal: Whether a position attends only to itself and earlier positions.
-        flash_attention: `True` requires cuDNN's fused kernel, which supports bfloat16 and float16 on NVIDIA GPUs;
-            `False` forbids it; `None` uses it where possible, unless `config.disable_flash_attention` was called.
+        flash_attention: `True` requires cuDNN's fused kernel, which supports bfloat16 and float16
+            on NVIDIA GPUs; `False` forbids it; `None` uses it where possible, unless
+            `config.disable_flash_attention` was called.
         attn_logits_soft_cap: c in `c * tanh(logits / c)`, which bounds the logits.
 
     Raises:
@@ -584,7 +594,9 @@ def dot_product_attention(
 
 
 def _over_positions(part: Any, positions: tuple[int, int]) -> Any:
-    """Return a mask or bias with 4 axes for cuDNN, which broadcasts samples and heads, but not positions."""
+    """Return a mask or bias with 4 axes for cuDNN, which broadcasts samples and heads, but not
+    positions.
+    """
     if part is None:
         return None
     part = part.reshape((1,) * (4 - part.ndim) + part.shape)

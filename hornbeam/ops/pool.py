@@ -1,8 +1,9 @@
 """Pooling over any number of spatial axes.
 
-The windows are combined from strided slices of the input. On CPU the gradient of slices is 4 to 25 times faster than
-the gradient of XLA's windowed reduction, which uses `select_and_scatter`. Slices are plain ops, so every JAX
-transformation works. Of equal maxima the first one in the window gets the gradient, as in Keras.
+The windows are combined from strided slices of the input. On CPU the gradient of slices is 4 to 25
+times faster than the gradient of XLA's windowed reduction, which uses `select_and_scatter`. Slices
+are plain ops, so every JAX transformation works. Of equal maxima the first one in the window gets
+the gradient, as in Keras.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ def _spatial(inputs: Any, data_format: str | None) -> tuple[int, int]:
 
 
 def _first_larger(a: Any, b: Any) -> Any:
-    """Return the larger of two; at a tie `a`, so that only `a` gets the gradient. NaN wins, as in `jnp.maximum`."""
+    """Return the larger of two; at a tie `a`, so that only `a` gets the gradient. NaN wins, as in
+    `jnp.maximum`.
+    """
     return jnp.where((b > a) | (b != b), b, a)
 
 
@@ -51,7 +54,9 @@ def _padded(
 def _window_slices(
     x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...]
 ) -> list[Any]:
-    """Return one slice of `x` for each position in the window, in order; `start` is the first spatial axis."""
+    """Return one slice of `x` for each position in the window, in order; `start` is the first
+    spatial axis.
+    """
     outer = [(n - w) // s + 1 for n, w, s in zip(x.shape[start:], window, strides, strict=False)]
     before = (slice(None),) * start
     slices = []
@@ -67,7 +72,8 @@ def _window_slices(
 def _along_axis(x: Any, axis: int, width: int, stride: int, combine: Any) -> Any:
     """Combine windows along one axis; wide windows from windows of 1, 2, 4, ... positions.
 
-    A window of 7 consists of one of 4, one of 2 and one of 1: 2 combinations make these, and 2 more the whole.
+    A window of 7 consists of one of 4, one of 2 and one of 1: 2 combinations make these, and 2 more
+        the whole.
     """
     if width <= _SLICES_ALONG_AN_AXIS:
         return functools.reduce(combine, _window_slices(x, axis, (width,), (stride,)))
@@ -93,7 +99,8 @@ def _tile_slices(x: Any, start: int, window: tuple[int, ...]) -> list[Any]:
 
 
 def _tiled(x: Any, start: int, window: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
-    """Split each spatial axis into windows and positions; return the result and the axes of the positions.
+    """Split each spatial axis into windows and positions; return the result and the axes of the
+    positions.
 
     Elements that do not fill a window are cut off.
     """
@@ -115,7 +122,9 @@ def _tiles(x: Any, start: int, window: tuple[int, ...], add: bool) -> Any:
 def _tiles_jvp(
     start: int, window: tuple[int, ...], add: bool, primals: Any, tangents: Any
 ) -> tuple[Any, Any]:
-    """Return the tangent as a masked sum over the window axes; its transpose is one pass over the input."""
+    """Return the tangent as a masked sum over the window axes; its transpose is one pass over the
+    input.
+    """
     (x,), (dx,) = primals, tangents
     dx, axes = _tiled(dx, start, window)
     if add:
@@ -135,9 +144,10 @@ def _tiles_jvp(
     return y, jnp.where(here == jnp.expand_dims(place, axes), dx, 0).sum(axes)
 
 
-# With W positions in a window, slices cost W times the output, and combined windows log(W) times the input. On CPU
-# (Zen 4, gradient included) it is fastest to take all positions at once up to 2x2, and one axis after another beyond;
-# from 7 positions on an axis it is fastest to combine windows.
+# With W positions in a window, slices cost W times the output, and combined windows log(W) times
+# the input. On CPU (Zen 4, gradient included) it is fastest to take all positions at once up to
+# 2x2, and one axis after another beyond; from 7 positions on an axis it is fastest to combine
+# windows.
 _SLICES_AT_ONCE = 4
 _SLICES_ALONG_AN_AXIS = 6
 
@@ -168,14 +178,17 @@ def _pool(
 def _combined(
     x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...], fill: Any, combine: Any
 ) -> Any:
-    """Return the elements of each window combined by `combine`; `fill` is the value of the padding, `None` for none."""
+    """Return the elements of each window combined by `combine`; `fill` is the value of the padding,
+    `None` for none.
+    """
     if fill is not None:
         x = _padded(x, start, window, strides, fill)
     if window == strides:
         return _tiles(x, start, window, combine is jnp.add)
     if math.prod(window) <= _SLICES_AT_ONCE:
         return functools.reduce(combine, _window_slices(x, start, window, strides))
-    # The last axis comes first, so that the first of equal maxima in the order of the window still wins.
+    # The last axis comes first, so that the first of equal maxima in the order of the window still
+    # wins.
     for axis in reversed(range(len(window))):
         x = _along_axis(x, start + axis, window[axis], strides[axis], combine)
     return x
@@ -194,7 +207,8 @@ def max_pool(
     Args:
         inputs: (B, *space, C) or (B, C, *space).
         pool_size: Size of the window; one number, or one per spatial axis.
-        strides: Distance between windows; one number, or one per spatial axis. Default: `pool_size`.
+        strides: Distance between windows; one number, or one per spatial axis. Default:
+            `pool_size`.
         padding: `"valid"` or `"same"`.
         data_format: Default: `hornbeam.config.image_data_format()`.
 
@@ -273,7 +287,8 @@ def adaptive_average_pool(
 def adaptive_max_pool(
     inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None
 ) -> Tensor:
-    """Return the maxima of `output_size` windows, whose sizes follow from the input; see `adaptive_average_pool`.
+    """Return the maxima of `output_size` windows, whose sizes follow from the input; see
+    `adaptive_average_pool`.
 
     Example:
         >>> adaptive_max_pool(jnp.ones((1, 5, 5, 1)), 2).shape

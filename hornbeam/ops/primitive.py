@@ -1,4 +1,6 @@
-"""JAX primitives with a reference implementation that XLA compiles anywhere, and kernels for some platforms."""
+"""JAX primitives with a reference implementation that XLA compiles anywhere, and kernels for some
+platforms.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,16 @@ def define(
 ) -> Primitive:
     """Return a new primitive.
 
-    Batching and differentiation are derived from the reference implementation. To override them, set `batching.primitive_batchers[primitive]`, `ad.primitive_jvps[primitive]`,
+    Batching and differentiation are derived from the reference implementation. To override them,
+    set `batching.primitive_batchers[primitive]`, `ad.primitive_jvps[primitive]`,
     `ad.primitive_transposes[primitive]`, or call `ad.defbilinear`.
 
     Args:
         name: Name of the primitive.
-        plain: Reference implementation, in JAX operations. It takes the operands, and the options by name.
-        shapes: Function of the same arguments that returns the shape of the result. The dtype of a result is that of
-            the first operand.
+        plain: Reference implementation, in JAX operations. It takes the operands, and the options
+            by name.
+        shapes: Function of the same arguments that returns the shape of the result. The dtype of a
+            result is that of the first operand.
         kernels: Other implementations by platform, `"cpu"` or `"cuda"`.
         options: Names of the options; their values must be hashable.
         many: Whether `plain` returns a list of results, and `shapes` a list of shapes.

@@ -1,7 +1,10 @@
-"""The product of rows and a kernel; on CPU a native kernel computes its gradient with respect to the kernel.
+"""The product of rows and a kernel; on CPU a native kernel computes its gradient with respect to
+the kernel.
 
-A training step of a dense layer has three products. XLA on CPU is slow at one of them, the one that sums over the rows.
-So the product is a JAX primitive: a native kernel computes the slow product, and XLA the other two. On NVIDIA GPUs a
+A training step of a dense layer has three products. XLA on CPU is slow at one of them, the one that
+sums over the rows.
+So the product is a JAX primitive: a native kernel computes the slow product, and XLA the other two.
+    On NVIDIA GPUs a
 kernel whose width is not a multiple of 8 is padded for the product.
 """
 
@@ -22,10 +25,11 @@ __all__ = ["columns_product", "rows_product"]
 
 
 def rows_product(x: Any, kernel: Any, axes: int = 1, dtype: DType | None = None) -> Any:
-    """Multiply over the last `axes` axes of `x` and the first of `kernel`, as a product of two matrices.
+    """Multiply over the last `axes` axes of `x` and the first of `kernel`, as a product of two
+    matrices.
 
-    For arrays with more axes, XLA on CPU would compute the gradient of `kernel` from a transposed copy, which takes two to
-    three times as long.
+    For arrays with more axes, XLA on CPU would compute the gradient of `kernel` from a transposed
+    copy, which takes two to three times as long.
 
     Args:
         x: (..., *summed), the rows.
@@ -55,7 +59,9 @@ def rows_product(x: Any, kernel: Any, axes: int = 1, dtype: DType | None = None)
 
 
 def _plain(x: Any, y: Any, *, summed: str) -> Any:
-    """Return x y, summed over columns of `x` and rows of `y`, or x^T y, summed over the rows of both."""
+    """Return x y, summed over columns of `x` and rows of `y`, or x^T y, summed over the rows of
+    both.
+    """
     return jnp.matmul(x if summed == "columns" else x.T, y)
 
 
@@ -66,7 +72,9 @@ def _on_cpu(x: Any, y: Any, *, summed: str) -> Any:
 
 
 def columns_product(x: Any, y: Any) -> Any:
-    """Return x^T y for two float32 matrices (R, M) and (R, N), by the native kernel, which has no derivative."""
+    """Return x^T y for two float32 matrices (R, M) and (R, N), by the native kernel, which has no
+    derivative.
+    """
     return jax.ffi.ffi_call(
         "hornbeam_product", jax.ShapeDtypeStruct((x.shape[1], y.shape[1]), x.dtype)
     )(x, y)

@@ -1,13 +1,16 @@
 """The standard recurrences along time as JAX primitives: a native kernel on CPU, a scan elsewhere.
 
-There are three primitives over arrays whose first axis is time. `run` is the recurrence, `push` its tangent, and `pull`
-carries the gradients of the results back to the gates; `push` and `pull` are transposes of each other. The gradients
-of the weights are no part of them: they are matrix products over all steps at once, outside of the loop.
+There are three primitives over arrays whose first axis is time. `run` is the recurrence, `push` its
+tangent, and `pull` carries the gradients of the results back to the gates; `push` and `pull` are
+transposes of each other. The gradients
+of the weights are no part of them: they are matrix products over all steps at once, outside of the
+    loop.
 
-    T, B: steps, samples.  U: units.  G: gates, side by side on the last axis of the weights.  S: states.
+    T, B: steps, samples.  U: units.  G: gates, side by side on the last axis of the weights.  S:
+        states.
 
-The reference implementations are scans, which JAX can differentiate, batch and compile for any device. Derivatives
-beyond the first are derived from them.
+The reference implementations are scans, which JAX can differentiate, batch and compile for any
+device. Derivatives beyond the first are derived from them.
 """
 
 from __future__ import annotations
@@ -47,8 +50,10 @@ class Spec:
     unroll: int = 1
 
 
-# For each cell: the number of gates, of states, and the widths of the arrays (T, B, width * U) that the gradient needs
-# besides the outputs: h before each step; all gates; c of an LSTM, or the factor of r in a GRU. The native kernel writes
+# For each cell: the number of gates, of states, and the widths of the arrays (T, B, width * U) that
+#     the gradient needs
+# besides the outputs: h before each step; all gates; c of an LSTM, or the factor of r in a GRU. The
+#     native kernel writes
 # the gradient of the gates into the array of the gates.
 CELLS = {
     "simple": (1, 1, (1,)),
@@ -71,10 +76,12 @@ def recur(
 ) -> Any:
     """Run a recurrence along time.
 
-    The activations are tanh and sigmoid, and the gates are the parts of `a = x + h @ kernel + bias`:
+    The activations are tanh and sigmoid, and the gates are the parts of
+    `a = x + h @ kernel + bias`:
 
     - `"simple"`: `h = tanh(a)`.
-    - `"lstm"`: gates i, f, g, o; `c = f * c + i * g`, `h = o * tanh(c)` (Hochreiter and Schmidhuber 1997).
+    - `"lstm"`: gates i, f, g, o; `c = f * c + i * g`, `h = o * tanh(c)` (Hochreiter and Schmidhuber
+      1997).
     - `"gru"`: gates z, r, g, where g uses `r * (h @ kernel + bias)`; `h = z * h + (1 - z) * g`.
     - `"gru_before"`: the same, where g uses `(r * h) @ kernel` (Cho et al. 2014).
 
@@ -141,7 +148,9 @@ def _choose(keep: Any, new: list[Any], old: list[Any]) -> list[Any]:
 def _run_plain(
     x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, *, spec: Spec
 ) -> list[Any]:
-    """Return h of all steps, the last states and, with `spec.keep`, the arrays that the gradient needs."""
+    """Return h of all steps, the last states and, with `spec.keep`, the arrays that the gradient
+    needs.
+    """
 
     def body(states: list[Any], now: Any) -> Any:
         x_t, keep = now
@@ -158,7 +167,9 @@ def _run_plain(
 def _step_back(
     cell: str, d: list[Any], before: list[Any], h: Any, saved: list[Any], kernel: Any
 ) -> Any:
-    """Return the gradients of the gates and of the states before a step, from the gradients `d` of the states after it."""
+    """Return the gradients of the gates and of the states before a step, from the gradients `d` of
+    the states after it.
+    """
     if cell == "simple":
         da = d[0] * (1 - h * h)
         return da, [da @ kernel.T]
@@ -192,9 +203,11 @@ def _step_back(
 def _pull_plain(
     dhs: Any, dlast: Any, kernel: Any, start: Any, hs: Any, *rest: Any, spec: Spec
 ) -> list[Any]:
-    """Return the gradients of the gates before their activations (T, B, G * U), and of the first states.
+    """Return the gradients of the gates before their activations (T, B, G * U), and of the first
+    states.
 
-    `dhs` may have no steps, (0, B, U): it is then zero everywhere, as when only the last output is used.
+    `dhs` may have no steps, (0, B, U): it is then zero everywhere, as when only the last output is
+        used.
     """
     mask = rest[-1] if spec.masked else None
     h, *saved = rest[: len(CELLS[spec.cell][2])]
@@ -245,7 +258,9 @@ def _push_shapes(da: Any, dstart: Any, kernel: Any, *_: Any, spec: Spec) -> list
 
 
 def _on_cpu(name: str, plain: Any, shapes: Any, in_place: dict[int, int]) -> Any:
-    """Return a function that calls a kernel; `in_place` maps an operand to the result that may overwrite it."""
+    """Return a function that calls a kernel; `in_place` maps an operand to the result that may
+    overwrite it.
+    """
 
     def call(*operands: Any, spec: Spec) -> Any:
         if not spec.native:
@@ -294,7 +309,8 @@ def _define(
         plain: Reference implementation.
         shapes: Function that returns the shapes of the results.
         weights: Positions of the operands that have no axis of samples.
-        in_place: Operands of the native kernel, and the results that may overwrite them; `None` if there is no kernel.
+        in_place: Operands of the native kernel, and the results that may overwrite them; `None` if
+            there is no kernel.
     """
     kernels = {} if in_place is None else {"cpu": _on_cpu(name, plain, shapes, in_place)}
     primitive = define(name, plain, shapes, kernels, ["spec"], many=True)
@@ -314,7 +330,9 @@ def _plain_jvp(plain: Any, primals: Any, tangents: Any, *, spec: Spec) -> Any:
 
 
 def _run_jvp(primals: Any, tangents: Any, *, spec: Spec) -> Any:
-    """Compute the tangent of the weights before the loop, so that its transpose is one product after the loop."""
+    """Compute the tangent of the weights before the loop, so that its transpose is one product
+    after the loop.
+    """
     if spec.keep:
         return _plain_jvp(_run_plain, primals, tangents, spec=spec)
     x, kernel, bias, start, *mask = primals

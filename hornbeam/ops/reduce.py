@@ -16,11 +16,12 @@ from hornbeam.ops.lift import named
 from hornbeam.typing import Axis, DType, Tensor
 
 __all__ = [
-    "all", "amax", "amin", "any", "argmax", "argmin", "average", "corrcoef", "count_nonzero", "cumprod", "cumsum",
-    "logsumexp", "max", "mean", "median", "min", "moments", "nanargmax", "nanargmin", "nancumprod", "nancumsum",
-    "nanmax", "nanmean", "nanmedian", "nanmin", "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum",
-    "nanvar", "percentile", "prod", "ptp", "quantile", "segment_max", "segment_min", "segment_prod", "segment_sum",
-    "std", "sum", "trapezoid", "var",
+    "all", "amax", "amin", "any", "argmax", "argmin", "average", "corrcoef", "count_nonzero",
+    "cumprod", "cumsum", "logsumexp", "max", "mean", "median", "min", "moments", "nanargmax",
+    "nanargmin", "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmedian", "nanmin",
+    "nanpercentile", "nanprod", "nanquantile", "nanstd", "nansum", "nanvar", "percentile", "prod",
+    "ptp", "quantile", "segment_max", "segment_min", "segment_prod", "segment_sum", "std", "sum",
+    "trapezoid", "var",
 ]  # fmt: skip
 
 
@@ -66,7 +67,9 @@ def _in_float(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _wide(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compute float16 and bfloat16 in float32, since a long sum loses too many bits, and convert the result back."""
+    """Compute float16 and bfloat16 in float32, since a long sum loses too many bits, and convert
+    the result back.
+    """
 
     def reduce(x: Any, **settings: Any) -> Any:
         x = _float(x)
@@ -77,7 +80,9 @@ def _wide(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compute variances of float16 and bfloat16 in float32; a complex tensor has a real variance."""
+    """Compute variances of float16 and bfloat16 in float32; a complex tensor has a real
+    variance.
+    """
 
     def reduce(x: Any, **settings: Any) -> Any:
         x = _float(x)
@@ -250,7 +255,8 @@ def moments(x: Tensor, axes: Axis, keepdims: bool = False, synchronized: bool = 
         x: Tensor; float16 and bfloat16 are summed in float32.
         axes: The axes.
         keepdims: Whether they stay with size 1.
-        synchronized: Kept for Keras's signature: a program over several devices sees all of `x` in any case.
+        synchronized: Kept for Keras's signature: a program over several devices sees all of `x` in
+            any case.
 
     Example:
         >>> moments(jnp.array([1.0, 3.0]), 0)

@@ -1,9 +1,10 @@
 """How each op is computed, and why: the one place that decides it.
 
-There are three ways. "plain" is XLA, on every platform and for all arguments. "native" is a kernel of the distribution
-`hornbeam-cpu`: it is used on CPU, where it is installed, for the arguments that it supports. "cudnn" is a kernel of
-NVIDIA's library, which JAX calls on their GPUs. All give the same results up to rounding. Each function below lists its
-reasons in order, and the first one that holds decides.
+There are three ways. "plain" is XLA, on every platform and for all arguments. "native" is a kernel
+of the distribution `hornbeam-cpu`: it is used on CPU, where it is installed, for the arguments that
+it supports. "cudnn" is a kernel of NVIDIA's library, which JAX calls on their GPUs. All give the
+same results up to rounding. Each function below lists its reasons in order, and the first one that
+holds decides.
 """
 
 from __future__ import annotations
@@ -58,9 +59,12 @@ _REMEMBERED = (
 def portable() -> Iterator[None]:
     """Take the plain way for everything that is traced inside the block.
 
-    It is for programs that leave the process, such as those that `hornbeam.export` writes: they hold no call of a native
-    kernel or of cuDNN. The setting belongs to the context, so other threads are not affected. A function that
-    `jax.jit` has traced before keeps the way that was chosen then: trace a new function inside the block.
+    It is for programs that leave the process, such as those that `hornbeam.export` writes: they
+        hold no call of a native
+    kernel or of cuDNN. The setting belongs to the context, so other threads are not affected. A
+    function that
+    `jax.jit` has traced before keeps the way that was chosen then: trace a new function inside the
+        block.
 
     Example:
         >>> with portable():
@@ -76,7 +80,9 @@ def portable() -> Iterator[None]:
 
 @functools.cache
 def kernels() -> Any:
-    """Return the module `hornbeam_cpu`, or as a string the reason why its kernels cannot be used."""
+    """Return the module `hornbeam_cpu`, or as a string the reason why its kernels cannot be
+    used.
+    """
     try:
         import hornbeam_cpu
     except ImportError:
@@ -166,8 +172,10 @@ def native_convolution(
         channels: Number of input channels and of output channels.
 
     Returns:
-        `"onednn"` for oneDNN's convolution; `"depthwise"` or `"few channels"` for our own. A window of one element makes
-        the convolution a product of matrices: `"product"` for XLA's, `"native product"` for oneDNN's.
+        `"onednn"` for oneDNN's convolution; `"depthwise"` or `"few channels"` for our own. A window
+        of one element makes
+        the convolution a product of matrices: `"product"` for XLA's, `"native product"` for
+            oneDNN's.
     """
     # Depthwise, with square windows and strides of 1: up to 1.6 times as fast as oneDNN.
     ours = (
@@ -177,8 +185,8 @@ def native_convolution(
     )
     if ours and 1 < spec.groups == channels[0] == channels[1] and np.dtype(dtype) == np.float32:
         return "depthwise"
-    # Few input channels (such as RGB) to many: up to 10 % faster. Many to few: 3 to 8 times as fast, because oneDNN always
-    # computes 16 channels.
+    # Few input channels (such as RGB) to many: up to 10 % faster. Many to few: 3 to 8 times as
+    # fast, because oneDNN always computes 16 channels.
     few, many = sorted(channels)
     to_few = channels[kind == "forward"] == few
     dense = (
@@ -204,7 +212,8 @@ def native_convolution(
     # oneDNN always computes 16 channels: from 64 channels to 2, XLA takes a third of the time.
     if whole and kind != "kernel" and channels[kind == "forward"] <= 8:
         return "product"
-    # A kernel larger than inputs and outputs: converting it to oneDNN's layout takes 10 % of the time or more.
+    # A kernel larger than inputs and outputs: converting it to oneDNN's layout takes 10 % of the
+    #     time or more.
     rows = batch * math.prod(spec.space)
     outweighs = math.prod(channels) > rows * sum(channels) >= 2**16
     if whole and outweighs and kind != "kernel" and np.dtype(dtype) == np.float32:
@@ -284,7 +293,8 @@ def update(part: str, dtype: DType, size: int) -> Route:
 def convolutions_are_loop_safe(dtype: DType = "float32") -> bool:
     """Return whether convolutions are as fast inside a compiled loop as outside of one.
 
-    They are on GPU and TPU, and with native kernels. XLA on CPU computes their gradients about 20 times slower in a loop.
+    They are on GPU and TPU, and with native kernels. XLA on CPU computes their gradients about 20
+    times slower in a loop.
 
     Example:
         >>> convolutions_are_loop_safe() in (True, False)
@@ -294,7 +304,9 @@ def convolutions_are_loop_safe(dtype: DType = "float32") -> bool:
 
 
 def compute_capability() -> tuple[int, ...] | None:
-    """Return the compute capability of the first NVIDIA GPU, such as (9, 0), or `None` if there is no such GPU."""
+    """Return the compute capability of the first NVIDIA GPU, such as (9, 0), or `None` if there is
+    no such GPU.
+    """
     if jax.default_backend() not in ("gpu", "cuda"):
         return None
     told = str(getattr(jax.local_devices()[0], "compute_capability", ""))
@@ -314,10 +326,12 @@ def why_no_cudnn() -> str | None:
 
 
 def columns_to_add(dtype: DType, rows: int, columns: int, results: int) -> int:
-    """Choose how many columns of zeros to add to a kernel (columns, results) for a product with (rows, columns).
+    """Choose how many columns of zeros to add to a kernel (columns, results) for a product with
+    (rows, columns).
 
-    The matrix units of NVIDIA GPUs take half as long if rows of 2-byte numbers begin at multiples of 16 bytes. This
-    matters for the 50,257 logits of a GPT-2 in a training step. With many rows the copy of the kernel costs little.
+    The matrix units of NVIDIA GPUs take half as long if rows of 2-byte numbers begin at multiples
+    of 16 bytes. This matters for the 50,257 logits of a GPT-2 in a training step. With many rows
+    the copy of the kernel costs little.
 
     Example:
         >>> columns_to_add("float32", 8192, 768, 50257)
@@ -348,7 +362,8 @@ def attention(
 
     Args:
         owner: Name of the op or layer, for the error.
-        asked: `flash_attention`: `True` requires the kernel, `False` forbids it, `None` follows the configuration.
+        asked: `flash_attention`: `True` requires the kernel, `False` forbids it, `None` follows the
+            configuration.
         dtypes: Dtypes of query, key and value.
         lengths: (T, S), number of positions of queries and of values.
         heads: Size of a head of the queries and of the values.
@@ -380,7 +395,8 @@ def attention(
             f" values, and is {heads}"
         )
     reason = reason or extra
-    # Only the gradient of the kernel needs it. A caller that requires the kernel may not need the gradient.
+    # Only the gradient of the kernel needs it. A caller that requires the kernel may not need the
+    # gradient.
     if reason is None and asked is None and masked and any(length % 2 for length in lengths):
         reason = f"with a mask or a bias the numbers of positions must be even, and are {lengths}"
     if reason is not None and asked and not _portable.get():

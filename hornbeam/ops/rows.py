@@ -1,13 +1,19 @@
 """Rows of a table, as an embedding takes them; on CPU a native kernel makes the table's gradient.
 
-That gradient is zero in most rows: it is a sum of a few rows, each sent to a place in the table. `value_and_grad`
-returns it in this form, as a `RowSum`, to an optimizer that can use it; the table is then never laid out.
+That gradient is zero in most rows: it is a sum of a few rows, each sent to a place in the table.
+    `value_and_grad`
+returns it in this form, as a `RowSum`, to an optimizer that can use it; the table is then never
+laid out.
 
-JAX's rules cannot return it: the cotangent of an array is an array of the same shape. So the transpose of a take is a
-sum as an operation of the backward pass, and `value_and_grad` looks at that pass as a program: where a result of it is a
-sum of rows, the operands of the sum are returned in its place. XLA drops the sum, which nothing uses.
+JAX's rules cannot return it: the cotangent of an array is an array of the same shape. So the
+transpose of a take is a
+sum as an operation of the backward pass, and `value_and_grad` looks at that pass as a program:
+    where a result of it is a
+sum of rows, the operands of the sum are returned in its place. XLA drops the sum, which nothing
+uses.
 
-Two primitives that are transposes of each other: `take` picks rows, `sum` adds rows up where they were picked.
+Two primitives that are transposes of each other: `take` picks rows, `sum` adds rows up where they
+    were picked.
 """
 
 from __future__ import annotations
@@ -78,10 +84,12 @@ def dense(gradient: Any) -> Any:
 def value_and_grad(
     function: Callable[[Any], tuple[Any, Any]],
 ) -> Callable[[Any], tuple[tuple[Any, Any], list[Any]]]:
-    """Return `jax.value_and_grad(function, has_aux=True)`, but with a `RowSum` as the gradient of a table.
+    """Return `jax.value_and_grad(function, has_aux=True)`, but with a `RowSum` as the gradient of a
+    table.
 
-    A gradient is a `RowSum` where `take_rows` is the table's only use, outside of loops and nested programs, the native
-    kernel is chosen for it, and the call is traced. All other gradients are arrays. No value changes by a bit.
+    A gradient is a `RowSum` where `take_rows` is the table's only use, outside of loops and nested
+    programs, the native kernel is chosen for it, and the call is traced. All other gradients are
+    arrays. No value changes by a bit.
 
     Args:
         function: Takes a list of arrays; returns a scalar and anything else.
@@ -99,7 +107,8 @@ def value_and_grad(
     """
 
     def differentiate(values: Any) -> tuple[tuple[Any, Any], list[Any]]:
-        # Outside of a trace the backward pass must see arrays, as a user's own gradient may look at them.
+        # Outside of a trace the backward pass must see arrays, as a user's own gradient may look at
+        # them.
         traced = any(isinstance(value, jax.core.Tracer) for value in values)
         floating = all(jnp.issubdtype(value.dtype, jnp.floating) for value in values)
         if not traced or not floating or routes.why_plain("float32") is not None:
@@ -119,7 +128,9 @@ def value_and_grad(
 
 
 def _with_row_sums(backward: ClosedJaxpr, cotangent: Any) -> list[Any]:
-    """Run a backward pass; return its results, with a `RowSum` for a result that is a sum of rows."""
+    """Run a backward pass; return its results, with a `RowSum` for a result that is a sum of
+    rows.
+    """
     outputs = backward.jaxpr.outvars
     sums = {
         equation.outvars[0]: equation
@@ -146,11 +157,13 @@ def _with_row_sums(backward: ClosedJaxpr, cotangent: Any) -> list[Any]:
 
 
 def take_rows(table: Any, index: Any) -> Any:
-    """Return the rows of a table at `index`: `jnp.take(table, index, axis=0)`, with a native kernel for the gradient.
+    """Return the rows of a table at `index`: `jnp.take(table, index, axis=0)`, with a native kernel
+    for the gradient.
 
     Args:
         table: (N, W).
-        index: int32 of any shape; a negative index counts from the end, a row outside of the table is NaN.
+        index: int32 of any shape; a negative index counts from the end, a row outside of the table
+            is NaN.
 
     Example:
         >>> take_rows(jnp.eye(3), jnp.array([2, 0])).tolist()
@@ -167,7 +180,8 @@ def sum_rows(rows: Any, index: Any, count: int) -> Any:
 
     Args:
         rows: (K, W).
-        index: int32 (K,), the row of the table that each row is added to; one outside of the table is left out.
+        index: int32 (K,), the row of the table that each row is added to; one outside of the table
+            is left out.
         count: N, the number of rows of the table.
 
     Returns:

@@ -17,10 +17,10 @@ from hornbeam.ops.lift import named
 from hornbeam.typing import Axis, Tensor
 
 __all__ = [
-    "append", "array_split", "broadcast_to", "concatenate", "depth_to_space", "diff", "dsplit", "dstack", "expand_dims",
-    "flip", "fliplr", "flipud", "hsplit", "hstack", "meshgrid", "moveaxis", "pad", "ravel", "rearrange", "repeat",
-    "reshape", "roll", "rot90", "space_to_depth", "split", "squeeze", "stack", "swapaxes", "tile", "transpose",
-    "unstack", "vsplit", "vstack",
+    "append", "array_split", "broadcast_to", "concatenate", "depth_to_space", "diff", "dsplit",
+    "dstack", "expand_dims", "flip", "fliplr", "flipud", "hsplit", "hstack", "meshgrid", "moveaxis",
+    "pad", "ravel", "rearrange", "repeat", "reshape", "roll", "rot90", "space_to_depth", "split",
+    "squeeze", "stack", "swapaxes", "tile", "transpose", "unstack", "vsplit", "vstack",
 ]  # fmt: skip
 
 
@@ -125,7 +125,8 @@ def tile(x: Tensor, repeats: int | Sequence[int]) -> Tensor:
 
 @op("numpy")
 def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
-    """Repeat each slice along `axis` `repeats` times, one number or one per slice; `None` flattens the tensor first.
+    """Repeat each slice along `axis` `repeats` times, one number or one per slice; `None` flattens
+    the tensor first.
 
     Example:
         >>> repeat(jnp.array([1, 2]), 2)
@@ -180,7 +181,8 @@ def ravel(x: Tensor) -> Tensor:
 
 @op("numpy")
 def roll(x: Tensor, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
-    """Shift elements along axes; those that pass the end come back at the start. `None` shifts the flattened tensor.
+    """Shift elements along axes; those that pass the end come back at the start. `None` shifts the
+    flattened tensor.
 
     Example:
         >>> roll(jnp.array([1, 2, 3]), 1)
@@ -290,7 +292,8 @@ def split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) ->
 
 @op("numpy")
 def array_split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) -> Tensor:
-    """Split a tensor as `split` does, into parts whose sizes differ by at most one if they cannot be equal.
+    """Split a tensor as `split` does, into parts whose sizes differ by at most one if they cannot
+    be equal.
 
     Example:
         >>> [part.tolist() for part in array_split(jnp.arange(3), 2)]
@@ -370,7 +373,8 @@ def meshgrid(*x: Tensor, indexing: str = "xy") -> Tensor:
 
     Args:
         *x: Vectors, the coordinates along each axis.
-        indexing: Order of the axes: `"ij"`, that of the vectors, or `"xy"`, with the first two exchanged.
+        indexing: Order of the axes: `"ij"`, that of the vectors, or `"xy"`, with the first two
+            exchanged.
 
     Returns:
         A list of tensors, one for each vector.
@@ -398,7 +402,8 @@ def diff(a: Tensor, n: int = 1, axis: int = -1) -> Tensor:
 
 @op("nn")
 def depth_to_space(x: Tensor, block_size: int, data_format: str = "channels_last") -> Tensor:
-    """Rearrange channels into blocks of pixels: (B, H, W, C*b*b) -> (B, H*b, W*b, C), with b = `block_size`.
+    """Rearrange channels into blocks of pixels: (B, H, W, C*b*b) -> (B, H*b, W*b, C), with b =
+    `block_size`.
 
     Example:
         >>> depth_to_space(jnp.zeros((1, 1, 1, 4)), 2).shape

@@ -16,16 +16,17 @@ from hornbeam.optimizers.schedule_free import ScheduleFreeAdamW
 
 __all__ = [
     "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion",
-    "LossScaleOptimizer", "MultiOptimizer", "Muon", "Nadam", "OptaxOptimizer", "Optimizer", "OptimizerMap",
-    "RMSprop", "ScheduleFreeAdamW", "deserialize", "get", "legacy", "schedules", "serialize",
+    "LossScaleOptimizer", "MultiOptimizer", "Muon", "Nadam", "OptaxOptimizer", "Optimizer",
+    "OptimizerMap", "RMSprop", "ScheduleFreeAdamW", "deserialize", "get", "legacy", "schedules",
+    "serialize",
 ]  # fmt: skip
 
 # What a name alone can make.
 _NAMES = {
     c.__name__.lower(): c
     for c in (
-        SGD, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Muon, Nadam, RMSprop,
-        ScheduleFreeAdamW,
+        SGD, Adadelta, Adafactor, Adagrad, Adam, AdamW, Adamax, Ftrl, Lamb, Lion, Muon, Nadam,
+        RMSprop, ScheduleFreeAdamW,
     )
 }  # fmt: skip
 

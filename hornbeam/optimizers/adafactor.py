@@ -14,12 +14,13 @@ __all__ = ["Adafactor"]
 
 
 class Adafactor(Optimizer):
-    """Divides gradients by their root mean square, which it keeps for the rows and columns of a matrix only.
+    """Divides gradients by their root mean square, which it keeps for the rows and columns of a
+    matrix only.
 
-    At step `t` the mean squares of the rows and columns keep the share `1 - t^beta_2_decay`. The step is
-    `s = g / sqrt(v)`, where `v` is the outer product of both means over the mean of the rows; then
-    `w = w - r max(epsilon_2, rms(w)) s / max(1, rms(s) / clip_threshold)`. Shazeer and Stern 2018, "Adafactor: adaptive
-    learning rates with sublinear memory cost".
+    At step `t` the mean squares of the rows and columns keep the share `1 - t^beta_2_decay`. The
+    step is `s = g / sqrt(v)`, where `v` is the outer product of both means over the mean of the
+    rows; then `w = w - r max(epsilon_2, rms(w)) s / max(1, rms(s) / clip_threshold)`. Shazeer and
+    Stern 2018, "Adafactor: adaptive learning rates with sublinear memory cost".
 
     Args:
         learning_rate: Learning rate.
@@ -40,9 +41,10 @@ class Adafactor(Optimizer):
 
     @checked
     def __init__(
-        self, learning_rate: LearningRate = 0.001, beta_2_decay: Annotated[float, Range(at_most=0)] = -0.8,
-        epsilon_1: NonNegative = 1e-30, epsilon_2: NonNegative = 1e-3, clip_threshold: Positive = 1.0,
-        relative_step: bool = True, **kwargs: Any,
+        self, learning_rate: LearningRate = 0.001,
+        beta_2_decay: Annotated[float, Range(at_most=0)] = -0.8,
+        epsilon_1: NonNegative = 1e-30, epsilon_2: NonNegative = 1e-3,
+        clip_threshold: Positive = 1.0, relative_step: bool = True, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
         self.beta_2_decay, self.epsilon_1, self.epsilon_2 = beta_2_decay, epsilon_1, epsilon_2

@@ -1,6 +1,7 @@
 """Adam and its family: rules with running means of gradients.
 
-In the formulas `g` is the gradient, `w` the weight, `r` the learning rate and `t` the number of the step, from 1.
+In the formulas `g` is the gradient, `w` the weight, `r` the learning rate and `t` the number of the
+step, from 1.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class Adam(Optimizer):
     """Steps along the mean gradient, divided by the root of the mean squared gradient.
 
     The rule is `m = beta_1 m + (1 - beta_1) g`, `v = beta_2 v + (1 - beta_2) g²` and
-    `w = w - r sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)`. Kingma and Ba 2014, "Adam: a method for
-    stochastic optimization".
+    `w = w - r sqrt(1 - beta_2^t) / (1 - beta_1^t) m / (sqrt(v) + epsilon)`. Kingma and Ba 2014,
+    "Adam: a method for stochastic optimization".
 
     Args:
         learning_rate: Learning rate: a number, a schedule, or a function of no arguments.
@@ -112,8 +113,9 @@ class AdamW(Adam):
 
     @checked
     def __init__(
-        self, learning_rate: LearningRate = 0.001, weight_decay: NonNegative | None = 0.004, beta_1: Momentum = 0.9,
-        beta_2: Momentum = 0.999, epsilon: NonNegative | None = 1e-7, amsgrad: bool = False, **kwargs: Any,
+        self, learning_rate: LearningRate = 0.001, weight_decay: NonNegative | None = 0.004,
+        beta_1: Momentum = 0.9, beta_2: Momentum = 0.999, epsilon: NonNegative | None = 1e-7,
+        amsgrad: bool = False, **kwargs: Any,
     ):  # fmt: skip
         if weight_decay is None:
             raise ValueError(
@@ -174,9 +176,9 @@ class Adamax(_TwoMoments):
 class Nadam(_TwoMoments):
     """Adam with Nesterov's momentum.
 
-    The momentum of step t is `u_t = beta_1 (1 - 0.5 * 0.96^t)`, and the mean in Adam's rule is replaced by
-    `u_(t+1) m / (1 - u_1 ... u_(t+1)) + (1 - u_t) g / (1 - u_1 ... u_t)`. Dozat 2016, "Incorporating Nesterov
-    momentum into Adam".
+    The momentum of step t is `u_t = beta_1 (1 - 0.5 * 0.96^t)`, and the mean in Adam's rule is
+    replaced by `u_(t+1) m / (1 - u_1 ... u_(t+1)) + (1 - u_t) g / (1 - u_1 ... u_t)`. Dozat 2016,
+    "Incorporating Nesterov momentum into Adam".
 
     Args:
         learning_rate: Learning rate.
@@ -241,8 +243,8 @@ class Nadam(_TwoMoments):
 class Lamb(_TwoMoments):
     """Adam whose step for each weight array is as long as the array itself, for large batches.
 
-    With Adam's step `s`, the rule is `w = w - r (|w| / |s|) s`; the ratio is 1 where a norm is 0. You et al. 2019,
-    "Large batch optimization for deep learning: training BERT in 76 minutes".
+    With Adam's step `s`, the rule is `w = w - r (|w| / |s|) s`; the ratio is 1 where a norm is 0.
+    You et al. 2019, "Large batch optimization for deep learning: training BERT in 76 minutes".
 
     Args:
         learning_rate: Learning rate.
@@ -275,8 +277,9 @@ class Lamb(_TwoMoments):
 class Lion(Optimizer):
     """Steps of one size in the direction of the signs of the mean gradient.
 
-    The rule is `w = w - r sign(beta_1 m + (1 - beta_1) g)` and then `m = beta_2 m + (1 - beta_2) g`. Chen et al. 2023,
-    "Symbolic discovery of optimization algorithms".
+    The rule is `w = w - r sign(beta_1 m + (1 - beta_1) g)` and then
+    `m = beta_2 m + (1 - beta_2) g`. Chen et al. 2023, "Symbolic discovery of optimization
+    algorithms".
 
     Args:
         learning_rate: Learning rate, 3 to 10 times smaller than Adam's.
@@ -294,7 +297,8 @@ class Lion(Optimizer):
 
     @checked
     def __init__(
-        self, learning_rate: LearningRate = 0.001, beta_1: Annotated[float, Range(above=0, at_most=1)] = 0.9,
+        self, learning_rate: LearningRate = 0.001,
+        beta_1: Annotated[float, Range(above=0, at_most=1)] = 0.9,
         beta_2: Fraction = 0.99, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)

@@ -20,8 +20,8 @@ __all__ = ["SGD", "Adadelta", "Adagrad", "Ftrl", "RMSprop"]
 class SGD(Optimizer):
     """Gradient descent, with momentum if wanted.
 
-    The rule is `w = w - r g`; with momentum `m = momentum m - r g` and `w = w + m`, or `w = w + momentum m - r g` with
-    Nesterov's form.
+    The rule is `w = w - r g`; with momentum `m = momentum m - r g` and `w = w + m`, or
+    `w = w + momentum m - r g` with Nesterov's form.
 
     Args:
         learning_rate: Learning rate: a number, a schedule, or a function of no arguments.
@@ -39,7 +39,8 @@ class SGD(Optimizer):
 
     @checked
     def __init__(
-        self, learning_rate: LearningRate = 0.01, momentum: Fraction = 0.0, nesterov: bool = False, **kwargs: Any,
+        self, learning_rate: LearningRate = 0.01, momentum: Fraction = 0.0, nesterov: bool = False,
+        **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
         self.momentum, self.nesterov = momentum, nesterov
@@ -57,8 +58,8 @@ class SGD(Optimizer):
 class RMSprop(Optimizer):
     """Gradients divided by the root of their running mean square.
 
-    The rule is `v = rho v + (1 - rho) g²` and `w = w - r g / sqrt(v + epsilon)`. Tieleman and Hinton 2012, "Lecture 6.5:
-    RMSProp", Coursera.
+    The rule is `v = rho v + (1 - rho) g²` and `w = w - r g / sqrt(v + epsilon)`. Tieleman and
+    Hinton 2012, "Lecture 6.5: RMSProp", Coursera.
 
     Args:
         learning_rate: Learning rate.
@@ -110,8 +111,8 @@ class RMSprop(Optimizer):
 class Adagrad(Optimizer):
     """Gradients divided by the root of the sum of their squares so far.
 
-    The rule is `a = a + g²` and `w = w - r g / sqrt(a + epsilon)`. Duchi et al. 2011, "Adaptive subgradient methods for
-    online learning and stochastic optimization".
+    The rule is `a = a + g²` and `w = w - r g / sqrt(a + epsilon)`. Duchi et al. 2011, "Adaptive
+    subgradient methods for online learning and stochastic optimization".
 
     Args:
         learning_rate: Learning rate.
@@ -150,8 +151,9 @@ class Adagrad(Optimizer):
 class Adadelta(Optimizer):
     """Gradients scaled by the ratio of past steps to past gradients.
 
-    The rule is `a = rho a + (1 - rho) g²`, `s = g sqrt(d + epsilon) / sqrt(a + epsilon)`, `w = w - r s` and
-    `d = rho d + (1 - rho) s²`. Zeiler 2012, "Adadelta: an adaptive learning rate method".
+    The rule is `a = rho a + (1 - rho) g²`, `s = g sqrt(d + epsilon) / sqrt(a + epsilon)`,
+    `w = w - r s` and `d = rho d + (1 - rho) s²`. Zeiler 2012, "Adadelta: an adaptive learning rate
+    method".
 
     Args:
         learning_rate: Learning rate. The paper's is 1.
@@ -169,7 +171,8 @@ class Adadelta(Optimizer):
 
     @checked
     def __init__(
-        self, learning_rate: LearningRate = 0.001, rho: Fraction = 0.95, epsilon: NonNegative | None = 1e-7, **kwargs: Any,
+        self, learning_rate: LearningRate = 0.001, rho: Fraction = 0.95,
+        epsilon: NonNegative | None = 1e-7, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
         self.rho, self.epsilon = rho, 1e-7 if epsilon is None else epsilon
@@ -195,7 +198,8 @@ class Ftrl(Optimizer):
         initial_accumulator_value: First value of the sum of squares, not negative.
         l1_regularization_strength: Factor of the absolute values of weights, not negative.
         l2_regularization_strength: Factor of the squares of weights, not negative.
-        l2_shrinkage_regularization_strength: Factor of the squares of weights in the gradient, not negative.
+        l2_shrinkage_regularization_strength: Factor of the squares of weights in the gradient, not
+            negative.
         beta: The paper's beta, not negative.
         **kwargs: Arguments of `Optimizer`.
 
@@ -209,10 +213,12 @@ class Ftrl(Optimizer):
 
     @checked
     def __init__(
-        self, learning_rate: LearningRate = 0.001, learning_rate_power: Annotated[float, Range(at_most=0)] = -0.5,
+        self, learning_rate: LearningRate = 0.001,
+        learning_rate_power: Annotated[float, Range(at_most=0)] = -0.5,
         initial_accumulator_value: NonNegative = 0.1, l1_regularization_strength: NonNegative = 0.0,
-        l2_regularization_strength: NonNegative = 0.0, l2_shrinkage_regularization_strength: NonNegative = 0.0,
-        beta: NonNegative = 0.0, **kwargs: Any,
+        l2_regularization_strength: NonNegative = 0.0,
+        l2_shrinkage_regularization_strength: NonNegative = 0.0, beta: NonNegative = 0.0,
+        **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
         self.learning_rate_power, self.initial_accumulator_value = (

@@ -20,8 +20,9 @@ __all__ = ["LossScaleOptimizer"]
 class LossScaleOptimizer(Optimizer):
     """Wraps an optimizer and scales the loss up, so that small float16 gradients do not become 0.
 
-    A step whose gradients are not all finite is skipped and the scale is halved. After `dynamic_growth_steps` good steps
-    the scale is doubled. Micikevicius et al. 2017, "Mixed precision training".
+    A step whose gradients are not all finite is skipped and the scale is halved. After
+    `dynamic_growth_steps` good steps the scale is doubled. Micikevicius et al. 2017, "Mixed
+    precision training".
 
     Args:
         inner_optimizer: The optimizer that does the updates: an object, a name, or a config.
@@ -30,7 +31,8 @@ class LossScaleOptimizer(Optimizer):
         name: Name. Default: the class's name in snake case, numbered.
 
     Raises:
-        TypeError: If an argument is unknown. Clipping, averages and the like are arguments of `inner_optimizer`.
+        TypeError: If an argument is unknown. Clipping, averages and the like are arguments of
+            `inner_optimizer`.
         ValueError: If an argument is out of range.
 
     Example:
@@ -95,7 +97,9 @@ class LossScaleOptimizer(Optimizer):
         return self.inner_optimizer.scale_loss(loss * self.dynamic_scale.value)
 
     def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
-        """Update the variables, or skip the step if a gradient is not finite; then adapt the scale."""
+        """Update the variables, or skip the step if a gradient is not finite; then adapt the
+        scale.
+        """
         variables = (
             list(trainable_variables) if trainable_variables is not None else self._trainable
         )
@@ -133,8 +137,8 @@ class LossScaleOptimizer(Optimizer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
         return {
-            "name": self.name, "inner_optimizer": serialize(self.inner_optimizer), "initial_scale": self.initial_scale,
-            "dynamic_growth_steps": self.dynamic_growth_steps,
+            "name": self.name, "inner_optimizer": serialize(self.inner_optimizer),
+            "initial_scale": self.initial_scale, "dynamic_growth_steps": self.dynamic_growth_steps,
         }  # fmt: skip
 
     @classmethod

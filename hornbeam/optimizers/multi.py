@@ -20,7 +20,8 @@ class OptimizerMap(PatternMap):
     """Maps patterns of variables' paths to optimizers.
 
     Args:
-        default_optimizer: Optimizer of the variables that match no pattern: an object, a name, or a config.
+        default_optimizer: Optimizer of the variables that match no pattern: an object, a name, or a
+            config.
         optimizer_map: Optimizers by pattern: a regular expression that matches a whole path.
 
     Raises:
@@ -73,7 +74,8 @@ class MultiOptimizer(Optimizer):
     """Updates each variable with an optimizer chosen for it.
 
     Args:
-        optimizer_map: An `OptimizerMap`, or a function that takes a variable and returns its optimizer.
+        optimizer_map: An `OptimizerMap`, or a function that takes a variable and returns its
+            optimizer.
         loss_scale_factor: Factor of the loss; gradients are divided by it before the update.
         name: Name. Default: the class's name in snake case, numbered.
 
@@ -89,8 +91,8 @@ class MultiOptimizer(Optimizer):
 
     @checked
     def __init__(
-        self, optimizer_map: OptimizerMap | Callable[[Variable], Optimizer], loss_scale_factor: Positive | None = None,
-        name: str | None = None,
+        self, optimizer_map: OptimizerMap | Callable[[Variable], Optimizer],
+        loss_scale_factor: Positive | None = None, name: str | None = None,
     ):  # fmt: skip
         super().__init__(0.0, loss_scale_factor=loss_scale_factor, name=name)
         self.optimizer_map = optimizer_map
@@ -192,8 +194,8 @@ class MultiOptimizer(Optimizer):
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments, ready for JSON."""
         return {
-            "optimizer_map": serialize(self.optimizer_map), "loss_scale_factor": self.loss_scale_factor,
-            "name": self.name,
+            "optimizer_map": serialize(self.optimizer_map),
+            "loss_scale_factor": self.loss_scale_factor, "name": self.name,
         }  # fmt: skip
 
     @classmethod

@@ -19,23 +19,25 @@ __all__ = ["Muon"]
 class Muon(Optimizer):
     """Moves matrices along their momentum made orthogonal, and other weights by AdamW.
 
-    A Newton-Schulz iteration, `x = muon_a x + (muon_b x xᵀ + muon_c (x xᵀ)²) x`, makes the momentum nearly orthogonal.
-    Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks".
+    A Newton-Schulz iteration, `x = muon_a x + (muon_b x xᵀ + muon_c (x xᵀ)²) x`, makes the momentum
+    nearly orthogonal. Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural
+    networks".
 
     Args:
         learning_rate: Learning rate.
         adam_beta_1, adam_beta_2, epsilon: Arguments of AdamW, as for `Adam`.
         adam_weight_decay: Weight decay of the weights that AdamW updates.
         weight_decay: Weight decay of the weights that Muon updates.
-        exclude_layers: Regular expressions. AdamW updates a weight if one is found in its path. Include the last layer.
+        exclude_layers: Regular expressions. AdamW updates a weight if one is found in its path.
+            Include the last layer.
         exclude_embeddings: Whether AdamW updates the tables of embeddings.
         muon_a, muon_b, muon_c: Coefficients of the Newton-Schulz iteration.
         adam_lr_ratio: Learning rate of AdamW over `learning_rate`, above 0.
         momentum: Momentum of the gradients of matrices, from 0 to 1.
         ns_steps: Number of Newton-Schulz iterations, at least 1.
         nesterov: Whether to use Nesterov's form of momentum.
-        rms_rate: Root mean square of Muon's steps (Liu et al. 2025), with which learning rates of AdamW fit. `None`
-            keeps the original scale.
+        rms_rate: Root mean square of Muon's steps (Liu et al. 2025), with which learning rates of
+            AdamW fit. `None` keeps the original scale.
         **kwargs: Arguments of `Optimizer`.
 
     Raises:
@@ -48,12 +50,13 @@ class Muon(Optimizer):
 
     @checked
     def __init__(
-        self, learning_rate: LearningRate = 0.001, adam_beta_1: Momentum = 0.9, adam_beta_2: Momentum = 0.999,
-        adam_weight_decay: NonNegative | None = 0.004, epsilon: NonNegative = 1e-7,
-        weight_decay: NonNegative | None = 0.004, exclude_layers: Sequence[str] | None = None,
-        exclude_embeddings: bool = True, muon_a: float = 3.4445, muon_b: float = -4.775, muon_c: float = 2.0315,
-        adam_lr_ratio: Positive = 1, momentum: Fraction = 0.95, ns_steps: Count = 5, nesterov: bool = True,
-        rms_rate: Positive | None = 0.2, **kwargs: Any,
+        self, learning_rate: LearningRate = 0.001, adam_beta_1: Momentum = 0.9,
+        adam_beta_2: Momentum = 0.999, adam_weight_decay: NonNegative | None = 0.004,
+        epsilon: NonNegative = 1e-7, weight_decay: NonNegative | None = 0.004,
+        exclude_layers: Sequence[str] | None = None, exclude_embeddings: bool = True,
+        muon_a: float = 3.4445, muon_b: float = -4.775, muon_c: float = 2.0315,
+        adam_lr_ratio: Positive = 1, momentum: Fraction = 0.95, ns_steps: Count = 5,
+        nesterov: bool = True, rms_rate: Positive | None = 0.2, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
         self.adam_beta_1, self.adam_beta_2, self.epsilon = adam_beta_1, adam_beta_2, epsilon

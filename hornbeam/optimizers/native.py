@@ -17,10 +17,11 @@ __all__ = ["adam", "after", "moments"]
 
 
 def after(rate: Any, gradients: Sequence[Any], dtype: Any, size: int) -> Any:
-    """Return `rate`, made to depend on every gradient, so that no update runs before all gradients exist.
+    """Return `rate`, made to depend on every gradient, so that no update runs before all gradients
+    exist.
 
-    Otherwise a gradient may still need the old value of a weight, and XLA on CPU copies the weights that a compiled loop
-    changes in place.
+    Otherwise a gradient may still need the old value of a weight, and XLA on CPU copies the weights
+    that a compiled loop changes in place.
 
     Args:
         rate: The learning rate.
@@ -45,7 +46,9 @@ def _after_jvp(primals: Any, tangents: Any) -> Any:
 
 
 def moments(g: Any, m: Any, v: Any, factors: tuple[float, ...]) -> tuple[Any, Any]:
-    """Return the moments of Adam, moved towards the gradient and its square by the first two `factors`."""
+    """Return the moments of Adam, moved towards the gradient and its square by the first two
+    `factors`.
+    """
     return m + (g - m) * factors[0], v + (jnp.square(g) - v) * factors[1]
 
 
@@ -86,7 +89,8 @@ def _native_adam(
     """Call the kernel for an array `(gradient,)`, or the one for a row sum `(index, rows)`."""
     result, count = jax.ShapeDtypeStruct(w.shape, w.dtype), len(g)
     call = jax.ffi.ffi_call(
-        "hornbeam_adam" if count == 1 else "hornbeam_adam_rows", [result] * 3, vmap_method="sequential",
+        "hornbeam_adam" if count == 1 else "hornbeam_adam_rows", [result] * 3,
+        vmap_method="sequential",
         # In place: the results may overwrite weights and moments.
         # In place, if JAX may overwrite weights and moments.
         input_output_aliases={count: 0, count + 1: 1, count + 2: 2},

@@ -16,21 +16,23 @@ __all__ = ["OptaxOptimizer", "is_transformation"]
 
 
 def is_transformation(x: Any) -> bool:
-    """Return whether `x` is an Optax transformation of gradients: an object with functions `init` and `update`."""
+    """Return whether `x` is an Optax transformation of gradients: an object with functions `init`
+    and `update`.
+    """
     return callable(getattr(x, "init", None)) and callable(getattr(x, "update", None))
 
 
 class OptaxOptimizer(Optimizer):
     """An Optax transformation as an optimizer; `compile(optimizer=optax.adam(1e-3))` makes one.
 
-    Its state is saved with a model's weights. The transformation itself is code and is not saved: to continue training
-    from a file, compile again with the same transformation.
+    Its state is saved with a model's weights. The transformation itself is code and is not saved:
+    to continue training from a file, compile again with the same transformation.
 
     Args:
         transformation: An `optax.GradientTransformation`.
         name: Name. Default: the class's name in snake case, numbered.
-        **kwargs: Arguments of `Optimizer`, except `learning_rate` and `weight_decay`, which are part of the
-            transformation.
+        **kwargs: Arguments of `Optimizer`, except `learning_rate` and `weight_decay`, which are
+            part of the transformation.
 
     Raises:
         TypeError: If `transformation` is no transformation, or an argument is unknown.

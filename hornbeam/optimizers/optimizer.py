@@ -1,6 +1,7 @@
 """The base of optimizers: slots, clipping, weight decay, averaging, accumulation.
 
-The rule of an optimizer is a pure function on arrays (`_rule`). This class does all that happens around it.
+The rule of an optimizer is a pure function on arrays (`_rule`). This class does all that happens
+around it.
 """
 
 from __future__ import annotations
@@ -47,10 +48,11 @@ class Optimizer:
         global_clipnorm: Largest Euclidean norm of all gradients together.
         use_ema: Whether to keep a running average of each weight.
         ema_momentum: Momentum of these averages, from 0 to 1. It needs `use_ema`.
-        ema_overwrite_frequency: Number of steps after which weights are set to their averages, again and again. `None`:
-            only at the end of training. It needs `use_ema`.
+        ema_overwrite_frequency: Number of steps after which weights are set to their averages,
+            again and again. `None`: only at the end of training. It needs `use_ema`.
         loss_scale_factor: Factor of the loss; gradients are divided by it before the update.
-        gradient_accumulation_steps: Number of steps, at least 2, whose mean gradient makes one update.
+        gradient_accumulation_steps: Number of steps, at least 2, whose mean gradient makes one
+            update.
         name: Name. Default: the class's name in snake case, numbered.
 
     Raises:
@@ -70,12 +72,13 @@ class Optimizer:
     @checked
     def __init__(
         self, learning_rate: LearningRate = 0.001, weight_decay: NonNegative | None = None,
-        clipnorm: Positive | None = None, clipvalue: Positive | None = None, global_clipnorm: Positive | None = None,
-        use_ema: bool = False, ema_momentum: Fraction = 0.99,
-        ema_overwrite_frequency: Annotated[int, Range(at_least=0)] | None = None,
+        clipnorm: Positive | None = None, clipvalue: Positive | None = None,
+        global_clipnorm: Positive | None = None, use_ema: bool = False,
+        ema_momentum: Fraction = 0.99, ema_overwrite_frequency: Annotated[int,
+            Range(at_least=0)] | None = None,
         loss_scale_factor: Positive | None = None,
-        gradient_accumulation_steps: Annotated[int, Range(at_least=2)] | None = None, name: str | None = None,
-        **kwargs: Any,
+        gradient_accumulation_steps: Annotated[int, Range(at_least=2)] | None = None,
+        name: str | None = None, **kwargs: Any,
     ):  # fmt: skip
         learning_rate = _with_older_arguments(self, learning_rate, kwargs)
         label = type(self).__name__
@@ -127,7 +130,9 @@ class Optimizer:
 
     @property
     def variables(self) -> list[Variable]:
-        """The number of steps, the learning rate (unless it is a schedule or function), then all slots."""
+        """The number of steps, the learning rate (unless it is a schedule or function), then all
+        slots.
+        """
         return list(self._variables)
 
     @property
@@ -189,7 +194,9 @@ class Optimizer:
                         self._slot.setdefault(slot, {})[variable] = self._make_slot(slot, variable)
 
     def _slot_groups(self) -> list[tuple[str, ...]]:
-        """Return the names of the slots, in groups: `variables` lists one group after another, and in it each weight."""
+        """Return the names of the slots, in groups: `variables` lists one group after another, and
+        in it each weight.
+        """
         return []
 
     def _slots_of(self, variable: Variable) -> tuple[str, ...]:
@@ -208,15 +215,15 @@ class Optimizer:
         return self.add_variable_from_reference(variable, slot, start)
 
     def add_variable(
-        self, shape: Any, initializer: Any = "zeros", dtype: Any = None, aggregation: str = "none", layout: Any = None,
-        name: str | None = None,
+        self, shape: Any, initializer: Any = "zeros", dtype: Any = None, aggregation: str = "none",
+        layout: Any = None, name: str | None = None,
     ) -> Variable:  # fmt: skip
         """Create a state variable of the optimizer; arguments as for `Variable`."""
         with naming.name_scope(self.name):
             return self._track(
                 Variable(
-                    initializer, shape=shape, dtype=dtype, trainable=False, autocast=False, aggregation=aggregation,
-                    layout=layout, name=name,
+                    initializer, shape=shape, dtype=dtype, trainable=False, autocast=False,
+                    aggregation=aggregation, layout=layout, name=name,
                 )
             )  # fmt: skip
 
@@ -274,7 +281,8 @@ class Optimizer:
             trainable_variables: Variables. Default: those of `build`.
 
         Raises:
-            ValueError: If the numbers differ, no variable has a gradient, or a variable is not known from `build`.
+            ValueError: If the numbers differ, no variable has a gradient, or a variable is not
+                known from `build`.
         """
         grads = list(grads)
         variables = (
@@ -341,7 +349,8 @@ class Optimizer:
             self._slot["gradient_accumulator"][v].assign(jnp.where(due, jnp.zeros_like(s), s))
 
     def flush_gradients(self) -> None:
-        """Update by the mean of the gradients accumulated so far, if any. `fit` calls it at the end of an epoch.
+        """Update by the mean of the gradients accumulated so far, if any. `fit` calls it at the end
+        of an epoch.
 
         The count of steps moves on to the next whole update.
         """
@@ -400,7 +409,9 @@ class Optimizer:
         return self._rule
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
-        """Return the new weight and slots from gradient, weight, learning rate, number of the step (from 1) and slots."""
+        """Return the new weight and slots from gradient, weight, learning rate, number of the step
+        (from 1) and slots.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement `update_step`.")
 
     def _clip(self, grads: list[Any]) -> list[Any]:
@@ -416,7 +427,9 @@ class Optimizer:
         return grads
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
-        """Exclude variables from weight decay: `var_list` holds variables, `var_names` patterns of their paths."""
+        """Exclude variables from weight decay: `var_list` holds variables, `var_names` patterns of
+        their paths.
+        """
         self._no_decay |= {re.escape(v.path) for v in var_list or ()} | set(var_names or ())
 
     def _decay_of(self, variable: Variable) -> float | None:
@@ -449,7 +462,9 @@ class Optimizer:
         grads: Sequence[Any],
         trainable_variables: Sequence[Any],
     ) -> tuple[list[Any], list[Any]]:
-        """Return the new values of weights and state as a pure function of the given ones; change no variable."""
+        """Return the new values of weights and state as a pure function of the given ones; change
+        no variable.
+        """
         if not self.built:
             raise ValueError(f"{type(self).__name__}: `build` it before `stateless_apply`.")
         everything = [*self._trainable, *self.variables]
@@ -480,8 +495,8 @@ class Optimizer:
             "learning_rate": float(rate.numpy()) if isinstance(rate, Variable) else serialize(rate),
         }
         for key in (
-            "weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "use_ema", "ema_momentum", "ema_overwrite_frequency",
-            "loss_scale_factor", "gradient_accumulation_steps",
+            "weight_decay", "clipnorm", "global_clipnorm", "clipvalue", "use_ema", "ema_momentum",
+            "ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps",
         ):  # fmt: skip
             base[key] = getattr(self, key)
         return {**base, **constructor_config(self, Optimizer, skip=(*base, "kwargs"))}
@@ -523,7 +538,9 @@ class Optimizer:
             store[str(index)] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        """Read `variables` from `store`. If their number differs, warn and keep the state as it is."""
+        """Read `variables` from `store`. If their number differs, warn and keep the state as it
+        is.
+        """
         if len(store.keys()) != len(self.variables):
             warnings.warn(
                 f"The file has {len(store.keys())} variables of the optimizer '{self.name}',"
@@ -538,7 +555,9 @@ class Optimizer:
 def _with_older_arguments(
     optimizer: Optimizer, learning_rate: LearningRate, kwargs: dict[str, Any]
 ) -> LearningRate:
-    """Return the learning rate that arguments of Keras 1 and 2 ask for; refuse all that are unknown."""
+    """Return the learning rate that arguments of Keras 1 and 2 ask for; refuse all that are
+    unknown.
+    """
     cls, label = type(optimizer), type(optimizer).__name__
     if "lr" in kwargs:  # the older name of `learning_rate`
         parameter = inspect.signature(cls).parameters.get("learning_rate")

@@ -16,8 +16,9 @@ __all__ = ["ScheduleFreeAdamW"]
 class ScheduleFreeAdamW(Optimizer):
     """AdamW that averages its weights instead of following a schedule.
 
-    In training the weights are `y = (1 - beta_1) z + beta_1 x`: between a fast sequence `z`, which follows Adam's rule,
-    and its average `x`. They stay `y` after training, as in Keras. Defazio et al. 2024, "The road less scheduled".
+    In training the weights are `y = (1 - beta_1) z + beta_1 x`: between a fast sequence `z`, which
+    follows Adam's rule, and its average `x`. They stay `y` after training, as in Keras. Defazio et
+    al. 2024, "The road less scheduled".
 
     Args:
         learning_rate: Learning rate.
@@ -37,8 +38,10 @@ class ScheduleFreeAdamW(Optimizer):
 
     @checked
     def __init__(
-        self, learning_rate: LearningRate = 0.0025, beta_1: Annotated[float, Range(above=0, at_most=1)] = 0.9,
-        beta_2: Momentum = 0.999, epsilon: NonNegative = 1e-8, warmup_steps: NonNegative = 0, **kwargs: Any,
+        self, learning_rate: LearningRate = 0.0025,
+        beta_1: Annotated[float, Range(above=0, at_most=1)] = 0.9,
+        beta_2: Momentum = 0.999, epsilon: NonNegative = 1e-8, warmup_steps: NonNegative = 0,
+        **kwargs: Any,
     ):  # fmt: skip
         super().__init__(learning_rate, **kwargs)
         self.beta_1, self.beta_2, self.epsilon, self.warmup_steps = (

@@ -15,8 +15,9 @@ from hornbeam.objects.constructor import constructor_config
 from hornbeam.objects.family import Family
 
 __all__ = [
-    "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule", "OneCycle",
-    "PiecewiseConstantDecay", "PolynomialDecay", "deserialize", "serialize",
+    "CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay",
+    "LearningRateSchedule", "OneCycle", "PiecewiseConstantDecay", "PolynomialDecay", "deserialize",
+    "serialize",
 ]  # fmt: skip
 
 
@@ -50,8 +51,8 @@ class _Decay(LearningRateSchedule):
 
     @checked
     def __init__(
-        self, initial_learning_rate: float, decay_steps: Positive, decay_rate: NonNegative, staircase: bool = False,
-        name: str | None = None,
+        self, initial_learning_rate: float, decay_steps: Positive, decay_rate: NonNegative,
+        staircase: bool = False, name: str | None = None,
     ):  # fmt: skip
         self.initial_learning_rate, self.decay_steps, self.decay_rate = (
             initial_learning_rate,
@@ -118,7 +119,8 @@ class PolynomialDecay(LearningRateSchedule):
         decay_steps: Number of steps until the end, above 0.
         end_learning_rate: Rate at the end and after it.
         power: Exponent, not negative; 1 is a straight line.
-        cycle: Whether to start again after the end, each time over the next multiple of `decay_steps`.
+        cycle: Whether to start again after the end, each time over the next multiple of
+            `decay_steps`.
         name: Name.
 
     Raises:
@@ -131,8 +133,9 @@ class PolynomialDecay(LearningRateSchedule):
 
     @checked
     def __init__(
-        self, initial_learning_rate: float, decay_steps: Positive, end_learning_rate: float = 0.0001,
-        power: NonNegative = 1.0, cycle: bool = False, name: str | None = "PolynomialDecay",
+        self, initial_learning_rate: float, decay_steps: Positive,
+        end_learning_rate: float = 0.0001, power: NonNegative = 1.0, cycle: bool = False,
+        name: str | None = "PolynomialDecay",
     ):  # fmt: skip
         self.initial_learning_rate, self.decay_steps, self.name = (
             initial_learning_rate,
@@ -160,7 +163,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         name: Name.
 
     Raises:
-        ValueError: If the boundaries do not rise, or the numbers of rates and boundaries do not fit.
+        ValueError: If the boundaries do not rise, or the numbers of rates and boundaries do not
+            fit.
 
     Example:
         >>> rate = PiecewiseConstantDecay(boundaries=[10, 20], values=[1.0, 0.5, 0.1])
@@ -170,7 +174,8 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
     @checked
     def __init__(
-        self, boundaries: Sequence[float], values: Sequence[float], name: str | None = "PiecewiseConstant"
+        self, boundaries: Sequence[float], values: Sequence[float],
+        name: str | None = "PiecewiseConstant"
     ):  # fmt: skip
         if len(boundaries) != len(values) - 1:
             raise ValueError(
@@ -192,15 +197,18 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
 
 def _cosine(part: Any, alpha: float) -> Any:
-    """Return a factor that falls from 1 to `alpha` along half a cosine, as `part` goes from 0 to 1."""
+    """Return a factor that falls from 1 to `alpha` along half a cosine, as `part` goes from 0 to
+    1.
+    """
     return (1 - alpha) * 0.5 * (1 + jnp.cos(jnp.pi * part)) + alpha
 
 
 class CosineDecay(LearningRateSchedule):
     """Falls along half a cosine, after a linear rise if wanted.
 
-    With `p = step / decay_steps` from 0 to 1 the rate is `top ((1 - alpha) (1 + cos(pi p)) / 2 + alpha)`. Loshchilov and
-    Hutter 2016, "SGDR: stochastic gradient descent with warm restarts".
+    With `p = step / decay_steps` from 0 to 1 the rate is
+    `top ((1 - alpha) (1 + cos(pi p)) / 2 + alpha)`. Loshchilov and Hutter 2016, "SGDR: stochastic
+    gradient descent with warm restarts".
 
     Args:
         initial_learning_rate: Rate at step 0. It is the top, unless there is a rise.
@@ -220,8 +228,9 @@ class CosineDecay(LearningRateSchedule):
 
     @checked
     def __init__(
-        self, initial_learning_rate: float, decay_steps: Positive, alpha: float = 0.0, name: str | None = "CosineDecay",
-        warmup_target: float | None = None, warmup_steps: NonNegative = 0,
+        self, initial_learning_rate: float, decay_steps: Positive, alpha: float = 0.0,
+        name: str | None = "CosineDecay", warmup_target: float | None = None,
+        warmup_steps: NonNegative = 0,
     ):  # fmt: skip
         self.initial_learning_rate, self.decay_steps, self.alpha, self.name = (
             initial_learning_rate, decay_steps, alpha, name,
@@ -266,8 +275,8 @@ class CosineDecayRestarts(LearningRateSchedule):
 
     @checked
     def __init__(
-        self, initial_learning_rate: float, first_decay_steps: Positive, t_mul: Positive = 2.0, m_mul: float = 1.0,
-        alpha: float = 0.0, name: str | None = "SGDRDecay",
+        self, initial_learning_rate: float, first_decay_steps: Positive, t_mul: Positive = 2.0,
+        m_mul: float = 1.0, alpha: float = 0.0, name: str | None = "SGDRDecay",
     ):  # fmt: skip
         self.initial_learning_rate, self.first_decay_steps, self.name = (
             initial_learning_rate,
@@ -293,7 +302,8 @@ class CosineDecayRestarts(LearningRateSchedule):
 class OneCycle(LearningRateSchedule):
     """Rises along half a cosine, then falls far below the first rate. Not in Keras.
 
-    Smith and Topin 2017, "Super-convergence: very fast training of neural networks using large learning rates".
+    Smith and Topin 2017, "Super-convergence: very fast training of neural networks using large
+    learning rates".
 
     Args:
         max_learning_rate: Rate at the top, above 0.
@@ -314,8 +324,8 @@ class OneCycle(LearningRateSchedule):
 
     @checked
     def __init__(
-        self, max_learning_rate: Positive, total_steps: Positive, rise: Fraction = 0.3, start_factor: Fraction = 0.04,
-        end_factor: Fraction = 4e-6, name: str | None = "OneCycle",
+        self, max_learning_rate: Positive, total_steps: Positive, rise: Fraction = 0.3,
+        start_factor: Fraction = 0.04, end_factor: Fraction = 4e-6, name: str | None = "OneCycle",
     ):  # fmt: skip
         self.max_learning_rate, self.total_steps, self.rise, self.name = (
             max_learning_rate,

@@ -55,8 +55,9 @@ def range_of(
 
 
 def gptq(
-    weights: np.ndarray, moments: np.ndarray, bits: int, group_size: int = -1, symmetric: bool = False,
-    damping: float = 0.01, activation_order: bool = False, per_channel: bool = True,
+    weights: np.ndarray, moments: np.ndarray, bits: int, group_size: int = -1,
+    symmetric: bool = False, damping: float = 0.01, activation_order: bool = False,
+    per_channel: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """Round a matrix row by row; later rows correct the error that rounding a row makes.
 
@@ -111,8 +112,8 @@ def gptq(
 
 
 def awq(
-    weights: np.ndarray, moments: np.ndarray, magnitudes: np.ndarray, bits: int = 4, group_size: int = -1,
-    grid_points: int = 20,
+    weights: np.ndarray, moments: np.ndarray, magnitudes: np.ndarray, bits: int = 4,
+    group_size: int = -1, grid_points: int = 20,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """Round a matrix after its rows with large inputs are scaled up, so that they lose less.
 

@@ -11,8 +11,8 @@ from hornbeam.objects.configuration import serialize
 from hornbeam.quantizers.rounding import AbsMaxQuantizer
 
 __all__ = [
-    "AWQConfig", "Float8QuantizationConfig", "GPTQConfig", "Int4QuantizationConfig", "Int8QuantizationConfig",
-    "QuantizationConfig", "find_config",
+    "AWQConfig", "Float8QuantizationConfig", "GPTQConfig", "Int4QuantizationConfig",
+    "Int8QuantizationConfig", "QuantizationConfig", "find_config",
 ]  # fmt: skip
 
 
@@ -286,15 +286,16 @@ class GPTQConfig(_CalibratedConfig):
     activation_order: bool
 
     def __init__(
-        self, dataset: Any, tokenizer: Any, *, weight_bits: int = 4, num_samples: int = 128, per_channel: bool = True,
-        sequence_length: int = 512, hessian_damping: float = 0.01, group_size: int = 128, symmetric: bool = False,
-        activation_order: bool = False, quantization_layer_structure: Any = None,
+        self, dataset: Any, tokenizer: Any, *, weight_bits: int = 4, num_samples: int = 128,
+        per_channel: bool = True, sequence_length: int = 512, hessian_damping: float = 0.01,
+        group_size: int = 128, symmetric: bool = False, activation_order: bool = False,
+        quantization_layer_structure: Any = None,
     ):  # fmt: skip
         self._keep(
             dataset=dataset, tokenizer=tokenizer, weight_bits=weight_bits, num_samples=num_samples,
-            per_channel=per_channel, sequence_length=sequence_length, hessian_damping=hessian_damping,
-            group_size=group_size, symmetric=symmetric, activation_order=activation_order,
-            quantization_layer_structure=quantization_layer_structure,
+            per_channel=per_channel, sequence_length=sequence_length,
+            hessian_damping=hessian_damping, group_size=group_size, symmetric=symmetric,
+            activation_order=activation_order, quantization_layer_structure=quantization_layer_structure,
         )  # fmt: skip
         if not 0 <= hessian_damping <= 1:
             raise ValueError(
@@ -324,8 +325,9 @@ class AWQConfig(_CalibratedConfig):
     num_grid_points: int
 
     def __init__(
-        self, dataset: Any, tokenizer: Any, *, weight_bits: int = 4, num_samples: int = 128, sequence_length: int = 512,
-        group_size: int = 128, num_grid_points: int = 20, quantization_layer_structure: Any = None,
+        self, dataset: Any, tokenizer: Any, *, weight_bits: int = 4, num_samples: int = 128,
+        sequence_length: int = 512, group_size: int = 128, num_grid_points: int = 20,
+        quantization_layer_structure: Any = None,
     ):  # fmt: skip
         self._keep(
             dataset=dataset, tokenizer=tokenizer, weight_bits=weight_bits, num_samples=num_samples,

@@ -17,13 +17,14 @@ from hornbeam.typing import Tensor
 
 __all__ = [
     "AbsMaxQuantizer", "Quantizer", "abs_max_quantize", "abs_max_quantize_grouped_with_zero_point",
-    "fake_quant_with_min_max_vars", "group_index", "grouped", "pack_int4", "unpack_int4", "zero_point_scale",
+    "fake_quant_with_min_max_vars", "group_index", "grouped", "pack_int4", "unpack_int4",
+    "zero_point_scale",
 ]  # fmt: skip
 
 
 def abs_max_quantize(
-    inputs: Any, axis: Any, value_range: tuple[int, int] = (-127, 127), dtype: str = "int8", epsilon: float = 1e-7,
-    to_numpy: bool = False,
+    inputs: Any, axis: Any, value_range: tuple[int, int] = (-127, 127), dtype: str = "int8",
+    epsilon: float = 1e-7, to_numpy: bool = False,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Return integers `clip(round(inputs * scale))` and their scale.
 
@@ -100,8 +101,8 @@ def zero_point_scale(
 
 
 def abs_max_quantize_grouped_with_zero_point(
-    inputs: Any, block_size: int, value_range: tuple[int, int] = (-8, 7), dtype: str = "int8", epsilon: float = 1e-7,
-    to_numpy: bool = False,
+    inputs: Any, block_size: int, value_range: tuple[int, int] = (-8, 7), dtype: str = "int8",
+    epsilon: float = 1e-7, to_numpy: bool = False,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """Return integers of a matrix; blocks of rows share scale and zero point, column by column.
 
@@ -234,8 +235,8 @@ def _checked_bytes(function: str, x: Any, axis: int, dtype: str) -> jax.Array:
 
 @op("keras.src.quantizers.quantizers")
 def fake_quant_with_min_max_vars(
-    inputs: Tensor, min_vals: Tensor, max_vals: Tensor, num_bits: int = 8, narrow_range: bool = False,
-    axis: int | None = None,
+    inputs: Tensor, min_vals: Tensor, max_vals: Tensor, num_bits: int = 8,
+    narrow_range: bool = False, axis: int | None = None,
 ) -> Tensor:  # fmt: skip
     """Round `inputs` to `num_bits` bits between a minimum and a maximum, and return them as floats.
 

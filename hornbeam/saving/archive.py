@@ -84,7 +84,9 @@ def save_archive(
 def load_archive(
     filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
 ) -> Any:
-    """Return the model of a `.keras` file or folder; the arguments are those of `hornbeam.saving.load_model`."""
+    """Return the model of a `.keras` file or folder; the arguments are those of
+    `hornbeam.saving.load_model`.
+    """
     what = file_label(filepath)
     with _opened(filepath, trusted=not safe_mode) as folder:
         config = parse_json(folder.read(_CONFIG), f"{what}: {_CONFIG}")
@@ -155,7 +157,9 @@ class _Members:
             )
 
     def _files(self, path: Path) -> Iterator[str]:
-        """Yield the names of the files in a folder; links are refused, since they may lead anywhere."""
+        """Yield the names of the files in a folder; links are refused, since they may lead
+        anywhere.
+        """
         for place, folders, files in os.walk(path):
             for name in folders + files:
                 full = Path(place) / name
@@ -241,7 +245,9 @@ class _Members:
 
     @contextmanager
     def weights(self) -> Iterator[Group]:
-        """Open the weights in place; compressed ones are unpacked to a temporary file, not into memory."""
+        """Open the weights in place; compressed ones are unpacked to a temporary file, not into
+        memory.
+        """
         what = f"{self._what}: {_WEIGHTS}"
         if self._archive is None:
             with open_hdf5(self._path / _WEIGHTS, what, self._trusted) as group:

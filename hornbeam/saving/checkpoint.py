@@ -1,6 +1,8 @@
-"""Checkpoints of a training: files of a JSON header and raw arrays with checksums, and folders of such files.
+"""Checkpoints of a training: files of a JSON header and raw arrays with checksums, and folders of
+such files.
 
-A checkpoint is data: numbers, texts, arrays, and lists, tuples, dicts and sets of these. No object is pickled.
+A checkpoint is data: numbers, texts, arrays, and lists, tuples, dicts and sets of these. No object
+    is pickled.
 The format of the file, with all numbers little-endian:
 
     16 bytes   the signature of the format
@@ -66,7 +68,8 @@ class Packed:
         """Return `value` in a form that JSON can hold; its arrays are copied into `arrays`.
 
         Args:
-            value: Numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of these.
+            value: Numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of
+                these.
             where: Name of the value, for the error.
 
         Raises:
@@ -172,7 +175,8 @@ def _unpacked(value: Any, arrays: list[np.ndarray]) -> Any:
     return tuple(items) if kind == "tuple" else set(items)
 
 
-# --- the file ---------------------------------------------------------------------------------------
+# --- the file
+# ---------------------------------------------------------------------------------------
 
 
 def write_checkpoint(path: FilePath, packed: Packed) -> None:
@@ -267,7 +271,8 @@ def _entry(entry: Any, what: str) -> tuple[np.dtype, tuple[int, ...], int]:
     raise FileError(f"{what} describes an array that it cannot hold: {str(entry)[:80]}.")
 
 
-# --- a folder of checkpoints, written in the background ------------------------------------------------
+# --- a folder of checkpoints, written in the background
+# ------------------------------------------------
 
 
 class CheckpointFolder:
@@ -363,7 +368,8 @@ class CheckpointFolder:
 class BackgroundWriter:
     """Writes checkpoints in a thread, always the latest state that was passed to `put`.
 
-    After each write it pauses nine times as long as the write took, so that writing takes at most a tenth of a core.
+    After each write it pauses nine times as long as the write took, so that writing takes at most a
+    tenth of a core.
 
     Args:
         folder: The folder to write to.
@@ -402,7 +408,9 @@ class BackgroundWriter:
             self._hurry = False
 
     def close(self, drop: bool = False) -> None:
-        """End the thread, after the queued state is written; with `drop`, that state is discarded."""
+        """End the thread, after the queued state is written; with `drop`, that state is
+        discarded.
+        """
         if drop:
             with self._changed:
                 self._pending = None

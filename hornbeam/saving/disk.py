@@ -20,7 +20,9 @@ FilePath = str | os.PathLike[str]
 
 
 class MissingFileError(FileNotFoundError, ValueError):
-    """There is no such file. Python expects an `OSError` for this, Keras a `ValueError`; this is both."""
+    """There is no such file. Python expects an `OSError` for this, Keras a `ValueError`; this is
+    both.
+    """
 
 
 _MAX_JSON = 64 * 2**20
@@ -35,7 +37,8 @@ def kind_of(path: FilePath) -> str:
         path: Path of the file.
 
     Raises:
-        FileNotFoundError: If there is no such file; the message lists model files in the same folder.
+        FileNotFoundError: If there is no such file; the message lists model files in the same
+            folder.
     """
     path = Path(path)
     if path.is_dir():
@@ -65,7 +68,8 @@ def check_overwrite(path: FilePath, overwrite: bool) -> None:
 def written_aside(path: FilePath, folder: bool = False) -> Iterator[Path]:
     """Yield a temporary path to write to; it replaces `path` when the block ends without an error.
 
-    The file is synced to disk before it is renamed, so a crash leaves either the old or the new file.
+    The file is synced to disk before it is renamed, so a crash leaves either the old or the new
+    file.
 
     Args:
         path: The file (or folder) to write; its parent folders are created.
@@ -101,7 +105,8 @@ def _sync(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on disk.
 
     Raises:
-        OSError: If a file could not be written completely. Some systems report a full disk only here.
+        OSError: If a file could not be written completely. Some systems report a full disk only
+            here.
     """
     try:
         handle = os.open(path, os.O_RDONLY)
@@ -123,7 +128,8 @@ def parse_json(text: bytes | str, what: str) -> Any:
     """Return the value of a JSON text, bounded in size, depth and number of values.
 
     Raises:
-        FileError: If it is not JSON, too long, nested too deeply, or has a name twice in one object.
+        FileError: If it is not JSON, too long, nested too deeply, or has a name twice in one
+            object.
 
     Example:
         >>> parse_json('{"units": 3}', "the configuration")

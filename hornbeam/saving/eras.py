@@ -1,8 +1,8 @@
 """Which Keras wrote a file, and who translates what Keras 1 and 2 wrote.
 
-This package reads what Keras 3 writes. Files of Keras 1 and 2 use other words, other orders of weights and
-other shapes. `hornbeam.legacy.files` translates them. It announces itself here when `hornbeam` is imported;
-nothing in `hornbeam.saving` or `hornbeam.models` imports it.
+This package reads what Keras 3 writes. Files of Keras 1 and 2 use other words, other orders of
+weights and other shapes. `hornbeam.legacy.files` translates them. It announces itself here when
+`hornbeam` is imported; nothing in `hornbeam.saving` or `hornbeam.models` imports it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class Saved:
     read: Callable[[str | None], np.ndarray]
 
     def changed(self, shape: Sequence[int], change: Callable[[np.ndarray], np.ndarray]) -> Saved:
-        """Return the array with another shape; `change` is applied to the values when they are read."""
+        """Return the array with another shape; `change` is applied to the values when they are
+        read.
+        """
         return Saved(self.name, tuple(shape), lambda dtype: change(self.read(dtype)))
 
 
@@ -58,12 +60,16 @@ class Era:
 
     @property
     def rearranged(self) -> bool:
-        """Whether the weights, and so the optimizer's state, never have today's order and shapes."""
+        """Whether the weights, and so the optimizer's state, never have today's order and
+        shapes.
+        """
         return self.first or self.sorted or self.backend == "theano"
 
 
 class OlderFiles(Protocol):
-    """Translates files of Keras 1 and 2: `hornbeam.legacy.files` has these functions and describes them."""
+    """Translates files of Keras 1 and 2: `hornbeam.legacy.files` has these functions and describes
+    them.
+    """
 
     def modern_model(
         self, config: Any, version: str | None = None, custom_objects: Any = None
@@ -71,7 +77,9 @@ class OlderFiles(Protocol):
         """Return a model's configuration in Keras 3's words."""
 
     def modern_graph(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return a functional model's configuration with the calls of its layers in Keras 3's form."""
+        """Return a functional model's configuration with the calls of its layers in Keras 3's
+        form.
+        """
 
     def modern_name(self, name: str) -> str:
         """Return a layer's name without slashes."""

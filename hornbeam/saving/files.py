@@ -1,4 +1,6 @@
-"""Saving and loading models and weights; the format is chosen by the path or found by the content."""
+"""Saving and loading models and weights; the format is chosen by the path or found by the
+content.
+"""
 
 from __future__ import annotations
 
@@ -102,8 +104,9 @@ def load_model(
         filepath: Path of the file.
         custom_objects: Your classes and functions by name, in addition to those registered.
         compile: Whether the model is compiled as it was when it was saved.
-        safe_mode: False means that you trust the file as you trust a program: functions that Keras stored
-            as bytecode may run, and arrays may take more memory than the file has bytes. A file cannot set it.
+        safe_mode: False means that you trust the file as you trust a program: functions that Keras
+            stored as bytecode may run, and arrays may take more memory than the file has bytes. A
+            file cannot set it.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -157,7 +160,8 @@ def save_weights(model: Any, filepath: FilePath, overwrite: bool = True, **kwarg
 
     Args:
         model: A built model.
-        filepath: A path that ends in `.weights.h5` or `.safetensors`; `.h5` alone means Keras 2's layout.
+        filepath: A path that ends in `.weights.h5` or `.safetensors`; `.h5` alone means Keras 2's
+            layout.
         overwrite: Whether an existing file may be replaced.
         **kwargs: `save_format` of Keras 2: `"h5"` for its layout.
 
@@ -194,13 +198,14 @@ def load_weights(
     Args:
         model: The model.
         filepath: Path of the file.
-        skip_mismatch: Whether weights and optimizer states that do not fit are skipped with a warning.
+        skip_mismatch: Whether weights and optimizer states that do not fit are skipped with a
+            warning.
         **kwargs: `by_name`: whether layers are matched by name instead of position.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        FileError: If the weights do not fit the model (the message lists all differences, and nothing is
-            changed), or the file is damaged.
+        FileError: If the weights do not fit the model (the message lists all differences, and
+            nothing is changed), or the file is damaged.
     """
     by_name = kwargs.pop("by_name", False)
     _check_flags("load_weights", skip_mismatch=skip_mismatch, by_name=by_name)
@@ -225,7 +230,9 @@ def _check_flags(function: str, **flags: Any) -> None:
 
 
 def _check_format(function: str, save_format: Any, known: tuple[str, ...]) -> None:
-    """Raise `ValueError` unless `save_format`, an argument of Keras 2, is left out or names a format."""
+    """Raise `ValueError` unless `save_format`, an argument of Keras 2, is left out or names a
+    format.
+    """
     if save_format is not None and str(save_format).lower() not in known:
         raise ValueError(
             f"{function}: `save_format` must be one of {', '.join(map(repr, known))}, received"

@@ -1,4 +1,6 @@
-"""`.h5` files of Keras 1 to 3: models and weights, with a group for each layer, named like the layer."""
+"""`.h5` files of Keras 1 to 3: models and weights, with a group for each layer, named like the
+layer.
+"""
 
 from __future__ import annotations
 
@@ -42,14 +44,16 @@ __all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "save_lay
 _ATTRIBUTE_LIMIT = 60_000
 # Arguments that Keras 2's optimizers refuse, with the default values at which they can be left out.
 _NEW_IN_OPTIMIZERS = {
-    "clipnorm": None, "clipvalue": None, "ema_momentum": 0.99, "ema_overwrite_frequency": None, "global_clipnorm": None,
-    "gradient_accumulation_steps": None, "loss_scale_factor": None, "use_ema": False, "weight_decay": None,
+    "clipnorm": None, "clipvalue": None, "ema_momentum": 0.99, "ema_overwrite_frequency": None,
+    "global_clipnorm": None, "gradient_accumulation_steps": None, "loss_scale_factor": None,
+    "use_ema": False, "weight_decay": None,
 }  # fmt: skip
 _TOP = "top_level_model_weights"
 FilePath = str | os.PathLike[str]
 
 
-# --- writing -----------------------------------------------------------------------------------------
+# --- writing
+# -----------------------------------------------------------------------------------------
 
 
 def save_h5(
@@ -57,11 +61,12 @@ def save_h5(
 ) -> None:
     """Write architecture, weights and training state to an `.h5` file.
 
-    Keras 3 reads the whole file. tf.keras 2 reads the architecture and the weights but not the state of the optimizer,
-    which has another form there. Arithmetic of equal shapes or with a number, activations, `concatenate`, `reshape`
-    and `transpose` are written as layers, so that tf.keras 2 reads them. It cannot read other ops,
-    `MultiHeadAttention`, and tensors passed as keyword arguments, such as an LSTM's `initial_state`. AdamW, Adafactor,
-    Lion, Lamb, Muon and `weight_decay` it reads only with `compile=False`.
+    Keras 3 reads the whole file. tf.keras 2 reads the architecture and the weights but not the
+    state of the optimizer, which has another form there. Arithmetic of equal shapes or with a
+    number, activations, `concatenate`, `reshape` and `transpose` are written as layers, so that
+    tf.keras 2 reads them. It cannot read other ops, `MultiHeadAttention`, and tensors passed as
+    keyword arguments, such as an LSTM's `initial_state`. AdamW, Adafactor, Lion, Lamb, Muon and
+    `weight_decay` it reads only with `compile=False`.
 
     Args:
         model: A functional or sequential model, or a subclassed one with `get_config`.
@@ -112,7 +117,9 @@ def save_h5_weights(model: Any, filepath: FilePath, overwrite: bool = True) -> N
 
 
 def _plain_classes(entry: Any, inside: str = "") -> Any:
-    """Return a model's configuration with its layers in the form of `.h5` files: only class and config."""
+    """Return a model's configuration with its layers in the form of `.h5` files: only class and
+    config.
+    """
     if isinstance(entry, list):
         return [_plain_classes(item, inside) for item in entry]
     if not isinstance(entry, dict):
@@ -143,14 +150,18 @@ def _plain_classes(entry: Any, inside: str = "") -> Any:
 
 
 def _optimizer_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return an optimizer's configuration without Keras 3's new arguments that have their default value."""
+    """Return an optimizer's configuration without Keras 3's new arguments that have their default
+    value.
+    """
     return {
         key: value for key, value in config.items() if _NEW_IN_OPTIMIZERS.get(key, ...) != value
     }
 
 
 def _long_names(loss: Any) -> Any:
-    """Return losses with short names such as `mse` written out: Keras reads only full names here."""
+    """Return losses with short names such as `mse` written out: Keras reads only full names
+    here.
+    """
     if isinstance(loss, str):
         return getattr(losses.get(loss), "__name__", loss)
     if isinstance(loss, list):
@@ -211,7 +222,8 @@ def _write_names(group: h5py.Group, attribute: str, names: list[str]) -> None:
         group.attrs[f"{attribute}{number}"] = np.array(data[start : start + per_piece])
 
 
-# --- reading -----------------------------------------------------------------------------------------
+# --- reading
+# -----------------------------------------------------------------------------------------
 
 
 def load_h5(
@@ -254,7 +266,8 @@ def load_h5(
 def load_h5_weights(
     model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False
 ) -> None:
-    """Read weights into `model` from an `.h5` or `.weights.h5` file; its content decides which of them it is.
+    """Read weights into `model` from an `.h5` or `.weights.h5` file; its content decides which of
+    them it is.
 
     Args:
         model: A built model.
@@ -263,7 +276,8 @@ def load_h5_weights(
         by_name: Whether layers are matched by name; layers that the file lacks keep their weights.
 
     Raises:
-        ValueError: If the weights do not fit; the message lists all differences, and nothing is changed.
+        ValueError: If the weights do not fit; the message lists all differences, and nothing is
+            changed.
     """
     what = file_label(filepath)
     with open_hdf5(filepath) as file:
@@ -359,7 +373,9 @@ def _read_layers(
     by_name: bool = False,
     era: Era | None = None,
 ) -> tuple[Era, list[tuple[Any, list[Saved]]]]:
-    """Read the weights; return what is known of the program that wrote the file, and the arrays of each layer."""
+    """Read the weights; return what is known of the program that wrote the file, and the arrays of
+    each layer.
+    """
     if not model.built:
         check_built(model, what)
     differences = Differences(what, skip_mismatch)
@@ -395,7 +411,9 @@ def _read_layers(
 
 
 def _warn_of_padding(model: Any, what: str) -> None:
-    """Warn of convolutions whose borders Theano padded differently: by the same amount on both sides."""
+    """Warn of convolutions whose borders Theano padded differently: by the same amount on both
+    sides.
+    """
     found = [
         layer.name
         for layer in flatten_layers(model)
@@ -420,7 +438,9 @@ def _by_name(model: Any, saved: dict[str, list[Saved]]) -> list[tuple[Any, list[
 def _pair(
     model: Any, saved: dict[str, list[Saved]], differences: Differences
 ) -> list[tuple[Any, list[Saved]]]:
-    """Return pairs of a layer with weights and its arrays, by name if all names agree, otherwise by position."""
+    """Return pairs of a layer with weights and its arrays, by name if all names agree, otherwise by
+    position.
+    """
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     arrays = {older_files().modern_name(name): found for name, found in saved.items() if found}
     if set(layers) == set(arrays):

@@ -1,7 +1,7 @@
 """Weights in HDF5 in Keras 3's layout: a group for each part of a model, named by its attribute.
 
-The group of a part contains `vars`, with the part's own arrays, and the groups of its own parts. A list or
-dictionary of parts is a group too; its members are named by their classes.
+The group of a part contains `vars`, with the part's own arrays, and the groups of its own parts. A
+list or dictionary of parts is a group too; its members are named by their classes.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ class Differences:
 def walk(part: Any) -> Iterator[tuple[str, Any]]:
     """Yield the path and the object of `part` and of each layer and optimizer below it, each once.
 
-    Attributes are visited in the order of their names, private ones last. A layer that has two names is
-    found under the first.
+    Attributes are visited in the order of their names, private ones last. A layer that has two
+    names is found under the first.
 
     Args:
         part: A layer, model or optimizer.
@@ -189,11 +189,14 @@ def _children(part: Any) -> list[tuple[str, Any]]:
     return sorted(found.items(), key=lambda item: (item[0].startswith("_"), item[0]))
 
 
-# --- arrays -----------------------------------------------------------------------------------------
+# --- arrays
+# -----------------------------------------------------------------------------------------
 
 
 def write_array(group: h5py.Group, name: str, value: Any) -> None:
-    """Write an array; types that HDF5 lacks, such as bfloat16, are stored as bytes with the dtype's name."""
+    """Write an array; types that HDF5 lacks, such as bfloat16, are stored as bytes with the dtype's
+    name.
+    """
     array = np.asarray(value)
     dataset = group.create_dataset(name, data=array)
     if array.dtype.kind == "V":
@@ -229,7 +232,9 @@ def read_array(dataset: Any, dtype: str | None = None) -> np.ndarray:
 
 
 def member(group: Any, name: str) -> Any:
-    """Return the group or array at a path below `group`, or `None`; links to other places are refused."""
+    """Return the group or array at a path below `group`, or `None`; links to other places are
+    refused.
+    """
     return group.get(name) if isinstance(group, Group) else None
 
 
@@ -252,7 +257,8 @@ class _Store(Mapping):
         return len(self._group)
 
 
-# --- writing and reading ----------------------------------------------------------------------------
+# --- writing and reading
+# ----------------------------------------------------------------------------
 
 
 def write_weights(root: h5py.Group, model: Any, include_optimizer: bool = True) -> None:
@@ -271,7 +277,8 @@ def write_weights(root: h5py.Group, model: Any, include_optimizer: bool = True) 
 def read_weights(
     root: Group, model: Any, what: str, skip_mismatch: bool = False, by_name: bool = False
 ) -> None:
-    """Read the weights of `model` from below `root`, in the layout that `write_weights` and Keras write.
+    """Read the weights of `model` from below `root`, in the layout that `write_weights` and Keras
+    write.
 
     All shapes are compared before anything is changed.
 
@@ -370,7 +377,9 @@ def _is_state(model: Any, path: list[str]) -> bool:
 
 
 def _listed(model: Any) -> dict[int, str]:
-    """Return the path of each layer below `layers`, where Keras before 3.15 put layers that are in lists of tuples."""
+    """Return the path of each layer below `layers`, where Keras before 3.15 put layers that are in
+    lists of tuples.
+    """
     counts: collections.Counter[str] = collections.Counter()
     places: dict[int, str] = {}
     for layer in getattr(model, "layers", ()):
@@ -381,7 +390,9 @@ def _listed(model: Any) -> dict[int, str]:
 
 
 def _vars(start: Any, path: str) -> Any:
-    """Return the group of a part's own arrays. An attribute that is public now may have been private in the file."""
+    """Return the group of a part's own arrays. An attribute that is public now may have been
+    private in the file.
+    """
     found = member(start, f"{path}/vars" if path else "vars")
     if found is None and "/" in path:
         above, _, name = path.rpartition("/")

@@ -1,8 +1,10 @@
-"""Weights in safetensors files: the length of the header in eight bytes, a JSON header, and the arrays.
+"""Weights in safetensors files: the length of the header in eight bytes, a JSON header, and the
+arrays.
 
-The format is specified at https://github.com/huggingface/safetensors. An array's name is the path of its layer
-in the model, as in `.weights.h5` files, and the name of the weight, such as `layers.dense_1.kernel`. The path
-does not depend on the names of layers, so the weights fit a model that is built again.
+The format is specified at https://github.com/huggingface/safetensors. An array's name is the path
+of its layer in the model, as in `.weights.h5` files, and the name of the weight, such as
+`layers.dense_1.kernel`. The path does not depend on the names of layers, so the weights fit a model
+that is built again.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ __all__ = ["load_safetensors", "looks_like_safetensors", "save_safetensors"]
 FilePath = str | os.PathLike[str]
 
 _NAMES = {
-    "BF16": "bfloat16", "BOOL": "bool", "F16": "float16", "F32": "float32", "F64": "float64", "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2", "I16": "int16", "I32": "int32", "I64": "int64", "I8": "int8", "U16": "uint16",
-    "U32": "uint32", "U64": "uint64", "U8": "uint8",
+    "BF16": "bfloat16", "BOOL": "bool", "F16": "float16", "F32": "float32", "F64": "float64",
+    "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "I16": "int16", "I32": "int32",
+    "I64": "int64", "I8": "int8", "U16": "uint16", "U32": "uint32", "U64": "uint64", "U8": "uint8",
 }  # fmt: skip
 _MAX_HEADER = 100 * 2**20
 
@@ -113,7 +115,8 @@ def load_safetensors(
         by_name: Whether to ignore names that only the file or only the model has.
 
     Raises:
-        ValueError: If the weights do not fit; the message lists all differences, and nothing is changed.
+        ValueError: If the weights do not fit; the message lists all differences, and nothing is
+            changed.
     """
     what = file_label(filepath)
     named = _named(model)
@@ -148,7 +151,9 @@ Entry = tuple[np.dtype, tuple[int, ...], int, int]
 
 
 def _header(file: BinaryIO, what: str) -> tuple[dict[str, Entry], int]:
-    """Return the checked dtype, shape, offset and size of each array, and the offset at which the arrays begin."""
+    """Return the checked dtype, shape, offset and size of each array, and the offset at which the
+    arrays begin.
+    """
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
     if not 0 < length <= min(_MAX_HEADER, size - 8):

@@ -59,8 +59,8 @@ def compile_model(model: Any, **arguments: Any) -> None:
 
 
 _ARGUMENTS = {
-    "optimizer", "loss", "metrics", "loss_weights", "weighted_metrics", "run_eagerly", "steps_per_execution",
-    "jit_compile", "auto_scale_loss",
+    "optimizer", "loss", "metrics", "loss_weights", "weighted_metrics", "run_eagerly",
+    "steps_per_execution", "jit_compile", "auto_scale_loss",
 }  # fmt: skip
 
 

@@ -22,7 +22,8 @@ from hornbeam.errors import FileError
 
 __all__ = ["Journal", "drop", "random_state", "set_random_state"]
 
-TELL = 10.0  # seconds of reading again until its progress is reported; the interval then doubles each time
+# seconds of reading again until its progress is reported; the interval then doubles each time
+TELL = 10.0
 
 
 def random_state() -> dict[str, Any]:

@@ -33,7 +33,9 @@ SECONDS_PER_DISPATCH = 0.1
 BYTES_PER_SLAB = 8 * 2**20
 STEPS_PER_SLAB = 1024
 SHARE_OF_DEVICE_MEMORY = 0.25
-"""Data up to this share of an accelerator's memory stay there; larger data are streamed in slabs."""
+"""Data up to this share of an accelerator's memory stay there; larger data are streamed in
+slabs.
+"""
 
 
 @dataclasses.dataclass
@@ -407,7 +409,8 @@ def _shapes_of(batch: Any) -> list[Any]:
     return [np.shape(a) for a in tree.flatten(batch)]
 
 
-# --- data that stay on an accelerator ---------------------------------------------------------------
+# --- data that stay on an accelerator
+# ---------------------------------------------------------------
 
 
 def _fits_on_accelerator(source: ArraySource) -> bool:
@@ -441,7 +444,8 @@ class _Resident:
         return self._take(self._data, (places if order is None else order[places]).astype("int32"))
 
 
-# --- work in the background, and in flight -----------------------------------------------------------
+# --- work in the background, and in flight
+# -----------------------------------------------------------
 
 _compiler: concurrent.futures.ThreadPoolExecutor | None = None
 _gatherer: concurrent.futures.ThreadPoolExecutor | None = None

@@ -15,8 +15,8 @@ from hornbeam.data.dataset import PyDataset
 from hornbeam.data.sources import ArraySource, Source
 
 __all__ = [
-    "EvaluateRequest", "FitRequest", "PredictRequest", "apply_reader_settings", "check_batch_size", "check_flag", "limited",
-    "steps_of", "verbosity", "warn_of_batch_size",
+    "EvaluateRequest", "FitRequest", "PredictRequest", "apply_reader_settings", "check_batch_size",
+    "check_flag", "limited", "steps_of", "verbosity", "warn_of_batch_size",
 ]  # fmt: skip
 
 # Words of earlier Keras versions for the settings that a `PyDataset` holds today, and the values

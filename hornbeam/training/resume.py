@@ -517,7 +517,8 @@ def _are_shapes(lists: Any) -> bool:
     structure, leaves = lists
     numbers = [n for n in tree.flatten(structure) if n is not None]
     return all(type(n) is int and 0 <= n < len(leaves) for n in numbers) and all(
-        isinstance(leaf, list) and len(leaf) == 2 and isinstance(leaf[0], list) and isinstance(leaf[1], str)
+        isinstance(leaf, list) and len(leaf) == 2 and isinstance(leaf[0],
+            list) and isinstance(leaf[1], str)
         and all(type(n) is int and 0 <= n < 2**31 for n in leaf[0]) and _is_dtype(leaf[1])
         for leaf in leaves
     ) and isinstance(structure, (list, tuple))  # fmt: skip
@@ -535,7 +536,8 @@ def _are_results(value: Any) -> bool:
     name.
     """
     return isinstance(value, dict) and all(
-        isinstance(name, str) and isinstance(x, (int, float, np.generic, np.ndarray)) and np.asarray(x).dtype.kind in "biufcV"
+        isinstance(name, str) and isinstance(x,
+            (int, float, np.generic, np.ndarray)) and np.asarray(x).dtype.kind in "biufcV"
         for name, x in value.items()
     )  # fmt: skip
 
@@ -545,13 +547,14 @@ def _is_mark(mark: Any) -> bool:
     return (
         isinstance(mark, dict) and set(mark) == {"pass", "random", "read"}
         and (mark["pass"] is None or (type(mark["pass"]) is int and mark["pass"] >= 0))
-        and (mark["random"] is None or isinstance(mark["random"], dict)) and type(mark["read"]) is int and mark["read"] >= 0
+        and (mark["random"] is None or isinstance(mark["random"],
+            dict)) and type(mark["read"]) is int and mark["read"] >= 0
     )  # fmt: skip
 
 
 _FIELDS = {
-    "progress": dict, "seed": int, "since": int, "data": dict, "journal": list, "validated": int, "random": dict,
-    "variables": list, "callbacks": list,
+    "progress": dict, "seed": int, "since": int, "data": dict, "journal": list, "validated": int,
+    "random": dict, "variables": list, "callbacks": list,
 }  # fmt: skip
 
 
@@ -570,10 +573,12 @@ def _checked(state: Any, place: str) -> dict[str, Any]:
         fits = (
             set(progress) == {"epoch", "done", "position", "logs", "stopped"}
             and isinstance(position, tuple) and len(position) == 2
-            and all(type(n) is int and n >= 0 for n in (progress["epoch"], progress["done"], *position))
+            and all(type(n) is int and n >= 0 for n in (progress["epoch"], progress["done"],
+                *position))
             and isinstance(progress["logs"], dict) and isinstance(progress["stopped"], bool)
             and (not progress["done"] or _are_results(progress["logs"]))
-            and all(isinstance(row, list) and len(row) == 2 and isinstance(row[1], np.ndarray) for row in state["variables"])
+            and all(isinstance(row, list) and len(row) == 2 and isinstance(row[1],
+                np.ndarray) for row in state["variables"])
             and all(isinstance(row, list) and len(row) == 3 for row in state["callbacks"])
             and all(type(row[0]) is str and type(row[1]) is int for row in state["callbacks"])
             and "batch" in state and _are_shapes(state["batch"])

@@ -26,11 +26,14 @@ from hornbeam.training.overrides import overrides
 from hornbeam.training.padding import count_rows, mark_rows, rows_are_independent, rows_counted
 
 __all__ = [
-    "Steps", "metrics_result", "predict_step", "set_state", "state_groups", "steps_for", "test_step", "train_step",
+    "Steps", "metrics_result", "predict_step", "set_state", "state_groups", "steps_for",
+    "test_step", "train_step",
 ]  # fmt: skip
 
 BYTES_TO_LOOP = 2**29
-"""On an accelerator, a compiled loop may carry weights, moments and metrics of fewer bytes than this."""
+"""On an accelerator, a compiled loop may carry weights, moments and metrics of fewer bytes than
+this.
+"""
 
 
 def train_step(model: Any, data: Any) -> dict[str, Any]:
@@ -331,7 +334,8 @@ def set_state(owner: str, groups: list[list[Variable]], state: Any) -> None:
             variable.assign(value)
 
 
-# --- the steps that a model keeps -------------------------------------------------------------------
+# --- the steps that a model keeps
+# -------------------------------------------------------------------
 
 
 def steps_for(

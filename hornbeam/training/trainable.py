@@ -308,9 +308,9 @@ class Trainable(Layer):
             ValueError: If data, targets and model do not fit, before any step is done.
         """
         request = FitRequest(
-            x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
-            sample_weight, initial_epoch, steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
-            resume, kwargs,
+            x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data,
+            shuffle, class_weight, sample_weight, initial_epoch, steps_per_epoch, validation_steps,
+            validation_batch_size, validation_freq, resume, kwargs,
         )  # fmt: skip
         return fit(self, request)
 

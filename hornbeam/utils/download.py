@@ -40,22 +40,24 @@ def get_file(
 ) -> str:
     """Return the path of a file from a URL; it is downloaded if it is not in the cache.
 
-    The file is written under another name and renamed when it is complete and its hash matches. Several
-    processes may therefore ask for it at once, and none sees a part of it. Archives are unpacked the same way.
-    Only files and folders are unpacked, and all stay inside one folder (see `Raises`).
+    The file is written under another name and renamed when it is complete and its hash matches.
+    Several processes may therefore ask for it at once, and none sees a part of it. Archives are
+    unpacked the same way. Only files and folders are unpacked, and all stay inside one folder (see
+    `Raises`).
 
     Args:
-        fname: Name in the cache, without a path. Default: the last part of `origin`. With `extract`, a name
-            without an extension names the folder.
-        origin: URL (`https`, `http`, `ftp` or `file`). A server may redirect only to `http` and `https`.
+        fname: Name in the cache, without a path. Default: the last part of `origin`. With
+            `extract`, a name without an extension names the folder.
+        origin: URL (`https`, `http`, `ftp` or `file`). A server may redirect only to `http` and
+            `https`.
         untar: Keras 1's name for `extract`.
         md5_hash: Keras 1's name for `file_hash`.
         file_hash: SHA-256 or MD5 of the file, in hexadecimal digits.
         cache_subdir: Folder below `cache_dir`, or an absolute one. Any folder is allowed.
         hash_algorithm: `"sha256"`, `"md5"` or `"auto"`, which decides by the length of `file_hash`.
         extract: Whether the file is an archive to unpack.
-        archive_format: `"auto"` (tar and zip), `"tar"` (also compressed), `"zip"`, a list of these, or `None`
-            for no unpacking.
+        archive_format: `"auto"` (tar and zip), `"tar"` (also compressed), `"zip"`, a list of these,
+            or `None` for no unpacking.
         cache_dir: Folder of the cache. Default: `KERAS_HOME`, or `~/.keras` if that is not set.
         force_download: Whether to download the file even if it is in the cache.
 
@@ -64,8 +66,8 @@ def get_file(
 
     Raises:
         ValueError: If an argument is wrong, or the hash does not match.
-        FileError: If the archive is damaged, unpacks to far more than its size, or holds links or members
-            outside of its folder.
+        FileError: If the archive is damaged, unpacks to far more than its size, or holds links or
+            members outside of its folder.
         OSError: If the URL cannot be downloaded completely.
 
     Example:
@@ -152,7 +154,9 @@ def _suffix(name: str) -> str:
 
 
 def _cache_folder(cache_dir: Any) -> Path:
-    """Return the folder of the cache; if it cannot be written, a folder of this user in the temporary folder."""
+    """Return the folder of the cache; if it cannot be written, a folder of this user in the
+    temporary folder.
+    """
     folder = Path(cache_dir or os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,8 @@ _RATIO = 200
 _MAX_HEADER = 2**20
 _MAX_DEPTH = 100
 _LONG_HEADERS = (
-    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
 )  # fmt: skip
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
@@ -36,7 +37,8 @@ def archive_kind(path: FilePath, archive_format: Any = "auto") -> str | None:
 
     Args:
         path: The file.
-        archive_format: The kinds to look for: `"auto"` (both), `"tar"`, `"zip"`, a list of these, or `None`.
+        archive_format: The kinds to look for: `"auto"` (both), `"tar"`, `"zip"`, a list of these,
+            or `None`.
 
     Raises:
         ValueError: If `archive_format` names another kind.
@@ -61,7 +63,9 @@ def archive_kind(path: FilePath, archive_format: Any = "auto") -> str | None:
 
 
 def most_unpacked(path: FilePath) -> int:
-    """Return how many bytes a file may unpack to; a file that claims more is a decompression bomb."""
+    """Return how many bytes a file may unpack to; a file that claims more is a decompression
+    bomb.
+    """
     return _RATIO * Path(path).stat().st_size + ALLOWANCE
 
 
@@ -74,8 +78,8 @@ def extract_archive(path: FilePath, folder: FilePath, kind: str) -> None:
         kind: `"tar"` or `"zip"`.
 
     Raises:
-        FileError: If the archive is damaged, unpacks to far more than its size, or has a member that is a
-            link or a device or would be written outside of `folder`.
+        FileError: If the archive is damaged, unpacks to far more than its size, or has a member
+            that is a link or a device or would be written outside of `folder`.
     """
     path, folder = Path(path), Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)

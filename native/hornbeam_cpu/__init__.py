@@ -1,4 +1,6 @@
-"""Kernels for Hornbeam on CPU. The import registers them with JAX; Hornbeam imports this package if it is installed."""
+"""Kernels for Hornbeam on CPU. The import registers them with JAX; Hornbeam imports this package if
+it is installed.
+"""
 
 import ctypes
 import functools
@@ -11,7 +13,8 @@ import numpy as np
 
 __all__ = ["INTERFACE", "TARGETS", "dtypes"]
 
-# Increased when operands, results or attributes of a kernel change. Hornbeam uses the kernels only of the version it knows.
+# Increased when operands, results or attributes of a kernel change. Hornbeam uses the kernels only
+# of the version it knows.
 INTERFACE = 5
 
 # The name of each kernel in JAX, and its symbol in the library.
@@ -36,10 +39,12 @@ def _library():
 
 
 def _keep_memory():
-    """Let the C library keep up to 1 GiB of freed memory instead of returning every large block to the system.
+    """Let the C library keep up to 1 GiB of freed memory instead of returning every large block to
+    the system.
 
-    XLA allocates the temporaries of a program in every call. Getting cleared pages from the system each time took a tenth
-    of a training step of ResNet-20. If the user has configured the allocator, nothing changes.
+    XLA allocates the temporaries of a program in every call. Getting cleared pages from the system
+    each time took a tenth of a training step of ResNet-20. If the user has configured the
+    allocator, nothing changes.
     """
     if not any(name.startswith(("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")) for name in os.environ):
         try:

@@ -1,4 +1,6 @@
-"""The benchmark runs, survives a peer that fails, ends its processes, and compares the same models."""
+"""The benchmark runs, survives a peer that fails, ends its processes, and compares the same
+models.
+"""
 
 import importlib.util
 import json
@@ -236,7 +238,8 @@ def test_both_families_build_the_same_model(name):
     theirs, layout = jax.tree.flatten(weights["trained"])
     assert sum(w.size for w in theirs) == sum(np.size(v) for v in ours.model.trainable_variables)
     if workload.family != "transformer" and workload.precision == "float32":
-        # Both go from input to output, though a shortcut may come before or after what it passes by.
+        # Both go from input to output, though a shortcut may come before or after what it passes
+        # by.
         left = [v.numpy() for v in ours.model.trainable_variables]
         values = [left.pop([v.size for v in left].index(w.size)).reshape(w.shape) for w in theirs]
         same = floor.call({**weights, "trained": jax.tree.unflatten(layout, values)}, x)
@@ -271,7 +274,8 @@ def test_step_and_scan_by_hand_are_the_same():
 
 
 def test_operations_are_counted_as_published():
-    # He et al. 2015 give 3.8e9 multiply-adds for ResNet-50; today's form with the stride in the 3x3 has 4.09e9.
+    # He et al. 2015 give 3.8e9 multiply-adds for ResNet-50; today's form with the stride in the 3x3
+    # has 4.09e9.
     assert table.WORKLOADS["resnet50"].flops / 128 == pytest.approx(24.5e9, rel=0.01)
     # Six operations a weight and token for GPT-2's 124e6 weights, plus attention's.
     gpt2 = table.WORKLOADS["gpt2"]

@@ -1,4 +1,6 @@
-"""Callbacks against Keras's: the same decisions from the same results; interruption; the display."""
+"""Callbacks against Keras's: the same decisions from the same results; interruption; the
+display.
+"""
 
 import csv
 import http.server
@@ -147,8 +149,8 @@ def test_checkpoints_in_training(tmp_path, capsys):
     assert path in text
     names = set(os.listdir(tmp_path))
     assert names == {
-        "best_model.h5", "batch-1-2.weights.h5", "batch-2-1.weights.h5", "batch-2-3.weights.h5", "batch-3-2.weights.h5",
-        "seldom-2.keras",
+        "best_model.h5", "batch-1-2.weights.h5", "batch-2-1.weights.h5", "batch-2-3.weights.h5",
+        "batch-3-2.weights.h5", "seldom-2.keras",
     }  # fmt: skip
     np.testing.assert_array_equal(
         hb.models.load_model(path).predict(X, verbose=0), model.predict(X, verbose=0)
@@ -413,7 +415,8 @@ def test_results_are_sent():
             thread.join()
     form, asked = "application/x-www-form-urlencoded", [{"data"}, None, {"f"}]
     assert [(path, kind, key) for path, kind, key, _ in got[:3]] == [
-        ("/publish/epoch/end/", form, None), ("/publish/epoch/end/", "application/json", None), ("/a", form, "1"),
+        ("/publish/epoch/end/", form, None), ("/publish/epoch/end/", "application/json", None),
+        ("/a", form, "1"),
     ]  # fmt: skip
     for (*_, body), fields in zip(got, asked, strict=False):
         if fields is not None:

@@ -19,7 +19,8 @@ Y = np.random.RandomState(1).rand(8, 2).astype("float32")
 
 def network():
     model = hb.Sequential([
-        hb.Input((6, 6, 1)), hb.layers.Conv2D(2, 3, name="c"), hb.layers.Flatten(), hb.layers.Dense(2, name="d"),
+        hb.Input((6, 6, 1)), hb.layers.Conv2D(2, 3, name="c"), hb.layers.Flatten(),
+        hb.layers.Dense(2, name="d"),
     ], name="net")  # fmt: skip
     model.compile("adam", "mse", metrics=["mae"])
     return model
@@ -170,7 +171,8 @@ def test_it_only_looks(tmp_path, monkeypatch):
 
 
 def test_embeddings(tmp_path):
-    model = hb.Sequential([hb.Input((3,), dtype="int32"), hb.layers.Embedding(5, 4, name="words"), hb.layers.Flatten(),
+    model = hb.Sequential([hb.Input((3,), dtype="int32"), hb.layers.Embedding(5, 4, name="words"),
+        hb.layers.Flatten(),
                            hb.layers.Dense(2)])  # fmt: skip
     model.compile("sgd", "mse")
     x = np.random.RandomState(0).randint(5, size=(8, 3))
@@ -230,9 +232,11 @@ def test_evaluation_by_itself(tmp_path):
     ("options", "text"),
     [
         ({"update_freq": "x"}, "`update_freq`"), ({"update_freq": 0}, "`update_freq`"),
-        ({"histogram_freq": -1}, "`histogram_freq`"), ({"embeddings_freq": 1.5}, "`embeddings_freq`"),
+        ({"histogram_freq": -1}, "`histogram_freq`"),
+        ({"embeddings_freq": 1.5}, "`embeddings_freq`"),
         ({"profile_batch": (5, 2)}, "`profile_batch`"), ({"profile_batch": "a"}, "`profile_batch`"),
-        ({"profile_batch": -1}, "`profile_batch`"), ({"profile_batch": [1, 2, 3]}, "`profile_batch`"),
+        ({"profile_batch": -1}, "`profile_batch`"),
+        ({"profile_batch": [1, 2, 3]}, "`profile_batch`"),
     ],
 )  # fmt: skip
 def test_bad_arguments(options, text):

@@ -1,4 +1,6 @@
-"""Constructors of the ground floor refuse values that mean nothing; the same ones as Keras and some more."""
+"""Constructors of the ground floor refuse values that mean nothing; the same ones as Keras and some
+more.
+"""
 
 import keras
 import numpy as np

@@ -26,8 +26,8 @@ def dressed(y_true, y_pred):
 
 
 LIBRARY = [
-    hb.layers.Dense, hb.layers.Dense(1), hb.layers.Dense(1).call, hb.losses.mean_squared_error, hb.activations.relu,
-    hb.losses.Huber, hb.metrics.Mean(), hb.ops.matmul,
+    hb.layers.Dense, hb.layers.Dense(1), hb.layers.Dense(1).call, hb.losses.mean_squared_error,
+    hb.activations.relu, hb.losses.Huber, hb.metrics.Mean(), hb.ops.matmul,
 ]  # fmt: skip
 USER = [
     Own,

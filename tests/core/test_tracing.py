@@ -1,4 +1,6 @@
-"""Shapes found by tracing: unknown sizes stay unknown, whatever the sizes of windows, strides and slices, as in Keras."""
+"""Shapes found by tracing: unknown sizes stay unknown, whatever the sizes of windows, strides and
+slices, as in Keras.
+"""
 
 import keras
 import numpy as np
@@ -14,7 +16,8 @@ pytestmark = pytest.mark.filterwarnings(
 
 N = None
 
-# What is called, the shapes of its inputs, and sizes for the unknown axes of a concrete call. `k` is the library.
+# What is called, the shapes of its inputs, and sizes for the unknown axes of a concrete call. `k`
+# is the library.
 ROWS = {
     "conv": (lambda k: k.layers.Conv1D(2, 5001), [(N, N, 3)], 5100),
     "conv same": (lambda k: k.layers.Conv1D(2, 5001, padding="same"), [(N, N, 3)], 70),
@@ -189,7 +192,9 @@ def test_is_unknown_inside_a_trace():
 
 
 def splice(library):
-    """Return a small relative of SpliceAI: dilated convolutions, 10,000 positions of context cropped away."""
+    """Return a small relative of SpliceAI: dilated convolutions, 10,000 positions of context
+    cropped away.
+    """
     layers = library.layers
     x = start = library.Input((N, 4))
     x = layers.Conv1D(3, 1)(x)

@@ -1,4 +1,6 @@
-"""Readers of data sets' files: what they read, and hostile files, which they refuse without running or allocating."""
+"""Readers of data sets' files: what they read, and hostile files, which they refuse without running
+or allocating.
+"""
 
 import gzip
 import io
@@ -65,7 +67,8 @@ def test_pickles_of_data_are_read(name, protocol):
 
 
 def test_pickles_of_python_2_are_read():
-    # As cPickle of Python 2 wrote {'labels': [6], 'data': numpy.array([[1, 2]], 'uint8')} with protocol 2.
+    # As cPickle of Python 2 wrote {'labels': [6], 'data': numpy.array([[1, 2]], 'uint8')} with
+    # protocol 2.
     content = (
         b"\x80\x02}q\x01(U\x06labelsq\x02]q\x03K\x06aU\x04dataq\x04cnumpy.core.multiarray\n_reconstruct\nq\x05cnumpy\n"
         b"ndarray\nq\x06K\x00\x85U\x01b\x87Rq\x07(K\x01K\x01K\x02\x86cnumpy\ndtype\nq\x08U\x02u1K\x00K\x01\x87Rq\x09"
@@ -111,7 +114,8 @@ HOSTILE = {
     "an extension": (b"\x82\x01.", "EXT1"),
     "a number as key": (pickle.dumps({1: 2}), "key"),
     "an array as key": (pickle.dumps({"a": 1})[:-1] + b"u.", "damaged|without its arguments"),
-    "an array called in another way": (b"cnumpy.core.multiarray\n_reconstruct\n(I1\ntR.", "call of array"),
+    "an array called in another way": (b"cnumpy.core.multiarray\n_reconstruct\n(I1\ntR.",
+        "call of array"),
     "a name as value": (b"]cnumpy\nndarray\na.", "other than data"),
     "a name alone": (b"cnumpy\nndarray\n.", "other than data"),
     "a type in a tuple": (b"]cnumpy\nndarray\n\x85a.", "other than data"),
@@ -340,7 +344,8 @@ def test_a_pickled_batch_has_texts_as_names(tmp_path):
             readers.read_pickle_batch(tmp_path / "batch")
 
 
-# --- where files come from --------------------------------------------------------------------------
+# --- where files come from
+# --------------------------------------------------------------------------
 
 
 def test_a_data_set_file_is_fetched_checked_and_read(tmp_path, monkeypatch):

@@ -1,4 +1,6 @@
-"""Exported models: what a loaded program computes, what it is made of, and files that are damaged or hostile."""
+"""Exported models: what a loaded program computes, what it is made of, and files that are damaged
+or hostile.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ L = hb.layers
 def images():
     return hb.Sequential(
         [
-            hb.Input((12, 12, 3)), L.Conv2D(64, 3, padding="same"), L.BatchNormalization(), L.ReLU(), L.MaxPooling2D(),
+            hb.Input((12, 12, 3)), L.Conv2D(64, 3, padding="same"), L.BatchNormalization(),
+            L.ReLU(), L.MaxPooling2D(),
             L.DepthwiseConv2D(3), L.Dropout(0.5), L.GlobalAveragePooling2D(), L.Dense(5, "softmax"),
         ]
     )  # fmt: skip
@@ -188,7 +191,8 @@ def test_each_exporter_is_found_by_its_name(tmp_path):
     )
 
 
-# --- files that are not as they should be --------------------------------------------------------------
+# --- files that are not as they should be
+# --------------------------------------------------------------
 
 
 @pytest.fixture
@@ -217,22 +221,28 @@ def changed(edit):
 HOSTILE = {
     "another format": (changed(lambda s: s.update(format=2)), "another format"),
     "no object": (lambda m: m | {"signature.json": b"[]"}, "another format"),
-    "no signature": (lambda m: {k: v for k, v in m.items() if "json" not in k}, "no StableHLO file"),
+    "no signature": (lambda m: {k: v for k, v in m.items() if "json" not in k},
+        "no StableHLO file"),
     "a member more": (lambda m: m | {"../evil.py": b""}, "no StableHLO file"),
     "no program": (lambda m: m | {"program.mlirbc": b"MLfR nothing"}, "cannot be loaded"),
-    "half a program": (lambda m: m | {"program.mlirbc": m["program.mlirbc"][:200]}, "cannot be loaded"),
+    "half a program": (lambda m: m | {"program.mlirbc": m["program.mlirbc"][:200]},
+        "cannot be loaded"),
     "weights too short": (lambda m: m | {"weights.bin": m["weights.bin"][:-4]}, "do not fit"),
     "weights too long": (lambda m: m | {"weights.bin": m["weights.bin"] + b"0000"}, "do not fit"),
-    "a weight of any size": (changed(lambda s: s["weights"][0].update(shape=[2**40, 2**40])), "do not fit"),
+    "a weight of any size": (changed(lambda s: s["weights"][0].update(shape=[2**40, 2**40])),
+        "do not fit"),
     "a negative size": (changed(lambda s: s["weights"][0].update(shape=[-1])), "has the shape"),
     "a weight twice": (changed(lambda s: s["weights"].append(dict(s["weights"][0]))), "do not fit"),
     "no dtype": (changed(lambda s: s["inputs"].update(dtype="object")), "object"),
-    "a size that is code": (changed(lambda s: s["inputs"].update(shape=["__import__('os')", 6])), "has the size"),
+    "a size that is code": (changed(lambda s: s["inputs"].update(shape=["__import__('os')", 6])),
+        "has the size"),
     "a power": (changed(lambda s: s["inputs"].update(shape=["batch**9**9**9", 6])), "has the size"),
-    "a long size": (changed(lambda s: s["inputs"].update(shape=["a+" * 500 + "a", 6])), "has the size"),
+    "a long size": (changed(lambda s: s["inputs"].update(shape=["a+" * 500 + "a", 6])),
+        "has the size"),
     "another kind of node": (changed(lambda s: s.update(inputs=["set", []])), "cannot be loaded"),
     "another platform": (changed(lambda s: s.update(platforms=["abacus"])), "not known"),
-    "a later convention": (changed(lambda s: s.update(calling_convention=10**6)), "calling convention"),
+    "a later convention": (changed(lambda s: s.update(calling_convention=10**6)),
+        "calling convention"),
 }  # fmt: skip
 
 

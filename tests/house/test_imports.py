@@ -1,4 +1,6 @@
-"""The house has an order: imports point down, imports inside functions too. The table is in docs/architecture.md."""
+"""The house has an order: imports point down, imports inside functions too. The table is in
+docs/architecture.md.
+"""
 
 import ast
 import re
@@ -11,7 +13,9 @@ PACKAGE = ROOT / "hornbeam"
 
 
 def rows_of_the_table():
-    """Return the rows of the table under "The house", lowest first: each the paths that share it."""
+    """Return the rows of the table under "The house", lowest first: each the paths that share
+    it.
+    """
     text = (
         (ROOT / "docs" / "architecture.md").read_text().split("## The house")[1].split("\n## ")[0]
     )
@@ -157,7 +161,9 @@ HEAVY += ["jax.experimental", "jax.experimental.layout"]
 
 
 def test_imports_inside_functions_are_for_weight(modules):
-    """A file imports at its top. Only packages that are heavy or optional are imported where they are used."""
+    """A file imports at its top. Only packages that are heavy or optional are imported where they
+    are used.
+    """
     found = []
     for path in modules.values():
         for function in ast.walk(ast.parse(path.read_text())):
@@ -189,7 +195,9 @@ def test_these_tests_see_what_they_look_for(tmp_path):
 
 
 def private_reaches(path):
-    """Yield the lines of a file that touch a private attribute which no line of the file defines."""
+    """Yield the lines of a file that touch a private attribute which no line of the file
+    defines.
+    """
     tree = ast.parse(path.read_text())
     defined = set()
     for node in ast.walk(tree):
@@ -215,6 +223,8 @@ def private_reaches(path):
 
 
 def test_few_files_touch_what_is_private_to_others(modules):
-    """A higher room reads a lower one by public names. What is left is for files of one room, and Keras's own names."""
+    """A higher room reads a lower one by public names. What is left is for files of one room, and
+    Keras's own names.
+    """
     found = [line for path in modules.values() for line in private_reaches(path)]
     assert len(found) < 30, "\n".join(found)

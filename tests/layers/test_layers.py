@@ -72,7 +72,9 @@ def pure(row, layer, training):
 
 @pytest.mark.parametrize("name", ROWS)
 def test_values_and_gradients(name):
-    """Outputs, states and gradients compiled, in use and in training; outputs and penalties uncompiled."""
+    """Outputs, states and gradients compiled, in use and in training; outputs and penalties
+    uncompiled.
+    """
     row = ROWS[name]
     x = row.inputs()
     layers = ours, reference = built_pair(row, x)
@@ -168,14 +170,17 @@ def test_files_in_both_directions(tmp_path):
 
 
 ADAPTED = {
-    "last": ({}, (7, 4)), "steps": ({}, (5, 3, 4)), "one": ({"axis": None}, (5, 3)), "axes": ({"axis": (3, 1)}, (5, 3, 2, 4)),
+    "last": ({}, (7, 4)), "steps": ({}, (5, 3, 4)), "one": ({"axis": None}, (5, 3)),
+    "axes": ({"axis": (3, 1)}, (5, 3, 2, 4)),
     "invert": ({"axis": 1, "invert": True}, (5, 3, 4)), "batch": ({"axis": 0}, (5, 3)),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ADAPTED)
 def test_adapt(name):
-    """Mean and variance of arrays as Keras measures them; of batches, what the whole array gives."""
+    """Mean and variance of arrays as Keras measures them; of batches, what the whole array
+    gives.
+    """
     arguments, shape = ADAPTED[name]
     x = (np.random.RandomState(0).randn(*shape) * 3 + 1).astype("float32")
     layers = [library.layers.Normalization(**arguments) for library in (hb, keras)]
@@ -210,7 +215,8 @@ def test_adapt(name):
 
 def test_normalization_says_what_is_wrong():
     for arguments, text in (
-        ({"mean": 1.0}, "both"), ({"axis": "a"}, "axis"), ({"mean": [[1.0]], "variance": [[1.0]]}, "more axes"),
+        ({"mean": 1.0}, "both"), ({"axis": "a"}, "axis"),
+        ({"mean": [[1.0]], "variance": [[1.0]]}, "more axes"),
         ({"mean": [1.0, 2.0], "variance": 1.0}, "one shape"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=text):
@@ -267,8 +273,10 @@ def test_masks_pass_as_in_keras(name):
 
 
 MASKED_MERGES = {
-    **{name: (lambda L, name=name: L(name)()) for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")},
-    "Concatenate": lambda L: L("Concatenate")(), "Concatenate_steps": lambda L: L("Concatenate")(axis=1),
+    **{name: (lambda L, name=name: L(name)()) for name in ("Add", "Subtract", "Multiply", "Average",
+        "Maximum", "Minimum")},
+    "Concatenate": lambda L: L("Concatenate")(),
+    "Concatenate_steps": lambda L: L("Concatenate")(axis=1),
 }  # fmt: skip
 
 
@@ -331,10 +339,12 @@ def test_masks_of_joined_branches_leave_weights_in_order(masked):
 # Layers that take masks of several inputs: (recipe, how it is called)
 ATTENTION = {
     "dot": (lambda L: L("Attention")(), lambda layer, q, v, m: layer([q, v], mask=m)),
-    "values_alone": (lambda L: L("Attention")(), lambda layer, q, v, m: layer([q, v], mask=[None, m[1]], use_causal_mask=True)),
+    "values_alone": (lambda L: L("Attention")(), lambda layer, q, v,
+        m: layer([q, v], mask=[None, m[1]], use_causal_mask=True)),
     "additive": (lambda L: L("AdditiveAttention")(), lambda layer, q, v, m: layer([q, v], mask=m)),
     "heads": (
-        lambda L: L("MultiHeadAttention")(2, 3), lambda layer, q, v, m: layer(carry(layer, q, m[0]), v, value_mask=m[1])),
+        lambda L: L("MultiHeadAttention")(2, 3), lambda layer, q, v,
+        m: layer(carry(layer, q, m[0]), v, value_mask=m[1])),
     "heads_query": (
         lambda L: L("MultiHeadAttention")(2, 3),
         lambda layer, q, v, m: layer(carry(layer, q, m[0]), v, use_causal_mask=True)),
@@ -342,12 +352,15 @@ ATTENTION = {
         lambda L: L("MultiHeadAttention")(2, 3),
         lambda layer, q, v, m: layer(carry(layer, v, m[1]), carry(layer, v, m[1]))),
     "heads_key": (
-        lambda L: L("MultiHeadAttention")(2, 3), lambda layer, q, v, m: layer(q, v, v, key_mask=m[1], use_causal_mask=True)),
+        lambda L: L("MultiHeadAttention")(2, 3), lambda layer, q, v,
+        m: layer(q, v, v, key_mask=m[1], use_causal_mask=True)),
     "heads_own": (
         lambda L: L("MultiHeadAttention")(2, 3),
-        lambda layer, q, v, m: layer(q, v, attention_mask=m[0][:, :, None] & m[1][:, None], value_mask=m[1])),
+        lambda layer, q, v, m: layer(q, v, attention_mask=m[0][:, :, None] & m[1][:, None],
+            value_mask=m[1])),
     "groups": (
-        lambda L: L("GroupQueryAttention")(3, 4, 2), lambda layer, q, v, m: layer(q, v, value_mask=m[1], use_causal_mask=True)),
+        lambda L: L("GroupQueryAttention")(3, 4, 2), lambda layer, q, v,
+        m: layer(q, v, value_mask=m[1], use_causal_mask=True)),
     "groups_own": (
         lambda L: L("GroupQueryAttention")(3, 4, 2),
         lambda layer, q, v, m: layer(q, v, attention_mask=m[0][:, :, None] & m[1][:, None])),
@@ -386,21 +399,27 @@ def test_masks_of_attention(name):
         )
 
 
-# Layers that Keras 3 has no more: (recipe, one of today's that must agree once the kernels are the same everywhere)
+# Layers that Keras 3 has no more: (recipe, one of today's that must agree once the kernels are the
+#     same everywhere)
 GONE = {
-    "local1d": (lambda L: L.LocallyConnected1D(3, 2, strides=2), lambda L: L.Conv1D(3, 2, strides=2), (2, 7, 4)),
+    "local1d": (lambda L: L.LocallyConnected1D(3, 2, strides=2),
+        lambda L: L.Conv1D(3, 2, strides=2), (2, 7, 4)),
     "local1d_first": (
-        lambda L: L.LocallyConnected1D(3, 2, data_format="channels_first"), lambda L: L.Conv1D(3, 2, data_format="channels_first"),
+        lambda L: L.LocallyConnected1D(3, 2, data_format="channels_first"),
+        lambda L: L.Conv1D(3, 2, data_format="channels_first"),
         (2, 4, 7)),
-    "local2d": (lambda L: L.LocallyConnected2D(3, (3, 2), activation="tanh"), lambda L: L.Conv2D(3, (3, 2), activation="tanh"), (2, 6, 5, 4)),
+    "local2d": (lambda L: L.LocallyConnected2D(3, (3, 2), activation="tanh"),
+        lambda L: L.Conv2D(3, (3, 2), activation="tanh"), (2, 6, 5, 4)),
     "local2d_first": (
-        lambda L: L.LocallyConnected2D(3, 2, data_format="channels_first"), lambda L: L.Conv2D(3, 2, data_format="channels_first"),
+        lambda L: L.LocallyConnected2D(3, 2, data_format="channels_first"),
+        lambda L: L.Conv2D(3, 2, data_format="channels_first"),
         (2, 4, 5, 6)),
     "local2d_matrix": (
         lambda L: L.LocallyConnected2D(3, (3, 2), strides=2, padding="same", implementation=2),
         lambda L: L.Conv2D(3, (3, 2), strides=2, padding="same"), (2, 6, 5, 4)),
     "local2d_matrix_first": (
-        lambda L: L.LocallyConnected2D(3, 2, implementation=2, data_format="channels_first", use_bias=False),
+        lambda L: L.LocallyConnected2D(3, 2, implementation=2, data_format="channels_first",
+            use_bias=False),
         lambda L: L.Conv2D(3, 2, data_format="channels_first", use_bias=False), (2, 4, 5, 6)),
 }  # fmt: skip
 
@@ -435,7 +454,9 @@ def built(kind, *args, **kwargs):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A platform with cuDNN in appearance: its kernel is XLA's way here. Returns what was asked of it; `masked`: with a mask."""
+    """A platform with cuDNN in appearance: its kernel is XLA's way here. Returns what was asked of
+    it; `masked`: with a mask.
+    """
 
     class Asked(list):
         masked = None
@@ -455,7 +476,9 @@ def gpu(monkeypatch):
 
 @pytest.mark.parametrize("name", FUSED)
 def test_fused_attention(name, gpu):
-    """Attention asks for the fused kernel where it can be had, with the arguments that give the plain way's result."""
+    """Attention asks for the fused kernel where it can be had, with the arguments that give the
+    plain way's result.
+    """
     x = jnp.asarray(np.random.RandomState(0).randn(2, 6, 2, 16), jnp.bfloat16)
     expected = FUSED[name](x, flash_attention=False)
     assert gpu == []
@@ -479,7 +502,9 @@ def test_fused_attention(name, gpu):
 
 
 def test_fused_attention_is_left_where_it_cannot_be(gpu):
-    """What the kernel does not know is computed plainly, or refused where the kernel was insisted on."""
+    """What the kernel does not know is computed plainly, or refused where the kernel was insisted
+    on.
+    """
     x = jnp.ones((1, 4, 2, 8), jnp.bfloat16)
     rows = {
         "float32": (x.astype("float32"), {}),
@@ -758,10 +783,13 @@ def test_flax_layer_names_what_it_needs():
 # (old, new): what scripts of Keras 1 and 2 write, and its meaning
 OLD = {
     "dense": (
-        lambda L: L.Dense(output_dim=3, init="he_normal", W_regularizer="l2", bias=False, input_dim=4),
-        lambda L: L.Dense(3, kernel_initializer="he_normal", kernel_regularizer="l2", use_bias=False, input_shape=(4,)),
+        lambda L: L.Dense(output_dim=3, init="he_normal", W_regularizer="l2", bias=False,
+            input_dim=4),
+        lambda L: L.Dense(3, kernel_initializer="he_normal", kernel_regularizer="l2",
+            use_bias=False, input_shape=(4,)),
     ),
-    "batch_input_shape": (lambda L: L.Dense(2, batch_input_shape=(8, 4)), lambda L: L.Dense(2, input_shape=(4,))),
+    "batch_input_shape": (lambda L: L.Dense(2, batch_input_shape=(8, 4)),
+        lambda L: L.Dense(2, input_shape=(4,))),
     "conv1d": (
         lambda L: L.Conv1D(nb_filter=3, filter_length=2, border_mode="same", subsample_length=2),
         lambda L: L.Conv1D(3, 2, padding="same", strides=2),
@@ -782,7 +810,8 @@ OLD = {
     "leaky_relu": (lambda L: L.LeakyReLU(alpha=0.1), lambda L: L.LeakyReLU(negative_slope=0.1)),
     "elu": (lambda L: L.ELU(alpha=0.1), lambda L: L.ELU(0.1)),
     "deconvolution": (
-        lambda L: L.Deconvolution2D(nb_filter=3, kernel_size=2, subsample=(2, 2), border_mode="same"),
+        lambda L: L.Deconvolution2D(nb_filter=3, kernel_size=2, subsample=(2, 2),
+            border_mode="same"),
         lambda L: L.Conv2DTranspose(3, 2, strides=(2, 2), padding="same"),
     ),
     "up_sampling": (lambda L: L.UpSampling1D(length=3), lambda L: L.UpSampling1D(3)),
@@ -790,48 +819,68 @@ OLD = {
     # Keras 1's order of arguments
     "rows_and_columns": (lambda L: L.Convolution2D(4, 3, 5), lambda L: L.Conv2D(4, (3, 5))),
     "rows_and_columns_beside_an_old_word": (
-        lambda L: L.Conv2D(4, 3, 5, border_mode="same"), lambda L: L.Conv2D(4, (3, 5), padding="same")),
+        lambda L: L.Conv2D(4, 3, 5, border_mode="same"),
+        lambda L: L.Conv2D(4, (3, 5), padding="same")),
     "rows_and_columns_by_name": (
         lambda L: L.Convolution2D(nb_filter=4, nb_row=3, nb_col=5), lambda L: L.Conv2D(4, (3, 5))),
-    "window_and_strides": (lambda L: L.Convolution2D(4, (3, 5), 2), lambda L: L.Conv2D(4, (3, 5), strides=2)),
+    "window_and_strides": (lambda L: L.Convolution2D(4, (3, 5), 2),
+        lambda L: L.Conv2D(4, (3, 5), strides=2)),
     "conv1d_order": (
         lambda L: L.Convolution1D(4, 3, "he_normal", "relu", None, "same", 2),
-        lambda L: L.Conv1D(4, 3, kernel_initializer="he_normal", activation="relu", padding="same", strides=2)),
+        lambda L: L.Conv1D(4, 3, kernel_initializer="he_normal", activation="relu", padding="same",
+            strides=2)),
     "conv2d_order": (
-        lambda L: L.Convolution2D(4, 3, 3, "uniform", "relu", None, "same", (2, 2), dim_ordering="tf"),
-        lambda L: L.Conv2D(4, 3, kernel_initializer="uniform", activation="relu", padding="same", strides=2)),
-    "conv3d_order": (lambda L: L.Convolution3D(4, 3, 3, 2, "one"), lambda L: L.Conv3D(4, (3, 3, 2), kernel_initializer="ones")),
-    "atrous1d": (lambda L: L.AtrousConvolution1D(4, 3, atrous_rate=2), lambda L: L.Conv1D(4, 3, dilation_rate=2)),
-    "atrous2d": (lambda L: L.AtrousConvolution2D(4, 3, 3, atrous_rate=(2, 2)), lambda L: L.Conv2D(4, 3, dilation_rate=2)),
-    "separable1d": (lambda L: L.SeparableConvolution1D(4, 3, subsample=2), lambda L: L.SeparableConv1D(4, 3, strides=2)),
+        lambda L: L.Convolution2D(4, 3, 3, "uniform", "relu", None, "same", (2, 2),
+            dim_ordering="tf"),
+        lambda L: L.Conv2D(4, 3, kernel_initializer="uniform", activation="relu", padding="same",
+            strides=2)),
+    "conv3d_order": (lambda L: L.Convolution3D(4, 3, 3, 2, "one"),
+        lambda L: L.Conv3D(4, (3, 3, 2), kernel_initializer="ones")),
+    "atrous1d": (lambda L: L.AtrousConvolution1D(4, 3, atrous_rate=2),
+        lambda L: L.Conv1D(4, 3, dilation_rate=2)),
+    "atrous2d": (lambda L: L.AtrousConvolution2D(4, 3, 3, atrous_rate=(2, 2)),
+        lambda L: L.Conv2D(4, 3, dilation_rate=2)),
+    "separable1d": (lambda L: L.SeparableConvolution1D(4, 3, subsample=2),
+        lambda L: L.SeparableConv1D(4, 3, strides=2)),
     "separable2d": (
-        lambda L: L.SeparableConvolution2D(4, 3, 3, depth_multiplier=2), lambda L: L.SeparableConv2D(4, 3, depth_multiplier=2)),
+        lambda L: L.SeparableConvolution2D(4, 3, 3, depth_multiplier=2),
+        lambda L: L.SeparableConv2D(4, 3, depth_multiplier=2)),
     "output_shape": (
-        lambda L: L.Deconvolution2D(4, 3, 3, (None, 4, 14, 14), subsample=(2, 2)), lambda L: L.Conv2DTranspose(4, 3, 2)),
+        lambda L: L.Deconvolution2D(4, 3, 3, (None, 4, 14, 14), subsample=(2, 2)),
+        lambda L: L.Conv2DTranspose(4, 3, 2)),
     "output_shape_by_name": (
-        lambda L: L.Deconvolution3D(4, 3, 3, 3, output_shape=(None, 4, 5, 5, 5)), lambda L: L.Conv3DTranspose(4, 3)),
-    "locally_connected": (lambda L: L.LocallyConnected2D(4, 3, 5, border_mode="valid"), lambda L: L.LocallyConnected2D(4, (3, 5))),
+        lambda L: L.Deconvolution3D(4, 3, 3, 3, output_shape=(None, 4, 5, 5, 5)),
+        lambda L: L.Conv3DTranspose(4, 3)),
+    "locally_connected": (lambda L: L.LocallyConnected2D(4, 3, 5, border_mode="valid"),
+        lambda L: L.LocallyConnected2D(4, (3, 5))),
     "conv_lstm_order": (
         lambda L: L.ConvLSTM2D(4, 3, 3, "one", "zero", "zero", "relu", border_mode="same"),
-        lambda L: L.ConvLSTM2D(4, 3, kernel_initializer="ones", recurrent_initializer="zeros", unit_forget_bias=False,
+        lambda L: L.ConvLSTM2D(4, 3, kernel_initializer="ones", recurrent_initializer="zeros",
+            unit_forget_bias=False,
                                activation="relu", padding="same")),
     "dense_order": (
         lambda L: L.Dense(3, "uniform", "relu", None, "l2"),
         lambda L: L.Dense(3, "relu", kernel_initializer="uniform", kernel_regularizer="l2")),
     "lstm_order": (
         lambda L: L.LSTM(3, "uniform", "one", "zero", "relu", "tanh"),
-        lambda L: L.LSTM(3, "relu", "tanh", kernel_initializer="uniform", recurrent_initializer="ones", unit_forget_bias=False)),
+        lambda L: L.LSTM(3, "relu", "tanh", kernel_initializer="uniform",
+            recurrent_initializer="ones", unit_forget_bias=False)),
     "gru_order": (
         lambda L: L.GRU(3, "uniform", "one", "relu", "tanh"),
-        lambda L: L.GRU(3, "relu", "tanh", kernel_initializer="uniform", recurrent_initializer="ones")),
+        lambda L: L.GRU(3, "relu", "tanh", kernel_initializer="uniform",
+            recurrent_initializer="ones")),
     "simple_rnn_order": (
         lambda L: L.SimpleRNN(3, "uniform", "one", "relu", None, None, None, 0.1, 0.2),
-        lambda L: L.SimpleRNN(3, "relu", kernel_initializer="uniform", recurrent_initializer="ones", dropout=0.1,
+        lambda L: L.SimpleRNN(3, "relu", kernel_initializer="uniform", recurrent_initializer="ones",
+            dropout=0.1,
                               recurrent_dropout=0.2)),
     "embedding_order": (lambda L: L.Embedding(5, 3, "one", 7), lambda L: L.Embedding(5, 3, "ones")),
-    "batch_normalization_order": (lambda L: L.BatchNormalization(1e-5, 0, 1), lambda L: L.BatchNormalization(1, epsilon=1e-5)),
-    "batch_normalization_axis": (lambda L: L.BatchNormalization(1), lambda L: L.BatchNormalization(axis=1)),
-    "zero_padding_sides": (lambda L: L.ZeroPadding2D((1, 2, 3, 4)), lambda L: L.ZeroPadding2D(((1, 2), (3, 4)))),
+    "batch_normalization_order": (lambda L: L.BatchNormalization(1e-5, 0, 1),
+        lambda L: L.BatchNormalization(1, epsilon=1e-5)),
+    "batch_normalization_axis": (lambda L: L.BatchNormalization(1),
+        lambda L: L.BatchNormalization(axis=1)),
+    "zero_padding_sides": (lambda L: L.ZeroPadding2D((1, 2, 3, 4)),
+        lambda L: L.ZeroPadding2D(((1, 2), (3, 4)))),
 }  # fmt: skip
 
 

@@ -1,6 +1,8 @@
-"""Layers against what the real Keras 2.0 computed: inputs, weights and outputs recorded by the keras-js project.
+"""Layers against what the real Keras 2.0 computed: inputs, weights and outputs recorded by the
+keras-js project.
 
-The recordings do not say how the layers were made. The rows below do: the arguments that reproduce each output,
+The recordings do not say how the layers were made. The rows below do: the arguments that reproduce
+    each output,
 found by trying what the shapes allow.
 """
 
@@ -71,7 +73,9 @@ def deep_chain(pooling):
 
 
 def recurrent(layer, size, **options):
-    """The nine cases that each recurrent layer was recorded in; stateful ones at their second call."""
+    """The nine cases that each recurrent layer was recorded in; stateful ones at their second
+    call.
+    """
     sequences, back, state = {"return_sequences": True}, {"go_backwards": True}, {"stateful": True}
     logistic = {"activation": "sigmoid"} | ({"recurrent_activation": "sigmoid"} if options else {})
     return [
@@ -138,7 +142,8 @@ CASES = {
         "softplus": [activations.softplus] * 3,
         "softsign": [activations.softsign] * 3,
         "relu": [activations.relu] * 3
-        + [lambda x: activations.relu(x, max_value=0.5), lambda x: activations.relu(x, negative_slope=0.3)],
+        + [lambda x: activations.relu(x, max_value=0.5),
+            lambda x: activations.relu(x, negative_slope=0.3)],
         "tanh": [activations.tanh] * 3,
         "sigmoid": [activations.sigmoid] * 3,
         "hard_sigmoid": [hard_sigmoid_of_keras_2] * 3,
@@ -194,10 +199,13 @@ CASES = {
         lambda: L.SeparableConv2D(16, 3, depth_multiplier=3, activation="relu"),
         lambda: L.SeparableConv2D(4, 3, strides=2, activation="relu"),
         lambda: L.SeparableConv2D(4, 3, padding="same", activation="relu"),
-        lambda: L.SeparableConv2D(4, 3, padding="same", depth_multiplier=2, activation="relu", use_bias=False),
-        lambda: L.SeparableConv2D(4, 3, padding="same", depth_multiplier=2, strides=2, activation="relu"),
+        lambda: L.SeparableConv2D(4, 3, padding="same", depth_multiplier=2, activation="relu",
+            use_bias=False),
+        lambda: L.SeparableConv2D(4, 3, padding="same", depth_multiplier=2, strides=2,
+            activation="relu"),
     ],
-    "layers/convolutional/Cropping1D": [lambda: L.Cropping1D(1), lambda: L.Cropping1D((2, 3)), lambda: L.Cropping1D(2)],
+    "layers/convolutional/Cropping1D": [lambda: L.Cropping1D(1), lambda: L.Cropping1D((2, 3)),
+        lambda: L.Cropping1D(2)],
     "layers/convolutional/Cropping2D": [
         lambda: L.Cropping2D(1),
         lambda: L.Cropping2D(1, **FIRST),
@@ -263,10 +271,12 @@ CASES = {
     "layers/core/Dropout": [lambda: [L.Dense(2), L.Dropout(0.3)]],
     "layers/core/Flatten": [lambda: L.Flatten()] * 3,
     "layers/core/Permute": [
-        lambda: L.Permute((2, 1)), lambda: L.Permute((3, 2, 1)), lambda: L.Permute((2, 1, 3)), lambda: L.Permute((3, 1, 2, 4)),
+        lambda: L.Permute((2, 1)), lambda: L.Permute((3, 2, 1)), lambda: L.Permute((2, 1, 3)),
+        lambda: L.Permute((3, 1, 2, 4)),
     ],
     "layers/core/RepeatVector": [lambda: L.RepeatVector(7)],
-    "layers/core/Reshape": [lambda: L.Reshape((2, 3)), lambda: L.Reshape((6,)), lambda: L.Reshape((4, 3))],
+    "layers/core/Reshape": [lambda: L.Reshape((2, 3)), lambda: L.Reshape((6,)),
+        lambda: L.Reshape((4, 3))],
     "layers/embeddings/Embedding": [
         lambda: L.Embedding(5, 3, input_length=7),
         lambda: L.Embedding(20, 5, input_length=10),
@@ -313,17 +323,21 @@ CASES = {
     "layers/pooling/MaxPooling3D": poolings(L.MaxPooling3D, 3),
     "layers/pooling/GlobalAveragePooling1D": [lambda: L.GlobalAveragePooling1D()] * 3,
     "layers/pooling/GlobalAveragePooling2D": [
-        lambda: L.GlobalAveragePooling2D(), lambda: L.GlobalAveragePooling2D(**FIRST), lambda: L.GlobalAveragePooling2D(),
+        lambda: L.GlobalAveragePooling2D(), lambda: L.GlobalAveragePooling2D(**FIRST),
+        lambda: L.GlobalAveragePooling2D(),
     ],
     "layers/pooling/GlobalAveragePooling3D": [
-        lambda: L.GlobalAveragePooling3D(), lambda: L.GlobalAveragePooling3D(**FIRST), lambda: L.GlobalAveragePooling3D(),
+        lambda: L.GlobalAveragePooling3D(), lambda: L.GlobalAveragePooling3D(**FIRST),
+        lambda: L.GlobalAveragePooling3D(),
     ],
     "layers/pooling/GlobalMaxPooling1D": [lambda: L.GlobalMaxPooling1D()] * 3,
     "layers/pooling/GlobalMaxPooling2D": [
-        lambda: L.GlobalMaxPooling2D(), lambda: L.GlobalMaxPooling2D(**FIRST), lambda: L.GlobalMaxPooling2D(),
+        lambda: L.GlobalMaxPooling2D(), lambda: L.GlobalMaxPooling2D(**FIRST),
+        lambda: L.GlobalMaxPooling2D(),
     ],
     "layers/pooling/GlobalMaxPooling3D": [
-        lambda: L.GlobalMaxPooling3D(), lambda: L.GlobalMaxPooling3D(**FIRST), lambda: L.GlobalMaxPooling3D(),
+        lambda: L.GlobalMaxPooling3D(), lambda: L.GlobalMaxPooling3D(**FIRST),
+        lambda: L.GlobalMaxPooling3D(),
     ],
     "layers/recurrent/SimpleRNN": recurrent(L.SimpleRNN, 4),
     "layers/recurrent/LSTM": recurrent(L.LSTM, 4, **LSTM_OF_KERAS_2),
@@ -334,12 +348,16 @@ CASES = {
         lambda: L.Bidirectional(L.SimpleRNN(4), merge_mode="concat"),
         lambda: L.Bidirectional(L.SimpleRNN(4), merge_mode="ave"),
         lambda: L.Bidirectional(L.SimpleRNN(4, return_sequences=True), merge_mode="concat"),
-        lambda: L.Bidirectional(L.GRU(4, return_sequences=True, **GRU_OF_KERAS_2), merge_mode="concat"),
-        lambda: L.Bidirectional(L.LSTM(4, return_sequences=True, **LSTM_OF_KERAS_2), merge_mode="concat"),
+        lambda: L.Bidirectional(L.GRU(4, return_sequences=True, **GRU_OF_KERAS_2),
+            merge_mode="concat"),
+        lambda: L.Bidirectional(L.LSTM(4, return_sequences=True, **LSTM_OF_KERAS_2),
+            merge_mode="concat"),
         lambda: L.Bidirectional(L.SimpleRNN(4, return_sequences=True), merge_mode="sum"),
     ],
-    "layers/wrappers/TimeDistributed": [lambda: L.TimeDistributed(L.Dense(4)), lambda: L.TimeDistributed(L.Conv2D(6, 3))],
-    "graph/00": [lambda: lanes(L.Concatenate(), [L.Permute((1, 3, 2))], [L.Permute((2, 3, 1))], shape=(3, 3, 5))],
+    "layers/wrappers/TimeDistributed": [lambda: L.TimeDistributed(L.Dense(4)),
+        lambda: L.TimeDistributed(L.Conv2D(6, 3))],
+    "graph/00": [lambda: lanes(L.Concatenate(), [L.Permute((1, 3, 2))], [L.Permute((2, 3, 1))],
+        shape=(3, 3, 5))],
     "graph/01": [lambda: two_convolutions(L.Add())],
     "graph/02": [lambda: two_convolutions(L.Average())],
     "graph/03": [lambda: two_convolutions(L.Multiply())],
@@ -382,34 +400,40 @@ CASES = {
     "pipeline/05": [lambda: [conv_relu(4, 3), L.MaxPooling2D(2)]],
     "pipeline/06": [lambda: deep_chain(L.MaxPooling2D)],
     "pipeline/07": [lambda: [conv_relu(4, 3), L.MaxPooling2D(2, 1)]],
-    "pipeline/08": [lambda: [conv_relu(4, 3, padding="same"), conv_relu(4, 3), L.MaxPooling2D(2, 1, "same")]],
+    "pipeline/08": [lambda: [conv_relu(4, 3, padding="same"), conv_relu(4, 3),
+        L.MaxPooling2D(2, 1, "same")]],
     "pipeline/09": [lambda: [conv_relu(4, 3), L.AveragePooling2D(2)]],
     "pipeline/10": [lambda: deep_chain(L.AveragePooling2D)],
     "pipeline/11": [lambda: [conv_relu(4, 3), L.AveragePooling2D(2, 1)]],
-    "pipeline/12": [lambda: [conv_relu(4, 3, padding="same"), conv_relu(4, 3), L.AveragePooling2D(2, 1, "same")]],
+    "pipeline/12": [lambda: [conv_relu(4, 3, padding="same"), conv_relu(4, 3),
+        L.AveragePooling2D(2, 1, "same")]],
     # Its first dense layer is silent, so that little of what stands before it shows.
     "pipeline/13": [
         lambda: [
-            conv_relu(2, 3), conv_relu(2, 3), L.MaxPooling2D(2, padding="same"), L.Flatten(), L.Dense(3, activation="relu"),
+            conv_relu(2, 3), conv_relu(2, 3), L.MaxPooling2D(2, padding="same"), L.Flatten(),
+            L.Dense(3, activation="relu"),
             L.Dense(3, activation="softmax"),
         ]
     ],
     "pipeline/14": [lambda: [L.SeparableConv2D(2, 3), L.SeparableConv2D(2, 3)]],
     "pipeline/15": [
         lambda: [
-            L.Conv2D(2, 3), L.BatchNormalization(), L.Activation("relu"), L.SeparableConv2D(2, 3, padding="same"),
+            L.Conv2D(2, 3), L.BatchNormalization(), L.Activation("relu"),
+            L.SeparableConv2D(2, 3, padding="same"),
             L.BatchNormalization(),
         ]
     ],
     "pipeline/16": [
         lambda: [
             L.Conv2D(4, 3, strides=2, use_bias=False), L.BatchNormalization(), L.Activation("relu"),
-            L.ZeroPadding2D(((0, 1), (0, 1))), L.Cropping2D(((1, 0), (1, 0))), L.AveragePooling2D(1, strides=2),
+            L.ZeroPadding2D(((0, 1), (0, 1))), L.Cropping2D(((1, 0), (1, 0))),
+            L.AveragePooling2D(1, strides=2),
         ]
     ],
 }  # fmt: skip
 
-# Inputs and weights were rounded to six decimals after the output was computed, so a sum of many is less exact.
+# Inputs and weights were rounded to six decimals after the output was computed, so a sum of many is
+# less exact.
 LOOSE = {"graph/07": 1e-4, "pipeline/01": 1e-4, "pipeline/02": 1e-4}
 
 

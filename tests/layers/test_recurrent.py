@@ -108,8 +108,9 @@ ROWS = {
 # Names, numbers and words that only these rows check.
 CONFIG_ROWS = ROWS | {
     "lstm_arguments": lambda L: L("LSTM")(
-        3, kernel_regularizer="l2", activity_regularizer="l1", recurrent_constraint="max_norm", bias_initializer="ones",
-        dropout=0.1, recurrent_dropout=0.2, seed=4, name="memory", trainable=False,
+        3, kernel_regularizer="l2", activity_regularizer="l1", recurrent_constraint="max_norm",
+        bias_initializer="ones", dropout=0.1, recurrent_dropout=0.2, seed=4, name="memory",
+        trainable=False,
     ),
     "gru_cell": lambda L: L("GRUCell")(3, reset_after=False, seed=2),
     "lstm_cell": lambda L: L("LSTMCell")(3, dropout=0.5),
@@ -130,7 +131,8 @@ def test_values(row):
     close(result, expected)
     if "stateful" in row:
         close(layer(x), reference(x))  # they go on from where they were
-        # Keras repeats the initial state where the first steps are masked, but only if not unrolled; here it is zero.
+        # Keras repeats the initial state where the first steps are masked, but only if not
+        # unrolled; here it is zero.
         layer.reset_state(), reference.reset_state()
     close(layer(x, mask=MASK), reference(x, mask=MASK))
 
@@ -181,7 +183,8 @@ def test_gradients(row):
 
 
 STATES = {
-    "simple": (3,), "lstm": (3, 3), "gru": (3,), "bi": (3, 3, 3, 3), "rnn_cell": (3,), "gru_stateful": (3,),
+    "simple": (3,), "lstm": (3, 3), "gru": (3,), "bi": (3, 3, 3, 3), "rnn_cell": (3,),
+    "gru_stateful": (3,),
 }  # fmt: skip
 
 
@@ -359,11 +362,14 @@ def test_subclasses_that_override_the_step():
 
 
 OLD = [
-    ("LSTM", {"output_dim": 3, "inner_activation": "hard_sigmoid", "init": "ones", "inner_init": "zeros",
-              "dropout_W": 0.1, "dropout_U": 0.2, "forget_bias_init": "one", "input_dim": C, "input_length": T},
+    ("LSTM", {"output_dim": 3, "inner_activation": "hard_sigmoid", "init": "ones",
+        "inner_init": "zeros",
+              "dropout_W": 0.1, "dropout_U": 0.2, "forget_bias_init": "one", "input_dim": C,
+              "input_length": T},
      {"units": 3, "recurrent_activation": "hard_sigmoid", "kernel_initializer": "ones",
       "recurrent_initializer": "zeros", "dropout": 0.1, "recurrent_dropout": 0.2}),
-    ("GRU", {"units": 3, "implementation": 1, "time_major": False, "input_shape": (T, C)}, {"units": 3}),
+    ("GRU", {"units": 3, "implementation": 1, "time_major": False, "input_shape": (T, C)},
+        {"units": 3}),
     ("SimpleRNN", {"output_dim": 3, "W_regularizer": "l2", "consume_less": "gpu"},
      {"units": 3, "kernel_regularizer": "l2"}),
 ]  # fmt: skip
@@ -451,9 +457,12 @@ def test_time_distributed_steps_that_leave_something(name, training):
 
 
 UNFIT_FOR_CUDNN = [
-    ("LSTM", {}, False), ("LSTM", {"activation": "relu"}, False), ("LSTM", {"use_bias": False}, False),
-    ("LSTM", {"recurrent_dropout": 0.2}, False), ("LSTM", {"unroll": True}, False), ("LSTM", {}, True),
-    ("GRU", {"recurrent_dropout": 0.2}, False), ("GRU", {"unroll": True}, False), ("GRU", {"reset_after": False}, False),
+    ("LSTM", {}, False), ("LSTM", {"activation": "relu"}, False),
+    ("LSTM", {"use_bias": False}, False),
+    ("LSTM", {"recurrent_dropout": 0.2}, False), ("LSTM", {"unroll": True}, False),
+    ("LSTM", {}, True),
+    ("GRU", {"recurrent_dropout": 0.2}, False), ("GRU", {"unroll": True}, False),
+    ("GRU", {"reset_after": False}, False),
     ("GRU", {}, True),
 ]  # fmt: skip
 
@@ -528,7 +537,9 @@ def test_cudnn_gets_what_the_plain_loop_gets(arguments, gpu):
 
 
 def test_derivatives_with_cudnn(gpu):
-    """The first comes from the kernels; batches, tangents and second derivatives are the plain way's."""
+    """The first comes from the kernels; batches, tangents and second derivatives are the plain
+    way's.
+    """
     x, start = data(T, B, C), data(2, B, 3, seed=1)
     weights = [data(*shape, seed=i) / 2 for i, shape in enumerate([(C, 12), (3, 12), (12,)])]
     operands = [jnp.asarray(a) for a in (x, *weights, start)]
@@ -565,7 +576,8 @@ def test_derivatives_with_cudnn(gpu):
 def gpu(monkeypatch):
     """cuDNN in appearance: JAX's own reference takes the kernels' places.
 
-    Returns the units of each LSTM that was left to cuDNN; its `backwards` holds those of each gradient that was compiled.
+    Returns the units of each LSTM that was left to cuDNN; its `backwards` holds those of each
+    gradient that was compiled.
     """
     from jax.experimental import rnn
     from jax.interpreters import ad

@@ -1,4 +1,6 @@
-"""The functions of `keras.backend` in Keras 1 and 2 against NumPy; tf_keras 2.21 gave the numbers that stand here."""
+"""The functions of `keras.backend` in Keras 1 and 2 against NumPy; tf_keras 2.21 gave the numbers
+that stand here.
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -30,7 +32,8 @@ ROWS = {
     "hard_sigmoid": (lambda: K.hard_sigmoid(X), np.clip(0.2 * X + 0.5, 0, 1)),
     "elu": (lambda: K.elu(X, 0.5), np.where(X > 0, X, 0.5 * np.expm1(X))),
     "sqrt": (lambda: K.sqrt(X), np.sqrt(np.maximum(X, 0))),
-    "relu": (lambda: K.relu(X, 0.1, 1.0, 0.2), np.minimum(np.where(X >= 0.2, X, 0.1 * (X - 0.2)), 1)),
+    "relu": (lambda: K.relu(X, 0.1, 1.0, 0.2), np.minimum(np.where(X >= 0.2, X, 0.1 * (X - 0.2)),
+        1)),
     "l2_normalize": (lambda: K.l2_normalize(X, -1), X / np.linalg.norm(X, axis=-1, keepdims=True)),
     "dot": (lambda: K.dot(X, Y[0]), X @ Y[0]),
     "batch_dot": (lambda: K.batch_dot(X, Y), X @ Y),
@@ -40,9 +43,11 @@ ROWS = {
     "batch_flatten": (lambda: K.batch_flatten(X), X.reshape(2, 12)),
     "bias_add": (lambda: K.bias_add(IMAGE, IMAGE[0, 0, 0]), IMAGE + IMAGE[0, 0, 0]),
     "bias_add_first": (
-        lambda: K.bias_add(kept_first(IMAGE), IMAGE[0], "channels_first"), kept_first(IMAGE) + kept_first(IMAGE[:1])),
+        lambda: K.bias_add(kept_first(IMAGE), IMAGE[0], "channels_first"),
+        kept_first(IMAGE) + kept_first(IMAGE[:1])),
     "bias_add_one": (
-        lambda: K.bias_add(kept_first(IMAGE), IMAGE[0, 0, 0], "channels_first"), kept_first(IMAGE + IMAGE[0, 0, 0])),
+        lambda: K.bias_add(kept_first(IMAGE), IMAGE[0, 0, 0], "channels_first"),
+        kept_first(IMAGE + IMAGE[0, 0, 0])),
     "batch_normalization": (
         lambda: K.batch_normalization(X, X[0, 0], X[0, 1] ** 2, X[0, 2], X[1, 0]),
         (X - X[0, 0]) / np.sqrt(X[0, 1] ** 2 + 1e-3) * X[1, 0] + X[0, 2]),
@@ -55,21 +60,26 @@ ROWS = {
     "repeat_elements": (lambda: K.repeat_elements(X, 2, 1), np.repeat(X, 2, 1)),
     "reverse": (lambda: K.reverse(X, [0, 2]), X[::-1, :, ::-1]),
     "gather": (lambda: K.gather(X, [1, 0, 1]), X[[1, 0, 1]]),
-    "resize_images": (lambda: K.resize_images(IMAGE, 2, 3, "channels_last"), IMAGE.repeat(2, 1).repeat(3, 2)),
-    "temporal_padding": (lambda: K.temporal_padding(X, (1, 2)), np.pad(X, [(0, 0), (1, 2), (0, 0)])),
-    "spatial_padding": (lambda: K.spatial_2d_padding(IMAGE, ((1, 0), (0, 2))), np.pad(IMAGE, [(0, 0), (1, 0), (0, 2), (0, 0)])),
+    "resize_images": (lambda: K.resize_images(IMAGE, 2, 3, "channels_last"),
+        IMAGE.repeat(2, 1).repeat(3, 2)),
+    "temporal_padding": (lambda: K.temporal_padding(X, (1, 2)),
+        np.pad(X, [(0, 0), (1, 2), (0, 0)])),
+    "spatial_padding": (lambda: K.spatial_2d_padding(IMAGE, ((1, 0), (0, 2))),
+        np.pad(IMAGE, [(0, 0), (1, 0), (0, 2), (0, 0)])),
     "causal": (
         lambda: K.conv1d(X, Y[:, :4], padding="causal", dilation_rate=2),
         np.pad(X, [(0, 0), (2, 0), (0, 0)])[:, :3] @ Y[0, :4] + X @ Y[1, :4]),
     "pool": (lambda: K.pool2d(IMAGE, (4, 5), pool_mode="avg"), IMAGE.mean((1, 2), keepdims=True)),
-    "crossentropy": (lambda: K.categorical_crossentropy(HOT, V), -np.log(np.sum(HOT * V, -1) / V.sum(-1))),
+    "crossentropy": (lambda: K.categorical_crossentropy(HOT, V),
+        -np.log(np.sum(HOT * V, -1) / V.sum(-1))),
     "binary": (lambda: K.binary_crossentropy(HOT, V), -np.log(np.where(HOT == 1, V, 1 - V))),
     "focal": (
         lambda: K.categorical_focal_crossentropy(HOT, V),
         (lambda p: -0.25 * (1 - p) ** 2 * np.log(p))(np.sum(HOT * V, -1) / V.sum(-1))),
     "binary_focal": (
         lambda: K.binary_focal_crossentropy(HOT, V, True, 0.3),
-        (lambda p: -np.where(HOT == 1, 0.3, 0.7) * (1 - p) ** 2 * np.log(p))(np.where(HOT == 1, V, 1 - V))),
+        (lambda p: -np.where(HOT == 1, 0.3, 0.7) * (1 - p) ** 2 * np.log(p))(np.where(HOT == 1, V,
+            1 - V))),
     "ignored": (
         lambda: K.sparse_categorical_crossentropy(np.array([1, 2]), V, ignore_class=2),
         [-np.log(V[0, 1] / V[0].sum()), 0]),
@@ -82,15 +92,19 @@ ROWS = {
         lambda: K.rnn(lambda x, states: (x + states[0], [x]), X, [V])[1],
         X + np.stack([V, X[:, 0], X[:, 1]], 1)),
     "rnn_masked": (
-        lambda: K.rnn(lambda x, states: (x + states[0], [x + states[0]]), X, [V], mask=jnp.array([[1, 0, 1], [1, 1, 0]]))[0],
+        lambda: K.rnn(lambda x, states: (x + states[0], [x + states[0]]), X, [V],
+            mask=jnp.array([[1, 0, 1], [1, 1, 0]]))[0],
         V + np.stack([X[0, 0] + X[0, 2], X[1, 0] + X[1, 1]])),
     "rnn_backwards": (
-        lambda: K.rnn(lambda x, s: (x, [x + s[1]]), X, [V], go_backwards=True, constants=[V])[2][0], X[:, 0] + V),
+        lambda: K.rnn(lambda x, s: (x, [x + s[1]]), X, [V], go_backwards=True, constants=[V])[2][0],
+        X[:, 0] + V),
     "ctc": (  # one label, two steps: both, the first or the second say it
-        lambda: K.ctc_batch_cost(np.array([[0]]), np.full((1, 2, 2), 0.5, "float32"), np.array([[2]]), np.array([[1]])),
+        lambda: K.ctc_batch_cost(np.array([[0]]), np.full((1, 2, 2), 0.5, "float32"),
+            np.array([[2]]), np.array([[1]])),
         [[-np.log(0.75)]]),
     "transposed": (  # the larger of the two sizes that strides of 2 allow
-        lambda: K.conv2d_transpose(IMAGE, np.ones((1, 1, 2, 3), "float32"), (2, 8, 10, 2), (2, 2), "valid")[:, ::2, ::2, 0],
+        lambda: K.conv2d_transpose(IMAGE, np.ones((1, 1, 2, 3), "float32"), (2, 8, 10, 2), (2, 2),
+            "valid")[:, ::2, ::2, 0],
         IMAGE.sum(-1)),
 }  # fmt: skip
 

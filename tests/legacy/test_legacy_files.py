@@ -1,4 +1,6 @@
-"""Files of Keras 1, 2 and 3: real ones where they are at hand, and small ones written here in the old forms."""
+"""Files of Keras 1, 2 and 3: real ones where they are at hand, and small ones written here in the
+old forms.
+"""
 
 import json
 from pathlib import Path
@@ -49,7 +51,9 @@ CUSTOM = {"L1": L1, "MyLayers>L1": L1, "legacy_nested_container>NestedDenseModel
 
 
 def close(made, real):
-    """Compare with real Keras: no value is off by more than 1e-5 of the largest (or of 1, for small outputs)."""
+    """Compare with real Keras: no value is off by more than 1e-5 of the largest (or of 1, for small
+    outputs).
+    """
     assert np.abs(made - real).max() <= 1e-5 * max(1.0, np.abs(real).max())
 
 
@@ -88,7 +92,8 @@ def test_collected_file_with_code(name, layer):
         load(name)
 
 
-# --- small files in the old forms -----------------------------------------------------------------------------
+# --- small files in the old forms
+# -----------------------------------------------------------------------------
 
 
 def write_h5(path, layers, config=None, version=None, root="model_weights", **attributes):
@@ -125,9 +130,10 @@ def layer(kind, **config):
 
 
 FIRST_DENSE = {
-    "W_constraint": {"name": "MaxNorm", "m": 3, "axis": 0}, "W_regularizer": {"name": "WeightRegularizer", "l1": 0.0, "l2": 0.01},
-    "b_constraint": None, "b_regularizer": None, "activity_regularizer": None, "init": "glorot_uniform", "trainable": True,
-    "bias": True, "input_dim": None,
+    "W_constraint": {"name": "MaxNorm", "m": 3, "axis": 0},
+    "W_regularizer": {"name": "WeightRegularizer", "l1": 0.0, "l2": 0.01}, "b_constraint": None,
+    "b_regularizer": None, "activity_regularizer": None, "init": "glorot_uniform",
+    "trainable": True, "bias": True, "input_dim": None,
 }  # fmt: skip
 
 
@@ -139,12 +145,16 @@ def first_dense(name, units, activation="linear", **more):
 
 
 def test_first_stack(tmp_path):
-    """Keras 1: a bare list of layers, old words, names with underscores, a running "std" that is a variance."""
+    """Keras 1: a bare list of layers, old words, names with underscores, a running "std" that is a
+    variance.
+    """
     config = {
         "class_name": "Sequential",
         "config": [
-            first_dense("dense_1", 4, batch_input_shape=[None, 3], input_dim=3, input_dtype="float32"),
-            layer("BatchNormalization", name="bn", mode=0, axis=-1, epsilon=1e-3, momentum=0.99, trainable=True,
+            first_dense("dense_1", 4, batch_input_shape=[None, 3], input_dim=3,
+                input_dtype="float32"),
+            layer("BatchNormalization", name="bn", mode=0, axis=-1, epsilon=1e-3, momentum=0.99,
+                trainable=True,
                   gamma_regularizer=None, beta_regularizer=None),
             layer("Dropout", name="dropout_1", p=0.5, trainable=True),
             first_dense("dense_2", 1, "sigmoid"),
@@ -190,11 +200,12 @@ def lstm_of_first(x, gates, u):
 @pytest.mark.parametrize("names", [True, False])
 def test_first_lstm(tmp_path, names):
     """Keras 1 stored the gates one by one, in the order i, c, f, o."""
-    config = layer("LSTM", name="lstm_1", output_dim=3, init="glorot_uniform", inner_init="orthogonal", forget_bias_init="one",
-                   activation="tanh", inner_activation="hard_sigmoid", W_regularizer=None, U_regularizer=None,
-                   b_regularizer=None, dropout_W=0.0, dropout_U=0.0, return_sequences=False, go_backwards=False,
-                   stateful=False, unroll=False, consume_less="cpu", input_dim=2, input_length=None, trainable=True,
-                   batch_input_shape=[None, 4, 2], input_dtype="float32")  # fmt: skip
+    config = layer("LSTM", name="lstm_1", output_dim=3, init="glorot_uniform",
+        inner_init="orthogonal", forget_bias_init="one",
+                   activation="tanh", inner_activation="hard_sigmoid", W_regularizer=None,
+                   U_regularizer=None, b_regularizer=None, dropout_W=0.0, dropout_U=0.0,
+                   return_sequences=False, go_backwards=False, stateful=False, unroll=False,
+                   consume_less="cpu", input_dim=2, input_length=None, trainable=True, batch_input_shape=[None, 4, 2], input_dtype="float32")  # fmt: skip
     gates = {
         g: (numbers(2, 3, seed=k), numbers(3, 3, seed=k + 4), numbers(3, seed=k + 8))
         for k, g in enumerate("icfo")
@@ -220,7 +231,9 @@ def test_first_lstm(tmp_path, names):
 
 
 def test_first_merges(tmp_path):
-    """Keras 1: a stack on merged stacks, one of them used twice; weights stand under the inner layers' names."""
+    """Keras 1: a stack on merged stacks, one of them used twice; weights stand under the inner
+    layers' names.
+    """
     left = {
         "class_name": "Sequential",
         "config": [first_dense("left", 2, batch_input_shape=[None, 3])],
@@ -235,13 +248,15 @@ def test_first_merges(tmp_path):
     groups = {name: {f"{name}_W": w[name], f"{name}_b": zero} for name in w}
     a, b = x @ w["left"], y @ w["right"]
     expected = {
-        "sum": a + b, "mul": a * b, "ave": (a + b) / 2, "max": np.maximum(a, b), "concat": np.concatenate([a, b], 1),
+        "sum": a + b, "mul": a * b, "ave": (a + b) / 2, "max": np.maximum(a, b),
+        "concat": np.concatenate([a, b], 1),
         "dot": (a * b).sum(1, keepdims=True),
     }  # fmt: skip
     for mode, real in expected.items():
-        merge = layer("Merge", layers=[left, right], mode=mode, mode_type="raw", concat_axis=-1, dot_axes=1, name="merge_1",
-                      output_shape=None, output_shape_type="raw", output_mask=None, output_mask_type="raw", arguments={},
-                      node_indices=None, tensor_indices=None)  # fmt: skip
+        merge = layer("Merge", layers=[left, right], mode=mode, mode_type="raw", concat_axis=-1,
+            dot_axes=1, name="merge_1",
+                      output_shape=None, output_shape_type="raw", output_mask=None,
+                      output_mask_type="raw", arguments={}, node_indices=None, tensor_indices=None)  # fmt: skip
         write_h5(
             tmp_path / "m.h5",
             {**groups, "merge_1": {}},
@@ -262,14 +277,17 @@ def conv_by_hand(x, kernel):
 
 @pytest.mark.parametrize("theano", [False, True])
 def test_theano_order(tmp_path, theano):
-    """Kernels of `dim_ordering="th"` are (out, in, rows, columns); Theano's own files hold them turned round.
+    """Kernels of `dim_ordering="th"` are (out, in, rows, columns); Theano's own files hold them
+    turned round.
 
-    Keras 1 does not say who wrote them, but the variables of TensorFlow end in ":0". Its padding does not say the order.
+    Keras 1 does not say who wrote them, but the variables of TensorFlow end in ":0". Its padding
+    does not say the order.
     """
-    config = layer("Convolution2D", name="c", nb_filter=3, nb_row=3, nb_col=2, init="glorot_uniform", activation="linear",
-                   border_mode="valid", subsample=[1, 1], dim_ordering="th", W_regularizer=None, b_regularizer=None,
-                   activity_regularizer=None, W_constraint=None, b_constraint=None, bias=True, trainable=True,
-                   batch_input_shape=[None, 2, 6, 5], input_dtype="float32")  # fmt: skip
+    config = layer("Convolution2D", name="c", nb_filter=3, nb_row=3, nb_col=2,
+        init="glorot_uniform", activation="linear",
+                   border_mode="valid", subsample=[1, 1], dim_ordering="th", W_regularizer=None,
+                   b_regularizer=None, activity_regularizer=None, W_constraint=None,
+                   b_constraint=None, bias=True, trainable=True, batch_input_shape=[None, 2, 6, 5], input_dtype="float32")  # fmt: skip
     padding = layer("ZeroPadding2D", name="p", padding=[1, 2], trainable=True)
     kernel, bias = numbers(3, 3, 2, 2).transpose(0, 3, 1, 2).copy(), numbers(3, seed=1)
     end = "" if theano else ":0"
@@ -285,7 +303,8 @@ def test_theano_order(tmp_path, theano):
 
 def test_padding_of_theano(tmp_path):
     """Theano filled up both sides alike, which no layer of today does: it is said."""
-    config = layer("Convolution2D", name="c", nb_filter=3, nb_row=3, nb_col=3, border_mode="same", subsample=[2, 2],
+    config = layer("Convolution2D", name="c", nb_filter=3, nb_row=3, nb_col=3, border_mode="same",
+        subsample=[2, 2],
                    dim_ordering="tf", bias=False, trainable=True, batch_input_shape=[None, 6, 6, 2])  # fmt: skip
     write_h5(
         tmp_path / "m.h5",
@@ -297,7 +316,8 @@ def test_padding_of_theano(tmp_path):
         hb.saving.load_model(tmp_path / "m.h5")
 
 
-# Layers of Keras 1 that are gone: arguments, arrays, and what real Keras 1.2.2 computes (found by running it).
+# Layers of Keras 1 that are gone: arguments, arrays, and what real Keras 1.2.2 computes (found by
+#     running it).
 def of_a_batch(x, gamma, beta, mean, variance):
     return (x - x.mean(0)) / np.sqrt(x.var(0) + 0.1) * gamma + beta
 
@@ -319,16 +339,22 @@ def s_shape(x, t_left, a_left, t_right, a_right):
 
 
 FIRST_ONLY = {
-    "batch": ("BatchNormalization", {"mode": 2, "axis": -1, "epsilon": 0.1, "momentum": 0.99}, ("gamma", "beta", "running_mean", "running_std"), of_a_batch),
-    "sample": ("BatchNormalization", {"mode": 1, "axis": -1, "epsilon": 0.1, "momentum": 0.99}, ("gamma", "beta", "running_mean", "running_std"), of_a_sample),
-    "highway": ("Highway", {"init": "glorot_uniform", "activation": "tanh", "bias": True, "W_regularizer": None}, ("W", "W_carry", "b", "b_carry"), highway),
-    "maxout": ("MaxoutDense", {"output_dim": 3, "nb_feature": 2, "init": "glorot_uniform", "bias": True}, ("W", "b"),
+    "batch": ("BatchNormalization", {"mode": 2, "axis": -1, "epsilon": 0.1, "momentum": 0.99},
+        ("gamma", "beta", "running_mean", "running_std"), of_a_batch),
+    "sample": ("BatchNormalization", {"mode": 1, "axis": -1, "epsilon": 0.1, "momentum": 0.99},
+        ("gamma", "beta", "running_mean", "running_std"), of_a_sample),
+    "highway": ("Highway", {"init": "glorot_uniform", "activation": "tanh", "bias": True,
+        "W_regularizer": None}, ("W", "W_carry", "b", "b_carry"), highway),
+    "maxout": ("MaxoutDense", {"output_dim": 3, "nb_feature": 2, "init": "glorot_uniform",
+        "bias": True}, ("W", "b"),
                lambda x, w, b: (np.einsum("bi,kio->bko", x, w) + b).max(1)),
     "softplus": ("ParametricSoftplus", {"alpha_init": 0.2, "beta_init": 5.0}, ("alphas", "betas"),
                  lambda x, a, b: a * np.log1p(np.exp(b * x))),
-    "s_shape": ("SReLU", {"t_left_init": "zero", "a_left_init": "glorot_uniform", "t_right_init": "glorot_uniform", "a_right_init": "one"},
+    "s_shape": ("SReLU", {"t_left_init": "zero", "a_left_init": "glorot_uniform",
+        "t_right_init": "glorot_uniform", "a_right_init": "one"},
                 ("t_left", "a_left", "t_right", "a_right"), s_shape),
-    "slopes": ("PReLU", {"init": "zero"}, ("alphas",), lambda x, a: np.where(x > 0, x, a * x)),  # shared, which the file does not say
+    # shared, which the file does not say
+    "slopes": ("PReLU", {"init": "zero"}, ("alphas",), lambda x, a: np.where(x > 0, x, a * x)),
 }  # fmt: skip
 
 
@@ -377,7 +403,8 @@ def test_layers_of_first_alone(tmp_path, case):
 
 def test_dropped_words(tmp_path):
     """Keras 1's Embedding could drop words: all places of one together."""
-    config = layer("Embedding", name="e", input_dim=50, output_dim=2, dropout=0.5, init="uniform", mask_zero=False,
+    config = layer("Embedding", name="e", input_dim=50, output_dim=2, dropout=0.5, init="uniform",
+        mask_zero=False,
                    input_length=40, batch_input_shape=[None, 40], input_dtype="int32", W_regularizer=None, trainable=True)  # fmt: skip
     table = np.ones((50, 2), "float32")
     write_h5(
@@ -417,9 +444,10 @@ def test_cudnn_weights(tmp_path, kind):
         numbers(u, gates * u, seed=1),
         numbers(2 * gates * u, seed=2),
     )
-    inner = {"name": "r", "units": u, "return_sequences": False, "return_state": False, "go_backwards": False,
-             "stateful": False, "trainable": True, "batch_input_shape": [None, 4, n], "dtype": "float32",
-             "kernel_initializer": layer("VarianceScaling", scale=1.0, mode="fan_avg", distribution="uniform", seed=None)}  # fmt: skip
+    inner = {"name": "r", "units": u, "return_sequences": False, "return_state": False,
+        "go_backwards": False,
+             "stateful": False, "trainable": True, "batch_input_shape": [None, 4, n],
+             "dtype": "float32", "kernel_initializer": layer("VarianceScaling", scale=1.0, mode="fan_avg", distribution="uniform", seed=None)}  # fmt: skip
     config = {"class_name": "Sequential", "config": {"name": "s", "layers": [layer(kind, **inner)]}}
     arrays = {"r/kernel:0": kernel, "r/recurrent_kernel:0": recurrent, "r/bias:0": bias}
     write_h5(tmp_path / "m.h5", {"r": arrays}, config, "2.2.4", backend="tensorflow")
@@ -455,9 +483,10 @@ def second_dense(name, units, **more):
         "registered_name": None,
     }
     return layer("Dense", name=name, trainable=True, dtype="float32", units=units, activation="linear", use_bias=True,
-                 kernel_initializer={"class_name": "GlorotUniform", "config": {"seed": None, "dtype": "float32"}},
-                 bias_initializer=zeros, kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None,
-                 kernel_constraint=None, bias_constraint=None, **more)  # fmt: skip
+                 kernel_initializer={"class_name": "GlorotUniform",
+                     "config": {"seed": None, "dtype": "float32"}},
+                 bias_initializer=zeros, kernel_regularizer=None, bias_regularizer=None,
+                 activity_regularizer=None, kernel_constraint=None, bias_constraint=None, **more)  # fmt: skip
 
 
 def inputs_of(name, *shape):
@@ -482,7 +511,9 @@ def graph_of(layers, inputs, outputs, name="model"):
 
 
 def test_tensorflow_ops_in_graphs():
-    """tf.keras 2.4 and later: functions by name, tensors among their arguments, slices as dictionaries."""
+    """tf.keras 2.4 and later: functions by name, tensors among their arguments, slices as
+    dictionaries.
+    """
 
     def op(name, function, call, kind="TFOpLambda"):
         config = {"name": name, "trainable": True, "dtype": "float32", "function": function}
@@ -493,7 +524,8 @@ def test_tensorflow_ops_in_graphs():
         op("a", "math.multiply", ["x", 0, 0, {"y": 2.0, "name": None}]),
         op("b", "__operators__.add", ["a", 0, 0, {"y": ["x", 0, 0], "name": None}]),
         op("c", "concat", [["a", 0, 0, {"axis": -1}], ["b", 0, 0, {"axis": -1}]]),
-        op("d", "__operators__.getitem", ["c", 0, 0, {"slice_spec": [{"start": None, "stop": None, "step": None},
+        op("d", "__operators__.getitem", ["c", 0, 0,
+            {"slice_spec": [{"start": None, "stop": None, "step": None},
            {"start": 1, "stop": 7, "step": 2}]}], "SlicingOpLambda"),
         op("e", "math.subtract", ["_CONSTANT_VALUE", -1, 1.0, {"y": ["d", 0, 0], "name": None}]),
         op("s", "compat.v1.shape", ["e", 0, 0, {"out_type": "int32"}]),
@@ -550,7 +582,8 @@ def test_pieces_of_tensorflow_graphs():
     }
     layers = [
         inputs_of("x", 4),
-        {"class_name": "TensorFlowOpLayer", "config": config, "name": "tf_op_layer_mul", "inbound_nodes": [[["x", 0, 0, {}]]]},
+        {"class_name": "TensorFlowOpLayer", "config": config, "name": "tf_op_layer_mul",
+            "inbound_nodes": [[["x", 0, 0, {}]]]},
         {"class_name": "TensorFlowOpLayer", "config": second, "name": "tf_op_layer_mean",
          "inbound_nodes": [[["tf_op_layer_mul", 0, 0, {}]]]},
     ]  # fmt: skip
@@ -575,11 +608,15 @@ def test_translated_ops_exist():
 
 
 def test_nested_models(tmp_path):
-    """Keras 2 counted the calls of nested models from 1, and wrote frozen weights in another order; names may have slashes."""
-    norm = layer("BatchNormalization", name="block/bn", trainable=False, dtype="float32", axis=[1], momentum=0.99, epsilon=1e-3,
+    """Keras 2 counted the calls of nested models from 1, and wrote frozen weights in another order;
+    names may have slashes.
+    """
+    norm = layer("BatchNormalization", name="block/bn", trainable=False, dtype="float32", axis=[1],
+        momentum=0.99, epsilon=1e-3,
                  center=True, scale=True, beta_initializer=layer("Zeros"), gamma_initializer=layer("Ones"))  # fmt: skip
     inner = graph_of(
-        [inputs_of("i", 3), {**second_dense("block/d", 3), "name": "block/d", "inbound_nodes": [[["i", 0, 0, {}]]]},
+        [inputs_of("i", 3), {**second_dense("block/d", 3), "name": "block/d",
+            "inbound_nodes": [[["i", 0, 0, {}]]]},
          {**norm, "name": "block/bn", "inbound_nodes": [[["block/d", 0, 0, {}]]]}],
         ["i"], [["block/bn", 0, 0]], "inner",
     )  # fmt: skip
@@ -640,7 +677,8 @@ def test_lists_of_names_in_pieces(tmp_path):
 
 
 def test_code_names_its_layer(tmp_path):
-    config = {"name": "crop", "trainable": True, "function": ["4wEAAAAA\n", None, None], "function_type": "lambda",
+    config = {"name": "crop", "trainable": True, "function": ["4wEAAAAA\n", None, None],
+        "function_type": "lambda",
               "output_shape": None, "output_shape_type": "raw", "arguments": {}, "batch_input_shape": [None, 3]}  # fmt: skip
     write_h5(
         tmp_path / "m.h5",
@@ -684,9 +722,12 @@ def test_old_optimizer_state(tmp_path, form, scaled):
         "class_name": "Sequential",
         "config": {"name": "s", "layers": [second_dense("d", 2, batch_input_shape=[None, 3])]},
     }
-    training = {"loss": {"class_name": "MeanSquaredError", "config": {"reduction": "auto", "name": "mse", "fn": "mean_squared_error"}},
-                "metrics": [[{"class_name": "MeanMetricWrapper", "config": {"name": "accuracy", "dtype": "float32", "fn": "binary_accuracy"}}]],
-                "optimizer_config": {"class_name": "Custom>Adam", "config": {"name": "Adam", "learning_rate": 0.01, "jit_compile": True,
+    training = {"loss": {"class_name": "MeanSquaredError",
+        "config": {"reduction": "auto", "name": "mse", "fn": "mean_squared_error"}},
+                "metrics": [[{"class_name": "MeanMetricWrapper",
+                    "config": {"name": "accuracy", "dtype": "float32", "fn": "binary_accuracy"}}]],
+                "optimizer_config": {"class_name": "Custom>Adam",
+                    "config": {"name": "Adam", "learning_rate": 0.01, "jit_compile": True,
                                                                               "is_legacy_optimizer": False}}}  # fmt: skip
     if scaled:
         inner = training["optimizer_config"]
@@ -723,7 +764,9 @@ def test_old_optimizer_state(tmp_path, form, scaled):
 
 
 def test_first_optimizer_state(tmp_path):
-    """Before 2.0.6 the state stood in the order of the weights' names, each gate of a recurrent layer by itself."""
+    """Before 2.0.6 the state stood in the order of the weights' names, each gate of a recurrent
+    layer by itself.
+    """
     lstm = layer(
         "LSTM",
         name="z",
@@ -733,7 +776,8 @@ def test_first_optimizer_state(tmp_path):
         trainable=True,
     )
     config = {"class_name": "Sequential", "config": [lstm, first_dense("d", 2)]}
-    groups = {"z": {f"z_{w}_{g}": numbers(*((2, 2) if w in "WU" else (2,))) for g in "icfo" for w in "WUb"},
+    groups = {"z": {f"z_{w}_{g}": numbers(*((2,
+        2) if w in "WU" else (2,))) for g in "icfo" for w in "WUb"},
               "d": {"d_W": numbers(2, 2), "d_b": numbers(2)}}  # fmt: skip
     training = {
         "loss": "mse",
@@ -824,7 +868,9 @@ def test_yaml():
     ],
 )
 def test_epsilon_stood_outside_of_the_root(tmp_path, name, settings, old):
-    """Keras 1 to 2.3 and tf.keras before 2.11 divided by sqrt(v) + epsilon; with gradients of 1e-4 it is 10 times less."""
+    """Keras 1 to 2.3 and tf.keras before 2.11 divided by sqrt(v) + epsilon; with gradients of 1e-4
+    it is 10 times less.
+    """
     model = hb.Sequential([hb.Input((1,)), hb.layers.Dense(1, use_bias=False)])
     model.set_weights([np.zeros((1, 1), "float32")])
     model.save(tmp_path / "m.h5")
@@ -845,7 +891,8 @@ def test_epsilon_stood_outside_of_the_root(tmp_path, name, settings, old):
     np.testing.assert_allclose(model.get_weights()[0], [[-step]], rtol=0.005)
 
 
-# --- random models of Keras 3 ---------------------------------------------------------------------------------------
+# --- random models of Keras 3
+# ---------------------------------------------------------------------------------------
 
 
 def flat(outputs):
@@ -862,7 +909,9 @@ def flat(outputs):
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("seed", range(56))
 def test_random_models_of_keras(tmp_path, seed):
-    """Keras 3.15 itself opens about half of its own such files; all open here, and what we write does too."""
+    """Keras 3.15 itself opens about half of its own such files; all open here, and what we write
+    does too.
+    """
     import keras
     from random_models import random_model, targets
 
@@ -884,9 +933,10 @@ def test_random_models_of_keras(tmp_path, seed):
 
 # Models of `keras.applications` that have layers or ops which others lack: their smallest input.
 APPLICATIONS = {
-    "ConvNeXtTiny": 32, "DenseNet121": 32, "EfficientNetB0": 32, "EfficientNetV2B0": 32, "InceptionV3": 75, "MobileNet": 32,
-    "MobileNetV2": 32, "MobileNetV3Large": 32, "MobileNetV3Small": 32, "NASNetMobile": 32, "ResNet50": 32, "ResNet50V2": 32,
-    "VGG16": 32, "Xception": 71,
+    "ConvNeXtTiny": 32, "DenseNet121": 32, "EfficientNetB0": 32, "EfficientNetV2B0": 32,
+    "InceptionV3": 75, "MobileNet": 32, "MobileNetV2": 32, "MobileNetV3Large": 32,
+    "MobileNetV3Small": 32, "NASNetMobile": 32, "ResNet50": 32, "ResNet50V2": 32, "VGG16": 32,
+    "Xception": 71,
 }  # fmt: skip
 
 

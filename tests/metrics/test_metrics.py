@@ -114,9 +114,10 @@ def test_values_and_state_are_kerass(cls, settings, y_true, y_pred):
     ours, theirs = getattr(metrics, cls)(**settings), getattr(keras.metrics, cls)(**settings)
     for weights in (None, np.arange(6.0) + 1, (np.arange(6.0) % 2)[:, None]):
         if weights is not None and y_true.shape[-1:] == (3,) and cls in (
-            "Precision", "Recall", "TruePositives", "FalsePositives", "TrueNegatives", "FalseNegatives", "AUC",
-            "SensitivityAtSpecificity", "SpecificityAtSensitivity", "PrecisionAtRecall", "RecallAtPrecision",
-            "BinaryIoU", "R2Score", "RootMeanSquaredError",
+            "Precision", "Recall", "TruePositives", "FalsePositives", "TrueNegatives",
+            "FalseNegatives", "AUC", "SensitivityAtSpecificity", "SpecificityAtSensitivity",
+            "PrecisionAtRecall", "RecallAtPrecision", "BinaryIoU", "R2Score",
+            "RootMeanSquaredError",
         ) and weights.ndim == 1:  # fmt: skip
             weights = weights[:, None]
         if (
@@ -218,7 +219,9 @@ ROWS_OF_CLASSES = "KLDivergence CategoricalCrossentropy CategoricalHinge Categor
     "cls", [*ROWS_OF_CLASSES, "MeanSquaredError", "BinaryCrossentropy", "Poisson"]
 )
 def test_one_vector(cls):
-    """A vector is one row of classes where a metric compares rows, else a number a sample; with one call both are Keras's."""
+    """A vector is one row of classes where a metric compares rows, else a number a sample; with one
+    call both are Keras's.
+    """
     import keras
 
     close(
@@ -310,8 +313,10 @@ def test_adjusted_r2_counts_samples():
 
 # Functions that a metric makes of a loss or a hit: (name, targets, predictions)
 FUNCTIONS = [
-    ("binary_focal_crossentropy", BITS, P), ("categorical_focal_crossentropy", ONE_HOT, P), ("squared_hinge", BITS, P),
-    ("categorical_crossentropy", ONE_HOT, P), ("categorical_hinge", ONE_HOT, P), ("poisson", BITS, P),
+    ("binary_focal_crossentropy", BITS, P), ("categorical_focal_crossentropy", ONE_HOT, P),
+    ("squared_hinge", BITS, P),
+    ("categorical_crossentropy", ONE_HOT, P), ("categorical_hinge", ONE_HOT, P),
+    ("poisson", BITS, P),
     ("sparse_categorical_crossentropy", LABELS, P), ("categorical_accuracy", ONE_HOT, P),
     ("sparse_categorical_accuracy", LABELS, P), ("sparse_top_k_categorical_accuracy", LABELS, P),
     ("concordance_correlation", BITS, P), ("pearson_correlation", BITS, P),

@@ -86,8 +86,10 @@ def nested(k):
 
 # name: recipe, inputs
 MODELS = {
-    "from_input": (from_input, X), "from_shape": (from_shape, X), "from_first_call": (from_first_call, X),
-    "images": (images, IMAGES), "branches": (branches, [X, Z]), "by_name": (by_name, {"a": X, "b": Z}),
+    "from_input": (from_input, X), "from_shape": (from_shape, X),
+    "from_first_call": (from_first_call, X),
+    "images": (images, IMAGES), "branches": (branches, [X, Z]),
+    "by_name": (by_name, {"a": X, "b": Z}),
     "operators": (operators, X), "nested": (nested, X),
 }  # fmt: skip
 
@@ -304,7 +306,9 @@ def unconnected():
 
 
 def test_symbolic_losses():
-    """A variational autoencoder as Keras 2 wrote it: `add_loss` of symbolic tensors, layers that serve the loss alone."""
+    """A variational autoencoder as Keras 2 wrote it: `add_loss` of symbolic tensors, layers that
+    serve the loss alone.
+    """
     x = np.random.RandomState(0).rand(16, 3).astype("float32")
     inputs = hb.Input((3,))
     outputs = hb.layers.Dense(3, name="out")(inputs)

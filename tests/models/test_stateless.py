@@ -1,4 +1,6 @@
-"""Models as functions of their variables' values, steps as functions of iterators, and scopes, beside Keras's."""
+"""Models as functions of their variables' values, steps as functions of iterators, and scopes,
+beside Keras's.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +73,8 @@ def test_stateless_losses():
                 training=True,
                 optimizer_variables=values(one.optimizer.variables),
             )
-            # The number of samples that the mean of the loss has seen is weighed differently, to the same mean.
+            # The number of samples that the mean of the loss has seen is weighed differently, to
+            # the same mean.
             results.append([loss[0], loss[1][:2], updates[0], updates[1][:3]])
         close(*results)
         assert float(results[0][2]) == pytest.approx(
@@ -84,7 +87,9 @@ def test_stateless_losses():
 
 
 def test_a_training_step_by_hand():
-    """Keras's guide to training in JAX: gradients of `compute_loss_and_updates`, `optimizer.stateless_apply`."""
+    """Keras's guide to training in JAX: gradients of `compute_loss_and_updates`,
+    `optimizer.stateless_apply`.
+    """
     losses = []
     for one in pair():
         function = jax.jit(

@@ -1,4 +1,6 @@
-"""The kernels of hornbeam-cpu: against NumPy in float64, against plain XLA, under JAX's transformations, in threads."""
+"""The kernels of hornbeam-cpu: against NumPy in float64, against plain XLA, under JAX's
+transformations, in threads.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ DTYPES = ["float32", pytest.param("bfloat16", marks=needs_bfloat16)]
 
 
 def random_case(seed):
-    """Return a convolution drawn at random, and inputs, kernel and outputs' gradient for it in float64."""
+    """Return a convolution drawn at random, and inputs, kernel and outputs' gradient for it in
+    float64.
+    """
     rng = np.random.default_rng(seed)
     rank = int(rng.integers(1, 4))
 
@@ -154,8 +158,8 @@ def test_random_convolutions(seed, dtype):
     check_case(seed, dtype, plain=seed < 5)
 
 
-# Few large examples are cut into bands of rows, many into pieces of the batch; a large kernel is reordered in parts, and
-# its gradient made of some of the filters in each thread.
+# Few large examples are cut into bands of rows, many into pieces of the batch; a large kernel is
+# reordered in parts, and its gradient made of some of the filters in each thread.
 LARGE = [
     (1, Spec("forward", (31, 32), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), 32, 48),
     (1, Spec("forward", (33, 20), (4, 2), (3, 1), ((2, 1), (0, 0)), (2, 1)), 24, 40),
@@ -193,7 +197,8 @@ def depthwise(space, window, padding, channels):
     return Spec("forward", space, window, (1, 1), padding, (1, 1), channels)
 
 
-# Whole vectors and what is left over; images smaller than the window; windows wholly beside the image; many rows.
+# Whole vectors and what is left over; images smaller than the window; windows wholly beside the
+# image; many rows.
 DEPTHWISE = [
     (2, depthwise((7, 7), (3, 3), ((1, 1), (1, 1)), 16)),
     (1, depthwise((5, 9), (3, 3), ((0, 0), (0, 0)), 21)),
@@ -236,7 +241,8 @@ def few(space, window, strides, padding):
     return Spec("forward", space, window, strides, padding, (1, 1))
 
 
-# Whole blocks of columns and what is left over; images smaller than the window; strides wider than it; many rows.
+# Whole blocks of columns and what is left over; images smaller than the window; strides wider than
+# it; many rows.
 FEW_CHANNELS = [
     (2, few((12, 13), (3, 3), (1, 1), ((1, 1), (1, 1))), 3, 64),
     (1, few((9, 11), (5, 3), (2, 1), ((2, 2), (0, 0))), 1, 128),
@@ -452,12 +458,13 @@ OPS = {
     "conv": lambda x, k, **o: hb.ops.conv(x, k, **o),
     "grouped": lambda x, k, **o: hb.ops.conv(x, k[..., :2, :], **o),
     "depthwise": lambda x, k, **o: hb.ops.depthwise_conv(x, k, **o),
-    "separable": lambda x, k, **o: hb.ops.separable_conv(x, k[..., :2], k[(slice(1),) * (k.ndim - 2)].repeat(2, -2), **o),
+    "separable": lambda x, k, **o: hb.ops.separable_conv(x, k[..., :2],
+        k[(slice(1),) * (k.ndim - 2)].repeat(2, -2), **o),
     "transposed": lambda x, k, **o: hb.ops.conv_transpose(x, jnp.swapaxes(k, -1, -2), **o),
 }  # fmt: skip
 OPTIONS = [
-    {"padding": "valid", "strides": 2}, {"padding": "same", "strides": 3}, {"padding": "same", "dilation_rate": 2},
-    {"padding": "same"},
+    {"padding": "valid", "strides": 2}, {"padding": "same", "strides": 3},
+    {"padding": "same", "dilation_rate": 2}, {"padding": "same"},
 ]  # fmt: skip
 
 
@@ -528,8 +535,8 @@ def test_empty_batches_and_sizes():
 
 def call(lhs, rhs, result, **changes):
     attributes = {
-        "kind": "forward", "by": "onednn", "activation": "linear", "strides": [1, 1], "dilation": [1, 1], "before": [0, 0],
-        "after": [0, 0], "groups": 1, **changes,
+        "kind": "forward", "by": "onednn", "activation": "linear", "strides": [1, 1],
+        "dilation": [1, 1], "before": [0, 0], "after": [0, 0], "groups": 1, **changes,
     }  # fmt: skip
     attributes = {
         k: v if isinstance(v, str) else np.asarray(v, np.int64)[()] for k, v in attributes.items()
@@ -626,7 +633,8 @@ def test_wrong_calls_are_errors(changes, message):
 def test_the_native_way_depends_on_what_weighs_most():
     spec = Spec("forward", (7, 9), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
     for kind, batch, dtype, way in (
-        ("forward", 1, "float32", "product"), ("inputs", 1, "float32", "product"), ("forward", 9, "float32", "onednn"),
+        ("forward", 1, "float32", "product"), ("inputs", 1, "float32", "product"),
+        ("forward", 9, "float32", "onednn"),
         ("inputs", 1, "bfloat16", "onednn"), ("kernel", 1, "float32", "native product"),
     ):  # fmt: skip
         assert routes.native_convolution(kind, dtype, spec, batch, (1200, 80)) == way
@@ -676,7 +684,8 @@ def make_model(seed):
     layers = hb.layers
     model = hb.Sequential(
         [
-            hb.Input((12, 12, 3)), layers.Conv2D(8, 3, activation="relu"), layers.DepthwiseConv2D(3, padding="same"),
+            hb.Input((12, 12, 3)), layers.Conv2D(8, 3, activation="relu"),
+            layers.DepthwiseConv2D(3, padding="same"),
             layers.Conv2D(8, 3, 2), layers.Flatten(), layers.Dense(5),
         ]
     )  # fmt: skip

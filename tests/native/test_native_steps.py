@@ -1,4 +1,6 @@
-"""Kernels of hornbeam-cpu for the gradients of dense layers and embeddings and for Adam: against float64 and under JAX's transformations."""
+"""Kernels of hornbeam-cpu for the gradients of dense layers and embeddings and for Adam: against
+float64 and under JAX's transformations.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ def close(result, expected, tolerance):
 @pytest.mark.parametrize(
     ("rows", "columns", "results"),
     [
-        (1, 1, 1), (7, 5, 3), (128, 784, 512), (128, 512, 10), (2560, 128, 512), (33, 31, 97), (4000, 65, 33),
+        (1, 1, 1), (7, 5, 3), (128, 784, 512), (128, 512, 10), (2560, 128, 512), (33, 31, 97),
+        (4000, 65, 33),
         (1000, 1, 300), (17, 700, 1), (0, 4, 5), (4, 0, 5), (4, 5, 0),
     ],
 )  # fmt: skip
@@ -161,7 +164,8 @@ def test_adam_equals_the_plain_way(size):
         jax.jit(native._plain_adam, static_argnums=0)(FACTORS, *given),
         strict=True,
     ):
-        # To one ulp of the weights: XLA may add and multiply at once where an instruction set cannot.
+        # To one ulp of the weights: XLA may add and multiply at once where an instruction set
+        #     cannot.
         np.testing.assert_allclose(ours, plain, rtol=1e-6, atol=5e-8)
 
 
@@ -196,7 +200,9 @@ def test_adam_under_transformations():
 
 
 def table_state(rows, width, count, seed=0):
-    """Return an index with some rows twice and some outside of the table, rows, and a table with its moments."""
+    """Return an index with some rows twice and some outside of the table, rows, and a table with
+    its moments.
+    """
     rng = np.random.default_rng(seed)
     index = jnp.asarray(rng.integers(-rows - 2, min(rows, 50) + 2, count), "int32")
     back = jnp.asarray(rng.standard_normal((count, width)), "float32")
@@ -249,11 +255,15 @@ EMBEDDERS = {
     "one": (True, lambda e, x: e(x), {}),
     "several updates by one program": (True, lambda e, x: e(x), {"steps_per_execution": 3}),
     "used twice": (False, lambda e, x: e(x) + e(x[:, ::-1]), {}),
-    "tied to the outputs": (False, lambda e, x: hb.ops.matmul(e(x), hb.ops.transpose(e.embeddings))[..., :40], {}),
-    "clipped": (False, lambda e, x: e(x), {"optimizer": lambda: hb.optimizers.Adam(0.01, clipnorm=0.1)}),
-    "decayed": (True, lambda e, x: e(x), {"optimizer": lambda: hb.optimizers.AdamW(0.01, weight_decay=0.1)}),
+    "tied to the outputs": (False, lambda e, x: hb.ops.matmul(e(x),
+        hb.ops.transpose(e.embeddings))[..., :40], {}),
+    "clipped": (False, lambda e, x: e(x), {"optimizer": lambda: hb.optimizers.Adam(0.01,
+        clipnorm=0.1)}),
+    "decayed": (True, lambda e, x: e(x), {"optimizer": lambda: hb.optimizers.AdamW(0.01,
+        weight_decay=0.1)}),
     "accumulated": (
-        False, lambda e, x: e(x), {"optimizer": lambda: hb.optimizers.Adam(0.01, gradient_accumulation_steps=2)}
+        False, lambda e, x: e(x), {"optimizer": lambda: hb.optimizers.Adam(0.01,
+            gradient_accumulation_steps=2)}
     ),
 }  # fmt: skip
 
@@ -296,7 +306,9 @@ def test_fit_of_a_table_never_lays_out_its_gradient(apart, call, options, monkey
 
 
 def gradients_of_a_table(use, optimizer, traced=True):
-    """Return the kinds of gradient that the backward pass of `use` gives, and what the optimizer passes to its rule."""
+    """Return the kinds of gradient that the backward pass of `use` gives, and what the optimizer
+    passes to its rule.
+    """
     table, index = hb.Variable(jnp.ones((3000, 40))), jnp.array([5, 0, 5, 2])
     kinds = []
     given = optimizer.update_step
@@ -355,8 +367,10 @@ class AdamOfAUser(hb.optimizers.Adam):
 @pytest.mark.parametrize(
     "optimizer",
     [
-        AdamOfAUser, hb.optimizers.SGD, lambda: hb.optimizers.Adam(amsgrad=True), lambda: hb.optimizers.Adam(clipvalue=0.1),
-        lambda: hb.optimizers.Adam(loss_scale_factor=2.0), lambda: hb.optimizers.Adam(gradient_accumulation_steps=2),
+        AdamOfAUser, hb.optimizers.SGD, lambda: hb.optimizers.Adam(amsgrad=True),
+        lambda: hb.optimizers.Adam(clipvalue=0.1),
+        lambda: hb.optimizers.Adam(loss_scale_factor=2.0),
+        lambda: hb.optimizers.Adam(gradient_accumulation_steps=2),
         lambda: hb.optimizers.LossScaleOptimizer(hb.optimizers.Adam()),
     ],
 )  # fmt: skip
@@ -395,8 +409,10 @@ def test_order_keeps_the_rate_and_its_slope():
     "optimizer",
     [
         lambda: hb.optimizers.Adam(0.01), lambda: hb.optimizers.AdamW(0.01, clipnorm=0.5),
-        lambda: hb.optimizers.Adam(0.01, use_ema=True, global_clipnorm=1.0), lambda: hb.optimizers.Adam(0.01, amsgrad=True),
-        lambda: hb.optimizers.Adam(0.01, gradient_accumulation_steps=3), lambda: hb.optimizers.SGD(0.01, 0.9),
+        lambda: hb.optimizers.Adam(0.01, use_ema=True, global_clipnorm=1.0),
+        lambda: hb.optimizers.Adam(0.01, amsgrad=True),
+        lambda: hb.optimizers.Adam(0.01, gradient_accumulation_steps=3),
+        lambda: hb.optimizers.SGD(0.01, 0.9),
     ],
     ids=["adam", "adamw", "ema", "amsgrad", "accumulated", "sgd"],
 )  # fmt: skip
@@ -469,7 +485,8 @@ def test_wrong_calls_for_order_are_errors():
 
 
 @pytest.mark.parametrize(("rows", "width", "shape"), [
-    (1300, 60, (9, 40)), (70_000, 1, (5,)), (1, 70_000, (3,)), (3, 30_000, (200,)), (2000, 40, (0,)), (2000, 40, ())
+    (1300, 60, (9, 40)), (70_000, 1, (5,)), (1, 70_000, (3,)), (3, 30_000, (200,)),
+    (2000, 40, (0,)), (2000, 40, ())
 ])  # fmt: skip
 def test_gradient_of_rows_equals_the_plain_way(rows, width, shape):
     rng = np.random.default_rng(4)

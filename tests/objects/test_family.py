@@ -11,7 +11,8 @@ import hornbeam as hb
 from hornbeam.core import registry
 from hornbeam.objects import configuration
 
-# Module, its family's name, a name that it knows, a configuration of another family (None: it takes any callable).
+# Module, its family's name, a name that it knows, a configuration of another family (None: it takes
+# any callable).
 ROWS = [
     ("activations", "activation", "relu"),
     ("initializers", "initializer", "zeros"),
@@ -32,7 +33,9 @@ def module_of(name):
 
 @pytest.mark.parametrize(("name", "family"), ALL)
 def test_functions_of_a_module(name, family):
-    """The examples of their docstrings run; arguments have Keras's names; they can be pickled by name."""
+    """The examples of their docstrings run; arguments have Keras's names; they can be pickled by
+    name.
+    """
     module, theirs = module_of(name), keras
     for part in name.split("."):
         theirs = getattr(theirs, part)
@@ -92,10 +95,13 @@ def test_keyword_of_keras():
 
 
 def test_files_name_only_announced_families():
-    """A callback, an op's module or a function of Python is no part of a model, and no file makes one."""
+    """A callback, an op's module or a function of Python is no part of a model, and no file makes
+    one.
+    """
     modules = {
-        "keras.activations", "keras.constraints", "keras.initializers", "keras.layers", "keras.losses", "keras.metrics",
-        "keras.models", "keras.optimizers", "keras.optimizers.schedules", "keras.quantizers", "keras.regularizers",
+        "keras.activations", "keras.constraints", "keras.initializers", "keras.layers",
+        "keras.losses", "keras.metrics", "keras.models", "keras.optimizers",
+        "keras.optimizers.schedules", "keras.quantizers", "keras.regularizers",
         "keras.src.applications.convnext",
     }  # fmt: skip
     assert set(registry.families()) == modules

@@ -14,7 +14,9 @@ rng = np.random.default_rng(0)
 
 
 def draw():
-    """Return a random pooling: name, input and arguments. Every third input is full of equal values."""
+    """Return a random pooling: name, input and arguments. Every third input is full of equal
+    values.
+    """
     rank = int(rng.integers(1, 4))
     space = rng.integers(1, (40, 14, 8)[rank - 1], rank)
     window = np.minimum(rng.integers(1, (24, 10, 6)[rank - 1], rank), space)
@@ -39,7 +41,9 @@ DRAWS = [draw() for _ in range(300)]
     "first", [0, *[pytest.param(i, marks=pytest.mark.slow) for i in range(6, 300, 6)]]
 )
 def test_sweep(first):
-    """Values and gradients, of equal maxima too, are Keras's, which come from XLA's windowed reduction."""
+    """Values and gradients, of equal maxima too, are Keras's, which come from XLA's windowed
+    reduction.
+    """
     for name, x, arguments in DRAWS[first : first + 6]:
         upstream = rng.normal(size=getattr(ops, name)(x, *arguments).shape).astype("float32")
         results = []
@@ -59,7 +63,9 @@ def test_sweep(first):
 @pytest.mark.parametrize("name", ["max_pool", "average_pool"])
 @pytest.mark.parametrize("window", [2, 3, 11])
 def test_transformations(name, window):
-    """jit, vmap, scan, forward mode and second derivatives agree with the plain call; no scatter in the program."""
+    """jit, vmap, scan, forward mode and second derivatives agree with the plain call; no scatter in
+    the program.
+    """
     x = jnp.asarray(rng.normal(size=(3, 2, 13, 2)), "float32")
     v = jnp.asarray(rng.normal(size=x.shape), "float32")
 

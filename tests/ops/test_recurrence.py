@@ -1,4 +1,6 @@
-"""The op for standard recurrences, both ways: against NumPy in float64, a plain scan, JAX's transformations, layers."""
+"""The op for standard recurrences, both ways: against NumPy in float64, a plain scan, JAX's
+transformations, layers.
+"""
 
 import functools
 import threading
@@ -191,7 +193,9 @@ def test_batches_of_recurrences(cell, route):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_of_the_last_states_alone(cell, route):
-    """Nothing comes back to the outputs: `pull` is told so by a gradient of no steps. To second order, and under vmap."""
+    """Nothing comes back to the outputs: `pull` is told so by a gradient of no steps. To second
+    order, and under vmap.
+    """
     arrays, mask = draw(cell, 9, T=4, B=3, U=5)
     results = []
     for function in (recur, in_scan):

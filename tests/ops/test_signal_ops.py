@@ -1,4 +1,6 @@
-"""Fourier transforms, patches and CTC against Keras's; what Keras gets wrong against the definition."""
+"""Fourier transforms, patches and CTC against Keras's; what Keras gets wrong against the
+definition.
+"""
 
 import itertools
 
@@ -27,13 +29,17 @@ ROWS = [
     ("rfft", (A,), {}), ("rfft", (A,), {"fft_length": 6}), ("rfft", (A,), {"fft_length": 11}),
     ("irfft", (HALF,), {}), ("irfft", (HALF,), {"fft_length": 7}),
     ("extract_sequences", (SIGNAL,), {"sequence_length": 6, "sequence_stride": 4}),
-    *[("stft", (SIGNAL,), {"sequence_length": 6, "sequence_stride": 3, "fft_length": 8, "window": w, "center": c})
+    *[("stft", (SIGNAL,), {"sequence_length": 6, "sequence_stride": 3, "fft_length": 8, "window": w,
+        "center": c})
       for w in ("hann", "hamming", None, np.arange(1.0, 7.0, dtype="float32")) for c in (True, False)],
     ("istft", (SPECTRUM,), {"sequence_length": 6, "sequence_stride": 3, "fft_length": 8}),
-    ("istft", (SPECTRUM,), {"sequence_length": 6, "sequence_stride": 3, "fft_length": 8, "length": 20, "window": "hamming"}),
-    ("istft", (PLAIN,), {"sequence_length": 6, "sequence_stride": 3, "fft_length": 8, "center": False}),
+    ("istft", (SPECTRUM,), {"sequence_length": 6, "sequence_stride": 3, "fft_length": 8,
+        "length": 20, "window": "hamming"}),
+    ("istft", (PLAIN,), {"sequence_length": 6, "sequence_stride": 3, "fft_length": 8,
+        "center": False}),
     ("unfold", (IMAGES,), {"kernel_size": 2}),
-    ("unfold", (IMAGES,), {"kernel_size": (3, 2), "dilation": (1, 2), "padding": (1, 0), "stride": 2}),
+    ("unfold", (IMAGES,), {"kernel_size": (3, 2), "dilation": (1, 2), "padding": (1, 0),
+        "stride": 2}),
     ("fold", (R.randn(2, 12, 30).astype("float32"),), {"output_size": (6, 7), "kernel_size": 2}),
     ("fold", (R.randn(2, 12, 9).astype("float32"),),
      {"output_size": 6, "kernel_size": 2, "dilation": 2, "padding": 1, "stride": 2}),
@@ -154,12 +160,15 @@ def test_gradients():
 # (call, what the message says)
 BAD = [
     (lambda: ops.fft(A), "fft.*pair"), (lambda: ops.fft((A, B[:1])), "the same shape"),
-    (lambda: ops.stft(SIGNAL, 6, 3, 4), "fft_length.*4.*6"), (lambda: ops.stft(SIGNAL, 6, 3, 8, window="box"), "window.*box"),
+    (lambda: ops.stft(SIGNAL, 6, 3, 4), "fft_length.*4.*6"),
+    (lambda: ops.stft(SIGNAL, 6, 3, 8, window="box"), "window.*box"),
     (lambda: ops.istft((SIGNAL[0], SIGNAL[0]), 6, 3, 8), "at least 2 axes"),
-    (lambda: ops.extract_sequences(SIGNAL, 30, 1), "shorter"), (lambda: ops.extract_sequences(SIGNAL, 3, 0), "sequence_stride"),
+    (lambda: ops.extract_sequences(SIGNAL, 30, 1), "shorter"),
+    (lambda: ops.extract_sequences(SIGNAL, 3, 0), "sequence_stride"),
     (lambda: ops.unfold(IMAGES, 9), "larger"), (lambda: ops.fold(A, 6, 2), "fold.*shape"),
     (lambda: ops.ctc_decode(SCORES, STEPS, strategy="best"), "strategy.*best"),
-    (lambda: ops.ctc_decode(SCORES, STEPS, strategy="beam_search", beam_width=2, top_paths=3), "top_paths"),
+    (lambda: ops.ctc_decode(SCORES, STEPS, strategy="beam_search", beam_width=2, top_paths=3),
+        "top_paths"),
     (lambda: ops.ctc_loss(LABELS[0], SCORES, LENGTHS, STEPS), "ctc_loss.*target"),
 ]  # fmt: skip
 

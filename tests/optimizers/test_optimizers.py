@@ -21,22 +21,28 @@ ROWS = {
     "sgd_clipvalue": lambda k: k.optimizers.SGD(0.1, clipvalue=0.3),
     "sgd_global_clipnorm": lambda k: k.optimizers.SGD(0.1, global_clipnorm=0.5),
     "sgd_weight_decay": lambda k: k.optimizers.SGD(0.1, weight_decay=0.01),
-    "sgd_ema": lambda k: k.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=2),
+    "sgd_ema": lambda k: k.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8,
+        ema_overwrite_frequency=2),
     "sgd_accumulated": lambda k: k.optimizers.SGD(0.1, momentum=0.5, gradient_accumulation_steps=2),
-    "sgd_schedule": lambda k: k.optimizers.SGD(k.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5, staircase=True)),
+    "sgd_schedule": lambda k: k.optimizers.SGD(k.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5,
+        staircase=True)),
     "sgd_inverse": lambda k: k.optimizers.SGD(k.optimizers.schedules.InverseTimeDecay(0.1, 2, 0.5)),
     "rmsprop": lambda k: k.optimizers.RMSprop(0.01),
     "rmsprop_momentum": lambda k: k.optimizers.RMSprop(0.01, rho=0.8, momentum=0.5, epsilon=1e-4),
     "rmsprop_centered": lambda k: k.optimizers.RMSprop(0.01, centered=True, momentum=0.5),
     "adam": lambda k: k.optimizers.Adam(0.01),
-    "adam_options": lambda k: k.optimizers.Adam(0.01, beta_1=0.8, beta_2=0.9, epsilon=1e-3, amsgrad=True),
+    "adam_options": lambda k: k.optimizers.Adam(0.01, beta_1=0.8, beta_2=0.9, epsilon=1e-3,
+        amsgrad=True),
     "adam_ema": lambda k: k.optimizers.Adam(0.01, use_ema=True, weight_decay=0.1, clipnorm=1.0),
     "adam_accumulated": lambda k: k.optimizers.Adam(0.01, gradient_accumulation_steps=3),
     "sgd_ema_accumulated": lambda k: k.optimizers.SGD(
-        0.1, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=2, gradient_accumulation_steps=2),
-    "adam_ema_accumulated": lambda k: k.optimizers.Adam(0.01, use_ema=True, gradient_accumulation_steps=2),
+        0.1, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=2,
+        gradient_accumulation_steps=2),
+    "adam_ema_accumulated": lambda k: k.optimizers.Adam(0.01, use_ema=True,
+        gradient_accumulation_steps=2),
     "adamw": lambda k: k.optimizers.AdamW(0.01),
-    "adamw_options": lambda k: k.optimizers.AdamW(0.01, weight_decay=0.1, amsgrad=True, name="mine"),
+    "adamw_options": lambda k: k.optimizers.AdamW(0.01, weight_decay=0.1, amsgrad=True,
+        name="mine"),
     "adagrad": lambda k: k.optimizers.Adagrad(0.1, initial_accumulator_value=0.2),
     "adadelta": lambda k: k.optimizers.Adadelta(0.5, rho=0.9, epsilon=1e-4),
     "adamax": lambda k: k.optimizers.Adamax(0.1, beta_1=0.8),
@@ -49,22 +55,32 @@ ROWS = {
     "lamb": lambda k: k.optimizers.Lamb(0.1, weight_decay=0.02),
     "lion": lambda k: k.optimizers.Lion(0.01, beta_1=0.8, weight_decay=0.1),
     "adafactor": lambda k: k.optimizers.Adafactor(0.5),
-    "adafactor_options": lambda k: k.optimizers.Adafactor(0.1, -0.7, 1e-6, 0.01, clip_threshold=0.5, relative_step=False),
+    "adafactor_options": lambda k: k.optimizers.Adafactor(0.1, -0.7, 1e-6, 0.01, clip_threshold=0.5,
+        relative_step=False),
     "muon": lambda k: k.optimizers.Muon(0.1),
     "muon_options": lambda k: k.optimizers.Muon(
-        0.1, adam_weight_decay=None, weight_decay=0.1, exclude_layers=["second"], momentum=0.8, ns_steps=3, nesterov=False,
-        rms_rate=None, adam_lr_ratio=0.5),
+        0.1, adam_weight_decay=None, weight_decay=0.1, exclude_layers=["second"], momentum=0.8,
+        ns_steps=3, nesterov=False, rms_rate=None, adam_lr_ratio=0.5),
     "schedule_free": lambda k: k.optimizers.ScheduleFreeAdamW(0.1),
-    "schedule_free_options": lambda k: k.optimizers.ScheduleFreeAdamW(0.1, beta_1=0.8, warmup_steps=3, weight_decay=0.1),
+    "schedule_free_options": lambda k: k.optimizers.ScheduleFreeAdamW(0.1, beta_1=0.8,
+        warmup_steps=3, weight_decay=0.1),
     "multi": lambda k: k.optimizers.MultiOptimizer(
-        k.optimizers.OptimizerMap(k.optimizers.SGD(0.1, momentum=0.9), {".*first.*": k.optimizers.Adam(0.2)})),
-    "cosine": lambda k: k.optimizers.SGD(k.optimizers.schedules.CosineDecay(0.1, 4, 0.1, warmup_target=0.5, warmup_steps=2)),
-    "restarts": lambda k: k.optimizers.SGD(k.optimizers.schedules.CosineDecayRestarts(0.5, 2, 1.5, 0.5, alpha=0.1)),
-    "restarts_equal": lambda k: k.optimizers.SGD(k.optimizers.schedules.CosineDecayRestarts(0.5, 2, 1.0)),
-    "piecewise": lambda k: k.optimizers.SGD(k.optimizers.schedules.PiecewiseConstantDecay([1, 2], [0.5, 0.2, 0.1])),
-    "polynomial": lambda k: k.optimizers.SGD(k.optimizers.schedules.PolynomialDecay(0.5, 3, 0.1, power=2.0)),
-    "polynomial_cycle": lambda k: k.optimizers.SGD(k.optimizers.schedules.PolynomialDecay(0.5, 2, 0.1, cycle=True)),
-    "scaled": lambda k: k.optimizers.LossScaleOptimizer(k.optimizers.SGD(0.1, momentum=0.5), initial_scale=4.0),
+        k.optimizers.OptimizerMap(k.optimizers.SGD(0.1, momentum=0.9),
+            {".*first.*": k.optimizers.Adam(0.2)})),
+    "cosine": lambda k: k.optimizers.SGD(k.optimizers.schedules.CosineDecay(0.1, 4, 0.1,
+        warmup_target=0.5, warmup_steps=2)),
+    "restarts": lambda k: k.optimizers.SGD(k.optimizers.schedules.CosineDecayRestarts(0.5, 2, 1.5,
+        0.5, alpha=0.1)),
+    "restarts_equal": lambda k: k.optimizers.SGD(k.optimizers.schedules.CosineDecayRestarts(0.5, 2,
+        1.0)),
+    "piecewise": lambda k: k.optimizers.SGD(k.optimizers.schedules.PiecewiseConstantDecay([1, 2],
+        [0.5, 0.2, 0.1])),
+    "polynomial": lambda k: k.optimizers.SGD(k.optimizers.schedules.PolynomialDecay(0.5, 3, 0.1,
+        power=2.0)),
+    "polynomial_cycle": lambda k: k.optimizers.SGD(k.optimizers.schedules.PolynomialDecay(0.5, 2,
+        0.1, cycle=True)),
+    "scaled": lambda k: k.optimizers.LossScaleOptimizer(k.optimizers.SGD(0.1, momentum=0.5),
+        initial_scale=4.0),
 }  # fmt: skip
 
 
@@ -162,7 +178,9 @@ def test_older_spellings():
 
 
 def test_schedule_decay_of_nadam():
-    """Keras 1 and 2: the momentum of step t is `beta_1 (1 - 0.5 * 0.96^(t schedule_decay))`, as in Dozat's paper."""
+    """Keras 1 and 2: the momentum of step t is `beta_1 (1 - 0.5 * 0.96^(t schedule_decay))`, as in
+    Dozat's paper.
+    """
     optimizer = hb.optimizers.Nadam(0.1, beta_1=0.8, beta_2=0.9, epsilon=0.0, schedule_decay=0.004)
     weight, w, m, v, product = hb.Variable(np.float32(1.0)), 1.0, 0.0, 0.0, 1.0
     for t, g in enumerate([0.5, -0.25, 0.75], 1):

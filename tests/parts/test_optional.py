@@ -1,4 +1,6 @@
-"""Optional packages: a missing one is an error that names the extra; heavy ones are not imported with Hornbeam."""
+"""Optional packages: a missing one is an error that names the extra; heavy ones are not imported
+with Hornbeam.
+"""
 
 import subprocess
 import sys

@@ -25,24 +25,32 @@ FAMILIES = {
 }  # fmt: skip
 
 INITIALIZERS = [
-    ("Zeros", {}, (3, 4)), ("Ones", {}, (3,)), ("Constant", {"value": 2.5}, (2, 2)), ("Identity", {"gain": 2.0}, (3, 4)),
-    ("RandomNormal", {"seed": 1, "mean": 1.0}, (3, 4)), ("RandomUniform", {"seed": 2, "maxval": 3.0}, (3, 4)),
+    ("Zeros", {}, (3, 4)), ("Ones", {}, (3,)), ("Constant", {"value": 2.5}, (2, 2)),
+    ("Identity", {"gain": 2.0}, (3, 4)),
+    ("RandomNormal", {"seed": 1, "mean": 1.0}, (3, 4)),
+    ("RandomUniform", {"seed": 2, "maxval": 3.0}, (3, 4)),
     ("TruncatedNormal", {"seed": 3}, (50,)), ("Orthogonal", {"seed": 4, "gain": 2.0}, (3, 5)),
-    ("Orthogonal", {"seed": 4}, (2, 3, 4)), ("VarianceScaling", {"seed": 5, "distribution": "untruncated_normal"}, (3, 4)),
-    ("VarianceScaling", {"seed": 5, "mode": "fan_out", "scale": 3.0, "distribution": "uniform"}, (3, 3, 2, 4)),
+    ("Orthogonal", {"seed": 4}, (2, 3, 4)), ("VarianceScaling",
+        {"seed": 5, "distribution": "untruncated_normal"}, (3, 4)),
+    ("VarianceScaling", {"seed": 5, "mode": "fan_out", "scale": 3.0, "distribution": "uniform"},
+        (3, 3, 2, 4)),
     *[(name, {"seed": 7}, shape)
       for name in ("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal")
       for shape in ((3, 4), (5,), (3, 3, 2, 4))],
-    ("STFT", {}, (8, 1, 5)), ("STFT", {"side": "imag", "window": "hamming", "scaling": "spectrum", "periodic": True}, (6, 1, 7)),
+    ("STFT", {}, (8, 1, 5)), ("STFT", {"side": "imag", "window": "hamming", "scaling": "spectrum",
+        "periodic": True}, (6, 1, 7)),
     ("STFT", {"window": None}, (8, 1, 5)), ("STFT", {"scaling": None}, (6, 1, 3)),
     ("GlorotUniform", {"seed": 1, "input_axes": (0,), "output_axes": (1, 2)}, (3, 4, 5)),
 ]  # fmt: skip
 OBJECTS = [("initializers", name, settings) for name, settings, _ in INITIALIZERS] + [
-    ("initializers", "GlorotUniform", {}), ("initializers", "Orthogonal", {}), ("initializers", "VarianceScaling", {}),
-    ("regularizers", "L1", {"l1": 0.5}), ("regularizers", "L2", {"l2": 0.5}), ("regularizers", "L1L2", {"l1": 0.5, "l2": 0.25}),
+    ("initializers", "GlorotUniform", {}), ("initializers", "Orthogonal", {}),
+    ("initializers", "VarianceScaling", {}),
+    ("regularizers", "L1", {"l1": 0.5}), ("regularizers", "L2", {"l2": 0.5}),
+    ("regularizers", "L1L2", {"l1": 0.5, "l2": 0.25}),
     ("regularizers", "OrthogonalRegularizer", {"factor": 0.5, "mode": "columns"}),
     ("constraints", "MaxNorm", {"max_value": 3, "axis": 1}), ("constraints", "NonNeg", {}),
-    ("constraints", "UnitNorm", {"axis": [0, 1]}), ("constraints", "MinMaxNorm", {"min_value": 0.5, "rate": 0.5}),
+    ("constraints", "UnitNorm", {"axis": [0, 1]}),
+    ("constraints", "MinMaxNorm", {"min_value": 0.5, "rate": 0.5}),
 ]  # fmt: skip
 
 
@@ -150,7 +158,8 @@ def test_penalties_and_projections(family, name, settings):
 
 ACTIVATIONS = sorted(set(activations.__all__) - {"get", "serialize", "deserialize"})
 SETTINGS = {
-    "relu": [{}, {"negative_slope": 0.1}, {"max_value": 1.0}, {"threshold": 0.5}, {"threshold": 0.5, "negative_slope": 0.1}],
+    "relu": [{}, {"negative_slope": 0.1}, {"max_value": 1.0}, {"threshold": 0.5},
+        {"threshold": 0.5, "negative_slope": 0.1}],
     "threshold": [{"threshold": 0.1, "default_value": 2.0}], "gelu": [{}, {"approximate": True}],
     "softmax": [{}, {"axis": 0}],
 }  # fmt: skip
@@ -187,11 +196,16 @@ def test_activation_lookup():
 
 
 DRAWS = [
-    ("normal", ((3, 4), 1.0, 2.0), {}), ("normal", ((3,),), {"dtype": "float16"}), ("uniform", ((3, 4), -1.0, 2.0), {}),
-    ("uniform", ((5,), 0, 9), {"dtype": "float32"}), ("truncated_normal", ((30,), 1.0, 2.0), {}), ("randint", ((9,), 0, 100), {}),
-    ("randint", ((9,), 0, 100), {"dtype": "uint8"}), ("categorical", (np.log([[0.2, 0.8], [0.5, 0.5]]), 6), {}),
-    ("shuffle", (np.arange(12).reshape(3, 4),), {"axis": 1}), ("dropout", (np.ones((4, 5), "float32"), 0.4), {}),
-    ("dropout", (np.ones((4, 5), "float32"), 0.4), {"noise_shape": (4, 1)}), ("gamma", ((4,), 2.0), {}),
+    ("normal", ((3, 4), 1.0, 2.0), {}), ("normal", ((3,),), {"dtype": "float16"}),
+    ("uniform", ((3, 4), -1.0, 2.0), {}),
+    ("uniform", ((5,), 0, 9), {"dtype": "float32"}), ("truncated_normal", ((30,), 1.0, 2.0), {}),
+    ("randint", ((9,), 0, 100), {}),
+    ("randint", ((9,), 0, 100), {"dtype": "uint8"}),
+    ("categorical", (np.log([[0.2, 0.8], [0.5, 0.5]]), 6), {}),
+    ("shuffle", (np.arange(12).reshape(3, 4),), {"axis": 1}),
+    ("dropout", (np.ones((4, 5), "float32"), 0.4), {}),
+    ("dropout", (np.ones((4, 5), "float32"), 0.4), {"noise_shape": (4, 1)}),
+    ("gamma", ((4,), 2.0), {}),
     ("dropout", (np.ones((4, 5), "float32"), 0.4), {"noise_shape": (None, 1)}),
     ("beta", ((4,), 2.0, 3.0), {}), ("binomial", ((4,), 9.0, 0.3), {}),
 ]  # fmt: skip
@@ -213,16 +227,21 @@ def test_draws(name, args, kwargs):
 
 # (function, arguments): each library's results, or the kind of its error, must be the other's
 TREES = [
-    ("flatten", ({"b": [1, None], "a": (2,)},)), ("flatten", (None,)), ("flatten_with_path", ({"b": [1, 2], "a": 3},)),
-    ("is_nested", ((),)), ("is_nested", ("a",)), ("map_structure", (lambda a, b: (a, b), [1, {"x": 2}], [3, {"x": 4}])),
+    ("flatten", ({"b": [1, None], "a": (2,)},)), ("flatten", (None,)),
+    ("flatten_with_path", ({"b": [1, 2], "a": 3},)),
+    ("is_nested", ((),)), ("is_nested", ("a",)),
+    ("map_structure", (lambda a, b: (a, b), [1, {"x": 2}], [3, {"x": 4}])),
     ("map_structure", (lambda a: [a], [None, 1])), ("map_structure", (lambda a: a, [1], [1, 2])),
     ("map_structure_up_to", ([0, 0], lambda a, b: (a, b), [1, 2], [[3, 4], {"x": 1}])),
-    ("map_shape_structure", (lambda s: len(s), [(1, 2), [3, None], {"x": (4,)}])), ("map_shape_structure", (len, (1, None))),
-    ("pack_sequence_as", ({"a": [0, 0], "b": 0}, [1, 2, 3])), ("lists_to_tuples", ([1, [2, (3, [4])], {"a": [5]}],)),
+    ("map_shape_structure", (lambda s: len(s), [(1, 2), [3, None], {"x": (4,)}])),
+    ("map_shape_structure", (len, (1, None))),
+    ("pack_sequence_as", ({"a": [0, 0], "b": 0}, [1, 2, 3])),
+    ("lists_to_tuples", ([1, [2, (3, [4])], {"a": [5]}],)),
     ("traverse", (lambda x: x * 2 if isinstance(x, int) else None, [1, [2, 3], (4,), {"a": 5}])),
     ("traverse", (lambda x: tuple(x) if isinstance(x, list) else None, [1, [2, 3]])),
     ("traverse", (lambda x: tuple(x) if isinstance(x, list) else None, [1, [2, 3]], False)),
-    ("assert_same_structure", ([1, {"x": 2}], [3, {"x": 4}])), ("assert_same_structure", ([1, 2], [1, [2]])),
+    ("assert_same_structure", ([1, {"x": 2}], [3, {"x": 4}])),
+    ("assert_same_structure", ([1, 2], [1, [2]])),
     ("assert_same_structure", ([1, 2], (1, 2))), ("assert_same_paths", ([1, 2], (1, 2))),
     ("assert_same_paths", ([1, 2], [1, [2]])), ("assert_same_paths", ({"a": 1}, [1])),
 ]  # fmt: skip
@@ -253,9 +272,11 @@ def test_places_of_none():
 
 # (recipe, paths): each library's policies for layers at these paths, or the kind of error
 POLICIES = [
-    (lambda d: d.DTypePolicyMap("mixed_bfloat16", {"a": d.DTypePolicy("float16"), "m/.*": d.DTypePolicy("bfloat16")}),
+    (lambda d: d.DTypePolicyMap("mixed_bfloat16",
+        {"a": d.DTypePolicy("float16"), "m/.*": d.DTypePolicy("bfloat16")}),
      ["a", "x/a", "a_1", "m/a", "m/a/b", "zm/a"]),
-    (lambda d: d.DTypePolicyMap(policy_map={"m/.*": d.DTypePolicy("float16"), ".*/b": d.DTypePolicy("float32")}), ["m/b", "m/a"]),
+    (lambda d: d.DTypePolicyMap(policy_map={"m/.*": d.DTypePolicy("float16"),
+        ".*/b": d.DTypePolicy("float32")}), ["m/b", "m/a"]),
 ]  # fmt: skip
 
 
@@ -377,8 +398,10 @@ def test_products_with_odd_numbers_of_columns_are_widened_on_gpus(monkeypatch):
 
     monkeypatch.setattr("hornbeam.ops.routes.compute_capability", lambda: (9, 0))
     for dtype, rows, columns, results, added in (
-        ("bfloat16", 8192, 768, 50257, 47), ("float16", 1024, 1024, 1025, 63), ("bfloat16", 8192, 768, 50256, 0),
-        ("float32", 8192, 768, 50257, 0), ("bfloat16", 8, 768, 50257, 0), ("bfloat16", 512, 512, 999, 0),
+        ("bfloat16", 8192, 768, 50257, 47), ("float16", 1024, 1024, 1025, 63),
+        ("bfloat16", 8192, 768, 50256, 0),
+        ("float32", 8192, 768, 50257, 0), ("bfloat16", 8, 768, 50257, 0),
+        ("bfloat16", 512, 512, 999, 0),
     ):  # fmt: skip
         assert routes.columns_to_add(dtype, rows, columns, results) == added
     with routes.portable():

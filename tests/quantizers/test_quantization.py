@@ -14,7 +14,8 @@ from hornbeam import dtype_policies, quantizers
 
 RANDOM = np.random.RandomState(0)
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning",  # Keras's variables lack an argument that NumPy 2 wants
+    # Keras's variables lack an argument that NumPy 2 wants
+    "ignore:__array__ implementation:DeprecationWarning",
     # Keras warns of each layer that it leaves out.
     "ignore:Layer .* does not have:UserWarning",
     "ignore:Invalid quantization mode:UserWarning",
@@ -30,17 +31,18 @@ def same(ours, theirs, rtol=1e-6, atol=1e-6):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
 
-# --- dtype policies -----------------------------------------------------------------------------------
+# --- dtype policies
+# -----------------------------------------------------------------------------------
 
 POLICIES = [
     "int8_from_float32", "int8_from_mixed_bfloat16", "int4_from_float32", "int4/128_from_float32",
-    "int4/-1_from_mixed_bfloat16", "float8_from_bfloat16", "float8_from_float16", "gptq/4/128_from_float32",
-    "gptq/3/-1_from_mixed_bfloat16", "awq/4/32_from_float32",
+    "int4/-1_from_mixed_bfloat16", "float8_from_bfloat16", "float8_from_float16",
+    "gptq/4/128_from_float32", "gptq/3/-1_from_mixed_bfloat16", "awq/4/32_from_float32",
 ]  # fmt: skip
 NO_POLICIES = [
     "int2_from_float32", "int8_from_float17", "int8_from_mixed_float16", "int4/0_from_float32",
-    "int4/a_from_float32", "int4/8/8_from_float32", "gptq_from_float32", "gptq/4_from_float32", "gptq/5/8_from_float32",
-    "gptq/4/-2_from_float32", "awq/8/8_from_float32", "awq_from_float32",
+    "int4/a_from_float32", "int4/8/8_from_float32", "gptq_from_float32", "gptq/4_from_float32",
+    "gptq/5/8_from_float32", "gptq/4/-2_from_float32", "awq/8/8_from_float32", "awq_from_float32",
 ]  # fmt: skip
 
 
@@ -49,8 +51,9 @@ def test_a_policy_is_found_by_its_name_and_its_config(name):
     ours, theirs = dtype_policies.get(name), keras.dtype_policies.get(name)
     assert type(ours).__name__ == type(theirs).__name__
     assert type(ours) in (
-        dtype_policies.QuantizedDTypePolicy, dtype_policies.Int4DTypePolicy, dtype_policies.GPTQDTypePolicy,
-        dtype_policies.AWQDTypePolicy, dtype_policies.QuantizedFloat8DTypePolicy,
+        dtype_policies.QuantizedDTypePolicy, dtype_policies.Int4DTypePolicy,
+        dtype_policies.GPTQDTypePolicy, dtype_policies.AWQDTypePolicy,
+        dtype_policies.QuantizedFloat8DTypePolicy,
     )  # fmt: skip
     for what in ("name", "compute_dtype", "variable_dtype", "quantization_mode"):
         assert getattr(ours, what) == getattr(theirs, what)
@@ -89,7 +92,8 @@ def test_policies_that_the_mode_does_not_name():
     assert dtype_policies.deserialize(dtype_policies.serialize(general)) == general
 
 
-# --- functions ----------------------------------------------------------------------------------------
+# --- functions
+# ----------------------------------------------------------------------------------------
 
 X = (RANDOM.randn(6, 4) * 3).astype("float32")
 # Keras loses numbers of a group of one sign, see below.
@@ -108,24 +112,33 @@ FUNCTIONS = {
     "grouped zeros": lambda Q: Q.abs_max_quantize_grouped_with_zero_point(X * 0, 2),
     "quantizer": lambda Q: Q.AbsMaxQuantizer(axis=0)(X),
     "quantizer without axis": lambda Q: Q.AbsMaxQuantizer()(X),
-    "quantizer, axis given": lambda Q: Q.AbsMaxQuantizer(axis=0, value_range=(-8, 7))(X, axis=1, to_numpy=True),
+    "quantizer, axis given": lambda Q: Q.AbsMaxQuantizer(axis=0, value_range=(-8, 7))(X, axis=1,
+        to_numpy=True),
     "base": lambda Q: Q.Quantizer()(X),
     "compute_float8_amax_history": lambda Q: Q.compute_float8_amax_history(X, HISTORY),
     "compute_float8_scale": lambda Q: Q.compute_float8_scale(np.float32(2), np.float32(3), 448.0),
-    "compute_float8_scale margin": lambda Q: Q.compute_float8_scale(np.float32(2), np.float32(3), 448.0, margin=2),
-    "compute_float8_scale zero": lambda Q: Q.compute_float8_scale(np.float32(0), np.float32(3), 448.0),
-    "compute_float8_scale infinite": lambda Q: Q.compute_float8_scale(np.float32(np.inf), np.float32(3), 448.0),
-    "quantize_and_dequantize": lambda Q: Q.quantize_and_dequantize(X, np.float32(0.5), "float8_e4m3fn", "float32"),
+    "compute_float8_scale margin": lambda Q: Q.compute_float8_scale(np.float32(2), np.float32(3),
+        448.0, margin=2),
+    "compute_float8_scale zero": lambda Q: Q.compute_float8_scale(np.float32(0), np.float32(3),
+        448.0),
+    "compute_float8_scale infinite": lambda Q: Q.compute_float8_scale(np.float32(np.inf),
+        np.float32(3), 448.0),
+    "quantize_and_dequantize": lambda Q: Q.quantize_and_dequantize(X, np.float32(0.5),
+        "float8_e4m3fn", "float32"),
     "quantize_and_dequantize clipped": lambda Q: Q.quantize_and_dequantize(
         X * 1e5, np.float32(1), "float8_e5m2", "bfloat16"),
     "pack_int4": lambda Q: Q.pack_int4(np.array([[-3, 7], [2, -8], [1, 0]], "int8"))[0],
     "pack_int4 axis": lambda Q: Q.pack_int4(np.array([[-3, 7, 1], [2, -8, 1]], "int8"), axis=-1)[0],
-    "pack_int4 unsigned": lambda Q: Q.pack_int4(np.arange(15, dtype="uint8").reshape(3, 1, 5), dtype="uint8")[0],
+    "pack_int4 unsigned": lambda Q: Q.pack_int4(np.arange(15, dtype="uint8").reshape(3, 1, 5),
+        dtype="uint8")[0],
     "unpack_int4": lambda Q: Q.unpack_int4(np.array([[45, -121], [1, 0]], "int8"), 3),
-    "unpack_int4 unsigned": lambda Q: Q.unpack_int4(np.array([[45, 200]], "uint8"), 3, axis=1, dtype="uint8"),
+    "unpack_int4 unsigned": lambda Q: Q.unpack_int4(np.array([[45, 200]], "uint8"), 3, axis=1,
+        dtype="uint8"),
     "fake_quant_with_min_max_vars": lambda Q: Q.fake_quant_with_min_max_vars(X, -6.0, 6.0),
-    "fake_quant narrow": lambda Q: Q.fake_quant_with_min_max_vars(X, -6.0, 5.0, num_bits=4, narrow_range=True),
-    "fake_quant channels": lambda Q: Q.fake_quant_with_min_max_vars(X, [-1, -2, -3, 0.0], [1, 2, 3, 4.0], axis=1),
+    "fake_quant narrow": lambda Q: Q.fake_quant_with_min_max_vars(X, -6.0, 5.0, num_bits=4,
+        narrow_range=True),
+    "fake_quant channels": lambda Q: Q.fake_quant_with_min_max_vars(X, [-1, -2, -3, 0.0],
+        [1, 2, 3, 4.0], axis=1),
     "fake_quant above zero": lambda Q: Q.fake_quant_with_min_max_vars(X, 1.0, 6.0),
 }  # fmt: skip
 
@@ -266,7 +279,8 @@ def test_configs_equal_keras_and_come_back(row):
         assert ours.dtype_policy_string() == theirs.dtype_policy_string()
 
 
-# --- layers -------------------------------------------------------------------------------------------
+# --- layers
+# -------------------------------------------------------------------------------------------
 
 LAYERS = {
     "Dense": (lambda L: L.Dense(6, activation="relu"), (4, 10)),
@@ -365,9 +379,11 @@ def mostly_slow(names, quick):
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
 
 
-# All modes of one layer and some of the other kinds run always, the whole table with the slow sweeps.
+# All modes of one layer and some of the other kinds run always, the whole table with the slow
+# sweeps.
 QUICK = [
-    *[("Dense", mode) for mode in MODES], ("EinsumDense, two summed", "int8"), ("EinsumDense, two summed", "int4 in blocks"),
+    *[("Dense", mode) for mode in MODES], ("EinsumDense, two summed", "int8"),
+    ("EinsumDense, two summed", "int4 in blocks"),
     ("ReversibleEmbedding, untied", "int8"),
 ]  # fmt: skip
 
@@ -409,11 +425,11 @@ def test_gradients_pass_integers_as_in_keras(row, mode):
     ours, theirs, x = pair(row)
     ours.quantize(config=MODES[mode](quantizers))
     theirs.quantize(config=MODES[mode](keras.quantizers))
-    same(
-        *(jax.jit(jax.grad(lambda x: (layer(x) ** 2).sum()))(x) for layer in (ours, theirs)),
-        1e-4,
-        1e-4,
-    )  # noqa: B023
+
+    def gradient(layer):
+        return jax.jit(jax.grad(lambda x: (layer(x) ** 2).sum()))(x)
+
+    same(gradient(ours), gradient(theirs), 1e-4, 1e-4)
 
 
 @pytest.mark.parametrize("row", MIXED_UP)
@@ -606,7 +622,8 @@ def test_quantized_after_adaptation_and_back_in_files(mode, tmp_path):
     def make(K, **lora):
         L = K.layers
         layers = [
-            L.Embedding(12, 8, name="table", **lora), L.EinsumDense("abc,cd->abd", (None, 6), name="einsum", **lora),
+            L.Embedding(12, 8, name="table", **lora),
+            L.EinsumDense("abc,cd->abd", (None, 6), name="einsum", **lora),
             L.Dense(5, name="dense", **lora),
         ]  # fmt: skip
         return K.Sequential([K.Input((4,), dtype="int32"), *layers])
@@ -672,7 +689,9 @@ POLICY_ROWS = [
 )
 @pytest.mark.parametrize("row", ["Dense", "EinsumDense"])
 def test_a_quantized_policy_at_construction(row, policy):
-    """The weights start as their initializer says, where Keras's start at zero; all else is equal."""
+    """The weights start as their initializer says, where Keras's start at zero; all else is
+    equal.
+    """
 
     def make(K):
         L = K.layers
@@ -701,7 +720,8 @@ def test_a_quantized_policy_at_construction(row, policy):
 def test_layers_without_such_weights_work_by_the_source_of_the_policy():
     x = np.ones((2, 3, 4), "float32")
     for layer in (
-        hb.layers.Dropout(0.5, dtype="int8_from_float32"), hb.layers.LayerNormalization(dtype="float8_from_float32"),
+        hb.layers.Dropout(0.5, dtype="int8_from_float32"),
+        hb.layers.LayerNormalization(dtype="float8_from_float32"),
     ):  # fmt: skip
         assert layer(x).dtype == "float32"
         assert layer.quantization_mode in ("int8", "float8")
@@ -713,8 +733,10 @@ def test_layers_without_such_weights_work_by_the_source_of_the_policy():
 def test_errors_of_layers():
     dense = hb.layers.Dense(3, name="d")
     for arguments, match in (
-        ({"mode": "int8"}, "build"), ({"mode": "int2"}, "'int2'"), ({}, "neither"), ({"mode": "gptq"}, "GPTQConfig"),
-        ({"config": 3}, "config"), ({"mode": "int8", "config": quantizers.Int4QuantizationConfig()}, "'int4'"),
+        ({"mode": "int8"}, "build"), ({"mode": "int2"}, "'int2'"), ({}, "neither"),
+        ({"mode": "gptq"}, "GPTQConfig"),
+        ({"config": 3}, "config"), ({"mode": "int8", "config": quantizers.Int4QuantizationConfig()},
+            "'int4'"),
     ):  # fmt: skip
         with pytest.raises(ValueError, match=match):
             dense.quantize(**arguments)
@@ -760,7 +782,8 @@ def test_errors_of_layers():
     assert fresh.quantization_mode == "int4"
 
 
-# --- models -------------------------------------------------------------------------------------------
+# --- models
+# -------------------------------------------------------------------------------------------
 
 
 def nested(K):
@@ -867,7 +890,8 @@ def test_predictions_follow_the_quantization_of_a_compiled_model():
     model.fit(x, np.zeros((16, 2)), verbose=0)  # trains what is left
 
 
-# --- calibration --------------------------------------------------------------------------------------
+# --- calibration
+# --------------------------------------------------------------------------------------
 
 
 def language_model(K):
@@ -887,13 +911,15 @@ def language_model(K):
 
 TOKENS = [RANDOM.randint(0, 20, (1, 16)) for _ in range(4)]
 CALIBRATIONS = {
-    "gptq": lambda Q, **k: Q.GPTQConfig(TOKENS, str, num_samples=4, sequence_length=16, group_size=-1, **k),
+    "gptq": lambda Q, **k: Q.GPTQConfig(TOKENS, str, num_samples=4, sequence_length=16,
+        group_size=-1, **k),
     "gptq, 8 bits in groups": lambda Q, **k: Q.GPTQConfig(
         TOKENS, str, num_samples=4, sequence_length=16, group_size=6, weight_bits=8, **k),
     "gptq, symmetric": lambda Q, **k: Q.GPTQConfig(
         TOKENS, str, num_samples=4, sequence_length=16, group_size=-1, symmetric=True, **k),
     "gptq, ordered, 3 bits": lambda Q, **k: Q.GPTQConfig(
-        TOKENS, str, num_samples=4, sequence_length=16, group_size=-1, activation_order=True, weight_bits=3, **k),
+        TOKENS, str, num_samples=4, sequence_length=16, group_size=-1, activation_order=True,
+        weight_bits=3, **k),
     "awq": lambda Q, **k: Q.AWQConfig(
         TOKENS, str, num_samples=4, sequence_length=16, group_size=-1, num_grid_points=6, **k),
 }  # fmt: skip

@@ -1,4 +1,6 @@
-"""Names of a user's own classes and functions, in Hornbeam as in Keras, under `saving` and `utils`."""
+"""Names of a user's own classes and functions, in Hornbeam as in Keras, under `saving` and
+`utils`.
+"""
 
 import keras
 import pytest

@@ -1,4 +1,6 @@
-"""The reader of HDF5 files agrees with h5py on every form that it reads, and refuses the others by name."""
+"""The reader of HDF5 files agrees with h5py on every form that it reads, and refuses the others by
+name.
+"""
 
 import h5py
 import ml_dtypes
@@ -66,7 +68,9 @@ FILTERS = {
 
 
 def pieces(group, rng, filters):
-    """Arrays in pieces that may grow along no axis, one, and several: each has an index of another kind."""
+    """Arrays in pieces that may grow along no axis, one, and several: each has an index of another
+    kind.
+    """
     for name, shape, chunks, limits in (
         ("one", (7, 5), (7, 5), (7, 5)),
         ("fixed", (100, 37), (7, 9), None),

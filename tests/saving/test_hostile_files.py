@@ -27,7 +27,8 @@ from hostile_files import (
 import hornbeam as hb
 
 ROOT = Path(__file__).resolve().parents[2]
-# What loading may take beyond twice the file's size: the allowance for what files compress, and JAX's own tracing.
+# What loading may take beyond twice the file's size: the allowance for what files compress, and
+# JAX's own tracing.
 CONSTANT = 160 * 2**20
 SECONDS = 60
 
@@ -147,7 +148,8 @@ def test_fuzz(tmp_path):
     assert done.stdout.count("0 did harm") == len(fuzz_files.FORMATS)
 
 
-# --- what the user allows -----------------------------------------------------------------------------------
+# --- what the user allows
+# -----------------------------------------------------------------------------------
 
 
 def bytecode(function):

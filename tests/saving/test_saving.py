@@ -454,7 +454,8 @@ def test_state_of_another_optimizer(tmp_path, name):
     np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
 
 
-# --- `.h5` files for tf.keras 2 and Keras 3 ---------------------------------------------------------------------------
+# --- `.h5` files for tf.keras 2 and Keras 3
+# ---------------------------------------------------------------------------
 
 
 def _graph_of(shapes, make):
@@ -498,26 +499,33 @@ def _states(L, x, y):
 
 # What each reader opens: `both`, or Keras 3 alone where the two want different words.
 SECOND = {
-    "two inputs": ("both", lambda: _graph_of([(4,), (3,)], lambda L, x, y: L.Dense(2)(L.Concatenate()([L.Dense(3)(x), y])))),
+    "two inputs": ("both", lambda: _graph_of([(4,), (3,)], lambda L, x,
+        y: L.Dense(2)(L.Concatenate()([L.Dense(3)(x), y])))),
     "two outputs": ("both", lambda: _graph_of([(4,)], lambda L, x: [L.Dense(2)(x), L.Dense(1)(x)])),
-    "named outputs": ("both", lambda: _graph_of([(4,)], lambda L, x: {"p": L.Dense(2)(x), "q": L.Dense(1)(x)})),
+    "named outputs": ("both", lambda: _graph_of([(4,)], lambda L,
+        x: {"p": L.Dense(2)(x), "q": L.Dense(1)(x)})),
     "shared": ("both", lambda: _graph_of([(4,), (4,)], _each(hb.layers.Dense(3)))),
-    "shared chain": ("both", lambda: _graph_of([(4,)], _chain(hb.layers.Dense(4, activation="tanh")))),
+    "shared chain": ("both", lambda: _graph_of([(4,)],
+        _chain(hb.layers.Dense(4, activation="tanh")))),
     "merges": (
         "both",
         lambda: _graph_of([(4,), (4,)], lambda L, x, y: L.Concatenate()([
-            m([x, y]) for m in (L.Add(), L.Average(), L.Maximum(), L.Minimum(), L.Multiply(), L.Dot(1), L.Dot(1, True))
+            m([x, y]) for m in (L.Add(), L.Average(), L.Maximum(), L.Minimum(), L.Multiply(),
+                L.Dot(1), L.Dot(1, True))
         ])),
     ),
     "nested graph": ("both", lambda: _graph_of([(5,)], lambda L, x: L.Dense(2)(_inner()(x)))),
-    "nested stack": ("both", lambda: _graph_of([(5,)], lambda L, x: L.Dense(2)(_inner(3, "stack")(x)))),
-    "nested output": ("both", lambda: _graph_of([(5,)], lambda L, x: _inner(3, "stack")(L.Dense(5)(x)))),
+    "nested stack": ("both", lambda: _graph_of([(5,)], lambda L,
+        x: L.Dense(2)(_inner(3, "stack")(x)))),
+    "nested output": ("both", lambda: _graph_of([(5,)], lambda L,
+        x: _inner(3, "stack")(L.Dense(5)(x)))),
     "nested chain": ("both", lambda: _graph_of([(5,)], _chain(_inner()))),
     "nested stack chain": ("both", lambda: _graph_of([(5,)], _chain(_inner(5, "stack")))),
     "nested twice": ("both", lambda: _graph_of([(5,), (5,)], _each(_inner()))),
     "nested, one input": ("both", lambda: _graph_of([(5,)], _three(_inner()))),
     "nested twice deep": (
-        "both", lambda: _graph_of([(5,)], lambda L, x: L.Dense(2)(_graph_of([(5,)], lambda _, y: _inner()(y))(x)))
+        "both", lambda: _graph_of([(5,)], lambda L,
+            x: L.Dense(2)(_graph_of([(5,)], lambda _, y: _inner()(y))(x)))
     ),
     "two out of nested": (
         "both",
@@ -525,17 +533,23 @@ SECOND = {
             _graph_of([(4,), (3,)], lambda _, p, q: [L.Dense(2)(p), L.Dense(2)(q)])([x, y])
         )),
     ),
-    "graph in stack": ("both", lambda: hb.Sequential([hb.Input((5,)), _inner(), hb.layers.Dense(2)])),
-    "graph at each step": ("both", lambda: _graph_of([(6, 5)], lambda L, x: L.TimeDistributed(_inner())(x))),
+    "graph in stack": ("both", lambda: hb.Sequential([hb.Input((5,)), _inner(),
+        hb.layers.Dense(2)])),
+    "graph at each step": ("both", lambda: _graph_of([(6, 5)], lambda L,
+        x: L.TimeDistributed(_inner())(x))),
     "by keyword": ("both", lambda: _graph_of([(4,)], lambda L, x: L.Activation("tanh")(inputs=x))),
-    "mixed": ("both", lambda: _graph_of([(4,)], lambda L, x: L.Dense(2, dtype="mixed_bfloat16")(x))),
+    "mixed": ("both", lambda: _graph_of([(4,)], lambda L,
+        x: L.Dense(2, dtype="mixed_bfloat16")(x))),
     "operators": (
-        "both", lambda: _graph_of([(4,), (4,)], lambda L, x, y: (x + L.Dense(4)(y)) * 2 - (1.0 - x) * y + -x / 4 - 3)
+        "both", lambda: _graph_of([(4,), (4,)], lambda L, x,
+            y: (x + L.Dense(4)(y)) * 2 - (1.0 - x) * y + -x / 4 - 3)
     ),
     "ops": (
         "both",
-        lambda: _graph_of([(3, 4), (3, 4)], lambda L, x, y, o=hb.ops: o.softmax(o.reshape(o.transpose(
-            o.concatenate([o.relu(x), o.tanh(y), o.maximum(x, o.exp(y))], axis=1), (0, 2, 1)), (-1, 36)))),
+        lambda: _graph_of([(3, 4), (3, 4)], lambda L, x, y,
+            o=hb.ops: o.softmax(o.reshape(o.transpose(
+            o.concatenate([o.relu(x), o.tanh(y), o.maximum(x, o.exp(y))], axis=1), (0, 2, 1)),
+            (-1, 36)))),
     ),
     "division": ("Keras 3", lambda: _graph_of([(4,)], lambda L, x: x / 3.0 + x / x)),
     "slices": ("Keras 3", lambda: _graph_of([(6, 4)], lambda L, x: L.Dense(2)(x[:, 0]))),
@@ -544,11 +558,14 @@ SECOND = {
         "Keras 3", lambda: _graph_of([(6, 3)], lambda L, x: L.GRU(2)(L.Masking()(x) * 2.0))
     ),
     "states": ("Keras 3", lambda: _graph_of([(6, 4), (5, 4)], _states)),
-    "attention": ("Keras 3", lambda: _graph_of([(6, 4)], lambda L, x: L.MultiHeadAttention(2, 2)(x, x))),
-    "sparse": ("both", lambda: _compiled(optimizer="sgd", loss=hb.losses.SparseCategoricalCrossentropy(from_logits=True),
+    "attention": ("Keras 3", lambda: _graph_of([(6, 4)], lambda L,
+        x: L.MultiHeadAttention(2, 2)(x, x))),
+    "sparse": ("both", lambda: _compiled(optimizer="sgd",
+        loss=hb.losses.SparseCategoricalCrossentropy(from_logits=True),
                                          metrics=[hb.metrics.SparseTopKCategoricalAccuracy(k=2)])),
     "schedule": ("both", lambda: _compiled(
-        optimizer=hb.optimizers.Adam(hb.optimizers.schedules.CosineDecay(0.1, 10), clipnorm=1.0), loss="huber")),
+        optimizer=hb.optimizers.Adam(hb.optimizers.schedules.CosineDecay(0.1, 10), clipnorm=1.0),
+        loss="huber")),
 }  # fmt: skip
 
 

@@ -1,11 +1,13 @@
-"""Mutations of real files: every outcome is a clean load or one `FileError`, in bounded time and memory.
+"""Mutations of real files: every outcome is a clean load or one `FileError`, in bounded time and
+memory.
 
-    python tests/support/fuzz_files.py --count 20000 --seed 1 [--formats .keras .h5 .json ...] [--corpus FOLDER]
+    python tests/support/fuzz_files.py --count 20000 --seed 1 [--formats .keras .h5 .json ...]
+    [--corpus FOLDER]
 
-Bytes are flipped, overwritten, cut and copied; texts of JSON are changed by their values: numbers become huge or
-negative, values change type, members vanish, names turn into other names. Backups of trainings get checksums that fit.
-A file that does harm is kept in `--keep` and named at the end; the exit status is then 1. What is being loaded stands there
-as `last`, should the process die.
+Bytes are flipped, overwritten, cut and copied; texts of JSON are changed by their values: numbers
+become huge or negative, values change type, members vanish, names turn into other names. Backups of
+trainings get checksums that fit. A file that does harm is kept in `--keep` and named at the end;
+the exit status is then 1. What is being loaded stands there as `last`, should the process die.
 """
 
 import argparse
@@ -137,7 +139,9 @@ def samples(folder, formats):
 
 
 def trained(folder, kind, epochs=1):
-    """Train a small model on data of a kind, with backups in `folder`, or go on from the one that is there."""
+    """Train a small model on data of a kind, with backups in `folder`, or go on from the one that
+    is there.
+    """
     resume._finished.clear()
     model = hb.Sequential([hb.Input((2,)), hb.layers.Dense(1)])
     model.compile(hb.optimizers.SGD(momentum=0.9), "mse", metrics=["mae"])
@@ -160,7 +164,9 @@ def trained(folder, kind, epochs=1):
 
 
 def in_pieces(path, again, number):
-    """Copy a file in the newest form of HDF5: arrays in small pieces, compressed or not, with indexes of all kinds."""
+    """Copy a file in the newest form of HDF5: arrays in small pieces, compressed or not, with
+    indexes of all kinds.
+    """
     filters = (
         {},
         {"compression": "lzf"},
@@ -187,7 +193,8 @@ def in_pieces(path, again, number):
         old.visititems(copy)
 
 
-# --- mutations ------------------------------------------------------------------------------------------
+# --- mutations
+# ------------------------------------------------------------------------------------------
 
 
 def changed_bytes(raw, rng):
@@ -338,7 +345,8 @@ def mutated(raw, ending, rng):
     return changed_bytes(raw, rng)
 
 
-# --- outcomes -------------------------------------------------------------------------------------------
+# --- outcomes
+# -------------------------------------------------------------------------------------------
 
 
 def attempt(path, ending, model):
@@ -364,7 +372,9 @@ def attempt(path, ending, model):
 
 
 def gone_on(folder, kind):
-    """Go on from a backup; one of something else than this training is a `ValueError` that says so."""
+    """Go on from a backup; one of something else than this training is a `ValueError` that says
+    so.
+    """
     try:
         trained(folder, kind, epochs=2)
     except hb.saving.FileError:

@@ -1,8 +1,11 @@
-"""A child process that loads files under watch: `python tests/support/guarded.py SCRATCH`, a JSON request a line.
+"""A child process that loads files under watch: `python tests/support/guarded.py SCRATCH`, a JSON
+request a line.
 
-While a file is loaded an audit hook notes everything that loading may not do: compile or run code, import a module,
-open a socket, start a process, touch a file other than the one asked for (its own temporary folder apart). Peak memory
-is that of the request alone. One process serves all requests, so that a test takes milliseconds.
+While a file is loaded an audit hook notes everything that loading may not do: compile or run code,
+    import a module,
+open a socket, start a process, touch a file other than the one asked for (its own temporary folder
+apart). Peak memory is that of the request alone. One process serves all requests, so that a test
+takes milliseconds.
 """
 
 import gc
@@ -28,9 +31,11 @@ RUNS_CODE = (
     "code.__new__",
     "import",
 )
-LEAVES = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn", "urllib.", "ctypes.dlopen",
+LEAVES = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn",
+    "urllib.", "ctypes.dlopen",
           "ftplib.", "http.client.", "winreg.", "webbrowser.")  # fmt: skip
-TOUCHES = ("open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.chmod",
+TOUCHES = ("open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.mkdir", "os.rmdir",
+    "os.link", "os.symlink", "os.chmod",
            "os.truncate", "os.utime", "shutil.", "glob.", "tempfile.")  # fmt: skip
 
 
@@ -56,7 +61,8 @@ class Watch:
             while frame:
                 names.append(frame.f_code.co_filename)
                 frame = frame.f_back
-            # Modules of ours, of JAX and of Python that load late run their own code, not the file's.
+            # Modules of ours, of JAX and of Python that load late run their own code, not the
+            # file's.
             late = event == "import" and str(args[0]).split(".")[0] in {
                 *sys.stdlib_module_names,
                 "hornbeam",

@@ -1,7 +1,8 @@
-"""Hostile model files, each made from a real one: the attacks published against loaders of Keras files, and their kin.
+"""Hostile model files, each made from a real one: the attacks published against loaders of Keras
+files, and their kin.
 
-`ROWS` maps a name to a function of a folder that writes the file and returns its path, how it is opened, and what the
-error must say (`None`: any `FileError`; `LOADS`: it is harmless and loads).
+`ROWS` maps a name to a function of a folder that writes the file and returns its path, how it is
+opened, and what the error must say (`None`: any `FileError`; `LOADS`: it is harmless and loads).
 """
 
 import base64
@@ -61,7 +62,9 @@ def save_small(path, **kwargs):
 
 
 def with_config(path, edit):
-    """Write the small model with its configuration changed by `edit(config)`, which may return another."""
+    """Write the small model with its configuration changed by `edit(config)`, which may return
+    another.
+    """
     save_small(path)
     if str(path).endswith(".h5"):
         with h5py.File(path, "a") as file:
@@ -122,7 +125,8 @@ def kernel_of(file):
     return file[parent], name
 
 
-# --- code -----------------------------------------------------------------------------------------------
+# --- code
+# -----------------------------------------------------------------------------------------------
 
 
 def payload(x=None):
@@ -138,7 +142,8 @@ LAYER3 = {
     "config": {"name": "evil", "function": LAMBDA3},
     "registered_name": None,
 }
-LAYER2 = {"class_name": "Lambda", "config": {"name": "evil", "function": [CODE, None, None], "function_type": "lambda",
+LAYER2 = {"class_name": "Lambda", "config": {"name": "evil", "function": [CODE, None, None],
+    "function_type": "lambda",
           "module": "__main__", "output_shape": None, "output_shape_type": "raw", "arguments": {}}}  # fmt: skip
 
 
@@ -167,7 +172,8 @@ def lambda_inside_a_wrapper(folder, wrapper):
 
 
 @row(
-    "activation", "kernel_initializer", "kernel_regularizer", "kernel_constraint", "bias_initializer", "dtype", "name", "units",
+    "activation", "kernel_initializer", "kernel_regularizer", "kernel_constraint",
+    "bias_initializer", "dtype", "name", "units",
 )  # fmt: skip
 def lambda_as_an_argument(folder, argument):
     return with_config(
@@ -210,36 +216,57 @@ def lambda_as_a_layer(folder, era):
     return path
 
 
-# --- names ----------------------------------------------------------------------------------------------
+# --- names
+# ----------------------------------------------------------------------------------------------
 
 NAMED = {
     "module": {"module": SENTINEL, "class_name": "Layer", "config": {}, "registered_name": None},
-    "registered": {"module": SENTINEL, "class_name": "Layer", "config": {}, "registered_name": f"{SENTINEL}>Layer"},
-    "system": {"module": "os", "class_name": "system", "config": f"touch {MARK}", "registered_name": None},
-    "function": {"module": "os", "class_name": "function", "config": "system", "registered_name": "function"},
-    "builtin": {"module": "builtins", "class_name": "function", "config": "eval", "registered_name": "function"},
-    "function_name": {"class_name": "function", "module": "builtins", "config": {"module": "os", "function_name": "system"}},
-    "get_file": {"module": "keras.utils", "class_name": "get_file", "config": {"origin": "http://127.0.0.1:9/x", "fname": "x"}},
-    "get_file_as_function": {"module": "keras.utils", "class_name": "function", "config": "get_file", "registered_name": "function"},
-    "unsafe": {"module": "keras.config", "class_name": "enable_unsafe_deserialization", "config": {}},
-    "unsafe_as_function": {"module": "keras.config", "class_name": "function", "config": "enable_unsafe_deserialization"},
-    "floatx": {"module": "keras.config", "class_name": "set_floatx", "config": {"value": "float64"}},
-    "floatx_as_function": {"module": "keras.backend", "class_name": "function", "config": "set_floatx"},
-    "load_model": {"module": "keras.saving", "class_name": "load_model", "config": {"filepath": "/etc/passwd", "safe_mode": False}},
+    "registered": {"module": SENTINEL, "class_name": "Layer", "config": {},
+        "registered_name": f"{SENTINEL}>Layer"},
+    "system": {"module": "os", "class_name": "system", "config": f"touch {MARK}",
+        "registered_name": None},
+    "function": {"module": "os", "class_name": "function", "config": "system",
+        "registered_name": "function"},
+    "builtin": {"module": "builtins", "class_name": "function", "config": "eval",
+        "registered_name": "function"},
+    "function_name": {"class_name": "function", "module": "builtins",
+        "config": {"module": "os", "function_name": "system"}},
+    "get_file": {"module": "keras.utils", "class_name": "get_file",
+        "config": {"origin": "http://127.0.0.1:9/x", "fname": "x"}},
+    "get_file_as_function": {"module": "keras.utils", "class_name": "function",
+        "config": "get_file", "registered_name": "function"},
+    "unsafe": {"module": "keras.config", "class_name": "enable_unsafe_deserialization",
+        "config": {}},
+    "unsafe_as_function": {"module": "keras.config", "class_name": "function",
+        "config": "enable_unsafe_deserialization"},
+    "floatx": {"module": "keras.config", "class_name": "set_floatx",
+        "config": {"value": "float64"}},
+    "floatx_as_function": {"module": "keras.backend", "class_name": "function",
+        "config": "set_floatx"},
+    "load_model": {"module": "keras.saving", "class_name": "load_model",
+        "config": {"filepath": "/etc/passwd", "safe_mode": False}},
     "partial": {"module": "functools", "class_name": "partial", "config": {"func": "os.system"}},
     "Popen": {"module": "subprocess", "class_name": "Popen", "config": {"args": ["touch", MARK]}},
-    "numpy": {"module": "numpy", "class_name": "load", "config": {"file": "/etc/passwd", "allow_pickle": True}},
+    "numpy": {"module": "numpy", "class_name": "load",
+        "config": {"file": "/etc/passwd", "allow_pickle": True}},
     "dunder": {"module": "keras.layers", "class_name": "__builtins__", "config": {}},
     "private": {"module": "keras.layers", "class_name": "layer.os.system", "config": {}},
-    "deserializer": {"module": "keras.activations", "class_name": "function", "config": "deserialize"},
-    "callback": {"module": "keras.callbacks", "class_name": "CSVLogger", "config": {"filename": MARK}},
-    "op": {"module": "keras.src.ops.numpy", "class_name": "system", "config": {"name": "x"}, "registered_name": "system"},
+    "deserializer": {"module": "keras.activations", "class_name": "function",
+        "config": "deserialize"},
+    "callback": {"module": "keras.callbacks", "class_name": "CSVLogger",
+        "config": {"filename": MARK}},
+    "op": {"module": "keras.src.ops.numpy", "class_name": "system", "config": {"name": "x"},
+        "registered_name": "system"},
     "bytes": {"class_name": "__bytes__", "config": {"value": "00"}},
     "class": {"class_name": "__class__", "config": "os.system"},
-    "TFSMLayer": {"module": "keras.layers", "class_name": "TFSMLayer", "config": {"filepath": "/tmp/evil"}},
-    "TorchModuleWrapper": {"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {"module": "gASVAAAA"}},
-    "JaxLayer": {"module": "keras.layers", "class_name": "JaxLayer", "config": {"call_fn": LAMBDA3}},
-    "FlaxLayer": {"module": "keras.layers", "class_name": "FlaxLayer", "config": {"module": {"module": SENTINEL, "class_name": "M", "config": {}}}},
+    "TFSMLayer": {"module": "keras.layers", "class_name": "TFSMLayer",
+        "config": {"filepath": "/tmp/evil"}},
+    "TorchModuleWrapper": {"module": "keras.layers", "class_name": "TorchModuleWrapper",
+        "config": {"module": "gASVAAAA"}},
+    "JaxLayer": {"module": "keras.layers", "class_name": "JaxLayer",
+        "config": {"call_fn": LAMBDA3}},
+    "FlaxLayer": {"module": "keras.layers", "class_name": "FlaxLayer",
+        "config": {"module": {"module": SENTINEL, "class_name": "M", "config": {}}}},
 }  # fmt: skip
 
 
@@ -281,7 +308,8 @@ def named_as_the_model(folder, name):
     return with_config(folder / "a.keras", lambda c: NAMED[name])
 
 
-# --- other files ------------------------------------------------------------------------------------------
+# --- other files
+# ------------------------------------------------------------------------------------------
 
 
 @row(
@@ -436,7 +464,8 @@ def saved_model(folder):
     return folder / "s"
 
 
-# --- pickles -----------------------------------------------------------------------------------------------
+# --- pickles
+# -----------------------------------------------------------------------------------------------
 
 
 class Trap:
@@ -480,7 +509,8 @@ def arrays_of_objects(folder):
     )
 
 
-# --- bombs -------------------------------------------------------------------------------------------------
+# --- bombs
+# -------------------------------------------------------------------------------------------------
 
 
 @row(2**27, 2**31, 2**40, 10**30, -1, 0, 1.5, "many")
@@ -492,7 +522,8 @@ def units(folder, number):
 
 @row("a.h5", "a.keras")
 def wide_layer_without_weights(folder, name):
-    wide = {"module": "keras.layers", "class_name": "Dense", "config": {"name": "wide", "units": 2**27}, "registered_name": None,
+    wide = {"module": "keras.layers", "class_name": "Dense",
+        "config": {"name": "wide", "units": 2**27}, "registered_name": None,
             "build_config": {"input_shape": [None, 2**20]}}  # fmt: skip
     return with_config(folder / name, lambda c: add_layer(c, wide))
 
@@ -647,7 +678,9 @@ ROWS |= {
 
 
 def called_twice(depth):
-    """Return a functional model of a model that it calls twice, which holds one that it calls twice, and so on."""
+    """Return a functional model of a model that it calls twice, which holds one that it calls
+    twice, and so on.
+    """
     config = json.loads(hb.Sequential([hb.Input((None, 2)), hb.layers.Dense(2)]).to_json())
     config["name"] = config["config"]["name"] = "m0"
     for level in range(1, depth + 1):
@@ -667,7 +700,8 @@ def called_twice(depth):
         )  # what Keras adds to the number of such a call
         ends = {"input_layers": [["x", 0, 0]], "output_layers": [[inner, 1 + made, 0]]}
         config = {
-            "module": "keras", "class_name": "Functional", "config": {"name": name, "layers": [first, config], **ends},
+            "module": "keras", "class_name": "Functional",
+            "config": {"name": name, "layers": [first, config], **ends},
         }  # fmt: skip
     return config
 
@@ -678,9 +712,11 @@ def described(name, **settings):
 
 MANY = {
     "cells": lambda: described("RNN", cell=[described("LSTMCell", units=2)] * 20_000),
-    "cells in a stack": lambda: described("RNN", cell=described("StackedRNNCells", cells=[described("GRUCell", units=2)] * 20_000)),
+    "cells in a stack": lambda: described("RNN",
+        cell=described("StackedRNNCells", cells=[described("GRUCell", units=2)] * 20_000)),
     "layers": lambda: [described("Dense", units=2)] * 20_000,
-    "wrapped layers": lambda: [described("TimeDistributed", layer=described("Dense", units=2))] * 20_000,
+    "wrapped layers": lambda: [described("TimeDistributed",
+        layer=described("Dense", units=2))] * 20_000,
     "models": lambda: called_twice(20),
     "axes": lambda: described("LayerNormalization", axis=[-1] * 1_000_000),
     "other axes": lambda: described("LayerNormalization", axis=list(range(1_000_000))),
@@ -740,7 +776,8 @@ def pattern_that_takes_for_ever(folder, name):
         else:
             muon = {"learning_rate": 0.1, "exclude_layers": ["(a+)+!"]}
             config["compile_config"]["optimizer"] = {
-                "module": "keras.optimizers", "class_name": name, "config": muon, "registered_name": None,
+                "module": "keras.optimizers", "class_name": name, "config": muon,
+                "registered_name": None,
             }  # fmt: skip
 
     return with_config(folder / "a.keras", edit)
@@ -903,7 +940,8 @@ def pieces_listed_many_times(folder):
     return path
 
 
-# --- JSON ---------------------------------------------------------------------------------------------------
+# --- JSON
+# ---------------------------------------------------------------------------------------------------
 
 TEXTS = {
     "deep_lists": "[" * 50_000 + "]" * 50_000,
@@ -953,7 +991,8 @@ def long_text_in_hdf5(folder, name):
     return with_config(folder / name, lambda c: TEXTS["deep_dicts"])
 
 
-# --- dtypes -------------------------------------------------------------------------------------------------
+# --- dtypes
+# -------------------------------------------------------------------------------------------------
 
 VALUES = {
     "nan": (np.full((3, 2), np.nan, "float32"), LOADS),

@@ -1,10 +1,14 @@
-"""Random models, made by seeds: layers, ops, masks, nested models, several outputs, all ways to compile."""
+"""Random models, made by seeds: layers, ops, masks, nested models, several outputs, all ways to
+compile.
+"""
 
 import numpy as np
 
 
 def random_model(lib, seed):
-    """Return a compiled model of the library `lib` and inputs for it; equal seeds give equal models."""
+    """Return a compiled model of the library `lib` and inputs for it; equal seeds give equal
+    models.
+    """
     rng = np.random.default_rng(seed)
     layers, ops = lib.layers, lib.ops
 
@@ -136,8 +140,10 @@ def random_model(lib, seed):
     if metrics is not None and several:
         metrics = {"yes": metrics, "no": ["mae"]} if named else [metrics, ["mae"]]
     optimizer = pick(
-        "adam", "rmsprop", lib.optimizers.SGD(0.01, momentum=0.9, nesterov=True), lib.optimizers.AdamW(1e-3, amsgrad=True),
-        lib.optimizers.Adam(lib.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)), lib.optimizers.Nadam(clipnorm=1.0),
+        "adam", "rmsprop", lib.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
+        lib.optimizers.AdamW(1e-3, amsgrad=True),
+        lib.optimizers.Adam(lib.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)),
+        lib.optimizers.Nadam(clipnorm=1.0),
     )  # fmt: skip
     model.compile(optimizer, loss, metrics=metrics)
     return model, data

@@ -1,4 +1,6 @@
-"""Print the README's first Python program, so that it can be run: python tests/support/readme.py."""
+"""Print the README's first Python program, so that it can be run: python
+tests/support/readme.py.
+"""
 
 import re
 from pathlib import Path

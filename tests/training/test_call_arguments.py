@@ -1,4 +1,6 @@
-"""Every argument is used, refused, or named in a warning: names and values that mean nothing, and words of earlier Keras."""
+"""Every argument is used, refused, or named in a warning: names and values that mean nothing, and
+words of earlier Keras.
+"""
 
 import inspect
 import warnings
@@ -18,18 +20,21 @@ METHODS = {
     ),
     "fit": (
         {"x": X, "y": Y, "verbose": 0},
-        ["nb_epoch", "show_accuracy", "workers", "max_queue_size", "use_multiprocessing", "nb_worker", "max_q_size",
+        ["nb_epoch", "show_accuracy", "workers", "max_queue_size", "use_multiprocessing",
+            "nb_worker", "max_q_size",
          "pickle_safe"],
     ),
     "evaluate": (
-        {"x": X, "y": Y, "verbose": 0}, ["show_accuracy", "workers", "max_queue_size", "use_multiprocessing", "nb_epoch"],
+        {"x": X, "y": Y, "verbose": 0}, ["show_accuracy", "workers", "max_queue_size",
+            "use_multiprocessing", "nb_epoch"],
     ),
     "predict": ({"x": X, "verbose": 0}, []),
     "train_on_batch": ({"x": X, "y": Y}, []),
     "test_on_batch": ({"x": X, "y": Y}, []),
     "predict_on_batch": ({"x": X}, []),
     "summary": ({"print_fn": lambda line: None}, []),
-    "save": ({"filepath": "model.keras"}, ["include_optimizer", "save_format", "signatures", "options", "save_traces"]),
+    "save": ({"filepath": "model.keras"}, ["include_optimizer", "save_format", "signatures",
+        "options", "save_traces"]),
 }  # fmt: skip
 
 
@@ -45,7 +50,9 @@ class Nonsense:
 
 
 def parameters(method):
-    """Return the names that a method takes, from its signature: an argument that is added needs no row."""
+    """Return the names that a method takes, from its signature: an argument that is added needs no
+    row.
+    """
     found = inspect.signature(getattr(hb.Model, method)).parameters
     named = [
         n
@@ -129,12 +136,16 @@ def batches():
 
 
 WARNED = {
-    "sample_weight_mode": ("compile", {"sample_weight_mode": "temporal"}, "'sample_weight_mode' has no effect.*time steps"),
-    "class_mode": ("compile", {"class_mode": "binary", "experimental_run_tf_function": False}, "have no effect"),
-    "workers": ("fit", {"workers": 4, "use_multiprocessing": True}, "'workers', 'use_multiprocessing' have no effect"),
+    "sample_weight_mode": ("compile", {"sample_weight_mode": "temporal"},
+        "'sample_weight_mode' has no effect.*time steps"),
+    "class_mode": ("compile", {"class_mode": "binary", "experimental_run_tf_function": False},
+        "have no effect"),
+    "workers": ("fit", {"workers": 4, "use_multiprocessing": True},
+        "'workers', 'use_multiprocessing' have no effect"),
     "show_accuracy": ("fit", {"show_accuracy": True}, "metrics="),
     "validation_steps": ("fit", {"validation_steps": 3}, "without validation data"),
-    "batch_size": ("fit", {"x": batches(), "y": None, "steps_per_epoch": 1, "batch_size": 3}, "batches of their own size"),
+    "batch_size": ("fit", {"x": batches(), "y": None, "steps_per_epoch": 1, "batch_size": 3},
+        "batches of their own size"),
     "of_evaluate": ("evaluate", {"workers": 4}, "'workers' has no effect"),
 }  # fmt: skip
 

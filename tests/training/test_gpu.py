@@ -1,4 +1,6 @@
-"""What only a GPU can show: kernels of cuDNN, data that stay on the device, training there. Values are those of the plain ways."""
+"""What only a GPU can show: kernels of cuDNN, data that stay on the device, training there. Values
+are those of the plain ways.
+"""
 
 import threading
 
@@ -41,7 +43,8 @@ def test_lstm(shape, go_backwards):
     """Values and gradients by the kernel, derivatives of other kinds by the plain way."""
     batch, steps, features, units = shape
     x = random(batch, steps, features)
-    layers = [hb.layers.LSTM(units, return_sequences=True, return_state=True, go_backwards=go_backwards, use_cudnn=u)
+    layers = [hb.layers.LSTM(units, return_sequences=True, return_state=True,
+        go_backwards=go_backwards, use_cudnn=u)
               for u in ("auto", False)]  # fmt: skip
     for layer in layers:
         layer.build(x.shape)
@@ -132,7 +135,8 @@ def test_layer_of_attention(causal):
     close(*results, tolerance=0.03)
 
 
-# --- training --------------------------------------------------------------------------------------
+# --- training
+# --------------------------------------------------------------------------------------
 
 
 def network(policy=None):
@@ -140,8 +144,10 @@ def network(policy=None):
     layers = hb.layers
     model = hb.Sequential(
         [
-            hb.Input((12, 12, 3)), layers.Conv2D(8, 3, padding="same", dtype=policy), layers.BatchNormalization(dtype=policy),
-            layers.Activation("relu"), layers.MaxPooling2D(), layers.Conv2D(8, 3, activation="relu", dtype=policy),
+            hb.Input((12, 12, 3)), layers.Conv2D(8, 3, padding="same", dtype=policy),
+            layers.BatchNormalization(dtype=policy),
+            layers.Activation("relu"), layers.MaxPooling2D(),
+            layers.Conv2D(8, 3, activation="relu", dtype=policy),
             layers.Flatten(), layers.Dropout(0.2, dtype=policy), layers.Dense(4, dtype=policy),
         ]
     )  # fmt: skip
@@ -172,7 +178,9 @@ def trained(monkeypatch=None, epochs=3, **settings):
 
 
 def test_training_is_the_same_however_data_and_steps_are_cut(monkeypatch):
-    """Resident or streamed, one step a dispatch or many: the same order of rows, the same results."""
+    """Resident or streamed, one step a dispatch or many: the same order of rows, the same
+    results.
+    """
     model, history = trained()
     assert history["loss"][-1] < 0.8 * history["loss"][0]
     expected = model.get_weights()

@@ -1,4 +1,6 @@
-"""The planned loop: equal results however many steps a dispatch has, few traces, data from arrays and from Python."""
+"""The planned loop: equal results however many steps a dispatch has, few traces, data from arrays
+and from Python.
+"""
 
 import functools
 import itertools
@@ -207,7 +209,9 @@ def test_a_model_outside_of_training_is_called_compiled():
 
 
 def test_accumulated_gradients_are_flushed_at_the_end_of_an_epoch():
-    """Steps of 16 whose gradients are gathered two by two are steps of 32, the odd one out included."""
+    """Steps of 16 whose gradients are gathered two by two are steps of 32, the odd one out
+    included.
+    """
 
     def fitted(batch_size, **arguments):
         hb.utils.set_random_seed(1)
@@ -248,7 +252,9 @@ class Numbers(hb.utils.PyDataset):
     [{}, {"workers": 3}, {"workers": 2, "use_multiprocessing": True, "max_queue_size": 3}],
 )
 def test_batches_by_number(arguments):
-    """In order and in each pass anew, by threads and by processes; an error of a worker reaches the caller."""
+    """In order and in each pass anew, by threads and by processes; an error of a worker reaches the
+    caller.
+    """
     plain, own = network(), network()
     epochs = 1 if arguments.get("use_multiprocessing") else 2
     data = Numbers()
@@ -295,7 +301,9 @@ if __name__ == "__main__":
     [("threads", signal.SIGINT), ("processes", signal.SIGINT), ("processes", signal.SIGKILL)],
 )
 def test_an_interrupt_ends_workers(kind, number, tmp_path):
-    """Ctrl-C while a worker is busy: the program ends at once, and its workers with it, even where it is killed."""
+    """Ctrl-C while a worker is busy: the program ends at once, and its workers with it, even where
+    it is killed.
+    """
     script = tmp_path / "slow.py"
     script.write_text(INTERRUPTED)
     run = subprocess.Popen(
@@ -417,7 +425,9 @@ def test_threads_predict_while_one_trains():
 
 @pytest.mark.parametrize("slab", [planning.BYTES_PER_SLAB, 1])
 def test_data_that_stay_on_an_accelerator(slab, monkeypatch):
-    """The way taken on GPU and TPU: rows are gathered on the device by number, for slabs and for single batches."""
+    """The way taken on GPU and TPU: rows are gathered on the device by number, for slabs and for
+    single batches.
+    """
     expected, history, _ = trained_once("planned")
     monkeypatch.setattr(planning, "_fits_on_accelerator", lambda source: True)
     monkeypatch.setattr(planning, "BYTES_PER_SLAB", slab)

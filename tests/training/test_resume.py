@@ -66,7 +66,8 @@ class Count(cb.Callback):
         self.seen.append((batch, logs["loss"]))
 
 
-# --- data --------------------------------------------------------------------------------------------
+# --- data
+# --------------------------------------------------------------------------------------------
 
 
 class Shuffled(hb.utils.PyDataset):
@@ -111,7 +112,8 @@ def in_turn():
         yield X[i % 80 : i % 80 + 10], Y[i % 80 : i % 80 + 10]
 
 
-# --- models ------------------------------------------------------------------------------------------
+# --- models
+# ------------------------------------------------------------------------------------------
 
 
 class Noise(hb.Layer):
@@ -503,7 +505,9 @@ def test_sigterm_after_an_epoch_that_was_left_out(tmp_path, every_other):
 
 @pytest.mark.parametrize("validation_data", [None, (X, Y)], ids=["alone", "validated"])
 def test_few_short_epochs_are_all_backed_up(tmp_path, monkeypatch, validation_data):
-    """By a clock on which a backup takes as long as the epoch; what is remembered for SIGTERM takes nothing from backups."""
+    """By a clock on which a backup takes as long as the epoch; what is remembered for SIGTERM takes
+    nothing from backups.
+    """
     saved, save, ticks = [], resuming.Backups._save, itertools.count()
     monkeypatch.setattr(
         resuming.Backups,
@@ -523,7 +527,8 @@ def test_few_short_epochs_are_all_backed_up(tmp_path, monkeypatch, validation_da
     assert saved[-1] == 60
 
 
-# --- what does not fit, and damage ---------------------------------------------------------------------
+# --- what does not fit, and damage
+# ---------------------------------------------------------------------
 
 
 def test_backups_of_something_else(tmp_path):
@@ -720,7 +725,8 @@ def test_remains_of_killed_writes_are_removed(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
-# --- signals -----------------------------------------------------------------------------------------
+# --- signals
+# -----------------------------------------------------------------------------------------
 
 
 class Terminate(cb.Callback):
@@ -789,7 +795,8 @@ def test_training_in_another_thread(tmp_path):
     assert len([*(tmp_path / "backup").iterdir()]) == 1
 
 
-# --- kill -9 -----------------------------------------------------------------------------------------
+# --- kill -9
+# -----------------------------------------------------------------------------------------
 
 SCRIPT = """
 import json, os, sys, time
@@ -876,7 +883,9 @@ def result_of(folder):
 
 
 def strike(process, draw, backup):
-    """Kill a process: at any time, after some steps, or just when it writes a backup; or ask it to end."""
+    """Kill a process: at any time, after some steps, or just when it writes a backup; or ask it to
+    end.
+    """
     how = draw.choice(["any time", "steps", "steps", "write", "write", "ask"])
     if how == "any time":
         time.sleep(draw.uniform(0, 4))
@@ -1021,7 +1030,8 @@ def batches(number=10**15):
         yield np.ones((4, 2)), np.ones((4, 1))
 
 
-# What somebody may have written about how far a generator was read, which is read again up to there.
+# What somebody may have written about how far a generator was read, which is read again up to
+# there.
 POSITIONS = {
     "more than a training reads": (_position(10**12), {"steps_per_epoch": 2}, "done 1000000000000 steps"),
     "many parts": (
@@ -1068,7 +1078,9 @@ def test_hostile_positions(tmp_path, kind):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_reading_again_can_be_ended(tmp_path, number, monkeypatch):
-    """Nobody knows how long the training was: what is read again is told, and the user may end it."""
+    """Nobody knows how long the training was: what is read again is told, and the user may end
+    it.
+    """
     monkeypatch.setattr("hornbeam.training.journal.TELL", 0.2)
     backed_up_in(tmp_path, _position(10**12))
     (file,) = tmp_path.glob("*.checkpoint")

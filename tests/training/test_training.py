@@ -65,47 +65,63 @@ SPARSE = {"loss": "sparse_categorical_crossentropy"}
 CASES = {
     "regression": (stack(2), {"loss": "mse", "metrics": ["mae", "mse"]}, {"x": X, "y": NUMBERS}),
     "classes": (
-        stack(3, "softmax"), {"loss": "categorical_crossentropy", "metrics": ["accuracy", "precision", "recall", "auc"]},
+        stack(3, "softmax"), {"loss": "categorical_crossentropy",
+            "metrics": ["accuracy", "precision", "recall", "auc"]},
         {"x": X, "y": ONE_HOT, "validation_split": 0.3}),
     "sparse": (
         stack(3, "softmax"), {**SPARSE, "metrics": ["acc", "sparse_categorical_crossentropy"]},
         {"x": X, "y": CLASSES, "validation_data": (X[:6], CLASSES[:6]), "validation_freq": 2}),
-    "sparse_column": (stack(3, "softmax"), {**SPARSE, "metrics": ["accuracy"]}, {"x": X, "y": CLASSES[:, None]}),
+    "sparse_column": (stack(3, "softmax"), {**SPARSE, "metrics": ["accuracy"]},
+        {"x": X, "y": CLASSES[:, None]}),
     "binary": (
-        stack(1, "sigmoid"), {"loss": "binary_crossentropy", "metrics": ["accuracy", "Precision", "Recall", "AUC"]},
+        stack(1, "sigmoid"), {"loss": "binary_crossentropy",
+            "metrics": ["accuracy", "Precision", "Recall", "AUC"]},
         {"x": X, "y": YES, "sample_weight": WEIGHT}),
     "objects": (
-        stack(3), {"loss": lambda k: k.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
-                   "metrics": lambda k: [k.metrics.F1Score(average="macro"), k.metrics.CategoricalAccuracy(name="good")],
+        stack(3), {"loss": lambda k: k.losses.CategoricalCrossentropy(from_logits=True,
+            label_smoothing=0.1),
+                   "metrics": lambda k: [k.metrics.F1Score(average="macro"),
+                       k.metrics.CategoricalAccuracy(name="good")],
                    "optimizer": lambda k: k.optimizers.Adam(0.01)}, {"x": X, "y": ONE_HOT}),
     "functions": (
-        stack(2), {"loss": lambda k: k.losses.huber, "metrics": lambda k: [k.metrics.mean_squared_error],
+        stack(2), {"loss": lambda k: k.losses.huber,
+            "metrics": lambda k: [k.metrics.mean_squared_error],
                    "optimizer": lambda k: k.optimizers.RMSprop(0.01)}, {"x": X, "y": NUMBERS}),
     "weighted": (
         stack(3, "softmax"), {**SPARSE, "metrics": ["accuracy"], "weighted_metrics": ["accuracy"]},
         {"x": X, "y": CLASSES, "sample_weight": WEIGHT, "validation_data": (X, CLASSES, WEIGHT)}),
-    "class_weight_sparse": (stack(3, "softmax"), SPARSE, {"x": X, "y": CLASSES, "class_weight": {0: 1.0, 1: 2.0, 2: 0.5}}),
+    "class_weight_sparse": (stack(3, "softmax"), SPARSE,
+        {"x": X, "y": CLASSES, "class_weight": {0: 1.0, 1: 2.0, 2: 0.5}}),
     "class_weight_one_hot": (
         stack(3, "softmax"), {"loss": "categorical_crossentropy", "weighted_metrics": ["accuracy"]},
         {"x": X, "y": ONE_HOT, "class_weight": {0: 1.0, 1: 2.0, 2: 0.5}}),
-    "temporal": (stack(2, shape=(4, 5)), {"loss": "mse"}, {"x": SERIES, "y": STEPS, "sample_weight": STEP_WEIGHT}),
+    "temporal": (stack(2, shape=(4, 5)), {"loss": "mse"},
+        {"x": SERIES, "y": STEPS, "sample_weight": STEP_WEIGHT}),
     "penalties": (
-        stack(2, kernel_regularizer="l2", activity_regularizer="l1"), {"loss": "mae", "loss_weights": [0.5]},
-        {"x": X, "y": NUMBERS}),
-    "two_outputs": (branches, {"loss": BOTH, "metrics": [["accuracy"], ["mae"]], "loss_weights": [1.0, 0.3]}, TWO),
+        stack(2, kernel_regularizer="l2", activity_regularizer="l1"),
+        {"loss": "mae", "loss_weights": [0.5]}, {"x": X, "y": NUMBERS}),
+    "two_outputs": (branches, {"loss": BOTH, "metrics": [["accuracy"], ["mae"]],
+        "loss_weights": [1.0, 0.3]}, TWO),
     "two_outputs_named": (
-        branches, {"loss": {"kind": BOTH[0], "size": "mse"}, "metrics": {"kind": ["accuracy"], "size": "mae"}},
-        {"x": {"a": X, "b": NUMBERS}, "y": {"kind": ONE_HOT, "size": NUMBERS}, "validation_split": 0.3}),
-    "two_outputs_weights": (branches, {"loss": BOTH}, {**TWO, "sample_weight": [WEIGHT, WEIGHT[::-1].copy()]}),
+        branches, {"loss": {"kind": BOTH[0], "size": "mse"},
+            "metrics": {"kind": ["accuracy"], "size": "mae"}},
+        {"x": {"a": X, "b": NUMBERS}, "y": {"kind": ONE_HOT, "size": NUMBERS},
+            "validation_split": 0.3}),
+    "two_outputs_weights": (branches, {"loss": BOTH},
+        {**TWO, "sample_weight": [WEIGHT, WEIGHT[::-1].copy()]}),
     "one_loss_of_two": (branches, {"loss": {"kind": None, "size": "mse"}}, TWO),
     "dict_outputs": (
-        named, {"loss": {"yes": "binary_crossentropy", "size": "mse"}, "loss_weights": {"yes": 2.0, "size": 1.0}},
+        named, {"loss": {"yes": "binary_crossentropy", "size": "mse"},
+            "loss_weights": {"yes": 2.0, "size": 1.0}},
         {"x": {"a": X}, "y": {"yes": YES, "size": NUMBERS},
          "sample_weight": {"yes": WEIGHT, "size": WEIGHT}}),
-    "steps_per_epoch": (stack(2), {"loss": "mse"}, {"x": X, "y": NUMBERS, "steps_per_epoch": 2, "initial_epoch": 1}),
-    "steps_per_execution": (stack(2), {"loss": "mse", "steps_per_execution": 2}, {"x": X, "y": NUMBERS}),
+    "steps_per_epoch": (stack(2), {"loss": "mse"},
+        {"x": X, "y": NUMBERS, "steps_per_epoch": 2, "initial_epoch": 1}),
+    "steps_per_execution": (stack(2), {"loss": "mse", "steps_per_execution": 2},
+        {"x": X, "y": NUMBERS}),
     "run_eagerly": (stack(2), {"loss": "mse", "run_eagerly": True}, {"x": X[:8], "y": NUMBERS[:8]}),
-    "adamw": (stack(2), {"loss": "mse", "optimizer": lambda k: k.optimizers.AdamW(0.01)}, {"x": X, "y": NUMBERS}),
+    "adamw": (stack(2), {"loss": "mse", "optimizer": lambda k: k.optimizers.AdamW(0.01)},
+        {"x": X, "y": NUMBERS}),
 }  # fmt: skip
 
 
@@ -367,7 +383,9 @@ def test_threads_build_trace_and_predict_at_once():
 
 @pytest.mark.parametrize("form", ["plain", "stateless"])
 def test_own_steps_that_go_through_the_metrics(form):
-    """The metrics of `compile` are there from the first step on, by the names that `compile` was given."""
+    """The metrics of `compile` are there from the first step on, by the names that `compile` was
+    given.
+    """
 
     class Plain(hb.Model):
         def train_step(self, data):

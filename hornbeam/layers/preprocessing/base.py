@@ -52,7 +52,8 @@ class PreprocessingLayer(Layer):
 
         Args:
             data: An array, samples first; or batches: a `PyDataset`, a generator or other iterable,
-                or a data set of another library. Of batches that are tuples, the first member is used.
+                or a data set of another library. Of batches that are tuples, the first member is
+                used.
 
         Raises:
             ValueError: If there are no samples, or they do not fit the layer. What the layer had
@@ -81,7 +82,9 @@ class PreprocessingLayer(Layer):
             self.reset_state()
 
     def shape_to_build(self, shape: tuple[int, ...]) -> Shape:
-        """Return the input shape that `adapt` builds the layer for, given the shape of the first batch."""
+        """Return the input shape that `adapt` builds the layer for, given the shape of the first
+        batch.
+        """
         return (None, *shape[1:])
 
     def reset_state(self) -> None:
@@ -102,7 +105,9 @@ class PreprocessingLayer(Layer):
         )
 
     def finalize_state(self) -> None:
-        """Store what `update_state` gathered where `call` reads it. Does nothing if nothing was gathered."""
+        """Store what `update_state` gathered where `call` reads it. Does nothing if nothing was
+        gathered.
+        """
         raise NotImplementedError(f"{type(self).__name__} must implement `finalize_state(self)`.")
 
 

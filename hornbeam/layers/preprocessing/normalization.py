@@ -22,8 +22,8 @@ __all__ = ["Normalization"]
 class _Moments:
     """Mean and variance of the samples so far, in float64.
 
-    Batches are merged as if they were one array, by the update of Chan, Golub and LeVeque, "Updating
-    Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
+    Batches are merged as if they were one array, by the update of Chan, Golub and LeVeque,
+    "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
     """
 
     count: int = 0
@@ -46,20 +46,24 @@ class _Moments:
 class Normalization(PreprocessingLayer):
     """Shift and scale features to mean 0 and variance 1: `(x - mean) / sqrt(variance)`.
 
-    Mean and variance are given, or measured by `adapt`; until then they are 0 and 1. They are never trained.
+    Mean and variance are given, or measured by `adapt`; until then they are 0 and 1. They are never
+    trained.
 
     Args:
-        axis: Axis or axes that have a mean and variance each, counted with the batch axis; `None` for
+        axis: Axis or axes that have a mean and variance each, counted with the batch axis; `None`
+            for
             one mean and variance of everything. Default: the last axis.
-        mean, variance: Numbers, or arrays with the sizes of `axis`; both or neither. Default: measured.
+        mean, variance: Numbers, or arrays with the sizes of `axis`; both or neither. Default:
+            measured.
         invert: Whether to undo a normalization: `x * sqrt(variance) + mean`.
 
-    Weights: `mean` and `variance` with the sizes of `axis`, and `count`, a number that Keras's files
+    Weights: `mean` and `variance` with the sizes of `axis`, and `count`, a number that Keras's
+        files
     have. None where mean and variance are given.
 
     Raises:
-        ValueError: If only one of `mean` and `variance` is given, if they have more axes than `axis`
-            names, or if `axis` is not an axis of the input or its size is unknown.
+        ValueError: If only one of `mean` and `variance` is given, if they have more axes than
+            `axis` names, or if `axis` is not an axis of the input or its size is unknown.
 
     Example:
         >>> layer = Normalization()
@@ -73,8 +77,8 @@ class Normalization(PreprocessingLayer):
     _not_children = Layer._not_children | {"mean", "variance"}
 
     def __init__(
-        self, axis: Axis = -1, mean: ArrayLike | None = None, variance: ArrayLike | None = None, invert: bool = False,
-        **kwargs: Any,
+        self, axis: Axis = -1, mean: ArrayLike | None = None, variance: ArrayLike | None = None,
+        invert: bool = False, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         axes = () if axis is None else tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
@@ -159,7 +163,8 @@ class Normalization(PreprocessingLayer):
 
         Args:
             data: An array, samples first; or batches: a `PyDataset`, a generator or other iterable,
-                or a data set of another library. Of batches that are tuples, the first member is used.
+                or a data set of another library. Of batches that are tuples, the first member is
+                used.
 
         Raises:
             ValueError: If mean and variance were given to the constructor, there are no samples, or

@@ -1,9 +1,9 @@
 """Configurations in Keras 2's words for new `.h5` files, which tf.keras 2 and Keras 3 both read.
 
-Where no form works for both, Keras 3's form is kept: for tensors as keyword arguments (an LSTM's initial state),
-`MultiHeadAttention` (tf.keras 2 requires `query_shape`, which Keras 3 refuses), and ops without a layer in Keras 2.
-Keras 2 counts the calls of a nested model from 1, Keras 3 from 0. So each call is written twice, and tensors name
-the odd number, which is the same call for both.
+Where no form works for both, Keras 3's form is kept: for tensors as keyword arguments (an LSTM's
+initial state), `MultiHeadAttention` (tf.keras 2 requires `query_shape`, which Keras 3 refuses), and
+ops without a layer in Keras 2. Keras 2 counts the calls of a nested model from 1, Keras 3 from 0.
+So each call is written twice, and tensors name the odd number, which is the same call for both.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ _WORDS: dict[str, dict[str, str | None]] = {
     "LeakyReLU": {"negative_slope": "alpha"},
     "InputLayer": {"batch_shape": "batch_input_shape"},
 }
-# Arguments of losses and metrics that Keras 2 refuses, with the default values for which they are left out.
+# Arguments of losses and metrics that Keras 2 refuses, with the default values for which they are
+# left out.
 _NEW_IN_TRAINING: dict[str, dict[str, Any]] = {
     "SparseCategoricalCrossentropy": {"axis": -1},
     "SparseTopKCategoricalAccuracy": {"from_sorted_ids": False},
@@ -57,10 +58,12 @@ class _NoKeras2Form(Exception):
 
 
 def keras2_model(config: Any) -> Any:
-    """Return a model's configuration in Keras 2's form, or as it is if Keras 2 or Keras 3 could not read that form.
+    """Return a model's configuration in Keras 2's form, or as it is if Keras 2 or Keras 3 could not
+    read that form.
 
     Args:
-        config: The configuration of a functional or sequential model with its class, without modules.
+        config: The configuration of a functional or sequential model with its class, without
+            modules.
 
     Example:
         >>> layer = {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 3], "optional": False}}
@@ -110,7 +113,9 @@ def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _part(value: Any) -> Any:
-    """Return an argument's value in Keras 2's form: the layer inside a wrapper, an initializer and the like."""
+    """Return an argument's value in Keras 2's form: the layer inside a wrapper, an initializer and
+    the like.
+    """
     if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping):
         if "trainable" in value["config"]:
             return _entry(value)
@@ -255,7 +260,9 @@ def _source(value: Any) -> str | None:
 
 
 def _masks(entries: list[Mapping[str, Any]]) -> set[str]:
-    """Return the names of the ops that compute masks which `Embedding` and `Masking` pass on in any case."""
+    """Return the names of the ops that compute masks which `Embedding` and `Masking` pass on in any
+    case.
+    """
 
     def input_of(entry: Mapping[str, Any]) -> Any:
         calls = entry.get("inbound_nodes") or [{"args": [None]}]

@@ -11,8 +11,8 @@ __all__ = ["layer_of_op"]
 _FLOATS = ("float16", "float32", "float64", "bfloat16")
 _MERGES = ("Add", "Maximum", "Minimum", "Multiply", "Subtract")
 _ACTIVATIONS = {
-    "Exp": "exponential", "Relu": "relu", "Selu": "selu", "Sigmoid": "sigmoid", "Silu": "swish", "Softplus": "softplus",
-    "Softsign": "softsign", "Tanh": "tanh",
+    "Exp": "exponential", "Relu": "relu", "Selu": "selu", "Sigmoid": "sigmoid", "Silu": "swish",
+    "Softplus": "softplus", "Softsign": "softsign", "Tanh": "tanh",
 }  # fmt: skip
 _Made = tuple[str, dict[str, Any], Any]  # class name, arguments, inputs
 
@@ -21,7 +21,8 @@ def layer_of_op(entry: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the entry of a layer that computes the same as an op, or `None` if there is none.
 
     Args:
-        entry: The op's entry among the layers of a functional model, with its call, in Keras 3's form.
+        entry: The op's entry among the layers of a functional model, with its call, in Keras 3's
+            form.
 
     Example:
         >>> x = {"class_name": "__keras_tensor__", "config": {"shape": [None, 2], "dtype": "float32", "keras_history": ["x", 0, 0]}}

@@ -1,7 +1,7 @@
 """Configurations of layers of Keras 1 and 2 in the words of Keras 3.
 
-Constructors take arguments by their older names themselves (`hornbeam.legacy.arguments`). This file changes
-classes and values.
+Constructors take arguments by their older names themselves (`hornbeam.legacy.arguments`). This file
+changes classes and values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ Config = dict[str, Any]
 
 @register_keras_serializable("hornbeam")
 def hard_sigmoid_of_keras_2(x: Any) -> Any:
-    """Return `0.2 x + 0.5`, clipped to 0 and 1: the `hard_sigmoid` of Keras 1 and 2. Keras 3's has the slope 1/6.
+    """Return `0.2 x + 0.5`, clipped to 0 and 1: the `hard_sigmoid` of Keras 1 and 2. Keras 3's has
+    the slope 1/6.
 
     Example:
         >>> hard_sigmoid_of_keras_2(1.0)
@@ -54,7 +55,8 @@ _CLASSES = {
 # Classes of Keras 1 that `keras1_layers` has.
 _GONE = tuple(keras1_layers.__all__)
 
-# Arguments without effect on what a model computes, if they have one of these values. Empty: whatever the value.
+# Arguments without effect on what a model computes, if they have one of these values. Empty:
+#     whatever the value.
 _DROPPED: dict[str, tuple[Any, ...]] = {
     "adjustment": (None,),
     "batch_input_shape": (),
@@ -90,7 +92,8 @@ def modern_name(name: str) -> str:
 
 
 def plain_values(value: Any) -> Any:
-    """Return configuration data with plain values where Keras 1 and 2 wrote arrays and tuples in special forms.
+    """Return configuration data with plain values where Keras 1 and 2 wrote arrays and tuples in
+    special forms.
 
     Example:
         >>> plain_values({"alpha": {"type": "ndarray", "value": 0.3}})
@@ -155,7 +158,8 @@ def modern_layer(name: str, config: Config, first: bool) -> tuple[str, Config, C
 
 
 def modern_part(key: str, value: Any) -> Any:
-    """Return an argument in Keras 3's form, if it is an activation, initializer, regularizer or constraint.
+    """Return an argument in Keras 3's form, if it is an activation, initializer, regularizer or
+    constraint.
 
     Args:
         key: Name of the argument.
@@ -193,7 +197,9 @@ def modern_part(key: str, value: Any) -> Any:
 
 
 def _first_penalty(value: Config) -> Config:
-    """Return a regularizer or constraint of Keras 1 in Keras 3's form. Keras 1 wrote its arguments beside the name."""
+    """Return a regularizer or constraint of Keras 1 in Keras 3's form. Keras 1 wrote its arguments
+    beside the name.
+    """
     name = str(value.pop("name"))
     if name in ("WeightRegularizer", "ActivityRegularizer", "L1L2Regularizer"):
         name = "L1L2"
@@ -216,7 +222,8 @@ def _input(config: Config) -> Config:
     return {**kept, "batch_shape": shape, "dtype": dtype}
 
 
-# --- changes of single layers ---------------------------------------------------------------------------
+# --- changes of single layers
+# ---------------------------------------------------------------------------
 
 
 def _convolution(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
@@ -273,7 +280,8 @@ def _layer_normalization(name: str, config: Config, first: bool, label: str) -> 
 
 
 def _gru(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:
-    # `reset_after=True`, Keras 3's default, came late to Keras 2. A file without the argument means False.
+    # `reset_after=True`, Keras 3's default, came late to Keras 2. A file without the argument means
+    # False.
     if name == "CuDNNGRU":
         return "GRU", {**config, "reset_after": True, "recurrent_activation": "sigmoid"}
     return name, {"reset_after": False, **_gates(config, first)}
@@ -315,8 +323,8 @@ def _function(value: Any, kind: str | None) -> Any:
 
 
 _MERGES = {
-    "ave": "Average", "concat": "Concatenate", "cos": "Dot", "dot": "Dot", "max": "Maximum", "mul": "Multiply",
-    "sum": "Add",
+    "ave": "Average", "concat": "Concatenate", "cos": "Dot", "dot": "Dot", "max": "Maximum",
+    "mul": "Multiply", "sum": "Add",
 }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Configurations of models of Keras 1 and 2 in the words of Keras 3: plain data in, plain data out.
 
-A model's configuration is walked from the outside in. `files.layers` translates the entry of each layer,
-`files.ops` the TensorFlow ops of a graph, and this file the calls of layers. Configurations of Keras 3 are
-returned as they are.
+A model's configuration is walked from the outside in. `files.layers` translates the entry of each
+layer, `files.ops` the TensorFlow ops of a graph, and this file the calls of layers. Configurations
+of Keras 3 are returned as they are.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def is_old(config: Any, version: str | None = None) -> bool:
     module = str(config.get("module") or "")
     if module.startswith("keras") or not isinstance(inner, Mapping):
         return False
-    # Keras 3 leaves out modules in `.h5` files too, but writes `batch_shape` where Keras 2 has `batch_input_shape`.
+    # Keras 3 leaves out modules in `.h5` files too, but writes `batch_shape` where Keras 2 has
+    # `batch_input_shape`.
     text = [
         str(key)
         for layer in inner.get("layers") or ()
@@ -62,7 +63,8 @@ def _keys(layer: Mapping[str, Any]) -> list[str]:
 
 
 def modern_model(config: Any, version: str | None = None, custom_objects: Any = None) -> Any:
-    """Return a model's configuration in Keras 3's words. Configurations of Keras 3 are returned as they are.
+    """Return a model's configuration in Keras 3's words. Configurations of Keras 3 are returned as
+    they are.
 
     Args:
         config: `{"class_name": ..., "config": ...}` of a model or layer.
@@ -100,7 +102,9 @@ def _values_of(config: Any, name: str) -> Iterator[str]:
 
 
 def _channels_first(config: Any) -> Any:
-    """Return a configuration of Keras 1 with the order of axes in all layers, since it omitted that in some."""
+    """Return a configuration of Keras 1 with the order of axes in all layers, since it omitted that
+    in some.
+    """
     if isinstance(config, list):
         return [_channels_first(item) for item in config]
     if not isinstance(config, Mapping):
@@ -156,7 +160,9 @@ def _part(value: Any, first: bool) -> Any:
 
 
 def _is_layer(value: Any) -> bool:
-    """Return whether a value is the entry of a layer. Unlike those of initializers and the like, it has a name."""
+    """Return whether a value is the entry of a layer. Unlike those of initializers and the like, it
+    has a name.
+    """
     if not isinstance(value, Mapping) or not {"class_name", "config"} <= set(value):
         return False
     inner = value["config"]
@@ -168,7 +174,9 @@ def _is_layer(value: Any) -> bool:
 
 
 def _bare(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entry without its module, which has moved since. Classes that the user registered keep their name."""
+    """Return an entry without its module, which has moved since. Classes that the user registered
+    keep their name.
+    """
     kept = {
         key: value
         for key, value in entry.items()
@@ -182,7 +190,9 @@ def _bare(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_input(translated: list[Any], layers: list[Any]) -> list[Any]:
-    """Return the layers of a stack with an input before them, if the first layer states the input's shape."""
+    """Return the layers of a stack with an input before them, if the first layer states the input's
+    shape.
+    """
     if not layers or layers[0].get("class_name") == "InputLayer":
         return translated
     old = layers[0].get("config")
@@ -209,7 +219,9 @@ def _input_entry(old: Mapping[str, Any], shape: Any, class_name: str) -> dict[st
 
 
 def is_reference(value: Any) -> bool:
-    """Return whether a value is Keras 2's form of a tensor: layer, index of its call, index of its output."""
+    """Return whether a value is Keras 2's form of a tensor: layer, index of its call, index of its
+    output.
+    """
     return (
         isinstance(value, list)
         and len(value) in (3, 4)
@@ -255,7 +267,9 @@ def _call(call: Any) -> dict[str, Any]:
     kwargs: dict[str, Any] = {}
 
     def argument(value: Any) -> Any:
-        """Return a positional argument. Keras 2 repeats the keyword arguments beside each tensor."""
+        """Return a positional argument. Keras 2 repeats the keyword arguments beside each
+        tensor.
+        """
         if isinstance(value, list) and len(value) in (3, 4) and value[0] == _CONSTANT:
             kwargs.update(value[3] if len(value) > 3 else {})
             return value[2]
@@ -288,7 +302,9 @@ def _keyword(value: Any) -> Any:
 
 
 def modern_graph(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration of a functional model with the calls of its layers in Keras 3's form."""
+    """Return the configuration of a functional model with the calls of its layers in Keras 3's
+    form.
+    """
     forms = [
         isinstance(c, Mapping) and "args" in c
         for e in config["layers"]
@@ -329,7 +345,9 @@ def modern_graph(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _called_once(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a graph in which each call of a nested model is written once, where `keras2_model` wrote it twice."""
+    """Return a graph in which each call of a nested model is written once, where `keras2_model`
+    wrote it twice.
+    """
     used: dict[str, set[int]] = {}
     _look(
         [[entry.get("inbound_nodes", []) for entry in config["layers"]], config["output_layers"]],
@@ -476,10 +494,11 @@ def _look(value: Any, used: dict[str, set[int]]) -> None:
 
 
 def _renumbered(config: Mapping[str, Any], modern: bool) -> tuple[Numbers, Numbers]:
-    """Return the indices of layers' calls within the graph, by layer and by their index in the file.
+    """Return the indices of layers' calls within the graph, by layer and by their index in the
+    file.
 
-    Keras 2 also counts the call that made a nested model, and calls in other models. Keras 3 does so for the
-    outputs of the graph only.
+    Keras 2 also counts the call that made a nested model, and calls in other models. Keras 3 does
+    so for the outputs of the graph only.
 
     Args:
         config: Configuration of the functional model.
@@ -513,11 +532,14 @@ def _renumbered(config: Mapping[str, Any], modern: bool) -> tuple[Numbers, Numbe
     return inside, outside
 
 
-# --- Keras 1: stacks that start with a Merge ---------------------------------------------------------
+# --- Keras 1: stacks that start with a Merge
+# ---------------------------------------------------------
 
 
 def _merged_stack(inner: dict[str, Any], layers: list[Any], first: bool) -> Any:
-    """Return a stack that starts with a `Merge` of branches as a graph. All layers keep their names."""
+    """Return a stack that starts with a `Merge` of branches as a graph. All layers keep their
+    names.
+    """
     made: dict[str, dict[str, Any]] = {}
     used: Counter[str] = Counter()
 

@@ -1,8 +1,8 @@
 """TensorFlow ops in the graphs of tf.keras models, written with the ops of Keras 3.
 
-tf.keras 2.0 to 2.3 stored an op as `TensorFlowOpLayer` with a piece of a TensorFlow graph. Later versions stored
-`TFOpLambda` and `SlicingOpLambda` with the public name of a function. Both forms become a function's name and its
-arguments first, and ops of Keras 3 then.
+tf.keras 2.0 to 2.3 stored an op as `TensorFlowOpLayer` with a piece of a TensorFlow graph. Later
+versions stored `TFOpLambda` and `SlicingOpLambda` with the public name of a function. Both forms
+become a function's name and its arguments first, and ops of Keras 3 then.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def modern_op(name: str, calls: Calls) -> list[dict[str, Any]]:
         calls: Entry and call of every op of the graph. Tensors in calls have Keras 3's form.
 
     Returns:
-        The entries in order; the last one has the op's name. Empty for the shape of a tensor, which is read by the
-        op that uses it.
+        The entries in order; the last one has the op's name. Empty for the shape of a tensor, which
+        is read by the op that uses it.
 
     Raises:
         ValueError: If the op is not known.
@@ -125,7 +125,9 @@ class _Writer:
         return shape if isinstance(shape, list) else [shape]
 
     def is_size(self, value: Any) -> bool:
-        """Return whether a value is the shape of a tensor, one of its sizes, or a shape made of sizes."""
+        """Return whether a value is the shape of a tensor, one of its sizes, or a shape made of
+        sizes.
+        """
         if not _is_tensor(value):
             return False
         function, args, _ = self._source(value)
@@ -143,7 +145,9 @@ class _Writer:
 def _normal(
     entry: Mapping[str, Any], call: Mapping[str, Any]
 ) -> tuple[str, list[Any], dict[str, Any]]:
-    """Return the name of an op's function, and its positional and keyword arguments, from any of the three forms."""
+    """Return the name of an op's function, and its positional and keyword arguments, from any of
+    the three forms.
+    """
     config, args, kwargs = entry["config"], list(call["args"]), dict(call["kwargs"])
     if entry["class_name"] == "TensorFlowOpLayer":
         return _graph_piece(config, args)
@@ -172,7 +176,9 @@ def _takes_list(function: str) -> bool:
 def _graph_piece(
     config: Mapping[str, Any], args: list[Any]
 ) -> tuple[str, list[Any], dict[str, Any]]:
-    """Return the same for a node of a TensorFlow graph, which has attributes and may have constants as inputs."""
+    """Return the same for a node of a TensorFlow graph, which has attributes and may have constants
+    as inputs.
+    """
     node = config["node_def"]
     node = json.loads(node) if isinstance(node, str) else node
     inputs = args[0] if len(args) == 1 and isinstance(args[0], list) else args
@@ -206,7 +212,9 @@ def _graph_piece(
 
 
 def _strided(values: list[Any], attributes: Mapping[str, Any]) -> list[Any]:
-    """Return one slice per axis from the begins, ends, strides and bit masks of a `StridedSlice`."""
+    """Return one slice per axis from the begins, ends, strides and bit masks of a
+    `StridedSlice`.
+    """
     begin, end, strides = values
     masks = {
         key: int(attributes.get(f"{key}_mask", 0))
@@ -229,30 +237,35 @@ def _strided(values: list[Any], attributes: Mapping[str, Any]) -> list[Any]:
 
 
 _DTYPES = {
-    "DT_BFLOAT16": "bfloat16", "DT_BOOL": "bool", "DT_DOUBLE": "float64", "DT_FLOAT": "float32", "DT_HALF": "float16",
-    "DT_INT32": "int32", "DT_INT64": "int64", "DT_INT8": "int8", "DT_UINT8": "uint8",
+    "DT_BFLOAT16": "bfloat16", "DT_BOOL": "bool", "DT_DOUBLE": "float64", "DT_FLOAT": "float32",
+    "DT_HALF": "float16", "DT_INT32": "int32", "DT_INT64": "int64", "DT_INT8": "int8",
+    "DT_UINT8": "uint8",
 }  # fmt: skip
 
 # Names of ops in TensorFlow graphs, with the functions that make them.
 _GRAPH_OPS = {
-    "Abs": "abs", "Add": "add", "AddV2": "add", "BatchMatMul": "matmul", "BatchMatMulV2": "matmul", "BiasAdd": "add",
-    "Cast": "cast", "Ceil": "ceil", "ConcatV2": "concat", "Cos": "cos", "Div": "divide", "Elu": "elu",
-    "Equal": "equal", "Exp": "exp", "ExpandDims": "expand_dims", "Floor": "floor", "FloorDiv": "floordiv",
-    "FloorMod": "floormod", "GatherV2": "gather", "Greater": "greater", "GreaterEqual": "greater_equal",
-    "Identity": "identity", "LeakyRelu": "leaky_relu", "Less": "less", "LessEqual": "less_equal", "Log": "log",
-    "LogSoftmax": "log_softmax", "LogicalAnd": "logical_and", "LogicalNot": "logical_not", "LogicalOr": "logical_or",
-    "MatMul": "matmul", "Max": "reduce_max", "Maximum": "maximum", "Mean": "reduce_mean", "Min": "reduce_min",
-    "Minimum": "minimum", "Mul": "multiply", "Neg": "negative", "NotEqual": "not_equal", "OnesLike": "ones_like",
-    "Pack": "stack", "Pow": "pow", "Prod": "reduce_prod", "RealDiv": "divide", "Relu": "relu", "Relu6": "relu6",
-    "Reshape": "reshape", "Round": "round", "Rsqrt": "rsqrt", "Selu": "selu", "Shape": "shape", "Sigmoid": "sigmoid",
-    "Sign": "sign", "Sin": "sin", "Softmax": "softmax", "Softplus": "softplus", "Softsign": "softsign", "Sqrt": "sqrt",
-    "Square": "square", "SquaredDifference": "squared_difference", "Squeeze": "squeeze", "StopGradient": "stop_gradient",
-    "Sub": "subtract", "Sum": "reduce_sum", "Tanh": "tanh", "Tile": "tile", "Transpose": "transpose",
-    "ZerosLike": "zeros_like",
+    "Abs": "abs", "Add": "add", "AddV2": "add", "BatchMatMul": "matmul", "BatchMatMulV2": "matmul",
+    "BiasAdd": "add", "Cast": "cast", "Ceil": "ceil", "ConcatV2": "concat", "Cos": "cos",
+    "Div": "divide", "Elu": "elu", "Equal": "equal", "Exp": "exp", "ExpandDims": "expand_dims",
+    "Floor": "floor", "FloorDiv": "floordiv", "FloorMod": "floormod", "GatherV2": "gather",
+    "Greater": "greater", "GreaterEqual": "greater_equal", "Identity": "identity",
+    "LeakyRelu": "leaky_relu", "Less": "less", "LessEqual": "less_equal", "Log": "log",
+    "LogSoftmax": "log_softmax", "LogicalAnd": "logical_and", "LogicalNot": "logical_not",
+    "LogicalOr": "logical_or", "MatMul": "matmul", "Max": "reduce_max", "Maximum": "maximum",
+    "Mean": "reduce_mean", "Min": "reduce_min", "Minimum": "minimum", "Mul": "multiply",
+    "Neg": "negative", "NotEqual": "not_equal", "OnesLike": "ones_like", "Pack": "stack",
+    "Pow": "pow", "Prod": "reduce_prod", "RealDiv": "divide", "Relu": "relu", "Relu6": "relu6",
+    "Reshape": "reshape", "Round": "round", "Rsqrt": "rsqrt", "Selu": "selu", "Shape": "shape",
+    "Sigmoid": "sigmoid", "Sign": "sign", "Sin": "sin", "Softmax": "softmax",
+    "Softplus": "softplus", "Softsign": "softsign", "Sqrt": "sqrt", "Square": "square",
+    "SquaredDifference": "squared_difference", "Squeeze": "squeeze",
+    "StopGradient": "stop_gradient", "Sub": "subtract", "Sum": "reduce_sum", "Tanh": "tanh",
+    "Tile": "tile", "Transpose": "transpose", "ZerosLike": "zeros_like",
 }  # fmt: skip
 
 
-# --- the functions -----------------------------------------------------------------------------------------
+# --- the functions
+# -----------------------------------------------------------------------------------------
 
 Builder = Callable[[_Writer, dict[str, Any]], Any]
 _SIGNATURES: dict[str, tuple[tuple[str, ...], Builder]] = {}

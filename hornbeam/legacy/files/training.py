@@ -17,7 +17,8 @@ def modern_training(config: Mapping[str, Any], old: bool = False) -> dict[str, A
 
     Example:
         >>> modern_training({"loss": "mse", "optimizer_config": {"class_name": "SGD", "config": {}}})
-        {'loss': 'mse', 'optimizer': {'class_name': 'SGD', 'config': {}, 'module': 'keras.optimizers'}}
+        {'loss': 'mse', 'optimizer': {'class_name': 'SGD', 'config': {}, 'module':
+        'keras.optimizers'}}
     """
     modern = {}
     for key, value in config.items():
@@ -40,9 +41,10 @@ def modern_training(config: Mapping[str, Any], old: bool = False) -> dict[str, A
 def modern_optimizer(entry: Any, old: bool = False) -> Any:
     """Return an optimizer's configuration in the words of Keras 3.
 
-    Before tf.keras 2.11, RMSprop (without momentum) and Adagrad divided by `sqrt(v) + epsilon`. Now they divide by
-    `sqrt(v + epsilon)`, which is ten times as much where gradients are near 1e-4. With the square of the old `epsilon`
-    the steps agree again, up to a fraction of `epsilon / sqrt(v)`.
+    Before tf.keras 2.11, RMSprop (without momentum) and Adagrad divided by `sqrt(v) + epsilon`. Now
+    they divide by `sqrt(v + epsilon)`, which is ten times as much where gradients are near 1e-4.
+    With the square of the old `epsilon` the steps agree again, up to a fraction of
+    `epsilon / sqrt(v)`.
 
     Args:
         entry: Class name and configuration.
@@ -87,7 +89,9 @@ def _nested_optimizer(key: str, value: Any, old: bool) -> Any:
 
 
 def _modern(value: Any, module: str) -> Any:
-    """Return losses and metrics with names for Keras 2's wrapped functions, and with the module of each class."""
+    """Return losses and metrics with names for Keras 2's wrapped functions, and with the module of
+    each class.
+    """
     if isinstance(value, Mapping) and "class_name" in value:
         inner, name = value.get("config"), str(value["class_name"])
         if name in ("MeanMetricWrapper", "LossFunctionWrapper", "SumOverBatchSizeMetricWrapper"):

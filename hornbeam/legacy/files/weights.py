@@ -1,7 +1,8 @@
 """Weights and optimizers' states of `.h5` files, in the order and the shapes of today's variables.
 
-Kernels with Theano's order of axes, the separate gates of Keras 1's recurrent layers and cuDNN's packed gates are
-converted. Arrays of nested models are matched by name, and by order where the names do not decide.
+Kernels with Theano's order of axes, the separate gates of Keras 1's recurrent layers and cuDNN's
+packed gates are converted. Arrays of nested models are matched by name, and by order where the
+names do not decide.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ def backend_by_names(names: Sequence[str]) -> str:
 
 
 def _parse(name: str) -> tuple[str, str]:
-    """Return the layer's part of a weight's name, with underscores for slashes, and the weight's own part."""
+    """Return the layer's part of a weight's name, with underscores for slashes, and the weight's
+    own part.
+    """
     path = re.sub(r":\d+$", "", name)
     scope, _, last = path.rpartition("/")
     match = _FIRST.match(last)
@@ -102,7 +105,9 @@ def arrange(layer: Any, arrays: list[Saved], era: Era) -> Pairs | None:
 
 
 def _trainable_first(leaf: Any, arrays: list[Saved]) -> list[Saved]:
-    """Return arrays in the order in which a layer created its weights, given the trainable ones first."""
+    """Return arrays in the order in which a layer created its weights, given the trainable ones
+    first.
+    """
     order = [*leaf.trainable_weights, *leaf.non_trainable_weights]
     own = own_variables(leaf)
     if len(order) != len(arrays) or set(order) != set(own):
@@ -112,7 +117,9 @@ def _trainable_first(leaf: Any, arrays: list[Saved]) -> list[Saved]:
 
 
 def _by_names(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> Pairs | None:
-    """Return the pairs found by the names of the leaves' layers, or `None` unless all arrays belong and fit."""
+    """Return the pairs found by the names of the leaves' layers, or `None` unless all arrays belong
+    and fit.
+    """
     owners = {id(leaf): owner for leaf, owner in _owners(layer)}
     shares: dict[int, list[Saved]] = {id(leaf): [] for leaf in leaves}
     for array in arrays:
@@ -137,7 +144,9 @@ def _by_names(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> P
 
 
 def _owners(layer: Any, owner: Any = None) -> list[tuple[Any, Any]]:
-    """Return each part below `layer` with the layer whose name it has in files: a cell has that of its layer."""
+    """Return each part below `layer` with the layer whose name it has in files: a cell has that of
+    its layer.
+    """
     found: dict[int, tuple[Any, Any]] = {}
 
     def visit(part: Any, owner: Any) -> None:
@@ -153,7 +162,9 @@ def _owners(layer: Any, owner: Any = None) -> list[tuple[Any, Any]]:
 
 
 def _by_order(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> list[Pairs | None]:
-    """Return the pairs for each order in which some version of Keras wrote the weights of a nested model."""
+    """Return the pairs for each order in which some version of Keras wrote the weights of a nested
+    model.
+    """
     owners = {id(leaf): owner for leaf, owner in _owners(layer)}
     trainable_first = [*layer.trainable_weights, *layer.non_trainable_weights]
     created = [v for v in layer.weights if v.created_trainable] + [
@@ -227,9 +238,11 @@ def _as_today(variable: Variable, array: Saved, leaf: Any) -> Saved:
     return array
 
 
-# --- recurrent layers ---------------------------------------------------------------------------------
+# --- recurrent layers
+# ---------------------------------------------------------------------------------
 
-# Gates of cells in the order within today's arrays, and in Keras 1's order of arrays: W, U and b of one gate each.
+# Gates of cells in the order within today's arrays, and in Keras 1's order of arrays: W, U and b of
+# one gate each.
 _GATES: dict[str, tuple[str, str]] = {"LSTMCell": ("ifco", "icfo"), "GRUCell": ("zrh", "zrh")}
 
 
@@ -253,7 +266,9 @@ def _concatenated(parts: list[Saved], dtype: str | None) -> np.ndarray:
 
 
 def _from_cudnn(leaf: Any, arrays: list[Saved], gates: int) -> list[Saved]:
-    """Return arrays of cuDNN's layout in the plain one. cuDNN has two biases, and each gate's kernel transposed."""
+    """Return arrays of cuDNN's layout in the plain one. cuDNN has two biases, and each gate's
+    kernel transposed.
+    """
     if len(arrays) != 3 or arrays[2].shape != (2 * gates * leaf.units,):
         return arrays
     kernel, recurrent, bias = arrays
@@ -283,11 +298,14 @@ def _from_cudnn(leaf: Any, arrays: list[Saved], gates: int) -> list[Saved]:
     ]
 
 
-# --- convolutions ------------------------------------------------------------------------------------------
+# --- convolutions
+# ------------------------------------------------------------------------------------------
 
 
 def _kernel(variable: Variable, array: Saved, leaf: Any, owner: Any, era: Era) -> Saved:
-    """Return a kernel with the axes (*space, in, out), as correlation uses it. Other weights are returned as given."""
+    """Return a kernel with the axes (*space, in, out), as correlation uses it. Other weights are
+    returned as given.
+    """
     if "kernel" not in variable.name or variable.name == "bias":
         return array
     target, rank = variable.shape, len(variable.shape)
@@ -333,14 +351,16 @@ def _permuted(array: Saved, axes: tuple[int, ...]) -> Saved:
     )
 
 
-# --- the optimizer's state -------------------------------------------------------------------------------
+# --- the optimizer's state
+# -------------------------------------------------------------------------------
 
 
 def match_optimizer(optimizer: Any, arrays: list[Saved], by_weight: bool = False) -> Pairs | None:
     """Pair the variables of an optimizer with its saved state.
 
-    Keras 3 writes weight after weight, each with all its slots. Keras 1 and 2 write slot after slot, each for all
-    weights, without the learning rate and in some versions without the count of steps.
+    Keras 3 writes weight after weight, each with all its slots. Keras 1 and 2 write slot after
+    slot, each for all weights, without the learning rate and in some versions without the count of
+    steps.
 
     Args:
         optimizer: The optimizer. Only an optimizer that is built takes states of older versions.
@@ -413,7 +433,8 @@ def _older_state(optimizer: Any, arrays: list[Saved], together: bool) -> Pairs |
 def state_by_weights(
     optimizer: Any, arrays: list[Saved], layers: list[tuple[Any, list[Saved]]], era: Era
 ) -> Pairs | None:
-    """Pair an optimizer's variables with a state that has the order and the shapes of the file's own weights.
+    """Pair an optimizer's variables with a state that has the order and the shapes of the file's
+    own weights.
 
     Each slot is converted as the weights are: gates are joined, kernels transposed.
 

@@ -33,8 +33,9 @@ class Layout:
     """Where the values of an array are stored.
 
     Args:
-        kind: `"inside"` (in `data`), `"whole"` (at `address`, `stored` bytes), `"chunks"` (below the tree at
-            `address`), `"chunk"` (one, at `address`), `"index"` (below the index at `address`, of kind `index`).
+        kind: `"inside"` (in `data`), `"whole"` (at `address`, `stored` bytes), `"chunks"` (below
+            the tree at `address`), `"chunk"` (one, at `address`), `"index"` (below the index at
+            `address`, of kind `index`).
     """
 
     kind: str
@@ -166,7 +167,8 @@ def _filters(cursor: Cursor, name: str) -> list[tuple[int, list[int]]]:
     return found
 
 
-# --- values -------------------------------------------------------------------------------------------
+# --- values
+# -------------------------------------------------------------------------------------------
 
 
 Limits = tuple[int | None, ...]

@@ -154,7 +154,9 @@ def _enum(cursor: Cursor, members: int, version: int, depth: int) -> Kind:
 
 
 def read_limits(cursor: Cursor) -> tuple[int | None, ...] | None:
-    """Read from a dataspace message how large the array may become, `None` along axes without an end."""
+    """Read from a dataspace message how large the array may become, `None` along axes without an
+    end.
+    """
     shape = read_dataspace(cursor)
     if shape is None:
         return None

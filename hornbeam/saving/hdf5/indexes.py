@@ -115,7 +115,8 @@ def _from_tree(source: Source, address: int, grid: Grid) -> Iterator[Piece]:
             yield found[0], found[1], place, found[2]
 
 
-# --- arrays of elements, some of them in pages ---------------------------------------------------------------
+# --- arrays of elements, some of them in pages
+# ---------------------------------------------------------------
 
 
 def _elements(cursor: Cursor, first: int, count: int, size: int) -> Iterator[tuple[int, bytes]]:
@@ -127,7 +128,9 @@ def _elements(cursor: Cursor, first: int, count: int, size: int) -> Iterator[tup
 def _pages(
     source: Source, address: int, first: int, count: int, size: int, page: int, written: bytes
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the elements of a block that is cut in pages, a checksum behind each; those never written are left out."""
+    """Yield the elements of a block that is cut in pages, a checksum behind each; those never
+    written are left out.
+    """
     for number, start in enumerate(range(0, count, page)):
         if written[number // 8] & 0x80 >> number % 8:
             held = min(page, count - start)
@@ -157,7 +160,9 @@ def _fixed(source: Source, address: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _extensible(source: Source, address: int) -> Iterator[tuple[int, bytes]]:
-    """Yield numbers and elements of an array that grows: the first in its index, the others in blocks that double."""
+    """Yield numbers and elements of an array that grows: the first in its index, the others in
+    blocks that double.
+    """
     head = source.signed(address, 12 + 6 * source.length_size + source.offset_size, b"EAHD")
     head.skip(2)
     size, bits, first, smallest, pointers, page_bits = (head.uint(1) for _ in range(6))
@@ -210,7 +215,9 @@ class _Blocks:
     def level(
         self, address: int | None, number: int, count: int, length: int
     ) -> Iterator[tuple[int, bytes]]:
-        """Yield the elements of `count` blocks of `length`, to which the block at `address` points."""
+        """Yield the elements of `count` blocks of `length`, to which the block at `address`
+        points.
+        """
         if address is None:
             return
         marks = -(-length // self.page) + 7 >> 3 if length > self.page else 0

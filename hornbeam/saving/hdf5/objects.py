@@ -40,7 +40,9 @@ class _Object:
 
 
 class Group(_Object, Mapping):
-    """A folder of groups and arrays: a mapping by name, or by a path of names; `/` in front means the uppermost one."""
+    """A folder of groups and arrays: a mapping by name, or by a path of names; `/` in front means
+    the uppermost one.
+    """
 
     def __init__(
         self,
@@ -313,8 +315,8 @@ def open_hdf5(file: Any, what: str | None = None, trusted: bool = False) -> Iter
         trusted: Whether arrays may be larger than the file pays for.
 
     Raises:
-        FileError: If it is no HDF5 file, is damaged, or has what is not read. Damage may show only when
-            an array is read.
+        FileError: If it is no HDF5 file, is damaged, or has what is not read. Damage may show only
+            when an array is read.
     """
     if hasattr(file, "read"):
         yield root_of(Source(file, 0, file.seek(0, os.SEEK_END), what or "The file", trusted))

@@ -12,7 +12,8 @@ __all__ = ["chunks", "dense_records", "global_object", "links", "messages", "tre
 Message = tuple[int, int, bytes]  # type, flags, data
 
 
-# --- object headers ----------------------------------------------------------------------------------
+# --- object headers
+# ----------------------------------------------------------------------------------
 
 
 def messages(source: Source, address: int) -> list[Message]:
@@ -87,11 +88,13 @@ def _all_blocks(
     return found
 
 
-# --- names of a group ---------------------------------------------------------------------------------
+# --- names of a group
+# ---------------------------------------------------------------------------------
 
 
 def links(source: Source, header: list[Message]) -> dict[str, int | str]:
-    """Return the members of a group: addresses by name, or what kind of link refuses to be followed.
+    """Return the members of a group: addresses by name, or what kind of link refuses to be
+    followed.
 
     Raises:
         FileError: If the group is damaged or has a name twice.
@@ -193,7 +196,8 @@ def chunks(source: Source, root: int, rank: int) -> Iterator[tuple[int, int, tup
         yield size, mask, tuple(cursor.uint(8) for _ in range(rank)), address
 
 
-# --- heaps ---------------------------------------------------------------------------------------------
+# --- heaps
+# ---------------------------------------------------------------------------------------------
 
 
 def global_object(source: Source, address: int, index: int) -> bytes:
@@ -318,7 +322,9 @@ class _FractalHeap:
         raise self._source.damaged("a heap is nested too deeply")
 
     def _entry(self, offset: int, rows: int) -> tuple[int, int, int, int]:
-        """Return row, column, offset and size of the entry of an indirect block that holds `offset`."""
+        """Return row, column, offset and size of the entry of an indirect block that holds
+        `offset`.
+        """
         start = 0
         for row in range(min(rows, 64)):
             size = self._start << max(0, row - 1)
