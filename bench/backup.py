@@ -4,8 +4,8 @@ process.
     script/bench backup [--pairs 15] [--seconds 1.5] [--json FILE] [--allow-percent 5]
 
 Backups are made as by default: after each epoch. Wall time and processor time (of all threads) are
-    compared pair by pair, so that
-what else the machine does falls on both; the medians of the pairs' ratios count.
+compared pair by pair, so that what else the machine does falls on both; the medians of the pairs'
+ratios count.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def make_arrays(shape: Shape) -> list[Any]:
     arrays = []
     for size in sizes:
         # At the beginning of a cache line: JAX, too, then takes the memory as it is, in the large
-        #     pages that NumPy asks for.
+        # pages that NumPy asks for.
         memory = np.empty(math.prod(size) + 16, "float32")
         begin = -memory.ctypes.data % 64 // memory.itemsize
         arrays.append(memory[begin : begin + math.prod(size)].reshape(size))

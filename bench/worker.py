@@ -2,9 +2,8 @@
 `bench.peers.Worker`.
 
 The first argument is its setup as JSON. It answers on standard output in lines of JSON; whatever
-else is printed
-goes to standard error. When standard input ends, it ends, whatever it does: so none outlives the
-    benchmark.
+else is printed goes to standard error. When standard input ends, it ends, whatever it does: so none
+outlives the benchmark.
 """
 
 from __future__ import annotations

@@ -21,9 +21,8 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 # Small programs run once: most of the time of a run is their compilation, which a lower level and
-#     XLA's older way to write
-# loops shorten. (At level 0 the last bit of a sum of products may differ from what NumPy and the
-# usual level give.)
+# XLA's older way to write loops shorten. (At level 0 the last bit of a sum of products may differ
+# from what NumPy and the usual level give.)
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     quick = ["--xla_backend_optimization_level=1"]
     if version("jaxlib").startswith(

@@ -14,7 +14,7 @@ import hornbeam as hb
 TESTS = Path(__file__).resolve().parent
 
 # Family of parts: the files that hold its rows. (Those of activations are made from their public
-#     names.)
+# names.)
 FAMILIES = {
     "layers": ("layer_rows.py", "test_layers.py", "test_recurrent.py", "test_models.py"),
     "losses": ("test_losses.py",),

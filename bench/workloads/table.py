@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["ADAM", "WORKLOADS", "Workload", "find"]
 
 # How every workload is trained, in every library: Adam, on the mean cross-entropy of class numbers
-#     and logits.
+# and logits.
 ADAM = {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 
 

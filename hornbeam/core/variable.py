@@ -252,7 +252,7 @@ class Variable:
         """The array as it is stored, whatever overlay or autocast scope is open.
 
         Files and compiled programs take it. It must not be kept: a later step may donate its
-            buffer.
+        buffer.
         """
         return self._value
 

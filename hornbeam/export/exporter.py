@@ -54,8 +54,8 @@ class Exporter(abc.ABC):
             model: The model.
             path: Path of the file; an existing one is replaced.
             input_signature: The inputs, in the structure in which the model is called: anything
-                with `shape` and `dtype`
-                for each tensor, `None` in a shape where a size is free. Default: the model's
+                with `shape` and `dtype` for each tensor, `None` in a shape where a size is free.
+                Default: the model's
                     symbolic inputs.
             **options: Options of the format.
         """

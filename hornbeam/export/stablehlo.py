@@ -10,8 +10,7 @@ A file is a zip of three members, stored without compression:
   size that is free is the name of a symbol, such as `"batch"`.
 
 Reading a file runs no code from it: the program is only compiled when it is called, and one that
-    would call anything
-outside of XLA is refused.
+would call anything outside of XLA is refused.
 """
 
 from __future__ import annotations
@@ -73,8 +72,7 @@ def export_stablehlo(
         model: A built model.
         path: Path of the file; an existing one is replaced.
         input_signature: The inputs, in the structure in which the model is called: anything with
-            `shape` and `dtype` for
-            each. Default: the model's symbolic inputs.
+            `shape` and `dtype` for each. Default: the model's symbolic inputs.
         platforms: Where the program can run, some of `"cpu"`, `"cuda"`, `"rocm"`, `"tpu"`. Default:
             the current platform.
 
@@ -166,9 +164,8 @@ def load_stablehlo(path: Any) -> LoadedProgram:
     """Read a StableHLO file that `export_stablehlo` wrote.
 
     The file is data: no code from it runs while it is read. What is called later is a program of
-        XLA, which can compute
-    and nothing else. XLA's reader of programs is not made for hostile bytes, so know where a file
-    comes from.
+    XLA, which can compute and nothing else. XLA's reader of programs is not made for hostile bytes,
+    so know where a file comes from.
 
     Args:
         path: Path of the file.

@@ -67,7 +67,7 @@ class _Cell(Layer):
     states = 1
     _gate_axis = -1
     # Whether dropout draws its seed before the initializers do: a seeded run then starts with
-    #     Keras's numbers.
+    # Keras's numbers.
     _seed_first = False
     # Whether each gate has its own draw for the inputs even without recurrent dropout.
     _inputs_by_gate = False

@@ -79,8 +79,7 @@ class LayerState(Operation):
                 f" before setting `{name}`."
             )
         # Parts keep the order in which they are first seen, so look before the new one is set:
-        #     items
-        # appended to a list since the last look come first.
+        # items appended to a list since the last look come first.
         self._look_for_parts()
         object.__setattr__(self, name, value)
         self._look_for_parts()

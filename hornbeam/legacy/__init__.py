@@ -3,8 +3,8 @@
 Older words of arguments are in `arguments`; layers by their old names in `convolutions` and
 `merge`; layers that are gone since in `keras1_layers`; `keras.backend` in `backend`;
 `fit_generator` and its siblings in `generators`; objects as dictionaries in `saving`; whole files
-in `files`. Keras has two more addresses for
-older names, which only name: `hornbeam.optimizers.legacy` and `hornbeam.utils.legacy`.
+in `files`. Keras has two more addresses for older names, which only name:
+`hornbeam.optimizers.legacy` and `hornbeam.utils.legacy`.
 
 No other room imports this one. It announces itself to the rooms that it serves, here, when
 `hornbeam` is imported.

@@ -23,8 +23,7 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Order = tuple[str, int, type]
 
 # Old word: today's words for it. The first that the constructor has is meant; an old word without
-#     any has no
-# effect any more.
+# any has no effect any more.
 _WORDS: dict[str, tuple[str, ...]] = {
     "output_dim": ("units",),
     "nb_filter": ("filters",),

@@ -367,10 +367,9 @@ class RootMeanSquaredError(Mean):
 class R2Score(Metric):
     """Share of the targets' variance that predictions explain, at best 1.
 
-    With weighted sums over samples it is
-    `1 - sum((y_true - y_pred)²) / sum((y_true - mean(y_true))²)` per output, and 0 where the
-    targets do not vary. Adjusted for `p` regressors and `n` samples it is
-    `1 - (1 - r2) (n - 1) / (n - p - 1)`.
+    With weighted sums over samples it is `1 - sum((y_true - y_pred)²) / sum((y_true -
+    mean(y_true))²)` per output, and 0 where the targets do not vary. Adjusted for `p` regressors
+    and `n` samples it is `1 - (1 - r2) (n - 1) / (n - p - 1)`.
 
     Args:
         class_aggregation: `"uniform_average"` (mean over outputs), `"variance_weighted_average"`

@@ -2,11 +2,9 @@
 where it is used.
 
 JAX calls the kernels in `jax.experimental.rnn`, which supports only the first reverse-mode
-derivative. The primitives are
-those of `ops/recurrence.py`: `run` is the layer, `push` its tangent, `pull` the transpose of
-    `push`. `run` and `pull` call
-kernels on NVIDIA GPUs. Batching, other devices and higher derivatives use the reference
-implementation of each.
+derivative. The primitives are those of `ops/recurrence.py`: `run` is the layer, `push` its tangent,
+`pull` the transpose of `push`. `run` and `pull` call kernels on NVIDIA GPUs. Batching, other
+devices and higher derivatives use the reference implementation of each.
 
     T, B, C: steps, samples, features.  U: units.
     operands: x (T, B, C); kernel (C, 4U); recurrent kernel (U, 4U); bias (4U,); start (2, B, U), h

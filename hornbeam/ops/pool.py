@@ -73,7 +73,7 @@ def _along_axis(x: Any, axis: int, width: int, stride: int, combine: Any) -> Any
     """Combine windows along one axis; wide windows from windows of 1, 2, 4, ... positions.
 
     A window of 7 consists of one of 4, one of 2 and one of 1: 2 combinations make these, and 2 more
-        the whole.
+    the whole.
     """
     if width <= _SLICES_ALONG_AN_AXIS:
         return functools.reduce(combine, _window_slices(x, axis, (width,), (stride,)))

@@ -4,8 +4,7 @@ the kernel.
 A training step of a dense layer has three products. XLA on CPU is slow at one of them, the one that
 sums over the rows.
 So the product is a JAX primitive: a native kernel computes the slow product, and XLA the other two.
-    On NVIDIA GPUs a
-kernel whose width is not a multiple of 8 is padded for the product.
+On NVIDIA GPUs a kernel whose width is not a multiple of 8 is padded for the product.
 """
 
 from __future__ import annotations

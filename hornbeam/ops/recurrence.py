@@ -2,8 +2,8 @@
 
 There are three primitives over arrays whose first axis is time. `run` is the recurrence, `push` its
 tangent, and `pull` carries the gradients of the results back to the gates; `push` and `pull` are
-transposes of each other. The gradients
-of the weights are no part of them: they are matrix products over all steps at once, outside of the
+transposes of each other. The gradients of the weights are no part of them: they are matrix products
+over all steps at once, outside of the
     loop.
 
     T, B: steps, samples.  U: units.  G: gates, side by side on the last axis of the weights.  S:
@@ -51,10 +51,8 @@ class Spec:
 
 
 # For each cell: the number of gates, of states, and the widths of the arrays (T, B, width * U) that
-#     the gradient needs
-# besides the outputs: h before each step; all gates; c of an LSTM, or the factor of r in a GRU. The
-#     native kernel writes
-# the gradient of the gates into the array of the gates.
+# the gradient needs besides the outputs: h before each step; all gates; c of an LSTM, or the factor
+# of r in a GRU. The native kernel writes the gradient of the gates into the array of the gates.
 CELLS = {
     "simple": (1, 1, (1,)),
     "lstm": (4, 2, (1, 4, 1)),
@@ -207,7 +205,7 @@ def _pull_plain(
     states.
 
     `dhs` may have no steps, (0, B, U): it is then zero everywhere, as when only the last output is
-        used.
+    used.
     """
     mask = rest[-1] if spec.masked else None
     h, *saved = rest[: len(CELLS[spec.cell][2])]

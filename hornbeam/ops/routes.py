@@ -60,10 +60,9 @@ def portable() -> Iterator[None]:
     """Take the plain way for everything that is traced inside the block.
 
     It is for programs that leave the process, such as those that `hornbeam.export` writes: they
-        hold no call of a native
-    kernel or of cuDNN. The setting belongs to the context, so other threads are not affected. A
-    function that
-    `jax.jit` has traced before keeps the way that was chosen then: trace a new function inside the
+    hold no call of a native kernel or of cuDNN. The setting belongs to the context, so other
+    threads are not affected. A function that `jax.jit` has traced before keeps the way that was
+    chosen then: trace a new function inside the
         block.
 
     Example:
@@ -173,8 +172,8 @@ def native_convolution(
 
     Returns:
         `"onednn"` for oneDNN's convolution; `"depthwise"` or `"few channels"` for our own. A window
-        of one element makes
-        the convolution a product of matrices: `"product"` for XLA's, `"native product"` for
+        of one element makes the convolution a product of matrices: `"product"` for XLA's, `"native
+        product"` for
             oneDNN's.
     """
     # Depthwise, with square windows and strides of 1: up to 1.6 times as fast as oneDNN.
@@ -213,7 +212,7 @@ def native_convolution(
     if whole and kind != "kernel" and channels[kind == "forward"] <= 8:
         return "product"
     # A kernel larger than inputs and outputs: converting it to oneDNN's layout takes 10 % of the
-    #     time or more.
+    # time or more.
     rows = batch * math.prod(spec.space)
     outweighs = math.prod(channels) > rows * sum(channels) >= 2**16
     if whole and outweighs and kind != "kernel" and np.dtype(dtype) == np.float32:

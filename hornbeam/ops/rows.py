@@ -1,19 +1,18 @@
 """Rows of a table, as an embedding takes them; on CPU a native kernel makes the table's gradient.
 
 That gradient is zero in most rows: it is a sum of a few rows, each sent to a place in the table.
-    `value_and_grad`
-returns it in this form, as a `RowSum`, to an optimizer that can use it; the table is then never
-laid out.
+`value_and_grad` returns it in this form, as a `RowSum`, to an optimizer that can use it; the table
+is then never laid out.
 
 JAX's rules cannot return it: the cotangent of an array is an array of the same shape. So the
-transpose of a take is a
-sum as an operation of the backward pass, and `value_and_grad` looks at that pass as a program:
+transpose of a take is a sum as an operation of the backward pass, and `value_and_grad` looks at
+that pass as a program:
     where a result of it is a
 sum of rows, the operands of the sum are returned in its place. XLA drops the sum, which nothing
 uses.
 
 Two primitives that are transposes of each other: `take` picks rows, `sum` adds rows up where they
-    were picked.
+were picked.
 """
 
 from __future__ import annotations

@@ -277,9 +277,8 @@ class Lamb(_TwoMoments):
 class Lion(Optimizer):
     """Steps of one size in the direction of the signs of the mean gradient.
 
-    The rule is `w = w - r sign(beta_1 m + (1 - beta_1) g)` and then
-    `m = beta_2 m + (1 - beta_2) g`. Chen et al. 2023, "Symbolic discovery of optimization
-    algorithms".
+    The rule is `w = w - r sign(beta_1 m + (1 - beta_1) g)` and then `m = beta_2 m + (1 - beta_2)
+    g`. Chen et al. 2023, "Symbolic discovery of optimization algorithms".
 
     Args:
         learning_rate: Learning rate, 3 to 10 times smaller than Adam's.

@@ -206,9 +206,8 @@ def _cosine(part: Any, alpha: float) -> Any:
 class CosineDecay(LearningRateSchedule):
     """Falls along half a cosine, after a linear rise if wanted.
 
-    With `p = step / decay_steps` from 0 to 1 the rate is
-    `top ((1 - alpha) (1 + cos(pi p)) / 2 + alpha)`. Loshchilov and Hutter 2016, "SGDR: stochastic
-    gradient descent with warm restarts".
+    With `p = step / decay_steps` from 0 to 1 the rate is `top ((1 - alpha) (1 + cos(pi p)) / 2 +
+    alpha)`. Loshchilov and Hutter 2016, "SGDR: stochastic gradient descent with warm restarts".
 
     Args:
         initial_learning_rate: Rate at step 0. It is the top, unless there is a rise.

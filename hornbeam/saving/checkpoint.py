@@ -2,8 +2,7 @@
 such files.
 
 A checkpoint is data: numbers, texts, arrays, and lists, tuples, dicts and sets of these. No object
-    is pickled.
-The format of the file, with all numbers little-endian:
+is pickled. The format of the file, with all numbers little-endian:
 
     16 bytes   the signature of the format
     uint64     length of the header

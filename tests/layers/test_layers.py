@@ -400,7 +400,7 @@ def test_masks_of_attention(name):
 
 
 # Layers that Keras 3 has no more: (recipe, one of today's that must agree once the kernels are the
-#     same everywhere)
+# same everywhere)
 GONE = {
     "local1d": (lambda L: L.LocallyConnected1D(3, 2, strides=2),
         lambda L: L.Conv1D(3, 2, strides=2), (2, 7, 4)),

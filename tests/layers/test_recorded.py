@@ -2,8 +2,7 @@
 keras-js project.
 
 The recordings do not say how the layers were made. The rows below do: the arguments that reproduce
-    each output,
-found by trying what the shapes allow.
+each output, found by trying what the shapes allow.
 """
 
 import json

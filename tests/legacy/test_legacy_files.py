@@ -317,7 +317,7 @@ def test_padding_of_theano(tmp_path):
 
 
 # Layers of Keras 1 that are gone: arguments, arrays, and what real Keras 1.2.2 computes (found by
-#     running it).
+# running it).
 def of_a_batch(x, gamma, beta, mean, variance):
     return (x - x.mean(0)) / np.sqrt(x.var(0) + 0.1) * gamma + beta
 

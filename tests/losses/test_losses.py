@@ -156,7 +156,7 @@ def test_object_is_kerass(cls, name, settings, y_true, y_pred, reduction):
     assert ours.name == theirs.name
     close(ours(y_true, y_pred), theirs(y_true, y_pred))
     # A weighted mean of several values a weight: Keras divides by the weights without their
-    #     repetition.
+    # repetition.
     odd = reduction == "mean_with_sample_weight" and settings.get("axis") == 1
     if name != "dice" and name != "tversky" and not odd:
         weights = np.arange(1.0, len(y_pred) + 1)

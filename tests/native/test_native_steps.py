@@ -165,7 +165,7 @@ def test_adam_equals_the_plain_way(size):
         strict=True,
     ):
         # To one ulp of the weights: XLA may add and multiply at once where an instruction set
-        #     cannot.
+        # cannot.
         np.testing.assert_allclose(ours, plain, rtol=1e-6, atol=5e-8)
 
 

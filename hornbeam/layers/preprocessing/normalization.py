@@ -51,8 +51,7 @@ class Normalization(PreprocessingLayer):
 
     Args:
         axis: Axis or axes that have a mean and variance each, counted with the batch axis; `None`
-            for
-            one mean and variance of everything. Default: the last axis.
+            for one mean and variance of everything. Default: the last axis.
         mean, variance: Numbers, or arrays with the sizes of `axis`; both or neither. Default:
             measured.
         invert: Whether to undo a normalization: `x * sqrt(variance) + mean`.

@@ -56,7 +56,7 @@ _CLASSES = {
 _GONE = tuple(keras1_layers.__all__)
 
 # Arguments without effect on what a model computes, if they have one of these values. Empty:
-#     whatever the value.
+# whatever the value.
 _DROPPED: dict[str, tuple[Any, ...]] = {
     "adjustment": (None,),
     "batch_input_shape": (),
