@@ -34,6 +34,7 @@ FAMILIES = {
     "saving": ("test_saving.py", "test_custom_objects.py", "test_hostile_files.py"),
     "data": ("test_sources.py",),
     "datasets": ("test_datasets.py",),
+    "distribution": ("test_distribution.py",),
 }
 
 

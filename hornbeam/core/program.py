@@ -17,6 +17,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hornbeam.core.placement import (
+    Placement,
+    current_placement,
+    place_batch,
+    place_variable,
+)
 from hornbeam.core.variable import Overlay, Variable
 
 __all__ = ["Program", "calls_return_when_done"]
@@ -67,7 +73,7 @@ class _Carried:
             written = [v for v in overlay.assigned if v in reads or v in overlay.strays]
             if overlay.strays or written:
                 raise _Strays(overlay.strays, written)
-            return result, [overlay.value_of(v) for v in assigned]
+            return result, [_where_it_was(program.placement, v, overlay) for v in assigned]
 
         # Jitted separately, so that the single call and the loop share one trace of the function.
         self.step = inner = jax.jit(step)
@@ -126,6 +132,8 @@ class Program:
 
     Attributes:
         trace_count: Number of traces of the function so far.
+        placement: Where variables and batches lie; the current placement when the program was
+            created, `None` for JAX's default device.
 
     Example:
         >>> total = Variable(0.0)
@@ -146,6 +154,7 @@ class Program:
         self._function = function
         self._donate = donate
         self._keep_all = keep_all
+        self.placement: Placement | None = current_placement()
         self._lock = threading.RLock()
         self.trace_count = 0
         assigned = list(dict.fromkeys(assigned))
@@ -166,7 +175,7 @@ class Program:
 
     def __call__(self, *args: Any) -> Any:
         """Run the function once."""
-        return self._run(lambda carried: carried.once, args)
+        return self._run(lambda carried: carried.once, self.place(args))
 
     def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Any:
         """Run the function `count` times in one compiled loop.
@@ -180,7 +189,16 @@ class Program:
             The result of the last step. With `keep_all`, the results of all steps along a first
             axis of the length of the slabs, of which the first `count` are filled.
         """
-        return self._run(lambda carried: carried.loop, slabs, start, count)
+        return self._run(lambda carried: carried.loop, self.place(slabs, 1), start, count)
+
+    def place(self, batch: Any, axis: int = 0) -> Any:
+        """Return a batch, or a slab of batches, with its arrays where the program wants them.
+
+        Args:
+            batch: Structure of arrays.
+            axis: Axis that counts the samples: 0 in a batch, 1 in a slab.
+        """
+        return batch if self.placement is None else place_batch(self.placement, batch, axis)
 
     def prepare(self, *args: Any, steps: int | None = None) -> None:
         """Trace and compile for arguments of these shapes, without running.
@@ -238,11 +256,23 @@ class Program:
 
     def _run(self, compiled: Callable[[_Carried], Any], *args: Any) -> Any:
         def run(carried: _Carried) -> Any:
+            if self.placement is not None:
+                with self._lock:
+                    for variable in (*carried.assigned, *carried.read):
+                        place_variable(self.placement, variable)
             return (_run_and_assign if carried.assigned else _run_reading)(
                 self, carried, compiled(carried), args
             )
 
         return self._until_all_is_carried(run)
+
+
+def _where_it_was(placement: Placement | None, variable: Variable, overlay: Overlay) -> Any:
+    """Return a variable's new value, in the sharding of the variable."""
+    value = overlay.value_of(variable)
+    if placement is None:
+        return value
+    return jax.lax.with_sharding_constraint(value, placement.variable_sharding(variable))
 
 
 def _run_and_assign(program: Program, carried: _Carried, compiled: Any, args: Any) -> Any:

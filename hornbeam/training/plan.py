@@ -272,7 +272,7 @@ class _ArrayPlan(Plan):
     def _make_slab(self, order: np.ndarray | None, first: int) -> tuple[int, Any]:
         slab = self._data.slab(order, first * self._size, self._size, self._slab_steps)
         args = (slab, self._counted(first, self._slab_steps)) if self.steps.padded else (slab,)
-        return first, jax.device_put(args)
+        return first, self.steps.place(args)
 
     def _one_by_one(self, at: int, end: int) -> Dispatch:
         count = self._count(end - at) if self._fixed else 1

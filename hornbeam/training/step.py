@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from hornbeam import tree
 from hornbeam.core.convert import convert
+from hornbeam.core.placement import current_placement
 from hornbeam.core.program import Program
 from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Variable, value_and_grad
@@ -181,6 +182,12 @@ class Steps:
             with contextlib.suppress(Exception):
                 Program(self._step).primitives(*args)
 
+    def place(self, slab: Any) -> Any:
+        """Return a slab of batches with its arrays on the devices where the steps want them."""
+        if self._program is None or self._program.placement is None:
+            return jax.device_put(slab)
+        return self._program.place(slab, 1)
+
     def once(self, *args: Any) -> Any:
         """Run one batch; `args` are the batch and, if `padded`, the vector of rows that count."""
         return self._named((self._program or self._step)(*args))
@@ -344,7 +351,7 @@ def steps_for(
     """Return the compiled steps that the model keeps, made anew when its parts or switches changed;
     see `Steps`.
     """
-    name = (kind, keep_all, padded, user_functions, model.run_eagerly)
+    name = (kind, keep_all, padded, user_functions, model.run_eagerly, current_placement())
     known = model._programs.get(name)
     if known is not None and known[0] == structure_version.number:
         return known[2]
