@@ -6,13 +6,14 @@ Example:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-__all__ = ["ArrayLike", "Axis", "DType", "Shape", "Tensor"]
+__all__ = ["ArrayLike", "Axis", "DType", "FilePath", "Shape", "Tensor"]
 
 Tensor: TypeAlias = Annotated[Any, "Tensor"]
 """A JAX array, a variable, a number, a nested list, or a symbolic tensor while a model is built.
@@ -28,3 +29,6 @@ DType: TypeAlias = str | type[Any] | np.dtype[Any]
 
 Axis: TypeAlias = int | Sequence[int] | None
 """One axis, several, or `None` for all."""
+
+FilePath: TypeAlias = str | os.PathLike[str]
+"""The path of a file or a folder."""

@@ -12,6 +12,7 @@ from hornbeam.callbacks.remote_monitor import RemoteMonitor
 from hornbeam.callbacks.small import CSVLogger, LambdaCallback, TerminateOnNaN
 from hornbeam.callbacks.swap_ema_weights import SwapEMAWeights
 from hornbeam.callbacks.tensorboard import TensorBoard
+from hornbeam.objects.family import Family
 
 __all__ = [
     "BackupAndRestore",
@@ -30,3 +31,8 @@ __all__ = [
     "TensorBoard",
     "TerminateOnNaN",
 ]
+
+# Model files hold no callbacks, and may not name them: a callback may write files.
+CALLBACKS = Family(
+    "callback", Callback, "keras.callbacks", globals(), takes_functions=False, in_files=False
+)

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.objects.configuration import serialize
+from hornbeam.objects.constructor import captured_arguments, from_constructor_config
+
 __all__ = ["Callback", "check_number", "check_weights"]
 
 
@@ -32,6 +35,12 @@ class Callback:
 
     observes_only = False
     samples_only = False
+    _captured: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        callback = super().__new__(cls)
+        callback._captured = (args, kwargs)  # for `get_config`
+        return callback
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -73,6 +82,19 @@ class Callback:
         Called after `on_train_begin`; where the training stopped within an epoch again after its
         `on_epoch_begin`, which had been called for it before.
         """
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments with which the callback was created, ready for JSON.
+
+        Raises:
+            ValueError: If an argument cannot be written as JSON, such as a lambda.
+        """
+        return {name: serialize(value) for name, value in captured_arguments(self).items()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Create a callback from what `get_config` returned."""
+        return from_constructor_config(cls, config)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Run before an epoch (numbered from 0)."""

@@ -8,6 +8,7 @@ from typing import Any
 from hornbeam.callbacks.callback import Callback
 from hornbeam.callbacks.history import History
 from hornbeam.callbacks.progbar_logger import ProgbarLogger
+from hornbeam.core import registry
 
 __all__ = ["CallbackList"]
 
@@ -16,7 +17,8 @@ class CallbackList(Callback):
     """Callbacks called one after the other.
 
     Args:
-        callbacks: A callback or a list of them.
+        callbacks: A callback, the name of one that needs no arguments, such as
+            `"TerminateOnNaN"`, or a list of them.
         add_history: Whether a `History` is added where there is none.
         add_progbar: Whether a `ProgbarLogger` is added where there is none.
         model: The model.
@@ -24,6 +26,7 @@ class CallbackList(Callback):
 
     Raises:
         TypeError: If something in the list is no callback.
+        ValueError: If no callback has a name.
 
     Example:
         >>> len(CallbackList([Callback()]).callbacks)
@@ -46,7 +49,8 @@ class CallbackList(Callback):
             if callbacks is None
             else [callbacks]
         )
-        self.callbacks = list(given)
+        family = registry.family("callback")
+        self.callbacks = [family.get(c) if isinstance(c, str) else c for c in given]
         for c in self.callbacks:
             if isinstance(c, type) or not hasattr(c, "on_epoch_end"):
                 hint = f" Write `{c.__name__}(...)`." if isinstance(c, type) else ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
+from hornbeam import errors
 from hornbeam.callbacks.monitor import MonitorCallback
 
 __all__ = ["ModelCheckpoint"]
@@ -25,7 +27,8 @@ class ModelCheckpoint(MonitorCallback):
             the name.
         save_freq: `"epoch"`, or a number of batches.
         initial_value_threshold: A value that the first saved model must improve on.
-        **kwargs: Keras 1's `period`: the number of epochs between saves.
+        **kwargs: Keras 1's `period`, the number of epochs between saves. Keras 2's `options` and
+            `load_weights_on_restart` have no effect; a warning says so.
 
     Example:
         >>> ModelCheckpoint("best.keras", save_best_only=True).monitor
@@ -39,10 +42,15 @@ class ModelCheckpoint(MonitorCallback):
     ):  # fmt: skip
         super().__init__(monitor, mode)
         self.period = kwargs.pop("period", 1)
-        for old in ("options", "load_weights_on_restart"):
-            kwargs.pop(old, None)
-        if kwargs:
-            raise TypeError(f"ModelCheckpoint: unexpected arguments {sorted(kwargs)}.")
+        dropped = [old for old in ("options", "load_weights_on_restart") if old in kwargs]
+        if dropped:
+            warnings.warn(
+                f"ModelCheckpoint: {errors.listed(dropped)} of Keras 2 has no effect. To go on with"
+                " an interrupted training, use `BackupAndRestore`.",
+                stacklevel=2,
+            )
+        if unknown := sorted(set(kwargs) - set(dropped)):
+            raise TypeError(f"ModelCheckpoint: unexpected arguments {unknown}.")
         if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq < 1):
             raise ValueError(
                 "ModelCheckpoint: `save_freq` must be 'epoch' or a number of batches, received"

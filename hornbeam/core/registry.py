@@ -155,6 +155,7 @@ class AnnouncedFamily(Protocol):
     name: str
     module: str
     base: type | tuple[type, ...]
+    in_files: bool
 
     @property
     def members(self) -> Mapping[str, Any]:
@@ -171,14 +172,14 @@ _families: dict[str, AnnouncedFamily] = {}
 
 
 def announce(family: AnnouncedFamily) -> None:
-    """Make a family known. Its classes can be loaded from files from now on."""
+    """Make a family known. From now on files can name its classes, if it is `in_files`."""
     with _lock:
         _families[family.module] = family
 
 
 def families() -> dict[str, AnnouncedFamily]:
-    """Return the announced families by the module under which Keras saves their classes."""
-    return dict(_families)
+    """Return the families whose classes files can name, by the module under which Keras saves them."""
+    return {module: family for module, family in _families.items() if family.in_files}
 
 
 def family(name: str) -> AnnouncedFamily:

@@ -6,6 +6,7 @@ user registered or passed. Nothing that a file names is imported or run.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -52,10 +53,18 @@ def _families() -> dict[str, registry.AnnouncedFamily]:
 
 def _module_of(cls: type) -> str | None:
     """Return the module under which Keras's files name one of our public classes, or `None`."""
-    for module, family in _families().items():
-        if any(member is cls for member in family.members.values()):
-            return module
-    return None
+    return _modules(tuple(_families().items())).get(cls)
+
+
+@functools.lru_cache(maxsize=4)  # families announce themselves while Hornbeam is imported
+def _modules(families: tuple[tuple[str, registry.AnnouncedFamily], ...]) -> dict[Any, str]:
+    """Return the module of each public class of the families; the first family that has it counts."""
+    return {
+        member: module
+        for module, family in reversed(families)
+        for member in family.members.values()
+        if isinstance(member, type)
+    }
 
 
 def _find_class(module: str | None, name: str, registered: str | None) -> Any:

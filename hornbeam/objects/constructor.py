@@ -9,7 +9,7 @@ from typing import Any
 from hornbeam.core.provenance import is_library_code
 from hornbeam.objects.configuration import deserialize, serialize
 
-__all__ = ["constructor_config", "from_constructor_config"]
+__all__ = ["captured_arguments", "constructor_config", "from_constructor_config"]
 
 
 def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
     if overriding:
         chain = chain[overriding[-1] + 1 :]
     names: dict[str, Any] = {}
-    captured = _captured_arguments(obj, cls)
+    captured = captured_arguments(obj)
     own = True
     for c in chain:
         if "__init__" not in c.__dict__:
@@ -65,17 +65,22 @@ def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
     return config
 
 
-def _captured_arguments(obj: Any, cls: type) -> dict[str, Any]:
+def captured_arguments(obj: Any) -> dict[str, Any]:
+    """Return by name the arguments with which an object was created, without defaults."""
+    cls = getattr(type(obj), "_of", type(obj))
     args, kwargs = getattr(obj, "_captured", ((), {}))
     constructor: Any = inspect.getattr_static(cls, "__init__")
     if constructor is object.__init__:  # whose signature Python would have to parse
         return dict(kwargs)
+    signature = inspect.signature(constructor)
     try:
-        bound = inspect.signature(constructor).bind(obj, *args, **kwargs)
+        bound = signature.bind(obj, *args, **kwargs)
     except TypeError:
         return dict(kwargs)
-    arguments = dict(bound.arguments)
-    arguments.update(arguments.pop("kwargs", {}))
+    arguments = dict(list(bound.arguments.items())[1:])  # without `self`
+    for p in signature.parameters.values():
+        if p.kind is p.VAR_KEYWORD:
+            arguments.update(arguments.pop(p.name, {}))
     return arguments
 
 

@@ -64,8 +64,8 @@ class Family:
         self._namespace, self._given, self._spellings = namespace, names, spellings or {}
         self._make, self._takes_functions = make, takes_functions
         self._read_as, self._for_none = read_as or {}, for_none
-        if in_files:
-            registry.announce(self)
+        self.in_files = in_files
+        registry.announce(self)
 
     @functools.cached_property
     def members(self) -> dict[str, Any]:
@@ -135,7 +135,8 @@ class Family:
         if isinstance(config, str):
             with registry.custom_object_scope(custom_objects or {}):
                 return self.get(config)
-        part = configuration.deserialize(config, custom_objects=custom_objects)
+        known = {} if self.in_files else self.members
+        part = configuration.deserialize(config, {**known, **(custom_objects or {})})
         if (
             part is None
             or isinstance(part, self.base)

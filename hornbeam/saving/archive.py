@@ -27,10 +27,9 @@ from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
 from hornbeam.saving.eras import older_files
 from hornbeam.saving.hdf5 import Dataset, Group, Source, open_hdf5, root_of
 from hornbeam.saving.layout import file_label, read_weights, walk, write_weights
+from hornbeam.typing import FilePath
 
 __all__ = ["KERAS_VERSION", "load_archive", "load_archive_weights", "save_archive"]
-
-FilePath = str | os.PathLike[str]
 
 KERAS_VERSION = "3.15.1"
 """The version of Keras whose layout is written."""

@@ -33,10 +33,9 @@ import numpy as np
 
 from hornbeam.errors import FileError, describe
 from hornbeam.saving.disk import parse_json, written_aside
+from hornbeam.typing import FilePath
 
 __all__ = ["BackgroundWriter", "CheckpointFolder", "Packed", "read_checkpoint", "write_checkpoint"]
-
-FilePath = str | os.PathLike[str]
 
 _MARK = b"\x93HORNBEAM-CKPT1\n"
 _HEAD = struct.Struct("<QI")

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from hornbeam.errors import FileError
+from hornbeam.typing import FilePath
 
 __all__ = ["MissingFileError", "check_overwrite", "kind_of", "parse_json", "written_aside"]
-
-FilePath = str | os.PathLike[str]
 
 
 class MissingFileError(FileNotFoundError, ValueError):

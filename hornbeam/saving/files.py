@@ -20,10 +20,9 @@ from hornbeam.saving.h5 import (
 )
 from hornbeam.saving.layout import check_built
 from hornbeam.saving.safetensors import load_safetensors, looks_like_safetensors, save_safetensors
+from hornbeam.typing import FilePath
 
 __all__ = ["load_model", "load_weights", "save_model", "save_weights"]
-
-FilePath = str | os.PathLike[str]
 
 
 def save_model(

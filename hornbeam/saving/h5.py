@@ -7,7 +7,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import os
 import re
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -34,6 +33,7 @@ from hornbeam.saving.layout import (
     read_weights,
     write_weights,
 )
+from hornbeam.typing import FilePath
 
 if TYPE_CHECKING:
     import h5py
@@ -49,7 +49,6 @@ _NEW_IN_OPTIMIZERS = {
     "use_ema": False, "weight_decay": None,
 }  # fmt: skip
 _TOP = "top_level_model_weights"
-FilePath = str | os.PathLike[str]
 
 
 # --- writing

@@ -24,10 +24,9 @@ from hornbeam.layers.state import saved_variables
 from hornbeam.optimizers import Optimizer
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
 from hornbeam.saving.layout import Differences, check_built, file_label, walk
+from hornbeam.typing import FilePath
 
 __all__ = ["load_safetensors", "looks_like_safetensors", "save_safetensors"]
-
-FilePath = str | os.PathLike[str]
 
 _NAMES = {
     "BF16": "bfloat16", "BOOL": "bool", "F16": "float16", "F32": "float32", "F64": "float64",

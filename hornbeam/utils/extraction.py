@@ -16,10 +16,9 @@ from typing import IO, Any, BinaryIO
 
 from hornbeam.core.loading import ALLOWANCE
 from hornbeam.errors import FileError
+from hornbeam.typing import FilePath
 
 __all__ = ["archive_kind", "extract_archive", "most_unpacked"]
-
-FilePath = str | os.PathLike[str]
 
 # Text compresses tenfold, sparse tables a hundredfold; more than this is a decompression bomb.
 _RATIO = 200

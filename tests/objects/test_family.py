@@ -3,11 +3,13 @@
 import doctest
 import importlib
 import inspect
+import json
 
 import keras
 import pytest
 
 import hornbeam as hb
+from hornbeam.callbacks import CALLBACKS
 from hornbeam.core import registry
 from hornbeam.objects import configuration
 
@@ -125,7 +127,7 @@ def test_a_name_of_two_families():
 
 
 def test_a_family_of_ones_own():
-    """A family that is not announced is not found from files; one that is, is."""
+    """Files find the members of a family only if the family is `in_files`."""
     from hornbeam.objects.family import Family
 
     class Clock:
@@ -144,11 +146,41 @@ def test_a_family_of_ones_own():
     config = {"module": "keras.clocks", "class_name": "Clock", "config": {}}
     with pytest.raises(ValueError, match="Unknown class 'Clock'"):
         configuration.deserialize(config)
-    with pytest.raises(LookupError, match="No family is called 'clock'"):
-        registry.family("clock")
-    registry.announce(clocks)
+    assert isinstance(clocks.deserialize(config), Clock)  # the family itself knows it
+    with pytest.raises(LookupError, match="No family is called 'watch'"):
+        registry.family("watch")
     try:
-        assert isinstance(clocks.deserialize(config), Clock)
+        clocks.in_files = True
+        assert isinstance(configuration.deserialize(config), Clock)
         assert clocks.serialize(Clock())["module"] == "keras.clocks"
     finally:
         del registry._families["keras.clocks"]
+
+
+CALLBACKS_TO_WRITE = {
+    "stop": lambda c: c.EarlyStopping(patience=3, restore_best_weights=True),
+    "log": lambda c: c.CSVLogger("log.csv", append=True),
+    "rate": lambda c: c.ReduceLROnPlateau(factor=0.5, epsilon=0.1),
+    "save": lambda c: c.ModelCheckpoint("best.keras", save_best_only=True, period=2),
+    "nan": lambda c: c.TerminateOnNaN(),
+    "backup": lambda c: c.BackupAndRestore("backup"),
+}
+
+
+@pytest.mark.parametrize("row", CALLBACKS_TO_WRITE)
+def test_callbacks_become_json_and_come_back(row):
+    callback = CALLBACKS_TO_WRITE[row](hb.callbacks)
+    config = json.loads(json.dumps(CALLBACKS.serialize(callback)))
+    again = CALLBACKS.deserialize(config)
+    assert type(again) is type(callback)
+    public = {k: v for k, v in vars(callback).items() if not k.startswith("_")}
+    assert {k: v for k, v in vars(again).items() if not k.startswith("_")} == public
+
+
+def test_callbacks_by_name():
+    names = hb.callbacks.CallbackList(["TerminateOnNaN", "History"]).callbacks
+    assert [type(c) for c in names] == [hb.callbacks.TerminateOnNaN, hb.callbacks.History]
+    with pytest.raises(ValueError, match="Unknown callback 'Histroy'.*'History'"):
+        hb.callbacks.CallbackList(["Histroy"])
+    with pytest.raises(ValueError, match="cannot be saved|Cannot save"):
+        CALLBACKS.serialize(hb.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None))
