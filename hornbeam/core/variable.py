@@ -173,27 +173,36 @@ class Variable:
         self.layout = layout
         self.regularizer: Callable[[Any], Any] | None = None
         self.constraint: Callable[[Any], Any] | None = None
-        self.adapted: Any = (
-            None  # what computes with the weight in its place, see `hornbeam.adaptation`
-        )
+        # Computes with the weight instead of its value, see `hornbeam.adaptation`.
+        self.adapted: Any = None
         self.overwrite_with_gradient = False
         if isinstance(initializer, str):
             initializer = registry.family("initializer").get(initializer)
         # Whether a caller may hold the array. Such an array must not be donated.
         self._lent = False
         if callable(initializer):
-            sizes = None if shape is None else check_shape("Variable", shape)
-            if sizes is None or None in sizes:
-                raise ValueError(
-                    f"Variable '{self.path}': `shape` must be fully known where the "
-                    f"initializer is a function, received {shape}."
-                )
-            self._shape = tuple(size for size in sizes if size is not None)
-            self._dtype = jnp.dtype(standardize_dtype(dtype)).name
-            self._first_value: Callable[..., Any] | None = initializer
-            if current_loading() is None:
-                self._make_first_value()
-            return
+            self._start_from_function(initializer, shape, dtype)
+        else:
+            self._start_from_value(initializer, shape, dtype)
+
+    def _start_from_function(
+        self, initializer: Callable[..., Any], shape: Sequence[int] | None, dtype: DType | None
+    ) -> None:
+        sizes = None if shape is None else check_shape("Variable", shape)
+        if sizes is None or None in sizes:
+            raise ValueError(
+                f"Variable '{self.path}': `shape` must be fully known where the "
+                f"initializer is a function, received {shape}."
+            )
+        self._shape = tuple(size for size in sizes if size is not None)
+        self._dtype = jnp.dtype(standardize_dtype(dtype)).name
+        self._first_value: Callable[..., Any] | None = initializer
+        if current_loading() is None:
+            self._make_first_value()
+
+    def _start_from_value(
+        self, initializer: Any, shape: Sequence[int] | None, dtype: DType | None
+    ) -> None:
         value = initializer.value if isinstance(initializer, Variable) else initializer
         if dtype is None and not hasattr(value, "dtype"):
             kind = np.asarray(value).dtype

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hornbeam import saving, tree
+from hornbeam import errors, saving, tree
 from hornbeam.core.graph import nodes_of
 from hornbeam.core.op import OpCall
 from hornbeam.layers.core import Lambda
@@ -46,27 +46,17 @@ def clone_model(
         >>> clone_model(model).count_params()
         8
     """
+    if kwargs:
+        raise ValueError(f"clone_model: unexpected arguments {errors.listed(kwargs)}.")
     if not isinstance(model, Model):
         raise ValueError(f"clone_model: expected a Model, received {model!r}.")
 
     def copy(layer: Any) -> Any:
         if recursive and isinstance(layer, (Functional, Sequential)):
             return clone_model(layer, None, clone_function, call_function, True)
-        if isinstance(layer, OpCall):
-            return OpCall(layer.info, layer.settings, layer.name)
         if clone_function is not None and isinstance(layer, Layer) and not _is_input(layer):
             return clone_function(layer)
-        if isinstance(
-            layer, Lambda
-        ):  # its function is here: it need not go through a configuration
-            arguments = {
-                "output_shape": layer.output_shape,
-                "mask": layer.mask,
-                "arguments": layer.arguments,
-            }
-            base = {"name": layer.name, "trainable": layer.trainable, "dtype": layer.dtype_policy}
-            return type(layer)(layer.function, **arguments, **base)
-        return type(layer).from_config(layer.get_config())
+        return _copied(layer)
 
     if isinstance(model, Sequential):
         clone = Sequential([copy(layer) for layer in model._stack], name=model.name)
@@ -74,40 +64,63 @@ def clone_model(
             return Functional(input_tensors, clone(input_tensors), name=model.name)
         return clone
     if isinstance(model, Functional):
-        copies = {id(o): copy(o) for o in model._graph.operations}
-        known: dict[int, Any] = {}
-        given = tree.flatten(input_tensors) if input_tensors is not None else None
-        for position, x in enumerate(model.inputs):
-            made = copies[id(x.producer[0].operation)]
-            known[id(x)] = given[position] if given else nodes_of(made)[0].outputs
-        for node in model._graph.nodes:
-            if not node.inputs:
-                continue
-            args, kwargs = tree.map_structure(
-                lambda v: known[id(v)] if id(v) in known else v, (node.args, node.kwargs)
-            )
-            operation = copies[id(node.operation)]
-            results = (
-                call_function(operation, *args, **kwargs)
-                if call_function is not None
-                else operation(*args, **kwargs)
-            )
-            for old, new in zip(tree.flatten(node.outputs), tree.flatten(results), strict=True):
-                known[id(old)] = new
-        inputs, outputs = tree.map_structure(
-            lambda v: known[id(v)], (model._inputs_struct, model._outputs_struct)
-        )
-        return Functional(
-            inputs,
-            outputs,
-            name=model.name,
-        )
+        return _copied_graph(model, input_tensors, copy, call_function)
     if clone_function is not None or input_tensors is not None:
         raise ValueError(
             "clone_model: `clone_function` and `input_tensors` need a functional or sequential "
             f"model; {type(model).__name__} is a subclassed one."
         )
     return type(model).from_config(model.get_config())
+
+
+def _copied(layer: Any) -> Any:
+    """Return a new layer or op of the same configuration."""
+    if isinstance(layer, OpCall):
+        return OpCall(layer.info, layer.settings, layer.name)
+    if not isinstance(layer, Lambda):
+        return type(layer).from_config(layer.get_config())
+    # The function of a Lambda is here, so it need not go through a configuration.
+    return type(layer)(
+        layer.function,
+        output_shape=layer.output_shape,
+        mask=layer.mask,
+        arguments=layer.arguments,
+        name=layer.name,
+        trainable=layer.trainable,
+        dtype=layer.dtype_policy,
+    )
+
+
+def _copied_graph(
+    model: Functional,
+    input_tensors: Any,
+    copy: Callable[[Any], Any],
+    call_function: Callable[..., Any] | None,
+) -> Functional:
+    """Return a functional model whose operations are copies, called in the same order."""
+    copies = {id(o): copy(o) for o in model._graph.operations}
+    known: dict[int, Any] = {}
+    given = tree.flatten(input_tensors) if input_tensors is not None else None
+    for position, x in enumerate(model.inputs):
+        made = copies[id(x.producer[0].operation)]
+        known[id(x)] = given[position] if given else nodes_of(made)[0].outputs
+    for node in model._graph.nodes:
+        if not node.inputs:
+            continue
+        args, kwargs = tree.map_structure(
+            lambda v: known[id(v)] if id(v) in known else v, (node.args, node.kwargs)
+        )
+        operation = copies[id(node.operation)]
+        if call_function is None:
+            results = operation(*args, **kwargs)
+        else:
+            results = call_function(operation, *args, **kwargs)
+        for old, new in zip(tree.flatten(node.outputs), tree.flatten(results), strict=True):
+            known[id(old)] = new
+    inputs, outputs = tree.map_structure(
+        lambda v: known[id(v)], (model._inputs_struct, model._outputs_struct)
+    )
+    return Functional(inputs, outputs, name=model.name)
 
 
 def _is_input(layer: Layer) -> bool:

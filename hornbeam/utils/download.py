@@ -78,28 +78,10 @@ def get_file(
         >>> pathlib.Path(path).read_text()
         'a b c'
     """
-    if not origin:
-        raise ValueError("get_file: `origin` is missing. Pass the URL to download.")
-    if not isinstance(origin, str) or not origin.isascii():
-        raise ValueError(
-            "get_file: `origin` must be a URL, a string of ASCII letters (`urllib.parse.quote`"
-            f" encodes others), received {origin!r}."
-        )
-    if hash_algorithm not in ("auto", "sha256", "md5"):
-        raise ValueError(
-            "get_file: `hash_algorithm` must be 'auto', 'sha256' or 'md5', received"
-            f" {hash_algorithm!r}."
-        )
     if md5_hash is not None and file_hash is None:
         file_hash, hash_algorithm = md5_hash, "md5"
-    if file_hash is not None and not (
-        isinstance(file_hash, str) and re.fullmatch("[0-9a-fA-F]{32}|[0-9a-fA-F]{64}", file_hash)
-    ):
-        raise ValueError(
-            "get_file: `file_hash` must be 32 (MD5) or 64 (SHA-256) hexadecimal digits, received"
-            f" {file_hash!r}."
-        )
-    name = _name(fname, origin)
+    url = _checked(origin, file_hash, hash_algorithm)
+    name = _name(fname, url)
     folder = _cache_folder(cache_dir) / cache_subdir
     target = folder / name
     extract = extract or untar
@@ -118,19 +100,43 @@ def get_file(
         )
         fresh = True
     if fresh:
-        _fetch(origin, archive, file_hash, hash_algorithm)
+        _fetch(url, archive, file_hash, hash_algorithm)
     if members is None:
         return str(archive)
     if fresh or not members.is_dir():
         kind = archive_kind(archive, archive_format)
+        if kind is None and not archive_format:
+            return str(archive)
         if kind is None:
-            if not archive_format:
-                return str(archive)
             raise ValueError(
                 f"get_file: '{name}' from {origin} is no archive of format {archive_format!r}."
             )
         extract_archive(archive, members, kind)
     return str(members)
+
+
+def _checked(origin: Any, file_hash: Any, hash_algorithm: Any) -> str:
+    """Return the URL; raise an error if it, the hash or the name of the algorithm is wrong."""
+    if not origin:
+        raise ValueError("get_file: `origin` is missing. Pass the URL to download.")
+    if not isinstance(origin, str) or not origin.isascii():
+        raise ValueError(
+            "get_file: `origin` must be a URL, a string of ASCII letters (`urllib.parse.quote`"
+            f" encodes others), received {origin!r}."
+        )
+    if hash_algorithm not in ("auto", "sha256", "md5"):
+        raise ValueError(
+            "get_file: `hash_algorithm` must be 'auto', 'sha256' or 'md5', received"
+            f" {hash_algorithm!r}."
+        )
+    if file_hash is not None and not (
+        isinstance(file_hash, str) and re.fullmatch("[0-9a-fA-F]{32}|[0-9a-fA-F]{64}", file_hash)
+    ):
+        raise ValueError(
+            "get_file: `file_hash` must be 32 (MD5) or 64 (SHA-256) hexadecimal digits, received"
+            f" {file_hash!r}."
+        )
+    return origin
 
 
 def _name(fname: str | None, origin: str) -> str:

@@ -373,84 +373,103 @@ def _called_once(config: dict[str, Any]) -> dict[str, Any]:
 def _graph(config: dict[str, Any], first: bool) -> dict[str, Any]:
     """Return the configuration of a functional model in Keras 3's words."""
     config = modern_graph(config)
-    entries = [dict(entry) for entry in config["layers"]]
-    names = _new_names([_name(entry) for entry in entries])
-    ops = {_name(entry): entry for entry in entries if entry.get("class_name") in OP_LAYERS}
-    calls = {_name(entry): list(entry.get("inbound_nodes", [])) for entry in entries}
-    nested = {
-        _name(entry)
-        for entry in entries
-        if isinstance(entry["config"], Mapping) and "input_layers" in entry["config"]
-    }
-    moved: dict[tuple[str, int], tuple[str, int]] = {}
-    for old, new in names.items():
-        for number in range(max(1, len(calls[old]))):
-            # An op that is called twice becomes two ops, because each call has its own settings.
-            apart = old in ops and number > 0
-            moved[old, number] = (
-                (f"{new}_call_{number}", 0) if apart else (new, 0 if old in ops else number)
-            )
-
-    def place(name: str, number: int) -> tuple[str, int]:
-        if name not in names:
-            raise ValueError(
-                f"The saved graph of '{config.get('name')}' uses the layer {name!r}, which it does"
-                " not hold. Save the model again, or build it in your program and load its"
-                " weights."
-            )
-        return moved.get((name, number), (names[name], number))
-
-    def point(value: Any) -> Any:
-        """Return a value whose tensors have the new names of layers."""
-        if isinstance(value, Mapping):
-            if value.get("class_name") == "__keras_tensor__":
-                name, number, output = value["config"]["keras_history"]
-                return tensor(*place(name, number), output)
-            return {key: point(item) for key, item in value.items()}
-        return [point(item) for item in value] if isinstance(value, list) else value
-
-    def ends(structure: Any) -> Any:
-        if is_reference(structure):
-            name, number = place(structure[0], structure[1])
-            return [
-                name,
-                number + (structure[0] in nested),
-                structure[2],
-            ]  # counted as Keras 3 does
-        if isinstance(structure, Mapping):
-            return {key: ends(item) for key, item in structure.items()}
-        return [ends(item) for item in structure]
-
-    pointed = {
-        old: [{"args": point(c["args"]), "kwargs": point(c["kwargs"])} for c in calls[old]]
-        for old in names
-    }
-    op_calls = {
-        moved[old, number][0]: (ops[old], call)
-        for old in ops
-        for number, call in enumerate(pointed[old])
-    }
+    places = _Places(config)
     layers: list[dict[str, Any]] = []
-    for entry in entries:
+    for entry in places.entries:
         old = _name(entry)
-        if old in ops:
-            for number in range(len(pointed[old])):
-                layers.extend(modern_op(moved[old, number][0], op_calls))
+        if old in places.ops:
+            for number in range(len(places.calls[old])):
+                layers.extend(modern_op(places.moved[old, number][0], places.op_calls))
             continue
         new = _entry({key: value for key, value in entry.items() if key != "inbound_nodes"}, first)
+        name = places.names[old]
         if isinstance(new["config"], Mapping):
-            new["config"] = {**new["config"], "name": names[old]}
+            new["config"] = {**new["config"], "name": name}
         extra = new.pop("call_arguments", {})
         nodes = [
-            {"args": c["args"], "kwargs": {**_given(c["kwargs"]), **extra}} for c in pointed[old]
+            {"args": c["args"], "kwargs": {**_given(c["kwargs"]), **extra}}
+            for c in places.calls[old]
         ]
-        layers.append({**new, "name": names[old], "inbound_nodes": nodes})
+        layers.append({**new, "name": name, "inbound_nodes": nodes})
     return {
         **config,
         "layers": layers,
-        "input_layers": ends(config["input_layers"]),
-        "output_layers": ends(config["output_layers"]),
+        "input_layers": places.ends(config["input_layers"]),
+        "output_layers": places.ends(config["output_layers"]),
     }
+
+
+class _Places:
+    """Where the tensors of an old graph are in the new one, whose layers have new names.
+
+    Attributes:
+        entries: The configurations of the layers.
+        names: New name of each layer, by its old name.
+        ops: The entries that are ops.
+        moved: New name and number of a call, by the old ones. An op that is called twice becomes
+            two ops, because each call has its own settings.
+        calls: Arguments of the calls of each layer, by its old name; tensors have new places.
+        op_calls: The entry and the arguments of each new op.
+    """
+
+    def __init__(self, config: Mapping[str, Any]):
+        self._model = config.get("name")
+        self.entries = [dict(entry) for entry in config["layers"]]
+        self.names = _new_names([_name(entry) for entry in self.entries])
+        self.ops = {_name(e): e for e in self.entries if e.get("class_name") in OP_LAYERS}
+        self._nested = {
+            _name(entry)
+            for entry in self.entries
+            if isinstance(entry["config"], Mapping) and "input_layers" in entry["config"]
+        }
+        calls = {_name(entry): list(entry.get("inbound_nodes", [])) for entry in self.entries}
+        self.moved: dict[tuple[str, int], tuple[str, int]] = {}
+        for old, new in self.names.items():
+            for number in range(max(1, len(calls[old]))):
+                apart = old in self.ops and number > 0
+                self.moved[old, number] = (
+                    (f"{new}_call_{number}", 0)
+                    if apart
+                    else (new, 0 if old in self.ops else number)
+                )
+        self.calls = {
+            old: [
+                {"args": self._point(c["args"]), "kwargs": self._point(c["kwargs"])} for c in made
+            ]
+            for old, made in calls.items()
+        }
+        self.op_calls = {
+            self.moved[old, number][0]: (entry, call)
+            for old, entry in self.ops.items()
+            for number, call in enumerate(self.calls[old])
+        }
+
+    def ends(self, structure: Any) -> Any:
+        """Return the model's inputs or outputs with new places."""
+        if is_reference(structure):
+            name, number = self._place(structure[0], structure[1])
+            # Keras 3 counts the call that made the nested model itself.
+            return [name, number + (structure[0] in self._nested), structure[2]]
+        if isinstance(structure, Mapping):
+            return {key: self.ends(item) for key, item in structure.items()}
+        return [self.ends(item) for item in structure]
+
+    def _place(self, name: str, number: int) -> tuple[str, int]:
+        if name not in self.names:
+            raise ValueError(
+                f"The saved graph of '{self._model}' uses the layer {name!r}, which it does not"
+                " hold. Save the model again, or build it in your program and load its weights."
+            )
+        return self.moved.get((name, number), (self.names[name], number))
+
+    def _point(self, value: Any) -> Any:
+        """Return a value whose tensors have new places."""
+        if isinstance(value, Mapping):
+            if value.get("class_name") == "__keras_tensor__":
+                name, number, output = value["config"]["keras_history"]
+                return tensor(*self._place(name, number), output)
+            return {key: self._point(item) for key, item in value.items()}
+        return [self._point(item) for item in value] if isinstance(value, list) else value
 
 
 def _given(kwargs: dict[str, Any]) -> dict[str, Any]:
