@@ -76,7 +76,8 @@ class Model(ModelFiles, ModelState, Trainable):
         (None, 2)
     """
 
-    # The loops of Keras 1 and 2. `hornbeam.legacy.generators` sets them when `hornbeam` is imported.
+    # The loops of Keras 1 and 2. `hornbeam.legacy.generators` sets them when `hornbeam` is
+    # imported.
     fit_generator: Callable[..., Any]
     evaluate_generator: Callable[..., Any]
     predict_generator: Callable[..., Any]
