@@ -216,7 +216,7 @@ class Functional(Model):
             operation = expected.history[0].operation if expected.history else None
             if getattr(operation, "optional", False):
                 return None
-            raise ValueError(f"{self._label()}: input '{name}' is None.")
+            raise ValueError(f"{self._label()}: input '{name}' must be a tensor, received None.")
         x = convert(x)
         shape, want = tuple(x.shape), expected.shape
         if len(shape) == len(want) - 1 and want[-1] in (1, None) and not isinstance(x, KerasTensor):

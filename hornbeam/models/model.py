@@ -141,7 +141,8 @@ class Model(ModelFiles, ModelState, Trainable):
             ValueError: If neither or both are given, or no layer matches.
         """
         if (name is None) == (index is None):
-            raise ValueError("get_layer: give either `name` or `index`.")
+            received = "neither" if name is None else "both"
+            raise ValueError(f"get_layer: expected `name` or `index`, received {received}.")
         layers = self.layers
         if index is not None:
             if not -len(layers) <= index < len(layers):
