@@ -195,7 +195,7 @@ class _GraphBuilder:
         if not any_symbolic(args, kwargs):
             # A call without symbolic tensors would run at once, and loading a file runs nothing.
             raise ValueError(
-                f"The saved graph of '{self._name}' calls '{name}' without a tensor of the graph."
+                f"The saved graph of '{self._name}' calls '{name}' with no tensor of the graph."
             )
         made = (name, self._counts[name])
         self._outputs[made] = self._operations[i](*args, **kwargs)
