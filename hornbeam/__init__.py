@@ -29,9 +29,9 @@ from hornbeam import (
     tree,
     utils,
 )
-from hornbeam import (
-    applications as applications,
-)  # files may name its layers; not public before it has networks
+
+# Not public before it has networks, but files may name its layers.
+from hornbeam import applications as applications
 from hornbeam._version import __version__
 from hornbeam.core.compile_cache import enable_by_default
 from hornbeam.core.graph import Operation
@@ -52,7 +52,7 @@ from hornbeam.quantizers import Quantizer
 from hornbeam.regularizers import Regularizer
 
 enable_by_default()
-# Functions that a file stores as bytecode, if the user lets them run, know Keras under these names.
+# Globals of functions that a file stores as bytecode, if the user allows them to run.
 bytecode.namespace.update(keras=_sys.modules[__name__], ops=ops, layers=layers)
 
 __all__ = [
@@ -121,7 +121,7 @@ def version() -> str:
 
 
 def __getattr__(name: str) -> object:
-    # The `keras` face is loaded only where somebody wants it.
+    # `hornbeam.keras` is imported only if it is used.
     if name in ("install_as_keras", "uninstall_as_keras", "keras"):
         face = _importlib.import_module("hornbeam.keras")
         return face if name == "keras" else getattr(face, name)

@@ -1,4 +1,4 @@
-"""`python -m hornbeam` is the command `hornbeam`."""
+"""`python -m hornbeam` runs the command `hornbeam`."""
 
 import sys
 

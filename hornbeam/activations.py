@@ -1,4 +1,4 @@
-"""Activation functions: functions of a tensor, found by name."""
+"""Activation functions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ tanh = elementwise.tanh
 
 
 def linear(x: Tensor) -> Tensor:
-    """Return `x` itself.
+    """Return `x` unchanged.
 
     Example:
         >>> linear(2.0)
@@ -77,7 +77,7 @@ def gelu(x: Tensor, approximate: bool = False) -> Tensor:
 
     Args:
         x: Tensor.
-        approximate: Whether to approximate it with tanh.
+        approximate: Whether to use the tanh approximation.
 
     Example:
         >>> gelu(0.0).tolist()
@@ -99,17 +99,17 @@ def mish(x: Tensor) -> Tensor:
     return jax.nn.mish(convert(x))
 
 
-# Keras's files store this one under its activations, and not under its ops.
+# In Keras's files, the module of this op is the activations module.
 @op("keras.src.activations.activations", "ReLU")
 def relu(
     x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
 ) -> Tensor:
-    """Return `x` above `threshold`, at most `max_value`; below, `negative_slope * (x - threshold)`.
+    """Return `x` above `threshold`, else `negative_slope * (x - threshold)`.
 
     Args:
         x: Tensor.
         negative_slope: Slope below the threshold.
-        max_value: Upper bound of the result. Default: none.
+        max_value: Upper bound of the result. Default: no bound.
         threshold: Value at which the slope changes.
 
     Example:

@@ -1,4 +1,4 @@
-"""The names of `keras.backend`: settings, dtypes, and the numbering of names."""
+"""The names of `keras.backend`: settings, dtypes and unique names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _uids: collections.Counter[str] = collections.Counter()
 
 
 def clear_session(free_memory: bool = True) -> None:
-    """Reset the numbering of names and of `get_uid`, and free unused memory.
+    """Reset the counters of names and of `get_uid`, and free unused memory.
 
     Args:
         free_memory: Whether to run Python's garbage collector.
@@ -45,7 +45,7 @@ def clear_session(free_memory: bool = True) -> None:
 
 
 def get_uid(prefix: str = "") -> int:
-    """Return the next number for `prefix`, from 1.
+    """Return the next number for `prefix`, starting at 1.
 
     Example:
         >>> clear_session()

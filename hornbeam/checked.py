@@ -1,10 +1,9 @@
 """Constructors that check their arguments against their annotations.
 
-`@checked` reads the annotations of an `__init__` and refuses an argument that is unknown, of
-another type, or out of range. The signature therefore says all that is accepted, and no constructor
-repeats it in code. Bounds are part of the
-annotation: `Momentum` is a number of at least 0 and below 1. An argument annotated `Any` is not
-    checked.
+`@checked` reads the annotations of an `__init__` and rejects unknown arguments, wrong types and
+values out of range. The signature therefore documents the accepted values, and constructors need no
+code for the checks. Bounds are part of the annotation: `Momentum` is a number of at least 0 and
+below 1. Arguments annotated `Any` are not checked.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ _Init = TypeVar("_Init", bound=Callable[..., None])
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """The bounds of a number, part of an annotation.
+    """The bounds of a number, used in annotations.
 
     Example:
         >>> str(Range(at_least=0, below=1)), Range(at_least=0, below=1).holds(1.0)
@@ -54,9 +53,7 @@ class Range:
     below: float | None = None
 
     def holds(self, value: Any) -> bool:
-        """Return whether `value` is inside; a value known only when a program runs counts as
-        inside.
-        """
+        """Return whether `value` is within the bounds; traced values always are."""
         try:
             return bool(
                 (self.at_least is None or value >= self.at_least)
@@ -79,7 +76,7 @@ class Range:
 
 
 Momentum: TypeAlias = Annotated[float, Range(at_least=0, below=1)]
-"""Share of a running mean that is kept at each step; 1 would never take anything in."""
+"""Fraction of a moving average that is kept at each step. With 1, it would never change."""
 
 Fraction: TypeAlias = Annotated[float, Range(at_least=0, at_most=1)]
 """A number from 0 to 1."""
@@ -97,13 +94,13 @@ Count: TypeAlias = Annotated[int, Range(at_least=1)]
 def checked(init: _Init) -> _Init:
     """Make a constructor check its arguments against its annotations.
 
-    Understood are `bool` (0 and 1 too), `int`, `float` (any real number, also a scalar array or
-    variable; never NaN), `str`, `Literal`, sequences, `Callable`, classes, `Range`, and unions of
-    these. Anything else is not checked.
+    Checks the annotations `bool` (accepts 0 and 1 too), `int`, `float` (any real number, or a
+    scalar array or variable, but not NaN), `str`, `Literal`, sequences, `Callable`, classes,
+    `Range`, and unions of these. Other annotations are not checked.
 
     Raises:
         TypeError: When the constructor is called, if an argument is unknown or missing.
-        ValueError: When the constructor is called, if an argument is of another type or out of
+        ValueError: When the constructor is called, if an argument has the wrong type or is out of
             range.
 
     Example:
@@ -116,7 +113,7 @@ def checked(init: _Init) -> _Init:
         ValueError: Average: `momentum` must be a number of at least 0 and below 1, received 1.0.
     """
     signature = inspect.signature(init)
-    # Now, and not in a call: annotations are evaluated as code, which loading a file must not do.
+    # Annotations are evaluated as code. This must not happen in a call, while a file is loaded.
     hints = typing.get_type_hints(init, include_extras=True)
 
     @functools.wraps(init)
@@ -134,7 +131,7 @@ def checked(init: _Init) -> _Init:
 
 
 def check(owner: str, name: str, value: Any, hint: Any) -> None:
-    """Raise if an argument is not what an annotation says.
+    """Raise `ValueError` if an argument does not satisfy an annotation.
 
     Example:
         >>> check("Average", "momentum", 0.5, Momentum)
@@ -146,8 +143,7 @@ def check(owner: str, name: str, value: Any, hint: Any) -> None:
 
 
 def unexpected(cls: type, names: Iterable[str]) -> TypeError:
-    """Return the error for arguments that a constructor does not take, with the nearest that it
-    does.
+    """Return the error for unknown arguments of a constructor, with the most similar known ones.
 
     Example:
         >>> class Average:
@@ -183,7 +179,7 @@ def _unfit(
 
 
 def _argument_names(cls: type) -> list[str]:
-    """Return the names that a constructor takes; what it hands on to its parents counts too."""
+    """Return the argument names of a constructor, including those passed on to its parents."""
     names: list[str] = []
     for c in cls.__mro__[:-1]:
         if "__init__" in c.__dict__:
@@ -195,7 +191,7 @@ def _argument_names(cls: type) -> list[str]:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Return whether a value is what an annotation says."""
+    """Return whether a value satisfies an annotation."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return True
@@ -229,12 +225,12 @@ def _is_number(value: Any, kind: type) -> bool:
         return bool(value == value)  # not NaN
     if getattr(value, "shape", None) != () or not hasattr(value, "dtype"):
         return False
-    named = str(value.dtype)  # of an array, a variable or a traced value
+    named = str(value.dtype)  # an array, a variable or a traced value
     return named.startswith(("int", "uint")) or (kind is numbers.Real and "float" in named)
 
 
 def _wording(hint: Any) -> str:
-    """Describe in words what an annotation accepts."""
+    """Return a description of the values that an annotation accepts."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         ranges = [str(extra) for extra in hint.__metadata__ if isinstance(extra, Range)]

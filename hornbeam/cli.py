@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     Args:
-        arguments: Words after `hornbeam`. Default: those of this process.
+        arguments: Arguments after `hornbeam`. Default: the arguments of this process.
 
     Returns:
         0 if the script ran to its end, 1 if it raised, 2 if it cannot be read.
@@ -53,7 +53,7 @@ def _version() -> str:
 
 
 def run_script(path: str, arguments: Sequence[str] = ()) -> int:
-    """Run a script as `python path arguments...` does, with Hornbeam in Keras's place.
+    """Run a script like `python path arguments...`, with Hornbeam instead of Keras.
 
     Changes `sys.argv`, `sys.path[0]` and the module `__main__` of this process.
 
@@ -96,8 +96,7 @@ def run_script(path: str, arguments: Sequence[str] = ()) -> int:
     except SystemExit:
         raise
     except BaseException as error:
-        # Without the first frame, which is this function's, the traceback is the one that Python
-        # would print.
+        # Skips this function's frame, to print the same traceback as Python.
         trace = error.__traceback__.tb_next if error.__traceback__ else None
         sys.excepthook(type(error), error.with_traceback(trace), trace)
         return 130 if isinstance(error, KeyboardInterrupt) else 1

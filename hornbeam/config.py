@@ -1,6 +1,6 @@
-"""Settings of the process, by the names of `keras.config`.
+"""Global settings, with the names of `keras.config`.
 
-Plain settings are in `hornbeam.settings`; this file adds the ones that rest on other parts of
+Most settings are in `hornbeam.settings`. This module adds the ones that depend on other parts of
 Hornbeam.
 """
 
@@ -79,7 +79,7 @@ __all__ = [
 
 
 def kernel_routes() -> dict[str, tuple[str, str]]:
-    """Return how the ops that have several ways were computed so far, as (route, reason) by op.
+    """Return the implementation chosen for each op so far, as (name, reason) by op.
 
     Example:
         >>> isinstance(kernel_routes(), dict)
@@ -89,8 +89,7 @@ def kernel_routes() -> dict[str, tuple[str, str]]:
 
 
 def compile_cache() -> str | None:
-    """Return the folder where compiled programs are kept for the next start, `None` where they are
-    not.
+    """Return the folder of Hornbeam's compilation cache, or `None` if it is not in use.
 
     Example:
         >>> compile_cache() is None or "hornbeam" in compile_cache()
@@ -101,24 +100,23 @@ def compile_cache() -> str | None:
 
 
 def enable_compile_cache(path: Any = None, max_bytes: int = 2**31) -> None:
-    """Keep compiled programs on disk, so that the next start of a script need not compile; the
-    default.
+    """Keep compiled programs on disk for the next start of a script (the default).
 
-    The environment variable `HORNBEAM_COMPILE_CACHE` names another folder, or is `0` to keep
-    nothing. A cache that JAX was told to use (`JAX_COMPILATION_CACHE_DIR`) is left in place.
+    The environment variable `HORNBEAM_COMPILE_CACHE` sets the folder at import, or disables the
+    cache with the value `0`. A cache set by `JAX_COMPILATION_CACHE_DIR` is not replaced at import.
 
     Args:
-        path: Folder, of the user alone. Default: one in the user's cache folder.
-        max_bytes: Size above which the programs used longest ago are removed.
+        path: Folder that only the user can write to. Default: a folder in the user's cache folder.
+        max_bytes: Size above which the least recently used programs are removed.
 
     Raises:
-        ValueError: If the folder cannot be made, or others may write there.
+        ValueError: If the folder cannot be created, or others can write to it.
     """
     if not _compile_cache.enable(path, max_bytes):
         raise ValueError(
             f"enable_compile_cache: the folder {str(path or _compile_cache.default_folder())!r}"
-            " cannot be used: it must be yours, and writable by nobody else, since what is kept"
-            " there is run. Try `chmod 700`, or another `path`."
+            " cannot be used. Only you may own it and write to it, because its programs are run."
+            " Try `chmod 700` or another `path`."
         )
 
 

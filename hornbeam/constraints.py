@@ -55,7 +55,7 @@ class Constraint:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make a constraint from what `get_config` returned."""
+        """Make a constraint from the result of `get_config`."""
         return cls(**config)
 
 
@@ -64,7 +64,7 @@ def _norm(w: Any, axis: Axis) -> Any:
 
 
 class MaxNorm(Constraint):
-    """Scales weights down so that norms along `axis` are at most `max_value`.
+    """Scales weights down to norms of at most `max_value` along `axis`.
 
     Args:
         max_value: Largest norm, not negative.
@@ -106,13 +106,13 @@ class NonNeg(Constraint):
 
 
 class UnitNorm(Constraint):
-    """Scales weights so that norms along `axis` are 1.
+    """Scales weights to norms of 1 along `axis`.
 
     Args:
         axis: Axis or axes over which to take the norm.
 
     Raises:
-        ValueError: If `axis` is of another type.
+        ValueError: If `axis` has the wrong type.
 
     Example:
         >>> UnitNorm()(jnp.array([[2.0], [0.0]])).round(3)
@@ -129,14 +129,14 @@ class UnitNorm(Constraint):
 
 
 class MinMaxNorm(Constraint):
-    """Scales weights so that norms along `axis` are between `min_value` and `max_value`.
+    """Scales weights to norms between `min_value` and `max_value` along `axis`.
 
     A norm `n` becomes `rate * clip(n, min_value, max_value) + (1 - rate) * n`.
 
     Args:
         min_value: Smallest norm, not negative.
         max_value: Largest norm, not negative.
-        rate: Share of the correction per update, from 0 to 1.
+        rate: Fraction of the correction that each update applies, from 0 to 1.
         axis: Axis or axes over which to take the norm.
 
     Raises:
@@ -167,7 +167,7 @@ class MinMaxNorm(Constraint):
 
 
 max_norm, non_neg, unit_norm, min_max_norm = MaxNorm, NonNeg, UnitNorm, MinMaxNorm
-maxnorm, nonneg, unitnorm = MaxNorm, NonNeg, UnitNorm  # of Keras 1
+maxnorm, nonneg, unitnorm = MaxNorm, NonNeg, UnitNorm  # names of Keras 1
 CONSTRAINTS = Family("constraint", Constraint, "keras.constraints", globals())
 get, serialize, deserialize = CONSTRAINTS.functions(
     "constraint",

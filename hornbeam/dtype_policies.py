@@ -1,4 +1,4 @@
-"""Dtype policies: which dtypes layers store and compute in."""
+"""Dtype policies: the dtypes of layers' variables and computations."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = [
 
 
 class DTypePolicy:
-    """The pair of dtypes a layer works with: that of its variables, that of its arithmetic.
+    """The dtypes of a layer's variables and of its computations.
 
     Args:
-        name: A dtype name (both are that), `"mixed_bfloat16"` or `"mixed_float16"`
-            (float32 variables, half-width arithmetic). Default: `floatx()`.
+        name: A dtype name for both, or `"mixed_bfloat16"` or `"mixed_float16"` (float32 variables,
+            16-bit computations). Default: `floatx()`.
 
     Raises:
-        ValueError: If the name is none of these.
+        ValueError: If the name is unknown.
 
     Example:
         >>> policy = DTypePolicy("mixed_bfloat16")
@@ -41,7 +41,7 @@ class DTypePolicy:
             compute = name.removeprefix("mixed_")
             if compute not in ("bfloat16", "float16"):
                 raise ValueError(
-                    f"DTypePolicy: unknown policy {name!r}; mixed policies are 'mixed_bfloat16' and"
+                    f"DTypePolicy: unknown policy {name!r}. Mixed policies are 'mixed_bfloat16' and"
                     " 'mixed_float16'."
                 )
             self._compute_dtype, self._variable_dtype = compute, "float32"
@@ -50,9 +50,9 @@ class DTypePolicy:
                 self._compute_dtype = self._variable_dtype = standardize_dtype(name)
             except ValueError as error:
                 raise ValueError(
-                    f"DTypePolicy: unknown policy {name!r}; expected a dtype name,"
-                    " 'mixed_bfloat16', 'mixed_float16', or a quantized one such as"
-                    " 'int8_from_float32'."
+                    "DTypePolicy: expected `name` to be a dtype name, 'mixed_bfloat16',"
+                    " 'mixed_float16' or a quantized policy such as 'int8_from_float32', received"
+                    f" unknown policy {name!r}."
                 ) from error
 
     @property
@@ -61,25 +61,25 @@ class DTypePolicy:
 
     @property
     def compute_dtype(self) -> str:
-        """Dtype of the layer's arithmetic and outputs."""
+        """Dtype of the layer's computations and outputs."""
         return self._compute_dtype
 
     @property
     def variable_dtype(self) -> str:
-        """Dtype in which the layer's variables are stored."""
+        """Dtype of the layer's variables."""
         return self._variable_dtype
 
     @property
     def quantization_mode(self) -> str | None:
-        """How layers keep their weights in fewer bits, such as `"int8"`; `None` if they do not."""
+        """Quantization mode of the weights, such as `"int8"`, or `None`."""
         return None
 
     def for_path(self, path: str) -> DTypePolicy:
-        """Return the policy of the layer at `path`: this one, whatever the path."""
+        """Return the policy of the layer at `path`: this policy for every path."""
         return self
 
     def convert_input(self, x: Any, autocast: bool, dtype: str) -> Any:
-        """Return `x` as a tensor; cast to `dtype` where `autocast` and `x` is floating point."""
+        """Return `x` as a tensor. With `autocast`, floating-point tensors are cast to `dtype`."""
         x = convert(x)
         if autocast and is_float(x.dtype) and standardize_dtype(x.dtype) != dtype:
             return x.astype(dtype)
@@ -107,17 +107,17 @@ MODES = ("int8", "float8", "int4", "gptq", "awq")
 
 
 class QuantizedDTypePolicy(DTypePolicy):
-    """The dtypes of a layer whose weights are kept in fewer bits.
+    """The dtypes of a layer with quantized weights.
 
-    Layers that have no such weights work by the source's dtypes.
+    Layers without quantized weights use the dtypes of the source policy.
 
     Args:
-        mode: `"int8"`, `"int4"` (a scale a channel) or `"float8"`.
-        source_name: Name of the policy that the layer had before. Default:
+        mode: `"int8"`, `"int4"` (one scale per channel) or `"float8"`.
+        source_name: Name of the policy before quantization. Default:
             `hornbeam.config.dtype_policy()`.
 
     Raises:
-        ValueError: If the mode is unknown, or does not go with a float16 source.
+        ValueError: If the mode is unknown, or does not support float16 as the source.
 
     Example:
         >>> QuantizedDTypePolicy("int8", "mixed_bfloat16").name
@@ -138,18 +138,18 @@ class QuantizedDTypePolicy(DTypePolicy):
             )
         if self._compute_dtype == "float16" and self.quantization_mode in ("int8", "int4"):
             raise ValueError(
-                f"{type(self).__name__}: {self.quantization_mode} weights have scales beyond what"
-                " float16 holds; take 'mixed_bfloat16' or 'float32' in place of"
-                f" {self._source_name!r}."
+                f"{type(self).__name__}: {self.quantization_mode} weights have scales outside the"
+                f" range of float16, received the source {self._source_name!r}. Use"
+                " 'mixed_bfloat16' or 'float32'."
             )
 
     @property
     def quantization_mode(self) -> str:
-        """How weights are kept: `mode` without its numbers."""
+        """Quantization mode of the weights: `mode` without its numbers."""
         return str(self._mode).partition("/")[0]
 
     def _numbers(self, names: str) -> list[int]:
-        """Return the integers after the first word of the mode, one for each of `names`."""
+        """Return the integers in the mode, which must have the form `names`."""
         word, *numbers = str(self._mode).split("/")
         if (
             word != names.partition("/")[0]
@@ -157,7 +157,8 @@ class QuantizedDTypePolicy(DTypePolicy):
             or not all(map(_is_integer, numbers))
         ):
             raise ValueError(
-                f"{type(self).__name__}: `mode` must read {names!r}, received {self._mode!r}."
+                f"{type(self).__name__}: `mode` must have the form {names!r}, received"
+                f" {self._mode!r}."
             )
         return [int(number) for number in numbers]
 
@@ -176,12 +177,12 @@ class QuantizedDTypePolicy(DTypePolicy):
 
 
 class QuantizedFloat8DTypePolicy(QuantizedDTypePolicy):
-    """The dtypes of a layer that multiplies in 8-bit floating point.
+    """The dtypes of a layer with matrix products in 8-bit floating point.
 
     Args:
         mode: `"float8"`.
         source_name: As for `QuantizedDTypePolicy`.
-        amax_history_length: Number of steps whose largest values the scales are made from.
+        amax_history_length: Number of steps whose largest absolute values determine the scales.
 
     Raises:
         TypeError: If the length is not an integer.
@@ -196,8 +197,10 @@ class QuantizedFloat8DTypePolicy(QuantizedDTypePolicy):
     def __init__(self, mode: str, source_name: str | None = None, amax_history_length: int = 1024):
         super().__init__(mode, source_name)
         if not isinstance(amax_history_length, int) or isinstance(amax_history_length, bool):
-            raise TypeError(f"{type(self).__name__}: `amax_history_length` must be an integer, received "
-                            f"{amax_history_length!r}.")  # fmt: skip
+            raise TypeError(
+                f"{type(self).__name__}: `amax_history_length` must be an integer, received"
+                f" {amax_history_length!r}."
+            )
         self.amax_history_length = amax_history_length
 
     def get_config(self) -> dict[str, Any]:
@@ -206,14 +209,14 @@ class QuantizedFloat8DTypePolicy(QuantizedDTypePolicy):
 
 
 class Int4DTypePolicy(QuantizedDTypePolicy):
-    """The dtypes of a layer with 4-bit weights that share a scale in blocks.
+    """The dtypes of a layer with 4-bit weights and one scale per block.
 
     Args:
-        mode: `"int4/BLOCK_SIZE"`; -1 for one block a channel.
+        mode: `"int4/BLOCK_SIZE"`; -1 for one block per channel.
         source_name: As for `QuantizedDTypePolicy`.
 
     Raises:
-        ValueError: If the mode does not read so.
+        ValueError: If the mode does not have this form.
 
     Example:
         >>> Int4DTypePolicy("int4/128", "float32").block_size
@@ -228,14 +231,15 @@ class Int4DTypePolicy(QuantizedDTypePolicy):
 
 
 class GPTQDTypePolicy(QuantizedDTypePolicy):
-    """The dtypes of a layer whose weights were rounded by GPTQ.
+    """The dtypes of a layer with weights quantized by GPTQ.
 
     Args:
-        mode: `"gptq/BITS/GROUP_SIZE"`: 2, 3, 4 or 8 bits; rows that share a scale, -1 for all.
+        mode: `"gptq/BITS/GROUP_SIZE"`, with 2, 3, 4 or 8 bits, and the number of rows that share a
+            scale (-1 for all rows).
         source_name: As for `QuantizedDTypePolicy`.
 
     Raises:
-        ValueError: If the mode does not read so.
+        ValueError: If the mode does not have this form.
 
     Example:
         >>> GPTQDTypePolicy("gptq/4/128", "float32").weight_bits
@@ -260,14 +264,14 @@ class GPTQDTypePolicy(QuantizedDTypePolicy):
 
 
 class AWQDTypePolicy(GPTQDTypePolicy):
-    """The dtypes of a layer whose weights were rounded by AWQ.
+    """The dtypes of a layer with weights quantized by AWQ.
 
     Args:
         mode: `"awq/4/GROUP_SIZE"`.
         source_name: As for `QuantizedDTypePolicy`.
 
     Raises:
-        ValueError: If the mode does not read so.
+        ValueError: If the mode does not have this form.
 
     Example:
         >>> AWQDTypePolicy("awq/4/128", "float32").group_size
@@ -288,8 +292,8 @@ def quantized_policy(
 
     Args:
         mode: The mode.
-        source_name: Name of the policy before.
-        class_name: Name of the class, where the mode alone does not tell.
+        source_name: Name of the policy before quantization.
+        class_name: Name of the class, if the mode does not determine it.
         **options: Further arguments of the class.
     """
     mode = str(mode)
@@ -309,19 +313,20 @@ def _is_integer(text: str) -> bool:
 def _check_size(owner: str, name: str, size: int) -> None:
     if size < 1 and size != -1:
         raise ValueError(
-            f"{owner}: `{name}` must be -1 (all in one) or a positive integer, received {size}."
+            f"{owner}: `{name}` must be a positive integer or -1 (one for all), received {size}."
         )
 
 
 class DTypePolicyMap(DTypePolicy, PatternMap):
-    """A policy for each layer, chosen by the layer's path; give it to layers as their `dtype`.
+    """A policy for each layer, chosen by its path. Pass it to layers as their `dtype`.
 
     Args:
-        default_policy: For layers that match no pattern. Default: `hornbeam.config.dtype_policy()`.
-        policy_map: Patterns (regular expressions that match a whole path) and policies.
+        default_policy: Policy of layers that match no pattern. Default:
+            `hornbeam.config.dtype_policy()`.
+        policy_map: Policies by pattern: regular expressions that must match the full path.
 
     Raises:
-        ValueError: On a lookup, if several patterns match.
+        ValueError: During a lookup, if several patterns match.
 
     Example:
         >>> policies = DTypePolicyMap("mixed_bfloat16", {".*/head": "float32"})
@@ -347,12 +352,12 @@ class DTypePolicyMap(DTypePolicy, PatternMap):
 
     @property
     def compute_dtype(self) -> str:
-        """Dtype of the default policy's arithmetic."""
+        """Compute dtype of the default policy."""
         return self.default_policy.compute_dtype
 
     @property
     def variable_dtype(self) -> str:
-        """Dtype of the default policy's variables."""
+        """Variable dtype of the default policy."""
         return self.default_policy.variable_dtype
 
     def for_path(self, path: str) -> DTypePolicy:
@@ -377,7 +382,7 @@ class DTypePolicyMap(DTypePolicy, PatternMap):
 
 
 def get(identifier: Any) -> DTypePolicy:
-    """Return the policy that a name, a dtype, a config or a policy stands for.
+    """Return the policy for a name, dtype, config or policy.
 
     Raises:
         ValueError: If a name is unknown.
@@ -392,7 +397,7 @@ def get(identifier: Any) -> DTypePolicy:
 
 
 def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
-    """Return the config of a policy, with its class, ready for JSON.
+    """Return the config of a policy, including its class, ready for JSON.
 
     Example:
         >>> serialize(DTypePolicy("float16"))["config"]
@@ -407,7 +412,7 @@ def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
 
 
 def deserialize(config: dict[str, Any], custom_objects: Any = None) -> DTypePolicy:
-    """Return the policy of a config with its class.
+    """Return the policy for a config that includes the class.
 
     Example:
         >>> deserialize(serialize(DTypePolicy("float16")))
@@ -419,7 +424,7 @@ def deserialize(config: dict[str, Any], custom_objects: Any = None) -> DTypePoli
 
 
 def get_policy(identifier: Any) -> DTypePolicy:
-    """Return the policy that a name, a dtype, a config or a policy stands for.
+    """Return the policy for a name, dtype, config or policy.
 
     Example:
         >>> get_policy("mixed_float16").compute_dtype
@@ -434,7 +439,7 @@ def get_policy(identifier: Any) -> DTypePolicy:
             return DTypePolicyMap(**identifier["config"])
         if "mode" in identifier["config"]:
             return quantized_policy(**identifier["config"], class_name=identifier.get("class_name"))
-        # Keras 2 saved policies as class "Policy"; Keras 3 as "DTypePolicy".
+        # Keras 2 saved policies as class "Policy", Keras 3 as "DTypePolicy".
         return DTypePolicy(identifier["config"]["name"])
     if isinstance(identifier, str):
         mode, separator, source = identifier.partition("_from_")
@@ -460,7 +465,7 @@ def dtype_policy() -> DTypePolicy:
 
 
 def set_dtype_policy(policy: Any) -> None:
-    """Set the default dtype policy of layers created from now on.
+    """Set the default dtype policy of new layers.
 
     Args:
         policy: A name such as `"mixed_bfloat16"`, a `DTypePolicy`, or `None` for `floatx()`.

@@ -1,4 +1,4 @@
-"""Names of dtypes, and the rules that combine them."""
+"""Names of dtypes and rules of type promotion."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ ALLOWED = (
 
 
 def standardize_dtype(dtype: Any) -> str:
-    """Return the name of a dtype given as name, Python type, NumPy or JAX dtype.
+    """Return the name of a dtype.
 
     Args:
-        dtype: What names a dtype; `None` means `floatx()`.
+        dtype: A name, Python type, NumPy or JAX dtype; `None` means `floatx()`.
 
     Returns:
         A name such as `"float32"`.
 
     Raises:
-        ValueError: If `dtype` names no dtype that arrays can have.
+        ValueError: If `dtype` is not a dtype of arrays.
 
     Example:
         >>> standardize_dtype(np.float32), standardize_dtype(None), standardize_dtype(int)
@@ -57,7 +57,7 @@ def standardize_dtype(dtype: Any) -> str:
 
 
 def is_float(dtype: Any) -> bool:
-    """Tell whether `dtype` is a floating-point type.
+    """Return whether `dtype` is a floating-point type.
 
     Example:
         >>> is_float("bfloat16"), is_float("int32")
@@ -67,12 +67,12 @@ def is_float(dtype: Any) -> bool:
 
 
 def result_type(*values: Any) -> str:
-    """Return the dtype that an operation on these dtypes gives.
+    """Return the dtype of the result of an operation on these dtypes.
 
-    JAX's promotion lattice; Python numbers are weak: they take the other side's dtype.
+    Follows JAX's type promotion: Python scalars are weakly typed and take the other dtype.
 
     Args:
-        *values: Dtype names, or Python scalar types (`int`, `float`), or arrays.
+        *values: Dtype names, Python scalar types (`int`, `float`) or arrays.
 
     Example:
         >>> result_type("int32", "float16"), result_type("bfloat16", float)

@@ -1,4 +1,4 @@
-"""Wording of errors: how values, shapes and near misses are described."""
+"""Wording of errors: descriptions of values, shapes and similar names."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from hornbeam import tree
 __all__ = ["FileError", "describe", "listed", "reworded", "unknown_name"]
 
 LONGEST = 4_000
-"""Most characters of the text of a `FileError`."""
+"""Maximum number of characters of a `FileError`'s message."""
 
 
 class FileError(ValueError):
-    """A file is damaged, is no model file, or asks for what files may not have.
+    """A file is damaged, is not a model file, or contains something that is not allowed.
 
-    Whatever is wrong with a file, loading it raises this error (or `FileNotFoundError` where there
-    is none).
+    Loading raises this error for every fault of a file, and `FileNotFoundError` for a missing file.
 
     Example:
         >>> import hornbeam as hb
@@ -30,14 +29,14 @@ class FileError(ValueError):
     """
 
     def __init__(self, text: str = ""):
-        # A file chooses the names that a message tells: what is longer than anybody reads is cut.
+        # Messages quote names from files, so their length must be limited.
         super().__init__(
             text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}"
         )
 
 
 def describe(value: Any) -> str:
-    """Say in a few words what `value` is: shape and dtype for tensors, else its repr.
+    """Return a short description of `value`: shape and dtype of a tensor, else its repr.
 
     Example:
         >>> import numpy as np
@@ -54,7 +53,7 @@ def describe(value: Any) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """List names for a message, in quotes.
+    """Return the names in quotes, separated by commas.
 
     Example:
         >>> listed(["a", "b"])
@@ -76,7 +75,7 @@ def reworded(error: Exception, change: Callable[[str], str]) -> Exception:
 
 
 def unknown_name(kind: str, name: Any, known: Iterable[str]) -> ValueError:
-    """Return the error for a name that nothing answers to, with the nearest known names.
+    """Return the error for an unknown name, with the most similar known names.
 
     Example:
         >>> str(unknown_name("loss", "msee", ["mse", "mae"]))

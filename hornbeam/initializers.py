@@ -1,4 +1,4 @@
-"""Initializers: functions of `(shape, dtype)` that return the first values of weights."""
+"""Initializers: functions of `(shape, dtype)` that return the initial values of weights."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ __all__ = [
 
 
 Seed: TypeAlias = int | SeedGenerator | None
-"""A seed: the same integer gives the same values, a generator other ones each time. `None` draws an
-integer.
+"""A seed: an integer gives the same values each time, a generator gives new ones.
+
+`None` draws an integer.
 """
 
 
@@ -46,7 +47,7 @@ class Initializer:
     """
 
     def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
-        """Return an array of a shape; `dtype` is `floatx()` by default."""
+        """Return an array of the given shape; `dtype` is `floatx()` by default."""
         raise NotImplementedError(f"{type(self).__name__} must implement `__call__(shape, dtype)`.")
 
     def get_config(self) -> dict[str, Any]:
@@ -55,7 +56,7 @@ class Initializer:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make an initializer from what `get_config` returned."""
+        """Make an initializer from the result of `get_config`."""
         return cls(**config)
 
     def clone(self) -> Any:
@@ -111,7 +112,7 @@ class Constant(Initializer):
 
 
 class Identity(Initializer):
-    """The identity matrix times `gain`, for shapes of two dimensions.
+    """The identity matrix times `gain`, for two-dimensional shapes.
 
     Args:
         gain: Factor.
@@ -132,27 +133,25 @@ class Identity(Initializer):
     def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         if len(shape) != 2:
             raise ValueError(
-                f"Identity: expected a shape of two dimensions, received {tuple(shape)}."
+                f"Identity: expected a two-dimensional shape, received {tuple(shape)}."
             )
         rows, columns = shape
         return self.gain * jnp.eye(rows, columns, dtype=standardize_dtype(dtype))
 
 
 class STFT(Initializer):
-    """Kernels of a convolution that computes the real or imaginary part of a short-time Fourier
-    transform.
+    """Convolution kernels for the real or imaginary part of a short-time Fourier transform.
 
-    Kernels have the shape `(length, channels, frequencies)`. Frequency `k` has the values
-    `cos(2 pi k t / n)` or `-sin(2 pi k t / n)` at `t`, with `n = 2 (frequencies - 1)`, times the
+    Kernels have the shape `(length, channels, frequencies)`. The values for frequency `k` at time
+    `t` are `cos(2 pi k t / n)` or `-sin(2 pi k t / n)`, with `n = 2 (frequencies - 1)`, times the
     window.
 
     Args:
         side: `"real"` or `"imag"`.
-        window: Name of a window of SciPy, weights of the kernel's length, or `None` for no window.
-        scaling: `"density"` divides the window by the root of the sum of its squares, `"spectrum"`
-            by its sum, `None` by
-            1. It has no effect without a window.
-        periodic: Whether the window is periodic, and not symmetric.
+        window: Name of a SciPy window, weights of the kernel's length, or `None` for no window.
+        scaling: Divisor of the window: the square root of the sum of its squares (`"density"`), its
+            sum (`"spectrum"`), or 1 (`None`). It has no effect without a window.
+        periodic: Whether the window is periodic instead of symmetric.
 
     Raises:
         ValueError: If an argument is unknown, or the shape is not (length, channels, frequencies).
@@ -178,7 +177,9 @@ class STFT(Initializer):
             )
         self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
         if isinstance(window, str):
-            self._weights(4)  # so that an unknown name is an error now, and not in the first call
+            self._weights(
+                4
+            )  # raises the error for an unknown name now instead of in the first call
 
     def _weights(self, length: int) -> Any:
         if self.window is None:
@@ -191,8 +192,7 @@ class STFT(Initializer):
                 weights = get_window(self.window, length, fftbins=self.periodic)
             except ValueError as error:
                 raise ValueError(
-                    "STFT: `window` must be the name of a window of SciPy, received"
-                    f" {self.window!r}."
+                    f"STFT: `window` must be the name of a SciPy window, received {self.window!r}."
                 ) from error
         if weights.shape != (length,):
             raise ValueError(
@@ -204,7 +204,8 @@ class STFT(Initializer):
     def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         if len(shape) != 3:
             raise ValueError(
-                f"STFT: expected a shape (length, channels, frequencies), received {tuple(shape)}."
+                "STFT: expected the shape (length, channels, frequencies), received"
+                f" {tuple(shape)}."
             )
         length, channels, frequencies = shape
         angles = (
@@ -221,7 +222,7 @@ class STFT(Initializer):
         )
 
 
-# Largest size for which NumPy makes the values, as XLA would compile a program for every new shape.
+# Up to this size, NumPy computes the values, as XLA would compile a program for each new shape.
 _SMALL = 2**20
 
 
@@ -233,7 +234,7 @@ def _filled(value: int, shape: Sequence[int], dtype: Any) -> Any:
 
 
 class _Random(Initializer):
-    """Base of initializers that draw random values: equal integer seeds give equal values."""
+    """Base of random initializers. Equal integer seeds give equal values."""
 
     @checked
     def __init__(self, seed: Seed = None):
@@ -280,7 +281,7 @@ class RandomNormal(_Random):
 
 
 class TruncatedNormal(RandomNormal):
-    """Values from a normal distribution, cut off at two standard deviations from the mean.
+    """Values from a normal distribution, truncated at two standard deviations from the mean.
 
     Args:
         mean: Mean.
@@ -304,7 +305,7 @@ class RandomUniform(_Random):
 
     Args:
         minval: Smallest value.
-        maxval: Upper bound, itself not drawn.
+        maxval: Upper bound (exclusive).
         seed: Integer or `SeedGenerator`. Default: an integer drawn now.
 
     Example:
@@ -322,21 +323,21 @@ class RandomUniform(_Random):
 
 
 class VarianceScaling(_Random):
-    """Random values with variance `scale / n`, where `n` is the fan in, the fan out, or their mean.
+    """Random values with variance `scale / n`, where `n` is the fan-in, the fan-out or their mean.
 
-    The fan in is the number of inputs of a unit, the fan out the number of units that an input
-    reaches.
+    The fan-in is the number of inputs of a unit. The fan-out is the number of units that use an
+    input.
 
     Args:
         scale: Factor, above 0.
         mode: `"fan_in"`, `"fan_out"` or `"fan_avg"`.
         distribution: `"truncated_normal"`, `"untruncated_normal"` or `"uniform"`.
         seed: Integer or `SeedGenerator`. Default: an integer drawn now.
-        input_axes: Axes of the inputs. Default: the last but one.
+        input_axes: Axes of the inputs. Default: the second to last.
         output_axes: Axes of the outputs. Default: the last.
 
     Raises:
-        ValueError: If an argument is none of these.
+        ValueError: If an argument has another value.
 
     Example:
         >>> VarianceScaling(seed=1)((2, 3)).shape
@@ -375,13 +376,13 @@ class VarianceScaling(_Random):
             return self._uniform(shape, dtype, -limit, limit)
         if self.distribution == "untruncated_normal":
             return jax.random.normal(self._key(), shape, dtype) * math.sqrt(variance)
-        # 0.8796... is the standard deviation of a standard normal distribution cut off at 2.
+        # 0.8796... is the standard deviation of a standard normal distribution truncated at 2.
         stddev = math.sqrt(variance) / 0.87962566103423978
         return jax.random.truncated_normal(self._key(), -2.0, 2.0, shape, dtype) * stddev
 
 
 def _fans(shape: tuple[int, ...], input_axes: Axis, output_axes: Axis) -> tuple[float, float]:
-    """Return the fan in and the fan out of a weight."""
+    """Return the fan-in and the fan-out of a weight."""
     if input_axes is not None or output_axes is not None:
         ins = [input_axes] if isinstance(input_axes, int) else list(input_axes or ())
         outs = [output_axes] if isinstance(output_axes, int) else list(output_axes or ())
@@ -399,7 +400,7 @@ def _fans(shape: tuple[int, ...], input_axes: Axis, output_axes: Axis) -> tuple[
 def _scaling(
     scale: float, mode: str, distribution: str, name: str, source: str
 ) -> type[VarianceScaling]:
-    """Make the class of one well-known variance scaling."""
+    """Make a subclass of `VarianceScaling` with fixed arguments."""
 
     @checked
     def __init__(
@@ -413,11 +414,11 @@ def _scaling(
 
     Args:
         seed: Integer or `SeedGenerator`. Default: an integer drawn now.
-        input_axes: Axes of the inputs. Default: the last but one.
+        input_axes: Axes of the inputs. Default: the second to last.
         output_axes: Axes of the outputs. Default: the last.
 
     Raises:
-        ValueError: If an argument is of another type.
+        ValueError: If an argument has the wrong type.
 
     Example:
         >>> {name}(seed=1)((2, 3)).shape
@@ -442,7 +443,7 @@ LecunNormal = _scaling(1.0, "fan_in", "truncated_normal", "LecunNormal", _LECUN)
 
 
 class Orthogonal(_Random):
-    """A random orthogonal matrix times `gain`; all axes but the last count as rows.
+    """A random orthogonal matrix times `gain`. All axes except the last are flattened to rows.
 
     Saxe et al. 2013, "Exact solutions to the nonlinear dynamics of learning in deep linear neural
     networks".
@@ -468,13 +469,12 @@ class Orthogonal(_Random):
     def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:
         if len(shape) < 2:
             raise ValueError(
-                f"Orthogonal: expected two or more dimensions, received shape {tuple(shape)}."
+                f"Orthogonal: expected at least two dimensions, received the shape {tuple(shape)}."
             )
         rows, columns = math.prod(shape[:-1]), shape[-1]
         flat = (max(rows, columns), min(rows, columns))
         draw = jax.random.normal(self._key(), flat, "float32")
-        # By NumPy if the values are known, as XLA would compile a dozen programs for every new
-        # shape.
+        # NumPy computes concrete values: XLA would compile a dozen programs for each new shape.
         xp: Any = jnp if isinstance(draw, jax.core.Tracer) else np
         q, r = xp.linalg.qr(xp.asarray(draw))
         q = q * xp.sign(xp.diag(r))
@@ -482,7 +482,7 @@ class Orthogonal(_Random):
         return jnp.asarray(self.gain * q.reshape(shape), standardize_dtype(dtype))
 
 
-# Second names of Keras 1, 2 and 3.
+# Aliases of Keras 1, 2 and 3.
 IdentityInitializer, OrthogonalInitializer, STFTInitializer, stft = Identity, Orthogonal, STFT, STFT
 constant, identity, ones, orthogonal, zeros = Constant, Identity, Ones, Orthogonal, Zeros
 glorot_normal, glorot_uniform, he_normal, he_uniform = (
@@ -497,7 +497,7 @@ random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, T
 
 class _Initializers(Family):
     def get(self, identifier: Any, **arguments: Any) -> Any:
-        # A number or an array means itself, as the value of every element.
+        # A number or an array is a constant value.
         if isinstance(identifier, (int, float, np.ndarray, jax.Array)):
             return Constant(identifier)
         return super().get(identifier, **arguments)

@@ -1,4 +1,4 @@
-"""Names of `tf.keras.mixed_precision`: dtype policies, and the optimizer that scales losses."""
+"""Names of `tf.keras.mixed_precision`: dtype policies and the loss-scaling optimizer."""
 
 from hornbeam.dtype_policies import DTypePolicy, dtype_policy, set_dtype_policy
 from hornbeam.optimizers import LossScaleOptimizer

@@ -1,7 +1,7 @@
-"""Packages that are imported when something first needs them, not when Hornbeam is.
+"""Packages that are imported when they are first needed, and not with Hornbeam.
 
-A package is imported this way for one of two reasons: it is optional and comes with an extra of
-Hornbeam, or it is heavy and most programs never need it. No other import belongs inside a function.
+These packages are optional and installed by an extra of Hornbeam, or they are slow to import and
+rarely needed. Other imports belong at the top of a module.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ def import_module(name: str, *, extra: str, needed_for: str) -> ModuleType:
     Args:
         name: The module's full name, such as `"pandas"` or `"scipy.signal"`.
         extra: The extra of Hornbeam that installs the package.
-        needed_for: What needs it, for the message: `"TensorBoard"`, `"A model in YAML"`.
+        needed_for: Subject of the error message, such as `"TensorBoard"` or `"A model in YAML"`.
 
     Returns:
         The module.
 
     Raises:
         ImportError: If the package is not installed; the message names the extra. An error inside
-            an installed package is raised as it is.
+            an installed package is raised unchanged.
 
     Example:
         >>> import_module("yaml", extra="yaml", needed_for="A model in YAML").__name__
@@ -36,7 +36,7 @@ def import_module(name: str, *, extra: str, needed_for: str) -> ModuleType:
     except ModuleNotFoundError as error:
         package = name.partition(".")[0]
         if (error.name or "").partition(".")[0] != package:
-            raise  # the package is there, and one that it needs itself is not
+            raise  # the package is installed, but one of its dependencies is not
         raise ImportError(
             f"{needed_for} needs the package {package}, which is not installed. Run `pip install"
             f' "hornbeam[{extra}]"`.',
@@ -47,9 +47,8 @@ def import_module(name: str, *, extra: str, needed_for: str) -> ModuleType:
 def h5py_library() -> ModuleType:
     """Import h5py, which writes HDF5 files.
 
-    h5py is always installed, but importing it takes a noticeable part of Hornbeam's own import
-    time.
-    Only writing a file needs it: files are read by `hornbeam.saving.hdf5`.
+    h5py is always installed, but would add noticeably to Hornbeam's import time. Only writing needs
+    it: `hornbeam.saving.hdf5` reads files without it.
 
     Returns:
         The module `h5py`.

@@ -1,4 +1,4 @@
-"""Random draws. Equal seeds give the same numbers as Keras on JAX."""
+"""Random numbers. Equal seeds give the same numbers as Keras with the JAX backend."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ def truncated_normal(
     dtype: DType | None = None,
     seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
-    """Draw from a normal distribution truncated at two standard deviations from the mean; arguments
-    as for `normal`.
+    """Draw from a normal distribution truncated at two standard deviations from the mean.
+
+    The arguments are the same as for `normal`.
 
     Example:
         >>> truncated_normal((2,), seed=1).shape
@@ -68,7 +69,9 @@ def uniform(
     dtype: DType | None = None,
     seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
-    """Draw from the uniform distribution over `[minval, maxval)`; other arguments as for `normal`.
+    """Draw from the uniform distribution over `[minval, maxval)`.
+
+    The other arguments are the same as for `normal`.
 
     Example:
         >>> uniform((2,), seed=1).shape
@@ -86,8 +89,9 @@ def randint(
     dtype: DType = "int32",
     seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
-    """Draw integers from `minval` to `maxval - 1`, all equally likely; other arguments as for
-    `normal`.
+    """Draw integers from the uniform distribution over `[minval, maxval)`.
+
+    The other arguments are the same as for `normal`.
 
     Example:
         >>> randint((2,), 0, 5, seed=1).shape
@@ -104,10 +108,10 @@ def categorical(
     dtype: DType = "int32",
     seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
-    """Draw class indices with given log-probabilities.
+    """Draw class indices from a categorical distribution.
 
     Args:
-        logits: Unnormalised log-probabilities (B, classes).
+        logits: Unnormalized log-probabilities (B, classes).
         num_samples: Number of draws per row.
         dtype: Integer dtype.
         seed: Integer, `SeedGenerator`, or `None` for the global generator.
@@ -120,7 +124,7 @@ def categorical(
         (1, 2)
     """
     logits = convert(logits)
-    # With the classes on axis 1, the result has the samples of a row side by side.
+    # With the classes on axis 1, the samples of a row are in one row of the result.
     draws = jax.random.categorical(
         draw_key(seed), logits[..., None], axis=1, shape=(logits.shape[0], num_samples)
     )
@@ -147,10 +151,9 @@ def dropout(
 
     Args:
         inputs: Tensor.
-        rate: Probability that an element is dropped.
-        noise_shape: Shape of the draws, which broadcasts to the inputs; `None` in it for the size
-            of the inputs.
-            Default: that of the inputs.
+        rate: Probability of setting an element to zero.
+        noise_shape: Shape of the random mask, which is broadcast to the inputs. A size of `None`
+            means the input's size. Default: the shape of the inputs.
         seed: Integer, `SeedGenerator`, or `None` for the global generator.
 
     Example:
@@ -171,8 +174,9 @@ def gamma(
     dtype: DType | None = None,
     seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
-    """Draw from the gamma distribution with the shape parameter `alpha`, which broadcasts, and
-    scale 1.
+    """Draw from the gamma distribution with shape parameter `alpha` and scale 1.
+
+    `alpha` is broadcast to `shape`.
 
     Example:
         >>> gamma((2,), 2.0, seed=1).shape
@@ -189,7 +193,9 @@ def beta(
     dtype: DType | None = None,
     seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
-    """Draw from the beta distribution with the parameters `alpha` and `beta`, which broadcast.
+    """Draw from the beta distribution with the parameters `alpha` and `beta`.
+
+    The parameters are broadcast to `shape`.
 
     Example:
         >>> beta((2,), 2.0, 3.0, seed=1).shape
@@ -207,8 +213,9 @@ def binomial(
     dtype: DType | None = None,
     seed: int | SeedGenerator | None = None,
 ) -> jax.Array:
-    """Draw the number of successes in `counts` trials with success probability `probabilities`;
-    both broadcast.
+    """Draw the number of successes in `counts` trials with success probability `probabilities`.
+
+    Both are broadcast to `shape`.
 
     Example:
         >>> binomial((2,), 5.0, 0.5, seed=1).shape

@@ -45,7 +45,7 @@ class Regularizer:
     """
 
     def __call__(self, x: Any) -> Any:
-        """Return the penalty of a weight or an output."""
+        """Return the penalty for a weight or an output."""
         raise NotImplementedError(f"{type(self).__name__} must implement `__call__(x)`.")
 
     def get_config(self) -> dict[str, Any]:
@@ -54,12 +54,12 @@ class Regularizer:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make a regularizer from what `get_config` returned."""
+        """Make a regularizer from the result of `get_config`."""
         return cls(**config)
 
 
 def _factor(regularizer: Regularizer, value: NonNegative | None, kwargs: dict[str, Any]) -> float:
-    """Return a factor, which Keras 1 called `l`; `None` is the default, 0.01."""
+    """Return a factor, which Keras 1 called `l`. `None` means the default, 0.01."""
     if "l" in kwargs:
         value = kwargs.pop("l")
         check(type(regularizer).__name__, "l", value, NonNegative | None)
@@ -69,14 +69,14 @@ def _factor(regularizer: Regularizer, value: NonNegative | None, kwargs: dict[st
 
 
 class L1L2(Regularizer):
-    """`l1 * sum(|x|) + l2 * sum(x²)`.
+    """The penalty `l1 * sum(|x|) + l2 * sum(x²)`.
 
     Args:
         l1: Factor of the absolute values, not negative.
         l2: Factor of the squares, not negative.
 
     Raises:
-        ValueError: If a factor is no number or negative.
+        ValueError: If a factor is negative or not a number.
 
     Example:
         >>> float(L1L2(l1=1.0, l2=1.0)(jnp.array([2.0])))
@@ -97,13 +97,13 @@ class L1L2(Regularizer):
 
 
 class L1(Regularizer):
-    """`l1 * sum(|x|)`.
+    """The penalty `l1 * sum(|x|)`.
 
     Args:
-        l1: Factor, not negative. `None` is 0.01.
+        l1: Factor, not negative. `None` means 0.01.
 
     Raises:
-        ValueError: If the factor is no number or negative.
+        ValueError: If the factor is negative or not a number.
 
     Example:
         >>> float(L1(0.5)(jnp.array([2.0, -2.0])))
@@ -119,13 +119,13 @@ class L1(Regularizer):
 
 
 class L2(Regularizer):
-    """`l2 * sum(x²)`.
+    """The penalty `l2 * sum(x²)`.
 
     Args:
-        l2: Factor, not negative. `None` is 0.01.
+        l2: Factor, not negative. `None` means 0.01.
 
     Raises:
-        ValueError: If the factor is no number or negative.
+        ValueError: If the factor is negative or not a number.
 
     Example:
         >>> float(L2(0.5)(jnp.array([2.0])))
@@ -141,7 +141,7 @@ class L2(Regularizer):
 
 
 class OrthogonalRegularizer(Regularizer):
-    """Penalty on rows or columns of a matrix that are not orthogonal to each other.
+    """A penalty that encourages orthogonal rows or columns of a matrix.
 
     It is `factor` times the mean of `|cos(angle)|` over all pairs of rows or columns.
 
@@ -150,7 +150,7 @@ class OrthogonalRegularizer(Regularizer):
         mode: `"rows"` or `"columns"`.
 
     Raises:
-        ValueError: If an argument is out of range; in a call, if the weight is no matrix.
+        ValueError: If an argument is out of range. In a call, if the weight is not a matrix.
 
     Example:
         >>> float(OrthogonalRegularizer()(jnp.eye(2)))
@@ -192,7 +192,7 @@ activity_l1, activity_l2, activity_l1l2, l1l2 = L1, L2, l1_l2, l1_l2
 
 
 def _made(found: Any) -> Any:
-    # By name, L1L2 penalizes both; an object made without arguments penalizes neither.
+    # By name, both factors of L1L2 are 0.01; the defaults of the class are 0.
     return found() if isinstance(found, type) or found is l1_l2 else found
 
 

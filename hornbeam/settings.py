@@ -1,8 +1,8 @@
-"""Settings of the process: number format, epsilon, image layout, verbosity, limits.
+"""Global settings: default float dtype, epsilon, image data format, logging, limits.
 
-Settings are plain module state, the same for every thread; anyone may change them at any time.
-State that varies by thread or by trace (name scopes, the state overlay) lives in `hornbeam.core`.
-`hornbeam.config` is the public face: it also has the settings that need more than this file.
+Settings are module state that all threads share. State that differs between threads or traces (name
+scopes, the state overlay) is in `hornbeam.core`. `hornbeam.config` is the public module, and adds
+the settings that depend on other parts of Hornbeam.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _settings: dict[str, Any] = {
 
 
 def backend() -> str:
-    """Return the name of the engine, always `"jax"`.
+    """Return the name of the backend, always `"jax"`.
 
     Example:
         >>> backend()
@@ -70,20 +70,20 @@ def backend() -> str:
 
 
 def set_backend(backend: str) -> None:
-    """Check that the engine asked for is JAX, the only one.
+    """Accept `"jax"`, the only backend.
 
     Raises:
-        ValueError: If `backend` is another.
+        ValueError: If `backend` is not `"jax"`.
 
     Example:
         >>> set_backend("jax")
     """
     if backend != "jax":
-        raise ValueError(f"set_backend: Hornbeam runs on 'jax' alone, received {backend!r}.")
+        raise ValueError(f"set_backend: `backend` must be 'jax', received {backend!r}.")
 
 
 def is_nnx_enabled() -> bool:
-    """Tell whether variables are those of Flax NNX: never.
+    """Return whether variables are Flax NNX variables, always `False`.
 
     Example:
         >>> is_nnx_enabled()
@@ -149,7 +149,7 @@ def image_data_format() -> str:
 
 
 def set_image_data_format(data_format: str) -> None:
-    """Set the default layout of images for layers created from now on.
+    """Set the default layout of images for new layers.
 
     Args:
         data_format: `"channels_last"` (B, H, W, C) or `"channels_first"` (B, C, H, W).
@@ -164,11 +164,11 @@ def set_image_data_format(data_format: str) -> None:
 
 
 def standardize_data_format(data_format: str | None) -> str:
-    """Return `data_format`, or the default where it is `None`; checks the name."""
+    """Return a valid name of a data format; `None` means the default."""
     if data_format is None:
         return image_data_format()
     value = str(data_format).lower()
-    # Keras 1 called the two layouts by the engines that used them.
+    # Keras 1 named the layouts after the backends that used them.
     value = {"tf": "channels_last", "th": "channels_first"}.get(value, value)
     if value not in _DATA_FORMATS:
         raise ValueError(
@@ -178,7 +178,7 @@ def standardize_data_format(data_format: str | None) -> str:
 
 
 def enable_interactive_logging() -> None:
-    """Show progress displays on standard output (the default).
+    """Show progress on standard output (the default).
 
     Example:
         >>> enable_interactive_logging()
@@ -196,7 +196,7 @@ def disable_interactive_logging() -> None:
 
 
 def is_interactive_logging_enabled() -> bool:
-    """Tell whether progress goes to standard output.
+    """Return whether progress is shown on standard output.
 
     Example:
         >>> is_interactive_logging_enabled()
@@ -206,7 +206,7 @@ def is_interactive_logging_enabled() -> bool:
 
 
 def enable_traceback_filtering() -> None:
-    """Keep JAX's inner frames out of tracebacks (the default).
+    """Hide JAX's internal frames in tracebacks (the default).
 
     Example:
         >>> enable_traceback_filtering()
@@ -215,7 +215,7 @@ def enable_traceback_filtering() -> None:
 
 
 def disable_traceback_filtering() -> None:
-    """Show JAX's inner frames in tracebacks.
+    """Show JAX's internal frames in tracebacks.
 
     Example:
         >>> disable_traceback_filtering(); enable_traceback_filtering()
@@ -229,7 +229,7 @@ def _set_traceback_filtering(value: bool) -> None:
 
 
 def is_traceback_filtering_enabled() -> bool:
-    """Tell whether JAX's inner frames are kept out of tracebacks.
+    """Return whether JAX's internal frames are hidden in tracebacks.
 
     Example:
         >>> is_traceback_filtering_enabled()
@@ -239,8 +239,7 @@ def is_traceback_filtering_enabled() -> bool:
 
 
 def enable_flash_attention() -> None:
-    """Let attention use the fused kernel where the device has one for its arguments, as it does at
-    first.
+    """Use the fused attention kernel if the device has one for the arguments (the default).
 
     Example:
         >>> enable_flash_attention(); is_flash_attention_enabled()
@@ -249,7 +248,7 @@ def enable_flash_attention() -> None:
 
 
 def disable_flash_attention() -> None:
-    """Let attention be computed step by step, scores and all, unless a layer says otherwise.
+    """Compute attention without the fused kernel, unless a layer requests it.
 
     Example:
         >>> disable_flash_attention(); is_flash_attention_enabled()
@@ -260,15 +259,12 @@ def disable_flash_attention() -> None:
 
 
 def is_flash_attention_enabled() -> bool | None:
-    """Return `False` if the fused kernel for attention is disabled, else `None`: it is used where
-    it can be.
-    """
+    """Return `False` if the fused attention kernel is disabled, `None` if ops choose it."""
     return _settings["flash_attention"]
 
 
 def kernels() -> str:
-    """Return how ops are computed: `"auto"`, by the native kernels where they are installed, or
-    `"plain"`, by XLA.
+    """Return which kernels ops use, `"auto"` or `"plain"`; see `set_kernels`.
 
     Example:
         >>> kernels()
@@ -278,12 +274,11 @@ def kernels() -> str:
 
 
 def set_kernels(kernels: str) -> None:
-    """Choose how ops are computed, for what is traced from now on; what is compiled already stays
-    as it is.
+    """Choose which kernels ops use. Compiled functions keep their kernels until they are retraced.
 
     Args:
-        kernels: `"auto"`: by the kernels of `hornbeam-cpu` where they are installed and fit.
-            `"plain"`: by XLA alone.
+        kernels: `"auto"` uses the kernels of `hornbeam-cpu` if they are installed and support the
+            arguments. `"plain"` uses only XLA.
 
     Raises:
         ValueError: If `kernels` is neither.
@@ -297,7 +292,7 @@ def set_kernels(kernels: str) -> None:
 
 
 def max_epochs() -> int | None:
-    """Return the number of epochs that no `fit` passes, or `None`.
+    """Return the maximum number of epochs of each `fit`, or `None`.
 
     Example:
         >>> max_epochs() is None
@@ -307,7 +302,7 @@ def max_epochs() -> int | None:
 
 
 def set_max_epochs(max_epochs: int | None) -> None:
-    """Let no `fit` run more epochs than this: for trying a script out.
+    """Limit the number of epochs of each `fit`, for example to try out a script.
 
     Args:
         max_epochs: A positive integer, or `None` for no limit.
@@ -319,7 +314,7 @@ def set_max_epochs(max_epochs: int | None) -> None:
 
 
 def max_steps_per_epoch() -> int | None:
-    """Return the number of steps that no epoch passes, or `None`.
+    """Return the maximum number of steps per epoch, or `None`.
 
     Example:
         >>> max_steps_per_epoch() is None
@@ -329,8 +324,7 @@ def max_steps_per_epoch() -> int | None:
 
 
 def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
-    """Let no epoch of `fit`, `evaluate` or `predict` take more steps than this: for trying a script
-    out.
+    """Limit the number of steps per epoch of `fit`, `evaluate` and `predict`.
 
     Args:
         max_steps_per_epoch: A positive integer, or `None` for no limit.
@@ -348,10 +342,10 @@ def _limit(function: str, value: Any) -> int | None:
 
 
 def enable_unsafe_deserialization() -> None:
-    """Let code from files run, for the rest of the process: lambdas that Keras stored as bytecode.
+    """Allow lambdas stored as bytecode in files to run, for the rest of the process.
 
-    Nothing in a file can call this. Prefer `load_model(path, safe_mode=False)`, which holds for one
-    file; open only files that you would run as programs.
+    A file cannot call this function. Prefer `load_model(path, safe_mode=False)`, which applies to
+    one file. Load only files that you would run as programs.
 
     Example:
         >>> enable_unsafe_deserialization(); is_unsafe_deserialization_enabled()
@@ -372,7 +366,7 @@ def disable_unsafe_deserialization() -> None:
 
 
 def is_unsafe_deserialization_enabled() -> bool:
-    """Tell whether `enable_unsafe_deserialization` was called.
+    """Return whether code from files may run; see `enable_unsafe_deserialization`.
 
     Example:
         >>> is_unsafe_deserialization_enabled()
@@ -382,5 +376,5 @@ def is_unsafe_deserialization_enabled() -> bool:
 
 
 def output_is_terminal() -> bool:
-    """Tell whether standard output is a terminal or a notebook, which can redraw a line."""
+    """Return whether standard output is a terminal or a notebook, which can redraw a line."""
     return bool(getattr(sys.stdout, "isatty", lambda: False)()) or "ipykernel" in sys.modules

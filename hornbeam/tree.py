@@ -1,7 +1,7 @@
 """Nested structures: lists, tuples and dictionaries of leaves.
 
-A thin face over `jax.tree_util` with Keras's conventions: `None` is a leaf,
-dictionaries are walked in the order of their sorted keys.
+A thin wrapper of `jax.tree_util` with Keras's conventions: `None` is a leaf, and dictionaries are
+traversed in the order of their sorted keys.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = [
 
 
 class MAP_TO_NONE:
-    """What a function gives to `traverse` to put `None` in a place.
+    """Marker that a function returns to `traverse` to replace a part by `None`.
 
     Example:
         >>> traverse(lambda x: MAP_TO_NONE if x == 1 else None, [1, 2])
@@ -32,7 +32,7 @@ def _is_none(x: Any) -> bool:
 
 
 def is_nested(structure: Any) -> bool:
-    """Tell whether `structure` is a list, tuple or dict.
+    """Return whether `structure` is a list, tuple or dict.
 
     Example:
         >>> is_nested([1]), is_nested(1)
@@ -52,7 +52,7 @@ def flatten(structure: Any) -> list[Any]:
 
 
 def flatten_with_path(structure: Any) -> list[tuple[tuple[Any, ...], Any]]:
-    """Return pairs of path (keys and indices) and leaf.
+    """Return pairs of a path (keys and indices) and a leaf.
 
     Example:
         >>> flatten_with_path({"a": [7]})
@@ -70,12 +70,12 @@ def _key(step: Any) -> Any:
 
 
 def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool = True) -> Any:
-    """Apply `func` to the leaves of structures of one shape.
+    """Apply `func` to the corresponding leaves of equally nested structures.
 
     Args:
         func: Takes one leaf of each structure.
         *structures: The structures.
-        none_is_leaf: Whether `func` sees `None` too; else it stays.
+        none_is_leaf: Whether `func` is applied to `None` too; else `None` is kept.
 
     Example:
         >>> map_structure(lambda a, b: a + b, {"x": 1}, {"x": 2})
@@ -85,7 +85,7 @@ def map_structure(func: Callable[..., Any], *structures: Any, none_is_leaf: bool
 
 
 def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *structures: Any) -> Any:
-    """Apply `func` to what stands in `structures` where `shallow_structure` has its leaves.
+    """Apply `func` to the parts of `structures` at the leaves of `shallow_structure`.
 
     Example:
         >>> map_structure_up_to([0, 0], lambda a, b: (a, b), [1, 2], [[3, 4], 5])
@@ -97,7 +97,7 @@ def map_structure_up_to(shallow_structure: Any, func: Callable[..., Any], *struc
 
 
 def map_shape_structure(func: Callable[[Any], Any], structure: Any) -> Any:
-    """Apply `func` to the shapes in `structure`: tuples and lists of sizes count as leaves.
+    """Apply `func` to the shapes in `structure`. Tuples and lists of sizes are leaves.
 
     Example:
         >>> map_shape_structure(len, {"a": (None, 3), "b": [(2,), (4, 5)]})
@@ -114,11 +114,10 @@ def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) 
     """Apply `func` to every part of `structure`, not only to its leaves.
 
     Args:
-        func: Returns what takes a part's place; `None` leaves it (or goes on inside it),
-            `MAP_TO_NONE` puts `None`.
+        func: Returns the replacement of a part; `None` to keep the part and traverse it,
+            `MAP_TO_NONE` to replace it by `None`.
         structure: The structure.
-        top_down: Whether a part comes before what is inside it: what takes its place is then not
-            entered.
+        top_down: Whether to visit a part before its contents. A replacement is then not traversed.
 
     Example:
         >>> traverse(lambda x: tuple(x) if isinstance(x, list) else None, [1, [2]], top_down=False)
@@ -144,7 +143,7 @@ def traverse(func: Callable[[Any], Any], structure: Any, top_down: bool = True) 
 
 
 def lists_to_tuples(structure: Any) -> Any:
-    """Return `structure` with tuples in the place of lists.
+    """Return `structure` with lists replaced by tuples.
 
     Example:
         >>> lists_to_tuples([1, {"a": [2]}])
@@ -154,7 +153,7 @@ def lists_to_tuples(structure: Any) -> Any:
 
 
 def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
-    """Return the leaves `flat_sequence` in the shape of `structure`.
+    """Return the leaves in `flat_sequence` nested like `structure`.
 
     Example:
         >>> pack_sequence_as({"a": [0, 0]}, [1, 2])
@@ -165,11 +164,11 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
 
 
 def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
-    """Raise `ValueError` unless `a` and `b` nest alike.
+    """Raise `ValueError` unless `a` and `b` have the same nested structure.
 
     Args:
         a, b: The structures.
-        check_types: Kept for Keras's signature; a list and a tuple always differ.
+        check_types: Ignored; part of Keras's signature. A list and a tuple always differ.
 
     Example:
         >>> assert_same_structure([1, {"x": 2}], [3, {"x": 4}])
@@ -181,8 +180,9 @@ def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
 
 
 def assert_same_paths(a: Any, b: Any) -> None:
-    """Raise `ValueError` unless the leaves of `a` and `b` stand at equal paths; a list and a tuple
-    are alike.
+    """Raise `ValueError` unless `a` and `b` have leaves at the same paths.
+
+    Lists and tuples are equivalent.
 
     Example:
         >>> assert_same_paths([1, 2], (3, 4))
@@ -190,7 +190,7 @@ def assert_same_paths(a: Any, b: Any) -> None:
     first, second = ({path for path, _ in flatten_with_path(x)} for x in (a, b))
     if first != second:
         raise ValueError(
-            "The two structures have leaves at different paths: the first alone at"
-            f" {sorted(first - second, key=str)}, the second alone at"
+            "The two structures have leaves at different paths: only in the first"
+            f" {sorted(first - second, key=str)}, only in the second"
             f" {sorted(second - first, key=str)}."
         )

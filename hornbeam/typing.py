@@ -1,4 +1,4 @@
-"""Types that public signatures share.
+"""Types for public signatures.
 
 Example:
     >>> shape: Shape = (None, 3)
@@ -18,17 +18,17 @@ __all__ = ["ArrayLike", "Axis", "DType", "FilePath", "Shape", "Tensor"]
 Tensor: TypeAlias = Annotated[Any, "Tensor"]
 """A JAX array, a variable, a number, a nested list, or a symbolic tensor while a model is built.
 
-Ops annotate their tensor arguments with it: `@op` reads the annotation.
+Ops annotate their tensor arguments with it, and `@op` reads the annotation.
 """
 
 Shape: TypeAlias = tuple[int | None, ...]
-"""Sizes of a tensor's axes; `None` where a size is unknown."""
+"""Sizes of a tensor's axes; an unknown size is `None`."""
 
 DType: TypeAlias = str | type[Any] | np.dtype[Any]
 """A dtype: its name, a Python or NumPy type, or a NumPy dtype."""
 
 Axis: TypeAlias = int | Sequence[int] | None
-"""One axis, several, or `None` for all."""
+"""One axis, several axes, or `None` for all axes."""
 
 FilePath: TypeAlias = str | os.PathLike[str]
 """The path of a file or a folder."""

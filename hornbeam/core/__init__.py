@@ -1,3 +1,1 @@
-"""The ground floor: variables, symbolic tensors and graphs, `@op`, names, random state, rules of
-loading.
-"""
+"""The basic parts: variables, symbolic tensors, graphs, `@op`, names, random state, loading."""

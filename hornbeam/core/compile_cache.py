@@ -1,9 +1,8 @@
-"""A cache of XLA's compiled programs on disk, so that a second start of a script does not compile
-again.
+"""A cache of compiled XLA programs on disk, which saves compilation when a script starts again.
 
-The folder must belong to the user alone, since its programs are run. Each entry has a checksum. It
-is written under another name and then renamed, so processes can share the folder, and a process
-that is killed leaves no half-written entry.
+Only the user may be able to write to the folder, because its programs are run. Each entry has a
+checksum. It is written under another name and then renamed, so processes can share the folder, and
+a killed process leaves no incomplete entry.
 """
 
 from __future__ import annotations
@@ -56,9 +55,7 @@ def default_folder() -> Path:
 
 
 def folder() -> Path | None:
-    """Return the folder in use; `None` if programs are not kept, or are kept by the user's own
-    setting of JAX.
-    """
+    """Return the folder in use, or `None` if the cache is disabled or JAX's setting is used."""
     return _in_use
 
 
@@ -104,9 +101,7 @@ def disable() -> None:
 
 
 def enable_by_default() -> None:
-    """Enable the cache at import, unless `HORNBEAM_COMPILE_CACHE` is "0" or JAX's own setting names
-    a folder.
-    """
+    """Enable the cache at import, unless `HORNBEAM_COMPILE_CACHE` is "0" or JAX has a cache."""
     wanted = os.environ.get("HORNBEAM_COMPILE_CACHE", "")
     if (
         wanted.lower() in ("0", "off", "false", "no")
@@ -173,8 +168,9 @@ def _checksum(key: str, content: bytes) -> bytes:
 
 
 def _prune(place: Path, max_bytes: int) -> None:
-    """If the entries exceed the allowed size, remove the least recently used until a fifth of it is
-    free.
+    """Remove the least recently used entries if the cache exceeds `max_bytes`.
+
+    Frees a fifth of `max_bytes`.
     """
     entries = []
     with contextlib.suppress(OSError):

@@ -1,6 +1,4 @@
-"""Rules while a file is loaded: values are made late, memory is charged to an allowance, code is
-refused.
-"""
+"""Rules for loading files: lazy initial values, a memory limit, and no code from files."""
 
 from __future__ import annotations
 

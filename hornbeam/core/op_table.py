@@ -1,5 +1,6 @@
-"""The table of all ops, which `@op` fills. Model files and the operators of symbolic tensors look
-ops up in it.
+"""The table of all ops, which `@op` fills.
+
+Loading of model files and the operators of symbolic tensors look up ops in it.
 """
 
 from __future__ import annotations

@@ -12,8 +12,9 @@ __all__ = ["PatternMap"]
 
 
 class PatternMap(MutableMapping[str, Any]):
-    """A mapping from patterns to values, looked up by paths. A pattern is a regular expression for
-    a whole path.
+    """A mapping from patterns to values with lookup by path.
+
+    A pattern is a regular expression that must match the full path.
 
     Args:
         default: The value for paths that match no pattern.
@@ -36,9 +37,7 @@ class PatternMap(MutableMapping[str, Any]):
             self[pattern] = value
 
     def _value(self, value: Any) -> Any:
-        """Return the value to keep for a value that is set. Subclasses convert it, or raise an
-        error.
-        """
+        """Return the value to store. Subclasses override it to convert or check the value."""
         return value
 
     def matching(self, path: str) -> list[str]:

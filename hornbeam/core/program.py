@@ -225,9 +225,7 @@ class Program:
         self._until_all_is_carried(compile)
 
     def primitives(self, *args: Any) -> set[str]:
-        """Return the names of JAX's primitives that the function runs for arguments of these
-        shapes.
-        """
+        """Return the names of the JAX primitives that the function runs for these shapes."""
         shapes = jax.tree.map(_shape, args)
 
         def look(carried: _Carried) -> set[str]:
@@ -318,9 +316,7 @@ def _take_over(variables: list[Variable], values: list[Any]) -> None:
 
 
 def _wait_for_new_values(values: list[Any], attempt: int) -> None:
-    """Wait if a call failed because a step in another thread had donated its buffers; else raise
-    the error again.
-    """
+    """Wait if a call failed because another thread donated its buffers; else raise the error."""
     if attempt > 1000 or not any(
         isinstance(value, jax.Array) and value.is_deleted() for value in values
     ):

@@ -21,8 +21,8 @@ def is_library_code(x: Any) -> bool:
 
     Example:
         >>> from hornbeam import losses
-        >>> is_library_code(losses.mean_squared_error), is_library_code(losses.Huber()), is_library_code(len)
-        (True, True, False)
+        >>> [is_library_code(x) for x in (losses.mean_squared_error, losses.Huber(), len)]
+        [True, True, False]
     """
     if isinstance(x, types.MethodType):
         x = x.__func__

@@ -168,9 +168,7 @@ def draw_key(seed: Any) -> Any:
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
 def _random_bits(key: Any, width: int, shape: tuple[int, ...]) -> Any:
-    """Return unsigned integers of `width` bits, made of the two words of Threefry (Salmon et al.,
-    2011).
-    """
+    """Return unsigned integers of `width` bits from Threefry-2x32 (Salmon et al. 2011)."""
     size = math.prod(shape)
     if size >= 2**32:
         return _JAX_THREEFRY.random_bits(key, width, shape)
@@ -195,8 +193,9 @@ _LAX = (
 
 
 def _threefry(key_left: Any, key_right: Any, count: Any, operations: Any) -> tuple[Any, Any]:
-    """Return both words of Threefry-2x32 with 20 rounds for counters below 2**32, by NumPy or
-    JAX.
+    """Return both words of Threefry-2x32 with 20 rounds for counters below 2**32.
+
+    `operations` are functions of NumPy or JAX.
     """
     add, xor, either, left_shift, right_shift = operations
     keys = [key_left, key_right, xor(xor(key_left, key_right), np.uint32(0x1BD11BDA))]
@@ -223,8 +222,7 @@ _THREEFRY = jax.extend.random.define_prng_impl(
 
 
 def host_uniform(seed: int, shape: tuple[int, ...], minval: float, maxval: float) -> np.ndarray:
-    """Return the numbers of `jax.random.uniform` with the key `[seed, 0]`, without compiling a
-    program.
+    """Return the result of `jax.random.uniform` for the key `[seed, 0]`, without compilation.
 
     Args:
         seed: An integer.

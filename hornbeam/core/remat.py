@@ -1,6 +1,4 @@
-"""Rematerialization: the backward pass recomputes values of the forward pass instead of keeping
-them.
-"""
+"""Rematerialization: the backward pass recomputes values instead of storing them."""
 
 from __future__ import annotations
 

@@ -97,8 +97,9 @@ class StatelessScope:
 
 
 class SymbolicScope:
-    """A mark for code that runs only for shapes, read by `in_symbolic_scope()`. It changes no op or
-    variable.
+    """A mark for code that runs only for shape inference, read by `in_symbolic_scope()`.
+
+    It does not change ops or variables.
 
     Example:
         >>> with SymbolicScope():

@@ -237,8 +237,9 @@ def _traced_with_known_sizes(
     known: frozenset[int],
     failure: Exception,
 ) -> list[_Trace]:
-    """Return traces where an unknown size equals that of another input, for additions and
-    concatenations.
+    """Return traces with an unknown size equal to a size of another input.
+
+    Additions and concatenations require equal sizes.
     """
     small, large = [size for size in _TRIALS if size not in known][:2]
     first = _sizes_to_match(x.shape[:1] for x in symbolic)
@@ -262,9 +263,7 @@ def _sizes_to_match(shapes: Iterable[Shape]) -> list[int]:
 
 
 def _loses_a_size(first: Any, second: Any) -> bool:
-    """Return whether an operation of two jaxprs makes one size of two trial sizes because these are
-    too small.
-    """
+    """Return whether an operation maps two trial sizes to one size because they are too small."""
     if len(first.eqns) != len(second.eqns):
         return False
     for a, b in zip(first.eqns, second.eqns, strict=True):

@@ -272,9 +272,7 @@ class Variable:
 
     @property
     def value(self) -> Any:
-        """The array, or the value in the overlay that is open, in the dtype of the autocast
-        scope.
-        """
+        """The array, or the value in the open overlay, in the dtype of the autocast scope."""
         overlay = _overlay.get()
         if overlay is None:
             value: Any = self._array()
@@ -345,16 +343,12 @@ class Variable:
             return self.value
 
     def take_over(self, value: jax.Array) -> None:
-        """Replace the value by an array that no caller holds, such as a result of a compiled
-        step.
-        """
+        """Replace the value by an array that no caller holds, such as a compiled step's result."""
         self._value = value
         self._lent, self._first_value = False, None
 
     def value_for_donation(self) -> jax.Array:
-        """Return an array that is safe to donate: the variable's, or a copy if a caller may hold
-        it.
-        """
+        """Return an array that is safe to donate, a copy if a caller may hold the value."""
         if not self._lent:
             return self._value
         return _copied(self._value, None)

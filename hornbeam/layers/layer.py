@@ -304,8 +304,9 @@ class Layer(Quantization):
             raise TypeError(f"{self._label()}: call() {error}.") from None
 
     def _in_compute_dtype(self, tensors: Any) -> Any:
-        """Return `tensors` with floats in the compute dtype; inner layers may have other
-        policies.
+        """Return `tensors` with floats cast to the compute dtype.
+
+        They may have another dtype if inner layers have other policies.
         """
         return tree.map_structure(
             lambda x: x.astype(self.compute_dtype) if is_float(x.dtype) else x, tensors
@@ -407,7 +408,8 @@ class Layer(Quantization):
             >>> import numpy as np
             >>> layer = hb.layers.Dense(2, kernel_initializer="zeros")
             >>> layer.build((None, 3))
-            >>> outputs, _ = layer.stateless_call([np.ones((3, 2)), np.zeros(2)], [], np.ones((1, 3)))
+            >>> weights = [np.ones((3, 2)), np.zeros(2)]
+            >>> outputs, _ = layer.stateless_call(weights, [], np.ones((1, 3)))
             >>> outputs
             Array([[3., 3.]], dtype=float32)
         """

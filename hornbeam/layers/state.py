@@ -1,9 +1,8 @@
-"""What a layer holds: sublayers, variables, metrics and seed generators, and the losses of the
-running call.
+"""The state of a layer: sublayers, variables, metrics, seed generators, and added losses.
 
-Other files of Hornbeam read a layer through the functions at the end of this file. They are
-functions, not public methods, so that users' subclasses can give their attributes any name that
-Keras leaves free.
+Other modules of Hornbeam read a layer through the functions at the end of this module. They are
+functions and not public methods, because users' subclasses may use any attribute name that Keras
+does not use.
 """
 
 from __future__ import annotations
@@ -36,9 +35,7 @@ _MAX_RANK = 64  # NumPy's limit
 
 
 class LayerState(Operation):
-    """The part of `Layer` that keeps state. It finds sublayers and variables among the
-    attributes.
-    """
+    """The part of `Layer` that keeps state; it finds sublayers and variables in attributes."""
 
     # Attributes that hold objects which are not parts of the layer.
     _not_children: frozenset[str] = frozenset(
@@ -59,9 +56,7 @@ class LayerState(Operation):
 
     @property
     def path(self) -> str:
-        """Names of the layers around this one and its own, joined by slashes, such as
-        `"encoder/dense"`.
-        """
+        """Names of the enclosing layers and this layer, such as `"encoder/dense"`."""
         return self._path or self.name
 
     def _label(self) -> str:
@@ -85,8 +80,9 @@ class LayerState(Operation):
         self._look_for_parts()
 
     def _look_for_parts(self) -> dict[int, Any]:
-        """Return the layers, metrics, seed generators and variables in the attributes, in
-        first-seen order.
+        """Return the parts in the attributes in the order of their first assignment.
+
+        Parts are layers, metrics, seed generators and variables.
         """
         present: dict[int, Any] = {}
         for name, value in self.__dict__.items():
@@ -119,17 +115,16 @@ class LayerState(Operation):
         return layers if include_self else layers[1:]
 
     def _direct_variables(self) -> list[Variable]:
-        """Return the layer's own variables: first those created trainable, then the others, in
-        creation order.
+        """Return the layer's variables without its sublayers' variables.
+
+        The variables that were created trainable come first, then the others, in creation order.
         """
         own = self._parts(Variable)
         return [v for v in own if v.created_trainable] + [v for v in own if not v.created_trainable]
 
     @property
     def variables(self) -> list[Variable]:
-        """All variables of this layer and the layers inside it, with the states of seed generators,
-        each once.
-        """
+        """All variables of this layer and its sublayers, and their seed generators' states."""
         found: dict[Variable, None] = {}
         for layer in self._flatten_layers():
             found.update(dict.fromkeys(layer._direct_variables()))
@@ -138,9 +133,7 @@ class LayerState(Operation):
 
     @property
     def weights(self) -> list[Variable]:
-        """All variables of this layer and the layers inside it, without the states of seed
-        generators.
-        """
+        """All variables of this layer and its sublayers, without seed generators' states."""
         found: dict[Variable, None] = {}
         for layer in self._flatten_layers():
             found.update(dict.fromkeys(layer._direct_variables()))
@@ -179,9 +172,7 @@ class LayerState(Operation):
 
     @property
     def trainable(self) -> bool:
-        """Whether optimizers change this layer's variables. Setting it sets it for all layers
-        inside too.
-        """
+        """Whether optimizers update this layer's variables. Setting it also sets all sublayers."""
         return self._trainable
 
     @trainable.setter
@@ -307,9 +298,10 @@ class LayerState(Operation):
         own = self.weights
         weights = list(weights)
         if len(own) != len(weights):
+            shown = ", ".join(f"{v.name} {v.shape}" for v in own[:8])
+            more = ", ..." if len(own) > 8 else ""
             raise ValueError(
-                f"{self._label()}: set_weights expected {len(own)} arrays"
-                f" ({', '.join(f'{v.name} {v.shape}' for v in own[:8])}{', ...' if len(own) > 8 else ''}),"
+                f"{self._label()}: set_weights expected {len(own)} arrays ({shown}{more}),"
                 f" received {len(weights)}."
             )
         for variable, value in zip(own, weights, strict=True):
@@ -359,9 +351,7 @@ class LayerState(Operation):
                 self._losses.append(value)
 
     def _added_losses(self) -> list[Any]:
-        """Return the losses that this layer and the layers inside it added in the running or the
-        last call.
-        """
+        """Return the losses that this layer and its sublayers added in the current or last call."""
         layers = self._flatten_layers()
         overlay = current_overlay()
         if overlay is not None:
@@ -523,15 +513,14 @@ def flatten_layers(layer: Any, include_self: bool = True, recursive: bool = True
 
 
 def sublayers(layer: Any) -> list[Any]:
-    """Return the layers that are direct parts of `layer`, in the order in which they were first
-    seen.
-    """
+    """Return the direct sublayers of `layer`, in the order of their first assignment."""
     return layer._layers
 
 
 def own_variables(layer: Any) -> list[Variable]:
-    """Return a layer's own variables: first those created trainable, then the others, in creation
-    order.
+    """Return a layer's variables without its sublayers' variables.
+
+    The variables that were created trainable come first, then the others, in creation order.
     """
     return layer._direct_variables()
 
@@ -557,7 +546,5 @@ def parameters_of_call(layer: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def given_input_shape(layer: Any) -> Shape | None:
-    """Return the input's shape, with the batch axis, that the layer's constructor was given; `None`
-    without.
-    """
+    """Return the input shape, with the batch axis, from the layer's constructor, or `None`."""
     return layer._batch_input_shape

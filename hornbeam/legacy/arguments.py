@@ -1,7 +1,6 @@
-"""Arguments of layers in the words and the order of Keras 1 and 2, translated into those of Keras
-3.
+"""Translation of layer arguments with the names and order of Keras 1 and 2 to Keras 3.
 
-`hornbeam.layers.constructors` passes the arguments of every constructor of a layer through
+`hornbeam.layers.constructors` passes the arguments of every layer constructor through
 `modern_arguments`.
 """
 
@@ -170,9 +169,7 @@ def modern_arguments(
 def _words_of(
     init: Callable[..., None],
 ) -> tuple[frozenset[str], dict[str, str | None], Order | None]:
-    """Return a constructor's arguments, its older words with today's, and Keras 1's order of its
-    arguments.
-    """
+    """Return a constructor's arguments, today's names by older names, and Keras 1's order."""
     names = inspect.signature(init).parameters
     known = {
         old: next((new for new in words if new in names), None)
@@ -188,8 +185,9 @@ def _words_of(
 
 
 def _is_old(value: Any, kind: type) -> bool:
-    """Return whether `value` is what Keras 1 had where Keras 3 has an activation, strides or an
-    axis.
+    """Return whether `value` is Keras 1's argument in the place of Keras 3's.
+
+    In Keras 3, that argument is an activation, strides or an axis.
     """
 
     def known(family: Any) -> bool:
@@ -209,8 +207,9 @@ def _is_old(value: Any, kind: type) -> bool:
 
 
 def _by_name(layer: Any, args: tuple[Any, ...], order: str) -> dict[str, Any]:
-    """Return positional arguments by their names in Keras 1's order, without `None`, which meant
-    the default.
+    """Return positional arguments by name in Keras 1's order.
+
+    Omits `None`, which meant the default.
     """
     names = order.split()
     if len(args) > len(names):
@@ -226,8 +225,9 @@ def _by_name(layer: Any, args: tuple[Any, ...], order: str) -> dict[str, Any]:
 
 
 def join_window(args: tuple[Any, ...], rank: int) -> tuple[Any, ...]:
-    """Return a convolution's arguments with the window's size as one tuple, where Keras 1 had one
-    number per axis.
+    """Return a convolution's arguments with the kernel size as one tuple.
+
+    Keras 1 had one number per axis.
 
     Args:
         args: Positional arguments, the number of filters first.
@@ -246,9 +246,7 @@ def join_window(args: tuple[Any, ...], rank: int) -> tuple[Any, ...]:
 def _named_window(
     layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any], known: dict[str, str | None]
 ) -> Arguments:
-    """Return a convolution's arguments with the words for the size of its window as
-    `kernel_size`.
-    """
+    """Return a convolution's arguments with older names of the kernel size as `kernel_size`."""
     for words in _WINDOWS:
         if words[0] in kwargs:
             kwargs = {**kwargs, "kernel_size": tuple(kwargs[word] for word in words)}

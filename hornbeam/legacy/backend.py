@@ -1,8 +1,7 @@
-"""The functions of `keras.backend` of Keras 1 and 2, computed by ops: `K.mean`, `K.int_shape`,
-`K.function`.
+"""The functions of `keras.backend` of Keras 1 and 2, such as `K.mean` and `K.int_shape`.
 
 They have the arguments, the order of arguments and the defaults of Keras 2. They take arrays,
-variables, numbers and symbolic tensors.
+variables, numbers and symbolic tensors, and are implemented by ops.
 
 Example:
     >>> import numpy as np
@@ -237,12 +236,13 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "to_dense": lambda tensor: tensor,
     # functions over elements
     "map_fn": lambda fn, elems, name=None, dtype=None: ops.map(fn, elems),
-    "foldl": lambda fn, elems, initializer=None,
-    name=None: _fold(fn, elems, initializer, reverse=False),
-    "foldr": lambda fn, elems, initializer=None,
-    name=None: _fold(fn, elems, initializer, reverse=True),
+    "foldl": lambda fn, elems, initializer=None, name=None: _fold(
+        fn, elems, initializer, reverse=False),
+    "foldr": lambda fn, elems, initializer=None, name=None: _fold(
+        fn, elems, initializer, reverse=True),
     # Keras 1
-    "image_dim_ordering": lambda: "th" if settings.image_data_format() == "channels_first" else "tf",
+    "image_dim_ordering": lambda: (
+        "th" if settings.image_data_format() == "channels_first" else "tf"),
     "set_image_dim_ordering": lambda dim_ordering: settings.set_image_data_format(
         str(_DATA_FORMATS.get(dim_ordering, dim_ordering))),
 }  # fmt: skip
@@ -336,8 +336,9 @@ def batch_set_value(tuples: Sequence[tuple[Variable, Any]]) -> None:
 
 
 def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
-    """Return the products of the samples of `x` and `y`, summed over one axis of each, with rank 2
-    or more.
+    """Return the products of the samples of `x` and `y`, summed over one axis of each.
+
+    The result has at least rank 2.
     """
     a, b = len(x.shape), len(y.shape)
     if axes is None:
@@ -355,9 +356,7 @@ def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
 
 
 def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
-    """Add a bias: one number per channel, or an array with the shape of a sample and the channels
-    last.
-    """
+    """Add a bias: one number per channel, or an array of a sample's shape with channels last."""
     rank = len(x.shape)
     if len(bias.shape) not in (1, rank - 1):
         raise ValueError(
@@ -371,9 +370,7 @@ def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
 
 
 def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
-    """Return `x` from `threshold` on and `alpha * (x - threshold)` below it, at most
-    `max_value`.
-    """
+    """Return `x` from `threshold` on, else `alpha * (x - threshold)`; at most `max_value`."""
     above = ops.where(ops.greater_equal(x, threshold), x, alpha * (x - threshold))
     return above if max_value is None else ops.minimum(above, max_value)
 
@@ -381,8 +378,9 @@ def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: 
 def batch_normalization(
     x: Any, mean: Any, var: Any, beta: Any, gamma: Any, axis: int = -1, epsilon: float = 0.001
 ) -> Any:
-    """Return `(x - mean) / sqrt(var + epsilon) * gamma + beta`. Statistics are vectors or have the
-    rank of `x`.
+    """Return `(x - mean) / sqrt(var + epsilon) * gamma + beta`.
+
+    `mean`, `var`, `beta` and `gamma` are vectors or have the rank of `x`.
     """
     size = x.shape[axis]
     vectors = [None if v is None else ops.reshape(v, (size,)) for v in (mean, var, beta, gamma)]
@@ -392,9 +390,7 @@ def batch_normalization(
 def normalize_batch_in_training(
     x: Any, gamma: Any, beta: Any, reduction_axes: Any, epsilon: float = 0.001
 ) -> Any:
-    """Return the batch scaled to mean `beta` and standard deviation `gamma`, its mean, and its
-    variance.
-    """
+    """Return the batch scaled to mean `beta` and deviation `gamma`, its mean and its variance."""
     axes = [axis % len(x.shape) for axis in reduction_axes]
     mean, var = ops.moments(x, axes)
     placed = [1 if axis in axes else size for axis, size in enumerate(x.shape)]

@@ -30,8 +30,9 @@ _phase: list[int] = [0]
 
 
 def learning_phase() -> Any:
-    """Return whether the running call is for training. Outside of calls, return what
-    `set_learning_phase` set.
+    """Return whether the current call is for training.
+
+    Outside of calls, return the value set by `set_learning_phase`.
     """
     now = training_now()
     return _phase[-1] if now is None else now
@@ -67,10 +68,9 @@ def in_test_phase(x: Any, alt: Any, training: Any = None) -> Any:
 
 
 def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
-    """Return one of two values by a condition, which is a number or an array of one number per
-    element.
+    """Return one of two values, by a scalar condition or elementwise by an array.
 
-    Functions without arguments are called, both of them.
+    If the values are functions without arguments, both are called.
     """
     both = [value() if callable(value) else value for value in (then_expression, else_expression)]
     rank = len(getattr(both[0], "shape", ()))
@@ -87,8 +87,7 @@ def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
 def function(
     inputs: Sequence[Any], outputs: Any, updates: Any = None, name: str | None = None, **kwargs: Any
 ) -> Any:
-    """Return a function that computes symbolic `outputs` from a list of arrays for symbolic
-    `inputs`.
+    """Return a function that computes `outputs` from a list of arrays for `inputs`.
 
     Args:
         inputs: Symbolic tensors. Where the list has `learning_phase()`, the function takes 0 or 1.
@@ -122,12 +121,11 @@ def function(
 
 
 def gradients(loss: Any, variables: Any) -> list[Any]:
-    """Return the symbolic derivatives of a symbolic `loss` by symbolic tensors that it was computed
-    from.
+    """Return the symbolic derivatives of `loss` with respect to symbolic tensors.
 
     Args:
-        loss: The symbolic tensor. It is summed first.
-        variables: A symbolic tensor or a list of them.
+        loss: A symbolic tensor. It is summed first.
+        variables: A symbolic tensor or a list of them, from which `loss` is computed.
 
     Raises:
         ValueError: If one is a variable. `hornbeam.value_and_grad` differentiates by variables.
@@ -154,12 +152,11 @@ def rnn(
     mask: Any = None, constants: Any = None, unroll: bool = False, input_length: Any = None,
     time_major: bool = False, zero_output_for_mask: bool = False, return_all_outputs: bool = True,
 ) -> tuple[Any, Any, list[Any]]:  # fmt: skip
-    """Run `step_function(x, states + constants) -> (output, new_states)` over the steps of `inputs`
-    (B, T, ...).
+    """Run `step_function` over the time steps of `inputs`.
 
     Args:
-        step_function: Computes one step.
-        inputs: The steps; (T, B, ...) if `time_major`, as are the mask and the outputs.
+        step_function: Computes one step: `(x, states + constants) -> (output, new_states)`.
+        inputs: (B, T, ...), or (T, B, ...) if `time_major`, as are the mask and the outputs.
         initial_states: List of the first states.
         go_backwards: Whether the last step is computed first.
         mask: Shape (B, T). Where it is false, states stay as they are and the output is repeated.

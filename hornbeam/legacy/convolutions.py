@@ -1,6 +1,4 @@
-"""Convolutions by their names in Keras 1, which took the size of the window as one number per
-axis.
-"""
+"""Convolutions by their names in Keras 1, which took the kernel size as one number per axis."""
 
 from __future__ import annotations
 
@@ -24,10 +22,9 @@ __all__ = [
 
 
 class _OldName(type):
-    """Metaclass of old names: calling one makes a layer of today's class, and such layers are its
-    instances.
+    """Metaclass of old names. Calling a class makes a layer of today's class, its instance.
 
-    Classes that derive from an old name are ordinary classes.
+    Subclasses of an old name are ordinary classes.
     """
 
     _today: Any
@@ -68,7 +65,9 @@ def _old_name(name: str, today: Any) -> Any:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         today.__init__(self, *_modern_order(today, args), **kwargs)
 
-    doc = f"""`{today.__name__}` by its name in Keras 1: the number of filters, then the window's size axis by axis.
+    doc = f"""`{today.__name__}` by its name in Keras 1.
+
+    Takes the number of filters, then the kernel size as one number per axis.
 
     Example:
         >>> {name}(8, {", ".join("3" * today._rank)}).kernel_size

@@ -119,9 +119,7 @@ def predict_generator(
 
 
 def _steps(generator: Any, steps: int | None, samples: int | None) -> tuple[Any, int | None]:
-    """Return the generator and its number of steps, found from the number of samples if only that
-    is given.
-    """
+    """Return the generator and its number of steps, computed from `samples` if necessary."""
     if steps is not None or samples is None:
         return generator, steps
     if hasattr(generator, "__getitem__"):

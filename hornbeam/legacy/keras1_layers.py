@@ -93,8 +93,9 @@ class BatchNormalizationOfKeras1(BatchNormalization):
 
 @register
 class EmbeddingOfKeras1(Embedding):
-    """`Embedding` that drops whole rows of its table in training, so a word is dropped everywhere
-    (Gal 2015).
+    """`Embedding` that drops whole rows of its table, and so all copies of a word, in training.
+
+    Gal 2015.
 
     Args:
         input_dim, output_dim, embeddings_initializer, embeddings_regularizer,
@@ -238,8 +239,9 @@ class MaxoutDense(Layer):
 
 
 class _Learned(_Activation):
-    """Base of activations with learned weights. These have the shape of a sample, with size 1 along
-    shared axes.
+    """Base of activations with learned weights.
+
+    The weights have the shape of a sample, with size 1 along shared axes.
     """
 
     # Name and initializer of each weight.
@@ -293,8 +295,9 @@ class ParametricSoftplus(_Learned):
 
 @register
 class SReLU(_Learned):
-    """The S-shaped rectified linear unit: three pieces of lines, with learned bends and slopes (Jin
-    et al. 2015).
+    """The S-shaped rectified linear unit (Jin et al. 2015).
+
+    It is piecewise linear with three pieces; bends and slopes are learned.
 
     Args:
         t_left_init, t_right_init: Initializers of the bends: the left one, and its distance to the

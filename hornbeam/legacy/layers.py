@@ -1,6 +1,4 @@
-"""Layers that Keras 1 had, by their names: old names of today's layers, and layers that are gone
-since.
-"""
+"""Layers by their names in Keras 1: old names of today's layers, and removed layers."""
 
 from hornbeam.layers import Dense as TimeDistributedDense
 from hornbeam.legacy.convolutions import (

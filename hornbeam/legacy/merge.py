@@ -45,8 +45,7 @@ def _axes(axes: Any) -> Any:
 
 
 class Merge(Layer):
-    """Several branches and the merge of their results: the first layer of a `Sequential` with
-    several inputs.
+    """Merges the results of several branches: the first layer of a stack with several inputs.
 
     Without branches, `Merge(mode=...)` returns one of today's merging layers, which is called with
     a list of tensors.

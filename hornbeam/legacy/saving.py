@@ -1,6 +1,4 @@
-"""Objects to dictionaries and back, as in Keras 1 and 2: class name and configuration, without a
-module.
-"""
+"""Serialization as in Keras 1 and 2: class name and configuration, without a module."""
 
 from __future__ import annotations
 
@@ -14,11 +12,10 @@ __all__ = ["deserialize_keras_object", "serialize_keras_object"]
 
 
 def serialize_keras_object(instance: Any) -> Any:
-    """Return `{"class_name": ..., "config": ...}` for an object, the name for a function, `None`
-    for `None`.
+    """Return `{"class_name": ..., "config": ...}` for an object, or the name of a function.
 
     Args:
-        instance: The object, the function, or `None`.
+        instance: The object, the function, or `None`, which is returned unchanged.
 
     Raises:
         ValueError: If the object has neither `get_config` nor a name.

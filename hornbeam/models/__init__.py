@@ -1,4 +1,4 @@
-"""Models: functional graphs, stacks, subclasses; copies and summaries of them."""
+"""Models: functional, sequential and subclassed; cloning and summaries."""
 
 from hornbeam.models.clone import clone_model, model_from_config, model_from_json, model_from_yaml
 from hornbeam.models.functional import Function, Functional

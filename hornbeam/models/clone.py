@@ -28,17 +28,18 @@ def clone_model(
     recursive: bool = False,
     **kwargs: Any,
 ) -> Model:
-    """Return a model of the same architecture with weights initialised anew.
+    """Return a model with the same architecture and newly initialized weights.
 
     Args:
         model: A functional or sequential model, or a subclassed one with `get_config`.
-        input_tensors: Symbolic tensors to build the copy on.
-        clone_function: Makes the copy of each layer. Default: from its configuration.
-        call_function: Called as `call_function(layer, *args, **kwargs)` in place of the layer.
-        recursive: Whether `clone_function` is applied inside nested models too.
+        input_tensors: Symbolic tensors to use as the inputs of the copy.
+        clone_function: Copies a layer. Default: creates it from its configuration.
+        call_function: Called as `call_function(layer, *args, **kwargs)` instead of the layer.
+        recursive: Whether to apply `clone_function` inside nested models too.
 
     Raises:
-        ValueError: If `model` is no model, or a subclassed one is given a `clone_function`.
+        ValueError: If `model` is not a model, or is a subclassed one and `clone_function` or
+            `input_tensors` is given.
 
     Example:
         >>> import hornbeam as hb
@@ -68,7 +69,7 @@ def clone_model(
     if clone_function is not None or input_tensors is not None:
         raise ValueError(
             "clone_model: `clone_function` and `input_tensors` need a functional or sequential "
-            f"model; {type(model).__name__} is a subclassed one."
+            f"model, received the subclassed model {type(model).__name__}."
         )
     return type(model).from_config(model.get_config())
 
@@ -79,7 +80,7 @@ def _copied(layer: Any) -> Any:
         return OpCall(layer.info, layer.settings, layer.name)
     if not isinstance(layer, Lambda):
         return type(layer).from_config(layer.get_config())
-    # The function of a Lambda is here, so it need not go through a configuration.
+    # The function is available, so it need not go through a configuration.
     return type(layer)(
         layer.function,
         output_shape=layer.output_shape,
@@ -128,14 +129,14 @@ def _is_input(layer: Layer) -> bool:
 
 
 def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
-    """Return the model whose `to_json` gave `json_string`, with fresh weights.
+    """Return a model, with new weights, from the result of `Model.to_json`.
 
     Args:
-        json_string: The text.
-        custom_objects: Classes and functions of yours by name.
+        json_string: The JSON text.
+        custom_objects: Custom classes and functions by name.
 
     Raises:
-        FileError: If the text is no model's configuration.
+        FileError: If the text is not the configuration of a model.
 
     Example:
         >>> import hornbeam as hb
@@ -153,17 +154,18 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
 
 
 def model_from_config(config: dict[str, Any], custom_objects: Any = None) -> Model:
-    """Return the model of a configuration with its class, with fresh weights.
+    """Return a model, with new weights, from a configuration.
 
     Args:
-        config: `{"class_name": ..., "config": ...}`, of any version of Keras.
-        custom_objects: Classes and functions of yours by name.
+        config: `{"class_name": ..., "config": ...}`, from any version of Keras.
+        custom_objects: Custom classes and functions by name.
 
     Raises:
-        FileError: If it is no model's configuration.
+        FileError: If it is not the configuration of a model.
 
     Example:
-        >>> layers = [{"class_name": "Dense", "config": {"output_dim": 2, "batch_input_shape": [None, 3], "name": "d"}}]
+        >>> dense = {"output_dim": 2, "batch_input_shape": [None, 3], "name": "d"}
+        >>> layers = [{"class_name": "Dense", "config": dense}]
         >>> model_from_config({"class_name": "Sequential", "config": layers}).count_params()
         8
     """
@@ -175,16 +177,16 @@ def model_from_config(config: dict[str, Any], custom_objects: Any = None) -> Mod
 
 
 def model_from_yaml(yaml_string: str, custom_objects: Any = None) -> Model:
-    """Return the model of a YAML text, as `to_yaml` of Keras 1 and 2 wrote it, with fresh weights.
+    """Return a model, with new weights, from the result of `Model.to_yaml` of Keras 1 or 2.
 
     Needs the extra `hornbeam[yaml]`.
 
     Args:
-        yaml_string: The text. Tags that would make objects are refused.
-        custom_objects: Classes and functions of yours by name.
+        yaml_string: The YAML text. Tags that would create Python objects are refused.
+        custom_objects: Custom classes and functions by name.
 
     Raises:
-        FileError: If the text is no model's configuration.
+        FileError: If the text is not the configuration of a model.
         ImportError: If PyYAML is not installed.
     """
     with one_error("model_from_yaml: the text"):

@@ -1,4 +1,4 @@
-"""Saving a model, loading its weights, and its architecture as JSON."""
+"""Saving models, loading weights, and JSON of the architecture."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class ModelFiles:
     def save(
         self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
     ) -> None:
-        """Save architecture, weights, and training state, in the format of the extension.
+        """Save architecture, weights and training state, in the format given by the extension.
 
         Args:
             filepath: Path ending in `.keras` or `.h5`.
-            overwrite: Whether an existing file may be replaced.
-            zipped: Whether `.keras` is one zip file (default) or a folder.
+            overwrite: Whether to replace an existing file.
+            zipped: Whether to write `.keras` as a zip file (default) or as a folder.
         """
         saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
@@ -34,7 +34,7 @@ class ModelFiles:
 
         Args:
             filepath: The file.
-            skip_mismatch: Whether weights that do not fit are left out instead of an error.
+            skip_mismatch: Whether to skip weights that do not fit instead of raising an error.
             **kwargs: `by_name` for Keras 2's layout.
         """
         saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)

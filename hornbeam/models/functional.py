@@ -29,15 +29,15 @@ __all__ = ["Function", "Functional"]
 
 
 class Functional(Model):
-    """A model made of a graph: `Model(inputs, outputs)`.
+    """A model made from a graph: `Model(inputs, outputs)`.
 
     Args:
-        inputs: Symbolic tensor, list or dict of them.
-        outputs: Symbolic tensor, list or dict of them.
+        inputs: Symbolic tensor, or a list or dict of them.
+        outputs: Symbolic tensor, or a list or dict of them.
         name: Name. Default: `"functional"`, numbered.
 
     Raises:
-        ValueError: If the outputs do not follow from the inputs, or two layers share a name.
+        ValueError: If the outputs are not computed from the inputs, or two layers share a name.
 
     Example:
         >>> import hornbeam as hb
@@ -116,7 +116,7 @@ class Functional(Model):
 
     @property
     def output_names(self) -> list[str]:
-        """Names of the outputs: keys of the dict, else the last layers' names."""
+        """Names of the outputs: the keys if they are a dict, else the names of their layers."""
         if isinstance(self._outputs_struct, dict) and not any(
             tree.is_nested(x) for x in self._outputs_struct.values()
         ):
@@ -124,19 +124,18 @@ class Functional(Model):
         return [x.history[0].operation.name if x.history else x.name for x in self.outputs]
 
     def build(self, input_shape: Any = None) -> None:
-        """Do nothing: a graph's layers are built when it is made."""
+        """Do nothing: the layers of a graph are already built."""
         self.built = True
 
     def add_loss(self, loss: Any) -> None:
-        """Add to the loss: a scalar for the call under way, or a symbolic tensor of the graph,
-        computed in every call.
+        """Add a loss: a scalar for the current call, or a symbolic tensor for every call.
 
         Args:
-            loss: A scalar, a symbolic tensor, whose mean is added, or a list of them. Files do not
-                hold symbolic ones.
+            loss: A scalar, a symbolic tensor of the graph (its mean is added), or a list of them.
+                Symbolic losses are not saved to files.
 
         Raises:
-            ValueError: If a number is not a scalar, or a symbolic tensor does not follow from the
+            ValueError: If an array is not a scalar, or a symbolic tensor is not computed from the
                 model's inputs.
         """
         flat = tree.flatten(loss)
@@ -147,7 +146,8 @@ class Functional(Model):
                 graph = Graph(self.inputs, [*self.outputs, *losses])
             except ValueError as error:
                 raise ValueError(
-                    f"{self._label()}: add_loss takes what follows from the model's inputs. {error}"
+                    f"{self._label()}: add_loss needs a loss computed from the model's inputs."
+                    f" {error}"
                 ) from None
             object.__setattr__(self, "_graph_losses", losses)
             object.__setattr__(self, "_graph_with_losses", graph)
@@ -156,7 +156,7 @@ class Functional(Model):
 
     @property
     def graph_losses(self) -> list[KerasTensor]:
-        """Symbolic losses that `add_loss` took; every call computes them."""
+        """Symbolic losses given to `add_loss`; every call computes them."""
         return list(self._graph_losses)
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -182,7 +182,7 @@ class Functional(Model):
         return super().compute_output_spec(*args, **kwargs)
 
     def _standardize(self, inputs: Any) -> list[Any]:
-        """Return values for the flat inputs from a tensor, list or dict, checked and cast."""
+        """Return a list with a checked and cast value for each input of the graph."""
         names = self.input_names
         expected = self.inputs
         if isinstance(inputs, dict):
@@ -199,7 +199,7 @@ class Functional(Model):
         else:
             values = tree.flatten(inputs)
             if isinstance(self._inputs_struct, dict) and isinstance(inputs, (list, tuple)):
-                # A list for a model made from a dict: in the order in which the dict was written.
+                # A list for a model with dict inputs follows the insertion order of the dict.
                 order = [id(x) for x in self._inputs_struct.values()]
                 if len(order) == len(values):
                     by_id = dict(zip(order, values, strict=True))
@@ -216,7 +216,7 @@ class Functional(Model):
             operation = expected.history[0].operation if expected.history else None
             if getattr(operation, "optional", False):
                 return None
-            raise ValueError(f"{self._label()}: input '{name}' is None.")
+            raise ValueError(f"{self._label()}: input '{name}' must be a tensor, received None.")
         x = convert(x)
         shape, want = tuple(x.shape), expected.shape
         if len(shape) == len(want) - 1 and want[-1] in (1, None) and not isinstance(x, KerasTensor):
@@ -240,20 +240,20 @@ class Functional(Model):
             )
         if not isinstance(x, KerasTensor) and x.dtype.name != expected.dtype:
             if is_float(x.dtype) and is_float(expected.dtype) and self.autocast:
-                # Layers cast by their own policies; doubles were narrowed already.
+                # Layers cast according to their policies; float64 is already converted.
                 return x
             x = x.astype(expected.dtype)
         return x
 
     def get_config(self) -> dict[str, Any]:
-        """Return the graph as Keras's files hold it."""
+        """Return the graph as it is stored in Keras's files."""
         if type(self).__init__ is not Functional.__init__ and type(self) is not Functional:
             return super().get_config()
         return functional_config(self)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """Make a model from what `get_config` returned."""
+        """Make a model from the result of `get_config`."""
         if "input_layers" not in config:
             return super().from_config(config, custom_objects)
         with custom_object_scope(custom_objects or {}):
@@ -261,11 +261,11 @@ class Functional(Model):
 
 
 class Function(Operation):
-    """A graph as an operation without state of its own.
+    """A graph as a stateless operation.
 
     Args:
-        inputs: Symbolic tensor, list or dict of them.
-        outputs: Symbolic tensor, list or dict of them.
+        inputs: Symbolic tensor, or a list or dict of them.
+        outputs: Symbolic tensor, or a list or dict of them.
         name: Name.
 
     Example:
@@ -287,11 +287,10 @@ class Function(Operation):
 
 
 def become_functional(model: Model, *args: Any, **kwargs: Any) -> None:
-    """Turn an instance of a subclass that called `super().__init__(inputs, outputs)` into a
-    functional model.
+    """Turn an instance of a subclass of `Model` into a functional model.
 
-    Python has chosen the instance's class by then, so it gets another one, which adds `Functional`
-    as a base.
+    The subclass has called `super().__init__(inputs, outputs)`. The instance exists already, so its
+    class is replaced by one that adds `Functional` as a base.
     """
     cls = type(model)
     if not issubclass(cls, Functional):
@@ -334,8 +333,9 @@ def _set_graph(model: Functional, inputs: Any, outputs: Any) -> None:
 
 
 def _number_ops(operations: list[Operation]) -> None:
-    """Number ops that share a name: an op recorded for a mask may have the name that a file gave
-    another.
+    """Give unique names to ops that share one.
+
+    An op recorded for a mask may have the same name as an op from a file.
     """
     taken = {o.name for o in operations}
     met: set[str] = set()
@@ -358,7 +358,7 @@ def _is_input(x: KerasTensor) -> bool:
 
 
 def _with_own_inputs(inputs: Any, outputs: Any) -> tuple[Any, Any]:
-    """Copy the graph that starts at intermediate tensors, with new inputs in their place."""
+    """Copy a graph that starts at intermediate tensors and replace these by new inputs."""
     old = tree.flatten(inputs)
     graph = Graph(old, tree.flatten(outputs))
     new = [

@@ -1,4 +1,4 @@
-"""Configurations of functional models: graphs to the form of Keras's files, and back."""
+"""Configurations of functional models: graphs to Keras's file format and back."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["functional_config", "functional_from_config"]
 
 
 def functional_config(model: Any) -> dict[str, Any]:
-    """Return the graph in Keras's form: its layers, each with the tensors that its calls took.
+    """Return the graph in Keras's form: its layers, each with the inputs of its calls.
 
     Args:
         model: A functional model.
@@ -60,8 +60,7 @@ def functional_config(model: Any) -> dict[str, Any]:
 
     def reference(x: KerasTensor) -> list[Any]:
         node, position = x.producer
-        # In these references, and nowhere else, Keras counts the creation of a nested model as its
-        # first call.
+        # Only in these references, Keras counts the creation of a nested model as its first call.
         made = 1 if isinstance(node.operation, Model) and hasattr(node.operation, "_graph") else 0
         return [node.operation.name, index[id(node)] + made, position]
 
@@ -83,9 +82,7 @@ def _map_keeping(structure: Any, function: Any) -> Any:
 
 
 def _node_index(graph: Graph) -> dict[int, int]:
-    """Return the number of each node among the nodes of its operation in this graph, by the node's
-    identity.
-    """
+    """Return each node's index among its operation's nodes in this graph, by `id` of the node."""
     members = {id(node) for node in graph.nodes}
     index: dict[int, int] = {}
     for operation in graph.operations:
@@ -95,7 +92,7 @@ def _node_index(graph: Graph) -> dict[int, int]:
 
 
 def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
-    """Make a functional model from the form that `functional_config` gives (Keras 2's too).
+    """Make a functional model from the result of `functional_config`, or from Keras 2's form.
 
     Args:
         cls: `Functional` or a subclass.
@@ -123,15 +120,14 @@ def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
     return model
 
 
-_Call = tuple[str, int]  # name of a layer, number of its call
+_Call = tuple[str, int]  # layer name, index of the call
 
 
 class _GraphBuilder:
     """Makes the layers of a saved graph and calls them.
 
-    Layers are called in the file's order, over and over until all calls are made. A layer that
-    waits for a tensor is looked at again when that tensor exists: a file may have any number of
-    layers in any order.
+    Passes over the layers in the file's order until all calls are made. A layer that needs a
+    missing tensor waits until that tensor exists, because a file may list its layers in any order.
 
     Args:
         config: The configuration of the graph, in Keras 3's form.
@@ -142,7 +138,7 @@ class _GraphBuilder:
         self._operations: list[Operation] = []
         self._names: list[str] = []
         known: set[str] = set()
-        self._calls: list[list[Any]] = []  # calls that are still to be made, by layer
+        self._calls: list[list[Any]] = []  # pending calls, by layer
         self._outputs: dict[_Call, Any] = {}
         self._counts: collections.Counter[str] = collections.Counter()
         for entry in config["layers"]:
@@ -158,20 +154,18 @@ class _GraphBuilder:
             self._calls.append(list(entry.get("inbound_nodes", [])))
             if not self._calls[-1] and nodes_of(operation):
                 self._outputs[name, 0] = nodes_of(operation)[0].outputs
-        self._queue = [
-            (0, i) for i, calls in enumerate(self._calls) if calls
-        ]  # (round, place in the file)
+        # Pairs of the pass over the layers and the layer's position in the file.
+        self._queue = [(0, i) for i, calls in enumerate(self._calls) if calls]
         self._waiting: dict[_Call, list[int]] = {}
-        self._needs: dict[
-            int, Iterator[_Call]
-        ] = {}  # what the next call of a layer needs, from the last look-up on
+        # The inputs of each layer's next call that have not been checked yet.
+        self._needs: dict[int, Iterator[_Call]] = {}
 
     def call_layers(self) -> None:
         """Make all calls.
 
         Raises:
-            ValueError: If a call needs a tensor that no layer makes, or takes no tensor of the
-                graph.
+            ValueError: If a call needs a tensor that no layer computes, or has no tensor of the
+                graph among its arguments.
         """
         while self._queue:
             turn, i = heapq.heappop(self._queue)
@@ -179,14 +173,12 @@ class _GraphBuilder:
                 self._call_next(turn, i)
         if stuck := [name for name, calls in zip(self._names, self._calls, strict=True) if calls]:
             raise ValueError(
-                f"The saved graph of '{self._name}' cannot be rebuilt: the inputs of "
-                f"{errors.listed(stuck)} are made by no layer in it."
+                f"The saved graph of '{self._name}' cannot be rebuilt: no layer in it computes the "
+                f"inputs of {errors.listed(stuck)}."
             )
 
     def _is_ready(self, i: int) -> bool:
-        """Return whether the inputs of a layer's next call exist; if not, the layer waits for the
-        first that does not.
-        """
+        """Return whether the inputs of a layer's next call exist; else wait for a missing one."""
         call = self._calls[i][0]
         needs = self._needs.setdefault(i, _needed([call["args"], call["kwargs"]]))
         missing = next((key for key in needs if key not in self._outputs), None)
@@ -201,10 +193,9 @@ class _GraphBuilder:
         args = [self._value(a) for a in call["args"]]
         kwargs = {k: self._value(v) for k, v in call["kwargs"].items()}
         if not any_symbolic(args, kwargs):
-            # A call on numbers alone would compute now; a file describes graphs and computes
-            # nothing.
+            # A call without symbolic tensors would run at once, and loading a file runs nothing.
             raise ValueError(
-                f"The saved graph of '{self._name}' calls '{name}' on no tensor of it."
+                f"The saved graph of '{self._name}' calls '{name}' with no tensor of the graph."
             )
         made = (name, self._counts[name])
         self._outputs[made] = self._operations[i](*args, **kwargs)
@@ -213,7 +204,7 @@ class _GraphBuilder:
             heapq.heappush(self._queue, (turn + (j <= i), j))
 
     def _value(self, x: Any) -> Any:
-        """Return an argument of a call: tensors, objects and plain values."""
+        """Return the value of an argument of a call: a tensor, an object or a plain value."""
         if isinstance(x, dict):
             if x.get("class_name") == "__keras_tensor__":
                 return self._tensor(x["config"]["keras_history"])
@@ -227,7 +218,7 @@ class _GraphBuilder:
         return tree.flatten(self._outputs[name, node])[position]
 
     def tensors(self, structure: Any) -> Any:
-        """Return the tensors of a structure of references: `[layer, number of call, position]`."""
+        """Return the tensors of a structure of references `[layer, call index, position]`."""
         if isinstance(structure, dict):
             return {key: self.tensors(item) for key, item in structure.items()}
         if len(structure) in (3, 4) and isinstance(structure[0], str):
@@ -236,7 +227,7 @@ class _GraphBuilder:
 
 
 def _needed(x: Any) -> Iterator[_Call]:
-    """Yield the calls whose outputs a call takes."""
+    """Yield the calls whose outputs occur in the arguments `x` of a call."""
     if isinstance(x, dict) and x.get("class_name") == "__keras_tensor__":
         name, node = x["config"]["keras_history"][:2]
         yield name, node

@@ -1,4 +1,4 @@
-"""The graph between symbolic inputs and outputs: its nodes in an order in which they can run."""
+"""The graph between symbolic inputs and outputs, with its nodes in topological order."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ __all__ = ["Graph"]
 
 
 class Graph:
-    """The nodes between input and output tensors, in an order in which they can run.
+    """The nodes between input and output tensors, in topological order.
 
-    The depth of an operation is its number of steps from the outputs. Operations are listed from
-    deepest to shallowest, and at one depth in the order in which a walk from the outputs meets
-    them. That is Keras's order of `model.layers`, which its files rely on.
+    The depth of an operation is its largest distance from the outputs. Operations are sorted from
+    the deepest to the shallowest; operations of equal depth are in the order in which a traversal
+    from the outputs visits them. Keras sorts `model.layers` in this way, and its files depend on
+    it.
 
     Args:
         inputs: Symbolic tensors, flat.
         outputs: Symbolic tensors, flat.
 
     Raises:
-        ValueError: If an output depends on anything but the inputs.
+        ValueError: If an output depends on tensors that are not in `inputs`.
     """
 
     def __init__(self, inputs: list[KerasTensor], outputs: list[KerasTensor]):
@@ -32,7 +33,7 @@ class Graph:
         sources = {id(x) for x in inputs}
         met: dict[Operation, int] = {}
         postorder: list[Node] = []
-        state: dict[int, bool] = {}  # id of node: finished?
+        state: dict[int, bool] = {}  # by `id` of the node: whether it is finished
 
         def needed(node: Node) -> list[Node]:
             if _makes_source(node, sources):
@@ -45,7 +46,7 @@ class Graph:
         for output in outputs:
             if output.history is None:
                 if id(output) not in sources:
-                    raise ValueError(f"Output {output!r} was made by no layer.")
+                    raise ValueError(f"Output {output!r} is not the output of a layer.")
                 continue
             stack = [output.history[0]]
             while stack:
@@ -83,7 +84,7 @@ class Graph:
         self.sources = sources
 
     def run(self, values: list[Any]) -> list[Any]:
-        """Return the outputs for values of the inputs."""
+        """Return the values of the outputs for values of the inputs."""
         known = {id(x): value for x, value in zip(self.inputs, values, strict=True)}
         for node in self.nodes:
             flat = tree.flatten(node.outputs)

@@ -1,7 +1,7 @@
-"""`Model`: a layer that can be compiled, trained, saved and shown.
+"""`Model`: a layer that can be compiled, trained, saved and summarized.
 
-Here is its structure. Compiling and the loops are in `hornbeam.training`, formats of files in
-`hornbeam.saving`.
+This module holds the structure. Compiling and the training loops are in `hornbeam.training`, file
+formats in `hornbeam.saving`.
 """
 
 from __future__ import annotations
@@ -35,14 +35,16 @@ __all__ = ["Model", "graph_models"]
 
 
 class _GraphModels:
-    """How models are made from graphs; `functional.py` fills it in, since `Functional` is a `Model`
-    itself.
+    """How models are made from graphs.
+
+    `functional.py` fills in the attributes: it imports this module, because `Functional` is a
+    subclass of `Model`.
 
     Attributes:
         cls: The class `Functional`.
-        become: Makes an instance of a subclass, whose `__init__` got inputs and outputs, a
-            functional model.
-        from_config: Makes a model of a class from the configuration of a graph.
+        become: Turns an instance of a subclass into a functional model. Called when its `__init__`
+            receives inputs and outputs.
+        from_config: Makes a model of a given class from the configuration of a graph.
     """
 
     cls: type[Model]
@@ -54,16 +56,16 @@ graph_models = _GraphModels()
 
 
 class Model(ModelFiles, ModelState, Trainable):
-    """A layer with a training loop, an evaluation, a prediction and files.
+    """A layer with methods for training, evaluation, prediction and saving.
 
-    Made in three ways: `Model(inputs, outputs)` from a graph of symbolic tensors, a subclass
-    with `call`, or `Sequential`.
+    There are three ways to make one: `Model(inputs, outputs)` from a graph of symbolic tensors, a
+    subclass with `call`, or `Sequential`.
 
     Args:
         inputs: Symbolic tensor from `Input`, or a list or dict of them.
         outputs: Symbolic tensor, list or dict of them, computed from `inputs`.
-        trainable: Whether optimizers change its variables.
-        dtype: Dtype name or policy of layers that have none of their own.
+        trainable: Whether optimizers update its variables.
+        dtype: Dtype name or policy of layers that specify none.
         name: Name.
 
     Example:
@@ -74,7 +76,7 @@ class Model(ModelFiles, ModelState, Trainable):
         (None, 2)
     """
 
-    # The loops of Keras 1 and 2, which `hornbeam.legacy.generators` puts here when `hornbeam` is
+    # The loops of Keras 1 and 2. `hornbeam.legacy.generators` sets them when `hornbeam` is
     # imported.
     fit_generator: Callable[..., Any]
     evaluate_generator: Callable[..., Any]
@@ -84,7 +86,7 @@ class Model(ModelFiles, ModelState, Trainable):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if cls is Model and _is_functional_call(args, kwargs):
-            # Python runs `__init__` itself only if the class asked for is an ancestor.
+            # Python calls `__init__` because `Functional` is a subclass of `cls`.
             return super().__new__(graph_models.cls, *args, **kwargs)
         return super().__new__(cls, *args, **kwargs)
 
@@ -102,8 +104,9 @@ class Model(ModelFiles, ModelState, Trainable):
         self._start_training_state()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the outputs: by a compiled step if the model runs no code of the user's, which
-        could notice.
+        """Compute the outputs, in a compiled step if the model runs no user code.
+
+        User code could observe the difference, for example by printing values.
         """
         if len(args) == 1 and not (kwargs and (len(kwargs) > 1 or kwargs.get("training", True))):
             if isinstance(args[0], (np.ndarray, jax.Array)) and self._calls_compiled(args[0]):
@@ -135,10 +138,11 @@ class Model(ModelFiles, ModelState, Trainable):
         """Return a layer by name or by index.
 
         Raises:
-            ValueError: If none or both are given, or no such layer exists.
+            ValueError: If neither or both are given, or no layer matches.
         """
         if (name is None) == (index is None):
-            raise ValueError("get_layer: give either `name` or `index`.")
+            received = "neither" if name is None else "both"
+            raise ValueError(f"get_layer: expected `name` or `index`, received {received}.")
         layers = self.layers
         if index is not None:
             if not -len(layers) <= index < len(layers):
@@ -155,13 +159,13 @@ class Model(ModelFiles, ModelState, Trainable):
         return f"Model '{self.path}' ({type(self).__name__})"
 
     def build(self, input_shape: Any = None) -> None:
-        """Create the variables for inputs of a shape, by tracing a call.
+        """Create the variables for inputs of the given shape, by tracing a call.
 
         Args:
             input_shape: Shape with the batch axis, or a structure of shapes.
 
         Raises:
-            ValueError: If `call` fails for such inputs.
+            ValueError: If `call` fails for inputs of this shape.
         """
         if input_shape is not None and type(self).call is not Layer.call and not self._flat_built():
             tensors = tensors_of(input_shape, self.compute_dtype)
@@ -175,7 +179,7 @@ class Model(ModelFiles, ModelState, Trainable):
 
     def _ensure_built(self, args: tuple, kwargs: dict[str, Any]) -> None:
         if not self.built and type(self).build is Model.build:
-            # Layers inside `call` build themselves at the first call.
+            # The layers used in `call` build themselves in the first call.
             shapes, _ = self._shapes_for_build(args, kwargs)
             self._build_shapes = {"input_shape": shape_to_config(shapes[0])} if shapes else None
             self._path = self._path or self.name
@@ -192,24 +196,23 @@ class Model(ModelFiles, ModelState, Trainable):
         show_trainable: bool = False,
         layer_range: Sequence[str] | None = None,
     ) -> None:
-        """Print a table of layers, output shapes and numbers of parameters.
+        """Print a table of layers, output shapes and parameter counts.
 
         Args:
-            line_length: Width in characters. Default: fits the table, at most the terminal.
+            line_length: Width in characters. Default: 78, or 88 if the graph branches,
+                plus 12 with `show_trainable`.
             positions: Relative or absolute positions of column ends.
-            print_fn: Takes each line instead of `print`.
-            expand_nested: Whether layers of nested models are listed.
-            show_trainable: Whether a column shows which layers are trainable.
-            layer_range: Names (or patterns) of the first and the last layer to list.
+            print_fn: Called with each line instead of `print`.
+            expand_nested: Whether to list the layers of nested models.
+            show_trainable: Whether to add a column that shows which layers are trainable.
+            layer_range: Names (or regular expressions) of the first and the last layer to list.
         """
         print_summary(
             self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range
         )
 
     def reset_states(self) -> None:
-        """Set the kept states of all recurrent layers with `stateful=True` back to zero, as in
-        Keras 1 and 2.
-        """
+        """Reset the states of all `stateful=True` recurrent layers (a method of Keras 1 and 2)."""
         for layer in self._flatten_layers(include_self=False):
             if getattr(layer, "stateful", False) and hasattr(layer, "reset_state"):
                 layer.reset_state()
@@ -219,24 +222,25 @@ class Model(ModelFiles, ModelState, Trainable):
     def quantize(
         self, mode: str | None = None, config: Any = None, filters: Any = None, **kwargs: Any
     ) -> None:  # fmt: skip
-        """Store the weights of products and embeddings in fewer bits from now on.
+        """Quantize the kernels and embeddings of the model's layers in place.
 
         Args:
-            mode: `"int8"`, `"int4"`, `"float8"`; `"gptq"` and `"awq"` with a `config` that has data
-                to calibrate with.
-            config: A `hornbeam.quantizers.QuantizationConfig`. Default: that of the mode.
-            filters: A regular expression or a list of them, searched in names and paths of layers,
-                or a function of a layer: which layers are quantized. Default: all.
-            **kwargs: `type_check=False`: subclasses of layers too, whose `call` may use a weight
-                otherwise.
+            mode: `"int8"`, `"int4"` or `"float8"`; or `"gptq"` or `"awq"`, which need a `config`
+                with calibration data.
+            config: A `hornbeam.quantizers.QuantizationConfig`. Default: the mode's default config.
+            filters: Which layers to quantize: a regular expression or a list of them, searched for
+                in layer names and paths, or a function that takes a layer. Default: all.
+            **kwargs: `type_check=False` also quantizes subclasses of layers, although their `call`
+                may use a weight differently.
 
         Raises:
-            ValueError: If the model is not built, a layer is quantized already, or the arguments
-                are no mode.
+            ValueError: If the model is not built, a layer is already quantized, or the arguments
+                specify no valid mode.
 
         Example:
             >>> import hornbeam as hb
-            >>> model = hb.Sequential([hb.Input((4,)), hb.layers.Dense(3), hb.layers.Dense(2, name="head")])
+            >>> layers = [hb.layers.Dense(3), hb.layers.Dense(2, name="head")]
+            >>> model = hb.Sequential([hb.Input((4,)), *layers])
             >>> model.quantize("int8", filters="dense")
             >>> [layer.quantization_mode for layer in model.layers]
             ['int8', None]
@@ -249,12 +253,11 @@ class Model(ModelFiles, ModelState, Trainable):
         quantize_model(self, mode, config, filters, type_check)
 
     def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:
-        """Return the order of layers for the calibration of `"gptq"` and `"awq"`; a model that has
-        one overrides it.
+        """Return the order of layers in which `"gptq"` and `"awq"` calibrate; override it.
 
         Returns:
-            A dict of `"pre_block_layers"`, through which inputs go first, and
-            `"sequential_blocks"`; `None` if unknown.
+            A dict of `"pre_block_layers"`, the layers applied first, and `"sequential_blocks"`, or
+            `None` if the order is unknown.
         """
         return None
 
@@ -272,7 +275,7 @@ class Model(ModelFiles, ModelState, Trainable):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """Make a model from what `get_config` returned."""
+        """Make a model from the result of `get_config`."""
         with custom_object_scope(custom_objects or {}):
             if {"layers", "input_layers", "output_layers"} <= set(config):
                 return graph_models.from_config(cls, config)
@@ -280,12 +283,12 @@ class Model(ModelFiles, ModelState, Trainable):
 
     @property
     def input_shape(self) -> Any:
-        """Shape of the input, `None` where a size is unknown."""
+        """Shape of the input; unknown sizes are `None`."""
         return _shapes(self.input)
 
     @property
     def output_shape(self) -> Any:
-        """Shape of the output, `None` where a size is unknown."""
+        """Shape of the output; unknown sizes are `None`."""
         return _shapes(self.output)
 
 
@@ -294,13 +297,13 @@ def _shapes(tensors: Any) -> Any:
 
 
 def _positional(function: Callable[..., Any]) -> list[str]:
-    """Names of a method's required arguments."""
+    """Return the names of a method's required arguments."""
     parameters = list(inspect.signature(function).parameters.values())[1:]
     return [p.name for p in parameters if p.kind in (0, 1) and p.default is p.empty]
 
 
 def _is_functional_call(args: tuple, kwargs: dict[str, Any]) -> bool:
-    """Return whether the arguments of `Model` are a graph, in Keras 1's or today's spelling."""
+    """Return whether the arguments of `Model` specify a graph, in Keras 1's or today's names."""
     inputs = kwargs.get("inputs", kwargs.get("input", args[0] if args else None))
     outputs = kwargs.get("outputs", kwargs.get("output", args[1] if len(args) > 1 else None))
     return _all_symbolic(inputs) and outputs is not None

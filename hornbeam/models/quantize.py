@@ -1,4 +1,4 @@
-"""Quantization of whole models: the choice of layers, and calibration block by block."""
+"""Quantization of whole models: selection of layers, and calibration block by block."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check:
     """Quantize the layers of a model; see `Model.quantize`.
 
     Args:
-        model: The model, built.
+        model: A built model.
         mode, config, filters: As for `Model.quantize`.
-        type_check: Whether to refuse subclasses of layers, with a warning.
+        type_check: Whether to skip subclasses of layers, with a warning.
 
     Raises:
-        ValueError: If the model is not built, a layer is quantized already, or the arguments are no
-            mode.
+        ValueError: If the model is not built, a layer is already quantized, or the arguments
+            specify no valid mode.
     """
     config = find_config(label_of(model), mode, config)
     wanted = _filter(filters)
     if not model.built:
         raise ValueError(
-            f"{label_of(model)}: build the model, or call it on data, before `quantize`."
+            f"{label_of(model)}: `quantize` needs a built model. Build it or call it on data first."
         )
     if isinstance(config, (GPTQConfig, AWQConfig)):
         done = _calibrate(*_structure(model, config), config, wanted, type_check)
@@ -51,14 +51,14 @@ def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check:
         ]
     if not done:
         warnings.warn(
-            f"{label_of(model)}: no layer was quantized: none that has the mode {config.mode!r}"
-            " passes the filters.",
+            f"{label_of(model)}: no layer was quantized: no layer that supports the mode"
+            f" {config.mode!r} passes the filters.",
             stacklevel=3,
         )
 
 
 def _filter(filters: Any) -> Callable[[Layer], bool]:
-    """Return a function that says whether a layer passes the filters."""
+    """Return a function that returns whether a layer passes the filters."""
     if filters is None:
         return lambda layer: True
     if callable(filters):
@@ -74,7 +74,7 @@ def _filter(filters: Any) -> Callable[[Layer], bool]:
 
 
 def _quantizable(part: Layer, mode: str, wanted: Callable[[Layer], bool]) -> list[Layer]:
-    """Return the layers of `part` that have the mode and pass the filters."""
+    """Return the layers of `part` that support the mode and pass the filters."""
     return [
         layer
         for layer in flatten_layers(part)
@@ -107,10 +107,10 @@ def _structure(model: Any, config: _CalibratedConfig) -> tuple[list[Layer], list
         structure
     ):
         raise ValueError(
-            f"{label_of(model)}: the mode {config.mode!r} needs to know the order of the layers."
-            " Pass `quantization_layer_structure={'pre_block_layers': [...], 'sequential_blocks':"
-            " [...]}` to the config, or override `get_quantization_layer_structure`. Received"
-            f" {structure!r}."
+            f"{label_of(model)}: the mode {config.mode!r} needs the order of the layers as a dict"
+            f" of 'pre_block_layers' and 'sequential_blocks', received {structure!r}. Pass"
+            " `quantization_layer_structure={'pre_block_layers': [...], 'sequential_blocks':"
+            " [...]}` to the config, or override `get_quantization_layer_structure`."
         )
     return list(structure["pre_block_layers"]), list(structure["sequential_blocks"])
 
@@ -119,7 +119,7 @@ def _calibrate(
     before: list[Layer], blocks: list[Layer], config: _CalibratedConfig,
     wanted: Callable[[Layer], bool], type_check: bool,
 ) -> list[Layer]:  # fmt: skip
-    """Round the layers of each block for the outputs of the rounded blocks before it."""
+    """Quantize the layers block by block, calibrating on outputs of the quantized blocks before."""
     hidden: list[Any] = _samples(config)
     for layer in before:
         hidden = [layer(x) for x in hidden]
@@ -128,7 +128,7 @@ def _calibrate(
         layers = _quantizable(block, config.mode, wanted)
         recorders = [_Recorder(layer) for layer in layers]
         try:
-            with Overlay():  # nothing is compiled inside, so that the recorders see values
+            with Overlay():  # disables compilation, so the recorders see concrete values
                 for x in hidden:
                     block(x)
         finally:
@@ -144,11 +144,11 @@ def _calibrate(
 
 
 class _Recorder(AdaptedWeight):
-    """Computes the products of a weight, and sums up statistics of their inputs.
+    """Computes the products with a weight and accumulates statistics of their inputs.
 
     Args:
-        layer: A layer with a weight that can be quantized. Until `remove`, its products go through
-            the recorder.
+        layer: A layer with a weight that can be quantized. The recorder computes its products until
+            `remove` is called.
     """
 
     def __init__(self, layer: Layer):
@@ -173,18 +173,18 @@ class _Recorder(AdaptedWeight):
         return super().multiply(equation, x, training, cast)
 
     def remove(self) -> None:
-        """Leave the layer as it was."""
+        """Restore the layer."""
         self.variable.adapted = self._before
 
     def calibrated_weight(self) -> Calibrated:
-        """Return the quantized layer's weight, without the low-rank term if there is one."""
+        """Return the quantized layer's weight, without the LoRA term if it has one."""
         weight = getattr(self._layer, self._layout.name).adapted
         held = weight.frozen if isinstance(weight, LowRank) else weight
         assert isinstance(held, Calibrated)
         return held
 
     def rounded(self, config: _CalibratedConfig) -> dict[str, Any]:
-        """Return what GPTQ or AWQ chooses for the weight, as arguments of `Calibrated.chosen`."""
+        """Return the result of GPTQ or AWQ for the weight, as arguments of `Calibrated.chosen`."""
         if isinstance(config, GPTQConfig):
             integers, scale, zero, index = calibration.gptq(
                 self._weights, self.moments, config.weight_bits, config.group_size,
@@ -200,10 +200,10 @@ class _Recorder(AdaptedWeight):
 
 
 def _samples(config: _CalibratedConfig) -> list[np.ndarray]:
-    """Return `num_samples` sequences (1, sequence_length), evenly spread over the data.
+    """Return `num_samples` sequences (1, sequence_length) that are evenly spaced in the data.
 
     Raises:
-        ValueError: If there are no data, or strings without a tokenizer.
+        ValueError: If the dataset is missing or empty, or holds strings without a tokenizer.
     """
     name = type(config).__name__
     if config.dataset is None or isinstance(config.dataset, str):
@@ -214,7 +214,7 @@ def _samples(config: _CalibratedConfig) -> list[np.ndarray]:
     texts = [_tokens(item, config) for item in config.dataset]
     if not texts:
         raise ValueError(f"{name}: `dataset` is empty.")
-    if texts[0].dtype.kind == "f":  # features rather than tokens: taken as they are
+    if texts[0].dtype.kind == "f":  # features, not tokens: used unchanged
         return texts[: config.num_samples]
     stream = np.concatenate([text.reshape(-1) for text in texts])
     length = config.sequence_length

@@ -24,16 +24,16 @@ __all__ = ["Sequential"]
 
 
 class Sequential(Model):
-    """A stack of layers, each taking the output of the one before.
+    """A stack of layers, each of which takes the output of the previous one.
 
     Args:
-        layers: Layers to add, in order. An `Input`, or `input_shape=` on the first layer,
-            builds the model at once; otherwise the first call does.
-        trainable: Whether optimizers change its variables.
+        layers: Layers to add, in order. With an `Input` first, or `input_shape=` on the first
+            layer, the model is built at once, otherwise in the first call.
+        trainable: Whether optimizers update its variables.
         name: Name. Default: `"sequential"`, numbered.
 
     Raises:
-        TypeError: If something that is no layer is added.
+        TypeError: If an object that is not a layer is added.
         ValueError: If two layers share a name.
 
     Example:
@@ -60,24 +60,24 @@ class Sequential(Model):
         self._rebuild()
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
-        """Put a layer on top.
+        """Add a layer at the end of the stack.
 
         Raises:
-            TypeError: If it is no layer.
-            ValueError: If a layer of that name is in the stack already.
+            TypeError: If it is not a layer.
+            ValueError: If the stack already has a layer of that name.
         """
         self._append(layer)
         if rebuild:
             self._rebuild()
 
     def pop(self, rebuild: bool = True) -> Layer:
-        """Take the topmost layer off and return it.
+        """Remove the last layer and return it.
 
         Raises:
-            ValueError: If there is none.
+            ValueError: If the stack is empty.
         """
         if not self.layers:
-            raise ValueError(f"{self._label()}: `pop` needs a layer to take, the stack is empty.")
+            raise ValueError(f"{self._label()}: `pop` needs a layer, but the stack is empty.")
         layer = self._stack.pop()
         self.built = False
         object.__setattr__(self, "_functional", None)
@@ -105,14 +105,14 @@ class Sequential(Model):
         if isinstance(layer, InputLayer) and self._stack:
             if isinstance(self._stack[0], InputLayer):
                 raise ValueError(
-                    f"{self._label()}: it has an input already; `Input` must be the first thing"
-                    " added."
+                    f"{self._label()}: it already has an input. Add one `Input` only, before all"
+                    " layers."
                 )
             raise ValueError(f"{self._label()}: `Input` must come before all layers.")
         if layer.name in {x.name for x in self._stack}:
             raise ValueError(
-                f"{self._label()}: layer names must be unique, '{layer.name}' is in the stack"
-                " already. Pass another `name=`."
+                f"{self._label()}: layer names must be unique, but the stack already has"
+                f" '{layer.name}'. Pass another `name=`."
             )
         if not self._stack and not isinstance(layer, InputLayer) and given_input_shape(layer):
             dtype = "float32" if type(layer).__name__ != "Embedding" else "int32"
@@ -139,7 +139,7 @@ class Sequential(Model):
 
     @property
     def layers(self) -> list[Layer]:
-        """The stack, without the input."""
+        """The layers of the stack, without the input layer."""
         return [x for x in self._stack if not isinstance(x, InputLayer)]
 
     @property
@@ -150,25 +150,22 @@ class Sequential(Model):
         """Create all variables.
 
         Args:
-            input_shape: Shape of the input with the batch axis. Default: that of `Input`.
+            input_shape: Shape of the input with the batch axis. Default: the shape of `Input`.
 
         Raises:
-            ValueError: If no shape is known, or a layer does not fit the one before.
+            ValueError: If no shape is known, or a layer does not accept its input's shape.
         """
         if not self._stack:
-            raise ValueError(
-                f"{self._label()}: it has no layers yet; `add` one before it is built."
-            )
+            raise ValueError(f"{self._label()}: it has no layers. `add` one before you build it.")
         if isinstance(self._stack[0], InputLayer):
             x = nodes_of(self._stack[0])[0].outputs
-        elif hasattr(
-            self._stack[0], "make_inputs"
-        ):  # `Merge`, Keras 1's form of a model with several inputs
+        elif hasattr(self._stack[0], "make_inputs"):
+            # `Merge`, Keras 1's form of a model with several inputs
             x = self._stack[0].make_inputs()
         else:
             if input_shape is None:
                 raise ValueError(
-                    f"{self._label()}: its input shape is not known. Start with `Input(shape)`, "
+                    f"{self._label()}: its input shape is unknown. Start with `Input(shape)`, "
                     "pass `input_shape=` to the first layer, or call it on data."
                 )
             if not is_shape(input_shape):  # several inputs: run layer by layer
@@ -184,7 +181,7 @@ class Sequential(Model):
             except NotImplementedError:
                 self.built = True  # a layer that cannot be traced: run layer by layer
                 return
-        # Set beside the instance's own parts: the functional model holds the same layers.
+        # Not tracked as a sublayer: the functional model holds the same layers.
         object.__setattr__(self, "_functional", Functional(inputs=x, outputs=y, name=self.name))
         self.built = True
 
@@ -207,16 +204,16 @@ class Sequential(Model):
     def predict_proba(
         self, x: Any, batch_size: int | None = None, verbose: Any = 0, **kwargs: Any
     ) -> Any:
-        """Return `predict(x)`; a method of Keras 1 and 2."""
+        """Return `predict(x)` (a method of Keras 1 and 2)."""
         return self.predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
 
     def predict_classes(
         self, x: Any, batch_size: int | None = None, verbose: Any = 0, **kwargs: Any
     ) -> Any:
-        """Return class numbers: the index of the largest output, or for a single output 1 if it is
-        above 0.5, else 0.
+        """Return the predicted class indices (a method of Keras 1 and 2).
 
-        A method of Keras 1 and 2.
+        The class is the index of the largest output. For a single output, it is 1 if the output is
+        above 0.5, else 0.
 
         Args:
             x, batch_size, verbose, **kwargs: As for `predict`.
@@ -235,8 +232,8 @@ class Sequential(Model):
     def _graph_model(self) -> Functional:
         if self._functional is None:
             raise AttributeError(
-                f"{self._label()} has no defined input yet. Start it with `Input(shape)`, or call"
-                " it on data."
+                f"{self._label()} has no input yet. Start it with `Input(shape)`, or call it on"
+                " data."
             )
         return self._functional
 
@@ -267,7 +264,7 @@ class Sequential(Model):
         return self._graph_model().output_names
 
     def get_config(self) -> dict[str, Any]:
-        """Return the layers' configurations, and the input shape where it is known."""
+        """Return the configurations of the layers, and the input shape if it is known."""
         config: dict[str, Any] = {
             "name": self.name,
             "trainable": self._trainable,
@@ -285,7 +282,7 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
-        """Make a stack from what `get_config` returned (Keras 1 wrote a bare list of layers)."""
+        """Make a stack from the result of `get_config`, or from Keras 1's plain list of layers."""
         config = {"layers": config} if isinstance(config, list) else dict(config)
         with custom_object_scope(custom_objects or {}):
             layers = [deserialize(entry) for entry in config["layers"]]

@@ -1,4 +1,4 @@
-"""A model's variables as values: trees of state, and losses as pure functions of them."""
+"""Stateless use of models: trees of variable values, and losses as pure functions of them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["ModelState"]
 
 
 class ModelState:
-    """Methods of `Model` that take or give the values of its variables."""
+    """Methods of `Model` that take or return the values of its variables."""
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
-        """Return the values of all variables as a nested dict by kind and path.
+        """Return the values of all variables as a nested dict, by group and path.
 
         Args:
             value_format: `"backend_tensor"` or `"numpy_array"`.
@@ -34,10 +34,10 @@ class ModelState:
         return {kind: {v.path: value(v) for v in group} for kind, group in groups.items()}
 
     def set_state_tree(self, state_tree: dict[str, Any]) -> None:
-        """Set variables from what `get_state_tree` returned.
+        """Set variables from the result of `get_state_tree`.
 
         Raises:
-            ValueError: If a path is not one of this model's.
+            ValueError: If the model has no variable with one of the paths.
         """
         for kind, values in state_tree.items():
             group = (
@@ -50,8 +50,9 @@ class ModelState:
                 by_path[path].assign(value)
 
     def jax_state_sync(self) -> None:
-        """Bring the variables up to date: a method of Keras, whose loop keeps values apart. Here
-        they always are.
+        """Do nothing: the variables are always up to date.
+
+        In Keras, the training loop holds the values and this method copies them to the variables.
         """
 
     def stateless_compute_loss(
@@ -59,7 +60,7 @@ class ModelState:
         metrics_variables: Sequence[Any], x: Any = None, y: Any = None, y_pred: Any = None,
         sample_weight: Any = None, training: bool = True,
     ) -> tuple[Any, tuple[list[Any], ...]]:  # fmt: skip
-        """Return what `compute_loss` does with given values of the variables, changing nothing.
+        """Return the result of `compute_loss` for given values of the variables, without effects.
 
         Args:
             trainable_variables, non_trainable_variables, metrics_variables: Values, in the order of
@@ -67,10 +68,10 @@ class ModelState:
             x, y, y_pred, sample_weight, training: As for `compute_loss`.
 
         Returns:
-            The loss and the values after it: (trainable, non-trainable, metrics).
+            The loss and the updated values: (trainable, non-trainable, metrics).
 
         Raises:
-            ValueError: If a list's length does not fit.
+            ValueError: If a list has the wrong length.
         """
         given = (trainable_variables, non_trainable_variables, metrics_variables)
         with self._with_values("stateless_compute_loss", *given) as values:
@@ -84,31 +85,34 @@ class ModelState:
         metrics_variables: Sequence[Any], x: Any, y: Any, sample_weight: Any,
         training: bool = False, optimizer_variables: Sequence[Any] | None = None,
     ) -> tuple[Any, tuple[Any, ...]]:  # fmt: skip
-        """Return the loss of a batch, as a pure function for `jax.value_and_grad(...,
-        has_aux=True)`.
+        """Return the loss of a batch and updates; a pure function for `jax.value_and_grad`.
+
+        Use it with `has_aux=True`.
 
         Args:
             trainable_variables, non_trainable_variables, metrics_variables: Values, in the order of
                 the model's lists.
             x, y, sample_weight: The batch.
-            training: Whether the model runs as in training.
-            optimizer_variables: Values of the optimizer's; if given, it scales the loss where it
-                does.
+            training: Whether the model runs in training mode.
+            optimizer_variables: Values of the optimizer's variables. If they are given and
+                `training` is true, the optimizer's loss scaling is applied.
 
         Returns:
-            The loss to differentiate and (the loss itself, outputs, non-trainable values, metrics'
-            values).
+            The loss to differentiate, and a tuple (unscaled loss, outputs, non-trainable values,
+            metric values).
 
         Raises:
-            ValueError: If a list's length does not fit.
+            ValueError: If a list has the wrong length.
 
         Example:
             >>> import hornbeam as hb, jax, numpy as np
             >>> model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1, use_bias=False)])
             >>> model.compile("sgd", "mse")
             >>> values = [v.value for v in model.trainable_variables]
+            >>> metrics = [v.value for v in model.metrics_variables]
             >>> function = jax.grad(model.compute_loss_and_updates, has_aux=True)
-            >>> gradients, _ = function(values, [], [v.value for v in model.metrics_variables], np.ones((2, 3)), np.ones((2, 1)), None)
+            >>> x, y = np.ones((2, 3)), np.ones((2, 1))
+            >>> gradients, _ = function(values, [], metrics, x, y, None)
             >>> gradients[0].shape
             (3, 1)
         """
@@ -128,8 +132,9 @@ class ModelState:
         self, method: str, trainable: Sequence[Any], others: Sequence[Any], metrics: Sequence[Any],
         optimizer: Sequence[Any] | None = None,
     ) -> Iterator[Any]:  # fmt: skip
-        """Give the variables these values inside; yields what returns the values then, in the first
-        three groups.
+        """Set the variables to these values inside the block.
+
+        Yields a function that returns the current values of the first three groups.
         """
         groups = {
             "trainable_variables": (self.trainable_variables, trainable),

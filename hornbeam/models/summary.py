@@ -29,7 +29,7 @@ def print_summary(
     show_trainable: bool = False,
     layer_range: Sequence[str] | None = None,
 ) -> None:
-    """Print the layers of `model` and its numbers of parameters; see `Model.summary`."""
+    """Print the layers of `model` and its parameter counts; see `Model.summary`."""
     from rich.console import Console  # heavy, and rarely needed
     from rich.markup import escape
 
@@ -76,7 +76,7 @@ def print_summary(
 def _check_arguments(
     line_length: Any, positions: Any, print_fn: Any, expand_nested: Any, show_trainable: Any
 ) -> None:
-    """Raise `ValueError` for arguments that no table can be made with."""
+    """Raise `ValueError` if an argument is invalid."""
     if line_length is not None and (
         isinstance(line_length, bool)
         or not isinstance(line_length, (int, np.integer))
@@ -95,7 +95,7 @@ def _check_arguments(
         )
     if print_fn is not None and not callable(print_fn):
         raise ValueError(
-            f"summary: `print_fn` must be a function of a line, received {print_fn!r}."
+            f"summary: `print_fn` must be a function that takes a line, received {print_fn!r}."
         )
     check_flag("summary", "expand_nested", expand_nested)
     check_flag("summary", "show_trainable", show_trainable)
@@ -104,7 +104,7 @@ def _check_arguments(
 def _empty_table(
     branching: bool, show_trainable: bool, positions: Sequence[float] | None, width: int
 ) -> Any:
-    """Return the table with its columns."""
+    """Return the table with its columns and no rows."""
     from rich import box  # heavy, and rarely needed
     from rich.table import Table
 
@@ -129,7 +129,7 @@ def _empty_table(
 
 
 def count_bytes(variables: Sequence[Any]) -> str:
-    """Return the memory of variables in words, such as `"26.63 KB"`."""
+    """Return the memory size of variables as text, such as `"26.63 KB"`."""
     size = float(sum(int(np.prod(v.shape)) * _itemsize(v.dtype) for v in variables))
     for unit in ("B", "KB", "MB", "GB", "TB"):
         if size < 1024 or unit == "TB":
@@ -143,8 +143,8 @@ def _itemsize(dtype: str) -> int:
 
 
 def _members(parent: Any) -> list[Any]:
-    """Return the rows of the table: the layers and ops of a graph, or the layers."""
-    chain = hasattr(parent, "add")  # a Sequential, whose input is not listed
+    """Return the rows of the table: the layers, and for a graph also the ops."""
+    chain = hasattr(parent, "add")  # a Sequential; its input is not listed
     return parent.layers if chain or not hasattr(parent, "_graph") else parent.operations
 
 
@@ -183,7 +183,7 @@ def _connections(layer: Layer, parent: Any) -> str:
 
 
 def _is_branching(model: Any) -> bool:
-    """Return whether a graph is more than a chain."""
+    """Return whether a graph is not a plain chain."""
     if not hasattr(model, "_graph"):
         return False
     nodes = [n for n in model._graph.nodes if n.inputs]
@@ -198,11 +198,13 @@ def _in_range(layers: list[Layer], layer_range: Sequence[str] | None) -> list[La
     if layer_range is None:
         return layers
     if not isinstance(layer_range, (list, tuple)) or len(layer_range) != 2:
-        raise ValueError(f"summary: `layer_range` must be two names, received {layer_range!r}.")
+        raise ValueError(
+            f"summary: `layer_range` must be a list of two names, received {layer_range!r}."
+        )
     hits = [
         [i for i, layer in enumerate(layers) if layer.name == end or re.fullmatch(end, layer.name)]
         for end in layer_range
     ]
     if not hits[0] or not hits[1]:
-        raise ValueError(f"summary: no layer is named as in `layer_range` {layer_range!r}.")
+        raise ValueError(f"summary: no layer matches `layer_range` {layer_range!r}.")
     return layers[min(hits[0][0], hits[1][-1]) : max(hits[0][0], hits[1][-1]) + 1]

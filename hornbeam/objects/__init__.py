@@ -1,3 +1,1 @@
-"""Objects and their configurations: families of parts, JSON forms, and what protects the reader of
-a file.
-"""
+"""Objects and their configurations: families of parts, JSON forms, and safety of loading."""

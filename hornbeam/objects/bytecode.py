@@ -1,8 +1,8 @@
-"""Functions that Keras stored as bytecode, for users who said that they trust a file.
+"""Functions that Keras stored as bytecode, for users who trust a file.
 
-Keras writes a lambda as the marshalled code object of the Python that saved it. The format states
-no version, and code of another version can crash the interpreter. Therefore the instructions are
-compared with those of the running Python before anything runs.
+Keras writes a lambda as a marshalled code object of the Python version that saved it. The format
+does not state the version, and code of another version can crash the interpreter. Therefore the
+instructions are checked against the running Python version before anything runs.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ __all__ = ["function_from", "namespace", "stored_form"]
 
 _REFUSED = (
     "The file holds Python code (a lambda). Hornbeam does not run code from files. Write the"
-    " function in your program and pass it by `custom_objects`; or, if you trust the file as you"
-    " trust a program, load it with `safe_mode=False`."
+    " function in your program and pass it by `custom_objects`. Or, if you would run the file as a"
+    " program, load it with `safe_mode=False`."
 )
 
 
@@ -39,11 +39,11 @@ def function_from(stored: Any) -> types.FunctionType:
     """Return the function that a file stores as bytecode.
 
     Args:
-        stored: Keras 3's dict of `code`, `defaults` and `closure`, or Keras 2's list of the three.
+        stored: Keras 3's dict of `code`, `defaults` and `closure`, or Keras 2's list of these.
 
     Raises:
-        FileError: If the user did not allow code to run, or the code is damaged or of another
-            Python version.
+        FileError: If the user did not allow code to run, or the code is damaged or was written by
+            another Python version.
     """
     if not code_allowed():
         raise FileError(_REFUSED)
@@ -51,7 +51,7 @@ def function_from(stored: Any) -> types.FunctionType:
         stored = [stored.get("code"), stored.get("defaults"), stored.get("closure")]
     if not isinstance(stored, (list, tuple)) or len(stored) != 3 or not isinstance(stored[0], str):
         raise FileError(
-            "The file holds a lambda in an unknown form. Write the function in your program and"
+            "The file holds a lambda in an unknown format. Write the function in your program and"
             " pass it by `custom_objects`."
         )
     code, defaults, closure = stored
@@ -64,8 +64,8 @@ def function_from(stored: Any) -> types.FunctionType:
     cells = tuple(types.CellType(value) for value in closure or ())
     if len(cells) != len(code.co_freevars):
         raise FileError(
-            f"The file's lambda needs the values of {code.co_freevars}, which the file does not"
-            " hold."
+            f"The file's lambda needs the values of {code.co_freevars}, but the file does not hold"
+            " them."
         )
     function = types.FunctionType(
         code, dict(namespace), code.co_name, _values(defaults), cells or None
@@ -74,14 +74,14 @@ def function_from(stored: Any) -> types.FunctionType:
 
 
 def stored_form(function: types.FunctionType, serialize: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return a lambda as Keras 3 stores it: marshalled code, and the values that it captures.
+    """Return a lambda in Keras 3's form: marshalled code and the captured values.
 
     Args:
         function: The lambda.
-        serialize: Turns a captured value into JSON.
+        serialize: Converts a captured value to JSON.
 
     Raises:
-        ValueError: If one of these values cannot be written as JSON.
+        ValueError: If a captured value cannot be written as JSON.
     """
     cells = [cell.cell_contents for cell in function.__closure__ or ()]
     held = {"defaults": function.__defaults__, "closure": cells or None}
@@ -92,12 +92,12 @@ def stored_form(function: types.FunctionType, serialize: Callable[[Any], Any]) -
         }
     except ValueError as error:
         raise ValueError(
-            f"A lambda cannot be saved with the values that it encloses: {error} Write a named"
+            f"A lambda cannot be saved with the values that it captures: {error} Write a named"
             " function and register it with `@hornbeam.saving.register_keras_serializable()`."
         ) from None
     warnings.warn(
-        "A lambda is saved as code, which loads only with `safe_mode=False` and under this version"
-        " of Python. A named function registered with"
+        "A lambda is saved as code, which loads only with `safe_mode=False` and in this Python"
+        " version. A named function registered with"
         " `@hornbeam.saving.register_keras_serializable()` loads everywhere.",
         stacklevel=2,
     )
@@ -106,7 +106,7 @@ def stored_form(function: types.FunctionType, serialize: Callable[[Any], Any]) -
 
 
 def _plain(value: Any, serialize: Callable[[Any], Any]) -> Any:
-    """Return a value that JSON gives back unchanged."""
+    """Return the JSON form of a value that survives the round trip unchanged."""
     stored = serialize(value)
     if isinstance(stored, dict) or (
         isinstance(stored, list) and any(isinstance(v, (list, dict)) for v in stored)
@@ -137,7 +137,7 @@ namespace: dict[str, Any] = {
     "__builtins__": builtins, "__name__": "__main__", "np": np, "numpy": np, "math": math,
     "jax": jax, "jnp": jnp,
 }  # fmt: skip
-"""Global names that stored functions find: the names that scripts for Keras import most often.
+"""Globals of stored functions: the names that Keras scripts import most often.
 
 `hornbeam/__init__.py` adds `keras`, `ops` and `layers`.
 """
@@ -151,11 +151,11 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _check_version(code: types.CodeType) -> None:
-    """Raise `FileError` if this Python does not write such instructions.
+    """Raise `FileError` if the running Python version does not write these instructions.
 
-    It checks that all instructions are known, that their caches are empty, that `RESUME` comes near
-    the start, and that the end is a known one. Code of an earlier or later version fails one of
-    these.
+    Checks that all instructions are known, that their caches are empty, that `RESUME` is near the
+    start, and that the last instruction is a valid one. Code of another version fails at least one
+    check.
     """
     caches = getattr(dis, "_inline_cache_entries", ())
     raw, at, names = code.co_code, 0, []
@@ -186,8 +186,8 @@ def _check_version(code: types.CodeType) -> None:
 def _other_version(detail: str) -> FileError:
     return FileError(
         "The file holds a lambda as bytecode that Python"
-        f" {sys.version_info.major}.{sys.version_info.minor} cannot run ({detail}): bytecode runs"
-        " only under the version that wrote it. Write the function in your program and pass it by"
-        " `custom_objects`, or load the file under that version and save the model with a named"
+        f" {sys.version_info.major}.{sys.version_info.minor} cannot run ({detail}). Bytecode runs"
+        " only in the Python version that wrote it. Write the function in your program and pass it"
+        " by `custom_objects`, or load the file with that version and save the model with a named"
         " function."
     )

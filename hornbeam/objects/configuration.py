@@ -1,7 +1,7 @@
-"""Objects to JSON and back.
+"""Conversion of objects to JSON and back.
 
-A file's class names are looked up among the families that announced themselves and among what the
-user registered or passed. Nothing that a file names is imported or run.
+Class names in a file are looked up in the announced families and among the objects that the user
+registered or passed. Loading never imports or runs anything that a file names.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ __all__ = ["deserialize", "deserialize_op", "serialize", "serialize_op"]
 
 # --- the allowlist -------------------------------------------------------------------------------
 
-# Which family a name means that several have, where a file does not say: the first of these.
+# If several families have a name and the file does not state the module, the first of these counts.
 _ORDER = (
     "keras.layers", "keras.models", "keras.initializers", "keras.regularizers", "keras.constraints",
     "keras.losses", "keras.metrics", "keras.optimizers", "keras.optimizers.schedules",
     "keras.activations", "keras.quantizers",
 )  # fmt: skip
-# Models have families of their own name and Keras's whole package as their module.
+# In files, the module of models is the whole package, `keras`.
 _MODELS = "keras.models"
-# Where files of all eras say that Keras's classes are; `builtins` is where Keras 3 puts some.
+# Packages of Keras's classes in files of all versions. Keras 3 puts some into `builtins`.
 _OWN_MODULES = ("keras", "tensorflow", "tf_keras", "keras_core", "hornbeam", "builtins")
 
 
 def _families() -> dict[str, registry.AnnouncedFamily]:
-    """Return the announced families by module, in the order in which a bare name is looked up."""
+    """Return the announced families by module, in the lookup order for names without a module."""
     announced = registry.families()
     return {module: announced[module] for module in (*_ORDER, *announced) if module in announced}
 
 
 def _module_of(cls: type) -> str | None:
-    """Return the module under which Keras's files name one of our public classes, or `None`."""
+    """Return the module of a public Hornbeam class in Keras's files, or `None`."""
     return _modules(tuple(_families().items())).get(cls)
 
 
@@ -77,14 +77,14 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
         and ">" in registered
         and not str(module).startswith(("keras", "tf_keras", "hornbeam"))
     ):
-        return None  # a class of the user's, which may have the name of one of ours
+        return None  # a user's class, possibly with the name of a Hornbeam class
     if name == "Policy" or name in dtype_policies.__all__:
         return DTypePolicy
     families = _families()
     if name in ("Functional", "Model", "Sequential"):
         return families[_MODELS].find_class(name)
     if module and str(module).split(".")[0] not in _OWN_MODULES:
-        return None  # another library's class of a name that we have too
+        return None  # a class of another library, with the name of a Hornbeam class
     public = (
         (module or "")
         .replace("tensorflow.", "")
@@ -103,19 +103,18 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
     return None
 
 
-# --- to JSON
-# -----------------------------------------------------------------------------------------
+# --- to JSON -------------------------------------------------------------------------------------
 
 
 def serialize(obj: Any) -> Any:
-    """Return `obj` as JSON can hold it.
+    """Return the configuration of `obj`, ready for JSON.
 
     Args:
-        obj: Number, string, list, dict, dtype policy, built-in function, or an object with
+        obj: A number, string, list, dict, array, dtype policy, class, function, or an object with
             `get_config`.
 
     Raises:
-        ValueError: If it is an object that cannot be described.
+        ValueError: If `obj` has no `get_config`.
 
     Example:
         >>> serialize((1, 2)), serialize(None)
@@ -152,8 +151,8 @@ def serialize(obj: Any) -> Any:
         return _serialize_function(obj)
     if not hasattr(obj, "get_config"):
         raise ValueError(
-            f"Cannot save {errors.describe(obj)}: it has no `get_config`. Give its class one, and"
-            " register it with `hornbeam.saving.register_keras_serializable()`."
+            f"Cannot save {errors.describe(obj)}: it has no `get_config`. Add one to its class and"
+            " register the class with `@hornbeam.saving.register_keras_serializable()`."
         )
     cls = getattr(type(obj), "_of", type(obj))
     module = _module_of(cls)
@@ -201,13 +200,13 @@ def _serialize_function(function: Any) -> Any:
 
 
 def serialize_op(operation: OpCall) -> dict[str, Any]:
-    """Return an op of a graph in Keras's form: module, class name, settings."""
+    """Return the configuration of an op in a graph, in Keras's form."""
     info = operation.info
     settings = {key: serialize(value) for key, value in operation.settings.items()}
     return {
         "module": info.module,
         "class_name": info.class_name,
-        # Keras's own ops outside of `ops` take no name.
+        # Keras's ops outside `keras.src.ops` take no name.
         "config": (
             {"name": operation.name, **settings}
             if info.module.startswith("keras.src.ops")
@@ -217,22 +216,21 @@ def serialize_op(operation: OpCall) -> dict[str, Any]:
     }
 
 
-# --- from JSON
-# ----------------------------------------------------------------------------------------
+# --- from JSON -----------------------------------------------------------------------------------
 
 
 def deserialize(config: Any, custom_objects: Any = None, safe_mode: bool = True) -> Any:
     """Return the object that `config` describes.
 
     Args:
-        config: What `serialize` gave, or Keras wrote.
-        custom_objects: Classes and functions of yours by name.
-        safe_mode: False says that you trust the config as you trust a program: functions that Keras
-            stored as bytecode may run. Inside a call of `load_model` that said so it need not be
-            said again.
+        config: The result of `serialize`, or a configuration written by Keras.
+        custom_objects: Custom classes and functions by name.
+        safe_mode: Whether to refuse functions stored as bytecode. With `False`, they may run: use
+            it only if you trust the config like a program. During `load_model(safe_mode=False)`,
+            they are allowed in any case.
 
     Raises:
-        FileError: If the config holds code, or is nested too deeply.
+        FileError: If the config holds code and `safe_mode` is true, or is nested too deeply.
         ValueError: If a class is unknown.
 
     Example:
@@ -268,8 +266,7 @@ def _object_of(config: Any) -> Any:
         if found is None:
             raise _unknown("function", str(inner))
         return found
-    # `.h5` files leave modules out; a layer's config states `trainable` or `dtype`, an op's does
-    # not.
+    # `.h5` files omit modules. A layer's config has `trainable` or `dtype`, an op's has neither.
     bare_op = (
         module is None
         and name in OPS
@@ -294,13 +291,13 @@ def _object_of(config: Any) -> Any:
     if not isinstance(inner, (Mapping, list)):
         raise ValueError(f"The config of {name} must be a dict, received {errors.describe(inner)}.")
     obj = made_by.from_config(dict(inner) if isinstance(inner, Mapping) else inner)
-    if isinstance(obj, Operation):  # what is recurrent calls its cells unseen
+    if isinstance(obj, Operation):  # recurrent layers also call their cells
         count_work(name, 8 if hasattr(obj, "state_size") else 2)
     if config.get("build_config") and not getattr(obj, "built", True):
         try:
             obj.build_from_config(config["build_config"])
         except (TypeError, ValueError, NotImplementedError, AttributeError):
-            pass  # built at the first call; loading weights before that says what is missing
+            pass  # built in the first call; loading weights before it reports what is missing
     if config.get("compile_config") and hasattr(obj, "compile_from_config"):
         obj.compile_from_config(config["compile_config"])
     return obj
@@ -309,15 +306,15 @@ def _object_of(config: Any) -> Any:
 _PLAIN = frozenset(
     ["__numpy__", "__tensor__", "__tuple__", "__lambda__", "__bytes__", "__ellipsis__", "__slice__"]
 )
-# Classes of Keras that run what a file names.
+# Keras classes that run code from files.
 _REFUSED = {
-    "TFSMLayer": "runs a SavedModel, a program that stands in another file",
+    "TFSMLayer": "runs a SavedModel, a program in another file",
     "TorchModuleWrapper": "holds a pickled PyTorch module",
 }
 
 
 def _plain_value(name: str, inner: Any, config: Mapping[str, Any]) -> Any:
-    """Return a value that JSON lacks; bytecode only where the user allowed it."""
+    """Return a value of a type that JSON lacks; refuses bytecode unless the user allowed it."""
     if name == "__lambda__":
         return function_from(inner)
     if name == "__ellipsis__":
@@ -325,11 +322,11 @@ def _plain_value(name: str, inner: Any, config: Mapping[str, Any]) -> Any:
     if name == "__slice__":
         return slice(inner.get("start"), inner.get("stop"), inner.get("step"))
     if name == "__bytes__":
-        raise FileError("The configuration holds bytes, which no model's configuration needs.")
+        raise FileError("The configuration holds bytes, which no model configuration needs.")
     items = inner.get("value", config.get("items", [])) if isinstance(inner, Mapping) else inner
     if name == "__tuple__":
         return tuple(items)
-    # Objects and texts of any width may not be made: a few bytes would claim any number.
+    # Checks the dtype: object arrays and wide strings could take any amount of memory.
     return np.array(items, dtype=standardize_dtype(inner.get("dtype")))
 
 
@@ -345,14 +342,13 @@ def _own_function(name: str) -> Any:
 def _unknown(kind: str, name: str) -> ValueError:
     short = name.split(">")[-1]
     return ValueError(
-        f"Unknown {kind} {name!r}. If it is yours, pass it: `custom_objects={{{short!r}:"
-        f" {short}}}`, or register it with `@hornbeam.saving.register_keras_serializable()` before"
-        " loading."
+        f"Unknown {kind} {name!r}. If it is yours, pass `custom_objects={{{short!r}: {short}}}`, or"
+        " register it with `@hornbeam.saving.register_keras_serializable()` before loading."
     )
 
 
 def deserialize_op(config: dict[str, Any]) -> OpCall:
-    """Return the op of a graph from Keras's form.
+    """Return the op of a graph from its configuration in Keras's form.
 
     Raises:
         ValueError: If no op has that name.
@@ -366,8 +362,8 @@ def deserialize_op(config: dict[str, Any]) -> OpCall:
     unknown = set(settings) - known
     if unknown:
         raise ValueError(
-            f"The saved op {config['class_name']} has settings {errors.listed(sorted(unknown))}"
-            " that are not known."
+            f"The saved op {config['class_name']} has unknown settings"
+            f" {errors.listed(sorted(unknown))}."
         )
     full = {
         key: p.default

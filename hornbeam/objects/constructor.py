@@ -1,4 +1,4 @@
-"""Configurations that follow from constructors, so that classes need not write `get_config`."""
+"""Configurations derived from constructors, which make `get_config` optional in classes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["captured_arguments", "constructor_config", "from_constructor_config"
 def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
     """Return the values of an object's constructor arguments, ready for JSON.
 
-    An argument's value is the attribute of its name; where there is none, what the
-    constructor was given. Classes that override `get_config` and call this through `super()`
-    add their own arguments themselves: only classes above them count.
+    The value of an argument is the attribute of the same name, or the value that the constructor
+    received if there is no attribute. A class that overrides `get_config` and calls this through
+    `super()` adds its arguments itself, so only the arguments of its parents are included.
 
     Args:
         obj: The object.
-        base: Base class; its own constructor's arguments are not included.
-        skip: Names to leave out.
+        base: Base class; the arguments of its constructor are not included.
+        skip: Names to omit.
     """
     cls = getattr(type(obj), "_of", type(obj))
     chain = list(cls.__mro__)
@@ -42,7 +42,7 @@ def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
         for p in parameters:
             if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL) or p.name in skip:
                 continue
-            # What a parent needs and the caller did not give, the class below it supplied.
+            # The subclass supplies a required argument of a parent that the caller did not give.
             if own or p.default is not p.empty or p.name in captured:
                 names.setdefault(p.name, p.default)
         own = False
@@ -70,7 +70,7 @@ def captured_arguments(obj: Any) -> dict[str, Any]:
     cls = getattr(type(obj), "_of", type(obj))
     args, kwargs = getattr(obj, "_captured", ((), {}))
     constructor: Any = inspect.getattr_static(cls, "__init__")
-    if constructor is object.__init__:  # whose signature Python would have to parse
+    if constructor is object.__init__:  # its signature is slow to parse
         return dict(kwargs)
     signature = inspect.signature(constructor)
     try:
@@ -85,7 +85,7 @@ def captured_arguments(obj: Any) -> dict[str, Any]:
 
 
 def from_constructor_config(cls: type, config: Mapping[str, Any]) -> Any:
-    """Make an object from what `constructor_config` gave.
+    """Make an object from the result of `constructor_config`.
 
     Raises:
         TypeError: If the constructor does not take an argument of the config.

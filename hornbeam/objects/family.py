@@ -1,4 +1,4 @@
-"""A family of parts: what its names mean, and how its objects become JSON and come back."""
+"""Families of parts: lookup by name, serialization and deserialization."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _FUNCTIONS = ("get", "serialize", "deserialize")
 
 
 def _instance(found: Any, **arguments: Any) -> Any:
-    """Return an object of `found` if that is a class, else `found`."""
+    """Return an instance if `found` is a class, else `found`."""
     return found(**arguments) if isinstance(found, type) else found
 
 
 class Family:
-    """One kind of part, such as initializers. A family announces itself when it is made.
+    """One kind of part, such as initializers. The constructor announces the family.
 
     Args:
-        name: What a part is called in errors, such as `"initializer"`.
-        base: Class or classes that the family's objects are instances of; `()` for plain functions.
-        module: Module under which Keras's files name the family's classes.
+        name: Name of a part in error messages, such as `"initializer"`.
+        base: Base class or classes of the family's objects; `()` for plain functions.
+        module: Module of the family's classes in Keras's files.
         namespace: `globals()` of the family's module. Its `__all__` lists the members.
-        names: Everything that a name can mean in `get`. Default: the members, without `base`.
-        spellings: More names for `get`, beside `names`.
-        make: Turns what a name means into a part. Default: makes an object of a class.
+        names: Parts by the names that `get` accepts. Default: the members, without `base`.
+        spellings: Additional names for `get`.
+        make: Makes a part from an entry of `names`. Default: creates an instance of a class.
         takes_functions: Whether a plain function can be a part.
         in_files: Whether files may name the family's classes.
-        read_as: Names in files that mean another class than the member of that name.
-        for_none: What `None` means in `get`.
+        read_as: Classes for names in files that differ from the member of that name.
+        for_none: Result of `get(None)`.
 
     Example:
         >>> from hornbeam.initializers import INITIALIZERS
@@ -78,7 +78,7 @@ class Family:
 
     @functools.cached_property
     def names(self) -> dict[str, Any]:
-        """Everything that a name can mean in `get`."""
+        """Parts by the names that `get` accepts."""
         if self._given is not None:
             return dict(self._given)
         return {key: part for key, part in self.members.items() if part not in self._bases} | dict(
@@ -86,20 +86,20 @@ class Family:
         )
 
     def find_class(self, name: str) -> type | None:
-        """Return the class that a file means by `name`, or `None`."""
+        """Return the class for a name in a file, or `None`."""
         found = self._read_as.get(name, self.members.get(name))
         return found if isinstance(found, type) else None
 
     def get(self, identifier: Any, **arguments: Any) -> Any:
-        """Return the part that an identifier means. Objects mean themselves.
+        """Return the part for an identifier. An object is returned as it is.
 
         Args:
             identifier: A name in any of Keras's spellings, a configuration, a class, a function, an
-                object, or `None`. What the user registered is found first.
+                object, or `None`. Names that the user registered take precedence.
             **arguments: Arguments of the class, if `identifier` is a name or a class.
 
         Raises:
-            ValueError: If a name is unknown, or the identifier is none of these.
+            ValueError: If a name is unknown, or the identifier has another type.
         """
         if identifier is None:
             return self._for_none
@@ -123,14 +123,14 @@ class Family:
         return configuration.serialize(part)
 
     def deserialize(self, config: Any, custom_objects: Any = None) -> Any:
-        """Return the part of a configuration or a name.
+        """Return the part that a configuration or a name describes.
 
         Args:
-            config: What `serialize` returned, or what Keras wrote.
-            custom_objects: Classes and functions of yours by name.
+            config: The result of `serialize`, or a configuration written by Keras.
+            custom_objects: Custom classes and functions by name.
 
         Raises:
-            ValueError: If the class is unknown, or is no class of this family.
+            ValueError: If the class is unknown or does not belong to this family.
         """
         if isinstance(config, str):
             with registry.custom_object_scope(custom_objects or {}):
@@ -144,8 +144,8 @@ class Family:
         ):
             return part
         raise ValueError(
-            f"Expected the configuration of {self._article} {self.name}, received that of"
-            f" {errors.describe(part)}."
+            f"Expected the configuration of {self._article} {self.name}, received the"
+            f" configuration of {errors.describe(part)}."
         )
 
     def functions(
@@ -155,7 +155,7 @@ class Family:
 
         Args:
             argument: Keras's name for the argument of `serialize`.
-            example: Lines of an example for the functions' docstrings.
+            example: Lines of the example in the functions' docstrings.
             config: Keras's name for the first argument of `deserialize`.
         """
 
@@ -175,16 +175,19 @@ class Family:
         )
         _describe(
             get, self, example,
-            f"Return the {self.name} that a name, configuration, class, function or object means; `None` means {none}.",
-            "If a name is unknown, or the identifier is none of these.",
+            f"Return the {self.name} for a name, configuration, class, function or object;"
+            f" `{none}` for `None`.",
+            "If a name is unknown, or the identifier has another type.",
         )  # fmt: skip
         _describe(
-            serialize, self, example, f"Return the configuration of {self._article} {self.name}, ready for JSON.",
+            serialize, self, example,
+            f"Return the configuration of {self._article} {self.name}, ready for JSON.",
             "If it has no `get_config`.",
         )  # fmt: skip
         _describe(
-            deserialize, self, example, f"Return the {self.name} of a configuration or a name.",
-            f"If it is no {self.name}'s.",
+            deserialize, self, example,
+            f"Return the {self.name} that a configuration or a name describes.",
+            f"If it does not describe {self._article} {self.name}.",
         )  # fmt: skip
         return (
             get,
@@ -206,7 +209,7 @@ class Family:
 
 
 def _describe(function: Any, family: Family, example: str, summary: str, error: str) -> None:
-    """Give a function of a family its docstring, and the module in which it is public."""
+    """Set the docstring of a family's function, and its public module."""
     lines = "\n        ".join(example.strip().splitlines())
     function.__doc__ = (
         f"{summary}\n\n    Raises:\n        ValueError: {error}\n\n    Example:\n       "
@@ -217,7 +220,7 @@ def _describe(function: Any, family: Family, example: str, summary: str, error: 
 
 
 def _with_argument(function: Callable[..., Any], old: str, new: str) -> Callable[..., Any]:
-    """Return `function` with its argument `old` called `new`, as Keras calls it."""
+    """Return `function` with its argument `old` renamed to `new`, which is Keras's name."""
     if old == new:
         return function
     signature = inspect.signature(function)

@@ -1,6 +1,4 @@
-"""The border between files and the program: whatever is wrong with a file is raised as one
-error.
-"""
+"""Protection while files are loaded: restrictions, and one error type for every fault."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ def one_error(what: str) -> Iterator[None]:
     The errors of a missing or unreadable file, and `MemoryError`, are raised unchanged.
 
     Args:
-        what: Name of the file, for messages that lack it.
+        what: Name of the file, added to messages that lack it.
     """
     try:
         yield
@@ -41,8 +39,9 @@ def one_error(what: str) -> Iterator[None]:
 
 @contextmanager
 def guarded_file(path: Any, safe_mode: bool = True) -> Iterator[None]:
-    """Load a model file inside the block: the rules of `hornbeam.core.loading` apply, and errors
-    have one type.
+    """Load a model file inside the block, with the rules of `hornbeam.core.loading`.
+
+    Errors are raised as `FileError`.
 
     Args:
         path: The file or folder.
@@ -56,11 +55,11 @@ def guarded_file(path: Any, safe_mode: bool = True) -> Iterator[None]:
 
 @contextmanager
 def guarded_configuration(what: str, safe_mode: bool = True) -> Iterator[None]:
-    """Create objects from a configuration inside the block, by the rules of `guarded_file`.
+    """Create objects from a configuration inside the block, with the rules of `guarded_file`.
 
-    While a file is being loaded, the rules of that load stay in force. Otherwise variables get
-    their values when they are first read, because a configuration of a few bytes may describe any
-    number of weights, and the weights may come from a file later.
+    While a file is being loaded, the rules of that load stay in force. Otherwise variables are
+    initialized when they are first read: a configuration of a few bytes can describe any number of
+    weights, and the weights may be loaded from a file later.
 
     Args:
         what: Name of the configuration for messages.
@@ -77,13 +76,13 @@ def guarded_configuration(what: str, safe_mode: bool = True) -> Iterator[None]:
 
 
 def checked_model(found: Any, what: str) -> Any:
-    """Return the object that a file described, if it is a model.
+    """Return `found`, the object that a file describes, if it is a model.
 
     Raises:
-        FileError: If it is something else.
+        FileError: If it is not a model.
     """
     if not isinstance(found, registry.family("model").base):
-        raise FileError(f"{what} describes no model but {errors.describe(found)}.")
+        raise FileError(f"{what} must describe a model, but describes {errors.describe(found)}.")
     return found
 
 

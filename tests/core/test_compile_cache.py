@@ -60,7 +60,7 @@ def test_not_where_others_may_write(tmp_path):
     place.mkdir()
     place.chmod(0o777)
     assert not compile_cache.enable(place)
-    with pytest.raises(ValueError, match="writable by nobody else"):
+    with pytest.raises(ValueError, match="Only you may own it and write to it"):
         hb.config.enable_compile_cache(place)
     (tmp_path / "file").write_text("")
     assert not compile_cache.enable(tmp_path / "file" / "below")

@@ -82,7 +82,7 @@ def test_what_the_user_registered_comes_first(name, family, known):
 def test_a_configuration_of_another_family(name):
     config = hb.initializers.serialize(hb.initializers.Zeros())
     with pytest.raises(
-        ValueError, match="Expected the configuration of an? .*received that of Zeros"
+        ValueError, match="Expected the configuration of an? .*received the configuration of Zeros"
     ):
         module_of(name).deserialize(config)
 

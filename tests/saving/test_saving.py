@@ -644,5 +644,5 @@ def test_lambdas_are_saved_as_code_that_loads_where_allowed(tmp_path, ending):
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), x + 2)
     given = hb.models.load_model(path, custom_objects={"twice": lambda x: -x})
     np.testing.assert_array_equal(given.predict(x, verbose=0), -x)
-    with pytest.raises(ValueError, match="values that it encloses"):
+    with pytest.raises(ValueError, match="values that it captures"):
         model(np.ones(3, "float32")).save(path)

@@ -82,8 +82,10 @@ class PreprocessingLayer(Layer):
             self.reset_state()
 
     def shape_to_build(self, shape: tuple[int, ...]) -> Shape:
-        """Return the input shape that `adapt` builds the layer for, given the shape of the first
-        batch.
+        """Return the input shape with which `adapt` builds the layer.
+
+        Args:
+            shape: Shape of the first batch.
         """
         return (None, *shape[1:])
 
@@ -105,9 +107,7 @@ class PreprocessingLayer(Layer):
         )
 
     def finalize_state(self) -> None:
-        """Store what `update_state` gathered where `call` reads it. Does nothing if nothing was
-        gathered.
-        """
+        """Store the statistics from `update_state` for `call`; do nothing if there are none."""
         raise NotImplementedError(f"{type(self).__name__} must implement `finalize_state(self)`.")
 
 

@@ -1,9 +1,8 @@
-"""Files of Keras 1 and 2: their configurations and weights in the words of Keras 3, and `.h5` files
-for Keras 2.
+"""Files of Keras 1 and 2: translation to Keras 3's form, and `.h5` files for Keras 2.
 
 `hornbeam.saving` and `hornbeam.models` call the functions listed here through
-`hornbeam.saving.eras`.
-Everything is plain data in, plain data out: nothing is built, and no code of a file runs.
+`hornbeam.saving.eras`. All functions translate plain data to plain data: nothing is built, and no
+code of a file runs.
 """
 
 from hornbeam.legacy.files.keras2 import keras2_model, keras2_training

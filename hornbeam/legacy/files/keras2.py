@@ -58,16 +58,19 @@ class _NoKeras2Form(Exception):
 
 
 def keras2_model(config: Any) -> Any:
-    """Return a model's configuration in Keras 2's form, or as it is if Keras 2 or Keras 3 could not
-    read that form.
+    """Return a model's configuration in Keras 2's form if possible, else unchanged.
+
+    It is unchanged if Keras 2 or Keras 3 could not read that form.
 
     Args:
         config: The configuration of a functional or sequential model with its class, without
             modules.
 
     Example:
-        >>> layer = {"class_name": "InputLayer", "config": {"name": "x", "batch_shape": [None, 3], "optional": False}}
-        >>> keras2_model({"class_name": "Sequential", "config": {"layers": [layer]}})["config"]["layers"]
+        >>> config = {"name": "x", "batch_shape": [None, 3], "optional": False}
+        >>> layers = [{"class_name": "InputLayer", "config": config}]
+        >>> model = {"class_name": "Sequential", "config": {"layers": layers}}
+        >>> keras2_model(model)["config"]["layers"]
         [{'class_name': 'InputLayer', 'config': {'name': 'x', 'batch_input_shape': [None, 3]}}]
     """
     try:
@@ -83,7 +86,8 @@ def keras2_training(value: Any) -> Any:
         value: Losses and metrics as Keras 3 writes them, in any nesting.
 
     Example:
-        >>> keras2_training({"class_name": "SparseCategoricalCrossentropy", "config": {"axis": -1, "name": "l"}})
+        >>> config = {"axis": -1, "name": "l"}
+        >>> keras2_training({"class_name": "SparseCategoricalCrossentropy", "config": config})
         {'class_name': 'SparseCategoricalCrossentropy', 'config': {'name': 'l'}}
     """
     if isinstance(value, list):
@@ -113,9 +117,7 @@ def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _part(value: Any) -> Any:
-    """Return an argument's value in Keras 2's form: the layer inside a wrapper, an initializer and
-    the like.
-    """
+    """Return an argument's value in Keras 2's form, such as a wrapped layer or an initializer."""
     if isinstance(value, Mapping) and isinstance(value.get("config"), Mapping):
         if "trainable" in value["config"]:
             return _entry(value)
@@ -260,9 +262,7 @@ def _source(value: Any) -> str | None:
 
 
 def _masks(entries: list[Mapping[str, Any]]) -> set[str]:
-    """Return the names of the ops that compute masks which `Embedding` and `Masking` pass on in any
-    case.
-    """
+    """Return the names of ops that compute the masks which `Embedding` and `Masking` pass on."""
 
     def input_of(entry: Mapping[str, Any]) -> Any:
         calls = entry.get("inbound_nodes") or [{"args": [None]}]

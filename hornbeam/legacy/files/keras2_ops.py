@@ -25,8 +25,10 @@ def layer_of_op(entry: Mapping[str, Any]) -> dict[str, Any] | None:
             form.
 
     Example:
-        >>> x = {"class_name": "__keras_tensor__", "config": {"shape": [None, 2], "dtype": "float32", "keras_history": ["x", 0, 0]}}
-        >>> op = {"class_name": "Multiply", "config": {"name": "m"}, "inbound_nodes": [{"args": [x, 2], "kwargs": {}}]}
+        >>> config = {"shape": [None, 2], "dtype": "float32", "keras_history": ["x", 0, 0]}
+        >>> x = {"class_name": "__keras_tensor__", "config": config}
+        >>> calls = [{"args": [x, 2], "kwargs": {}}]
+        >>> op = {"class_name": "Multiply", "config": {"name": "m"}, "inbound_nodes": calls}
         >>> layer_of_op(op)["class_name"], layer_of_op(op)["config"]["scale"]
         ('Rescaling', 2.0)
     """

@@ -21,8 +21,9 @@ Config = dict[str, Any]
 
 @register_keras_serializable("hornbeam")
 def hard_sigmoid_of_keras_2(x: Any) -> Any:
-    """Return `0.2 x + 0.5`, clipped to 0 and 1: the `hard_sigmoid` of Keras 1 and 2. Keras 3's has
-    the slope 1/6.
+    """Return `0.2 x + 0.5` clipped to [0, 1], the `hard_sigmoid` of Keras 1 and 2.
+
+    Keras 3's `hard_sigmoid` has the slope 1/6.
 
     Example:
         >>> hard_sigmoid_of_keras_2(1.0)
@@ -92,8 +93,9 @@ def modern_name(name: str) -> str:
 
 
 def plain_values(value: Any) -> Any:
-    """Return configuration data with plain values where Keras 1 and 2 wrote arrays and tuples in
-    special forms.
+    """Return configuration data with plain values for arrays and tuples.
+
+    Keras 1 and 2 wrote these in special forms.
 
     Example:
         >>> plain_values({"alpha": {"type": "ndarray", "value": 0.3}})
@@ -158,8 +160,9 @@ def modern_layer(name: str, config: Config, first: bool) -> tuple[str, Config, C
 
 
 def modern_part(key: str, value: Any) -> Any:
-    """Return an argument in Keras 3's form, if it is an activation, initializer, regularizer or
-    constraint.
+    """Return an argument's value in Keras 3's form.
+
+    Only activations, initializers, regularizers and constraints are changed.
 
     Args:
         key: Name of the argument.
@@ -197,8 +200,9 @@ def modern_part(key: str, value: Any) -> Any:
 
 
 def _first_penalty(value: Config) -> Config:
-    """Return a regularizer or constraint of Keras 1 in Keras 3's form. Keras 1 wrote its arguments
-    beside the name.
+    """Return a regularizer or constraint of Keras 1 in Keras 3's form.
+
+    Keras 1 wrote the arguments and the name into the same dict.
     """
     name = str(value.pop("name"))
     if name in ("WeightRegularizer", "ActivityRegularizer", "L1L2Regularizer"):
@@ -387,6 +391,9 @@ _CHANGES: dict[str, Change] = {
 }
 _CHANGES |= {
     f"{kind}{rank}": _convolution
-    for kind in ("AtrousConvolution", "Conv", "Convolution", "Deconvolution", "DepthwiseConv", "SeparableConv", "SeparableConvolution")
+    for kind in (
+        "AtrousConvolution", "Conv", "Convolution", "Deconvolution", "DepthwiseConv",
+        "SeparableConv", "SeparableConvolution",
+    )
     for rank in ("1D", "2D", "3D", "1DTranspose", "2DTranspose", "3DTranspose")
 }  # fmt: skip

@@ -32,8 +32,10 @@ def is_old(config: Any, version: str | None = None) -> bool:
         version: Version of Keras that the file states, if any.
 
     Example:
-        >>> is_old({"class_name": "Sequential", "config": []}), is_old({"module": "keras", "class_name": "Model"})
-        (True, False)
+        >>> is_old({"class_name": "Sequential", "config": []})
+        True
+        >>> is_old({"module": "keras", "class_name": "Model"})
+        False
     """
     if not isinstance(config, Mapping):
         return False
@@ -63,8 +65,9 @@ def _keys(layer: Mapping[str, Any]) -> list[str]:
 
 
 def modern_model(config: Any, version: str | None = None, custom_objects: Any = None) -> Any:
-    """Return a model's configuration in Keras 3's words. Configurations of Keras 3 are returned as
-    they are.
+    """Return a model's configuration in Keras 3's form.
+
+    Configurations of Keras 3 are returned unchanged.
 
     Args:
         config: `{"class_name": ..., "config": ...}` of a model or layer.
@@ -75,7 +78,8 @@ def modern_model(config: Any, version: str | None = None, custom_objects: Any = 
         ValueError: If a layer has no counterpart any more. The message names the layer.
 
     Example:
-        >>> old = {"class_name": "Sequential", "config": [{"class_name": "Dropout", "config": {"p": 0.5, "name": "d"}}]}
+        >>> layers = [{"class_name": "Dropout", "config": {"p": 0.5, "name": "d"}}]
+        >>> old = {"class_name": "Sequential", "config": layers}
         >>> modern_model(old)["config"]["layers"]
         [{'class_name': 'Dropout', 'config': {'p': 0.5, 'name': 'd'}}]
     """
@@ -102,8 +106,9 @@ def _values_of(config: Any, name: str) -> Iterator[str]:
 
 
 def _channels_first(config: Any) -> Any:
-    """Return a configuration of Keras 1 with the order of axes in all layers, since it omitted that
-    in some.
+    """Return a configuration of Keras 1 with the axis order in all layers.
+
+    Keras 1 omitted it in some layers.
     """
     if isinstance(config, list):
         return [_channels_first(item) for item in config]
@@ -160,8 +165,9 @@ def _part(value: Any, first: bool) -> Any:
 
 
 def _is_layer(value: Any) -> bool:
-    """Return whether a value is the entry of a layer. Unlike those of initializers and the like, it
-    has a name.
+    """Return whether a value is the entry of a layer.
+
+    Unlike the entries of initializers and similar objects, it has a name.
     """
     if not isinstance(value, Mapping) or not {"class_name", "config"} <= set(value):
         return False
@@ -174,8 +180,9 @@ def _is_layer(value: Any) -> bool:
 
 
 def _bare(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entry without its module, which has moved since. Classes that the user registered
-    keep their name.
+    """Return an entry without its module, which differs in Keras 3.
+
+    Classes that the user registered keep their registered name.
     """
     kept = {
         key: value
@@ -190,9 +197,7 @@ def _bare(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_input(translated: list[Any], layers: list[Any]) -> list[Any]:
-    """Return the layers of a stack with an input before them, if the first layer states the input's
-    shape.
-    """
+    """Return the layers of a stack, with an input layer if the first layer has an input shape."""
     if not layers or layers[0].get("class_name") == "InputLayer":
         return translated
     old = layers[0].get("config")
@@ -219,9 +224,7 @@ def _input_entry(old: Mapping[str, Any], shape: Any, class_name: str) -> dict[st
 
 
 def is_reference(value: Any) -> bool:
-    """Return whether a value is Keras 2's form of a tensor: layer, index of its call, index of its
-    output.
-    """
+    """Return whether a value is Keras 2's form of a tensor: layer, call index, output index."""
     return (
         isinstance(value, list)
         and len(value) in (3, 4)
@@ -267,9 +270,7 @@ def _call(call: Any) -> dict[str, Any]:
     kwargs: dict[str, Any] = {}
 
     def argument(value: Any) -> Any:
-        """Return a positional argument. Keras 2 repeats the keyword arguments beside each
-        tensor.
-        """
+        """Return a positional argument. Keras 2 repeats the keyword arguments with each tensor."""
         if isinstance(value, list) and len(value) in (3, 4) and value[0] == _CONSTANT:
             kwargs.update(value[3] if len(value) > 3 else {})
             return value[2]
@@ -302,9 +303,7 @@ def _keyword(value: Any) -> Any:
 
 
 def modern_graph(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the configuration of a functional model with the calls of its layers in Keras 3's
-    form.
-    """
+    """Return a functional model's configuration with the calls of its layers in Keras 3's form."""
     forms = [
         isinstance(c, Mapping) and "args" in c
         for e in config["layers"]
@@ -345,9 +344,7 @@ def modern_graph(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _called_once(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a graph in which each call of a nested model is written once, where `keras2_model`
-    wrote it twice.
-    """
+    """Return a graph with one entry for each call of a nested model; `keras2_model` writes two."""
     used: dict[str, set[int]] = {}
     _look(
         [[entry.get("inbound_nodes", []) for entry in config["layers"]], config["output_layers"]],
@@ -513,8 +510,7 @@ def _look(value: Any, used: dict[str, set[int]]) -> None:
 
 
 def _renumbered(config: Mapping[str, Any], modern: bool) -> tuple[Numbers, Numbers]:
-    """Return the indices of layers' calls within the graph, by layer and by their index in the
-    file.
+    """Return the indices of layer calls within the graph, by layer and index in the file.
 
     Keras 2 also counts the call that made a nested model, and calls in other models. Keras 3 does
     so for the outputs of the graph only.
@@ -556,9 +552,7 @@ def _renumbered(config: Mapping[str, Any], modern: bool) -> tuple[Numbers, Numbe
 
 
 def _merged_stack(inner: dict[str, Any], layers: list[Any], first: bool) -> Any:
-    """Return a stack that starts with a `Merge` of branches as a graph. All layers keep their
-    names.
-    """
+    """Return a stack that starts with a `Merge` of branches as a graph. Layers keep their names."""
     made: dict[str, dict[str, Any]] = {}
     used: Counter[str] = Counter()
 

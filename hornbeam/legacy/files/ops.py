@@ -33,7 +33,8 @@ def modern_op(name: str, calls: Calls) -> list[dict[str, Any]]:
         ValueError: If the op is not known.
 
     Example:
-        >>> entry = {"class_name": "TFOpLambda", "config": {"name": "op", "function": "math.square"}}
+        >>> config = {"name": "op", "function": "math.square"}
+        >>> entry = {"class_name": "TFOpLambda", "config": config}
         >>> x = {"class_name": "__keras_tensor__", "config": {"keras_history": ["x", 0, 0]}}
         >>> modern_op("op", {"op": (entry, {"args": [x], "kwargs": {}})})[0]["class_name"]
         'Square'
@@ -125,9 +126,7 @@ class _Writer:
         return shape if isinstance(shape, list) else [shape]
 
     def is_size(self, value: Any) -> bool:
-        """Return whether a value is the shape of a tensor, one of its sizes, or a shape made of
-        sizes.
-        """
+        """Return whether a value is the shape of a tensor, one of its sizes, or made of sizes."""
         if not _is_tensor(value):
             return False
         function, args, _ = self._source(value)
@@ -145,9 +144,7 @@ class _Writer:
 def _normal(
     entry: Mapping[str, Any], call: Mapping[str, Any]
 ) -> tuple[str, list[Any], dict[str, Any]]:
-    """Return the name of an op's function, and its positional and keyword arguments, from any of
-    the three forms.
-    """
+    """Return the function name and the positional and keyword arguments of an op, in any form."""
     config, args, kwargs = entry["config"], list(call["args"]), dict(call["kwargs"])
     if entry["class_name"] == "TensorFlowOpLayer":
         return _graph_piece(config, args)
@@ -176,8 +173,9 @@ def _takes_list(function: str) -> bool:
 def _graph_piece(
     config: Mapping[str, Any], args: list[Any]
 ) -> tuple[str, list[Any], dict[str, Any]]:
-    """Return the same for a node of a TensorFlow graph, which has attributes and may have constants
-    as inputs.
+    """Return the same as `_normal` for a node of a TensorFlow graph.
+
+    The node has attributes and may have constants as inputs.
     """
     node = config["node_def"]
     node = json.loads(node) if isinstance(node, str) else node
@@ -192,8 +190,14 @@ def _graph_piece(
     }
     function = _GRAPH_OPS.get(op, op)
     kwargs: dict[str, Any] = {}
-    for old, new in (("keep_dims", "keepdims"), ("transpose_a", "transpose_a"), ("transpose_b", "transpose_b"),
-                     ("adj_x", "transpose_a"), ("adj_y", "transpose_b"), ("alpha", "alpha")):  # fmt: skip
+    for old, new in (
+        ("keep_dims", "keepdims"),
+        ("transpose_a", "transpose_a"),
+        ("transpose_b", "transpose_b"),
+        ("adj_x", "transpose_a"),
+        ("adj_y", "transpose_b"),
+        ("alpha", "alpha"),
+    ):
         if old in attributes:
             kwargs[new] = attributes[old]
     if op == "Cast":
@@ -212,9 +216,7 @@ def _graph_piece(
 
 
 def _strided(values: list[Any], attributes: Mapping[str, Any]) -> list[Any]:
-    """Return one slice per axis from the begins, ends, strides and bit masks of a
-    `StridedSlice`.
-    """
+    """Return one slice per axis from the bounds, strides and bit masks of a `StridedSlice`."""
     begin, end, strides = values
     masks = {
         key: int(attributes.get(f"{key}_mask", 0))

@@ -16,7 +16,8 @@ def modern_training(config: Mapping[str, Any], old: bool = False) -> dict[str, A
         old: Whether Keras 1 or 2 wrote it.
 
     Example:
-        >>> modern_training({"loss": "mse", "optimizer_config": {"class_name": "SGD", "config": {}}})
+        >>> optimizer = {"class_name": "SGD", "config": {}}
+        >>> modern_training({"loss": "mse", "optimizer_config": optimizer})
         {'loss': 'mse', 'optimizer': {'class_name': 'SGD', 'config': {}, 'module':
         'keras.optimizers'}}
     """
@@ -89,8 +90,9 @@ def _nested_optimizer(key: str, value: Any, old: bool) -> Any:
 
 
 def _modern(value: Any, module: str) -> Any:
-    """Return losses and metrics with names for Keras 2's wrapped functions, and with the module of
-    each class.
+    """Return losses and metrics with the module of each class and names of wrapped functions.
+
+    Keras 2 wrapped functions in classes.
     """
     if isinstance(value, Mapping) and "class_name" in value:
         inner, name = value.get("config"), str(value["class_name"])

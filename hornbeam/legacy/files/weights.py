@@ -60,9 +60,7 @@ def backend_by_names(names: Sequence[str]) -> str:
 
 
 def _parse(name: str) -> tuple[str, str]:
-    """Return the layer's part of a weight's name, with underscores for slashes, and the weight's
-    own part.
-    """
+    """Split a weight's name into the layer's part, with underscores for slashes, and the rest."""
     path = re.sub(r":\d+$", "", name)
     scope, _, last = path.rpartition("/")
     match = _FIRST.match(last)
@@ -105,8 +103,9 @@ def arrange(layer: Any, arrays: list[Saved], era: Era) -> Pairs | None:
 
 
 def _trainable_first(leaf: Any, arrays: list[Saved]) -> list[Saved]:
-    """Return arrays in the order in which a layer created its weights, given the trainable ones
-    first.
+    """Return arrays in the order in which a layer created its weights.
+
+    In `arrays`, the trainable weights come first.
     """
     order = [*leaf.trainable_weights, *leaf.non_trainable_weights]
     own = own_variables(leaf)
@@ -117,9 +116,7 @@ def _trainable_first(leaf: Any, arrays: list[Saved]) -> list[Saved]:
 
 
 def _by_names(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> Pairs | None:
-    """Return the pairs found by the names of the leaves' layers, or `None` unless all arrays belong
-    and fit.
-    """
+    """Return the pairs found by layer names, or `None` unless all arrays belong and fit."""
     owners = {id(leaf): owner for leaf, owner in _owners(layer)}
     shares: dict[int, list[Saved]] = {id(leaf): [] for leaf in leaves}
     for array in arrays:
@@ -144,8 +141,9 @@ def _by_names(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> P
 
 
 def _owners(layer: Any, owner: Any = None) -> list[tuple[Any, Any]]:
-    """Return each part below `layer` with the layer whose name it has in files: a cell has that of
-    its layer.
+    """Return each part below `layer` with the layer whose name it has in files.
+
+    A cell has the name of its layer.
     """
     found: dict[int, tuple[Any, Any]] = {}
 
@@ -162,9 +160,7 @@ def _owners(layer: Any, owner: Any = None) -> list[tuple[Any, Any]]:
 
 
 def _by_order(layer: Any, leaves: list[Any], arrays: list[Saved], era: Era) -> list[Pairs | None]:
-    """Return the pairs for each order in which some version of Keras wrote the weights of a nested
-    model.
-    """
+    """Return the pairs for each order in which Keras versions wrote a nested model's weights."""
     owners = {id(leaf): owner for leaf, owner in _owners(layer)}
     trainable_first = [*layer.trainable_weights, *layer.non_trainable_weights]
     created = [v for v in layer.weights if v.created_trainable] + [
@@ -266,9 +262,7 @@ def _concatenated(parts: list[Saved], dtype: str | None) -> np.ndarray:
 
 
 def _from_cudnn(leaf: Any, arrays: list[Saved], gates: int) -> list[Saved]:
-    """Return arrays of cuDNN's layout in the plain one. cuDNN has two biases, and each gate's
-    kernel transposed.
-    """
+    """Convert arrays from cuDNN's layout, with two biases and transposed kernels of the gates."""
     if len(arrays) != 3 or arrays[2].shape != (2 * gates * leaf.units,):
         return arrays
     kernel, recurrent, bias = arrays
@@ -303,8 +297,9 @@ def _from_cudnn(leaf: Any, arrays: list[Saved], gates: int) -> list[Saved]:
 
 
 def _kernel(variable: Variable, array: Saved, leaf: Any, owner: Any, era: Era) -> Saved:
-    """Return a kernel with the axes (*space, in, out), as correlation uses it. Other weights are
-    returned as given.
+    """Return a kernel with the axes (*space, in, out), for correlation.
+
+    Other weights are returned unchanged.
     """
     if "kernel" not in variable.name or variable.name == "bias":
         return array
@@ -433,8 +428,7 @@ def _older_state(optimizer: Any, arrays: list[Saved], together: bool) -> Pairs |
 def state_by_weights(
     optimizer: Any, arrays: list[Saved], layers: list[tuple[Any, list[Saved]]], era: Era
 ) -> Pairs | None:
-    """Pair an optimizer's variables with a state that has the order and the shapes of the file's
-    own weights.
+    """Pair an optimizer's variables with a state in the order and shapes of the file's weights.
 
     Each slot is converted as the weights are: gates are joined, kernels transposed.
 

@@ -31,9 +31,7 @@ def parse_yaml(text: str | bytes, what: str) -> Any:
         raise ImportError("Models in YAML need PyYAML: `pip install 'hornbeam[yaml]'`.") from None
 
     class Loader(yaml.SafeLoader):
-        """PyYAML's loader of plain data, which also knows Python's tuples and Python 2's strings,
-        as Keras wrote them.
-        """
+        """PyYAML's safe loader, plus the tuples and Python 2 strings that Keras wrote."""
 
     Loader.add_constructor(
         "tag:yaml.org,2002:python/tuple",
