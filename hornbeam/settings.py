@@ -277,8 +277,8 @@ def set_kernels(kernels: str) -> None:
     """Choose which kernels ops use. Compiled functions keep their kernels until they are retraced.
 
     Args:
-        kernels: `"auto"` uses the kernels of `hornbeam-cpu` if they are installed and support the
-            arguments. `"plain"` uses only XLA.
+        kernels: `"auto"` uses the kernels of `hornbeam-cpu` on CPU and of cuDNN on NVIDIA GPUs, if
+            they are available and support the arguments. `"plain"` uses only XLA.
 
     Raises:
         ValueError: If `kernels` is neither.

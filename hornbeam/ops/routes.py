@@ -321,6 +321,8 @@ def why_no_cudnn() -> str | None:
         return (
             f"it is a kernel of cuDNN, for NVIDIA GPUs, and the platform is {jax.default_backend()}"
         )
+    if settings.kernels() == "plain":
+        return "hornbeam.config.set_kernels('plain')"
     return None
 
 
@@ -336,7 +338,7 @@ def columns_to_add(dtype: DType, rows: int, columns: int, results: int) -> int:
         >>> columns_to_add("float32", 8192, 768, 50257)
         0
     """
-    if why_no_cudnn() is not None or settings.kernels() == "plain":
+    if why_no_cudnn() is not None:
         return 0
     if (
         np.dtype(dtype).itemsize != 2

@@ -496,6 +496,15 @@ def test_fused_attention(name, gpu):
         assert gpu == ["cudnn"]
     finally:
         hb.config.enable_flash_attention()
+    gpu.clear()
+    hb.config.set_kernels("plain")
+    try:
+        FUSED[name](x)
+        assert gpu == []
+        with pytest.raises(RuntimeError, match=r"set_kernels\('plain'\)"):
+            FUSED[name](x, flash_attention=True)
+    finally:
+        hb.config.set_kernels("auto")
     assert (
         hb.config.is_flash_attention_enabled() is keras.config.is_flash_attention_enabled() is None
     )
