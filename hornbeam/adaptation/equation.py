@@ -160,7 +160,7 @@ class Equation:
         return scale.reshape(*scale.shape, *(1,) * (outputs.ndim - scale.ndim))
 
     def _full(self, ndim: int) -> tuple[str, str]:
-        """Return the letters of inputs with `ndim` axes and of the outputs, with letters for `...`."""
+        """Return the letters of `ndim`-axis inputs and of the outputs, with letters for `...`."""
         inputs, kernel, outputs = self._letters
         free = [
             letter for letter in string.ascii_letters if letter not in inputs + kernel + outputs
