@@ -1,4 +1,4 @@
-"""Losses of probabilities with one value per sample: functions of `(y_true, y_pred)` and objects."""
+"""Losses of probabilities, with one value per sample: functions and their objects."""
 
 from __future__ import annotations
 
