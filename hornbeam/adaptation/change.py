@@ -1,4 +1,4 @@
-"""Changes of a layer's weights: held in fewer bits, or frozen with a low-rank term."""
+"""Functions that quantize a layer's weights or add a low-rank term to a frozen weight."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["add_low_rank", "hold"]
 
 
 def hold(layer: Any, layouts: Sequence[Layout], policy: Any, config: Any) -> None:
-    """Hold weights of a layer in fewer bits; a low-rank term on top stays.
+    """Quantize weights of a layer; a low-rank term is kept.
 
     Args:
         layer: The layer, built.
-        layouts: Its weights.
-        policy: The quantized dtype policy that it will have.
-        config: A `QuantizationConfig`, or `None` for the mode's own.
+        layouts: Layouts of the weights to quantize.
+        policy: The quantized dtype policy that the layer will have.
+        config: A `QuantizationConfig`, or `None` for the mode's default quantizers.
 
     Raises:
         ValueError: If the quantizer's scales do not fit a product.
@@ -44,7 +44,7 @@ def hold(layer: Any, layouts: Sequence[Layout], policy: Any, config: Any) -> Non
 
 
 def _weight(layer: Any, layout: Layout, policy: Any, config: Any) -> Any:
-    """Return the weight of a policy's mode; its variables are not made yet."""
+    """Return the adapted weight for the policy's mode, without its variables."""
     mode = policy.quantization_mode
     if mode == "float8":
         return Float8(layer, layout, policy)
@@ -56,15 +56,15 @@ def _weight(layer: Any, layout: Layout, policy: Any, config: Any) -> Any:
 
 
 def add_low_rank(layer: Any, name: str, rank: int, a_initializer: Any, b_initializer: Any) -> None:
-    """Freeze a weight W of a layer and train `(lora_alpha / lora_rank) * A @ B` beside it.
+    """Freeze a weight W and add the trainable term `(lora_alpha / lora_rank) * A @ B`.
 
     The layer gets the variables `lora_a` of shape (*W.shape[:-1], rank) and `lora_b` of shape
     (rank, W.shape[-1]).
 
     Args:
-        layer: The layer, built; it has the numbers `lora_alpha` and `lora_rank`.
+        layer: The layer, built, with the numbers `lora_alpha` and `lora_rank`.
         name: Attribute of the weight.
-        rank: Columns of A and rows of B.
+        rank: Number of columns of A and rows of B.
         a_initializer, b_initializer: Initializers of A and B.
     """
     variable = getattr(layer, name)

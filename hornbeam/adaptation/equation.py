@@ -1,4 +1,4 @@
-"""The product of inputs and a weight as an Einstein summation whose axes can be read."""
+"""The product of inputs and a weight as an einsum equation with queryable axes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = ["Equation"]
 class Equation:
     """`einsum(text, inputs, kernel)`.
 
-    Seen as a matrix, the kernel has the rows that the product sums over and the columns that the
-    outputs keep, both in the kernel's own order.
+    The kernel can be treated as a matrix: its rows are the axes that the product sums over, its
+    columns the axes that the outputs keep, both in the order of the kernel's axes.
 
     Args:
-        text: Such as `"...x,xy->...y"`. `...` may be at the beginning or at the end of inputs and
-            outputs.
+        text: The equation, such as `"...x,xy->...y"`. `...` may be at the beginning or at the end
+            of inputs and outputs.
 
     Example:
         >>> equation = Equation("abc,dec->abde")
@@ -44,7 +44,7 @@ class Equation:
 
     @functools.cached_property
     def _letters(self) -> tuple[str, str, str]:
-        """Letters of inputs, kernel and outputs, without dots."""
+        """Letters of inputs, kernel and outputs, without `...`."""
         inputs, _, rest = self._text.replace(".", "").partition(",")
         kernel, _, outputs = rest.partition("->")
         return inputs, kernel, outputs
@@ -65,7 +65,7 @@ class Equation:
         return tuple(self._letters[1].index(letter) for letter in self.summed)
 
     def __call__(self, inputs: jax.Array, kernel: jax.Array) -> jax.Array:
-        """Return the product, as one product of two matrices where the axes allow it."""
+        """Return the product, computed as one matrix product if the axes allow it."""
         summed = len(self.summed)
         if self._is_of_rows and inputs.shape[inputs.ndim - summed :] == kernel.shape[:summed]:
             return rows_product(inputs, kernel, summed)
@@ -73,7 +73,7 @@ class Equation:
 
     @functools.cached_property
     def _is_of_rows(self) -> bool:
-        """Whether the summed axes end the inputs and begin the kernel; others in their order."""
+        """Whether summed axes are last in inputs and first in the kernel, the others in order."""
         inputs, kernel, outputs = self._letters
         others = inputs.removesuffix(self.summed)
         return (
@@ -100,7 +100,7 @@ class Equation:
         return rows_first.transpose([order.index(letter) for letter in self._letters[1]])
 
     def matrix_shape(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """Return the numbers of rows and columns of the matrix of a kernel of shape `shape`.
+        """Return the shape (rows, columns) of the matrix of a kernel of shape `shape`.
 
         Example:
             >>> Equation("abc,dec->abde").matrix_shape((4, 5, 3))
@@ -126,12 +126,12 @@ class Equation:
     def quantized_inputs(
         self, inputs: jax.Array, quantizer: Callable[..., Any]
     ) -> tuple[jax.Array, jax.Array]:
-        """Return integers of the inputs, and their scale with the axes of the outputs.
+        """Return the inputs as integers, and their scale with the outputs' axes.
 
         Args:
             inputs: Inputs of the product.
-            quantizer: A quantizer such as `AbsMaxQuantizer`; inputs that meet in one sum share a
-                scale.
+            quantizer: A quantizer such as `AbsMaxQuantizer`; inputs that are summed together share
+                a scale.
         """
         letters, outputs = self._full(inputs.ndim)
         axes = tuple(axis for axis, letter in enumerate(letters) if letter not in outputs)
@@ -139,28 +139,28 @@ class Equation:
         return integers, _with_axes(scale, letters, outputs)
 
     def scale_for_outputs(self, scale: jax.Array) -> jax.Array:
-        """Return a scale of the kernel, of size one along summed axes, with the outputs' axes."""
+        """Convert a scale with the kernel's axes, of size 1 if summed, to the outputs' axes."""
         return _with_axes(scale, self._letters[1], self._letters[2])
 
     def scale_for_kernel(self, scale: jax.Array) -> jax.Array:
-        """Return a scale with the outputs' axes as one with the kernel's axes."""
+        """Convert a scale with the outputs' axes to the kernel's axes."""
         return _with_axes(scale, self._letters[2], self._letters[1])
 
     def column_scale_for_outputs(self, scale: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-        """Return a scale (columns,) of the kernel's matrix with the outputs' axes."""
+        """Convert a scale (columns,) of the kernel's matrix to the outputs' axes."""
         sizes = self._sizes(shape)
         return _with_axes(
             scale.reshape([sizes[letter] for letter in self.kept]), self.kept, self._letters[2]
         )
 
     def spread(self, scale: jax.Array, outputs: jax.Array) -> jax.Array:
-        """Return a scale with the outputs' axes so that it broadcasts with `outputs`."""
+        """Reshape a scale with the outputs' axes to broadcast with `outputs`."""
         if not self._text.endswith("..."):
             return scale
         return scale.reshape(*scale.shape, *(1,) * (outputs.ndim - scale.ndim))
 
     def _full(self, ndim: int) -> tuple[str, str]:
-        """Letters of inputs of `ndim` axes and of their outputs, dots replaced by letters."""
+        """Return the letters of `ndim`-axis inputs and of the outputs, with letters for `...`."""
         inputs, kernel, outputs = self._letters
         free = [
             letter for letter in string.ascii_letters if letter not in inputs + kernel + outputs
@@ -175,13 +175,14 @@ def _with_axes(values: jax.Array, letters: str, wanted: str) -> jax.Array:
     """Return `values`, whose axes are `letters`, with the axes `wanted`; missing axes get size one.
 
     Raises:
-        ValueError: If an axis that is not wanted has another size than one.
+        ValueError: If an axis that is not in `wanted` has a size other than one.
     """
     gone = [axis for axis, letter in enumerate(letters) if letter not in wanted]
     if any(values.shape[axis] != 1 for axis in gone):
         raise ValueError(
-            f"A quantizer gave a scale of shape {values.shape}, but the axes {gone} are summed over"
-            " and must share one scale. Leave the quantizer's `axis` out, or name these axes."
+            f"The quantizer returned a scale of shape {values.shape}; expected size 1 along the"
+            f" axes {gone}, which the product sums over. Leave the quantizer's `axis` out, or"
+            " include these axes."
         )
     left = "".join(letter for letter in letters if letter in wanted)
     values = values.reshape(

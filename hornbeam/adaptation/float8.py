@@ -1,4 +1,4 @@
-"""Weights whose products go through 8-bit floating point, with delayed scales."""
+"""Weights whose products use 8-bit floating point with delayed scaling."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["Float8"]
 
 
 class Float8(AdaptedWeight):
-    """A weight of floats whose products go through 8-bit floating point (Micikevicius et al. 2022).
+    """A float weight whose products use 8-bit floating point (Micikevicius et al. 2022).
 
-    For inputs, kernel and the gradient of the outputs, the layer gets two variables: `..._scale` of
-    shape () and `..._amax_history` of shape (amax_history_length,). Their gradients are their next
-    values.
+    The layer gets two variables for each of the inputs, the kernel and the gradient of the outputs:
+    `..._scale` of shape () and `..._amax_history` of shape (amax_history_length,). The gradients of
+    these variables are their next values.
 
     Args:
         layer: The layer.
-        layout: Which weight it is.
-        policy: The layer's dtype policy, which has the length of the histories.
+        layout: Names the weight.
+        policy: The layer's dtype policy, with the attribute `amax_history_length` (default 1024).
     """
 
     adds_to_weight = False
@@ -34,7 +34,7 @@ class Float8(AdaptedWeight):
         self._layer = layer
 
     def hold(self) -> None:
-        """Add the variables of scales to the layer."""
+        """Add the variables of scales and histories to the layer."""
         for part in ("inputs", "kernel", "outputs_grad"):
             for name, shape, first in (
                 (f"{part}_scale", (), "ones"),
@@ -49,7 +49,7 @@ class Float8(AdaptedWeight):
     def multiply(
         self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False
     ) -> jax.Array:
-        """Return the product; the weight is cast to the dtype of `x` always."""
+        """Return the product; the weight is always cast to the dtype of `x`."""
         rounded = float8.through(x, *self._state("inputs"), training)
         kernel = float8.through(self.floats().astype(x.dtype), *self._state("kernel"), training)
         return float8.through_gradient(equation(rounded, kernel), *self._state("outputs_grad"))

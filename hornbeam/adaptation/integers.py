@@ -1,7 +1,7 @@
-"""Weights held as integers with scales: int8, int4, and the integers of GPTQ and AWQ.
+"""Weights stored as integers with scales: int8, int4, GPTQ and AWQ.
 
-Each class makes the variables of the integers and scales in place of the layer's weight, computes
-the product with them, and knows their order and form in Keras's files.
+Each class replaces the layer's weight by variables for the integers and scales, computes products
+with them, and knows their order and format in Keras's files.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from hornbeam.quantizers.rounding import (
 
 __all__ = ["Calibrated", "Int4Grouped", "Int4PerChannel", "IntegerWeight", "PerChannel"]
 
-Arrays = dict[str, Any]  # by the layer's attribute
+Arrays = dict[str, Any]  # keyed by the layer's attribute name
 
 
 class IntegerWeight(AdaptedWeight):
-    """A weight held as integers and scales: `encode` makes their arrays, `decode` returns floats.
+    """A weight stored as integers and scales; `encode` makes their arrays, `decode` the floats.
 
     Args:
-        layer: The layer; its weight is still one of floats.
-        layout: Which weight it is, and how its integers lie in variables.
+        layer: The layer; its weight still holds floats.
+        layout: Names the weight and describes how its integers are stored.
         policy: The layer's quantized dtype policy.
-        config: A `QuantizationConfig`. Default: the mode's own.
+        config: A `QuantizationConfig`. Default: the mode's default quantizers.
     """
 
     adds_to_weight = False
@@ -49,14 +49,14 @@ class IntegerWeight(AdaptedWeight):
         self._scale_dtype = str(layer.variable_dtype)
 
     def hold(self) -> None:
-        """Put the variables of integers and scales in the place of the layer's weight.
+        """Replace the layer's weight by variables for the integers and scales.
 
         Raises:
             ValueError: If the quantizer's scales do not fit the product.
         """
         weight = self.variable
         shapes = jax.eval_shape(self.encode, jax.ShapeDtypeStruct(self.shape, weight.stored_dtype))
-        # Encoded at the first read: a file that gives the integers never needs the floats.
+        # Encoded at the first read; a file that provides the integers never needs the floats.
         arrays = functools.cache(lambda: self.encode(weight.stored))
         self.layer._own_variables.remove(weight)
         for attribute in self.attributes:
@@ -71,7 +71,7 @@ class IntegerWeight(AdaptedWeight):
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """The layer's attributes of the arrays, in the order of files."""
+        """Names of the layer's attributes for the arrays, in the order of files."""
         return (self.layout.name, self._scale)
 
     def _variable_name(self, attribute: str) -> str:
@@ -79,11 +79,11 @@ class IntegerWeight(AdaptedWeight):
 
     def encode(self, floats: jax.Array) -> Arrays:
         """Return the arrays that hold the weight `floats`."""
-        raise NotImplementedError  # each subclass has its own
+        raise NotImplementedError  # subclasses implement it
 
     def decode(self, arrays: Arrays) -> jax.Array:
-        """Return the weight that the arrays hold."""
-        raise NotImplementedError  # each subclass has its own
+        """Return the weight that the arrays encode, as floats."""
+        raise NotImplementedError  # subclasses implement it
 
     def floats(self) -> jax.Array:
         return self.decode(self._arrays())
@@ -91,11 +91,11 @@ class IntegerWeight(AdaptedWeight):
     def multiply(
         self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False
     ) -> jax.Array:
-        """Return the product with the weight as floats in the dtype of `x`."""
+        """Return the product; the weight is decoded to floats of the dtype of `x`."""
         return equation(x, self.floats().astype(x.dtype))
 
     def saved_value(self, variable: Variable, floats: Callable[[], jax.Array] | None = None) -> Any:
-        """Return the value of a variable for a file; other `floats` are rounded anew."""
+        """Return the value of a variable to save; `floats`, if given, are quantized first."""
         for attribute in self.attributes:
             if floats is not None and variable is getattr(self.layer, attribute):
                 return self.encode(floats())[attribute]
@@ -110,14 +110,14 @@ class IntegerWeight(AdaptedWeight):
     # --- 4-bit integers in bytes ------------------------------------------------------------------
 
     def _packed(self, integers: jax.Array) -> jax.Array:
-        """Return a matrix (rows, columns) of 4-bit integers as bytes, in the form of files."""
+        """Pack a matrix (rows, columns) of 4-bit integers into bytes, as files store them."""
         packed, _, _ = pack_int4(
             jnp.asarray(integers, "int8"), axis=0 if self.layout.packed_along_rows else 1
         )
         return packed.T if self.layout.transposed else packed
 
     def _unpacked(self, packed: jax.Array) -> jax.Array:
-        """Return the matrix (rows, columns) of 4-bit integers that `_packed` made bytes of."""
+        """Return the matrix (rows, columns) of 4-bit integers that `_packed` packed."""
         axis = 0 if self.layout.packed_along_rows else 1
         size = self.layout.equation.matrix_shape(self.shape)[axis]
         return unpack_int4(packed.T if self.layout.transposed else packed, size, axis=axis)
@@ -126,8 +126,8 @@ class IntegerWeight(AdaptedWeight):
 class PerChannel(IntegerWeight):
     """int8: integers with one scale per column, `weight = integers / scale`.
 
-    Inputs are rounded too, so that the product is one of integers, if the configuration has an
-    activation quantizer.
+    If the configuration has an activation quantizer, the inputs are quantized too, and the product
+    is computed with integers.
     """
 
     value_range = (-127, 127)
@@ -141,19 +141,19 @@ class PerChannel(IntegerWeight):
         return integers.astype(scale.dtype) / self.layout.equation.scale_for_kernel(scale)
 
     def _rounded(self, floats: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Return integers in the kernel's shape, and the scale with the outputs' axes."""
+        """Return integers of the kernel's shape, and the scale with the outputs' axes."""
         given = None if self.config is None else self.config.weight_quantizer
         quantizer = given or AbsMaxQuantizer(value_range=self.value_range)
-        # A quantizer that the user made says itself which axes share a scale.
+        # A quantizer from the user may choose the axes that share a scale.
         axis = getattr(given, "axis", None) or self.layout.equation.summed_axes
-        # On the host, which saves the device's memory; a tracer has only its shape.
+        # Computed on the host to save device memory; a tracer has no values to compute with.
         integers, scale = quantizer(
             floats, axis=axis, to_numpy=not isinstance(floats, jax.core.Tracer)
         )
         return integers, self.layout.equation.scale_for_outputs(scale).astype(self._scale_dtype)
 
     def _integers(self, arrays: Arrays) -> tuple[jax.Array, jax.Array]:
-        """Return what `_rounded` returned, read from the arrays."""
+        """Return the integers and the scale from the arrays, as `_rounded` does."""
         return arrays[self.layout.name], arrays[self._scale]
 
     @property
@@ -163,7 +163,7 @@ class PerChannel(IntegerWeight):
     def multiply(
         self, equation: Equation, x: jax.Array, training: bool = False, cast: bool = False
     ) -> jax.Array:
-        """Return `product(x, integers) / scale`, where `x` too may be rounded to integers."""
+        """Return `product(x, integers) / scale`; a quantizer of activations also rounds `x`."""
         quantizer = self._activation_quantizer
 
         def of_floats(x: jax.Array, integers: jax.Array, scale: jax.Array) -> jax.Array:
@@ -181,7 +181,7 @@ class PerChannel(IntegerWeight):
 
         @of_integers.defjvp
         def _(primals: Any, tangents: Any) -> tuple[jax.Array, jax.Array]:
-            # Rounding has no useful derivative: the gradient is that of the product with floats.
+            # Rounding has no useful derivative, so the product with floats is differentiated.
             return of_integers(*primals), of_floats(tangents[0], *primals[1:])
 
         return of_integers(x, *self._integers(self._arrays()))
@@ -193,7 +193,7 @@ class PerChannel(IntegerWeight):
 
 
 class Int4PerChannel(PerChannel):
-    """int4 without blocks: 4-bit integers, two in a byte, with one scale per column."""
+    """int4 without blocks: 4-bit integers, two per byte, with one scale per column."""
 
     value_range = (-8, 7)
 
@@ -223,9 +223,9 @@ class Int4PerChannel(PerChannel):
 
 
 class Int4Grouped(IntegerWeight):
-    """int4 in blocks: a block of rows shares scale and zero point, column by column.
+    """int4 in blocks of rows; each column of a block has one scale and one zero point.
 
-    `weight = (integers - zero[group]) * scale[group]`, where `group` is the number of the row's
+    `weight = (integers - zero[group]) * scale[group]`, where `group` is the index of the row's
     block.
     """
 
@@ -238,7 +238,7 @@ class Int4Grouped(IntegerWeight):
 
     @property
     def block_size(self) -> int:
-        """Rows of a block; -1 for all."""
+        """Number of rows per block; -1 for one block of all rows."""
         return int(self.policy.block_size)
 
     def encode(self, floats: jax.Array) -> Arrays:
@@ -264,7 +264,7 @@ class Int4Grouped(IntegerWeight):
         return arrays
 
     def _parts(self, arrays: Arrays) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Return what `_laid_out` took, read from the arrays."""
+        """Return the integers, scales and zeros from the arrays: the inverse of `_laid_out`."""
         turn = jnp.transpose if self.layout.transposed else jnp.asarray
         return (
             self._unpacked(arrays[self.layout.name]),
@@ -273,7 +273,7 @@ class Int4Grouped(IntegerWeight):
         )
 
     def _first_groups(self, rows: int) -> jax.Array:
-        """Return the group of each row, one block after the other, in the dtype of files."""
+        """Return the group of each row for consecutive blocks, in the dtype of files."""
         block = rows if self.block_size == -1 else self.block_size
         return (jnp.arange(rows) // block).astype("float32")
 
@@ -293,11 +293,11 @@ class Int4Grouped(IntegerWeight):
 
 
 class Calibrated(Int4Grouped):
-    """GPTQ and AWQ: integers from zero upward, of 2 to 8 bits, in groups of rows.
+    """GPTQ and AWQ: unsigned integers of 2 to 8 bits, with scales per group of rows.
 
-    `hornbeam.quantizers.calibration` chooses the integers. Until `assign` sets them, each number is
-    rounded to the nearest integer. With AWQ, `weight = (integers - zero[group]) * scale[group] /
-    awq_scales`.
+    `hornbeam.quantizers.calibration` chooses the integers. Until `assign` sets them, the weight is
+    rounded to the nearest integers. With AWQ,
+    `weight = (integers - zero[group]) * scale[group] / awq_scales`.
     """
 
     @property
@@ -321,12 +321,12 @@ class Calibrated(Int4Grouped):
         self, integers: Any, scale: Any, zero: Any, index: np.ndarray | None = None,
         input_scales: np.ndarray | None = None,
     ) -> Arrays:  # fmt: skip
-        """Return the arrays of files for what a calibration chose.
+        """Return the arrays to store for the result of a calibration.
 
         Args:
             integers: (rows, columns).
             scale, zero: (groups, columns).
-            index: (rows,), the group of each row. Default: one block after the other.
+            index: (rows,), the group of each row. Default: consecutive blocks.
             input_scales: (rows,), the factor that AWQ multiplied each row by. Default: ones.
         """
         arrays = self._laid_out(integers, scale, zero)
@@ -338,7 +338,7 @@ class Calibrated(Int4Grouped):
         return {attribute: arrays[attribute] for attribute in self.attributes}
 
     def assign(self, arrays: Arrays) -> None:
-        """Set the layer's variables to what `chosen` returned."""
+        """Assign the arrays that `chosen` returned to the layer's variables."""
         for attribute, value in arrays.items():
             getattr(self.layer, attribute).assign(value)
 

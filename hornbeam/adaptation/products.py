@@ -1,7 +1,7 @@
-"""The products of inputs and a layer's weight, which an adapted weight computes itself.
+"""Products of inputs and a layer's weight; an adapted weight computes its own product.
 
-Layers call these functions in `call`. Where `variable.adapted` is `None` they are the plain
-products.
+Layers call these functions in `call`. If `variable.adapted` is `None`, the result is the ordinary
+product.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def matmul(x: jax.Array, kernel: Variable, training: bool | None = None) -> jax.
     Args:
         x: (..., inputs).
         kernel: (inputs, units).
-        training: Whether the scales of a float8 kernel follow `x`. Default: no.
+        training: Whether to update the scales of a float8 kernel from `x`. Default: False.
 
     Returns:
         (..., units).
@@ -47,8 +47,8 @@ def einsum(
         equation: An equation of two operands, such as `"abc,cd->abd"`; see `Equation`.
         x: Inputs.
         kernel: The weight.
-        training: Whether the scales of a float8 kernel follow `x`. Default: no.
-        cast: Whether the kernel is cast to the dtype of `x` first.
+        training: Whether to update the scales of a float8 kernel from `x`. Default: False.
+        cast: Whether to cast the kernel to the dtype of `x` first.
 
     Example:
         >>> import numpy as np
@@ -66,8 +66,8 @@ def lookup(table: Variable, index: jax.Array) -> jax.Array:
 
     Args:
         table: (rows, width).
-        index: int32 of any shape. A negative integer counts from the end; one outside of the table
-            gives NaN.
+        index: int32 of any shape. Negative indices count from the end; indices outside the table
+            give NaN.
 
     Returns:
         (*index.shape, width).
@@ -81,7 +81,7 @@ def lookup(table: Variable, index: jax.Array) -> jax.Array:
 
 
 def effective(weight: Variable) -> jax.Array:
-    """Return the weight that a layer computes with, as floats.
+    """Return the weight as the floats that the layer computes with.
 
     Example:
         >>> import numpy as np

@@ -1,4 +1,4 @@
-"""Weights that compute their own products, and how their arrays lie in files."""
+"""Weights that compute their own products, and how their arrays are stored."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ __all__ = ["AdaptedWeight", "Layout", "LowRank"]
 
 @dataclass(frozen=True)
 class Layout:
-    """A weight of a layer that can be quantized, and how its integers lie in variables and files.
+    """How the integers of a layer's quantizable weight are stored in variables and files.
 
-    Seen as a matrix, the weight has the rows that its product sums over and the columns that the
-    outputs keep.
+    The weight is treated as a matrix: its rows are the axes that the product sums over, its columns
+    the axes that the outputs keep.
 
     Args:
-        name: The layer's attribute.
+        name: Name of the layer's attribute.
         equation: The product with the inputs.
         transposed: Whether 4-bit integers are stored with columns before rows.
-        packed_along_rows: Whether the two 4-bit integers of a byte are neighbours in one column.
-            Default: in one row.
+        packed_along_rows: Whether the two 4-bit integers of a byte are neighbours in a column.
+            Default: in a row.
         zero_dtype: Dtype of the zero points of 4-bit blocks.
-        zero_name: Name of the variable of calibrated zero points.
-        has_index: Whether the weight has its own variable of the rows' groups, `g_idx`. If not, it
-            uses the one that the layer's first weight made.
+        zero_name: Name of the variable for the zero points of GPTQ and AWQ.
+        has_index: Whether the weight has its own variable `g_idx`, the group of each row. If not,
+            it uses the `g_idx` of the layer's first weight.
 
     Example:
         >>> Layout("kernel", Equation("...x,xy->...y")).zero_dtype
@@ -49,10 +49,10 @@ class Layout:
 
 
 class AdaptedWeight:
-    """A weight that computes its own products; this base class holds it as one variable's floats.
+    """A weight that computes its own products; this base class uses a variable's floats.
 
     Args:
-        variable: The variable whose place the weight takes in products.
+        variable: The variable that the weight replaces in products.
 
     Example:
         >>> import numpy as np
@@ -61,8 +61,8 @@ class AdaptedWeight:
         [[1.0, 2.0]]
     """
 
-    # Whether a low-rank term is added to the weight before the product. If not, two products are
-    # added.
+    # Whether a low-rank term is added to the weight before the product. If not, the products with
+    # the weight and with the term are computed separately and added.
     adds_to_weight = True
     shape: tuple[int, ...]
 
@@ -82,8 +82,8 @@ class AdaptedWeight:
         Args:
             equation: The product.
             x: Inputs.
-            training: Whether state that follows the inputs (float8 scales) is updated.
-            cast: Whether a weight of floats is cast to the dtype of `x` first.
+            training: Whether to update state that depends on the inputs (float8 scales).
+            cast: Whether to cast a weight of floats to the dtype of `x` first.
         """
         weight = self.floats()
         return equation(x, weight.astype(x.dtype) if cast else weight)
@@ -93,11 +93,11 @@ class AdaptedWeight:
         return take_rows(self.floats(), index)
 
     def saved_value(self, variable: Variable, floats: Callable[[], jax.Array] | None = None) -> Any:
-        """Return the value of one of the layer's variables for a file.
+        """Return the value to save for one of the layer's variables.
 
         Args:
-            variable: The variable, of this weight or another of the layer's.
-            floats: Returns the weight to write in place of this one. Default: this one.
+            variable: Any variable of the layer, also one that this weight does not use.
+            floats: Function that returns the weight to save instead of this one.
         """
         return (floats or self.floats)() if variable is self.variable else variable.stored
 
@@ -144,11 +144,10 @@ class LowRank(AdaptedWeight):
 
     def lookup(self, index: jax.Array) -> jax.Array:
         rows = self.frozen.lookup(index)
-        thin = jnp.take(
-            self.layer.lora_a.value, index, axis=0
-        )  # not the whole product: only its rows at `index`
+        # Compute only the rows at `index`, not the whole product.
+        thin = jnp.take(self.layer.lora_a.value, index, axis=0)
         return rows + self._scale * jnp.matmul(thin, self.layer.lora_b.value)
 
     def saved_value(self, variable: Variable, floats: Callable[[], jax.Array] | None = None) -> Any:
-        """Return the value of a variable for a file, which has the sum in the weight's place."""
+        """Return the value of a variable to save; the weight includes the low-rank term."""
         return self.frozen.saved_value(variable, floats or self.floats)

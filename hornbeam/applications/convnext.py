@@ -1,4 +1,4 @@
-"""ConvNeXt (Liu et al. 2022): the layer that its files hold and `keras.layers` does not have."""
+"""ConvNeXt (Liu et al. 2022): the layer of its files that `keras.layers` does not have."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["LayerScale"]
 
 
 class LayerScale(Layer):
-    """Multiplies each channel by a learned factor, which is small at first (Touvron et al. 2021).
+    """Multiplies each channel by a learned factor, which starts small (Touvron et al. 2021).
 
     Args:
-        init_values: First value of all factors.
+        init_values: Initial value of all factors.
         projection_dim: Number of channels.
 
     Raises:
-        ValueError: If `projection_dim` is no positive integer.
+        ValueError: If `projection_dim` is not a positive integer.
 
     Weights: `gamma` of shape (projection_dim,).
 

@@ -11,8 +11,7 @@ __all__ = ["BackupAndRestore"]
 
 
 class BackupAndRestore(Callback):
-    """Backs up the training, so that the same script, run again after an interruption, resumes
-    where it stopped.
+    """Backs up the training; an interrupted script that is run again resumes where it stopped.
 
     The result equals that of an uninterrupted training bit for bit: weights, optimizer, metrics,
         `History`. A thread

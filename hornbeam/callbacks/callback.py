@@ -68,8 +68,7 @@ class Callback:
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what `load_state_dict` needs to go on with an interrupted training (see
-        `BackupAndRestore`).
+        """Return the state that `load_state_dict` restores; see `BackupAndRestore`.
 
         It may hold numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of
         them.
@@ -154,9 +153,7 @@ def check_number(name: str, value: Any) -> None:
 
 
 def check_weights(name: str, values: Any, variables: list[Any]) -> None:
-    """Raise `ValueError` unless a part of a callback's state is `None`, or values for all these
-    variables.
-    """
+    """Raise `ValueError` unless a part of a state is `None` or has values for these variables."""
     if values is not None and (
         not isinstance(values, list)
         or [getattr(v, "shape", None) for v in values] != [tuple(v.shape) for v in variables]

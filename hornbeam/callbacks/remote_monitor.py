@@ -17,8 +17,7 @@ __all__ = ["RemoteMonitor"]
 
 
 class RemoteMonitor(Callback):
-    """Sends the results of each epoch to a server by HTTP POST; warns if the server cannot be
-    reached.
+    """Sends each epoch's results to a server by HTTP POST; warns if it cannot be reached.
 
     Args:
         root: Address of the server, beginning with `http://` or `https://`.

@@ -10,8 +10,7 @@ __all__ = ["SwapEMAWeights"]
 
 
 class SwapEMAWeights(Callback):
-    """Replaces the weights by the optimizer's moving averages for each evaluation, and restores
-    them for training.
+    """Replaces the weights by the optimizer's moving averages for evaluation, then restores them.
 
     Args:
         swap_on_epoch: Whether the averages are also in place between the end of an epoch and the

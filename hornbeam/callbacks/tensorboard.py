@@ -19,8 +19,7 @@ __all__ = ["TensorBoard"]
 
 
 class TensorBoard(Callback):
-    """Writes files for TensorBoard: scalars by epoch and batch, histograms and images of weights,
-    the graph, profiles.
+    """Writes files for TensorBoard: scalars, histograms and images of weights, graph, profiles.
 
     View them with `tensorboard --logdir logs`. Needs `pip install "hornbeam[tensorboard]"`. The
     names are Keras's: `epoch_loss`, `batch_loss`, `evaluation_loss_vs_iterations` and so on, under
@@ -197,9 +196,7 @@ class TensorBoard(Callback):
                 writer.add_image(f"{weight.path}/image", _as_image(value), epoch, dataformats="HW")
 
     def _write_graph(self) -> None:
-        """Write the model's configuration in the form that TensorBoard's graph of Keras models
-        reads.
-        """
+        """Write the model's configuration in TensorBoard's format for graphs of Keras models."""
         try:
             config = self.model.to_json()
         except (NotImplementedError, TypeError, ValueError):

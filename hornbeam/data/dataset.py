@@ -112,8 +112,9 @@ class Reader:
         self._number = 0
 
     def batches(self, start: int = 0) -> Iterator[Any]:
-        """Return the batches of an epoch from number `start` on; an error in a worker is raised
-        when its batch is read.
+        """Return the batches of an epoch from number `start` on.
+
+        An error in a worker is raised when its batch is read.
         """
         self._dataset.on_epoch_begin()
         return self._batches(start)
@@ -212,8 +213,9 @@ _received: tuple[int, Any] = (-1, None)
 
 
 def _live_with_parent() -> None:
-    """End this worker when its parent is gone, since it would wait for work forever; leave Ctrl-C
-    to the parent.
+    """Exit this worker when its parent is gone; leave Ctrl-C to the parent.
+
+    Without the parent, the worker would wait for work forever.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()

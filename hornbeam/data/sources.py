@@ -40,9 +40,7 @@ class Source:
 
     @property
     def can_restart(self) -> bool:
-        """Whether the next epoch starts at the first batch again, instead of where the last epoch
-        ended.
-        """
+        """Whether an epoch starts at the first batch instead of where the last one ended."""
         return True
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -118,8 +116,9 @@ class ArraySource(Source):
         return tree.map_structure(lambda a: None if a is None else a[part], self.data)
 
     def slab(self, order: np.ndarray | None, start: int, batch_size: int, steps: int) -> Batch:
-        """Return `steps` batches, from position `start` of an order on, as arrays of shape
-        `(steps, batch_size, ...)`.
+        """Return `steps` batches of an order as arrays `(steps, batch_size, ...)`.
+
+        The batches begin at position `start` of the order.
 
         If there are too few rows, the last one is repeated, so that the shape is always the same.
         """

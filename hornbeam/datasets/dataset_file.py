@@ -1,4 +1,4 @@
-"""What a data set says of a file that it is read from."""
+"""The description of a data set's file: its address, checksum, size and reader."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class DatasetFile(Generic[T]):
-    """A file of a data set: where it comes from, how to recognise it, how to read it.
+    """A file of a data set: its address, its checksum and its reader.
 
     Args:
-        name: Its name, in the cache or beside the package's data sets.
-        address: Its URL, or `None` for a file that is bundled with Hornbeam.
-        sha256: Its SHA-256, in hexadecimal digits.
-        size: Its size in bytes.
-        reader: A function of its path that returns its content, from `hornbeam.datasets.readers`.
+        name: Name of the file in the cache, or in `hornbeam/datasets` if it is bundled.
+        address: URL of the file, or `None` for a file that is bundled with Hornbeam.
+        sha256: SHA-256 of the file, in hexadecimal digits.
+        size: Size of the file in bytes.
+        reader: Function from `hornbeam.datasets.readers` that takes the path and returns the
+            content.
 
     Example:
         >>> from hornbeam.datasets.mnist import FILE
@@ -41,7 +42,7 @@ class DatasetFile(Generic[T]):
     reader: Callable[[Path], T]
 
     def path(self) -> Path:
-        """Return the path of the file, which is downloaded if it is not in the cache yet."""
+        """Return the path of the file; download it if it is not in the cache yet."""
         if self.address is None:
             return Path(str(resources.files("hornbeam.datasets"))) / self.name
         return Path(
@@ -52,14 +53,14 @@ class DatasetFile(Generic[T]):
         """Return the content of the file.
 
         Raises:
-            FileError: If the file does not have its size and hash, or cannot be read.
-            OSError: If it is missing, or cannot be downloaded.
+            FileError: If the size or the hash of the file is wrong, or it cannot be read.
+            OSError: If the file is missing or cannot be downloaded.
         """
         path = self.path()
         remedy = (
             "Install Hornbeam again."
             if self.address is None
-            else "Delete the file, and it is downloaded again."
+            else "Delete the file to download it again."
         )
         size = path.stat().st_size
         if size != self.size:

@@ -1,7 +1,8 @@
 """MNIST: 70,000 handwritten digits of 28 by 28 pixels, bundled with the package.
 
-The bundled file is compressed by xz. It holds, as plain bytes, the training labels, the test
-labels, the training images and the test images. Loading reads only local files and writes nothing.
+The bundled file is compressed with xz. It holds the bytes of the training labels, the test labels,
+the training images and the test images, in this order. Loading reads only local files and writes
+nothing.
 """
 
 from __future__ import annotations

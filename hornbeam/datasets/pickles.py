@@ -1,11 +1,10 @@
-"""A reader of pickled data that runs nothing from the file.
+"""A reader of pickled data that runs no code from the file.
 
-Python's own `pickle.load` calls whatever a file names. This reader interprets the instructions of a
-pickle itself and knows only those that build data: numbers, texts, bytes, lists, tuples,
-    dictionaries
-with texts as keys, and NumPy arrays. It creates no other object, imports nothing, calls nothing,
-and allocates no more than the file holds. Pickles of Python 2 are read too; their strings become
-bytes.
+Python's `pickle.load` calls any function that a file names. This reader interprets the opcodes of a
+pickle itself and supports only those that build data: numbers, strings, bytes, lists, tuples,
+dictionaries with strings or bytes as keys, and NumPy arrays. It creates no other objects, imports
+nothing and calls nothing. Its arrays take at most twice as many bytes as the file. Pickles of
+Python 2 are read too; their strings become bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _NAMES = {
     ("__builtin__", "bytes"): "bytes",
     ("builtins", "bytes"): "bytes",
 }
-"""What a pickle may name, and the step below that takes its place."""
+"""Functions and types that a pickle may name, with the names used below."""
 
 _LITERALS = frozenset(
     "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT UNICODE SHORT_BINUNICODE BINUNICODE"
@@ -47,7 +46,7 @@ class PickleError(ValueError):
 
 
 class _Mark:
-    """Where the items of a list, tuple or dictionary begin on the stack."""
+    """Marks the place on the stack where the items of a list, tuple or dictionary begin."""
 
 
 class _Step:
@@ -58,7 +57,7 @@ class _Step:
 
 
 class _DType:
-    """A NumPy dtype that is not complete before its state has come."""
+    """A NumPy dtype, which is incomplete until `set_state` is called."""
 
     def __init__(self, text: Any):
         if not isinstance(text, (str, bytes)):
@@ -92,7 +91,7 @@ class _DType:
 
 
 class _Array:
-    """A NumPy array that has no values before its state has come."""
+    """A NumPy array, which has no values until `set_state` or `fill` is called."""
 
     value: np.ndarray | None = None
 
@@ -111,11 +110,11 @@ class _Array:
 
 
 class _Parts(tuple):
-    """A tuple with unfinished objects in it: arguments or a state, but no value."""
+    """A tuple that contains unfinished objects, such as arguments or a state; it is not data."""
 
 
 def _array(shape: Any, dtype: Any, is_fortran: bool, data: Any) -> np.ndarray:
-    """Return an array of stored values, which must be exactly as many as its shape says."""
+    """Return an array of stored values, whose number must fit the shape."""
     if (
         not isinstance(shape, tuple)
         or len(shape) > 32
@@ -142,7 +141,7 @@ def _array(shape: Any, dtype: Any, is_fortran: bool, data: Any) -> np.ndarray:
 
 
 def _value(item: Any) -> Any:
-    """Return an item that may stand in a list, a dictionary, or for the whole pickle."""
+    """Return the finished value of an item, which must be data."""
     if isinstance(item, _Array):
         if item.value is None:
             raise PickleError("an array without values")
@@ -153,11 +152,11 @@ def _value(item: Any) -> Any:
 
 
 class _Reader:
-    """The stack and the memory of one pickle, and the instructions that change them.
+    """The stack and the memory of one pickle, and the opcodes that change them.
 
     Args:
-        size: The pickle's size in bytes. Arrays together may be twice as large: a few bytes of a
-            pickle can refer to the same values again and again.
+        size: The pickle's size in bytes. All arrays together may take at most twice as many bytes,
+            because a few bytes of a pickle can refer to the same values many times.
     """
 
     def __init__(self, size: int) -> None:
@@ -181,7 +180,7 @@ class _Reader:
         return self.stack[-1]
 
     def since_mark(self) -> list[Any]:
-        """Take the items since the last mark off the stack, the mark too."""
+        """Remove the items after the last mark and the mark from the stack; return the items."""
         items: list[Any] = []
         while self.stack:
             item = self.stack.pop()
@@ -206,10 +205,10 @@ class _Reader:
         if len(items) % 2:
             raise PickleError("a key without a value")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # Other keys could be chosen so that all fall into one slot, which makes a dictionary
+            # Keys of other types could be chosen to have equal hashes, which makes a dictionary
             # slow.
             if not isinstance(key, (str, bytes)):
-                raise PickleError(f"the key {key!r:.40}; expected texts")
+                raise PickleError(f"the key {key!r:.40}; expected strings or bytes")
             found[key] = _value(value)
 
     def name(self, module: Any, name: Any) -> _Step:
@@ -219,11 +218,11 @@ class _Reader:
             else None
         )
         if found is None:
-            raise PickleError(f"'{module!s:.60}.{name!s:.60}', which is no data")
+            raise PickleError(f"'{module!s:.60}.{name!s:.60}', which is not data")
         return _Step(found)
 
     def call(self, step: Any, arguments: Any) -> Any:
-        """Return what a known function makes of its arguments, without calling it."""
+        """Return the result of a known function for its arguments, without calling it."""
         if not isinstance(step, _Step) or not isinstance(arguments, tuple):
             raise PickleError("a call")
         kinds = [type(a) for a in arguments]
@@ -244,7 +243,7 @@ class _Reader:
         raise PickleError(f"a call of {step.name}")
 
     def run(self, name: str, argument: Any) -> None:
-        """Run one instruction.
+        """Run one opcode.
 
         Raises:
             PickleError: If it is unknown, or builds something other than data.
@@ -322,7 +321,7 @@ def read_pickle(content: bytes) -> Any:
         content: The pickle's bytes.
 
     Returns:
-        Numbers, texts, bytes, arrays, and lists, tuples and dictionaries of them.
+        Numbers, strings, bytes, arrays, and lists, tuples and dictionaries of these.
 
     Raises:
         PickleError: If the pickle is damaged, or holds anything else.

@@ -1,7 +1,7 @@
-"""Readers of the files that data sets come in: `.npz`, IDX, packed arrays and pickled batches.
+"""Readers of data set files: `.npz`, IDX, packed arrays and pickled batches.
 
-A file may come from anybody. A reader runs nothing from it, checks what it declares against the
-bytes that it has before allocating, and raises `FileError` for whatever is wrong with it.
+Files are untrusted. A reader runs no code from a file, compares declared sizes with the bytes that
+the file has before allocating memory, and raises `FileError` for any damage.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +38,7 @@ _DAMAGE = (
 
 @contextmanager
 def _one_error(path: Path, kind: str) -> Iterator[None]:
-    """Turn whatever a damaged file causes into `FileError`."""
+    """Raise `FileError` for any error that a damaged file causes."""
     try:
         yield
     except FileError:
@@ -55,8 +55,8 @@ def read_npz(
     Args:
         path: The file.
         names: The arrays to read.
-        ragged: Those of `names` that may hold Python lists of numbers, of several lengths. They are
-            stored as pickles and read by `hornbeam.datasets.pickles`.
+        ragged: The arrays of `names` that may hold Python lists of numbers, of different lengths.
+            They are stored as pickles and read by `hornbeam.datasets.pickles`.
 
     Raises:
         FileError: If the file is damaged, lacks an array, unpacks to far more than its size, or
@@ -89,7 +89,7 @@ def _member(archive: zipfile.ZipFile, path: Path, name: str, ragged: bool) -> np
     )
     start = content.read(8)
     if start[:6] != b"\x93NUMPY":
-        raise FileError(f"'{path}': {name} is no array.")
+        raise FileError(f"'{path}': {name} is not an array.")
     if start[6:] not in (b"\1\0", b"\2\0"):
         raise ValueError(f"{name} has an unknown version of NumPy's format")
     read_header = (
@@ -102,7 +102,7 @@ def _member(archive: zipfile.ZipFile, path: Path, name: str, ragged: bool) -> np
     if dtype.kind == "O" and ragged:
         found = _unpickled(data, f"'{path}': {name}")
         if not isinstance(found, np.ndarray) or found.shape != shape:
-            raise FileError(f"'{path}': {name} is no array of shape {shape}.")
+            raise FileError(f"'{path}': {name} is not an array of shape {shape}.")
         return found
     if dtype.hasobject:
         raise FileError(
@@ -123,7 +123,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """Return the array of an IDX file, the format in which MNIST was first published.
 
     Args:
-        path: The file, plain or compressed by gzip.
+        path: The file, uncompressed or compressed with gzip.
 
     Raises:
         FileError: If the file is damaged, or unpacks to far more than its size.
@@ -139,10 +139,10 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     with _one_error(path, "IDX file"), path.open("rb") as raw:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
-        file: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]  # reads alike
+        file: Any = gzip.GzipFile(fileobj=raw) if packed else raw
         zeros, kind, rank = struct.unpack(">HBB", file.read(4))
         if zeros or kind not in _IDX_TYPES:
-            raise ValueError("its first bytes are not those of the format")
+            raise ValueError("its first bytes are not an IDX header")
         shape = struct.unpack(f">{rank}I", file.read(4 * rank))
         dtype = np.dtype(_IDX_TYPES[kind])
         data = _exactly(file, math.prod(shape) * dtype.itemsize, path)
@@ -150,7 +150,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def read_packed(path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ...]]) -> Arrays:
-    """Return the arrays of bytes that lie one after another in an xz file.
+    """Return the byte arrays that are stored one after another in an xz file.
 
     Args:
         path: The file.
@@ -160,7 +160,7 @@ def read_packed(path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ..
         Arrays of dtype uint8, writable.
 
     Raises:
-        FileError: If the file is damaged, or holds more or fewer bytes.
+        FileError: If the file is damaged, or holds more or fewer bytes than the arrays take.
     """
     path = Path(path)
     with _one_error(path, "xz file"), lzma.open(path) as file:
@@ -174,7 +174,7 @@ def read_packed(path: str | os.PathLike[str], shapes: Mapping[str, tuple[int, ..
 
 
 def _exactly(file: Any, size: int, path: Path) -> bytes:
-    """Read the rest of a file, which must be `size` bytes."""
+    """Return the rest of a file, which must have exactly `size` bytes."""
     if size > most_unpacked(path):
         raise FileError(f"'{path}' claims {size} bytes, which a file of its size cannot hold.")
     data = file.read(size)
@@ -190,11 +190,11 @@ def read_pickle_batch(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the contents of a pickled batch, the format of CIFAR-10 and CIFAR-100.
 
     Args:
-        path: The file: a pickle of a dictionary of Python 2 or 3. It is read by
-            `hornbeam.datasets.pickles`, which runs nothing from it.
+        path: The file, a pickled dictionary from Python 2 or 3. It is read by
+            `hornbeam.datasets.pickles`, which runs no code from it.
 
     Returns:
-        Arrays, lists, texts and bytes by name. Names that Python 2 stored as bytes are texts.
+        Arrays, lists, strings and bytes by name. Names that Python 2 stored as bytes are decoded.
 
     Raises:
         FileError: If the file is damaged, or holds anything but data.
@@ -202,7 +202,8 @@ def read_pickle_batch(path: str | os.PathLike[str]) -> dict[str, Any]:
     Example:
         >>> import pickle, tempfile
         >>> path = Path(tempfile.mkdtemp(), "data_batch_1")
-        >>> _ = path.write_bytes(pickle.dumps({b"labels": [6, 9], b"data": np.zeros((2, 3072), "uint8")}))
+        >>> batch = {b"labels": [6, 9], b"data": np.zeros((2, 3072), "uint8")}
+        >>> _ = path.write_bytes(pickle.dumps(batch))
         >>> read_pickle_batch(path)["data"].shape
         (2, 3072)
     """
@@ -210,7 +211,7 @@ def read_pickle_batch(path: str | os.PathLike[str]) -> dict[str, Any]:
     found = _unpickled(path.read_bytes(), f"'{path}'")
     if not isinstance(found, dict):
         raise FileError(
-            f"'{path}' is no batch: it holds a {type(found).__name__}; expected a dictionary."
+            f"'{path}' is not a batch: it holds a {type(found).__name__}; expected a dictionary."
         )
     return {
         name.decode("latin-1") if isinstance(name, bytes) else name: value

@@ -1,7 +1,7 @@
-"""Models as files that other programs run.
+"""Export of models to files that other programs can run.
 
-An `Exporter` writes one format. `EXPORTERS` holds them by name; a new format is one class and one
-line here.
+An `Exporter` writes one format. `EXPORTERS` maps names to exporters. To add a format, write a class
+and list it here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""What an exporter is, and what exporters share: the model as a pure function, and the signature of
-its inputs.
-"""
+"""The base class of exporters, and their helpers: the model as a pure function, symbolic inputs."""
 
 from __future__ import annotations
 
@@ -21,12 +19,12 @@ __all__ = ["Exporter", "pure_call", "symbolic_inputs"]
 
 
 class Exporter(abc.ABC):
-    """Writes models in one format.
+    """Base class of exporters; an exporter writes models in one format.
 
     Attributes:
         name: Name of the format, such as `"stablehlo"`.
-        extra: The extra of the distribution that installs what the exporter needs, such as `"onnx"`
-            for `pip install hornbeam[onnx]`; `None` if it needs nothing more.
+        extra: Name of the optional dependencies that the exporter needs, such as `"onnx"` for
+            `pip install hornbeam[onnx]`; `None` if it needs none.
 
     Example:
         >>> class Summary(Exporter):
@@ -37,8 +35,9 @@ class Exporter(abc.ABC):
         >>> import tempfile
         >>> from pathlib import Path
         >>> import hornbeam as hb
+        >>> model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(2)], name="net")
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     Summary().write(hb.Sequential([hb.Input((3,)), hb.layers.Dense(2)], name="net"), f"{folder}/a.txt")
+        ...     Summary().write(model, f"{folder}/a.txt")
         ...     print(Path(f"{folder}/a.txt").read_text())
         net: 8 weights
     """
@@ -53,23 +52,22 @@ class Exporter(abc.ABC):
         Args:
             model: The model.
             path: Path of the file; an existing one is replaced.
-            input_signature: The inputs, in the structure in which the model is called: anything
-                with `shape` and `dtype` for each tensor, `None` in a shape where a size is free.
-                Default: the model's
-                    symbolic inputs.
+            input_signature: The inputs, in the structure in which the model is called. Each tensor
+                is any object with a `shape` and a `dtype`; unknown sizes are `None`. Default: the
+                model's symbolic inputs.
             **options: Options of the format.
         """
 
 
 def symbolic_inputs(model: Any, given: Any = None) -> Any:
-    """Return the inputs of a model as a structure of `jax.ShapeDtypeStruct`, with symbols for free
-    sizes.
+    """Return a model's inputs as `jax.ShapeDtypeStruct`s, with symbols for unknown sizes.
 
-    A free first axis is `batch` in all inputs; every other free axis is a size of its own.
+    An unknown size of the first axis is the symbol `batch` in all inputs. Every other unknown size
+    gets a symbol of its own.
 
     Args:
         model: The model.
-        given: `input_signature` of `Exporter.write`.
+        given: The argument `input_signature` of `Exporter.write`.
 
     Raises:
         ValueError: If the model does not know its inputs, or a part of `given` has no shape.
@@ -88,7 +86,7 @@ def symbolic_inputs(model: Any, given: Any = None) -> Any:
             " [jax.ShapeDtypeStruct((8, 28, 28), 'float32')]."
         )
     if isinstance(given, (list, tuple)) and len(given) == 1:
-        given = given[0]  # as Keras writes the signature of a single input
+        given = given[0]  # Keras wraps the signature of a single input in a list
     scope = jax_export.SymbolicScope()
     names = (f"size_{number}" for number in itertools.count(1))
 
@@ -112,10 +110,10 @@ def symbolic_inputs(model: Any, given: Any = None) -> Any:
 
 
 def pure_call(model: Any) -> tuple[Callable[[Sequence[Any], Any], Any], list[Variable]]:
-    """Return a model's inference as a pure function of the values of its weights and its inputs,
-    and the weights.
+    """Return a model's inference as a pure function, and the model's weights.
 
-    Everything in it takes the plain way, so that the program runs where Hornbeam's kernels are not.
+    The arguments of the function are the values of the weights and the inputs. All ops use their
+    portable implementation, so the program also runs without Hornbeam's kernels.
 
     Example:
         >>> import hornbeam as hb

@@ -1,16 +1,15 @@
-"""StableHLO: a model's inference as a program of XLA's portable instructions, with its weights
-beside it.
+"""StableHLO files: a model's inference as a portable XLA program, with the weights.
 
-A file is a zip of three members, stored without compression:
+A file is a zip archive of three members, stored without compression:
 
 - `program.mlirbc`: the program as a portable StableHLO artifact (https://openxla.org/stablehlo).
-  Its arguments are the weights, then the inputs, each flat.
+  Its arguments are the flattened weights, then the flattened inputs.
 - `weights.bin`: the arrays of the weights one after another, little-endian, without gaps.
-- `signature.json`: names, shapes and dtypes of weights, inputs and outputs, and the platforms. A
-  size that is free is the name of a symbol, such as `"batch"`.
+- `signature.json`: names, shapes and dtypes of weights, inputs and outputs, and the platforms. An
+  unknown size is the name of a symbol, such as `"batch"`.
 
-Reading a file runs no code from it: the program is only compiled when it is called, and one that
-would call anything outside of XLA is refused.
+Reading a file runs no code from it. The program is compiled when it is called; a program that calls
+code outside XLA is rejected.
 """
 
 from __future__ import annotations
@@ -41,44 +40,44 @@ __all__ = ["LoadedProgram", "StableHLOExporter", "export_stablehlo", "load_stabl
 _PROGRAM, _WEIGHTS, _SIGNATURE = "program.mlirbc", "weights.bin", "signature.json"
 _FORMAT = 1
 _PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
-# Custom calls that XLA itself replaces by instructions; any other one would call into a library.
+# Custom calls that XLA replaces by instructions; all other custom calls run code of a library.
 _OF_XLA = re.compile(r"(Sharding|shape_assertion|(mhlo|stablehlo|chlo)\.\w+)")
 _CUSTOM_CALL = re.compile(
     r"custom_call\s+@(?:\"([^\"]*)\"|([\w.$-]+))|call_target_name\s*=\s*\"([^\"]*)\""
 )
-# A size: a number, a symbol, or sums, products and quotients of them.
+# A size: a number, a symbol, or a sum, product or quotient of these.
 _SIZE = re.compile(r"[A-Za-z0-9_+*(), -]{1,200}")
 
 
 class StableHLOExporter(Exporter):
-    """Writes StableHLO files; `export_stablehlo` documents them."""
+    """Writes StableHLO files; see `export_stablehlo`."""
 
     name = "stablehlo"
 
     def write(self, model: Any, path: Any, input_signature: Any = None, **options: Any) -> None:
-        """Write a built model to a file; `options` are those of `export_stablehlo`."""
+        """Write a built model to a file; `options` are passed to `export_stablehlo`."""
         export_stablehlo(model, path, input_signature, **options)
 
 
 def export_stablehlo(
     model: Any, path: Any, input_signature: Any = None, platforms: Sequence[str] | None = None
 ) -> None:
-    """Write the inference of a model as a StableHLO file, which needs neither the model's code nor
-    Hornbeam's kernels.
+    """Write a model's inference to a StableHLO file.
 
-    The size of the batch stays free, as does any other size that is `None` in the inputs' shapes.
+    The file runs without the model's code and without Hornbeam's kernels. It accepts any batch
+    size, and any size for other axes that are `None` in the inputs' shapes.
 
     Args:
         model: A built model.
         path: Path of the file; an existing one is replaced.
-        input_signature: The inputs, in the structure in which the model is called: anything with
-            `shape` and `dtype` for each. Default: the model's symbolic inputs.
-        platforms: Where the program can run, some of `"cpu"`, `"cuda"`, `"rocm"`, `"tpu"`. Default:
-            the current platform.
+        input_signature: The inputs, in the structure in which the model is called. Each tensor is
+            any object with a `shape` and a `dtype`. Default: the model's symbolic inputs.
+        platforms: Platforms that the program can run on: some of `"cpu"`, `"cuda"`, `"rocm"` and
+            `"tpu"`. Default: the current platform.
 
     Raises:
         ValueError: If the model does not know its inputs, an argument is out of range, or the model
-            needs a call that only this machine can answer, such as a Python callback.
+            calls code outside XLA, such as a Python callback.
 
     Example:
         >>> import tempfile
@@ -104,7 +103,8 @@ def export_stablehlo(
     except (NotImplementedError, TypeError, ValueError, InconclusiveDimensionOperation) as error:
         raise ValueError(
             f"export_stablehlo: the model '{model.name}' cannot be exported: {error} If a size must"
-            " be a number, give it by `input_signature`; leave out what calls back into Python."
+            " be a number, set it with `input_signature`. Leave out layers that call back into"
+            " Python."
         ) from error
     _check_calls(exported.mlir_module(), f"export_stablehlo: the model '{model.name}'", ValueError)
     outputs = jax.tree.unflatten(exported.out_tree, exported.out_avals)
@@ -128,12 +128,12 @@ def export_stablehlo(
 
 @dataclasses.dataclass(frozen=True)
 class LoadedProgram:
-    """A program read from a StableHLO file: call it with the inputs, in the structure of `inputs`.
+    """A program read from a StableHLO file; call it with inputs in the structure of `inputs`.
 
     Attributes:
-        inputs: Structure of `jax.ShapeDtypeStruct`; a free size is a symbol.
-        outputs: The same for what a call returns.
-        weights: The arrays, by the names of the model's weights.
+        inputs: Structure of `jax.ShapeDtypeStruct`; unknown sizes are symbols.
+        outputs: The same for the result of a call.
+        weights: Arrays by the names of the model's weights.
     """
 
     inputs: Any
@@ -142,10 +142,10 @@ class LoadedProgram:
     _exported: jax_export.Exported = dataclasses.field(repr=False)
 
     def __call__(self, inputs: Any) -> Any:
-        """Return the outputs for inputs, which are cast to the dtypes of the signature.
+        """Return the outputs; the inputs are cast to the dtypes of the signature.
 
         Raises:
-            ValueError: If the structure or a shape does not fit.
+            ValueError: If the structure or a shape does not fit the signature.
         """
         structure: Any = jax.tree.structure(self.inputs)
         given, found = jax.tree.flatten(inputs)
@@ -163,19 +163,18 @@ class LoadedProgram:
 def load_stablehlo(path: Any) -> LoadedProgram:
     """Read a StableHLO file that `export_stablehlo` wrote.
 
-    The file is data: no code from it runs while it is read. What is called later is a program of
-    XLA, which can compute and nothing else. XLA's reader of programs is not made for hostile bytes,
-    so know where a file comes from.
+    Reading runs no code from the file. A call runs an XLA program, which can only compute. XLA's
+    parser is not hardened against malicious files, so load only files from sources that you trust.
 
     Args:
         path: Path of the file.
 
     Returns:
-        A function of the inputs; it runs on the platforms that the file was written for.
+        A callable that runs on the platforms for which the file was written.
 
     Raises:
         FileNotFoundError: If there is no file.
-        FileError: If the file is damaged, of another kind, or its program calls anything outside of
+        FileError: If the file is damaged or has another format, or its program calls code outside
             XLA.
 
     Example:
@@ -192,7 +191,7 @@ def load_stablehlo(path: Any) -> LoadedProgram:
         members = _members(path, what)
         signature = parse_json(members[_SIGNATURE], f"{what}: {_SIGNATURE}")
         if not isinstance(signature, dict) or signature.get("format") != _FORMAT:
-            raise FileError(f"{what} is of another format than {_FORMAT}, which is read here.")
+            raise FileError(f"{what} does not have the expected format version {_FORMAT}.")
         scope = jax_export.SymbolicScope()
         inputs, outputs = (_from_json(signature[key], scope) for key in ("inputs", "outputs"))
         weights = _weights(signature["weights"], members[_WEIGHTS], what)
@@ -210,8 +209,9 @@ def _export(
 def _restored(
     program: bytes, signature: Any, weights: Any, inputs: Any, outputs: Any
 ) -> jax_export.Exported:
-    """Return the program as JAX's object: that of an empty function with the same signature, its
-    program replaced.
+    """Return the program as a `jax.export.Exported`.
+
+    It is the export of an empty function with the same signature, whose program is replaced.
     """
     platforms, version = signature["platforms"], signature["calling_convention"]
     low = jax_export.minimum_supported_calling_convention_version
@@ -235,24 +235,20 @@ def _restored(
 
 
 def _members(path: Path, what: str) -> dict[str, bytes]:
-    """Return the three members; a stored member is as long as the file says, so nothing can
-    unfold.
-    """
+    """Return the three members; they are not compressed, so they cannot outgrow the file."""
     with zipfile.ZipFile(path) as archive:
         infos = {info.filename: info for info in archive.infolist()}
         if sorted(infos) != sorted((_PROGRAM, _WEIGHTS, _SIGNATURE)) or len(infos) != len(
             archive.infolist()
         ):
             raise FileError(
-                f"{what} is no StableHLO file of Hornbeam: its members are {list(infos)!r:.200}."
+                f"{what} is not a StableHLO file of Hornbeam: its members are {list(infos)!r:.200}."
             )
         if any(
             info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1
             for info in infos.values()
         ):
-            raise FileError(
-                f"{what}: its members must be stored as they are, neither compressed nor encrypted."
-            )
+            raise FileError(f"{what}: its members must be neither compressed nor encrypted.")
         if sum(info.file_size for info in infos.values()) > path.stat().st_size:
             raise FileError(f"{what} is damaged: its members are longer than the file.")
         return {name: archive.read(info) for name, info in infos.items()}
@@ -276,13 +272,13 @@ def _weights(entries: Any, data: bytes, what: str) -> dict[str, jax.Array]:
 
 
 def _check_calls(module: str, what: str, error: type[ValueError]) -> None:
-    """Raise if a program calls anything outside of XLA."""
+    """Raise `error` if a program calls code outside XLA."""
     targets = {name for match in _CUSTOM_CALL.findall(module) for name in match if name}
     foreign = sorted(name for name in targets if not _OF_XLA.fullmatch(name))
     if foreign:
         raise error(
-            f"{what} calls {listed(foreign)}, which XLA does not compute itself. Expected a program"
-            " of StableHLO's own instructions: leave the layer or the op out that needs the call."
+            f"{what} calls {listed(foreign)}, which is code outside XLA; expected only StableHLO"
+            " instructions. Leave out the layer or op that makes the call."
         )
 
 
@@ -297,9 +293,7 @@ def _described(x: Any) -> dict[str, Any]:
 
 
 def _as_json(structure: Any) -> Any:
-    """Return a structure of shapes as JSON: a tensor is an object, other nodes are pairs of their
-    kind and parts.
-    """
+    """Return a structure of shapes as JSON: tensors as objects, other nodes as [kind, parts]."""
     if hasattr(structure, "shape"):
         return _described(structure)
     if isinstance(structure, dict):

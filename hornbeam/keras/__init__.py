@@ -1,8 +1,8 @@
-"""The drop-in face: `import keras` and `tensorflow.keras` can mean Hornbeam.
+"""The drop-in replacement: `import keras` and `import tensorflow.keras` can import Hornbeam.
 
-After `hornbeam.install_as_keras()`, imports of the modules of Keras 1, 2 and 3 mean Hornbeam.
-`hornbeam run script.py` runs an unchanged script in this way. The attributes of this package are
-those of `keras`: `hornbeam.keras.layers.Dense`.
+After `hornbeam.install_as_keras()`, imports of the modules of Keras 1, 2 and 3 import stand-ins
+that look up their attributes in Hornbeam. `hornbeam run script.py` runs an unchanged script in this
+way. This package has the attributes of `keras`, such as `hornbeam.keras.layers.Dense`.
 """
 
 from __future__ import annotations

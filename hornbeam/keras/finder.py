@@ -1,4 +1,4 @@
-"""Imports of the face: a finder for `keras`, `tensorflow` and all modules below them."""
+"""Import hook that finds stand-ins for `keras`, `tensorflow` and all modules below them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ _ROOTS = ("keras", "tensorflow")
 
 
 class FaceFinder(MetaPathFinder, Loader):
-    """Finds and loads the modules of the face. The real Keras and TensorFlow cannot be imported
-    meanwhile.
+    """Finds and loads the stand-in modules.
+
+    While it is installed, the real Keras and TensorFlow cannot be imported.
 
     Example:
         >>> FaceFinder().find_spec("numpy") is None
@@ -27,27 +28,27 @@ class FaceFinder(MetaPathFinder, Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the module's specification, or `None` for names that are not below `keras` and
-        `tensorflow`.
+        """Return the module's spec, or `None` for names outside `keras` and `tensorflow`.
 
         Raises:
-            ModuleNotFoundError: If the face has no module of a name below them.
+            ModuleNotFoundError: If there is no stand-in for a name inside them.
         """
         if name.partition(".")[0] not in _ROOTS:
             return None
         if is_face_name(name):
             return ModuleSpec(name, self, origin="hornbeam.keras", is_package=True)
-        # Python also asks for the X of `from keras.layers import X`. It replaces an error that has
-        # this name by one of its own, which cannot say why. So the error has the parent's name.
+        # For `from keras.layers import X`, Python also looks for a module X. It would replace an
+        # error with the name of X by a generic error without the reason. So the error has the
+        # parent's name.
         parent = name.rpartition(".")[0]
         raise ModuleNotFoundError(f"Cannot import {name!r}. {why_missing(name)}", name=parent)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return the one face module of the name."""
+        """Return the stand-in module with the name of `spec`."""
         return face_module(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Do nothing: a face module looks up each attribute when it is used."""
+        """Do nothing; a stand-in looks up each attribute when it is used."""
 
 
 _finder = FaceFinder()
@@ -55,11 +56,11 @@ _set_aside: dict[str, ModuleType] = {}
 
 
 def install_as_keras(force: bool = False) -> None:
-    """Make `import keras` and `import tensorflow.keras` mean Hornbeam in this process.
+    """Make `import keras` and `import tensorflow.keras` import Hornbeam in this process.
 
     Args:
-        force: Whether to go on if the real Keras or TensorFlow was imported before. Objects that
-            were imported from them keep working; new imports mean Hornbeam.
+        force: Whether to continue if the real Keras or TensorFlow was imported before. Objects that
+            were imported from them keep working; new imports use Hornbeam.
 
     Raises:
         RuntimeError: If the real Keras or TensorFlow was imported before and `force` is false.
@@ -86,7 +87,7 @@ def install_as_keras(force: bool = False) -> None:
 
 
 def uninstall_as_keras() -> None:
-    """Undo `install_as_keras`: new imports of Keras and TensorFlow mean the real ones again.
+    """Undo `install_as_keras`: new imports use the real Keras and TensorFlow again.
 
     Example:
         >>> uninstall_as_keras()

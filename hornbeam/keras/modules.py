@@ -1,4 +1,4 @@
-"""Face modules: modules with Keras's names, whose attributes are looked up in Hornbeam."""
+"""Stand-in modules with Keras's names, whose attributes are looked up in Hornbeam."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _PLAIN_PARENTS = ("tensorflow", "tensorflow.python")
 
 
 class FaceModule(ModuleType):
-    """A module of the face. It has the attributes of the Hornbeam modules behind it.
+    """A stand-in for a Keras module, with the attributes of one or more Hornbeam modules.
 
     Args:
         name: Full name, such as `"tensorflow.keras.layers"`.
-        places: Names of the Hornbeam modules behind it, searched in order.
+        places: Names of the Hornbeam modules that are searched for attributes, in order.
 
     Example:
         >>> FaceModule("keras.utils", ("hornbeam.utils",)).__name__
@@ -35,7 +35,7 @@ class FaceModule(ModuleType):
     """
 
     def __init__(self, name: str, places: tuple[str, ...]):
-        super().__init__(name, f"Hornbeam, standing in for `{name}`.")
+        super().__init__(name, f"Hornbeam's stand-in for `{name}`.")
         self.__path__: list[str] = []
         self._places = places
         if name in KERAS_ROOTS:
@@ -65,9 +65,7 @@ class FaceModule(ModuleType):
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function with the module's name. In Keras 1, `keras.layers.merge` was a
-        function; now it is a module.
-        """
+        """Call the function of the module's name: in Keras 1, `keras.layers.merge` was one."""
         name = self.__name__.rpartition(".")[2]
         functions = [
             function
@@ -99,9 +97,7 @@ def _children(name: str) -> set[str]:
 
 @functools.cache
 def _places(name: str) -> tuple[str, ...] | None:
-    """Return the Hornbeam modules behind a face module, or `None` if the face has no such
-    module.
-    """
+    """Return the Hornbeam modules behind a stand-in, or `None` if there is no such stand-in."""
     if name in _PLAIN_PARENTS or name in ALIASES:
         return ()
     for root in KERAS_ROOTS:
@@ -115,12 +111,12 @@ def _places(name: str) -> tuple[str, ...] | None:
 def _exists(place: str) -> bool:
     try:
         return importlib.util.find_spec(place) is not None
-    except ModuleNotFoundError:  # a parent is missing or is no package
+    except ModuleNotFoundError:  # a parent is missing or is not a package
         return False
 
 
 def is_face_name(name: str) -> bool:
-    """Return whether the face has a module of this full name.
+    """Return whether there is a stand-in module with this full name.
 
     Example:
         >>> is_face_name("keras.utils"), is_face_name("keras.no_such_module")
@@ -131,10 +127,10 @@ def is_face_name(name: str) -> bool:
 
 @functools.cache
 def face_module(name: str) -> ModuleType:
-    """Return the face module of a full name, such as `"keras.layers"`; always the same one.
+    """Return the stand-in module with a full name, such as `"keras.layers"`; it is cached.
 
     Raises:
-        ModuleNotFoundError: If the face has no such module.
+        ModuleNotFoundError: If there is no such stand-in.
 
     Example:
         >>> face_module("tensorflow.keras.utils").__name__
@@ -147,7 +143,7 @@ def face_module(name: str) -> ModuleType:
 
 
 def why_missing(name: str) -> str:
-    """Return why the face has no such name, with the most similar names that it has.
+    """Return why a stand-in has no such name, with the most similar names that it has.
 
     Example:
         >>> why_missing("keras.utils.to_categorial").split(". ")[1]

@@ -1,15 +1,15 @@
-"""Which Hornbeam modules answer for which Keras modules.
+"""Tables that map Keras modules to Hornbeam modules.
 
-A row maps the name of a module, without its root (`keras`, `tensorflow.keras`, ...), to the places
-below `hornbeam` that are searched for its attributes, in order. The empty place is `hornbeam`
-itself. A row whose places do not exist cannot be imported.
+`KERAS_MODULES` maps the name of a module, without its root (`keras`, `tensorflow.keras`, ...), to
+the modules below `hornbeam` that are searched for its attributes, in order. The empty name is
+`hornbeam` itself. A Keras module whose Hornbeam modules do not exist cannot be imported.
 """
 
 from __future__ import annotations
 
 __all__ = ["ALIASES", "KERAS_MODULES", "KERAS_ROOTS", "KERAS_VERSION", "TENSORFLOW_VERSION"]
 
-# Scripts read `__version__` to learn which interface they get. The suffix says that Hornbeam
+# Scripts read `__version__` to find out which interface they use. The suffix shows that Hornbeam
 # provides it.
 KERAS_VERSION = "3.15.1+hornbeam"
 TENSORFLOW_VERSION = "2.21.0+hornbeam"
@@ -60,7 +60,7 @@ KERAS_MODULES |= {
     )
 }
 KERAS_MODULES |= {
-    # The functions of Keras 1 and 2 after the few of Keras 3.
+    # Functions of Keras 3 are searched first, then functions of Keras 1 and 2.
     "backend": ("backend", "legacy.backend"),
     "layers": ("layers", "legacy.layers"),
     "engine": ("layers", "models"),
@@ -73,7 +73,7 @@ KERAS_MODULES |= {
     "objectives": ("losses",),
 }
 
-# More names of a module, beside those of its places: module -> name -> place.
+# Additional names of a module: module -> name -> path below `hornbeam`.
 ALIASES: dict[str, dict[str, str]] = {
     "tensorflow": {
         "Variable": "Variable",

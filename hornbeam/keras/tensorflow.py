@@ -10,7 +10,7 @@ from hornbeam.core import random as core_random
 
 __all__ = ["PhysicalDevice", "list_physical_devices", "set_seed"]
 
-# In the place of TensorFlow's dtype objects. Hornbeam takes dtypes by name, as Keras does.
+# These names replace TensorFlow's dtype objects. Hornbeam takes dtypes by name, as Keras does.
 bfloat16, float16, float32, float64 = "bfloat16", "float16", "float32", "float64"
 int8, int16, int32, int64 = "int8", "int16", "int32", "int64"
 uint8, uint16, uint32, uint64 = "uint8", "uint16", "uint32", "uint64"
@@ -25,7 +25,7 @@ class PhysicalDevice(NamedTuple):
 
 
 def list_physical_devices(device_type: str | None = None) -> list[PhysicalDevice]:
-    """Return the devices that JAX finds, in TensorFlow's words.
+    """Return the devices that JAX finds, described as in TensorFlow.
 
     Args:
         device_type: `"CPU"`, `"GPU"`, `"TPU"`, or `None` for all.
@@ -38,9 +38,8 @@ def list_physical_devices(device_type: str | None = None) -> list[PhysicalDevice
         True
     """
     platforms = [device.platform.upper() for device in jax.devices()]
-    if (
-        "CPU" not in platforms
-    ):  # TensorFlow also lists the host's processor if there is an accelerator
+    # TensorFlow also lists the host's CPU if there is an accelerator.
+    if "CPU" not in platforms:
         platforms += ["CPU"] * len(jax.devices("cpu"))
     devices = [
         PhysicalDevice(f"/physical_device:{kind}:{number}", kind)

@@ -1,6 +1,4 @@
-"""The base of loss objects: a function of `(y_true, y_pred)` with reduction, sample weights and
-masks.
-"""
+"""The base class of loss objects: a function of `(y_true, y_pred)` with reduction and masks."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""Losses of margins: functions of `(y_true, y_pred)` with one value per sample, and their
-objects.
-"""
+"""Margin losses: functions of `(y_true, y_pred)` with one value per sample, and their objects."""
 
 from __future__ import annotations
 
@@ -75,8 +73,9 @@ def squared_hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 @op("losses", "CategoricalHingeLoss")
 def categorical_hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Return `max(1 + wrong - right, 0)`, where `right` is the score of the true class and `wrong`
-    the best other one.
+    """Return `max(1 + wrong - right, 0)` from the scores of classes.
+
+    `right` is the score of the true class, `wrong` the best score of the other classes.
 
     `wrong` is at least 0. Crammer and Singer 2001, "On the algorithmic implementation of multiclass
     kernel-based vector machines".
@@ -108,10 +107,12 @@ Hinge = loss_class(
     [[-1.0, 1.0]], [[-1.0, 0.0]], 0.5,
 )  # fmt: skip
 SquaredHinge = loss_class(
-    "SquaredHinge", squared_hinge, "Squared margin loss `max(1 - y_true y_pred, 0)²` for targets -1 and 1, or 0 and 1.",
+    "SquaredHinge", squared_hinge,
+    "Squared margin loss `max(1 - y_true y_pred, 0)²` for targets -1 and 1, or 0 and 1.",
     [[-1.0, 1.0]], [[-1.0, -1.0]], 2.0,
 )  # fmt: skip
 CategoricalHinge = loss_class(
-    "CategoricalHinge", categorical_hinge, "Margin `max(1 + wrong - right, 0)` between the true and the best other class.",
+    "CategoricalHinge", categorical_hinge,
+    "Margin `max(1 + wrong - right, 0)` between the true and the best other class.",
     [[0.0, 1.0]], [[0.5, 1.0]], 0.5,
 )  # fmt: skip

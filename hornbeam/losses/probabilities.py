@@ -1,6 +1,4 @@
-"""Losses of probabilities: functions of `(y_true, y_pred)` with one value per sample, and their
-objects.
-"""
+"""Losses of probabilities, with one value per sample: functions and their objects."""
 
 from __future__ import annotations
 
@@ -39,9 +37,7 @@ __all__ = [
 
 
 def _normalised(p: Any, axis: int) -> Any:
-    """Scale probabilities so that they sum to 1 over the classes, and keep them epsilon away from 0
-    and 1.
-    """
+    """Scale probabilities to sum to 1 over the classes, and clip to [epsilon, 1 - epsilon]."""
     return clip(p / jnp.sum(p, axis=axis, keepdims=True))
 
 
@@ -130,8 +126,9 @@ def binary_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """Return the binary crossentropy times `(1 - p)^gamma`, where `p` is the probability of the
-    true class.
+    """Return the binary crossentropy times `(1 - p)^gamma`.
+
+    `p` is the predicted probability of the true class.
 
     Lin et al. 2017, "Focal loss for dense object detection".
 
@@ -207,8 +204,7 @@ def categorical_focal_crossentropy(
     label_smoothing: float = 0.0,
     axis: int = -1,
 ) -> Tensor:
-    """Return the sum of `-alpha (1 - p)^gamma y_true log(p)` over the classes, where `p` is
-    `y_pred`.
+    """Return the sum of `-alpha (1 - p)^gamma y_true log(p)` over the classes, with `p = y_pred`.
 
     Lin et al. 2017, "Focal loss for dense object detection".
 
@@ -307,7 +303,8 @@ def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: flo
 
 
 KLDivergence = loss_class(
-    "KLDivergence", kl_divergence, "Kullback-Leibler divergence of two distributions: `sum(y_true log(y_true / y_pred))`.",
+    "KLDivergence", kl_divergence,
+    "Kullback-Leibler divergence of two distributions: `sum(y_true log(y_true / y_pred))`.",
     [[0.5, 0.5]], [[0.9, 0.1]], 0.5108,
 )  # fmt: skip
 
@@ -345,8 +342,9 @@ class BinaryCrossentropy(FunctionLoss):
 
 
 class BinaryFocalCrossentropy(FunctionLoss):
-    """Binary crossentropy times `(1 - p)^gamma`, so that easy examples count less (Lin et al.
-    2017).
+    """Binary crossentropy times `(1 - p)^gamma`, which reduces the weight of easy examples.
+
+    See Lin et al. 2017.
 
     `p` is the predicted probability of the true class; see `binary_focal_crossentropy`.
 
@@ -452,8 +450,7 @@ class CategoricalFocalCrossentropy(FunctionLoss):
 
 
 class SparseCategoricalCrossentropy(FunctionLoss):
-    """Crossentropy of class numbers: `-log(p)`, where `p` is the predicted probability of the true
-    class.
+    """Crossentropy of class numbers: `-log(p)`, with `p` the probability of the true class.
 
     Args:
         from_logits: Whether predictions are scores, to which to apply a softmax.
@@ -494,8 +491,9 @@ class SparseCategoricalCrossentropy(FunctionLoss):
 
 
 class CategoricalGeneralizedCrossEntropy(FunctionLoss):
-    """Loss of class numbers that wrong labels disturb less: `(1 - p^q) / q` (Zhang and Sabuncu
-    2018).
+    """Loss of class numbers that is robust to wrong labels: `(1 - p^q) / q`.
+
+    See Zhang and Sabuncu 2018.
 
     `p` is the predicted probability of the class; see `categorical_generalized_cross_entropy`.
 

@@ -1,6 +1,4 @@
-"""Losses of numbers and vectors: functions of `(y_true, y_pred)` with one value per sample, and
-their objects.
-"""
+"""Regression losses with one value per sample: functions of `(y_true, y_pred)` and objects."""
 
 from __future__ import annotations
 
@@ -37,8 +35,9 @@ __all__ = [
 
 
 def unit_length(x: Any, axis: Any = -1) -> Any:
-    """Scale `x` to Euclidean norm 1 along `axis`. Vectors shorter than epsilon are divided by
-    epsilon.
+    """Scale `x` to Euclidean norm 1 along `axis`.
+
+    Vectors shorter than epsilon are divided by epsilon.
 
     Example:
         >>> unit_length(jnp.array([0.0, 5.0])).tolist()
@@ -119,8 +118,9 @@ def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 @op("losses", "MeanSquaredLogarithmicErrorLoss")
 def mean_squared_logarithmic_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Return the mean of `(log(1 + y_true) - log(1 + y_pred))²` over the last axis, numbers below
-    epsilon as epsilon.
+    """Return the mean of `(log(1 + y_true) - log(1 + y_pred))²` over the last axis.
+
+    Numbers below epsilon are replaced by epsilon.
 
     Args:
         y_true: Targets, shape `(B, ..., D)`.
@@ -143,8 +143,9 @@ def mean_squared_logarithmic_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 @op("losses", "CosineSimilarityLoss")
 def cosine_similarity(y_true: Tensor, y_pred: Tensor, axis: Axis = -1) -> Tensor:
-    """Return `-sum(y_true y_pred) / (|y_true| |y_pred|)`, minus the cosine of the angle: -1 for the
-    same direction.
+    """Return minus the cosine of the angle between vectors; -1 means the same direction.
+
+    The formula is `-sum(y_true y_pred) / (|y_true| |y_pred|)`.
 
     Args:
         y_true: Targets, shape `(B, ..., D)`.
@@ -167,8 +168,9 @@ def cosine_similarity(y_true: Tensor, y_pred: Tensor, axis: Axis = -1) -> Tensor
 
 @op("losses", "HuberLoss")
 def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0) -> Tensor:
-    """Return the mean over the last axis of `e²/2` for errors `|e| <= delta` and
-    `delta |e| - delta²/2` beyond.
+    """Return the mean Huber loss over the last axis.
+
+    The loss of an error `e` is `e²/2` if `|e| <= delta`, else `delta |e| - delta²/2`.
 
     Huber 1964, "Robust estimation of a location parameter".
 
@@ -263,11 +265,13 @@ MeanSquaredLogarithmicError = loss_class(
     [[1.0]], [[3.0]], 0.4805,
 )  # fmt: skip
 LogCosh = loss_class(
-    "LogCosh", log_cosh, "Mean of the logarithm of the error's hyperbolic cosine: `log(cosh(y_pred - y_true))`.",
+    "LogCosh", log_cosh,
+    "Mean of the logarithm of the error's hyperbolic cosine: `log(cosh(y_pred - y_true))`.",
     [[1.0]], [[3.0]], 1.325,
 )  # fmt: skip
 Poisson = loss_class(
-    "Poisson", poisson, "Negative log-likelihood of counts, up to a constant: `y_pred - y_true log(y_pred)`.",
+    "Poisson", poisson,
+    "Negative log-likelihood of counts, up to a constant: `y_pred - y_true log(y_pred)`.",
     [[0.0]], [[1.0]], 1.0,
 )  # fmt: skip
 

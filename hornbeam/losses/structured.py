@@ -1,6 +1,4 @@
-"""Losses of image masks, label sequences and embeddings: functions of `(y_true, y_pred)` and their
-objects.
-"""
+"""Losses of masks, label sequences and embeddings: functions of `(y_true, y_pred)` and objects."""
 
 from __future__ import annotations
 
@@ -149,8 +147,7 @@ def _masked_logsumexp(x: Any, mask: Any) -> Any:
 
 @op("losses", "CtcLoss")
 def ctc(y_true: Tensor, y_pred: Tensor) -> Tensor:
-    """Return minus the logarithm of the probability of a label sequence, summed over its alignments
-    to the steps.
+    """Return `-log p` of a label sequence, with `p` summed over alignments to the steps.
 
     The length of a sequence is the number of its labels other than 0. Graves et al. 2006,
     "Connectionist temporal classification"; see `ops.ctc_loss`.
@@ -183,8 +180,9 @@ def ctc(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 
 class Dice(FunctionLoss):
-    """One minus the Dice overlap of two masks:
-    `1 - 2 sum(y_true y_pred) / (sum(y_true) + sum(y_pred))`.
+    """One minus the Dice overlap of two masks.
+
+    The formula is `1 - 2 sum(y_true y_pred) / (sum(y_true) + sum(y_pred))`.
 
     Args:
         axis: Axes over which to sum. Default: all.
@@ -212,8 +210,9 @@ class Dice(FunctionLoss):
 
 
 class Tversky(FunctionLoss):
-    """One minus the Tversky overlap of two masks:
-    `1 - hits / (hits + alpha misses + beta false_alarms)`.
+    """One minus the Tversky overlap of two masks.
+
+    The formula is `1 - hits / (hits + alpha misses + beta false_alarms)`.
 
     Salehi et al. 2017; see `tversky`. With `alpha` and `beta` 0.5 it is the Dice loss.
 
@@ -282,6 +281,7 @@ class Circle(FunctionLoss):
 
 
 CTC = loss_class(
-    "CTC", ctc, "Connectionist temporal classification: `-log` of the probability of a label sequence (Graves et al. 2006).",
+    "CTC", ctc,
+    "Connectionist temporal classification: `-log p` of a label sequence (Graves et al. 2006).",
     [[1]], [[[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]], 1.0986,
 )  # fmt: skip

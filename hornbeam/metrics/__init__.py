@@ -214,9 +214,9 @@ _NAMES: dict[str, type[Metric]] = {
     "r2": R2Score, "rmse": RootMeanSquaredError, "top_k_accuracy": TopKCategoricalAccuracy,
 }  # fmt: skip
 _FUNCTIONS = {
-    name: globals()[name] for name in __all__ if name not in _CLASSES and name[0].islower() and name not in (
-        "get", "serialize", "deserialize",
-    )
+    name: globals()[name] for name in __all__
+    if name not in _CLASSES and name[0].islower()
+    and name not in ("get", "serialize", "deserialize")
 }  # fmt: skip
 
 

@@ -203,14 +203,13 @@ CategoricalAccuracy = _mean(
 )  # fmt: skip
 SparseCategoricalAccuracy = _mean(
     "SparseCategoricalAccuracy", sparse_categorical_accuracy,
-    "How often the largest score belongs to the true class, for class numbers: the mean of `y_true == argmax(y_pred)`.",
+    "How often the class number is right: the mean of `y_true == argmax(y_pred)`.",
     [1], [[0.2, 0.8]], 1.0,
 )  # fmt: skip
 
 
 class BinaryAccuracy(FunctionMean):
-    """How often predictions are on the right side of a threshold: the mean of
-    `y_true == (y_pred > threshold)`.
+    """How often predictions are right: the mean of `y_true == (y_pred > threshold)`.
 
     Args:
         name: Name.

@@ -117,9 +117,7 @@ def _scalar_if_one(x: Any) -> Any:
 
 
 class _Counted(Metric):
-    """Base of metrics that add up confusion counts: those named in `_counted`, one variable
-    each.
-    """
+    """Base of metrics that sum the confusion counts in `_counted`, one variable per count."""
 
     _counted: tuple[str, ...] = _COUNTS
     _thresholds: list[float]
@@ -266,8 +264,9 @@ class _Ratio(_Counted):
 
 
 class Precision(_Ratio):
-    """Share of the predicted positives that are positive:
-    `true positives / (true positives + false positives)`.
+    """Fraction of predicted positives that are positive.
+
+    The formula is `true positives / (true positives + false positives)`.
 
     Args:
         thresholds: A score above it is predicted positive: one number from 0 to 1, or several for
@@ -290,8 +289,9 @@ class Precision(_Ratio):
 
 
 class Recall(_Ratio):
-    """Share of the positives that are predicted positive:
-    `true positives / (true positives + false negatives)`.
+    """Fraction of positives that are predicted positive.
+
+    The formula is `true positives / (true positives + false negatives)`.
 
     Args:
         thresholds, top_k, class_id: As for `Precision`.

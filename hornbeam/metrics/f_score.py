@@ -130,9 +130,7 @@ def _as_rows(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
 
 
 def _row_weights(weights: Any, shape: tuple[int, ...]) -> Any:
-    """Return weights, one per sample, step or value of predictions of this shape, in the shape of
-    rows.
-    """
+    """Broadcast weights per sample, step or value to predictions of `shape`, as rows."""
     if not weights.ndim:
         return weights
     weights = weights.reshape(*weights.shape, *(1,) * (len(shape) - weights.ndim))

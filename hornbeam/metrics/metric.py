@@ -184,9 +184,7 @@ class Metric:
     def stateless_update_state(
         self, metric_variables: Sequence[Any], *args: Any, **kwargs: Any
     ) -> list[Any]:
-        """Return the new values of the variables, from their old values and a batch; change no
-        variable.
-        """
+        """Return the variables' new values from their old values and a batch; change none."""
         return self._stateless(metric_variables, lambda: self.update_state(*args, **kwargs))[1]
 
     def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
@@ -228,9 +226,7 @@ class Metric:
 
 
 def _parts(value: Any) -> list[Any]:
-    """Return the variables and metrics in a value: itself, or the items of a list, tuple or
-    dict.
-    """
+    """Return the variables and metrics in a value or in its items (list, tuple or dict)."""
     if isinstance(value, (Variable, Metric)):
         return [value]
     if isinstance(value, dict):

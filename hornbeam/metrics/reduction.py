@@ -23,8 +23,9 @@ __all__ = ["FunctionMean", "Mean", "MeanMetricWrapper", "Sum", "mean_class", "wi
 def _samplewise(
     values: Any, sample_weight: Any, dtype: str, reduce: Callable[..., Any]
 ) -> tuple[Any, Any]:
-    """Return weighted values and weights, reduced over all axes but the first, and over axes that
-    the weights lack.
+    """Return weighted values and weights, reduced to one per sample.
+
+    Values are also reduced over axes that the weights lack.
     """
     values = convert(values).astype(dtype)
     if sample_weight is None:
@@ -51,8 +52,7 @@ def _samplewise(
 
 
 def wide(x: Any, dtype: str) -> Any:
-    """Return arrays of `x`; floats with fewer bits than `dtype` are cast to it before any rounding
-    in a computation.
+    """Return arrays of `x`, with floats of fewer bits than `dtype` cast to it before a computation.
 
     Example:
         >>> wide(jnp.ones(2, "float16"), "float32").dtype.name
@@ -229,7 +229,8 @@ def mean_class(
     """
     text = f"""{doc}
 
-    `{fn.__name__}` computes the values and documents their shapes. The result is their weighted mean over all batches.
+    `{fn.__name__}` computes the values and documents their shapes.
+    The result is their weighted mean over all batches.
 
     Args:
         name: Name. Default: `"{default_name or to_snake_case(name)}"`.

@@ -87,9 +87,10 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
 
 
 def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
-    """Return
-    `2 cov(y_true, y_pred) / (var(y_true) + var(y_pred) + (mean(y_true) - mean(y_pred))²)`, from -1
-    to 1.
+    """Return Lin's concordance correlation, from -1 to 1.
+
+    The formula is
+    `2 cov(y_true, y_pred) / (var(y_true) + var(y_pred) + (mean(y_true) - mean(y_pred))²)`.
 
     It is 1 only if predictions equal targets. Lin 1989, "A concordance correlation coefficient to
     evaluate reproducibility".
@@ -140,12 +141,13 @@ LogCoshError = _mean(
     [[1.0]], [[3.0]], 1.325, default_name="logcosh",
 )  # fmt: skip
 Hinge = _mean(
-    "Hinge", losses.hinge, "Mean of the margin loss `max(1 - y_true y_pred, 0)` for targets -1 and 1, or 0 and 1.",
+    "Hinge", losses.hinge,
+    "Mean of the margin loss `max(1 - y_true y_pred, 0)` for targets -1 and 1, or 0 and 1.",
     [[-1.0, 1.0]], [[-1.0, 0.0]], 0.5,
 )  # fmt: skip
 SquaredHinge = _mean(
     "SquaredHinge", losses.squared_hinge,
-    "Mean of the squared margin loss `max(1 - y_true y_pred, 0)²` for targets -1 and 1, or 0 and 1.",
+    "Mean squared margin loss `max(1 - y_true y_pred, 0)²` for targets -1 and 1, or 0 and 1.",
     [[-1.0, 1.0]], [[-1.0, -1.0]], 2.0,
 )  # fmt: skip
 CategoricalHinge = _mean(
@@ -155,19 +157,20 @@ CategoricalHinge = _mean(
 )  # fmt: skip
 KLDivergence = _mean(
     "KLDivergence", losses.kl_divergence,
-    "Mean of the Kullback-Leibler divergence of two distributions: `sum(y_true log(y_true / y_pred))`.",
+    "Mean Kullback-Leibler divergence of distributions: `sum(y_true log(y_true / y_pred))`.",
     [[0.5, 0.5]], [[0.9, 0.1]], 0.5108, compares_rows=True,
 )  # fmt: skip
 Poisson = _mean(
     "Poisson", losses.poisson,
-    "Mean of the negative log-likelihood of counts, up to a constant: `y_pred - y_true log(y_pred)`.",
+    "Mean negative log-likelihood of counts, up to a constant: `y_pred - y_true log(y_pred)`.",
     [[0.0]], [[1.0]], 1.0,
 )  # fmt: skip
 
 
 class CosineSimilarity(FunctionMean):
-    """Mean of the cosine of the angle between targets and predictions:
-    `sum(y_true y_pred) / (|y_true| |y_pred|)`.
+    """Mean of the cosine of the angle between targets and predictions.
+
+    The formula is `sum(y_true y_pred) / (|y_true| |y_pred|)`.
 
     Args:
         name: Name.
@@ -191,8 +194,9 @@ class CosineSimilarity(FunctionMean):
 
 
 class PearsonCorrelation(FunctionMean):
-    """Mean of Pearson's correlation along an axis:
-    `cov(y_true, y_pred) / (std(y_true) std(y_pred))`.
+    """Mean of Pearson's correlation along an axis.
+
+    The formula is `cov(y_true, y_pred) / (std(y_true) std(y_pred))`.
 
     Args:
         name: Name.
@@ -216,8 +220,9 @@ class PearsonCorrelation(FunctionMean):
 
 
 class ConcordanceCorrelation(FunctionMean):
-    """Mean of Lin's concordance correlation along an axis (Lin 1989); see
-    `concordance_correlation`.
+    """Mean of Lin's concordance correlation along an axis; see `concordance_correlation`.
+
+    See Lin 1989.
 
     Args:
         name: Name.
@@ -306,8 +311,7 @@ class CategoricalCrossentropy(FunctionMean):
 
 
 class SparseCategoricalCrossentropy(FunctionMean):
-    """Mean crossentropy of class numbers: `-log(p)`, where `p` is the predicted probability of the
-    true class.
+    """Mean crossentropy of class numbers: `-log(p)`, with `p` the probability of the true class.
 
     Args:
         name: Name.

@@ -143,8 +143,7 @@ def scan(
     reverse: bool = False,
     unroll: int | bool = 1,
 ) -> Tensor:
-    """Apply `carry, y = f(carry, x)` to each slice x of `xs`; return the last carry and all y,
-    stacked.
+    """Apply `carry, y = f(carry, x)` to each slice x of `xs`; return last carry and stacked y.
 
     Args:
         f: Function of carry and slice.
@@ -211,8 +210,7 @@ def vectorize(
     excluded: Sequence[int | str] | None = None,
     signature: str | None = None,
 ) -> Callable[..., Any]:
-    """Turn a function of scalars, or of the shapes in `signature`, into one of tensors that
-    broadcast.
+    """Vectorize a function of scalars, or of the shapes in `signature`, with broadcasting.
 
     Args:
         pyfunc: Function.

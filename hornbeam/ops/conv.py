@@ -76,7 +76,8 @@ def conv_with_bias(
         padding: `"valid"`, `"same"`, or a pair (before, after) for each spatial axis.
 
     Example:
-        >>> conv_with_bias(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 2)), jnp.array([0.0, -10.0]), "relu")[0, 0, 0]
+        >>> x, kernel = jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 2))
+        >>> conv_with_bias(x, kernel, jnp.array([0.0, -10.0]), "relu")[0, 0, 0]
         Array([9., 0.], dtype=float32)
     """
     inputs, kernel = convert(inputs), convert(kernel)
@@ -174,9 +175,7 @@ def depthwise_conv(
 
 
 def per_channel(kernel: Any) -> Any:
-    """Return a depthwise kernel (*window, C, filters per channel) as the kernel of a convolution
-    with C groups.
-    """
+    """Convert a depthwise kernel (*window, C, filters per channel) to a kernel with C groups."""
     return kernel.reshape(*kernel.shape[:-2], 1, kernel.shape[-2] * kernel.shape[-1])
 
 
@@ -198,7 +197,8 @@ def separable_conv(
         dilation_rate: As for `conv`.
 
     Example:
-        >>> separable_conv(jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2, 1)), jnp.ones((1, 1, 2, 5))).shape
+        >>> x = jnp.ones((1, 4, 4, 2))
+        >>> separable_conv(x, jnp.ones((3, 3, 2, 1)), jnp.ones((1, 1, 2, 5))).shape
         (1, 2, 2, 5)
     """
     deep = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
@@ -254,9 +254,7 @@ def conv_transpose(
 def _transposed_spec(
     inputs: Any, kernel: Any, strides: Any, pads: Any, dilation: Any, layout: Any
 ) -> Spec:
-    """Return the convolution whose gradient with respect to its inputs is this transposed
-    convolution.
-    """
+    """Return the convolution whose input gradient is this transposed convolution."""
     axes = [layout[0].index(axis) for axis in layout[1][:-2]]
     spread = [(size - 1) * step + 1 for size, step in zip(kernel.shape, dilation, strict=False)]
     wide = [
@@ -284,9 +282,7 @@ def _transposed_spec(
 def _transposed_padding(
     size: int, stride: int, dilation: int, padding: str, output_padding: int | None
 ) -> tuple[int, int]:
-    """Return the padding of the dilated input for which the result has the size of the forward
-    input.
-    """
+    """Return the padding of the dilated input that gives the size of the forward input."""
     window = (size - 1) * dilation + 1
     if output_padding is None:
         # The result has stride * n elements for "same"; for "valid", max(window - stride, 0) more.

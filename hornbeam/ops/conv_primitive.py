@@ -67,16 +67,12 @@ class Spec:
 
 
 def convolve(lhs: Any, rhs: Any, spec: Spec) -> Any:
-    """Compute one of the three kinds of a convolution; the operands are those that `Spec.kind`
-    names.
-    """
+    """Compute one of the three kinds of convolution; `Spec.kind` names the operands."""
     return _conv_p.bind(lhs, rhs, spec=spec)
 
 
 def convolve_fused(inputs: Any, kernel: Any, bias: Any, spec: Spec) -> Any:
-    """Convolve, add a bias (O,) and apply the activation of `spec`, in one pass over the
-    outputs.
-    """
+    """Convolve, add a bias (O,) and apply the activation of `spec`, in one pass."""
     return _fused_p.bind(inputs, kernel, bias, spec=spec)
 
 
@@ -113,8 +109,9 @@ def _plain_fused(inputs: Any, kernel: Any, bias: Any, *, spec: Spec) -> Any:
 
 
 def _native(*operands: Any, spec: Spec) -> Any:
-    """Compute the convolution by the native kernel. The call holds all settings, so compiled
-    programs can be cached.
+    """Compute the convolution with the native kernel.
+
+    The call contains all settings, so compiled programs can be cached.
     """
     shape = _shape(*operands, spec=spec)
     ends = {"forward": (operands[0].shape, shape), "inputs": (shape, operands[0].shape)}

@@ -182,8 +182,9 @@ def logspace(
     start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, base: float = 10,
     dtype: DType | None = None, axis: int = 0,
 ) -> Tensor:  # fmt: skip
-    """Return `num` values from `base**start` to `base**stop` with evenly spaced logarithms;
-    arguments as for `linspace`.
+    """Return `num` values from `base**start` to `base**stop` with evenly spaced logarithms.
+
+    The arguments are those of `linspace`.
 
     Example:
         >>> logspace(0.0, 2.0, 3).round().tolist()
@@ -201,8 +202,9 @@ def geomspace(
     dtype: DType | None = None,
     axis: int = 0,
 ) -> Tensor:
-    """Return `num` values from `start` to `stop` in a geometric progression; arguments as for
-    `linspace`.
+    """Return `num` values from `start` to `stop` in a geometric progression.
+
+    The arguments are those of `linspace`.
 
     Example:
         >>> geomspace(1.0, 100.0, 3).round().tolist()
@@ -310,8 +312,9 @@ def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
 
 @op("numpy")
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
-    """Return the Vandermonde matrix (M, N): column j holds the powers N - 1 - j, or j if
-    `increasing`, of a vector (M,).
+    """Return the Vandermonde matrix (M, N) of a vector (M,).
+
+    Column j holds the powers N - 1 - j, or j if `increasing`.
 
     Example:
         >>> vander(jnp.array([2, 3]), 2).tolist()

@@ -1,6 +1,4 @@
-"""Connectionist temporal classification: labels without an alignment to steps (Graves et al.
-2006).
-"""
+"""Connectionist temporal classification: labels without alignment (Graves et al. 2006)."""
 
 from __future__ import annotations
 
@@ -26,8 +24,7 @@ def ctc_loss(
     output_length: Tensor,
     mask_index: int = 0,
 ) -> Tensor:
-    """Return `-log p(target)`, with the probability summed over all alignments of the labels to the
-    steps.
+    """Return `-log p(target)`, with `p` summed over all alignments of the labels to the steps.
 
     Args:
         target: Class indices, (B, N).
@@ -43,7 +40,8 @@ def ctc_loss(
         ValueError: If `target` does not have 2 axes, `output` 3, or the batch sizes differ.
 
     Example:
-        >>> ctc_loss(jnp.array([[1]]), jnp.zeros((1, 1, 2)), jnp.array([1]), jnp.array([1])).round(4).tolist()
+        >>> length = jnp.array([1])
+        >>> ctc_loss(jnp.array([[1]]), jnp.zeros((1, 1, 2)), length, length).round(4).tolist()
         [0.6930999755859375]
     """
     labels, scores = convert(target).astype("int32"), convert(output)
@@ -149,8 +147,9 @@ def _greedy(scores: Any, lengths: Any, merge_repeated: bool, blank: int) -> tupl
 def _beam_search(
     logs: Any, length: Any, width: int, paths: int, merge_repeated: bool, blank: int
 ) -> tuple[Any, Any]:
-    """Search one sample, keeping for each prefix the log-probability that it ends in a blank and in
-    a label (Hannun 2017).
+    """Run a beam search for one sample.
+
+    Each prefix keeps the log-probabilities that it ends in a blank and in a label (Hannun 2017).
     """
     steps, classes = logs.shape
     none = -jnp.inf

@@ -1,5 +1,6 @@
-"""cuDNN's LSTM as JAX primitives with derivatives of any order; `routes.cudnn_recurrence` decides
-where it is used.
+"""cuDNN's LSTM as JAX primitives with derivatives of any order.
+
+`routes.cudnn_recurrence` decides where it is used.
 
 JAX calls the kernels in `jax.experimental.rnn`, which supports only the first reverse-mode
 derivative. The primitives are those of `ops/recurrence.py`: `run` is the layer, `push` its tangent,
@@ -61,9 +62,7 @@ def cudnn_lstm(
 
 
 def _row_major(x: Any) -> Any:
-    """Return an array laid out in row-major order, which the kernels need and JAX's call of them
-    leaves to XLA.
-    """
+    """Return an array in row-major layout, which the kernels need and JAX's call leaves to XLA."""
     from jax.experimental.layout import Layout, with_layout_constraint
 
     return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
@@ -72,9 +71,7 @@ def _row_major(x: Any) -> Any:
 def _for_cudnn(
     x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any
 ) -> tuple[Any, Any, Any, Any, Any]:
-    """Return the operands in the layout of cuDNN: samples first, the weights as one vector, the
-    lengths.
-    """
+    """Return the operands in cuDNN's layout: samples first, weights as one vector, lengths."""
     # The order of the gates is the same; the matrices are transposed, and there is a second bias.
     weights = [kernel.T.reshape(-1), recurrent_kernel.T.reshape(-1), bias, jnp.zeros_like(bias)]
     lengths = jnp.full(x.shape[1], x.shape[0], jnp.int32)
@@ -123,9 +120,7 @@ def _run_plain(*operands: Any, keep: bool) -> list[Any]:
 
 
 def _pull_plain(dhs: Any, dlast: Any, *rest: Any) -> list[Any]:
-    """Return the gradients of the operands; the arrays that the kernel kept are not needed for
-    them.
-    """
+    """Return the gradients of the operands; the arrays that the kernel kept are not needed."""
     return list(jax.vjp(_lstm, *rest[:_OPERANDS])[1]((dhs, dlast)))
 
 
@@ -168,9 +163,7 @@ def _run_jvp(primals: Any, tangents: Any, *, keep: bool) -> Any:
 def _transpose(
     other: Callable[[], Primitive], linear: int, cotangents: Any, *operands: Any
 ) -> list[Any]:
-    """Transpose `push`, linear in its first five operands, to `pull`, linear in its first two, or
-    the reverse.
-    """
+    """Transpose `push` (linear in 5 operands) to `pull` (linear in 2), or the reverse."""
     results = other().bind(*(ad.instantiate_zeros(c) for c in cotangents), *operands[linear:])
     wanted = [ad.is_undefined_primal(x) for x in operands[:linear]]
     return [r if want else None for r, want in zip(results, wanted, strict=True)] + [None] * (

@@ -441,8 +441,7 @@ def cast(x: Tensor, dtype: DType) -> Tensor:
 
 @op("core")
 def saturate_cast(x: Tensor, dtype: DType) -> Tensor:
-    """Convert a tensor to another dtype; values outside of its range become the nearest that it
-    has.
+    """Convert a tensor to another dtype, with values clipped to the range of that dtype.
 
     Example:
         >>> saturate_cast(jnp.array([-1.0, 300.0]), "uint8")
@@ -464,8 +463,7 @@ def saturate_cast(x: Tensor, dtype: DType) -> Tensor:
 
 @op("numpy")
 def view(x: Tensor, dtype: DType | None = None) -> Tensor:
-    """Reinterpret the bytes of `x` as another dtype; the size of the last axis changes with the
-    item size.
+    """Reinterpret the bytes of `x` as another dtype; the last axis changes with the item size.
 
     Example:
         >>> view(jnp.array([1.0]), "int32")

@@ -64,8 +64,7 @@ def fft(x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 @op("math", "FFT2")
 def fft2(x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """Return the discrete Fourier transform along the last two axes of a pair (real part, imaginary
-    part).
+    """Return the Fourier transform over the last two axes of a (real, imaginary) pair.
 
     Example:
         >>> fft2((jnp.ones((2, 2)), jnp.zeros((2, 2))))[0].tolist()
@@ -87,8 +86,7 @@ def ifft2(x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 @op("math", "RFFT")
 def rfft(x: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
-    """Return the nonnegative frequencies of the Fourier transform of a real tensor along the last
-    axis.
+    """Return the nonnegative frequencies of a real tensor's Fourier transform on the last axis.
 
     Args:
         x: (..., n).

@@ -61,9 +61,7 @@ def map_coordinates(
 def sampled(
     x: Any, places: Any, interpolation: str, fill_mode: str, fill_value: float, name: str
 ) -> Any:
-    """Return images (B, H, W, C) interpolated at `places` (B, 2, H, W), fractional rows and
-    columns.
-    """
+    """Interpolate images (B, H, W, C) at `places` (B, 2, H, W): fractional rows and columns."""
     if interpolation not in ("nearest", "bilinear"):
         raise ValueError(
             f"{name}: `interpolation` must be 'nearest' or 'bilinear', received {interpolation!r}."
@@ -81,9 +79,7 @@ def sampled(
 
 
 def affine_coordinates(transform: Any, high: int, wide: int) -> Any:
-    """Return the source position of each pixel of the result, (B, 2, high, wide), for transforms
-    (B, 8).
-    """
+    """Return each output pixel's source position (B, 2, high, wide) for transforms (B, 8)."""
     rows, columns = jnp.meshgrid(
         jnp.arange(high, dtype="float32"), jnp.arange(wide, dtype="float32"), indexing="ij"
     )

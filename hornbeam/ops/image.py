@@ -1,5 +1,6 @@
-"""Image ops. Images are (H, W, C) or (B, H, W, C), and with `"channels_first"` (C, H, W) or (B, C,
-H, W).
+"""Image ops.
+
+Images are (H, W, C) or (B, H, W, C), or with `"channels_first"` (C, H, W) or (B, C, H, W).
 """
 
 from __future__ import annotations
@@ -62,8 +63,7 @@ def _three(x: Any, name: str) -> Any:
 
 @op("image", "RGBToGrayscale")
 def rgb_to_grayscale(images: Tensor, data_format: str | None = None) -> Tensor:
-    """Convert RGB images to grayscale, 0.2989 R + 0.587 G + 0.114 B (ITU-R BT.601), with one
-    channel.
+    """Convert RGB images to one channel: `0.2989 R + 0.587 G + 0.114 B` (ITU-R BT.601).
 
     Example:
         >>> rgb_to_grayscale(jnp.ones((1, 1, 3))).round(3).tolist()
@@ -213,7 +213,9 @@ def scale_and_translate(
         antialias: Whether to smooth images before they are made smaller.
 
     Example:
-        >>> scale_and_translate(jnp.ones((2, 2)), (4, 4), jnp.array([2.0, 2.0]), jnp.zeros(2), (0, 1), "linear").shape
+        >>> scale, translation = jnp.array([2.0, 2.0]), jnp.zeros(2)
+        >>> x = jnp.ones((2, 2))
+        >>> scale_and_translate(x, (4, 4), scale, translation, (0, 1), "linear").shape
         (4, 4)
     """
     x = _floating(convert(images))
@@ -363,7 +365,8 @@ def gaussian_blur(
     """
     x, back = _as_batch(images, "gaussian_blur", data_format)
     sigmas = (sigma, sigma) if isinstance(sigma, (int, float)) else tuple(sigma)
-    return back(_blurred(_floating(x), each(kernel_size, 2), sigmas).astype(x.dtype))  # type: ignore[arg-type]
+    blurred = _blurred(_floating(x), each(kernel_size, 2), sigmas)  # type: ignore[arg-type]
+    return back(blurred.astype(x.dtype))
 
 
 @op("image")
@@ -437,9 +440,7 @@ def ssim(
 def _patches(
     x: Any, rank: int, size: Any, strides: Any, dilation_rate: Any, padding: str, data_format: Any
 ) -> Any:
-    """Return the elements of each window on the last axis: the positions in order, channels
-    innermost.
-    """
+    """Return each window's elements on the last axis: positions in order, channels innermost."""
     x = convert(x)
     if x.ndim not in (rank + 1, rank + 2):
         raise ValueError(
@@ -489,8 +490,7 @@ def extract_patches_3d(
     volumes: Tensor, size: int | Sequence[int], strides: int | Sequence[int] | None = None,
     dilation_rate: int | Sequence[int] = 1, padding: str = "valid", data_format: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return the windows of volumes, (D, H, W, C) or with a batch, flattened as `extract_patches`
-    does.
+    """Return flattened windows of volumes (D, H, W, C), or of a batch; see `extract_patches`.
 
     Example:
         >>> extract_patches_3d(jnp.ones((1, 4, 4, 4, 3)), 2).shape
@@ -502,9 +502,7 @@ def extract_patches_3d(
 def _borders(
     name: str, what: str, sizes: tuple[int, int], target: Any, given: Any, sign: int
 ) -> list[tuple[int, int]]:
-    """Return (before, after) for height and width; for each, two of before, after and the new size
-    are given.
-    """
+    """Return (before, after) for height and width from two of before, after and the new size."""
     borders = []
     for axis, size, new, (before, after) in zip(
         ("height", "width"), sizes, target, given, strict=True

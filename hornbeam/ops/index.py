@@ -252,8 +252,7 @@ def argsort(x: Tensor, axis: int | None = -1) -> Tensor:
 
 @op("numpy")
 def argpartition(x: Tensor, kth: int, axis: int = -1) -> Tensor:
-    """Return the indices that move element `kth` to its sorted position, with smaller ones before
-    it.
+    """Return indices that move element `kth` to its sorted position, smaller ones before it.
 
     Example:
         >>> int(argpartition(jnp.array([3, 1, 2]), 0)[0])
@@ -324,8 +323,7 @@ def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") ->
 
 @op("numpy")
 def digitize(x: Tensor, bins: Tensor) -> Tensor:
-    """Return the index of the bin that each element falls into; `bins` (N,) are the ascending
-    edges.
+    """Return the index of each element's bin; `bins` (N,) are the ascending edges.
 
     Example:
         >>> digitize(jnp.array([0.5]), jnp.array([0.0, 1.0]))
@@ -336,8 +334,7 @@ def digitize(x: Tensor, bins: Tensor) -> Tensor:
 
 @op("numpy")
 def histogram(x: Tensor, bins: int = 10, range: tuple[float, float] | None = None) -> Tensor:
-    """Return the number of elements in each bin as int32 (bins,), and the edges of the bins (bins +
-    1,).
+    """Return the counts of elements per bin (bins,), as int32, and the bins' edges (bins + 1,).
 
     Args:
         x: Tensor.

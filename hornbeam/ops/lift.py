@@ -13,9 +13,7 @@ __all__ = ["binary", "camel", "named", "number", "unary"]
 
 
 def number(x: Any) -> Any:
-    """Return `x` as an array; a Python number stays one, so that it takes the dtype of the other
-    operand.
-    """
+    """Return `x` as an array; Python numbers are kept to take the other operand's dtype."""
     return x if isinstance(x, (bool, int, float, complex)) else convert(x)
 
 
@@ -30,9 +28,7 @@ def camel(name: str) -> str:
 
 
 def named(function: Any, name: str, module: str, doc: str, call: str, result: Any) -> None:
-    """Set the name, the module and the docstring of a generated function; its example returns
-    `result`.
-    """
+    """Set name, module and docstring of a generated function whose example returns `result`."""
     function.__name__ = function.__qualname__ = name
     function.__module__ = module
     function.__doc__ = f"""{doc}

@@ -72,8 +72,7 @@ def inner(x1: Tensor, x2: Tensor) -> Tensor:
 
 @op("numpy")
 def outer(x1: Tensor, x2: Tensor) -> Tensor:
-    """Return the products of all elements of `x1` (M of them) with all elements of `x2` (N), as (M,
-    N).
+    """Return the products of all elements of `x1` (M of them) and `x2` (N), of shape (M, N).
 
     Example:
         >>> outer(jnp.array([1, 2]), jnp.array([3])).tolist()
@@ -207,8 +206,9 @@ def norm(
 
 @op("math", "CDist")
 def cdist(x: Tensor, y: Tensor) -> Tensor:
-    """Return the Euclidean distances (..., M, N) from the rows of `x` (..., M, D) to those of `y`
-    (..., N, D).
+    """Return Euclidean distances (..., M, N) between rows of `x` and of `y`.
+
+    `x` has the shape (..., M, D), `y` the shape (..., N, D).
 
     Example:
         >>> cdist(jnp.zeros((1, 2)), jnp.array([[3.0, 4.0]]))
@@ -220,8 +220,7 @@ def cdist(x: Tensor, y: Tensor) -> Tensor:
 
 @op("linalg")
 def cholesky(x: Tensor, upper: bool = False) -> Tensor:
-    """Return the Cholesky factors of positive definite matrices (..., M, M): lower triangular
-    unless `upper`.
+    """Return the lower (or `upper`) Cholesky factors of positive definite matrices (..., M, M).
 
     Example:
         >>> cholesky(jnp.array([[4.0]]))
@@ -232,8 +231,7 @@ def cholesky(x: Tensor, upper: bool = False) -> Tensor:
 
 @op("linalg")
 def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
-    """Return the inverses of the matrices whose Cholesky factors are `x`, lower triangular unless
-    `upper`.
+    """Return the inverses of matrices from their lower (or `upper`) Cholesky factors `x`.
 
     Example:
         >>> cholesky_inverse(jnp.array([[2.0]]))
@@ -282,8 +280,7 @@ def logdet(x: Tensor) -> Tensor:
 
 @op("linalg")
 def eig(x: Tensor) -> Tensor:
-    """Return the eigenvalues (..., M) and eigenvectors (..., M, M) of square matrices, as complex
-    numbers. CPU only.
+    """Return complex eigenvalues (..., M) and eigenvectors (..., M, M) of matrices; CPU only.
 
     Example:
         >>> eig(jnp.array([[2.0]]))[0]
@@ -294,8 +291,7 @@ def eig(x: Tensor) -> Tensor:
 
 @op("linalg")
 def eigh(x: Tensor) -> Tensor:
-    """Return the eigenvalues (..., M), ascending, and the eigenvectors (..., M, M) of symmetric
-    matrices.
+    """Return ascending eigenvalues (..., M) and eigenvectors (..., M, M) of symmetric matrices.
 
     Example:
         >>> eigh(jnp.array([[2.0]]))[0]
@@ -317,8 +313,9 @@ def inv(x: Tensor) -> Tensor:
 
 @op("linalg")
 def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
-    """Return the pseudo-inverses of matrices; singular values below `rcond` times the largest count
-    as 0.
+    """Return the pseudo-inverses of matrices.
+
+    Singular values below `rcond` times the largest count as 0.
 
     Example:
         >>> pinv(jnp.array([[2.0]]))
@@ -431,8 +428,9 @@ def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> Tenso
 
 @op("linalg")
 def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
-    """Return the least-squares solution x of `a @ x = b`; singular values below `rcond` times the
-    largest count as 0.
+    """Return the least-squares solution x of `a @ x = b`.
+
+    Singular values below `rcond` times the largest count as 0.
 
     Example:
         >>> lstsq(jnp.array([[2.0]]), jnp.array([4.0])).round(4)

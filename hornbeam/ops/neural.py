@@ -132,8 +132,9 @@ def gelu(x: Tensor, approximate: bool = True) -> Tensor:
 
 @op("nn")
 def glu(x: Tensor, axis: int = -1) -> Tensor:
-    """Return the first half along `axis` times the sigmoid of the second half (Dauphin et al.
-    2016).
+    """Return the first half times the sigmoid of the second half (Dauphin et al. 2016).
+
+    The tensor is split along `axis`.
 
     Example:
         >>> glu(jnp.array([2.0, 0.0]))
@@ -412,8 +413,9 @@ def layer_normalization(
     epsilon: float | None = None,
     **kwargs: Any,
 ) -> Any:
-    """Return `(x - mean) / sqrt(variance + epsilon) * gamma + beta`, with moments over `axis` (Ba
-    et al. 2016).
+    """Return `(x - mean) / sqrt(variance + epsilon) * gamma + beta` (Ba et al. 2016).
+
+    The mean and the variance are taken over `axis`.
 
     Args:
         x: Tensor.
@@ -458,8 +460,9 @@ def _layer_norm(
 def rms_normalization(
     x: Any, scale: Any = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
 ) -> Any:
-    """Return `x / sqrt(mean(x^2) + epsilon) * scale`, with the mean over `axis` (Zhang and Sennrich
-    2019).
+    """Return `x / sqrt(mean(x^2) + epsilon) * scale` (Zhang and Sennrich 2019).
+
+    The mean is taken over `axis`.
 
     Args:
         x: Tensor.
@@ -492,8 +495,9 @@ def _rms_norm(
 
 @op("nn", "PSNR")
 def psnr(x1: Tensor, x2: Tensor, max_val: float) -> Tensor:
-    """Return the peak signal-to-noise ratio `20 * log10(max_val) - 10 * log10(mean((x1 - x2)^2))`,
-    in decibels.
+    """Return the peak signal-to-noise ratio in decibels.
+
+    The formula is `20 * log10(max_val) - 10 * log10(mean((x1 - x2)^2))`.
 
     Args:
         x1, x2: Tensors of the same shape.
@@ -594,9 +598,7 @@ def dot_product_attention(
 
 
 def _over_positions(part: Any, positions: tuple[int, int]) -> Any:
-    """Return a mask or bias with 4 axes for cuDNN, which broadcasts samples and heads, but not
-    positions.
-    """
+    """Broadcast a mask or bias for cuDNN, which broadcasts samples and heads, not positions."""
     if part is None:
         return None
     part = part.reshape((1,) * (4 - part.ndim) + part.shape)

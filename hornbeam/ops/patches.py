@@ -21,9 +21,7 @@ __all__ = ["fold", "unfold"]
 def _places(
     size: tuple[int, ...], settings: dict[str, Any]
 ) -> tuple[list[tuple[slice, slice]], tuple[int, int]]:
-    """Return the slices of the padded image for each element of a patch, and the number of patches
-    per axis.
-    """
+    """Return the slices of the padded image per element of a patch, and the patches per axis."""
     kernel, dilation, padding, stride = (
         each(settings[k], 2) for k in ("kernel_size", "dilation", "padding", "stride")
     )
@@ -96,8 +94,7 @@ def fold(
     padding: int | Sequence[int] = 0,
     stride: int | Sequence[int] = 1,
 ) -> Tensor:
-    """Combine columns of patches to images; overlapping elements add up. This is the transpose of
-    `unfold`.
+    """Combine columns of patches to images, adding overlaps: the transpose of `unfold`.
 
     Args:
         x: (B, C * height * width of a patch, patches).

@@ -34,8 +34,9 @@ def _spatial(inputs: Any, data_format: str | None) -> tuple[int, int]:
 
 
 def _first_larger(a: Any, b: Any) -> Any:
-    """Return the larger of two; at a tie `a`, so that only `a` gets the gradient. NaN wins, as in
-    `jnp.maximum`.
+    """Return the larger of two values.
+
+    At a tie, the result is `a`, so only `a` gets the gradient. NaN wins, as in `jnp.maximum`.
     """
     return jnp.where((b > a) | (b != b), b, a)
 
@@ -54,9 +55,7 @@ def _padded(
 def _window_slices(
     x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...]
 ) -> list[Any]:
-    """Return one slice of `x` for each position in the window, in order; `start` is the first
-    spatial axis.
-    """
+    """Return one slice of `x` per window position, in order; spatial axes begin at `start`."""
     outer = [(n - w) // s + 1 for n, w, s in zip(x.shape[start:], window, strides, strict=False)]
     before = (slice(None),) * start
     slices = []
@@ -99,8 +98,7 @@ def _tile_slices(x: Any, start: int, window: tuple[int, ...]) -> list[Any]:
 
 
 def _tiled(x: Any, start: int, window: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
-    """Split each spatial axis into windows and positions; return the result and the axes of the
-    positions.
+    """Split each spatial axis into windows and positions; also return the positions' axes.
 
     Elements that do not fill a window are cut off.
     """
@@ -122,9 +120,7 @@ def _tiles(x: Any, start: int, window: tuple[int, ...], add: bool) -> Any:
 def _tiles_jvp(
     start: int, window: tuple[int, ...], add: bool, primals: Any, tangents: Any
 ) -> tuple[Any, Any]:
-    """Return the tangent as a masked sum over the window axes; its transpose is one pass over the
-    input.
-    """
+    """Return the tangent as a masked sum, whose transpose is one pass over the input."""
     (x,), (dx,) = primals, tangents
     dx, axes = _tiled(dx, start, window)
     if add:
@@ -178,9 +174,7 @@ def _pool(
 def _combined(
     x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...], fill: Any, combine: Any
 ) -> Any:
-    """Return the elements of each window combined by `combine`; `fill` is the value of the padding,
-    `None` for none.
-    """
+    """Combine the elements of each window with `combine`; `fill` is the padding (`None`: none)."""
     if fill is not None:
         x = _padded(x, start, window, strides, fill)
     if window == strides:
@@ -287,8 +281,7 @@ def adaptive_average_pool(
 def adaptive_max_pool(
     inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None
 ) -> Tensor:
-    """Return the maxima of `output_size` windows, whose sizes follow from the input; see
-    `adaptive_average_pool`.
+    """Return the maxima of `output_size` windows; see `adaptive_average_pool` for their sizes.
 
     Example:
         >>> adaptive_max_pool(jnp.ones((1, 5, 5, 1)), 2).shape

@@ -1,6 +1,4 @@
-"""JAX primitives with a reference implementation that XLA compiles anywhere, and kernels for some
-platforms.
-"""
+"""JAX primitives with a reference implementation for any platform and kernels for some."""
 
 from __future__ import annotations
 

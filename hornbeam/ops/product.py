@@ -1,5 +1,6 @@
-"""The product of rows and a kernel; on CPU a native kernel computes its gradient with respect to
-the kernel.
+"""The product of rows and a kernel.
+
+On CPU, a native kernel computes the gradient with respect to the kernel.
 
 A training step of a dense layer has three products. XLA on CPU is slow at one of them, the one that
 sums over the rows.
@@ -24,8 +25,7 @@ __all__ = ["columns_product", "rows_product"]
 
 
 def rows_product(x: Any, kernel: Any, axes: int = 1, dtype: DType | None = None) -> Any:
-    """Multiply over the last `axes` axes of `x` and the first of `kernel`, as a product of two
-    matrices.
+    """Contract the last `axes` axes of `x` with the first of `kernel`, as one matrix product.
 
     For arrays with more axes, XLA on CPU would compute the gradient of `kernel` from a transposed
     copy, which takes two to three times as long.
@@ -58,9 +58,7 @@ def rows_product(x: Any, kernel: Any, axes: int = 1, dtype: DType | None = None)
 
 
 def _plain(x: Any, y: Any, *, summed: str) -> Any:
-    """Return x y, summed over columns of `x` and rows of `y`, or x^T y, summed over the rows of
-    both.
-    """
+    """Return x y if `summed` is `"columns"` (of `x`), or x^T y if it is `"rows"`."""
     return jnp.matmul(x if summed == "columns" else x.T, y)
 
 
@@ -71,9 +69,7 @@ def _on_cpu(x: Any, y: Any, *, summed: str) -> Any:
 
 
 def columns_product(x: Any, y: Any) -> Any:
-    """Return x^T y for two float32 matrices (R, M) and (R, N), by the native kernel, which has no
-    derivative.
-    """
+    """Return x^T y of float32 matrices (R, M), (R, N) by the native kernel, without derivative."""
     return jax.ffi.ffi_call(
         "hornbeam_product", jax.ShapeDtypeStruct((x.shape[1], y.shape[1]), x.dtype)
     )(x, y)

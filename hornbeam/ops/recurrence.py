@@ -97,7 +97,8 @@ def recur(
         h of all steps (T, B, U), and the last states (S, B, U).
 
     Example:
-        >>> h, last = recur("simple", jnp.ones((3, 1, 2)), jnp.zeros((2, 2)), None, jnp.zeros((1, 1, 2)))
+        >>> x, start = jnp.ones((3, 1, 2)), jnp.zeros((1, 1, 2))
+        >>> h, last = recur("simple", x, jnp.zeros((2, 2)), None, start)
         >>> h.shape, last.shape
         ((3, 1, 2), (1, 1, 2))
     """
@@ -146,9 +147,7 @@ def _choose(keep: Any, new: list[Any], old: list[Any]) -> list[Any]:
 def _run_plain(
     x: Any, kernel: Any, bias: Any, start: Any, mask: Any = None, *, spec: Spec
 ) -> list[Any]:
-    """Return h of all steps, the last states and, with `spec.keep`, the arrays that the gradient
-    needs.
-    """
+    """Return h of all steps, the last states and, with `spec.keep`, arrays for the gradient."""
 
     def body(states: list[Any], now: Any) -> Any:
         x_t, keep = now
@@ -165,9 +164,7 @@ def _run_plain(
 def _step_back(
     cell: str, d: list[Any], before: list[Any], h: Any, saved: list[Any], kernel: Any
 ) -> Any:
-    """Return the gradients of the gates and of the states before a step, from the gradients `d` of
-    the states after it.
-    """
+    """Return gradients of gates and states before a step from gradients `d` of states after it."""
     if cell == "simple":
         da = d[0] * (1 - h * h)
         return da, [da @ kernel.T]
@@ -201,8 +198,7 @@ def _step_back(
 def _pull_plain(
     dhs: Any, dlast: Any, kernel: Any, start: Any, hs: Any, *rest: Any, spec: Spec
 ) -> list[Any]:
-    """Return the gradients of the gates before their activations (T, B, G * U), and of the first
-    states.
+    """Return the gradients of the pre-activation gates (T, B, G * U) and of the first states.
 
     `dhs` may have no steps, (0, B, U): it is then zero everywhere, as when only the last output is
     used.
@@ -256,8 +252,9 @@ def _push_shapes(da: Any, dstart: Any, kernel: Any, *_: Any, spec: Spec) -> list
 
 
 def _on_cpu(name: str, plain: Any, shapes: Any, in_place: dict[int, int]) -> Any:
-    """Return a function that calls a kernel; `in_place` maps an operand to the result that may
-    overwrite it.
+    """Return a function that calls a kernel.
+
+    `in_place` maps an operand to the result that may overwrite it.
     """
 
     def call(*operands: Any, spec: Spec) -> Any:
@@ -328,9 +325,7 @@ def _plain_jvp(plain: Any, primals: Any, tangents: Any, *, spec: Spec) -> Any:
 
 
 def _run_jvp(primals: Any, tangents: Any, *, spec: Spec) -> Any:
-    """Compute the tangent of the weights before the loop, so that its transpose is one product
-    after the loop.
-    """
+    """Compute the weights' tangent before the loop; its transpose is one product after it."""
     if spec.keep:
         return _plain_jvp(_run_plain, primals, tangents, spec=spec)
     x, kernel, bias, start, *mask = primals

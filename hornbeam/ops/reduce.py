@@ -67,9 +67,7 @@ def _in_float(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _wide(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compute float16 and bfloat16 in float32, since a long sum loses too many bits, and convert
-    the result back.
-    """
+    """Compute float16 and bfloat16 in float32 and convert back: long sums lose too many bits."""
 
     def reduce(x: Any, **settings: Any) -> Any:
         x = _float(x)
@@ -80,9 +78,7 @@ def _wide(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _spread(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compute variances of float16 and bfloat16 in float32; a complex tensor has a real
-    variance.
-    """
+    """Compute variances of float16 and bfloat16 in float32; complex tensors get real variances."""
 
     def reduce(x: Any, **settings: Any) -> Any:
         x = _float(x)

@@ -79,9 +79,7 @@ def portable() -> Iterator[None]:
 
 @functools.cache
 def kernels() -> Any:
-    """Return the module `hornbeam_cpu`, or as a string the reason why its kernels cannot be
-    used.
-    """
+    """Return the module `hornbeam_cpu`, or the reason as a string if its kernels are unusable."""
     try:
         import hornbeam_cpu
     except ImportError:
@@ -303,9 +301,7 @@ def convolutions_are_loop_safe(dtype: DType = "float32") -> bool:
 
 
 def compute_capability() -> tuple[int, ...] | None:
-    """Return the compute capability of the first NVIDIA GPU, such as (9, 0), or `None` if there is
-    no such GPU.
-    """
+    """Return the first NVIDIA GPU's compute capability, such as (9, 0), or `None` without one."""
     if jax.default_backend() not in ("gpu", "cuda"):
         return None
     told = str(getattr(jax.local_devices()[0], "compute_capability", ""))
@@ -327,8 +323,9 @@ def why_no_cudnn() -> str | None:
 
 
 def columns_to_add(dtype: DType, rows: int, columns: int, results: int) -> int:
-    """Choose how many columns of zeros to add to a kernel (columns, results) for a product with
-    (rows, columns).
+    """Return how many zero columns to add to a kernel (columns, results) for a faster product.
+
+    The other matrix of the product has the shape (rows, columns).
 
     The matrix units of NVIDIA GPUs take half as long if rows of 2-byte numbers begin at multiples
     of 16 bytes. This matters for the 50,257 logits of a GPT-2 in a training step. With many rows

@@ -83,8 +83,7 @@ def dense(gradient: Any) -> Any:
 def value_and_grad(
     function: Callable[[Any], tuple[Any, Any]],
 ) -> Callable[[Any], tuple[tuple[Any, Any], list[Any]]]:
-    """Return `jax.value_and_grad(function, has_aux=True)`, but with a `RowSum` as the gradient of a
-    table.
+    """Like `jax.value_and_grad(function, has_aux=True)`, with a `RowSum` as a table's gradient.
 
     A gradient is a `RowSum` where `take_rows` is the table's only use, outside of loops and nested
     programs, the native kernel is chosen for it, and the call is traced. All other gradients are
@@ -127,9 +126,7 @@ def value_and_grad(
 
 
 def _with_row_sums(backward: ClosedJaxpr, cotangent: Any) -> list[Any]:
-    """Run a backward pass; return its results, with a `RowSum` for a result that is a sum of
-    rows.
-    """
+    """Run a backward pass and return its results; a sum of rows is returned as a `RowSum`."""
     outputs = backward.jaxpr.outvars
     sums = {
         equation.outvars[0]: equation
@@ -156,8 +153,7 @@ def _with_row_sums(backward: ClosedJaxpr, cotangent: Any) -> list[Any]:
 
 
 def take_rows(table: Any, index: Any) -> Any:
-    """Return the rows of a table at `index`: `jnp.take(table, index, axis=0)`, with a native kernel
-    for the gradient.
+    """Return `jnp.take(table, index, axis=0)`, with a native kernel for the gradient.
 
     Args:
         table: (N, W).

@@ -125,8 +125,9 @@ def tile(x: Tensor, repeats: int | Sequence[int]) -> Tensor:
 
 @op("numpy")
 def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
-    """Repeat each slice along `axis` `repeats` times, one number or one per slice; `None` flattens
-    the tensor first.
+    """Repeat slices along `axis`; `repeats` is one number or one per slice.
+
+    If `axis` is `None`, the tensor is flattened first.
 
     Example:
         >>> repeat(jnp.array([1, 2]), 2)
@@ -181,8 +182,9 @@ def ravel(x: Tensor) -> Tensor:
 
 @op("numpy")
 def roll(x: Tensor, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
-    """Shift elements along axes; those that pass the end come back at the start. `None` shifts the
-    flattened tensor.
+    """Shift elements along axes; elements that pass the end reappear at the start.
+
+    If `axis` is `None`, the flattened tensor is shifted.
 
     Example:
         >>> roll(jnp.array([1, 2, 3]), 1)
@@ -292,8 +294,7 @@ def split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) ->
 
 @op("numpy")
 def array_split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) -> Tensor:
-    """Split a tensor as `split` does, into parts whose sizes differ by at most one if they cannot
-    be equal.
+    """Split a tensor like `split`, into parts whose sizes differ by at most one.
 
     Example:
         >>> [part.tolist() for part in array_split(jnp.arange(3), 2)]
@@ -402,8 +403,9 @@ def diff(a: Tensor, n: int = 1, axis: int = -1) -> Tensor:
 
 @op("nn")
 def depth_to_space(x: Tensor, block_size: int, data_format: str = "channels_last") -> Tensor:
-    """Rearrange channels into blocks of pixels: (B, H, W, C*b*b) -> (B, H*b, W*b, C), with b =
-    `block_size`.
+    """Rearrange channels into blocks of pixels: (B, H, W, C*b*b) -> (B, H*b, W*b, C).
+
+    Here b is `block_size`.
 
     Example:
         >>> depth_to_space(jnp.zeros((1, 1, 1, 4)), 2).shape

@@ -14,8 +14,7 @@ __all__ = ["Adafactor"]
 
 
 class Adafactor(Optimizer):
-    """Divides gradients by their root mean square, which it keeps for the rows and columns of a
-    matrix only.
+    """Divides gradients by their root mean square, kept only for rows and columns of matrices.
 
     At step `t` the mean squares of the rows and columns keep the share `1 - t^beta_2_decay`. The
     step is `s = g / sqrt(v)`, where `v` is the outer product of both means over the mean of the

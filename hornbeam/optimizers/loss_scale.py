@@ -97,9 +97,7 @@ class LossScaleOptimizer(Optimizer):
         return self.inner_optimizer.scale_loss(loss * self.dynamic_scale.value)
 
     def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
-        """Update the variables, or skip the step if a gradient is not finite; then adapt the
-        scale.
-        """
+        """Update the variables if all gradients are finite; then adapt the scale."""
         variables = (
             list(trainable_variables) if trainable_variables is not None else self._trainable
         )

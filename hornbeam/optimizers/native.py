@@ -17,8 +17,7 @@ __all__ = ["adam", "after", "moments"]
 
 
 def after(rate: Any, gradients: Sequence[Any], dtype: Any, size: int) -> Any:
-    """Return `rate`, made to depend on every gradient, so that no update runs before all gradients
-    exist.
+    """Return `rate` with a dependency on every gradient, so no update runs before all exist.
 
     Otherwise a gradient may still need the old value of a weight, and XLA on CPU copies the weights
     that a compiled loop changes in place.
@@ -46,9 +45,7 @@ def _after_jvp(primals: Any, tangents: Any) -> Any:
 
 
 def moments(g: Any, m: Any, v: Any, factors: tuple[float, ...]) -> tuple[Any, Any]:
-    """Return the moments of Adam, moved towards the gradient and its square by the first two
-    `factors`.
-    """
+    """Return Adam's moments, updated by the gradient, its square and the first two `factors`."""
     return m + (g - m) * factors[0], v + (jnp.square(g) - v) * factors[1]
 
 

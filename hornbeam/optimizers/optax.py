@@ -16,9 +16,7 @@ __all__ = ["OptaxOptimizer", "is_transformation"]
 
 
 def is_transformation(x: Any) -> bool:
-    """Return whether `x` is an Optax transformation of gradients: an object with functions `init`
-    and `update`.
-    """
+    """Return whether `x` is an Optax transformation: it has the functions `init` and `update`."""
     return callable(getattr(x, "init", None)) and callable(getattr(x, "update", None))
 
 

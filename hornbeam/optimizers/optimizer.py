@@ -130,9 +130,7 @@ class Optimizer:
 
     @property
     def variables(self) -> list[Variable]:
-        """The number of steps, the learning rate (unless it is a schedule or function), then all
-        slots.
-        """
+        """Step counter, learning rate (unless a schedule or function), then all slots."""
         return list(self._variables)
 
     @property
@@ -194,8 +192,9 @@ class Optimizer:
                         self._slot.setdefault(slot, {})[variable] = self._make_slot(slot, variable)
 
     def _slot_groups(self) -> list[tuple[str, ...]]:
-        """Return the names of the slots, in groups: `variables` lists one group after another, and
-        in it each weight.
+        """Return the names of the slots in groups.
+
+        `variables` lists one group after another, and in each group all weights.
         """
         return []
 
@@ -349,8 +348,9 @@ class Optimizer:
             self._slot["gradient_accumulator"][v].assign(jnp.where(due, jnp.zeros_like(s), s))
 
     def flush_gradients(self) -> None:
-        """Update by the mean of the gradients accumulated so far, if any. `fit` calls it at the end
-        of an epoch.
+        """Apply the mean of the gradients accumulated so far, if there are any.
+
+        `fit` calls this method at the end of an epoch.
 
         The count of steps moves on to the next whole update.
         """
@@ -409,8 +409,10 @@ class Optimizer:
         return self._rule
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
-        """Return the new weight and slots from gradient, weight, learning rate, number of the step
-        (from 1) and slots.
+        """Return the new weight and slots.
+
+        The arguments are the gradient, the weight, the learning rate, the number of the step (from
+        1) and the slots.
         """
         raise NotImplementedError(f"{type(self).__name__} must implement `update_step`.")
 
@@ -427,8 +429,9 @@ class Optimizer:
         return grads
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
-        """Exclude variables from weight decay: `var_list` holds variables, `var_names` patterns of
-        their paths.
+        """Exclude variables from weight decay.
+
+        `var_list` holds variables, `var_names` holds patterns of their paths.
         """
         self._no_decay |= {re.escape(v.path) for v in var_list or ()} | set(var_names or ())
 
@@ -462,9 +465,7 @@ class Optimizer:
         grads: Sequence[Any],
         trainable_variables: Sequence[Any],
     ) -> tuple[list[Any], list[Any]]:
-        """Return the new values of weights and state as a pure function of the given ones; change
-        no variable.
-        """
+        """Return new values of weights and state as a pure function; change no variable."""
         if not self.built:
             raise ValueError(f"{type(self).__name__}: `build` it before `stateless_apply`.")
         everything = [*self._trainable, *self.variables]
@@ -538,9 +539,7 @@ class Optimizer:
             store[str(index)] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        """Read `variables` from `store`. If their number differs, warn and keep the state as it
-        is.
-        """
+        """Read `variables` from `store`; if their number differs, warn and change nothing."""
         if len(store.keys()) != len(self.variables):
             warnings.warn(
                 f"The file has {len(store.keys())} variables of the optimizer '{self.name}',"
@@ -555,9 +554,7 @@ class Optimizer:
 def _with_older_arguments(
     optimizer: Optimizer, learning_rate: LearningRate, kwargs: dict[str, Any]
 ) -> LearningRate:
-    """Return the learning rate that arguments of Keras 1 and 2 ask for; refuse all that are
-    unknown.
-    """
+    """Return the learning rate given by arguments of Keras 1 and 2; reject unknown arguments."""
     cls, label = type(optimizer), type(optimizer).__name__
     if "lr" in kwargs:  # the older name of `learning_rate`
         parameter = inspect.signature(cls).parameters.get("learning_rate")

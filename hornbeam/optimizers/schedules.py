@@ -197,9 +197,7 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
 
 def _cosine(part: Any, alpha: float) -> Any:
-    """Return a factor that falls from 1 to `alpha` along half a cosine, as `part` goes from 0 to
-    1.
-    """
+    """Return a factor that falls from 1 to `alpha` along half a cosine for `part` from 0 to 1."""
     return (1 - alpha) * 0.5 * (1 + jnp.cos(jnp.pi * part)) + alpha
 
 
@@ -268,7 +266,8 @@ class CosineDecayRestarts(LearningRateSchedule):
         ValueError: If an argument is out of range.
 
     Example:
-        >>> [round(float(CosineDecayRestarts(1.0, first_decay_steps=4)(step)), 3) for step in (0, 2, 4, 8)]
+        >>> schedule = CosineDecayRestarts(1.0, first_decay_steps=4)
+        >>> [round(float(schedule(step)), 3) for step in (0, 2, 4, 8)]
         [1.0, 0.5, 1.0, 0.5]
     """
 

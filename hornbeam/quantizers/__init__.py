@@ -1,7 +1,7 @@
-"""Numbers in fewer bits: functions that round, quantizers, and the configurations of `quantize`.
+"""Quantization: rounding functions, quantizers, and the configurations of `quantize`.
 
-`hornbeam.quantizers.calibration` has the rounding of GPTQ and AWQ. `hornbeam.adaptation` has the
-weights that layers hold in fewer bits.
+`hornbeam.quantizers.calibration` implements GPTQ and AWQ. `hornbeam.adaptation` has the quantized
+weights of layers.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ QUANTIZERS = Family(
     "quantizer", (Quantizer, QuantizationConfig), "keras.quantizers", globals(), names=_NAMES
 )
 _, serialize, deserialize = QUANTIZERS.functions(
-    "initializer",  # so Keras calls the argument
+    "initializer",  # Keras's name for the argument
     """
 >>> deserialize(serialize(AbsMaxQuantizer(axis=0))).axis
 (0,)
@@ -71,10 +71,10 @@ _, serialize, deserialize = QUANTIZERS.functions(
 
 
 def get(identifier: Any, **kwargs: Any) -> Any:
-    """Return the quantizer that a name, configuration, class, function or object means.
+    """Return the quantizer for a name, configuration, class, function or object.
 
     Args:
-        identifier: The name and so on; `None` means `None`.
+        identifier: One of these. For `None`, the result is `None`.
         **kwargs: Arguments of the class, if a name or a class is given.
 
     Raises:

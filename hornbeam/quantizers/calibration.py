@@ -1,4 +1,4 @@
-"""GPTQ and AWQ: rounding of a matrix by statistics of its inputs, as functions of arrays.
+"""GPTQ and AWQ: functions that round a matrix based on statistics of its inputs.
 
 The product `inputs @ weights` sums over the rows of the matrix `weights`. The statistics are the
 second moments `inputs.T @ inputs`, of shape (rows, rows), and the mean magnitudes, of shape
@@ -13,21 +13,21 @@ from hornbeam.quantizers.rounding import group_index
 
 __all__ = ["awq", "gptq", "range_of"]
 
-_BLOCK = 128  # rows whose corrections of all later rows are applied in one product
+_BLOCK = 128  # rows per block; one product applies a block's corrections to all later rows
 
 
 def range_of(
     weights: np.ndarray, highest: int, symmetric: bool = False, per_channel: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return scales and zero points with which integers from 0 to `highest` cover each column.
+    """Return scales and zero points that map each column to integers from 0 to `highest`.
 
-    A number is near `(integer - zero) * scale`.
+    Each weight is approximately `(integer - zero) * scale`.
 
     Args:
         weights: Matrix of shape (rows, columns).
         highest: Highest integer.
-        symmetric: Whether the zero point is in the middle.
-        per_channel: Whether each column has its own.
+        symmetric: Whether the zero point is in the middle of the integers.
+        per_channel: Whether each column has its own scale and zero point.
 
     Returns:
         Scales and zero points of shape (columns,).
@@ -59,9 +59,9 @@ def gptq(
     symmetric: bool = False, damping: float = 0.01, activation_order: bool = False,
     per_channel: bool = True,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Round a matrix row by row; later rows correct the error that rounding a row makes.
+    """Round a matrix row by row; later rows compensate for each row's rounding error.
 
-    Frantar et al. 2022, with a Cholesky factor of the inverse in place of its repeated updates.
+    Frantar et al. 2022, with one Cholesky factor instead of repeated updates of the inverse.
 
     Args:
         weights: Matrix of shape (rows, columns).
@@ -86,7 +86,7 @@ def gptq(
     w, h = weights.astype("float64"), moments.astype("float64")
     order = np.argsort(-np.diag(h), kind="stable") if activation_order else np.arange(rows)
     w, h = w[order], h[np.ix_(order, order)]
-    unused = np.diag(h) == 0  # the inputs of these rows are always zero, so any number will do
+    unused = np.diag(h) == 0  # the inputs of these rows are always zero, so any value will do
     h[unused, unused] = 1
     w[unused] = 0
     h[np.arange(rows), np.arange(rows)] += damping * np.diag(h).mean() + 1e-12
@@ -115,10 +115,10 @@ def awq(
     weights: np.ndarray, moments: np.ndarray, magnitudes: np.ndarray, bits: int = 4,
     group_size: int = -1, grid_points: int = 20,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-    """Round a matrix after its rows with large inputs are scaled up, so that they lose less.
+    """Scale up rows with large inputs, to lose less of them, and round the matrix.
 
-    Lin et al. 2023: the factors are `magnitudes ** power`, normalized. Of a grid of powers from 0
-    to 1, the one with the smallest squared error of the outputs is taken.
+    The factors are `magnitudes ** power`, normalized. `power` is chosen from a grid between 0 and 1
+    to minimize the squared error of the outputs (Lin et al. 2023).
 
     Args:
         weights: Matrix of shape (rows, columns).

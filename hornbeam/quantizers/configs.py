@@ -1,4 +1,4 @@
-"""Configurations of `quantize`: the mode, and how weights and activations become integers."""
+"""Configurations of `quantize`: the mode, and the quantizers of weights and activations."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ __all__ = [
 
 
 class QuantizationConfig:
-    """The base class of configurations; subclasses have a `mode`.
+    """Base class of the configurations of `quantize`; subclasses have a `mode`.
 
     Args:
-        weight_quantizer: Quantizer of the weights. Default: the mode's own.
-        activation_quantizer: Quantizer of the inputs of products. Default: they stay floats.
+        weight_quantizer: Quantizer of the weights. Default: the mode's default quantizer.
+        activation_quantizer: Quantizer of the layers' inputs. Default: inputs stay floats.
 
     Raises:
-        ValueError: If the weight quantizer gives another dtype or range than the mode holds.
+        ValueError: If the dtype or range of the weight quantizer does not fit the mode.
 
     Example:
         >>> Int8QuantizationConfig().mode
         'int8'
     """
 
-    # The integers that the quantizer of weights must give.
+    # The dtype and range that the weight quantizer must have.
     _weight_dtype = "int8"
     _value_range: tuple[int, int] | None = None
 
@@ -56,12 +56,12 @@ class QuantizationConfig:
     def mode(self) -> str:
         """The mode, as for `quantize`."""
         raise NotImplementedError(
-            f"{type(self).__name__} must have a `mode`; take one of the subclasses."
+            f"{type(self).__name__} has no `mode`. Use one of the subclasses."
         )
 
     @property
     def policy_mode(self) -> str:
-        """The mode with its numbers, as in the name of a dtype policy."""
+        """The mode with its parameters, as in the name of a dtype policy."""
         return self.mode
 
     def get_config(self) -> dict[str, Any]:
@@ -76,18 +76,18 @@ class QuantizationConfig:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make a configuration from what `get_config` returned."""
+        """Return a configuration made from the result of `get_config`."""
         return cls(**config)
 
     @staticmethod
     def weight_quantizer_or_default(config: Any, default: Any) -> Any:
-        """Return the weight quantizer of `config`; `default` if there is none."""
+        """Return the weight quantizer of `config`, or `default` if there is none."""
         found = None if config is None else config.weight_quantizer
         return default if found is None else found
 
     @staticmethod
     def activation_quantizer_or_default(config: Any, default: Any) -> Any:
-        """Return the activation quantizer of `config`; `default` if `config` is `None`."""
+        """Return the activation quantizer of `config`, or `default` if `config` is `None`."""
         return default if config is None else config.activation_quantizer
 
 
@@ -96,9 +96,9 @@ class Int8QuantizationConfig(QuantizationConfig):
 
     Args:
         weight_quantizer: Quantizer of the weights. Default: `AbsMaxQuantizer` over the axes that
-            products sum over.
-        activation_quantizer: Quantizer of the inputs of products. `"default"`: `AbsMaxQuantizer`
-            over these axes. `None`: they stay floats.
+            the layer's product sums over.
+        activation_quantizer: Quantizer of the layers' inputs. `"default"`: `AbsMaxQuantizer` over
+            the same axes. `None`: inputs stay floats.
 
     Raises:
         ValueError: If the weight quantizer does not give int8.
@@ -119,15 +119,16 @@ class Int4QuantizationConfig(QuantizationConfig):
     """4-bit integers, two in each byte.
 
     Args:
-        weight_quantizer: Quantizer to int8 in the range (-8, 7). Default: such an
-            `AbsMaxQuantizer`.
-        activation_quantizer: Quantizer of the inputs of products. `"default"` and `None`: they stay
+        weight_quantizer: Quantizer to int8 with `value_range` (-8, 7). Default: an
+            `AbsMaxQuantizer` with this range.
+        activation_quantizer: Quantizer of the layers' inputs. `"default"` and `None`: inputs stay
             floats.
-        block_size: Number of rows of the weight that share a scale and a zero point, column by
-            column. -1 or `None`: one scale per column, no zero point.
+        block_size: Number of consecutive rows of a column that share a scale and a zero point. -1
+            or `None`: one scale per column and no zero point.
 
     Raises:
-        ValueError: If the block size is none of these, or quantizers are given with blocks.
+        ValueError: If `block_size` is invalid, or quantizers are given with a positive
+            `block_size`.
 
     Example:
         >>> Int4QuantizationConfig(block_size=32).policy_mode
@@ -155,13 +156,13 @@ class Int4QuantizationConfig(QuantizationConfig):
         self.block_size = block_size
         if block_size not in (None, -1) and (self.weight_quantizer or self.activation_quantizer):
             raise ValueError(
-                "Int4QuantizationConfig: quantizers are for one scale per channel; with blocks of"
-                f" {block_size} leave them out, or pass block_size=-1."
+                "Int4QuantizationConfig: quantizers need one scale per channel, received"
+                f" block_size={block_size}. Leave the quantizers out, or pass block_size=-1."
             )
 
     @property
     def policy_mode(self) -> str:
-        """The mode with its numbers, as in the name of a dtype policy."""
+        """The mode with its parameters, as in the name of a dtype policy."""
         return f"int4/{-1 if self.block_size is None else self.block_size}"
 
     def get_config(self) -> dict[str, Any]:
@@ -188,7 +189,7 @@ class Float8QuantizationConfig(QuantizationConfig):
 
 
 class _CalibratedConfig(QuantizationConfig):
-    """What GPTQ and AWQ share: data to calibrate with, bits and groups."""
+    """Common arguments of GPTQ and AWQ: calibration data, number of bits, group size."""
 
     _bits: tuple[int, ...] = (4,)
     dataset: Any
@@ -200,7 +201,7 @@ class _CalibratedConfig(QuantizationConfig):
     quantization_layer_structure: Any
 
     def _keep(self, **arguments: Any) -> None:
-        """Keep the constructor's arguments as attributes, checked."""
+        """Check the constructor's arguments and store them as attributes."""
         super().__init__()
         for name, value in arguments.items():
             setattr(self, name, value)
@@ -230,15 +231,15 @@ class _CalibratedConfig(QuantizationConfig):
 
     @property
     def policy_mode(self) -> str:
-        """The mode with its numbers, as in the name of a dtype policy."""
+        """The mode with its parameters, as in the name of a dtype policy."""
         return f"{self.mode}/{self.weight_bits}/{self.group_size}"
 
     def dtype_policy_string(self) -> str:
-        """Return the mode with its numbers, as in the name of a dtype policy."""
+        """Return the mode with its parameters, as in the name of a dtype policy."""
         return self.policy_mode
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments, ready for JSON; without data and layers."""
+        """Return the constructor's arguments, ready for JSON, without data and layers."""
         not_for_files = ("dataset", "tokenizer", "quantization_layer_structure")
         return {
             name: None if name in not_for_files else getattr(self, name) for name in self._names
@@ -246,27 +247,28 @@ class _CalibratedConfig(QuantizationConfig):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make a configuration from what `get_config` returned; it has no data."""
+        """Return a configuration made from the result of `get_config`, without data."""
         return cls(**{"dataset": None, "tokenizer": None, **config})
 
 
 class GPTQConfig(_CalibratedConfig):
-    """Weights rounded row by row; each row corrects those before it (Frantar et al. 2022).
+    """GPTQ: weights rounded row by row, with compensation of errors (Frantar et al. 2022).
 
     Args:
-        dataset: Data to calibrate with: an iterable of token arrays of shape (length,) or (1,
-            length), or of strings.
-        tokenizer: Turns strings into tokens: a function, or an object with the method `tokenize`.
+        dataset: Calibration data: an iterable of token arrays of shape (length,) or (1, length),
+            or of strings.
+        tokenizer: A function, or an object with a method `tokenize`, that turns strings into
+            tokens.
         weight_bits: 2, 3, 4 or 8.
         num_samples: Number of sequences to calibrate with.
         per_channel: Whether each column has its own scales.
-        sequence_length: Number of tokens of a sequence.
-        hessian_damping: Fraction of the mean curvature that is added to the curvature, between 0
-            and 1.
-        group_size: Number of rows that share a scale; -1 for all.
+        sequence_length: Number of tokens per sequence.
+        hessian_damping: Fraction of the mean of the Hessian's diagonal that is added to the
+            diagonal, between 0 and 1.
+        group_size: Number of rows that share a scale; -1 for all rows.
         symmetric: Whether the zero point is in the middle of the integers.
         activation_order: Whether rows with large inputs are rounded first.
-        quantization_layer_structure: Dict of `"pre_block_layers"`, the layers before the first
+        quantization_layer_structure: Dict with `"pre_block_layers"`, the layers before the first
             block, and `"sequential_blocks"`, the blocks whose layers are rounded. Default: the
             model's `get_quantization_layer_structure`.
 
@@ -295,7 +297,8 @@ class GPTQConfig(_CalibratedConfig):
             dataset=dataset, tokenizer=tokenizer, weight_bits=weight_bits, num_samples=num_samples,
             per_channel=per_channel, sequence_length=sequence_length,
             hessian_damping=hessian_damping, group_size=group_size, symmetric=symmetric,
-            activation_order=activation_order, quantization_layer_structure=quantization_layer_structure,
+            activation_order=activation_order,
+            quantization_layer_structure=quantization_layer_structure,
         )  # fmt: skip
         if not 0 <= hessian_damping <= 1:
             raise ValueError(
@@ -305,13 +308,13 @@ class GPTQConfig(_CalibratedConfig):
 
 
 class AWQConfig(_CalibratedConfig):
-    """Weights rounded after their rows with large inputs are scaled up (Lin et al. 2023).
+    """AWQ: weights rounded after rows with large inputs are scaled up (Lin et al. 2023).
 
     Args:
         dataset, tokenizer, num_samples, sequence_length, group_size, quantization_layer_structure:
             As for `GPTQConfig`.
         weight_bits: 4.
-        num_grid_points: Number of scalings to try for each layer.
+        num_grid_points: Number of scalings to try per layer.
 
     Raises:
         ValueError: If a number is out of range.
@@ -349,10 +352,10 @@ def find_config(label: str, mode: Any, config: Any) -> QuantizationConfig:
     Args:
         label: Name of the layer or model, for messages.
         mode: A mode, `None` if `config` gives it, or a configuration.
-        config: A configuration, or `None` for the mode's own.
+        config: A configuration, or `None` for the mode's default configuration.
 
     Raises:
-        ValueError: If both are missing, they contradict each other, or the mode is unknown.
+        ValueError: If both are missing, they disagree, or the mode is unknown.
 
     Example:
         >>> find_config("Layer 'dense'", "int4", None).block_size
@@ -362,7 +365,7 @@ def find_config(label: str, mode: Any, config: Any) -> QuantizationConfig:
         mode, config = None, mode
     if mode is None and config is None:
         raise ValueError(
-            f"{label}: quantize takes a `mode` ({', '.join(MODES)}) or a `config`; received"
+            f"{label}: quantize expected a `mode` ({', '.join(MODES)}) or a `config`, received"
             " neither."
         )
     if mode is not None and mode not in MODES:
@@ -373,7 +376,7 @@ def find_config(label: str, mode: Any, config: Any) -> QuantizationConfig:
         if mode not in _DEFAULTS:
             name = {"gptq": "GPTQConfig", "awq": "AWQConfig"}[mode]
             raise ValueError(
-                f"{label}: the mode {mode!r} calibrates with data: pass"
+                f"{label}: the mode {mode!r} needs data for calibration. Pass"
                 f" `config=hornbeam.quantizers.{name}(dataset, tokenizer)`."
             )
         return _DEFAULTS[mode]()

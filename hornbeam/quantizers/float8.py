@@ -1,6 +1,6 @@
-"""8-bit floating point with delayed scales (Micikevicius et al. 2022).
+"""8-bit floating point with delayed scaling (Micikevicius et al. 2022).
 
-A step rounds with the scale that the largest magnitudes of the steps before it give.
+Each step rounds with a scale computed from the largest magnitudes of earlier steps.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ def compute_float8_scale(amax: Any, scale: Any, dtype_max: float, margin: int = 
     """Return the divisor that fits values into an 8-bit type: `amax / dtype_max * 2**margin`.
 
     Args:
-        amax: Largest magnitude. If it is zero or not finite, the scale stays.
-        scale: The scale so far.
+        amax: Largest magnitude. If it is zero or not finite, `scale` is returned.
+        scale: The current scale.
         dtype_max: Largest number of the type.
-        margin: Number of powers of two to keep free.
+        margin: Number of powers of two to leave as headroom.
 
     Example:
         >>> float(compute_float8_scale(2.0, 1.0, 448.0))
@@ -41,9 +41,9 @@ def compute_float8_scale(amax: Any, scale: Any, dtype_max: float, margin: int = 
 
 
 def compute_float8_amax_history(x: Any, amax_history: Any) -> Any:
-    """Return the history of largest magnitudes with that of `x` in first place.
+    """Return the history of largest magnitudes, updated with the magnitude of `x`.
 
-    The entries are rolled by one to the left; then the first is replaced.
+    The entries are rolled left by one; then the first is replaced.
 
     Args:
         x: Tensor.
@@ -79,17 +79,16 @@ def quantize_and_dequantize(
 
 
 def _updated(x: Any, scale: Any, history: Any, dtype: str) -> tuple[Any, Any]:
-    """Return the next scale, from the history before this step, and the history with it."""
+    """Return the next scale, computed from the old history, and the updated history."""
     new = compute_float8_scale(jnp.max(history), scale, float(jnp.finfo(dtype).max))
     return new, compute_float8_amax_history(x, history)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def through(x: Any, scale: Any, history: Any, update: bool) -> Any:
-    """Round `x` to the 8-bit type of the forward pass; the gradient of `x` passes unchanged.
+    """Round `x` to the 8-bit type of the forward pass; its gradient passes unchanged.
 
-    The gradients of `scale` and `history` are their next values, which replace them; zeros if
-    `update` is false.
+    The gradients of `scale` and `history` are their next values, or zeros if `update` is false.
 
     Example:
         >>> through(jnp.array([127.0]), jnp.float32(0.5), jnp.zeros(4), True).tolist()
@@ -113,10 +112,12 @@ through.defvjp(_through_forward, _through_backward)
 def through_gradient(x: Any, scale: Any, history: Any) -> Any:
     """Return `x`; its gradient is rounded to the 8-bit type of the backward pass.
 
-    The gradients of `scale` and `history` are their next values, which replace them.
+    The gradients of `scale` and `history` are their next values.
 
     Example:
-        >>> jax.grad(lambda x: 127 * through_gradient(x, jnp.float32(0.5), jnp.zeros(4)))(1.0).item()
+        >>> def product(x):
+        ...     return 127 * through_gradient(x, jnp.float32(0.5), jnp.zeros(4))
+        >>> jax.grad(product)(1.0).item()
         128.0
     """
     return x

@@ -1,4 +1,4 @@
-"""Numbers to integers and back: scales, zero points, and two 4-bit integers in a byte."""
+"""Quantization of numbers to integers: scales, zero points, and packing of 4-bit integers."""
 
 from __future__ import annotations
 
@@ -32,19 +32,21 @@ def abs_max_quantize(
 
     Args:
         inputs: Tensor.
-        axis: Axis or axes that share a scale; `None` for all.
+        axis: Axis or axes that share a scale; `None` for all axes.
         value_range: Lowest and highest integer.
         dtype: Dtype of the integers.
-        epsilon: Added to the largest magnitude, so that zeros do not divide by zero.
-        to_numpy: Whether NumPy computes, in float32, which saves the device's memory.
+        epsilon: Added to the largest magnitude to avoid division by zero.
+        to_numpy: Whether to compute with NumPy in float32, which saves device memory.
 
     Returns:
-        The integers, of the shape of `inputs`, and the scale, of size one along `axis`, in the
-        dtype of `inputs`.
+        Integers of the shape of `inputs`, and the scale in the dtype of `inputs`, with size 1 along
+        `axis`.
 
     Example:
-        >>> [x.tolist() for x in abs_max_quantize(np.array([[1.0, -2.0]], "float32"), axis=-1, epsilon=0.0)]
-        [[[64, -127]], [[63.5]]]
+        >>> x = np.array([[1.0, -2.0]], "float32")
+        >>> integers, scale = abs_max_quantize(x, axis=-1, epsilon=0.0)
+        >>> integers.tolist(), scale.tolist()
+        ([[64, -127]], [[63.5]])
     """
     lowest, highest = value_range
     if any_symbolic((inputs,), {}):
@@ -62,11 +64,11 @@ def abs_max_quantize(
 
 
 def group_index(rows: int, block_size: int) -> np.ndarray:
-    """Return the number of each row's group, of shape (rows,).
+    """Return the group index of each row, of shape (rows,).
 
     Args:
         rows: Number of rows.
-        block_size: Number of rows of a group; -1 for all.
+        block_size: Number of rows per group; -1 for one group of all rows.
 
     Example:
         >>> group_index(5, 2).tolist()
@@ -78,10 +80,10 @@ def group_index(rows: int, block_size: int) -> np.ndarray:
 def zero_point_scale(
     low: Any, high: Any, value_range: tuple[int, int], epsilon: float = 1e-7
 ) -> tuple[Any, Any]:
-    """Return scale and zero point with which `value_range` covers `low`, `high` and zero.
+    """Return the scale and zero point that map `low`, `high` and zero into `value_range`.
 
-    `x` is then near `(round(x / scale + zero) - zero) * scale`. The zero point is in the range,
-    since 0 is covered.
+    `x` is then approximately `(round(x / scale + zero) - zero) * scale`. The zero point lies in
+    `value_range`, since 0 is mapped into it.
 
     Args:
         low, high: Smallest and largest number.
@@ -104,17 +106,17 @@ def abs_max_quantize_grouped_with_zero_point(
     inputs: Any, block_size: int, value_range: tuple[int, int] = (-8, 7), dtype: str = "int8",
     epsilon: float = 1e-7, to_numpy: bool = False,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
-    """Return integers of a matrix; blocks of rows share scale and zero point, column by column.
+    """Quantize a matrix with one scale and zero point per column of each block of rows.
 
-    An input is near `(integer - zero_point) * scale`.
+    Each input is approximately `(integer - zero_point) * scale`.
 
     Args:
         inputs: Matrix of shape (rows, columns).
-        block_size: Number of rows of a block; the last block may have fewer.
+        block_size: Number of rows per block; the last block may have fewer.
         value_range: Lowest and highest integer.
         dtype: Dtype of the integers.
         epsilon: If a block spans less than this, its span is widened by 1 on either side.
-        to_numpy: Accepted because Keras has it; the result is the same.
+        to_numpy: Accepted for compatibility with Keras; has no effect.
 
     Returns:
         Integers of shape (rows, columns); scales and zero points (int8) of shape (blocks, columns).
@@ -123,7 +125,8 @@ def abs_max_quantize_grouped_with_zero_point(
         ValueError: If `inputs` is not a matrix or `block_size` is not a positive integer.
 
     Example:
-        >>> whole, scale, zero = abs_max_quantize_grouped_with_zero_point(np.array([[-8.0], [7.0], [7.5], [0.0]]), 2)
+        >>> x = np.array([[-8.0], [7.0], [7.5], [0.0]])
+        >>> whole, scale, zero = abs_max_quantize_grouped_with_zero_point(x, 2)
         >>> whole.tolist(), scale.tolist(), zero.tolist()
         ([[-8], [7], [7], [-8]], [[1.0], [0.5]], [[0], [-8]])
     """
@@ -140,11 +143,11 @@ def abs_max_quantize_grouped_with_zero_point(
 def grouped(
     matrix: Any, block_size: int, value_range: tuple[int, int], epsilon: float = 1e-7
 ) -> tuple[Any, Any, Any]:  # fmt: skip
-    """Return integers (as floats), scales and zero points of a matrix of floats, in blocks of rows.
+    """Return integers (as floats), scales and zero points of a matrix in blocks of rows.
 
     Args:
         matrix: (rows, columns), float32.
-        block_size: Number of rows of a block; -1 for all.
+        block_size: Number of rows per block; -1 for one block of all rows.
         value_range, epsilon: As for `zero_point_scale`.
 
     Returns:
@@ -165,7 +168,7 @@ def grouped(
 
 
 def pack_int4(arr: Any, axis: int = 0, dtype: str = "int8") -> tuple[Any, tuple[int, ...], int]:
-    """Pack pairs of neighbours along an axis into bytes: the first into the low half of its byte.
+    """Pack pairs of 4-bit integers along an axis into bytes; the first gets the low 4 bits.
 
     Args:
         arr: Tensor of `dtype` with integers from -8 to 7 (`int8`) or 0 to 15 (`uint8`).
@@ -173,7 +176,7 @@ def pack_int4(arr: Any, axis: int = 0, dtype: str = "int8") -> tuple[Any, tuple[
         dtype: `"int8"` or `"uint8"`.
 
     Returns:
-        The bytes, their shape, and the size of the axis before.
+        The bytes, their shape, and the size of the axis before packing.
 
     Raises:
         ValueError: If `dtype` is neither, or the axis does not exist.
@@ -238,25 +241,26 @@ def fake_quant_with_min_max_vars(
     inputs: Tensor, min_vals: Tensor, max_vals: Tensor, num_bits: int = 8,
     narrow_range: bool = False, axis: int | None = None,
 ) -> Tensor:  # fmt: skip
-    """Round `inputs` to `num_bits` bits between a minimum and a maximum, and return them as floats.
+    """Round floats to `num_bits` bits between a minimum and a maximum; the result is floats.
 
-    `floor((clip(inputs, min, max) - min) / scale + 0.5) * scale + min`, where the range is moved a
-    little so that 0 is kept exactly. Inputs inside the range get the gradient; the gradients of
-    those below and above go to the minimum and the maximum, so that the range can be trained (Jacob
-    et al. 2018).
+    The result is `floor((clip(inputs, min, max) - min) / scale + 0.5) * scale + min`. The range is
+    shifted slightly so that 0 is represented exactly. Inputs inside the range receive the gradient.
+    The gradients of inputs below and above the range go to the minimum and the maximum, which makes
+    the range trainable (Jacob et al. 2018).
 
     Args:
         inputs: Tensor of floats.
-        min_vals, max_vals: One number each, or one for each index of `axis`.
+        min_vals, max_vals: One number each, or one per index of `axis`.
         num_bits: From 2 to 16.
         narrow_range: Whether the lowest integer is 1 instead of 0.
-        axis: Axis with a range for each index. Default: one range for all.
+        axis: Axis with one range per index. Default: one range for all inputs.
 
     Raises:
         ValueError: If `num_bits` is out of range.
 
     Example:
-        >>> fake_quant_with_min_max_vars(np.array([-8.0, 0.0, 1.0], "float32"), -6.0, 6.0, num_bits=4).tolist()
+        >>> x = np.array([-8.0, 0.0, 1.0], "float32")
+        >>> fake_quant_with_min_max_vars(x, -6.0, 6.0, num_bits=4).tolist()
         [-6.400000095367432, 0.0, 0.8000001907348633]
     """
     if not 2 <= num_bits <= 16:
@@ -275,7 +279,7 @@ def fake_quant_with_min_max_vars(
 
 
 def _nudged(low: Any, high: Any, lowest: int, highest: int) -> tuple[Any, Any, Any]:
-    """Return scale, minimum and maximum of the range moved so that zero is an integer."""
+    """Return scale, minimum and maximum of the range, shifted so that 0 maps to an integer."""
     scale = (high - low) / (highest - lowest)
     zero = jnp.clip(jnp.round(lowest - low / scale), lowest, highest)
     return scale, (lowest - zero) * scale, (highest - zero) * scale
@@ -298,7 +302,7 @@ def _fake_quant_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
 
 
 class Quantizer:
-    """The base class of quantizers, which turn tensors into integers; it returns its input.
+    """Base class of quantizers, which turn tensors into integers; it returns its input.
 
     Args:
         output_dtype: Dtype of the integers.
@@ -320,22 +324,22 @@ class Quantizer:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Make a quantizer from what `get_config` returned."""
+        """Return a quantizer made from the result of `get_config`."""
         return cls(**config)
 
 
 class AbsMaxQuantizer(Quantizer):
-    """`abs_max_quantize` with settings.
+    """Quantizes tensors with `abs_max_quantize`.
 
     Args:
-        axis: Axis or axes that share a scale, if the call gives none. Default: the last.
+        axis: Axis or axes that share a scale, unless the call passes `axis`. Default: the last.
         value_range: Lowest and highest integer.
         epsilon: Added to the largest magnitude.
         output_dtype: Dtype of the integers.
 
     Raises:
-        ValueError: If `axis` is not made of integers, or `value_range` is not two integers in
-            order.
+        ValueError: If `axis` is not an integer or a list of integers, or `value_range` is not two
+            integers in increasing order.
 
     Example:
         >>> integers, scale = AbsMaxQuantizer(axis=0)(np.array([[1.0], [-2.0]], "float32"))
@@ -354,7 +358,8 @@ class AbsMaxQuantizer(Quantizer):
         self.epsilon = epsilon
         if any(isinstance(a, bool) or not hasattr(a, "__index__") for a in self.axis or ()):
             raise ValueError(
-                f"AbsMaxQuantizer: `axis` must be an integer or a list of them, received {axis!r}."
+                f"AbsMaxQuantizer: `axis` must be an integer or a list of integers, received"
+                f" {axis!r}."
             )
         if len(value_range) != 2 or not value_range[0] < value_range[1]:
             raise ValueError(
@@ -364,7 +369,7 @@ class AbsMaxQuantizer(Quantizer):
         self.value_range = (value_range[0], value_range[1])
 
     def __call__(self, x: Any, axis: Any = None, to_numpy: bool = False) -> tuple[Any, Any]:
-        """Return integers and their scale; `axis` replaces the quantizer's own."""
+        """Return integers and their scale; `axis` overrides the quantizer's `axis`."""
         axis = (self.axis or -1) if axis is None else axis
         return abs_max_quantize(
             x, axis, self.value_range, self.output_dtype, self.epsilon, to_numpy

@@ -1,7 +1,7 @@
 """Reading and writing models: `.keras`, `.h5`, `.weights.h5`, `.safetensors`.
 
-Files are data: loading one runs no code from it, imports nothing that it names, and reads nothing
-outside it. The format of a file is recognised by its content.
+Loading a file runs no code from it, imports nothing that it names, and reads nothing outside it.
+The format of a file is recognised by its content.
 """
 
 from hornbeam.core.registry import (

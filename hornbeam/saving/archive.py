@@ -32,7 +32,7 @@ from hornbeam.typing import FilePath
 __all__ = ["KERAS_VERSION", "load_archive", "load_archive_weights", "save_archive"]
 
 KERAS_VERSION = "3.15.1"
-"""The version of Keras whose layout is written."""
+"""The version of Keras whose file layout is written."""
 
 _CONFIG, _METADATA, _WEIGHTS, _ASSETS = "config.json", "metadata.json", "model.weights.h5", "assets"
 
@@ -49,8 +49,8 @@ def save_archive(
     Args:
         model: Any model.
         filepath: Path of the file or folder.
-        overwrite: Whether an existing one may be replaced.
-        zipped: Whether to write one zip file.
+        overwrite: Whether an existing file or folder may be replaced.
+        zipped: Whether to write one zip file instead of a folder.
         include_optimizer: Whether the optimizer's state is written.
 
     Raises:
@@ -83,14 +83,12 @@ def save_archive(
 def load_archive(
     filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
 ) -> Any:
-    """Return the model of a `.keras` file or folder; the arguments are those of
-    `hornbeam.saving.load_model`.
-    """
+    """Return the model in a `.keras` file or folder; see `hornbeam.saving.load_model`."""
     what = file_label(filepath)
     with _opened(filepath, trusted=not safe_mode) as folder:
         config = parse_json(folder.read(_CONFIG), f"{what}: {_CONFIG}")
         if not isinstance(config, dict) or "class_name" not in config:
-            raise FileError(f"{what}: {_CONFIG} describes no model.")
+            raise FileError(f"{what}: {_CONFIG} does not describe a model.")
         metadata = (
             parse_json(folder.read(_METADATA), f"{what}: {_METADATA}")
             if folder.has(_METADATA)
@@ -136,7 +134,7 @@ def _save_assets(model: Any, folder: Path) -> None:
 class _Members:
     """The members of an archive or folder, checked before any is read.
 
-    Unpacked, the members of an archive may be only a little larger than the archive.
+    The unpacked members of an archive may be at most `ALLOWANCE` bytes larger than the archive.
 
     Args:
         path: The archive or folder.
@@ -152,26 +150,24 @@ class _Members:
         missing = {_CONFIG, _WEIGHTS} - self._names
         if missing:
             raise FileError(
-                f"{self._what} is no `.keras` file: it lacks {', '.join(sorted(missing))}."
+                f"{self._what} is not a `.keras` file: it lacks {', '.join(sorted(missing))}."
             )
 
     def _files(self, path: Path) -> Iterator[str]:
-        """Yield the names of the files in a folder; links are refused, since they may lead
-        anywhere.
-        """
+        """Yield the names of files in a folder; reject links, which may lead outside."""
         for place, folders, files in os.walk(path):
             for name in folders + files:
                 full = Path(place) / name
                 if full.is_symlink():
                     raise FileError(
-                        f"{self._what}: {full.relative_to(path)} is a link. Replace it by the file"
-                        " itself."
+                        f"{self._what}: {full.relative_to(path)} is a link. Replace it with the"
+                        " file itself."
                     )
                 if name in files and full.is_file():
                     yield full.relative_to(path).as_posix()
 
     def _check(self) -> set[str]:
-        """Return the names of the members; all are checked."""
+        """Check all members and return their names."""
         assert self._archive is not None
         names: set[str] = set()
         for info in self._archive.infolist():
@@ -244,9 +240,7 @@ class _Members:
 
     @contextmanager
     def weights(self) -> Iterator[Group]:
-        """Open the weights in place; compressed ones are unpacked to a temporary file, not into
-        memory.
-        """
+        """Open the weights in place, or unpack compressed ones to a temporary file."""
         what = f"{self._what}: {_WEIGHTS}"
         if self._archive is None:
             with open_hdf5(self._path / _WEIGHTS, what, self._trusted) as group:
@@ -265,7 +259,7 @@ class _Members:
                 yield group
 
     def _stored_at(self, file: BinaryIO, info: zipfile.ZipInfo) -> int:
-        """Return where the bytes of an uncompressed member start; their checksum is compared."""
+        """Check the checksum of an uncompressed member and return where its bytes start."""
         with self._damage_named(info.filename):
             file.seek(info.header_offset)
             signature, name, extra = struct.unpack("<4s22xHH", file.read(30))
@@ -284,7 +278,7 @@ class _Members:
         return start
 
     def load_assets(self, model: Any) -> None:
-        """Call `load_assets` of each part that has assets in the file, with a folder of them."""
+        """Unpack the assets of each part to a folder and pass it to the part's `load_assets`."""
         for path, part in walk(model):
             if not hasattr(part, "load_assets"):
                 continue

@@ -1,7 +1,6 @@
-"""Checkpoints of a training: files of a JSON header and raw arrays with checksums, and folders of
-such files.
+"""Training checkpoints: files of a JSON header and arrays with checksums, and their folders.
 
-A checkpoint is data: numbers, texts, arrays, and lists, tuples, dicts and sets of these. No object
+A checkpoint holds numbers, strings, arrays, and lists, tuples, dicts and sets of these. No object
 is pickled. The format of the file, with all numbers little-endian:
 
     16 bytes   the signature of the format
@@ -46,7 +45,7 @@ _TAG = "@"  # the key that marks values for which JSON has no form
 
 
 class Packed:
-    """A copy of a state, which can be written while the original changes.
+    """A copy of a state that can be written while the original changes.
 
     Attributes:
         tree: The state as JSON; arrays are indices into `arrays`.
@@ -63,10 +62,10 @@ class Packed:
         self.arrays: list[np.ndarray] = []
 
     def pack(self, value: Any, where: str) -> Any:
-        """Return `value` in a form that JSON can hold; its arrays are copied into `arrays`.
+        """Return `value` in a form that JSON supports; its arrays are copied into `arrays`.
 
         Args:
-            value: Numbers, texts, `None`, bytes, arrays, and lists, tuples, dicts and sets of
+            value: Numbers, strings, `None`, bytes, arrays, and lists, tuples, dicts and sets of
                 these.
             where: Name of the value, for the error.
 
@@ -106,11 +105,11 @@ class Packed:
             return self._array("array", _checked(value, where))
         raise TypeError(
             f"{where} is {describe(value)} of type {kind.__name__}, which a checkpoint cannot hold."
-            " Use numbers, texts, None, bytes, arrays, and lists, tuples, dicts and sets of these."
+            " Use numbers, strings, None, bytes, arrays, and lists, tuples, dicts and sets of them."
         )
 
     def pack_named(self, named: Iterable[tuple[str, Any]], where: str) -> list[Any]:
-        """Return pairs of a name and an array as `pack` would, in half the time."""
+        """Pack pairs of a name and an array, twice as fast as `pack`."""
         pairs: list[Any] = []
         for name, value in named:
             copy = np.array(value)
@@ -164,7 +163,7 @@ def _unpacked(value: Any, arrays: list[np.ndarray]) -> Any:
             else array.tobytes()
         )
     if not isinstance(held, list):
-        raise ValueError(f"a {kind} is no list")
+        raise ValueError(f"a {kind} is not a list")
     if kind == "dict":
         return {_unpacked(key, arrays): _unpacked(item, arrays) for key, item in held}
     if kind not in ("tuple", "set"):
@@ -173,8 +172,7 @@ def _unpacked(value: Any, arrays: list[np.ndarray]) -> Any:
     return tuple(items) if kind == "tuple" else set(items)
 
 
-# --- the file
-# ---------------------------------------------------------------------------------------
+# --- the file -------------------------------------------------------------------------------------
 
 
 def write_checkpoint(path: FilePath, packed: Packed) -> None:
@@ -202,7 +200,7 @@ def write_checkpoint(path: FilePath, packed: Packed) -> None:
 
 
 def read_checkpoint(path: FilePath) -> Any:
-    """Return the state that a checkpoint holds. Memory is bounded by the file's size.
+    """Return the state in a checkpoint; memory use is bounded by the file's size.
 
     Raises:
         FileError: If the file is damaged, or is not a checkpoint.
@@ -245,7 +243,7 @@ def read_checkpoint(path: FilePath) -> Any:
     try:
         return _unpacked(header["state"], arrays)
     except (TypeError, ValueError, KeyError) as error:
-        raise FileError(f"{what} holds a value that no checkpoint holds: {error}.") from None
+        raise FileError(f"{what} holds an invalid value: {error}.") from None
 
 
 def _entry(entry: Any, what: str) -> tuple[np.dtype, tuple[int, ...], int]:
@@ -266,19 +264,18 @@ def _entry(entry: Any, what: str) -> tuple[np.dtype, tuple[int, ...], int]:
                 dtype = np.dtype(object)
             if sizes_are_right and _is_storable(dtype) and type(checksum) is int:
                 return dtype, tuple(shape), checksum
-    raise FileError(f"{what} describes an array that it cannot hold: {str(entry)[:80]}.")
+    raise FileError(f"{what} describes an invalid array: {str(entry)[:80]}.")
 
 
-# --- a folder of checkpoints, written in the background
-# ------------------------------------------------
+# --- a folder of checkpoints, written in the background -------------------------------------------
 
 
 class CheckpointFolder:
-    """The checkpoints of a training: numbered files, of which the last few are kept.
+    """The checkpoints of a training: numbered files; only the newest are kept.
 
     Args:
         path: The folder; `prepare` creates it.
-        name: The beginning of the files' names.
+        name: Prefix of the file names.
         keep: Number of files to keep.
 
     Example:
@@ -340,8 +337,8 @@ class CheckpointFolder:
             return state
         if problems:
             raise FileError(
-                f"{problems[0]} There is no other; delete the folder '{self.path}' to train from"
-                " the start."
+                f"{problems[0]} There is no other checkpoint. Delete the folder '{self.path}' to"
+                " train from the start."
             )
         return None
 
@@ -354,7 +351,7 @@ class CheckpointFolder:
             old.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Delete all checkpoints, and the folder if it is empty then."""
+        """Delete all checkpoints, and the folder if nothing else is in it."""
         for file in self.files():
             file.unlink(missing_ok=True)
         try:
@@ -364,9 +361,9 @@ class CheckpointFolder:
 
 
 class BackgroundWriter:
-    """Writes checkpoints in a thread, always the latest state that was passed to `put`.
+    """Writes checkpoints in a thread; it writes the latest state that was passed to `put`.
 
-    After each write it pauses nine times as long as the write took, so that writing takes at most a
+    After each write it pauses nine times as long as the write took, so writing takes at most a
     tenth of a core.
 
     Args:
@@ -406,9 +403,7 @@ class BackgroundWriter:
             self._hurry = False
 
     def close(self, drop: bool = False) -> None:
-        """End the thread, after the queued state is written; with `drop`, that state is
-        discarded.
-        """
+        """End the thread after the queued state is written, or discarded with `drop`."""
         if drop:
             with self._changed:
                 self._pending = None

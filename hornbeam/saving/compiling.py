@@ -1,4 +1,4 @@
-"""Compile a loaded model as its file says."""
+"""Compilation of a loaded model with the configuration from its file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["compile_or_warn"]
 
 
 def compile_or_warn(model: Any, config: Mapping[str, Any], custom_objects: Any, what: str) -> None:
-    """Compile `model`; what cannot be understood leaves it uncompiled, with a warning.
+    """Compile `model`; if its configuration cannot be used, warn and leave it uncompiled.
 
     Args:
-        model: The model just made.
-        config: What `get_compile_config` gave.
-        custom_objects: Classes and functions of yours by name.
+        model: The loaded model.
+        config: The result of `get_compile_config`.
+        custom_objects: Custom classes and functions by name.
         what: Name of the file for the warning.
     """
     try:

@@ -1,4 +1,4 @@
-"""Safe file operations: replacing a file at once, recognising its kind, parsing its JSON."""
+"""Safe file operations: atomic replacement, recognition of formats, bounded JSON parsing."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ __all__ = ["MissingFileError", "check_overwrite", "kind_of", "parse_json", "writ
 
 
 class MissingFileError(FileNotFoundError, ValueError):
-    """There is no such file. Python expects an `OSError` for this, Keras a `ValueError`; this is
-    both.
-    """
+    """A file is missing: an `OSError` as in Python, and a `ValueError` as in Keras."""
 
 
 _MAX_JSON = 64 * 2**20
@@ -114,20 +112,18 @@ def _sync(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if path.is_file() and error.errno not in (
-            errno.EINVAL,
-            errno.ENOTSUP,
-        ):  # these mean that the file system has no such call
+        # EINVAL and ENOTSUP mean that the file system does not support `fsync`.
+        if path.is_file() and error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
     finally:
         os.close(handle)
 
 
 def parse_json(text: bytes | str, what: str) -> Any:
-    """Return the value of a JSON text, bounded in size, depth and number of values.
+    """Parse JSON text that is bounded in size, depth and number of values.
 
     Raises:
-        FileError: If it is not JSON, too long, nested too deeply, or has a name twice in one
+        FileError: If it is not JSON, is too long, is nested too deeply, or has a name twice in one
             object.
 
     Example:

@@ -1,8 +1,8 @@
-"""Which Keras wrote a file, and who translates what Keras 1 and 2 wrote.
+"""The version of Keras that wrote a file, and the interface to the translator of old files.
 
-This package reads what Keras 3 writes. Files of Keras 1 and 2 use other words, other orders of
-weights and other shapes. `hornbeam.legacy.files` translates them. It announces itself here when
-`hornbeam` is imported; nothing in `hornbeam.saving` or `hornbeam.models` imports it.
+This package reads files of Keras 3. Files of Keras 1 and 2 use other names, other orders of weights
+and other shapes. `hornbeam.legacy.files` translates them. It registers itself here when `hornbeam`
+is imported. Nothing in `hornbeam.saving` or `hornbeam.models` imports it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ __all__ = ["Era", "OlderFiles", "Pairs", "Saved", "announce_older_files", "older
 
 @dataclasses.dataclass
 class Saved:
-    """An array of a file.
+    """An array in a file.
 
     Args:
         name: Its name in the file.
         shape: Its shape.
-        read: Returns its values. Takes the dtype to use where the file holds raw bytes.
+        read: Function that returns its values. Takes the dtype to use if the file holds raw bytes.
     """
 
     name: str
@@ -33,9 +33,7 @@ class Saved:
     read: Callable[[str | None], np.ndarray]
 
     def changed(self, shape: Sequence[int], change: Callable[[np.ndarray], np.ndarray]) -> Saved:
-        """Return the array with another shape; `change` is applied to the values when they are
-        read.
-        """
+        """Return the array with a new shape; its values are passed to `change` when read."""
         return Saved(self.name, tuple(shape), lambda dtype: change(self.read(dtype)))
 
 
@@ -44,13 +42,14 @@ Pairs = list[tuple[Variable, Saved]]
 
 @dataclasses.dataclass(frozen=True)
 class Era:
-    """What a file says about its writer.
+    """The version of Keras that wrote a file.
 
     Args:
         first: Whether Keras 1 wrote it.
         backend: Keras's backend, `""` if unknown.
         old: Whether Keras 1 or 2 wrote it.
-        sorted: Whether the optimizer kept the weights sorted by name, as before Keras 2.0.6.
+        sorted: Whether the optimizer's state follows the weights sorted by name, as before Keras
+            2.0.6.
     """
 
     first: bool = False
@@ -60,26 +59,20 @@ class Era:
 
     @property
     def rearranged(self) -> bool:
-        """Whether the weights, and so the optimizer's state, never have today's order and
-        shapes.
-        """
+        """Whether the order and shapes of weights and optimizer state differ from Keras 3."""
         return self.first or self.sorted or self.backend == "theano"
 
 
 class OlderFiles(Protocol):
-    """Translates files of Keras 1 and 2: `hornbeam.legacy.files` has these functions and describes
-    them.
-    """
+    """Functions that translate files of Keras 1 and 2; see `hornbeam.legacy.files`."""
 
     def modern_model(
         self, config: Any, version: str | None = None, custom_objects: Any = None
     ) -> Any:
-        """Return a model's configuration in Keras 3's words."""
+        """Return a model's configuration in Keras 3's format."""
 
     def modern_graph(self, config: dict[str, Any]) -> dict[str, Any]:
-        """Return a functional model's configuration with the calls of its layers in Keras 3's
-        form.
-        """
+        """Return a functional model's configuration with layer calls in Keras 3's format."""
 
     def modern_name(self, name: str) -> str:
         """Return a layer's name without slashes."""
@@ -88,13 +81,13 @@ class OlderFiles(Protocol):
         """Return the `training_config` of an `.h5` file as arguments of `compile_from_config`."""
 
     def parse_yaml(self, text: str | bytes, what: str) -> Any:
-        """Return the value of a model's YAML text."""
+        """Return the configuration in a model's YAML text."""
 
     def looks_first(self, names: Sequence[str]) -> bool:
-        """Return whether Keras 1 gave weights these names."""
+        """Return whether these are names of weights from Keras 1."""
 
     def backend_by_names(self, names: Sequence[str]) -> str:
-        """Return the backend that Keras 1 used, by the names of its weights."""
+        """Return the backend of Keras 1, recognised by the names of the weights."""
 
     def arrange(self, layer: Any, arrays: list[Saved], era: Era) -> Pairs | None:
         """Pair the variables of a layer with the arrays that a file has for it."""
@@ -107,25 +100,25 @@ class OlderFiles(Protocol):
     def state_by_weights(
         self, optimizer: Any, arrays: list[Saved], layers: list[tuple[Any, list[Saved]]], era: Era
     ) -> Pairs | None:
-        """Pair the variables of an optimizer with a state that follows the file's own weights."""
+        """Pair the variables of an optimizer with a state in the order of the file's weights."""
 
     def keras2_model(self, config: Any) -> Any:
-        """Return a model's configuration in Keras 2's form."""
+        """Return a model's configuration in Keras 2's format."""
 
     def keras2_training(self, value: Any) -> Any:
-        """Return losses and metrics of a training's configuration in Keras 2's form."""
+        """Return losses and metrics of a training configuration in Keras 2's format."""
 
 
 _announced: list[OlderFiles] = []
 
 
 def announce_older_files(translator: OlderFiles) -> None:
-    """Let `translator` read what Keras 1 and 2 wrote, from now on."""
+    """Register `translator` as the translator for files of Keras 1 and 2."""
     _announced[:] = [translator]
 
 
 def older_files() -> OlderFiles:
-    """Return the translator of what Keras 1 and 2 wrote.
+    """Return the translator for files of Keras 1 and 2.
 
     Example:
         >>> older_files().modern_name("conv1/bn")

@@ -1,6 +1,4 @@
-"""Saving and loading models and weights; the format is chosen by the path or found by the
-content.
-"""
+"""Saving and loading of models and weights, with the format chosen by path or content."""
 
 from __future__ import annotations
 
@@ -40,7 +38,7 @@ def save_model(
         overwrite: Whether an existing file may be replaced.
         zipped: Whether `.keras` is one zip file (the default) or a folder.
         **kwargs: `include_optimizer` (default: true): whether the training state is saved.
-            `save_format` of Keras 2: `"keras"` or `"h5"`; it takes precedence over the extension.
+            `save_format`, from Keras 2: `"keras"` or `"h5"`; it overrides the extension.
 
     Raises:
         FileExistsError: If the file exists and `overwrite` is false.
@@ -97,15 +95,15 @@ def save_model(
 def load_model(
     filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
 ) -> Any:
-    """Return the model of a `.keras` or `.h5` file.
+    """Return the model in a `.keras` or `.h5` file.
 
     Args:
         filepath: Path of the file.
-        custom_objects: Your classes and functions by name, in addition to those registered.
+        custom_objects: Custom classes and functions by name, in addition to registered ones.
         compile: Whether the model is compiled as it was when it was saved.
-        safe_mode: False means that you trust the file as you trust a program: functions that Keras
-            stored as bytecode may run, and arrays may take more memory than the file has bytes. A
-            file cannot set it.
+        safe_mode: If false, the file is trusted like a program: functions that Keras stored as
+            bytecode may run, and arrays may take far more memory than the file's size. A file
+            cannot change this setting.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -133,7 +131,7 @@ def load_model(
 
 
 def _hint(path: FilePath) -> str:
-    """Return what to do with a file that holds only a part of a model."""
+    """Return a hint for the user of a file that holds only a part of a model."""
     with open(path, "rb") as file:
         start = file.read(64).lstrip()
     if looks_like_safetensors(path):
@@ -159,10 +157,10 @@ def save_weights(model: Any, filepath: FilePath, overwrite: bool = True, **kwarg
 
     Args:
         model: A built model.
-        filepath: A path that ends in `.weights.h5` or `.safetensors`; `.h5` alone means Keras 2's
-            layout.
+        filepath: A path that ends in `.weights.h5` or `.safetensors`. Other `.h5` files get Keras
+            2's layout.
         overwrite: Whether an existing file may be replaced.
-        **kwargs: `save_format` of Keras 2: `"h5"` for its layout.
+        **kwargs: `save_format`, from Keras 2: `"h5"` for Keras 2's layout.
 
     Raises:
         ValueError: If the extension is none of these, or the model is not built.
@@ -222,20 +220,18 @@ def load_weights(
 
 
 def _check_flags(function: str, **flags: Any) -> None:
-    """Raise `ValueError` for a flag that is neither true, false nor left out."""
+    """Raise `ValueError` for a flag that is not true, false or `None`."""
     for name, value in flags.items():
         if value is not None and value not in (True, False):
             raise ValueError(f"{function}: `{name}` must be True or False, received {value!r}.")
 
 
 def _check_format(function: str, save_format: Any, known: tuple[str, ...]) -> None:
-    """Raise `ValueError` unless `save_format`, an argument of Keras 2, is left out or names a
-    format.
-    """
+    """Raise `ValueError` if `save_format`, an argument of Keras 2, is an unknown format."""
     if save_format is not None and str(save_format).lower() not in known:
         raise ValueError(
             f"{function}: `save_format` must be one of {', '.join(map(repr, known))}, received"
-            f" {save_format!r}. The extension of `filepath` chooses the format by itself."
+            f" {save_format!r}. Leave it out: the extension of `filepath` chooses the format."
         )
 
 

@@ -1,6 +1,4 @@
-"""`.h5` files of Keras 1 to 3: models and weights, with a group for each layer, named like the
-layer.
-"""
+"""`.h5` files of Keras 1 to 3: models and weights, with one group per layer and its name."""
 
 from __future__ import annotations
 
@@ -42,7 +40,7 @@ __all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "save_lay
 
 # HDF5 holds at most 64 KiB of attributes in an object's header; longer lists are split.
 _ATTRIBUTE_LIMIT = 60_000
-# Arguments that Keras 2's optimizers refuse, with the default values at which they can be left out.
+# Arguments that Keras 2's optimizers reject. They are left out if they have these default values.
 _NEW_IN_OPTIMIZERS = {
     "clipnorm": None, "clipvalue": None, "ema_momentum": 0.99, "ema_overwrite_frequency": None,
     "global_clipnorm": None, "gradient_accumulation_steps": None, "loss_scale_factor": None,
@@ -51,8 +49,7 @@ _NEW_IN_OPTIMIZERS = {
 _TOP = "top_level_model_weights"
 
 
-# --- writing
-# -----------------------------------------------------------------------------------------
+# --- writing --------------------------------------------------------------------------------------
 
 
 def save_h5(
@@ -60,17 +57,17 @@ def save_h5(
 ) -> None:
     """Write architecture, weights and training state to an `.h5` file.
 
-    Keras 3 reads the whole file. tf.keras 2 reads the architecture and the weights but not the
-    state of the optimizer, which has another form there. Arithmetic of equal shapes or with a
-    number, activations, `concatenate`, `reshape` and `transpose` are written as layers, so that
-    tf.keras 2 reads them. It cannot read other ops, `MultiHeadAttention`, and tensors passed as
-    keyword arguments, such as an LSTM's `initial_state`. AdamW, Adafactor, Lion, Lamb, Muon and
-    `weight_decay` it reads only with `compile=False`.
+    Keras 3 reads the whole file. tf.keras 2 reads the architecture and the weights, but not the
+    optimizer's state, which has another format there. Arithmetic between equal shapes or with a
+    number, activations, `concatenate`, `reshape` and `transpose` are written as layers that
+    tf.keras 2 can read. It cannot read other ops, `MultiHeadAttention`, or tensors passed as
+    keyword arguments, such as an LSTM's `initial_state`. It reads models compiled with AdamW,
+    Adafactor, Lion, Lamb, Muon or `weight_decay` only with `compile=False`.
 
     Args:
         model: A functional or sequential model, or a subclassed one with `get_config`.
         filepath: Path of the file.
-        overwrite: Whether an existing one may be replaced.
+        overwrite: Whether an existing file may be replaced.
         include_optimizer: Whether the training state is written.
 
     Raises:
@@ -100,7 +97,7 @@ def save_h5(
 
 
 def save_layered_weights(model: Any, filepath: FilePath, overwrite: bool = True) -> None:
-    """Write only the weights, in Keras 2's layout: a group for each layer by its name."""
+    """Write only the weights, in Keras 2's layout: one group per layer, with its name."""
     check_built(model, "save_weights")
     check_overwrite(filepath, overwrite)
     with written_aside(filepath) as path, h5py_library().File(path, "w") as file:
@@ -116,16 +113,14 @@ def save_h5_weights(model: Any, filepath: FilePath, overwrite: bool = True) -> N
 
 
 def _plain_classes(entry: Any, inside: str = "") -> Any:
-    """Return a model's configuration with its layers in the form of `.h5` files: only class and
-    config.
-    """
+    """Return a model's configuration as in `.h5` files: layers have only class and config."""
     if isinstance(entry, list):
         return [_plain_classes(item, inside) for item in entry]
     if not isinstance(entry, dict):
         return entry
     is_layer = inside == "layers" and "class_name" in entry and "config" in entry
     if not is_layer and "module" in entry and inside != "":
-        return entry  # initializers and the like keep Keras 3's form
+        return entry  # initializers and similar objects keep Keras 3's format
     module = str(entry.get("module", ""))
     if module.startswith("keras.src.ops"):
         return entry
@@ -137,11 +132,8 @@ def _plain_classes(entry: Any, inside: str = "") -> Any:
     if entry.get("registered_name") and ">" in str(entry["registered_name"]):
         plain["class_name"] = entry["registered_name"]
     if entry["class_name"] == "GroupQueryAttention":
-        plain[
-            "class_name"
-        ] = (  # these files use the name of the class in Keras's source, not the public one
-            "GroupedQueryAttention"
-        )
+        # `.h5` files use the internal name of the class in Keras, not the public one.
+        plain["class_name"] = "GroupedQueryAttention"
     config = plain.get("config")
     if isinstance(config, dict) and isinstance(config.get("layers"), list):
         plain["config"] = {**config, "layers": _plain_classes(config["layers"], "layers")}
@@ -149,18 +141,14 @@ def _plain_classes(entry: Any, inside: str = "") -> Any:
 
 
 def _optimizer_config(config: dict[str, Any]) -> dict[str, Any]:
-    """Return an optimizer's configuration without Keras 3's new arguments that have their default
-    value.
-    """
+    """Return an optimizer's configuration without new arguments of Keras 3 at their default."""
     return {
         key: value for key, value in config.items() if _NEW_IN_OPTIMIZERS.get(key, ...) != value
     }
 
 
 def _long_names(loss: Any) -> Any:
-    """Return losses with short names such as `mse` written out: Keras reads only full names
-    here.
-    """
+    """Replace short names of losses, such as `mse`: Keras reads only full names here."""
     if isinstance(loss, str):
         return getattr(losses.get(loss), "__name__", loss)
     if isinstance(loss, list):
@@ -176,7 +164,7 @@ def _weights_of(layer: Any) -> list[Variable]:
 
 
 def _top_variables(model: Any) -> list[Variable]:
-    """Return the weights that belong to the model itself and to none of its layers."""
+    """Return the weights that belong to the model itself, not to its layers."""
     below = {v for layer in model.layers for v in layer.weights}
     return [v for v in _weights_of(model) if v not in below]
 
@@ -191,7 +179,7 @@ def _write_layers(root: h5py.Group, model: Any) -> None:
 
 
 def _unique(variables: list[Variable]) -> list[tuple[str, Any]]:
-    """Return paths and values; a path that occurs again gets a number."""
+    """Return paths and values; a repeated path gets a number."""
     named: dict[str, Any] = {}
     for variable in variables:
         path, number = variable.path, 1
@@ -221,14 +209,13 @@ def _write_names(group: h5py.Group, attribute: str, names: list[str]) -> None:
         group.attrs[f"{attribute}{number}"] = np.array(data[start : start + per_piece])
 
 
-# --- reading
-# -----------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 def load_h5(
     filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
 ) -> Any:
-    """Return the model of an `.h5` file; the arguments are those of `hornbeam.saving.load_model`.
+    """Return the model in an `.h5` file; for the arguments, see `hornbeam.saving.load_model`.
 
     Raises:
         ValueError: If the file holds only weights, or its parts do not fit together.
@@ -265,8 +252,9 @@ def load_h5(
 def load_h5_weights(
     model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False
 ) -> None:
-    """Read weights into `model` from an `.h5` or `.weights.h5` file; its content decides which of
-    them it is.
+    """Read weights into `model` from an `.h5` or `.weights.h5` file.
+
+    The content of the file decides which of the two layouts is read.
 
     Args:
         model: A built model.
@@ -330,7 +318,7 @@ def _read_names(group: Any, attribute: str) -> list[str]:
 
 
 def _arrays(group: Any, what: str, names: list[str] | None = None) -> list[Saved]:
-    """Return the arrays of a layer's group in the order that the group lists."""
+    """Return the arrays of a layer's group in the order in which the group lists them."""
     found = []
     for name in _read_names(group, "weight_names") if names is None else names:
         dataset = member(group, name)
@@ -345,9 +333,8 @@ def _arrays(group: Any, what: str, names: list[str] | None = None) -> list[Saved
 def _layers_of(root: Any, what: str) -> dict[str, list[Saved]]:
     """Return the arrays of each layer, by the layer's name."""
     names = _read_names(root, "layer_names")
-    numbered = (
-        not names and "nb_layers" in root.attrs
-    )  # before Keras 1, layers and arrays had numbers
+    # Before Keras 1, layers and arrays had numbers instead of names.
+    numbered = not names and "nb_layers" in root.attrs
     if numbered:
         names = [f"layer_{i}" for i in range(int(root.attrs["nb_layers"]))]
     found = {}
@@ -372,9 +359,7 @@ def _read_layers(
     by_name: bool = False,
     era: Era | None = None,
 ) -> tuple[Era, list[tuple[Any, list[Saved]]]]:
-    """Read the weights; return what is known of the program that wrote the file, and the arrays of
-    each layer.
-    """
+    """Read the weights; return the writer of the file and the arrays of each layer."""
     if not model.built:
         check_built(model, what)
     differences = Differences(what, skip_mismatch)
@@ -410,9 +395,7 @@ def _read_layers(
 
 
 def _warn_of_padding(model: Any, what: str) -> None:
-    """Warn of convolutions whose borders Theano padded differently: by the same amount on both
-    sides.
-    """
+    """Warn about convolutions that Theano padded differently: equally on both sides."""
     found = [
         layer.name
         for layer in flatten_layers(model)
@@ -423,8 +406,8 @@ def _warn_of_padding(model: Any, what: str) -> None:
     if found:
         warnings.warn(
             f"{what} was trained with Theano, whose padding 'same' with strides adds the same"
-            " amount on both sides of an axis. Hornbeam adds less in front, so along axes of even"
-            f" size the results of {', '.join(found[:8])} differ.",
+            " amount on both sides of an axis. Hornbeam adds less at the start, so the results of"
+            f" {', '.join(found[:8])} differ along axes of even size.",
             stacklevel=4,
         )
 
@@ -437,9 +420,7 @@ def _by_name(model: Any, saved: dict[str, list[Saved]]) -> list[tuple[Any, list[
 def _pair(
     model: Any, saved: dict[str, list[Saved]], differences: Differences
 ) -> list[tuple[Any, list[Saved]]]:
-    """Return pairs of a layer with weights and its arrays, by name if all names agree, otherwise by
-    position.
-    """
+    """Return pairs of a layer and its arrays: by name if all names agree, else by position."""
     layers = {layer.name: layer for layer in model.layers if layer.weights}
     arrays = {older_files().modern_name(name): found for name, found in saved.items() if found}
     if set(layers) == set(arrays):
@@ -466,7 +447,7 @@ def _some(names: Any) -> str:
 def _match(
     layer: Any, arrays: list[Saved], era: Era, differences: Differences
 ) -> list[tuple[Variable, Saved]]:
-    """Return pairs of a layer's variables and the file's arrays; differences are added."""
+    """Return pairs of a layer's variables and the file's arrays; collect differences."""
     label = f"{type(layer).__name__} '{layer.name}'"
     pairs = older_files().arrange(layer, arrays, era)
     if pairs is None:

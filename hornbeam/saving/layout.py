@@ -1,7 +1,8 @@
-"""Weights in HDF5 in Keras 3's layout: a group for each part of a model, named by its attribute.
+"""Weights in HDF5 in Keras 3's layout: one group per part of a model, named by its attribute.
 
-The group of a part contains `vars`, with the part's own arrays, and the groups of its own parts. A
-list or dictionary of parts is a group too; its members are named by their classes.
+A part is a layer, a model or an optimizer. Its group contains the group `vars`, with the arrays of
+the part itself, and one group for each part below it. A list or dictionary of parts is also a
+group; its members are named by their classes.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ __all__ = [
     "write_weights",
 ]
 
-# Types that HDF5 lacks: they are written as bytes, with the name beside them.
+# Dtypes that HDF5 lacks; they are written as bytes, with the name of the dtype as an attribute.
 _NARROW = {
     name: jnp.dtype(name) for name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "int4", "uint4")
 }
-# Attributes of the base classes that do not lead to parts.
+# Attributes of the base classes that hold no parts.
 _SKIPPED = frozenset(
     ["input", "output", "inputs", "outputs", "history", "metrics", "trainable_variables"]
 )
@@ -66,7 +67,7 @@ class Differences:
         self.lines.append(line)
 
     def count(self, label: str, variables: Any, arrays: Any) -> None:
-        """Add that a part and the file have different numbers of weights."""
+        """Add the difference between the numbers of weights of a part and in the file."""
         own = ", ".join(f"{v.name} {v.shape}" for v in variables[:6]) or "none"
         given = ", ".join(f"{a.name} {a.shape}" for a in arrays[:6]) or "none"
         self.add(
@@ -96,10 +97,10 @@ class Differences:
 
 
 def walk(part: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the path and the object of `part` and of each layer and optimizer below it, each once.
+    """Yield path and object of `part` and of each layer and optimizer below it, each once.
 
-    Attributes are visited in the order of their names, private ones last. A layer that has two
-    names is found under the first.
+    Attributes are visited in the order of their names, private ones last. A part that has two
+    names gets the path of the first.
 
     Args:
         part: A layer, model or optimizer.
@@ -176,7 +177,7 @@ def _children(part: Any) -> list[tuple[str, Any]]:
     for name in names:
         try:
             value = getattr(part, name)
-        except Exception:  # a user's property may raise anything; it is then not a part
+        except Exception:  # a property of a user's class may raise any error; it is no part then
             continue
         if isinstance(value, (Layer, Optimizer)) or _holds_parts(value):
             found[name] = value
@@ -189,14 +190,11 @@ def _children(part: Any) -> list[tuple[str, Any]]:
     return sorted(found.items(), key=lambda item: (item[0].startswith("_"), item[0]))
 
 
-# --- arrays
-# -----------------------------------------------------------------------------------------
+# --- arrays ---------------------------------------------------------------------------------------
 
 
 def write_array(group: h5py.Group, name: str, value: Any) -> None:
-    """Write an array; types that HDF5 lacks, such as bfloat16, are stored as bytes with the dtype's
-    name.
-    """
+    """Write an array; dtypes that HDF5 lacks, such as bfloat16, are stored as bytes."""
     array = np.asarray(value)
     dataset = group.create_dataset(name, data=array)
     if array.dtype.kind == "V":
@@ -232,9 +230,7 @@ def read_array(dataset: Any, dtype: str | None = None) -> np.ndarray:
 
 
 def member(group: Any, name: str) -> Any:
-    """Return the group or array at a path below `group`, or `None`; links to other places are
-    refused.
-    """
+    """Return the group or array at a path below `group`, or `None`; links are rejected."""
     return group.get(name) if isinstance(group, Group) else None
 
 
@@ -257,8 +253,7 @@ class _Store(Mapping):
         return len(self._group)
 
 
-# --- writing and reading
-# ----------------------------------------------------------------------------
+# --- writing and reading --------------------------------------------------------------------------
 
 
 def write_weights(root: h5py.Group, model: Any, include_optimizer: bool = True) -> None:
@@ -277,10 +272,9 @@ def write_weights(root: h5py.Group, model: Any, include_optimizer: bool = True) 
 def read_weights(
     root: Group, model: Any, what: str, skip_mismatch: bool = False, by_name: bool = False
 ) -> None:
-    """Read the weights of `model` from below `root`, in the layout that `write_weights` and Keras
-    write.
+    """Read the weights of `model` below `root`, in the layout of `write_weights` and Keras.
 
-    All shapes are compared before anything is changed.
+    All shapes are compared before any weight is changed.
 
     Args:
         root: The group in the file.
@@ -331,7 +325,7 @@ def _some(shapes: list[Any]) -> str:
 def _extra(root: Any, model: Any, known: set[str]) -> Iterator[tuple[str, list[Any]]]:
     """Yield the path and the shapes of arrays of layers that the model does not have.
 
-    The same tree holds states of optimizers, metrics and seed generators; these are not weights.
+    States of optimizers, metrics and seed generators in the same tree are skipped.
     """
 
     def visit(group: Any, path: list[str]) -> Iterator[tuple[str, list[Any]]]:
@@ -377,8 +371,9 @@ def _is_state(model: Any, path: list[str]) -> bool:
 
 
 def _listed(model: Any) -> dict[int, str]:
-    """Return the path of each layer below `layers`, where Keras before 3.15 put layers that are in
-    lists of tuples.
+    """Return the path of each layer below `layers`.
+
+    Keras before 3.15 wrote layers that are in lists of tuples to these paths.
     """
     counts: collections.Counter[str] = collections.Counter()
     places: dict[int, str] = {}
@@ -390,8 +385,9 @@ def _listed(model: Any) -> dict[int, str]:
 
 
 def _vars(start: Any, path: str) -> Any:
-    """Return the group of a part's own arrays. An attribute that is public now may have been
-    private in the file.
+    """Return the group with the arrays of a part itself.
+
+    An attribute that is public now may have been private when the file was written.
     """
     found = member(start, f"{path}/vars" if path else "vars")
     if found is None and "/" in path:
@@ -409,18 +405,19 @@ def _own(part: Any) -> list[Variable]:
 
 
 def _plan(part: Any, group: Any, path: str, differences: Differences) -> bool:
-    """Return whether the arrays of `group` fit `part`; differences are added."""
+    """Return whether the arrays of `group` fit `part`; collect differences."""
     if type(part).load_own_variables not in (
         Layer.load_own_variables,
         Adaptable.load_own_variables,
     ):
-        return True  # the class knows its own arrays
+        return True  # the class has its own format of arrays
     own = _own(part)
     if len(group) != len(own):
         hint = "" if part.built or own else " It is not built yet: call the model on data first."
         differences.add(
             f"{_label(part, path)}: the layer has {len(own)} variables, the file {len(group)} "
-            f"({', '.join(str(getattr(member(group, n), 'shape', '?')) for n in list(group)[:6])}).{hint}"
+            f"({', '.join(str(getattr(member(group, n), 'shape', '?')) for n in list(group)[:6])})."
+            f"{hint}"
         )
         return False
     fits = True
@@ -472,7 +469,7 @@ def optimizer_mismatch(what: str, optimizer: Any, count: int) -> str:
         f"{what}: the saved state of the optimizer does not fit '{optimizer.name}'"
         f" ({type(optimizer).__name__}), which has {len(optimizer.variables)} variables, the file"
         f" {count}, or their shapes differ. Compile with the optimizer that was saved, or skip its"
-        " state by `load_model(path, compile=False)` or `load_weights(path, skip_mismatch=True)`."
+        " state with `load_model(path, compile=False)` or `load_weights(path, skip_mismatch=True)`."
     )
 
 
@@ -497,7 +494,7 @@ def check_built(model: Any, what: str) -> None:
     if not model.built:
         raise ValueError(
             f"{what}: the model '{model.name}' is not built, so it has no weights yet. Call it on"
-            " data or `build(input_shape)` it first."
+            " data or call `build(input_shape)` first."
         )
 
 

@@ -1,10 +1,9 @@
-"""Weights in safetensors files: the length of the header in eight bytes, a JSON header, and the
-arrays.
+"""Weights in safetensors files: an 8-byte header length, a JSON header, and the arrays.
 
-The format is specified at https://github.com/huggingface/safetensors. An array's name is the path
-of its layer in the model, as in `.weights.h5` files, and the name of the weight, such as
-`layers.dense_1.kernel`. The path does not depend on the names of layers, so the weights fit a model
-that is built again.
+The format is specified at https://github.com/huggingface/safetensors. The name of an array, such as
+`layers.dense_1.kernel`, is the path of the layer in the model, as in `.weights.h5` files, followed
+by the name of the weight. The path does not depend on the names of layers, so the weights also fit
+a model that is built again.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ def save_safetensors(model: Any, filepath: FilePath, overwrite: bool = True) -> 
     Args:
         model: The model.
         filepath: Path of the file.
-        overwrite: Whether an existing one may be replaced.
+        overwrite: Whether an existing file may be replaced.
 
     Raises:
         FileExistsError: If the file exists and `overwrite` is false.
@@ -81,7 +80,7 @@ def save_safetensors(model: Any, filepath: FilePath, overwrite: bool = True) -> 
         }
         start += variable.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # so that the arrays are aligned
+    text += b" " * (-len(text) % 8)  # aligns the arrays
     with written_aside(filepath) as path, path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for variable in named.values():
@@ -89,7 +88,7 @@ def save_safetensors(model: Any, filepath: FilePath, overwrite: bool = True) -> 
 
 
 def looks_like_safetensors(path: FilePath) -> bool:
-    """Return whether a file may be a safetensors file, by its first bytes."""
+    """Return whether the first bytes of a file look like a safetensors file."""
     path = Path(path)
     if not path.is_file():
         return False
@@ -150,9 +149,7 @@ Entry = tuple[np.dtype, tuple[int, ...], int, int]
 
 
 def _header(file: BinaryIO, what: str) -> tuple[dict[str, Entry], int]:
-    """Return the checked dtype, shape, offset and size of each array, and the offset at which the
-    arrays begin.
-    """
+    """Return the checked dtype, shape, offset and size of each array, and the first offset."""
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
     if not 0 < length <= min(_MAX_HEADER, size - 8):

@@ -160,9 +160,7 @@ def _suffix(name: str) -> str:
 
 
 def _cache_folder(cache_dir: Any) -> Path:
-    """Return the folder of the cache; if it cannot be written, a folder of this user in the
-    temporary folder.
-    """
+    """Return the cache folder; if it is not writable, this user's folder in the temporary one."""
     folder = Path(cache_dir or os.environ.get("KERAS_HOME") or Path.home() / ".keras").expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)

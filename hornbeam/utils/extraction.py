@@ -62,9 +62,7 @@ def archive_kind(path: FilePath, archive_format: Any = "auto") -> str | None:
 
 
 def most_unpacked(path: FilePath) -> int:
-    """Return how many bytes a file may unpack to; a file that claims more is a decompression
-    bomb.
-    """
+    """Return how many bytes a file may unpack to; a larger claim is a decompression bomb."""
     return _RATIO * Path(path).stat().st_size + ALLOWANCE
 
 

@@ -103,7 +103,7 @@ def _header(shape, kind="'|u1'"):
 
 # What may stand at the place of the images, and what is said of it.
 HOSTILE_ARRAYS = {
-    "no array": (b"hello", "no array"),
+    "no array": (b"hello", "not an array"),
     "vast": (_header("(10000000000000000,)"), "not a complete"),
     "negative": (_header("(-1,)"), "not a complete"),
     "nested": (_header("(" * 2000 + ")" * 2000), "not a complete"),

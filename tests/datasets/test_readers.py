@@ -102,13 +102,13 @@ def _array_pickle(
 
 MARK_FILE = "HORNBEAM_TEST_WAS_RUN"
 HOSTILE = {
-    "a call": (pickle.dumps(Calls(os.putenv, MARK_FILE, "1")), "no data"),
-    "a call, in protocol 0": (b"cos\nputenv\n(S'HORNBEAM_TEST_WAS_RUN'\nS'1'\ntR.", "no data"),
-    "a call of a builtin": (b"c__builtin__\neval\n(S'1'\ntR.", "no data"),
+    "a call": (pickle.dumps(Calls(os.putenv, MARK_FILE, "1")), "not data"),
+    "a call, in protocol 0": (b"cos\nputenv\n(S'HORNBEAM_TEST_WAS_RUN'\nS'1'\ntR.", "not data"),
+    "a call of a builtin": (b"c__builtin__\neval\n(S'1'\ntR.", "not data"),
     "INST": (b"(S'1'\nios\nputenv\n.", "INST"),
     "OBJ": (b"(cnumpy\nndarray\no.", "OBJ"),
-    "a class": (pickle.dumps(Plain()), "no data"),
-    "copyreg": (pickle.dumps(Plain(), 0), "no data"),
+    "a class": (pickle.dumps(Plain()), "not data"),
+    "copyreg": (pickle.dumps(Plain(), 0), "not data"),
     "a set": (pickle.dumps({1, 2}), "EMPTY_SET"),
     "a persistent object": (b"Pname\n.", "PERSID"),
     "an extension": (b"\x82\x01.", "EXT1"),
@@ -232,7 +232,7 @@ def _header(shape, descr="'|u1'"):
 
 
 HOSTILE_NPY = {
-    "no array": (b"hello", "no array"),
+    "no array": (b"hello", "not an array"),
     "another version": (_npy(_header("(1,)"), b"a", b"\3\0"), "version"),
     "a vast shape": (_npy(_header("(1000000000, 1000000000)"), b"a"), "not a complete"),
     "a shape of negative sizes": (_npy(_header("(-1, -2)"), b"ab"), "not a complete"),
@@ -263,9 +263,9 @@ def test_hostile_arrays(tmp_path, name):
 def test_objects_in_ragged_arrays_are_not_run(tmp_path):
     call = pickle.dumps(Calls(os.putenv, MARK_FILE, "1"))
     for data, text in (
-        (call, "no data"),
-        (pickle.dumps([1]), "no array of shape"),
-        (pickle.dumps(np.ones(2)), "no array of"),
+        (call, "not data"),
+        (pickle.dumps([1]), "not an array of shape"),
+        (pickle.dumps(np.ones(2)), "not an array of"),
     ):
         with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
             archive.writestr("x.npy", _npy(_header("(1,)", "'|O'"), data))
@@ -335,8 +335,8 @@ def test_a_pickled_batch_has_texts_as_names(tmp_path):
     (tmp_path / "batch").write_bytes(pickle.dumps({b"data": np.ones(2), "labels": [1]}, 2))
     same(readers.read_pickle_batch(tmp_path / "batch"), {"data": np.ones(2), "labels": [1]})
     for content, text in (
-        (pickle.dumps([1]), "no batch"),
-        (pickle.dumps(Calls(os.getpid)), "no data"),
+        (pickle.dumps([1]), "not a batch"),
+        (pickle.dumps(Calls(os.getpid)), "not data"),
         (b"", "damaged"),
     ):
         (tmp_path / "batch").write_bytes(content)

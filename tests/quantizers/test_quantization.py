@@ -774,7 +774,7 @@ def test_errors_of_layers():
         table.quantize("float8")
     wrong = hb.layers.Dense(3)
     wrong.build((None, 4))
-    with pytest.raises(ValueError, match="share one scale"):
+    with pytest.raises(ValueError, match="the product sums over"):
         wrong.quantize(config=quantizers.Int8QuantizationConfig(quantizers.AbsMaxQuantizer(axis=1)))
     fresh = hb.layers.Dense(3)
     fresh.quantized_build((None, 4), "int4")

@@ -900,7 +900,7 @@ def texts_that_repeat(folder):
     return with_weights(folder / "a.h5", edit)
 
 
-@row(expect="again|levels|place|members|holds|nothing")
+@row(expect="itself|levels|storage|members|holds|nothing")
 def groups_in_a_circle(folder):
     def edit(file):
         group, kernel = kernel_of(file)

@@ -1,4 +1,4 @@
-"""The storage layouts of HDF5 arrays, and reading the values of an array."""
+"""The storage layouts of HDF5 arrays, and functions that read the values."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FILTERS = {
     32004: "LZ4",
     32015: "Zstandard",
 }
-# An array that has no bytes in the file is zero everywhere; so much is believed of it.
+# Largest array in bytes that may exist without any bytes in the file.
 _UNPAID = 64 * 1024
 
 
@@ -33,9 +33,9 @@ class Layout:
     """Where the values of an array are stored.
 
     Args:
-        kind: `"inside"` (in `data`), `"whole"` (at `address`, `stored` bytes), `"chunks"` (below
-            the tree at `address`), `"chunk"` (one, at `address`), `"index"` (below the index at
-            `address`, of kind `index`).
+        kind: `"inside"` (in `data`), `"whole"` (`stored` bytes at `address`), `"chunks"` (in the
+            B-tree at `address`), `"chunk"` (a single chunk at `address`) or `"index"` (in the chunk
+            index of type `index` at `address`).
     """
 
     kind: str
@@ -61,10 +61,10 @@ def read_layout(source: Source, header: list[Message], name: str) -> Layout:
         message = Cursor(source, data)
         if kind == 7:
             raise source.error(
-                f"keeps the array {name!r} outside the file; such files are not read"
+                f"stores the array {name!r} outside the file, which is not supported"
             )
         if kind in (8, 0x0B) and flags & 2:
-            raise source.error("shares properties between arrays, which is not read")
+            raise source.error("shares properties between arrays, which is not supported")
         if kind == 8:
             layout = _layout(message, name)
         elif kind == 0x0B:
@@ -72,13 +72,13 @@ def read_layout(source: Source, header: list[Message], name: str) -> Layout:
         elif kind == 5:
             fill = _fill_value(message)
     if layout is None:
-        raise source.damaged(f"the array {name!r} has no place")
+        raise source.damaged(f"the array {name!r} has no storage")
     layout.filters, layout.fill = filters, fill
     return layout
 
 
 def _fill_value(cursor: Cursor) -> bytes:
-    """Read the value of elements that were never written; no bytes mean zero."""
+    """Read the fill value of elements that were never written; no bytes mean zero."""
     version, flags = cursor.uint(1), cursor.uint(1)
     if version >= 3:
         return cursor.take(cursor.uint(4)) if flags & 0x20 else b""
@@ -95,17 +95,17 @@ def _layout(cursor: Cursor, name: str) -> Layout:
     kind = cursor.uint(1)
     if version not in (3, 4, 5) or kind == 3:
         where = (
-            "is put together from other arrays"
+            "is assembled from other arrays"
             if kind == 3
-            else f"is kept in version {version} of the format"
+            else f"has version {version} of the layout"
         )
-        raise source.error(f"has the array {name!r}, which {where}; such files are not read")
+        raise source.error(f"has the array {name!r}, which {where}; this is not supported")
     if kind == 0:
         return Layout("inside", data=cursor.take(cursor.uint(2)))
     if kind == 1:
         return Layout("whole", address=cursor.offset(), stored=cursor.length())
     if kind != 2:
-        raise source.damaged(f"the array {name!r} has no place")
+        raise source.damaged(f"the array {name!r} has no storage")
     if version == 3:
         rank, address = cursor.uint(1), cursor.offset()
         return Layout(
@@ -158,8 +158,8 @@ def _filters(cursor: Cursor, name: str) -> list[tuple[int, list[int]]]:
         if number not in (_GZIP, _SHUFFLE, _CHECKSUM, _LZF):
             known = _FILTERS.get(number, f"filter {number}")
             raise cursor.source.error(
-                f"keeps the array {name!r} compressed by {known}, which is not read; write it with"
-                " gzip or plain (`h5repack -f NONE`)"
+                f"stores the array {name!r} compressed by {known}, which is not supported. Write it"
+                " with gzip or without compression (`h5repack -f NONE`)"
             )
         found.append((number, settings))
     if len(found) > 8:
@@ -167,8 +167,7 @@ def _filters(cursor: Cursor, name: str) -> list[tuple[int, list[int]]]:
     return found
 
 
-# --- values
-# -------------------------------------------------------------------------------------------
+# --- values ---------------------------------------------------------------------------------------
 
 
 Limits = tuple[int | None, ...]
@@ -189,7 +188,7 @@ def read_values(
         layout: Where they are stored.
         dtype: Type of the elements in the file.
         shape: Shape.
-        limits: How large the array may become.
+        limits: Maximum shape of the array.
         name: Name of the array, for messages.
 
     Raises:
@@ -198,17 +197,17 @@ def read_values(
     nbytes = math.prod(shape) * dtype.itemsize
     if layout.kind == "inside":
         if len(layout.data) < nbytes:
-            raise source.damaged(f"the array {name!r} is longer than what is stored")
+            raise source.damaged(f"the array {name!r} is longer than its stored bytes")
         return np.frombuffer(layout.data, dtype, math.prod(shape)).reshape(shape).copy()
     if layout.address is None or nbytes == 0:
         if nbytes > _UNPAID:
             raise source.error(
-                f"claims {nbytes} bytes for the array {name!r}, which it does not hold"
+                f"claims {nbytes} bytes for the array {name!r}, but holds none of them"
             )
         return _filled(shape, dtype, layout.fill)
     if layout.kind == "whole":
         if layout.filters or layout.stored < nbytes:
-            raise source.damaged(f"the array {name!r} is longer than what is stored")
+            raise source.damaged(f"the array {name!r} is longer than its stored bytes")
         array = _empty(source, shape, dtype, layout.address, nbytes)
         source.read_into(layout.address, array)
         return array
@@ -225,7 +224,7 @@ def _filled(shape: tuple[int, ...], dtype: np.dtype, fill: bytes) -> np.ndarray:
 def _empty(
     source: Source, shape: tuple[int, ...], dtype: np.dtype, address: int, nbytes: int
 ) -> np.ndarray:
-    """Return memory for an array, after checking that the file has as many bytes."""
+    """Return an uninitialized array, after a check that the file has as many bytes."""
     if address + nbytes > source.size:
         raise source.damaged(
             f"it refers to bytes {address} to {address + nbytes}, and has {source.size}"
@@ -249,13 +248,13 @@ def _read_chunks(
         or math.prod(min(c, s) for c, s in zip(chunk, shape, strict=True)) * 64 * dtype.itemsize
         < size - _UNPAID
     ):
-        raise source.damaged(f"the array {name!r} of shape {shape} has pieces of shape {chunk}")
+        raise source.damaged(f"the array {name!r} of shape {shape} has chunks of shape {chunk}")
     nbytes = math.prod(shape) * dtype.itemsize
-    # The list is read twice instead of kept: it may be long.
+    # The list of chunks may be long, so it is read twice instead of stored.
     stored = sum(piece[0] for piece in _pieces(source, layout, shape, limits, size))
-    # Deflate reaches 1032 to 1 at most.
+    # The compression ratio of deflate is at most 1032 to 1.
     if nbytes > 1100 * stored + _UNPAID:
-        raise source.error(f"claims {nbytes} bytes for the array {name!r}, and holds {stored}")
+        raise source.error(f"claims {nbytes} bytes for the array {name!r}, but holds {stored}")
     array = _filled(shape, dtype, layout.fill)
     seen = np.zeros([-(-s // c) for s, c in zip(shape, chunk, strict=True)], bool)
     for stored, mask, place, address in _pieces(source, layout, shape, limits, size):
@@ -264,7 +263,7 @@ def _read_chunks(
             any(p >= s or p % c for p, s, c in zip(place, shape, chunk, strict=True))
             or seen[number]
         ):
-            raise source.damaged(f"the array {name!r} has a piece at {place}")
+            raise source.damaged(f"the array {name!r} has an invalid chunk at {place}")
         seen[number] = True
         if layout.plain_edges and any(
             p + c > s for p, s, c in zip(place, shape, chunk, strict=True)
@@ -313,12 +312,12 @@ def _unfiltered(
         elif number == _LZF:
             data = _expanded(source, data, size + 4 * len(filters), name)
         elif number == _CHECKSUM:
-            data = data[:-4]  # the checksum is not compared: wrong numbers do no harm
+            data = data[:-4]  # the checksum is not compared: wrong values do no harm
         else:
             data = _unshuffled(data, settings[0] if settings else itemsize)
     if len(data) != size:
         raise source.damaged(
-            f"a piece of the array {name!r} has {len(data)} bytes instead of {size}"
+            f"a chunk of the array {name!r} has {len(data)} bytes; expected {size}"
         )
     return data
 
@@ -329,10 +328,10 @@ def _inflated(source: Source, data: bytes, limit: int, name: str) -> bytes:
         found = inflater.decompress(data, limit)
     except zlib.error as error:
         raise source.damaged(
-            f"a piece of the array {name!r} cannot be decompressed ({error})"
+            f"a chunk of the array {name!r} cannot be decompressed ({error})"
         ) from None
     if inflater.unconsumed_tail:
-        raise source.damaged(f"a piece of the array {name!r} is larger than it says")
+        raise source.damaged(f"a chunk of the array {name!r} is larger than it states")
     return found
 
 
@@ -357,7 +356,7 @@ def _expanded(source: Source, data: bytes, limit: int, name: str) -> bytes:
         copy = bytes(found[start : start + length])
         found += (copy * (length // len(copy) + 1))[:length]  # the copy may overlap its own output
     if at != end or len(found) > limit:
-        raise source.damaged(f"a piece of the array {name!r} cannot be decompressed")
+        raise source.damaged(f"a chunk of the array {name!r} cannot be decompressed")
     return bytes(found)
 
 

@@ -25,7 +25,7 @@ _FIXED, _FLOAT, _STRING, _BITS, _OPAQUE, _COMPOUND, _ENUM, _VARIABLE, _COMPLEX =
     11,
 )
 _NAMES = {2: "times", 7: "references", 10: "arrays of arrays"}
-# Floats by size, bits of the exponent, bits of the mantissa.
+# Float types by size in bytes, exponent bits and mantissa bits.
 _FLOATS: dict[tuple[int, int, int], Any] = {
     (1, 4, 3): jnp.float8_e4m3fn,
     (1, 5, 2): jnp.float8_e5m2,
@@ -42,9 +42,9 @@ class Kind:
 
     Args:
         dtype: The dtype of the bytes in the file.
-        text: Whether elements are texts: `"fixed"` or `"variable"`.
+        text: `"fixed"` or `"variable"` if the elements are strings of this length, else `None`.
         view: The dtype that the bytes represent, if it differs (booleans).
-        list: Type of the elements of variable-length lists.
+        list: Type of the elements, if the array holds variable-length lists.
     """
 
     dtype: np.dtype
@@ -54,7 +54,7 @@ class Kind:
 
     @property
     def shown(self) -> np.dtype:
-        """The dtype that readers see."""
+        """The dtype that callers see."""
         if self.text == "variable" or self.list is not None:
             return np.dtype(object)
         return self.view or self.dtype
@@ -64,7 +64,7 @@ def read_datatype(cursor: Cursor, depth: int = 0) -> Kind:
     """Read a datatype message.
 
     Raises:
-        FileError: If it is a type that arrays of models do not have.
+        FileError: If the type is damaged or not supported.
     """
     source = cursor.source
     if depth > 8:
@@ -78,7 +78,7 @@ def read_datatype(cursor: Cursor, depth: int = 0) -> Kind:
     if kind in (_FIXED, _BITS):
         offset, precision = cursor.uint(2), cursor.uint(2)
         if size not in (1, 2, 4, 8) or offset or precision != 8 * size:
-            raise source.error(f"holds whole numbers of {precision} bits, which are not read")
+            raise source.error(f"holds integers of {precision} bits, which are not supported")
         return Kind(np.dtype(f"{order}{'i' if bits & 8 and kind == _FIXED else 'u'}{size}"))
     if kind == _FLOAT:
         return Kind(_float(cursor, size, order))
@@ -101,7 +101,9 @@ def read_datatype(cursor: Cursor, depth: int = 0) -> Kind:
         base = read_datatype(cursor, depth + 1)
         if base.dtype.kind == "f" and size == 2 * base.dtype.itemsize and size in (8, 16):
             return Kind(np.dtype(f"{base.dtype.byteorder}c{size}"))
-    raise source.error(f"holds {_NAMES.get(kind, f'a type of class {kind}')}, which are not read")
+    raise source.error(
+        f"holds {_NAMES.get(kind, f'a type of class {kind}')}, which are not supported"
+    )
 
 
 def _float(cursor: Cursor, size: int, order: str) -> np.dtype:
@@ -114,14 +116,15 @@ def _float(cursor: Cursor, size: int, order: str) -> np.dtype:
     found = _FLOATS.get((size, exponent, mantissa))
     if found is None:
         raise cursor.source.error(
-            f"holds floats of {8 * size} bits with {mantissa} of them behind the point"
+            f"holds floats of {8 * size} bits with {mantissa} mantissa bits, which are not"
+            " supported"
         )
     dtype = np.dtype(found)
     return dtype.newbyteorder(order) if dtype.kind == "f" else dtype
 
 
 def _complex_of_pair(cursor: Cursor, members: int, version: int, size: int, depth: int) -> np.dtype:
-    """Read a compound type, which is a complex number or refused."""
+    """Read a compound type, which must be a complex number."""
     found = []
     for _ in range(min(members, 3)):
         name = cursor.text(1 if version >= 3 else 8)
@@ -141,11 +144,11 @@ def _complex_of_pair(cursor: Cursor, members: int, version: int, size: int, dept
         ):
             if size == 2 * real.itemsize and size in (8, 16):
                 return np.dtype(f"{real.byteorder}c{size}")
-    raise cursor.source.error("holds records, which are not read")
+    raise cursor.source.error("holds records, which are not supported")
 
 
 def _enum(cursor: Cursor, members: int, version: int, depth: int) -> Kind:
-    """Read an enumeration: booleans, or the numbers behind the names."""
+    """Read an enumeration: booleans, or the integers that the names mean."""
     base = read_datatype(cursor, depth + 1)
     names = [cursor.text(1 if version >= 3 else 8) for _ in range(members)]
     if names == ["FALSE", "TRUE"] and base.dtype.itemsize == 1:
@@ -154,9 +157,7 @@ def _enum(cursor: Cursor, members: int, version: int, depth: int) -> Kind:
 
 
 def read_limits(cursor: Cursor) -> tuple[int | None, ...] | None:
-    """Read from a dataspace message how large the array may become, `None` along axes without an
-    end.
-    """
+    """Read the maximum shape in a dataspace message; `None` means unlimited."""
     shape = read_dataspace(cursor)
     if shape is None:
         return None
@@ -175,7 +176,7 @@ def read_limits(cursor: Cursor) -> tuple[int | None, ...] | None:
 
 
 def read_dataspace(cursor: Cursor) -> tuple[int, ...] | None:
-    """Read a dataspace message: the shape, or `None` where there is no value at all.
+    """Read the shape in a dataspace message, or `None` if the array has no values.
 
     Raises:
         FileError: If the shape is impossible.

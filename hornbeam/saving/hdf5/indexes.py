@@ -1,6 +1,6 @@
-"""The newer chunk indexes of HDF5, one for each way in which an array may grow.
+"""The chunk indexes of HDF5's version 4 layout, one for each way in which an array may grow.
 
-Pieces are numbered along the largest shape that the array may take, the axis without an end first.
+Chunks are numbered along the maximum shape of the array, with the unlimited axis first.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from hornbeam.saving.hdf5.structures import tree_records
 __all__ = ["Grid", "Piece", "pieces"]
 
 Piece = tuple[int, int, tuple[int, ...], int]
-"""Stored size, filters left out, place in the array, address."""
+"""A chunk: stored size, mask of skipped filters, offsets in the array, address."""
 SINGLE, IMPLICIT, FIXED, EXTENSIBLE, TREE = 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True)
 class Grid:
-    """How an array is cut.
+    """How an array is divided into chunks.
 
     Args:
-        shape: Its shape.
-        limits: The largest shape that it may take; `None` where there is no end.
-        chunk: Shape of a piece.
-        size: Bytes of a piece before filters.
-        filtered: Whether there are filters.
+        shape: Shape of the array.
+        limits: Maximum shape of the array; `None` for unlimited axes.
+        chunk: Shape of a chunk.
+        size: Size of an unfiltered chunk in bytes.
+        filtered: Whether the chunks have filters.
     """
 
     shape: tuple[int, ...]
@@ -38,11 +38,9 @@ class Grid:
     filtered: bool
 
     def place(self, number: int) -> tuple[int, ...]:
-        """Return where the piece of a number starts."""
+        """Return the offsets in the array of the chunk with this number."""
         axes = list(range(len(self.shape)))
-        axes.sort(
-            key=lambda axis: self.limits[axis] is not None
-        )  # sorting keeps the order of equals
+        axes.sort(key=lambda axis: self.limits[axis] is not None)  # stable, so others keep order
         found = [0] * len(axes)
         for axis in reversed(axes):
             limit = self.limits[axis]
@@ -54,16 +52,16 @@ class Grid:
 
 
 def pieces(source: Source, kind: int, address: int, grid: Grid) -> Iterator[Piece]:
-    """Yield the pieces that an index lists.
+    """Yield the chunks that an index lists.
 
     Args:
         source: The file.
-        kind: Number of the index's kind.
-        address: Its address.
-        grid: How the array is cut.
+        kind: Type of the index, such as `FIXED`.
+        address: Address of the index.
+        grid: How the array is divided into chunks.
 
     Raises:
-        FileError: If it is damaged or of an unknown kind.
+        FileError: If the index is damaged or has an unknown type.
     """
     if kind == IMPLICIT:
         yield from _one_after_the_other(source, address, grid)
@@ -76,11 +74,11 @@ def pieces(source: Source, kind: int, address: int, grid: Grid) -> Iterator[Piec
             if piece is not None:
                 yield (*piece[:2], grid.place(number), piece[2])
     else:
-        raise source.damaged(f"an index of pieces has the unknown kind {kind}")
+        raise source.damaged(f"a chunk index has the unknown type {kind}")
 
 
 def _element(cursor: Cursor, grid: Grid) -> tuple[int, int, int] | None:
-    """Return stored size, filter mask and address of a piece; `None` where it was never written."""
+    """Return stored size, filter mask and address of a chunk; `None` if it was never written."""
     address = cursor.offset()
     if not grid.filtered:
         return None if address is None else (grid.size, 0, address)
@@ -90,7 +88,7 @@ def _element(cursor: Cursor, grid: Grid) -> tuple[int, int, int] | None:
 
 def _one_after_the_other(source: Source, address: int, grid: Grid) -> Iterator[Piece]:
     if grid.filtered or None in grid.limits:
-        raise source.damaged("pieces without an index have filters, or no end")
+        raise source.damaged("chunks without an index have filters or an unlimited axis")
     counts = [
         -(-limit // chunk)
         for limit, chunk in zip(grid.limits, grid.chunk, strict=True)
@@ -98,7 +96,7 @@ def _one_after_the_other(source: Source, address: int, grid: Grid) -> Iterator[P
     ]
     total = math.prod(counts)
     if address + total * grid.size > source.size:
-        raise source.damaged(f"{total} pieces of {grid.size} bytes do not fit into it")
+        raise source.damaged(f"{total} chunks of {grid.size} bytes do not fit into it")
     for number in range(total):
         place = grid.place(number)
         if all(at < size for at, size in zip(place, grid.shape, strict=True)):
@@ -115,8 +113,7 @@ def _from_tree(source: Source, address: int, grid: Grid) -> Iterator[Piece]:
             yield found[0], found[1], place, found[2]
 
 
-# --- arrays of elements, some of them in pages
-# ---------------------------------------------------------------
+# --- arrays of elements, some of them in pages ----------------------------------------------------
 
 
 def _elements(cursor: Cursor, first: int, count: int, size: int) -> Iterator[tuple[int, bytes]]:
@@ -128,9 +125,7 @@ def _elements(cursor: Cursor, first: int, count: int, size: int) -> Iterator[tup
 def _pages(
     source: Source, address: int, first: int, count: int, size: int, page: int, written: bytes
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the elements of a block that is cut in pages, a checksum behind each; those never
-    written are left out.
-    """
+    """Yield the elements of the written pages of a block; a checksum follows each page."""
     for number, start in enumerate(range(0, count, page)):
         if written[number // 8] & 0x80 >> number % 8:
             held = min(page, count - start)
@@ -139,14 +134,14 @@ def _pages(
 
 
 def _fixed(source: Source, address: int) -> Iterator[tuple[int, bytes]]:
-    """Yield numbers and elements of an array whose length is known."""
+    """Yield numbers and elements of a fixed array."""
     head = source.signed(address, 8 + source.length_size + source.offset_size, b"FAHD")
     head.skip(2)
     size, bits, count, block = head.uint(1), head.uint(1), head.length(), head.offset()
     if block is None:
         return
     if bits > 32 or size < source.offset_size:
-        raise source.damaged(f"the index at {address} is not in order")
+        raise source.damaged(f"the index at {address} has invalid parameters")
     start, page = 6 + source.offset_size, 1 << bits
     if count <= page:
         body = source.signed(block, start + count * size, b"FADB")
@@ -160,8 +155,9 @@ def _fixed(source: Source, address: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _extensible(source: Source, address: int) -> Iterator[tuple[int, bytes]]:
-    """Yield numbers and elements of an array that grows: the first in its index, the others in
-    blocks that double.
+    """Yield numbers and elements of an extensible array.
+
+    The first elements are in the index block, the others in blocks whose sizes double.
     """
     head = source.signed(address, 12 + 6 * source.length_size + source.offset_size, b"EAHD")
     head.skip(2)
@@ -172,9 +168,9 @@ def _extensible(source: Source, address: int) -> Iterator[tuple[int, bytes]]:
         return
     powers = all(n and not n & (n - 1) for n in (smallest, pointers))
     if not powers or not bits <= 64 or page_bits > 32 or size < source.offset_size:
-        raise source.damaged(f"the index at {address} is not in order")
+        raise source.damaged(f"the index at {address} has invalid parameters")
     levels = 1 + bits - (smallest.bit_length() - 1)
-    direct = 2 * (pointers.bit_length() - 1)  # levels whose blocks the index itself points to
+    direct = 2 * (pointers.bit_length() - 1)  # levels whose blocks the index block points to
     start = 6 + source.offset_size
     body = source.signed(
         index,
@@ -198,13 +194,13 @@ def _extensible(source: Source, address: int) -> Iterator[tuple[int, bytes]]:
 
 @dataclass
 class _Blocks:
-    """Blocks of elements of an array that grows.
+    """Reads the data blocks of an extensible array.
 
     Args:
         source: The file.
-        size: Bytes of an element.
-        head: Bytes of a block before its elements.
-        page: Elements of a page.
+        size: Size of an element in bytes.
+        head: Size of a block's header in bytes.
+        page: Number of elements per page.
     """
 
     source: Source
@@ -215,9 +211,7 @@ class _Blocks:
     def level(
         self, address: int | None, number: int, count: int, length: int
     ) -> Iterator[tuple[int, bytes]]:
-        """Yield the elements of `count` blocks of `length`, to which the block at `address`
-        points.
-        """
+        """Yield the elements of `count` blocks of `length` below the block at `address`."""
         if address is None:
             return
         marks = -(-length // self.page) + 7 >> 3 if length > self.page else 0
@@ -238,7 +232,7 @@ class _Blocks:
             return
         if length > self.page:
             if not written:
-                raise self.source.damaged("a block of an index has pages where it cannot")
+                raise self.source.damaged("a block of an index has unexpected pages")
             self.source.signed(address, self.head, b"EADB")
             yield from _pages(
                 self.source, address + self.head + 4, number, length, self.size, self.page, written

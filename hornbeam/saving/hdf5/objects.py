@@ -25,7 +25,7 @@ _MAX_DEPTH = 100
 
 
 class _Object:
-    """A group or an array: its name, its attributes."""
+    """A group, array or type with a name and attributes."""
 
     def __init__(self, source: Source, name: str, header: list[Message]):
         self._source, self.name, self._header = source, name, header
@@ -40,9 +40,7 @@ class _Object:
 
 
 class Group(_Object, Mapping):
-    """A folder of groups and arrays: a mapping by name, or by a path of names; `/` in front means
-    the uppermost one.
-    """
+    """A mapping from names or paths to groups and arrays; `/...` starts at the root group."""
 
     def __init__(
         self,
@@ -73,9 +71,9 @@ class Group(_Object, Mapping):
             place = self._links[step]
             name = f"{self.name.rstrip('/')}/{step}"
             if isinstance(place, str):
-                raise self._source.error(f"has a {place} at {name}; links are not followed")
+                raise self._source.error(f"has a {place} at {name}; links are not supported")
             if place in self._above:
-                raise self._source.damaged(f"{name} is the group above it again")
+                raise self._source.damaged(f"{name} contains itself")
             if len(self._above) > _MAX_DEPTH:
                 raise self._source.damaged(f"its groups are more than {_MAX_DEPTH} levels deep")
             self._members[step] = _open(self._source, place, name, self._above)
@@ -98,7 +96,7 @@ class Group(_Object, Mapping):
         return True
 
     def visititems(self, function: Callable[[str, Any], Any]) -> Any:
-        """Call `function(path, object)` for all below, until it returns something."""
+        """Call `function(path, object)` for all objects below until a result is not `None`."""
         for name, item in self.items():
             result = function(name, item)
             if result is None and isinstance(item, Group):
@@ -116,16 +114,16 @@ def _visit_below(function: Callable[[str, Any], Any], name: str, path: str, item
 
 
 class NamedType(_Object):
-    """A type of elements that arrays share."""
+    """A named type, which arrays can share."""
 
     @property
     def dtype(self) -> np.dtype:
-        """The type, as NumPy knows it."""
+        """The type as a NumPy dtype."""
         return _one(self._source, self._header, 3, read_datatype).shown
 
 
 class Dataset(_Object):
-    """An array of a file; `dataset[()]` reads it whole."""
+    """An array in a file; `dataset[()]` reads the whole array."""
 
     def __init__(self, source: Source, address: int, name: str, header: list[Message]):
         super().__init__(source, name, header)
@@ -139,7 +137,7 @@ class Dataset(_Object):
 
     @property
     def dtype(self) -> np.dtype:
-        """Type of the elements, as NumPy knows it."""
+        """Type of the elements as a NumPy dtype."""
         return self._kind.shown
 
     @property
@@ -154,12 +152,12 @@ class Dataset(_Object):
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the array takes."""
+        """Size of the array in bytes."""
         return self.size * self._kind.dtype.itemsize
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError(f"The array {self.name!r} is one value and has no length.")
+            raise TypeError(f"The array {self.name!r} is a scalar and has no length.")
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> Any:
@@ -172,7 +170,7 @@ class Dataset(_Object):
     def _read(self) -> np.ndarray:
         if self._empty:
             return np.zeros((0,), self.dtype)
-        # An array that is read again is not counted again.
+        # The memory of an array is counted once, even if it is read again.
         if self._address not in self._source.cache:
             self._source.pay(self.nbytes, f"the array {self.name!r}")
             self._source.cache[self._address] = True
@@ -186,7 +184,7 @@ class Dataset(_Object):
 
 
 class _Attributes(Mapping):
-    """Attributes by name; values are decoded when asked for."""
+    """Attributes by name; values are decoded on access."""
 
     def __init__(self, source: Source, header: list[Message], owner: str):
         self._source = source
@@ -195,7 +193,7 @@ class _Attributes(Mapping):
             message = Cursor(source, data)
             if kind == 0x0C:
                 if flags & 2:
-                    raise source.error(f"shares the attributes of {owner}, which is not read")
+                    raise source.error(f"has shared attributes of {owner}, which are not supported")
                 self._add(message, owner)
             elif kind == 0x15:
                 message.skip(1)
@@ -210,7 +208,7 @@ class _Attributes(Mapping):
         source = self._source
         version, flags = cursor.uint(1), cursor.uint(1)
         if not 1 <= version <= 3 or (version > 1 and flags & 2):
-            raise source.error(f"has an attribute of {owner} in a form that is not read")
+            raise source.error(f"has an attribute of {owner} in an unsupported format")
         sizes = [cursor.uint(2) for _ in range(3)]
         cursor.skip(1 if version == 3 else 0)
         name, kind, shape = (
@@ -236,7 +234,7 @@ class _Attributes(Mapping):
             return np.zeros((0,), kind.shown)
         count = math.prod(shape)
         if count * kind.dtype.itemsize > len(data):
-            raise self._source.damaged(f"the attribute {name!r} is longer than what is stored")
+            raise self._source.damaged(f"the attribute {name!r} is longer than its stored bytes")
         values = np.frombuffer(data, kind.dtype, count).reshape(shape)
         values = _decoded(self._source, kind, values, text=True)
         return values[()] if shape == () else values.copy()
@@ -249,7 +247,7 @@ class _Attributes(Mapping):
 
 
 def _decoded(source: Source, kind: Kind, values: np.ndarray, text: bool = False) -> np.ndarray:
-    """Return the values that the bytes of an array represent: texts, lists, booleans or numbers."""
+    """Return the values of an array's bytes: strings, lists, booleans or numbers."""
     if kind.view is not None:
         return values != 0
     if kind.text != "variable" and kind.list is None:
@@ -262,8 +260,8 @@ def _decoded(source: Source, kind: Kind, values: np.ndarray, text: bool = False)
         size = length * (kind.list.dtype.itemsize if kind.list else 1)
         raw = global_object(source, address, index) if address and length else b""
         if size > len(raw):
-            raise source.damaged("a text is shorter than it says")
-        source.pay(size, "a list of texts")
+            raise source.damaged("a string is shorter than it states")
+        source.pay(size, "a list of strings")
         source.step()
         if kind.list:
             found[place] = np.frombuffer(raw, kind.list.dtype, length)
@@ -273,20 +271,20 @@ def _decoded(source: Source, kind: Kind, values: np.ndarray, text: bool = False)
 
 
 def _one(source: Source, header: list[Message], kind: int, read: Callable[[Cursor], Any]) -> Any:
-    """Read the one message of a kind that an array must have."""
+    """Read the message of this kind, which an array must have."""
     for found, flags, data in header:
         if found == kind:
             message = Cursor(source, data)
             return read(_shared(message, kind) if flags & 2 else message)
-    raise source.damaged("an array has no type or shape")
+    raise source.damaged("an array has no type or no shape")
 
 
 def _shared(cursor: Cursor, kind: int) -> Cursor:
-    """Follow a shared message to the named type that holds it."""
+    """Return the contents of a shared message from its named type."""
     source = cursor.source
     version, where = cursor.uint(1), cursor.uint(1)
     if not 1 <= version <= 3 or (version == 3 and where == 1):
-        raise source.error("shares properties between arrays, which is not read")
+        raise source.error("shares properties between arrays, which is not supported")
     cursor.skip(6 if version == 1 else 0)
     for found, flags, data in messages(source, cursor.address()):
         if found == kind and not flags & 2:
@@ -307,16 +305,16 @@ def _open(source: Source, address: int, name: str, above: tuple[int, ...] = ()) 
 
 @contextmanager
 def open_hdf5(file: Any, what: str | None = None, trusted: bool = False) -> Iterator[Group]:
-    """Open an HDF5 file for reading and yield its uppermost group.
+    """Open an HDF5 file for reading and yield its root group.
 
     Args:
         file: A path, or an open binary file.
-        what: Name of the file for messages. Default: its own, in quotes.
-        trusted: Whether arrays may be larger than the file pays for.
+        what: Name of the file for messages. Default: the file's name, in quotes.
+        trusted: Whether to lift the memory limit: the file's size plus `ALLOWANCE`.
 
     Raises:
-        FileError: If it is no HDF5 file, is damaged, or has what is not read. Damage may show only
-            when an array is read.
+        FileError: If it is not an HDF5 file, is damaged, or uses unsupported features. Some damage
+            is found only when an array is read.
     """
     if hasattr(file, "read"):
         yield root_of(Source(file, 0, file.seek(0, os.SEEK_END), what or "The file", trusted))
@@ -327,16 +325,16 @@ def open_hdf5(file: Any, what: str | None = None, trusted: bool = False) -> Iter
 
 
 def root_of(source: Source) -> Group:
-    """Return the uppermost group of an open file, or of the part of one that `source` is.
+    """Return the root group of an open file, or of the part of a file in `source`.
 
     Raises:
-        FileError: If there is none.
+        FileError: If there is no root group.
     """
     start = 0
     while source.cursor_up_to(start, 8).data != SIGNATURE:
         start = start * 2 or 512  # a user block may come first
         if start + 8 > source.size:
-            raise source.error("is no HDF5 file")
+            raise source.error("is not an HDF5 file")
     head = source.cursor_up_to(start + 8, 96)
     version = head.uint(1)
     if version <= 1:
@@ -347,13 +345,13 @@ def root_of(source: Source) -> Group:
         sizes = head.uint(1), head.uint(1)
         head.skip(1)
     else:
-        raise source.error(f"is an HDF5 file of version {version}, which is not known")
+        raise source.error(f"is an HDF5 file of version {version}, which is not supported")
     if not set(sizes) <= {4, 8}:
         raise source.damaged(f"its addresses take {sizes[0]} bytes and its sizes {sizes[1]}")
     source.offset_size, source.length_size = sizes
     base = head.address()
     if base != start and base != 0:
-        raise source.damaged("its start lies elsewhere")
+        raise source.damaged("its base address is wrong")
     head.offset()
     end = head.address()
     if version <= 1:
@@ -361,10 +359,10 @@ def root_of(source: Source) -> Group:
         head.offset()
     address = head.address()
     if base + end > source.size + start:
-        raise source.damaged(f"it has {source.size} bytes and should have {base + end}")
+        raise source.damaged(f"it has {source.size} bytes; expected {base + end}")
     source.move(base)
     root = _open(source, address, "/")
     if not isinstance(root, Group):
-        raise source.damaged("it has no groups")
+        raise source.damaged("its root is not a group")
     source.root = root
     return root

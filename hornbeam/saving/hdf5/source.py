@@ -1,4 +1,4 @@
-"""Bounded reading of a file's bytes."""
+"""Bounded reads of a file's bytes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Cursor", "Source", "padded"]
 
 
 class Source:
-    """A range of an open file; what is read, and how often, is bounded.
+    """A range of an open file, with limits on memory and on the number of reads.
 
     Args:
         file: An open binary file.
         start: Where the range starts.
         size: Its length in bytes.
         what: Name of the file for messages.
-        trusted: Whether arrays may be larger than the file pays for.
+        trusted: Whether to lift the memory limit: the file's size plus `ALLOWANCE`.
     """
 
     def __init__(self, file: BinaryIO, start: int, size: int, what: str, trusted: bool = False):
@@ -29,18 +29,18 @@ class Source:
         self._payable = None if trusted else size + ALLOWANCE
         self.offset_size = self.length_size = 8
         self.cache: dict[Any, Any] = {}
-        self.root: Any = None  # the uppermost group, once it is open
+        self.root: Any = None  # the root group, once it is open
 
     def move(self, base: int) -> None:
-        """Count addresses from `base` on."""
+        """Make addresses relative to `base`."""
         self._start, self.size = self._start + base, self.size - base
 
     def error(self, text: str) -> FileError:
-        """Return an error about the file."""
+        """Return an error that names the file."""
         return FileError(f"{self.what} {text}.")
 
     def damaged(self, text: str) -> FileError:
-        """Return the error for damage."""
+        """Return an error that reports damage of the file."""
         return FileError(f"{self.what} is damaged: {text}.")
 
     def step(self) -> None:
@@ -50,10 +50,10 @@ class Source:
             raise self.damaged("its structure does not end")
 
     def pay(self, nbytes: int, name: str) -> None:
-        """Take `nbytes` from the memory that the file may use.
+        """Subtract `nbytes` from the memory that the file's arrays may use.
 
         Raises:
-            FileError: If that is more than is left.
+            FileError: If less memory is left.
         """
         if self._payable is None:
             return
@@ -69,7 +69,7 @@ class Source:
         """Return `size` bytes at `offset`.
 
         Raises:
-            FileError: If the file does not have them.
+            FileError: If the file has fewer bytes.
         """
         self._seek(offset, size)
         data = self._file.read(size)
@@ -81,7 +81,8 @@ class Source:
         """Fill a contiguous array from `offset`."""
         view = array.reshape(-1).view(np.uint8).data
         self._seek(offset, len(view))
-        if self._file.readinto(view) != len(view):  # type: ignore[attr-defined]  # binary files have it, `BinaryIO` lacks it
+        # Binary files have `readinto`, which the type `BinaryIO` lacks.
+        if self._file.readinto(view) != len(view):  # type: ignore[attr-defined]
             raise self.damaged("it ends too early")
 
     def _seek(self, offset: int, size: int) -> None:
@@ -97,21 +98,21 @@ class Source:
         return Cursor(self, self.read(offset, size))
 
     def cursor_up_to(self, offset: int, size: int) -> Cursor:
-        """Return a cursor over at most `size` bytes: fewer at the end of the file."""
+        """Return a cursor over `size` bytes, or fewer at the end of the file."""
         return self.cursor(offset, min(size, max(self.size - offset, 0)))
 
     def signed(self, offset: int, size: int, signature: bytes) -> Cursor:
-        """Return a cursor after the signature, which must be at `offset`."""
+        """Check the signature at `offset` and return a cursor behind it."""
         cursor = self.cursor(offset, size)
         cursor.expect(signature)
         return cursor
 
 
 class Cursor:
-    """Reads numbers from bytes, one after the other.
+    """Reads numbers from bytes, one after another.
 
     Args:
-        source: Where the bytes are from.
+        source: The file that the bytes are from.
         data: The bytes.
     """
 
@@ -130,17 +131,17 @@ class Cursor:
         self.take(size)
 
     def uint(self, size: int) -> int:
-        """Return an unsigned number of `size` bytes."""
+        """Return an unsigned integer of `size` bytes."""
         return int.from_bytes(self.take(size), "little")
 
     def offset(self) -> int | None:
-        """Return an address, or `None` where it is undefined."""
+        """Return an address, or `None` if it is undefined."""
         size = self.source.offset_size
         value = self.uint(size)
         return None if value == (1 << 8 * size) - 1 else value
 
     def address(self) -> int:
-        """Return an address that must be defined."""
+        """Return an address; raise if it is undefined."""
         value = self.offset()
         if value is None:
             raise self.source.damaged("an address is missing")
@@ -151,12 +152,12 @@ class Cursor:
         return self.uint(self.source.length_size)
 
     def expect(self, signature: bytes) -> None:
-        """Check the bytes that must come next."""
+        """Raise unless the next bytes are `signature`."""
         if self.take(len(signature)) != signature:
             raise self.source.damaged(f"a structure '{signature.decode()}' is missing")
 
     def text(self, padding: int = 1) -> str:
-        """Return a text that ends with a zero byte, and skip its padding."""
+        """Return a zero-terminated string and skip its padding."""
         end = self.data.find(b"\0", self.at)
         if end < 0:
             raise self.source.damaged("a name does not end")
@@ -166,12 +167,12 @@ class Cursor:
 
     @property
     def left(self) -> int:
-        """Number of bytes that are left."""
+        """Number of bytes left."""
         return len(self.data) - self.at
 
 
 def decoded(raw: bytes) -> str:
-    """Return a text as h5py does: bytes that are not UTF-8 become surrogates."""
+    """Decode a string like h5py: bytes that are not UTF-8 become surrogates."""
     return raw.decode("utf-8", "surrogateescape")
 
 

@@ -1,4 +1,4 @@
-"""The structures in which HDF5 keeps names: object headers, trees and heaps."""
+"""HDF5's structures for names: object headers, B-trees and heaps."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ __all__ = ["chunks", "dense_records", "global_object", "links", "messages", "tre
 Message = tuple[int, int, bytes]  # type, flags, data
 
 
-# --- object headers
-# ----------------------------------------------------------------------------------
+# --- object headers -------------------------------------------------------------------------------
 
 
 def messages(source: Source, address: int) -> list[Message]:
@@ -70,7 +69,7 @@ def _new_messages(block: Cursor, order: int) -> Iterator[Message]:
 def _all_blocks(
     source: Source, first: Cursor, parse: Any, order: int, count: int | None
 ) -> list[Message]:
-    """Return the messages of a header's first block and of those that continue it."""
+    """Return the messages of a header's first block and of its continuation blocks."""
     found: list[Message] = []
     blocks, seen = [first], set()
     while blocks:
@@ -82,22 +81,20 @@ def _all_blocks(
                 more = Cursor(source, message[2])
                 place, size = more.address(), more.length()
                 if place in seen:
-                    raise source.damaged("an object's header runs in a circle")
+                    raise source.damaged("an object's header refers to itself")
                 seen.add(place)
                 blocks.append(source.cursor(place, size))
     return found
 
 
-# --- names of a group
-# ---------------------------------------------------------------------------------
+# --- names of a group -----------------------------------------------------------------------------
 
 
 def links(source: Source, header: list[Message]) -> dict[str, int | str]:
-    """Return the members of a group: addresses by name, or what kind of link refuses to be
-    followed.
+    """Return the members of a group by name: an address, or the kind of an unsupported link.
 
     Raises:
-        FileError: If the group is damaged or has a name twice.
+        FileError: If the group is damaged or repeats a name.
     """
     found: list[tuple[str, int | str]] = []
     for kind, _, data in header:
@@ -115,7 +112,7 @@ def links(source: Source, header: list[Message]) -> dict[str, int | str]:
                 found.extend(_link(record) for record in dense_records(source, heap, tree, 5, 4))
     table = dict(found)
     if len(table) != len(found):
-        raise source.damaged("a group has one name twice")
+        raise source.damaged("a group has the same name twice")
     if any(not name or "/" in name for name in table):
         raise source.damaged("a group has a member without a name")
     return table
@@ -135,7 +132,7 @@ _LINK_KINDS = {1: "soft link", 64: "link to another file"}
 
 
 def _old_links(source: Source, tree: int, heap: int) -> Iterator[tuple[str, int | str]]:
-    """Yield the members of a group that is a tree of symbol tables, with names in a local heap."""
+    """Yield the members of a group with symbol tables, whose names are in a local heap."""
     size = source.length_size
     head = source.signed(heap, 8 + 2 * size + source.offset_size, b"HEAP")
     head.skip(4)
@@ -163,7 +160,7 @@ def _old_links(source: Source, tree: int, heap: int) -> Iterator[tuple[str, int 
 
 
 def _tree_leaves(source: Source, root: int, kind: int, key: int) -> Iterator[int]:
-    """Yield the addresses below the lowest nodes of a version 1 tree."""
+    """Yield the addresses in the leaf nodes of a version 1 B-tree."""
     for _, child in _tree_entries(source, root, kind, key):
         yield child
 
@@ -176,11 +173,11 @@ def _tree_entries(source: Source, root: int, kind: int, key: int) -> Iterator[tu
         head = source.signed(address, head_size, b"TREE")
         found, level, used = head.uint(1), head.uint(1), head.uint(2)
         if found != kind or (expected is not None and level != expected):
-            raise source.damaged(f"the tree at {address} is not in order")
+            raise source.damaged(f"the B-tree at {address} is inconsistent")
         body = source.cursor(address + head_size, used * (key + source.offset_size))
         below = []
         for _ in range(used):
-            source.step()  # what many nodes point to is counted each time
+            source.step()  # a node that many nodes point to is counted each time
             below.append((body.take(key), body.address()))
         if level == 0:
             yield from below
@@ -189,15 +186,14 @@ def _tree_entries(source: Source, root: int, kind: int, key: int) -> Iterator[tu
 
 
 def chunks(source: Source, root: int, rank: int) -> Iterator[tuple[int, int, tuple[int, ...], int]]:
-    """Yield stored size, filter mask, offsets and address of the chunks in a version 1 tree."""
+    """Yield stored size, filter mask, offsets and address of chunks in a version 1 B-tree."""
     for key, address in _tree_entries(source, root, 1, 8 + 8 * (rank + 1)):
         cursor = Cursor(source, key)
         size, mask = cursor.uint(4), cursor.uint(4)
         yield size, mask, tuple(cursor.uint(8) for _ in range(rank)), address
 
 
-# --- heaps
-# ---------------------------------------------------------------------------------------------
+# --- heaps ----------------------------------------------------------------------------------------
 
 
 def global_object(source: Source, address: int, index: int) -> bytes:
@@ -219,21 +215,21 @@ def global_object(source: Source, address: int, index: int) -> bytes:
             body.skip(min(padded(length, 8) - length, body.left))
         source.cache["heap", address] = found
     if index not in found:
-        raise source.damaged("a text is missing")
+        raise source.damaged("a string is missing")
     return found[index]
 
 
 def dense_records(
     source: Source, heap: int, tree: int, kind: int, skipped: int
 ) -> Iterator[Cursor]:
-    """Yield what a fractal heap holds, as the version 2 tree beside it lists it.
+    """Yield the objects of a fractal heap in the order of its version 2 B-tree.
 
     Args:
         source: The file.
         heap: Address of the heap.
-        tree: Address of the tree.
-        kind: Type of its records.
-        skipped: Bytes of a record before the heap's identifier (0) or the hash (4).
+        tree: Address of the B-tree.
+        kind: Type of the tree's records.
+        skipped: Number of bytes before the heap identifier in a record: 0, or 4 for a hash.
     """
     objects = _FractalHeap(source, heap)
     for record in tree_records(source, tree, kind):
@@ -241,11 +237,11 @@ def dense_records(
 
 
 class _FractalHeap:
-    """A heap of objects of many sizes, in blocks that double.
+    """A fractal heap: objects of many sizes, in blocks whose sizes double.
 
     Args:
         source: The file.
-        address: Where its header stands.
+        address: Address of the heap's header.
     """
 
     def __init__(self, source: Source, address: int):
@@ -269,29 +265,29 @@ class _FractalHeap:
             or any(n == 0 or n & (n - 1) for n in powers)
             or self._start > self._max_direct
         ):
-            raise source.error("keeps names in a way that is not read")
+            raise source.error("stores names in an unsupported way")
         self._length_bytes = min((self._max_direct.bit_length() + 6) // 8, _bytes_for(largest))
         self._direct_rows = (self._max_direct // self._start).bit_length() + 1
         self._block_head = 5 + offset + self._offset_bytes + (4 if flags & 2 else 0)
 
     def get(self, identifier: bytes) -> bytes:
-        """Return the object of an identifier."""
+        """Return the object with this identifier."""
         cursor = Cursor(self._source, identifier)
         kind = cursor.uint(1) >> 4 & 3
         if kind == 1 and self._huge is not None:
             return self._get_huge(cursor.uint(min(cursor.left, self._source.length_size)))
         if kind != 0:
-            raise self._source.error("keeps names in a way that is not read")
+            raise self._source.error("stores names in an unsupported way")
         offset, length = cursor.uint(self._offset_bytes), cursor.uint(self._length_bytes)
         if self._root is None:
             raise self._source.damaged("a heap is empty")
         address, start, size = self._block(offset)
         if offset - start < self._block_head or offset - start + length > size:
-            raise self._source.damaged("an object lies outside its heap")
+            raise self._source.damaged("an object is outside its heap")
         return self._source.read(address + offset - start, length)
 
     def _get_huge(self, number: int) -> bytes:
-        """Return an object that is too large for the blocks, by its number."""
+        """Return the object with this number, which is too large for the blocks."""
         assert self._huge is not None
         for record in tree_records(self._source, self._huge, 1):
             cursor = Cursor(self._source, record)
@@ -322,9 +318,7 @@ class _FractalHeap:
         raise self._source.damaged("a heap is nested too deeply")
 
     def _entry(self, offset: int, rows: int) -> tuple[int, int, int, int]:
-        """Return row, column, offset and size of the entry of an indirect block that holds
-        `offset`.
-        """
+        """Return row, column, offset and size of an indirect block's entry for `offset`."""
         start = 0
         for row in range(min(rows, 64)):
             size = self._start << max(0, row - 1)
@@ -332,19 +326,19 @@ class _FractalHeap:
                 column = (offset - start) // size
                 return row, column, start + column * size, size
             start += self._width * size
-        raise self._source.damaged("an object lies outside its heap")
+        raise self._source.damaged("an object is outside its heap")
 
 
 def tree_records(source: Source, address: int, kind: int) -> Iterator[bytes]:
-    """Yield the records of a version 2 tree."""
+    """Yield the records of a version 2 B-tree."""
     head = source.signed(address, 16 + source.offset_size + 2 + source.length_size, b"BTHD")
     head.skip(1)
     found, node, record, depth = head.uint(1), head.uint(4), head.uint(2), head.uint(2)
     head.skip(2)
     root, count = head.offset(), head.uint(2)
     if found != kind or record < 1 or node < record + 10 or depth > 16:
-        raise source.damaged(f"the tree at {address} is not in order")
-    # How many records a node can hold sets how many bytes its children's counts take.
+        raise source.damaged(f"the B-tree at {address} is inconsistent")
+    # The number of records that a node can hold determines the size of its children's counts.
     most, below_total = [(node - 10) // record], [(node - 10) // record]
     widths: list[tuple[int, int]] = [(0, 0)]
     for level in range(1, depth + 1):
@@ -353,7 +347,7 @@ def tree_records(source: Source, address: int, kind: int) -> Iterator[bytes]:
         pointer = source.offset_size + width + total_width
         most.append((node - 10 - pointer) // (record + pointer))
         if most[-1] < 1:
-            raise source.damaged(f"the tree at {address} is not in order")
+            raise source.damaged(f"the B-tree at {address} is inconsistent")
         below_total.append((most[-1] + 1) * below_total[-1] + most[-1])
         widths.append((width, total_width))
     if root is None:
