@@ -1,3 +1,1 @@
-"""The benchmark: Hornbeam and its peers, measured side by side in one run. See README.md beside
-this file.
-"""
+"""The benchmark of Hornbeam and its peers, described in bench/README.md."""

@@ -1,11 +1,10 @@
-"""Measure what backups cost a training: `fit` with and without `BackupAndRestore`, in turn, in one
-process.
+"""Measure the cost of backups: `fit` with and without `BackupAndRestore`, in turn.
 
     script/bench backup [--pairs 15] [--seconds 1.5] [--json FILE] [--allow-percent 5]
 
-Backups are made as by default: after each epoch. Wall time and processor time (of all threads) are
-compared pair by pair, so that what else the machine does falls on both; the medians of the pairs'
-ratios count.
+Both run in one process. Backups are made after each epoch, which is the default. Wall time and
+processor time (of all threads) are compared pair by pair, so other load on the machine affects both
+sides. The result is the median of the ratios.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from bench.workloads.table import WORKLOADS, Workload
 
 __all__ = ["compare", "main"]
 
-# A model whose steps are as short as can be, and one whose weights and Adam's state take 70 MB.
+# A model with very short steps, and one whose weights and Adam state take 70 MB.
 MODELS = (
     WORKLOADS["tiny"],
     Workload("wide", "MLP 784-2048-2048-10, b128", "dense",
@@ -33,13 +32,15 @@ MODELS = (
 
 
 def clocks() -> tuple[float, float]:
-    """Return wall time and this process's processor time."""
+    """Return the wall time and the processor time of this process."""
     return time.perf_counter(), time.process_time()
 
 
 def compare(plain: Callable[[], Any], other: Callable[[], Any], pairs: int) -> dict[str, Any]:
-    """Call two functions in turn, in an order that changes; return seconds of all calls and medians
-    of the ratios.
+    """Call two functions in turn, in alternating order.
+
+    Returns:
+        The seconds of all calls and the medians of the ratios `other / plain`.
     """
     seconds: dict[str, list[tuple[float, ...]]] = {"plain": [], "other": []}
     for number in range(pairs):
@@ -60,7 +61,7 @@ def compare(plain: Callable[[], Any], other: Callable[[], Any], pairs: int) -> d
 
 
 def measure(workload: Workload, pairs: int, seconds: float) -> dict[str, Any]:
-    """Return what backups cost one model; fits take about `seconds`."""
+    """Return the cost of backups for one model; each `fit` takes about `seconds`."""
     import hornbeam
     from bench.workloads import keras_family
     from bench.workloads.data import make
@@ -75,7 +76,7 @@ def measure(workload: Workload, pairs: int, seconds: float) -> dict[str, Any]:
         )
 
     with tempfile.TemporaryDirectory() as folder:
-        fit(2, None)  # compiles, and learns how many steps a dispatch should take
+        fit(2, None)  # compiles, and finds the number of steps per dispatch
         fit(1, folder)
         start = time.perf_counter()
         fit(2, None)
@@ -97,27 +98,30 @@ def measure(workload: Workload, pairs: int, seconds: float) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return 1 where backups cost more than is allowed."""
+    """Run the command; return 1 if backups cost more than allowed."""
     parser = argparse.ArgumentParser(
         prog="script/bench backup", description=__doc__.splitlines()[0]
     )
     parser.add_argument(
-        "--pairs", type=int, default=15, help="fits with and without backups (default 15 each)"
+        "--pairs",
+        type=int,
+        default=15,
+        help="number of fits with and without backups (default 15 each)",
     )
     parser.add_argument(
-        "--seconds", type=float, default=1.5, help="about how long a fit takes (default 1.5)"
+        "--seconds", type=float, default=1.5, help="approximate length of a fit (default 1.5)"
     )
     parser.add_argument(
-        "--allow-percent", type=float, default=5, help="what backups may cost (default 5)"
+        "--allow-percent", type=float, default=5, help="allowed cost of backups (default 5)"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="file for every measured time")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for all measured times")
     options = parser.parse_args(arguments)
     results = {}
     for workload in MODELS:
         results[workload.name] = result = measure(workload, options.pairs, options.seconds)
         print(
             f"{result['title']}: {result['weights MB']:.1f} MB of weights, {result['step ms']:.3f}"
-            f" ms a step, {workload.steps} steps an epoch; backups cost"
+            f" ms per step, {workload.steps} steps per epoch; backups cost"
             f" {100 * (result['wall ratio'] - 1):+.1f} % of wall time,"
             f" {100 * (result['processor ratio'] - 1):+.1f} % of processor time",
             flush=True,

@@ -1,4 +1,4 @@
-"""Measure the peers: start them, then let them run a workload in turn."""
+"""Measure the peers: start them, then run one workload in all of them in turn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Comparison", "imports", "say"]
 
 
 def say(text: str) -> None:
-    """Show progress."""
+    """Print a line of progress to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -29,7 +29,7 @@ _IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_coun
 def imports(
     chosen: list[Peer], pythons: dict[str, Path], options: argparse.Namespace, scratch: Path
 ) -> dict[str, Any]:
-    """Time `import` of each library in new processes, and that of JAX alone for comparison."""
+    """Time `import` of each library, and of plain JAX for comparison, in new processes."""
     timed = {
         peer.name: peer
         for peer in chosen
@@ -37,7 +37,7 @@ def imports(
     }
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     failures: dict[str, str] = {}
-    # The first round is not counted: it brings the files into memory.
+    # The first round is not counted, because it brings the files into memory.
     for repeat in range(options.repeats + 1):
         say(f"import: round {repeat} of {options.repeats}")
         for name in _rotated(list(timed), repeat):
@@ -70,7 +70,7 @@ def _import_seconds(peer: Peer, python: Path, options: argparse.Namespace, home:
     except subprocess.TimeoutExpired:
         raise Failed(f"its import takes more than {options.timeout:.0f} seconds") from None
     except subprocess.CalledProcessError as error:
-        raise Failed((error.stderr.strip().splitlines() or ["it said nothing"])[-1]) from None
+        raise Failed((error.stderr.strip().splitlines() or ["it printed nothing"])[-1]) from None
     return float(result.stdout.split()[-1])
 
 
@@ -80,9 +80,7 @@ def _rotated(items: list[Any], by: int) -> list[Any]:
 
 
 class Comparison:
-    """All peers on one workload. One works at a time, in turn, beginning with another in every
-    round.
-    """
+    """All peers on one workload; they take turns, and each round begins with another peer."""
 
     def __init__(
         self,
@@ -134,7 +132,7 @@ class Comparison:
         say(f"{self.workload.name}, {peer.title}: {text}")
 
     def _guarded(self, peer: Peer, action: Any, *arguments: Any) -> None:
-        """Run one measurement; if it fails, note the reason and go on without this peer."""
+        """Run one measurement; if it fails, record the reason and continue without this peer."""
         entry = self.results[peer.name]
         if "failed" in entry:
             return
@@ -147,8 +145,9 @@ class Comparison:
                 self.workers.pop(peer.name).close()
 
     def _starts(self, peer: Peer, number: int, keep: bool) -> None:
-        """Start with empty caches, and again with those that the first start left; keep the last
-        for the rounds.
+        """Measure a start with empty caches and a second start with the caches of the first.
+
+        If `keep` is true, the last worker stays alive for the rounds.
         """
         entry = self.results[peer.name]
         setup = {"workload": asdict(self.workload), "data": str(self.scratch)}
@@ -205,7 +204,7 @@ class Comparison:
             self.results[peer.name]["predict_us"].setdefault(way, []).append(1e6 * seconds)
 
     def _check(self, peer: Peer) -> None:
-        """A time counts only where training works: losses finite, the last below the first."""
+        """Mark the peer as failed unless all losses are finite and the last is below the first."""
         entry = self.results[peer.name]
         losses = entry.pop("losses")
         if losses:
@@ -218,7 +217,7 @@ class Comparison:
             all(loss - loss == 0 for loss in losses) and losses[-1] < losses[0]
         ):
             entry["failed"] = (
-                f"its loss does not fall: {losses[0]:.4g} at first, {losses[-1]:.4g} after"
+                f"its loss does not fall: {losses[0]:.4g} at the start, {losses[-1]:.4g} after"
                 f" {len(losses)} epochs"
             )
             self._say(peer, f"failed: {entry['failed']}")

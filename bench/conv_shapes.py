@@ -1,11 +1,11 @@
-"""Convolutions of known networks, one by one, against PyTorch in channels_last: forward and both
-gradients.
+"""Measure convolutions of well-known networks against PyTorch in channels_last.
 
     python -m bench.conv_shapes [--cores N] [--seconds S] [--only TEXT] [--cpu-time]
 
-Needs `hornbeam-cpu` and `torch`. The two take turns, each in a process of its own, so that both
-meet the same load of the machine and neither the other's threads and memory; the least time of each
-counts. A ratio above 1 means that Hornbeam is faster.
+The forward pass and both gradients are measured. `hornbeam-cpu` and `torch` must be installed.
+Each library runs in its own process, and the two take turns. So both meet the same load on the
+machine, and neither meets the other's threads and memory. The result is the least time of each. A
+ratio above 1 means that Hornbeam is faster.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ PASSES = ("forward", "dX", "dW")
 
 
 def hornbeam_passes(shape: Shape, arrays: Any) -> list[Callable[[], Any]]:
-    """Return the three passes of a convolution by Hornbeam, as functions to call."""
+    """Return functions that run the three passes of a convolution in Hornbeam."""
     import jax
 
     from hornbeam.ops import conv, routes
@@ -100,7 +100,7 @@ def hornbeam_passes(shape: Shape, arrays: Any) -> list[Callable[[], Any]]:
 
 
 def torch_passes(shape: Shape, arrays: Any) -> list[Callable[[], Any]]:
-    """Return the three passes by PyTorch, all arrays in channels_last."""
+    """Return functions that run the three passes in PyTorch, with arrays in channels_last."""
     import torch
 
     inputs, kernel, gradient = (torch.from_numpy(a) for a in arrays)
@@ -121,7 +121,7 @@ def torch_passes(shape: Shape, arrays: Any) -> list[Callable[[], Any]]:
 
 
 def make_arrays(shape: Shape) -> list[Any]:
-    """Return inputs, kernel and the outputs' gradient."""
+    """Return inputs, kernel and the gradient of the outputs."""
     import numpy as np
 
     pad = 0 if shape.window % 2 == 0 else shape.window // 2
@@ -134,8 +134,8 @@ def make_arrays(shape: Shape) -> list[Any]:
     rng = np.random.default_rng(0)
     arrays = []
     for size in sizes:
-        # At the beginning of a cache line: JAX, too, then takes the memory as it is, in the large
-        # pages that NumPy asks for.
+        # Arrays begin at a cache line, so JAX uses NumPy's memory, which is in large pages, without
+        # a copy.
         memory = np.empty(math.prod(size) + 16, "float32")
         begin = -memory.ctypes.data % 64 // memory.itemsize
         arrays.append(memory[begin : begin + math.prod(size)].reshape(size))
@@ -144,14 +144,13 @@ def make_arrays(shape: Shape) -> list[Any]:
 
 
 def serve(library: str, cores: int, cpu_time: bool, connection: Connection) -> None:
-    """Answer with the least milliseconds of a call in a turn, as often as asked; the body of a
-    process.
+    """Answer each request with the least milliseconds of a call; this is the body of a process.
 
-    A turn is several calls, as in a training step: at the first one threads still have to wake up.
+    Each request makes several calls, because at the first one threads still have to wake up.
     """
     os.sched_setaffinity(
         0, sorted(os.sched_getaffinity(0))[:cores]
-    )  # before JAX or PyTorch count them
+    )  # before JAX or PyTorch count the cores
     clock = time.process_time if cpu_time else time.perf_counter
     if library == "torch":
         import torch
@@ -176,41 +175,43 @@ def serve(library: str, cores: int, cpu_time: bool, connection: Connection) -> N
 
 
 def least(connections: list[Connection], shape: Shape, which: int, seconds: float) -> list[float]:
-    """Return the least milliseconds of each process; they take turns until the time is over."""
+    """Return the least milliseconds of each process after `seconds` of taking turns."""
     best = [float("inf")] * len(connections)
     start, rounds = time.perf_counter(), 0
     while time.perf_counter() - start < seconds or rounds < 5:
         for i, connection in enumerate(connections):
             connection.send((shape, which))
             best[i] = min(best[i], connection.recv())
-            time.sleep(0.01)  # until the threads of the one before, which spin for a while, sleep
+            time.sleep(0.01)  # until the spinning threads of the previous process sleep
         rounds += 1
     return best
 
 
 def main() -> None:
-    """Print a row for each shape, then the worst ratios."""
+    """Print a row for each shape, then the lowest ratios."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--seconds", type=float, default=1.0, help="for each pass of each shape")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="time for each pass of each shape"
+    )
     parser.add_argument("--only", default="", help="part of a network's name")
     parser.add_argument("--cpu-time", action="store_true",
-        help="with --cores 1: what the process used, however busy "
-                        "the machine is")  # fmt: skip
+        help="measure processor time, which depends less on other "
+                        "load; needs --cores 1")  # fmt: skip
     options = parser.parse_args()
     if options.cpu_time and options.cores != 1:
-        parser.error("--cpu-time needs --cores 1: threads that wait for each other use time too")
+        parser.error("--cpu-time needs --cores 1, because waiting threads use processor time too")
     processes = multiprocessing.get_context("spawn")
     connections = []
     for library in ("hornbeam", "torch"):
         ours, theirs = processes.Pipe()
         arguments = (library, options.cores, options.cpu_time, theirs)
         processes.Process(target=serve, args=arguments, daemon=True).start()
-        theirs.close()  # so that its end is noticed
+        theirs.close()  # `recv` then fails if the process ends
         connections.append(ours)
     print(
-        f"{options.cores} cores; milliseconds of Hornbeam / PyTorch channels_last, and how many"
-        " times faster"
+        f"{options.cores} cores; milliseconds of Hornbeam / PyTorch channels_last, and their ratio"
+        " (above 1: Hornbeam is faster)"
     )
     worst = []
     for shape in SHAPES:
@@ -232,8 +233,8 @@ def main() -> None:
     for connection in connections:
         connection.send(None)
     print(
-        f"{sum(ratio >= 0.9 for ratio, *_ in worst)} of {len(worst)} at 0.9x or faster. The"
-        " slowest:"
+        f"{sum(ratio >= 0.9 for ratio, *_ in worst)} of {len(worst)} ratios are 0.9x or more. The"
+        " lowest:"
     )
     for ratio, name, shape in sorted(worst)[:6]:
         print(f"  {ratio:.2f}x {name} {shape}")

@@ -1,4 +1,4 @@
-"""The peers, their environments, and the conversation with a worker process."""
+"""The peers, their environments, and the communication with worker processes."""
 
 from __future__ import annotations
 
@@ -28,16 +28,15 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Peer:
-    """One thing to measure.
+    """A library, in one of its variants, that the benchmark measures.
 
     Attributes:
-        name: The word for it on the command line.
-        title: The heading of its column.
-        family: `keras`, `jax` or `torch`: the module `bench.workloads.<family>_family` that trains
-            it.
-        module: What it imports.
-        environment: The environment `.venv/bench-<environment>`.
-        variant: Which form of the family.
+        name: Name on the command line.
+        title: Heading of its column.
+        family: `keras`, `jax` or `torch`; the module `bench.workloads.<family>_family` trains it.
+        module: Module that it imports.
+        environment: It runs in the environment `.venv/bench-<environment>`.
+        variant: Variant of the family.
         variables: Environment variables of its process.
     """
 
@@ -86,7 +85,7 @@ PEERS = {
     )
 }
 
-# The packages of each environment, and the files whose change installs it again.
+# The packages of each environment.
 _REQUIREMENTS = {
     "hornbeam": "-e .",
     "keras-jax": "keras==3.15.* jax>=0.10,<1",
@@ -101,7 +100,7 @@ def find(names: str | None, device: str) -> list[Peer]:
     chosen = names.split(",") if names else list(PEERS)
     unknown = [name for name in chosen if name not in PEERS]
     if unknown:
-        raise SystemExit(f"No peer is named {', '.join(unknown)}. There are: {', '.join(PEERS)}.")
+        raise SystemExit(f"No peer is named {', '.join(unknown)}. Peers: {', '.join(PEERS)}.")
     return [
         PEERS[name]
         for name in chosen
@@ -110,10 +109,10 @@ def find(names: str | None, device: str) -> list[Peer]:
 
 
 def unsuited(peer: Peer, workload: Workload, device: str) -> str | None:
-    """Return why a peer does not take part in a workload, or `None`."""
+    """Return the reason why a peer is left out of a workload, or `None`."""
     convolves = workload.family in ("conv", "resnet")
     if peer.variant == "channels_last" and not convolves:
-        return "has no convolution"
+        return "the model has no convolution"
     if peer.variant == "scan" and convolves and device == "cpu":
         return "XLA on CPU runs gradients of convolutions about 20 times slower inside a loop"
     return None
@@ -151,15 +150,15 @@ def _install(name: str, requirement: str, files: list[str]) -> Path:
         command, cwd=ROOT, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False
     )
     if result.returncode:
-        raise Failed(f"its environment could not be made: {_last_lines(result.stderr)}")
+        raise Failed(f"its environment could not be created: {_last_lines(result.stderr)}")
     return ROOT / ".venv" / name / "bin" / "python"
 
 
 def clean_environment(peer: Peer, home: Path, device: str) -> dict[str, str]:
-    """Return a process environment without settings of the user that could change a result.
+    """Return a process environment without the user's settings that could change a result.
 
-    `home` holds the caches of compiled programs, so a new one makes a first start and a used one a
-    second start.
+    `home` holds the caches of compiled programs. With a new folder, the process makes a first
+    start; with a used folder, a second start.
     """
     settings = (
         "JAX_",
@@ -178,7 +177,7 @@ def clean_environment(peer: Peer, home: Path, device: str) -> dict[str, str]:
         HOME=str(home), TORCHINDUCTOR_CACHE_DIR=str(home / "inductor"), TF_CPP_MIN_LOG_LEVEL="3"
     )
     if device == "gpu":
-        # Several workers share the GPU, one working at a time.
+        # Several workers share the GPU; only one works at a time.
         kept.update(XLA_PYTHON_CLIENT_PREALLOCATE="false", TF_FORCE_GPU_ALLOW_GROWTH="true")
     else:
         kept.update(JAX_PLATFORMS="cpu", CUDA_VISIBLE_DEVICES="")
@@ -187,19 +186,19 @@ def clean_environment(peer: Peer, home: Path, device: str) -> dict[str, str]:
 
 def _last_lines(text: str, count: int = 3) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return " | ".join(lines[-count:])[-500:] or "it said nothing"
+    return " | ".join(lines[-count:])[-500:] or "it printed nothing"
 
 
 class Worker:
-    """A process that trains one workload with one peer and answers when asked to time something.
+    """A process that trains one workload with one peer and times calls on request.
 
-    Messages are lines of JSON. A worker begins by running as a script would (import, build, first
-    epoch), which `started` holds; then `ask` has it time rounds.
+    Messages are lines of JSON. A worker first runs as a script would (import, build, first epoch);
+    `started` holds these times. Then `ask` requests timed rounds.
 
     Args:
         python: The interpreter.
-        peer: What it measures.
-        setup: What the worker is told: workload, folder of the data, number of cores.
+        peer: The peer to measure.
+        setup: Settings of the worker: workload, folder of the data, number of cores.
         home: Folder of its caches.
         device: `cpu` or `gpu`.
         timeout: Seconds after which an answer counts as failed.
@@ -226,7 +225,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                start_new_session=True,  # so that `close` ends its children too
+                start_new_session=True,  # `close` then ends its children too
             )
         self.answers: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._listen, daemon=True).start()
@@ -257,17 +256,17 @@ class Worker:
         return answer
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """Send a request, wait for the answer."""
+        """Send a request and return the answer."""
         assert self.process.stdin
         try:
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # it has ended: what it said last is the reason
+            pass  # the process has ended; its last message gives the reason
         return self._answer()
 
     def close(self) -> None:
-        """End the process and all that it started."""
+        """End the process and its children."""
         with contextlib.suppress(OSError):
             assert self.process.stdin
             self.process.stdin.close()

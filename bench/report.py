@@ -1,4 +1,4 @@
-"""Tables of what was measured, as text that is Markdown too."""
+"""Tables of the results, as text that is also valid Markdown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["text", "write_readme"]
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 FLOOR = ("jax-step", "jax-scan")
 
-# Dense bfloat16 operations a second by the name of the device, from the vendors' data sheets.
+# Dense bfloat16 operations per second by the name of the device, from the vendors' data sheets.
 PEAKS = {
     "H200": 989e12,
     "H100 PCIe": 756e12,
@@ -38,7 +38,7 @@ def _starts(kind: str, what: str) -> Numbers:
 def _predict(way: str) -> Numbers:
     def numbers(entry: dict[str, Any]) -> list[float] | None:
         ways = entry.get("predict_us", {})
-        # Libraries by hand have one way to predict, which is compared with each of Hornbeam's.
+        # PyTorch and JAX have one way to predict, which is compared with each way of Hornbeam.
         return ways.get(way, ways.get("predict") if len(ways) == 1 else None)
 
     return numbers
@@ -50,12 +50,12 @@ def _memory(entry: dict[str, Any]) -> list[float] | None:
 
 
 MEASURES: dict[str, tuple[str, Numbers]] = {
-    "Training: `fit`, ms a step": ("ms", _fit),
-    "First epoch finished, from the start of the process, nothing cached": (
+    "Training: `fit`, ms per step": ("ms", _fit),
+    "End of the first epoch, from the start of the process with empty caches": (
         "s",
         _starts("first_starts", "first_epoch_s"),
     ),
-    "Second start of the same script, to its first step": (
+    "Second start of the same script, to the end of its first step": (
         "s",
         _starts("second_starts", "first_step_s"),
     ),
@@ -67,22 +67,22 @@ MEASURES: dict[str, tuple[str, Numbers]] = {
 
 
 def text(results: dict[str, Any]) -> str:
-    """Return every table, the minima of `fit` too, and what failed or was left out and why."""
+    """Return all tables, and the peers that failed or were left out, with reasons."""
     parts = [_heading(results)]
     for title, (unit, numbers) in MEASURES.items():
         parts.append(_comparison(results, title, unit, numbers, statistics.median))
-    parts.insert(2, _comparison(results, "The same, by the fastest round", "ms", _fit, min))
+    parts.insert(2, _comparison(results, "The same, fastest round", "ms", _fit, min))
     parts += [_imports(results), _utilisation(results), _remarks(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def write_readme(results: dict[str, Any], readme: Path) -> None:
-    """Put the tables of training, prediction and starts between the two marks in the README."""
+    """Write the tables of training, prediction and starts between the README's two marks."""
     content = readme.read_text("utf-8")
     before, begin, rest = content.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"{readme} lacks the marks {BEGIN} and {END}, which enclose the tables.")
+        raise SystemExit(f"{readme} lacks the marks {BEGIN} and {END} around the tables; add both.")
     parts = [_heading(results)]
     for title, (unit, numbers) in MEASURES.items():
         if unit != "MB" and "`model(x)`" not in title and "on_batch" not in title:
@@ -112,13 +112,14 @@ def _heading(results: dict[str, Any]) -> str:
         f"{results['date'][:10]}, {machine['processor']}, {on}. {versions}.",
         "",
         (
-            "Each peer's cell is its time divided by Hornbeam's: above 1, Hornbeam is faster."
-            f" Medians of {options['repeats']} rounds in turn; starts of {options['starts']}. `JAX"
-            " step` and `JAX scan` are the same steps by hand, unshuffled: the floor."
+            "Each peer's cell is its time divided by Hornbeam's; above 1, Hornbeam is faster. Times"
+            f" are medians of {options['repeats']} rounds, times of starts medians of"
+            f" {options['starts']} starts. `JAX step` and `JAX scan` are the same steps written by"
+            " hand, without shuffling; they are the lower bound."
         ),
     ]
     if options["quick"]:
-        lines.append("A quick run: it shows that everything works, not how fast it is.")
+        lines.append("This was a quick run. It shows that everything works, not the speed.")
     if results.get("interrupted"):
         lines.append("The run was interrupted.")
     return "\n".join(lines)
@@ -134,7 +135,7 @@ def _versions(results: dict[str, Any]) -> dict[str, str]:
 
 
 def _columns(results: dict[str, Any]) -> list[str]:
-    """Return the peers that have a number anywhere, in the order of the table of peers."""
+    """Return the peers with at least one result, in the order of `PEERS`."""
     present = {
         name
         for workload in results["workloads"].values()
@@ -162,7 +163,7 @@ def _comparison(
         own = values.get("hornbeam")
         if own is None:
             failed = "failed" in workload["peers"].get("hornbeam", {})
-            if failed or values:  # else it was not to be measured
+            if failed or values:  # otherwise nothing was measured here
                 said = "failed" if failed else "-"
                 rows.append(
                     [
@@ -215,7 +216,9 @@ def _imports(results: dict[str, Any]) -> str:
 
 
 def _utilisation(results: dict[str, Any]) -> str:
-    """Model FLOP utilisation: operations that the model's mathematics needs, a second, over the
+    """Return the table of model FLOP utilisation.
+
+    It is the number of operations per second that the model's mathematics needs, divided by the
     device's peak.
     """
     rows = []
@@ -240,7 +243,7 @@ def _utilisation(results: dict[str, Any]) -> str:
 
 
 def _remarks(results: dict[str, Any]) -> str:
-    """Return a line for each peer and reason, with the workloads that it concerns."""
+    """Return a line for each peer and reason, with the workloads concerned."""
     titles: dict[tuple[str, str, str], list[str]] = {}
     for workload in results["workloads"].values():
         for name, entry in workload["peers"].items():
@@ -256,9 +259,7 @@ def _remarks(results: dict[str, Any]) -> str:
 
 
 def _markdown(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table that is aligned as text and valid as Markdown; numbers are aligned at the
-    right.
-    """
+    """Return an aligned Markdown table with its numbers aligned to the right."""
     widths = [max(3, *(len(row[i]) for row in [head, *rows])) for i in range(len(head))]
 
     def line(cells: list[str]) -> str:

@@ -1,5 +1,6 @@
-"""Measure Hornbeam and its peers side by side; bench/README.md tells what and how. `soak` watches
-memory, `backup` backups.
+"""Measure Hornbeam and its peers side by side, as bench/README.md describes.
+
+`soak` measures memory instead, `backup` the cost of backups.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", help=f"workloads, of {', '.join(table.WORKLOADS)} (default: all)"
+        "names", nargs="*", help=f"workloads: {', '.join(table.WORKLOADS)} (default: all)"
     )
-    parser.add_argument(
-        "--peers", help=f"separated by commas, of {', '.join(PEERS)} (default: all)"
-    )
+    parser.add_argument("--peers", help=f"separated by commas: {', '.join(PEERS)} (default: all)")
     parser.add_argument(
         "--repeats", type=int, help="timed rounds of each peer (default 5, with --quick 1)"
     )
     parser.add_argument(
-        "--starts", type=int, help="first and second starts of each peer (default 2, quick 1)"
+        "--starts",
+        type=int,
+        help="first and second starts of each peer (default 2, with --quick 1)",
     )
     parser.add_argument(
         "--fit-only", action="store_true", help="one start of each peer, no imports, no prediction"
@@ -55,21 +56,25 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--peak",
         type=float,
-        help="the device's peak, FLOP/s, for model FLOP utilisation of bfloat16",
+        help="the device's bfloat16 peak in FLOP/s, for model FLOP utilisation",
     )
     parser.add_argument(
         "--timeout", type=float, default=900, help="seconds to wait for one answer (default 900)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results")
     parser.add_argument(
-        "--from", type=Path, dest="source", metavar="FILE", help="measure nothing, read such a FILE"
+        "--from",
+        type=Path,
+        dest="source",
+        metavar="FILE",
+        help="measure nothing, read results from FILE",
     )
-    parser.add_argument("--readme", action="store_true", help="put the table into README.md")
+    parser.add_argument("--readme", action="store_true", help="write the tables into README.md")
     parser.add_argument(
         "--python",
         type=Path,
         metavar="PATH",
-        help="run every peer by this Python, make no environment",
+        help="run all peers with this Python, create no environment",
     )
     options = parser.parse_args(arguments)
     options.repeats = options.repeats or (1 if options.quick else 5)
@@ -78,9 +83,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return its exit code: 1 if Hornbeam itself could not be measured, 130 when
-    interrupted.
-    """
+    """Run the command; return 1 if Hornbeam could not be measured, 130 if interrupted, else 0."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] in (["soak"], ["backup"]):
         try:
@@ -103,12 +106,12 @@ def main(arguments: list[str] | None = None) -> int:
     print(report.text(results))
     if options.readme and code == 0:
         report.write_readme(results, ROOT / "README.md")
-        say("README.md holds the table.")
+        say("README.md now holds the tables.")
     return code
 
 
 def save(results: dict[str, Any], options: argparse.Namespace) -> None:
-    """Write the results to the file that was asked for, if any."""
+    """Write the results to the file of `--json`, if given."""
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 
@@ -118,7 +121,7 @@ def _interrupt(*_: Any) -> None:
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    """Measure what the options ask for; return the results and the exit code."""
+    """Run the measurements of `options`; return the results and the exit code."""
     workloads = table.find(options.names, options.device)
     if options.quick:
         workloads = [workload.quick() for workload in workloads]
@@ -141,7 +144,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
             ).run()
             save(results, options)
     except KeyboardInterrupt:
-        say("Interrupted: what follows is what was measured until then.")
+        say("Interrupted. The results so far follow.")
         results["interrupted"], code = True, 130
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -152,13 +155,13 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], int]:
 
 
 def header(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the frame of the results: when, where, with which options."""
+    """Return the results without measurements: date, machine and options."""
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     load = os.getloadavg()[0]
     if load > 0.5:
-        say(f"Other programs run on this machine (load {load:.1f}): expect noise.")
+        say(f"Other programs run on this machine (load {load:.1f}). Expect noise.")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "format": 1,
@@ -207,7 +210,7 @@ def _git(*arguments: str) -> str | None:
 def interpreters(
     chosen: list[Peer], options: argparse.Namespace
 ) -> tuple[dict[str, Path], dict[str, str]]:
-    """Make the environments; return the Python of each peer, and why others have none."""
+    """Create the environments; return the Python of each peer, and reasons for missing ones."""
     pythons: dict[str, Path] = {}
     missing: dict[str, str] = {}
     made: dict[str, Path | Failed] = {}

@@ -1,8 +1,8 @@
-"""Train and predict many times in one process and watch its memory: it must stay flat.
+"""Train and predict many times in one process, and check that its memory stays flat.
 
     script/bench soak [--fits 1000] [--predicts 10000] [--allow-mb 30]
 
-The first tenth of the calls may fill caches; from then on resident memory may grow by no more than
+The first tenth of the calls may fill caches. After that, resident memory may grow by at most
 `--allow-mb` in each part.
 """
 
@@ -21,7 +21,7 @@ __all__ = ["main", "soak"]
 
 
 def resident_mb() -> float:
-    """Return the resident memory of this process, in MB, garbage collected."""
+    """Return the resident memory of this process in MB, after garbage collection."""
     gc.collect()
     try:
         return (
@@ -31,12 +31,12 @@ def resident_mb() -> float:
         )
     except OSError:
         raise SystemExit(
-            "soak: resident memory is read from /proc, which this system does not have."
+            "soak: needs /proc to read resident memory; this system has none. Use Linux."
         ) from None
 
 
 def soak(what: str, call: Callable[[int], object], calls: int, allowed_mb: float) -> bool:
-    """Call `calls` times, print resident memory at intervals; return whether it stayed flat."""
+    """Call `calls` times and print resident memory; return whether it stayed flat."""
     warm, interval = max(1, calls // 10), max(1, calls // 10)
     base = highest = 0.0
     for number in range(1, calls + 1):
@@ -58,7 +58,7 @@ def soak(what: str, call: Callable[[int], object], calls: int, allowed_mb: float
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return 1 where memory grew."""
+    """Run the command; return 1 if memory grew."""
     parser = argparse.ArgumentParser(prog="script/bench soak", description=__doc__.splitlines()[0])
     parser.add_argument("--fits", type=int, default=1000)
     parser.add_argument("--predicts", type=int, default=10_000)
@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     model, rng = trainer.model, np.random.default_rng(0)
 
     def fit(_: int) -> None:
-        order = rng.permutation(len(x))  # new arrays every time, as a script with new data has them
+        order = rng.permutation(len(x))  # new arrays each time, as with new data
         trainer.x, trainer.y = x[order], y[order]
         trainer.fit(2)
 

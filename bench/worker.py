@@ -1,9 +1,8 @@
-"""A worker: trains one workload with one library, then times rounds on request. Started by
-`bench.peers.Worker`.
+"""A worker process, which trains one workload with one library and times rounds on request.
 
-The first argument is its setup as JSON. It answers on standard output in lines of JSON; whatever
-else is printed goes to standard error. When standard input ends, it ends, whatever it does: so none
-outlives the benchmark.
+`bench.peers.Worker` starts it. The first argument is its setup as JSON. It answers on standard
+output in lines of JSON; all other output goes to standard error. It ends as soon as standard input
+ends, even during a measurement, so no worker outlives the benchmark.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _PACKAGES = (
 
 
 def main() -> None:
-    """Run as a script would, report, then answer requests."""
+    """Run as a script would, report the times, then answer requests."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
@@ -59,7 +58,7 @@ def main() -> None:
 
 def listen(requests: queue.SimpleQueue[bytes]) -> None:
     """Collect requests until standard input ends, then end the process."""
-    # Not `sys.stdin`, which Python locks as it ends, and could not while a thread reads it.
+    # Not `sys.stdin`: Python locks it at exit, which fails while a thread reads from it.
     with open(0, "rb", buffering=0, closefd=False) as lines:
         for line in lines:
             requests.put(line)
@@ -67,11 +66,13 @@ def listen(requests: queue.SimpleQueue[bytes]) -> None:
 
 
 def start(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Import the library, build, train one epoch; return the trainer and how long it took since the
-    process began.
+    """Import the library, build the model and train one epoch.
+
+    Returns:
+        The trainer, and a dictionary with the times since the start of the process.
     """
     if setup["cores"] and hasattr(os, "sched_setaffinity"):
-        # Before the libraries count the cores to make their threads.
+        # Done before the libraries count the cores to create their threads.
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: setup["cores"]])
 
     from bench.peers import PEERS
@@ -100,9 +101,7 @@ def start(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def respond(trainer: Any, request: dict[str, Any]) -> dict[str, Any]:
-    """Time what the request asks for: seconds of one call, as the mean of as many as fill
-    `at_least` seconds.
-    """
+    """Time the requested call; the result is a mean over calls for at least `at_least` seconds."""
     if request["do"] == "fit":
         losses: list[float] = []
         seconds, calls = timed(
@@ -119,9 +118,7 @@ def respond(trainer: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def timed(call: Callable[[], Any], at_least: float) -> tuple[float, int]:
-    """Call until `at_least` seconds are over; return the mean of seconds a call and the number of
-    calls.
-    """
+    """Call for at least `at_least` seconds; return the mean seconds and the number of calls."""
     calls, begun = 0, time.perf_counter()
     while True:
         call()
@@ -132,11 +129,9 @@ def timed(call: Callable[[], Any], at_least: float) -> tuple[float, int]:
 
 
 def memory() -> dict[str, float]:
-    """Return the highest resident memory of this process so far and, on a GPU, of the device, in
-    MB.
-    """
+    """Return the peak resident memory of this process and, on a GPU, of the device, in MB."""
     try:
-        # Unlike `getrusage`, this does not count the process that started us.
+        # Unlike `getrusage`, this does not include the process that started this one.
         status = Path("/proc/self/status").read_text()
         peak = (
             next(
@@ -157,7 +152,7 @@ def memory() -> dict[str, float]:
 
 
 def device(module: str) -> str:
-    """Return what the library computes on."""
+    """Return the name of the device that the library uses."""
     if "jax" in sys.modules:
         return sys.modules["jax"].devices()[0].device_kind
     if "torch" in sys.modules:
@@ -167,7 +162,7 @@ def device(module: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what is installed."""
+    """Return the versions of the installed packages."""
     found = {}
     for name in _PACKAGES:
         try:

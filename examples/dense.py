@@ -1,4 +1,4 @@
-"""A dense network on MNIST: load, scale, train, evaluate, and look at what went wrong.
+"""A dense network on MNIST: load, scale, train, evaluate, and look at the mistakes.
 
 Run it:  python examples/dense.py [--quick]
 """
@@ -54,7 +54,7 @@ def main():
         batch_size=128,
         epochs=2 if options.quick else 8,
         validation_split=0.1,
-        # Stops when the validation loss no longer falls, and goes back to the best weights.
+        # Stops when the validation loss no longer falls, and restores the best weights.
         callbacks=[hb.callbacks.EarlyStopping(patience=2, restore_best_weights=True)],
         verbose=2,
     )

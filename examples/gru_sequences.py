@@ -1,7 +1,8 @@
-"""A GRU that forecasts a noisy wave, step by step, from what it has forecast itself.
+"""A GRU that forecasts a noisy wave step by step, from its previous forecasts.
 
 The training series is a sum of two sine waves with noise. The network sees 40 steps and learns the
-41st; later it continues the series on its own. The yardstick is to repeat the last known value.
+41st; later it continues the series from its own forecasts. The baseline repeats the last known
+value.
 
 Run it:  python examples/gru_sequences.py [--quick]
 """
@@ -23,7 +24,7 @@ def wave(steps, generator):
 
 
 def windows(series):
-    """Return all stretches of WINDOW steps, (B, WINDOW, 1), and the value after each, (B, 1)."""
+    """Return all windows of WINDOW steps, (B, WINDOW, 1), and the next value of each, (B, 1)."""
     stretches = np.lib.stride_tricks.sliding_window_view(series, WINDOW + 1)
     return stretches[:, :-1, np.newaxis], stretches[:, -1:]
 

@@ -1,8 +1,8 @@
-"""An LSTM on the adding problem: remember two marked numbers of a sequence, return their sum.
+"""An LSTM on the adding problem: return the sum of two marked numbers of a sequence.
 
 Each step of a sequence is a number between 0 and 1 and a mark; exactly two steps are marked, one
-in each half. Always answering 1 has a mean squared error of 1/6: whoever is much better than that
-has learnt to remember across many steps (Hochreiter and Schmidhuber, 1997).
+in each half. Always answering 1 has a mean squared error of 1/6. A model with a much smaller error
+has learned to remember across many steps (Hochreiter and Schmidhuber, 1997).
 
 Run it:  python examples/lstm_sequences.py [--quick]
 """

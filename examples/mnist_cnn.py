@@ -1,7 +1,8 @@
-"""A convolutional network on MNIST that keeps its best state in a file, and pictures of it.
+"""A convolutional network on MNIST that saves its best state and draws pictures of the results.
 
-The last twelfth of the training images chooses the best epoch; the test images are looked at once,
-at the end. The model is then loaded from its file and must predict exactly the same.
+The last twelfth of the training images is used to choose the best epoch. The test images are used
+only once, at the end. The model is then loaded from its file and must give exactly the same
+predictions.
 
 Run it:  python examples/mnist_cnn.py [--quick] [--epochs N] [--output FOLDER] [--require ACCURACY]
 """
@@ -35,7 +36,7 @@ def build_model():
 
 
 def train(model, x, y, epochs, file):
-    """Train with a learning rate that falls along a cosine; `file` gets the best epoch."""
+    """Train with a learning rate that follows a cosine, and save the best epoch to `file`."""
     model.compile(
         optimizer=hb.optimizers.Adam(),
         loss="sparse_categorical_crossentropy",
@@ -53,7 +54,7 @@ def train(model, x, y, epochs, file):
 
 
 def draw(history, images, labels, probabilities, folder):
-    """Write the learning curves and sample predictions, where matplotlib is installed."""
+    """Draw the learning curves and sample predictions, if matplotlib is installed."""
     try:
         import matplotlib
     except ImportError:
@@ -71,7 +72,7 @@ def draw(history, images, labels, probabilities, folder):
         axis.legend()
     figure.savefig(folder / "learning_curves.png", dpi=120)
 
-    # Half of the samples are mistakes, so that the picture has something to tell.
+    # Half of the samples are mistakes, because these are the interesting ones.
     predicted = probabilities.argmax(axis=-1)
     mistakes = np.flatnonzero(predicted != labels)[:12]
     samples = [*mistakes, *np.flatnonzero(predicted == labels)[: 24 - len(mistakes)]]
@@ -107,13 +108,13 @@ def main():
     epochs = options.epochs or (2 if options.quick else 10)
     history = train(model, x_train, y_train, epochs, file).history
 
-    # The model has the weights of the last epoch, the file those of the best one.
+    # The model has the weights of the last epoch; the file has the weights of the best one.
     best = hb.models.load_model(file)
     results = best.evaluate(x_test, y_test, batch_size=500, verbose=0, return_dict=True)
     print(f"Best epoch by validation: {int(np.argmax(history['val_accuracy'])) + 1} of {epochs}")
     print(f"Accuracy on the {len(x_test):,} test images: {results['accuracy']:.4f}")
 
-    # Saving and loading once more must not change a single bit of what it predicts.
+    # Saving and loading once more must not change a single bit of the predictions.
     probabilities = best.predict(x_test, batch_size=500, verbose=0)
     again = options.output / "again.keras"
     best.save(again)

@@ -1,8 +1,8 @@
-"""Transfer learning: what was learnt on the digits 0 to 4 helps with 5 to 9.
+"""Transfer learning: features learned on the digits 0 to 4 help with 5 to 9.
 
-A convolutional network learns 0 to 4 and is saved. Loaded again, its layers but the last are
-frozen and get a new head, which learns 5 to 9 from few examples. The same network with random
-frozen layers shows what the first training was worth.
+A convolutional network learns 0 to 4 and is saved. It is then loaded; all layers except the last
+are frozen and get a new head, which learns 5 to 9 from few examples. The same network with random
+frozen layers shows how much the first training helped.
 
 Run it:  python examples/transfer_learning.py [--quick]
 """
@@ -48,7 +48,7 @@ def train(model, data, epochs):
 
 
 def with_new_head(base):
-    """Return a model that ends in a new head on the frozen features of `base`."""
+    """Return a model with a new head on the frozen features of `base`."""
     features = hb.Model(base.inputs, base.get_layer("features").output, name="features_of_base")
     features.trainable = False
     inputs = layers.Input((28, 28, 1))
@@ -79,7 +79,7 @@ def main():
     unchanged = np.array_equal(frozen, loaded.get_layer("features").kernel.numpy())
     print("The frozen layers", "did not change." if unchanged else "CHANGED.")
     untrained = train(with_new_head(build_base()), data, 8 * epochs)
-    print(f"5 to 9 from {few} examples, on learnt features: {transferred:.4f}")
+    print(f"5 to 9 from {few} examples, on learned features: {transferred:.4f}")
     print(f"5 to 9 from {few} examples, on random features: {untrained:.4f}")
 
 

@@ -1,7 +1,8 @@
-"""A functional model with two inputs and two outputs, fed by names.
+"""A functional model with two inputs and two outputs, given by name.
 
-Generated support tickets: a text (as word numbers) and four facts about the customer. The model
-says how urgent a ticket is (a number from 0 to 1) and which of three departments should answer.
+The data are generated support tickets: a text (as word numbers) and four facts about the customer.
+The model predicts how urgent a ticket is (a number from 0 to 1) and which of three departments
+should answer it.
 
 Run it:  python examples/two_inputs_two_outputs.py [--quick]
 """
@@ -17,11 +18,11 @@ WORDS, LENGTH, FACTS, DEPARTMENTS = 500, 20, 4, 3
 
 
 def tickets(count, generator):
-    """Return inputs and targets as dictionaries, by the names of the model's ends."""
+    """Return inputs and targets as dictionaries, by the names of the model's inputs and outputs."""
     text = generator.integers(1, WORDS, (count, LENGTH))
     facts = generator.normal(size=(count, FACTS)).astype("float32")
-    # Words below 150 speak of bills, from 300 of crashes; word 7 times anger; long-time customers
-    # (the first fact) and angry ones are urgent.
+    # Words below 150 are about bills, words from 300 about crashes. Words that end in 7 express
+    # anger. Tickets of long-time customers (the first fact) and of angry ones are urgent.
     bills, crashes = (text < 150).sum(axis=1), (text >= 300).sum(axis=1)
     department = np.where(bills > crashes, 0, np.where(crashes > 9, 1, 2))
     anger = (text % 10 == 7).sum(axis=1) - 2
@@ -61,7 +62,7 @@ def main():
     model.compile(
         optimizer="adam",
         loss={"urgency": "mse", "department": "sparse_categorical_crossentropy"},
-        loss_weights={"urgency": 5.0, "department": 1.0},  # squared errors are small numbers
+        loss_weights={"urgency": 5.0, "department": 1.0},  # because squared errors are small
         metrics={"urgency": ["mae"], "department": ["accuracy"]},
     )
     model.fit(x_train, y_train, batch_size=64, epochs=epochs, validation_split=0.1, verbose=2)

@@ -1,6 +1,4 @@
-"""Build of the kernels: all files `src/*.cc` become one library, with oneDNN's library beside
-it.
-"""
+"""Build of the kernels: all files `src/*.cc` become one library; oneDNN's library is copied."""
 
 import glob
 import importlib.metadata
@@ -13,7 +11,7 @@ from setuptools.command.build_ext import build_ext
 
 
 def onednn(distribution, ending):
-    """Return the path of a file of oneDNN's wheels, which install outside of site-packages."""
+    """Return the path of a file in oneDNN's wheels, which install it outside site-packages."""
     for file in importlib.metadata.files(distribution):
         if str(file).endswith(ending):
             return os.path.realpath(file.locate())
@@ -23,9 +21,7 @@ def onednn(distribution, ending):
 
 
 class Build(build_ext):
-    """Compiles with the headers of oneDNN and jaxlib, and copies oneDNN's library beside the
-    result.
-    """
+    """Compiles with the headers of oneDNN and jaxlib, and copies oneDNN's library to the result."""
 
     def finalize_options(self):
         super().finalize_options()

@@ -1,4 +1,4 @@
-"""Settings of the test run; they must stand before JAX or Keras is imported."""
+"""Settings of the test run; they must be made before JAX or Keras is imported."""
 
 import os
 import signal
@@ -6,28 +6,27 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-# A shell that starts a command in the background has it ignore Ctrl-C; tests press it.
+# A command that a shell starts in the background ignores Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 
-# The real Keras serves as the reference, on the same engine. Its folder is the checkout's own, so
-# that what a developer keeps in ~/.keras cannot change a result.
+# The real Keras, on the same engine, is the reference. Its folder is in the checkout, so files in
+# the user's ~/.keras cannot change a result.
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["KERAS_HOME"] = str(CACHE / "keras")
 os.environ["MPLBACKEND"] = "Agg"
-# What XLA compiled is kept, so that a second run starts fast.
+# Compiled programs are kept, so a second run starts fast.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
-# Small programs run once: most of the time of a run is their compilation, which a lower level and
-# XLA's older way to write loops shorten. (At level 0 the last bit of a sum of products may differ
-# from what NumPy and the usual level give.)
+# Most of the time of a run is the compilation of small programs that run once. A lower optimization
+# level and XLA's older code generator for loops shorten it. (At level 0 the last bit of a sum of
+# products may differ from NumPy's and from that at the usual level.)
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     quick = ["--xla_backend_optimization_level=1"]
-    if version("jaxlib").startswith(
-        "0.10."
-    ):  # a process ends at a flag that XLA does not know, which another may not
+    # XLA ends the process if it does not know a flag, so other versions of it do not get this one.
+    if version("jaxlib").startswith("0.10."):
         quick.append("--xla_cpu_use_fusion_emitters=false")
     os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *quick]).strip()
 
@@ -38,7 +37,7 @@ import pytest  # noqa: E402
 def fresh_state():
     """Give each test the names, seeds and settings of a new process.
 
-    Memory is left to Python: collecting it before every test took most of the time of a run.
+    Garbage is not collected: doing so before every test took most of the time of a run.
     """
     import hornbeam as hb
 

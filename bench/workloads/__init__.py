@@ -1,6 +1,5 @@
-"""What is measured: `table` names the workloads, `data` makes their data, and each library family
-builds and trains them.
+"""The workloads: `table` lists them, `data` makes their data, and each library family trains them.
 
-`keras_family` is one description for Hornbeam and Keras, `torch_family` and `jax_family` are the
-same models by hand.
+`keras_family` builds the models for both Hornbeam and Keras. `torch_family` and `jax_family` hold
+the same models written by hand.
 """

@@ -1,6 +1,4 @@
-"""Data that can be learned, made once by the runner and read by every worker from the same
-files.
-"""
+"""Learnable data, made once by the runner; all workers read them from the same files."""
 
 from __future__ import annotations
 
@@ -15,8 +13,10 @@ __all__ = ["load", "make", "save"]
 
 
 def make(workload: Workload, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and class numbers: float32 rows in noise around their class, or int32 tokens that
-    depend on it.
+    """Return rows and class numbers.
+
+    Rows are float32 values, a centre for each class plus noise, or int32 tokens that depend on the
+    class.
     """
     rng = np.random.default_rng(seed)
     sizes, rows = workload.sizes, workload.rows
@@ -33,7 +33,7 @@ def make(workload: Workload, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def _documents(
     rng: Any, rows: int, vocabulary: int, length: int, classes: int, **_: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A quarter of the words of a document come from the 50 words of its class."""
+    """Return documents in which a quarter of the words are among the 50 words of their class."""
     y = rng.integers(classes, size=rows, dtype=np.int32)
     words = rng.integers(50 * classes, vocabulary, size=(rows, length), dtype=np.int32)
     own = 50 * y[:, None] + rng.integers(50, size=(rows, length), dtype=np.int32)
@@ -43,8 +43,9 @@ def _documents(
 def _sentences(
     rng: Any, rows: int, vocabulary: int, length: int, **_: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each token is followed by the one that a fixed permutation names, or by any in one case of
-    four.
+    """Return tokens and the tokens that follow them.
+
+    In three of four cases a fixed permutation determines the next token; otherwise it is random.
     """
     follower = rng.permutation(vocabulary).astype(np.int32)
     tokens = rng.integers(vocabulary, size=(rows, length + 1), dtype=np.int32)
@@ -61,5 +62,5 @@ def save(workload: Workload, folder: Path) -> None:
 
 
 def load(folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read what `save` wrote."""
+    """Read the data that `save` wrote."""
     return np.load(folder / "x.npy"), np.load(folder / "y.npy")

@@ -1,7 +1,7 @@
-"""The same steps written by hand in JAX, data gathered into batches beforehand and not shuffled:
-the floor.
+"""The same steps written by hand in JAX, which are the lower bound for the other libraries.
 
-`step` calls one jitted step after the other; `scan` runs an epoch as one `lax.scan`.
+Data are gathered into batches beforehand and not shuffled. `step` calls one jitted step after the
+other; `scan` runs an epoch as one `lax.scan`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["Trainer"]
 
 
 class Trainer:
-    """A workload trained by hand-written JAX. `variant`: `step` or `scan`."""
+    """A workload trained by hand-written JAX; `variant` is `step` or `scan`."""
 
     def __init__(
         self, library: Any, variant: str, workload: Workload, x: np.ndarray, y: np.ndarray
@@ -32,8 +32,8 @@ class Trainer:
         weights, self.apply = MODELS[workload.family](np.random.default_rng(0), **workload.sizes)
         self.scans = variant == "scan"
         zeros = partial(jax.tree.map, np.zeros_like)
-        # Weights, first and second moments, number of steps. Statistics of batch normalization have
-        # no gradient.
+        # Weights, first and second moments, number of steps. The statistics of batch normalization
+        # have no gradient.
         state = (weights, zeros(weights["trained"]), zeros(weights["trained"]), np.int32(0))
         self.state = jax.device_put(state)
         batches = [part.reshape(-1, workload.batch_size, *part.shape[1:]) for part in (x, y)]
@@ -48,7 +48,7 @@ class Trainer:
         self.call = jax.jit(lambda weights, x: self._forward(weights, x)[0])
 
     def _forward(self, weights: Any, x: Any, key: Any = None) -> tuple[Any, Any]:
-        """Return logits as float32, and new statistics; with a key in training mode."""
+        """Return float32 logits and new statistics; a key means training mode."""
         trained = weights["trained"]
         if self.workload.precision == "bfloat16":
             trained = jax.tree.map(lambda weight: weight.astype(jnp.bfloat16), trained)
@@ -102,6 +102,6 @@ class Trainer:
         return means
 
     def predictions(self) -> dict[str, Callable[[], np.ndarray]]:
-        """The way to predict one row, from a NumPy array to a NumPy array."""
+        """Return the way to predict one row, from a NumPy array to a NumPy array."""
         weights = self.state[0]
         return {"predict": lambda: np.asarray(self.call(weights, self.one))}

@@ -1,8 +1,8 @@
-"""The models by hand in JAX. Each function draws its weights and returns them with
-`apply(trained, statistics, x, key)`.
+"""The models written by hand in JAX.
 
-`trained` and `statistics` (moving averages of batch normalization) are lists, in the order in which
-layers are met; `apply` returns the logits and the new statistics. Without a key it predicts.
+Each function returns initial weights and `apply(trained, statistics, x, key)`. `trained` and
+`statistics` (moving averages of batch normalization) are lists in the order of the layers. `apply`
+returns the logits and the new statistics; without a key it predicts.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _recurrent(
     inner = np.concatenate(
         [np.linalg.qr(rng.standard_normal((units, units)))[0] for _ in range(gates)], 1
     )
-    biases = np.zeros((1 if cell == "LSTM" else 2, gates * units), np.float32)  # as Keras has them
+    biases = np.zeros((1 if cell == "LSTM" else 2, gates * units), np.float32)  # as in Keras
     trained = [
         table,
         _glorot(rng, width, gates * units),
@@ -155,9 +155,7 @@ def _normalize_batch(x: Any, weights: Any, averages: Any, training: bool) -> tup
 def _resnet_convs(
     channels: int, widths: tuple[int, ...], blocks: tuple[int, ...], bottleneck: bool
 ) -> Iterator[tuple[str, int, int, int, int]]:
-    """Yield every convolution in the order in which it is met: role, size, channels in and out,
-    stride.
-    """
+    """Yield each convolution in order: role, window size, channels in, channels out, stride."""
     yield ("stem", 7, channels, widths[0], 2) if bottleneck else ("stem", 3, channels, widths[0], 1)
     channels = widths[0]
     for stage, (width, count) in enumerate(zip(widths, blocks, strict=True)):

@@ -1,6 +1,4 @@
-"""Models and training through the Keras interface: one description for Hornbeam and for Keras on
-every backend.
-"""
+"""Models and training with the Keras interface, for both Hornbeam and Keras on each backend."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ __all__ = ["Trainer"]
 
 
 class Trainer:
-    """A workload trained as a user of the library would: `compile`, `fit` on arrays, `predict`."""
+    """A workload trained as by a user of the library: `compile`, `fit` on arrays, `predict`."""
 
     def __init__(
         self, library: Any, variant: str, workload: Workload, x: np.ndarray, y: np.ndarray
@@ -45,7 +43,7 @@ class Trainer:
         return [float(loss) for loss in history.history["loss"]]
 
     def predictions(self) -> dict[str, Callable[[], np.ndarray]]:
-        """Ways to predict one row, each from a NumPy array to a NumPy array."""
+        """Return the ways to predict one row, each from a NumPy array to a NumPy array."""
         one, to_numpy = self.x[:1], self.library.ops.convert_to_numpy
         return {
             "predict": lambda: self.model.predict(one, verbose=0),
@@ -56,9 +54,8 @@ class Trainer:
 
 def _first_step(library: Any, report: Callable[[], None]) -> Any:
     class FirstStep(library.callbacks.Callback):
-        observes_only = (
-            True  # Hornbeam then keeps several steps in one dispatch; Keras does not know the word.
-        )
+        # With this, Hornbeam still runs several steps per dispatch. Keras ignores the attribute.
+        observes_only = True
         seen = False
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -125,8 +122,9 @@ def _resnet(
     bottleneck: bool,
     classes: int,
 ) -> Any:
-    """He et al. 2015; a shortcut that changes size is a 1x1 convolution. With `bottleneck` the
-    ImageNet form.
+    """Return a ResNet (He et al. 2015); with `bottleneck`, the form for ImageNet.
+
+    A shortcut that changes the size is a 1x1 convolution.
     """
     layers = library.layers
 
@@ -165,13 +163,14 @@ def _transformer(
     dropout: float = 0.0,
     language: bool = False,
 ) -> Any:
-    """Pre-norm blocks as in GPT-2; `language` predicts the next token at every position, else the
-    mean is classified.
+    """Return a transformer with pre-norm blocks as in GPT-2.
+
+    With `language` it predicts the next token at each position, otherwise it classifies the mean.
     """
     layers = library.layers
 
     class Positions(layers.Layer):
-        """A trained vector for every position, added."""
+        """Adds a trained vector to each position."""
 
         def build(self, shape: Any) -> None:
             self.table = self.add_weight(shape=shape[1:], initializer="random_normal", name="table")

@@ -1,6 +1,4 @@
-"""The workloads: sizes, batch, steps, precision. Every library family builds a model from the same
-row.
-"""
+"""The workloads: sizes, batch, steps, precision. All library families use the same row."""
 
 from __future__ import annotations
 
@@ -9,28 +7,27 @@ from typing import Any
 
 __all__ = ["ADAM", "WORKLOADS", "Workload", "find"]
 
-# How every workload is trained, in every library: Adam, on the mean cross-entropy of class numbers
-# and logits.
+# All libraries train all workloads by Adam on the mean cross-entropy of class numbers and logits.
 ADAM = {"learning_rate": 1e-3, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A model, its data and how long it is trained; `ADAM` says how.
+    """A model, its data and the length of its training; `ADAM` holds the optimizer's settings.
 
     Attributes:
-        name: The word for it on the command line.
-        title: What the tables say.
-        family: `dense`, `conv`, `recurrent`, `resnet` or `transformer`: the functions that build
-            it.
+        name: Name on the command line.
+        title: Name in the tables.
+        family: `dense`, `conv`, `recurrent`, `resnet` or `transformer`; selects the function that
+            builds it.
         sizes: Arguments of these functions.
-        batch_size: Rows a step.
-        steps: Steps an epoch; the data are exactly `steps * batch_size` rows.
+        batch_size: Rows per step.
+        steps: Steps per epoch; the data have exactly `steps * batch_size` rows.
         epochs: Epochs of one timed `fit`.
-        precision: `float32`, or `bfloat16` for mixed precision (weights stay float32).
-        device: `cpu` and `gpu` runs measure it, or `gpu` runs alone.
-        flops: Floating-point operations of one training step, for model FLOP utilisation; None: not
-            reported.
+        precision: `float32`, or `bfloat16` for mixed precision (the weights are float32).
+        device: `cpu` if runs on both devices measure it, `gpu` if only runs on a GPU do.
+        flops: Floating-point operations of one training step, for model FLOP utilisation. With
+            `None` it is not reported.
     """
 
     name: str
@@ -46,24 +43,28 @@ class Workload:
 
     @property
     def rows(self) -> int:
-        """Rows of data."""
+        """Number of rows of data."""
         return self.steps * self.batch_size
 
     def quick(self) -> Workload:
-        """Return the same model with few steps, to see that everything works."""
+        """Return the same model with few steps, to check that everything works."""
         return replace(self, steps=max(2, min(self.steps // 10, 20)), epochs=1)
 
 
 def _resnet_flops(image: int, batch: int) -> float:
-    """ResNet-50: 4.09e9 multiply-adds forward for an image of 224 x 224; backward costs twice the
-    forward.
+    """Return the operations of a training step of ResNet-50.
+
+    The forward pass takes 4.09e9 multiply-adds for an image of 224 x 224, the backward pass twice
+    as many.
     """
     return 3 * 2 * 4.09e9 * (image / 224) ** 2 * batch
 
 
 def _transformer_flops(vocabulary: int, length: int, width: int, depth: int, batch: int) -> float:
-    """A causal transformer: 6 operations per weight and token, and attention's two products
-    (Chowdhery et al. 2022, B).
+    """Return the operations of a training step of a causal transformer.
+
+    They are 6 per weight and token, and those of attention's two products (Chowdhery et al. 2022,
+    appendix B).
     """
     weights = depth * 12 * width**2 + vocabulary * width
     return (6 * weights + 12 * depth * width * length) * length * batch
@@ -182,11 +183,11 @@ WORKLOADS = {
 
 
 def find(names: list[str], device: str) -> list[Workload]:
-    """Return the workloads of these names, or, without names, all workloads of `device`."""
+    """Return the workloads of these names, or all workloads of `device` if there are none."""
     unknown = [name for name in names if name not in WORKLOADS]
     if unknown:
         raise SystemExit(
-            f"No workload is named {', '.join(unknown)}. There are: {', '.join(WORKLOADS)}."
+            f"No workload is named {', '.join(unknown)}. Workloads: {', '.join(WORKLOADS)}."
         )
     if not names:
         return [row for row in WORKLOADS.values() if device == "gpu" or row.device == "cpu"]

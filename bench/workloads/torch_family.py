@@ -1,5 +1,6 @@
-"""The same models in PyTorch, trained by a plain loop: data on the device once, rows gathered by a
-permutation.
+"""The same models in PyTorch, trained by a plain loop.
+
+The data are on the device from the start, and a permutation selects the rows of each batch.
 """
 
 from __future__ import annotations
@@ -18,22 +19,23 @@ __all__ = ["Trainer"]
 
 
 class Trainer:
-    """A workload trained by PyTorch. `variant`: `eager`, `channels_last` (convolutions) or
-    `compile`.
+    """A workload trained by PyTorch.
+
+    `variant` is `eager`, `channels_last` (for convolutions) or `compile`.
     """
 
     def __init__(
         self, library: Any, variant: str, workload: Workload, x: np.ndarray, y: np.ndarray
     ) -> None:
         torch.manual_seed(0)
-        torch.set_float32_matmul_precision("high")  # on a GPU TF32, which is what XLA uses there
+        torch.set_float32_matmul_precision("high")  # TF32 on a GPU, as XLA uses there
         self.workload = workload
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model = MODELS[workload.family](**workload.sizes).to(self.device)
         self.channels_last = variant == "channels_last"
         if self.channels_last:
             model = model.to(memory_format=torch.channels_last)
-        # The fused form is the fastest of PyTorch's Adam, on CPU too.
+        # The fused form is PyTorch's fastest Adam, on CPU too.
         betas = (ADAM["beta_1"], ADAM["beta_2"])
         self.optimizer = torch.optim.Adam(
             model.parameters(),
@@ -47,7 +49,7 @@ class Trainer:
         self.x, self.y = self._inputs(x), torch.from_numpy(y).long().to(self.device)
 
     def _inputs(self, x: np.ndarray) -> torch.Tensor:
-        """Put rows on the device; images in PyTorch's layout, or unchanged for `channels_last`."""
+        """Copy rows to the device; images in PyTorch's layout, or unchanged for `channels_last`."""
         x = torch.from_numpy(x).to(self.device)
         return x.permute(0, 3, 1, 2).contiguous() if x.ndim == 4 and not self.channels_last else x
 
@@ -81,7 +83,7 @@ class Trainer:
         return losses
 
     def predictions(self) -> dict[str, Callable[[], np.ndarray]]:
-        """The way to predict one row, from a NumPy array to a NumPy array."""
+        """Return the way to predict one row, from a NumPy array to a NumPy array."""
         self.model.eval()
 
         @torch.inference_mode()

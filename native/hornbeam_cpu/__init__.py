@@ -1,5 +1,6 @@
-"""Kernels for Hornbeam on CPU. The import registers them with JAX; Hornbeam imports this package if
-it is installed.
+"""Kernels for Hornbeam on CPU.
+
+Importing the package registers them with JAX. Hornbeam imports it if it is installed.
 """
 
 import ctypes
@@ -14,7 +15,7 @@ import numpy as np
 __all__ = ["INTERFACE", "TARGETS", "dtypes"]
 
 # Increased when operands, results or attributes of a kernel change. Hornbeam uses the kernels only
-# of the version it knows.
+# if it knows this version.
 INTERFACE = 5
 
 # The name of each kernel in JAX, and its symbol in the library.
@@ -35,16 +36,15 @@ def _library():
     for suffix in importlib.machinery.EXTENSION_SUFFIXES:
         if (folder / f"kernels{suffix}").exists():
             return ctypes.CDLL(str(folder / f"kernels{suffix}"))
-    raise ImportError(f"hornbeam_cpu: no library 'kernels' in {folder}; install the package again.")
+    raise ImportError(f"hornbeam_cpu: no library 'kernels' in {folder}. Install the package again.")
 
 
 def _keep_memory():
-    """Let the C library keep up to 1 GiB of freed memory instead of returning every large block to
-    the system.
+    """Make the C library keep up to 1 GiB of freed memory.
 
-    XLA allocates the temporaries of a program in every call. Getting cleared pages from the system
-    each time took a tenth of a training step of ResNet-20. If the user has configured the
-    allocator, nothing changes.
+    Otherwise it returns every large block to the system. XLA allocates the temporaries of a program
+    in every call, and getting cleared pages from the system each time took a tenth of a training
+    step of ResNet-20. If the user has configured the allocator, nothing changes.
     """
     if not any(name.startswith(("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")) for name in os.environ):
         try:

@@ -1,11 +1,12 @@
-// Convolution and its gradients with respect to inputs and kernel: by oneDNN; depthwise convolutions by depthwise.cc,
-// convolutions from or to few channels by few_channels.cc.
+// Convolution and its gradients with respect to inputs and kernel. oneDNN computes them, except
+// depthwise convolutions (depthwise.cc) and convolutions from or to few channels (few_channels.cc).
 //
-// Activations keep their layout (N, *space, C). Kernels are (*window, C / groups, O) and are converted to the layout
-// that oneDNN prefers, which costs little beside the convolution.
+// Activations keep their layout (N, *space, C). Kernels are (*window, C / groups, O) and are
+// converted to the layout that oneDNN prefers, which costs little compared with the convolution.
 //
-// Threads: the batch, or the rows of each image if there are few examples, is divided into one piece per thread of
-// XLA, and each piece is a oneDNN primitive of one thread. So no second thread pool competes with XLA's.
+// The batch, or the rows of each image if there are few examples, is divided into one piece per
+// thread of XLA. Each piece is a oneDNN primitive with one thread, so no second thread pool
+// competes with XLA's.
 
 #include <cstdlib>
 #include <cstring>
@@ -38,7 +39,8 @@ struct Problem {
   Kind kind;
   memory::data_type dtype;
   bool bias, relu;
-  Dims x, w, y;  // in oneDNN's order: (N, C, *space), (groups, O / groups, C / groups, *window), (N, O, *space)
+  // In oneDNN's order: (N, C, *space), (groups, O / groups, C / groups, *window), (N, O, *space).
+  Dims x, w, y;
   Dims strides, dilation, before, after;
   int64_t threads;
   int64_t row;  // number of filters in XLA's kernel; more than in `w` if `w` is a part of it
@@ -60,8 +62,8 @@ const dnnl::engine& Engine() {
   return engine;
 }
 
-// Memory of the calling thread, which grows and is reused: new pages cost more than a small convolution.
-// Buffers that are in use at the same time have different values of `slot`.
+// Returns memory of the calling thread. It grows and is reused, because new pages cost more than a
+// small convolution. Buffers that are in use at the same time need different values of `slot`.
 void* Workspace(int slot, size_t bytes) {
   struct Buffer {
     void* data = nullptr;
@@ -88,13 +90,13 @@ class Plan {
   void Run(ffi::ThreadPool& pool, const void* lhs, const void* rhs, const void* bias, void* out) const;
 
  private:
-  // A range of examples, and of rows (positions on the first spatial axis) in each.
+  // A range of examples, and of rows (positions on the first spatial axis) in each example.
   struct Range {
     int64_t image, images, x_row, x_rows, y_row, y_rows, before, after;
   };
   struct Piece {
     dnnl::primitive primitive;
-    memory::desc lhs, out, scratch;  // out: the outputs' gradient, for the gradient by the kernel
+    memory::desc lhs, out, scratch;  // out: the gradient of the outputs, for kKernel
     size_t lhs_offset, out_offset;   // in bytes
   };
   struct Reorder {
@@ -113,7 +115,8 @@ class Plan {
 
   Problem p_;
   memory::desc plain_kernel_, kernel_, bias_;
-  std::unique_ptr<const Plan> part_;  // the gradient with respect to a part of the filters, if each thread computes a part
+  // The gradient with respect to a part of the filters, if each thread computes a part.
+  std::unique_ptr<const Plan> part_;
   std::vector<Reorder> reorders_;  // empty if oneDNN uses the kernel in its own layout
   std::vector<Piece> pieces_;
 };
@@ -123,7 +126,8 @@ memory::desc ActivationDesc(const Dims& dims, memory::data_type dtype) {
   return {dims, dtype, dims.size() == 3 ? Tag::nwc : dims.size() == 4 ? Tag::nhwc : Tag::ndhwc};
 }
 
-// (*window, C / groups, O), or the layout that oneDNN prefers. Without groups there is no axis of groups.
+// Describes a kernel as (*window, C / groups, O) or, unless `plain`, in the layout that oneDNN
+// prefers. There is an axis of groups only if there are several groups.
 memory::desc KernelDesc(const Dims& dims, memory::data_type dtype, bool plain) {
   using Tag = memory::format_tag;
   bool grouped = dims[0] > 1;
@@ -156,8 +160,8 @@ Plan::Plan(const Problem& problem) : p_(problem) {
   // Waking threads costs more than a small convolution.
   double products = double(Product(p_.y)) * double(Product(p_.w)) / double(p_.y[1]);
   int64_t count = products < 1e6 ? 1 : p_.threads;
-  // If the kernel is larger than inputs and outputs, adding up the kernel gradients of the threads costs more than
-  // reading all inputs in each thread.
+  // If the kernel is larger than inputs and outputs, adding up the kernel gradients of the threads
+  // costs more than reading all inputs in each thread.
   if (p_.kind == Kind::kKernel && count > 1 && p_.w[0] == 1 && p_.y[1] % (16 * count) == 0 &&
       Product(p_.w) > Product(p_.x) + Product(p_.y)) {
     Problem part = p_;
@@ -166,7 +170,8 @@ Plan::Plan(const Problem& problem) : p_(problem) {
     try {
       part_ = std::make_unique<const Plan>(part);
       return;
-    } catch (const dnnl::error&) {  // oneDNN cannot write its layout of the kernel into some columns of ours
+    } catch (const dnnl::error&) {
+      // oneDNN cannot convert its layout of the kernel to some columns of XLA's.
     }
   }
   try {
@@ -178,7 +183,8 @@ Plan::Plan(const Problem& problem) : p_(problem) {
   AddReorders();
 }
 
-// Whole examples if there are enough of them, else bands of rows of each example.
+// Divides the work into ranges of whole examples if there are enough, else into bands of rows of
+// each example.
 std::vector<Plan::Range> Plan::Ranges(int64_t count) const {
   int64_t batch = p_.x[0];
   std::vector<Range> ranges;
@@ -199,13 +205,14 @@ std::vector<Plan::Range> Plan::Ranges(int64_t count) const {
   return ranges;
 }
 
-// One band of an image: a separate convolution of the rows that its windows touch.
+// Returns one band of an image: a separate convolution of the rows that its windows touch.
 Plan::Range Plan::Rows(int64_t image, int64_t band, int64_t bands) const {
   int64_t stride = p_.strides[0], before = p_.before[0], height = p_.x[2], outputs = p_.y[2];
   int64_t reach = (p_.w[3] - 1) * (p_.dilation[0] + 1);
   Range r = {image, 1};
   if (p_.kind == Kind::kInputs) {
-    // The rows of the inputs, where each band begins at a window; then the windows that touch them.
+    // First the rows of the inputs, where each band begins at a window, then the windows that touch
+    // these rows.
     int64_t windows = (height + before + stride - 1) / stride;
     auto edge = [&](int64_t i) { return std::clamp<int64_t>(windows * i / bands * stride - before, 0, height); };
     int64_t begin = edge(band), end = band + 1 == bands ? height : edge(band + 1);
@@ -230,7 +237,8 @@ Plan::Range Plan::Rows(int64_t image, int64_t band, int64_t bands) const {
 
 void Plan::Cut(const std::vector<Range>& ranges) {
   pieces_.clear();
-  // The gradient with respect to the kernel is summed in float32, whatever the dtype of the operands.
+  // The gradient with respect to the kernel is summed in float32, whatever the dtype of the
+  // operands.
   kernel_ = KernelDesc(p_.w, p_.kind == Kind::kKernel ? memory::data_type::f32 : p_.dtype, false);
   for (const Range& range : ranges) AddPiece(range);
 }
@@ -283,7 +291,8 @@ void Plan::AddPiece(const Range& range) {
   }
 }
 
-// Conversion between XLA's and oneDNN's layout of the kernel, in parts if it is large.
+// Adds the conversion between XLA's and oneDNN's layout of the kernel, in parts if the kernel is
+// large.
 void Plan::AddReorders() {
   if (kernel_ == plain_kernel_) return;
   bool gradient = p_.kind == Kind::kKernel;
@@ -343,7 +352,8 @@ void Plan::Run(ffi::ThreadPool& pool, const void* lhs, const void* rhs, const vo
   });
 }
 
-// The threads divide the filters; the columns of the outputs' gradient for a thread's filters are gathered first.
+// Each thread computes some of the filters, after gathering the columns of the outputs' gradient
+// for them.
 void Plan::RunFilters(ffi::ThreadPool& pool, const void* lhs, const void* rhs, void* out) const {
   size_t filters = part_->p_.y[1], bytes = filters * memory::data_type_size(p_.dtype);
   size_t parts = p_.y[1] / filters, places = Product(p_.y) / p_.y[1];
@@ -355,7 +365,7 @@ void Plan::RunFilters(ffi::ThreadPool& pool, const void* lhs, const void* rhs, v
   });
 }
 
-// Each piece has its own kernel gradient; they are added up at the end.
+// Each piece computes a kernel gradient of its own; they are added up at the end.
 void Plan::RunKernelGradient(ffi::ThreadPool& pool, const void* lhs, const void* rhs, void* out) const {
   if (part_) return RunFilters(pool, lhs, rhs, out);
   int64_t count = pieces_.size();
@@ -413,7 +423,8 @@ std::string Text(const Dims& dims) {
   return text + ")";
 }
 
-// Fills `p` from the arrays x (N, *space, C), w (*window, C / groups, O) and y (N, *space, O); returns an error.
+// Fills `p` from the arrays x (N, *space, C), w (*window, C / groups, O) and y (N, *space, O);
+// returns an error.
 std::string Fill(Problem& p, const Dims& x, const Dims& w, const Dims& y, int64_t groups) {
   size_t rank = p.strides.size();
   if (rank < 1 || rank > 3 || p.dilation.size() != rank || p.before.size() != rank || p.after.size() != rank)
@@ -528,7 +539,8 @@ ffi::Error Convolution(ffi::ThreadPool pool, ffi::RemainingArgs args, ffi::Resul
   if (by == "few channels") wrong = Describe(p, few);
   if (!wrong.empty()) return Wrong(wrong);
 
-  // oneDNN refuses empty arrays. The gradients, sums of nothing, are zero; XLA computes the forward cases.
+  // oneDNN refuses empty arrays. Gradients summed over nothing are zero; XLA computes the forward
+  // cases.
   if (result->element_count() == 0) return ffi::Error::Success();
   for (int i = 0; i < 2; ++i) {
     if (arrays[i].element_count() > 0) continue;

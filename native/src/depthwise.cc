@@ -24,9 +24,10 @@ template <int width, int K>
 HORNBEAM_INLINE void Channels(const Depthwise& p, const Row& row, int64_t c) {
   using V = typename Vector<width>::Type;
   const int64_t C = p.channels, W = p.width, left = p.left, columns = p.columns;
-  const bool relu = p.relu, ahead = row.ahead && c % 16 == 0;  // once a cache line
+  const bool relu = p.relu, ahead = row.ahead && c % 16 == 0;  // once per cache line
   const float* x[K];
-  V weights[K][K], sums[K], bias;  // sums: outputs whose windows contain the element read last
+  // sums: of the outputs whose windows contain the element read last.
+  V weights[K][K], sums[K], bias;
 #pragma GCC unroll 8
   for (int d = 0; d < K; ++d) {
     x[d] = row.x[d] + c;

@@ -16,12 +16,13 @@ constexpr int64_t kFew = 4;
 // The operands of one row of outputs.
 struct Row {
   int64_t window_rows;      // rows of the window that lie in the image
-  const float *x, *kernel;  // at the first of these rows
+  const float *x, *kernel;  // pointers to the first of these rows
   const float* bias;
   float* y;
 };
 
-// The first of a run of outputs, and the columns `from` to `to` of the window that lie in the image for all of them.
+// The first of several adjacent outputs, and the columns `from` to `to` of the window that lie in
+// the image for all of them.
 struct Place {
   int64_t column, filter, from, to;
 };
@@ -82,7 +83,8 @@ struct FromFew {
   }
 };
 
-// Computes outputs for `count` filters. The kernel has `width` channels side by side for each filter, see Pack.
+// Computes outputs for `count` filters. In the packed kernel, `width` channels of a filter are
+// adjacent (see Pack).
 template <int width, int count>
 struct ToFew {
   static constexpr int64_t kFilters = count;
@@ -143,7 +145,8 @@ HORNBEAM_INLINE void MakeRow(const FewChannels& p, const Row& row) {
   }
 }
 
-// Chooses vectors and columns so that the sums fill the registers that weights and inputs leave free.
+// Chooses the numbers of vectors and columns. The sums fill the registers that weights and inputs
+// do not need.
 template <int width, int vectors, int columns_from, int columns_to>
 HORNBEAM_INLINE void AnyRow(const FewChannels& p, const Row& row) {
   if (p.channels <= kFew) return MakeRow<FromFew<width, vectors>, columns_from>(p, row);
@@ -174,8 +177,9 @@ Way Choose() {
   return {RowPortable, 4};
 }
 
-// Packs the kernel as (window_rows, window_columns, channels, filters), first element first; for few filters as
-// (window_rows, window_columns, channels / width, filters, width). The cost is small beside the outputs.
+// Packs the kernel as (window_rows, window_columns, channels, filters), first element first; for
+// few filters as (window_rows, window_columns, channels / width, filters, width). This costs little
+// compared with the outputs.
 std::vector<float> Pack(const FewChannels& p, const float* kernel, int64_t width) {
   const int64_t elements = p.window_rows * p.window_columns, C = p.channels, F = p.filters;
   if (C <= kFew) width = 1;

@@ -1,4 +1,4 @@
-// The instruction set of kernels that are compiled for several.
+// The instruction set for kernels that are compiled for several.
 #pragma once
 
 #include <cstdlib>
@@ -12,7 +12,8 @@ namespace hornbeam {
 
 enum class Instructions { kPortable, kAvx2, kAvx512 };
 
-// The best that the processor has, or less if the environment has HORNBEAM_INSTRUCTIONS=avx2 or =portable.
+// Returns the best instruction set of the processor, or a smaller one if HORNBEAM_INSTRUCTIONS is
+// avx2 or portable.
 inline Instructions GetInstructions() {
   static const Instructions best = [] {
 #ifdef HORNBEAM_X86

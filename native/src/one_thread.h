@@ -5,7 +5,8 @@
 
 namespace hornbeam {
 
-// oneDNN reads its number of threads from OpenMP, both when a primitive is created and when it runs.
+// oneDNN reads the number of threads from OpenMP, both when a primitive is created and when it
+// runs.
 class OneThread {
  public:
   OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }

@@ -1,8 +1,10 @@
-// Kernels for optimizers: a step of Adam over one large array, which updates weights and both moments in one pass and in
-// place; the same for the gradient of a table as a sum of rows; and a kernel that orders operations.
+// Kernels for optimizers. The first is a step of Adam over one large array, which updates weights
+// and both moments in one pass and in place. The second does the same for the gradient of a table
+// as a sum of rows. The third orders operations.
 //
-// XLA compiles one loop for each of the three results and reads the shared operands again: 40 bytes per weight instead
-// of 28, from memory if the array does not fit into the caches.
+// XLA compiles one loop for each of the three results, and each loop reads the shared operands
+// again. That is 40 bytes per weight instead of 28, from memory if the array does not fit into the
+// caches.
 
 #include <algorithm>
 #include <cmath>
@@ -22,8 +24,8 @@ namespace {
 
 constexpr int64_t kPiece = 1 << 16;  // weights
 
-// If the processor has fused multiply-add, both the vectors and the remainder use it: the result for a weight must not
-// depend on its position.
+// If the processor has fused multiply-add, both the vectors and the remainder use it, because the
+// result for a weight must not depend on its position.
 inline __attribute__((always_inline)) void Loop(int64_t n, const float* __restrict g, float* __restrict w,
                                                 float* __restrict m, float* __restrict v, float rate, float new_1,
                                                 float new_2, float epsilon) {
@@ -78,7 +80,7 @@ struct Update {
   }
 };
 
-// Fills `update`; returns an error.
+// Fills `update`; returns the error, or "".
 std::string Fill(Update& update, const ffi::AnyBuffer (&from)[3], const ffi::AnyBuffer (&to)[3], int64_t count,
                  const ffi::AnyBuffer& rate) {
   for (int k = 0; k < 3; ++k) {
@@ -95,7 +97,8 @@ std::string Fill(Update& update, const ffi::AnyBuffer (&from)[3], const ffi::Any
   return "";
 }
 
-// Gradient, weights, moments, rate -> weights, moments. A result may share the memory of its operand.
+// Arguments: gradient, weights, moments, rate. Results: weights, moments. A result may share the
+// memory of its operand.
 ffi::Error Adam(ffi::ThreadPool pool, ffi::AnyBuffer g, ffi::AnyBuffer w, ffi::AnyBuffer m, ffi::AnyBuffer v,
                 ffi::AnyBuffer rate, ffi::Result<ffi::AnyBuffer> new_w, ffi::Result<ffi::AnyBuffer> new_m,
                 ffi::Result<ffi::AnyBuffer> new_v, float new_1, float new_2, float epsilon) {
@@ -107,7 +110,7 @@ ffi::Error Adam(ffi::ThreadPool pool, ffi::AnyBuffer g, ffi::AnyBuffer w, ffi::A
   const int64_t threads = std::max<int64_t>(1, pool.num_threads());
   const int64_t pieces = std::clamp<int64_t>(count / kPiece, 1, threads);
   ParallelFor(pool, pieces, [&](int64_t piece) {
-    // Pieces begin at cache lines, so that no two threads write to the same line.
+    // Pieces begin at cache lines, so no two threads write to the same line.
     const int64_t lines = (count + 15) / 16, first = lines * piece / pieces * 16;
     const int64_t n = std::min(lines * (piece + 1) / pieces * 16, count) - first;
     update.Bring(first, n);
@@ -116,8 +119,9 @@ ffi::Error Adam(ffi::ThreadPool pool, ffi::AnyBuffer g, ffi::AnyBuffer w, ffi::A
   return ffi::Error::Success();
 }
 
-// Index (K,), rows (K, W), weights (N, W), moments, rate -> weights, moments. The gradient is that of rows.cc, the sum of
-// the rows that `index` sends to each row of the table. It is never stored, which would write and read as much memory as
+// Arguments: index (K,), rows (K, W), weights (N, W), moments, rate. Results: weights, moments. As
+// in rows.cc, the gradient of each row of the table is the sum of the rows that `index` assigns to
+// it. The gradient is never stored as a whole, because that would write and read as much memory as
 // the weights take.
 ffi::Error AdamRows(ffi::ThreadPool pool, ffi::AnyBuffer index, ffi::AnyBuffer rows, ffi::AnyBuffer w, ffi::AnyBuffer m,
                     ffi::AnyBuffer v, ffi::AnyBuffer rate, ffi::Result<ffi::AnyBuffer> new_w,
@@ -140,8 +144,8 @@ ffi::Error AdamRows(ffi::ThreadPool pool, ffi::AnyBuffer index, ffi::AnyBuffer r
     ParallelFor(pool, pieces, [&](int64_t piece) {
       const int64_t first = N * piece / pieces, last = N * (piece + 1) / pieces;
       update.Bring(first * W, (last - first) * W);
-      // For each row of the table the first k that is sent to it, and for each k the next one: in order, so that sums are
-      // rounded as in rows.cc.
+      // For each row of the table the first k that is assigned to it, and for each k the next one.
+      // The order is that of rows.cc, so sums are rounded in the same way.
       std::vector<int64_t> head(last - first, -1), next(K);
       for (int64_t k = K - 1; k >= 0; --k) {
         const int64_t row = places[k] < 0 ? places[k] + N : places[k];
@@ -173,7 +177,8 @@ ffi::Error AdamRows(ffi::ThreadPool pool, ffi::AnyBuffer index, ffi::AnyBuffer r
   return ffi::Error::Success();
 }
 
-// Returns the first operand. XLA calls this only when all others exist; nothing reads those.
+// Returns the first operand. XLA calls this only after it has computed the other operands, which
+// are not read.
 ffi::Error After(ffi::RemainingArgs arguments, ffi::Result<ffi::AnyBuffer> result) {
   auto first = arguments.get<ffi::AnyBuffer>(0);
   if (!first || first->element_type() != result->element_type() || first->element_count() != result->element_count())

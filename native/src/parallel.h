@@ -1,4 +1,4 @@
-// Work divided among XLA's own threads.
+// Divides work among XLA's threads.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace hornbeam {
 
-constexpr int kSpins = 2000;  // some 40 microseconds
+constexpr int kSpins = 2000;  // about 40 microseconds
 
 inline void Pause() {
 #if defined(__x86_64__)
@@ -23,8 +23,9 @@ inline void Pause() {
 
 // Runs work(0) ... work(count - 1) on the caller's thread and on idle threads of XLA's pool.
 //
-// The caller works too, and waits only for pieces that another thread has begun. So there is no deadlock, however many
-// callers wait at once and however busy the pool is. The first exception that a piece throws is thrown again here.
+// The caller works too, and waits only for pieces that another thread has begun. So there is no
+// deadlock, even if many callers wait at once or the pool is busy. The first exception that a piece
+// throws is rethrown here.
 template <typename Work>
 void ParallelFor(xla::ffi::ThreadPool& pool, int64_t count, const Work& work) {
   if (count <= 1) {
@@ -38,7 +39,7 @@ void ParallelFor(xla::ffi::ThreadPool& pool, int64_t count, const Work& work) {
     std::exception_ptr error;
   };
   auto state = std::make_shared<State>();
-  // A task that starts late finds no piece left, and does not touch `work`, which may no longer exist.
+  // A task that starts late finds no piece left and does not use `work`, which may no longer exist.
   auto take = [state, count, &work] {
     for (int64_t i = state->next++; i < count; i = state->next++) {
       try {
@@ -56,7 +57,8 @@ void ParallelFor(xla::ffi::ThreadPool& pool, int64_t count, const Work& work) {
   int64_t helpers = std::min(count, pool.num_threads()) - 1;
   for (int64_t i = 0; i < helpers; ++i) pool.Schedule(decltype(take)(take));
   take();
-  // The others end at about the same time; sleeping and waking up would take longer.
+  // The other threads end at about the same time, so spinning takes less time than sleeping and
+  // waking up.
   for (int spin = 0; spin < kSpins && state->done != count; ++spin) Pause();
   std::unique_lock<std::mutex> lock(state->mutex);
   state->finished.wait(lock, [&] { return state->done == count; });

@@ -1,7 +1,9 @@
-// The product x^T y of two matrices, summed over their rows: the gradient of a dense layer with respect to its kernel.
+// The product x^T y of two matrices, summed over their rows, which is the gradient of a dense layer
+// with respect to its kernel.
 //
-// XLA computes the products of the other two orientations as fast as the processor allows, but not this one on several
-// threads. The columns of the result are divided among XLA's threads, and each piece is a call of oneDNN.
+// XLA computes the products of the other two orientations as fast as the processor allows, but this
+// one is slow on several threads. Here the result is divided among XLA's threads, and each piece is
+// a call of oneDNN.
 
 #include <algorithm>
 #include <cstdint>
@@ -19,7 +21,7 @@ namespace ffi = xla::ffi;
 namespace hornbeam {
 namespace {
 
-constexpr int64_t kColumns = 32;            // the fewest columns of a piece: two vectors
+constexpr int64_t kColumns = 32;            // the least columns of a piece: two vectors
 constexpr int64_t kWorthAThread = 1 << 19;  // multiplications
 
 ffi::Error Wrong(const std::string& what) {
@@ -43,7 +45,7 @@ ffi::Error Product(ffi::ThreadPool pool, ffi::AnyBuffer x, ffi::AnyBuffer y, ffi
     std::memset(c, 0, sizeof(float) * M * N);
     return ffi::Error::Success();
   }
-  // The longer side is divided, so that pieces are close to squares.
+  // The longer side is divided, so pieces are close to squares.
   const bool down = M >= N;
   const int64_t length = down ? M : N, units = (length + kColumns - 1) / kColumns;
   const int64_t worth = std::min<int64_t>(units, 1 + R * M * N / kWorthAThread);

@@ -1,8 +1,9 @@
 // The standard recurrences along time, forward and backward, each as one kernel.
 //
-// The arrays are those of hornbeam/ops/recurrence.py, with time first. The samples are divided into one piece per thread
-// of XLA; a piece runs all steps without waiting for another. The gradients of the weights are not computed here: they
-// are products over all steps, see product.cc.
+// The arrays are described in hornbeam/ops/recurrence.py; here time is the first axis. The samples
+// are divided into one piece per thread of XLA. A piece runs all steps without waiting for the
+// others. The gradients of the weights are not computed here, because they are products over all
+// steps (see product.cc).
 
 #include <algorithm>
 #include <cstdint>
@@ -29,13 +30,15 @@ struct Problem {
   int64_t gates, states, T, B, U;
   bool beside;  // whether `other` is used
   bool keep = false;
-  const bool* mask = nullptr;                                            // (T, B)
-  const float *kernel, *start;                                           // (U, gates * U), (states, B, U)
-  const float *x = nullptr, *bias = nullptr;                             // (T, B, gates * U), (gates * U,)
-  float *hs = nullptr, *last = nullptr;                                  // (T, B, U), (states, B, U)
-  float *before = nullptr, *saved = nullptr, *other = nullptr;           // like hs; the gates, like x; like hs
-  const float *dhs = nullptr, *dlast = nullptr;                          // like hs, or none; like last
-  float *da = nullptr, *dstart = nullptr;                                // like x, may lie where `saved` does; like start
+  const bool* mask = nullptr;                    // (T, B)
+  const float *kernel, *start;                   // (U, gates * U), (states, B, U)
+  const float *x = nullptr, *bias = nullptr;     // (T, B, gates * U), (gates * U,)
+  float *hs = nullptr, *last = nullptr;          // (T, B, U), (states, B, U)
+  // `before` and `other` are like hs; `saved` holds the gates, like x.
+  float *before = nullptr, *saved = nullptr, *other = nullptr;
+  const float *dhs = nullptr, *dlast = nullptr;  // like hs, or none; like last
+  // `da` is like x and may share the memory of `saved`; `dstart` is like start.
+  float *da = nullptr, *dstart = nullptr;
 };
 
 // The loops for one instruction set.
@@ -53,8 +56,8 @@ struct Loops {
 #define HORNBEAM_ALWAYS __attribute__((always_inline))
 #define HORNBEAM_INLINE static inline HORNBEAM_ALWAYS
 
-// The loops use nothing of the standard library but memcpy: a template that they instantiated would be compiled for their
-// instruction set, and the linker might choose this copy for all other code too.
+// Of the standard library, the loops use only memcpy. A template that they instantiate would be
+// compiled for their instruction set, and the linker might choose that copy for all other code too.
 #ifdef HORNBEAM_X86
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx2,fma")
@@ -99,7 +102,7 @@ const Loops& GetLoops() {
   return loops;
 }
 
-// Zeros, aligned to cache lines.
+// Returns zeros, aligned to cache lines.
 std::unique_ptr<float, decltype(&std::free)> Zeros(int64_t count) {
   const size_t bytes = (std::max<int64_t>(count, 1) * sizeof(float) + 63) / 64 * 64;
   std::unique_ptr<float, decltype(&std::free)> memory(static_cast<float*>(std::aligned_alloc(64, bytes)), &std::free);
@@ -130,7 +133,7 @@ ffi::Error Wrong(const std::string& what) {
   return ffi::Error(ffi::ErrorCode::kInvalidArgument, "hornbeam_recurrence: " + what);
 }
 
-// Reads operands and results in order, and keeps the first error.
+// Reads operands and results in order and keeps the first error.
 class Reader {
  public:
   Reader(ffi::RemainingArgs arguments, ffi::RemainingRets results) : arguments_(arguments), results_(results) {}
@@ -176,7 +179,8 @@ class Reader {
   std::string error_;
 };
 
-// Sets the cell by its name, and the sizes by one operand (T, B, ...) and the kernel.
+// Sets the cell from its name, and the sizes from an operand (T, B, ...) and the kernel. Returns
+// the error, or "".
 std::string Describe(Problem& p, std::string_view cell, ffi::RemainingArgs arguments, size_t sequence, size_t kernel) {
   auto first = arguments.get<ffi::AnyBuffer>(sequence), weights = arguments.get<ffi::AnyBuffer>(kernel);
   if (!first || !weights) return "operands are missing";
@@ -199,7 +203,7 @@ ffi::Error Finish(const Problem& p, ffi::ThreadPool& pool, bool backward) {
   return ffi::Error::Success();
 }
 
-// x, kernel, bias, start[, mask] -> hs, last[, before[, saved[, other]]].
+// Arguments: x, kernel, bias, start[, mask]. Results: hs, last[, before[, saved[, other]]].
 ffi::Error Recurrence(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results,
                       std::string_view cell, bool masked) {
   Problem p;
@@ -220,7 +224,8 @@ ffi::Error Recurrence(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::R
   return Finish(p, pool, false);
 }
 
-// dhs, dlast, kernel, start, hs, before[, saved[, other]][, mask] -> da, dstart; dhs without steps is zero.
+// Arguments: dhs, dlast, kernel, start, hs, before[, saved[, other]][, mask]. Results: da, dstart.
+// A dhs with no steps means zero.
 ffi::Error RecurrencePull(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ffi::RemainingRets results,
                           std::string_view cell, bool masked) {
   Problem p;
@@ -233,7 +238,7 @@ ffi::Error RecurrencePull(ffi::ThreadPool pool, ffi::RemainingArgs arguments, ff
   p.dlast = reader.Read("the gradient of the last states", {p.states, p.B, p.U});
   p.kernel = reader.Read("the kernel", {p.U, p.gates * p.U});
   p.start = reader.Read("the start", {p.states, p.B, p.U});
-  // Results and saved arrays are only read here; the forward kernel writes them.
+  // Results and saved arrays of the forward kernel are only read here.
   p.hs = const_cast<float*>(reader.Read("h", {p.T, p.B, p.U}));
   p.before = const_cast<float*>(reader.Read("h before each step", {p.T, p.B, p.U}));
   if (p.cell != Cell::kSimple) p.saved = const_cast<float*>(reader.Read("the gates", {p.T, p.B, p.gates * p.U}));

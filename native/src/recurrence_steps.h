@@ -1,15 +1,18 @@
-// The loops over time of the recurrences, for one instruction set. recurrence.cc includes this file once for each set.
+// The loops over time of the recurrences, for one instruction set. recurrence.cc includes this file
+// once for each set.
 //
-// The including file defines HORNBEAM_SET, a namespace; HORNBEAM_WIDTH, the floats in a vector; and HORNBEAM_ROWS, the
-// number of rows that a matrix product computes at once, so that its sums stay in registers.
+// The including file defines HORNBEAM_SET, a namespace; HORNBEAM_WIDTH, the floats in a vector; and
+// HORNBEAM_ROWS, the number of rows that a matrix product computes at once, so that its sums stay
+// in registers.
 //
-// In the scratch memory, U is padded to `stride`, a whole number of vectors; the padding is zero or unused.
+// In the scratch memory, U is padded to `stride`, a whole number of vectors. The padding is zero or
+// unused.
 
 namespace hornbeam {
 namespace HORNBEAM_SET {
 
 constexpr int64_t kWidth = HORNBEAM_WIDTH;
-constexpr int64_t kPanel = 2 * kWidth;  // columns of a product that are computed at once
+constexpr int64_t kPanel = 2 * kWidth;  // number of columns of a product that are computed at once
 
 typedef float V __attribute__((vector_size(sizeof(float) * HORNBEAM_WIDTH)));
 typedef int32_t I __attribute__((vector_size(sizeof(float) * HORNBEAM_WIDTH)));
@@ -27,7 +30,7 @@ HORNBEAM_INLINE V Load(const float* p, int64_t n) {
   return v;
 }
 
-// Prefetches what the next step will read (0) or write (1), while a product is computed.
+// Prefetches data that the next step will read (0) or write (1).
 template <int write>
 HORNBEAM_INLINE void Fetch(const float* p) {
   __builtin_prefetch(p, write, 2);
@@ -35,7 +38,8 @@ HORNBEAM_INLINE void Fetch(const float* p) {
 
 HORNBEAM_INLINE void Store(float* p, V v) { std::memcpy(p, &v, sizeof(v)); }
 
-// Two branches, because memcpy with a size unknown to the compiler is a call, which took a fifth of the loop.
+// There are two branches, because memcpy with a size unknown to the compiler is a call, which took
+// a fifth of the loop.
 HORNBEAM_INLINE void Store(float* p, V v, int64_t n) {
   if (n >= kWidth) Store(p, v);
   else std::memcpy(p, &v, sizeof(float) * n);
@@ -43,7 +47,8 @@ HORNBEAM_INLINE void Store(float* p, V v, int64_t n) {
 
 HORNBEAM_INLINE V All(float x) { return V{} + x; }
 
-// e^x - 1 = 2^n (e^r - 1) + (2^n - 1), where r = x - n log 2 is small, so that its series is short. It is accurate near zero too.
+// e^x - 1 = 2^n (e^r - 1) + (2^n - 1), where r = x - n log 2 is small, so its series is short. The
+// result is accurate near zero too.
 HORNBEAM_INLINE V ExpM1(V x) {
   const float round = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer
   x = x > 88.f ? All(88.f) : x;
@@ -70,8 +75,9 @@ HORNBEAM_INLINE V Tanh(V x) {
   return e / (e + 2.f);
 }
 
-// Packs a matrix in the order in which products read it: panels of kPanel columns, each row by row.
-// `depth`: number of rows of the whole matrix, if this is a part; elements that are not written must be zero already.
+// Packs a matrix in the order in which products read it, which is panels of kPanel columns, each
+// row by row. `depth` is the number of rows of the whole matrix, if this is a part. Elements that
+// are not written must already be zero.
 void Pack(const float* from, int64_t row_step, int64_t column_step, int64_t rows, int64_t columns, float* to,
           int64_t depth) {
   for (int64_t j = 0; j < columns; j += kPanel) {
@@ -112,7 +118,8 @@ HORNBEAM_INLINE void Rest(int64_t left, const float* a, int64_t a_step, const fl
   }
 }
 
-// c (rows, columns) = a (rows, depth) times a packed matrix (depth, columns).
+// Computes c (rows, columns) as the product of a (rows, depth) and a packed matrix (depth,
+// columns).
 void Multiply(const float* a, int64_t a_step, const float* packed, int64_t rows, int64_t depth, int64_t columns, float* c,
               int64_t c_step) {
   for (int64_t j = 0; j < columns; j += kPanel) {
@@ -143,7 +150,8 @@ void Forward(const Problem& p, int64_t first, int64_t last, const float* packed,
     if (p.states == 2) std::memcpy(c + i * stride, p.start + (B + first + i) * U, sizeof(float) * U);
   }
   for (int64_t t = 0; t < p.T; ++t) {
-    const int64_t ahead = before ? 2 * stride : wide;  // columns of the product that do not depend on r
+    // The columns of the product that do not depend on r.
+    const int64_t ahead = before ? 2 * stride : wide;
     Multiply(h, stride, packed, rows, stride, ahead, product, wide);
     if (before) {
       for (int64_t i = 0; i < rows; ++i) {
@@ -178,7 +186,8 @@ void Forward(const Problem& p, int64_t first, int64_t last, const float* packed,
         Fetch<1>(where + (at + B) * U + u);
         Store(where + at * U + u, v, U - u);
       };
-      // Separate from the loop that depends on c: each loop by itself has enough independent work.
+      // This loop is separate from the one that depends on c, because each has enough independent
+      // work alone.
       for (int64_t u = 0; p.cell == Cell::kLstm && u < U; u += kWidth) {
         V in = Sigmoid(input(0, u) + inner(0, u)), f = Sigmoid(input(1, u) + inner(1, u));
         V g = Tanh(input(2, u) + inner(2, u)), o = Sigmoid(input(3, u) + inner(3, u));
@@ -222,7 +231,8 @@ void Forward(const Problem& p, int64_t first, int64_t last, const float* packed,
   }
 }
 
-// Packs the transposed recurrent weights for Backward; for kGruBefore the weights of g come last, separately.
+// Packs the transposed recurrent weights for Backward; for kGruBefore the weights of g come last,
+// separately.
 void PackBackward(const Problem& p, float* packed) {
   const int64_t U = p.U, stride = Padded(U), together = p.cell == Cell::kGruBefore ? 2 : p.gates;
   for (int64_t g = 0; g < p.gates; ++g) {
@@ -236,7 +246,8 @@ void PackBackward(const Problem& p, float* packed) {
 void Backward(const Problem& p, int64_t first, int64_t last, const float* packed, float* scratch) {
   const int64_t U = p.U, B = p.B, G = p.gates, rows = last - first, stride = Padded(U), wide = G * stride;
   const bool before = p.cell == Cell::kGruBefore, lstm = p.cell == Cell::kLstm;
-  // The gradient of the state before a step is the sum of two: through the weights, and past them.
+  // The gradient of the state before a step is the sum of two parts: through the weights, and past
+  // them.
   float *through = scratch, *past = through + rows * stride, *cell = past + rows * stride;
   float *inner = cell + rows * stride, *gates = inner + rows * stride;
   for (int64_t i = 0; i < rows; ++i) {
@@ -294,7 +305,8 @@ void Backward(const Problem& p, int64_t first, int64_t last, const float* packed
         const int64_t at = t * B + first + i;
         for (int64_t u = 0; u < U; u += kWidth) {
           const int64_t n = U - u;
-          V r = Load(p.saved + (at * G + 1) * U + u, n), d = Load(inner + i * stride + u);  // zero at masked steps
+          // `d` is zero at masked steps.
+          V r = Load(p.saved + (at * G + 1) * U + u, n), d = Load(inner + i * stride + u);
           V dr = d * Load(p.before + at * U + u, n) * r * (1.f - r);
           Store(p.da + (at * G + 1) * U + u, dr, n);
           Store(gates + i * wide + stride + u, dr);

@@ -1,7 +1,9 @@
-// The gradient of a table whose rows were taken: for each row the sum of the gradients of its copies, else zero.
+// The gradient of a table from which rows were taken. For each row it is the sum of the gradients
+// of its copies, or zero if it was not taken.
 //
-// XLA clears the table early in a step, so it is no longer in the caches when rows are added, and again when the
-// optimizer reads it. Here each of XLA's threads owns a part of the table, which it clears and adds to at once.
+// XLA clears the table early in a step, so the table is no longer in the caches when rows are added
+// and when the optimizer reads it. Here each of XLA's threads clears a part of the table and adds
+// to it in one pass.
 
 #include <algorithm>
 #include <cstdint>
@@ -22,7 +24,8 @@ ffi::Error Wrong(const std::string& what) {
   return ffi::Error(ffi::ErrorCode::kInvalidArgument, "hornbeam_rows: " + what);
 }
 
-// index (K,), rows (K, W) -> table (N, W). A negative index counts from the end; one outside of the table is ignored.
+// Arguments: index (K,), rows (K, W). Result: table (N, W). A negative index counts from the end;
+// an index outside the table is ignored.
 ffi::Error Rows(ffi::ThreadPool pool, ffi::AnyBuffer index, ffi::AnyBuffer rows, ffi::Result<ffi::AnyBuffer> table) {
   if (index.element_type() != ffi::DataType::S32) return Wrong("the index must be of int32");
   if (rows.element_type() != ffi::DataType::F32 || table->element_type() != ffi::DataType::F32)

@@ -128,12 +128,12 @@ def test_what_was_not_measured_has_no_table():
         "mlp": {"title": "Wide", "peers": {"hornbeam": {"failed": "no"}}},
     }
     found = {"workloads": workloads}
-    numbers = report.MEASURES["Training: `fit`, ms a step"][1]
+    numbers = report.MEASURES["Training: `fit`, ms per step"][1]
     table = report._comparison(found, "fit", "ms", numbers, max)
     assert "| MLP  |  2.00 ms |" in table
     assert "| Wide |   failed |" in table
     del workloads["mlp"]
-    title = "Second start of the same script, to its first step"
+    title = "Second start of the same script, to the end of its first step"
     assert report._comparison(found, title, "s", report.MEASURES[title][1], max) == ""
 
 

@@ -1,4 +1,4 @@
-"""What the comparisons with Keras share."""
+"""Helper for the comparisons with Keras."""
 
 from typing import Any
 
@@ -8,9 +8,7 @@ __all__ = ["plain"]
 
 
 def plain(config: Any) -> Any:
-    """Return a configuration as JSON would hold it, without entries that say nothing, numbers in
-    single precision.
-    """
+    """Return a configuration as in JSON, without `None` entries, numbers in single precision."""
     if isinstance(config, dict):
         return {key: plain(value) for key, value in config.items() if value is not None}
     if isinstance(config, (list, tuple)):

@@ -1,13 +1,13 @@
-"""Mutations of real files: every outcome is a clean load or one `FileError`, in bounded time and
-memory.
+"""Load mutations of real files, and check that each load succeeds or raises `FileError`.
 
     python tests/support/fuzz_files.py --count 20000 --seed 1 [--formats .keras .h5 .json ...]
     [--corpus FOLDER]
 
-Bytes are flipped, overwritten, cut and copied; texts of JSON are changed by their values: numbers
-become huge or negative, values change type, members vanish, names turn into other names. Backups of
-trainings get checksums that fit. A file that does harm is kept in `--keep` and named at the end;
-the exit status is then 1. What is being loaded stands there as `last`, should the process die.
+Each load must stay within limits of time and memory. Bytes are flipped, overwritten, cut or copied.
+In JSON, numbers become huge or negative, values change type, members are deleted, and names are
+replaced by other names. Backups of trainings get valid checksums. A file that causes a problem is
+kept in the folder `--keep` and printed, and the exit status is then 1. The file being loaded is
+there as `last` with its extension, in case the process dies.
 """
 
 import argparse
@@ -43,7 +43,7 @@ from hornbeam.training import resume
 
 FORMATS = (".keras", ".h5", ".weights.h5", ".safetensors", ".json", ".yaml", ".checkpoint")
 WEIGHTS = (".weights.h5", ".safetensors")
-SECONDS = 20  # of the processor's time; of the clock's, ten times as many
+SECONDS = 20  # limit of processor time; ten times as much wall time
 CONSTANT = 256 * 2**20
 ODD = (0, 1, 0x7F, 0x80, 0xFF)
 NUMBERS = (0, -1, 1, 2, 2**27, 2**31, 2**40, 10**9, 10**30, 1.5, -1e300, float("nan"), float("inf"))
@@ -63,7 +63,7 @@ OTHERS = (
 
 
 def models():
-    """Yield models of many kinds, as code that makes each."""
+    """Return functions that build models of many kinds."""
     layers = hb.layers
 
     def dense():
@@ -105,7 +105,7 @@ def models():
 
 
 def samples(folder, formats):
-    """Write the real files; return each with the model whose weights it holds."""
+    """Write the real files; return each path with the model whose weights the file holds."""
     found = []
     for make in models():
         model = make()
@@ -139,8 +139,9 @@ def samples(folder, formats):
 
 
 def trained(folder, kind, epochs=1):
-    """Train a small model on data of a kind, with backups in `folder`, or go on from the one that
-    is there.
+    """Train a small model with backups in `folder`, or resume from an existing backup.
+
+    `kind` is the kind of data: `arrays`, `generator` or `batches`.
     """
     resume._finished.clear()
     model = hb.Sequential([hb.Input((2,)), hb.layers.Dense(1)])
@@ -164,8 +165,9 @@ def trained(folder, kind, epochs=1):
 
 
 def in_pieces(path, again, number):
-    """Copy a file in the newest form of HDF5: arrays in small pieces, compressed or not, with
-    indexes of all kinds.
+    """Copy a file to the newest form of HDF5.
+
+    Arrays are stored in small chunks, compressed or not, with all kinds of index.
     """
     filters = (
         {},
@@ -194,7 +196,6 @@ def in_pieces(path, again, number):
 
 
 # --- mutations
-# ------------------------------------------------------------------------------------------
 
 
 def changed_bytes(raw, rng):
@@ -208,7 +209,7 @@ def changed_bytes(raw, rng):
         where = rng.randrange(len(data))
         data[where : where + size] = data[start : start + size]
         return bytes(data)
-    # What is not zero holds the structure: it is hit more often.
+    # Bytes that are not zero hold the structure, so they are changed more often.
     for _ in range(rng.choice([1, 1, 1, 2, 4, 16])):
         place = rng.randrange(len(data))
         for _ in range(rng.choice([0, 0, 8])):
@@ -239,7 +240,7 @@ def changed_bytes(raw, rng):
 
 
 def changed_json(value, rng, words):
-    """Change a few places of a JSON value."""
+    """Return a JSON value with changes at a few places."""
     value = json.loads(json.dumps(value))
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         places = [(holder, key) for holder in containers(value) for key in keys(holder)]
@@ -275,7 +276,7 @@ def keys(holder):
 
 
 def words_of(value):
-    """Return the strings of a JSON value, and names of ours that could stand in their place."""
+    """Return the strings of a JSON value, and names of Hornbeam that could replace them."""
     names = [
         n
         for module in (hb.layers, hb.losses, hb.metrics, hb.optimizers, hb.initializers)
@@ -346,11 +347,10 @@ def mutated(raw, ending, rng):
 
 
 # --- outcomes
-# -------------------------------------------------------------------------------------------
 
 
 def attempt(path, ending, model):
-    """Load a file and return what came of it."""
+    """Load a file and return `loaded` or `error`."""
     try:
         if ending == ".json":
             hb.models.model_from_json(path.read_text(errors="surrogateescape"))
@@ -372,9 +372,7 @@ def attempt(path, ending, model):
 
 
 def gone_on(folder, kind):
-    """Go on from a backup; one of something else than this training is a `ValueError` that says
-    so.
-    """
+    """Resume from a backup; a `ValueError` that says it is of another training counts as error."""
     try:
         trained(folder, kind, epochs=2)
     except hb.saving.FileError:
@@ -387,7 +385,7 @@ def gone_on(folder, kind):
 
 
 class Hang(BaseException):
-    """A load that does not end: nothing below may take it for an error of its own."""
+    """A load that does not end; not an `Exception`, so that the load does not handle it."""
 
 
 def end_hang(number, frame):
@@ -405,8 +403,10 @@ def main(arguments=None):
     parser.add_argument("--count", type=int, default=20_000, help="mutations of each format")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--formats", nargs="+", default=FORMATS, choices=FORMATS)
-    parser.add_argument("--corpus", help="folder of more real files")
-    parser.add_argument("--keep", default="fuzz_failures", help="folder for files that do harm")
+    parser.add_argument("--corpus", help="folder with more real files")
+    parser.add_argument(
+        "--keep", default="fuzz_failures", help="folder for files that cause problems"
+    )
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
     limit = 12 * 2**30
@@ -435,10 +435,10 @@ def main(arguments=None):
 
 
 def fuzz(files, ending, options, folder):
-    """Load mutations of `files`; return how many did harm."""
+    """Load mutations of `files`; return the number that caused problems."""
     rng = random.Random(f"{options.seed}{ending}")
     raws = [(path.read_bytes(), model) for path, model in files]
-    for raw, model in raws:  # the real ones load, and what loads late has loaded
+    for raw, model in raws:  # checks the real files, and triggers late imports
         (folder / f"mutant{ending}").write_bytes(raw)
         attempt(folder / f"mutant{ending}", ending, model)
     counts, failures, slowest, start = {"loaded": 0, "error": 0}, 0, 0.0, time.monotonic()
@@ -452,15 +452,14 @@ def fuzz(files, ending, options, folder):
         target.write_bytes(data)
         if number % 1000 == 0:
             print(
-                f"{ending}: {number} so far, {counts}, {failures} did harm",
+                f"{ending}: {number} so far, {counts}, {failures} problems",
                 file=sys.stderr,
                 flush=True,
             )
             gc.collect()
         peak, begun = peak_memory(), time.monotonic()
-        faulthandler.dump_traceback_later(
-            10 * SECONDS, exit=True
-        )  # a hang outside Python ends here
+        # Ends the process if code outside Python hangs.
+        faulthandler.dump_traceback_later(10 * SECONDS, exit=True)
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         problem = None
         try:
@@ -485,7 +484,7 @@ def fuzz(files, ending, options, folder):
     grown = (peak_memory() - base) >> 20 if base else 0
     print(
         f"{ending}: {options.count} mutations, {counts['loaded']} loaded, {counts['error']}"
-        f" refused, {failures} did harm; slowest {slowest:.2f} s, {time.monotonic() - start:.0f} s"
+        f" refused, {failures} problems; slowest {slowest:.2f} s, {time.monotonic() - start:.0f} s"
         f" in all; memory grew by {grown} MiB after the first 500",
         flush=True,
     )

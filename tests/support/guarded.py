@@ -1,11 +1,11 @@
-"""A child process that loads files under watch: `python tests/support/guarded.py SCRATCH`, a JSON
-request a line.
+"""A child process that loads files and reports forbidden actions.
 
-While a file is loaded an audit hook notes everything that loading may not do: compile or run code,
-    import a module,
-open a socket, start a process, touch a file other than the one asked for (its own temporary folder
-apart). Peak memory is that of the request alone. One process serves all requests, so that a test
-takes milliseconds.
+    python tests/support/guarded.py SCRATCH
+
+Each line of standard input is a request in JSON. During a load, an audit hook records everything
+that loading must not do: compile or run code, import a module, open a socket, start a process, or
+touch a file other than the requested one and those in SCRATCH. Peak memory is measured for each
+request. One process serves all requests, so a test takes milliseconds.
 """
 
 import gc
@@ -31,16 +31,18 @@ RUNS_CODE = (
     "code.__new__",
     "import",
 )
-LEAVES = ("socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn",
-    "urllib.", "ctypes.dlopen",
-          "ftplib.", "http.client.", "winreg.", "webbrowser.")  # fmt: skip
-TOUCHES = ("open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.mkdir", "os.rmdir",
-    "os.link", "os.symlink", "os.chmod",
-           "os.truncate", "os.utime", "shutil.", "glob.", "tempfile.")  # fmt: skip
+LEAVES = (
+    "socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn",
+    "urllib.", "ctypes.dlopen", "ftplib.", "http.client.", "winreg.", "webbrowser.",
+)  # fmt: skip
+TOUCHES = (
+    "open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.mkdir", "os.rmdir",
+    "os.link", "os.symlink", "os.chmod", "os.truncate", "os.utime", "shutil.", "glob.", "tempfile.",
+)  # fmt: skip
 
 
 class Watch:
-    """Notes events while `files` is set."""
+    """Records events while `files` is set."""
 
     def __init__(self, scratch):
         self.scratch = os.path.realpath(scratch)
@@ -61,8 +63,7 @@ class Watch:
             while frame:
                 names.append(frame.f_code.co_filename)
                 frame = frame.f_back
-            # Modules of ours, of JAX and of Python that load late run their own code, not the
-            # file's.
+            # Late imports of modules of Hornbeam, JAX and Python run no code of the file.
             late = event == "import" and str(args[0]).split(".")[0] in {
                 *sys.stdlib_module_names,
                 "hornbeam",
@@ -104,12 +105,12 @@ def serve(scratch):
     import hornbeam as hb
     from hornbeam.ops import routes
 
-    routes.kernels()  # loads what is installed, before the watch begins
+    routes.kernels()  # imports `hornbeam_cpu`, if installed, before the watch begins
     watch = Watch(scratch)
     sys.addaudithook(watch)
     model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(2, name="head")])
     model.compile("adam", "mse", metrics=["mae"])
-    for name in ("warm.keras", "warm.h5", "warm.weights.h5"):  # what loads late, loads now
+    for name in ("warm.keras", "warm.h5", "warm.weights.h5"):  # triggers late imports
         path = os.path.join(scratch, name)
         model.save_weights(path) if name.endswith(".weights.h5") else model.save(path)
         model.load_weights(path)
@@ -128,7 +129,7 @@ def serve(scratch):
         return hb.layers.deserialize(json.loads(text))
 
     gc.collect()
-    gc.freeze()  # what is there stays; collecting is quick
+    gc.freeze()  # makes later collections quick
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)

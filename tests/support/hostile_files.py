@@ -1,8 +1,8 @@
-"""Hostile model files, each made from a real one: the attacks published against loaders of Keras
-files, and their kin.
+"""Hostile model files, made from real ones: known attacks on loaders of Keras files, and variants.
 
-`ROWS` maps a name to a function of a folder that writes the file and returns its path, how it is
-opened, and what the error must say (`None`: any `FileError`; `LOADS`: it is harmless and loads).
+`ROWS` maps a name to a builder, a kind and an expectation. The builder writes the file into a given
+folder and returns its path. The kind says how to open the file. The expectation is a pattern for
+the error (`None`: any `FileError`; `LOADS`: the file is harmless and loads).
 """
 
 import base64
@@ -25,7 +25,7 @@ SENTINEL = "hostile_sentinel"  # a module that no file may import
 
 
 def row(*args, expect=None, kind="model"):
-    """Register a builder; with arguments, one row for each."""
+    """Register a builder as one row, or as one row for each of `args`."""
 
     def register(build):
         for arg in args or (None,):
@@ -50,7 +50,7 @@ _saved = {}
 
 
 def save_small(path, **kwargs):
-    """Write the small model to `path`; it is made once for each extension."""
+    """Write the small model to `path`; it is saved once for each extension and then copied."""
     key = path.name.partition(".")[2]
     if kwargs:
         return small().save(path, **kwargs)
@@ -62,9 +62,7 @@ def save_small(path, **kwargs):
 
 
 def with_config(path, edit):
-    """Write the small model with its configuration changed by `edit(config)`, which may return
-    another.
-    """
+    """Write the small model after `edit(config)`, which changes or replaces its configuration."""
     save_small(path)
     if str(path).endswith(".h5"):
         with h5py.File(path, "a") as file:
@@ -99,7 +97,7 @@ def write_zip(path, members, method=zipfile.ZIP_STORED):
 
 
 def with_weights(path, edit):
-    """Write the small model with its HDF5 file changed by `edit(file)`."""
+    """Write the small model after `edit(file)`, which changes its HDF5 file."""
     save_small(path)
     if str(path).endswith(".h5"):
         with h5py.File(path, "a") as file:
@@ -116,7 +114,7 @@ FILES = ("a.keras", "a.h5", "a.weights.h5")
 
 
 def kernel_of(file):
-    """Return the group and the name of the small model's kernel in any of the layouts."""
+    """Return the group and the name of the small model's kernel in any file layout."""
     names = []
     file.visititems(
         lambda name, item: names.append(name) if getattr(item, "shape", None) == (3, 2) else None
@@ -126,7 +124,6 @@ def kernel_of(file):
 
 
 # --- code
-# -----------------------------------------------------------------------------------------------
 
 
 def payload(x=None):
@@ -142,9 +139,18 @@ LAYER3 = {
     "config": {"name": "evil", "function": LAMBDA3},
     "registered_name": None,
 }
-LAYER2 = {"class_name": "Lambda", "config": {"name": "evil", "function": [CODE, None, None],
-    "function_type": "lambda",
-          "module": "__main__", "output_shape": None, "output_shape_type": "raw", "arguments": {}}}  # fmt: skip
+LAYER2 = {
+    "class_name": "Lambda",
+    "config": {
+        "name": "evil",
+        "function": [CODE, None, None],
+        "function_type": "lambda",
+        "module": "__main__",
+        "output_shape": None,
+        "output_shape_type": "raw",
+        "arguments": {},
+    },
+}
 
 
 def add_layer(config, layer):
@@ -181,9 +187,8 @@ def lambda_as_an_argument(folder, argument):
     )
 
 
-@row(
-    "loss", "optimizer", "metrics", "loss_weights", expect=LOADS
-)  # the model is left uncompiled, with a warning
+# The model loads uncompiled, with a warning.
+@row("loss", "optimizer", "metrics", "loss_weights", expect=LOADS)
 def lambda_in_the_training_state(folder, part):
     return with_config(folder / "a.keras", lambda c: c["compile_config"].update({part: LAMBDA3}))
 
@@ -217,7 +222,6 @@ def lambda_as_a_layer(folder, era):
 
 
 # --- names
-# ----------------------------------------------------------------------------------------------
 
 NAMED = {
     "module": {"module": SENTINEL, "class_name": "Layer", "config": {}, "registered_name": None},
@@ -309,7 +313,6 @@ def named_as_the_model(folder, name):
 
 
 # --- other files
-# ------------------------------------------------------------------------------------------
 
 
 @row(
@@ -465,11 +468,10 @@ def saved_model(folder):
 
 
 # --- pickles
-# -----------------------------------------------------------------------------------------------
 
 
 class Trap:
-    """Runs `open` when unpickled."""
+    """Calls `open` when it is unpickled."""
 
     def __reduce__(self):
         return (open, ("hostile_mark", "w"))
@@ -510,7 +512,6 @@ def arrays_of_objects(folder):
 
 
 # --- bombs
-# -------------------------------------------------------------------------------------------------
 
 
 @row(2**27, 2**31, 2**40, 10**30, -1, 0, 1.5, "many")
@@ -614,7 +615,7 @@ def large_metric(folder, name):
 
 
 def graph(function, shape=(4, 6)):
-    """Return the configuration of a functional model of one call."""
+    """Return the configuration of a functional model that calls `function` on its input."""
     x = hb.Input(shape, name="x")
     return json.loads(hb.Model(x, function(x)).to_json())
 
@@ -678,9 +679,7 @@ ROWS |= {
 
 
 def called_twice(depth):
-    """Return a functional model of a model that it calls twice, which holds one that it calls
-    twice, and so on.
-    """
+    """Return a functional model that calls a model twice, which calls another one twice, etc."""
     config = json.loads(hb.Sequential([hb.Input((None, 2)), hb.layers.Dense(2)]).to_json())
     config["name"] = config["config"]["name"] = "m0"
     for level in range(1, depth + 1):
@@ -695,9 +694,8 @@ def called_twice(depth):
             return {"args": [{"class_name": "__keras_tensor__", "config": tensor}], "kwargs": {}}
 
         config |= {"name": inner, "inbound_nodes": [call("x", 0, 0), call(inner, 0, 0)]}
-        made = int(
-            config["class_name"] == "Functional"
-        )  # what Keras adds to the number of such a call
+        # Keras numbers the calls of a functional model from 1 instead of 0.
+        made = int(config["class_name"] == "Functional")
         ends = {"input_layers": [["x", 0, 0]], "output_layers": [[inner, 1 + made, 0]]}
         config = {
             "module": "keras", "class_name": "Functional",
@@ -725,7 +723,7 @@ MANY = {
 
 @row(*MANY, expect="too many layers|1000000 dimensions", kind="json")
 def much_to_do(folder, name):
-    """Texts of some thousand bytes that would keep the reader busy for minutes or years."""
+    """Small files that would keep the reader busy for minutes or years."""
     made, path = MANY[name](), folder / "a.json"
     if name != "models":
         config = json.loads(hb.Sequential([hb.Input((3, 2))]).to_json())
@@ -737,7 +735,7 @@ def much_to_do(folder, name):
 
 @row(expect=LOADS, kind="json")
 def layers_in_the_wrong_order(folder):
-    """Each is made by one that stands after it."""
+    """Each layer is called on the result of a later one."""
 
     def ops(x):
         for _ in range(3000):
@@ -752,15 +750,15 @@ def layers_in_the_wrong_order(folder):
 
 @row(expect=LOADS, kind="json")
 def models_in_models(folder):
-    """As many as somebody may have meant."""
+    """A number of nested models that a real file may have."""
     (folder / "a.json").write_text(json.dumps(called_twice(6)))
     return folder / "a.json"
 
 
 @row("DTypePolicyMap", expect="for ever")
-@row("Muon", expect=LOADS)  # the model is left uncompiled, with a warning
+@row("Muon", expect=LOADS)  # the model loads uncompiled, with a warning
 def pattern_that_takes_for_ever(folder, name):
-    """Names and patterns both come from the file."""
+    """Both the names and the patterns come from the file."""
 
     def edit(config):
         head = config["config"]["layers"][-1]["config"]
@@ -785,7 +783,7 @@ def pattern_that_takes_for_ever(folder, name):
 
 @row(expect="no tensor", kind="json")
 def graph_that_computes(folder):
-    """Numbers alone as the arguments of an op: it would run while the file is loaded."""
+    """An op with only numbers as arguments, which would run while the file is loaded."""
     config = graph(lambda x: hb.ops.repeat(x, 2, axis=1))
     node_of(config)["config"].update(repeats=2**32, axis=None)
     node_of(config)["inbound_nodes"][0]["args"] = [[1.0, 2.0]]
@@ -817,7 +815,7 @@ ROWS |= {
 
 @row(expect="claims|takes")
 def weights_that_unpack_to_gigabytes(folder):
-    """Zeros, compressed a thousandfold, in a model of the same size."""
+    """Zeros, compressed to a thousandth, in a model of the uncompressed size."""
 
     def edit(config):
         config["config"]["layers"][1]["config"]["units"] = 2**26
@@ -858,14 +856,14 @@ def odd_archives(folder, kind):
         if kind == "encrypted":
             raw[place + 8] |= 1
         else:
-            raw[place + 24 : place + 28] = (10).to_bytes(4, "little")  # the size that it unpacks to
+            raw[place + 24 : place + 28] = (10).to_bytes(4, "little")  # the unpacked size
     path.write_bytes(raw)
     return path
 
 
 @row()
 def one_array_for_many_layers(folder):
-    """A hundred layers that are paid once."""
+    """A hundred layers that share one stored array."""
     one = np.zeros((1000, 1000), "float32")
     names = [f"d{i}" for i in range(100)]
     dense = [
@@ -889,7 +887,7 @@ def one_array_for_many_layers(folder):
 
 @row()
 def texts_that_repeat(folder):
-    """A list of a million names that all stand at one place."""
+    """A list of thousands of long names that are all stored at the same place."""
 
     def edit(file):
         names = np.array(["x" * 60_000] * 2000, h5py.string_dtype())
@@ -911,7 +909,7 @@ def groups_in_a_circle(folder):
 
 
 def pieces_node(level, child, times):
-    """Return a node of the tree that lists an array's pieces, all its entries the same."""
+    """Return a node of the tree that lists an array's chunks, with equal entries."""
     key = (4).to_bytes(4, "little") + bytes(4 + 3 * 8)
     head = b"TREE" + bytes([1, level]) + times.to_bytes(2, "little") + b"\xff" * 16
     return head + (key + child.to_bytes(8, "little")) * times + key
@@ -919,7 +917,7 @@ def pieces_node(level, child, times):
 
 @row(expect="does not end", kind="weights")
 def pieces_listed_many_times(folder):
-    """Three nodes of a tree, each of which points a million times to the next: 10^14 pieces."""
+    """Three nodes of a tree, each with 50,000 links to the next: about 10^14 chunks."""
 
     def edit(file):
         group, kernel = kernel_of(file)
@@ -941,7 +939,6 @@ def pieces_listed_many_times(folder):
 
 
 # --- JSON
-# ---------------------------------------------------------------------------------------------------
 
 TEXTS = {
     "deep_lists": "[" * 50_000 + "]" * 50_000,
@@ -992,7 +989,6 @@ def long_text_in_hdf5(folder, name):
 
 
 # --- dtypes
-# -------------------------------------------------------------------------------------------------
 
 VALUES = {
     "nan": (np.full((3, 2), np.nan, "float32"), LOADS),

@@ -1,7 +1,8 @@
-"""One row a layer: how to make it with either library, and what to feed it.
+"""One row per layer: how to create it with either library, and its inputs.
 
-A recipe takes `L`, which finds a layer class by name, so the same line makes Hornbeam's and
-Keras's. To add a layer, add a row: every sweep of test_layers.py then runs over it.
+A recipe takes `L`, which finds a layer class by name, so the same line creates Hornbeam's and
+Keras's layer. To add a layer, add a row; all parametrized tests of test_layers.py then run for
+it.
 """
 
 from dataclasses import dataclass
@@ -18,13 +19,12 @@ class Row:
         make: Recipe, `L -> layer`.
         shape: Shape of the input with its batch axis, or a list of shapes.
         integers: If set, inputs are integers below it.
-        spread: Whether several inputs are arguments of their own, not a list.
-        options: Further arguments of the call.
-        why_loose: Why tolerance is ten times wider than 1e-5, if it is.
-        why_other_shape: Why Keras's own symbolic shape or dtype is not that of its results, if it
-            is not.
-        why_no_file, why_no_h5: Why Keras cannot read back what it writes itself, in any format or
-            in .h5, if it cannot.
+        spread: Whether several inputs are separate arguments, not a list.
+        options: Other arguments of the call.
+        why_loose: Why the tolerance is ten times wider than 1e-5, if it is.
+        why_other_shape: Why Keras's symbolic shape or dtype differs from its results, if it does.
+        why_no_file, why_no_h5: Why Keras cannot read its own files, in any format or only in .h5,
+            if it cannot.
     """
 
     make: Any
@@ -54,7 +54,7 @@ class Row:
 
 VECTOR, SEQUENCE, IMAGE, VOLUME = (2, 5), (2, 6, 4), (2, 6, 5, 4), (2, 4, 5, 6, 2)
 PAIR = [(2, 3, 4), (2, 3, 4)]
-SUMS = "sums of numbers of both signs in another order"
+SUMS = "numbers of both signs are summed in another order"
 
 ROWS = {
     # core
@@ -68,7 +68,7 @@ ROWS = {
         IMAGE),
     "activation": Row(lambda L: L("Activation")("tanh"), VECTOR),
     "embedding": Row(lambda L: L("Embedding")(7, 3), (2, 5), integers=7),
-    # numbers that the table lacks
+    # indices outside the table
     "embedding_outside": Row(lambda L: L("Embedding")(5, 3), (2, 5), integers=7),
     "embedding_mask": Row(lambda L: L("Embedding")(7, 3, mask_zero=True,
         embeddings_regularizer="l1"), (2, 5), integers=7),
@@ -94,9 +94,9 @@ ROWS = {
         options={"reverse": True}),
     "einsum_dense": Row(lambda L: L("EinsumDense")("abc,cde->abde", (None, 2, 3), bias_axes="de",
         activation="relu"), SEQUENCE,
-                        why_other_shape="it forgets sizes that the input has"),
+                        why_other_shape="it drops sizes that are known from the input"),
     "einsum_dense_ahead": Row(lambda L: L("EinsumDense")("...x,xy->...y", 3, bias_axes="y"), IMAGE,
-                              why_other_shape="it forgets sizes that the input has"),
+                              why_other_shape="it drops sizes that are known from the input"),
     "einsum_dense_behind": Row(lambda L: L("EinsumDense")("ab...,bc->ac...", 3, bias_axes="c",
         lora_rank=2), SEQUENCE),
     # convolutions
@@ -181,14 +181,14 @@ ROWS = {
     "up_sampling3d": Row(lambda L: L("UpSampling3D")((1, 2, 3)), VOLUME),
     # attention
     "attention": Row(lambda L: L("Attention")(), [(2, 3, 4), (2, 5, 4)],
-        why_no_h5="its score mode is taken for a layer"),
+        why_no_h5="its score mode is mistaken for a layer"),
     "attention_options": Row(
         lambda L: L("Attention")(use_scale=True, score_mode="concat", dropout=0.3, seed=3),
         [(2, 3, 4), (2, 5, 4), (2, 5, 4)]),
     "attention_causal": Row(
         lambda L: L("Attention")(use_scale=True), [(2, 5, 4), (2, 5, 4)],
         options={"use_causal_mask": True, "return_attention_scores": True},
-        why_no_h5="its score mode is taken for a layer"),
+        why_no_h5="its score mode is mistaken for a layer"),
     "additive_attention": Row(lambda L: L("AdditiveAttention")(), [(2, 3, 4), (2, 5, 4)]),
     "multi_head": Row(lambda L: L("MultiHeadAttention")(2, 3), [(2, 3, 4), (2, 5, 4)], spread=True,
         why_loose=SUMS),
@@ -197,7 +197,7 @@ ROWS = {
             dropout=0.3, seed=1,
                                           kernel_regularizer="l2"),
         [(2, 3, 4), (2, 5, 4), (2, 5, 6)], spread=True, options={"return_attention_scores": True},
-        why_other_shape="it takes the size of a key for the number of positions"),
+        why_other_shape="it confuses the number of queries with the number of keys"),
     "multi_head_window": Row(
         lambda L: L("MultiHeadAttention")(2, 3, sliding_window=2, use_bias=False, use_gate=True),
         [(2, 5, 4), (2, 5, 4)],
@@ -207,7 +207,7 @@ ROWS = {
     "multi_head_2d": Row(
         lambda L: L("MultiHeadAttention")(2, 3, attention_axes=(1, 2)),
         [(2, 2, 3, 5), (2, 3, 2, 5)], spread=True, why_loose=SUMS,
-        options={"return_attention_scores": True}, why_other_shape="it knows one axis alone"),
+        options={"return_attention_scores": True}, why_other_shape="it supports only one axis"),
     "group_query": Row(
         lambda L: L("GroupQueryAttention")(3, 4, 2), [(2, 3, 4), (2, 5, 4)], spread=True,
         why_loose=SUMS),
@@ -248,7 +248,7 @@ ROWS = {
     "concatenate_axis": Row(lambda L: L("Concatenate")(axis=1), [(2, 3, 4), (2, 1, 4)]),
     "dot": Row(lambda L: L("Dot")(axes=(2, 1)), [(2, 3, 4), (2, 4, 5)]),
     "dot_normalize": Row(lambda L: L("Dot")(axes=1, normalize=True), [(2, 4), (2, 4)]),
-    # regularization; in training seeds must draw alike
+    # regularization; in training, equal seeds must give equal draws
     "dropout": Row(lambda L: L("Dropout")(0.4, seed=3), VECTOR),
     "dropout_noise_shape": Row(lambda L: L("Dropout")(0.5, noise_shape=(None, 1, 4), seed=3),
         SEQUENCE),
@@ -266,7 +266,7 @@ ROWS = {
     "flatten_first": Row(lambda L: L("Flatten")(data_format="channels_first"), IMAGE),
     "reshape": Row(lambda L: L("Reshape")((2, -1)), SEQUENCE),
     "reshape_none": Row(lambda L: L("Reshape")((None, 2)), SEQUENCE,
-        why_other_shape="what is left over stays unknown"),
+        why_other_shape="the inferred size stays unknown"),
     "permute": Row(lambda L: L("Permute")((2, 1)), SEQUENCE),
     "repeat_vector": Row(lambda L: L("RepeatVector")(3), VECTOR),
     # activation

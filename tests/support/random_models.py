@@ -1,14 +1,10 @@
-"""Random models, made by seeds: layers, ops, masks, nested models, several outputs, all ways to
-compile.
-"""
+"""Random models with layers, ops, masks, nested models, several outputs and compile options."""
 
 import numpy as np
 
 
 def random_model(lib, seed):
-    """Return a compiled model of the library `lib` and inputs for it; equal seeds give equal
-    models.
-    """
+    """Return a compiled model of library `lib` and inputs; equal seeds give equal models."""
     rng = np.random.default_rng(seed)
     layers, ops = lib.layers, lib.ops
 
@@ -150,7 +146,7 @@ def random_model(lib, seed):
 
 
 def targets(model, data):
-    """Return targets in the shapes of the outputs."""
+    """Return targets with the shapes of the outputs."""
     made = model(data)
     if isinstance(made, dict):
         return {name: np.full(np.shape(y), 0.5, "float32") for name, y in made.items()}

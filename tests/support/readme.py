@@ -1,6 +1,4 @@
-"""Print the README's first Python program, so that it can be run: python
-tests/support/readme.py.
-"""
+"""Print the README's first Python program: `python tests/support/readme.py | python -`."""
 
 import re
 from pathlib import Path
@@ -12,7 +10,7 @@ def first_program() -> str:
     """Return the first fenced block marked `python`."""
     block = re.search(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     if block is None:
-        raise SystemExit(f"{README} has no block of Python.")
+        raise SystemExit(f"{README} has no block marked `python`.")
     return block.group(1)
 
 
