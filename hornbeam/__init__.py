@@ -3,53 +3,56 @@
 import importlib as _importlib
 import sys as _sys
 
-from hornbeam import (
-    activations,
-    backend,
-    callbacks,
-    config,
-    constraints,
-    datasets,
-    distribution,
-    dtype_policies,
-    export,
-    initializers,
-    layers,
-    legacy,
-    losses,
-    metrics,
-    mixed_precision,
-    models,
-    ops,
-    optimizers,
-    quantizers,
-    random,
-    regularizers,
-    saving,
-    tree,
-    utils,
-)
+from hornbeam._collector import collector_paused as _collector_paused
 
-# Not public before it has networks, but files may name its layers.
-from hornbeam import applications as applications
-from hornbeam._version import __version__
-from hornbeam.core.compile_cache import enable_by_default
-from hornbeam.core.graph import Operation
-from hornbeam.core.naming import name_scope
-from hornbeam.core.remat import RematScope, remat
-from hornbeam.core.scopes import StatelessScope, SymbolicScope, device
-from hornbeam.core.tensor import KerasTensor
-from hornbeam.core.variable import Variable, value_and_grad
-from hornbeam.dtype_policies import DTypePolicy, FloatDTypePolicy
-from hornbeam.initializers import Initializer
-from hornbeam.layers import Input, InputSpec, Layer
-from hornbeam.losses import Loss
-from hornbeam.metrics import Metric
-from hornbeam.models import Function, Model, Sequential
-from hornbeam.objects import bytecode
-from hornbeam.optimizers import Optimizer
-from hornbeam.quantizers import Quantizer
-from hornbeam.regularizers import Regularizer
+with _collector_paused():
+    from hornbeam import (
+        activations,
+        backend,
+        callbacks,
+        config,
+        constraints,
+        datasets,
+        distribution,
+        dtype_policies,
+        export,
+        initializers,
+        layers,
+        legacy,
+        losses,
+        metrics,
+        mixed_precision,
+        models,
+        ops,
+        optimizers,
+        quantizers,
+        random,
+        regularizers,
+        saving,
+        tree,
+        utils,
+    )
+
+    # Not public before it has networks, but files may name its layers.
+    from hornbeam import applications as applications
+    from hornbeam._version import __version__
+    from hornbeam.core.compile_cache import enable_by_default
+    from hornbeam.core.graph import Operation
+    from hornbeam.core.naming import name_scope
+    from hornbeam.core.remat import RematScope, remat
+    from hornbeam.core.scopes import StatelessScope, SymbolicScope, device
+    from hornbeam.core.tensor import KerasTensor
+    from hornbeam.core.variable import Variable, value_and_grad
+    from hornbeam.dtype_policies import DTypePolicy, FloatDTypePolicy
+    from hornbeam.initializers import Initializer
+    from hornbeam.layers import Input, InputSpec, Layer
+    from hornbeam.losses import Loss
+    from hornbeam.metrics import Metric
+    from hornbeam.models import Function, Model, Sequential
+    from hornbeam.objects import bytecode
+    from hornbeam.optimizers import Optimizer
+    from hornbeam.quantizers import Quantizer
+    from hornbeam.regularizers import Regularizer
 
 enable_by_default()
 # Globals of functions that a file stores as bytecode, if the user allows them to run.

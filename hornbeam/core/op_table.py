@@ -5,6 +5,7 @@ Loading of model files and the operators of symbolic tensors look up ops in it.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -20,10 +21,6 @@ class OpInfo:
         public: The function that users call, which takes symbolic tensors too.
         module: Module under which Keras saves the op.
         class_name: Class name under which Keras saves it.
-
-    Attributes:
-        signature: The signature of `function`.
-        tensor_names: The names of the arguments annotated `Tensor`.
     """
 
     def __init__(
@@ -31,10 +28,17 @@ class OpInfo:
     ):
         self.function, self.public = function, public
         self.module, self.class_name = module, class_name
-        self.signature = inspect.signature(function)
-        self.tensor_names = [
-            name for name, p in self.signature.parameters.items() if "Tensor" in str(p.annotation)
-        ]
+
+    @functools.cached_property
+    def signature(self) -> inspect.Signature:
+        """The signature of `function`. It is read when it is needed: an import reads none."""
+        return inspect.signature(self.function)
+
+    @functools.cached_property
+    def tensor_names(self) -> list[str]:
+        """The names of the arguments annotated `Tensor`."""
+        parameters = self.signature.parameters.items()
+        return [name for name, p in parameters if "Tensor" in str(p.annotation)]
 
 
 OPS: dict[str, OpInfo] = {}
