@@ -1,5 +1,6 @@
 """Settings of the test run; they must be made before JAX or Keras is imported."""
 
+import gc
 import os
 import signal
 import sys
@@ -19,7 +20,7 @@ os.environ["KERAS_HOME"] = str(CACHE / "keras")
 os.environ["MPLBACKEND"] = "Agg"
 # Compiled programs are kept, so a second run starts fast.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # Most of the time of a run is the compilation of small programs that run once. A lower optimization
 # level and XLA's older code generator for loops shorten it. (At level 0 the last bit of a sum of
 # products may differ from NumPy's and from that at the usual level.)
@@ -56,3 +57,26 @@ def fresh_state():
         hb.config.enable_interactive_logging()
     else:
         hb.config.disable_interactive_logging()
+    give_memory_back()
+
+
+MEMORY = {"may grow to": 1.5 * 2**30}
+
+
+def give_memory_back():
+    """Drop compiled programs when this process has grown; what is dropped is read from the disk."""
+    if resident() < MEMORY["may grow to"]:
+        return
+    import jax
+
+    jax.clear_caches()
+    gc.collect()
+    MEMORY["may grow to"] = resident() + 2**30
+
+
+def resident():
+    """Return the memory of this process in bytes; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
