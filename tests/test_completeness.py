@@ -16,7 +16,13 @@ TESTS = Path(__file__).resolve().parent
 # Family of parts: the files that hold its rows. (Those of activations are made from their public
 # names.)
 FAMILIES = {
-    "layers": ("layer_rows.py", "test_layers.py", "test_recurrent.py", "test_models.py"),
+    "layers": (
+        "layer_rows.py",
+        "test_layers.py",
+        "test_recurrent.py",
+        "test_models.py",
+        "test_legacy_layers.py",
+    ),
     "losses": ("test_losses.py",),
     "metrics": ("test_metrics.py",),
     "optimizers": ("test_optimizers.py",),

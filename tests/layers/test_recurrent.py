@@ -361,25 +361,6 @@ def test_subclasses_that_override_the_step():
     close(doubled(x), 2 * plain(x))
 
 
-OLD = [
-    ("LSTM", {"output_dim": 3, "inner_activation": "hard_sigmoid", "init": "ones",
-        "inner_init": "zeros",
-              "dropout_W": 0.1, "dropout_U": 0.2, "forget_bias_init": "one", "input_dim": C,
-              "input_length": T},
-     {"units": 3, "recurrent_activation": "hard_sigmoid", "kernel_initializer": "ones",
-      "recurrent_initializer": "zeros", "dropout": 0.1, "recurrent_dropout": 0.2}),
-    ("GRU", {"units": 3, "implementation": 1, "time_major": False, "input_shape": (T, C)},
-        {"units": 3}),
-    ("SimpleRNN", {"output_dim": 3, "W_regularizer": "l2", "consume_less": "gpu"},
-     {"units": 3, "kernel_regularizer": "l2"}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "old", "new"), OLD, ids=[row[0] for row in OLD])
-def test_old_arguments(name, old, new):
-    assert ours(name)(**old, name="x").get_config() == ours(name)(**new, name="x").get_config()
-
-
 def test_time_major():
     x = data(B, T, C)
     layer = recurrent.GRU(3, return_sequences=True)
