@@ -24,7 +24,7 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.product import rows_product
 from hornbeam.settings import standardize_data_format
-from hornbeam.typing import Shape, Tensor
+from hornbeam.typing import Identifier, Shape, Tensor
 
 __all__ = ["LocallyConnected1D", "LocallyConnected2D"]
 
@@ -61,12 +61,12 @@ class _LocallyConnected(Layer):
 
     def __init__(
         self, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1,
-        padding: str = "valid", data_format: str | None = None,
-        activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-        bias_regularizer: Any = None, activity_regularizer: Any = None,
-        kernel_constraint: Any = None, bias_constraint: Any = None, implementation: int = 1,
-        **kwargs: Any,
+        padding: str = "valid", data_format: str | None = None, activation: Identifier = None,
+        use_bias: bool = True, kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros", kernel_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None, activity_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None, bias_constraint: Identifier = None,
+        implementation: int = 1, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         keep(self, locals())

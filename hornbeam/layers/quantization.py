@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hornbeam.adaptation.change import hold
@@ -11,6 +11,7 @@ from hornbeam.core.provenance import is_library_code
 from hornbeam.dtype_policies import quantized_policy
 from hornbeam.layers.state import LayerState
 from hornbeam.quantizers.configs import QuantizationConfig, find_config
+from hornbeam.typing import Shapes, Structure
 
 __all__ = ["Quantization"]
 
@@ -41,7 +42,10 @@ class Quantization(LayerState):
         return mode
 
     def quantize(
-        self, mode: str | None = None, type_check: bool = True, config: Any = None
+        self,
+        mode: str | None = None,
+        type_check: bool = True,
+        config: QuantizationConfig | Mapping[str, Any] | None = None,
     ) -> None:
         """Hold the weights in fewer bits from now on.
 
@@ -86,7 +90,7 @@ class Quantization(LayerState):
         self._hold(policy, config)
         self.dtype_policy, self.quantization_config = policy, config
 
-    def quantized_build(self, input_shape: Any, mode: Any) -> None:
+    def quantized_build(self, input_shape: Shapes, mode: str) -> None:
         """Build the layer for inputs of a shape, with its weights in fewer bits.
 
         Args:
@@ -107,7 +111,7 @@ class Quantization(LayerState):
                 else self.quantize(mode, type_check=False)
             )
 
-    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+    def quantized_call(self, *args: Any, **kwargs: Any) -> Structure:
         """Return the outputs of a quantized layer; the same as `call`.
 
         Raises:

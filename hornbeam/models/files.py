@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from hornbeam import saving
+from hornbeam.typing import FilePath
 
 __all__ = ["ModelFiles"]
 
@@ -14,7 +15,7 @@ class ModelFiles:
     """Methods of `Model` for files; `hornbeam.saving` does the work."""
 
     def save(
-        self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
+        self, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
     ) -> None:
         """Save architecture, weights and training state, in the format given by the extension.
 
@@ -25,11 +26,11 @@ class ModelFiles:
         """
         saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+    def save_weights(self, filepath: FilePath, overwrite: bool = True, **kwargs: Any) -> None:
         """Save the weights only, to a path ending in `.weights.h5` (or `.h5`, Keras 2's layout)."""
         saving.save_weights(self, filepath, overwrite=overwrite, **kwargs)
 
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+    def load_weights(self, filepath: FilePath, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Load weights from `.weights.h5`, `.h5` or `.keras`.
 
         Args:
