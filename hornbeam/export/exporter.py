@@ -7,7 +7,7 @@ from __future__ import annotations
 import abc
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp  # noqa: F401  (examples use it)
@@ -16,6 +16,10 @@ from jax import export as jax_export
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops import routes
+from hornbeam.typing import FilePath, Structure
+
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
 
 __all__ = ["Exporter", "pure_call", "symbolic_inputs"]
 
@@ -47,7 +51,9 @@ class Exporter(abc.ABC):
     extra: str | None = None
 
     @abc.abstractmethod
-    def write(self, model: Any, path: Any, input_signature: Any = None, **options: Any) -> None:
+    def write(
+        self, model: Model, path: FilePath, input_signature: Structure = None, **options: Any
+    ) -> None:
         """Write a built model to a file.
 
         Args:
@@ -61,7 +67,7 @@ class Exporter(abc.ABC):
         """
 
 
-def symbolic_inputs(model: Any, given: Any = None) -> Any:
+def symbolic_inputs(model: Model, given: Structure = None) -> Structure:
     """Return the inputs of a model as a structure of `jax.ShapeDtypeStruct`, with symbols for free
     sizes.
 
@@ -111,7 +117,7 @@ def symbolic_inputs(model: Any, given: Any = None) -> Any:
     return jax.tree.map(read, given, is_leaf=lambda x: hasattr(x, "shape"))
 
 
-def pure_call(model: Any) -> tuple[Callable[[Sequence[Any], Any], Any], list[Variable]]:
+def pure_call(model: Model) -> tuple[Callable[[Sequence[Any], Any], Any], list[Variable]]:
     """Return a model's inference as a pure function of the values of its weights and its inputs,
     and the weights.
 

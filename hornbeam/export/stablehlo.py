@@ -22,7 +22,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,10 @@ from hornbeam.errors import FileError, listed
 from hornbeam.export.exporter import Exporter, pure_call, symbolic_inputs
 from hornbeam.objects.guard import one_error
 from hornbeam.saving.disk import MissingFileError, parse_json, written_aside
+from hornbeam.typing import FilePath, Structure
+
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
 
 __all__ = ["LoadedProgram", "StableHLOExporter", "export_stablehlo", "load_stablehlo"]
 
@@ -55,13 +59,18 @@ class StableHLOExporter(Exporter):
 
     name = "stablehlo"
 
-    def write(self, model: Any, path: Any, input_signature: Any = None, **options: Any) -> None:
+    def write(
+        self, model: Model, path: FilePath, input_signature: Structure = None, **options: Any
+    ) -> None:
         """Write a built model to a file; `options` are those of `export_stablehlo`."""
         export_stablehlo(model, path, input_signature, **options)
 
 
 def export_stablehlo(
-    model: Any, path: Any, input_signature: Any = None, platforms: Sequence[str] | None = None
+    model: Model,
+    path: FilePath,
+    input_signature: Structure = None,
+    platforms: Sequence[str] | None = None,
 ) -> None:
     """Write the inference of a model as a StableHLO file, which needs neither the model's code nor
     Hornbeam's kernels.
@@ -160,7 +169,7 @@ class LoadedProgram:
         )
 
 
-def load_stablehlo(path: Any) -> LoadedProgram:
+def load_stablehlo(path: FilePath) -> LoadedProgram:
     """Read a StableHLO file that `export_stablehlo` wrote.
 
     The file is data: no code from it runs while it is read. What is called later is a program of

@@ -77,7 +77,7 @@ class Dense(Adaptable):
         activity_regularizer: Identifier = None, kernel_constraint: Identifier = None,
         bias_constraint: Identifier = None, lora_rank: int | None = None,
         lora_alpha: float | None = None,
-        quantization_config: QuantizationConfig | Mapping[str, Any] | None = None, **kwargs: Any,
+        quantization_config: QuantizationConfig | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         keep(self, locals())
@@ -162,7 +162,7 @@ class Embedding(Adaptable):
         embeddings_regularizer: Identifier = None, embeddings_constraint: Identifier = None,
         mask_zero: bool = False, weights: Sequence[ArrayLike] | ArrayLike | None = None,
         lora_rank: int | None = None, lora_alpha: float | None = None,
-        quantization_config: QuantizationConfig | Mapping[str, Any] | None = None, **kwargs: Any,
+        quantization_config: QuantizationConfig | None = None, **kwargs: Any,
     ):  # fmt: skip
         length = kwargs.pop("input_length", None)
         if length is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hornbeam.adaptation.equation import Equation
@@ -69,7 +69,7 @@ class EinsumDense(Adaptable):
         kernel_constraint: Identifier = None, bias_constraint: Identifier = None,
         lora_rank: int | None = None, lora_alpha: float | None = None,
         gptq_unpacked_column_size: Any = None,
-        quantization_config: QuantizationConfig | Mapping[str, Any] | None = None, **kwargs: Any,
+        quantization_config: QuantizationConfig | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         match = (

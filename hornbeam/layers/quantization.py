@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from hornbeam.adaptation.change import hold
@@ -45,7 +45,7 @@ class Quantization(LayerState):
         self,
         mode: str | None = None,
         type_check: bool = True,
-        config: QuantizationConfig | Mapping[str, Any] | None = None,
+        config: QuantizationConfig | None = None,
     ) -> None:
         """Hold the weights in fewer bits from now on.
 

@@ -5,7 +5,7 @@ masks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 
@@ -18,6 +18,7 @@ from hornbeam.core.tensor import any_symbolic
 from hornbeam.dtype_policies import DTypePolicy, get_policy
 from hornbeam.objects.configuration import serialize
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
+from hornbeam.typing import Policy, Structure, Tensor
 
 __all__ = [
     "FunctionLoss",
@@ -54,7 +55,7 @@ def standardize_reduction(reduction: str | None, owner: str = "Loss") -> str | N
     return reduction
 
 
-def policy_of(owner: str, dtype: Any) -> DTypePolicy:
+def policy_of(owner: str, dtype: Policy) -> DTypePolicy:
     """Return the dtype policy that an argument `dtype` names.
 
     Raises:
@@ -73,7 +74,7 @@ def policy_of(owner: str, dtype: Any) -> DTypePolicy:
         ) from error
 
 
-def number_lists(x: Any) -> Any:
+def number_lists(x: Structure) -> Structure:
     """Return a nested list of numbers as one array; anything else as it is.
 
     Example:
@@ -121,7 +122,7 @@ class Loss:
         self,
         name: str | None = None,
         reduction: str | None = "sum_over_batch_size",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         owner = type(self).__name__
         self.name = name or auto_name(owner)
@@ -166,7 +167,7 @@ class Loss:
     def _to_dtype(self, x: Any) -> Any:
         return None if x is None else convert(x, dtype=self.dtype)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return one value per sample."""
         raise NotImplementedError(f"{type(self).__name__}: implement `call(self, y_true, y_pred)`.")
 
@@ -178,7 +179,7 @@ class Loss:
         return {**config, **constructor_config(self, Loss, skip=("name", "reduction", "dtype"))}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Make a loss from what `get_config` returned."""
         return from_constructor_config(cls, config)
 
@@ -186,7 +187,7 @@ class Loss:
         return f"<{type(self).__name__} name={self.name}, reduction={self.reduction}>"
 
 
-def squeeze_or_expand(values: Any, weights: Any) -> tuple[Any, Any]:
+def squeeze_or_expand(values: Tensor, weights: Tensor) -> tuple[Any, Any]:
     """Match the ranks of values and weights. Weights of shape `(B,)` are one per sample.
 
     Example:
@@ -200,7 +201,7 @@ def squeeze_or_expand(values: Any, weights: Any) -> tuple[Any, Any]:
     return values, expand_weights(values, weights)
 
 
-def expand_weights(values: Any, weights: Any) -> Any:
+def expand_weights(values: Tensor, weights: Tensor) -> Tensor:
     """Add axes of size 1 to weights that lack the last axes of the values.
 
     Example:
@@ -267,14 +268,14 @@ class LossFunctionWrapper(Loss):
         fn: Callable[..., Any],
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
         **kwargs: Any,
     ):
         super().__init__(name or getattr(fn, "__name__", None), reduction, dtype)
         self.fn = fn
         self._fn_kwargs = kwargs
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return self.fn(y_true, y_pred, **self._fn_kwargs)
 
     def get_config(self) -> dict[str, Any]:
@@ -299,7 +300,7 @@ class FunctionLoss(Loss):
         self,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         super().__init__(name or to_snake_case(type(self).__name__), reduction, dtype)
 
@@ -312,7 +313,7 @@ class FunctionLoss(Loss):
         for option in self._options:
             setattr(self, option, arguments[option])
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return type(self).fn(
             y_true, y_pred, **{name: getattr(self, name) for name in self._options}
         )

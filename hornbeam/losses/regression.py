@@ -4,8 +4,6 @@ their objects.
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -14,7 +12,7 @@ from hornbeam.checked import Positive, checked
 from hornbeam.core.op import op
 from hornbeam.losses.loss import FunctionLoss, loss_class
 from hornbeam.losses.targets import mean, pair
-from hornbeam.typing import Axis, Tensor
+from hornbeam.typing import Axis, Policy, Tensor
 
 __all__ = [
     "CosineSimilarity",
@@ -36,7 +34,7 @@ __all__ = [
 ]
 
 
-def unit_length(x: Any, axis: Any = -1) -> Any:
+def unit_length(x: Tensor, axis: Axis = -1) -> Tensor:
     """Scale `x` to Euclidean norm 1 along `axis`. Vectors shorter than epsilon are divided by
     epsilon.
 
@@ -298,7 +296,7 @@ class Huber(FunctionLoss):
         delta: Positive = 1.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "huber_loss",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         self.keep(locals())
 
@@ -328,6 +326,6 @@ class CosineSimilarity(FunctionLoss):
         axis: Axis = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "cosine_similarity",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         self.keep(locals())

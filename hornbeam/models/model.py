@@ -7,7 +7,7 @@ formats in `hornbeam.saving`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import jax
@@ -224,7 +224,7 @@ class Model(ModelFiles, ModelState, Trainable):
     # --- quantization -----------------------------------------------------------------------------
 
     def quantize(
-        self, mode: str | None = None, config: QuantizationConfig | Mapping[str, Any] | None = None,
+        self, mode: str | None = None, config: QuantizationConfig | None = None,
         filters: str | Sequence[str] | Callable[[Layer], bool] | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         """Quantize the kernels and embeddings of the model's layers in place.

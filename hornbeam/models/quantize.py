@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -29,7 +29,7 @@ __all__ = ["quantize_model"]
 def quantize_model(
     model: Model,
     mode: str | None,
-    config: QuantizationConfig | Mapping[str, Any] | None,
+    config: QuantizationConfig | None,
     filters: str | Sequence[str] | Callable[[Layer], bool] | None,
     type_check: bool,
 ) -> None:
