@@ -185,17 +185,17 @@ class Bidirectional(Layer):
                 f" {merge_mode!r}."
             )
         super().__init__(weights=weights, **kwargs)
+        forward: Any = layer
         self.merge_mode = merge_mode
         # The directions have different last outputs, so a masked step gives zero, as in Keras.
-        changes = {"zero_output_for_mask": True} if layer.return_sequences else {}
+        changes = {"zero_output_for_mask": True} if forward.return_sequences else {}
         self.forward_layer = _copy(layer, "forward_", **changes)
-        if backward_layer is None:
-            backward_layer = _copy(
-                layer, "backward_", go_backwards=not layer.go_backwards, **changes
-            )
-        self.backward_layer = backward_layer
+        backward: Any = backward_layer
+        if backward is None:
+            backward = _copy(layer, "backward_", go_backwards=not forward.go_backwards, **changes)
+        self.backward_layer = backward
         self._check_pair()
-        self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
+        self.return_sequences, self.return_state = forward.return_sequences, forward.return_state
         self.stateful = getattr(layer, "stateful", False)
         self.supports_masking = True
         self.input_spec = InputSpec(ndim=3)

@@ -69,8 +69,9 @@ class ConvLSTMCell(LSTMCell):
     def build(self, input_shape: Shape) -> None:
         first = self.data_format == "channels_first"
         channels = input_shape[1 if first else -1]
-        inner = tuple(input_shape[2:] if first else input_shape[1:-1])
-        if channels is None or None in inner:
+        given = input_shape[2:] if first else input_shape[1:-1]
+        inner = tuple(size for size in given if size is not None)
+        if channels is None or len(inner) < len(given):
             raise ValueError(
                 f"{self._label()}: all sizes but batch and time must be known, received"
                 f" {tuple(input_shape)}."
@@ -107,7 +108,9 @@ class ConvLSTMCell(LSTMCell):
     def _gate_axis(self) -> int:  # type: ignore[override]
         return 1 if self.data_format == "channels_first" else -1
 
-    def project(self, inputs: Tensor, noise: tuple[Any, Any]) -> Tensor:
+    def project(  # type: ignore[override]
+        self, inputs: Tensor, noise: tuple[Any, Any]
+    ) -> Tensor:
         """Return the inputs' part of the gates, for one step (B, ...) or all (T, B, ...)."""
         y = self._gated(inputs, noise[0], self.kernel.value, self._convolve)
         if self.bias is not None:

@@ -82,6 +82,7 @@ def check_input_spec(spec: Any, inputs: Structure, label: str) -> None:
         label: The layer's name in the message.
     """
     specs = tree.flatten(spec)
+    tensors: list[Any]
     if isinstance(inputs, dict) and all(s is not None and s.name for s in specs):
         tensors = [inputs.get(s.name) for s in specs]
     else:

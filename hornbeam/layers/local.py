@@ -87,8 +87,9 @@ class _LocallyConnected(Layer):
     def build(self, input_shape: Shape) -> None:
         first = self.data_format == "channels_first"
         channels = input_shape[1 if first else -1]
-        inner = tuple(input_shape[2:] if first else input_shape[1:-1])
-        if channels is None or None in inner:
+        given = input_shape[2:] if first else input_shape[1:-1]
+        inner = tuple(size for size in given if size is not None)
+        if channels is None or len(inner) < len(given):
             raise ValueError(
                 f"{self._label()}: all sizes but the batch's must be known, received"
                 f" {tuple(input_shape)}."
@@ -107,7 +108,7 @@ class _LocallyConnected(Layer):
             self._before.append(
                 max((count - 1) * step + window - size, 0) // 2 if self.padding == "same" else 0
             )
-        self._inner: tuple[int, ...] = tuple(n for n in inner if n is not None)
+        self._inner = inner
         self._outer = tuple(outer)
         if self.implementation == 1:
             shape: tuple[int, ...] = (

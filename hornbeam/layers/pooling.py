@@ -120,6 +120,8 @@ class _GlobalPooling(Layer):
 
     _rank = 2
     _op: Any = None
+    data_format: str
+    keepdims: bool
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any):
         super().__init__(**kwargs)

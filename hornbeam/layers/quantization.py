@@ -90,7 +90,7 @@ class Quantization(LayerState):
         self._hold(policy, config)
         self.dtype_policy, self.quantization_config = policy, config
 
-    def quantized_build(self, input_shape: Shapes, mode: str) -> None:
+    def quantized_build(self, input_shape: Shapes, mode: str | QuantizationConfig) -> None:
         """Build the layer for inputs of a shape, with its weights in fewer bits.
 
         Args:
@@ -104,12 +104,10 @@ class Quantization(LayerState):
         if not self.built:
             self.build(input_shape)
         if self.quantization_mode is None:
-            given = isinstance(mode, QuantizationConfig)
-            (
+            if isinstance(mode, QuantizationConfig):
                 self.quantize(config=mode, type_check=False)
-                if given
-                else self.quantize(mode, type_check=False)
-            )
+            else:
+                self.quantize(mode, type_check=False)
 
     def quantized_call(self, *args: Any, **kwargs: Any) -> Structure:
         """Return the outputs of a quantized layer; the same as `call`.

@@ -97,7 +97,7 @@ class RNN(Layer):
         if isinstance(cell, (list, tuple)):
             cell = StackedRNNCells(cell)
         check_cell(cell, type(self).__name__, "cell")
-        self.cell = cell
+        self.cell: Any = cell
         self.return_sequences, self.return_state, self.go_backwards = (
             return_sequences,
             return_state,
@@ -349,7 +349,7 @@ class _Recurrent(RNN):
             raise ValueError(
                 f"{name}: `use_cudnn` must be 'auto', True or False, received {use_cudnn!r}."
             )
-        of_cell = inspect.signature(cell_class.__init__).parameters
+        of_cell = inspect.signature(cell_class.__init__).parameters  # type: ignore[misc]
         shared = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
         cell = cell_class(
             **{

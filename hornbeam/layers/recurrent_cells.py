@@ -412,9 +412,9 @@ class GRUCell(_Cell):
         return None
 
     def recurrent_bias(self) -> Structure:
-        return (
-            self.bias.value[1] if self.use_bias and self.reset_after else super().recurrent_bias()
-        )
+        if self.bias is None or not self.reset_after:
+            return super().recurrent_bias()
+        return self.bias.value[1]
 
     def step(
         self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]

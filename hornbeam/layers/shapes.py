@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def shape_to_config(shape: Shapes) -> Shapes:
     return shape
 
 
-def shape_from_config(shape: Shapes) -> Self:
+def shape_from_config(shape: Shapes) -> Shapes:
     """Return a shape, or a structure of shapes, as tuples, from the lists of a file."""
     if is_shape(shape):
         return tuple(shape)

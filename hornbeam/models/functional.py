@@ -48,6 +48,9 @@ class Functional(Model):
         Array([[3., 5.]], dtype=float32)
     """
 
+    _graph: Graph
+    _inputs_struct: Structure
+    _outputs_struct: Structure
     _graph_losses: Sequence[KerasTensor] = ()
     _graph_with_losses: Graph | None = None
     _not_children = Model._not_children | {
@@ -75,7 +78,7 @@ class Functional(Model):
     def _default_name(self) -> str:
         return "functional" if type(self) is Functional else type(self).__name__
 
-    @property
+    @property  # type: ignore[misc]  # without the setter of `Model`
     def layers(self) -> list[Layer]:
         """Layers of the graph, from the inputs to the outputs."""
         return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import heapq
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hornbeam import errors, tree
 from hornbeam.core.graph import Operation, nodes_of
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from hornbeam.models.functional import Functional
 
 __all__ = ["functional_config", "functional_from_config"]
+
+Made = TypeVar("Made", bound="Functional")
 
 
 def functional_config(model: Functional) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def _node_index(graph: Graph) -> dict[int, int]:
     return index
 
 
-def functional_from_config(cls: type, config: dict[str, Any]) -> Self:
+def functional_from_config(cls: type[Made], config: dict[str, Any]) -> Made:
     """Make a functional model from the result of `functional_config`, or from Keras 2's form.
 
     Args:

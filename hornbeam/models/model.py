@@ -223,7 +223,7 @@ class Model(ModelFiles, ModelState, Trainable):
 
     # --- quantization -----------------------------------------------------------------------------
 
-    def quantize(
+    def quantize(  # type: ignore[override]  # `filters`; `type_check` is among `kwargs`
         self, mode: str | None = None, config: QuantizationConfig | None = None,
         filters: str | Sequence[str] | Callable[[Layer], bool] | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip

@@ -44,6 +44,8 @@ class Sequential(Model):
         13
     """
 
+    _stack: list[Layer]
+    _functional: Functional | None
     _not_children = Model._not_children | {"_functional", "_stack"}
 
     def __init__(
@@ -138,7 +140,7 @@ class Sequential(Model):
         elif self._stack and hasattr(self._stack[0], "make_inputs"):
             self.build()
 
-    @property
+    @property  # type: ignore[misc]  # without the setter of `Model`
     def layers(self) -> list[Layer]:
         """The layers of the stack, without the input layer."""
         return [x for x in self._stack if not isinstance(x, InputLayer)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import errors
 from hornbeam.core.variable import Overlay, Variable
@@ -12,8 +12,15 @@ from hornbeam.typing import Structure
 
 __all__ = ["ModelState"]
 
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
 
-class ModelState:
+    _Base = Trainable  # `Model` has both: the methods here use the attributes of `Trainable`
+else:
+    _Base = object
+
+
+class ModelState(_Base):
     """Methods of `Model` that take or return the values of its variables."""
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
