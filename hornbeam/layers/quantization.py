@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam.adaptation.change import hold
 from hornbeam.adaptation.weights import Layout
@@ -12,6 +12,9 @@ from hornbeam.dtype_policies import quantized_policy
 from hornbeam.layers.state import LayerState
 from hornbeam.quantizers.configs import QuantizationConfig, find_config
 from hornbeam.typing import Shapes, Structure
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
 
 __all__ = ["Quantization"]
 
@@ -127,7 +130,7 @@ class Quantization(LayerState):
             raise NotImplementedError(
                 f"{self._label()}: {mode!r} is not for this layer; its modes are {modes}."
             )
-        hold(self, self._weight_layouts(), policy, config)
+        hold(cast("Layer", self), self._weight_layouts(), policy, config)
 
     def _refuse_without_modes(self) -> None:
         if not self._quantization_modes:

@@ -63,10 +63,10 @@ def conv(
 
 
 def conv_with_bias(
-    inputs: Any, kernel: Any, bias: Any, activation: str = "linear",
-    strides: int | Sequence[int] = 1, padding: Any = "valid", data_format: str | None = None,
-    dilation_rate: int | Sequence[int] = 1,
-) -> Any:  # fmt: skip
+    inputs: Tensor, kernel: Tensor, bias: Tensor, activation: str = "linear",
+    strides: int | Sequence[int] = 1, padding: str | Sequence[Any] = "valid",
+    data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
+) -> Tensor:  # fmt: skip
     """Convolve, add a bias and apply an activation, in one kernel where there is one.
 
     Args:
@@ -173,7 +173,7 @@ def depthwise_conv(
     )
 
 
-def per_channel(kernel: Any) -> Any:
+def per_channel(kernel: Tensor) -> Tensor:
     """Return a depthwise kernel (*window, C, filters per channel) as the kernel of a convolution
     with C groups.
     """

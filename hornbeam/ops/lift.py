@@ -12,7 +12,7 @@ from hornbeam.typing import Tensor
 __all__ = ["binary", "camel", "named", "number", "unary"]
 
 
-def number(x: Any) -> Any:
+def number(x: Any) -> Tensor:
     """Return `x` as an array; a Python number stays one, so that it takes the dtype of the other
     operand.
     """
@@ -29,7 +29,9 @@ def camel(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
-def named(function: Any, name: str, module: str, doc: str, call: str, result: Any) -> None:
+def named(
+    function: Callable[..., Any], name: str, module: str, doc: str, call: str, result: Any
+) -> None:
     """Set the name, the module and the docstring of a generated function; its example returns
     `result`.
     """

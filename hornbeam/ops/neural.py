@@ -370,7 +370,7 @@ def batch_normalization(
     offset: Any = None,
     scale: Any = None,
     epsilon: float = 1e-3,
-) -> Any:
+) -> Tensor:
     """Return `(x - mean) / sqrt(variance + epsilon) * scale + offset`.
 
     Args:
@@ -411,7 +411,7 @@ def layer_normalization(
     axis: int | Sequence[int] = -1,
     epsilon: float | None = None,
     **kwargs: Any,
-) -> Any:
+) -> Tensor:
     """Return `(x - mean) / sqrt(variance + epsilon) * gamma + beta`, with moments over `axis` (Ba
     et al. 2016).
 
@@ -457,7 +457,7 @@ def _layer_norm(
 
 def rms_normalization(
     x: Any, scale: Any = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
-) -> Any:
+) -> Tensor:
     """Return `x / sqrt(mean(x^2) + epsilon) * scale`, with the mean over `axis` (Zhang and Sennrich
     2019).
 

@@ -18,12 +18,12 @@ from jax.interpreters import ad
 
 from hornbeam.ops import routes
 from hornbeam.ops.primitive import define
-from hornbeam.typing import DType
+from hornbeam.typing import DType, Tensor
 
 __all__ = ["columns_product", "rows_product"]
 
 
-def rows_product(x: Any, kernel: Any, axes: int = 1, dtype: DType | None = None) -> Any:
+def rows_product(x: Tensor, kernel: Tensor, axes: int = 1, dtype: DType | None = None) -> Tensor:
     """Multiply over the last `axes` axes of `x` and the first of `kernel`, as a product of two
     matrices.
 
@@ -70,7 +70,7 @@ def _on_cpu(x: Any, y: Any, *, summed: str) -> Any:
     return columns_product(x, y)
 
 
-def columns_product(x: Any, y: Any) -> Any:
+def columns_product(x: Tensor, y: Tensor) -> Tensor:
     """Return x^T y for two float32 matrices (R, M) and (R, N), by the native kernel, which has no
     derivative.
     """
