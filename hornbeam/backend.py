@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import gc
-from typing import Any
 
 from hornbeam.config import (
     backend,
@@ -76,7 +75,7 @@ def is_int_dtype(dtype: DType) -> bool:
     return standardize_dtype(dtype).startswith(("int", "uint"))
 
 
-def is_keras_tensor(x: Any) -> bool:
+def is_keras_tensor(x: object) -> bool:
     """Return whether `x` is a symbolic tensor.
 
     Example:

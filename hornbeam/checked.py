@@ -3,7 +3,7 @@
 `@checked` reads the annotations of an `__init__` and rejects unknown arguments, wrong types and
 values out of range. The signature therefore documents the accepted values, and constructors need no
 code for the checks. Bounds are part of the annotation: `Momentum` is a number of at least 0 and
-below 1. Arguments annotated `Any` are not checked.
+below 1. Arguments annotated `Any`, or with a named type such as `Identifier`, are not checked.
 """
 
 from __future__ import annotations
@@ -196,6 +196,8 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint is Any:
         return True
     if origin is Annotated:
+        if any(isinstance(extra, str) for extra in hint.__metadata__):
+            return True  # a named type of `hornbeam.typing`
         ranges = [extra for extra in hint.__metadata__ if isinstance(extra, Range)]
         return _fits(value, parts[0]) and all(extra.holds(value) for extra in ranges)
     if origin in (typing.Union, types.UnionType):

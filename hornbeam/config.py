@@ -6,8 +6,6 @@ Hornbeam.
 
 from __future__ import annotations
 
-from typing import Any
-
 from hornbeam.core import compile_cache as _compile_cache
 from hornbeam.dtype_policies import dtype_policy, set_dtype_policy
 from hornbeam.ops import routes
@@ -40,6 +38,7 @@ from hornbeam.settings import (
     set_max_epochs,
     set_max_steps_per_epoch,
 )
+from hornbeam.typing import FilePath
 
 __all__ = [
     "backend",
@@ -99,7 +98,7 @@ def compile_cache() -> str | None:
     return None if folder is None else str(folder)
 
 
-def enable_compile_cache(path: Any = None, max_bytes: int = 2**31) -> None:
+def enable_compile_cache(path: FilePath | None = None, max_bytes: int = 2**31) -> None:
     """Keep compiled programs on disk for the next start of a script (the default).
 
     The environment variable `HORNBEAM_COMPILE_CACHE` sets the folder at import, or disables the

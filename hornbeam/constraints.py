@@ -5,7 +5,7 @@ Norms are Euclidean. For the kernel of a dense layer, axis 0 holds the inputs of
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 
@@ -54,7 +54,7 @@ class Constraint:
         return constructor_config(self, Constraint)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Make a constraint from the result of `get_config`."""
         return cls(**config)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hornbeam import settings
 from hornbeam.core.convert import convert
 from hornbeam.core.patterns import PatternMap
 from hornbeam.dtypes import is_float, standardize_dtype
+from hornbeam.typing import CustomObjects, Policy, Tensor
 
 __all__ = [
     "AWQDTypePolicy", "DTypePolicy", "DTypePolicyMap", "FloatDTypePolicy", "GPTQDTypePolicy",
@@ -78,7 +80,7 @@ class DTypePolicy:
         """Return the policy of the layer at `path`: this policy for every path."""
         return self
 
-    def convert_input(self, x: Any, autocast: bool, dtype: str) -> Any:
+    def convert_input(self, x: Tensor, autocast: bool, dtype: str) -> Tensor:
         """Return `x` as a tensor. With `autocast`, floating-point tensors are cast to `dtype`."""
         x = convert(x)
         if autocast and is_float(x.dtype) and standardize_dtype(x.dtype) != dtype:
@@ -334,7 +336,7 @@ class DTypePolicyMap(DTypePolicy, PatternMap):
         ('float32', 'bfloat16')
     """
 
-    def __init__(self, default_policy: Any = None, policy_map: Any = None):
+    def __init__(self, default_policy: Policy = None, policy_map: Mapping[str, Any] | None = None):
         self._given = None if default_policy is None else get_policy(default_policy)
         PatternMap.__init__(self, None, policy_map)
 
@@ -381,7 +383,7 @@ class DTypePolicyMap(DTypePolicy, PatternMap):
         }
 
 
-def get(identifier: Any) -> DTypePolicy:
+def get(identifier: Policy) -> DTypePolicy:
     """Return the policy for a name, dtype, config or policy.
 
     Raises:
@@ -411,7 +413,7 @@ def serialize(dtype_policy: DTypePolicy) -> dict[str, Any]:
     }
 
 
-def deserialize(config: dict[str, Any], custom_objects: Any = None) -> DTypePolicy:
+def deserialize(config: dict[str, Any], custom_objects: CustomObjects = None) -> DTypePolicy:
     """Return the policy for a config that includes the class.
 
     Example:
@@ -423,7 +425,7 @@ def deserialize(config: dict[str, Any], custom_objects: Any = None) -> DTypePoli
     return get_policy(config)
 
 
-def get_policy(identifier: Any) -> DTypePolicy:
+def get_policy(identifier: Policy) -> DTypePolicy:
     """Return the policy for a name, dtype, config or policy.
 
     Example:
@@ -464,7 +466,7 @@ def dtype_policy() -> DTypePolicy:
     return _default or DTypePolicy(settings.floatx())
 
 
-def set_dtype_policy(policy: Any) -> None:
+def set_dtype_policy(policy: Policy) -> None:
     """Set the default dtype policy of new layers.
 
     Args:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import settings
+from hornbeam.typing import DType
 
 __all__ = ["is_float", "result_type", "standardize_dtype"]
 
@@ -22,7 +23,7 @@ ALLOWED = (
 )
 
 
-def standardize_dtype(dtype: Any) -> str:
+def standardize_dtype(dtype: DType | None) -> str:
     """Return the name of a dtype.
 
     Args:
@@ -56,7 +57,7 @@ def standardize_dtype(dtype: Any) -> str:
     raise ValueError(f"Unknown dtype {dtype!r}; expected one of {sorted(ALLOWED)}.")
 
 
-def is_float(dtype: Any) -> bool:
+def is_float(dtype: DType | None) -> bool:
     """Return whether `dtype` is a floating-point type.
 
     Example:

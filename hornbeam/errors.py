@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from hornbeam import tree
 
@@ -35,7 +34,7 @@ class FileError(ValueError):
         )
 
 
-def describe(value: Any) -> str:
+def describe(value: object) -> str:
     """Return a short description of `value`: shape and dtype of a tensor, else its repr.
 
     Example:
@@ -74,7 +73,7 @@ def reworded(error: Exception, change: Callable[[str], str]) -> Exception:
     return error
 
 
-def unknown_name(kind: str, name: Any, known: Iterable[str]) -> ValueError:
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """Return the error for an unknown name, with the most similar known names.
 
     Example:

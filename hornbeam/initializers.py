@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from hornbeam.core.random import SeedGenerator, draw_key, host_uniform, make_def
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.objects.constructor import constructor_config
 from hornbeam.objects.family import Family
-from hornbeam.typing import Axis, DType
+from hornbeam.typing import Axis, DType, Tensor
 
 __all__ = [
     "STFT", "STFTInitializer", "stft",
@@ -55,11 +55,11 @@ class Initializer:
         return constructor_config(self, Initializer)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Make an initializer from the result of `get_config`."""
         return cls(**config)
 
-    def clone(self) -> Any:
+    def clone(self) -> Self:
         """Return a new initializer with the same arguments."""
         return type(self).from_config(self.get_config())
 
@@ -104,7 +104,7 @@ class Constant(Initializer):
     """
 
     @checked
-    def __init__(self, value: Any = 0.0):
+    def __init__(self, value: Tensor = 0.0):
         self.value = value
 
     def __call__(self, shape: Sequence[int], dtype: DType | None = None, **kwargs: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import jax.numpy as jnp
 
@@ -53,7 +53,7 @@ class Regularizer:
         return constructor_config(self, Regularizer)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Make a regularizer from the result of `get_config`."""
         return cls(**config)
 

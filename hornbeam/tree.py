@@ -31,7 +31,7 @@ def _is_none(x: Any) -> bool:
     return x is None
 
 
-def is_nested(structure: Any) -> bool:
+def is_nested(structure: object) -> bool:
     """Return whether `structure` is a list, tuple or dict.
 
     Example:
@@ -163,7 +163,7 @@ def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:
     return tree_util.tree_unflatten(definition, list(flat_sequence))
 
 
-def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
+def assert_same_structure(a: Any, b: Any, check_types: object = None) -> None:
     """Raise `ValueError` unless `a` and `b` have the same nested structure.
 
     Args:

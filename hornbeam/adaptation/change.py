@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.adaptation.float8 import Float8
 from hornbeam.adaptation.integers import Calibrated, Int4Grouped, Int4PerChannel, PerChannel
 from hornbeam.adaptation.weights import AdaptedWeight, Layout, LowRank
 from hornbeam.core import naming
+from hornbeam.dtype_policies import DTypePolicy
+from hornbeam.quantizers.configs import QuantizationConfig
+from hornbeam.typing import Identifier
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
 
 __all__ = ["add_low_rank", "hold"]
 
 
-def hold(layer: Any, layouts: Sequence[Layout], policy: Any, config: Any) -> None:
+def hold(
+    layer: Layer, layouts: Sequence[Layout], policy: DTypePolicy, config: QuantizationConfig | None
+) -> None:
     """Quantize weights of a layer; a low-rank term is kept.
 
     Args:
@@ -55,7 +63,9 @@ def _weight(layer: Any, layout: Layout, policy: Any, config: Any) -> Any:
     return cls(layer, layout, policy, config)
 
 
-def add_low_rank(layer: Any, name: str, rank: int, a_initializer: Any, b_initializer: Any) -> None:
+def add_low_rank(
+    layer: Layer, name: str, rank: int, a_initializer: Identifier, b_initializer: Identifier
+) -> None:
     """Freeze a weight W and add the trainable term `(lora_alpha / lora_rank) * A @ B`.
 
     The layer gets the variables `lora_a` of shape (*W.shape[:-1], rank) and `lora_b` of shape

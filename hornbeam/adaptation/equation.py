@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam.ops.product import rows_product
+from hornbeam.typing import Tensor
 
 __all__ = ["Equation"]
 
@@ -85,7 +86,7 @@ class Equation:
 
     # --- the kernel as a matrix -----------------------------------------------------------------
 
-    def matrix(self, kernel: Any) -> jax.Array:
+    def matrix(self, kernel: Tensor) -> jax.Array:
         """Return the kernel as a matrix (rows, columns)."""
         letters = self._letters[1]
         kernel = jnp.asarray(kernel)

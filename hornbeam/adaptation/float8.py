@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import jax
 
 from hornbeam.adaptation.equation import Equation
 from hornbeam.adaptation.weights import AdaptedWeight, Layout
+from hornbeam.dtype_policies import DTypePolicy
 from hornbeam.quantizers import float8
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
 
 __all__ = ["Float8"]
 
@@ -28,7 +32,7 @@ class Float8(AdaptedWeight):
 
     adds_to_weight = False
 
-    def __init__(self, layer: Any, layout: Layout, policy: Any):
+    def __init__(self, layer: Layer, layout: Layout, policy: DTypePolicy):
         super().__init__(getattr(layer, layout.name))
         self._history_length = getattr(policy, "amax_history_length", 1024)
         self._layer = layer

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ import numpy as np
 from hornbeam.adaptation.equation import Equation
 from hornbeam.adaptation.weights import AdaptedWeight, Layout
 from hornbeam.core.variable import Variable
+from hornbeam.quantizers.configs import QuantizationConfig
 from hornbeam.quantizers.rounding import (
     AbsMaxQuantizer,
     abs_max_quantize_grouped_with_zero_point,
@@ -24,6 +25,10 @@ from hornbeam.quantizers.rounding import (
     pack_int4,
     unpack_int4,
 )
+from hornbeam.typing import Tensor
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
 
 __all__ = ["Calibrated", "Int4Grouped", "Int4PerChannel", "IntegerWeight", "PerChannel"]
 
@@ -42,7 +47,9 @@ class IntegerWeight(AdaptedWeight):
 
     adds_to_weight = False
 
-    def __init__(self, layer: Any, layout: Layout, policy: Any, config: Any = None):
+    def __init__(
+        self, layer: Layer, layout: Layout, policy: Any, config: QuantizationConfig | None = None
+    ):
         super().__init__(getattr(layer, layout.name))
         self.layer, self.layout, self.policy, self.config = layer, layout, policy, config
         self._scale, self._zero = f"{layout.name}_scale", f"{layout.name}_zero"
@@ -94,7 +101,9 @@ class IntegerWeight(AdaptedWeight):
         """Return the product; the weight is decoded to floats of the dtype of `x`."""
         return equation(x, self.floats().astype(x.dtype))
 
-    def saved_value(self, variable: Variable, floats: Callable[[], jax.Array] | None = None) -> Any:
+    def saved_value(
+        self, variable: Variable, floats: Callable[[], jax.Array] | None = None
+    ) -> np.ndarray | jax.Array | None:
         """Return the value of a variable to save; `floats`, if given, are quantized first."""
         for attribute in self.attributes:
             if floats is not None and variable is getattr(self.layer, attribute):
@@ -318,7 +327,7 @@ class Calibrated(Int4Grouped):
         return self.chosen(*grouped(matrix, self.block_size, (0, highest)))
 
     def chosen(
-        self, integers: Any, scale: Any, zero: Any, index: np.ndarray | None = None,
+        self, integers: Tensor, scale: Tensor, zero: Tensor, index: np.ndarray | None = None,
         input_scales: np.ndarray | None = None,
     ) -> Arrays:  # fmt: skip
         """Return the arrays to store for the result of a calibration.

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hornbeam.adaptation.equation import Equation
 from hornbeam.core.variable import Variable
@@ -92,7 +93,9 @@ class AdaptedWeight:
         """Return the rows at `index`, of shape (*index.shape, width)."""
         return take_rows(self.floats(), index)
 
-    def saved_value(self, variable: Variable, floats: Callable[[], jax.Array] | None = None) -> Any:
+    def saved_value(
+        self, variable: Variable, floats: Callable[[], jax.Array] | None = None
+    ) -> np.ndarray | jax.Array | None:
         """Return the value to save for one of the layer's variables.
 
         Args:
@@ -148,6 +151,8 @@ class LowRank(AdaptedWeight):
         thin = jnp.take(self.layer.lora_a.value, index, axis=0)
         return rows + self._scale * jnp.matmul(thin, self.layer.lora_b.value)
 
-    def saved_value(self, variable: Variable, floats: Callable[[], jax.Array] | None = None) -> Any:
+    def saved_value(
+        self, variable: Variable, floats: Callable[[], jax.Array] | None = None
+    ) -> np.ndarray | jax.Array | None:
         """Return the value of a variable to save; the weight includes the low-rank term."""
         return self.frozen.saved_value(variable, floats or self.floats)

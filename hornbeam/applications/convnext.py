@@ -8,6 +8,7 @@ from hornbeam.initializers import Constant
 from hornbeam.layers.arguments import positive_integer
 from hornbeam.layers.layer import Layer
 from hornbeam.objects.family import Family
+from hornbeam.typing import Shapes, Tensor
 
 __all__ = ["LayerScale"]
 
@@ -35,7 +36,7 @@ class LayerScale(Layer):
         self.init_values = init_values
         self.projection_dim = positive_integer("LayerScale", "projection_dim", projection_dim)
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         self.gamma = self.add_weight(
             name="gamma",
             shape=(self.projection_dim,),
@@ -43,7 +44,7 @@ class LayerScale(Layer):
             trainable=True,
         )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return inputs * self.gamma.value
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from hornbeam.callbacks.callback import Callback
+from hornbeam.typing import FilePath
 
 __all__ = ["BackupAndRestore"]
 
@@ -46,9 +46,13 @@ class BackupAndRestore(Callback):
     samples_only = True
 
     def __init__(
-        self, backup_dir: Any, save_freq: Any = "epoch", double_checkpoint: bool = False,
-        delete_checkpoint: bool = True, keep: int | None = None,
-    ):  # fmt: skip
+        self,
+        backup_dir: FilePath,
+        save_freq: int | str | bool = "epoch",
+        double_checkpoint: bool = False,
+        delete_checkpoint: bool = True,
+        keep: int | None = None,
+    ):
         super().__init__()
         if not backup_dir:
             raise ValueError(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from hornbeam.objects.configuration import serialize
 from hornbeam.objects.constructor import captured_arguments, from_constructor_config
+from hornbeam.typing import Logs
+
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
 
 __all__ = ["Callback", "check_number", "check_weights"]
 
@@ -47,15 +51,15 @@ class Callback:
         self._model: Any = None
 
     @property
-    def model(self) -> Any:
-        """The model."""
-        return self.__dict__.get("_model")
+    def model(self) -> Model:
+        """The model; `None` before the first event."""
+        return self.__dict__.get("_model")  # type: ignore[return-value]
 
     def set_params(self, params: dict[str, Any]) -> None:
         """Take `params`."""
         self.params = params
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: Model) -> None:
         """Take the model."""
         self._model = model
 
@@ -91,68 +95,68 @@ class Callback:
         return {name: serialize(value) for name, value in captured_arguments(self).items()}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Create a callback from what `get_config` returned."""
         return from_constructor_config(cls, config)
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Run before an epoch (numbered from 0)."""
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Run after an epoch; `logs` holds its results by name."""
 
-    def on_batch_begin(self, batch: int, logs: Any = None) -> None:
+    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Run before a step of training; older name."""
 
-    def on_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Run after a step of training; older name."""
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Run before a step of training."""
         self.on_batch_begin(batch, logs)
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Run after a step of training."""
         self.on_batch_end(batch, logs)
 
-    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Run before a batch of evaluation."""
 
-    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Run after a batch of evaluation."""
 
-    def on_predict_batch_begin(self, batch: int, logs: Any = None) -> None:
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Run before a batch of prediction."""
 
-    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Run after a batch of prediction."""
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         """Run when training starts."""
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         """Run when training ends."""
 
-    def on_test_begin(self, logs: Any = None) -> None:
+    def on_test_begin(self, logs: Logs = None) -> None:
         """Run when evaluation starts."""
 
-    def on_test_end(self, logs: Any = None) -> None:
+    def on_test_end(self, logs: Logs = None) -> None:
         """Run when evaluation ends."""
 
-    def on_predict_begin(self, logs: Any = None) -> None:
+    def on_predict_begin(self, logs: Logs = None) -> None:
         """Run when prediction starts."""
 
-    def on_predict_end(self, logs: Any = None) -> None:
+    def on_predict_end(self, logs: Logs = None) -> None:
         """Run when prediction ends."""
 
 
-def check_number(name: str, value: Any) -> None:
+def check_number(name: str, value: object) -> None:
     """Raise `ValueError` unless a part of a callback's state is a number or `None`."""
     if value is not None and not isinstance(value, (int, float, np.generic)):
         raise ValueError(f"`{name}` must be a number, received {value!r:.80}")
 
 
-def check_weights(name: str, values: Any, variables: list[Any]) -> None:
+def check_weights(name: str, values: object, variables: list[Any]) -> None:
     """Raise `ValueError` unless a part of a state is `None` or has values for these variables."""
     if values is not None and (
         not isinstance(values, list)

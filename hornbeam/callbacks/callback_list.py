@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.callbacks.callback import Callback
 from hornbeam.callbacks.history import History
 from hornbeam.callbacks.progbar_logger import ProgbarLogger
 from hornbeam.core import registry
+
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
 
 __all__ = ["CallbackList"]
 
@@ -35,10 +38,10 @@ class CallbackList(Callback):
 
     def __init__(
         self,
-        callbacks: Any = None,
+        callbacks: Callback | str | Sequence[Callback | str] | None = None,
         add_history: bool = False,
         add_progbar: bool = False,
-        model: Any = None,
+        model: Model | None = None,
         **params: Any,
     ):
         super().__init__()
@@ -73,7 +76,7 @@ class CallbackList(Callback):
         for c in self.callbacks:
             c.set_params(params)
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: Model) -> None:
         """Hand the model to all."""
         self._model = model
         if getattr(model, "history", None) is None:

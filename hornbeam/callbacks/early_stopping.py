@@ -6,6 +6,7 @@ from typing import Any
 
 from hornbeam.callbacks.callback import check_weights
 from hornbeam.callbacks.monitor import MonitorCallback
+from hornbeam.typing import Logs
 
 __all__ = ["EarlyStopping"]
 
@@ -56,10 +57,10 @@ class EarlyStopping(MonitorCallback):
         self.best: float | None = None
         self.best_weights = None
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         self._reset()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         value = self.value(logs)
         if value is None or epoch < self.start_from_epoch:
             return
@@ -77,7 +78,7 @@ class EarlyStopping(MonitorCallback):
             self.stopped_epoch = epoch
             self.model.stop_training = True
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         if self.stopped_epoch and self.verbose:
             print(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam.callbacks.callback import Callback
+from hornbeam.typing import Logs
 
 __all__ = ["History"]
 
@@ -26,7 +27,7 @@ class History(Callback):
         self.epoch: list[int] = []
         self.history: dict[str, list[Any]] = {}
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         self.epoch, self.history = [], {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -36,7 +37,7 @@ class History(Callback):
         self.epoch = list(state["epoch"])
         self.history = {name: list(values) for name, values in state["history"].items()}
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)

@@ -8,6 +8,7 @@ from typing import Any
 
 from hornbeam import errors
 from hornbeam.callbacks.monitor import MonitorCallback
+from hornbeam.typing import FilePath, Logs
 
 __all__ = ["ModelCheckpoint"]
 
@@ -36,9 +37,9 @@ class ModelCheckpoint(MonitorCallback):
     """
 
     def __init__(
-        self, filepath: Any, monitor: str = "val_loss", verbose: int = 0,
+        self, filepath: FilePath, monitor: str = "val_loss", verbose: int = 0,
         save_best_only: bool = False, save_weights_only: bool = False, mode: str = "auto",
-        save_freq: Any = "epoch", initial_value_threshold: float | None = None, **kwargs: Any,
+        save_freq: int | str = "epoch", initial_value_threshold: float | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(monitor, mode)
         self.period = kwargs.pop("period", 1)
@@ -62,7 +63,8 @@ class ModelCheckpoint(MonitorCallback):
             save_best_only,
             save_weights_only,
         )
-        self.save_freq, self.best = save_freq, initial_value_threshold
+        self.save_freq: Any = save_freq
+        self.best = initial_value_threshold
         endings = (
             (".weights.h5", ".h5", ".hdf5") if save_weights_only else (".keras", ".h5", ".hdf5")
         )
@@ -83,16 +85,16 @@ class ModelCheckpoint(MonitorCallback):
             None if self.save_freq == "epoch" else self.save_freq - self._batches % self.save_freq
         )
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         if self.save_freq != "epoch":
             self._batches += 1
             if self._batches % self.save_freq == 0:
                 self._save(self._epoch, batch, logs)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if self.save_freq == "epoch" and (epoch + 1) % self.period == 0:
             self._save(epoch, None, logs)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.callbacks.callback import Callback, check_number
+from hornbeam.typing import Logs
 
 __all__ = ["MonitorCallback"]
 
@@ -66,7 +67,7 @@ class MonitorCallback(Callback):
         vars(self).update({name: state[name] for name in self._STATE})
 
     @property
-    def monitor_op(self) -> Any:
+    def monitor_op(self) -> np.ufunc:
         """`np.greater` if larger values are better, else `np.less`."""
         return np.greater if self._sign > 0 else np.less
 
@@ -78,7 +79,7 @@ class MonitorCallback(Callback):
         """Return whether `value` is better than `best` by more than `min_delta`."""
         return best is None or bool(self._sign * (value - best) > self.min_delta)
 
-    def value(self, logs: Any) -> Any:
+    def value(self, logs: Logs) -> Any:
         """Return the watched value; `None`, with a warning the first time, if the logs lack it."""
         found = (logs or {}).get(self.monitor)
         if found is None and not self._warned:

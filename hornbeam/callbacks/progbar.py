@@ -29,7 +29,7 @@ class Progbar:
 
     def __init__(
         self, target: int | None, width: int = 20, verbose: int = 1, interval: float = 0.1,
-        stateful_metrics: Any = None, unit_name: str = "step",
+        stateful_metrics: Sequence[str] | None = None, unit_name: str = "step",
     ):  # fmt: skip
         self.target, self.width, self.verbose, self.interval = target, width, verbose, interval
         self.unit_name = unit_name

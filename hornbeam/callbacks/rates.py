@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam.callbacks.callback import Callback
 from hornbeam.callbacks.monitor import MonitorCallback
+from hornbeam.typing import Logs
 
 __all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]
 
@@ -43,7 +44,7 @@ class LearningRateScheduler(Callback):
         else:
             self._takes_rate = True
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         rate = self.schedule(epoch, _rate(self.model)) if self._takes_rate else self.schedule(epoch)
         if not isinstance(rate, (float, int, np.floating)) and np.ndim(rate) != 0:
             raise ValueError(
@@ -53,7 +54,7 @@ class LearningRateScheduler(Callback):
         if self.verbose > 0:
             print(f"\nEpoch {epoch + 1}: learning rate set to {float(rate):g}.")
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if logs is not None:
             logs["learning_rate"] = _rate(self.model)
 
@@ -103,10 +104,10 @@ class ReduceLROnPlateau(MonitorCallback):
         self.best: float | None = None
         self.cooldown_counter = self.wait = 0
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         self._reset()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         rate = _rate(self.model)
         if logs is not None:
             logs["learning_rate"] = rate

@@ -7,11 +7,11 @@ import json
 import urllib.parse
 import urllib.request
 import warnings
-from typing import Any
 
 import numpy as np
 
 from hornbeam.callbacks.callback import Callback
+from hornbeam.typing import Logs
 
 __all__ = ["RemoteMonitor"]
 
@@ -51,7 +51,7 @@ class RemoteMonitor(Callback):
             send_as_json,
         )
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         results = {
             "epoch": epoch,
             **{name: np.asarray(value).tolist() for name, value in (logs or {}).items()},

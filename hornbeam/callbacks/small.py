@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.callbacks.callback import Callback
+from hornbeam.typing import FilePath, Logs
 
 __all__ = ["CSVLogger", "LambdaCallback", "TerminateOnNaN"]
 
@@ -27,12 +28,12 @@ class CSVLogger(Callback):
         ','
     """
 
-    def __init__(self, filename: Any, separator: str = ",", append: bool = False):
+    def __init__(self, filename: FilePath, separator: str = ",", append: bool = False):
         super().__init__()
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
         self.keys: list[str] | None = None
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         going_on = (
             self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
         )
@@ -62,7 +63,7 @@ class CSVLogger(Callback):
         if os.path.exists(self.filename) and os.path.getsize(self.filename) > size:
             os.truncate(self.filename, size)
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         logs = logs or {}
         if self.keys is None:
             self.keys = sorted(logs)
@@ -135,7 +136,7 @@ class TerminateOnNaN(Callback):
         super().__init__()
         self.raise_error = raise_error
 
-    def on_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
         loss = (logs or {}).get("loss")
         if loss is not None and not np.isfinite(loss) and not self.model.stop_training:
             text = f"Batch {batch}: the loss is {loss}, training stops."

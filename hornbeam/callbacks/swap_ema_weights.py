@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam.callbacks.callback import Callback, check_weights
+from hornbeam.typing import Logs
 
 __all__ = ["SwapEMAWeights"]
 
@@ -56,22 +57,22 @@ class SwapEMAWeights(Callback):
                 variable.assign(value)
             self._weights = None
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._put_weights()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if self.swap_on_epoch:
             self._put_averages()
 
-    def on_test_begin(self, logs: Any = None) -> None:
+    def on_test_begin(self, logs: Logs = None) -> None:
         if self._weights is None:  # otherwise another callback evaluates between two epochs
             self._put_averages()
             self._for_test = True
 
-    def on_test_end(self, logs: Any = None) -> None:
+    def on_test_end(self, logs: Logs = None) -> None:
         if self._for_test:
             self._put_weights()
             self._for_test = False
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         self._weights = None  # the optimizer has made the averages the weights

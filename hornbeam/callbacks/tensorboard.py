@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,6 +14,7 @@ from hornbeam import optional
 from hornbeam.callbacks.callback import Callback, check_number
 from hornbeam.layers.core import Embedding
 from hornbeam.layers.state import flatten_layers
+from hornbeam.typing import FilePath, Logs
 
 __all__ = ["TensorBoard"]
 
@@ -56,11 +57,17 @@ class TensorBoard(Callback):
     observes_only = True
 
     def __init__(
-        self, log_dir: Any = "logs", histogram_freq: int = 0, write_graph: bool = True,
-        write_images: bool = False, write_steps_per_second: bool = False,
-        update_freq: int | str = "epoch", profile_batch: Any = 0, embeddings_freq: int = 0,
-        embeddings_metadata: Any = None,
-    ):  # fmt: skip
+        self,
+        log_dir: FilePath = "logs",
+        histogram_freq: int = 0,
+        write_graph: bool = True,
+        write_images: bool = False,
+        write_steps_per_second: bool = False,
+        update_freq: int | str = "epoch",
+        profile_batch: int | str | Sequence[int] = 0,
+        embeddings_freq: int = 0,
+        embeddings_metadata: FilePath | Mapping[str, FilePath] | None = None,
+    ):
         super().__init__()
         _tensorboardx()  # now, so that it is not missed in the middle of a training
         self.log_dir = os.fspath(log_dir)
@@ -106,7 +113,7 @@ class TensorBoard(Callback):
 
     # --- events ----------------------------------------------------------------------------
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         self._clock = (self._step, time.monotonic())
         self._is_training = True
         self._look_for_profile()
@@ -115,11 +122,11 @@ class TensorBoard(Callback):
         if self.write_graph:
             self._write_graph()
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._epoch_start = self._step
         self._epoch_clock = (self._step, time.monotonic())
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         if self.samples_only:  # not called for every step
             self._step = self._epoch_start + batch + 1
             return
@@ -134,13 +141,13 @@ class TensorBoard(Callback):
                 self._scalar("train", f"batch_{name}", value, self._step)
         self._look_for_profile()
 
-    def on_test_end(self, logs: Any = None) -> None:
+    def on_test_end(self, logs: Logs = None) -> None:
         for name, value in (logs or {}).items():
             self._scalar("validation", f"evaluation_{name}_vs_iterations", value, self._step)
         if not self._is_training:  # an evaluation by itself
             self._close()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         logs = dict(logs or {})
         for name, value in logs.items():
             run = "validation" if name.startswith("val_") else "train"
@@ -159,7 +166,7 @@ class TensorBoard(Callback):
         for writer in self._writers.values():
             writer.flush()
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         if self._is_profiling:
             jax.profiler.stop_trace()
             self._is_profiling = False
@@ -222,7 +229,7 @@ class TensorBoard(Callback):
             jax.profiler.stop_trace()
             self._is_profiling = False
 
-    def _embeddings(self) -> list[tuple[Any, str | None]]:
+    def _embeddings(self) -> list[tuple[Embedding, FilePath | None]]:
         """Return the embedding layers and the paths of their metadata."""
         found = [layer for layer in flatten_layers(self.model) if isinstance(layer, Embedding)]
         given = self.embeddings_metadata

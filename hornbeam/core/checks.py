@@ -16,7 +16,7 @@ __all__ = ["check_choice", "check_flag", "check_name", "check_shape"]
 Value = TypeVar("Value")
 
 
-def check_name(owner: str, name: Any) -> str:
+def check_name(owner: str, name: object) -> str:
     """Return `name`, a string without slashes, since paths join names by them; "" for `None`.
 
     Args:
@@ -59,7 +59,7 @@ def check_choice(owner: str, argument: str, value: Value, choices: Iterable[Any]
     return value
 
 
-def check_flag(owner: str, argument: str, value: Any) -> bool:
+def check_flag(owner: str, argument: str, value: object) -> bool:
     """Return `value` as a bool; it must be true or false, as a bool, 0, 1 or `None`.
 
     Raises:

@@ -20,6 +20,8 @@ from typing import Any
 
 import jax
 
+from hornbeam.typing import FilePath
+
 __all__ = ["default_folder", "disable", "enable", "folder"]
 
 
@@ -59,7 +61,7 @@ def folder() -> Path | None:
     return _in_use
 
 
-def enable(path: Any = None, max_bytes: int = 2**31) -> bool:
+def enable(path: FilePath | None = None, max_bytes: int = 2**31) -> bool:
     """Keep compiled programs in a folder.
 
     Args:

@@ -13,13 +13,14 @@ from hornbeam.core.op_table import OPS
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
 from hornbeam.dtypes import standardize_dtype
+from hornbeam.typing import DType, Tensor
 
 __all__ = ["convert", "with_values"]
 
 _jax_config: Any = jax.config  # its settings are attributes that mypy does not see
 
 
-def convert(x: Any, dtype: Any = None) -> Any:
+def convert(x: Tensor, dtype: DType | None = None) -> Tensor:
     """Return `x` as a JAX array; a symbolic tensor stays one.
 
     Python floats and nested lists of floats get `floatx()`. 64-bit data get the 32-bit type, unless
@@ -79,7 +80,7 @@ def convert(x: Any, dtype: Any = None) -> Any:
 _EXTENDED = {"bfloat16", "float8_e4m3fn", "float8_e5m2"}
 
 
-def with_values(x: Any, name: str, remedy: str) -> Any:
+def with_values(x: Tensor, name: str, remedy: str) -> Tensor:
     """Return `x` as a JAX array, for an op whose result has a shape that depends on the values.
 
     Args:

@@ -10,6 +10,7 @@ from hornbeam.core import naming
 from hornbeam.core.loading import count_work
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.tracing import infer
+from hornbeam.typing import Structure
 
 __all__ = ["Node", "Operation", "describe_inputs", "nodes_of"]
 
@@ -28,7 +29,9 @@ class Node:
         parents: The nodes that make the inputs.
     """
 
-    def __init__(self, operation: Operation, args: tuple, kwargs: dict[str, Any], outputs: Any):
+    def __init__(
+        self, operation: Operation, args: tuple, kwargs: dict[str, Any], outputs: Structure
+    ):
         self.operation = operation
         self.args, self.kwargs, self.outputs = args, kwargs, outputs
         self.inputs = [x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)]
@@ -38,7 +41,7 @@ class Node:
                 x.history = (self, index)
         operation._inbound_nodes.append(self)
 
-    def run(self, values: dict[int, Any], **extra: Any) -> Any:
+    def run(self, values: dict[int, Any], **extra: Any) -> Structure:
         """Call the operation on arrays.
 
         Args:
@@ -76,7 +79,7 @@ class Operation:
     def _default_name(self) -> str:
         return type(self).__name__
 
-    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Structure:
         """Record a call with symbolic tensors and return its symbolic result."""
         outputs = self.compute_output_spec(*args, **kwargs)
         taken = {id(x) for x in tree.flatten((args, kwargs))}
@@ -92,11 +95,11 @@ class Operation:
         Node(self, args, kwargs, outputs)
         return outputs
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Structure:
         """Return symbolic tensors of the shapes and dtypes that a call would give."""
         return infer(self.call, *args, **kwargs)
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *args: Any, **kwargs: Any) -> Structure:
         """Compute the result from arrays. Subclasses override it."""
         raise NotImplementedError(f"{type(self).__name__} must implement `call`.")
 
@@ -123,12 +126,12 @@ class Operation:
         return node.args[0] if len(node.inputs) == 1 and node.args else node.inputs
 
     @property
-    def input(self) -> Any:
+    def input(self) -> Structure:
         """The symbolic input of the only call."""
         return self._node_property("input")
 
     @property
-    def output(self) -> Any:
+    def output(self) -> Structure:
         """The symbolic output of the only call."""
         return self._node_property("output")
 

@@ -64,7 +64,7 @@ class Loading:
         self._work = WORK + max(0, (payable or 0) - ALLOWANCE) // PART
         self._paid: set[Any] = set()
 
-    def pay(self, nbytes: int, name: str, owner: Any = None) -> None:
+    def pay(self, nbytes: int, name: str, owner: object = None) -> None:
         """Charge memory to the file's allowance.
 
         Args:
@@ -199,7 +199,7 @@ def refuse_from_files(name: str, value: object) -> None:
         )
 
 
-def refuse_slow_pattern(name: str, pattern: Any) -> None:
+def refuse_slow_pattern(name: str, pattern: str) -> None:
     """Refuse a regular expression from a file whose matching could take for ever.
 
     Such expressions have repeated groups, references back or more than three repetitions.

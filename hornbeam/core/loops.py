@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam.core.variable import Overlay, autocast_scope
+from hornbeam.typing import Structure
 
 __all__ = ["Step", "scan"]
 
@@ -43,8 +44,12 @@ class Step:
 
 
 def scan(
-    step: Step, body: Callable[[Any, Any], tuple[Any, Any]], start: Any, xs: Any, unroll: int = 1
-) -> Any:
+    step: Step,
+    body: Callable[[Any, Any], tuple[Any, Any]],
+    start: Structure,
+    xs: Structure,
+    unroll: int = 1,
+) -> Structure:
     """Run `jax.lax.scan`, and apply the assignments and added losses of the steps.
 
     Args:

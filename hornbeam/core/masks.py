@@ -5,12 +5,14 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+from hornbeam.typing import Tensor
+
 __all__ = ["any_mask", "get_mask", "set_mask"]
 
 _masks: dict[int, tuple[Any, Any]] = {}
 
 
-def set_mask(x: Any, mask: Any) -> None:
+def set_mask(x: Tensor, mask: Tensor) -> None:
     """Attach a mask to a tensor.
 
     Args:
@@ -22,7 +24,7 @@ def set_mask(x: Any, mask: Any) -> None:
     _masks[key] = (weakref.ref(x, lambda _: _masks.pop(key, None)), mask)
 
 
-def get_mask(x: Any) -> Any:
+def get_mask(x: Tensor) -> Tensor:
     """Return the mask attached to `x`, or `None`."""
     entry = _masks.get(id(x))
     return entry[1] if entry is not None and entry[0]() is x else None

@@ -16,6 +16,7 @@ from hornbeam.core.graph import Operation, describe_inputs
 from hornbeam.core.op_table import OPS, OpInfo
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.variable import Variable
+from hornbeam.typing import Structure
 
 __all__ = ["OpCall", "op"]
 
@@ -38,10 +39,10 @@ class OpCall(Operation):
     def _default_name(self) -> str:
         return self.info.class_name
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *args: Any, **kwargs: Any) -> Structure:
         return self.info.function(*args, **kwargs, **self.settings)
 
-    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Structure:
         try:
             return super().symbolic_call(*args, **kwargs)
         except Exception as error:
@@ -51,7 +52,7 @@ class OpCall(Operation):
             )
             raise errors.reworded(error, lambda text: f"{text}\n  {called}") from error.__cause__
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Structure:
         try:
             key = (self.info.class_name, _cache_key((args, kwargs, self.settings)))
             known = _spec_cache.get(key)

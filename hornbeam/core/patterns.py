@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 from hornbeam.core.loading import refuse_slow_pattern
@@ -30,7 +30,7 @@ class PatternMap(MutableMapping[str, Any]):
         ('adam', 'sgd')
     """
 
-    def __init__(self, default: Any, entries: dict[str, Any] | None = None):
+    def __init__(self, default: Any, entries: Mapping[str, Any] | None = None):
         self._default = default
         self._entries: dict[str, Any] = {}
         for pattern, value in (entries or {}).items():

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from hornbeam.core.variable import Variable
+from hornbeam.typing import Structure
 
 __all__ = ["Placement", "current_placement", "place_batch", "place_variable", "set_placement"]
 
@@ -55,7 +56,7 @@ def place_variable(placement: Placement, variable: Variable) -> None:
         variable.take_over(jax.device_put(value, sharding))
 
 
-def place_batch(placement: Placement, batch: Any, axis: int) -> Any:
+def place_batch(placement: Placement, batch: Structure, axis: int) -> Structure:
     """Return a batch with its arrays where the placement wants them.
 
     Args:

@@ -24,6 +24,7 @@ from hornbeam.core.placement import (
     place_variable,
 )
 from hornbeam.core.variable import Overlay, Variable
+from hornbeam.typing import Structure
 
 __all__ = ["Program", "calls_return_when_done"]
 
@@ -177,7 +178,7 @@ class Program:
         """Run the function once."""
         return self._run(lambda carried: carried.once, self.place(args))
 
-    def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Any:
+    def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Structure:
         """Run the function `count` times in one compiled loop.
 
         Args:
@@ -191,7 +192,7 @@ class Program:
         """
         return self._run(lambda carried: carried.loop, self.place(slabs, 1), start, count)
 
-    def place(self, batch: Any, axis: int = 0) -> Any:
+    def place(self, batch: Structure, axis: int = 0) -> Structure:
         """Return a batch, or a slab of batches, with its arrays where the program wants them.
 
         Args:

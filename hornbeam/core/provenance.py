@@ -10,7 +10,7 @@ __all__ = ["is_library_code"]
 _PACKAGE = __name__.partition(".")[0]
 
 
-def is_library_code(x: Any) -> bool:
+def is_library_code(x: object) -> bool:
     """Return whether Hornbeam defines a class, a function or method, or the class of an object.
 
     The top-level package decides, so a module named `hornbeam_extras` is the user's. A user's

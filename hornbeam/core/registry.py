@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol
 
+from hornbeam.typing import CustomObjects, Identifier
+
 __all__ = [
     "AnnouncedFamily",
     "CustomObjectScope",
@@ -87,7 +89,9 @@ def get_registered_name(obj: Any) -> str:
         return obj.__name__
 
 
-def get_registered_object(name: str, custom_objects: Any = None, module_objects: Any = None) -> Any:
+def get_registered_object(
+    name: str, custom_objects: CustomObjects = None, module_objects: CustomObjects = None
+) -> Any:
     """Return the object that is registered, or in scope, under `name`, or `None`.
 
     Args:
@@ -164,7 +168,7 @@ class AnnouncedFamily(Protocol):
     def find_class(self, name: str) -> type | None:
         """Return the class that a file means by `name`, or `None`."""
 
-    def get(self, identifier: Any, **arguments: Any) -> Any:
+    def get(self, identifier: Identifier, **arguments: Any) -> Any:
         """Return the part that a name, a configuration, a class, a function or an object means."""
 
 

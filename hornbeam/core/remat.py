@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
 from hornbeam.core.variable import Overlay, Variable
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
 
 __all__ = ["RematScope", "checkpointed", "current_scope", "remat"]
 
@@ -66,7 +69,7 @@ class RematScope:
     def __exit__(self, *exc: object) -> None:
         _scope.reset(self._tokens.pop())
 
-    def wrap(self, layer: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrap(self, layer: Layer, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return `function`, the call of `layer`, with recomputation where this scope says so."""
         if self.mode == "full" or (
             self.mode == "list_of_layers" and layer.name in self.layer_names

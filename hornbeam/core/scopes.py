@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any
 
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 
 from hornbeam import errors
 from hornbeam.core.variable import Overlay, Variable
+from hornbeam.typing import Tensor
 
 __all__ = ["StatelessScope", "SymbolicScope", "device", "in_symbolic_scope"]
 
@@ -81,7 +83,7 @@ class StatelessScope:
         added = [value for _, value in self._overlay.losses] if self.collect_losses else []
         return [*self._added, *added]
 
-    def add_loss(self, loss: Any) -> None:
+    def add_loss(self, loss: Tensor) -> None:
         """Add a loss."""
         self._added.append(loss)
 
@@ -90,7 +92,7 @@ class StatelessScope:
         variable, value = update
         self._overlay.assign(variable, jnp.asarray(value, variable.dtype))
 
-    def get_current_value(self, variable: Variable) -> Any:
+    def get_current_value(self, variable: Variable) -> Tensor:
         """Return the given or assigned value of a variable, or `None`."""
         known = variable in self._known or variable in self._overlay.assigned
         return self._overlay.value_of(variable) if known else None
@@ -120,7 +122,7 @@ def in_symbolic_scope() -> bool:
     return _symbolic.get()
 
 
-def device(device_name: Any) -> Any:
+def device(device_name: Any) -> AbstractContextManager[Any]:
     """Return a context whose arrays are made, and functions run, on a device.
 
     Args:

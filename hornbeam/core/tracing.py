@@ -25,7 +25,7 @@ from hornbeam import errors, tree
 from hornbeam.core.masks import get_mask, set_mask
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Overlay, Variable
-from hornbeam.typing import Shape
+from hornbeam.typing import Shape, Structure
 
 __all__ = ["indivisible", "infer", "is_unknown", "shape_with_unknowns", "too_small"]
 
@@ -119,7 +119,7 @@ def indivisible(text: str, divisor: int) -> ValueError:
     return error
 
 
-def infer(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def infer(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Structure:
     """Return symbolic tensors of the shapes and dtypes that `function` would give.
 
     Assignments to variables and losses added during the trace are dropped.

@@ -23,7 +23,7 @@ from hornbeam.core import naming, registry
 from hornbeam.core.checks import check_choice, check_flag, check_name, check_shape
 from hornbeam.core.loading import current_loading
 from hornbeam.dtypes import is_float, standardize_dtype
-from hornbeam.typing import DType
+from hornbeam.typing import DType, Tensor
 
 __all__ = ["Overlay", "Variable", "autocast_scope", "current_overlay", "value_and_grad"]
 
@@ -78,7 +78,7 @@ class Overlay:
     def __exit__(self, *exc: object) -> None:
         _overlay.reset(self._token)
 
-    def value_of(self, variable: Variable) -> Any:
+    def value_of(self, variable: Variable) -> Tensor:
         """Return the value of `variable` as code inside the block sees it."""
         if variable in self._values:
             return self._values[variable]
@@ -91,7 +91,7 @@ class Overlay:
             )  # traced, so that nothing is allocated
         return variable._array()
 
-    def assign(self, variable: Variable, value: Any) -> None:
+    def assign(self, variable: Variable, value: Tensor) -> None:
         """Set the value of `variable` inside the block."""
         if variable not in self._mapped:
             self.strays[variable] = None
@@ -271,7 +271,7 @@ class Variable:
         return self._dtype
 
     @property
-    def value(self) -> Any:
+    def value(self) -> Tensor:
         """The array, or the value in the open overlay, in the dtype of the autocast scope."""
         overlay = _overlay.get()
         if overlay is None:
@@ -298,7 +298,7 @@ class Variable:
             self._value = np.zeros(self._shape, jnp.dtype(self._dtype))  # type: ignore[assignment]
             self._lent, self._first_value = False, None
 
-    def assign(self, value: Any) -> None:
+    def assign(self, value: Tensor) -> None:
         """Replace the value by another of the same shape, which is cast to the variable's dtype.
 
         Raises:
@@ -330,11 +330,11 @@ class Variable:
             self._value = make(value, self._dtype)
             self._lent, self._first_value = True, None
 
-    def assign_add(self, value: Any) -> None:
+    def assign_add(self, value: Tensor) -> None:
         """Add `value`."""
         self.assign(self._uncast() + jnp.asarray(value, self._dtype))
 
-    def assign_sub(self, value: Any) -> None:
+    def assign_sub(self, value: Tensor) -> None:
         """Subtract `value`."""
         self.assign(self._uncast() - jnp.asarray(value, self._dtype))
 

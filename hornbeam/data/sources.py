@@ -16,6 +16,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.data.dataset import EPOCH_HOOKS, PyDataset, Reader
+from hornbeam.typing import Data, Structure
 
 __all__ = [
     "ArraySource",
@@ -74,8 +75,8 @@ class ArraySource(Source):
     """
 
     def __init__(
-        self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int = 32,
-        shuffle: bool | str = False,
+        self, x: Structure, y: Structure = None, sample_weight: Structure = None,
+        batch_size: int = 32, shuffle: bool | str = False,
     ):  # fmt: skip
         self.data = tuple(
             as_arrays(part, name)
@@ -180,7 +181,7 @@ class IterableSource(Source):
         (1, 1)
     """
 
-    def __init__(self, data: Any):
+    def __init__(self, data: Data):
         self._data = data
         self._once: Iterator[Any] | None = data if hasattr(data, "__next__") else None
         self._indexed = not hasattr(data, "__iter__") and hasattr(data, "__getitem__")
@@ -249,7 +250,7 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return memory[start : start + size].view(dtype).reshape(shape)
 
 
-def unpack(batch: Any) -> Batch:
+def unpack(batch: Structure) -> Batch:
     """Return a batch as `(x, y, sample_weight)`.
 
     Raises:
@@ -276,7 +277,7 @@ def unpack(batch: Any) -> Batch:
 
 
 def make_source(
-    x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None,
+    x: Data, y: Structure = None, sample_weight: Structure = None, batch_size: int | None = None,
     shuffle: bool | str = False,
 ) -> Source:  # fmt: skip
     """Return the source for the data that a user passed.
@@ -311,7 +312,7 @@ def make_source(
     return ArraySource(x, y, sample_weight, 32 if batch_size is None else batch_size, shuffle)
 
 
-def is_iterable_of_batches(x: Any) -> bool:
+def is_iterable_of_batches(x: Data) -> bool:
     """Return whether data are batches to iterate over, rather than arrays of rows.
 
     Example:
@@ -343,7 +344,7 @@ def _array(a: Any, name: str) -> np.ndarray:
         ) from None
 
 
-def as_arrays(structure: Any, name: str) -> Any:
+def as_arrays(structure: Structure, name: str) -> Structure:
     """Return a structure of arrays, rows first, with 64-bit numbers narrowed to 32 bits.
 
     Args:

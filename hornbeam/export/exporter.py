@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp  # noqa: F401  (examples use it)
@@ -14,6 +14,10 @@ from jax import export as jax_export
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops import routes
+from hornbeam.typing import FilePath, Structure
+
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
 
 __all__ = ["Exporter", "pure_call", "symbolic_inputs"]
 
@@ -46,7 +50,9 @@ class Exporter(abc.ABC):
     extra: str | None = None
 
     @abc.abstractmethod
-    def write(self, model: Any, path: Any, input_signature: Any = None, **options: Any) -> None:
+    def write(
+        self, model: Model, path: FilePath, input_signature: Structure = None, **options: Any
+    ) -> None:
         """Write a built model to a file.
 
         Args:
@@ -59,7 +65,7 @@ class Exporter(abc.ABC):
         """
 
 
-def symbolic_inputs(model: Any, given: Any = None) -> Any:
+def symbolic_inputs(model: Model, given: Structure = None) -> Structure:
     """Return a model's inputs as `jax.ShapeDtypeStruct`s, with symbols for unknown sizes.
 
     An unknown size of the first axis is the symbol `batch` in all inputs. Every other unknown size
@@ -109,7 +115,7 @@ def symbolic_inputs(model: Any, given: Any = None) -> Any:
     return jax.tree.map(read, given, is_leaf=lambda x: hasattr(x, "shape"))
 
 
-def pure_call(model: Any) -> tuple[Callable[[Sequence[Any], Any], Any], list[Variable]]:
+def pure_call(model: Model) -> tuple[Callable[[Sequence[Any], Any], Any], list[Variable]]:
     """Return a model's inference as a pure function, and the model's weights.
 
     The arguments of the function are the values of the weights and the inputs. All ops use their

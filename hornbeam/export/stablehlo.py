@@ -21,7 +21,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,10 @@ from hornbeam.errors import FileError, listed
 from hornbeam.export.exporter import Exporter, pure_call, symbolic_inputs
 from hornbeam.objects.guard import one_error
 from hornbeam.saving.disk import MissingFileError, parse_json, written_aside
+from hornbeam.typing import FilePath, Structure
+
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
 
 __all__ = ["LoadedProgram", "StableHLOExporter", "export_stablehlo", "load_stablehlo"]
 
@@ -54,13 +58,18 @@ class StableHLOExporter(Exporter):
 
     name = "stablehlo"
 
-    def write(self, model: Any, path: Any, input_signature: Any = None, **options: Any) -> None:
+    def write(
+        self, model: Model, path: FilePath, input_signature: Structure = None, **options: Any
+    ) -> None:
         """Write a built model to a file; `options` are passed to `export_stablehlo`."""
         export_stablehlo(model, path, input_signature, **options)
 
 
 def export_stablehlo(
-    model: Any, path: Any, input_signature: Any = None, platforms: Sequence[str] | None = None
+    model: Model,
+    path: FilePath,
+    input_signature: Structure = None,
+    platforms: Sequence[str] | None = None,
 ) -> None:
     """Write a model's inference to a StableHLO file.
 
@@ -160,7 +169,7 @@ class LoadedProgram:
         )
 
 
-def load_stablehlo(path: Any) -> LoadedProgram:
+def load_stablehlo(path: FilePath) -> LoadedProgram:
     """Read a StableHLO file that `export_stablehlo` wrote.
 
     Reading runs no code from the file. A call runs an XLA program, which can only compute. XLA's

@@ -11,7 +11,7 @@ from hornbeam import activations
 from hornbeam.layers.arguments import add_named_weight, keep
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.typing import Axis, Shape, Tensor
+from hornbeam.typing import Axis, Identifier, Shape, Tensor
 
 __all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "ThresholdedReLU"]
 
@@ -186,8 +186,8 @@ class PReLU(_Activation):
     """
 
     def __init__(
-        self, alpha_initializer: Any = "Zeros", alpha_regularizer: Any = None,
-        alpha_constraint: Any = None, shared_axes: Axis = None, **kwargs: Any,
+        self, alpha_initializer: Identifier = "Zeros", alpha_regularizer: Identifier = None,
+        alpha_constraint: Identifier = None, shared_axes: Axis = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         keep(self, locals())

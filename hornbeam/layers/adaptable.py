@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from hornbeam.adaptation.change import add_low_rank
 from hornbeam.core.variable import Variable
 from hornbeam.layers.arguments import positive_integer
 from hornbeam.layers.layer import Layer
+from hornbeam.typing import Identifier
 
 __all__ = ["Adaptable"]
 
@@ -32,8 +34,8 @@ class Adaptable(Layer):
     lora_enabled = False
 
     def enable_lora(
-        self, rank: int, lora_alpha: float | None = None, a_initializer: Any = "he_uniform",
-        b_initializer: Any = "zeros",
+        self, rank: int, lora_alpha: float | None = None, a_initializer: Identifier = "he_uniform",
+        b_initializer: Identifier = "zeros",
     ) -> None:  # fmt: skip
         """Freeze the weight W, train A and B, and compute with `W + (lora_alpha / rank) * A @ B`.
 
@@ -95,7 +97,7 @@ class Adaptable(Layer):
             return super()._saved_value(variable)
         return getattr(self, self._adapted_name).adapted.saved_value(variable)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Read this layer's own variables from `store`; see `Layer.load_own_variables`."""
         super().load_own_variables(store)
         if self.lora_enabled:  # the weight that was read has the low-rank term in it

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hornbeam import activations, constraints, initializers, regularizers
-from hornbeam.typing import Shape
+from hornbeam.typing import Identifier, Shape
 
 if TYPE_CHECKING:
     from hornbeam.core.variable import Variable
@@ -58,7 +58,7 @@ def add_named_weight(
     name: str,
     shape: Shape,
     family: str | None = None,
-    initializer: Any = None,
+    initializer: Identifier = None,
     **options: Any,
 ) -> Variable:
     """Add a weight with the layer's initializer, regularizer and constraint of the weight's name.

@@ -12,7 +12,7 @@ from hornbeam import ops, random
 from hornbeam.core.random import SeedGenerator
 from hornbeam.layers.arguments import choice, keep
 from hornbeam.layers.layer import Layer
-from hornbeam.typing import Shape, Tensor
+from hornbeam.typing import Shape, Structure, Tensor
 
 __all__ = ["AdditiveAttention", "Attention", "where_allowed"]
 
@@ -98,7 +98,9 @@ class _Attention(Layer):
             result = result * jnp.asarray(mask[0], result.dtype)[..., None]
         return (result, weights) if return_attention_scores else result
 
-    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
+    def compute_mask(
+        self, inputs: Sequence[Tensor], previous_mask: Structure = None
+    ) -> Tensor | None:
         query = previous_mask[0] if isinstance(previous_mask, (list, tuple)) else None
         return None if query is None else ops.convert_to_tensor(query)
 

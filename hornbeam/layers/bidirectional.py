@@ -17,7 +17,7 @@ from hornbeam.layers.layer import Layer
 from hornbeam.layers.recurrent import sequence_shape_only, split_states
 from hornbeam.layers.state import parameters_of_call
 from hornbeam.objects.configuration import serialize
-from hornbeam.typing import ArrayLike, Shape, Tensor
+from hornbeam.typing import ArrayLike, Shape, Shapes, Structure, Tensor
 
 __all__ = ["Bidirectional", "TimeDistributed", "Wrapper"]
 
@@ -67,7 +67,7 @@ class Wrapper(Layer):
         super().__init__(**kwargs)
         self.layer = layer
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         if not self.layer.built:
             self.layer.build(input_shape)
 
@@ -163,8 +163,9 @@ class Bidirectional(Layer):
     """
 
     def __init__(
-        self, layer: Any, merge_mode: str | None = "concat",
-        weights: Sequence[ArrayLike] | None = None, backward_layer: Any = None, **kwargs: Any,
+        self, layer: Layer, merge_mode: str | None = "concat",
+        weights: Sequence[ArrayLike] | None = None, backward_layer: Layer | None = None,
+        **kwargs: Any,
     ):  # fmt: skip
         name = type(self).__name__
         for given in (layer, *([] if backward_layer is None else [backward_layer])):
@@ -184,17 +185,17 @@ class Bidirectional(Layer):
                 f" {merge_mode!r}."
             )
         super().__init__(weights=weights, **kwargs)
+        forward: Any = layer
         self.merge_mode = merge_mode
         # The directions have different last outputs, so a masked step gives zero, as in Keras.
-        changes = {"zero_output_for_mask": True} if layer.return_sequences else {}
+        changes = {"zero_output_for_mask": True} if forward.return_sequences else {}
         self.forward_layer = _copy(layer, "forward_", **changes)
-        if backward_layer is None:
-            backward_layer = _copy(
-                layer, "backward_", go_backwards=not layer.go_backwards, **changes
-            )
-        self.backward_layer = backward_layer
+        backward: Any = backward_layer
+        if backward is None:
+            backward = _copy(layer, "backward_", go_backwards=not forward.go_backwards, **changes)
+        self.backward_layer = backward
         self._check_pair()
-        self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
+        self.return_sequences, self.return_state = forward.return_sequences, forward.return_state
         self.stateful = getattr(layer, "stateful", False)
         self.supports_masking = True
         self.input_spec = InputSpec(ndim=3)
@@ -247,7 +248,7 @@ class Bidirectional(Layer):
         initial_state: Sequence[Tensor] | None = None,
         mask: Tensor | None = None,
         training: bool | None = None,
-    ) -> Any:
+    ) -> Structure:
         starts: list[dict[str, Any]] = [{}, {}]
         if initial_state is not None:
             states = list(initial_state)
@@ -275,7 +276,7 @@ class Bidirectional(Layer):
         merged = (y, y_back) if self.merge_mode is None else (_MERGES[self.merge_mode](y, y_back),)
         return (*merged, *states) if len(merged) + len(states) > 1 else merged[0]
 
-    def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tensor, previous_mask: Structure = None) -> Structure:
         mask = previous_mask if self.return_sequences else None
         return [mask, mask] if self.merge_mode is None else mask
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -15,6 +15,9 @@ from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.variable import Variable
 from hornbeam.dtypes import is_float
 from hornbeam.layers.call_scope import training_now
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
 
 __all__ = ["convert_inputs", "has_tensor", "named_arguments", "positional_names", "settle_training"]
 
@@ -57,7 +60,7 @@ def _convert_one(x: Any, dtype: str | None) -> Any:
 
 
 def named_arguments(
-    signature: inspect.Signature, layer: Any, args: tuple, kwargs: dict[str, Any]
+    signature: inspect.Signature, layer: Layer, args: tuple, kwargs: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the arguments by their names in `call`, with the entries of `**kwargs` beside them.
 
@@ -113,7 +116,7 @@ def settle_training(
     return training
 
 
-def has_tensor(x: Any) -> bool:
+def has_tensor(x: object) -> bool:
     """Return whether `x` is or contains a tensor, an array or a symbolic tensor."""
     return any(isinstance(leaf, (jax.Array, KerasTensor, np.ndarray)) for leaf in tree.flatten(x))
 

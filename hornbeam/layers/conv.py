@@ -24,6 +24,7 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.conv import conv_with_bias, per_channel
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Identifier, Shapes, Structure
 
 __all__ = [
     "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "Conv3DTranspose",
@@ -75,7 +76,7 @@ class _Convolution(Layer):
             )
         self.input_spec = InputSpec(ndim=rank + 2)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shapes) -> None:
         axis = -1 if self.data_format == "channels_last" else 1
         channels = input_shape[axis]
         if channels is None:
@@ -117,7 +118,7 @@ class _Convolution(Layer):
             "dilation_rate": self.dilation_rate,
         }
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         bias = None if self.bias is None else self.bias.value
         if self.activation is activations.relu:  # one op with the convolution
             return self._convolve(inputs, bias, "relu")
@@ -151,10 +152,11 @@ class _Conv(_Convolution, Adaptable):
     def __init__(
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
         data_format: str | None = None, dilation_rate: Any = 1, groups: int = 1,
-        activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-        bias_regularizer: Any = None, activity_regularizer: Any = None,
-        kernel_constraint: Any = None, bias_constraint: Any = None, *, lora_rank: int | None = None,
+        activation: Identifier = None, use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform", bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None, bias_regularizer: Identifier = None,
+        activity_regularizer: Identifier = None, kernel_constraint: Identifier = None,
+        bias_constraint: Identifier = None, *, lora_rank: int | None = None,
         lora_alpha: float | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
@@ -165,7 +167,7 @@ class _Conv(_Convolution, Adaptable):
                 f" ({groups})."
             )
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shapes) -> None:
         super().build(input_shape)
         self._adapt_new_weights()
 
@@ -207,10 +209,11 @@ class _ConvTranspose(_Convolution):
     def __init__(
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
         output_padding: Any = None, data_format: str | None = None, dilation_rate: Any = 1,
-        activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-        bias_regularizer: Any = None, activity_regularizer: Any = None,
-        kernel_constraint: Any = None, bias_constraint: Any = None, **kwargs: Any,
+        activation: Identifier = None, use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform", bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None, bias_regularizer: Identifier = None,
+        activity_regularizer: Identifier = None, kernel_constraint: Identifier = None,
+        bias_constraint: Identifier = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._keep(locals())
@@ -273,11 +276,11 @@ class _DepthwiseConv(_Convolution):
 
     def __init__(
         self, kernel_size: Any, strides: Any = 1, padding: str = "valid", depth_multiplier: int = 1,
-        data_format: str | None = None, dilation_rate: Any = 1, activation: Any = None,
-        use_bias: bool = True, depthwise_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", depthwise_regularizer: Any = None,
-        bias_regularizer: Any = None, activity_regularizer: Any = None,
-        depthwise_constraint: Any = None, bias_constraint: Any = None, **kwargs: Any,
+        data_format: str | None = None, dilation_rate: Any = 1, activation: Identifier = None,
+        use_bias: bool = True, depthwise_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros", depthwise_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None, activity_regularizer: Identifier = None,
+        depthwise_constraint: Identifier = None, bias_constraint: Identifier = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._keep(locals())
@@ -322,13 +325,13 @@ class _SeparableConv(_Convolution):
     def __init__(
         self, filters: int, kernel_size: Any, strides: Any = 1, padding: str = "valid",
         data_format: str | None = None, dilation_rate: Any = 1, depth_multiplier: int = 1,
-        activation: Any = None, use_bias: bool = True,
-        depthwise_initializer: Any = "glorot_uniform",
-        pointwise_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
-        depthwise_regularizer: Any = None, pointwise_regularizer: Any = None,
-        bias_regularizer: Any = None, activity_regularizer: Any = None,
-        depthwise_constraint: Any = None, pointwise_constraint: Any = None,
-        bias_constraint: Any = None, **kwargs: Any,
+        activation: Identifier = None, use_bias: bool = True,
+        depthwise_initializer: Identifier = "glorot_uniform",
+        pointwise_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros", depthwise_regularizer: Identifier = None,
+        pointwise_regularizer: Identifier = None, bias_regularizer: Identifier = None,
+        activity_regularizer: Identifier = None, depthwise_constraint: Identifier = None,
+        pointwise_constraint: Identifier = None, bias_constraint: Identifier = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._keep(locals())

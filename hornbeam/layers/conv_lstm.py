@@ -13,7 +13,7 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.recurrent import _Recurrent, of_cell
 from hornbeam.layers.recurrent_cells import LSTMCell
 from hornbeam.settings import standardize_data_format
-from hornbeam.typing import Shape, Tensor
+from hornbeam.typing import Identifier, Shape, Tensor
 
 __all__ = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"]
 
@@ -37,14 +37,15 @@ class ConvLSTMCell(LSTMCell):
     def __init__(
         self, rank: int, filters: int, kernel_size: int | Sequence[int],
         strides: int | Sequence[int] = 1, padding: str = "valid", data_format: str | None = None,
-        dilation_rate: int | Sequence[int] = 1, activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid", use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros", unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None, kernel_constraint: Any = None,
-        recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
-        recurrent_dropout: float = 0.0, seed: int | None = None, **kwargs: Any,
+        dilation_rate: int | Sequence[int] = 1, activation: Identifier = "tanh",
+        recurrent_activation: Identifier = "sigmoid", use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal", bias_initializer: Identifier = "zeros",
+        unit_forget_bias: bool = True, kernel_regularizer: Identifier = None,
+        recurrent_regularizer: Identifier = None, bias_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None, recurrent_constraint: Identifier = None,
+        bias_constraint: Identifier = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
+        seed: int | None = None, **kwargs: Any,
     ):  # fmt: skip
         label, of_lstm = f"ConvLSTM{rank}D", inspect.signature(LSTMCell.__init__).parameters
         positive_integer(label, "filters", filters)
@@ -68,8 +69,9 @@ class ConvLSTMCell(LSTMCell):
     def build(self, input_shape: Shape) -> None:
         first = self.data_format == "channels_first"
         channels = input_shape[1 if first else -1]
-        inner = tuple(input_shape[2:] if first else input_shape[1:-1])
-        if channels is None or None in inner:
+        given = input_shape[2:] if first else input_shape[1:-1]
+        inner = tuple(size for size in given if size is not None)
+        if channels is None or len(inner) < len(given):
             raise ValueError(
                 f"{self._label()}: all sizes but batch and time must be known, received"
                 f" {tuple(input_shape)}."
@@ -106,7 +108,9 @@ class ConvLSTMCell(LSTMCell):
     def _gate_axis(self) -> int:  # type: ignore[override]
         return 1 if self.data_format == "channels_first" else -1
 
-    def project(self, inputs: Tensor, noise: tuple[Any, Any]) -> Tensor:
+    def project(  # type: ignore[override]
+        self, inputs: Tensor, noise: tuple[Any, Any]
+    ) -> Tensor:
         """Return the inputs' part of the gates, for one step (B, ...) or all (T, B, ...)."""
         y = self._gated(inputs, noise[0], self.kernel.value, self._convolve)
         if self.bias is not None:
@@ -156,16 +160,17 @@ class _ConvLSTM(_Recurrent):
     def __init__(
         self, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1,
         padding: str = "valid", data_format: str | None = None,
-        dilation_rate: int | Sequence[int] = 1, activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid", use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros", unit_forget_bias: bool = True,
-        kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None, activity_regularizer: Any = None,
-        kernel_constraint: Any = None, recurrent_constraint: Any = None,
-        bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
-        seed: int | None = None, return_sequences: bool = False, return_state: bool = False,
-        go_backwards: bool = False, stateful: bool = False, **kwargs: Any,
+        dilation_rate: int | Sequence[int] = 1, activation: Identifier = "tanh",
+        recurrent_activation: Identifier = "sigmoid", use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal", bias_initializer: Identifier = "zeros",
+        unit_forget_bias: bool = True, kernel_regularizer: Identifier = None,
+        recurrent_regularizer: Identifier = None, bias_regularizer: Identifier = None,
+        activity_regularizer: Identifier = None, kernel_constraint: Identifier = None,
+        recurrent_constraint: Identifier = None, bias_constraint: Identifier = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None,
+        return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
+        stateful: bool = False, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(ConvLSTMCell, {"rank": self._rank, **locals()})
         self.input_spec = InputSpec(ndim=self._rank + 3)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import jax.numpy as jnp
 
@@ -23,6 +23,10 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.objects.bytecode import function_from
 from hornbeam.objects.configuration import deserialize
+from hornbeam.typing import ArrayLike, DType, Identifier, Shapes, Structure
+
+if TYPE_CHECKING:
+    from hornbeam.quantizers.configs import QuantizationConfig
 
 __all__ = [
     "Activation", "Dense", "Embedding", "Identity", "Lambda", "Masking", "ReversibleEmbedding",
@@ -67,12 +71,13 @@ class Dense(Adaptable):
     bias: Variable | None
 
     def __init__(
-        self, units: int, activation: Any = None, use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None, bias_regularizer: Any = None,
-        activity_regularizer: Any = None, kernel_constraint: Any = None,
-        bias_constraint: Any = None, lora_rank: int | None = None, lora_alpha: float | None = None,
-        quantization_config: Any = None, **kwargs: Any,
+        self, units: int, activation: Identifier = None, use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform", bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None, bias_regularizer: Identifier = None,
+        activity_regularizer: Identifier = None, kernel_constraint: Identifier = None,
+        bias_constraint: Identifier = None, lora_rank: int | None = None,
+        lora_alpha: float | None = None,
+        quantization_config: QuantizationConfig | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         keep(self, locals())
@@ -80,14 +85,14 @@ class Dense(Adaptable):
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shapes) -> None:
         size = input_shape[-1]
         self.kernel = add_named_weight(self, "kernel", (size, self.units))
         self.bias = add_named_weight(self, "bias", (self.units,)) if self.use_bias else None
         self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
         self._adapt_new_weights()
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Structure, training: bool | None = None) -> Structure:
         x = matmul(inputs, self.kernel, training)
         return self.activation(x if self.bias is None else x + self.bias.value)
 
@@ -106,13 +111,13 @@ class Activation(Layer):
         Array([0., 2.], dtype=float32)
     """
 
-    def __init__(self, activation: Any, **kwargs: Any):
+    def __init__(self, activation: Identifier, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
         self.activation = activations.get(activation)
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         return self.activation(inputs)
 
 
@@ -153,10 +158,11 @@ class Embedding(Adaptable):
     embeddings: Variable
 
     def __init__(
-        self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None, embeddings_constraint: Any = None,
-        mask_zero: bool = False, weights: Any = None, lora_rank: int | None = None,
-        lora_alpha: float | None = None, quantization_config: Any = None, **kwargs: Any,
+        self, input_dim: int, output_dim: int, embeddings_initializer: Identifier = "uniform",
+        embeddings_regularizer: Identifier = None, embeddings_constraint: Identifier = None,
+        mask_zero: bool = False, weights: Sequence[ArrayLike] | ArrayLike | None = None,
+        lora_rank: int | None = None, lora_alpha: float | None = None,
+        quantization_config: QuantizationConfig | None = None, **kwargs: Any,
     ):  # fmt: skip
         length = kwargs.pop("input_length", None)
         if length is not None:
@@ -170,14 +176,14 @@ class Embedding(Adaptable):
         self.supports_masking = mask_zero
         self.autocast = False
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         self.embeddings = add_named_weight(self, "embeddings", (self.input_dim, self.output_dim))
         self._adapt_new_weights()
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         return lookup(self.embeddings, inputs.astype("int32")).astype(self.compute_dtype)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
         """Return where the inputs are not 0 if 0 is padding; else `None`."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
@@ -226,9 +232,9 @@ class ReversibleEmbedding(Embedding):
 
     def __init__(
         self, input_dim: int, output_dim: int, tie_weights: bool = True,
-        embeddings_initializer: Any = "uniform", embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None, mask_zero: bool = False, reverse_dtype: Any = None,
-        logit_soft_cap: float | None = None, **kwargs: Any,
+        embeddings_initializer: Identifier = "uniform", embeddings_regularizer: Identifier = None,
+        embeddings_constraint: Identifier = None, mask_zero: bool = False,
+        reverse_dtype: DType | None = None, logit_soft_cap: float | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(
             input_dim, output_dim, embeddings_initializer, embeddings_regularizer,
@@ -240,7 +246,7 @@ class ReversibleEmbedding(Embedding):
             logit_soft_cap,
         )
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         self.embeddings = add_named_weight(self, "embeddings", (self.input_dim, self.output_dim))
         if not self.tie_weights:
             shape = (self.output_dim, self.input_dim)
@@ -249,7 +255,7 @@ class ReversibleEmbedding(Embedding):
             )
         self._adapt_new_weights()
 
-    def call(self, inputs: Any, reverse: bool = False) -> Any:
+    def call(self, inputs: Structure, reverse: bool = False) -> Structure:
         if not reverse:
             return super().call(inputs)
         x = inputs.astype(self.reverse_dtype or self.compute_dtype)
@@ -260,7 +266,7 @@ class ReversibleEmbedding(Embedding):
         cap = self.logit_soft_cap
         return scores if cap is None else cap * jnp.tanh(scores / cap)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
         """Return the mask of `Embedding`; backwards, the inputs' own."""
         return (
             previous_mask
@@ -291,16 +297,16 @@ class Masking(Layer):
         [[[5.0], [0.0]]]
     """
 
-    def __init__(self, mask_value: Any = 0.0, **kwargs: Any):
+    def __init__(self, mask_value: float = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.mask_value = mask_value
         self.supports_masking = True
         self.built = True
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
         return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         keep = jnp.any(inputs != self.mask_value, axis=-1, keepdims=True)
         return inputs * keep.astype(inputs.dtype)
 
@@ -318,7 +324,7 @@ class Identity(Layer):
         self.supports_masking = True
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         return inputs
 
 
@@ -345,9 +351,9 @@ class Lambda(Layer):
     def __init__(
         self,
         function: Callable[..., Any],
-        output_shape: Any = None,
-        mask: Any = None,
-        arguments: Any = None,
+        output_shape: Shapes | Callable[..., Any] = None,
+        mask: Structure | Callable[..., Any] = None,
+        arguments: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -365,7 +371,7 @@ class Lambda(Layer):
         self.built = True
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Make the layer from what `get_config` returned.
 
         If the function is bytecode, `custom_objects` may give another by the layer's name.
@@ -391,7 +397,9 @@ class Lambda(Layer):
                 )
         return super().from_config(config)
 
-    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
+    def call(
+        self, inputs: Structure, mask: Structure = None, training: bool | None = None
+    ) -> Structure:
         offered = {"mask": mask, "training": training}
         names: tuple[str, ...] = ()
         with suppress(TypeError, ValueError):  # some built-in functions have no signature
@@ -400,5 +408,5 @@ class Lambda(Layer):
             inputs, **self.arguments, **{k: v for k, v in offered.items() if k in names}
         )
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Structure, mask: Structure = None) -> Structure:
         return self.mask(inputs, mask) if callable(self.mask) else self.mask

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.core.provenance import is_library_code
 from hornbeam.dtype_policies import DTypePolicyMap
 from hornbeam.layers.state import flatten_layers
 from hornbeam.objects.configuration import serialize
 
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
+
 __all__ = ["dtype_config"]
 
 
-def dtype_config(layer: Any) -> Any:
+def dtype_config(layer: Layer) -> dict[str, Any] | str | None:
     """Return a layer's policy for its configuration.
 
     A layer of Hornbeam makes the layers inside it again from its own arguments, so their quantized

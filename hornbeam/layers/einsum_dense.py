@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.adaptation.equation import Equation
 from hornbeam.adaptation.products import einsum
@@ -12,6 +12,10 @@ from hornbeam.adaptation.weights import Layout
 from hornbeam.core.variable import Variable
 from hornbeam.layers.adaptable import ALL_MODES, Adaptable
 from hornbeam.layers.arguments import add_named_weight, keep
+from hornbeam.typing import Identifier, Shapes, Structure
+
+if TYPE_CHECKING:
+    from hornbeam.quantizers.configs import QuantizationConfig
 
 __all__ = ["EinsumDense"]
 
@@ -58,12 +62,14 @@ class EinsumDense(Adaptable):
     bias: Variable | None
 
     def __init__(
-        self, equation: str, output_shape: Any, activation: Any = None,
-        bias_axes: str | None = None, kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-        bias_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
+        self, equation: str, output_shape: int | Sequence[int | None],
+        activation: Identifier = None, bias_axes: str | None = None,
+        kernel_initializer: Identifier = "glorot_uniform", bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None, bias_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None, bias_constraint: Identifier = None,
         lora_rank: int | None = None, lora_alpha: float | None = None,
-        gptq_unpacked_column_size: Any = None, quantization_config: Any = None, **kwargs: Any,
+        gptq_unpacked_column_size: Any = None,
+        quantization_config: QuantizationConfig | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         match = (
@@ -85,7 +91,7 @@ class EinsumDense(Adaptable):
                 f" {match[6]!r} lacks."
             )
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Shapes) -> None:
         match = _EQUATION.fullmatch(self.equation.replace(" ", ""))
         assert match is not None
         ahead, inputs, behind, kernel, _, outputs, _ = match.groups()
@@ -138,7 +144,7 @@ class EinsumDense(Adaptable):
                 )
         return known | stated
 
-    def call(self, inputs: Any, training: bool | None = None) -> Any:
+    def call(self, inputs: Structure, training: bool | None = None) -> Structure:
         x = einsum(self.equation, inputs, self.kernel, training)
         return self.activation(x if self.bias is None else x + self.bias.value)
 

@@ -42,7 +42,7 @@ def explained(
         error.args = (f"{text}\n  {where}",)
     else:
         error.add_note(where)
-    error._explained = True  # type: ignore[attr-defined]  # a mark for the layers around this one
+    error._explained = True  # type: ignore[union-attr]  # a mark for the layers around this one
     return error
 
 

@@ -102,7 +102,7 @@ def Input(
     name: str | None = None,
     tensor: KerasTensor | None = None,
     optional: bool = False,
-) -> Any:
+) -> KerasTensor:
     """Return the symbolic tensor at which a graph starts.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hornbeam import tree
 from hornbeam.dtypes import standardize_dtype
-from hornbeam.typing import DType
+from hornbeam.typing import DType, Structure
 
 __all__ = ["InputSpec", "check_input_spec"]
 
@@ -73,7 +73,7 @@ class InputSpec:
         }
 
 
-def check_input_spec(spec: Any, inputs: Any, label: str) -> None:
+def check_input_spec(spec: Any, inputs: Structure, label: str) -> None:
     """Raise `ValueError`, with the layer named, if `inputs` do not meet `spec`.
 
     Args:
@@ -82,6 +82,7 @@ def check_input_spec(spec: Any, inputs: Any, label: str) -> None:
         label: The layer's name in the message.
     """
     specs = tree.flatten(spec)
+    tensors: list[Any]
     if isinstance(inputs, dict) and all(s is not None and s.name for s in specs):
         tensors = [inputs.get(s.name) for s in specs]
     else:

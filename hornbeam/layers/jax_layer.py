@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,7 @@ from hornbeam.core.random import SeedGenerator
 from hornbeam.core.variable import Variable
 from hornbeam.layers.layer import Layer
 from hornbeam.objects.configuration import serialize
-from hornbeam.typing import Shape, Tensor
+from hornbeam.typing import Shape, Structure, Tensor
 
 __all__ = ["FlaxLayer", "JaxLayer"]
 
@@ -59,8 +59,8 @@ class JaxLayer(Layer):
 
     def __init__(
         self, call_fn: Callable[..., Any], init_fn: Callable[..., Any] | None = None,
-        params: Any = None, state: Any = None, seed: int | None = None,
-        native_serialization_platforms: Any = None, **kwargs: Any,
+        params: Structure = None, state: Structure = None, seed: int | None = None,
+        native_serialization_platforms: Sequence[str] | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         name = type(self).__name__
@@ -213,7 +213,13 @@ class FlaxLayer(JaxLayer):
         (None, 4)
     """
 
-    def __init__(self, module: Any, method: Any = None, variables: Any = None, **kwargs: Any):
+    def __init__(
+        self,
+        module: Any,
+        method: str | Callable[..., Any] | None = None,
+        variables: Structure = None,
+        **kwargs: Any,
+    ):
         linen = _flax()
         if isinstance(module, dict):
             raise ValueError(

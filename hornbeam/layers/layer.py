@@ -12,7 +12,7 @@ import inspect
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Self
 
 import jax
 
@@ -44,7 +44,7 @@ from hornbeam.layers.quantization import Quantization
 from hornbeam.layers.shapes import pop_input_shape, shape_from_config, shape_of, tensors_of
 from hornbeam.objects.configuration import serialize
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
-from hornbeam.typing import DType
+from hornbeam.typing import Identifier, Policy, Shapes, Structure
 
 __all__ = ["Layer"]
 
@@ -113,9 +113,9 @@ class Layer(Quantization):
     def __init__(
         self,
         *,
-        activity_regularizer: Any = None,
+        activity_regularizer: Identifier = None,
         trainable: bool = True,
-        dtype: DType | Any = None,
+        dtype: Policy = None,
         autocast: bool = True,
         name: str | None = None,
         **kwargs: Any,
@@ -169,7 +169,7 @@ class Layer(Quantization):
 
     # --- building ------------------------------------------------------------------------
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         """Create the variables. Subclasses override it; the base has none to create.
 
         It runs once, before the first call. A layer whose `call` takes several tensors may take
@@ -217,7 +217,7 @@ class Layer(Quantization):
 
     # --- calling --------------------------------------------------------------------------
 
-    def call(self, *args: Any, **kwargs: Any) -> Any:
+    def call(self, *args: Any, **kwargs: Any) -> Structure:
         """Compute the outputs. Subclasses override it.
 
         Args:
@@ -334,7 +334,7 @@ class Layer(Quantization):
         """
         return layer_call if self._remat is None else self._remat.wrap(self, layer_call)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+    def compute_mask(self, inputs: Structure, previous_mask: Structure) -> Structure:
         """Return the mask of the outputs. The base passes the input's mask on.
 
         Args:
@@ -349,7 +349,7 @@ class Layer(Quantization):
 
     # --- shapes ------------------------------------------------------------------------------
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Structure:
         """Return the symbolic outputs of a call, with their shapes and dtypes, by tracing `call`.
 
         Args:
@@ -368,7 +368,7 @@ class Layer(Quantization):
             return tensors_of(shape, self.compute_dtype)
         return infer(call, *args, **kwargs)
 
-    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Shapes:
         """Return the shape of the outputs, by tracing `call`.
 
         Args:
@@ -458,7 +458,7 @@ class Layer(Quantization):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Make a layer from what `get_config` returned."""
         return from_constructor_config(cls, config)
 

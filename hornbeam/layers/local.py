@@ -24,7 +24,7 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.product import rows_product
 from hornbeam.settings import standardize_data_format
-from hornbeam.typing import Shape, Tensor
+from hornbeam.typing import Identifier, Shape, Tensor
 
 __all__ = ["LocallyConnected1D", "LocallyConnected2D"]
 
@@ -61,12 +61,12 @@ class _LocallyConnected(Layer):
 
     def __init__(
         self, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1,
-        padding: str = "valid", data_format: str | None = None,
-        activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-        bias_regularizer: Any = None, activity_regularizer: Any = None,
-        kernel_constraint: Any = None, bias_constraint: Any = None, implementation: int = 1,
-        **kwargs: Any,
+        padding: str = "valid", data_format: str | None = None, activation: Identifier = None,
+        use_bias: bool = True, kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros", kernel_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None, activity_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None, bias_constraint: Identifier = None,
+        implementation: int = 1, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         keep(self, locals())
@@ -87,8 +87,9 @@ class _LocallyConnected(Layer):
     def build(self, input_shape: Shape) -> None:
         first = self.data_format == "channels_first"
         channels = input_shape[1 if first else -1]
-        inner = tuple(input_shape[2:] if first else input_shape[1:-1])
-        if channels is None or None in inner:
+        given = input_shape[2:] if first else input_shape[1:-1]
+        inner = tuple(size for size in given if size is not None)
+        if channels is None or len(inner) < len(given):
             raise ValueError(
                 f"{self._label()}: all sizes but the batch's must be known, received"
                 f" {tuple(input_shape)}."
@@ -107,7 +108,7 @@ class _LocallyConnected(Layer):
             self._before.append(
                 max((count - 1) * step + window - size, 0) // 2 if self.padding == "same" else 0
             )
-        self._inner: tuple[int, ...] = tuple(n for n in inner if n is not None)
+        self._inner = inner
         self._outer = tuple(outer)
         if self.implementation == 1:
             shape: tuple[int, ...] = (

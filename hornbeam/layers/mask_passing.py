@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
 from hornbeam.core.masks import any_mask, get_mask, set_mask
 from hornbeam.layers.call_arguments import has_tensor, named_arguments, positional_names
 from hornbeam.layers.state import label_of
+from hornbeam.typing import Structure
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
 
 __all__ = ["attach_masks", "fill_masks", "output_masks"]
 
@@ -17,8 +21,8 @@ _warned: set[str] = set()
 
 
 def fill_masks(
-    layer: Any, signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]
-) -> Any:
+    layer: Layer, signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]
+) -> Structure:
     """Fill the mask arguments of `call` from the inputs' masks; return the first input's mask.
 
     The first input's mask goes to `mask` (or to `NAME_mask`), that of another input `NAME` to
@@ -58,8 +62,12 @@ def fill_masks(
 
 
 def output_masks(
-    layer: Any, signature: inspect.Signature, previous: Any, args: tuple, kwargs: dict[str, Any]
-) -> Any:
+    layer: Layer,
+    signature: inspect.Signature,
+    previous: Structure,
+    args: tuple,
+    kwargs: dict[str, Any],
+) -> Structure:
     """Return what `layer.compute_mask` makes of the inputs and their masks.
 
     Args:
@@ -79,7 +87,7 @@ def output_masks(
     )
 
 
-def attach_masks(outputs: Any, masks: Any) -> None:
+def attach_masks(outputs: Structure, masks: Structure) -> None:
     """Attach `masks` to the outputs that have no mask of their own yet."""
     if masks is None:
         return

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from hornbeam import ops
 from hornbeam.layers.layer import Layer
-from hornbeam.typing import Shape, Tensor
+from hornbeam.typing import Shape, Structure, Tensor
 
 __all__ = [
     "Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract", "add",
@@ -59,7 +59,9 @@ class _Merge(Layer):
         """Return the result for inputs of one rank."""
         raise NotImplementedError  # each layer has its own
 
-    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
+    def compute_mask(
+        self, inputs: Sequence[Tensor], previous_mask: Structure = None
+    ) -> Tensor | None:
         masks = [m for m in previous_mask or [] if m is not None]
         if len(masks) < len(previous_mask or []) or not masks:
             return None
@@ -270,7 +272,9 @@ class Concatenate(_Merge):
     def _merge(self, inputs: list[Tensor]) -> Tensor:
         return jnp.concatenate(inputs, self.axis)
 
-    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
+    def compute_mask(
+        self, inputs: Sequence[Tensor], previous_mask: Structure = None
+    ) -> Tensor | None:
         if not previous_mask or all(m is None for m in previous_mask):
             return None
         # The same ops as in Keras: in a graph they decide the order of layers and weights.
@@ -356,7 +360,9 @@ class Dot(_Merge):
         out = jnp.einsum(f"{''.join(left)},{''.join(right)}->z{''.join(kept)}", a, b)
         return out[:, None] if out.ndim == 1 else out
 
-    def compute_mask(self, inputs: Sequence[Tensor], previous_mask: Any = None) -> Tensor | None:
+    def compute_mask(
+        self, inputs: Sequence[Tensor], previous_mask: Structure = None
+    ) -> Tensor | None:
         return None
 
 

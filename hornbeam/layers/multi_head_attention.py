@@ -16,7 +16,7 @@ from hornbeam.layers.layer import Layer
 from hornbeam.layers.regularization import Dropout
 from hornbeam.ops import routes
 from hornbeam.ops.neural import dot_product_attention
-from hornbeam.typing import Axis, Shape, Tensor
+from hornbeam.typing import Axis, Identifier, Shape, Tensor
 
 __all__ = ["GroupQueryAttention", "GroupedQueryAttention", "MultiHeadAttention"]
 
@@ -285,11 +285,11 @@ class MultiHeadAttention(_HeadAttention):
         self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0,
         use_bias: bool = True, output_shape: int | Sequence[int] | None = None,
         attention_axes: Axis = None, sliding_window: int | None = None,
-        flash_attention: bool | None = None, kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-        bias_regularizer: Any = None, activity_regularizer: Any = None,
-        kernel_constraint: Any = None, bias_constraint: Any = None, use_gate: bool = False,
-        seed: int | None = None, **kwargs: Any,
+        flash_attention: bool | None = None, kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros", kernel_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None, activity_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None, bias_constraint: Identifier = None,
+        use_gate: bool = False, seed: int | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._keep(locals())
@@ -408,11 +408,11 @@ class GroupedQueryAttention(_HeadAttention):
     def __init__(
         self, head_dim: int, num_query_heads: int, num_key_value_heads: int, dropout: float = 0.0,
         use_bias: bool = True, sliding_window: int | None = None,
-        flash_attention: bool | None = None, kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-        bias_regularizer: Any = None, activity_regularizer: Any = None,
-        kernel_constraint: Any = None, bias_constraint: Any = None, use_gate: bool = False,
-        seed: int | None = None, **kwargs: Any,
+        flash_attention: bool | None = None, kernel_initializer: Identifier = "glorot_uniform",
+        bias_initializer: Identifier = "zeros", kernel_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None, activity_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None, bias_constraint: Identifier = None,
+        use_gate: bool = False, seed: int | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._keep(locals())

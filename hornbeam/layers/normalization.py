@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from hornbeam import ops
 from hornbeam.layers.arguments import add_named_weight, keep
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.typing import Shape, Tensor
+from hornbeam.typing import Identifier, Shape, Tensor
 
 __all__ = [
     "BatchNormalization",
@@ -88,11 +88,13 @@ class BatchNormalization(_Normalization):
 
     def __init__(
         self, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True,
-        scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros", moving_variance_initializer: Any = "ones",
-        beta_regularizer: Any = None, gamma_regularizer: Any = None, beta_constraint: Any = None,
-        gamma_constraint: Any = None, synchronized: bool = False, renorm: bool = False,
-        renorm_clipping: Any = None, renorm_momentum: float = 0.99, **kwargs: Any,
+        scale: bool = True, beta_initializer: Identifier = "zeros",
+        gamma_initializer: Identifier = "ones", moving_mean_initializer: Identifier = "zeros",
+        moving_variance_initializer: Identifier = "ones", beta_regularizer: Identifier = None,
+        gamma_regularizer: Identifier = None, beta_constraint: Identifier = None,
+        gamma_constraint: Identifier = None, synchronized: bool = False, renorm: bool = False,
+        renorm_clipping: Mapping[str, float] | None = None, renorm_momentum: float = 0.99,
+        **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         if isinstance(axis, (list, tuple)):
@@ -186,9 +188,10 @@ class LayerNormalization(_Normalization):
 
     def __init__(
         self, axis: int | Sequence[int] = -1, epsilon: float = 1e-3, center: bool = True,
-        scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None, gamma_regularizer: Any = None, beta_constraint: Any = None,
-        gamma_constraint: Any = None, rms_scaling: bool = False, **kwargs: Any,
+        scale: bool = True, beta_initializer: Identifier = "zeros",
+        gamma_initializer: Identifier = "ones", beta_regularizer: Identifier = None,
+        gamma_regularizer: Identifier = None, beta_constraint: Identifier = None,
+        gamma_constraint: Identifier = None, rms_scaling: bool = False, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         axis = list(axis) if isinstance(axis, (list, tuple)) else axis
@@ -259,9 +262,10 @@ class GroupNormalization(_Normalization):
 
     def __init__(
         self, groups: int = 32, axis: int = -1, epsilon: float = 1e-3, center: bool = True,
-        scale: bool = True, beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None, gamma_regularizer: Any = None, beta_constraint: Any = None,
-        gamma_constraint: Any = None, **kwargs: Any,
+        scale: bool = True, beta_initializer: Identifier = "zeros",
+        gamma_initializer: Identifier = "ones", beta_regularizer: Identifier = None,
+        gamma_regularizer: Identifier = None, beta_constraint: Identifier = None,
+        gamma_constraint: Identifier = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         if not isinstance(groups, int) or (groups < 1 and groups != -1):

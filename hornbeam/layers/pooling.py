@@ -11,6 +11,7 @@ from hornbeam.layers.arguments import choice, keep, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Structure
 
 __all__ = [
     "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D",
@@ -54,7 +55,7 @@ class _Pooling(Layer):
         self.input_spec = InputSpec(ndim=rank + 2)
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         return type(self)._op(inputs, self.pool_size, self.strides, self.padding, self.data_format)
 
 
@@ -92,7 +93,7 @@ class _AdaptivePooling(Layer):
         self.input_spec = InputSpec(ndim=self._rank + 2)
         self.built = True
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         return type(self)._op(inputs, self.output_size, self.data_format)
 
 
@@ -119,6 +120,8 @@ class _GlobalPooling(Layer):
 
     _rank = 2
     _op: Any = None
+    data_format: str
+    keepdims: bool
 
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
@@ -130,7 +133,7 @@ class _GlobalPooling(Layer):
         start = 1 if self.data_format == "channels_last" else 2
         return tuple(range(start, start + self._rank))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         return type(self)._op(inputs, axis=self._axes(), keepdims=self.keepdims)
 
 
@@ -227,7 +230,7 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
         super().__init__(data_format, keepdims, **kwargs)
         self.supports_masking = True
 
-    def call(self, inputs: Any, mask: Any = None) -> Any:
+    def call(self, inputs: Structure, mask: Structure = None) -> Structure:
         if mask is None:
             return super().call(inputs)
         axis = self._axes()[0]
@@ -235,7 +238,7 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
         total = jnp.sum(inputs * weights, axis=axis, keepdims=self.keepdims)
         return total / jnp.sum(weights, axis=axis, keepdims=self.keepdims)
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
         return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam.adaptation.change import hold
 from hornbeam.adaptation.weights import Layout
@@ -11,6 +11,10 @@ from hornbeam.core.provenance import is_library_code
 from hornbeam.dtype_policies import quantized_policy
 from hornbeam.layers.state import LayerState
 from hornbeam.quantizers.configs import QuantizationConfig, find_config
+from hornbeam.typing import Shapes, Structure
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
 
 __all__ = ["Quantization"]
 
@@ -41,7 +45,10 @@ class Quantization(LayerState):
         return mode
 
     def quantize(
-        self, mode: str | None = None, type_check: bool = True, config: Any = None
+        self,
+        mode: str | None = None,
+        type_check: bool = True,
+        config: QuantizationConfig | None = None,
     ) -> None:
         """Hold the weights in fewer bits from now on.
 
@@ -86,7 +93,7 @@ class Quantization(LayerState):
         self._hold(policy, config)
         self.dtype_policy, self.quantization_config = policy, config
 
-    def quantized_build(self, input_shape: Any, mode: Any) -> None:
+    def quantized_build(self, input_shape: Shapes, mode: str | QuantizationConfig) -> None:
         """Build the layer for inputs of a shape, with its weights in fewer bits.
 
         Args:
@@ -100,14 +107,12 @@ class Quantization(LayerState):
         if not self.built:
             self.build(input_shape)
         if self.quantization_mode is None:
-            given = isinstance(mode, QuantizationConfig)
-            (
+            if isinstance(mode, QuantizationConfig):
                 self.quantize(config=mode, type_check=False)
-                if given
-                else self.quantize(mode, type_check=False)
-            )
+            else:
+                self.quantize(mode, type_check=False)
 
-    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+    def quantized_call(self, *args: Any, **kwargs: Any) -> Structure:
         """Return the outputs of a quantized layer; the same as `call`.
 
         Raises:
@@ -125,7 +130,7 @@ class Quantization(LayerState):
             raise NotImplementedError(
                 f"{self._label()}: {mode!r} is not for this layer; its modes are {modes}."
             )
-        hold(self, self._weight_layouts(), policy, config)
+        hold(cast("Layer", self), self._weight_layouts(), policy, config)
 
     def _refuse_without_modes(self) -> None:
         if not self._quantization_modes:

@@ -29,7 +29,7 @@ from hornbeam.objects.configuration import serialize
 from hornbeam.ops import routes
 from hornbeam.ops.cudnn import cudnn_lstm
 from hornbeam.ops.recurrence import recur
-from hornbeam.typing import Shape, Tensor
+from hornbeam.typing import Identifier, Shape, Structure, Tensor
 
 __all__ = ["GRU", "LSTM", "RNN", "SimpleRNN"]
 
@@ -88,16 +88,16 @@ class RNN(Layer):
     use_cudnn: bool | str = "auto"
 
     def __init__(
-        self, cell: Any, return_sequences: bool = False, return_state: bool = False,
-        go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
-        zero_output_for_mask: bool = False, **kwargs: Any,
+        self, cell: Layer | Sequence[Layer], return_sequences: bool = False,
+        return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
+        unroll: bool = False, zero_output_for_mask: bool = False, **kwargs: Any,
     ):  # fmt: skip
         time_major = kwargs.pop("time_major", False)
         super().__init__(**kwargs)
         if isinstance(cell, (list, tuple)):
             cell = StackedRNNCells(cell)
         check_cell(cell, type(self).__name__, "cell")
-        self.cell = cell
+        self.cell: Any = cell
         self.return_sequences, self.return_state, self.go_backwards = (
             return_sequences,
             return_state,
@@ -159,7 +159,7 @@ class RNN(Layer):
         initial_state: Sequence[Tensor] | None = None,
         mask: Tensor | None = None,
         training: bool = False,
-    ) -> Any:
+    ) -> Structure:
         x = sequences if self.time_major else jnp.swapaxes(sequences, 0, 1)  # (T, B, C)
         if mask is not None:
             mask = jnp.asarray(mask, bool)
@@ -299,7 +299,7 @@ class RNN(Layer):
         )
         return after[0], outputs if self.return_sequences else None, list(after)
 
-    def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Tensor, previous_mask: Structure = None) -> Structure:
         mask = as_list(previous_mask)[0] if self.return_sequences else None
         return [mask, *[None] * len(as_list(self.state_size))] if self.return_state else mask
 
@@ -349,7 +349,7 @@ class _Recurrent(RNN):
             raise ValueError(
                 f"{name}: `use_cudnn` must be 'auto', True or False, received {use_cudnn!r}."
             )
-        of_cell = inspect.signature(cell_class.__init__).parameters
+        of_cell = inspect.signature(cell_class.__init__).parameters  # type: ignore[misc]
         shared = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
         cell = cell_class(
             **{
@@ -433,15 +433,15 @@ class SimpleRNN(_Recurrent):
     """
 
     def __init__(
-        self, units: int, activation: Any = "tanh", use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None, bias_regularizer: Any = None,
-        activity_regularizer: Any = None, kernel_constraint: Any = None,
-        recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
-        recurrent_dropout: float = 0.0, return_sequences: bool = False, return_state: bool = False,
-        go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
-        seed: int | None = None, **kwargs: Any,
+        self, units: int, activation: Identifier = "tanh", use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal", bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None, recurrent_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None, activity_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None, recurrent_constraint: Identifier = None,
+        bias_constraint: Identifier = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
+        return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
+        stateful: bool = False, unroll: bool = False, seed: int | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(SimpleRNNCell, locals())
 
@@ -494,16 +494,17 @@ class LSTM(_Recurrent):
     """
 
     def __init__(
-        self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros",
-        unit_forget_bias: bool = True, kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None, bias_regularizer: Any = None,
-        activity_regularizer: Any = None, kernel_constraint: Any = None,
-        recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
-        recurrent_dropout: float = 0.0, seed: int | None = None, return_sequences: bool = False,
-        return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
-        unroll: bool = False, use_cudnn: bool | str = "auto", **kwargs: Any,
+        self, units: int, activation: Identifier = "tanh",
+        recurrent_activation: Identifier = "sigmoid", use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal", bias_initializer: Identifier = "zeros",
+        unit_forget_bias: bool = True, kernel_regularizer: Identifier = None,
+        recurrent_regularizer: Identifier = None, bias_regularizer: Identifier = None,
+        activity_regularizer: Identifier = None, kernel_constraint: Identifier = None,
+        recurrent_constraint: Identifier = None, bias_constraint: Identifier = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None,
+        return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
+        stateful: bool = False, unroll: bool = False, use_cudnn: bool | str = "auto", **kwargs: Any,
     ):  # fmt: skip
         super().__init__(LSTMCell, locals())
 
@@ -560,13 +561,14 @@ class GRU(_Recurrent):
     """
 
     def __init__(
-        self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None, activity_regularizer: Any = None,
-        kernel_constraint: Any = None, recurrent_constraint: Any = None,
-        bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
+        self, units: int, activation: Identifier = "tanh",
+        recurrent_activation: Identifier = "sigmoid", use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal", bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None, recurrent_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None, activity_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None, recurrent_constraint: Identifier = None,
+        bias_constraint: Identifier = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
         seed: int | None = None, return_sequences: bool = False, return_state: bool = False,
         go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
         reset_after: bool = True, use_cudnn: bool | str = "auto", **kwargs: Any,

@@ -20,12 +20,12 @@ from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.layer import Layer
 from hornbeam.ops.product import rows_product
 from hornbeam.random import dropout as random_dropout
-from hornbeam.typing import Shape, Tensor
+from hornbeam.typing import DType, Identifier, Shape, Structure, Tensor
 
 __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
 
 
-def initial_state_of(cell: Any, batch_size: Any, dtype: Any = None) -> Any:
+def initial_state_of(cell: Any, batch_size: Any, dtype: DType | None = None) -> Structure:
     """Return the state that `cell` starts from: its own `get_initial_state`, or zeros."""
     if hasattr(cell, "get_initial_state"):
         return cell.get_initial_state(batch_size=batch_size)
@@ -41,7 +41,7 @@ def as_list(x: Any) -> list[Any]:
     return list(x) if isinstance(x, (list, tuple)) else [x]
 
 
-def has_parts(cell: Any) -> bool:
+def has_parts(cell: object) -> bool:
     """Return whether `cell` steps by `noise`, `project` and `step`, without an own `call`."""
     return isinstance(cell, (_Cell, StackedRNNCells)) and type(cell).call in (
         _Cell.call,
@@ -138,7 +138,7 @@ class _Cell(Layer):
         """Return the name of this cell in `ops.recurrence`, or `None` if it has none."""
         return None
 
-    def recurrent_bias(self) -> Any:
+    def recurrent_bias(self) -> Structure:
         """Return the bias inside the loop when `ops.recurrence` runs the cell."""
         return None if self.bias is None else self.bias.value
 
@@ -231,13 +231,14 @@ class SimpleRNNCell(_Cell):
     _seed_first = True
 
     def __init__(
-        self, units: int, activation: Any = "tanh", use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None, bias_regularizer: Any = None,
-        kernel_constraint: Any = None, recurrent_constraint: Any = None,
-        bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
-        seed: int | None = None, **kwargs: Any,
+        self, units: int, activation: Identifier = "tanh", use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal", bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None, recurrent_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None, kernel_constraint: Identifier = None,
+        recurrent_constraint: Identifier = None, bias_constraint: Identifier = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None,
+        **kwargs: Any,
     ):  # fmt: skip
         super().__init__(units, seed, _others(locals()), **kwargs)
 
@@ -298,13 +299,14 @@ class LSTMCell(_Cell):
     gates, states = 4, 2
 
     def __init__(
-        self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros",
-        unit_forget_bias: bool = True, kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None, bias_regularizer: Any = None,
-        kernel_constraint: Any = None, recurrent_constraint: Any = None,
-        bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
+        self, units: int, activation: Identifier = "tanh",
+        recurrent_activation: Identifier = "sigmoid", use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal", bias_initializer: Identifier = "zeros",
+        unit_forget_bias: bool = True, kernel_regularizer: Identifier = None,
+        recurrent_regularizer: Identifier = None, bias_regularizer: Identifier = None,
+        kernel_constraint: Identifier = None, recurrent_constraint: Identifier = None,
+        bias_constraint: Identifier = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
         seed: int | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(units, seed, _others(locals()), **kwargs)
@@ -384,14 +386,15 @@ class GRUCell(_Cell):
     gates = 3
 
     def __init__(
-        self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid",
-        use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None, kernel_constraint: Any = None,
-        recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
-        recurrent_dropout: float = 0.0, reset_after: bool = True, seed: int | None = None,
-        **kwargs: Any,
+        self, units: int, activation: Identifier = "tanh",
+        recurrent_activation: Identifier = "sigmoid", use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform",
+        recurrent_initializer: Identifier = "orthogonal", bias_initializer: Identifier = "zeros",
+        kernel_regularizer: Identifier = None, recurrent_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None, kernel_constraint: Identifier = None,
+        recurrent_constraint: Identifier = None, bias_constraint: Identifier = None,
+        dropout: float = 0.0, recurrent_dropout: float = 0.0, reset_after: bool = True,
+        seed: int | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(units, seed, _others(locals()), **kwargs)
 
@@ -408,10 +411,10 @@ class GRUCell(_Cell):
             return "gru" if self.reset_after else "gru_before"
         return None
 
-    def recurrent_bias(self) -> Any:
-        return (
-            self.bias.value[1] if self.use_bias and self.reset_after else super().recurrent_bias()
-        )
+    def recurrent_bias(self) -> Structure:
+        if self.bias is None or not self.reset_after:
+            return super().recurrent_bias()
+        return self.bias.value[1]
 
     def step(
         self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]
@@ -521,7 +524,9 @@ class StackedRNNCells(Layer):
             after.append(tree.pack_sequence_as(before, tree.flatten(new)))
         return x, after
 
-    def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Any, list[Any]]:
+    def call(
+        self, inputs: Tensor, states: Structure, training: bool = False
+    ) -> tuple[Any, list[Any]]:
         noise = self.noise(inputs.shape, training)
         return self.step(self.project(inputs, noise), states, noise)
 
@@ -532,7 +537,7 @@ def output_size_of(cell: Any) -> Any:
     return as_list(cell.state_size)[0] if size is None else size
 
 
-def check_cell(cell: Any, owner: str, argument: str) -> None:
+def check_cell(cell: object, owner: str, argument: str) -> None:
     """Raise `ValueError` unless `cell` has what a loop over time needs.
 
     Args:

@@ -322,9 +322,10 @@ class AlphaDropout(_Noise):
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 
     def _draw(self, inputs: Tensor) -> Tensor:
-        shape = inputs.shape if self.noise_shape is None else self.noise_shape
+        given_shape = inputs.shape if self.noise_shape is None else self.noise_shape
         shape = tuple(
-            n if given is None else given for n, given in zip(inputs.shape, shape, strict=True)
+            n if given is None else given
+            for n, given in zip(inputs.shape, given_shape, strict=True)
         )
         low = (
             -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717

@@ -13,7 +13,7 @@ from hornbeam.layers.arguments import positive_integer
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.settings import standardize_data_format
-from hornbeam.typing import Tensor
+from hornbeam.typing import Shapes, Tensor
 
 __all__ = ["Flatten", "Permute", "RepeatVector", "Reshape"]
 
@@ -40,7 +40,7 @@ class Flatten(Layer):
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(min_ndim=1)
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         """Create nothing; the shape is recorded for files."""
 
     def call(self, inputs: Tensor) -> Tensor:

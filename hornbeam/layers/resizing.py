@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from hornbeam.layers.arguments import choice, sizes, variant
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Structure
 
 __all__ = [
     "Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D", "UpSampling2D", "UpSampling3D",
@@ -89,7 +91,7 @@ class _ZeroPadding(_Spatial):
         pairs = _pairs(type(self).__name__, "padding", padding, self._rank)
         self.padding: Any = pairs[0] if self._rank == 1 else pairs
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         pads = [(0, 0)] * inputs.ndim
         for axis, pair in zip(
             self._axes(), (self.padding,) if self._rank == 1 else self.padding, strict=True
@@ -112,12 +114,14 @@ class _Cropping(_Spatial):
         ValueError: If `cropping` does not fit the axes, is negative, or leaves nothing.
     """
 
-    def __init__(self, cropping: Any = 1, data_format: str | None = None, **kwargs: Any):
+    def __init__(
+        self, cropping: int | Sequence[Any] = 1, data_format: str | None = None, **kwargs: Any
+    ):
         super().__init__(data_format, **kwargs)
         pairs = _pairs(type(self).__name__, "cropping", cropping, self._rank)
         self.cropping: Any = pairs[0] if self._rank == 1 else pairs
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         cut = [slice(None)] * inputs.ndim
         for axis, pair in zip(
             self._axes(), (self.cropping,) if self._rank == 1 else self.cropping, strict=True
@@ -144,11 +148,13 @@ class _UpSampling(_Spatial):
         ValueError: If `size` is not positive.
     """
 
-    def __init__(self, size: Any = 2, data_format: str | None = None, **kwargs: Any):
+    def __init__(
+        self, size: int | Sequence[int] = 2, data_format: str | None = None, **kwargs: Any
+    ):
         super().__init__(data_format, **kwargs)
         self.size: Any = sizes(type(self).__name__, "size", size, self._rank)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         for axis, count in zip(
             self._axes(), (self.size,) if self._rank == 1 else self.size, strict=True
         ):
@@ -191,7 +197,7 @@ class Cropping1D(_Cropping):
 
     _rank, _any_format = 1, False
 
-    def __init__(self, cropping: Any = (1, 1), **kwargs: Any):
+    def __init__(self, cropping: int | Sequence[Any] = (1, 1), **kwargs: Any):
         super().__init__(cropping, "channels_last", **kwargs)
 
 
@@ -200,7 +206,10 @@ class Cropping2D(_Cropping):
     """Cuts pixels from the edges of images (B, H, W, C)."""
 
     def __init__(
-        self, cropping: Any = ((0, 0), (0, 0)), data_format: str | None = None, **kwargs: Any
+        self,
+        cropping: int | Sequence[Any] = ((0, 0), (0, 0)),
+        data_format: str | None = None,
+        **kwargs: Any,
     ):
         super().__init__(cropping, data_format, **kwargs)
 
@@ -272,7 +281,7 @@ class UpSampling2D(_UpSampling):
 
     def __init__(
         self,
-        size: Any = (2, 2),
+        size: int | Sequence[int] = (2, 2),
         data_format: str | None = None,
         interpolation: str = "nearest",
         **kwargs: Any,
@@ -280,7 +289,7 @@ class UpSampling2D(_UpSampling):
         super().__init__(size, data_format, **kwargs)
         self.interpolation = choice("UpSampling2D", "interpolation", interpolation, tuple(_METHODS))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         if self.interpolation == "nearest":
             return super().call(inputs)
         shape = list(inputs.shape)

@@ -8,6 +8,7 @@ import numpy as np
 
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.tracing import shape_with_unknowns
+from hornbeam.typing import Shapes, Structure
 
 __all__ = [
     "is_shape",
@@ -19,7 +20,7 @@ __all__ = [
 ]
 
 
-def shape_of(x: Any) -> Any:
+def shape_of(x: Structure) -> Shapes:
     """Return the shape of a tensor, or the shapes of a structure of tensors."""
     if isinstance(x, (list, tuple)) and not is_shape(x):
         return [shape_of(item) for item in x]
@@ -28,14 +29,14 @@ def shape_of(x: Any) -> Any:
     return shape_with_unknowns(x.shape) if hasattr(x, "shape") else None
 
 
-def is_shape(x: Any) -> bool:
+def is_shape(x: object) -> bool:
     """Return whether `x` is one shape, not a structure of shapes."""
     return isinstance(x, (list, tuple)) and all(
         n is None or isinstance(n, (int, np.integer)) for n in x
     )
 
 
-def tensors_of(shape: Any, dtype: str) -> Any:
+def tensors_of(shape: Shapes, dtype: str) -> Structure:
     """Return symbolic tensors of a dtype for a shape or a structure of shapes."""
     if is_shape(shape):
         return KerasTensor(shape, dtype)
@@ -46,7 +47,7 @@ def tensors_of(shape: Any, dtype: str) -> Any:
     return shape
 
 
-def shape_to_config(shape: Any) -> Any:
+def shape_to_config(shape: Shapes) -> Shapes:
     """Return a shape, or a structure of shapes, as lists, which JSON can hold."""
     if is_shape(shape):
         return [None if n is None else int(n) for n in shape]
@@ -57,7 +58,7 @@ def shape_to_config(shape: Any) -> Any:
     return shape
 
 
-def shape_from_config(shape: Any) -> Any:
+def shape_from_config(shape: Shapes) -> Shapes:
     """Return a shape, or a structure of shapes, as tuples, from the lists of a file."""
     if is_shape(shape):
         return tuple(shape)

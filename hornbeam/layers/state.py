@@ -24,7 +24,7 @@ from hornbeam.core.variable import Variable, autocast_scope, current_overlay
 from hornbeam.dtypes import is_float
 from hornbeam.metrics.metric import Metric
 from hornbeam.metrics.reduction import Mean
-from hornbeam.typing import ArrayLike, DType, Shape
+from hornbeam.typing import ArrayLike, DType, Identifier, Shape, Structure, Tensor
 
 __all__ = [
     "LayerState", "flatten_layers", "given_input_shape", "label_of", "own_variables",
@@ -198,12 +198,12 @@ class LayerState(Operation):
     def add_weight(
         self,
         shape: Shape | Sequence[int] | int | None = None,
-        initializer: Any = None,
+        initializer: Identifier = None,
         dtype: DType | None = None,
         trainable: bool = True,
         autocast: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
+        regularizer: Identifier = None,
+        constraint: Identifier = None,
         aggregation: str = "none",
         overwrite_with_gradient: bool = False,
         name: str | None = None,
@@ -264,7 +264,7 @@ class LayerState(Operation):
         return variable
 
     def add_variable(
-        self, shape: Shape | Sequence[int] | int | None, initializer: Any, **kwargs: Any
+        self, shape: Shape | Sequence[int] | int | None, initializer: Identifier, **kwargs: Any
     ) -> Variable:
         """Create a variable of this layer, as `add_weight` does."""
         return self.add_weight(shape=shape, initializer=initializer, **kwargs)
@@ -315,7 +315,7 @@ class LayerState(Operation):
 
     # --- losses -------------------------------------------------------------------------
 
-    def add_loss(self, loss: Any) -> None:
+    def add_loss(self, loss: Structure) -> None:
         """Add a scalar, computed in `call`, to the loss that training minimizes.
 
         Args:
@@ -376,7 +376,7 @@ class LayerState(Operation):
                 layer._losses = []
 
     def add_metric(
-        self, value: Any, aggregation: str | None = None, name: str | None = None
+        self, value: Tensor, aggregation: str | None = None, name: str | None = None
     ) -> None:
         """Report the mean of a tensor among the model's metrics. A method of Keras 1 and 2.
 
@@ -501,7 +501,9 @@ def _walk(layer: Any, found: dict[int, Any], recursive: bool) -> None:
 # --- for other files of Hornbeam ------------------------------------------------------------
 
 
-def flatten_layers(layer: Any, include_self: bool = True, recursive: bool = True) -> list[Any]:
+def flatten_layers(
+    layer: LayerState, include_self: bool = True, recursive: bool = True
+) -> list[Any]:
     """Return `layer` and the layers inside it, each once, parents before children.
 
     Args:
@@ -512,12 +514,12 @@ def flatten_layers(layer: Any, include_self: bool = True, recursive: bool = True
     return layer._flatten_layers(include_self, recursive)
 
 
-def sublayers(layer: Any) -> list[Any]:
+def sublayers(layer: LayerState) -> list[Any]:
     """Return the direct sublayers of `layer`, in the order of their first assignment."""
     return layer._layers
 
 
-def own_variables(layer: Any) -> list[Variable]:
+def own_variables(layer: LayerState) -> list[Variable]:
     """Return a layer's variables without its sublayers' variables.
 
     The variables that were created trainable come first, then the others, in creation order.
@@ -525,26 +527,26 @@ def own_variables(layer: Any) -> list[Variable]:
     return layer._direct_variables()
 
 
-def saved_variables(layer: Any) -> list[Variable]:
+def saved_variables(layer: LayerState) -> list[Variable]:
     """Return a layer's own variables that files hold."""
     return layer._saved_variables()
 
 
-def refresh_parts(layer: Any) -> None:
+def refresh_parts(layer: LayerState) -> None:
     """Look for parts among a layer's attributes now, so that those set past `__setattr__` count."""
     layer._look_for_parts()
 
 
-def label_of(layer: Any) -> str:
+def label_of(layer: LayerState) -> str:
     """Return how messages name a layer: `Layer 'encoder/dense' (Dense)`."""
     return layer._label()
 
 
-def parameters_of_call(layer: Any) -> Mapping[str, inspect.Parameter]:
+def parameters_of_call(layer: LayerState) -> Mapping[str, inspect.Parameter]:
     """Return the parameters of a layer's `call`, with `self`, by name."""
     return layer._call_signature.parameters
 
 
-def given_input_shape(layer: Any) -> Shape | None:
+def given_input_shape(layer: LayerState) -> Shape | None:
     """Return the input shape, with the batch axis, from the layer's constructor, or `None`."""
     return layer._batch_input_shape

@@ -10,9 +10,12 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import activations, initializers
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
 
 __all__ = ["join_window", "modern_arguments"]
 
@@ -122,7 +125,7 @@ _ORDERS: tuple[tuple[set[str], str, int, type], ...] = (
 
 
 def modern_arguments(
-    layer: Any, init: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]
+    layer: Layer, init: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Arguments:
     """Return the arguments of a layer's constructor in the words and the order of Keras 3.
 

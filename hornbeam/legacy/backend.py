@@ -39,6 +39,7 @@ from hornbeam.legacy.backend_graphs import (
     set_learning_phase,
     switch,
 )
+from hornbeam.typing import DType, Tensor
 
 # --- functions of one line
 # -------------------------------------------------------------------------------------------
@@ -308,12 +309,12 @@ def _pool(mode: str) -> Callable[..., Any]:
 # ------------------------------------------------------------------------------------
 
 
-def int_shape(x: Any) -> tuple[int | None, ...] | None:
+def int_shape(x: object) -> tuple[int | None, ...] | None:
     """Return the shape as a tuple, with `None` for unknown sizes, or `None` if `x` has no shape."""
     return tuple(x.shape) if hasattr(x, "shape") else None
 
 
-def cast_to_floatx(x: Any) -> Any:
+def cast_to_floatx(x: Tensor) -> Tensor:
     """Return `x` with dtype `floatx()`; NumPy arrays, lists and numbers become NumPy arrays."""
     if isinstance(x, (jax.Array, KerasTensor, Variable)):
         return ops.cast(x, settings.floatx())
@@ -321,9 +322,9 @@ def cast_to_floatx(x: Any) -> Any:
 
 
 def placeholder(
-    shape: Any = None, ndim: int | None = None, dtype: Any = None, sparse: bool = False,
-    name: str | None = None, ragged: bool = False,
-) -> Any:  # fmt: skip
+    shape: Sequence[int | None] | None = None, ndim: int | None = None, dtype: DType | None = None,
+    sparse: bool = False, name: str | None = None, ragged: bool = False,
+) -> KerasTensor:  # fmt: skip
     """Return a symbolic tensor. `shape` includes the batch axis."""
     shape = (None,) * (ndim or 0) if shape is None else shape
     return Input(batch_shape=tuple(shape), dtype=dtype, name=name, sparse=sparse, ragged=ragged)
@@ -335,7 +336,7 @@ def batch_set_value(tuples: Sequence[tuple[Variable, Any]]) -> None:
         variable.assign(value)
 
 
-def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
+def batch_dot(x: Tensor, y: Tensor, axes: int | Sequence[int] | None = None) -> Tensor:
     """Return the products of the samples of `x` and `y`, summed over one axis of each.
 
     The result has at least rank 2.
@@ -355,7 +356,7 @@ def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
     return out if kept else ops.expand_dims(out, 1)
 
 
-def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
+def bias_add(x: Tensor, bias: Tensor, data_format: str | None = None) -> Tensor:
     """Add a bias: one number per channel, or an array of a sample's shape with channels last."""
     rank = len(x.shape)
     if len(bias.shape) not in (1, rank - 1):
@@ -369,15 +370,23 @@ def bias_add(x: Any, bias: Any, data_format: str | None = None) -> Any:
     return x + ops.moveaxis(bias, -1, 0)
 
 
-def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
+def relu(
+    x: Tensor, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Tensor:
     """Return `x` from `threshold` on, else `alpha * (x - threshold)`; at most `max_value`."""
     above = ops.where(ops.greater_equal(x, threshold), x, alpha * (x - threshold))
     return above if max_value is None else ops.minimum(above, max_value)
 
 
 def batch_normalization(
-    x: Any, mean: Any, var: Any, beta: Any, gamma: Any, axis: int = -1, epsilon: float = 0.001
-) -> Any:
+    x: Tensor,
+    mean: Tensor,
+    var: Tensor,
+    beta: Tensor,
+    gamma: Tensor,
+    axis: int = -1,
+    epsilon: float = 0.001,
+) -> Tensor:
     """Return `(x - mean) / sqrt(var + epsilon) * gamma + beta`.
 
     `mean`, `var`, `beta` and `gamma` are vectors or have the rank of `x`.
@@ -388,8 +397,8 @@ def batch_normalization(
 
 
 def normalize_batch_in_training(
-    x: Any, gamma: Any, beta: Any, reduction_axes: Any, epsilon: float = 0.001
-) -> Any:
+    x: Tensor, gamma: Tensor, beta: Tensor, reduction_axes: Sequence[int], epsilon: float = 0.001
+) -> Tensor:
     """Return the batch scaled to mean `beta` and deviation `gamma`, its mean and its variance."""
     axes = [axis % len(x.shape) for axis in reduction_axes]
     mean, var = ops.moments(x, axes)
@@ -401,9 +410,10 @@ def normalize_batch_in_training(
 
 
 def conv2d_transpose(
-    x: Any, kernel: Any, output_shape: Any, strides: Any = (1, 1), padding: str = "valid",
-    data_format: Any = None, dilation_rate: Any = (1, 1),
-) -> Any:  # fmt: skip
+    x: Tensor, kernel: Tensor, output_shape: Sequence[Any], strides: int | Sequence[int] = (1, 1),
+    padding: str = "valid", data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = (1, 1),
+) -> Tensor:  # fmt: skip
     """Return the transposed convolution. `output_shape` chooses among the possible sizes."""
     layout = _layout(data_format)
     steps, dilation = ((n, n) if isinstance(n, int) else tuple(n) for n in (strides, dilation_rate))
@@ -420,14 +430,16 @@ def conv2d_transpose(
     return ops.conv_transpose(x, kernel, strides, padding, more, layout, dilation_rate)
 
 
-def spatial_2d_padding(x: Any, padding: Any = ((1, 1), (1, 1)), data_format: Any = None) -> Any:
+def spatial_2d_padding(
+    x: Tensor, padding: Sequence[Any] = ((1, 1), (1, 1)), data_format: str | None = None
+) -> Tensor:
     """Return images padded with zeros."""
     return _spatial_padding(x, padding, data_format)
 
 
 def spatial_3d_padding(
-    x: Any, padding: Any = ((1, 1), (1, 1), (1, 1)), data_format: Any = None
-) -> Any:
+    x: Tensor, padding: Sequence[Any] = ((1, 1), (1, 1), (1, 1)), data_format: str | None = None
+) -> Tensor:
     """Return volumes padded with zeros."""
     return _spatial_padding(x, padding, data_format)
 
@@ -439,31 +451,37 @@ def _spatial_padding(x: Any, padding: Any, data_format: Any) -> Any:
 
 
 def resize_images(
-    x: Any, height_factor: int, width_factor: int, data_format: Any, interpolation: str = "nearest"
-) -> Any:
+    x: Tensor,
+    height_factor: int,
+    width_factor: int,
+    data_format: str | None,
+    interpolation: str = "nearest",
+) -> Tensor:
     """Return images enlarged by integer factors."""
     return UpSampling2D((height_factor, width_factor), data_format, interpolation)(x)
 
 
 def resize_volumes(
-    x: Any, depth_factor: int, height_factor: int, width_factor: int, data_format: Any
-) -> Any:
+    x: Tensor, depth_factor: int, height_factor: int, width_factor: int, data_format: str | None
+) -> Tensor:
     """Return volumes enlarged by integer factors."""
     return UpSampling3D((depth_factor, height_factor, width_factor), data_format)(x)
 
 
 def sparse_categorical_crossentropy(
-    target: Any,
-    output: Any,
+    target: Tensor,
+    output: Tensor,
     from_logits: bool = False,
     axis: int = -1,
     ignore_class: int | None = None,
-) -> Any:
+) -> Tensor:
     """Return one value per sample, 0 for samples of `ignore_class`."""
     return losses.sparse_categorical_crossentropy(target, output, from_logits, ignore_class, axis)
 
 
-def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: Any) -> Any:
+def ctc_batch_cost(
+    y_true: Tensor, y_pred: Tensor, input_length: Tensor, label_length: Tensor
+) -> Tensor:
     """Return the CTC loss (B, 1) of probabilities (B, T, classes). The last class is the blank."""
     labels, steps = (ops.reshape(ops.cast(n, "int32"), (-1,)) for n in (label_length, input_length))
     logits = ops.log(ops.clip(y_pred, settings.epsilon(), 1.0))
@@ -474,7 +492,11 @@ def ctc_batch_cost(y_true: Any, y_pred: Any, input_length: Any, label_length: An
 
 
 def ctc_decode(
-    y_pred: Any, input_length: Any, greedy: bool = True, beam_width: int = 100, top_paths: int = 1
+    y_pred: Tensor,
+    input_length: Tensor,
+    greedy: bool = True,
+    beam_width: int = 100,
+    top_paths: int = 1,
 ) -> tuple[list[Any], Any]:
     """Return the most likely label sequences, padded with -1, and their scores."""
     logits = ops.log(ops.clip(y_pred, settings.epsilon(), 1.0))
@@ -485,7 +507,7 @@ def ctc_decode(
     return list(paths), scores
 
 
-def print_tensor(x: Any, message: str = "", summarize: int = 3) -> Any:
+def print_tensor(x: Tensor, message: str = "", summarize: int = 3) -> Tensor:
     """Print `x` once it has values, and return it. Symbolic tensors are not printed."""
     if not any_symbolic(x):
         jax.debug.print(f"{message.replace('{', '{{').replace('}', '}}')} {{}}", x)
@@ -497,5 +519,5 @@ def reset_uids() -> None:
     clear_session(free_memory=False)
 
 
-def manual_variable_initialization(value: Any) -> None:
+def manual_variable_initialization(value: object) -> None:
     """Do nothing: variables have values from the start."""

@@ -17,6 +17,7 @@ from hornbeam.core.tensor import KerasTensor
 from hornbeam.layers import Lambda
 from hornbeam.layers.call_scope import training_now, training_scope
 from hornbeam.models import Function
+from hornbeam.typing import Structure, Tensor
 
 __all__ = [
     "function", "gradients", "in_test_phase", "in_train_phase", "learning_phase",
@@ -67,7 +68,7 @@ def in_test_phase(x: Any, alt: Any, training: Any = None) -> Any:
     return in_train_phase(alt, x, training)
 
 
-def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
+def switch(condition: Any, then_expression: Any, else_expression: Any) -> Structure:
     """Return one of two values, by a scalar condition or elementwise by an array.
 
     If the values are functions without arguments, both are called.
@@ -85,8 +86,12 @@ def switch(condition: Any, then_expression: Any, else_expression: Any) -> Any:
 
 
 def function(
-    inputs: Sequence[Any], outputs: Any, updates: Any = None, name: str | None = None, **kwargs: Any
-) -> Any:
+    inputs: Sequence[Any],
+    outputs: Structure,
+    updates: Sequence[Any] | None = None,
+    name: str | None = None,
+    **kwargs: Any,
+) -> Callable[..., Any]:
     """Return a function that computes `outputs` from a list of arrays for `inputs`.
 
     Args:
@@ -120,7 +125,7 @@ def function(
     return run
 
 
-def gradients(loss: Any, variables: Any) -> list[Any]:
+def gradients(loss: Tensor, variables: Any) -> list[Any]:
     """Return the symbolic derivatives of `loss` with respect to symbolic tensors.
 
     Args:
@@ -148,9 +153,10 @@ def gradients(loss: Any, variables: Any) -> list[Any]:
 
 
 def rnn(
-    step_function: Callable[..., Any], inputs: Any, initial_states: Any, go_backwards: bool = False,
-    mask: Any = None, constants: Any = None, unroll: bool = False, input_length: Any = None,
-    time_major: bool = False, zero_output_for_mask: bool = False, return_all_outputs: bool = True,
+    step_function: Callable[..., Any], inputs: Structure, initial_states: Structure,
+    go_backwards: bool = False, mask: Structure = None, constants: Structure = None,
+    unroll: bool = False, input_length: int | None = None, time_major: bool = False,
+    zero_output_for_mask: bool = False, return_all_outputs: bool = True,
 ) -> tuple[Any, Any, list[Any]]:  # fmt: skip
     """Run `step_function` over the time steps of `inputs`.
 

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from hornbeam import tree
+from hornbeam.callbacks.callback import Callback
+from hornbeam.callbacks.history import History
 from hornbeam.data.sources import unpack
 from hornbeam.models import Model
 from hornbeam.training.requests import apply_reader_settings
+from hornbeam.typing import ClassWeights, Data, Structure
 
 __all__ = ["evaluate_generator", "fit_generator", "predict_generator"]
 
 
 def fit_generator(
-    self: Model, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1,
-    verbose: Any = "auto", callbacks: Any = None, validation_data: Any = None,
-    validation_steps: int | None = None, validation_freq: Any = 1, class_weight: Any = None,
+    self: Model, generator: Data, steps_per_epoch: int | None = None, epochs: int = 1,
+    verbose: int | str = "auto", callbacks: Callback | Sequence[Callback | str] | None = None,
+    validation_data: Data = None, validation_steps: int | None = None,
+    validation_freq: int | Sequence[int] | set[int] = 1, class_weight: ClassWeights = None,
     shuffle: bool = True, initial_epoch: int = 0, **old: Any,
-) -> Any:  # fmt: skip
+) -> History:  # fmt: skip
     """Train on a generator of batches: `fit`, by the name of Keras 1 and 2.
 
     Args:
@@ -66,10 +71,10 @@ def fit_generator(
 
 def evaluate_generator(
     self: Model,
-    generator: Any,
+    generator: Data,
     steps: int | None = None,
-    callbacks: Any = None,
-    verbose: Any = 0,
+    callbacks: Callback | Sequence[Callback | str] | None = None,
+    verbose: int | str = 0,
     **old: Any,
 ) -> Any:
     """Evaluate on a generator of batches: `evaluate`, by the name of Keras 1 and 2.
@@ -93,12 +98,12 @@ def evaluate_generator(
 
 def predict_generator(
     self: Model,
-    generator: Any,
+    generator: Data,
     steps: int | None = None,
-    callbacks: Any = None,
-    verbose: Any = 0,
+    callbacks: Callback | Sequence[Callback | str] | None = None,
+    verbose: int | str = 0,
     **old: Any,
-) -> Any:
+) -> Structure:
     """Predict on a generator of batches: `predict`, by the name of Keras 1 and 2.
 
     Args:

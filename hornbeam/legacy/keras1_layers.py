@@ -23,6 +23,7 @@ from hornbeam.layers.core import Embedding
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.normalization import BatchNormalization, _wide
 from hornbeam.layers.regularization import _rate
+from hornbeam.typing import Axis, Identifier, Shapes, Tensor
 
 __all__ = [
     "BatchNormalizationOfKeras1",
@@ -63,8 +64,8 @@ class BatchNormalizationOfKeras1(BatchNormalization):
 
     def __init__(
         self, mode: int = 1, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3,
-        beta_initializer: Any = "zeros", gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None, gamma_regularizer: Any = None, **kwargs: Any,
+        beta_initializer: Identifier = "zeros", gamma_initializer: Identifier = "ones",
+        beta_regularizer: Identifier = None, gamma_regularizer: Identifier = None, **kwargs: Any,
     ):  # fmt: skip
         if mode not in (1, 2):
             raise ValueError(
@@ -79,7 +80,7 @@ class BatchNormalizationOfKeras1(BatchNormalization):
         self.mode = mode
         self._mixes_rows = mode == 2
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor = None) -> Tensor:
         x, axis = _wide(inputs), self.axis % inputs.ndim
         others = -1 if self.mode == 1 else tuple(i for i in range(x.ndim) if i != axis)
         mean = jnp.mean(x, others, keepdims=True)
@@ -110,9 +111,9 @@ class EmbeddingOfKeras1(Embedding):
     """
 
     def __init__(
-        self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None, embeddings_constraint: Any = None,
-        mask_zero: bool = False, dropout: float = 0.0, seed: Any = None, **kwargs: Any,
+        self, input_dim: int, output_dim: int, embeddings_initializer: Identifier = "uniform",
+        embeddings_regularizer: Identifier = None, embeddings_constraint: Identifier = None,
+        mask_zero: bool = False, dropout: float = 0.0, seed: int | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(
             input_dim,
@@ -126,7 +127,7 @@ class EmbeddingOfKeras1(Embedding):
         self.dropout, self.seed = _rate("EmbeddingOfKeras1", dropout), seed
         self.seed_generator = SeedGenerator(seed)
 
-    def call(self, inputs: Any, training: bool | None = False) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = False) -> Tensor:
         rows = super().call(inputs)
         if not training or not self.dropout:
             return rows
@@ -162,15 +163,15 @@ class Highway(Layer):
     transform_bias: float
 
     def __init__(
-        self, activation: Any = None, use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", kernel_regularizer: Any = None,
-        bias_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
-        transform_bias: float = 1.0, **kwargs: Any,
+        self, activation: Identifier = None, use_bias: bool = True,
+        kernel_initializer: Identifier = "glorot_uniform", kernel_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None, kernel_constraint: Identifier = None,
+        bias_constraint: Identifier = None, transform_bias: float = 1.0, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         keep(self, locals())
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         size = input_shape[-1]
         self.kernel = add_named_weight(self, "kernel", (size, size))
         self.carry_kernel = add_named_weight(self, "carry_kernel", (size, size), "kernel")
@@ -180,7 +181,7 @@ class Highway(Layer):
                 name="carry_bias", shape=(size,), initializer=Constant(self.transform_bias)
             )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         gate, value = inputs @ self.carry_kernel.value, inputs @ self.kernel.value
         if self.use_bias:
             gate, value = gate + self.carry_bias.value, value + self.bias.value
@@ -215,16 +216,16 @@ class MaxoutDense(Layer):
 
     def __init__(
         self, units: int, nb_feature: int = 4, use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform", kernel_regularizer: Any = None,
-        bias_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
-        **kwargs: Any,
+        kernel_initializer: Identifier = "glorot_uniform", kernel_regularizer: Identifier = None,
+        bias_regularizer: Identifier = None, kernel_constraint: Identifier = None,
+        bias_constraint: Identifier = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
         units = positive_integer("MaxoutDense", "output_dim", units)
         nb_feature = positive_integer("MaxoutDense", "nb_feature", nb_feature)
         keep(self, locals())
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         self.kernel = add_named_weight(
             self, "kernel", (self.nb_feature, input_shape[-1], self.units)
         )
@@ -233,7 +234,7 @@ class MaxoutDense(Layer):
                 self, "bias", (self.nb_feature, self.units), initializer="zeros"
             )
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         values = jnp.einsum("...i,kio->...ko", inputs, self.kernel.value)
         return jnp.max(values + self.bias.value if self.use_bias else values, axis=-2)
 
@@ -247,11 +248,11 @@ class _Learned(_Activation):
     # Name and initializer of each weight.
     _weights: tuple[tuple[str, Any], ...] = ()
 
-    def __init__(self, shared_axes: Any = None, **kwargs: Any):
+    def __init__(self, shared_axes: Axis = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.shared_axes, self.built = shared_axes, False
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         shared = (
             self.shared_axes if isinstance(self.shared_axes, (list, tuple)) else [self.shared_axes]
         )
@@ -282,14 +283,14 @@ class ParametricSoftplus(_Learned):
         self,
         alpha_init: float = 0.2,
         beta_init: float = 5.0,
-        shared_axes: Any = None,
+        shared_axes: Axis = None,
         **kwargs: Any,
     ):
         super().__init__(shared_axes, **kwargs)
         self.alpha_init, self.beta_init = alpha_init, beta_init
         self._weights = (("alphas", Constant(alpha_init)), ("betas", Constant(beta_init)))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         return self.alphas.value * jax.nn.softplus(self.betas.value * inputs)
 
 
@@ -319,9 +320,9 @@ class SReLU(_Learned):
     a_right: Variable
 
     def __init__(
-        self, t_left_init: Any = "zeros", a_left_init: Any = "glorot_uniform",
-        t_right_init: Any = "glorot_uniform", a_right_init: Any = "ones", shared_axes: Any = None,
-        **kwargs: Any,
+        self, t_left_init: Identifier = "zeros", a_left_init: Identifier = "glorot_uniform",
+        t_right_init: Identifier = "glorot_uniform", a_right_init: Identifier = "ones",
+        shared_axes: Axis = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(shared_axes, **kwargs)
         self.t_left_init, self.a_left_init = t_left_init, a_left_init
@@ -329,7 +330,7 @@ class SReLU(_Learned):
         names = ("t_left", "a_left", "t_right", "a_right")
         self._weights = tuple((name, getattr(self, f"{name}_init")) for name in names)
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         left, slope = self.t_left.value, self.a_left.value
         width = jnp.abs(self.t_right.value)
         above = inputs - left

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hornbeam import models, tree
@@ -11,6 +11,7 @@ from hornbeam.layers import merging
 from hornbeam.layers.core import Lambda
 from hornbeam.layers.input_layer import Input
 from hornbeam.layers.layer import Layer
+from hornbeam.typing import Structure
 
 __all__ = ["Merge", "merge"]
 
@@ -80,10 +81,10 @@ class Merge(Layer):
         return super().__new__(cls, layers, mode, *args, **kwargs)
 
     def __init__(
-        self, layers: Sequence[Any], mode: Any = "sum", concat_axis: int = -1, dot_axes: Any = -1,
-        output_shape: Any = None, output_mask: Any = None, arguments: Any = None,
-        node_indices: Any = None, tensor_indices: Any = None, name: str | None = None,
-        **kwargs: Any,
+        self, layers: Sequence[Any], mode: str | Callable[..., Any] = "sum", concat_axis: int = -1,
+        dot_axes: int | Sequence[Any] = -1, output_shape: Any = None, output_mask: Any = None,
+        arguments: Mapping[str, Any] | None = None, node_indices: Sequence[int] | None = None,
+        tensor_indices: Sequence[int] | None = None, name: str | None = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(name=name, **kwargs)
         self.layers = [_branch(layer) for layer in layers]
@@ -105,7 +106,7 @@ class Merge(Layer):
         """Return each branch once: a branch that is given twice gets the same inputs."""
         return list({id(branch): branch for branch in self.layers}.values())
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         given = iter(tree.flatten(inputs))
         results: dict[int, Any] = {}
         for branch in self._distinct():
@@ -113,7 +114,7 @@ class Merge(Layer):
             results[id(branch)] = branch(own if len(own) > 1 else own[0])
         return self.merging([results[id(branch)] for branch in self.layers])
 
-    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+    def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
         return None  # the merging layer already passes on the masks of the results
 
 
@@ -144,7 +145,9 @@ def _branch(layer: Any) -> Any:
     return branch
 
 
-def merge(inputs: Sequence[Any], mode: Any = "sum", *args: Any, **kwargs: Any) -> Any:
+def merge(
+    inputs: Sequence[Any], mode: str | Callable[..., Any] = "sum", *args: Any, **kwargs: Any
+) -> Structure:
     """Return the merge of several tensors: `Merge(mode=mode)(inputs)`.
 
     Args:

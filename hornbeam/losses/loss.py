@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 
@@ -16,6 +16,7 @@ from hornbeam.core.tensor import any_symbolic
 from hornbeam.dtype_policies import DTypePolicy, get_policy
 from hornbeam.objects.configuration import serialize
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
+from hornbeam.typing import Policy, Structure, Tensor
 
 __all__ = [
     "FunctionLoss",
@@ -52,7 +53,7 @@ def standardize_reduction(reduction: str | None, owner: str = "Loss") -> str | N
     return reduction
 
 
-def policy_of(owner: str, dtype: Any) -> DTypePolicy:
+def policy_of(owner: str, dtype: Policy) -> DTypePolicy:
     """Return the dtype policy that an argument `dtype` names.
 
     Raises:
@@ -71,7 +72,7 @@ def policy_of(owner: str, dtype: Any) -> DTypePolicy:
         ) from error
 
 
-def number_lists(x: Any) -> Any:
+def number_lists(x: Structure) -> Structure:
     """Return a nested list of numbers as one array; anything else as it is.
 
     Example:
@@ -119,7 +120,7 @@ class Loss:
         self,
         name: str | None = None,
         reduction: str | None = "sum_over_batch_size",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         owner = type(self).__name__
         self.name = name or auto_name(owner)
@@ -164,7 +165,7 @@ class Loss:
     def _to_dtype(self, x: Any) -> Any:
         return None if x is None else convert(x, dtype=self.dtype)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return one value per sample."""
         raise NotImplementedError(f"{type(self).__name__}: implement `call(self, y_true, y_pred)`.")
 
@@ -176,7 +177,7 @@ class Loss:
         return {**config, **constructor_config(self, Loss, skip=("name", "reduction", "dtype"))}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Make a loss from what `get_config` returned."""
         return from_constructor_config(cls, config)
 
@@ -184,7 +185,7 @@ class Loss:
         return f"<{type(self).__name__} name={self.name}, reduction={self.reduction}>"
 
 
-def squeeze_or_expand(values: Any, weights: Any) -> tuple[Any, Any]:
+def squeeze_or_expand(values: Tensor, weights: Tensor) -> tuple[Any, Any]:
     """Match the ranks of values and weights. Weights of shape `(B,)` are one per sample.
 
     Example:
@@ -198,7 +199,7 @@ def squeeze_or_expand(values: Any, weights: Any) -> tuple[Any, Any]:
     return values, expand_weights(values, weights)
 
 
-def expand_weights(values: Any, weights: Any) -> Any:
+def expand_weights(values: Tensor, weights: Tensor) -> Tensor:
     """Add axes of size 1 to weights that lack the last axes of the values.
 
     Example:
@@ -265,14 +266,14 @@ class LossFunctionWrapper(Loss):
         fn: Callable[..., Any],
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
         **kwargs: Any,
     ):
         super().__init__(name or getattr(fn, "__name__", None), reduction, dtype)
         self.fn = fn
         self._fn_kwargs = kwargs
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return self.fn(y_true, y_pred, **self._fn_kwargs)
 
     def get_config(self) -> dict[str, Any]:
@@ -297,7 +298,7 @@ class FunctionLoss(Loss):
         self,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         super().__init__(name or to_snake_case(type(self).__name__), reduction, dtype)
 
@@ -310,7 +311,7 @@ class FunctionLoss(Loss):
         for option in self._options:
             setattr(self, option, arguments[option])
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return type(self).fn(
             y_true, y_pred, **{name: getattr(self, name) for name in self._options}
         )

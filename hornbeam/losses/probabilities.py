@@ -16,7 +16,7 @@ from hornbeam.core.op import op
 from hornbeam.core.tensor import any_symbolic
 from hornbeam.losses.loss import FunctionLoss, loss_class
 from hornbeam.losses.targets import as_float, clip, labels_for, mean, one_hot_pair, pair
-from hornbeam.typing import Axis, Tensor
+from hornbeam.typing import Axis, Policy, Tensor
 
 __all__ = [
     "BinaryCrossentropy",
@@ -336,7 +336,7 @@ class BinaryCrossentropy(FunctionLoss):
         axis: Axis = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "binary_crossentropy",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         self.keep(locals())
 
@@ -376,7 +376,7 @@ class BinaryFocalCrossentropy(FunctionLoss):
         axis: Axis = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "binary_focal_crossentropy",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         self.keep(locals())
 
@@ -408,7 +408,7 @@ class CategoricalCrossentropy(FunctionLoss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "categorical_crossentropy",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         self.keep(locals())
 
@@ -444,7 +444,7 @@ class CategoricalFocalCrossentropy(FunctionLoss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "categorical_focal_crossentropy",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         self.keep(locals())
 
@@ -478,11 +478,11 @@ class SparseCategoricalCrossentropy(FunctionLoss):
         reduction: str | None = "sum_over_batch_size",
         axis: int = -1,
         name: str | None = "sparse_categorical_crossentropy",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         self.keep(locals())
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         values = super().call(y_true, y_pred)
         if self.ignore_class is not None and not any_symbolic(values):
             # A mask, so that ignored samples do not count in the mean either.
@@ -518,6 +518,6 @@ class CategoricalGeneralizedCrossEntropy(FunctionLoss):
         q: Annotated[float, Range(above=0, at_most=1)] = 0.5,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "categorical_generalized_cross_entropy",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         self.keep(locals())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
@@ -12,7 +10,7 @@ from hornbeam.checked import Positive, checked
 from hornbeam.core.op import op
 from hornbeam.losses.loss import FunctionLoss, loss_class
 from hornbeam.losses.targets import mean, pair
-from hornbeam.typing import Axis, Tensor
+from hornbeam.typing import Axis, Policy, Tensor
 
 __all__ = [
     "CosineSimilarity",
@@ -34,7 +32,7 @@ __all__ = [
 ]
 
 
-def unit_length(x: Any, axis: Any = -1) -> Any:
+def unit_length(x: Tensor, axis: Axis = -1) -> Tensor:
     """Scale `x` to Euclidean norm 1 along `axis`.
 
     Vectors shorter than epsilon are divided by epsilon.
@@ -302,7 +300,7 @@ class Huber(FunctionLoss):
         delta: Positive = 1.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "huber_loss",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         self.keep(locals())
 
@@ -332,6 +330,6 @@ class CosineSimilarity(FunctionLoss):
         axis: Axis = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "cosine_similarity",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         self.keep(locals())

@@ -14,7 +14,7 @@ from hornbeam.core.op import op
 from hornbeam.losses.loss import FunctionLoss, loss_class
 from hornbeam.losses.targets import as_float, pair
 from hornbeam.ops.ctc import ctc_loss
-from hornbeam.typing import Axis, Tensor
+from hornbeam.typing import Axis, Policy, Tensor
 
 __all__ = [
     "CTC",
@@ -204,7 +204,7 @@ class Dice(FunctionLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "dice",
         axis: Axis = None,
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         self.keep(locals())
 
@@ -240,7 +240,7 @@ class Tversky(FunctionLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "tversky",
         axis: Axis = None,
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         self.keep(locals())
 
@@ -275,7 +275,7 @@ class Circle(FunctionLoss):
         remove_diagonal: bool = True,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "circle",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         self.keep(locals())
 

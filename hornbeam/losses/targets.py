@@ -12,11 +12,12 @@ import jax.numpy as jnp
 
 from hornbeam import settings
 from hornbeam.core.convert import convert
+from hornbeam.typing import Axis, Tensor
 
 __all__ = ["as_float", "clip", "labels_for", "match_ranks", "mean", "one_hot_pair", "pair"]
 
 
-def match_ranks(a: Any, b: Any) -> tuple[Any, Any]:
+def match_ranks(a: Tensor, b: Tensor) -> tuple[Any, Any]:
     """Return `a` and `b` with equal ranks, if a last axis of size 1 is all that differs.
 
     Example:
@@ -30,7 +31,7 @@ def match_ranks(a: Any, b: Any) -> tuple[Any, Any]:
     return a, b
 
 
-def as_float(x: Any) -> Any:
+def as_float(x: Tensor) -> Tensor:
     """Return `x` as an array of real or complex numbers; integers become `floatx()`.
 
     Example:
@@ -42,7 +43,7 @@ def as_float(x: Any) -> Any:
 
 
 def pair(
-    name: str, y_true: Any, y_pred: Any, equal: bool = False, remedy: str = ""
+    name: str, y_true: Tensor, y_pred: Tensor, equal: bool = False, remedy: str = ""
 ) -> tuple[Any, Any]:
     """Return targets and predictions as arrays of one dtype and rank.
 
@@ -76,7 +77,7 @@ def pair(
     return y_true, y_pred
 
 
-def one_hot_pair(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+def one_hot_pair(name: str, y_true: Tensor, y_pred: Tensor) -> tuple[Any, Any]:
     """Return one-hot targets and predictions of the same shape.
 
     Raises:
@@ -102,17 +103,17 @@ def one_hot_pair(name: str, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     return pair(name, y_true, y_pred, equal=True)
 
 
-def mean(x: Any, axis: Any = -1) -> Any:
+def mean(x: Tensor, axis: Axis = -1) -> Tensor:
     """Return the mean over `axis`; a scalar stays as it is."""
     return jnp.mean(x, axis=axis) if x.ndim else x
 
 
-def clip(p: Any) -> Any:
+def clip(p: Tensor) -> Tensor:
     """Keep probabilities at least epsilon away from 0 and 1."""
     return jnp.clip(p, settings.epsilon(), 1.0 - settings.epsilon())
 
 
-def labels_for(name: str, y_true: Any, y_pred: Any, axis: int) -> Any:
+def labels_for(name: str, y_true: Tensor, y_pred: Tensor, axis: int) -> Tensor:
     """Return class numbers, in the shape of `y_pred` without `axis`.
 
     Raises:

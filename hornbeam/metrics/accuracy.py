@@ -12,6 +12,7 @@ from hornbeam.checked import Count, checked
 from hornbeam.core.convert import convert
 from hornbeam.losses.targets import match_ranks
 from hornbeam.metrics.reduction import FunctionMean, mean_class
+from hornbeam.typing import Policy, Tensor
 
 __all__ = [
     "Accuracy",
@@ -33,7 +34,7 @@ def _hits(x: Any) -> Any:
     return x.astype(settings.floatx())
 
 
-def accuracy(y_true: Any, y_pred: Any) -> Any:
+def accuracy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Return the share of equal values over the last axis.
 
     Args:
@@ -68,7 +69,7 @@ def accuracy(y_true: Any, y_pred: Any) -> Any:
     return jnp.mean(equal, axis=-1) if equal.ndim else equal
 
 
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
+def binary_accuracy(y_true: Tensor, y_pred: Tensor, threshold: float = 0.5) -> Tensor:
     """Return the share over the last axis of predictions on the right side of `threshold`.
 
     Args:
@@ -88,7 +89,7 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Any:
     return jnp.mean(equal, axis=-1) if equal.ndim else equal
 
 
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
+def categorical_accuracy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Return 1 where the largest score belongs to the true class, else 0.
 
     Args:
@@ -119,7 +120,7 @@ def _class_numbers(y_true: Any, y_pred: Any) -> Any:
     return y_true.astype("int32")
 
 
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
+def sparse_categorical_accuracy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Return 1 where the largest score belongs to the true class, else 0.
 
     Args:
@@ -140,7 +141,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Any:
     return _hits(_class_numbers(y_true, y_pred) == jnp.argmax(y_pred, axis=-1))
 
 
-def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
+def top_k_categorical_accuracy(y_true: Tensor, y_pred: Tensor, k: int = 5) -> Tensor:
     """Return 1 where the score of the true class is among the `k` largest, else 0.
 
     Args:
@@ -159,8 +160,8 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
 
 
 def sparse_top_k_categorical_accuracy(
-    y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False
-) -> Any:
+    y_true: Tensor, y_pred: Tensor, k: int = 5, from_sorted_ids: bool = False
+) -> Tensor:
     """Return 1 where the score of the true class is among the `k` largest, else 0.
 
     Args:
@@ -228,7 +229,7 @@ class BinaryAccuracy(FunctionMean):
 
     @checked
     def __init__(
-        self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5
+        self, name: str | None = "binary_accuracy", dtype: Policy = None, threshold: float = 0.5
     ):
         self.keep(locals())
 
@@ -254,7 +255,7 @@ class TopKCategoricalAccuracy(FunctionMean):
 
     @checked
     def __init__(
-        self, k: Count = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None
+        self, k: Count = 5, name: str | None = "top_k_categorical_accuracy", dtype: Policy = None
     ):
         self.keep(locals())
 
@@ -283,7 +284,7 @@ class SparseTopKCategoricalAccuracy(FunctionMean):
         self,
         k: Count = 5,
         name: str | None = "sparse_top_k_categorical_accuracy",
-        dtype: Any = None,
+        dtype: Policy = None,
         from_sorted_ids: bool = False,
     ):
         self.keep(locals())

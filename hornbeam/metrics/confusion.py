@@ -15,6 +15,7 @@ from hornbeam.core.loading import pay_for
 from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.losses.targets import match_ranks
 from hornbeam.metrics.metric import Metric, divide_no_nan
+from hornbeam.typing import Policy, Structure, Tensor
 
 __all__ = [
     "AUC",
@@ -38,14 +39,14 @@ Thresholds: TypeAlias = Fraction | Sequence[Fraction] | None
 
 
 def confusion_counts(
-    y_true: Any,
-    y_pred: Any,
+    y_true: Tensor,
+    y_pred: Tensor,
     thresholds: Sequence[float],
-    sample_weight: Any = None,
+    sample_weight: Tensor = None,
     top_k: int | None = None,
     class_id: int | None = None,
     per_label: bool = False,
-    label_weights: Any = None,
+    label_weights: Tensor = None,
 ) -> dict[str, Any]:
     """Count true and false positives and negatives at each threshold.
 
@@ -142,7 +143,9 @@ class _OneCount(Metric):
     _kind: str
 
     @checked
-    def __init__(self, thresholds: Thresholds = None, name: str | None = None, dtype: Any = None):
+    def __init__(
+        self, thresholds: Thresholds = None, name: str | None = None, dtype: Policy = None
+    ):
         super().__init__(name=name, dtype=dtype)
         self.thresholds = thresholds
         self._thresholds = _as_list(thresholds, 0.5)
@@ -150,11 +153,11 @@ class _OneCount(Metric):
             shape=(len(self._thresholds),), initializer="zeros", name="accumulator"
         )
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
         counts = confusion_counts(y_true, y_pred, self._thresholds, sample_weight)
         self.accumulator.assign_add(counts[self._kind])
 
-    def result(self) -> Any:
+    def result(self) -> Structure:
         return _scalar_if_one(self.accumulator.value)
 
 
@@ -248,17 +251,17 @@ class _Ratio(_Counted):
         top_k: Count | None = None,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         super().__init__(name=name, dtype=dtype)
         self.thresholds, self.top_k, self.class_id = thresholds, top_k, class_id
         self._thresholds = _as_list(thresholds, 0.5 if top_k is None else _NEVER)
         self._add_counts((len(self._thresholds),))
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
         self._count(y_true, y_pred, sample_weight, top_k=self.top_k, class_id=self.class_id)
 
-    def result(self) -> Any:
+    def result(self) -> Structure:
         hits, others = (getattr(self, name).value for name in self._counted)
         return _scalar_if_one(divide_no_nan(hits, hits + others))
 
@@ -321,7 +324,12 @@ class _AtValue(_Counted):
     """The ratio to report and the ratio to reach."""
 
     def __init__(
-        self, value: float, num_thresholds: int, class_id: int | None, name: str | None, dtype: Any
+        self,
+        value: float,
+        num_thresholds: int,
+        class_id: int | None,
+        name: str | None,
+        dtype: Policy,
     ):
         super().__init__(name=name, dtype=dtype)
         self.num_thresholds, self.class_id, self._value = num_thresholds, class_id, value
@@ -330,10 +338,10 @@ class _AtValue(_Counted):
         )
         self._add_counts((len(self._thresholds),))
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
         self._count(y_true, y_pred, sample_weight, class_id=self.class_id)
 
-    def result(self) -> Any:
+    def result(self) -> Structure:
         tp, fp, tn, fn = (getattr(self, name).value for name in _COUNTS)
         ratios: dict[str, Callable[[], Any]] = {
             "Precision": lambda: divide_no_nan(tp, tp + fp),
@@ -374,7 +382,7 @@ class SensitivityAtSpecificity(_AtValue):
         num_thresholds: Count = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         super().__init__(specificity, num_thresholds, class_id, name, dtype)
         self.specificity = specificity
@@ -409,7 +417,7 @@ class SpecificityAtSensitivity(_AtValue):
         num_thresholds: Count = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
         self.sensitivity = sensitivity
@@ -444,7 +452,7 @@ class PrecisionAtRecall(_AtValue):
         num_thresholds: Count = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         super().__init__(recall, num_thresholds, class_id, name, dtype)
         self.recall = recall
@@ -479,7 +487,7 @@ class RecallAtPrecision(_AtValue):
         num_thresholds: Count = 200,
         class_id: int | None = None,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         super().__init__(precision, num_thresholds, class_id, name, dtype)
         self.precision = precision
@@ -519,7 +527,7 @@ class AUC(_Counted):
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
         thresholds: Sequence[Fraction] | None = None,
         multi_label: bool = False,
         num_labels: Annotated[int, Range(at_least=0)] | None = None,
@@ -557,7 +565,7 @@ class AUC(_Counted):
         """All thresholds, including both ends."""
         return list(self._thresholds)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
         y_pred = convert(y_pred)
         if self.from_logits:
             y_pred = jax.nn.sigmoid(y_pred)
@@ -568,7 +576,7 @@ class AUC(_Counted):
             y_true, y_pred, sample_weight, per_label=self.multi_label, label_weights=weights
         )
 
-    def result(self) -> Any:
+    def result(self) -> Structure:
         if not self.variables:
             return jnp.zeros((), self.dtype)
         tp, fp, tn, fn = (getattr(self, name).value for name in _COUNTS)

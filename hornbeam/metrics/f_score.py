@@ -11,6 +11,7 @@ from hornbeam import settings
 from hornbeam.checked import Positive, Range, checked
 from hornbeam.core.convert import convert
 from hornbeam.metrics.metric import Metric
+from hornbeam.typing import Policy, Structure, Tensor
 
 __all__ = ["F1Score", "FBetaScore"]
 
@@ -58,7 +59,7 @@ class FBetaScore(Metric):
         beta: Positive = 1.0,
         threshold: Threshold | None = None,
         name: str | None = "fbeta_score",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         super().__init__(name=name, dtype=dtype)
         self.average, self.beta, self.threshold = average, beta, threshold
@@ -75,7 +76,7 @@ class FBetaScore(Metric):
             setattr(self, name, self.add_variable(shape=shape, initializer="zeros", name=name))
         self._built = True
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
         y_pred = convert(y_pred).astype(self.dtype)
         y_pred = y_pred[:, None] if y_pred.ndim == 1 else y_pred
         shape = y_pred.shape
@@ -100,7 +101,7 @@ class FBetaScore(Metric):
         ):
             variable.assign_add(jnp.sum(hits * weights, axis=axis))
 
-    def result(self) -> Any:
+    def result(self) -> Structure:
         if not self._built:
             return jnp.zeros((), self.dtype)
         epsilon = settings.epsilon()
@@ -159,7 +160,7 @@ class F1Score(FBetaScore):
         average: Average = None,
         threshold: Threshold | None = None,
         name: str | None = "f1_score",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         super().__init__(average=average, beta=1.0, threshold=threshold, name=name, dtype=dtype)
 

@@ -12,6 +12,7 @@ from hornbeam.core.convert import convert
 from hornbeam.core.loading import pay_for
 from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.metrics.metric import Metric, divide_no_nan
+from hornbeam.typing import Policy, Structure, Tensor
 
 __all__ = ["BinaryIoU", "IoU", "MeanIoU", "OneHotIoU", "OneHotMeanIoU"]
 
@@ -47,7 +48,7 @@ class IoU(Metric):
         num_classes: Count,
         target_class_ids: Sequence[int],
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
         ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
@@ -67,7 +68,7 @@ class IoU(Metric):
             shape=(num_classes, num_classes), initializer="zeros", name="total_confusion_matrix"
         )
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
         y_true, y_pred = convert(y_true), convert(y_pred)
         if not self.sparse_y_true:
             y_true = jnp.argmax(y_true, axis=self.axis)
@@ -84,7 +85,7 @@ class IoU(Metric):
         matrix = jnp.zeros((self.num_classes, self.num_classes), self.dtype)
         self.total_confusion_matrix.assign_add(matrix.at[y_true, y_pred].add(weights))
 
-    def result(self) -> Any:
+    def result(self) -> Structure:
         matrix = self.total_confusion_matrix.value.astype("float32")
         hits = jnp.diag(matrix)
         union = matrix.sum(axis=0) + matrix.sum(axis=1) - hits
@@ -120,7 +121,7 @@ class MeanIoU(IoU):
         self,
         num_classes: Count,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
         ignore_class: int | None = None,
         sparse_y_true: bool = True,
         sparse_y_pred: bool = True,
@@ -161,12 +162,12 @@ class BinaryIoU(IoU):
         target_class_ids: Sequence[int] = (0, 1),
         threshold: float = 0.5,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         super().__init__(2, target_class_ids, name, dtype)
         self.threshold = threshold
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
         super().update_state(y_true, convert(y_pred) >= self.threshold, sample_weight)
 
 
@@ -193,7 +194,7 @@ class OneHotIoU(IoU):
         num_classes: Count,
         target_class_ids: Sequence[int],
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
         ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: int = -1,
@@ -223,7 +224,7 @@ class OneHotMeanIoU(OneHotIoU):
         self,
         num_classes: Count,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: Policy = None,
         ignore_class: int | None = None,
         sparse_y_pred: bool = False,
         axis: int = -1,

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 
 from hornbeam.checked import checked
 from hornbeam.core.naming import auto_name, name_scope
 from hornbeam.core.variable import Overlay, Variable
+from hornbeam.dtype_policies import DTypePolicy
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.losses.loss import policy_of
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
+from hornbeam.typing import DType, Identifier, Policy, Structure, Tensor
 
 __all__ = ["Metric", "divide_no_nan"]
 
 
-def divide_no_nan(a: Any, b: Any) -> Any:
+def divide_no_nan(a: Tensor, b: Tensor) -> Tensor:
     """Return `a / b`, and 0 where `b` is 0.
 
     Example:
@@ -69,7 +71,7 @@ class Metric:
         return metric
 
     @checked
-    def __init__(self, dtype: Any = None, name: str | None = None):
+    def __init__(self, dtype: Policy = None, name: str | None = None):
         self.name = name or auto_name(type(self).__name__)
         self._dtype_policy = policy_of(
             type(self).__name__, standardize_dtype(None) if dtype is None else dtype
@@ -81,7 +83,7 @@ class Metric:
         return self._dtype_policy.variable_dtype
 
     @property
-    def dtype_policy(self) -> Any:
+    def dtype_policy(self) -> DTypePolicy:
         """The dtype policy that the constructor was given."""
         return self._dtype_policy
 
@@ -90,8 +92,8 @@ class Metric:
     def add_variable(
         self,
         shape: Sequence[int] | str = (),
-        initializer: Any = "zeros",
-        dtype: Any = None,
+        initializer: Identifier = "zeros",
+        dtype: DType | None = None,
         aggregation: str = "sum",
         name: str | None = None,
     ) -> Variable:
@@ -124,8 +126,8 @@ class Metric:
     def add_weight(
         self,
         shape: Sequence[int] | str = (),
-        initializer: Any = "zeros",
-        dtype: Any = None,
+        initializer: Identifier = "zeros",
+        dtype: DType | None = None,
         name: str | None = None,
         aggregation: str = "sum",
     ) -> Variable:
@@ -170,7 +172,7 @@ class Metric:
         """Update the variables with a batch."""
         raise NotImplementedError(f"{type(self).__name__}: implement `update_state`.")
 
-    def result(self) -> Any:
+    def result(self) -> Structure:
         """Return the value for all batches since the last reset."""
         raise NotImplementedError(f"{type(self).__name__}: implement `result`.")
 
@@ -187,7 +189,7 @@ class Metric:
         """Return the variables' new values from their old values and a batch; change none."""
         return self._stateless(metric_variables, lambda: self.update_state(*args, **kwargs))[1]
 
-    def stateless_result(self, metric_variables: Sequence[Any]) -> Any:
+    def stateless_result(self, metric_variables: Sequence[Any]) -> Structure:
         """Return the result for these values of the variables."""
         return self._stateless(metric_variables, self.result)[0]
 
@@ -217,7 +219,7 @@ class Metric:
         return {**config, **constructor_config(self, Metric, skip=("name", "dtype"))}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Make a metric from what `get_config` returned."""
         return from_constructor_config(cls, config)
 

@@ -16,6 +16,7 @@ from hornbeam.dtypes import is_float
 from hornbeam.losses.loss import expand_weights, number_lists, squeeze_or_expand
 from hornbeam.metrics.metric import Metric, divide_no_nan
 from hornbeam.objects.configuration import serialize
+from hornbeam.typing import Policy, Structure, Tensor
 
 __all__ = ["FunctionMean", "Mean", "MeanMetricWrapper", "Sum", "mean_class", "wide"]
 
@@ -51,7 +52,7 @@ def _samplewise(
     return values, weights
 
 
-def wide(x: Any, dtype: str) -> Any:
+def wide(x: Tensor, dtype: str) -> Tensor:
     """Return arrays of `x`, with floats of fewer bits than `dtype` cast to it before a computation.
 
     Example:
@@ -83,15 +84,15 @@ class Sum(Metric):
     """
 
     @checked
-    def __init__(self, name: str | None = "sum", dtype: Any = None):
+    def __init__(self, name: str | None = "sum", dtype: Policy = None):
         super().__init__(name=name, dtype=dtype)
         self.total = self.add_variable(shape=(), initializer="zeros", name="total")
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: Tensor, sample_weight: Tensor = None) -> None:
         values, _ = _samplewise(values, sample_weight, self.dtype, jnp.sum)
         self.total.assign_add(jnp.sum(values))
 
-    def result(self) -> Any:
+    def result(self) -> Structure:
         return self.total.value
 
 
@@ -109,17 +110,17 @@ class Mean(Metric):
     """
 
     @checked
-    def __init__(self, name: str | None = "mean", dtype: Any = None):
+    def __init__(self, name: str | None = "mean", dtype: Policy = None):
         super().__init__(name=name, dtype=dtype)
         self.total = self.add_variable(shape=(), initializer="zeros", name="total")
         self.count = self.add_variable(shape=(), initializer="zeros", name="count")
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: Tensor, sample_weight: Tensor = None) -> None:
         values, weights = _samplewise(values, sample_weight, self.dtype, jnp.mean)
         self.total.assign_add(jnp.sum(values))
         self.count.assign_add(values.size if weights is None else jnp.sum(weights))
 
-    def result(self) -> Any:
+    def result(self) -> Structure:
         return divide_no_nan(self.total.value, self.count.value)
 
 
@@ -147,14 +148,14 @@ class MeanMetricWrapper(Mean):
 
     @checked
     def __init__(
-        self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any
+        self, fn: Callable[..., Any], name: str | None = None, dtype: Policy = None, **kwargs: Any
     ):
         super().__init__(name=name, dtype=dtype)
         self.fn = fn
         self._fn_kwargs = kwargs
 
     def update_state(  # type: ignore[override]  # targets and predictions, not values
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None
     ) -> None:
         mask = get_mask(y_pred)
         y_true, y_pred = wide(y_true, self.dtype), wide(y_pred, self.dtype)
@@ -192,7 +193,7 @@ class FunctionMean(MeanMetricWrapper):
     """Name if none is given. Default: the class's name in snake case."""
 
     @checked
-    def __init__(self, name: str | None = None, dtype: Any = None):
+    def __init__(self, name: str | None = None, dtype: Policy = None):
         self.keep({"name": name, "dtype": dtype})
 
     def keep(self, arguments: dict[str, Any]) -> None:

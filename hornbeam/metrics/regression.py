@@ -17,6 +17,7 @@ from hornbeam.losses.loss import squeeze_or_expand
 from hornbeam.losses.targets import as_float, match_ranks
 from hornbeam.metrics.metric import Metric, divide_no_nan
 from hornbeam.metrics.reduction import FunctionMean, Mean, mean_class, wide
+from hornbeam.typing import Policy, Structure, Tensor
 
 __all__ = [
     "BinaryCrossentropy",
@@ -47,7 +48,7 @@ def _matched(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     return match_ranks(convert(y_true).astype(y_pred.dtype), y_pred)
 
 
-def cosine_of_angle(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
+def cosine_of_angle(y_true: Tensor, y_pred: Tensor, axis: int = -1) -> Tensor:
     """Return `sum(y_true y_pred) / (|y_true| |y_pred|)`: 1 for the same direction, unlike the loss.
 
     Args:
@@ -65,7 +66,7 @@ def cosine_of_angle(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     return -losses.cosine_similarity(y_true, y_pred, axis)
 
 
-def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
+def pearson_correlation(y_true: Tensor, y_pred: Tensor, axis: int = -1) -> Tensor:
     """Return `cov(y_true, y_pred) / (std(y_true) std(y_pred))`, from -1 to 1.
 
     Args:
@@ -86,7 +87,7 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     return jnp.mean(parts[0] * parts[1], axis=axis)
 
 
-def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
+def concordance_correlation(y_true: Tensor, y_pred: Tensor, axis: int = -1) -> Tensor:
     """Return Lin's concordance correlation, from -1 to 1.
 
     The formula is
@@ -189,7 +190,9 @@ class CosineSimilarity(FunctionMean):
     compares_rows = True
 
     @checked
-    def __init__(self, name: str | None = "cosine_similarity", dtype: Any = None, axis: int = -1):
+    def __init__(
+        self, name: str | None = "cosine_similarity", dtype: Policy = None, axis: int = -1
+    ):
         self.keep(locals())
 
 
@@ -215,7 +218,9 @@ class PearsonCorrelation(FunctionMean):
     compares_rows = True
 
     @checked
-    def __init__(self, name: str | None = "pearson_correlation", dtype: Any = None, axis: int = -1):
+    def __init__(
+        self, name: str | None = "pearson_correlation", dtype: Policy = None, axis: int = -1
+    ):
         self.keep(locals())
 
 
@@ -242,7 +247,7 @@ class ConcordanceCorrelation(FunctionMean):
 
     @checked
     def __init__(
-        self, name: str | None = "concordance_correlation", dtype: Any = None, axis: int = -1
+        self, name: str | None = "concordance_correlation", dtype: Policy = None, axis: int = -1
     ):
         self.keep(locals())
 
@@ -270,7 +275,7 @@ class BinaryCrossentropy(FunctionMean):
     def __init__(
         self,
         name: str | None = "binary_crossentropy",
-        dtype: Any = None,
+        dtype: Policy = None,
         from_logits: bool = False,
         label_smoothing: Fraction = 0,
     ):
@@ -302,7 +307,7 @@ class CategoricalCrossentropy(FunctionMean):
     def __init__(
         self,
         name: str | None = "categorical_crossentropy",
-        dtype: Any = None,
+        dtype: Policy = None,
         from_logits: bool = False,
         label_smoothing: Fraction = 0,
         axis: int = -1,
@@ -334,7 +339,7 @@ class SparseCategoricalCrossentropy(FunctionMean):
     def __init__(
         self,
         name: str | None = "sparse_categorical_crossentropy",
-        dtype: Any = None,
+        dtype: Policy = None,
         from_logits: bool = False,
         ignore_class: int | None = None,
         axis: int = -1,
@@ -355,16 +360,16 @@ class RootMeanSquaredError(Mean):
     """
 
     @checked
-    def __init__(self, name: str | None = "root_mean_squared_error", dtype: Any = None):
+    def __init__(self, name: str | None = "root_mean_squared_error", dtype: Policy = None):
         super().__init__(name, dtype)
 
     def update_state(  # type: ignore[override]  # targets and predictions, not values
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None
     ) -> None:
         y_true, y_pred = _matched(wide(y_true, self.dtype), wide(y_pred, self.dtype))
         super().update_state(jnp.square(y_true - y_pred), sample_weight=sample_weight)
 
-    def result(self) -> Any:
+    def result(self) -> Structure:
         return jnp.sqrt(super().result())
 
 
@@ -404,14 +409,14 @@ class R2Score(Metric):
         ) = "uniform_average",
         num_regressors: Annotated[int, Range(at_least=0)] = 0,
         name: str | None = "r2_score",
-        dtype: Any = None,
+        dtype: Policy = None,
     ):
         super().__init__(name=name, dtype=dtype)
         self.class_aggregation, self.num_regressors = class_aggregation, num_regressors
         self.num_samples = self.add_variable(shape=(), initializer="zeros", name="num_samples")
         self._built = False
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
         y_true, y_pred = _matched(wide(y_true, self.dtype), wide(y_pred, self.dtype))
         if y_true.ndim == 1:
             y_true, y_pred = y_true[:, None], y_pred[:, None]
@@ -431,7 +436,7 @@ class R2Score(Metric):
         self.count.assign_add(jnp.sum(weights, axis=axes))
         self.num_samples.assign_add(y_true.shape[0])
 
-    def result(self) -> Any:
+    def result(self) -> Structure:
         if not self._built:
             return jnp.zeros((), self.dtype)
         mean = divide_no_nan(self.sum.value, self.count.value)

@@ -16,13 +16,14 @@ from hornbeam.models.sequential import Sequential
 from hornbeam.objects.guard import checked_model, one_error
 from hornbeam.saving.disk import parse_json
 from hornbeam.saving.eras import older_files
+from hornbeam.typing import CustomObjects, Structure
 
 __all__ = ["clone_model", "model_from_config", "model_from_json", "model_from_yaml"]
 
 
 def clone_model(
     model: Model,
-    input_tensors: Any = None,
+    input_tensors: Structure = None,
     clone_function: Callable[[Layer], Layer] | None = None,
     call_function: Callable[..., Any] | None = None,
     recursive: bool = False,
@@ -128,7 +129,7 @@ def _is_input(layer: Layer) -> bool:
     return type(layer).__name__ == "InputLayer"
 
 
-def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
+def model_from_json(json_string: str, custom_objects: CustomObjects = None) -> Model:
     """Return a model, with new weights, from the result of `Model.to_json`.
 
     Args:
@@ -153,7 +154,7 @@ def model_from_json(json_string: str, custom_objects: Any = None) -> Model:
         )
 
 
-def model_from_config(config: dict[str, Any], custom_objects: Any = None) -> Model:
+def model_from_config(config: dict[str, Any], custom_objects: CustomObjects = None) -> Model:
     """Return a model, with new weights, from a configuration.
 
     Args:
@@ -176,7 +177,7 @@ def model_from_config(config: dict[str, Any], custom_objects: Any = None) -> Mod
         return checked_model(made, "The configuration")
 
 
-def model_from_yaml(yaml_string: str, custom_objects: Any = None) -> Model:
+def model_from_yaml(yaml_string: str, custom_objects: CustomObjects = None) -> Model:
     """Return a model, with new weights, from the result of `Model.to_yaml` of Keras 1 or 2.
 
     Needs the extra `hornbeam[yaml]`.

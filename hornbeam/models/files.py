@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam import saving
+from hornbeam.typing import FilePath
+
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
 
 __all__ = ["ModelFiles"]
 
@@ -14,7 +18,7 @@ class ModelFiles:
     """Methods of `Model` for files; `hornbeam.saving` does the work."""
 
     def save(
-        self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
+        self, filepath: FilePath, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
     ) -> None:
         """Save architecture, weights and training state, in the format given by the extension.
 
@@ -23,13 +27,15 @@ class ModelFiles:
             overwrite: Whether to replace an existing file.
             zipped: Whether to write `.keras` as a zip file (default) or as a folder.
         """
-        saving.save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+        saving.save_model(
+            cast("Model", self), filepath, overwrite=overwrite, zipped=zipped, **kwargs
+        )
 
-    def save_weights(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+    def save_weights(self, filepath: FilePath, overwrite: bool = True, **kwargs: Any) -> None:
         """Save the weights only, to a path ending in `.weights.h5` (or `.h5`, Keras 2's layout)."""
-        saving.save_weights(self, filepath, overwrite=overwrite, **kwargs)
+        saving.save_weights(cast("Model", self), filepath, overwrite=overwrite, **kwargs)
 
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
+    def load_weights(self, filepath: FilePath, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Load weights from `.weights.h5`, `.h5` or `.keras`.
 
         Args:
@@ -37,7 +43,7 @@ class ModelFiles:
             skip_mismatch: Whether to skip weights that do not fit instead of raising an error.
             **kwargs: `by_name` for Keras 2's layout.
         """
-        saving.load_weights(self, filepath, skip_mismatch=skip_mismatch, **kwargs)
+        saving.load_weights(cast("Model", self), filepath, skip_mismatch=skip_mismatch, **kwargs)
 
     def to_json(self, **kwargs: Any) -> str:
         """Return the architecture as JSON; `hornbeam.models.model_from_json` reads it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 
@@ -24,6 +24,7 @@ from hornbeam.layers.state import refresh_parts
 from hornbeam.models.functional_config import functional_config, functional_from_config
 from hornbeam.models.graph import Graph
 from hornbeam.models.model import Model, graph_models
+from hornbeam.typing import CustomObjects, Shapes, Structure
 
 __all__ = ["Function", "Functional"]
 
@@ -47,6 +48,9 @@ class Functional(Model):
         Array([[3., 5.]], dtype=float32)
     """
 
+    _graph: Graph
+    _inputs_struct: Structure
+    _outputs_struct: Structure
     _graph_losses: Sequence[KerasTensor] = ()
     _graph_with_losses: Graph | None = None
     _not_children = Model._not_children | {
@@ -59,7 +63,11 @@ class Functional(Model):
     }
 
     def __init__(
-        self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any
+        self,
+        inputs: Structure = None,
+        outputs: Structure = None,
+        name: str | None = None,
+        **kwargs: Any,
     ):
         inputs = kwargs.pop("input", inputs)
         outputs = kwargs.pop("output", outputs)
@@ -70,7 +78,7 @@ class Functional(Model):
     def _default_name(self) -> str:
         return "functional" if type(self) is Functional else type(self).__name__
 
-    @property
+    @property  # type: ignore[misc]  # without the setter of `Model`
     def layers(self) -> list[Layer]:
         """Layers of the graph, from the inputs to the outputs."""
         return [
@@ -101,12 +109,12 @@ class Functional(Model):
         return self._graph.outputs
 
     @property
-    def input(self) -> Any:
+    def input(self) -> Structure:
         """Symbolic inputs, as given."""
         return self._inputs_struct
 
     @property
-    def output(self) -> Any:
+    def output(self) -> Structure:
         """Symbolic outputs, as given."""
         return self._outputs_struct
 
@@ -123,11 +131,11 @@ class Functional(Model):
             return sorted(self._outputs_struct)
         return [x.history[0].operation.name if x.history else x.name for x in self.outputs]
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         """Do nothing: the layers of a graph are already built."""
         self.built = True
 
-    def add_loss(self, loss: Any) -> None:
+    def add_loss(self, loss: Structure) -> None:
         """Add a loss: a scalar for the current call, or a symbolic tensor for every call.
 
         Args:
@@ -159,7 +167,9 @@ class Functional(Model):
         """Symbolic losses given to `add_loss`; every call computes them."""
         return list(self._graph_losses)
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(
+        self, inputs: Structure, training: bool | None = None, mask: Structure = None
+    ) -> Structure:
         """Run the graph."""
         values = self._standardize(inputs)
         if mask is not None:
@@ -173,7 +183,7 @@ class Functional(Model):
             return tree.pack_sequence_as(self._outputs_struct, results[:count])
         return tree.pack_sequence_as(self._outputs_struct, self._graph.run(values))
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Structure:
         given = tree.flatten(args[0] if args else kwargs.get("inputs"))
         if [getattr(x, "shape", None) for x in given] == [x.shape for x in self.inputs] and [
             str(x.dtype) for x in given
@@ -252,7 +262,7 @@ class Functional(Model):
         return functional_config(self)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: CustomObjects = None) -> Self:
         """Make a model from the result of `get_config`."""
         if "input_layers" not in config:
             return super().from_config(config, custom_objects)
@@ -275,12 +285,12 @@ class Function(Operation):
         Array([[2., 2.]], dtype=float32)
     """
 
-    def __init__(self, inputs: Any, outputs: Any, name: str | None = None):
+    def __init__(self, inputs: Structure, outputs: Structure, name: str | None = None):
         super().__init__(name=name)
         self._inputs_struct, self._outputs_struct = inputs, outputs
         self._graph = Graph(tree.flatten(inputs), tree.flatten(outputs))
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Structure) -> Structure:
         """Run the graph."""
         results = self._graph.run([convert(x) for x in tree.flatten(inputs)])
         return tree.pack_sequence_as(self._outputs_struct, results)

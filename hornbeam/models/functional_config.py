@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import heapq
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hornbeam import errors, tree
 from hornbeam.core.graph import Operation, nodes_of
@@ -16,10 +16,15 @@ from hornbeam.models.model import Model
 from hornbeam.objects.configuration import deserialize, serialize, serialize_op
 from hornbeam.saving.eras import older_files
 
+if TYPE_CHECKING:
+    from hornbeam.models.functional import Functional
+
 __all__ = ["functional_config", "functional_from_config"]
 
+Made = TypeVar("Made", bound="Functional")
 
-def functional_config(model: Any) -> dict[str, Any]:
+
+def functional_config(model: Functional) -> dict[str, Any]:
     """Return the graph in Keras's form: its layers, each with the inputs of its calls.
 
     Args:
@@ -91,7 +96,7 @@ def _node_index(graph: Graph) -> dict[int, int]:
     return index
 
 
-def functional_from_config(cls: type, config: dict[str, Any]) -> Any:
+def functional_from_config(cls: type[Made], config: dict[str, Any]) -> Made:
     """Make a functional model from the result of `functional_config`, or from Keras 2's form.
 
     Args:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import numpy as np
@@ -30,6 +30,10 @@ from hornbeam.objects.constructor import constructor_config, from_constructor_co
 from hornbeam.training.padding import runs_library_code
 from hornbeam.training.predict import call_compiled
 from hornbeam.training.trainable import Trainable
+from hornbeam.typing import CustomObjects, Shapes
+
+if TYPE_CHECKING:
+    from hornbeam.quantizers.configs import QuantizationConfig
 
 __all__ = ["Model", "graph_models"]
 
@@ -131,7 +135,7 @@ class Model(ModelFiles, ModelState, Trainable):
         return self._layers
 
     @layers.setter
-    def layers(self, _: Any) -> None:
+    def layers(self, _: object) -> None:
         raise AttributeError("`Model.layers` is reserved; use another name for your own list.")
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
@@ -158,7 +162,7 @@ class Model(ModelFiles, ModelState, Trainable):
     def _label(self) -> str:
         return f"Model '{self.path}' ({type(self).__name__})"
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         """Create the variables for inputs of the given shape, by tracing a call.
 
         Args:
@@ -219,8 +223,9 @@ class Model(ModelFiles, ModelState, Trainable):
 
     # --- quantization -----------------------------------------------------------------------------
 
-    def quantize(
-        self, mode: str | None = None, config: Any = None, filters: Any = None, **kwargs: Any
+    def quantize(  # type: ignore[override]  # `filters`; `type_check` is among `kwargs`
+        self, mode: str | None = None, config: QuantizationConfig | None = None,
+        filters: str | Sequence[str] | Callable[[Layer], bool] | None = None, **kwargs: Any,
     ) -> None:  # fmt: skip
         """Quantize the kernels and embeddings of the model's layers in place.
 
@@ -274,7 +279,7 @@ class Model(ModelFiles, ModelState, Trainable):
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: CustomObjects = None) -> Self:
         """Make a model from the result of `get_config`."""
         with custom_object_scope(custom_objects or {}):
             if {"layers", "input_layers", "output_layers"} <= set(config):
@@ -282,12 +287,12 @@ class Model(ModelFiles, ModelState, Trainable):
             return from_constructor_config(cls, config)
 
     @property
-    def input_shape(self) -> Any:
+    def input_shape(self) -> Shapes:
         """Shape of the input; unknown sizes are `None`."""
         return _shapes(self.input)
 
     @property
-    def output_shape(self) -> Any:
+    def output_shape(self) -> Shapes:
         """Shape of the output; unknown sizes are `None`."""
         return _shapes(self.output)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -20,10 +20,19 @@ from hornbeam.layers.state import flatten_layers, label_of
 from hornbeam.quantizers import calibration
 from hornbeam.quantizers.configs import AWQConfig, GPTQConfig, QuantizationConfig, find_config
 
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
+
 __all__ = ["quantize_model"]
 
 
-def quantize_model(model: Any, mode: Any, config: Any, filters: Any, type_check: bool) -> None:
+def quantize_model(
+    model: Model,
+    mode: str | None,
+    config: QuantizationConfig | None,
+    filters: str | Sequence[str] | Callable[[Layer], bool] | None,
+    type_check: bool,
+) -> None:
     """Quantize the layers of a model; see `Model.quantize`.
 
     Args:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Self
 
 from hornbeam import errors
 from hornbeam.core import naming
@@ -19,6 +19,7 @@ from hornbeam.layers.state import given_input_shape
 from hornbeam.models.functional import Functional
 from hornbeam.models.model import Model
 from hornbeam.objects.configuration import deserialize, serialize
+from hornbeam.typing import CustomObjects, Data, Shapes, Structure
 
 __all__ = ["Sequential"]
 
@@ -43,6 +44,8 @@ class Sequential(Model):
         13
     """
 
+    _stack: list[Layer]
+    _functional: Functional | None
     _not_children = Model._not_children | {"_functional", "_stack"}
 
     def __init__(
@@ -59,7 +62,7 @@ class Sequential(Model):
             self._append(layer)
         self._rebuild()
 
-    def add(self, layer: Any, rebuild: bool = True) -> None:
+    def add(self, layer: Layer | KerasTensor | Callable[..., Any], rebuild: bool = True) -> None:
         """Add a layer at the end of the stack.
 
         Raises:
@@ -137,7 +140,7 @@ class Sequential(Model):
         elif self._stack and hasattr(self._stack[0], "make_inputs"):
             self.build()
 
-    @property
+    @property  # type: ignore[misc]  # without the setter of `Model`
     def layers(self) -> list[Layer]:
         """The layers of the stack, without the input layer."""
         return [x for x in self._stack if not isinstance(x, InputLayer)]
@@ -146,7 +149,7 @@ class Sequential(Model):
     def _layers(self) -> list[Layer]:
         return list(self._stack)
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         """Create all variables.
 
         Args:
@@ -193,7 +196,9 @@ class Sequential(Model):
             with naming.outside_of(self.name):
                 self.build(shape)
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(
+        self, inputs: Structure, training: bool | None = None, mask: Structure = None
+    ) -> Structure:
         """Run the stack."""
         if self._functional is not None:
             return self._functional.call(inputs, training=training, mask=mask)
@@ -202,14 +207,14 @@ class Sequential(Model):
         return inputs
 
     def predict_proba(
-        self, x: Any, batch_size: int | None = None, verbose: Any = 0, **kwargs: Any
-    ) -> Any:
+        self, x: Data, batch_size: int | None = None, verbose: int | str = 0, **kwargs: Any
+    ) -> Structure:
         """Return `predict(x)` (a method of Keras 1 and 2)."""
         return self.predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
 
     def predict_classes(
-        self, x: Any, batch_size: int | None = None, verbose: Any = 0, **kwargs: Any
-    ) -> Any:
+        self, x: Data, batch_size: int | None = None, verbose: int | str = 0, **kwargs: Any
+    ) -> Structure:
         """Return the predicted class indices (a method of Keras 1 and 2).
 
         The class is the index of the largest output. For a single output, it is 1 if the output is
@@ -224,7 +229,7 @@ class Sequential(Model):
         outputs = self.predict(x, batch_size=batch_size, verbose=verbose, **kwargs)
         return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
 
-    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Structure:
         if self._functional is not None:
             return self._functional.compute_output_spec(*args, **kwargs)
         return super().compute_output_spec(*args, **kwargs)
@@ -238,12 +243,12 @@ class Sequential(Model):
         return self._functional
 
     @property
-    def input(self) -> Any:
+    def input(self) -> Structure:
         """Symbolic input of the stack."""
         return self._graph_model().input
 
     @property
-    def output(self) -> Any:
+    def output(self) -> Structure:
         """Symbolic output of the stack."""
         return self._graph_model().output
 
@@ -281,7 +286,9 @@ class Sequential(Model):
         return {"input_shape": list(self._functional.inputs[0].shape)}
 
     @classmethod
-    def from_config(cls, config: Any, custom_objects: Any = None) -> Any:
+    def from_config(
+        cls, config: dict[str, Any] | list[Any], custom_objects: CustomObjects = None
+    ) -> Self:
         """Make a stack from the result of `get_config`, or from Keras 1's plain list of layers."""
         config = {"layers": config} if isinstance(config, list) else dict(config)
         with custom_object_scope(custom_objects or {}):

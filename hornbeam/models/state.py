@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import errors
 from hornbeam.core.variable import Overlay, Variable
+from hornbeam.typing import Structure
 
 __all__ = ["ModelState"]
 
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
 
-class ModelState:
+    _Base = Trainable  # `Model` has both: the methods here use the attributes of `Trainable`
+else:
+    _Base = object
+
+
+class ModelState(_Base):
     """Methods of `Model` that take or return the values of its variables."""
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
@@ -57,8 +65,8 @@ class ModelState:
 
     def stateless_compute_loss(
         self, trainable_variables: Sequence[Any], non_trainable_variables: Sequence[Any],
-        metrics_variables: Sequence[Any], x: Any = None, y: Any = None, y_pred: Any = None,
-        sample_weight: Any = None, training: bool = True,
+        metrics_variables: Sequence[Any], x: Structure = None, y: Structure = None,
+        y_pred: Structure = None, sample_weight: Structure = None, training: bool = True,
     ) -> tuple[Any, tuple[list[Any], ...]]:  # fmt: skip
         """Return the result of `compute_loss` for given values of the variables, without effects.
 
@@ -82,7 +90,7 @@ class ModelState:
 
     def compute_loss_and_updates(
         self, trainable_variables: Sequence[Any], non_trainable_variables: Sequence[Any],
-        metrics_variables: Sequence[Any], x: Any, y: Any, sample_weight: Any,
+        metrics_variables: Sequence[Any], x: Structure, y: Structure, sample_weight: Structure,
         training: bool = False, optimizer_variables: Sequence[Any] | None = None,
     ) -> tuple[Any, tuple[Any, ...]]:  # fmt: skip
         """Return the loss of a batch and updates; a pure function for `jax.value_and_grad`.

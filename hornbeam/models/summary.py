@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,11 +17,14 @@ from hornbeam.dtypes import standardize_dtype
 from hornbeam.layers.layer import Layer
 from hornbeam.training.requests import check_flag
 
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
+
 __all__ = ["count_bytes", "print_summary"]
 
 
 def print_summary(
-    model: Any,
+    model: Model,
     line_length: int | None = None,
     positions: Sequence[float] | None = None,
     print_fn: Callable[..., Any] | None = None,

@@ -27,6 +27,7 @@ from hornbeam.dtypes import standardize_dtype
 from hornbeam.errors import FileError
 from hornbeam.objects.bytecode import function_from, stored_form
 from hornbeam.objects.guard import guarded_configuration
+from hornbeam.typing import CustomObjects
 
 __all__ = ["deserialize", "deserialize_op", "serialize", "serialize_op"]
 
@@ -106,7 +107,7 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
 # --- to JSON -------------------------------------------------------------------------------------
 
 
-def serialize(obj: Any) -> Any:
+def serialize(obj: object) -> Any:
     """Return the configuration of `obj`, ready for JSON.
 
     Args:
@@ -219,7 +220,7 @@ def serialize_op(operation: OpCall) -> dict[str, Any]:
 # --- from JSON -----------------------------------------------------------------------------------
 
 
-def deserialize(config: Any, custom_objects: Any = None, safe_mode: bool = True) -> Any:
+def deserialize(config: Any, custom_objects: CustomObjects = None, safe_mode: bool = True) -> Any:
     """Return the object that `config` describes.
 
     Args:

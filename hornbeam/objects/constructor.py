@@ -12,7 +12,7 @@ from hornbeam.objects.configuration import deserialize, serialize
 __all__ = ["captured_arguments", "constructor_config", "from_constructor_config"]
 
 
-def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
+def constructor_config(obj: object, base: type, skip: Any = ()) -> dict[str, Any]:
     """Return the values of an object's constructor arguments, ready for JSON.
 
     The value of an argument is the attribute of the same name, or the value that the constructor
@@ -65,7 +65,7 @@ def constructor_config(obj: Any, base: type, skip: Any = ()) -> dict[str, Any]:
     return config
 
 
-def captured_arguments(obj: Any) -> dict[str, Any]:
+def captured_arguments(obj: object) -> dict[str, Any]:
     """Return by name the arguments with which an object was created, without defaults."""
     cls = getattr(type(obj), "_of", type(obj))
     args, kwargs = getattr(obj, "_captured", ((), {}))

@@ -11,6 +11,7 @@ from hornbeam import errors
 from hornbeam.core import registry
 from hornbeam.core.naming import to_snake_case
 from hornbeam.objects import configuration
+from hornbeam.typing import CustomObjects
 
 __all__ = ["Family"]
 
@@ -118,11 +119,11 @@ class Family:
             f"Expected {self._article} {self.name}'s {wanted}, received {identifier!r}."
         )
 
-    def serialize(self, part: Any) -> Any:
+    def serialize(self, part: object) -> Any:
         """Return the configuration of a part, with its class, ready for JSON."""
         return configuration.serialize(part)
 
-    def deserialize(self, config: Any, custom_objects: Any = None) -> Any:
+    def deserialize(self, config: Any, custom_objects: CustomObjects = None) -> Any:
         """Return the part that a configuration or a name describes.
 
         Args:

@@ -12,6 +12,7 @@ from hornbeam import errors
 from hornbeam.core import registry
 from hornbeam.core.loading import current_loading, loading
 from hornbeam.errors import FileError
+from hornbeam.typing import FilePath
 
 __all__ = ["checked_model", "guarded_configuration", "guarded_file", "one_error"]
 
@@ -38,7 +39,7 @@ def one_error(what: str) -> Iterator[None]:
 
 
 @contextmanager
-def guarded_file(path: Any, safe_mode: bool = True) -> Iterator[None]:
+def guarded_file(path: FilePath, safe_mode: bool = True) -> Iterator[None]:
     """Load a model file inside the block, with the rules of `hornbeam.core.loading`.
 
     Errors are raised as `FileError`.

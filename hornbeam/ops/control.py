@@ -13,7 +13,7 @@ from hornbeam.core.convert import convert
 from hornbeam.core.op import op
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.variable import Variable
-from hornbeam.typing import Tensor
+from hornbeam.typing import Structure, Tensor
 
 __all__ = [
     "associative_scan", "cond", "custom_gradient", "fori_loop", "map", "scan", "switch",
@@ -68,9 +68,9 @@ def switch(index: Tensor, branches: Tensor, *operands: Tensor) -> Tensor:
 def while_loop(
     cond: Callable[..., Any],
     body: Callable[..., Any],
-    loop_vars: Any,
+    loop_vars: Structure,
     maximum_iterations: int | None = None,
-) -> Any:
+) -> Structure:
     """Apply `body` to the loop variables as long as `cond` is true.
 
     Args:
@@ -113,7 +113,9 @@ def _while_loop(
     return final if several else final[0]
 
 
-def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_val: Any) -> Any:
+def fori_loop(
+    lower: Tensor, upper: Tensor, body_fun: Callable[[Any, Any], Any], init_val: Structure
+) -> Structure:
     """Apply `value = body_fun(i, value)` for each i from `lower` to `upper - 1`.
 
     Args:
@@ -189,7 +191,7 @@ def map(f: Tensor, xs: Tensor) -> Tensor:
     return jax.lax.map(f, _converted(xs))
 
 
-def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
+def vectorized_map(function: Callable[[Any], Any], elements: Structure) -> Structure:
     """Apply `function` to all slices along the first axis at once, and stack the results.
 
     Example:

@@ -63,10 +63,10 @@ def conv(
 
 
 def conv_with_bias(
-    inputs: Any, kernel: Any, bias: Any, activation: str = "linear",
-    strides: int | Sequence[int] = 1, padding: Any = "valid", data_format: str | None = None,
-    dilation_rate: int | Sequence[int] = 1,
-) -> Any:  # fmt: skip
+    inputs: Tensor, kernel: Tensor, bias: Tensor, activation: str = "linear",
+    strides: int | Sequence[int] = 1, padding: str | Sequence[Any] = "valid",
+    data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
+) -> Tensor:  # fmt: skip
     """Convolve, add a bias and apply an activation, in one kernel where there is one.
 
     Args:
@@ -174,7 +174,7 @@ def depthwise_conv(
     )
 
 
-def per_channel(kernel: Any) -> Any:
+def per_channel(kernel: Tensor) -> Tensor:
     """Convert a depthwise kernel (*window, C, filters per channel) to a kernel with C groups."""
     return kernel.reshape(*kernel.shape[:-2], 1, kernel.shape[-2] * kernel.shape[-1])
 

@@ -21,6 +21,7 @@ from jax.interpreters import ad, batching
 from hornbeam.ops import routes
 from hornbeam.ops.primitive import define
 from hornbeam.ops.product import columns_product
+from hornbeam.typing import Tensor
 
 __all__ = ["Spec", "convolve", "convolve_fused"]
 
@@ -66,12 +67,12 @@ class Spec:
         )
 
 
-def convolve(lhs: Any, rhs: Any, spec: Spec) -> Any:
+def convolve(lhs: Tensor, rhs: Tensor, spec: Spec) -> Tensor:
     """Compute one of the three kinds of convolution; `Spec.kind` names the operands."""
     return _conv_p.bind(lhs, rhs, spec=spec)
 
 
-def convolve_fused(inputs: Any, kernel: Any, bias: Any, spec: Spec) -> Any:
+def convolve_fused(inputs: Tensor, kernel: Tensor, bias: Tensor, spec: Spec) -> Tensor:
     """Convolve, add a bias (O,) and apply the activation of `spec`, in one pass."""
     return _fused_p.bind(inputs, kernel, bias, spec=spec)
 

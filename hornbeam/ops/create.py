@@ -61,7 +61,7 @@ def full_like(x: Tensor, fill_value: Tensor, dtype: DType | None = None) -> Tens
     return jnp.full_like(convert(x), number(fill_value), dtype=_dtype(dtype))
 
 
-def zeros(shape: Sequence[int], dtype: DType | None = None) -> Any:
+def zeros(shape: Sequence[int], dtype: DType | None = None) -> Tensor:
     """Return zeros of a shape, by default in `floatx()`.
 
     Example:
@@ -71,7 +71,7 @@ def zeros(shape: Sequence[int], dtype: DType | None = None) -> Any:
     return jnp.zeros(shape, standardize_dtype(dtype))
 
 
-def ones(shape: Sequence[int], dtype: DType | None = None) -> Any:
+def ones(shape: Sequence[int], dtype: DType | None = None) -> Tensor:
     """Return ones of a shape, by default in `floatx()`.
 
     Example:
@@ -81,7 +81,7 @@ def ones(shape: Sequence[int], dtype: DType | None = None) -> Any:
     return jnp.ones(shape, standardize_dtype(dtype))
 
 
-def empty(shape: Sequence[int], dtype: DType | None = None) -> Any:
+def empty(shape: Sequence[int], dtype: DType | None = None) -> Tensor:
     """Return a tensor with unspecified values: here zeros.
 
     Example:
@@ -91,7 +91,7 @@ def empty(shape: Sequence[int], dtype: DType | None = None) -> Any:
     return jnp.empty(shape, standardize_dtype(dtype))
 
 
-def full(shape: Sequence[int], fill_value: Any, dtype: DType | None = None) -> Any:
+def full(shape: Sequence[int], fill_value: Tensor, dtype: DType | None = None) -> Tensor:
     """Return a tensor filled with a value, by default in `floatx()`.
 
     Example:
@@ -101,7 +101,7 @@ def full(shape: Sequence[int], fill_value: Any, dtype: DType | None = None) -> A
     return jnp.full(shape, number(fill_value), standardize_dtype(dtype))
 
 
-def eye(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) -> Any:
+def eye(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) -> Tensor:
     """Return a matrix (N, M) with ones on diagonal `k` and zeros elsewhere; M is N by default.
 
     Example:
@@ -111,7 +111,7 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) ->
     return jnp.eye(N, M, k, standardize_dtype(dtype))
 
 
-def identity(n: int, dtype: DType | None = None) -> Any:
+def identity(n: int, dtype: DType | None = None) -> Tensor:
     """Return the identity matrix (n, n).
 
     Example:
@@ -121,7 +121,7 @@ def identity(n: int, dtype: DType | None = None) -> Any:
     return jnp.identity(n, standardize_dtype(dtype))
 
 
-def tri(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) -> Any:
+def tri(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) -> Tensor:
     """Return a matrix (N, M) with ones on and below diagonal `k`; M is N by default.
 
     Example:
@@ -131,7 +131,9 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: DType | None = None) ->
     return jnp.tri(N, M, k, standardize_dtype(dtype))
 
 
-def arange(start: Any, stop: Any = None, step: Any = None, dtype: DType | None = None) -> Any:
+def arange(
+    start: Tensor, stop: Tensor = None, step: Tensor = None, dtype: DType | None = None
+) -> Tensor:
     """Return evenly spaced values.
 
     Args:
@@ -234,7 +236,7 @@ hamming = _window("hamming", jnp.hamming)
 hanning = _window("hanning", jnp.hanning)
 
 
-def kaiser(x: Any, beta: float) -> Any:
+def kaiser(x: Tensor, beta: float) -> Tensor:
     """Return the Kaiser window of length `x` and shape `beta`.
 
     Example:
@@ -361,7 +363,7 @@ def convert_to_tensor(
     return convert(x, dtype)
 
 
-def convert_to_numpy(x: Any) -> np.ndarray:
+def convert_to_numpy(x: Tensor) -> np.ndarray:
     """Return a copy of `x` as a NumPy array.
 
     Example:
@@ -371,7 +373,7 @@ def convert_to_numpy(x: Any) -> np.ndarray:
     return np.array(convert(x))
 
 
-def is_tensor(x: Any) -> bool:
+def is_tensor(x: object) -> bool:
     """Return whether `x` is a JAX array or a symbolic tensor.
 
     Example:
@@ -381,7 +383,7 @@ def is_tensor(x: Any) -> bool:
     return isinstance(x, (jax.Array, KerasTensor))
 
 
-def shape(x: Any) -> tuple[int | None, ...]:
+def shape(x: Tensor) -> tuple[int | None, ...]:
     """Return the shape of a tensor, with `None` for an unknown size.
 
     Example:
@@ -391,7 +393,7 @@ def shape(x: Any) -> tuple[int | None, ...]:
     return tuple(x.shape) if hasattr(x, "shape") else tuple(np.shape(x))
 
 
-def ndim(x: Any) -> int:
+def ndim(x: Tensor) -> int:
     """Return the number of axes.
 
     Example:
@@ -401,7 +403,7 @@ def ndim(x: Any) -> int:
     return len(shape(x))
 
 
-def size(x: Any) -> Any:
+def size(x: Tensor) -> Tensor:
     """Return the number of elements, or `None` if a size is unknown.
 
     Example:

@@ -26,6 +26,7 @@ from jax.interpreters import ad
 from hornbeam.ops.primitive import define
 from hornbeam.ops.product import rows_product
 from hornbeam.ops.recurrence import recur
+from hornbeam.typing import Tensor
 
 __all__ = ["cudnn_lstm"]
 
@@ -34,7 +35,7 @@ _ONE_LAYER = (1, 0.0, False)  # layers, dropout, both directions
 
 
 def cudnn_lstm(
-    x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any
+    x: Tensor, kernel: Tensor, recurrent_kernel: Tensor, bias: Tensor, start: Tensor
 ) -> tuple[Any, Any]:
     """Run a float32 LSTM along time by cuDNN.
 

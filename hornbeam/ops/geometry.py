@@ -59,8 +59,8 @@ def map_coordinates(
 
 
 def sampled(
-    x: Any, places: Any, interpolation: str, fill_mode: str, fill_value: float, name: str
-) -> Any:
+    x: Tensor, places: Tensor, interpolation: str, fill_mode: str, fill_value: float, name: str
+) -> Tensor:
     """Interpolate images (B, H, W, C) at `places` (B, 2, H, W): fractional rows and columns."""
     if interpolation not in ("nearest", "bilinear"):
         raise ValueError(
@@ -78,7 +78,7 @@ def sampled(
     return jax.vmap(jax.vmap(one, in_axes=(2, None), out_axes=2))(x, places)
 
 
-def affine_coordinates(transform: Any, high: int, wide: int) -> Any:
+def affine_coordinates(transform: Tensor, high: int, wide: int) -> Tensor:
     """Return each output pixel's source position (B, 2, high, wide) for transforms (B, 8)."""
     rows, columns = jnp.meshgrid(
         jnp.arange(high, dtype="float32"), jnp.arange(wide, dtype="float32"), indexing="ij"
@@ -90,7 +90,7 @@ def affine_coordinates(transform: Any, high: int, wide: int) -> Any:
     )
 
 
-def homography(start: Any, end: Any) -> Any:
+def homography(start: Tensor, end: Tensor) -> Tensor:
     """Return the transforms (B, 8) that map the points `end` (B, 4, 2) to `start`."""
     x, y = end[..., 0], end[..., 1]
     u, v = start[..., 0], start[..., 1]

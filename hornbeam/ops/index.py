@@ -72,7 +72,7 @@ def get_item(x: Tensor, key: Tensor) -> Tensor:
 
 def one_hot(
     x: Any, num_classes: int, axis: int = -1, dtype: DType | None = None, sparse: bool = False
-) -> Any:
+) -> Tensor:
     """Return vectors that are 1 at the index and 0 elsewhere; an index out of range gives zeros.
 
     Args:

@@ -12,7 +12,7 @@ from hornbeam.typing import Tensor
 __all__ = ["binary", "camel", "named", "number", "unary"]
 
 
-def number(x: Any) -> Any:
+def number(x: Any) -> Tensor:
     """Return `x` as an array; Python numbers are kept to take the other operand's dtype."""
     return x if isinstance(x, (bool, int, float, complex)) else convert(x)
 
@@ -27,7 +27,9 @@ def camel(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
-def named(function: Any, name: str, module: str, doc: str, call: str, result: Any) -> None:
+def named(
+    function: Callable[..., Any], name: str, module: str, doc: str, call: str, result: Any
+) -> None:
     """Set name, module and docstring of a generated function whose example returns `result`."""
     function.__name__ = function.__qualname__ = name
     function.__module__ = module

@@ -164,7 +164,7 @@ def correlate(x1: Tensor, x2: Tensor, mode: str = "valid") -> Tensor:
     return jnp.correlate(convert(x1), convert(x2), mode)
 
 
-def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Any:
+def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> Tensor:
     """Sum products of tensors, in Einstein's notation.
 
     Args:

@@ -371,7 +371,7 @@ def batch_normalization(
     offset: Any = None,
     scale: Any = None,
     epsilon: float = 1e-3,
-) -> Any:
+) -> Tensor:
     """Return `(x - mean) / sqrt(variance + epsilon) * scale + offset`.
 
     Args:
@@ -412,7 +412,7 @@ def layer_normalization(
     axis: int | Sequence[int] = -1,
     epsilon: float | None = None,
     **kwargs: Any,
-) -> Any:
+) -> Tensor:
     """Return `(x - mean) / sqrt(variance + epsilon) * gamma + beta` (Ba et al. 2016).
 
     The mean and the variance are taken over `axis`.
@@ -459,7 +459,7 @@ def _layer_norm(
 
 def rms_normalization(
     x: Any, scale: Any = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
-) -> Any:
+) -> Tensor:
     """Return `x / sqrt(mean(x^2) + epsilon) * scale` (Zhang and Sennrich 2019).
 
     The mean is taken over `axis`.

@@ -19,12 +19,12 @@ from jax.interpreters import ad
 
 from hornbeam.ops import routes
 from hornbeam.ops.primitive import define
-from hornbeam.typing import DType
+from hornbeam.typing import DType, Tensor
 
 __all__ = ["columns_product", "rows_product"]
 
 
-def rows_product(x: Any, kernel: Any, axes: int = 1, dtype: DType | None = None) -> Any:
+def rows_product(x: Tensor, kernel: Tensor, axes: int = 1, dtype: DType | None = None) -> Tensor:
     """Contract the last `axes` axes of `x` with the first of `kernel`, as one matrix product.
 
     For arrays with more axes, XLA on CPU would compute the gradient of `kernel` from a transposed
@@ -68,7 +68,7 @@ def _on_cpu(x: Any, y: Any, *, summed: str) -> Any:
     return columns_product(x, y)
 
 
-def columns_product(x: Any, y: Any) -> Any:
+def columns_product(x: Tensor, y: Tensor) -> Tensor:
     """Return x^T y of float32 matrices (R, M), (R, N) by the native kernel, without derivative."""
     return jax.ffi.ffi_call(
         "hornbeam_product", jax.ShapeDtypeStruct((x.shape[1], y.shape[1]), x.dtype)

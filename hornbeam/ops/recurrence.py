@@ -27,6 +27,7 @@ from jax.interpreters import ad, batching
 from hornbeam.ops import routes
 from hornbeam.ops.primitive import define
 from hornbeam.ops.product import rows_product
+from hornbeam.typing import Structure
 
 __all__ = ["CELLS", "Spec", "recur"]
 
@@ -71,7 +72,7 @@ def recur(
     mask: Any = None,
     unroll: bool = False,
     fused: bool = True,
-) -> Any:
+) -> Structure:
     """Run a recurrence along time.
 
     The activations are tanh and sigmoid, and the gates are the parts of

@@ -178,7 +178,7 @@ def count_nonzero(x: Tensor, axis: Axis = None) -> Tensor:
     return jnp.count_nonzero(convert(x), axis=_axes(axis)).astype("int32")
 
 
-def average(x: Any, axis: Axis = None, weights: Any = None) -> Any:
+def average(x: Any, axis: Axis = None, weights: Any = None) -> Tensor:
     """Return the weighted mean along `axis`.
 
     Args:

@@ -30,6 +30,7 @@ from jax.interpreters import ad
 
 from hornbeam.ops import routes
 from hornbeam.ops.primitive import define
+from hornbeam.typing import Tensor
 
 __all__ = ["RowSum", "dense", "sum_rows", "take_rows", "value_and_grad"]
 
@@ -70,7 +71,7 @@ class RowSum:
         return sum_rows(self.rows, self.index, self.count)
 
 
-def dense(gradient: Any) -> Any:
+def dense(gradient: Any) -> Tensor:
     """Return a gradient as an array, whether it is a `RowSum` or not.
 
     Example:
@@ -152,7 +153,7 @@ def _with_row_sums(backward: ClosedJaxpr, cotangent: Any) -> list[Any]:
     ]
 
 
-def take_rows(table: Any, index: Any) -> Any:
+def take_rows(table: Any, index: Any) -> Tensor:
     """Return `jnp.take(table, index, axis=0)`, with a native kernel for the gradient.
 
     Args:
@@ -170,7 +171,7 @@ def take_rows(table: Any, index: Any) -> Any:
     return jnp.reshape(rows, (*index.shape, table.shape[1]))
 
 
-def sum_rows(rows: Any, index: Any, count: int) -> Any:
+def sum_rows(rows: Any, index: Any, count: int) -> Tensor:
     """Add up rows into a table of zeros.
 
     Args:

@@ -227,7 +227,7 @@ def flipud(x: Tensor) -> Tensor:
     return jnp.flipud(convert(x))
 
 
-def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Any:
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Tensor:
     """Pad a tensor before and after, along each axis.
 
     Args:

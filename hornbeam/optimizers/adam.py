@@ -6,6 +6,7 @@ step, from 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import jax.numpy as jnp
@@ -208,7 +209,7 @@ class Nadam(_TwoMoments):
     def _slot_groups(self) -> list[tuple[str, ...]]:
         return [("momentum", "velocity")]
 
-    def build(self, variables: Any) -> None:
+    def build(self, variables: Iterable[Variable]) -> None:
         """Create the slots, and the product of all momenta so far."""
         first = not self.built
         super().build(variables)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from hornbeam.core import registry
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.optimizers.optimizer import Optimizer
+from hornbeam.typing import CustomObjects, Tensor
 
 __all__ = ["LossScaleOptimizer"]
 
@@ -73,12 +74,12 @@ class LossScaleOptimizer(Optimizer):
         return [*self._variables, *self.inner_optimizer.variables]
 
     @property
-    def learning_rate(self) -> Any:
+    def learning_rate(self) -> Variable | jax.Array:
         """The learning rate of `inner_optimizer`."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: float | Tensor) -> None:
         self.inner_optimizer.learning_rate = value
 
     @property
@@ -92,11 +93,13 @@ class LossScaleOptimizer(Optimizer):
         self.inner_optimizer.build(self._trainable)
         self.built = True
 
-    def scale_loss(self, loss: Any) -> Any:
+    def scale_loss(self, loss: Tensor) -> Tensor:
         """Return the loss times the scale; differentiate this one."""
         return self.inner_optimizer.scale_loss(loss * self.dynamic_scale.value)
 
-    def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
+    def apply(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None
+    ) -> None:
         """Update the variables if all gradients are finite; then adapt the scale."""
         variables = (
             list(trainable_variables) if trainable_variables is not None else self._trainable
@@ -140,7 +143,7 @@ class LossScaleOptimizer(Optimizer):
         }  # fmt: skip
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: CustomObjects = None) -> Self:
         """Make an optimizer from what `get_config` returned."""
         config = dict(config)
         return cls(deserialize(config.pop("inner_optimizer"), custom_objects), **config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from hornbeam.checked import Positive, checked
 from hornbeam.core import registry
@@ -12,6 +12,7 @@ from hornbeam.core.patterns import PatternMap
 from hornbeam.core.variable import Variable
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.optimizers.optimizer import Optimizer
+from hornbeam.typing import CustomObjects, Tensor
 
 __all__ = ["MultiOptimizer", "OptimizerMap"]
 
@@ -113,7 +114,7 @@ class MultiOptimizer(Optimizer):
         raise _no_rate()
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: float | Tensor) -> None:
         raise _no_rate()
 
     @property
@@ -186,7 +187,9 @@ class MultiOptimizer(Optimizer):
         for optimizer, mine in self._parts:
             optimizer.finalize_variable_values([v for v in mine if v in wanted])
 
-    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
         """Exclude variables from weight decay in all optimizers."""
         for optimizer in self.optimizers:
             optimizer.exclude_from_weight_decay(var_list, var_names)
@@ -199,7 +202,7 @@ class MultiOptimizer(Optimizer):
         }  # fmt: skip
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: CustomObjects = None) -> Self:
         """Make an optimizer from what `get_config` returned."""
         config = dict(config)
         return cls(deserialize(config.pop("optimizer_map"), custom_objects), **config)

@@ -12,11 +12,12 @@ import numpy as np
 
 from hornbeam.ops import routes
 from hornbeam.ops.rows import RowSum, dense, sum_rows
+from hornbeam.typing import DType, Tensor
 
 __all__ = ["adam", "after", "moments"]
 
 
-def after(rate: Any, gradients: Sequence[Any], dtype: Any, size: int) -> Any:
+def after(rate: Tensor, gradients: Sequence[Any], dtype: DType, size: int) -> Tensor:
     """Return `rate` with a dependency on every gradient, so no update runs before all exist.
 
     Otherwise a gradient may still need the old value of a weight, and XLA on CPU copies the weights
@@ -44,13 +45,13 @@ def _after_jvp(primals: Any, tangents: Any) -> Any:
     return _after(*primals), tangents[0]
 
 
-def moments(g: Any, m: Any, v: Any, factors: tuple[float, ...]) -> tuple[Any, Any]:
+def moments(g: Tensor, m: Tensor, v: Tensor, factors: tuple[float, ...]) -> tuple[Any, Any]:
     """Return Adam's moments, updated by the gradient, its square and the first two `factors`."""
     return m + (g - m) * factors[0], v + (jnp.square(g) - v) * factors[1]
 
 
 def adam(
-    g: Any, w: Any, m: Any, v: Any, alpha: Any, factors: tuple[float, float, float]
+    g: Tensor, w: Tensor, m: Tensor, v: Tensor, alpha: Tensor, factors: tuple[float, float, float]
 ) -> tuple[Any, Any, Any]:
     """Return the weights and moments after a step of Adam.
 

@@ -11,11 +11,12 @@ import jax.numpy as jnp
 from hornbeam.checked import checked
 from hornbeam.core.variable import Variable
 from hornbeam.optimizers.optimizer import Optimizer
+from hornbeam.typing import Tensor
 
 __all__ = ["OptaxOptimizer", "is_transformation"]
 
 
-def is_transformation(x: Any) -> bool:
+def is_transformation(x: object) -> bool:
     """Return whether `x` is an Optax transformation: it has the functions `init` and `update`."""
     return callable(getattr(x, "init", None)) and callable(getattr(x, "update", None))
 
@@ -65,7 +66,7 @@ class OptaxOptimizer(Optimizer):
         raise _no_rate()
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: float | Tensor) -> None:
         raise _no_rate()
 
     def build(self, variables: Iterable[Variable]) -> None:

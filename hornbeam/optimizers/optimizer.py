@@ -10,8 +10,8 @@ import inspect
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from typing import Annotated, Any, Self, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,7 @@ from hornbeam.objects.constructor import constructor_config
 from hornbeam.ops.rows import RowSum, dense
 from hornbeam.optimizers import native
 from hornbeam.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
+from hornbeam.typing import CustomObjects, DType, Identifier, Tensor
 
 __all__ = ["LearningRate", "Optimizer"]
 
@@ -134,21 +135,21 @@ class Optimizer:
         return list(self._variables)
 
     @property
-    def iterations(self) -> Any:
+    def iterations(self) -> Variable | jax.Array:
         """Number of updates so far: a variable, or with gradient accumulation an array."""
         if self.gradient_accumulation_steps:
             return self._iterations.value // self.gradient_accumulation_steps
         return self._iterations
 
     @property
-    def learning_rate(self) -> Any:
+    def learning_rate(self) -> Variable | jax.Array:
         """The learning rate: its variable, or the current value of a schedule or function."""
         if isinstance(self._learning_rate, Variable):
             return self._learning_rate
         return self._current_rate()
 
     @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
+    def learning_rate(self, value: float | Tensor) -> None:
         if not isinstance(self._learning_rate, Variable):
             raise TypeError(
                 f"{type(self).__name__}: its learning rate follows"
@@ -214,8 +215,9 @@ class Optimizer:
         return self.add_variable_from_reference(variable, slot, start)
 
     def add_variable(
-        self, shape: Any, initializer: Any = "zeros", dtype: Any = None, aggregation: str = "none",
-        layout: Any = None, name: str | None = None,
+        self, shape: Sequence[int] | None, initializer: Identifier | Variable = "zeros",
+        dtype: DType | None = None, aggregation: str = "none", layout: Any = None,
+        name: str | None = None,
     ) -> Variable:  # fmt: skip
         """Create a state variable of the optimizer; arguments as for `Variable`."""
         with naming.name_scope(self.name):
@@ -227,7 +229,10 @@ class Optimizer:
             )  # fmt: skip
 
     def add_variable_from_reference(
-        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
+        self,
+        reference_variable: Variable,
+        name: str | None = None,
+        initializer: Identifier | Variable = "zeros",
     ) -> Variable:
         """Create a state variable with the shape and dtype of another one."""
         name = f"{reference_variable.path.replace('/', '_')}_{name or 'variable'}"
@@ -239,8 +244,11 @@ class Optimizer:
         )
 
     def add_optimizer_variables(
-        self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros"
-    ) -> Any:
+        self,
+        trainable_variables: Sequence[Variable],
+        name: str | Sequence[str],
+        initializer: str | Sequence[str] = "zeros",
+    ) -> list[Variable] | tuple[list[Variable], ...]:
         """Create one state variable per trainable one, or several where `name` is a list."""
         names = [name] if isinstance(name, str) else list(name)
         starts = [initializer] * len(names) if isinstance(initializer, str) else list(initializer)
@@ -260,11 +268,11 @@ class Optimizer:
         """Whether `apply` can use a `RowSum` as it is; all else here works on dense gradients."""
         return False
 
-    def scale_loss(self, loss: Any) -> Any:
+    def scale_loss(self, loss: Tensor) -> Tensor:
         """Return the loss times `loss_scale_factor`; differentiate this one."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Any:
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
         """Update variables by their gradients."""
         pairs = list(grads_and_vars)
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
@@ -389,7 +397,7 @@ class Optimizer:
         if self.use_ema:
             self._average(variables)
 
-    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         """Update one variable. Override this for a rule of your own."""
         names = self._slots_of(variable)
         rate = jnp.asarray(learning_rate).astype(variable.stored_dtype)
@@ -428,7 +436,9 @@ class Optimizer:
             return [jnp.clip(g, -self.clipvalue, self.clipvalue) for g in grads]
         return grads
 
-    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
         """Exclude variables from weight decay.
 
         `var_list` holds variables, `var_names` holds patterns of their paths.
@@ -474,15 +484,15 @@ class Optimizer:
             values = [overlay.value_of(v) for v in everything]
         return values[: len(self._trainable)], values[len(self._trainable) :]
 
-    def assign(self, variable: Variable, value: Any) -> None:
+    def assign(self, variable: Variable, value: Tensor) -> None:
         """Set a variable."""
         variable.assign(value)
 
-    def assign_add(self, variable: Variable, value: Any) -> None:
+    def assign_add(self, variable: Variable, value: Tensor) -> None:
         """Add to a variable."""
         variable.assign_add(value)
 
-    def assign_sub(self, variable: Variable, value: Any) -> None:
+    def assign_sub(self, variable: Variable, value: Tensor) -> None:
         """Subtract from a variable."""
         variable.assign_sub(value)
 
@@ -503,7 +513,7 @@ class Optimizer:
         return {**base, **constructor_config(self, Optimizer, skip=(*base, "kwargs"))}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: CustomObjects = None) -> Self:
         """Make an optimizer from what `get_config` returned."""
         # TensorFlow 2.11 to 2.15 wrote these two, which say how TensorFlow ran the update.
         config = {
@@ -533,12 +543,12 @@ class Optimizer:
         """Return copies of `variables` as NumPy arrays."""
         return [v.numpy() for v in self.variables]
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         """Write `variables` into `store`, under their numbers."""
         for index, variable in enumerate(self.variables):
             store[str(index)] = variable.numpy()
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Read `variables` from `store`; if their number differs, warn and change nothing."""
         if len(store.keys()) != len(self.variables):
             warnings.warn(

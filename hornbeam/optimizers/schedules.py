@@ -6,7 +6,7 @@ In the formulas `step` is the number of updates so far.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import jax.numpy as jnp
 
@@ -41,7 +41,7 @@ class LearningRateSchedule:
         return constructor_config(self, LearningRateSchedule)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Make a schedule from what `get_config` returned."""
         return cls(**config)
 

@@ -31,6 +31,7 @@ from hornbeam.quantizers.rounding import (
     pack_int4,
     unpack_int4,
 )
+from hornbeam.typing import Identifier
 
 __all__ = [
     "AWQConfig",
@@ -70,7 +71,7 @@ _, serialize, deserialize = QUANTIZERS.functions(
 )
 
 
-def get(identifier: Any, **kwargs: Any) -> Any:
+def get(identifier: Quantizer | Identifier, **kwargs: Any) -> Any:
     """Return the quantizer for a name, configuration, class, function or object.
 
     Args:

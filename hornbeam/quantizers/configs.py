@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 from hornbeam import errors
 from hornbeam.core import registry
 from hornbeam.dtype_policies import MODES
 from hornbeam.objects.configuration import serialize
-from hornbeam.quantizers.rounding import AbsMaxQuantizer
+from hornbeam.quantizers.rounding import AbsMaxQuantizer, Quantizer
+from hornbeam.typing import Identifier
 
 __all__ = [
     "AWQConfig", "Float8QuantizationConfig", "GPTQConfig", "Int4QuantizationConfig",
@@ -35,7 +37,11 @@ class QuantizationConfig:
     _weight_dtype = "int8"
     _value_range: tuple[int, int] | None = None
 
-    def __init__(self, weight_quantizer: Any = None, activation_quantizer: Any = None):
+    def __init__(
+        self,
+        weight_quantizer: Quantizer | Identifier = None,
+        activation_quantizer: Quantizer | Identifier = None,
+    ):
         quantizers = registry.family("quantizer")
         self.weight_quantizer = quantizers.get(weight_quantizer)
         self.activation_quantizer = quantizers.get(activation_quantizer)
@@ -75,18 +81,22 @@ class QuantizationConfig:
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a configuration made from the result of `get_config`."""
         return cls(**config)
 
     @staticmethod
-    def weight_quantizer_or_default(config: Any, default: Any) -> Any:
+    def weight_quantizer_or_default(
+        config: QuantizationConfig | None, default: Quantizer | None
+    ) -> Quantizer | None:
         """Return the weight quantizer of `config`, or `default` if there is none."""
         found = None if config is None else config.weight_quantizer
         return default if found is None else found
 
     @staticmethod
-    def activation_quantizer_or_default(config: Any, default: Any) -> Any:
+    def activation_quantizer_or_default(
+        config: QuantizationConfig | None, default: Quantizer | None
+    ) -> Quantizer | None:
         """Return the activation quantizer of `config`, or `default` if `config` is `None`."""
         return default if config is None else config.activation_quantizer
 
@@ -110,7 +120,11 @@ class Int8QuantizationConfig(QuantizationConfig):
 
     mode = "int8"
 
-    def __init__(self, weight_quantizer: Any = None, activation_quantizer: Any = "default"):
+    def __init__(
+        self,
+        weight_quantizer: Quantizer | Identifier = None,
+        activation_quantizer: Quantizer | Identifier = "default",
+    ):
         default = isinstance(activation_quantizer, str) and activation_quantizer == "default"
         super().__init__(weight_quantizer, AbsMaxQuantizer() if default else activation_quantizer)
 
@@ -140,9 +154,9 @@ class Int4QuantizationConfig(QuantizationConfig):
 
     def __init__(
         self,
-        weight_quantizer: Any = None,
-        activation_quantizer: Any = "default",
-        block_size: Any = 128,
+        weight_quantizer: Quantizer | Identifier = None,
+        activation_quantizer: Quantizer | Identifier = "default",
+        block_size: int | None = 128,
     ):
         if block_size is not None and (
             not isinstance(block_size, int) or (block_size < 1 and block_size != -1)
@@ -246,7 +260,7 @@ class _CalibratedConfig(QuantizationConfig):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a configuration made from the result of `get_config`, without data."""
         return cls(**{"dataset": None, "tokenizer": None, **config})
 
@@ -288,10 +302,11 @@ class GPTQConfig(_CalibratedConfig):
     activation_order: bool
 
     def __init__(
-        self, dataset: Any, tokenizer: Any, *, weight_bits: int = 4, num_samples: int = 128,
-        per_channel: bool = True, sequence_length: int = 512, hessian_damping: float = 0.01,
-        group_size: int = 128, symmetric: bool = False, activation_order: bool = False,
-        quantization_layer_structure: Any = None,
+        self, dataset: Iterable[Any], tokenizer: Any, *, weight_bits: int = 4,
+        num_samples: int = 128, per_channel: bool = True, sequence_length: int = 512,
+        hessian_damping: float = 0.01, group_size: int = 128, symmetric: bool = False,
+        activation_order: bool = False,
+        quantization_layer_structure: Mapping[str, Any] | None = None,
     ):  # fmt: skip
         self._keep(
             dataset=dataset, tokenizer=tokenizer, weight_bits=weight_bits, num_samples=num_samples,
@@ -328,9 +343,9 @@ class AWQConfig(_CalibratedConfig):
     num_grid_points: int
 
     def __init__(
-        self, dataset: Any, tokenizer: Any, *, weight_bits: int = 4, num_samples: int = 128,
-        sequence_length: int = 512, group_size: int = 128, num_grid_points: int = 20,
-        quantization_layer_structure: Any = None,
+        self, dataset: Iterable[Any], tokenizer: Any, *, weight_bits: int = 4,
+        num_samples: int = 128, sequence_length: int = 512, group_size: int = 128,
+        num_grid_points: int = 20, quantization_layer_structure: Mapping[str, Any] | None = None,
     ):  # fmt: skip
         self._keep(
             dataset=dataset, tokenizer=tokenizer, weight_bits=weight_bits, num_samples=num_samples,
@@ -346,7 +361,9 @@ _DEFAULTS: dict[str, type[QuantizationConfig]] = {
 }
 
 
-def find_config(label: str, mode: Any, config: Any) -> QuantizationConfig:
+def find_config(
+    label: str, mode: str | QuantizationConfig | None, config: QuantizationConfig | None
+) -> QuantizationConfig:
     """Return the configuration for the arguments of `quantize`.
 
     Args:
@@ -373,6 +390,7 @@ def find_config(label: str, mode: Any, config: Any) -> QuantizationConfig:
             f"{label}: the quantization `mode` must be one of {MODES}, received {mode!r}."
         )
     if config is None:
+        assert mode is not None
         if mode not in _DEFAULTS:
             name = {"gptq": "GPTQConfig", "awq": "AWQConfig"}[mode]
             raise ValueError(

@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hornbeam.typing import Tensor
+
 __all__ = [
     "compute_float8_amax_history",
     "compute_float8_scale",
@@ -22,7 +24,7 @@ __all__ = [
 FORWARD, BACKWARD = "float8_e4m3fn", "float8_e5m2"
 
 
-def compute_float8_scale(amax: Any, scale: Any, dtype_max: float, margin: int = 0) -> Any:
+def compute_float8_scale(amax: Tensor, scale: Tensor, dtype_max: float, margin: int = 0) -> Tensor:
     """Return the divisor that fits values into an 8-bit type: `amax / dtype_max * 2**margin`.
 
     Args:
@@ -40,7 +42,7 @@ def compute_float8_scale(amax: Any, scale: Any, dtype_max: float, margin: int = 
     return jnp.where(known, jnp.where(known, amax, 1) / dtype_max * 2.0**margin, scale)
 
 
-def compute_float8_amax_history(x: Any, amax_history: Any) -> Any:
+def compute_float8_amax_history(x: Tensor, amax_history: Tensor) -> Tensor:
     """Return the history of largest magnitudes, updated with the magnitude of `x`.
 
     The entries are rolled left by one; then the first is replaced.
@@ -58,8 +60,8 @@ def compute_float8_amax_history(x: Any, amax_history: Any) -> Any:
 
 
 def quantize_and_dequantize(
-    inputs: Any, scale: Any, quantized_dtype: str, compute_dtype: str
-) -> Any:
+    inputs: Tensor, scale: Tensor, quantized_dtype: str, compute_dtype: str
+) -> Tensor:
     """Cast `inputs / scale` to an 8-bit type, and return `scale` times the result.
 
     Args:
@@ -85,7 +87,7 @@ def _updated(x: Any, scale: Any, history: Any, dtype: str) -> tuple[Any, Any]:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
-def through(x: Any, scale: Any, history: Any, update: bool) -> Any:
+def through(x: Tensor, scale: Tensor, history: Tensor, update: bool) -> Tensor:
     """Round `x` to the 8-bit type of the forward pass; its gradient passes unchanged.
 
     The gradients of `scale` and `history` are their next values, or zeros if `update` is false.
@@ -109,7 +111,7 @@ through.defvjp(_through_forward, _through_backward)
 
 
 @jax.custom_vjp
-def through_gradient(x: Any, scale: Any, history: Any) -> Any:
+def through_gradient(x: Tensor, scale: Tensor, history: Tensor) -> Tensor:
     """Return `x`; its gradient is rounded to the 8-bit type of the backward pass.
 
     The gradients of `scale` and `history` are their next values.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from hornbeam.core.convert import convert
 from hornbeam.core.op import op
 from hornbeam.core.tensor import any_symbolic
 from hornbeam.dtypes import is_float
-from hornbeam.typing import Tensor
+from hornbeam.typing import Axis, Tensor
 
 __all__ = [
     "AbsMaxQuantizer", "Quantizer", "abs_max_quantize", "abs_max_quantize_grouped_with_zero_point",
@@ -23,7 +23,7 @@ __all__ = [
 
 
 def abs_max_quantize(
-    inputs: Any, axis: Any, value_range: tuple[int, int] = (-127, 127), dtype: str = "int8",
+    inputs: Tensor, axis: Axis, value_range: tuple[int, int] = (-127, 127), dtype: str = "int8",
     epsilon: float = 1e-7, to_numpy: bool = False,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Return integers `clip(round(inputs * scale))` and their scale.
@@ -78,7 +78,7 @@ def group_index(rows: int, block_size: int) -> np.ndarray:
 
 
 def zero_point_scale(
-    low: Any, high: Any, value_range: tuple[int, int], epsilon: float = 1e-7
+    low: Tensor, high: Tensor, value_range: tuple[int, int], epsilon: float = 1e-7
 ) -> tuple[Any, Any]:
     """Return the scale and zero point that map `low`, `high` and zero into `value_range`.
 
@@ -103,7 +103,7 @@ def zero_point_scale(
 
 
 def abs_max_quantize_grouped_with_zero_point(
-    inputs: Any, block_size: int, value_range: tuple[int, int] = (-8, 7), dtype: str = "int8",
+    inputs: Tensor, block_size: int, value_range: tuple[int, int] = (-8, 7), dtype: str = "int8",
     epsilon: float = 1e-7, to_numpy: bool = False,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """Quantize a matrix with one scale and zero point per column of each block of rows.
@@ -141,7 +141,7 @@ def abs_max_quantize_grouped_with_zero_point(
 
 
 def grouped(
-    matrix: Any, block_size: int, value_range: tuple[int, int], epsilon: float = 1e-7
+    matrix: Tensor, block_size: int, value_range: tuple[int, int], epsilon: float = 1e-7
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     """Return integers (as floats), scales and zero points of a matrix in blocks of rows.
 
@@ -167,7 +167,7 @@ def grouped(
     return jnp.clip(jnp.round(matrix / scale[index]) + zero[index], *value_range), scale, zero
 
 
-def pack_int4(arr: Any, axis: int = 0, dtype: str = "int8") -> tuple[Any, tuple[int, ...], int]:
+def pack_int4(arr: Tensor, axis: int = 0, dtype: str = "int8") -> tuple[Any, tuple[int, ...], int]:
     """Pack pairs of 4-bit integers along an axis into bytes; the first gets the low 4 bits.
 
     Args:
@@ -197,7 +197,7 @@ def pack_int4(arr: Any, axis: int = 0, dtype: str = "int8") -> tuple[Any, tuple[
     return packed, packed.shape, size
 
 
-def unpack_int4(packed: Any, orig_len: int, axis: int = 0, dtype: str = "int8") -> Any:
+def unpack_int4(packed: Tensor, orig_len: int, axis: int = 0, dtype: str = "int8") -> Tensor:
     """Return the 4-bit integers that `pack_int4` packed.
 
     Args:
@@ -323,7 +323,7 @@ class Quantizer:
         raise NotImplementedError(f"{type(self).__name__} must implement `get_config` to be saved.")
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a quantizer made from the result of `get_config`."""
         return cls(**config)
 
@@ -348,7 +348,7 @@ class AbsMaxQuantizer(Quantizer):
     """
 
     def __init__(
-        self, axis: Any = None, value_range: tuple[int, int] = (-127, 127), epsilon: float = 1e-7,
+        self, axis: Axis = None, value_range: tuple[int, int] = (-127, 127), epsilon: float = 1e-7,
         output_dtype: str = "int8",
     ):  # fmt: skip
         super().__init__(output_dtype)

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from hornbeam._version import __version__
 from hornbeam.core.loading import ALLOWANCE
@@ -27,7 +27,10 @@ from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
 from hornbeam.saving.eras import older_files
 from hornbeam.saving.hdf5 import Dataset, Group, Source, open_hdf5, root_of
 from hornbeam.saving.layout import file_label, read_weights, walk, write_weights
-from hornbeam.typing import FilePath
+from hornbeam.typing import CustomObjects, FilePath
+
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
 
 __all__ = ["KERAS_VERSION", "load_archive", "load_archive_weights", "save_archive"]
 
@@ -38,7 +41,7 @@ _CONFIG, _METADATA, _WEIGHTS, _ASSETS = "config.json", "metadata.json", "model.w
 
 
 def save_archive(
-    model: Any,
+    model: Model,
     filepath: FilePath,
     overwrite: bool = True,
     zipped: bool = True,
@@ -81,8 +84,11 @@ def save_archive(
 
 
 def load_archive(
-    filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
-) -> Any:
+    filepath: FilePath,
+    custom_objects: CustomObjects = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Model:
     """Return the model in a `.keras` file or folder; see `hornbeam.saving.load_model`."""
     what = file_label(filepath)
     with _opened(filepath, trusted=not safe_mode) as folder:
@@ -112,7 +118,7 @@ def load_archive(
 
 
 def load_archive_weights(
-    model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False
+    model: Model, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False
 ) -> None:
     """Load only the weights of a `.keras` file into a model."""
     with _opened(filepath) as folder, folder.weights() as file:

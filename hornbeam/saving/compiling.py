@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.core.registry import custom_object_scope
+from hornbeam.typing import CustomObjects
+
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
 
 __all__ = ["compile_or_warn"]
 
 
-def compile_or_warn(model: Any, config: Mapping[str, Any], custom_objects: Any, what: str) -> None:
+def compile_or_warn(
+    model: Model, config: Mapping[str, Any], custom_objects: CustomObjects, what: str
+) -> None:
     """Compile `model`; if its configuration cannot be used, warn and leave it uncompiled.
 
     Args:

@@ -14,6 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from hornbeam.core.variable import Variable
+from hornbeam.layers.layer import Layer
+from hornbeam.optimizers.optimizer import Optimizer
+from hornbeam.typing import CustomObjects
 
 __all__ = ["Era", "OlderFiles", "Pairs", "Saved", "announce_older_files", "older_files"]
 
@@ -67,8 +70,11 @@ class OlderFiles(Protocol):
     """Functions that translate files of Keras 1 and 2; see `hornbeam.legacy.files`."""
 
     def modern_model(
-        self, config: Any, version: str | None = None, custom_objects: Any = None
-    ) -> Any:
+        self,
+        config: dict[str, Any],
+        version: str | None = None,
+        custom_objects: CustomObjects = None,
+    ) -> dict[str, Any]:
         """Return a model's configuration in Keras 3's format."""
 
     def modern_graph(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -89,16 +95,20 @@ class OlderFiles(Protocol):
     def backend_by_names(self, names: Sequence[str]) -> str:
         """Return the backend of Keras 1, recognised by the names of the weights."""
 
-    def arrange(self, layer: Any, arrays: list[Saved], era: Era) -> Pairs | None:
+    def arrange(self, layer: Layer, arrays: list[Saved], era: Era) -> Pairs | None:
         """Pair the variables of a layer with the arrays that a file has for it."""
 
     def match_optimizer(
-        self, optimizer: Any, arrays: list[Saved], by_weight: bool = False
+        self, optimizer: Optimizer, arrays: list[Saved], by_weight: bool = False
     ) -> Pairs | None:
         """Pair the variables of an optimizer with its saved state."""
 
     def state_by_weights(
-        self, optimizer: Any, arrays: list[Saved], layers: list[tuple[Any, list[Saved]]], era: Era
+        self,
+        optimizer: Optimizer,
+        arrays: list[Saved],
+        layers: list[tuple[Any, list[Saved]]],
+        era: Era,
     ) -> Pairs | None:
         """Pair the variables of an optimizer with a state in the order of the file's weights."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.errors import FileError
 from hornbeam.objects.guard import checked_model, guarded_file, one_error
@@ -18,13 +18,16 @@ from hornbeam.saving.h5 import (
 )
 from hornbeam.saving.layout import check_built
 from hornbeam.saving.safetensors import load_safetensors, looks_like_safetensors, save_safetensors
-from hornbeam.typing import FilePath
+from hornbeam.typing import CustomObjects, FilePath
+
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
 
 __all__ = ["load_model", "load_weights", "save_model", "save_weights"]
 
 
 def save_model(
-    model: Any,
+    model: Model,
     filepath: FilePath,
     overwrite: bool = True,
     zipped: bool | None = None,
@@ -93,8 +96,11 @@ def save_model(
 
 
 def load_model(
-    filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
-) -> Any:
+    filepath: FilePath,
+    custom_objects: CustomObjects = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Model:
     """Return the model in a `.keras` or `.h5` file.
 
     Args:
@@ -152,7 +158,7 @@ def _hint(path: FilePath) -> str:
     return ""
 
 
-def save_weights(model: Any, filepath: FilePath, overwrite: bool = True, **kwargs: Any) -> None:
+def save_weights(model: Model, filepath: FilePath, overwrite: bool = True, **kwargs: Any) -> None:
     """Save the weights of a model.
 
     Args:
@@ -186,7 +192,7 @@ def save_weights(model: Any, filepath: FilePath, overwrite: bool = True, **kwarg
 
 
 def load_weights(
-    model: Any, filepath: FilePath, skip_mismatch: bool = False, **kwargs: Any
+    model: Model, filepath: FilePath, skip_mismatch: bool = False, **kwargs: Any
 ) -> None:
     """Load weights into a built model from `.weights.h5`, `.h5`, `.keras` or `.safetensors`.
 

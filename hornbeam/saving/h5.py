@@ -31,10 +31,12 @@ from hornbeam.saving.layout import (
     read_weights,
     write_weights,
 )
-from hornbeam.typing import FilePath
+from hornbeam.typing import CustomObjects, FilePath
 
 if TYPE_CHECKING:
     import h5py
+
+    from hornbeam.models.model import Model
 
 __all__ = ["load_h5", "load_h5_weights", "save_h5", "save_h5_weights", "save_layered_weights"]
 
@@ -53,7 +55,7 @@ _TOP = "top_level_model_weights"
 
 
 def save_h5(
-    model: Any, filepath: FilePath, overwrite: bool = True, include_optimizer: bool = True
+    model: Model, filepath: FilePath, overwrite: bool = True, include_optimizer: bool = True
 ) -> None:
     """Write architecture, weights and training state to an `.h5` file.
 
@@ -96,7 +98,7 @@ def save_h5(
                 )
 
 
-def save_layered_weights(model: Any, filepath: FilePath, overwrite: bool = True) -> None:
+def save_layered_weights(model: Model, filepath: FilePath, overwrite: bool = True) -> None:
     """Write only the weights, in Keras 2's layout: one group per layer, with its name."""
     check_built(model, "save_weights")
     check_overwrite(filepath, overwrite)
@@ -104,7 +106,7 @@ def save_layered_weights(model: Any, filepath: FilePath, overwrite: bool = True)
         _write_layers(file, model)
 
 
-def save_h5_weights(model: Any, filepath: FilePath, overwrite: bool = True) -> None:
+def save_h5_weights(model: Model, filepath: FilePath, overwrite: bool = True) -> None:
     """Write only the weights, in Keras 3's layout (`.weights.h5`)."""
     check_built(model, "save_weights")
     check_overwrite(filepath, overwrite)
@@ -213,8 +215,11 @@ def _write_names(group: h5py.Group, attribute: str, names: list[str]) -> None:
 
 
 def load_h5(
-    filepath: FilePath, custom_objects: Any = None, compile: bool = True, safe_mode: bool = True
-) -> Any:
+    filepath: FilePath,
+    custom_objects: CustomObjects = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+) -> Model:
     """Return the model in an `.h5` file; for the arguments, see `hornbeam.saving.load_model`.
 
     Raises:
@@ -250,7 +255,7 @@ def load_h5(
 
 
 def load_h5_weights(
-    model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False
+    model: Model, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False
 ) -> None:
     """Read weights into `model` from an `.h5` or `.weights.h5` file.
 

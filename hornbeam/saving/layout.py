@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import functools
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,12 @@ from hornbeam.layers.state import saved_variables
 from hornbeam.optimizers import Optimizer
 from hornbeam.saving.eras import Saved, older_files
 from hornbeam.saving.hdf5 import Dataset, Group
+from hornbeam.typing import ArrayLike, FilePath
 
 if TYPE_CHECKING:
     import h5py
+
+    from hornbeam.models.model import Model
 
 __all__ = [
     "Differences",
@@ -66,7 +69,7 @@ class Differences:
         """Add one difference."""
         self.lines.append(line)
 
-    def count(self, label: str, variables: Any, arrays: Any) -> None:
+    def count(self, label: str, variables: Sequence[Any], arrays: Sequence[Any]) -> None:
         """Add the difference between the numbers of weights of a part and in the file."""
         own = ", ".join(f"{v.name} {v.shape}" for v in variables[:6]) or "none"
         given = ", ".join(f"{a.name} {a.shape}" for a in arrays[:6]) or "none"
@@ -96,7 +99,7 @@ class Differences:
 # --- the parts of a model -------------------------------------------------------------------------
 
 
-def walk(part: Any) -> Iterator[tuple[str, Any]]:
+def walk(part: object) -> Iterator[tuple[str, Any]]:
     """Yield path and object of `part` and of each layer and optimizer below it, each once.
 
     Attributes are visited in the order of their names, private ones last. A part that has two
@@ -193,7 +196,7 @@ def _children(part: Any) -> list[tuple[str, Any]]:
 # --- arrays ---------------------------------------------------------------------------------------
 
 
-def write_array(group: h5py.Group, name: str, value: Any) -> None:
+def write_array(group: h5py.Group, name: str, value: ArrayLike) -> None:
     """Write an array; dtypes that HDF5 lacks, such as bfloat16, are stored as bytes."""
     array = np.asarray(value)
     dataset = group.create_dataset(name, data=array)
@@ -256,7 +259,7 @@ class _Store(Mapping):
 # --- writing and reading --------------------------------------------------------------------------
 
 
-def write_weights(root: h5py.Group, model: Any, include_optimizer: bool = True) -> None:
+def write_weights(root: h5py.Group, model: Model, include_optimizer: bool = True) -> None:
     """Write all weights of `model`, and optionally its optimizer's state, below `root`."""
     for path, part in walk(model):
         if not include_optimizer and isinstance(part, Optimizer):
@@ -270,7 +273,7 @@ def write_weights(root: h5py.Group, model: Any, include_optimizer: bool = True) 
 
 
 def read_weights(
-    root: Group, model: Any, what: str, skip_mismatch: bool = False, by_name: bool = False
+    root: Group, model: Model, what: str, skip_mismatch: bool = False, by_name: bool = False
 ) -> None:
     """Read the weights of `model` below `root`, in the layout of `write_weights` and Keras.
 
@@ -463,7 +466,7 @@ def _assign_all(pairs: list[tuple[Any, Saved]]) -> None:
         variable.assign(array.read(variable.stored_dtype))
 
 
-def optimizer_mismatch(what: str, optimizer: Any, count: int) -> str:
+def optimizer_mismatch(what: str, optimizer: Optimizer, count: int) -> str:
     """Return the message for an optimizer's state that does not fit the model's optimizer."""
     return (
         f"{what}: the saved state of the optimizer does not fit '{optimizer.name}'"
@@ -489,7 +492,7 @@ def _text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def check_built(model: Any, what: str) -> None:
+def check_built(model: Model, what: str) -> None:
     """Raise `ValueError` if `model` has no weights yet."""
     if not model.built:
         raise ValueError(
@@ -498,6 +501,6 @@ def check_built(model: Any, what: str) -> None:
         )
 
 
-def file_label(path: Any) -> str:
+def file_label(path: FilePath) -> str:
     """Return the name of a file as messages show it."""
     return f"'{Path(path).name}'"

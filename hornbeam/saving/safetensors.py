@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +24,9 @@ from hornbeam.optimizers import Optimizer
 from hornbeam.saving.disk import check_overwrite, parse_json, written_aside
 from hornbeam.saving.layout import Differences, check_built, file_label, walk
 from hornbeam.typing import FilePath
+
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
 
 __all__ = ["load_safetensors", "looks_like_safetensors", "save_safetensors"]
 
@@ -50,7 +53,7 @@ def _named(model: Any) -> dict[str, Variable]:
     return found
 
 
-def save_safetensors(model: Any, filepath: FilePath, overwrite: bool = True) -> None:
+def save_safetensors(model: Model, filepath: FilePath, overwrite: bool = True) -> None:
     """Write the weights of a built model.
 
     Args:
@@ -102,7 +105,7 @@ def looks_like_safetensors(path: FilePath) -> bool:
 
 
 def load_safetensors(
-    model: Any, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False
+    model: Model, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False
 ) -> None:
     """Read weights into a built model.
 

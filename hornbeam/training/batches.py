@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
 from hornbeam.data.sources import ArraySource, Source
@@ -13,12 +13,22 @@ from hornbeam.training.logs import Logs
 from hornbeam.training.requests import check_flag
 from hornbeam.training.step import steps_for
 from hornbeam.training.weighting import class_weighted
+from hornbeam.typing import ClassWeights, Structure
+
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
 
 __all__ = ["on_batch"]
 
 
 def on_batch(
-    model: Any, kind: str, x: Any, y: Any, sample_weight: Any, class_weight: Any, return_dict: bool
+    model: Trainable,
+    kind: str,
+    x: Structure,
+    y: Structure,
+    sample_weight: Structure,
+    class_weight: ClassWeights,
+    return_dict: bool,
 ) -> Any:
     """Run one batch through a step of training or evaluation; see `Model.train_on_batch`."""
     model.require_compiled(f"{kind}_on_batch")

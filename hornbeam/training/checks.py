@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +12,13 @@ from hornbeam.core.provenance import is_library_code
 from hornbeam.data.sources import ArraySource, Source
 from hornbeam.training.overrides import overrides
 
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
+
 __all__ = ["check_before_training"]
 
 
-def check_before_training(model: Any, source: Source) -> None:
+def check_before_training(model: Trainable, source: Source) -> None:
     """Raise `ValueError` for targets that cannot be used for training.
 
     That is: missing targets, NaN, class numbers out of range for sparse crossentropies, and targets
@@ -35,8 +38,8 @@ def check_before_training(model: Any, source: Source) -> None:
             )
         return
     try:
-        names = list(model.output_names)
-        shapes = [x.shape for x in model.outputs]
+        graph: Any = model
+        names, shapes = list(graph.output_names), [x.shape for x in graph.outputs]
     except AttributeError:
         names, shapes = ["output"] * len(tree.flatten(y)), [None] * len(tree.flatten(y))
     if given is None or not plain_steps or len(names) != len(shapes):

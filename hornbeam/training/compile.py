@@ -6,7 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +17,18 @@ from hornbeam.core.convert import convert
 from hornbeam.losses import Loss
 from hornbeam.metrics import Metric
 from hornbeam.objects.configuration import deserialize, serialize
+from hornbeam.optimizers.optimizer import Optimizer
 from hornbeam.training.padding import count_rows, weigh_rows
 from hornbeam.training.requests import check_flag
+from hornbeam.typing import Identifier, Structure, Tensor
+
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
 
 __all__ = ["Compiled", "compile_from_config", "compile_model"]
 
 
-def compile_model(model: Any, **arguments: Any) -> None:
+def compile_model(model: Trainable, **arguments: Any) -> None:
     """Set `model.optimizer` and the model's `Compiled`; see `Model.compile`."""
     _take_older(arguments)
     unknown = set(arguments) - _ARGUMENTS
@@ -86,7 +91,7 @@ def _take_older(arguments: dict[str, Any]) -> None:
         )
 
 
-def compile_from_config(model: Any, config: dict[str, Any]) -> None:
+def compile_from_config(model: Trainable, config: dict[str, Any]) -> None:
     """Compile `model` from what `get_compile_config` returned; builds the optimizer's slots."""
 
     def revive(value: Any) -> Any:
@@ -137,7 +142,7 @@ class Compiled:
         loss_tracker: Mean of the total loss.
     """
 
-    def __init__(self, model: Any, arguments: dict[str, Any]):
+    def __init__(self, model: Trainable, arguments: dict[str, Any]):
         self.arguments = arguments
         self.run_eagerly = bool(arguments["run_eagerly"])
         # With 1 the plan chooses the number by the time that a step takes, and no callback notices.
@@ -288,7 +293,7 @@ class Compiled:
         """Return the name of a metric in logs."""
         return self._log_names.get(metric, metric.name)
 
-    def by_output(self, y_true: Any, names: list[str], what: str = "y") -> list[Any]:
+    def by_output(self, y_true: Structure, names: list[str], what: str = "y") -> list[Any]:
         """Return one array per output, from a tensor, list or dict of targets or weights."""
         if y_true is None:
             return [None] * len(names)
@@ -315,7 +320,7 @@ class Compiled:
             )
         return [y_true] * len(names)
 
-    def build_ahead(self, model: Any, y: Any) -> None:
+    def build_ahead(self, model: Trainable, y: Structure) -> None:
         """Make losses and metrics before the first step if the outputs' shapes are known, so that
         it is traced once.
 
@@ -338,7 +343,9 @@ class Compiled:
 
     # --- use in a step -----------------------------------------------------------------------
 
-    def total_loss(self, model: Any, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+    def total_loss(
+        self, model: Trainable, y: Structure, y_pred: Structure, sample_weight: Structure
+    ) -> Tensor:
         """Return the weighted sum of the outputs' losses and of `model.losses`."""
         if y_pred is None and self.arguments["loss"] is not None:
             raise ValueError(
@@ -379,7 +386,9 @@ class Compiled:
             total = total + term.astype(total.dtype)
         return total
 
-    def update_metrics(self, model: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
+    def update_metrics(
+        self, model: Trainable, y: Structure, y_pred: Structure, sample_weight: Structure
+    ) -> None:
         """Update the metrics of `compile` with a batch."""
         if self.arguments["metrics"] is None and self.arguments["weighted_metrics"] is None:
             return
@@ -403,7 +412,7 @@ class Compiled:
         rows = [entry.metric for row in self._metrics or [] for entry in row]
         return [self.loss_tracker, *(t for t in self._output_trackers if t is not None), *rows]
 
-    def get_config(self, optimizer: Any) -> dict[str, Any]:
+    def get_config(self, optimizer: Optimizer | None) -> dict[str, Any]:
         """Return the arguments of `compile`, with the optimizer in use, ready for JSON."""
 
         def plain(value: Any) -> Any:
@@ -446,7 +455,7 @@ def _output_names(model: Any) -> list[str] | None:
         return None
 
 
-def as_loss(entry: Any) -> Loss:
+def as_loss(entry: Loss | Identifier) -> Loss:
     """Return a `Loss` for a name, function or `Loss`."""
     found = losses.get(entry)
     if isinstance(found, Loss):
@@ -468,7 +477,7 @@ class _FunctionLoss(Loss):
         super().__init__(name=name.strip("<>"), reduction="sum_over_batch_size")
         self._function = function
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Any, y_pred: Structure) -> Any:
         return self._function(y_true, y_pred)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import settings
 from hornbeam.callbacks import CallbackList
@@ -21,10 +21,13 @@ from hornbeam.training.requests import EvaluateRequest, warn_of_batch_size
 from hornbeam.training.resume import Terminated
 from hornbeam.training.step import steps_for
 
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
+
 __all__ = ["Evaluation", "evaluate", "without_names"]
 
 
-def evaluate(model: Any, request: EvaluateRequest) -> Any:
+def evaluate(model: Trainable, request: EvaluateRequest) -> Any:
     """Evaluate a model; see `Model.evaluate`."""
     model.require_compiled("evaluate")
     source = make_source(request.x, request.y, request.sample_weight, request.batch_size)
@@ -56,7 +59,9 @@ class Evaluation:
         consumed: Batches that were read and cannot be read again.
     """
 
-    def __init__(self, model: Any, source: Source, number: int | None, callbacks: CallbackList):
+    def __init__(
+        self, model: Trainable, source: Source, number: int | None, callbacks: CallbackList
+    ):
         self._model, self._source, self._number, self._callbacks = model, source, number, callbacks
         fixed = model.require_compiled("evaluate").steps_per_execution
         self._fixed = fixed if fixed > 1 else None

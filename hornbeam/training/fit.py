@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam import errors, settings
 from hornbeam.callbacks import CallbackList, History
@@ -27,10 +26,13 @@ from hornbeam.training.resume import Backups, Progress
 from hornbeam.training.step import steps_for
 from hornbeam.training.weighting import class_weighted
 
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
+
 __all__ = ["fit"]
 
 
-def fit(model: Any, request: FitRequest) -> Any:
+def fit(model: Trainable, request: FitRequest) -> History:
     """Train a model; see `Model.fit`."""
     compiled = model.require_compiled("fit")
     source = make_source(
@@ -81,7 +83,7 @@ def fit(model: Any, request: FitRequest) -> Any:
 class _Training:
     """The epochs of a training, and the parts that they work with."""
 
-    model: Any
+    model: Trainable
     request: FitRequest
     source: Source
     plan: Plan
@@ -91,7 +93,7 @@ class _Training:
     backups: Backups
     evaluation: Evaluation | None
 
-    def run_epochs(self, progress: Progress) -> Mapping[str, Any]:
+    def run_epochs(self, progress: Progress) -> dict[str, Any]:
         """Run the remaining epochs; return the results of the last one."""
         first, logs = progress.epoch, progress.logs
         for epoch in range(

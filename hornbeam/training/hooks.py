@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam.callbacks import Callback, CallbackList
 from hornbeam.training.logs import Logs
 from hornbeam.training.plan import Dispatch
-from hornbeam.training.requests import verbosity
+from hornbeam.training.requests import EvaluateRequest, FitRequest, PredictRequest, verbosity
+from hornbeam.typing import Structure
+
+if TYPE_CHECKING:
+    from hornbeam.models.model import Model
+    from hornbeam.training.trainable import Trainable
 
 __all__ = ["BatchHooks", "callback_list"]
 
 
 def callback_list(
-    method: str, request: Any, model: Any, epochs: int, steps: int | None, **more: Any
+    method: str,
+    request: FitRequest | EvaluateRequest | PredictRequest,
+    model: Trainable,
+    epochs: int,
+    steps: int | None,
+    **more: Any,
 ) -> CallbackList:
     """Return the callbacks of a request as a list that calls them all, with a progress bar where
     one is wanted.
@@ -32,7 +42,7 @@ def callback_list(
     return CallbackList(
         request.callbacks,
         add_progbar=verbose != 0,
-        model=model,
+        model=cast("Model", model),
         verbose=verbose,
         epochs=epochs,
         steps=steps,
@@ -88,7 +98,7 @@ class BatchHooks:
         if self._acting or self._fixed is not None:
             self._call("begin", self._callbacks.callbacks, step, None)
 
-    def end(self, step: int, dispatch: Dispatch, results: Any) -> dict[str, Any]:
+    def end(self, step: int, dispatch: Dispatch, results: Structure) -> dict[str, Any]:
         """Call the hooks after a dispatch whose first step is `step`; return the results of its
         last step.
         """

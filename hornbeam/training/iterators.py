@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hornbeam.training.step import set_state, state_groups, steps_for
+
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
 
 __all__ = ["make_function"]
 
 
-def make_function(model: Any, kind: str, force: bool = False) -> Callable[..., Any]:
+def make_function(model: Trainable, kind: str, force: bool = False) -> Callable[..., Any]:
     """Return the function of one step of a model, and keep it in the attribute that Keras has for
     it.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import tree
+
+if TYPE_CHECKING:
+    from _collections_abc import dict_items, dict_values
 
 __all__ = ["Logs"]
 
@@ -86,11 +89,11 @@ class Logs(dict[str, Any]):
         """Return the value of a name, after setting it to `default` where it is missing."""
         return dict.setdefault(self.read(), name, default)
 
-    def items(self) -> Any:
+    def items(self) -> dict_items[str, Any]:
         """Return names and values."""
         return dict.items(self.read())
 
-    def values(self) -> Any:
+    def values(self) -> dict_values[str, Any]:
         """Return the values."""
         return dict.values(self.read())
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
 
 __all__ = ["overrides", "standard"]
 
@@ -18,7 +21,7 @@ def standard(method: Method) -> Method:
     return method
 
 
-def overrides(model: Any, *names: str) -> bool:
+def overrides(model: Trainable, *names: str) -> bool:
     """Return whether any of these methods is not the standard one.
 
     The methods are looked up on the model at each call. So a method counts wherever the user put

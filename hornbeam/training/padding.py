@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 
@@ -15,6 +15,10 @@ from hornbeam.core.op import OpCall
 from hornbeam.core.provenance import is_library_code
 from hornbeam.layers.state import flatten_layers
 from hornbeam.training.overrides import overrides
+from hornbeam.typing import Structure, Tensor
+
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
 
 __all__ = [
     "count_rows",
@@ -41,7 +45,7 @@ _RUN_USER_CODE = (
 
 
 @contextmanager
-def rows_counted(counted: Any) -> Iterator[None]:
+def rows_counted(counted: Structure) -> Iterator[None]:
     """Let only the rows that `counted` marks enter losses and metrics inside the block."""
     token = _counted.set(counted)
     try:
@@ -50,7 +54,7 @@ def rows_counted(counted: Any) -> Iterator[None]:
         _counted.reset(token)
 
 
-def count_rows(x: Any) -> Any:
+def count_rows(x: Structure) -> Tensor:
     """Return how many rows of `x` count in the step under way."""
     counted = _counted.get()
     if counted is not None:
@@ -58,7 +62,7 @@ def count_rows(x: Any) -> Any:
     return x.shape[0] if getattr(x, "shape", ()) else 1
 
 
-def mark_rows(outputs: Any) -> Any:
+def mark_rows(outputs: Structure) -> Structure:
     """Return outputs whose mask leaves out the rows that do not count."""
     counted = _counted.get()
     if counted is None:
@@ -80,7 +84,7 @@ def mark_rows(outputs: Any) -> Any:
     return tree.map_structure(mark, outputs)
 
 
-def weigh_rows(weight: Any) -> Any:
+def weigh_rows(weight: Structure) -> Tensor:
     """Return sample weights that are zero for rows that do not count."""
     counted = _counted.get()
     if counted is None:
@@ -100,7 +104,7 @@ def padded_size(rows: int, batch_size: int) -> int:
     return min(batch_size, 1 << (rows - 1).bit_length())
 
 
-def rows_are_independent(model: Any, kind: str) -> bool:
+def rows_are_independent(model: Trainable, kind: str) -> bool:
     """Return whether each row's result depends on that row alone, so that rows may be added and
     dropped.
 
@@ -119,7 +123,7 @@ def rows_are_independent(model: Any, kind: str) -> bool:
     return kind == "predict" or _measures_rows(model)
 
 
-def runs_library_code(model: Any) -> bool:
+def runs_library_code(model: Trainable) -> bool:
     """Return whether a call of `model` runs only Hornbeam code and has no side effects."""
     for layer in flatten_layers(model):
         if not (is_library_code(type(layer)) and is_library_code(layer.call)) or getattr(

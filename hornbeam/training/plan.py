@@ -25,6 +25,7 @@ from hornbeam.core.program import calls_return_when_done
 from hornbeam.data.sources import ArraySource, Source
 from hornbeam.training.padding import padded_size
 from hornbeam.training.step import Steps
+from hornbeam.typing import Structure
 
 __all__ = ["Dispatch", "InFlight", "Plan", "make_plan"]
 
@@ -56,14 +57,14 @@ class Dispatch:
     rows: int | None = None
     stacked: bool = False
 
-    def by_step(self, results: Any) -> list[Any]:
+    def by_step(self, results: Structure) -> list[Any]:
         """Return results of all steps as a list with one entry per step, on the host."""
         host = tree.map_structure(np.asarray, results)
         if not self.stacked:
             return host
         return [tree.map_structure(lambda a, i=i: a[i], host) for i in range(self.steps)]
 
-    def by_row(self, results: Any) -> Any:
+    def by_row(self, results: Structure) -> Structure:
         """Return results of all steps as arrays of rows, on the host."""
         if self.stacked:
             host = tree.map_structure(
@@ -490,7 +491,7 @@ class InFlight:
         self._free_since: float | None = None
         self._first = True
 
-    def add(self, count: int, results: Any) -> None:
+    def add(self, count: int, results: Structure) -> None:
         """Add a dispatch of `count` steps; wait for older ones if too many run."""
         if not self._running and self._free_since is None:
             self._free_since = time.perf_counter()

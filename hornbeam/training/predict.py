@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
 from hornbeam import settings, tree
+from hornbeam.callbacks.callback import Callback
 from hornbeam.data.sources import ArraySource, as_arrays, make_source
 from hornbeam.training.hooks import BatchHooks, callback_list
 from hornbeam.training.padding import padded_size, rows_are_independent
 from hornbeam.training.plan import Dispatch, InFlight, make_plan
 from hornbeam.training.requests import PredictRequest, limited, warn_of_batch_size
 from hornbeam.training.step import steps_for
+from hornbeam.typing import Data, Structure
+
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
 
 __all__ = ["call_compiled", "predict", "predict_on_batch"]
 
 
-def predict(model: Any, x: Any, batch_size: Any, verbose: Any, steps: Any, callbacks: Any) -> Any:
+def predict(
+    model: Trainable,
+    x: Data,
+    batch_size: int | None,
+    verbose: int | str,
+    steps: int | None,
+    callbacks: Callback | Sequence[Callback | str] | None,
+) -> Structure:
     """Predict; see `Model.predict`."""
     if (
         callbacks is None
@@ -110,7 +123,7 @@ class _Outputs:
             self._take()
 
     @property
-    def latest(self) -> Any:
+    def latest(self) -> Structure:
         while self._waiting:
             self._take()
         return self._parts[-1]
@@ -119,7 +132,7 @@ class _Outputs:
         dispatch, results = self._waiting.pop(0)
         self._parts.append(dispatch.by_row(results))
 
-    def rows(self) -> Any:
+    def rows(self) -> Structure:
         while self._waiting:
             self._take()
         if not self._parts:
@@ -131,12 +144,12 @@ class _Outputs:
         return tree.map_structure(lambda *parts: np.concatenate(parts), *self._parts)
 
 
-def predict_on_batch(model: Any, x: Any) -> Any:
+def predict_on_batch(model: Trainable, x: Structure) -> Structure:
     """Return outputs for one batch; see `Model.predict_on_batch`."""
     outputs = steps_for(model, "predict", keep_all=True).once((as_arrays(x, "x"), None, None))
     return tree.map_structure(np.asarray, outputs)
 
 
-def call_compiled(model: Any, inputs: Any) -> Any:
+def call_compiled(model: Trainable, inputs: Structure) -> Structure:
     """Return `model(inputs)` outside of training, computed by the compiled step of prediction."""
     return steps_for(model, "predict", keep_all=True).once((inputs, None, None))

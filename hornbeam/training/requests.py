@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from hornbeam import errors, settings
+from hornbeam.callbacks.callback import Callback
 from hornbeam.data.dataset import PyDataset
 from hornbeam.data.sources import ArraySource, Source
+from hornbeam.typing import ClassWeights, Data, FilePath, Structure
 
 __all__ = [
     "EvaluateRequest", "FitRequest", "PredictRequest", "apply_reader_settings", "check_batch_size",
@@ -43,23 +45,23 @@ class FitRequest:
         ValueError: If a value cannot be meant.
     """
 
-    x: Any
-    y: Any
+    x: Data
+    y: Structure
     batch_size: int | None
     epochs: int
-    verbose: Any
-    callbacks: Any
+    verbose: int | str
+    callbacks: Callback | Sequence[Callback | str] | None
     validation_split: float
-    validation_data: Any
+    validation_data: Data
     shuffle: bool | str
-    class_weight: Any
-    sample_weight: Any
+    class_weight: ClassWeights
+    sample_weight: Structure
     initial_epoch: int
     steps_per_epoch: int | None
     validation_steps: int | None
     validation_batch_size: int | None
-    validation_freq: Any
-    resume: Any = None
+    validation_freq: int | Sequence[int] | set[int]
+    resume: FilePath | bool | None = None
     older: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -126,7 +128,8 @@ class FitRequest:
         """Return whether a validation follows an epoch, numbered from 0."""
         if isinstance(self.validation_freq, (list, tuple, set)):
             return epoch + 1 in self.validation_freq
-        return bool((epoch + 1) % self.validation_freq == 0)
+        every: Any = self.validation_freq
+        return bool((epoch + 1) % every == 0)
 
 
 @dataclass
@@ -141,13 +144,13 @@ class EvaluateRequest:
         ValueError: If a value cannot be meant.
     """
 
-    x: Any
-    y: Any
+    x: Data
+    y: Structure
     batch_size: int | None
-    verbose: Any
-    sample_weight: Any
+    verbose: int | str
+    sample_weight: Structure
     steps: int | None
-    callbacks: Any
+    callbacks: Callback | Sequence[Callback | str] | None
     return_dict: bool
     older: dict[str, Any] = field(default_factory=dict)
 
@@ -173,11 +176,11 @@ class PredictRequest:
         ValueError: If a value cannot be meant.
     """
 
-    x: Any
+    x: Data
     batch_size: int | None
-    verbose: Any
+    verbose: int | str
     steps: int | None
-    callbacks: Any
+    callbacks: Callback | Sequence[Callback | str] | None
 
     def __post_init__(self) -> None:
         check_batch_size("predict", "batch_size", self.batch_size)
@@ -189,7 +192,7 @@ class PredictRequest:
 
 
 def apply_reader_settings(
-    method: str, data: Any, settings: Mapping[str, Any], stacklevel: int = 3
+    method: str, data: Data, settings: Mapping[str, Any], stacklevel: int = 3
 ) -> None:
     """Hand the settings of workers to the `PyDataset` that holds them today; warn where the data is
     something else.
@@ -220,13 +223,13 @@ def apply_reader_settings(
         )
 
 
-def check_flag(method: str, name: str, value: Any) -> None:
+def check_flag(method: str, name: str, value: object) -> None:
     """Raise `ValueError` unless an argument is true or false."""
     if not isinstance(value, (bool, np.bool_)) and not (isinstance(value, int) and value in (0, 1)):
         raise ValueError(f"{method}: `{name}` must be True or False, received {value!r}.")
 
 
-def check_batch_size(method: str, name: str, value: Any) -> None:
+def check_batch_size(method: str, name: str, value: object) -> None:
     """Raise `ValueError` unless a batch size is a positive integer or `None`."""
     if value is None:
         return
@@ -247,7 +250,7 @@ def warn_of_batch_size(
 
 
 def steps_of(
-    method: str, name: str, value: Any, limit: bool = True, stacklevel: int = 3
+    method: str, name: str, value: object, limit: bool = True, stacklevel: int = 3
 ) -> int | None:
     """Return a number of steps as an integer, at most what `hornbeam.config` allows; `None` where
     none is given.
@@ -259,9 +262,10 @@ def steps_of(
     """
     if value is None:
         return None
-    if not _is_number(value) or not 0 < value < math.inf:
+    number: Any = value
+    if not _is_number(value) or not 0 < number < math.inf:
         raise ValueError(f"{method}: `{name}` must be a positive integer, received {value!r}.")
-    steps = math.ceil(value)
+    steps = math.ceil(number)
     return (
         limited("steps", steps, settings.max_steps_per_epoch(), stacklevel + 1) if limit else steps
     )
@@ -277,7 +281,7 @@ def limited(what: str, number: int, limit: int | None, stacklevel: int) -> int:
     return limit
 
 
-def verbosity(method: str, verbose: Any) -> int:
+def verbosity(method: str, verbose: object) -> int:
     """Return 0 for silent, 1 for a bar, 2 for a line per epoch; `"auto"` depends on the terminal.
 
     Raises:

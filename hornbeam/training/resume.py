@@ -17,7 +17,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -33,6 +33,12 @@ from hornbeam.saving.checkpoint import BackgroundWriter, CheckpointFolder, Packe
 from hornbeam.training.journal import Journal, random_state, set_random_state
 from hornbeam.training.plan import Plan
 from hornbeam.training.step import Steps
+from hornbeam.typing import FilePath
+
+if TYPE_CHECKING:
+    from hornbeam.training.evaluate import Evaluation
+    from hornbeam.training.interrupts import Interrupts
+    from hornbeam.training.trainable import Trainable
 
 __all__ = ["Backups", "Progress", "Terminated"]
 
@@ -85,7 +91,7 @@ class Backups:
         ValueError: If `resume` or the callbacks contradict each other.
     """
 
-    def __init__(self, model: Any, callbacks: CallbackList, resume: Any):
+    def __init__(self, model: Trainable, callbacks: CallbackList, resume: FilePath | bool | None):
         self._model, self._callbacks = model, callbacks
         settings = _settings(model, callbacks, resume)
         self._state: dict[str, Any] | None = None  # of the training that continues
@@ -134,7 +140,12 @@ class Backups:
         )
 
     def attach(
-        self, steps: Steps, source: Source, validator: Any, epochs: int, total: int | None
+        self,
+        steps: Steps,
+        source: Source,
+        validator: Evaluation | None,
+        epochs: int,
+        total: int | None,
     ) -> None:
         """Take the parts of the training and its length: epochs, and steps per epoch if known."""
         self._steps, self._source, self._validator = steps, source, validator
@@ -150,7 +161,7 @@ class Backups:
             self._seed = make_default_seed() if self._state is None else int(self._state["seed"])
         return self._seed
 
-    def begin(self, plan: Plan, initial_epoch: int, interrupts: Any) -> Progress:
+    def begin(self, plan: Plan, initial_epoch: int, interrupts: Interrupts) -> Progress:
         """Start the pass over the data at the training's position; return its progress."""
         self._plan, self._interrupts = plan, interrupts
         if self._state is None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,10 @@ from hornbeam.ops import rows
 from hornbeam.ops.routes import convolutions_are_loop_safe
 from hornbeam.training.overrides import overrides
 from hornbeam.training.padding import count_rows, mark_rows, rows_are_independent, rows_counted
+from hornbeam.typing import Data, Structure
+
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
 
 __all__ = [
     "Steps", "metrics_result", "predict_step", "set_state", "state_groups", "steps_for",
@@ -37,7 +41,7 @@ this.
 """
 
 
-def train_step(model: Any, data: Any) -> dict[str, Any]:
+def train_step(model: Trainable, data: Data) -> dict[str, Any]:
     """One step of training on a batch; returns results by name."""
     x, y, sample_weight = unpack(data)
     variables = model.trainable_variables
@@ -63,24 +67,25 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
 
-def test_step(model: Any, data: Any) -> dict[str, Any]:
+def test_step(model: Trainable, data: Data) -> dict[str, Any]:
     """Loss and metrics of a batch."""
     x, y, sample_weight = unpack(data)
     y_pred = mark_rows(model(x, training=False))
-    if y is not None or model._compiled.arguments["loss"] is None:
+    compiled: Any = model._compiled
+    if y is not None or compiled.arguments["loss"] is None:
         try:
             loss = model.compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False
             )
         except ValueError:
-            if model._compiled.arguments["loss"] is not None:
+            if compiled.arguments["loss"] is not None:
                 raise
         else:
             _track(model, loss, x)
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
 
-def predict_step(model: Any, data: Any) -> Any:
+def predict_step(model: Trainable, data: Data) -> Structure:
     """Outputs for a batch."""
     x, _, _ = unpack(data)
     return model(x, training=False)
@@ -93,7 +98,7 @@ def _track(model: Any, loss: Any, x: Any) -> None:
     )
 
 
-def metrics_result(model: Any) -> dict[str, Any]:
+def metrics_result(model: Trainable) -> dict[str, Any]:
     """Return the current value of each metric of `model` by name."""
     results: dict[str, Any] = {}
     for metric in model.metrics:
@@ -128,7 +133,7 @@ class Steps:
 
     def __init__(
         self,
-        model: Any,
+        model: Trainable,
         kind: str,
         keep_all: bool = False,
         padded: bool = False,
@@ -182,17 +187,17 @@ class Steps:
             with contextlib.suppress(Exception):
                 Program(self._step).primitives(*args)
 
-    def place(self, slab: Any) -> Any:
+    def place(self, slab: Structure) -> Structure:
         """Return a slab of batches with its arrays on the devices where the steps want them."""
         if self._program is None or self._program.placement is None:
             return jax.device_put(slab)
         return self._program.place(slab, 1)
 
-    def once(self, *args: Any) -> Any:
+    def once(self, *args: Any) -> Structure:
         """Run one batch; `args` are the batch and, if `padded`, the vector of rows that count."""
         return self._named((self._program or self._step)(*args))
 
-    def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Any:
+    def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Structure:
         """Run `count` batches that lie along the first axis of `slabs`, from `start` on."""
         assert self._program is not None
         return self._named(self._program.loop(slabs, start, count))
@@ -311,7 +316,7 @@ def _user_function(model: Any, kind: str) -> Callable[[Any], Any] | None:
 # --- state in Keras's form for JAX ----------------------------------------------------------------
 
 
-def state_groups(model: Any, kind: str) -> list[list[Variable]]:
+def state_groups(model: Trainable, kind: str) -> list[list[Variable]]:
     """Return the variables whose values are the state that a step in Keras's form for JAX takes and
     returns.
     """
@@ -325,7 +330,7 @@ def state_groups(model: Any, kind: str) -> list[list[Variable]]:
     return groups
 
 
-def set_state(owner: str, groups: list[list[Variable]], state: Any) -> None:
+def set_state(owner: str, groups: list[list[Variable]], state: Sequence[Sequence[Any]]) -> None:
     """Assign values to variables, group by group.
 
     Raises:
@@ -346,7 +351,11 @@ def set_state(owner: str, groups: list[list[Variable]], state: Any) -> None:
 
 
 def steps_for(
-    model: Any, kind: str, keep_all: bool = False, padded: bool = False, user_functions: bool = True
+    model: Trainable,
+    kind: str,
+    keep_all: bool = False,
+    padded: bool = False,
+    user_functions: bool = True,
 ) -> Steps:
     """Return the compiled steps that the model keeps, made anew when its parts or switches changed;
     see `Steps`.

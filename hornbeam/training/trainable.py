@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hornbeam.callbacks.callback import Callback
+from hornbeam.callbacks.history import History
 from hornbeam.core.structure import structure_version
 from hornbeam.layers.layer import Layer
+from hornbeam.losses.loss import Loss
+from hornbeam.optimizers.optimizer import Optimizer
 from hornbeam.training.batches import on_batch
 from hornbeam.training.compile import Compiled, compile_from_config, compile_model
 from hornbeam.training.evaluate import evaluate
@@ -15,6 +20,7 @@ from hornbeam.training.overrides import standard
 from hornbeam.training.predict import predict, predict_on_batch
 from hornbeam.training.requests import EvaluateRequest, FitRequest
 from hornbeam.training.step import metrics_result, predict_step, test_step, train_step
+from hornbeam.typing import ClassWeights, Data, FilePath, Identifier, Structure, Tensor
 
 __all__ = ["Trainable"]
 
@@ -54,11 +60,11 @@ class Trainable(Layer):
 
     def compile(
         self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        metrics: Any = None,
-        loss_weights: Any = None,
-        weighted_metrics: Any = None,
+        optimizer: Optimizer | Identifier = "rmsprop",
+        loss: Loss | Identifier | Sequence[Loss | Identifier] = None,
+        metrics: Sequence[Any] | Mapping[str, Any] | None = None,
+        loss_weights: Sequence[float | None] | Mapping[str, float] | float | None = None,
+        weighted_metrics: Sequence[Any] | Mapping[str, Any] | None = None,
         run_eagerly: bool = False,
         steps_per_execution: int | str = 1,
         jit_compile: bool | str = "auto",
@@ -107,7 +113,7 @@ class Trainable(Layer):
         """Whether `compile` was called."""
         return self._compiled is not None
 
-    def require_compiled(self, what: str) -> Any:
+    def require_compiled(self, what: str) -> Compiled:
         if self._compiled is None:
             raise ValueError(
                 f"{self._label()}: `{what}` needs a compiled model. Call "
@@ -171,9 +177,13 @@ class Trainable(Layer):
 
     @standard
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None,
+        self,
+        x: Structure = None,
+        y: Structure = None,
+        y_pred: Structure = None,
+        sample_weight: Structure = None,
         training: bool = True,
-    ) -> Any:  # fmt: skip
+    ) -> Tensor:
         """Return the total loss of a batch: the outputs' losses, weighted, plus `self.losses`.
 
         Override it for a loss that needs more than targets and outputs.
@@ -182,7 +192,7 @@ class Trainable(Layer):
 
     @standard
     def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+        self, x: Structure, y: Structure, y_pred: Structure, sample_weight: Structure = None
     ) -> dict[str, Any]:
         """Update the metrics of `compile` with a batch and return all results by name."""
         self.require_compiled("compute_metrics").update_metrics(self, y, y_pred, sample_weight)
@@ -191,7 +201,7 @@ class Trainable(Layer):
     # --- steps: override these for custom training --------------------------------------------
 
     @standard
-    def train_step(self, data: Any) -> dict[str, Any]:
+    def train_step(self, data: Data) -> dict[str, Any]:
         """Do one step of training; return results by name.
 
         Override it for another training step: differentiate with
@@ -204,19 +214,19 @@ class Trainable(Layer):
         return train_step(self, data)
 
     @standard
-    def test_step(self, data: Any) -> dict[str, Any]:
+    def test_step(self, data: Data) -> dict[str, Any]:
         """Evaluate one batch; return results by name."""
         return test_step(self, data)
 
     @standard
-    def predict_step(self, data: Any) -> Any:
+    def predict_step(self, data: Data) -> Structure:
         """Compute the outputs for one batch."""
         return predict_step(self, data)
 
     # --- loops -----------------------------------------------------------------------------------
 
     @standard
-    def make_train_function(self, force: bool = False) -> Any:
+    def make_train_function(self, force: bool = False) -> Callable[..., Any]:
         """Return a function that runs one step of training, and keep it as `train_function`.
 
         It is `train_function(iterator)`, which takes the next batch and returns results by name;
@@ -238,14 +248,14 @@ class Trainable(Layer):
         return make_function(self, "train", force)
 
     @standard
-    def make_test_function(self, force: bool = False) -> Any:
+    def make_test_function(self, force: bool = False) -> Callable[..., Any]:
         """Return a function that evaluates one batch, and keep it as `test_function`; see
         `make_train_function`.
         """
         return make_function(self, "test", force)
 
     @standard
-    def make_predict_function(self, force: bool = False) -> Any:
+    def make_predict_function(self, force: bool = False) -> Callable[..., Any]:
         """Return a function that predicts one batch, and keep it as `predict_function`; see
         `make_train_function`.
         """
@@ -253,25 +263,25 @@ class Trainable(Layer):
 
     def fit(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: Data = None,
+        y: Structure = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
-        callbacks: Any = None,
+        callbacks: Callback | Sequence[Callback | str] | None = None,
         validation_split: float = 0.0,
-        validation_data: Any = None,
+        validation_data: Data = None,
         shuffle: bool = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
+        class_weight: ClassWeights = None,
+        sample_weight: Structure = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
-        validation_freq: Any = 1,
-        resume: Any = None,
+        validation_freq: int | Sequence[int] | set[int] = 1,
+        resume: FilePath | bool | None = None,
         **kwargs: Any,
-    ) -> Any:
+    ) -> History:
         """Train for a number of epochs.
 
         Args:
@@ -316,13 +326,13 @@ class Trainable(Layer):
 
     def evaluate(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: Data = None,
+        y: Structure = None,
         batch_size: int | None = None,
         verbose: int | str = "auto",
-        sample_weight: Any = None,
+        sample_weight: Structure = None,
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: Callback | Sequence[Callback | str] | None = None,
         return_dict: bool = False,
         **kwargs: Any,
     ) -> Any:
@@ -341,12 +351,12 @@ class Trainable(Layer):
 
     def predict(
         self,
-        x: Any,
+        x: Data,
         batch_size: int | None = None,
         verbose: int | str = "auto",
         steps: int | None = None,
-        callbacks: Any = None,
-    ) -> Any:
+        callbacks: Callback | Sequence[Callback | str] | None = None,
+    ) -> Structure:
         """Return the outputs for `x` as NumPy arrays, in the structure of the outputs.
 
         Args:
@@ -356,18 +366,26 @@ class Trainable(Layer):
         return predict(self, x, batch_size, verbose, steps, callbacks)
 
     def train_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None,
+        self,
+        x: Structure,
+        y: Structure = None,
+        sample_weight: Structure = None,
+        class_weight: ClassWeights = None,
         return_dict: bool = False,
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Do one step of training on one batch; return results as `evaluate` does."""
         return on_batch(self, "train", x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+        self,
+        x: Structure,
+        y: Structure = None,
+        sample_weight: Structure = None,
+        return_dict: bool = False,
     ) -> Any:
         """Evaluate one batch; returns results as `evaluate` does."""
         return on_batch(self, "test", x, y, sample_weight, None, return_dict)
 
-    def predict_on_batch(self, x: Any) -> Any:
+    def predict_on_batch(self, x: Data) -> Structure:
         """Return the outputs for one batch as NumPy arrays."""
         return predict_on_batch(self, x)

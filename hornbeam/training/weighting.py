@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hornbeam import errors, tree
 from hornbeam.data.sources import ArraySource, Source
+from hornbeam.typing import ClassWeights, Structure
+
+if TYPE_CHECKING:
+    from hornbeam.training.trainable import Trainable
 
 __all__ = ["ClassWeighted", "class_weighted", "weights_of_rows"]
 
@@ -22,11 +26,17 @@ class ClassWeighted(Source):
         model: The model, for the names of its outputs.
     """
 
-    def __init__(self, source: Source, class_weight: Any, model: Any):
+    def __init__(
+        self,
+        source: Source,
+        class_weight: ClassWeights,
+        model: Trainable,
+    ):
         self._source = source
         self.num_batches = source.num_batches
+        graph: Any = model
         try:
-            names = list(model.output_names)
+            names = list(graph.output_names)
         except AttributeError:
             names = ["output"]
         self._names = names
@@ -71,7 +81,7 @@ class ClassWeighted(Source):
     def on_epoch_end(self) -> None:
         self._source.on_epoch_end()
 
-    def weigh(self, y: Any, given: Any) -> Any:
+    def weigh(self, y: Structure, given: Structure) -> Structure:
         """Return the weights of rows with targets `y`, times those given."""
         if len(self._names) == 1:
             only = weights_of_rows(tree.flatten(y)[0], self._by_output[0])
@@ -96,7 +106,11 @@ class ClassWeighted(Source):
         return out
 
 
-def class_weighted(source: Source, class_weight: Any, model: Any) -> Source:
+def class_weighted(
+    source: Source,
+    class_weight: ClassWeights,
+    model: Trainable,
+) -> Source:
     """Return a source whose rows are weighted by class; arrays are weighted once, before
     training.
     """
@@ -142,7 +156,7 @@ def _like(factor: np.ndarray, base: np.ndarray) -> np.ndarray:
     return factor.reshape(factor.shape + (1,) * (base.ndim - factor.ndim))
 
 
-def weights_of_rows(y: Any, class_weight: Mapping[Any, float]) -> np.ndarray:
+def weights_of_rows(y: Structure, class_weight: Mapping[Any, float]) -> np.ndarray:
     """Return float32 weights of shape (B,) (or y's leading axes) for class numbers or one-hot rows.
 
     Classes that are not listed weigh 1.

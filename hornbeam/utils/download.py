@@ -11,12 +11,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hornbeam import settings
 from hornbeam.callbacks.progbar import Progbar
 from hornbeam.saving.disk import written_aside
+from hornbeam.typing import FilePath
 from hornbeam.utils.extraction import archive_kind, extract_archive
 
 __all__ = ["get_file"]
@@ -34,8 +36,8 @@ def get_file(
     cache_subdir: str = "datasets",
     hash_algorithm: str = "auto",
     extract: bool = False,
-    archive_format: Any = "auto",
-    cache_dir: Any = None,
+    archive_format: str | Sequence[str] | None = "auto",
+    cache_dir: FilePath | None = None,
     force_download: bool = False,
 ) -> str:
     """Return the path of a file from a URL; it is downloaded if it is not in the cache.

@@ -9,7 +9,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -31,7 +31,7 @@ _LONG_HEADERS = (
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
-def archive_kind(path: FilePath, archive_format: Any = "auto") -> str | None:
+def archive_kind(path: FilePath, archive_format: str | Sequence[str] | None = "auto") -> str | None:
     """Return the kind of an archive by its content: `"tar"`, `"zip"`, or `None` for another file.
 
     Args:

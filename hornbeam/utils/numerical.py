@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import numpy as np
 
@@ -14,7 +12,7 @@ from hornbeam.typing import ArrayLike
 __all__ = ["normalize", "to_categorical"]
 
 
-def to_categorical(x: ArrayLike, num_classes: int | None = None) -> Any:
+def to_categorical(x: ArrayLike, num_classes: int | None = None) -> np.ndarray | jax.Array:
     """Return class numbers as rows with a single one (one-hot).
 
     Args:
@@ -69,7 +67,7 @@ def _one_hot_traced(x: jax.Array, num_classes: int) -> jax.Array:
     return jax.nn.one_hot(labels, num_classes, dtype=settings.floatx())
 
 
-def normalize(x: ArrayLike, axis: int = -1, order: Any = 2) -> np.ndarray:
+def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> np.ndarray:
     """Scale `x` to norm 1 along an axis; vectors of zeros stay zero.
 
     Args:

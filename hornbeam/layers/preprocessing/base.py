@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from hornbeam.data.sources import Source, is_iterable_of_batches, make_source
 from hornbeam.layers.layer import Layer
-from hornbeam.typing import Shape
+from hornbeam.typing import Data, Shape
 
 __all__ = ["PreprocessingLayer", "batches"]
 
@@ -47,7 +46,7 @@ class PreprocessingLayer(Layer):
         Array([[2.]], dtype=float32)
     """
 
-    def adapt(self, data: Any) -> None:
+    def adapt(self, data: Data) -> None:
         """Learn from data; the result of an earlier call is replaced.
 
         Args:
@@ -111,7 +110,7 @@ class PreprocessingLayer(Layer):
         raise NotImplementedError(f"{type(self).__name__} must implement `finalize_state(self)`.")
 
 
-def batches(data: Any) -> Iterator[np.ndarray]:
+def batches(data: Data) -> Iterator[np.ndarray]:
     """Yield samples batch by batch; an array is one batch, and keeps its dtype.
 
     Args:

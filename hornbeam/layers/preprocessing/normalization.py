@@ -13,7 +13,7 @@ from hornbeam.layers.dtype_config import dtype_config
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.preprocessing.base import PreprocessingLayer
-from hornbeam.typing import ArrayLike, Axis, Shape, Tensor
+from hornbeam.typing import ArrayLike, Axis, Data, Shape, Shapes, Tensor
 
 __all__ = ["Normalization"]
 
@@ -125,7 +125,7 @@ class Normalization(PreprocessingLayer):
             "variance": self.input_variance,
         }
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Shapes = None) -> None:
         rank = len(input_shape)
         if any(not -rank <= a < rank for a in self.axis):
             raise ValueError(
@@ -157,7 +157,7 @@ class Normalization(PreprocessingLayer):
                 ndim=rank, axes={a: n for a, n in zip(kept, sizes, strict=True) if a}
             )
 
-    def adapt(self, data: Any) -> None:
+    def adapt(self, data: Data) -> None:
         """Measure mean and variance; the result of an earlier call is replaced.
 
         Args:
@@ -228,7 +228,7 @@ class Normalization(PreprocessingLayer):
         deviation = jnp.maximum(deviation, settings.epsilon())
         return x * deviation + mean if self.invert else (x - mean) / deviation
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shapes) -> Shapes:
         return input_shape
 
 

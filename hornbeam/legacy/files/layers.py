@@ -13,6 +13,7 @@ from hornbeam import layers, ops
 from hornbeam.core.op_table import OPS
 from hornbeam.core.registry import get_registered_object, register_keras_serializable
 from hornbeam.legacy import keras1_layers
+from hornbeam.typing import Tensor
 
 __all__ = ["hard_sigmoid_of_keras_2", "modern_layer", "modern_name", "modern_part", "plain_values"]
 
@@ -20,7 +21,7 @@ Config = dict[str, Any]
 
 
 @register_keras_serializable("hornbeam")
-def hard_sigmoid_of_keras_2(x: Any) -> Any:
+def hard_sigmoid_of_keras_2(x: Tensor) -> Tensor:
     """Return `0.2 x + 0.5` clipped to [0, 1], the `hard_sigmoid` of Keras 1 and 2.
 
     Keras 3's `hard_sigmoid` has the slope 1/6.

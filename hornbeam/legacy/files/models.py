@@ -14,6 +14,7 @@ from typing import Any
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.legacy.files.layers import modern_layer, modern_name, plain_values
 from hornbeam.legacy.files.ops import OP_LAYERS, modern_op
+from hornbeam.typing import CustomObjects
 
 __all__ = ["is_old", "is_reference", "modern_graph", "modern_model", "modern_nodes"]
 
@@ -64,7 +65,9 @@ def _keys(layer: Mapping[str, Any]) -> list[str]:
     return list(inner) if isinstance(inner, Mapping) else []
 
 
-def modern_model(config: Any, version: str | None = None, custom_objects: Any = None) -> Any:
+def modern_model(
+    config: Any, version: str | None = None, custom_objects: CustomObjects = None
+) -> Any:
     """Return a model's configuration in Keras 3's form.
 
     Configurations of Keras 3 are returned unchanged.
@@ -223,7 +226,7 @@ def _input_entry(old: Mapping[str, Any], shape: Any, class_name: str) -> dict[st
 # --- graphs ---------------------------------------------------------------------------------------
 
 
-def is_reference(value: Any) -> bool:
+def is_reference(value: object) -> bool:
     """Return whether a value is Keras 2's form of a tensor: layer, call index, output index."""
     return (
         isinstance(value, list)

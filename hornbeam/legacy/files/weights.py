@@ -11,7 +11,7 @@ import functools
 import math
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from hornbeam.core.variable import Variable
 from hornbeam.layers.activation import _Activation
 from hornbeam.layers.state import flatten_layers, own_variables, sublayers
 from hornbeam.saving.eras import Era, Pairs, Saved
+
+if TYPE_CHECKING:
+    from hornbeam.layers.layer import Layer
+    from hornbeam.optimizers.optimizer import Optimizer
 
 __all__ = ["arrange", "backend_by_names", "looks_first", "match_optimizer", "state_by_weights"]
 
@@ -72,7 +76,7 @@ def _parse(name: str) -> tuple[str, str]:
     return "_".join(steps), last
 
 
-def arrange(layer: Any, arrays: list[Saved], era: Era) -> Pairs | None:
+def arrange(layer: Layer, arrays: list[Saved], era: Era) -> Pairs | None:
     """Pair the variables of a layer, or of a nested model, with the arrays that a file has for it.
 
     Args:
@@ -350,7 +354,9 @@ def _permuted(array: Saved, axes: tuple[int, ...]) -> Saved:
 # -------------------------------------------------------------------------------
 
 
-def match_optimizer(optimizer: Any, arrays: list[Saved], by_weight: bool = False) -> Pairs | None:
+def match_optimizer(
+    optimizer: Optimizer, arrays: list[Saved], by_weight: bool = False
+) -> Pairs | None:
     """Pair the variables of an optimizer with its saved state.
 
     Keras 3 writes weight after weight, each with all its slots. Keras 1 and 2 write slot after
@@ -426,7 +432,7 @@ def _older_state(optimizer: Any, arrays: list[Saved], together: bool) -> Pairs |
 
 
 def state_by_weights(
-    optimizer: Any, arrays: list[Saved], layers: list[tuple[Any, list[Saved]]], era: Era
+    optimizer: Optimizer, arrays: list[Saved], layers: list[tuple[Any, list[Saved]]], era: Era
 ) -> Pairs | None:
     """Pair an optimizer's variables with a state in the order and shapes of the file's weights.
 
