@@ -817,7 +817,7 @@ def test_errors_of_models():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=match):
             model.quantize(**arguments)
-    with pytest.raises(ValueError, match="build"):
+    with pytest.raises(ValueError, match="needs a built model"):
         hb.Sequential([hb.layers.Dense(2)]).quantize("int8")
     with pytest.warns(UserWarning, match="no layer was quantized"):
         model.quantize("int8", filters="nothing")
