@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import ctypes
 import gc
+import sys
 
 from hornbeam.config import (
     backend,
@@ -29,10 +31,12 @@ _uids: collections.Counter[str] = collections.Counter()
 
 
 def clear_session(free_memory: bool = True) -> None:
-    """Reset the counters of names and of `get_uid`, and free unused memory.
+    """Restart the numbering of automatic names, such as `dense_1`, and of `get_uid`.
 
     Args:
-        free_memory: Whether to run Python's garbage collector.
+        free_memory: Whether to collect garbage and return unused memory to the system. The kernels
+            of `hornbeam-cpu` make the C library keep memory, so that the next step need not
+            request it again.
 
     Example:
         >>> clear_session()
@@ -41,6 +45,10 @@ def clear_session(free_memory: bool = True) -> None:
     naming.reset_names()
     if free_memory:
         gc.collect()
+        if sys.platform == "linux":
+            trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
+            if trim is not None:
+                trim(0)
 
 
 def get_uid(prefix: str = "") -> int:

@@ -1,6 +1,5 @@
 """Settings of the test run; they must be made before JAX or Keras is imported."""
 
-import gc
 import os
 import signal
 import sys
@@ -18,6 +17,9 @@ CACHE = ROOT / ".cache"
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["KERAS_HOME"] = str(CACHE / "keras")
 os.environ["MPLBACKEND"] = "Agg"
+# Processes that tests start import Hornbeam from bytecode, wherever the checkout may be written to.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+os.environ["PYTHONPYCACHEPREFIX"] = str(CACHE / "bytecode")
 # Compiled programs are kept, so a second run starts fast.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
@@ -64,13 +66,15 @@ MEMORY = {"may grow to": 1.5 * 2**30}
 
 
 def give_memory_back():
-    """Drop compiled programs when this process has grown; what is dropped is read from the disk."""
+    """Drop compiled programs when this process has grown. Later tests read them from the disk."""
     if resident() < MEMORY["may grow to"]:
         return
     import jax
 
+    import hornbeam as hb
+
     jax.clear_caches()
-    gc.collect()
+    hb.utils.clear_session()
     MEMORY["may grow to"] = resident() + 2**30
 
 

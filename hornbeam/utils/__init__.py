@@ -1,9 +1,7 @@
 """Tools that Keras offers under `keras.utils`."""
 
-import gc
-
+from hornbeam.backend import clear_session
 from hornbeam.callbacks.progbar import Progbar
-from hornbeam.core import naming
 from hornbeam.core.random import set_random_seed
 from hornbeam.core.registry import (
     CustomObjectScope,
@@ -42,17 +40,3 @@ __all__ = [
 
 Sequence = PyDataset
 """Keras 2's name for `PyDataset`."""
-
-
-def clear_session(free_memory: bool = True) -> None:
-    """Restart the numbering of automatic names, such as `dense_1`.
-
-    Args:
-        free_memory: Whether to collect garbage immediately.
-
-    Example:
-        >>> clear_session()
-    """
-    naming.reset_names()
-    if free_memory:
-        gc.collect()

@@ -172,7 +172,7 @@ def test_a_model_that_calls_back_into_python_is_refused(tmp_path):
 def test_a_size_that_must_be_a_number_is_asked_for(tmp_path):
     x = hb.Input((None, 4))
     model = hb.Model(x, L.Dense(2)(hb.ops.reshape(x, (-1, 8))))
-    with pytest.raises(ValueError, match="give it by `input_signature`"):
+    with pytest.raises(ValueError, match="set it with `input_signature`"):
         export.export_stablehlo(model, tmp_path / "m")
     export.export_stablehlo(model, tmp_path / "m", hb.KerasTensor((None, 6, 4)))
     inputs = np.ones((2, 6, 4), "float32")

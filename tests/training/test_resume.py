@@ -644,7 +644,7 @@ def test_a_damaged_backup(tmp_path):
     before.parent.mkdir()
     before.write_bytes(b"nothing")
     resuming._finished.clear()
-    with pytest.raises(hb.saving.FileError, match="delete the folder"):
+    with pytest.raises(hb.saving.FileError, match="Delete the folder"):
         train("arrays", tmp_path)
     before.write_bytes(hostile({"arrays": [], "state": {"progress": {"epoch": -1}}}))
     with pytest.raises(hb.saving.FileError, match="not backups of a training"):
