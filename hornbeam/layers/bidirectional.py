@@ -84,8 +84,8 @@ class TimeDistributed(Wrapper):
         layer: The layer. If its `call` takes a mask, it gets a mask (B, T, S, ...) step by step. A
             mask (B, T) passes to the next layer only.
 
-    Input: (B, T, ...). Output: (B, T, *the layer's output shape without the batch axis). As in
-    Keras.
+    Input: (B, T, ...). Output: (B, T, *the layer's output shape without the batch axis).
+    As in Keras.
 
     Raises:
         ValueError: If `layer` is not a layer, or the input has fewer than 3 axes.
