@@ -1,4 +1,4 @@
-"""Constructors of Keras 1 and 2: names, order and values of arguments, `Merge`."""
+"""Constructors of Keras 1 and 2: names, order and values of arguments, and `Merge`."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ from compare import plain
 
 import hornbeam as hb
 
-# (old, new): what scripts of Keras 1 and 2 write, and its meaning
+# (old form in scripts of Keras 1 and 2, its meaning)
 OLD = {
     "dense": (
         lambda L: L.Dense(output_dim=3, init="he_normal", W_regularizer="l2", bias=False,
@@ -43,7 +43,7 @@ OLD = {
     ),
     "up_sampling": (lambda L: L.UpSampling1D(length=3), lambda L: L.UpSampling1D(3)),
     "prelu": (lambda L: L.PReLU(init="ones"), lambda L: L.PReLU("ones")),
-    # Keras 1's order of arguments
+    # Keras 1's order of arguments.
     "rows_and_columns": (lambda L: L.Convolution2D(4, 3, 5), lambda L: L.Conv2D(4, (3, 5))),
     "rows_and_columns_beside_an_old_word": (
         lambda L: L.Conv2D(4, 3, 5, border_mode="same"),

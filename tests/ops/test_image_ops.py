@@ -1,4 +1,4 @@
-"""Ops of images against Keras's."""
+"""Image ops against Keras."""
 
 import jax
 import keras
@@ -69,16 +69,16 @@ IDS = [f"{row[0]}-{i}" for i, row in enumerate(ROWS)]
 
 @pytest.mark.parametrize(("name", "args", "settings"), ROWS, ids=IDS)
 def test_like_keras(name, args, settings):
-    """Values and dtypes as Keras's, compiled as plain."""
+    """Values and dtypes equal Keras's, and compiled results equal uncompiled ones."""
     ours, theirs = (
         getattr(image, name)(*args, **settings),
         getattr(keras.ops.image, name)(*args, **settings),
     )
     assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=2e-5)
-    if name != "scale_and_translate":  # whose shape is no tensor
+    if name != "scale_and_translate":  # its shape argument is not a tensor
         compiled = jax.jit(lambda *x: getattr(image, name)(*x, **settings))(*args)
-        # Compiled code may round a half to the other side.
+        # Compiled code may round a half in the other direction.
         np.testing.assert_allclose(
             compiled, ours, rtol=1e-5, atol=1 if ours.dtype == "uint8" else 2e-5
         )
@@ -86,7 +86,7 @@ def test_like_keras(name, args, settings):
 
 @pytest.mark.parametrize("name", sorted({row[0] for row in ROWS} - {"scale_and_translate"}))
 def test_symbolic(name):
-    """An unknown batch stays unknown; the class under which files hold the op is Keras's."""
+    """An unknown batch size stays unknown, and files store the op under Keras's class."""
     _, args, settings = next(row for row in ROWS if row[0] == name)
     several = name != "map_coordinates"
     found = []
@@ -106,12 +106,12 @@ def test_symbolic(name):
         if library is hb:
             value = getattr(image, name)(*args, **settings)
             assert y.shape == ((None, *value.shape[1:]) if several else value.shape)
-    if name != "extract_patches_3d":  # Keras stores it under the name of the other
+    if name != "extract_patches_3d":  # Keras stores it under the 2D op's name
         assert found[0] == found[1]
 
 
 def test_gaussian_blur():
-    """Against the definition: Keras's blurs along one axis alone, and loses brightness."""
+    """Compared with the definition: Keras blurs along only one axis and loses brightness."""
 
     def bell(size, sigma):
         weights = np.exp(-((np.arange(size) - size // 2) ** 2) / (2 * sigma**2))
@@ -148,7 +148,7 @@ def test_elastic_transform():
     assert bent[0].min() >= COLOURS.min() - 1e-6
 
 
-# (call, what the message says)
+# (call, pattern of the message)
 BAD = [
     (lambda: image.resize(COLOURS, (2, 2), interpolation="area"), "interpolation.*area"),
     (lambda: image.resize(COLOURS, (2, 2, 2)), "size"),
