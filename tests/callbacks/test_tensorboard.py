@@ -118,7 +118,7 @@ def test_scalars_of_batches_weights_and_the_graph(tmp_path):
             rtol=1e-4,
         )
     sizes = {name: (image.width, image.height) for name in ("c/kernel", "d/kernel", "d/bias")
-             for image in [train[f"net/{name}/image"][-1][1].image]}  # fmt: skip
+        for image in [train[f"net/{name}/image"][-1][1].image]}  # fmt: skip
     assert sizes == {"c/kernel": (6, 3), "d/kernel": (32, 2), "d/bias": (2, 1)}
     ((step, graph),) = train["keras"]
     assert (step, graph.metadata.plugin_data.plugin_name) == (0, "graph_keras_model")
@@ -176,7 +176,7 @@ def test_it_only_looks(tmp_path, monkeypatch):
 def test_embeddings(tmp_path):
     model = hb.Sequential([hb.Input((3,), dtype="int32"), hb.layers.Embedding(5, 4, name="words"),
         hb.layers.Flatten(),
-                           hb.layers.Dense(2)])  # fmt: skip
+        hb.layers.Dense(2)])  # fmt: skip
     model.compile("sgd", "mse")
     x = np.random.RandomState(0).randint(5, size=(8, 3))
     trained(tmp_path, model, x, embeddings_freq=1, embeddings_metadata={"words": "words.tsv"})

@@ -96,8 +96,8 @@ def _array_pickle(
 ):
     """Return a pickle of an array of two bytes, with the given parts replaced."""
     return (
-        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01" + shape
-        + b"cnumpy\ndtype\n" + dtype + b"K\x00K\x01\x87R(" + state + b"b\x89" + data + b"tb."
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01"
+        + shape + b"cnumpy\ndtype\n" + dtype + b"K\x00K\x01\x87R(" + state + b"b\x89" + data + b"tb."
     )  # fmt: skip
 
 
@@ -120,7 +120,9 @@ HOSTILE = {
     "a name as value": (b"]cnumpy\nndarray\na.", "other than data"),
     "a name alone": (b"cnumpy\nndarray\n.", "other than data"),
     "a type in a tuple": (b"]cnumpy\nndarray\n\x85a.", "other than data"),
-    "an array without state": (b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R.", "without values"),
+    "an array without state": (
+        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R.",
+        "without values"),
     "a vast shape": (_array_pickle(shape=b"\x8a\x08" + bytes(7) + b"\x10\x85"), "missing"),
     "a negative shape": (_array_pickle(shape=b"J\xff\xff\xff\xff\x85"), "shape"),
     "a shape of bools": (_array_pickle(shape=b"\x88\x88\x86"), "shape"),

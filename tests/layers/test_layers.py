@@ -781,7 +781,8 @@ def test_flax_layer_names_what_it_needs():
     x = np.random.RandomState(0).randn(8, 3).astype("float32")
     assert layer(x).shape == (8, 4)
     assert sorted((w.shape, w.trainable) for w in layer.weights) == [
-        ((3, 4), True), ((4,), False), ((4,), False), ((4,), True), ((4,), True), ((4,), True)]  # fmt: skip
+        ((3, 4), True), ((4,), False), ((4,), False), ((4,), True), ((4,), True),
+        ((4,), True)]  # fmt: skip
     before = [np.asarray(w) for w in layer.non_trainable_weights]
     layer(x, training=True)
     assert all(

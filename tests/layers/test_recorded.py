@@ -255,7 +255,8 @@ CASES = {
     ],
     "layers/core/Activation": [
         lambda name=name: [L.Dense(2), L.Activation(name)]
-        for name in ("softmax", "elu", "selu", "softplus", "softsign", "relu", "tanh", "sigmoid", hard_sigmoid_of_keras_2, "linear")
+        for name in ("softmax", "elu", "selu", "softplus", "softsign", "relu", "tanh", "sigmoid",
+            hard_sigmoid_of_keras_2, "linear")
     ],
     "layers/core/Dense": [
         lambda: L.Dense(2),

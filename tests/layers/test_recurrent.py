@@ -346,7 +346,7 @@ def test_cells_of_the_user(stacked):
     dropped = np.asarray(outputs) == 0
     assert (dropped[:, :1] != dropped).any()  # every step has its own draw
     jitted = jax.jit(lambda x: layer.stateless_call([v.value for v in layer.trainable_variables],
-                                                    [v.value for v in layer.non_trainable_variables], x)[0][0])  # fmt: skip
+        [v.value for v in layer.non_trainable_variables], x)[0][0])  # fmt: skip
     close(jitted(data(B, T, C)), layer(data(B, T, C))[0])
 
 

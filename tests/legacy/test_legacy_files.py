@@ -168,7 +168,8 @@ def test_first_stack(tmp_path):
         "dense_2": {"dense_2_W:0": v, "dense_2_b:0": c},
     }
     training = {"loss": "mse", "metrics": [], "sample_weight_mode": None, "loss_weights": None,
-                "optimizer_config": {"class_name": "SGD", "config": {"lr": 0.1, "momentum": 0.0, "decay": 0.0, "nesterov": False}}}  # fmt: skip
+        "optimizer_config": {"class_name": "SGD",
+            "config": {"lr": 0.1, "momentum": 0.0, "decay": 0.0, "nesterov": False}}}  # fmt: skip
     write_h5(tmp_path / "m.keras", layers, config, "1.2.2", training_config=json.dumps(training))
     model = hb.saving.load_model(tmp_path / "m.keras")
     x = numbers(5, 3, seed=8)
@@ -195,10 +196,11 @@ def test_first_lstm(tmp_path, names):
     """Keras 1 stored the gates separately, in the order i, c, f, o."""
     config = layer("LSTM", name="lstm_1", output_dim=3, init="glorot_uniform",
         inner_init="orthogonal", forget_bias_init="one",
-                   activation="tanh", inner_activation="hard_sigmoid", W_regularizer=None,
-                   U_regularizer=None, b_regularizer=None, dropout_W=0.0, dropout_U=0.0,
-                   return_sequences=False, go_backwards=False, stateful=False, unroll=False,
-                   consume_less="cpu", input_dim=2, input_length=None, trainable=True, batch_input_shape=[None, 4, 2], input_dtype="float32")  # fmt: skip
+        activation="tanh", inner_activation="hard_sigmoid", W_regularizer=None,
+        U_regularizer=None, b_regularizer=None, dropout_W=0.0, dropout_U=0.0,
+        return_sequences=False, go_backwards=False, stateful=False, unroll=False,
+        consume_less="cpu", input_dim=2, input_length=None, trainable=True,
+        batch_input_shape=[None, 4, 2], input_dtype="float32")  # fmt: skip
     gates = {
         g: (numbers(2, 3, seed=k), numbers(3, 3, seed=k + 4), numbers(3, seed=k + 8))
         for k, g in enumerate("icfo")
@@ -250,8 +252,9 @@ def test_first_merges(tmp_path):
     for mode, real in expected.items():
         merge = layer("Merge", layers=[left, right], mode=mode, mode_type="raw", concat_axis=-1,
             dot_axes=1, name="merge_1",
-                      output_shape=None, output_shape_type="raw", output_mask=None,
-                      output_mask_type="raw", arguments={}, node_indices=None, tensor_indices=None)  # fmt: skip
+            output_shape=None, output_shape_type="raw", output_mask=None,
+            output_mask_type="raw", arguments={}, node_indices=None,
+            tensor_indices=None)  # fmt: skip
         write_h5(
             tmp_path / "m.h5",
             {**groups, "merge_1": {}},
@@ -279,14 +282,15 @@ def test_theano_order(tmp_path, theano):
     """
     config = layer("Convolution2D", name="c", nb_filter=3, nb_row=3, nb_col=2,
         init="glorot_uniform", activation="linear",
-                   border_mode="valid", subsample=[1, 1], dim_ordering="th", W_regularizer=None,
-                   b_regularizer=None, activity_regularizer=None, W_constraint=None,
-                   b_constraint=None, bias=True, trainable=True, batch_input_shape=[None, 2, 6, 5], input_dtype="float32")  # fmt: skip
+        border_mode="valid", subsample=[1, 1], dim_ordering="th", W_regularizer=None,
+        b_regularizer=None, activity_regularizer=None, W_constraint=None,
+        b_constraint=None, bias=True, trainable=True, batch_input_shape=[None, 2, 6, 5],
+        input_dtype="float32")  # fmt: skip
     padding = layer("ZeroPadding2D", name="p", padding=[1, 2], trainable=True)
     kernel, bias = numbers(3, 3, 2, 2).transpose(0, 3, 1, 2).copy(), numbers(3, seed=1)
     end = "" if theano else ":0"
     write_h5(tmp_path / "m.h5", {"c": {f"c_W{end}": kernel, f"c_b{end}": bias}, "p": {}},
-             {"class_name": "Sequential", "config": [config, padding]}, "1.2.2")  # fmt: skip
+        {"class_name": "Sequential", "config": [config, padding]}, "1.2.2")  # fmt: skip
     x = numbers(2, 2, 6, 5, seed=2)
     today = kernel.transpose(2, 3, 1, 0)
     today = today[::-1, ::-1] if theano else today
@@ -299,7 +303,8 @@ def test_padding_of_theano(tmp_path):
     """Theano padded both sides equally, which no current layer does; loading reports it."""
     config = layer("Convolution2D", name="c", nb_filter=3, nb_row=3, nb_col=3, border_mode="same",
         subsample=[2, 2],
-                   dim_ordering="tf", bias=False, trainable=True, batch_input_shape=[None, 6, 6, 2])  # fmt: skip
+        dim_ordering="tf", bias=False, trainable=True,
+        batch_input_shape=[None, 6, 6, 2])  # fmt: skip
     write_h5(
         tmp_path / "m.h5",
         {"c": {"c_W": numbers(3, 3, 2, 3)}},
@@ -340,12 +345,12 @@ FIRST_ONLY = {
         "W_regularizer": None}, ("W", "W_carry", "b", "b_carry"), highway),
     "maxout": ("MaxoutDense", {"output_dim": 3, "nb_feature": 2, "init": "glorot_uniform",
         "bias": True}, ("W", "b"),
-               lambda x, w, b: (np.einsum("bi,kio->bko", x, w) + b).max(1)),
+        lambda x, w, b: (np.einsum("bi,kio->bko", x, w) + b).max(1)),
     "softplus": ("ParametricSoftplus", {"alpha_init": 0.2, "beta_init": 5.0}, ("alphas", "betas"),
-                 lambda x, a, b: a * np.log1p(np.exp(b * x))),
+        lambda x, a, b: a * np.log1p(np.exp(b * x))),
     "s_shape": ("SReLU", {"t_left_init": "zero", "a_left_init": "glorot_uniform",
         "t_right_init": "glorot_uniform", "a_right_init": "one"},
-                ("t_left", "a_left", "t_right", "a_right"), s_shape),
+        ("t_left", "a_left", "t_right", "a_right"), s_shape),
     # shared axes, which the file does not record
     "slopes": ("PReLU", {"init": "zero"}, ("alphas",), lambda x, a: np.where(x > 0, x, a * x)),
 }  # fmt: skip
@@ -399,7 +404,8 @@ def test_dropped_words(tmp_path):
     """Keras 1's Embedding could drop words: all occurrences of a word together."""
     config = layer("Embedding", name="e", input_dim=50, output_dim=2, dropout=0.5, init="uniform",
         mask_zero=False,
-                   input_length=40, batch_input_shape=[None, 40], input_dtype="int32", W_regularizer=None, trainable=True)  # fmt: skip
+        input_length=40, batch_input_shape=[None, 40], input_dtype="int32", W_regularizer=None,
+        trainable=True)  # fmt: skip
     table = np.ones((50, 2), "float32")
     write_h5(
         tmp_path / "m.h5",
@@ -440,8 +446,9 @@ def test_cudnn_weights(tmp_path, kind):
     )
     inner = {"name": "r", "units": u, "return_sequences": False, "return_state": False,
         "go_backwards": False,
-             "stateful": False, "trainable": True, "batch_input_shape": [None, 4, n],
-             "dtype": "float32", "kernel_initializer": layer("VarianceScaling", scale=1.0, mode="fan_avg", distribution="uniform", seed=None)}  # fmt: skip
+        "stateful": False, "trainable": True, "batch_input_shape": [None, 4, n],
+        "dtype": "float32", "kernel_initializer": layer("VarianceScaling", scale=1.0,
+            mode="fan_avg", distribution="uniform", seed=None)}  # fmt: skip
     config = {"class_name": "Sequential", "config": {"name": "s", "layers": [layer(kind, **inner)]}}
     arrays = {"r/kernel:0": kernel, "r/recurrent_kernel:0": recurrent, "r/bias:0": bias}
     write_h5(tmp_path / "m.h5", {"r": arrays}, config, "2.2.4", backend="tensorflow")
@@ -476,11 +483,13 @@ def second_dense(name, units, **more):
         "config": {"dtype": "float32"},
         "registered_name": None,
     }
-    return layer("Dense", name=name, trainable=True, dtype="float32", units=units, activation="linear", use_bias=True,
-                 kernel_initializer={"class_name": "GlorotUniform",
-                     "config": {"seed": None, "dtype": "float32"}},
-                 bias_initializer=zeros, kernel_regularizer=None, bias_regularizer=None,
-                 activity_regularizer=None, kernel_constraint=None, bias_constraint=None, **more)  # fmt: skip
+    return layer("Dense", name=name, trainable=True, dtype="float32", units=units,
+        activation="linear", use_bias=True,
+        kernel_initializer={"class_name": "GlorotUniform",
+            "config": {"seed": None, "dtype": "float32"}},
+        bias_initializer=zeros, kernel_regularizer=None, bias_regularizer=None,
+        activity_regularizer=None, kernel_constraint=None, bias_constraint=None,
+        **more)  # fmt: skip
 
 
 def inputs_of(name, *shape):
@@ -607,7 +616,8 @@ def test_nested_models(tmp_path):
     """
     norm = layer("BatchNormalization", name="block/bn", trainable=False, dtype="float32", axis=[1],
         momentum=0.99, epsilon=1e-3,
-                 center=True, scale=True, beta_initializer=layer("Zeros"), gamma_initializer=layer("Ones"))  # fmt: skip
+        center=True, scale=True, beta_initializer=layer("Zeros"),
+        gamma_initializer=layer("Ones"))  # fmt: skip
     inner = graph_of(
         [inputs_of("i", 3), {**second_dense("block/d", 3), "name": "block/d",
             "inbound_nodes": [[["i", 0, 0, {}]]]},
@@ -673,7 +683,8 @@ def test_lists_of_names_in_pieces(tmp_path):
 def test_code_names_its_layer(tmp_path):
     config = {"name": "crop", "trainable": True, "function": ["4wEAAAAA\n", None, None],
         "function_type": "lambda",
-              "output_shape": None, "output_shape_type": "raw", "arguments": {}, "batch_input_shape": [None, 3]}  # fmt: skip
+        "output_shape": None, "output_shape_type": "raw", "arguments": {},
+        "batch_input_shape": [None, 3]}  # fmt: skip
     write_h5(
         tmp_path / "m.h5",
         {"crop": {}},
@@ -718,11 +729,11 @@ def test_old_optimizer_state(tmp_path, form, scaled):
     }
     training = {"loss": {"class_name": "MeanSquaredError",
         "config": {"reduction": "auto", "name": "mse", "fn": "mean_squared_error"}},
-                "metrics": [[{"class_name": "MeanMetricWrapper",
-                    "config": {"name": "accuracy", "dtype": "float32", "fn": "binary_accuracy"}}]],
-                "optimizer_config": {"class_name": "Custom>Adam",
-                    "config": {"name": "Adam", "learning_rate": 0.01, "jit_compile": True,
-                                                                              "is_legacy_optimizer": False}}}  # fmt: skip
+        "metrics": [[{"class_name": "MeanMetricWrapper",
+            "config": {"name": "accuracy", "dtype": "float32", "fn": "binary_accuracy"}}]],
+        "optimizer_config": {"class_name": "Custom>Adam",
+            "config": {"name": "Adam", "learning_rate": 0.01, "jit_compile": True,
+                "is_legacy_optimizer": False}}}  # fmt: skip
     if scaled:
         inner = training["optimizer_config"]
         settings = {
@@ -768,9 +779,10 @@ def test_first_optimizer_state(tmp_path):
         trainable=True,
     )
     config = {"class_name": "Sequential", "config": [lstm, first_dense("d", 2)]}
-    groups = {"z": {f"z_{w}_{g}": numbers(*((2,
-        2) if w in "WU" else (2,))) for g in "icfo" for w in "WUb"},
-              "d": {"d_W": numbers(2, 2), "d_b": numbers(2)}}  # fmt: skip
+    groups = {
+        "z": {f"z_{w}_{g}": numbers(*((2, 2) if w in "WU" else (2,)))
+            for g in "icfo" for w in "WUb"},
+        "d": {"d_W": numbers(2, 2), "d_b": numbers(2)}}  # fmt: skip
     training = {
         "loss": "mse",
         "metrics": [],

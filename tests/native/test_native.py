@@ -387,7 +387,10 @@ def test_bias_and_activation_in_the_kernel(activation):
     close(ours(*given), plain(*given), 1e-6)
     for transform in (
         lambda f: jax.grad(lambda *a: jnp.sum(jnp.sin(f(*a))), (0, 1, 2)),
-        lambda f: jax.grad(lambda *a: sum(jnp.sum(g**2) for g in jax.grad(lambda *b: jnp.sum(jnp.sin(f(*b))), (0, 1))(*a)), (0, 1, 2)),
+        lambda f: jax.grad(
+            lambda *a: sum(
+                jnp.sum(g**2) for g in jax.grad(lambda *b: jnp.sum(jnp.sin(f(*b))), (0, 1))(*a)),
+            (0, 1, 2)),
         lambda f: lambda *a: jax.jvp(f, a, a),
         lambda f: lambda *a: jax.jvp(lambda b: f(a[0], a[1], b), (a[2],), (a[2],)),
     ):  # fmt: skip

@@ -81,7 +81,9 @@ def test_derivatives_to_second_order_equal_the_plain_way(leading):
         def of_gradients(x, kernel):
             return sum(jnp.sum(g**2) for g in jax.grad(loss, (0, 1))(x, kernel))
 
-        return f(x, kernel), jax.grad(loss, (0, 1))(x, kernel), jax.grad(of_gradients, (0, 1))(x, kernel), jax.jvp(
+        return f(x, kernel), jax.grad(loss, (0, 1))(x, kernel), jax.grad(of_gradients, (0, 1))(
+            x, kernel
+        ), jax.jvp(
             jax.grad(loss, (0, 1)), (x, kernel), (kernel[0, 0] * x, x.mean() * kernel)
         )  # fmt: skip
 
@@ -109,8 +111,8 @@ def test_vmap_scan_and_checkpoint(axes):
 
     result = jax.vmap(slope, axes)(*given)
     _, scanned = jax.lax.scan(lambda _, i: (None, slope(*(jnp.take(g, i, a) if a is not None else g
-                                                          for g, a in zip(given, axes, strict=True)))),
-                              None, jnp.arange(3))  # fmt: skip
+        for g, a in zip(given, axes, strict=True)))),
+        None, jnp.arange(3))  # fmt: skip
     for i in range(3):
         one = slope(
             *(e[i] if axis is not None else e[0] for e, axis in zip(examples, axes, strict=True))
@@ -308,7 +310,7 @@ def test_fit_of_a_table_never_lays_out_its_gradient(apart, call, options, monkey
 
 
 def gradients_of_a_table(use, optimizer, traced=True):
-    """Return the kinds of gradient in the backward pass of `use`, and the inputs of the update rule."""
+    """Return the kinds of gradient in the backward pass of `use`, and the update rule's inputs."""
     table, index = hb.Variable(jnp.ones((3000, 40))), jnp.array([5, 0, 5, 2])
     kinds = []
     given = optimizer.update_step

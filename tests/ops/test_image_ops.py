@@ -34,7 +34,8 @@ ROWS = [
     ("resize", (COLOURS,), {"size": (9, 4), "pad_to_aspect_ratio": True, "fill_value": 0.5}),
     ("resize", ((COLOURS * 255).astype("uint8"),), {"size": (4, 4)}),
     *[("affine_transform", (COLOURS, TURN), {"fill_mode": m, "interpolation": i, "fill_value": 0.3})
-      for m in ("constant", "nearest", "wrap", "mirror", "reflect") for i in ("nearest", "bilinear")],
+        for m in ("constant", "nearest", "wrap", "mirror", "reflect")
+        for i in ("nearest", "bilinear")],
     ("affine_transform", (COLOURS[0], TURN[0]), {}),
     ("affine_transform", (COLOURS.transpose(0, 3, 1, 2), TURN), FIRST),
     ("perspective_transform", (COLOURS, CORNERS, MOVED), {}),
@@ -43,7 +44,7 @@ ROWS = [
     ("perspective_transform", (COLOURS[0], CORNERS[0], MOVED[0]), {}),
     *[("map_coordinates", (COLOURS[0, :, :, 0], PLACES),
         {"order": o, "fill_mode": m, "fill_value": 0.2})
-      for m in ("constant", "nearest", "wrap", "mirror", "reflect") for o in (0, 1)],
+        for m in ("constant", "nearest", "wrap", "mirror", "reflect") for o in (0, 1)],
     ("extract_patches", (COLOURS,), {"size": 2}),
     ("extract_patches", (COLOURS,), {"size": (3, 2), "strides": (1, 2), "padding": "same"}),
     ("extract_patches", (COLOURS.transpose(0, 3, 1, 2),), {"size": 3, "strides": 1, **FIRST}),
@@ -57,12 +58,13 @@ ROWS = [
     ("crop_images", (COLOURS,), {"top_cropping": 1, "left_cropping": 2, "bottom_cropping": 0,
         "right_cropping": 3}),
     ("crop_images", (COLOURS.transpose(0, 3, 1, 2),),
-     {"bottom_cropping": 1, "right_cropping": 2, "target_height": 3, "target_width": 4, **FIRST}),
+        {"bottom_cropping": 1, "right_cropping": 2, "target_height": 3, "target_width": 4,
+            **FIRST}),
     ("ssim", (LARGE, LARGE[::-1].copy()), {}), ("ssim", (LARGE, LARGE**2),
         {"filter_size": 7, "max_val": 2.0, "k1": 0.1}),
     ("scale_and_translate", (COLOURS, (2, 4, 4, 3), np.array([0.7, 0.5], "float32"),
         np.array([0.3, 1.0], "float32")),
-     {"spatial_dims": (1, 2), "method": "linear"}),
+        {"spatial_dims": (1, 2), "method": "linear"}),
 ]  # fmt: skip
 IDS = [f"{row[0]}-{i}" for i, row in enumerate(ROWS)]
 

@@ -29,7 +29,8 @@ ROWS = [
     ("extract_sequences", (SIGNAL,), {"sequence_length": 6, "sequence_stride": 4}),
     *[("stft", (SIGNAL,), {"sequence_length": 6, "sequence_stride": 3, "fft_length": 8, "window": w,
         "center": c})
-      for w in ("hann", "hamming", None, np.arange(1.0, 7.0, dtype="float32")) for c in (True, False)],
+        for w in ("hann", "hamming", None, np.arange(1.0, 7.0, dtype="float32"))
+        for c in (True, False)],
     ("istft", (SPECTRUM,), {"sequence_length": 6, "sequence_stride": 3, "fft_length": 8}),
     ("istft", (SPECTRUM,), {"sequence_length": 6, "sequence_stride": 3, "fft_length": 8,
         "length": 20, "window": "hamming"}),
@@ -40,7 +41,7 @@ ROWS = [
         "stride": 2}),
     ("fold", (R.randn(2, 12, 30).astype("float32"),), {"output_size": (6, 7), "kernel_size": 2}),
     ("fold", (R.randn(2, 12, 9).astype("float32"),),
-     {"output_size": 6, "kernel_size": 2, "dilation": 2, "padding": 1, "stride": 2}),
+        {"output_size": 6, "kernel_size": 2, "dilation": 2, "padding": 1, "stride": 2}),
     ("ctc_loss", (LABELS, SCORES, LENGTHS, STEPS), {}),
     ("ctc_decode", (SCORES, STEPS), {}), ("ctc_decode", (SCORES, STEPS), {"merge_repeated": False}),
     ("ctc_decode", (SCORES, STEPS), {"mask_index": 3}),

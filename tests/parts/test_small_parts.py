@@ -35,8 +35,9 @@ INITIALIZERS = [
     ("VarianceScaling", {"seed": 5, "mode": "fan_out", "scale": 3.0, "distribution": "uniform"},
         (3, 3, 2, 4)),
     *[(name, {"seed": 7}, shape)
-      for name in ("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal")
-      for shape in ((3, 4), (5,), (3, 3, 2, 4))],
+        for name in ("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform",
+            "LecunNormal")
+        for shape in ((3, 4), (5,), (3, 3, 2, 4))],
     ("STFT", {}, (8, 1, 5)), ("STFT", {"side": "imag", "window": "hamming", "scaling": "spectrum",
         "periodic": True}, (6, 1, 7)),
     ("STFT", {"window": None}, (8, 1, 5)), ("STFT", {"scaling": None}, (6, 1, 3)),
@@ -103,8 +104,8 @@ def test_config_and_lookup(family, name, settings):
 
 NAMES = [
     ("initializers", "zero zeros one ones normal uniform glorot_uniform glorot_normal he_normal he_uniform lecun_normal "
-     "lecun_uniform orthogonal identity truncated_normal random_normal random_uniform variance_scaling GlorotUniform "
-     "HeNormal constant"),
+        "lecun_uniform orthogonal identity truncated_normal random_normal random_uniform variance_scaling GlorotUniform "
+        "HeNormal constant"),
     ("regularizers", "l1 l2 l1_l2 L1 L2 L1L2 l1l2 orthogonal_regularizer"),
     ("constraints", "max_norm maxnorm MaxNorm non_neg nonneg unit_norm unitnorm min_max_norm"),
 ]  # fmt: skip

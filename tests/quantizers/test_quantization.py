@@ -320,7 +320,8 @@ MODES = {
 MIXED_UP = ("EinsumDense, summed last", "EinsumDense, shared axis")
 ROWS = [
     (layer, mode) for layer in LAYERS for mode in MODES
-    if not (mode == "float8" and LAYERS[layer][1] is None) and not ("int4" in mode and layer in MIXED_UP)
+    if not (mode == "float8" and LAYERS[layer][1] is None) and not (
+        "int4" in mode and layer in MIXED_UP)
 ]  # fmt: skip
 
 
@@ -447,7 +448,8 @@ def test_kernels_that_keras_mixes_up_keep_a_scale_a_column(row, mode):
     ("row", "first"),
     [
         pytest.param(row, first, marks=() if first == quick else pytest.mark.slow)
-        for row, quick in (("Dense", "quantize"), ("EinsumDense", "adapt"), ("Embedding", "adapt"), ("ReversibleEmbedding", "quantize"))
+        for row, quick in (("Dense", "quantize"), ("EinsumDense", "adapt"), ("Embedding", "adapt"),
+            ("ReversibleEmbedding", "quantize"))
         for first in ("quantize", "adapt")
     ],
 )  # fmt: skip

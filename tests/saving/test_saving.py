@@ -547,8 +547,8 @@ SECOND = {
         "both",
         lambda: _graph_of([(3, 4), (3, 4)], lambda L, x, y,
             o=hb.ops: o.softmax(o.reshape(o.transpose(
-            o.concatenate([o.relu(x), o.tanh(y), o.maximum(x, o.exp(y))], axis=1), (0, 2, 1)),
-            (-1, 36)))),
+                o.concatenate([o.relu(x), o.tanh(y), o.maximum(x, o.exp(y))], axis=1), (0, 2, 1)),
+                (-1, 36)))),
     ),
     "division": ("Keras 3", lambda: _graph_of([(4,)], lambda L, x: x / 3.0 + x / x)),
     "slices": ("Keras 3", lambda: _graph_of([(6, 4)], lambda L, x: L.Dense(2)(x[:, 0]))),
@@ -561,7 +561,7 @@ SECOND = {
         x: L.MultiHeadAttention(2, 2)(x, x))),
     "sparse": ("both", lambda: _compiled(optimizer="sgd",
         loss=hb.losses.SparseCategoricalCrossentropy(from_logits=True),
-                                         metrics=[hb.metrics.SparseTopKCategoricalAccuracy(k=2)])),
+        metrics=[hb.metrics.SparseTopKCategoricalAccuracy(k=2)])),
     "schedule": ("both", lambda: _compiled(
         optimizer=hb.optimizers.Adam(hb.optimizers.schedules.CosineDecay(0.1, 10), clipnorm=1.0),
         loss="huber")),

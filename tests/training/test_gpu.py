@@ -46,7 +46,7 @@ def test_lstm(shape, go_backwards):
     x = random(batch, steps, features)
     layers = [hb.layers.LSTM(units, return_sequences=True, return_state=True,
         go_backwards=go_backwards, use_cudnn=u)
-              for u in ("auto", False)]  # fmt: skip
+        for u in ("auto", False)]  # fmt: skip
     for layer in layers:
         layer.build(x.shape)
         layer.set_weights(

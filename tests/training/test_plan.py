@@ -150,8 +150,10 @@ def test_filled_batches_change_no_result(rows):
     model = network()
     assert rows_are_independent(model, "test")
     kept = [
-        hb.metrics.AUC(name="auc"), hb.metrics.CategoricalAccuracy(), hb.metrics.F1Score(average="macro"), hb.metrics.Recall(),
-        hb.metrics.CosineSimilarity(), hb.metrics.MeanAbsoluteError(), hb.metrics.TopKCategoricalAccuracy(k=2),
+        hb.metrics.AUC(name="auc"), hb.metrics.CategoricalAccuracy(),
+        hb.metrics.F1Score(average="macro"), hb.metrics.Recall(),
+        hb.metrics.CosineSimilarity(), hb.metrics.MeanAbsoluteError(),
+        hb.metrics.TopKCategoricalAccuracy(k=2),
         hb.metrics.OneHotMeanIoU(num_classes=3), hb.metrics.R2Score(), hb.metrics.KLDivergence(),
     ]  # fmt: skip
     one_hot = np.eye(3, dtype="float32")[Y]
@@ -305,7 +307,8 @@ def test_an_interrupt_ends_workers(kind, number, tmp_path):
     script.write_text(INTERRUPTED)
     run = subprocess.Popen(
         [sys.executable, script, kind], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=Path(hb.__file__).parent.parent, env={**os.environ, "PYTHONPATH": str(Path(hb.__file__).parent.parent)},
+        cwd=Path(hb.__file__).parent.parent,
+        env={**os.environ, "PYTHONPATH": str(Path(hb.__file__).parent.parent)},
     )  # fmt: skip
     try:
         worker = int(run.stdout.readline().split()[1])

@@ -517,7 +517,8 @@ def test_few_short_epochs_are_all_backed_up(tmp_path, monkeypatch, validation_da
     )
     callbacks = [cb.BackupAndRestore(tmp_path)]
     network().fit(
-        X, Y, epochs=60, batch_size=90, verbose=0, callbacks=callbacks, validation_data=validation_data,
+        X, Y, epochs=60, batch_size=90, verbose=0, callbacks=callbacks,
+        validation_data=validation_data,
         validation_batch_size=None if validation_data is None else 90,
     )  # fmt: skip
     assert saved[:20] == list(range(1, 21))
@@ -611,12 +612,16 @@ def hostile(header):
 @pytest.mark.parametrize(
     "header",
     [
-        [], {}, {"arrays": [], "state": {"@": "array", "is": 0}}, {"arrays": [["float32", [2**40], 0]], "state": 0},
-        {"arrays": [["object", [1], 0]], "state": 0}, {"arrays": [["float32,int8", [1], 0]], "state": 0},
+        [], {}, {"arrays": [], "state": {"@": "array", "is": 0}},
+        {"arrays": [["float32", [2**40], 0]], "state": 0},
+        {"arrays": [["object", [1], 0]], "state": 0},
+        {"arrays": [["float32,int8", [1], 0]], "state": 0},
         {"arrays": [["finfo", [0], 0]], "state": 0}, {"arrays": [["float32", [-1], 0]], "state": 0},
         {"arrays": [["float32", [0] * 64, 0]], "state": 0}, {"arrays": [[]], "state": 0},
-        {"arrays": [], "state": {"@": "dict", "is": [[[], 1]]}}, {"arrays": [], "state": {"@": "set", "is": [[]]}},
-        {"arrays": [], "state": {"@": "dict", "is": 3}}, {"arrays": [], "state": {"@": "code", "is": []}},
+        {"arrays": [], "state": {"@": "dict", "is": [[[], 1]]}},
+        {"arrays": [], "state": {"@": "set", "is": [[]]}},
+        {"arrays": [], "state": {"@": "dict", "is": 3}},
+        {"arrays": [], "state": {"@": "code", "is": []}},
         {"arrays": [], "state": {"@": "tuple"}},
     ],
 )  # fmt: skip
@@ -1025,17 +1030,22 @@ def batches(number=10**15):
 
 # Invalid positions of a generator in a checkpoint. Resuming reads the generator up to the position.
 POSITIONS = {
-    "more than a training reads": (_position(10**12), {"steps_per_epoch": 2}, "done 1000000000000 steps"),
+    "more than a training reads": (
+        _position(10**12), {"steps_per_epoch": 2}, "done 1000000000000 steps"),
     "many parts": (
-        lambda state: state.update(journal=[{"pass": 0, "random": None, "read": 3}] * 5), {"steps_per_epoch": 2}, "done 15 batches"),
+        lambda state: state.update(journal=[{"pass": 0, "random": None, "read": 3}] * 5),
+        {"steps_per_epoch": 2}, "done 15 batches"),
     "a validation that reads more": (
         lambda state: state.update(validated=10**12),
-        {"steps_per_epoch": 2, "validation_data": batches, "validation_steps": 1}, "batches of validation"),
+        {"steps_per_epoch": 2, "validation_data": batches, "validation_steps": 1},
+        "batches of validation"),
     "random state of a mark": (
-        lambda state: state["journal"][-1].update(random={"numpy": {}}), {"steps_per_epoch": 2}, "does not fit"),
+        lambda state: state["journal"][-1].update(random={"numpy": {}}), {"steps_per_epoch": 2},
+        "does not fit"),
     "data that end": (_position(10**12), {"data": lambda: batches(50)}, "ended after 50 batches"),
     "validation data that end": (
-        lambda state: state.update(validated=10**12), {"steps_per_epoch": 2, "validation_data": lambda: batches(9)}, "after 9 batches"),
+        lambda state: state.update(validated=10**12),
+        {"steps_per_epoch": 2, "validation_data": lambda: batches(9)}, "after 9 batches"),
 }  # fmt: skip
 
 

@@ -80,13 +80,13 @@ CASES = {
     "objects": (
         stack(3), {"loss": lambda k: k.losses.CategoricalCrossentropy(from_logits=True,
             label_smoothing=0.1),
-                   "metrics": lambda k: [k.metrics.F1Score(average="macro"),
-                       k.metrics.CategoricalAccuracy(name="good")],
-                   "optimizer": lambda k: k.optimizers.Adam(0.01)}, {"x": X, "y": ONE_HOT}),
+            "metrics": lambda k: [k.metrics.F1Score(average="macro"),
+                k.metrics.CategoricalAccuracy(name="good")],
+            "optimizer": lambda k: k.optimizers.Adam(0.01)}, {"x": X, "y": ONE_HOT}),
     "functions": (
         stack(2), {"loss": lambda k: k.losses.huber,
             "metrics": lambda k: [k.metrics.mean_squared_error],
-                   "optimizer": lambda k: k.optimizers.RMSprop(0.01)}, {"x": X, "y": NUMBERS}),
+            "optimizer": lambda k: k.optimizers.RMSprop(0.01)}, {"x": X, "y": NUMBERS}),
     "weighted": (
         stack(3, "softmax"), {**SPARSE, "metrics": ["accuracy"], "weighted_metrics": ["accuracy"]},
         {"x": X, "y": CLASSES, "sample_weight": WEIGHT, "validation_data": (X, CLASSES, WEIGHT)}),
@@ -114,7 +114,7 @@ CASES = {
         named, {"loss": {"yes": "binary_crossentropy", "size": "mse"},
             "loss_weights": {"yes": 2.0, "size": 1.0}},
         {"x": {"a": X}, "y": {"yes": YES, "size": NUMBERS},
-         "sample_weight": {"yes": WEIGHT, "size": WEIGHT}}),
+            "sample_weight": {"yes": WEIGHT, "size": WEIGHT}}),
     "steps_per_epoch": (stack(2), {"loss": "mse"},
         {"x": X, "y": NUMBERS, "steps_per_epoch": 2, "initial_epoch": 1}),
     "steps_per_execution": (stack(2), {"loss": "mse", "steps_per_execution": 2},
