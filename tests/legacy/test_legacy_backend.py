@@ -33,8 +33,8 @@ ROWS = {
     "hard_sigmoid": (lambda: K.hard_sigmoid(X), np.clip(0.2 * X + 0.5, 0, 1)),
     "elu": (lambda: K.elu(X, 0.5), np.where(X > 0, X, 0.5 * np.expm1(X))),
     "sqrt": (lambda: K.sqrt(X), np.sqrt(np.maximum(X, 0))),
-    "relu": (lambda: K.relu(X, 0.1, 1.0, 0.2), np.minimum(np.where(X >= 0.2, X, 0.1 * (X - 0.2)),
-        1)),
+    "relu": (lambda: K.relu(X, 0.1, 1.0, 0.2),
+        np.minimum(np.where(X >= 0.2, X, 0.1 * (X - 0.2)), 1)),
     "l2_normalize": (lambda: K.l2_normalize(X, -1), X / np.linalg.norm(X, axis=-1, keepdims=True)),
     "dot": (lambda: K.dot(X, Y[0]), X @ Y[0]),
     "batch_dot": (lambda: K.batch_dot(X, Y), X @ Y),
@@ -79,8 +79,8 @@ ROWS = {
         (lambda p: -0.25 * (1 - p) ** 2 * np.log(p))(np.sum(HOT * V, -1) / V.sum(-1))),
     "binary_focal": (
         lambda: K.binary_focal_crossentropy(HOT, V, True, 0.3),
-        (lambda p: -np.where(HOT == 1, 0.3, 0.7) * (1 - p) ** 2 * np.log(p))(np.where(HOT == 1, V,
-            1 - V))),
+        (lambda p: -np.where(HOT == 1, 0.3, 0.7) * (1 - p) ** 2 * np.log(p))(
+            np.where(HOT == 1, V, 1 - V))),
     "ignored": (
         lambda: K.sparse_categorical_crossentropy(np.array([1, 2]), V, ignore_class=2),
         [-np.log(V[0, 1] / V[0].sum()), 0]),

@@ -258,8 +258,8 @@ EMBEDDERS = {
     "used twice": (False, lambda e, x: e(x) + e(x[:, ::-1]), {}),
     "tied to the outputs": (False, lambda e, x: hb.ops.matmul(e(x),
         hb.ops.transpose(e.embeddings))[..., :40], {}),
-    "clipped": (False, lambda e, x: e(x), {"optimizer": lambda: hb.optimizers.Adam(0.01,
-        clipnorm=0.1)}),
+    "clipped": (False, lambda e, x: e(x),
+        {"optimizer": lambda: hb.optimizers.Adam(0.01, clipnorm=0.1)}),
     "decayed": (True, lambda e, x: e(x), {"optimizer": lambda: hb.optimizers.AdamW(0.01,
         weight_decay=0.1)}),
     "accumulated": (

@@ -94,7 +94,7 @@ def test_policies_that_the_mode_does_not_name():
 # --- functions ------------------------------------------------------------------------------------
 
 X = (RANDOM.randn(6, 4) * 3).astype("float32")
-# Keras clips the numbers of groups with only one sign; see below.
+# Keras loses the numbers of groups with only one sign; see below.
 BOTH_SIGNS = np.abs(X) * np.array([[1], [-1], [1], [1], [-1], [-1]], "float32")
 HISTORY = np.arange(5, dtype="float32")
 FUNCTIONS = {

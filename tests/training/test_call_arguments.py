@@ -1,4 +1,4 @@
-"""Every argument is used, rejected, or named in a warning, including earlier Keras's arguments."""
+"""Arguments are used, rejected or named in a warning, including arguments of older Keras."""
 
 import inspect
 import warnings
