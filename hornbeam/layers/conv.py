@@ -31,8 +31,8 @@ __all__ = [
 ]  # fmt: skip
 
 _SHARED = """strides: Step of the window: one integer, or one per spatial axis. Default: 1.
-        padding: `"valid"` (default) or `"same"`. For sequences, except transposed, also `"causal"`,
-            which pads with zeros before the first step only.
+        padding: `"valid"` (default) or `"same"`. `Conv1D`, `DepthwiseConv1D` and `SeparableConv1D`
+            also take `"causal"`, which pads with zeros before the first step only.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
         dilation_rate: Spacing between the elements of the window. It cannot be above 1 together
             with `strides`. Default: 1.
@@ -202,7 +202,8 @@ class _ConvTranspose(_Convolution):
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
             activity_regularizer, kernel_constraint, bias_constraint: As for `Dense`.
 
-    Input: (B, *sizes, C). Output: (B, *new sizes, filters), each new size about `size * strides`.
+    Input: (B, *sizes, C). Output: (B, *new sizes, filters), each new size `size * strides` for
+    `"same"`, and without dilation `size * strides + max(kernel_size - strides, 0)` for `"valid"`.
     With `"channels_first"`, C follows B in input and output.
 
     Weights: `kernel` (*kernel_size, filters, C), `bias` (filters,).

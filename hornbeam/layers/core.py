@@ -56,10 +56,11 @@ class Dense(Adaptable):
             size of its last axis is unknown.
 
     Example:
-        >>> from hornbeam.layers import Input
-        >>> from hornbeam.models import Sequential
-        >>> model = Sequential([Input((8,)), Dense(16, activation="relu"), Dense(1)])
-        >>> model(jnp.ones((2, 8))).shape
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((8,)), hb.layers.Dense(16, activation="relu"), hb.layers.Dense(1)
+        ... ])
+        >>> model(hb.ops.ones((2, 8))).shape
         (2, 1)
     """
 
@@ -155,8 +156,9 @@ class Embedding(Adaptable):
         ValueError: If `input_dim` or `output_dim` is not a positive integer.
 
     Example:
-        >>> words = jnp.array([[4, 7, 1, 0]])  # 0 pads the sentence
-        >>> Embedding(10, 4, mask_zero=True)(words).shape
+        >>> import hornbeam as hb
+        >>> words = hb.ops.array([[4, 7, 1, 0]])  # 0 pads the sentence
+        >>> hb.layers.Embedding(10, 4, mask_zero=True)(words).shape
         (1, 4, 4)
     """
 
@@ -232,8 +234,9 @@ class ReversibleEmbedding(Embedding):
     Source: Press and Wolf 2016, Using the output embedding to improve language models.
 
     Example:
-        >>> table = ReversibleEmbedding(10, 4)
-        >>> hidden = table(jnp.array([[1, 2]]))
+        >>> import hornbeam as hb
+        >>> table = hb.layers.ReversibleEmbedding(10, 4)
+        >>> hidden = table(hb.ops.array([[1, 2]]))
         >>> table(hidden, reverse=True).shape
         (1, 2, 10)
     """

@@ -166,8 +166,8 @@ class SpatialDropout2D(_SpatialDropout):
     output is the input.
 
     Raises:
-        ValueError: If `rate` is not a number from 0 to 1, or the input has the wrong number of
-            axes.
+        ValueError: If `rate` is not a number from 0 to 1, `data_format` is unknown, or the input
+            has the wrong number of axes.
 
     Source: Tompson et al. 2015, Efficient object localization using convolutional networks.
 
@@ -201,8 +201,8 @@ class SpatialDropout3D(SpatialDropout2D):
     the output is the input.
 
     Raises:
-        ValueError: If `rate` is not a number from 0 to 1, or the input has the wrong number of
-            axes.
+        ValueError: If `rate` is not a number from 0 to 1, `data_format` is unknown, or the input
+            has the wrong number of axes.
 
     Source: Tompson et al. 2015, Efficient object localization using convolutional networks.
 

@@ -80,7 +80,7 @@ class _ZeroPadding(_Spatial):
     `"channels_first"`, C follows B in input and output. As in Keras.
 
     Raises:
-        ValueError: If `padding` does not fit the axes, or is negative.
+        ValueError: If `padding` does not fit the axes or is negative, or `data_format` is unknown.
     """
 
     def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any):
@@ -111,7 +111,8 @@ class _Cropping(_Spatial):
     `"channels_first"`, C follows B in input and output. As in Keras.
 
     Raises:
-        ValueError: If `cropping` does not fit the axes, is negative, or leaves no elements.
+        ValueError: If `cropping` does not fit the axes, is negative or leaves no elements, or
+            `data_format` is unknown.
     """
 
     def __init__(self, cropping: Any = 1, data_format: str | None = None, **kwargs: Any):
@@ -144,7 +145,8 @@ class _UpSampling(_Spatial):
     `"channels_first"`, C follows B in input and output. As in Keras.
 
     Raises:
-        ValueError: If `size` is not a positive integer or one per axis.
+        ValueError: If `size` is not a positive integer or one per axis, or `data_format` is
+            unknown.
     """
 
     def __init__(self, size: Any = 2, data_format: str | None = None, **kwargs: Any):
@@ -262,7 +264,7 @@ class UpSampling2D(_UpSampling):
     follows B in input and output. As in Keras.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If `size` is not positive, or `data_format` or `interpolation` is unknown.
 
     Example:
         >>> import hornbeam as hb
