@@ -1,4 +1,4 @@
-"""Every public name has a row: a new part without a test fails here."""
+"""Every public name has a row in a test table, so an untested new object fails here."""
 
 import ast
 import builtins
@@ -13,8 +13,8 @@ import hornbeam as hb
 
 TESTS = Path(__file__).resolve().parent
 
-# Family of parts: the files that hold its rows. (Those of activations are made from their public
-# names.)
+# Maps each family to the files that contain its rows. (Rows of activations are made from their
+# public names.)
 FAMILIES = {
     "layers": (
         "layer_rows.py",
@@ -50,13 +50,13 @@ OURS = ("hornbeam", "keras")
 def words_in(source):
     """Return the words that a test file uses: names, attributes and strings.
 
-    Docstrings, comments, messages and names of arguments do not count, nor do names of Python or of
+    Docstrings, comments, messages and argument names do not count, nor do names of Python or of
     other packages.
     """
     tree = ast.parse(source)
     skipped, foreign = set(), set(dir(builtins))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr):  # a string that is a statement of its own
+        if isinstance(node, ast.Expr):  # a docstring or other string statement
             skipped.add(id(node.value))
         elif isinstance(node, ast.Assert) and node.msg:
             skipped.update(map(id, ast.walk(node.msg)))
@@ -84,7 +84,7 @@ def words_in(source):
 
 
 def root(node):
-    """Return the name in front of all dots of an attribute, or `None`."""
+    """Return the name before the first dot of an attribute, or `None`."""
     while isinstance(node, ast.Attribute):
         node = node.value
     return node.id if isinstance(node, ast.Name) else None
@@ -133,7 +133,7 @@ def test_every_public_name_has_a_row(family):
     classes = [part for part in parts.values() if inspect.isclass(part)]
 
     def needs_none(part):
-        # A second name of what has a row; a module, which has rows of its own; a base class, which
+        # An alias of a name with a row, a module, which has separate rows, or a base class, which
         # each row runs.
         base = inspect.isclass(part) and any(part in other.__mro__[1:] for other in classes)
         return id(part) in named or inspect.ismodule(part) or base

@@ -1,4 +1,4 @@
-"""Every example runs to its end and says what it should; so does the README's program."""
+"""Every example and the README's program run to the end and print the expected lines."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import readme
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# What the last lines must show, by example.
+# Maps each example to the text that its last lines must contain.
 EXPECTED = {
     "dense": r"Test accuracy 0\.[89]",
     "mnist_cnn": r"test images: 0\.9\d+\nLoaded again, it predicts identically\.",

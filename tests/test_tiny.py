@@ -1,4 +1,4 @@
-"""A smoke test that takes seconds: one model trains, saves, loads and predicts."""
+"""A smoke test of a few seconds: one model trains, saves, loads and predicts."""
 
 import numpy as np
 

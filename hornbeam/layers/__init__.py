@@ -1,4 +1,8 @@
-"""Layers."""
+"""All layers, as in `keras.layers`.
+
+The docstrings abbreviate shapes: B is the batch size, T the number of time steps, D, H and W are
+depth, height and width, C is the number of channels or features.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -165,7 +169,7 @@ from hornbeam.layers.spectral import (
 )  # fmt: skip
 from hornbeam.objects.family import Family
 
-# Second names of Keras 1, 2 and 3.
+# Aliases from Keras 1, 2 and 3.
 AvgPool1D, AvgPool2D, AvgPool3D = AveragePooling1D, AveragePooling2D, AveragePooling3D
 MaxPool1D, MaxPool2D, MaxPool3D = MaxPooling1D, MaxPooling2D, MaxPooling3D
 GlobalAvgPool1D, GlobalAvgPool2D, GlobalAvgPool3D = (
@@ -185,8 +189,7 @@ Convolution1DTranspose, Convolution2DTranspose, Convolution3DTranspose = (
 )
 CuDNNGRU, CuDNNLSTM = GRU, LSTM
 
-# Layers of Keras 1, which `hornbeam.legacy` puts here when it is imported, as `import hornbeam`
-# does.
+# Layers of Keras 1. `hornbeam.legacy` adds them when `import hornbeam` imports it.
 AtrousConvolution1D: type[Conv1D]
 AtrousConvolution2D: type[Conv2D]
 Convolution1D: type[Conv1D]

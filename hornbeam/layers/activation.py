@@ -1,4 +1,4 @@
-"""Activation functions with settings, as layers."""
+"""Layers that apply an activation function with arguments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "ThresholdedReLU"]
 
 
 class _Activation(Layer):
-    """Base of the activations: they compute element by element, so masks pass."""
+    """Base of the activation layers. They work element by element, so they pass masks on."""
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
@@ -28,15 +28,15 @@ class _Activation(Layer):
 class ReLU(_Activation):
     """Applies the rectified linear unit.
 
-    `f(x) = max_value` where `x >= max_value`, `x` where `threshold <= x < max_value`, and
-    `negative_slope * (x - threshold)` elsewhere. As in Keras.
+    `y = max_value` where `x >= max_value`, `y = x` where `threshold <= x < max_value`, and
+    `y = negative_slope * (x - threshold)` where `x < threshold`.
 
     Args:
-        max_value: Largest output, not negative. Default: `None`, no bound.
+        max_value: Largest output, not negative. Default: `None`, no limit.
         negative_slope: Slope below the threshold, not negative. Default: 0.
-        threshold: Where the slope changes, not negative. Default: 0.
+        threshold: Input below which `negative_slope` applies, not negative. Default: 0.
 
-    Input and output: tensors of one shape.
+    Input and output: any shape. As in Keras.
 
     Raises:
         ValueError: If an argument is negative.
@@ -77,10 +77,10 @@ class LeakyReLU(_Activation):
     """Applies the leaky rectified linear unit: `x` where `x >= 0`, `negative_slope * x` elsewhere.
 
     Args:
-        negative_slope: Slope of the negative side, not negative. Default: 0.3. `alpha` in Keras 1
-            and 2.
+        negative_slope: Slope for negative inputs, not negative. Default: 0.3. Keras 1 and 2 call
+            it `alpha`.
 
-    Input and output: tensors of one shape.
+    Input and output: any shape.
 
     Raises:
         ValueError: If `negative_slope` is negative.
@@ -110,9 +110,12 @@ class ELU(_Activation):
     """Applies the exponential linear unit: `x` where `x > 0`, `alpha * (exp(x) - 1)` elsewhere.
 
     Args:
-        alpha: Size of the limit for large negative inputs, which is `-alpha`. Default: 1.
+        alpha: The output approaches `-alpha` for large negative inputs. Default: 1.
 
-    Input and output: tensors of one shape.
+    Input and output: any shape.
+
+    Raises:
+        TypeError: In the call, if `alpha` is not a number.
 
     Source: Clevert et al. 2016, Fast and accurate deep network learning by exponential linear
     units.
@@ -132,13 +135,17 @@ class ELU(_Activation):
 
 
 class Softmax(_Activation):
-    """Turns scores into probabilities along an axis: `exp(x) / sum(exp(x))`.
+    """Converts scores to probabilities along an axis: `exp(x) / sum(exp(x))`.
 
     Args:
-        axis: Axis along which the results sum to 1, or a list of axes. Default: the last.
+        axis: Axis, or list of axes, along which the outputs sum to 1. Default: -1, the last.
 
-    Input and output: tensors of one shape. With a boolean `mask` of that shape in the call, entries
-    where it is false have probability 0. As in Keras.
+    Input and output: any shape. The call takes an optional boolean `mask` of the input's shape;
+    entries where it is false get probability 0. As in Keras.
+
+    Raises:
+        ValueError: In the call, if the input does not have `axis`, or if the shape of `mask` does
+            not broadcast to the input's.
 
     Example:
         >>> import hornbeam as hb
@@ -159,20 +166,22 @@ class Softmax(_Activation):
 
 
 class PReLU(_Activation):
-    """Applies a rectified linear unit with a learnt slope: `x` or, where `x < 0`, `alpha * x`.
+    """Applies the rectified linear unit with a learned slope: `max(x, 0) + alpha * min(x, 0)`.
 
     Args:
-        alpha_initializer: Initializer of the slopes. Default: zeros.
-        alpha_regularizer, alpha_constraint: Penalty and constraint of the slopes. Default: `None`.
-        shared_axes: Axes along which all positions share one slope, counted from 1 (axis 0 is the
-            batch). For images, `[1, 2]` gives one slope per channel. Default: `None`, no axis.
+        alpha_initializer: Initializer of the slopes. Default: `"Zeros"`.
+        alpha_regularizer, alpha_constraint: Regularizer and constraint of the slopes. Default:
+            `None`.
+        shared_axes: Axis or axes along which all positions share one slope, counted from 1 (axis
+            0 is the batch). For images, `[1, 2]` gives one slope per channel. Default: `None`, no
+            axis.
 
-    Weights: `alpha`, of the input's shape without the batch axis, with size 1 on `shared_axes`.
+    Weights: `alpha`. Its shape is the input's without the batch axis, with size 1 on `shared_axes`.
 
-    Input and output: tensors of one shape, whose sizes on axes not in `shared_axes` are known.
+    Input and output: (B, ...). The sizes of the axes not in `shared_axes` must be known.
 
     Raises:
-        ValueError: If such a size is unknown.
+        ValueError: In `build`, if one of these sizes is unknown.
 
     Source: He et al. 2015, Delving deep into rectifiers.
 
@@ -215,14 +224,14 @@ class PReLU(_Activation):
 
 
 class ThresholdedReLU(_Activation):
-    """Passes inputs above a threshold: `x` where `x > theta`, 0 elsewhere.
+    """Keeps inputs above a threshold: `x` where `x > theta`, 0 elsewhere.
 
-    A layer of Keras 1 and 2.
+    This layer is from Keras 1 and 2.
 
     Args:
         theta: Threshold, not negative. Default: 1.
 
-    Input and output: tensors of one shape.
+    Input and output: any shape.
 
     Raises:
         ValueError: If `theta` is negative or not a number.

@@ -1,4 +1,4 @@
-"""Layers whose weight can be adapted: `enable_lora`, and what files hold of such a weight."""
+"""Layers with low-rank adaptation: `enable_lora`, and how files store the adapted weight."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ALL_MODES = ("int8", "float8", "int4", "gptq", "awq")
 
 
 class Adaptable(Layer):
-    """A layer one of whose weights can be trained by low-rank adaptation.
+    """Base of layers that support low-rank adaptation (LoRA) of one weight.
 
     A subclass names that weight in `_adapted_name`, keeps the arguments `lora_rank` and
-    `lora_alpha`, calls `_adapt_new_weights` at the end of `build`, and computes with the weight by
-    `hornbeam.adaptation.products`.
+    `lora_alpha`, calls `_adapt_new_weights` at the end of `build`, and multiplies by the weight
+    with the functions of `hornbeam.adaptation.products`.
     """
 
     _adapted_name = "kernel"
@@ -39,16 +39,17 @@ class Adaptable(Layer):
     ) -> None:  # fmt: skip
         """Freeze the weight W, train A and B, and compute with `W + (lora_alpha / rank) * A @ B`.
 
-        Hu et al. 2021. For a kernel of shape (*inputs, outputs), A has the shape (*inputs, rank), B
-        (rank, outputs).
+        For a kernel (*inputs, outputs), A has the shape (*inputs, rank) and B (rank, outputs).
+        Source: Hu et al. 2021, LoRA: low-rank adaptation of large language models.
 
         Args:
-            rank: Columns of A and rows of B.
-            lora_alpha: Factor. Default: `rank`.
-            a_initializer, b_initializer: Initializers of A and B.
+            rank: Number of columns of A and rows of B.
+            lora_alpha: Factor of the product. Default: `rank`.
+            a_initializer, b_initializer: Default: `"he_uniform"`, `"zeros"`.
 
         Raises:
-            ValueError: If the layer is not built, adapted already, or its weight has a constraint.
+            ValueError: If the layer is not built or already adapted, its weight has a constraint,
+                or `rank` is not a positive integer.
 
         Example:
             >>> from hornbeam.layers import Dense
@@ -83,7 +84,7 @@ class Adaptable(Layer):
         if self.lora_rank:
             self.enable_lora(self.lora_rank, self.lora_alpha)
 
-    # --- files: they have the sum in the weight's place, so they open without adaptation too ------
+    # --- files: they store the sum as the weight, so they also load without adaptation ------------
 
     def _saved_variables(self) -> list[Variable]:
         thin = (self.lora_a, self.lora_b) if self.lora_enabled else ()
@@ -100,12 +101,12 @@ class Adaptable(Layer):
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
         """Read this layer's own variables from `store`; see `Layer.load_own_variables`."""
         super().load_own_variables(store)
-        if self.lora_enabled:  # the weight that was read has the low-rank term in it
+        if self.lora_enabled:  # the loaded weight includes the low-rank term
             self.lora_a.assign(np.zeros(self.lora_a.shape))
             self.lora_b.assign(np.zeros(self.lora_b.shape))
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments; those of LoRA only if it is on, as in Keras."""
+        """Return the constructor's arguments; LoRA's only if it is enabled, as in Keras."""
         config = super().get_config()
         lora = {name: config.pop(name) for name in ("lora_rank", "lora_alpha") if name in config}
         if lora.get("lora_rank"):

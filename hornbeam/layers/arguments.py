@@ -1,4 +1,4 @@
-"""What the constructors of layers share: arguments checked and kept, weights made from them."""
+"""Helpers for the constructors of layers: check and keep arguments, and create weights."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ __all__ = ["add_named_weight", "keep", "choice", "positive_integer", "sizes", "v
 
 _Class = TypeVar("_Class", bound=type)
 
-# The last word of an argument's name: the module that looks its value up.
+# Maps the last word of an argument's name to the module that looks up its value.
 _FAMILIES: dict[str, Any] = {
     "activation": activations,
     "initializer": initializers,
     "regularizer": regularizers,
     "constraint": constraints,
 }
-# What the base class keeps, or Python adds.
+# Names that the base class keeps or Python adds.
 _OF_BASE = {"self", "__class__", "args", "kwargs", "activity_regularizer"}
 
 
 def keep(layer: Layer, arguments: dict[str, Any]) -> None:
     """Set a constructor's arguments as attributes of the same names.
 
-    Arguments whose names end in `activation`, `initializer`, `regularizer` or `constraint` are
-    looked up, so that a name such as `"relu"` becomes the function.
+    Looks up arguments whose names end in `activation`, `initializer`, `regularizer` or
+    `constraint`, so a name such as `"relu"` becomes the function.
 
     Args:
         layer: The layer under construction, after the constructor of its base class.
@@ -61,9 +61,9 @@ def add_named_weight(
     initializer: Identifier = None,
     **options: Any,
 ) -> Variable:
-    """Add a weight with the layer's initializer, regularizer and constraint of the weight's name.
+    """Add a weight with the initializer, regularizer and constraint that its name selects.
 
-    For `name="kernel"` these are `layer.kernel_initializer`, `layer.kernel_regularizer` and
+    For `name="kernel"`, they are `layer.kernel_initializer`, `layer.kernel_regularizer` and
     `layer.kernel_constraint`.
 
     Args:
@@ -71,7 +71,7 @@ def add_named_weight(
         name: Name of the weight.
         shape: Its shape.
         family: First part of the attributes' names. Default: `name`.
-        initializer: Used in place of the layer's. Default: `None`.
+        initializer: Replaces the layer's initializer. Default: `None`.
         **options: Further arguments of `Layer.add_weight`.
     """
     family = family or name
@@ -86,22 +86,22 @@ def add_named_weight(
 
 
 def positive_integer(layer: str, name: str, value: Any) -> int:
-    """Return `value` if it is a positive integer; else raise `ValueError`, naming the argument."""
+    """Return `value` if it is a positive integer; otherwise raise `ValueError`."""
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
         raise ValueError(f"{layer}: `{name}` must be a positive integer, received {value!r}.")
     return int(value)
 
 
 def sizes(layer: str, name: str, value: Any, rank: int) -> tuple[int, ...]:
-    """Return `value` as a tuple of `rank` positive integers; one integer counts for all axes.
+    """Return `value` as a tuple of `rank` positive integers; one integer applies to all axes.
 
     Args:
         layer, name: Class of the layer and name of the argument, for the message.
-        value: What the user passed.
+        value: The value that the user passed.
         rank: Number of spatial axes.
 
     Raises:
-        ValueError: If it is not an integer or `rank` integers, or one is not positive.
+        ValueError: If it is neither an integer nor `rank` integers, or one is not positive.
     """
     items = tuple(value) if hasattr(value, "__iter__") else (value,) * rank
     if len(items) != rank:
@@ -112,7 +112,7 @@ def sizes(layer: str, name: str, value: Any, rank: int) -> tuple[int, ...]:
 
 
 def choice(layer: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
-    """Return `value` in lower case if it is one of `allowed`; else raise, naming the argument."""
+    """Return `value` in lower case if it is one of `allowed`; otherwise raise `ValueError`."""
     word = str(value).lower()
     if word not in allowed:
         raise ValueError(f"{layer}: `{name}` must be one of {allowed}, received {value!r}.")
@@ -122,16 +122,16 @@ def choice(layer: str, name: str, value: Any, allowed: tuple[str, ...]) -> str:
 def variant(
     rank: int, call: str, shape: tuple[int, ...], result: tuple[int, ...]
 ) -> Callable[[_Class], _Class]:
-    """Return a decorator for a class of one rank: it sets `_rank` and completes the docstring.
+    """Return a class decorator that sets `_rank` and completes the docstring.
 
-    The class's own sentence is followed by the base class's docstring without its summary, and an
-    example.
+    The docstring becomes the class's summary, the base class's docstring without its summary, and
+    an example.
 
     Args:
         rank: Number of spatial axes.
         call: Arguments of the layer in the example, as code.
         shape: Shape of the example's input.
-        result: Shape of its output.
+        result: Shape of the example's output.
     """
 
     def complete(cls: _Class) -> _Class:

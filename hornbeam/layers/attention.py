@@ -1,4 +1,4 @@
-"""Attention without projections: scores of queries against keys weigh the values."""
+"""Attention without projections: scores of queries against keys weight the values."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["AdditiveAttention", "Attention", "where_allowed"]
 
 
 def where_allowed(scores: Tensor, allowed: Tensor | None) -> Tensor:
-    """Return `scores`, very small where `allowed` is false, so that softmax gives weight 0.
+    """Return `scores` with very small values where `allowed` is false, so softmax gives weight 0.
 
-    Where nothing is allowed, all entries are equal, and softmax has no NaN.
+    If a row allows nothing, all its entries are equal, and softmax returns no NaN.
 
     Args:
         scores: Scores, (..., T, S).
@@ -32,12 +32,12 @@ def where_allowed(scores: Tensor, allowed: Tensor | None) -> Tensor:
 
 
 class _Attention(Layer):
-    """Base of both layers: masks, dropout and the weighted sum."""
+    """Base of both layers: handles masks, dropout and the weighted sum."""
 
     dropout: float
 
     def _keep(self, arguments: dict[str, Any]) -> None:
-        """Keep the constructor's arguments, given as its `locals()`."""
+        """Check the constructor's `locals()` and keep them as attributes."""
         keep(self, arguments)
         if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout <= 1:
             raise ValueError(
@@ -71,12 +71,12 @@ class _Attention(Layer):
             )
 
     def _make_weights(self, size: int | None) -> None:
-        """Create the weights, for queries of `size` channels."""
-        raise NotImplementedError  # each of the two layers has its own
+        """Create the weights for queries of `size` channels."""
+        raise NotImplementedError  # each of the two layers implements it
 
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         """Return the scores (B, T, S) of queries (B, T, C) against keys (B, S, C)."""
-        raise NotImplementedError  # each of the two layers has its own
+        raise NotImplementedError  # each of the two layers implements it
 
     def call(
         self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None,
@@ -106,24 +106,24 @@ class _Attention(Layer):
 
 
 class Attention(_Attention):
-    """Attends by dot products: `softmax(scale * query @ key^T) @ value`.
+    """Dot-product attention: `softmax(scale * query @ key^T) @ value`.
 
-    Call: `layer([query, value])` or `layer([query, value, key])`; the key defaults to the value.
-    Further arguments: `mask=[query_mask, value_mask]` (masked values have weight 0, results of
-    masked queries are 0), `use_causal_mask=True` (step t sees the values up to t),
-    `return_attention_scores=True` (returns the weights too), `training`.
+    Call it as `layer([query, value])` or `layer([query, value, key])`; the key defaults to the
+    value. The call also takes `mask=[query_mask, value_mask]` (masked values get weight 0, masked
+    queries give 0), `use_causal_mask=True` (step t sees the values up to t),
+    `return_attention_scores=True` (returns the weights too) and `training`.
 
-    Input: query (B, T, C), value (B, S, D), key (B, S, C). Output: (B, T, D), and the weights (B,
-    T, S).
+    Input: query (B, T, C), value (B, S, D), key (B, S, C): B the batch size, T and S steps, C and D
+    channels. Output: (B, T, D), or a pair with the weights (B, T, S).
 
     Args:
-        use_scale: Whether the scores have a learnt factor. Default: False.
-        score_mode: `"dot"`, or `"concat"`: scores are `concat_score_weight * sum(tanh(scale *
+        use_scale: Whether to multiply the scores by a learned factor. Default: False.
+        score_mode: `"dot"`, or `"concat"` for the scores `concat_score_weight * sum(tanh(scale *
             (query + key)))`. Default: `"dot"`.
         dropout: Fraction of the weights set to zero in training. Default: 0.
         seed: Integer seed of the dropout. Default: random.
 
-    Weights: `scale` and, in mode `"concat"`, `concat_score_weight`: single numbers.
+    Weights: `scale` with `use_scale`, `concat_score_weight` in mode `"concat"`, both scalars.
 
     Raises:
         ValueError: If an argument is out of range, or the input is not a list of 2 or 3 tensors.
@@ -166,22 +166,22 @@ class Attention(_Attention):
 
 
 class AdditiveAttention(_Attention):
-    """Attends by a small network: the scores are `sum(scale * tanh(query + key))`.
+    """Additive attention: `softmax(sum(scale * tanh(query + key))) @ value`.
 
-    Call: `layer([query, value])` or `layer([query, value, key])`; the key defaults to the value.
-    Further arguments: `mask=[query_mask, value_mask]` (masked values have weight 0, results of
-    masked queries are 0), `use_causal_mask=True` (step t sees the values up to t),
-    `return_attention_scores=True` (returns the weights too), `training`.
+    Call it as `layer([query, value])` or `layer([query, value, key])`; the key defaults to the
+    value. The call also takes `mask=[query_mask, value_mask]` (masked values get weight 0, masked
+    queries give 0), `use_causal_mask=True` (step t sees the values up to t),
+    `return_attention_scores=True` (returns the weights too) and `training`.
 
-    Input: query (B, T, C), value (B, S, D), key (B, S, C). Output: (B, T, D), and the weights (B,
-    T, S).
+    Input: query (B, T, C), value (B, S, D), key (B, S, C): B the batch size, T and S steps, C and D
+    channels. Output: (B, T, D), or a pair with the weights (B, T, S).
 
     Args:
-        use_scale: Whether the sum has learnt weights. Default: True.
+        use_scale: Whether to multiply each channel by a learned factor. Default: True.
         dropout: Fraction of the weights set to zero in training. Default: 0.
         seed: Integer seed of the dropout. Default: random.
 
-    Weights: `scale`, one number per channel.
+    Weights: `scale` (C,) with `use_scale`.
 
     Raises:
         ValueError: If an argument is out of range, or the input is not a list of 2 or 3 tensors.

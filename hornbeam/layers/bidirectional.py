@@ -1,4 +1,4 @@
-"""Layers around a layer: both directions in time, and every step in time."""
+"""Wrappers around a layer: both directions of time, every time step, and their base."""
 
 from __future__ import annotations
 
@@ -43,11 +43,13 @@ def _check_layer(owner: str, layer: Any) -> None:
 
 
 class Wrapper(Layer):
-    """Base of layers that change what another layer does.
+    """Base of layers that wrap another layer and change its behavior.
 
     Args:
-        layer: The wrapped layer. `build` builds it, and its weights are the wrapper's.
+        layer: The wrapped layer. `build` builds it, and the wrapper has its weights.
         **kwargs: Arguments of `Layer`.
+
+    Input and output: a subclass's `call` decides. As in Keras.
 
     Raises:
         ValueError: If `layer` is not a layer.
@@ -76,14 +78,14 @@ class TimeDistributed(Wrapper):
     """Applies a layer to every step of a sequence, with the same weights.
 
     The layer gets all steps as one batch of B * T samples. If it draws random numbers, changes
-    variables or adds losses, it gets the steps one after the other, as batches of B samples. As in
-    Keras.
+    variables or adds losses, it gets the steps one after the other, as batches of B samples.
 
     Args:
-        layer: The layer. If its `call` takes a mask, a mask of shape (B, T, S, ...) reaches it step
-            by step; a mask (B, T) only goes on to the next layer.
+        layer: The layer. If its `call` takes a mask, it gets a mask (B, T, S, ...) step by step. A
+            mask (B, T) passes to the next layer only.
 
-    Input: (B, T, ...). Output: (B, T, *shape of the layer's output without the batch axis).
+    Input: (B, T, ...). Output: (B, T, *the layer's output shape without the batch axis).
+    As in Keras.
 
     Raises:
         ValueError: If `layer` is not a layer, or the input has fewer than 3 axes.
@@ -133,22 +135,23 @@ def _join(x: Tensor) -> Tensor:
 
 
 class Bidirectional(Layer):
-    """Runs a recurrent layer in both directions of time, and merges the two outputs.
+    """Runs a recurrent layer in both directions of time and merges the two outputs.
 
     Args:
-        layer: The layer that runs forwards: `LSTM`, `GRU`, ..., or any with `go_backwards`,
+        layer: The forward layer: `LSTM`, `GRU`, ..., or any layer with `go_backwards`,
             `return_sequences` and `return_state`. It is copied.
         merge_mode: `"concat"` (default), `"sum"`, `"mul"`, `"ave"`, or `None` for both outputs.
-        weights: Initial weights, forward ones first. Default: `None`.
-        backward_layer: The layer that runs backwards. Default: a copy of `layer`.
+        weights: Initial weights, the forward layer's first. Default: `None`.
+        backward_layer: The backward layer. Default: a copy of `layer`.
         **kwargs: Arguments of `Layer`.
 
-    Input: (B, T, C). Output: as the layer's, with twice the channels for `"concat"`. The backward
-    outputs are in the order of time. With `return_state`, a tuple: the output, then the states,
-    forward ones first.
+    Input: (B, T, C). Output: the layer's shape, with twice the channels for `"concat"`. The
+    backward outputs are in forward time order. With `return_state`, a tuple: the output, then the
+    states, forward states first.
 
     Raises:
-        ValueError: If `merge_mode` is unknown, or the two layers do not fit together.
+        ValueError: If `layer` is not a recurrent layer, `merge_mode` is unknown, or the two layers
+            differ in more than direction or run in the same direction.
 
     Source: Schuster and Paliwal 1997, Bidirectional recurrent neural networks.
 
@@ -187,7 +190,7 @@ class Bidirectional(Layer):
         super().__init__(weights=weights, **kwargs)
         forward: Any = layer
         self.merge_mode = merge_mode
-        # The directions have different last outputs, so a masked step gives zero, as in Keras.
+        # The two directions have different last outputs, so masked steps give zero, as in Keras.
         changes = {"zero_output_for_mask": True} if forward.return_sequences else {}
         self.forward_layer = _copy(layer, "forward_", **changes)
         backward: Any = backward_layer
@@ -201,7 +204,7 @@ class Bidirectional(Layer):
         self.input_spec = InputSpec(ndim=3)
 
     def _check_pair(self) -> None:
-        """Raise `ValueError` unless the layers run in different directions, alike otherwise."""
+        """Raise `ValueError` unless the layers differ only in direction."""
         forward, backward = self.forward_layer, self.backward_layer
         if forward.go_backwards == backward.go_backwards:
             raise ValueError(
@@ -219,12 +222,12 @@ class Bidirectional(Layer):
 
     @property
     def states(self) -> list[Any] | None:
-        """The states that stateful layers keep, forward ones first."""
+        """The states that stateful layers keep, forward states first."""
         pair = self.forward_layer.states, self.backward_layer.states
         return None if None in pair else [*pair[0], *pair[1]]
 
     def reset_state(self) -> None:
-        """Set the states that both layers keep back to zero."""
+        """Reset the states of both layers to zero."""
         self.forward_layer.reset_state()
         self.backward_layer.reset_state()
 
@@ -254,7 +257,7 @@ class Bidirectional(Layer):
             states = list(initial_state)
             if len(states) % 2:
                 raise ValueError(
-                    "`initial_state` must hold as many states for each direction, received"
+                    "`initial_state` must hold equally many states for each direction, received"
                     f" {len(states)}."
                 )
             half = len(states) // 2
@@ -291,7 +294,7 @@ class Bidirectional(Layer):
 
 
 def _copy(layer: Any, prefix: str, **changes: Any) -> Any:
-    """Return a new layer with the configuration of `layer` and `changes`, named after it."""
+    """Return a new layer with the configuration of `layer`, `changes` and a prefixed name."""
     config = layer.get_config()
     name = config["name"].removeprefix("forward_")
     parts = (layer, getattr(layer, "cell", layer))

@@ -1,4 +1,4 @@
-"""Building a layer: `build` in its name scope, and the shapes it takes."""
+"""Building a layer: runs `build` in its name scope and finds the shapes that it takes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["build_arguments", "wrap_build"]
 def wrap_build(build: Callable[..., None]) -> Callable[..., None]:
     """Wrap a `build` method to use the layer's name scope, set `built` and record the shapes.
 
-    A call of `super().build()` inside another `build` runs the plain method.
+    A call of `super().build()` inside another `build` runs the unwrapped method.
     """
     if getattr(build, "_wrapped", False):
         return build
@@ -41,18 +41,18 @@ def wrap_build(build: Callable[..., None]) -> Callable[..., None]:
         shapes = dict(zip(names, args, strict=False)) | kwargs
         self._build_shapes = {n: shape_to_config(s) for n, s in shapes.items()} or None
 
-    wrapped._wrapped = True  # type: ignore[attr-defined]  # a mark, so that no method is wrapped twice
+    wrapped._wrapped = True  # type: ignore[attr-defined]  # prevents wrapping twice
     return wrapped
 
 
 def build_arguments(
     build: Callable[..., None], shapes: dict[str, Any]
 ) -> tuple[list, dict[str, Any]]:
-    """Return the arguments for `build`: the first shape, or each input's as `NAME_shape`.
+    """Return the arguments for `build`: the first shape, or one `NAME_shape` per input.
 
     Args:
         build: The layer's bound method.
-        shapes: Shapes of the tensors in a call, by the names of `call`'s arguments.
+        shapes: Shapes of the tensors in a call, by the names of `call`'s parameters.
 
     Returns:
         Positional arguments and keyword arguments.

@@ -1,4 +1,4 @@
-"""The arguments of a layer's call: converted to tensors, matched with the names of `call`, cast."""
+"""Arguments of a layer's call: conversion to tensors, casts and names."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["convert_inputs", "has_tensor", "named_arguments", "positional_names"
 def convert_inputs(
     args: tuple, kwargs: dict[str, Any], dtype: str | None
 ) -> tuple[tuple, dict[str, Any]]:
-    """Return the arguments with arrays, numbers and nested lists of numbers as tensors.
+    """Convert arrays, numbers and nested lists of numbers to tensors.
 
     Args:
         args, kwargs: Arguments of the call.
-        dtype: Dtype that floating-point tensors are cast to; `None` leaves them.
+        dtype: Dtype for floating-point tensors. `None` keeps their dtype.
     """
     if len(args) == 1 and not kwargs and isinstance(args[0], jax.Array):
         return (_convert_one(args[0], dtype),), {}
@@ -62,7 +62,7 @@ def _convert_one(x: Any, dtype: str | None) -> Any:
 def named_arguments(
     signature: inspect.Signature, layer: Layer, args: tuple, kwargs: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments by their names in `call`, with the entries of `**kwargs` beside them.
+    """Return the arguments by their names in `call`, including the entries of `**kwargs`.
 
     Args:
         signature: Signature of the layer's `call`, whose first parameter is `self`.
@@ -70,7 +70,7 @@ def named_arguments(
         args, kwargs: Arguments of the call.
 
     Raises:
-        TypeError: If `call` does not take these arguments.
+        TypeError: If the arguments do not match the signature of `call`.
     """
     bound = signature.bind(layer, *args, **kwargs)
     named: dict[str, Any] = {}
@@ -83,7 +83,7 @@ def named_arguments(
 
 
 def positional_names(signature: inspect.Signature, args: tuple) -> list[str]:
-    """Return the names of the parameters of `call` that `args` fill by position."""
+    """Return the names of the parameters of `call` that `args` fill."""
     names = [n for n, p in signature.parameters.items() if p.kind in (0, 1)]
     return names[1 : 1 + len(args)]
 
@@ -91,10 +91,9 @@ def positional_names(signature: inspect.Signature, args: tuple) -> list[str]:
 def settle_training(
     signature: inspect.Signature, args: tuple, kwargs: dict[str, Any]
 ) -> bool | None:
-    """Return `training` of a call, and put it into `kwargs` if `call` takes it.
+    """Return `training` for a call, and add it to `kwargs` if `call` takes it.
 
-    The argument decides; if there is none, the surrounding call; then the default in `call`'s
-    signature.
+    The argument has priority, then the surrounding call, then the default in `call`'s signature.
     """
     parameters = signature.parameters
     training = kwargs.get("training")
@@ -108,7 +107,7 @@ def settle_training(
     if training is None:
         training = bool(default) if isinstance(default, (bool, np.bool_)) else None
     if "training" not in positional_names(signature, args):
-        # A graph is replayed in training and outside it, so it keeps only what was passed.
+        # A graph runs both in training and outside, so it records only a value that was passed.
         if kwargs.get("training") is not None or not any_symbolic(args, kwargs):
             kwargs["training"] = training
         elif default is inspect.Parameter.empty:

@@ -1,4 +1,4 @@
-"""The running call: whether there is one, and whether it is for training."""
+"""The state of the running layer call: its depth and its `training` value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _depth: ContextVar[int] = ContextVar("hornbeam_call_depth", default=0)
 
 
 def training_now() -> bool | None:
-    """Return whether the running call is for training; `None` if no caller said."""
+    """Return `training` of the running call, or `None` if no caller set it."""
     return _training.get()
 
 
@@ -23,7 +23,7 @@ def training_scope(training: bool | None) -> Iterator[None]:
     """Set the default of `training` for the calls inside a block.
 
     Args:
-        training: The value that layers see unless their call passes its own.
+        training: The value for layers whose call does not pass `training`.
     """
     token = _training.set(training)
     try:
@@ -40,7 +40,7 @@ def inside_call() -> bool:
 def enter_call(training: bool | None) -> tuple[Token, Token]:
     """Start a call; return the tokens that `leave_call` needs.
 
-    A pair of functions, because every layer's call passes here and a context manager takes longer.
+    A pair of functions, because every layer call runs them and a context manager is slower.
     """
     return _training.set(training), _depth.set(_depth.get() + 1)
 

@@ -1,7 +1,7 @@
-"""A layer's constructor may be called in other words than its own: they are translated first.
+"""Translation of older arguments before a layer's constructor runs.
 
-`hornbeam.legacy.arguments` announces its translation of the arguments of Keras 1 and 2 here when
-`hornbeam` is imported. Nothing in `hornbeam.layers` imports it.
+When `hornbeam` is imported, `hornbeam.legacy.arguments` registers its translation of the arguments
+of Keras 1 and 2 here. Nothing in `hornbeam.layers` imports it.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ _translations: list[Translation] = []
 
 
 def announce_translation(translation: Translation) -> None:
-    """Translate what the constructors of Hornbeam's layers are given, from now on.
+    """Register a translation of the arguments of all constructors of Hornbeam's layers.
 
     Args:
-        translation: Takes the layer, its constructor, and the positional and keyword arguments of
-            the call; returns the arguments that the constructor gets.
+        translation: Function of the layer, its constructor, and the positional and keyword
+            arguments of the call. Returns the arguments for the constructor.
     """
     _translations.append(translation)
 
 
 def translated(init: Constructor) -> Constructor:
-    """Return a constructor that gets its arguments through all announced translations.
+    """Wrap a constructor to apply all registered translations to its arguments.
 
     Example:
         >>> @translated
         ... def init(self, units, use_bias=True):
         ...     print(units, use_bias)
-        >>> init(None, output_dim=3, bias=False)  # the words of Keras 1
+        >>> init(None, output_dim=3, bias=False)  # the names of Keras 1
         3 False
     """
 

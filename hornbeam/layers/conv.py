@@ -31,20 +31,20 @@ __all__ = [
     "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D",
 ]  # fmt: skip
 
-_SHARED = """strides: Step of the window: one integer, or one per axis.
-        padding: `"valid"` or `"same"`. Over sequences, except transposed, also `"causal"`: zeros
-            before the first step.
+_SHARED = """strides: Step of the window: one integer, or one per spatial axis. Default: 1.
+        padding: `"valid"` (default) or `"same"`. `Conv1D`, `DepthwiseConv1D` and `SeparableConv1D`
+            also take `"causal"`, which pads with zeros before the first step only.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
-        dilation_rate: Distance between the window's taps. It cannot be above 1 together with
-            `strides`.
-        activation: Name or function. Default: none.
-        use_bias: Whether to add a bias."""
+        dilation_rate: Spacing between the elements of the window. It cannot be above 1 together
+            with `strides`. Default: 1.
+        activation: Name or function. Default: `None`, linear.
+        use_bias: Whether to add a bias. Default: True."""
 
 
 class _Convolution(Layer):
-    """What all convolutions share: sizes, layout, the channels' axis, bias and activation.
+    """Base of all convolutions: checks the sizes and handles layout, bias and activation.
 
-    A subclass's constructor gives its arguments to `_keep`. It makes its kernels in
+    A subclass's constructor passes its arguments to `_keep`. The subclass creates its kernels in
     `_build(channels)` and convolves in `_convolve(inputs, bias, activation)`.
     """
 
@@ -100,16 +100,16 @@ class _Convolution(Layer):
                 )
 
     def _build(self, channels: int) -> int:
-        """Make the kernels for inputs of `channels` channels; return the output channels."""
-        raise NotImplementedError  # each subclass has its own
+        """Create the kernels for `channels` input channels; return the output channels."""
+        raise NotImplementedError  # each subclass implements it
 
     def _convolve(self, inputs: Any, bias: Any, activation: str) -> Any:
-        """Convolve, add the bias unless `None`, apply the activation: "linear" or "relu"."""
-        raise NotImplementedError  # each subclass has its own
+        """Convolve, add the bias unless it is `None`, and apply "linear" or "relu"."""
+        raise NotImplementedError  # each subclass implements it
 
     def _options(self) -> dict[str, Any]:
-        """Return the arguments that the ops of all kinds share."""
-        # Causal: zeros before the first step, so that no output looks ahead.
+        """Return the arguments that all convolution ops take."""
+        # Causal: with zeros before the first step, no output depends on later steps.
         causal = ((self.dilation_rate[0] * (self.kernel_size[0] - 1), 0),)
         return {
             "strides": self.strides,
@@ -120,7 +120,7 @@ class _Convolution(Layer):
 
     def call(self, inputs: Structure) -> Structure:
         bias = None if self.bias is None else self.bias.value
-        if self.activation is activations.relu:  # one op with the convolution
+        if self.activation is activations.relu:  # fused with the convolution
             return self._convolve(inputs, bias, "relu")
         return self.activation(self._convolve(inputs, bias, "linear"))
 
@@ -128,22 +128,26 @@ class _Convolution(Layer):
 class _Conv(_Convolution, Adaptable):
     __doc__ = f"""Convolutions in 1, 2 and 3 dimensions.
 
-    The outputs are `activation(conv(inputs, kernel) + bias)`.
+    The output is `activation(conv(x, kernel) + bias)`.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window: one integer, or one per axis.
+        kernel_size: Size of the window: one integer, or one per spatial axis.
         {_SHARED}
-        groups: Number of groups of channels that are convolved separately.
+        groups: Number of groups of channels that are convolved separately. Default: 1.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
             activity_regularizer, kernel_constraint, bias_constraint: As for `Dense`.
-        lora_rank, lora_alpha: If given, the kernel is adapted when it is built; see `enable_lora`.
+        lora_rank, lora_alpha: If given, `build` calls `enable_lora` with them. Default: `None`.
 
-    Weights: `kernel` of shape (*kernel_size, channels / groups, filters), `bias` of shape
-    (filters,).
+    Input: (B, *sizes, C). Output: (B, *new sizes, filters), each new size `(size - (kernel_size -
+    1) * dilation_rate - 1) // strides + 1` for `"valid"`, else `ceil(size / strides)`. With
+    `"channels_first"`, C follows B in input and output. As in Keras.
+
+    Weights: `kernel` (*kernel_size, C / groups, filters), `bias` (filters,).
 
     Raises:
-        ValueError: If an argument is out of range, or channels do not divide into groups.
+        ValueError: If an argument is out of range, C is unknown or no multiple of `groups`, or the
+            window is larger than the input.
     """
 
     groups: int
@@ -188,22 +192,28 @@ class _Conv(_Convolution, Adaptable):
 class _ConvTranspose(_Convolution):
     __doc__ = f"""Transposed convolutions in 1, 2 and 3 dimensions.
 
-    The outputs are `activation(conv_transpose(inputs, kernel) + bias)` (Zeiler et al. 2010).
+    The output is `activation(conv_transpose(x, kernel) + bias)`.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window: one integer, or one per axis.
-        output_padding: Number of elements added at the end of each axis of the result, below
-            `strides`. Default: the number with which a convolution of the same arguments gives the
-            input's size back.
+        kernel_size: Size of the window: one integer, or one per spatial axis.
+        output_padding: Number of elements added at the end of each spatial axis of the output, from
+            0 to `strides - 1`. Default: `None`, the number for which a convolution with the same
+            arguments returns the input's size.
         {_SHARED}
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
             activity_regularizer, kernel_constraint, bias_constraint: As for `Dense`.
 
-    Weights: `kernel` of shape (*kernel_size, filters, channels), `bias` of shape (filters,).
+    Input: (B, *sizes, C). Output: (B, *new sizes, filters), each new size `size * strides` for
+    `"same"`, and without dilation `size * strides + max(kernel_size - strides, 0)` for `"valid"`.
+    With `"channels_first"`, C follows B in input and output.
+
+    Weights: `kernel` (*kernel_size, filters, C), `bias` (filters,).
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or C is unknown.
+
+    Source: Zeiler et al. 2010, Deconvolutional networks.
     """
 
     def __init__(
@@ -234,7 +244,7 @@ class _ConvTranspose(_Convolution):
         self.output_padding = given
 
     def _check_window(self, shape: Any) -> None:
-        """Accept every window: one larger than the input gives a result larger than both."""
+        """Accept every window: a transposed convolution allows windows larger than the input."""
 
     def _build(self, channels: int) -> int:
         self.kernel = add_named_weight(self, "kernel", (*self.kernel_size, self.filters, channels))
@@ -256,20 +266,23 @@ class _ConvTranspose(_Convolution):
 class _DepthwiseConv(_Convolution):
     __doc__ = f"""Depthwise convolutions in 1 and 2 dimensions.
 
-    The outputs are `activation(depthwise_conv(inputs, kernel) + bias)`.
+    The output is `activation(depthwise_conv(x, kernel) + bias)`.
 
     Args:
-        kernel_size: Size of the window: one integer, or one per axis.
-        depth_multiplier: Number of filters per channel.
+        kernel_size: Size of the window: one integer, or one per spatial axis.
+        depth_multiplier: Number of filters per channel. Default: 1.
         {_SHARED}
         depthwise_initializer, bias_initializer, depthwise_regularizer, bias_regularizer,
             activity_regularizer, depthwise_constraint, bias_constraint: As for `Dense`.
 
-    Weights: `kernel` of shape (*kernel_size, channels, depth_multiplier), `bias` of shape
-    (channels * depth_multiplier,).
+    Input: (B, *sizes, C). Output: (B, *new sizes, C * depth_multiplier), with the sizes of
+    `Conv2D`. With `"channels_first"`, C follows B in input and output. As in Keras.
+
+    Weights: `kernel` (*kernel_size, C, depth_multiplier), `bias` (C * depth_multiplier,).
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, C is unknown, or the window is larger than the
+            input.
     """
 
     depth_multiplier: int
@@ -300,24 +313,28 @@ class _DepthwiseConv(_Convolution):
 class _SeparableConv(_Convolution):
     __doc__ = f"""Separable convolutions in 1 and 2 dimensions.
 
-    The outputs are `activation(separable_conv(inputs, depthwise_kernel, pointwise_kernel) + bias)`
-    (Chollet 2016).
+    The output is `activation(separable_conv(x, depthwise_kernel, pointwise_kernel) + bias)`.
 
     Args:
         filters: Number of output channels.
-        kernel_size: Size of the window: one integer, or one per axis.
-        depth_multiplier: Number of filters per channel in the first part.
+        kernel_size: Size of the window: one integer, or one per spatial axis.
+        depth_multiplier: Number of depthwise filters per channel. Default: 1.
         {_SHARED}
         depthwise_initializer, pointwise_initializer, bias_initializer, depthwise_regularizer,
             pointwise_regularizer, bias_regularizer, activity_regularizer, depthwise_constraint,
             pointwise_constraint, bias_constraint: As for `Dense`.
 
-    Weights: `depthwise_kernel` of shape (*kernel_size, channels, depth_multiplier),
-    `pointwise_kernel` of shape (1, ..., channels * depth_multiplier, filters), `bias` of shape
-    (filters,).
+    Input: (B, *sizes, C). Output: (B, *new sizes, filters), with the sizes of `Conv2D`. With
+    `"channels_first"`, C follows B in input and output.
+
+    Weights: `depthwise_kernel` (*kernel_size, C, depth_multiplier), `pointwise_kernel` (1, ..., C *
+    depth_multiplier, filters), `bias` (filters,).
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, C is unknown, or the window is larger than the
+            input.
+
+    Source: Chollet 2016, Xception: deep learning with depthwise separable convolutions.
     """
 
     depth_multiplier: int
@@ -357,57 +374,57 @@ class _SeparableConv(_Convolution):
         return conv_with_bias(deep, pointwise, bias, activation, data_format=self.data_format)
 
 
-@variant(1, "4, 3", (1, 5, 2), (1, 3, 4))
+@variant(1, "32, 5", (8, 100, 16), (8, 96, 32))
 class Conv1D(_Conv):
-    """A convolution along sequences (B, T, C)."""
+    """Convolves sequences (B, T, C): batch, steps, channels."""
 
     _paddings = ("valid", "same", "causal")
 
 
-@variant(2, "4, 3", (1, 5, 5, 2), (1, 3, 3, 4))
+@variant(2, '16, 3, activation="relu"', (8, 28, 28, 3), (8, 26, 26, 16))
 class Conv2D(_Conv):
-    """A convolution over images (B, H, W, C)."""
+    """Convolves images (B, H, W, C): batch, height, width, channels."""
 
 
-@variant(3, "4, 3", (1, 5, 5, 5, 2), (1, 3, 3, 3, 4))
+@variant(3, "4, 3", (1, 8, 16, 16, 2), (1, 6, 14, 14, 4))
 class Conv3D(_Conv):
-    """A convolution over volumes (B, D, H, W, C)."""
+    """Convolves volumes (B, D, H, W, C): batch, depth, height, width, channels."""
 
 
-@variant(1, "4, 3", (1, 5, 2), (1, 7, 4))
+@variant(1, '8, 3, strides=2, padding="same"', (8, 50, 16), (8, 100, 8))
 class Conv1DTranspose(_ConvTranspose):
-    """The transpose of `Conv1D`, over sequences (B, T, C): its strides widen the axis."""
+    """Upsamples sequences (B, T, C) with a learned kernel: the transpose of `Conv1D`."""
 
 
-@variant(2, "4, 3", (1, 5, 5, 2), (1, 7, 7, 4))
+@variant(2, '8, 3, strides=2, padding="same"', (8, 7, 7, 16), (8, 14, 14, 8))
 class Conv2DTranspose(_ConvTranspose):
-    """The transpose of `Conv2D`, over images (B, H, W, C): its strides widen the axes."""
+    """Upsamples images (B, H, W, C) with a learned kernel: the transpose of `Conv2D`."""
 
 
-@variant(3, "4, 3", (1, 5, 5, 5, 2), (1, 7, 7, 7, 4))
+@variant(3, '4, 3, strides=2, padding="same"', (1, 4, 8, 8, 2), (1, 8, 16, 16, 4))
 class Conv3DTranspose(_ConvTranspose):
-    """The transpose of `Conv3D`, over volumes (B, D, H, W, C): its strides widen the axes."""
+    """Upsamples volumes (B, D, H, W, C) with a learned kernel: the transpose of `Conv3D`."""
 
 
-@variant(1, "3", (1, 5, 2), (1, 3, 2))
+@variant(1, "5", (8, 100, 16), (8, 96, 16))
 class DepthwiseConv1D(_DepthwiseConv):
-    """A convolution along sequences (B, T, C) that gives each channel its own filters."""
+    """Convolves each channel of sequences (B, T, C) with its own filters."""
 
     _paddings = ("valid", "same", "causal")
 
 
-@variant(2, "3", (1, 5, 5, 2), (1, 3, 3, 2))
+@variant(2, "3, depth_multiplier=2", (8, 28, 28, 3), (8, 26, 26, 6))
 class DepthwiseConv2D(_DepthwiseConv):
-    """A convolution over images (B, H, W, C) that gives each channel its own filters."""
+    """Convolves each channel of images (B, H, W, C) with its own filters."""
 
 
-@variant(1, "4, 3", (1, 5, 2), (1, 3, 4))
+@variant(1, "32, 5", (8, 100, 16), (8, 96, 32))
 class SeparableConv1D(_SeparableConv):
-    """A convolution of each channel of sequences (B, T, C), then a mix of the channels."""
+    """Convolves each channel of sequences (B, T, C), then mixes the channels."""
 
     _paddings = ("valid", "same", "causal")
 
 
-@variant(2, "4, 3", (1, 5, 5, 2), (1, 3, 3, 4))
+@variant(2, "16, 3", (8, 28, 28, 3), (8, 26, 26, 16))
 class SeparableConv2D(_SeparableConv):
-    """A convolution of each channel of images (B, H, W, C), then a mix of the channels."""
+    """Convolves each channel of images (B, H, W, C), then mixes the channels."""

@@ -1,4 +1,4 @@
-"""Long short-term memory whose products are convolutions, in 1, 2 and 3 dimensions."""
+"""Convolutional LSTM layers in 1, 2 and 3 dimensions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"]
 
 
 class ConvLSTMCell(LSTMCell):
-    """Computes one step of convolutional long short-term memory, as `ConvLSTM2D` runs it.
+    """Computes one step of a convolutional LSTM; `ConvLSTM2D` and its variants run it.
 
     Args:
         rank: Number of spatial axes.
@@ -111,7 +111,7 @@ class ConvLSTMCell(LSTMCell):
     def project(  # type: ignore[override]
         self, inputs: Tensor, noise: tuple[Any, Any]
     ) -> Tensor:
-        """Return the inputs' part of the gates, for one step (B, ...) or all (T, B, ...)."""
+        """Return the inputs' part of the gates for one step (B, ...) or all steps (T, B, ...)."""
         y = self._gated(inputs, noise[0], self.kernel.value, self._convolve)
         if self.bias is not None:
             bias = self.bias.value
@@ -130,18 +130,18 @@ class ConvLSTMCell(LSTMCell):
 
 
 class _ConvLSTM(_Recurrent):
-    """Long short-term memory whose products are convolutions.
+    """LSTM whose products are convolutions.
 
-    With gates i, f, g and o from `conv(x, kernel) + conv(h, recurrent_kernel) + bias`: `c = f * c +
-    i * g`, `h = o * activation(c)`; the output is h.
+    The gates i, f, g and o come from `conv(x, kernel) + conv(h, recurrent_kernel) + bias`. Then
+    `c = f * c + i * g` and `h = o * activation(c)`; the output is h.
 
     Args:
         filters: Number of output channels.
         kernel_size: Size of the window: one integer, or one per spatial axis.
-        strides: Steps of the window on the inputs. Default: 1.
+        strides: Step of the window on the inputs. Default: 1.
         padding: `"valid"` or `"same"`, for the inputs. Default: `"valid"`.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
-        dilation_rate: Distance between the elements of the window. Default: 1.
+        dilation_rate: Spacing between the elements of the window. Default: 1.
         activation, ..., use_bias, unit_forget_bias, dropout, recurrent_dropout, seed: As in `LSTM`.
         kernel_initializer, ..., activity_regularizer, ..., bias_constraint: As in `LSTM`.
         return_sequences, return_state, go_backwards, stateful: As in `RNN`. The states are h and c.
@@ -149,8 +149,12 @@ class _ConvLSTM(_Recurrent):
     Weights: `kernel` (*kernel_size, C, 4 filters), `recurrent_kernel` (*kernel_size, filters, 4
     filters), `bias` (4 filters,).
 
+    Input: (B, T, *sizes, C). Output: (B, *new sizes, filters), or (B, T, *new sizes, filters) with
+    `return_sequences`.
+
     Raises:
-        ValueError: If an argument is out of range, or a spatial size is unknown.
+        ValueError: If an argument is out of range, a spatial size or C is unknown, or the window is
+            larger than the input.
 
     Source: Shi et al. 2015, Convolutional LSTM network.
     """
@@ -182,14 +186,14 @@ for _name in ("filters", "kernel_size", "strides", "padding", "data_format", "di
 
 @variant(1, "8, 3", (4, 10, 20, 3), (4, 18, 8))
 class ConvLSTM1D(_ConvLSTM):
-    """Runs convolutional long short-term memory along sequences of signals (B, T, L, C)."""
+    """Runs a convolutional LSTM along sequences of signals (B, T, L, C)."""
 
 
 @variant(2, "8, 3, return_sequences=True", (4, 5, 16, 16, 1), (4, 5, 14, 14, 8))
 class ConvLSTM2D(_ConvLSTM):
-    """Runs convolutional long short-term memory along sequences of images (B, T, H, W, C)."""
+    """Runs a convolutional LSTM along sequences of images (B, T, H, W, C)."""
 
 
 @variant(3, "4, 3", (1, 3, 6, 8, 8, 1), (1, 4, 6, 6, 4))
 class ConvLSTM3D(_ConvLSTM):
-    """Runs convolutional long short-term memory along volumes in time (B, T, D, H, W, C)."""
+    """Runs a convolutional LSTM along sequences of volumes (B, T, D, H, W, C)."""

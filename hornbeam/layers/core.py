@@ -1,4 +1,4 @@
-"""Dense, Embedding, Activation and other basic layers."""
+"""Basic layers: Dense, Embedding, Activation, Masking, Lambda and others."""
 
 from __future__ import annotations
 
@@ -34,33 +34,37 @@ __all__ = [
 
 
 class Dense(Adaptable):
-    """`activation(x @ kernel + bias)` over the last axis.
+    """Connects every input to every output: `activation(x @ kernel + bias)`.
 
     Args:
         units: Size of the output's last axis.
-        activation: Name or function. Default: none.
-        use_bias: Whether to add a bias.
-        kernel_initializer, bias_initializer: Initializers of the weights.
-        kernel_regularizer, bias_regularizer: Penalties of the weights.
-        activity_regularizer: Penalty of the outputs.
-        kernel_constraint, bias_constraint: Applied to the weights after each update.
-        lora_rank, lora_alpha: If given, the kernel is adapted when it is built; see `enable_lora`.
-        quantization_config: How to hold the kernel if `dtype` is a quantized policy. Default: that
-            of the policy.
+        activation: Name or function. Default: `None`, linear.
+        use_bias: Whether to add a bias. Default: True.
+        kernel_initializer, bias_initializer: Default: `"glorot_uniform"`, `"zeros"`.
+        kernel_regularizer, bias_regularizer: Penalties of the weights. Default: `None`.
+        activity_regularizer: Penalty of the outputs. Default: `None`.
+        kernel_constraint, bias_constraint: Functions applied to the weights after each update.
+            Default: `None`.
+        lora_rank, lora_alpha: If given, `build` calls `enable_lora` with them. Default: `None`.
+        quantization_config: A `QuantizationConfig` for the kernel, used if `dtype` is a quantized
+            policy. Default: the policy's.
         **kwargs: Arguments of `Layer`.
 
-    Inputs: (batch, ..., inputs). Outputs: (batch, ..., units).
+    Input: (B, ..., C). Output: (B, ..., units). B is the batch size, C the number of features.
+    As in Keras.
 
-    Weights: `kernel` of shape (inputs, units), `bias` of shape (units,).
+    Weights: `kernel` (C, units), `bias` (units,).
 
     Raises:
-        ValueError: If `units` is not a positive integer, or the last axis is unknown.
+        ValueError: If `units` is not a positive integer, the input has fewer than 2 axes, or the
+            size of its last axis is unknown.
 
     Example:
-        >>> from hornbeam.layers import Input
-        >>> from hornbeam.models import Sequential
-        >>> model = Sequential([Input((8,)), Dense(16, activation="relu"), Dense(1)])
-        >>> model(jnp.ones((2, 8))).shape
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((8,)), hb.layers.Dense(16, activation="relu"), hb.layers.Dense(1)
+        ... ])
+        >>> model(hb.ops.ones((2, 8))).shape
         (2, 1)
     """
 
@@ -101,13 +105,24 @@ class Dense(Adaptable):
 
 
 class Activation(Layer):
-    """An activation function as a layer.
+    """Applies an activation function to the input.
 
     Args:
-        activation: Name or function.
+        activation: Name or function. `None` is the identity.
+
+    Input and output: any shape, unless the function changes it. As in Keras.
+
+    Raises:
+        ValueError: If `activation` is neither a known name nor a function.
 
     Example:
-        >>> Activation("relu")(jnp.array([-1.0, 2.0]))
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((784,)), hb.layers.Dense(10), hb.layers.Activation("softmax")
+        ... ])
+        >>> model.output_shape
+        (None, 10)
+        >>> hb.layers.Activation("relu")([-1.0, 2.0])
         Array([0., 2.], dtype=float32)
     """
 
@@ -122,32 +137,33 @@ class Activation(Layer):
 
 
 class Embedding(Adaptable):
-    """`embeddings[inputs]`: rows of a table, looked up by integers.
+    """Maps integers, such as word indices, to vectors: `embeddings[inputs]`.
 
     Args:
-        input_dim: Number of rows.
-        output_dim: Size of a row.
-        embeddings_initializer: Initializer of the table.
-        embeddings_regularizer: Penalty of the table.
-        embeddings_constraint: Applied to the table after each update.
-        mask_zero: Whether 0 is padding, which later layers leave out.
-        weights: Initial table.
-        lora_rank, lora_alpha: If given, the table is adapted when it is built; see `enable_lora`.
-        quantization_config: How to hold the table if `dtype` is a quantized policy. Default: that
-            of the policy.
+        input_dim: Number of rows of the table.
+        output_dim: Size of each row.
+        embeddings_initializer: Initializer of the table. Default: `"uniform"`.
+        embeddings_regularizer: Penalty of the table. Default: `None`.
+        embeddings_constraint: Function applied to the table after each update. Default: `None`.
+        mask_zero: Whether 0 is padding. If so, the output has a mask. Default: False.
+        weights: List with the initial table. Default: `None`.
+        lora_rank, lora_alpha: If given, `build` calls `enable_lora` with them. Default: `None`.
+        quantization_config: A `QuantizationConfig` for the table, used if `dtype` is a quantized
+            policy. Default: the policy's.
         **kwargs: Arguments of `Layer`, and Keras 1's `input_length`.
 
-    Inputs: integers of any shape. Outputs: (*shape, output_dim). An integer below 0 counts from the
-    table's end; one outside of the table gives NaN.
+    Input: integers of any shape. Output: (*input shape, output_dim). A negative integer counts from
+    the end of the table; an integer outside the table gives NaN. As in Keras on JAX.
 
-    Weights: `embeddings` of shape (input_dim, output_dim).
+    Weights: `embeddings` (input_dim, output_dim).
 
     Raises:
         ValueError: If `input_dim` or `output_dim` is not a positive integer.
 
     Example:
-        >>> words = jnp.array([[4, 7, 1, 0]])  # 0 pads the sentence
-        >>> Embedding(10, 4, mask_zero=True)(words).shape
+        >>> import hornbeam as hb
+        >>> words = hb.ops.array([[4, 7, 1, 0]])  # 0 pads the sentence
+        >>> hb.layers.Embedding(10, 4, mask_zero=True)(words).shape
         (1, 4, 4)
     """
 
@@ -184,12 +200,12 @@ class Embedding(Adaptable):
         return lookup(self.embeddings, inputs.astype("int32")).astype(self.compute_dtype)
 
     def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
-        """Return where the inputs are not 0 if 0 is padding; else `None`."""
+        """Return the mask `inputs != 0` with `mask_zero`, otherwise `None`."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def _weight_layouts(self) -> tuple[Layout, ...]:
-        # Each row has its scale, as it is looked up whole. The equation is the product by which
-        # `ReversibleEmbedding` goes backwards; there the rows of the table are the columns.
+        # Each row has its own scale, because a lookup reads whole rows. The equation is the product
+        # of `ReversibleEmbedding` with `reverse=True`, which reads the table's rows as columns.
         return (
             Layout("embeddings", Equation(_BACKWARDS), transposed=True, packed_along_rows=True),
         )
@@ -199,31 +215,34 @@ _BACKWARDS = "...x,yx->...y"
 
 
 class ReversibleEmbedding(Embedding):
-    """An embedding that also runs backwards: `x @ embeddings.T`, scores of all integers.
+    """Maps integers to vectors, and with `reverse=True` vectors to scores: `x @ embeddings.T`.
 
-    Language models share one table between their inputs and outputs (Press and Wolf 2016).
+    Language models use it to share one table between their inputs and outputs.
 
     Args:
         input_dim, output_dim, embeddings_initializer, embeddings_regularizer,
             embeddings_constraint, mask_zero: As for `Embedding`.
-        tie_weights: Whether both directions use one table.
-        reverse_dtype: Dtype of the product backwards. Default: the compute dtype.
-        logit_soft_cap: If given, scores are kept between minus and plus this number, by
-            `cap * tanh(scores / cap)`.
+        tie_weights: Whether both directions use the same table. Default: True.
+        reverse_dtype: Dtype of the product with `reverse=True`. Default: the compute dtype.
+        logit_soft_cap: Limit of the scores' absolute value, applied as
+            `cap * tanh(scores / cap)`. Default: `None`, no limit.
         **kwargs: Arguments of `Embedding`.
 
-    Inputs: integers of any shape; with `reverse=True`, (..., output_dim). Outputs: (*shape,
-    output_dim); with `reverse=True`, (..., input_dim).
+    Input: integers of any shape. Output: (*input shape, output_dim). With `reverse=True`, input:
+    (..., output_dim), output: (..., input_dim).
 
-    Weights: `embeddings` of shape (input_dim, output_dim). Without tied weights also
-    `reverse_embeddings` of shape (output_dim, input_dim).
+    Weights: `embeddings` (input_dim, output_dim). With `tie_weights=False` also
+    `reverse_embeddings` (output_dim, input_dim).
 
     Raises:
         ValueError: If `input_dim` or `output_dim` is not a positive integer.
 
+    Source: Press and Wolf 2016, Using the output embedding to improve language models.
+
     Example:
-        >>> table = ReversibleEmbedding(10, 4)
-        >>> hidden = table(jnp.array([[1, 2]]))
+        >>> import hornbeam as hb
+        >>> table = hb.layers.ReversibleEmbedding(10, 4)
+        >>> hidden = table(hb.ops.array([[1, 2]]))
         >>> table(hidden, reverse=True).shape
         (1, 2, 10)
     """
@@ -267,7 +286,7 @@ class ReversibleEmbedding(Embedding):
         return scores if cap is None else cap * jnp.tanh(scores / cap)
 
     def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
-        """Return the mask of `Embedding`; backwards, the inputs' own."""
+        """Return the mask of `Embedding` for integers, the input's mask for vectors."""
         return (
             previous_mask
             if jnp.issubdtype(inputs.dtype, jnp.floating)
@@ -285,15 +304,26 @@ class ReversibleEmbedding(Embedding):
 
 
 class Masking(Layer):
-    """Marks time steps whose values all equal `mask_value` as padding, and sets them to zero.
+    """Masks the time steps whose features all equal `mask_value`, and sets them to zero.
+
+    Later layers that support masks, such as `LSTM`, ignore these steps.
 
     Args:
-        mask_value: The value.
+        mask_value: Number that marks padding. Default: 0.
 
-    Inputs and outputs: (batch, time, ...).
+    Input and output: (B, T, ..., C). The mask has the shape (B, T, ...). As in Keras.
+
+    Raises:
+        ValueError: In the call, if the input has no axes.
 
     Example:
-        >>> Masking(9.0)(jnp.array([[[5.0], [9.0]]])).tolist()
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((20, 5)), hb.layers.Masking(mask_value=-1.0), hb.layers.LSTM(16)
+        ... ])
+        >>> model.output_shape
+        (None, 16)
+        >>> hb.layers.Masking(9.0)(hb.ops.array([[[5.0], [9.0]]])).tolist()
         [[[5.0], [0.0]]]
     """
 
@@ -312,11 +342,16 @@ class Masking(Layer):
 
 
 class Identity(Layer):
-    """Returns its input.
+    """Returns its input unchanged.
+
+    Input and output: any shape, or a structure of tensors. As in Keras.
 
     Example:
-        >>> Identity()(jnp.ones(1))
-        Array([1.], dtype=float32)
+        >>> import hornbeam as hb
+        >>> normalize = False
+        >>> layer = hb.layers.LayerNormalization() if normalize else hb.layers.Identity()
+        >>> layer(hb.ops.array([1.0, 2.0]))
+        Array([1., 2.], dtype=float32)
     """
 
     def __init__(self, **kwargs: Any):
@@ -329,23 +364,30 @@ class Identity(Layer):
 
 
 class Lambda(Layer):
-    """A function as a layer.
+    """Applies a Python function.
 
-    Files hold the name of a registered function. Of a lambda they hold the code, as Keras's do; it
-    runs only with `load_model(path, safe_mode=False)`, under the same version of Python.
+    A saved model stores a registered function by its name, and a lambda as bytecode. Bytecode runs
+    only with `load_model(path, safe_mode=False)` under the same version of Python.
 
     Args:
-        function: Takes the inputs, and `mask` and `training` if it has arguments of these names.
-        output_shape: Accepted because Keras has it; shapes are found by tracing.
-        mask: A mask, or a function that computes it.
-        arguments: Further keyword arguments of the function.
+        function: Function of the inputs and, if it names them, of `mask` and `training`.
+        output_shape: No effect, because Hornbeam finds the shape by tracing. Default: `None`.
+        mask: Mask of the output, or a function of (inputs, mask) that returns it. Default: `None`.
+        arguments: Dict of further keyword arguments of the function. Default: `None`.
+
+    Input: any shape, or a structure of tensors. Output: what the function returns. As in Keras.
 
     Raises:
         ValueError: If `function` is not callable.
 
     Example:
-        >>> Lambda(lambda x: x * 2)(jnp.ones(1))
-        Array([2.], dtype=float32)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((28, 28, 1)), hb.layers.Lambda(lambda images: images / 255.0),
+        ...     hb.layers.Flatten(), hb.layers.Dense(10),
+        ... ])
+        >>> model.output_shape
+        (None, 10)
     """
 
     def __init__(
@@ -359,7 +401,7 @@ class Lambda(Layer):
         super().__init__(**kwargs)
         if isinstance(function, dict):
             function = deserialize(function)
-        elif isinstance(function, (list, tuple)):  # how Keras 2 stores bytecode
+        elif isinstance(function, (list, tuple)):  # Keras 2 stores bytecode as a list
             function = function_from(function)
         if not callable(function):
             raise ValueError(
@@ -372,9 +414,9 @@ class Lambda(Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Make the layer from what `get_config` returned.
+        """Make the layer from the result of `get_config`.
 
-        If the function is bytecode, `custom_objects` may give another by the layer's name.
+        `custom_objects` can replace a function that is stored as bytecode, by the layer's name.
 
         Raises:
             FileError: If the function is bytecode that the user neither replaced nor allowed.

@@ -1,4 +1,4 @@
-"""The dtype policy of a layer as files hold it."""
+"""The dtype policy in a layer's configuration."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["dtype_config"]
 def dtype_config(layer: Layer) -> dict[str, Any] | str | None:
     """Return a layer's policy for its configuration.
 
-    A layer of Hornbeam makes the layers inside it again from its own arguments, so their quantized
-    policies go into its configuration, as a map from path to policy.
+    A layer of Hornbeam recreates the layers inside it from its arguments, so its configuration
+    holds their quantized policies too, as a map from path to policy.
     """
     policy = layer.dtype_policy
     if not is_library_code(type(layer)) or policy.quantization_mode is not None:

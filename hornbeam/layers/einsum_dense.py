@@ -1,4 +1,4 @@
-"""A dense layer whose product is an Einstein summation."""
+"""A dense layer whose product is an einsum."""
 
 from __future__ import annotations
 
@@ -23,35 +23,38 @@ _EQUATION = re.compile(r"(\.\.\.)?([a-zA-Z]+)(\.\.\.)?,([a-zA-Z]+)->(\.\.\.)?([a
 
 
 class EinsumDense(Adaptable):
-    """`activation(einsum(equation, x, kernel) + bias)`.
+    """A dense layer along any axes: `activation(einsum(equation, x, kernel) + bias)`.
 
     Args:
-        equation: Such as `"abc,cd->abd"`: the axes of inputs, kernel and outputs. `...`, at the
-            beginning or at the end, are axes that inputs and outputs share and the kernel lacks.
-        output_shape: Sizes of the outputs' axes without the batch axis and the axes under `...`; an
-            integer if there is one. `None` for an axis of the inputs.
-        activation: Name or function. Default: none.
-        bias_axes: Letters of the outputs' axes that the bias has. Default: no bias.
+        equation: Axes of input, kernel and output, such as `"abc,cd->abd"`. A `...` at the start or
+            end of input and output stands for shared axes that the kernel does not have.
+        output_shape: Sizes of the output's axes, without the batch axis and the axes of `...`; one
+            integer for one axis. `None` takes the size from the input.
+        activation: Name or function. Default: `None`, linear.
+        bias_axes: Letters of the output axes that the bias has. Default: `None`, no bias.
         kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
             kernel_constraint, bias_constraint: As for `Dense`.
-        lora_rank, lora_alpha: If given, the kernel is adapted when it is built; see `enable_lora`.
-        gptq_unpacked_column_size: Accepted because Keras's files have it; the equation gives this
-            number.
-        quantization_config: How to hold the kernel if `dtype` is a quantized policy. Default: that
-            of the policy.
+        lora_rank, lora_alpha: If given, `build` calls `enable_lora` with them. Default: `None`.
+        gptq_unpacked_column_size: No effect: the equation determines this number, which Keras's
+            files hold.
+        quantization_config: A `QuantizationConfig` for the kernel, used if `dtype` is a quantized
+            policy. Default: the policy's.
         **kwargs: Arguments of `Layer`.
 
-    Weights: `kernel` with the axes that the equation gives it; `bias` with the sizes of
-    `bias_axes`, and ones for the axes between and after them.
+    Input and output: the axes of `equation`, the batch axis first. As in Keras.
+
+    Weights: `kernel` with its axes in `equation`; `bias` with the sizes of `bias_axes`, and size 1
+    for the axes between and after them.
 
     Raises:
-        ValueError: If `equation` is not of this form, or does not fit the shapes.
+        ValueError: If `equation` does not have this form or does not fit the shapes.
 
     Example:
-        >>> import numpy as np
-        >>> heads = EinsumDense("btc,chd->bthd", (None, 2, 3), bias_axes="hd")
-        >>> heads(np.ones((1, 5, 4))).shape
-        (1, 5, 2, 3)
+        >>> import hornbeam as hb
+        >>> tokens = hb.ops.ones((8, 20, 32))
+        >>> to_heads = hb.layers.EinsumDense("btc,chd->bthd", (None, 4, 8), bias_axes="hd")
+        >>> to_heads(tokens).shape
+        (8, 20, 4, 8)
     """
 
     _quantization_modes = ALL_MODES
@@ -102,7 +105,7 @@ class EinsumDense(Adaptable):
                 f" axes, received shape {tuple(input_shape)}."
             )
         known = dict(zip(inputs, input_shape[hidden:] if ahead else input_shape, strict=False))
-        # With `...` in front, the batch axis is one of those.
+        # A leading `...` includes the batch axis.
         sizes = self._sizes(known, outputs if ahead else outputs[1:])
         for letter in kernel:
             if sizes.get(letter) is None:
@@ -126,7 +129,7 @@ class EinsumDense(Adaptable):
 
         Args:
             known: Sizes of the inputs' axes, `None` where unknown.
-            outputs: Letters of the axes that `output_shape` has.
+            outputs: Letters of the axes in `output_shape`.
         """
         stated = dict(zip(outputs, self.output_shape, strict=False))
         if not len(stated) == len(self.output_shape) == len(outputs):
@@ -152,7 +155,7 @@ class EinsumDense(Adaptable):
         return (Layout("kernel", Equation(self.equation), zero_name="zero_point"),)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments; after GPTQ with the number that Keras needs."""
+        """Return the constructor's arguments, and after GPTQ the column count that Keras needs."""
         config = super().get_config()
         config.pop("gptq_unpacked_column_size", None)
         if self.built and self.quantization_mode == "gptq":

@@ -1,4 +1,4 @@
-"""Errors from inside a layer, with the layer's name, its inputs, and a remedy."""
+"""Adds the layer's name, its inputs and a remedy to errors from inside a layer."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _UNTRACEABLE = (
 def explained(
     error: Exception, label: str, path: str, args: tuple, kwargs: dict[str, Any]
 ) -> Exception:
-    """Return the error with the layer and its inputs named in it.
+    """Return the error with the layer and its inputs named in the message.
 
-    The innermost layer names itself; the layers around it leave the error alone. Only `ValueError`
-    and `TypeError` are changed.
+    The innermost layer adds its name; the layers around it do not change the error. Only
+    `ValueError` and `TypeError` are changed.
 
     Args:
-        error: What `call` raised.
+        error: The error that `call` raised.
         label: The layer's name in messages.
         path: The layer's path.
         args, kwargs: Arguments of the call.
@@ -42,12 +42,12 @@ def explained(
         error.args = (f"{text}\n  {where}",)
     else:
         error.add_note(where)
-    error._explained = True  # type: ignore[union-attr]  # a mark for the layers around this one
+    error._explained = True  # type: ignore[union-attr]  # read by the layers around this one
     return error
 
 
 def _untraceable(error: Exception) -> str:
-    """Return which Python code cannot run while `call` is traced, and what to use instead."""
+    """Return a message that says which Python code tracing cannot run, and the alternative."""
     start = "while `call` is compiled, or its shapes are found, tensors have no values; "
     if isinstance(error, jax.errors.TracerBoolConversionError):
         return (

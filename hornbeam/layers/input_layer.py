@@ -1,4 +1,4 @@
-"""`Input`: where a graph of layers starts."""
+"""`Input` and `InputLayer`, the start of a graph of layers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ __all__ = ["Input", "InputLayer"]
 
 
 class InputLayer(Layer):
-    """Holds the symbolic tensor at which a graph starts. `Input` makes one and returns the tensor.
+    """Holds a symbolic input tensor of a model. `Input` creates one and returns its tensor.
 
     Args:
         shape: Shape of one sample, without the batch axis; `None` for unknown sizes.
         batch_size: Number of samples in every batch. Default: `None`, any number.
-        dtype: Default: `floatx()`.
+        dtype: Dtype of the input. Default: `floatx()`.
         sparse, ragged: Must be false: sparse and ragged inputs are not supported.
-        batch_shape: Shape with the batch axis, in place of `shape`.
-        input_tensor: Symbolic tensor whose shape and dtype are taken, in place of `shape`.
+        batch_shape: Shape with the batch axis, instead of `shape`.
+        input_tensor: Symbolic tensor that gives shape and dtype, instead of `shape`.
         optional: Whether the model accepts `None` for this input. Default: False.
         name: Name. Default: `"input_layer"`, numbered.
 
+    It has no inputs. Its `output` is a symbolic tensor (batch_size, *shape). As in Keras.
+
     Raises:
-        ValueError: If no shape is given, or two, or `sparse` or `ragged` is true.
+        ValueError: If not exactly one shape is given, `shape` is an integer, or `sparse` or
+            `ragged` is true.
 
     Example:
         >>> import hornbeam as hb
@@ -74,7 +77,7 @@ class InputLayer(Layer):
         return self._dtype
 
     def call(self) -> Tensor:
-        """Raise `RuntimeError`: the caller of the model gives the value."""
+        """Raise `RuntimeError`: the value comes from the call of the model."""
         raise RuntimeError(f"Input '{self.name}' has no value of its own; call the model on data.")
 
     def get_config(self) -> dict[str, Any]:
@@ -86,7 +89,7 @@ class InputLayer(Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> InputLayer:
-        """Make an input from what `get_config` returned."""
+        """Make an input layer from the result of `get_config`."""
         return cls(
             **{k: v for k, v in config.items() if k not in ("trainable", "ragged", "sparse")}
         )
@@ -103,20 +106,21 @@ def Input(
     tensor: KerasTensor | None = None,
     optional: bool = False,
 ) -> KerasTensor:
-    """Return the symbolic tensor at which a graph starts.
+    """Return a symbolic input tensor for a model.
 
     Args:
         shape: Shape of one sample, without the batch axis; `None` for unknown sizes.
         batch_size: Number of samples in every batch. Default: `None`, any number.
-        dtype: Default: `floatx()`.
+        dtype: Dtype of the input. Default: `floatx()`.
         sparse, ragged: Must be false: sparse and ragged inputs are not supported.
-        batch_shape: Shape with the batch axis, in place of `shape`.
+        batch_shape: Shape with the batch axis, instead of `shape`.
         name: Name. Default: `"input_layer"`, numbered.
-        tensor: Symbolic tensor whose shape and dtype are taken, in place of `shape`.
+        tensor: Symbolic tensor that gives shape and dtype, instead of `shape`.
         optional: Whether the model accepts `None` for this input. Default: False.
 
     Raises:
-        ValueError: If no shape is given, or two, or `sparse` or `ragged` is true.
+        ValueError: If not exactly one shape is given, `shape` is an integer, or `sparse` or
+            `ragged` is true.
 
     Example:
         >>> import hornbeam as hb

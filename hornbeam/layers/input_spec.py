@@ -1,4 +1,4 @@
-"""What a layer expects of its inputs, and the check of it."""
+"""The shapes and dtypes that a layer expects, and their check."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ __all__ = ["InputSpec", "check_input_spec"]
 
 
 class InputSpec:
-    """Rank, sizes and dtype that a layer expects of an input. A layer sets it as `self.input_spec`.
+    """Describes the rank, sizes and dtype that a layer expects of an input.
+
+    A layer sets it as `self.input_spec`; each call checks its inputs against it. As in Keras.
 
     Args:
         dtype: Expected dtype. Default: any.
-        shape: Expected shape, with the batch axis; `None` where any size is allowed.
-        ndim: Expected number of axes.
-        max_ndim: Largest number of axes.
-        min_ndim: Smallest number of axes.
-        axes: Expected sizes, by axis.
+        shape: Expected shape with the batch axis; `None` for sizes that may vary. Default: any.
+        ndim: Expected number of axes. Default: any.
+        max_ndim: Largest number of axes. Default: any.
+        min_ndim: Smallest number of axes. Default: any.
+        axes: Dict from axis to expected size. Default: `None`.
         allow_last_axis_squeeze: Whether a last axis of size 1 may be missing or extra. Default:
             False.
-        name: Key of the input, if the inputs are a dict.
+        name: Key of the input if the inputs are a dict. Default: `None`.
         optional: Whether the input may be `None`. Default: False.
+
+    Raises:
+        ValueError: If `dtype` is not a dtype.
 
     Example:
         >>> import hornbeam as hb
@@ -74,10 +79,10 @@ class InputSpec:
 
 
 def check_input_spec(spec: Any, inputs: Structure, label: str) -> None:
-    """Raise `ValueError`, with the layer named, if `inputs` do not meet `spec`.
+    """Raise a `ValueError` that names the layer if `inputs` do not meet `spec`.
 
     Args:
-        spec: An `InputSpec`, or a structure of them; `None` in it accepts anything.
+        spec: An `InputSpec` or a structure of them. `None` in it accepts anything.
         inputs: A tensor, or a structure of tensors.
         label: The layer's name in the message.
     """

@@ -1,4 +1,4 @@
-"""Layers around functions of JAX and modules of Flax."""
+"""Layers that wrap JAX functions and Flax modules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _INIT_ARGUMENTS = ("rng", "inputs", "training")
 
 
 class JaxLayer(Layer):
-    """Makes a layer of a JAX function and its parameters.
+    """Makes a layer from a JAX function and its parameters.
 
     Args:
         call_fn: Function of `inputs` and, if it names them, `params`, `state`, `rng` and
@@ -33,18 +33,18 @@ class JaxLayer(Layer):
             parameters, or (parameters, state) if `call_fn` takes `state`. Required without
             `params`.
         params: Initial parameters: arrays in dicts, lists and tuples. Default: from `init_fn`.
-        state: Initial state, in the same form. It is not trained.
+        state: Initial state in the same form, which is not trained. Default: from `init_fn`.
         seed: Integer seed of `rng`. Default: random.
-        native_serialization_platforms: Keras's signature has it; it has no effect here.
+        native_serialization_platforms: No effect; accepted as in Keras.
         **kwargs: Arguments of `Layer`.
 
     Weights: the parameters, then the state, in the order of `jax.tree.leaves`.
 
-    Input and output: as of `call_fn`. As in Keras.
+    Input and output: any shapes that `call_fn` takes and returns. As in Keras.
 
     Raises:
-        ValueError: If there is neither `init_fn` nor `params`, or a function takes unknown
-            arguments.
+        ValueError: If `call_fn` is not callable, there is neither `init_fn` nor `params`, or a
+            function requires unknown arguments.
 
     Example:
         >>> import hornbeam as hb
@@ -110,7 +110,7 @@ class JaxLayer(Layer):
             if isinstance(input_shape, (dict, list)) and not _is_shape(input_shape)
             else tuple(input_shape)
         )
-        # Unknown sizes, such as the batch's, become 1: parameters do not depend on them.
+        # Unknown sizes, such as the batch size, become 1; parameters do not depend on them.
         inputs = tree.map_shape_structure(
             lambda s: jnp.ones([n or 1 for n in s], self.compute_dtype), shapes
         )
@@ -164,7 +164,7 @@ def _names(
     known: tuple[str, ...],
     needed: tuple[str, ...],
 ) -> tuple[str, ...]:
-    """Return which of the `known` arguments `function` takes; raise if it requires others."""
+    """Return the `known` arguments that `function` takes; raise if it requires others."""
     parameters = inspect.signature(function).parameters
     kinds = {p.kind for p in parameters.values()}
     names = tuple(
@@ -187,23 +187,24 @@ def _names(
 
 
 class FlaxLayer(JaxLayer):
-    """Makes a layer of a Flax module (`flax.linen.Module`).
+    """Makes a layer from a Flax module (`flax.linen.Module`).
 
     Args:
         module: The module. Its call takes the inputs and, if it names it, `training`.
         method: Name of the module's method to call, or a function of (module, inputs) or (module,
             inputs, training). Default: `__call__`.
-        variables: Initial variables: a dict of collections, `"params"` among them. Default: from
-            the module's `init`, at the first call.
+        variables: Initial variables: a dict of collections, including `"params"`. Default: from the
+            module's `init`, at the first call.
         **kwargs: Arguments of `JaxLayer` and `Layer`.
 
-    Weights: the collection `"params"`, trained; the others, such as batch statistics, not trained.
+    Weights: the collection `"params"`, which is trained, then the other collections, such as batch
+    statistics, which are not.
 
-    Input and output: as of the module. As in Keras.
+    Input and output: any shapes that the module takes and returns. As in Keras.
 
     Raises:
         ImportError: If Flax is not installed: `pip install "hornbeam[flax]"`.
-        ValueError: If `module` is not a module.
+        ValueError: If `module` is not a `flax.linen.Module`.
 
     Example:
         >>> import flax.linen  # doctest: +SKIP
@@ -250,7 +251,7 @@ class FlaxLayer(JaxLayer):
             return made.pop("params", {}), made
 
         def call_fn(params: Any, state: Any, rng: Any, inputs: Any, training: bool) -> Any:
-            changing = [name for name in state if training]  # statistics change in training only
+            changing = [name for name in state if training]  # statistics change only in training
             result = module.apply(
                 {"params": params, **state},
                 inputs,
@@ -273,7 +274,7 @@ class FlaxLayer(JaxLayer):
 
 
 def _flax() -> Any:
-    """Return the module `flax.linen`, which is optional."""
+    """Import and return the optional module `flax.linen`."""
     try:
         import flax.linen
     except ImportError:

@@ -1,9 +1,9 @@
-"""The base of all layers: a layer's life, from constructor over `build` and calls to configuration.
+"""The base class of all layers: construction, `build`, calls, shapes and configuration.
 
-A layer is a constructor, `build` and `call`. The base does the rest: `state.py` finds sublayers and
-weights among the attributes, the configuration comes from the constructor's arguments, and output
-shapes come from tracing `call`. `call_arguments.py`, `call_scope.py`, `mask_passing.py`,
-`building.py` and `explain.py` each hold one step of a call.
+A layer consists of a constructor, `build` and `call`. The base class does the rest: `state.py`
+finds sublayers and weights among the attributes, the configuration comes from the constructor's
+arguments, and output shapes come from tracing `call`. `call_arguments.py`, `call_scope.py`,
+`mask_passing.py`, `building.py` and `explain.py` each contain one step of a call.
 """
 
 from __future__ import annotations
@@ -50,27 +50,26 @@ __all__ = ["Layer"]
 
 _BASE_ARGUMENTS = ("activity_regularizer", "trainable", "dtype", "autocast", "name")
 
-# Two threads may meet at the first call of a shared layer.
+# Two threads may make the first call of a shared layer at the same time.
 _build_lock = threading.RLock()
 
 
 class Layer(Quantization):
-    """A function with variables: the part that networks are made of.
+    """A function with variables, the building block of models.
 
     A subclass has up to three methods: `__init__` keeps the settings and passes `**kwargs` on,
-        `build`
-    creates the variables once the input's shape is known, and `call` computes the outputs.
+    `build` creates the variables when the input's shape is known, and `call` computes the outputs.
 
     Args:
-        activity_regularizer: Penalty of the outputs: a name, a function, a `Regularizer` or `None`.
+        activity_regularizer: Penalty of the outputs: a name, a function or a `Regularizer`.
+            Default: `None`.
         trainable: Whether optimizers change the variables. Default: True.
         dtype: Name of a dtype, or a `DTypePolicy`. Default: `hornbeam.config.dtype_policy()`.
-        autocast: Whether floating-point inputs are cast to the compute dtype. Default: True.
+        autocast: Whether to cast floating-point inputs to the compute dtype. Default: True.
         name: Name. Default: the class's name in snake case, numbered.
         **kwargs: `input_shape` (without the batch axis), `batch_input_shape`, `batch_shape` or
             `input_dim`: the input's shape, for the first layer of a `Sequential`. `weights`: a list
-                of
-            arrays, the initial weights.
+            of arrays, the initial weights.
 
     Raises:
         TypeError: If an argument is unknown.
@@ -170,14 +169,14 @@ class Layer(Quantization):
     # --- building ------------------------------------------------------------------------
 
     def build(self, input_shape: Shapes = None) -> None:
-        """Create the variables. Subclasses override it; the base has none to create.
+        """Create the variables. Subclasses override it; the base class creates none.
 
-        It runs once, before the first call. A layer whose `call` takes several tensors may take
-        `NAME_shape` for each argument `NAME` instead.
+        It runs once, before the first call. If `call` takes several tensors, `build` may take one
+        argument `NAME_shape` for each argument `NAME` of `call` instead.
 
         Args:
-            input_shape: Shape of the first input, a tuple with `None` for unknown sizes. If the
-                input is a list or a dict of tensors, a list or a dict of shapes.
+            input_shape: Shape of the first input, a tuple with `None` for unknown sizes. For a list
+                or dict of tensors, a list or dict of shapes.
         """
         self.built = True
 
@@ -192,7 +191,7 @@ class Layer(Quantization):
                 self.build(*shapes[0], **shapes[1])
 
     def _shapes_for_build(self, args: tuple, kwargs: dict[str, Any]) -> tuple[list, dict[str, Any]]:
-        """Return the arguments of `build`: one shape, or one for each `NAME_shape` it takes."""
+        """Return the arguments of `build`: one shape, or one per parameter `NAME_shape`."""
         shapes = {
             name: shape_of(x)
             for name, x in self._call_arguments(args, kwargs).items()
@@ -201,12 +200,12 @@ class Layer(Quantization):
         return build_arguments(self.build, shapes)
 
     def get_build_config(self) -> dict[str, Any] | None:
-        """Return the shapes that `build` was called with, in JSON's types, or `None`."""
+        """Return the shapes that `build` received, in JSON types, or `None`."""
         shapes = self._build_shapes
         return {"shapes_dict": shapes} if shapes and len(shapes) > 1 else shapes
 
     def build_from_config(self, config: dict[str, Any]) -> None:
-        """Build the layer from what `get_build_config` returned; do nothing if it is built."""
+        """Build the layer from the result of `get_build_config`, unless it is already built."""
         if not config or self.built:
             return
         shapes = config.get("shapes_dict") or config
@@ -221,10 +220,9 @@ class Layer(Quantization):
         """Compute the outputs. Subclasses override it.
 
         Args:
-            *args: A tensor, or a structure of tensors, already converted and cast to
-              `compute_dtype`.
-            **kwargs: What the subclass's signature names. `training` and `mask` are filled in if
-                the caller does not pass them.
+            *args: A tensor or a structure of tensors, already cast to `compute_dtype`.
+            **kwargs: The arguments in the subclass's signature. If the caller does not pass
+                `training` and `mask`, the layer fills them in.
 
         Returns:
             A tensor, or a structure of tensors.
@@ -234,13 +232,13 @@ class Layer(Quantization):
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Convert the inputs, build the layer if needed, run `call`, and pass masks on.
+        """Convert the inputs, build the layer if needed, run `call` and pass masks on.
 
         With symbolic inputs (`KerasTensor`) the call is recorded in a graph, and the outputs are
         symbolic.
 
         Raises:
-            ValueError, TypeError: If `call` fails, with the layer and its inputs named.
+            ValueError, TypeError: If `call` fails. The message names the layer and its inputs.
         """
         if "_seen" not in self.__dict__:
             raise RuntimeError(
@@ -270,7 +268,7 @@ class Layer(Quantization):
             leave_call(tokens)
 
     def _checked_call(self, args: tuple, kwargs: dict[str, Any], symbolic: bool) -> Any:
-        """Check the inputs, build, and run or record `call`."""
+        """Check the inputs, build the layer, and run or record `call`."""
         first = args[0] if args else next(iter(kwargs.values()), None)
         if self.input_spec is not None:
             check_input_spec(self.input_spec, first, self._label())
@@ -306,7 +304,7 @@ class Layer(Quantization):
     def _in_compute_dtype(self, tensors: Any) -> Any:
         """Return `tensors` with floats cast to the compute dtype.
 
-        They may have another dtype if inner layers have other policies.
+        Their dtype differs from it if inner layers have other policies.
         """
         return tree.map_structure(
             lambda x: x.astype(self.compute_dtype) if is_float(x.dtype) else x, tensors
@@ -324,23 +322,22 @@ class Layer(Quantization):
     ) -> Callable[..., Any]:
         """Return `layer_call`, wrapped to recompute its intermediate results in the backward pass.
 
-        The `RematScope` in which the layer was constructed decides; outside any, `layer_call` comes
-        back unchanged.
+        The `RematScope` in which the layer was constructed decides. If there was none, returns
+        `layer_call` unchanged.
 
         Args:
             layer_call: A method of this layer, such as `self.call`.
-            *args, **kwargs: Arguments of a later call. Keras's signature has them; they have no
-              effect.
+            *args, **kwargs: Arguments of a later call, as in Keras. They have no effect.
         """
         return layer_call if self._remat is None else self._remat.wrap(self, layer_call)
 
     def compute_mask(self, inputs: Structure, previous_mask: Structure) -> Structure:
-        """Return the mask of the outputs. The base passes the input's mask on.
+        """Return the mask of the outputs. The base class passes the input's mask on.
 
         Args:
             inputs: The input of the call.
-            previous_mask: Its mask, a boolean tensor (B, T), or `None`. Where it is false, the step
-                is padding.
+            previous_mask: The input's mask, a boolean tensor (B, T) that is false at padding, or
+                `None`.
         """
         return previous_mask
 
@@ -350,7 +347,7 @@ class Layer(Quantization):
     # --- shapes ------------------------------------------------------------------------------
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Structure:
-        """Return the symbolic outputs of a call, with their shapes and dtypes, by tracing `call`.
+        """Trace `call` and return its symbolic outputs with their shapes and dtypes.
 
         Args:
             *args, **kwargs: Arguments of the call, with symbolic tensors.
@@ -363,13 +360,13 @@ class Layer(Quantization):
 
         own = type(self).compute_output_shape
         if own is not Layer.compute_output_shape and not is_library_code(type(self)):
-            # A user's own `compute_output_shape` is the authority on the shape.
+            # A `compute_output_shape` that the user wrote decides the shape.
             shape = own(self, shape_of(args[0]))
             return tensors_of(shape, self.compute_dtype)
         return infer(call, *args, **kwargs)
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Shapes:
-        """Return the shape of the outputs, by tracing `call`.
+        """Trace `call` and return the shape of its outputs.
 
         Args:
             *args, **kwargs: Shape of each input, a tuple with `None` for unknown sizes.
@@ -389,13 +386,13 @@ class Layer(Quantization):
         return_losses: bool = False,
         **kwargs: Any,
     ) -> tuple[Any, ...]:
-        """Call the layer with other values of its variables; the layer itself stays as it is.
+        """Call the layer with other values of its variables, without changing the layer.
 
         Args:
             trainable_variables: Values in the order of the attribute `trainable_variables`.
             non_trainable_variables: Values in the order of the attribute `non_trainable_variables`.
             *args, **kwargs: Arguments of the call.
-            return_losses: Whether the losses of the call are returned too. Default: False.
+            return_losses: Whether to return the losses of the call too. Default: False.
 
         Returns:
             `(outputs, new non-trainable values)`, or `(outputs, new non-trainable values, losses)`.
@@ -440,10 +437,10 @@ class Layer(Quantization):
     # --- configuration ------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments from which `from_config` makes an equal layer, in JSON's types.
+        """Return the arguments from which `from_config` makes an equal layer, in JSON types.
 
-        They come from the constructor's arguments. A subclass overrides it only where an argument
-        is not kept under its own name.
+        They are the constructor's arguments. A subclass overrides this method only if it does not
+        keep an argument as an attribute of the same name.
         """
         config: dict[str, Any] = {
             "name": self.name,
@@ -459,7 +456,7 @@ class Layer(Quantization):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Make a layer from what `get_config` returned."""
+        """Make a layer from the result of `get_config`."""
         return from_constructor_config(cls, config)
 
     def __repr__(self) -> str:
@@ -468,7 +465,7 @@ class Layer(Quantization):
         )
 
 
-Layer.build = wrap_build(Layer.build)  # type: ignore[method-assign]  # as `__init_subclass__` does for subclasses
+Layer.build = wrap_build(Layer.build)  # type: ignore[method-assign]  # `__init_subclass__` does it for subclasses
 Layer._call_signature = inspect.signature(Layer.call)
 
 

@@ -30,27 +30,34 @@ __all__ = ["LocallyConnected1D", "LocallyConnected2D"]
 
 
 class _LocallyConnected(Layer):
-    """A convolution without shared weights. A layer of Keras 1 and 2.
+    """A convolution without shared weights.
 
-    `y[p] = activation(window(x, p) @ kernel[p] + bias[p])` at each position p of the output.
+    `y[p] = activation(window(x, p) @ kernel[p] + bias[p])` at each position p of the output. This
+    layer is from Keras 1 and 2.
 
     Args:
         filters: Number of output channels.
         kernel_size: Size of the window: one integer, or one per spatial axis.
-        strides: Steps of the window. Default: 1.
+        strides: Step of the window: one integer, or one per spatial axis. Default: 1.
         padding: `"valid"`; with `implementation=2` also `"same"`. Default: `"valid"`.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
-        activation: Name or function. Default: `None`, which is linear.
-        use_bias: Whether a bias is added. Default: True.
+        activation: Name or function. Default: `None`, linear.
+        use_bias: Whether to add a bias. Default: True.
         kernel_initializer, ..., activity_regularizer, ..., bias_constraint: As in `Dense`.
-        implementation: How the kernel is stored: 1 (default), an array (positions, window *
-            channels, filters); or 2, an array from all inputs to all outputs, zero outside the
-            windows.
+        implementation: Form of the kernel: 1 (default), (positions, window * C, filters); or 2, an
+            array from all inputs to all outputs that counts as zero outside the windows.
+
+    Input: (B, *sizes, C). Output: (B, *new sizes, filters), each new size `(size - kernel_size) //
+    strides + 1` for `"valid"`, `ceil(size / strides)` for `"same"`. With `"channels_first"`, C
+    follows B in input and output.
 
     Weights: `kernel`, and `bias` of the output's shape without the batch axis.
 
     Raises:
-        ValueError: If an argument is out of range, or a size other than the batch's is unknown.
+        ValueError: If an argument is out of range, a size other than the batch size is unknown, or
+            the window is larger than the input.
+
+    Source: as in Keras 2.
     """
 
     _rank = 2
@@ -146,7 +153,7 @@ class _LocallyConnected(Layer):
                 x.shape[0], *((x.shape[1], -1) if first else (-1, x.shape[-1]))
             )
             patches.append(patch)
-        # A window's numbers keep the order of the data: channels last, or channels first.
+        # The values of a window keep the data's order: channels last, or channels first.
         stacked = jnp.stack(patches, axis=2)  # (B, C, W, L) or (B, L, W, C)
         if first:
             y = jnp.einsum(
@@ -179,9 +186,9 @@ class _LocallyConnected(Layer):
 
 @variant(1, "8, 3", (8, 20, 3), (8, 18, 8))
 class LocallyConnected1D(_LocallyConnected):
-    """Convolves sequences (B, T, C) with a kernel of its own at every step."""
+    """Convolves sequences (B, T, C) with a different kernel at each step."""
 
 
 @variant(2, "8, 3", (8, 12, 12, 1), (8, 10, 10, 8))
 class LocallyConnected2D(_LocallyConnected):
-    """Convolves images (B, H, W, C) with a kernel of its own at every pixel."""
+    """Convolves images (B, H, W, C) with a different kernel at each pixel."""

@@ -1,4 +1,4 @@
-"""Masks on their way through a layer: from the inputs into `call`, and on to the outputs."""
+"""Passes masks through a layer: from the inputs to `call` and on to the outputs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def fill_masks(
 ) -> Structure:
     """Fill the mask arguments of `call` from the inputs' masks; return the first input's mask.
 
-    The first input's mask goes to `mask` (or to `NAME_mask`), that of another input `NAME` to
-    `NAME_mask`. A mask that the caller passed stays. Where the layer does not support masking and
-    `call` takes no mask, the mask is lost; a warning says so, once for each class.
+    The first input's mask goes to `mask` (or to `NAME_mask`), the mask of another input `NAME` to
+    `NAME_mask`. A mask that the caller passed stays. If the layer does not support masking and
+    `call` takes no mask, the mask is dropped with a warning, once per class.
 
     Args:
         layer: The layer.
         signature: Signature of its `call`.
-        args, kwargs: Arguments of the call; `kwargs` is changed.
+        args, kwargs: Arguments of the call. `kwargs` is modified.
     """
     if not any_mask():
         return None
@@ -68,7 +68,7 @@ def output_masks(
     args: tuple,
     kwargs: dict[str, Any],
 ) -> Structure:
-    """Return what `layer.compute_mask` makes of the inputs and their masks.
+    """Return the outputs' masks from `layer.compute_mask`.
 
     Args:
         layer: The layer.
@@ -80,7 +80,7 @@ def output_masks(
     masks = [n for n in parameters if n.endswith("_mask")]
     if masks in ([], ["previous_mask"]):
         return layer.compute_mask(args[0] if len(args) == 1 else args, previous)
-    # A layer with several inputs takes each input's mask by name.
+    # A layer with several inputs takes the mask of each input by name.
     named = named_arguments(signature, layer, args, kwargs)
     return layer.compute_mask(
         **{n: value for n, value in named.items() if f"{n}_mask" in masks or n in masks}
@@ -88,7 +88,7 @@ def output_masks(
 
 
 def attach_masks(outputs: Structure, masks: Structure) -> None:
-    """Attach `masks` to the outputs that have no mask of their own yet."""
+    """Attach `masks` to the outputs that do not have a mask yet."""
     if masks is None:
         return
     for x, mask in zip(tree.flatten(outputs), tree.flatten(masks), strict=False):

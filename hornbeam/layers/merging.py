@@ -19,9 +19,9 @@ __all__ = [
 
 
 class _Merge(Layer):
-    """Base of the merges: takes a list of tensors and broadcasts them against each other.
+    """Base of the merging layers: takes a list of tensors and broadcasts them together.
 
-    A step of the output is padding if it is padding in all inputs.
+    The output's mask marks a step as padding if all inputs do.
     """
 
     def __init__(self, **kwargs: Any):
@@ -57,7 +57,7 @@ class _Merge(Layer):
 
     def _merge(self, inputs: list[Tensor]) -> Tensor:
         """Return the result for inputs of one rank."""
-        raise NotImplementedError  # each layer has its own
+        raise NotImplementedError  # each layer implements it
 
     def compute_mask(
         self, inputs: Sequence[Tensor], previous_mask: Structure = None
@@ -69,7 +69,7 @@ class _Merge(Layer):
 
 
 class _MaskedMerge(_Merge):
-    """Base of the merges that leave masked steps out of the result."""
+    """Base of the merging layers that ignore masked steps."""
 
     def call(self, inputs: Sequence[Tensor], mask: Sequence[Tensor | None] | None = None) -> Tensor:
         masks = list(mask or [])
@@ -95,8 +95,7 @@ class _MaskedMerge(_Merge):
 class Add(_Merge):
     """Adds its inputs element by element.
 
-    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
-    As in Keras.
+    Input: a list of tensors whose shapes broadcast. Output: the broadcast shape. As in Keras.
 
     Raises:
         ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
@@ -139,10 +138,9 @@ class Subtract(_Merge):
 class Multiply(_MaskedMerge):
     """Multiplies its inputs element by element.
 
-    Masked steps count as 1; a step that is masked in all inputs gives 0.
+    Masked steps count as 1. A step that is masked in all inputs gives 0.
 
-    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
-    As in Keras.
+    Input: a list of tensors whose shapes broadcast. Output: the broadcast shape. As in Keras.
 
     Raises:
         ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
@@ -171,8 +169,7 @@ class Multiply(_MaskedMerge):
 class Average(_Merge):
     """Averages its inputs element by element.
 
-    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
-    As in Keras.
+    Input: a list of tensors whose shapes broadcast. Output: the broadcast shape. As in Keras.
 
     Raises:
         ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
@@ -191,10 +188,9 @@ class Average(_Merge):
 
 
 class Maximum(_MaskedMerge):
-    """Takes the largest of its inputs element by element. Masked steps are left out.
+    """Takes the element-wise maximum of its inputs and ignores masked steps.
 
-    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
-    As in Keras.
+    Input: a list of tensors whose shapes broadcast. Output: the broadcast shape. As in Keras.
 
     Raises:
         ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
@@ -211,10 +207,9 @@ class Maximum(_MaskedMerge):
 
 
 class Minimum(_MaskedMerge):
-    """Takes the smallest of its inputs element by element. Masked steps are left out.
+    """Takes the element-wise minimum of its inputs and ignores masked steps.
 
-    Input: a list of tensors whose shapes broadcast against each other. Output: the broadcast shape.
-    As in Keras.
+    Input: a list of tensors whose shapes broadcast. Output: the broadcast shape. As in Keras.
 
     Raises:
         ValueError: If the input is not a list of tensors, or the shapes do not broadcast.
@@ -231,16 +226,17 @@ class Minimum(_MaskedMerge):
 
 
 class Concatenate(_Merge):
-    """Joins its inputs along an axis.
+    """Concatenates its inputs along an axis.
 
     Args:
-        axis: Axis along which the inputs are joined. Default: the last.
+        axis: Axis to concatenate along. Default: -1, the last.
 
-    Input: a list of tensors with equal sizes on all axes but `axis`. Output: on `axis`, the sum of
-    the sizes. As in Keras.
+    Input: a list of tensors that have equal sizes on all axes except `axis`. Output: the same
+    shape, with the sum of the sizes on `axis`. As in Keras.
 
     Raises:
-        ValueError: If the input is not a list of tensors, or ranks or sizes on another axis differ.
+        ValueError: If the input is not a list of tensors, or ranks or the sizes on other axes
+            differ.
 
     Example:
         >>> import hornbeam as hb
@@ -277,7 +273,7 @@ class Concatenate(_Merge):
     ) -> Tensor | None:
         if not previous_mask or all(m is None for m in previous_mask):
             return None
-        # The same ops as in Keras: in a graph they decide the order of layers and weights.
+        # The same ops as in Keras, because they decide the order of layers and weights in a graph.
         rank = len(inputs[0].shape)
         kept = min(len(m.shape) for m in previous_mask if m is not None)
         filled = []
@@ -298,16 +294,17 @@ class Dot(_Merge):
     """Multiplies two inputs and sums over one axis of each.
 
     Args:
-        axes: The axis to sum over, or a pair: the axis of the first input and of the second. Never
-            the batch axis.
-        normalize: Whether both inputs are scaled to norm 1 along the axis, which gives their
-            cosine. Default: False.
+        axes: Axis to sum over, or a pair with the axis of each input. Axis 0, the batch, is not
+            allowed.
+        normalize: Whether to scale both inputs to length 1 along the axis first; the result is
+            then their cosine similarity. Default: False.
 
-    Input: a list of two tensors, (B, ...) each, with one size on the summed axes. Output: (B, the
-    other axes of the first input, those of the second), or (B, 1) if there are none. As in Keras.
+    Input: a list of two tensors, (B, ...) each, with equal sizes on the summed axes. Output: (B,
+    other axes of the first, other axes of the second), or (B, 1) if there are none. As in Keras.
 
     Raises:
-        ValueError: If `axes` does not fit the inputs, or the sizes on the summed axes differ.
+        ValueError: If `axes` is not an integer or a pair or does not fit the inputs, or the sizes
+            on the summed axes differ.
 
     Example:
         >>> import hornbeam as hb
@@ -330,13 +327,13 @@ class Dot(_Merge):
         i, j = self._summed(len(a), len(b))
         if a[i] != b[j] and None not in (a[i], b[j]):
             raise ValueError(
-                f"{self._label()}: the summed axes must have one size; axis {i} of the first input,"
-                f" of shape {tuple(a)}, has {a[i]}, axis {j} of the second, of shape {tuple(b)},"
-                f" has {b[j]}. Change `axes`, now {self.axes}."
+                f"{self._label()}: the summed axes must have equal sizes; axis {i} of the first"
+                f" input, of shape {tuple(a)}, has {a[i]}, axis {j} of the second, of shape"
+                f" {tuple(b)}, has {b[j]}. Change `axes`, now {self.axes}."
             )
 
     def _summed(self, left: int, right: int) -> tuple[int, int]:
-        """Return the axis of each input that is summed over, for inputs of these ranks."""
+        """Return the axis of each input to sum over, for inputs of ranks `left` and `right`."""
         i, j = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
         for axis, rank in ((i, left), (j, right)):
             if not -rank <= axis < rank or axis % rank == 0:

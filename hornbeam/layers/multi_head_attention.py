@@ -1,4 +1,4 @@
-"""Attention with learnt projections and several heads."""
+"""Attention with learned projections and several heads."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class _HeadAttention(Layer):
-    """Base of both layers: projections, masks, scores and gate.
+    """Base of both layers: handles projections, masks, scores and the gate.
 
-    A subclass's constructor passes its arguments to `_keep`, and its `build` makes the projections
+    A subclass's constructor passes its arguments to `_keep`. Its `build` creates the projections
     with `_project`.
     """
 
@@ -42,18 +42,18 @@ class _HeadAttention(Layer):
     seed: int | None
     dropout: float
     sliding_window: int | None
-    # Made by `build`.
+    # Set by `build`.
     _score_equation: str
     _sum_equation: str
     _softmax: Softmax
     _dropout_layer: Dropout
     _gate_dense: EinsumDense
     _attended: tuple[int, ...] = (1,)
-    # Attributes of the projections of query, key, value and result; Keras's files use these names.
+    # Attributes of the query, key, value and output projections. Keras's files use these names.
     _projections = ("_query_dense", "_key_dense", "_value_dense", "_output_dense")
 
     def _keep(self, arguments: dict[str, Any]) -> None:
-        """Keep and check the constructor's arguments, given as its `locals()`."""
+        """Check the constructor's `locals()` and keep them as attributes."""
         keep(self, arguments)
         name = type(self).__name__
         if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout <= 1:
@@ -78,7 +78,7 @@ class _HeadAttention(Layer):
         """Return a projection with this layer's initializers, regularizers and constraints."""
 
         def own(initializer: Any) -> Any:
-            # Each projection has an initializer of its own, so that each draws its own numbers.
+            # Copy the initializer: each projection needs its own random numbers.
             return (
                 type(initializer).from_config(initializer.get_config())
                 if hasattr(initializer, "get_config")
@@ -94,7 +94,7 @@ class _HeadAttention(Layer):
             kernel_constraint=self.kernel_constraint, bias_constraint=self.bias_constraint,
             dtype=self.dtype_policy,
         )  # fmt: skip
-        projection.supports_masking = True  # a projection keeps the positions
+        projection.supports_masking = True  # a projection does not move positions
         return projection
 
     def _check_shapes(self, query: Shape, value: Shape, key: Shape | None) -> None:
@@ -116,8 +116,8 @@ class _HeadAttention(Layer):
     ) -> Any:  # fmt: skip
         """Return which values (S) each query (T) may see, (B, T, S), or `None` for all.
 
-        A query that sees no value gets the mean of all; the query's own mask tells the next layer
-        to ignore it.
+        A query that may see no value gets the mean of all values; its mask makes the next layer
+        ignore it.
         """
         parts = [jnp.asarray(m, bool)[:, None, :] for m in (value_mask, key_mask) if m is not None]
         if query_mask is not None:
@@ -177,10 +177,11 @@ class _HeadAttention(Layer):
 
         Args:
             q, k, v: Projected tensors; `q` is already scaled.
-            allowed: Mask (B, the attended axes of the queries, those of the values), or `None`.
-            only_causal: Whether `allowed` is the causal mask alone, which the fused kernel has
-                built in.
-            training: Whether weights are dropped.
+            allowed: Mask (B, attended axes of the queries, attended axes of the values), or
+                `None`.
+            only_causal: Whether `allowed` is only the causal mask, which the fused kernel builds
+                itself.
+            training: Whether to apply dropout.
             wants_scores: Whether the caller needs the weights.
         """
         masked = allowed is not None and not only_causal
@@ -194,8 +195,8 @@ class _HeadAttention(Layer):
         group = q.shape[-2] // k.shape[-2]
         if group > 1:
             k, v = jnp.repeat(k, group, axis=-2), jnp.repeat(v, group, axis=-2)
-        scores = jnp.einsum(self._score_equation, q, k)  # (B, the axes not attended, heads, T, S)
-        if allowed is not None:  # a mask lacks the axes not attended, and the heads
+        scores = jnp.einsum(self._score_equation, q, k)  # (B, other axes, heads, T, S)
+        if allowed is not None:  # a mask has neither the other axes nor the heads
             free = scores.ndim - allowed.ndim
             allowed = allowed.reshape(allowed.shape[:1] + (1,) * free + allowed.shape[1:])
         weights = self._softmax(scores, mask=allowed)
@@ -203,7 +204,7 @@ class _HeadAttention(Layer):
         return jnp.einsum(self._sum_equation, dropped, v), weights
 
     def _is_fused(self, q: Tensor, k: Tensor, v: Tensor, masked: bool, wants_scores: bool) -> bool:
-        """Return whether the fused kernel runs this call; raise if it is required and cannot."""
+        """Return whether the fused kernel runs this call; raise if it must but cannot."""
         if wants_scores and self.flash_attention:
             raise ValueError(
                 "`return_attention_scores=True` requires the scores, which the fused kernel of"
@@ -226,7 +227,7 @@ class _HeadAttention(Layer):
         return route.name != "plain"
 
     def get_config(self) -> dict[str, Any]:
-        # The machine that loads the file decides how to compute it.
+        # Not saved: the machine that loads the file chooses the kernel.
         return {
             name: value for name, value in super().get_config().items() if name != "flash_attention"
         }
@@ -242,32 +243,32 @@ class _HeadAttention(Layer):
 class MultiHeadAttention(_HeadAttention):
     """Attends with several heads, each with its own projections of query, key and value.
 
-    `head = softmax(q @ k^T / sqrt(key_dim)) @ v`; the result is a projection of all heads. The call
-    takes `query, value, key=value`, `attention_mask` (B, T, S; true where a position may be seen),
-    `use_causal_mask` and `return_attention_scores`, which returns the weights too.
+    `head = softmax(q @ k^T / sqrt(key_dim)) @ v`; the output is a projection of all heads. Call it
+    as `layer(query, value, key=value)`. The call also takes `attention_mask` (B, T, S; true where a
+    query may see a value), `use_causal_mask`, and `return_attention_scores` to return the weights.
 
     Args:
         num_heads: Number of heads.
-        key_dim, value_dim: Sizes of a head's queries and keys, and values. `value_dim` defaults to
-            `key_dim`.
+        key_dim: Size of a head's queries and keys.
+        value_dim: Size of a head's values. Default: `key_dim`.
         dropout: Fraction of the weights set to zero in training. Default: 0.
         use_bias: Whether the projections have a bias. Default: True.
-        output_shape: Size or sizes of a position of the result. Default: the query's.
-        attention_axes: Axes that are attended. Default: all but the first and the last.
-        sliding_window: A position sees those less than this many steps away. Default: all.
-        flash_attention: True requires the fused kernel, which has neither dropout nor scores; False
-            avoids it; `None` uses it where possible. Default: `None`.
-        kernel_initializer, ..., bias_constraint: Of the projections, as for `Dense`.
-        use_gate: Whether the heads' results are multiplied by `sigmoid` of a projection of the
-            query. Default: False.
+        output_shape: Size or sizes of the output at each position. Default: the query's.
+        attention_axes: Axes to attend over. Default: all but the first and the last.
+        sliding_window: A query sees only the values less than this many steps away. Default: all.
+        flash_attention: True requires the fused kernel, which supports neither dropout nor scores;
+            False avoids it; `None` (default) uses it where possible.
+        kernel_initializer, ..., bias_constraint: For the projections, as for `Dense`.
+        use_gate: Whether to multiply the heads' results by `sigmoid` of a projection of the query.
+            Default: False.
         seed: Integer seed of the dropout. Default: random.
 
     Weights: `kernel` and `bias` of `query`, `key`, `value`, `attention_output` and, if used,
-    `gate`. Input: query (B, T, C), value and key (B, S, D). Output: (B, T, C), and weights (B,
-    heads, T, S).
+    `gate`. Input: query (B, T, C), value and key (B, S, D). Output: (B, T, C), or a pair with the
+    weights (B, heads, T, S).
 
     Raises:
-        ValueError: If an argument is out of range, or shapes do not fit.
+        ValueError: If an argument is out of range, or the shapes do not fit.
         RuntimeError: If `flash_attention` is true and the kernel cannot run.
 
     Source: Vaswani et al. 2017, Attention is all you need.
@@ -346,10 +347,10 @@ class MultiHeadAttention(_HeadAttention):
 
 
 def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
-    """Return the equations of scores and sums for tensors (B, ..., heads, size), `rank` + 1 axes.
+    """Return the einsum equations of scores and sums for tensors (B, ..., heads, size).
 
-    Scores have the axes not attended, the heads, the attended axes of queries, then the attended
-    axes of values.
+    The tensors have `rank` + 1 axes. The scores have the axes that are not attended over, the
+    heads, the attended axes of the queries, then the attended axes of the values.
     """
     query = _LETTERS[: rank - 1] + "yz"
     values = list(query)
@@ -364,29 +365,30 @@ def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
 class GroupedQueryAttention(_HeadAttention):
     """Attends with groups of query heads that share keys and values.
 
-    With as many key-value heads as query heads it is multi-head attention; with one, multi-query
-    attention. Called as `MultiHeadAttention`.
+    With as many key-value heads as query heads it is multi-head attention; with one key-value head,
+    multi-query attention. The call takes the same arguments as `MultiHeadAttention`.
 
     Args:
         head_dim: Size of a head.
         num_query_heads: Number of heads of the query.
-        num_key_value_heads: Number of heads of key and value; divides `num_query_heads`.
+        num_key_value_heads: Number of heads of key and value, a divisor of `num_query_heads`.
         dropout: Fraction of the weights set to zero in training. Default: 0.
         use_bias: Whether the projections have a bias. Default: True.
-        sliding_window: A position sees those less than this many steps away. Default: all.
-        flash_attention: True requires the fused kernel, which has neither dropout nor scores; False
-            avoids it; `None` uses it where possible. Default: `None`.
-        kernel_initializer, ..., bias_constraint: Of the projections, as for `Dense`.
-        use_gate: Whether the heads' results are multiplied by `sigmoid` of a projection of the
-            query. Default: False.
+        sliding_window: A query sees only the values less than this many steps away. Default: all.
+        flash_attention: True requires the fused kernel, which supports neither dropout nor scores;
+            False avoids it; `None` (default) uses it where possible.
+        kernel_initializer, ..., bias_constraint: For the projections, as for `Dense`.
+        use_gate: Whether to multiply the heads' results by `sigmoid` of a projection of the query.
+            Default: False.
         seed: Integer seed of the dropout. Default: random.
 
     Weights: as for `MultiHeadAttention`.
 
-    Input: query (B, T, C), value and key (B, S, D). Output: (B, T, C).
+    Input: query (B, T, C), value and key (B, S, D). Output: (B, T, C), or a pair with the weights
+    (B, heads, T, S).
 
     Raises:
-        ValueError: If an argument is out of range, or shapes do not fit.
+        ValueError: If an argument is out of range, or the shapes do not fit.
         RuntimeError: If `flash_attention` is true and the kernel cannot run.
 
     Source: Ainslie et al. 2023, GQA: training generalized multi-query transformer models.

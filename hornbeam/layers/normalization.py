@@ -1,4 +1,4 @@
-"""Layers that scale their inputs to a mean and a variance, or to a length."""
+"""Layers that scale their inputs to mean 0 and variance 1, or to length 1."""
 
 from __future__ import annotations
 
@@ -31,43 +31,42 @@ class _Normalization(Layer):
 
 
 def _wide(inputs: Tensor) -> Tensor:
-    """Return half-precision inputs in float32, which means and variances need."""
+    """Return half-precision inputs in float32, because means and variances need the precision."""
     return inputs.astype("float32") if inputs.dtype in (jnp.float16, jnp.bfloat16) else inputs
 
 
 def _axes(axis: Any, rank: int) -> tuple[int, ...]:
-    """Return one axis or several as sorted non-negative numbers."""
+    """Return one axis or several as a sorted tuple of non-negative integers."""
     return tuple(sorted(a % rank for a in (axis if isinstance(axis, (list, tuple)) else [axis])))
 
 
 class BatchNormalization(_Normalization):
     """Scales each feature to mean 0 and variance 1 over the batch.
 
-    `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta`. Training takes mean and variance of
-    the batch, and updates moving ones: `moving = moving * momentum + batch * (1 - momentum)`.
-    Inference, and training with `trainable = False`, take the moving ones.
+    `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta`. Training uses the mean and variance
+    of the batch and updates the moving statistics: `moving = moving * momentum + batch * (1 -
+    momentum)`. Inference, and training with `trainable = False`, use the moving statistics.
 
     Args:
-        axis: Axis of the features. Default: the last.
-        momentum: Share of the old moving statistics that an update keeps. Default: 0.99.
+        axis: Axis of the features. Default: -1, the last.
+        momentum: Fraction of the moving statistics that an update keeps. Default: 0.99.
         epsilon: Added to the variance. Default: 0.001.
-        center, scale: Whether `beta` is added, and `gamma` multiplied. Default: True.
-        moving_mean_initializer, moving_variance_initializer: Of the moving statistics. Default:
-            zeros, ones.
-        beta_initializer, gamma_initializer: Initializers of `beta` and `gamma`. Default: zeros and
-            ones.
-        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: Penalties and
+        center, scale: Whether to add `beta` and to multiply by `gamma`. Default: True.
+        moving_mean_initializer, moving_variance_initializer: Default: `"zeros"`, `"ones"`.
+        beta_initializer, gamma_initializer: Default: `"zeros"`, `"ones"`.
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: Regularizers and
             constraints of `beta` and `gamma`. Default: `None`.
-        synchronized: Keras's signature has it. One program holds all replicas here, so it has no
-            effect.
+        synchronized: No effect: one program runs all replicas, so the statistics always cover the
+            whole batch.
         renorm, renorm_clipping, renorm_momentum: Not supported; `renorm` must be False.
 
-    Weights: `gamma`, `beta`, `moving_mean` and `moving_variance`, of the size of `axis`.
+    Weights: `gamma`, `beta`, `moving_mean` and `moving_variance`, (C,) each.
 
-    Input and output: tensors of one shape. Masked steps do not count in mean and variance.
+    Input and output: (B, ..., C), where C is the size of `axis`. Masked steps do not count in the
+    mean and variance.
 
     Raises:
-        ValueError: If `renorm` is true.
+        ValueError: If `renorm` is true, `axis` lists several axes, or C is unknown.
 
     Source: Ioffe and Szegedy 2015, Batch normalization.
 
@@ -155,19 +154,21 @@ class LayerNormalization(_Normalization):
     `y = gamma * (x - mean) / sqrt(variance + epsilon) + beta`, with mean and variance over `axis`.
 
     Args:
-        axis: Axis or axes. Default: the last.
+        axis: Axis or axes. Default: -1, the last.
         epsilon: Added to the variance. Default: 0.001.
-        center, scale: Whether `beta` is added, and `gamma` multiplied. Default: True.
-        beta_initializer, gamma_initializer: Initializers of `beta` and `gamma`. Default: zeros and
-            ones.
-        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: Penalties and
+        center, scale: Whether to add `beta` and to multiply by `gamma`. Default: True.
+        beta_initializer, gamma_initializer: Default: `"zeros"`, `"ones"`.
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: Regularizers and
             constraints of `beta` and `gamma`. Default: `None`.
-        rms_scaling: Whether the mean is not subtracted and `beta` not added: `y = gamma * x /
-            sqrt(variance + epsilon)`. Default: False.
+        rms_scaling: Whether to leave out the mean and `beta`: `y = gamma * x / sqrt(variance +
+            epsilon)`. Default: False.
 
-    Weights: `gamma` and `beta`, of the sizes of `axis`.
+    Weights: `gamma` and `beta`, with the sizes of `axis`.
 
-    Input and output: tensors of one shape.
+    Input and output: (B, ...). The sizes of `axis` must be known.
+
+    Raises:
+        ValueError: In `build`, if the size of an axis in `axis` is unknown.
 
     Source: Ba et al. 2016, Layer normalization.
 
@@ -225,23 +226,22 @@ class GroupNormalization(_Normalization):
     channels of a group and all positions.
 
     Args:
-        groups: Number of groups, which divides the number of channels; -1 for one group per channel
+        groups: Number of groups, a divisor of the number of channels; -1 for one group per channel
             (instance normalization). Default: 32.
-        axis: Axis of the channels. Default: the last.
+        axis: Axis of the channels. Default: -1, the last.
         epsilon: Added to the variance. Default: 0.001.
-        center, scale: Whether `beta` is added, and `gamma` multiplied. Default: True.
-        beta_initializer, gamma_initializer: Initializers of `beta` and `gamma`. Default: zeros and
-            ones.
-        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: Penalties and
+        center, scale: Whether to add `beta` and to multiply by `gamma`. Default: True.
+        beta_initializer, gamma_initializer: Default: `"zeros"`, `"ones"`.
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: Regularizers and
             constraints of `beta` and `gamma`. Default: `None`.
 
-    Weights: `gamma` and `beta`, one number per channel.
+    Weights: `gamma` and `beta`, (C,) each.
 
-    Input and output: tensors of one shape.
+    Input and output: (B, ..., C), where C is the size of `axis`.
 
     Raises:
-        ValueError: If `groups` is out of range or does not divide the channels, or their number is
-            unknown.
+        ValueError: If `groups` is neither a positive integer nor -1, or C is unknown or no multiple
+            of `groups`.
 
     Source: Wu and He 2018, Group normalization.
 
@@ -297,7 +297,7 @@ class GroupNormalization(_Normalization):
         axis = self.axis % inputs.ndim
         x = jnp.moveaxis(_wide(inputs), axis, -1)
         grouped = x.reshape(*x.shape[:-1], self.groups, -1)
-        others = (*range(1, x.ndim - 1), x.ndim)  # all but samples and groups
+        others = (*range(1, x.ndim - 1), x.ndim)  # all axes except samples and groups
         mean = jnp.mean(grouped, axis=others, keepdims=True)
         variance = jnp.mean(jnp.square(grouped - mean), axis=others, keepdims=True)
         y = ((grouped - mean) / jnp.sqrt(variance + self.epsilon)).reshape(x.shape)
@@ -309,17 +309,20 @@ class GroupNormalization(_Normalization):
 
 
 class RMSNormalization(Layer):
-    """Divides each sample by the root of its mean square over some axes.
+    """Divides each sample by its root mean square over some axes.
 
     `y = scale * x / sqrt(mean(x^2) + epsilon)`.
 
     Args:
-        axis: Axis or axes. Default: the last.
+        axis: Axis or axes. Default: -1, the last.
         epsilon: Added to the mean square. Default: 1e-6.
 
-    Weights: `scale`, of the sizes of `axis`, ones at first.
+    Weights: `scale`, with the sizes of `axis`, initialized to ones.
 
-    Input and output: tensors of one shape.
+    Input and output: (B, ...). The sizes of `axis` must be known.
+
+    Raises:
+        ValueError: In `build`, if the size of an axis in `axis` is unknown.
 
     Source: Zhang and Sennrich 2019, Root mean square layer normalization.
 
@@ -350,12 +353,13 @@ class UnitNormalization(Layer):
     """Divides each sample by its Euclidean length over some axes: `y = x / sqrt(sum(x^2))`.
 
     Args:
-        axis: Axis or axes. Default: the last.
+        axis: Axis or axes. Default: -1, the last.
 
-    Input and output: tensors of one shape. As in Keras.
+    Input and output: any shape. As in Keras.
 
     Raises:
-        TypeError: If `axis` is not an integer or a list of integers.
+        TypeError: If `axis` is neither an integer nor a list of integers.
+        ValueError: In the call, if the input does not have `axis`.
 
     Example:
         >>> import hornbeam as hb

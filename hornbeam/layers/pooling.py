@@ -1,4 +1,4 @@
-"""Pooling: one body for maximum and average, and one for whole axes, in 1, 2 and 3 dimensions."""
+"""Maximum and average pooling of windows and of whole axes, in 1, 2 and 3 dimensions."""
 
 from __future__ import annotations
 
@@ -27,16 +27,19 @@ class _Pooling(Layer):
 
     Args:
         pool_size: Size of the window: one integer, or one per spatial axis. Default: 2.
-        strides: Steps of the window. Default: `pool_size`, so that windows do not overlap.
-        padding: `"valid"` drops windows that reach over the edge; `"same"` keeps them, and the
-            elements beyond the edge do not count. Default: `"valid"`.
+        strides: Step of the window: one integer, or one per spatial axis. Default: `pool_size`, so
+            windows do not overlap.
+        padding: `"valid"` drops windows that extend past the edge; `"same"` keeps them, and
+            elements past the edge do not count. Default: `"valid"`.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
 
-    Sizes of the output: `(size - pool_size) // strides + 1` for `"valid"`, `ceil(size / strides)`
-    for `"same"`. With `"channels_first"`, C follows B in input and output. As in Keras.
+    Input: (B, *sizes, C). Output: (B, *new sizes, C), each new size `(size - pool_size) // strides
+    + 1` for `"valid"`, `ceil(size / strides)` for `"same"`. With `"channels_first"`, C follows B in
+    input and output. As in Keras.
 
     Raises:
-        ValueError: If an argument is out of range, or the window is larger than the input.
+        ValueError: If an argument is out of range, the input has the wrong number of axes, or the
+            window is larger than the input.
     """
 
     _rank = 2
@@ -73,14 +76,15 @@ class _AdaptivePooling(Layer):
     """Pooling into a given number of windows.
 
     Args:
-        output_size: Number of windows: one integer, or one per spatial axis. The windows divide the
-            axis as evenly as possible.
+        output_size: Number of windows: one integer, or one per spatial axis. They divide the axis
+            as evenly as possible.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
 
-    With `"channels_first"`, C follows B in input and output. As in Keras.
+    Input: (B, *sizes, C). Output: (B, *output_size, C). With `"channels_first"`, C follows B in
+    input and output. As in Keras.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or the input has the wrong number of axes.
     """
 
     _rank = 2
@@ -112,10 +116,13 @@ class _GlobalPooling(Layer):
 
     Args:
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
-        keepdims: Whether the spatial axes stay, with size 1. Default: False.
+        keepdims: Whether to keep the spatial axes with size 1. Default: False.
 
-    The output has shape (B, C), or (B, 1, ..., C) with `keepdims`. With `"channels_first"`, C
-    follows B in input and output. As in Keras.
+    Input: (B, *sizes, C). Output: (B, C), or (B, 1, ..., C) with `keepdims`. With
+    `"channels_first"`, C follows B in input and output. As in Keras.
+
+    Raises:
+        ValueError: If `data_format` is unknown, or the input has the wrong number of axes.
     """
 
     _rank = 2

@@ -1,4 +1,4 @@
-"""Keras's methods of quantization, which every layer has."""
+"""The quantization methods of every layer, as in Keras."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["Quantization"]
 
 
 class Quantization(LayerState):
-    """The part of `Layer` that holds weights in fewer bits.
+    """The part of `Layer` that quantizes weights.
 
-    A layer with such weights names its modes in `_quantization_modes`, describes the weights in
-    `_weight_layouts` and multiplies by the functions of `hornbeam.adaptation.products`. All other
-    layers refuse.
+    A layer that supports it names its modes in `_quantization_modes`, describes the weights in
+    `_weight_layouts` and multiplies with the functions of `hornbeam.adaptation.products`. All other
+    layers raise `NotImplementedError`.
     """
 
     _quantization_modes: tuple[str, ...] = ()
@@ -35,12 +35,12 @@ class Quantization(LayerState):
     call: Callable[..., Any]
 
     def _weight_layouts(self) -> tuple[Layout, ...]:
-        """Return the weights that quantization changes, the main one first."""
+        """Return the layouts of the weights that quantization changes, the main weight first."""
         return ()
 
     @property
     def quantization_mode(self) -> str | None:
-        """How the layer holds its weights in fewer bits, such as "int8"; `None` if as floats."""
+        """The quantization mode of the weights, such as "int8", or `None` if they are floats."""
         mode: str | None = self.dtype_policy.for_path(self.path).quantization_mode
         return mode
 
@@ -50,20 +50,20 @@ class Quantization(LayerState):
         type_check: bool = True,
         config: QuantizationConfig | None = None,
     ) -> None:
-        """Hold the weights in fewer bits from now on.
+        """Quantize the weights in place.
 
         Args:
-            mode: `"int8"`, `"int4"`, `"float8"`; `"gptq"` and `"awq"` with a `config`. These two
-                round to the nearest integer here; `Model.quantize` calibrates them with data.
-            type_check: Whether to refuse a subclass that you wrote, since its `call` may use the
-                weight otherwise.
-            config: A `hornbeam.quantizers.QuantizationConfig`. Default: that of the mode.
+            mode: `"int8"`, `"int4"`, `"float8"`, or with a `config` `"gptq"` or `"awq"`. Here the
+                last two round to the nearest integer; `Model.quantize` calibrates them with data.
+            type_check: Whether to refuse a subclass that you wrote, because its `call` may use the
+                weight in other ways. Default: True.
+            config: A `hornbeam.quantizers.QuantizationConfig`. Default: the mode's.
 
         Raises:
-            ValueError: If the layer is not built or quantized already, or the arguments are no
-                mode.
-            NotImplementedError: If the layer has no such weights or lacks the mode, or its class is
-                a subclass.
+            ValueError: If the layer is not built, is already quantized, or `mode` and `config` give
+                no known mode.
+            NotImplementedError: If the layer does not support quantization or the mode, or its
+                class is a subclass and `type_check` is true.
 
         Example:
             >>> from hornbeam.layers import Dense
@@ -94,14 +94,14 @@ class Quantization(LayerState):
         self.dtype_policy, self.quantization_config = policy, config
 
     def quantized_build(self, input_shape: Shapes, mode: str | QuantizationConfig) -> None:
-        """Build the layer for inputs of a shape, with its weights in fewer bits.
+        """Build the layer for an input shape with quantized weights.
 
         Args:
             input_shape: As for `build`.
             mode: A mode as for `quantize`, or a `QuantizationConfig`.
 
         Raises:
-            NotImplementedError: If the layer has no such weights or lacks the mode.
+            NotImplementedError: If the layer does not support quantization or the mode.
         """
         self._refuse_without_modes()
         if not self.built:
@@ -113,7 +113,7 @@ class Quantization(LayerState):
                 self.quantize(mode, type_check=False)
 
     def quantized_call(self, *args: Any, **kwargs: Any) -> Structure:
-        """Return the outputs of a quantized layer; the same as `call`.
+        """Return the outputs of a quantized layer, the same as `call`.
 
         Raises:
             NotImplementedError: If the layer is not quantized.

@@ -53,25 +53,27 @@ _CELL = (
 class RNN(Layer):
     """Runs a cell along the time axis of a sequence.
 
-    At steps where a mask (B, T) is false, the states stay and the output repeats the previous one.
+    Where a mask (B, T) is false, the states stay unchanged and the output repeats the previous
+    output.
 
     Args:
         cell: An object with `state_size` and `call(inputs, states)`, which returns the output and
             the new states; or a list of such cells, which are stacked.
-        return_sequences: Whether all outputs are returned, not only the last. Default: False.
-        return_state: Whether the last states follow the output in a tuple. Default: False.
-        go_backwards: Whether time runs backwards; outputs are in that order. Default: False.
-        stateful: Whether a batch starts from the last states of the previous batch. Requires a
-            fixed batch size. Default: False.
-        unroll: Whether the compiled program repeats the step T times and has no loop. Default:
-            False.
-        zero_output_for_mask: Whether outputs at masked steps are zero. Default: False.
-        **kwargs: Arguments of `Layer`. `time_major`: whether input and output are (T, B, C).
+        return_sequences: Whether to return all outputs, not only the last. Default: False.
+        return_state: Whether to return a tuple of the output and the last states. Default: False.
+        go_backwards: Whether to process the sequence backwards. The outputs are in that order.
+            Default: False.
+        stateful: Whether each batch starts from the last states of the previous batch. It requires
+            a fixed batch size. Default: False.
+        unroll: Whether to unroll the loop into T copies of the step. Default: False.
+        zero_output_for_mask: Whether masked steps output zero. Default: False.
+        **kwargs: Arguments of `Layer`, and `time_major`: whether input and output are (T, B, C).
 
     Input: (B, T, C). Output: (B, units), or (B, T, units) with `return_sequences`. As in Keras.
 
     Raises:
-        ValueError: If `cell` is not a cell, or `stateful` is true and the batch size unknown.
+        ValueError: If `cell` is not a cell, `stateful` is true and the batch size is unknown, or
+            the initial states do not fit.
 
     Example:
         >>> import hornbeam as hb
@@ -83,7 +85,7 @@ class RNN(Layer):
         (None, 20, 1)
     """
 
-    # States are not weights: files and counts leave them out, as in Keras.
+    # States are not weights: files and parameter counts exclude them, as in Keras.
     _not_children = Layer._not_children | {"states"}
     use_cudnn: bool | str = "auto"
 
@@ -119,11 +121,11 @@ class RNN(Layer):
         return self.cell.state_size
 
     def get_initial_state(self, batch_size: int) -> list[Any]:
-        """Return the states that a sequence starts from, usually zeros (batch_size, units)."""
+        """Return the initial states of a sequence, usually zeros of shape (batch_size, units)."""
         return as_list(initial_state_of(self.cell, batch_size, self.compute_dtype))
 
     def reset_state(self) -> None:
-        """Set the states that a stateful layer keeps back to zero."""
+        """Reset the states of a stateful layer to zero."""
         for state in tree.flatten(self.states):
             if state is not None:
                 state.assign(jnp.zeros(state.shape))
@@ -176,7 +178,7 @@ class RNN(Layer):
         return self._in_compute_dtype((result, *states) if self.return_state else result)
 
     def _start(self, given: Any, batch: int) -> list[Any]:
-        """Return the states to start from: the given ones, the kept ones, or the cell's own."""
+        """Return the initial states: those passed, those kept, or the cell's initial states."""
         zeros = self.get_initial_state(batch)
         flat = tree.flatten(zeros)
         if given is None:
@@ -204,7 +206,7 @@ class RNN(Layer):
     def _loop(
         self, x: Tensor, states: list[Any], mask: Tensor | None, training: Any
     ) -> tuple[Any, Any, list[Any]]:
-        """Run the cell along x (T, B, C); return last output, outputs or `None`, states."""
+        """Run the cell along x (T, B, C); return the last output, all outputs or `None`, states."""
         cell = self.cell
         if self.go_backwards:
             x, mask = x[::-1], None if mask is None else mask[::-1]
@@ -214,7 +216,7 @@ class RNN(Layer):
                 return self._cudnn_loop(x, states, noise)
             if self._is_standard(x, states, noise):
                 return self._standard_loop(x, states, mask, noise)
-            x = cell.project(x, noise)  # for all steps at once
+            x = cell.project(x, noise)  # all steps at once
 
             def step(x_t: Any, before: Any) -> Any:
                 return cell.step(x_t, before, noise)
@@ -265,7 +267,7 @@ class RNN(Layer):
     def _standard_loop(
         self, x: Tensor, states: list[Any], mask: Tensor | None, noise: Any
     ) -> tuple[Any, Any, list[Any]]:
-        """Do what `_loop` does, with the op for standard cells."""
+        """Run the loop of `_loop` with the op for standard cells."""
         cell = self.cell
         kind = cell.standard()
         x = cell.project(x, noise, with_bias=kind == "gru")
@@ -276,7 +278,7 @@ class RNN(Layer):
         )
         last = after[0]
         if mask is not None:
-            # The plain loop gives zeros before the first unmasked step, or at all masked steps.
+            # As in the plain loop: zeros before the first unmasked step, or at all masked steps.
             shown = mask
             if not self.zero_output_for_mask:
                 shown = (jnp.arange(mask.shape[0])[:, None] >= jnp.argmax(mask, axis=0)) & jnp.any(
@@ -287,11 +289,11 @@ class RNN(Layer):
         return last, outputs if self.return_sequences else None, list(after)
 
     def _is_left_to_cudnn(self, x: Tensor, mask: Tensor | None) -> bool:
-        """Return whether cuDNN runs the loop; raise if the user requires it and it cannot."""
+        """Return whether cuDNN runs the loop; raise if the user requires it but it cannot."""
         return False
 
     def _cudnn_loop(self, x: Tensor, states: list[Any], noise: Any) -> tuple[Any, Any, list[Any]]:
-        """Do what `_loop` does, with cuDNN's kernel."""
+        """Run the loop of `_loop` with cuDNN's kernel."""
         cell = self.cell
         weights = (cell.kernel.value, cell.recurrent_kernel.value, cell.bias.value)
         outputs, after = cudnn_lstm(
@@ -309,7 +311,7 @@ class RNN(Layer):
 
 
 def _where(keep: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    """Choose between `new` and `old`, both (B, ...), for each sample by `keep` (B,)."""
+    """Select `new` or `old`, both (B, ...), for each sample by `keep` (B,)."""
     return jnp.where(keep.reshape(keep.shape + (1,) * (new.ndim - 1)), new, old)
 
 
@@ -334,7 +336,7 @@ def sequence_shape_only(config: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Recurrent(RNN):
-    """Base of the three layers that make their own cell and share its arguments.
+    """Base of the layers that create their cell and pass it their arguments.
 
     Args:
         cell_class: Class of the cell.
@@ -379,7 +381,7 @@ class _Recurrent(RNN):
         )
 
     def _asks_cudnn(self, x: Tensor, extra: str | None) -> bool:
-        """Return whether cuDNN runs the loop; `extra` names a setting that it lacks, if any."""
+        """Return whether cuDNN runs the loop; `extra` names an unsupported setting, if any."""
         return False
 
     def get_config(self) -> dict[str, Any]:
@@ -400,28 +402,28 @@ for _name in _CELL:
 
 
 class SimpleRNN(_Recurrent):
-    """Runs a plain recurrence along a sequence.
+    """Runs a fully connected recurrence along a sequence.
 
     `h = activation(x @ kernel + h @ recurrent_kernel + bias)`; the output is h.
 
     Args:
         units: Size of the output.
         activation: Name or function. Default: `"tanh"`.
-        use_bias: Whether a bias is added. Default: True.
-        kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
-            Default: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
-        kernel_regularizer, ..., bias_constraint: Penalties and constraints of the weights. Default:
-            `None`.
+        use_bias: Whether to add a bias. Default: True.
+        kernel_initializer, recurrent_initializer, bias_initializer: Default: `"glorot_uniform"`,
+            `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, ..., bias_constraint: Regularizers and constraints of the weights.
+            Default: `None`.
         activity_regularizer: Penalty of the outputs. Default: `None`.
-        dropout, recurrent_dropout: Fractions of inputs and state set to zero in training, one draw
-            per sequence. Default: 0.
+        dropout, recurrent_dropout: Fractions of the inputs and of the state to set to zero in
+            training, with one draw per sequence. Default: 0.
         seed: Integer seed of the dropout. Default: random.
         return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`.
 
     Input: (B, T, C). Output: (B, units), or (B, T, units) with `return_sequences`.
 
     Raises:
-        ValueError: If `units` is not a positive integer.
+        ValueError: If `units` is not a positive integer, or as for `RNN`.
 
     Source: Elman 1990, Finding structure in time.
 
@@ -447,34 +449,34 @@ class SimpleRNN(_Recurrent):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        del config["seed"]  # Keras's files have none here
+        del config["seed"]  # Keras's files have no seed for this layer
         return config
 
 
 class LSTM(_Recurrent):
-    """Runs long short-term memory along a sequence; `LSTMCell` has the formulas.
+    """Runs long short-term memory along a sequence.
 
-    With gates i, f, g and o: `c = f * c + i * g`, `h = o * activation(c)`; the output is h.
+    With the gates i, f, g and o of `LSTMCell`: `c = f * c + i * g`, `h = o * activation(c)`; the
+    output is h, the states are h and c.
 
     Args:
         units: Size of the output.
-        activation, recurrent_activation: Of g and c, and of i, f and o. Default: `"tanh"`,
-            `"sigmoid"`.
+        activation: Activation of g and c. Default: `"tanh"`.
+        recurrent_activation: Activation of i, f and o. Default: `"sigmoid"`.
         unit_forget_bias: Whether the bias of f starts at 1. Default: True.
-        use_bias: Whether a bias is added. Default: True.
-        kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
-            Default: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
-        kernel_regularizer, ..., bias_constraint: Penalties and constraints of the weights. Default:
-            `None`.
+        use_bias: Whether to add a bias. Default: True.
+        kernel_initializer, recurrent_initializer, bias_initializer: Default: `"glorot_uniform"`,
+            `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, ..., bias_constraint: Regularizers and constraints of the weights.
+            Default: `None`.
         activity_regularizer: Penalty of the outputs. Default: `None`.
-        dropout, recurrent_dropout: Fractions of inputs and state set to zero in training, one draw
-            per sequence. Default: 0.
+        dropout, recurrent_dropout: Fractions of the inputs and of the state to set to zero in
+            training, with one draw per sequence. Default: 0.
         seed: Integer seed of the dropout. Default: random.
-        return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`. The states are
-            h and c.
-        use_cudnn: True requires cuDNN's kernel: NVIDIA GPUs, float32, the default activations, a
-            bias, no mask, `unroll` or recurrent dropout. False runs the plain loop. `"auto"`
-            (default) takes a kernel where there is one.
+        return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`.
+        use_cudnn: True requires cuDNN's kernel: an NVIDIA GPU, float32, the default activations, a
+            bias, no mask, no `unroll`, no recurrent dropout. False runs the plain loop. `"auto"`
+            (default) uses a fast kernel if one is available.
 
     Input: (B, T, C). Output: (B, units), or (B, T, units) with `return_sequences`.
 
@@ -521,33 +523,35 @@ class LSTM(_Recurrent):
 
 
 class GRU(_Recurrent):
-    """Runs gated recurrent units along a sequence; `GRUCell` has the formulas.
+    """Runs gated recurrent units along a sequence.
 
-    With gates z and r and the candidate g: `h = z * h + (1 - z) * g`; the output is h.
+    With the gates z and r and the candidate g of `GRUCell`: `h = z * h + (1 - z) * g`; the output
+    is h.
 
     Args:
         units: Size of the output.
-        activation, recurrent_activation: Of g, and of z and r. Default: `"tanh"`, `"sigmoid"`.
+        activation: Activation of g. Default: `"tanh"`.
+        recurrent_activation: Activation of z and r. Default: `"sigmoid"`.
         reset_after: Whether r multiplies the state after its matrix product. Default: True.
-        use_bias: Whether a bias is added. Default: True.
-        kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
-            Default: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
-        kernel_regularizer, ..., bias_constraint: Penalties and constraints of the weights. Default:
-            `None`.
+        use_bias: Whether to add a bias. Default: True.
+        kernel_initializer, recurrent_initializer, bias_initializer: Default: `"glorot_uniform"`,
+            `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, ..., bias_constraint: Regularizers and constraints of the weights.
+            Default: `None`.
         activity_regularizer: Penalty of the outputs. Default: `None`.
-        dropout, recurrent_dropout: Fractions of inputs and state set to zero in training, one draw
-            per sequence. Default: 0.
+        dropout, recurrent_dropout: Fractions of the inputs and of the state to set to zero in
+            training, with one draw per sequence. Default: 0.
         seed: Integer seed of the dropout. Default: random.
         return_sequences, return_state, go_backwards, stateful, unroll: As in `RNN`.
-        use_cudnn: True raises where cuDNN's GRU would not support the layer (a mask, `unroll`,
+        use_cudnn: True raises if cuDNN's GRU does not support the layer (a mask, `unroll`,
             recurrent dropout, `reset_after=False`). False runs the plain loop. `"auto"` (default)
-            takes a kernel where there is one.
+            uses a fast kernel if one is available.
 
     Input: (B, T, C). Output: (B, units), or (B, T, units) with `return_sequences`.
 
     Raises:
-        ValueError: If `units` is not a positive integer, or `use_cudnn` is true and cuDNN lacks a
-            setting.
+        ValueError: If `units` is not a positive integer, or `use_cudnn` is true and cuDNN does not
+            support the layer.
 
     Source: Cho et al. 2014, Learning phrase representations using RNN encoder-decoder.
 
@@ -576,7 +580,7 @@ class GRU(_Recurrent):
         super().__init__(GRUCell, locals())
 
     def _asks_cudnn(self, x: Tensor, extra: str | None) -> bool:
-        # JAX cannot call cuDNN's GRU. As in Keras, True still refuses what cuDNN lacks.
+        # JAX cannot call cuDNN's GRU. As in Keras, True still rejects unsupported settings.
         if self.use_cudnn is True and extra is None and not self.cell.reset_after:
             extra = "`reset_after` is false"
         if self.use_cudnn is True and extra is not None:

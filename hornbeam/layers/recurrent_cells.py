@@ -1,8 +1,8 @@
 """Recurrent cells: one step in time.
 
-A cell of this file works in three parts, so that a loop over time can run the first two for all
-steps at once: `noise` draws the dropout of a whole sequence, `project` computes the inputs' part of
-the gates, and `step` is the recurrence itself.
+A cell here has three parts: `noise` draws the dropout of a whole sequence, `project` computes the
+inputs' part of the gates, and `step` is the recurrence. A loop over time can run the first two for
+all steps at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["GRUCell", "LSTMCell", "SimpleRNNCell", "StackedRNNCells"]
 
 
 def initial_state_of(cell: Any, batch_size: Any, dtype: DType | None = None) -> Structure:
-    """Return the state that `cell` starts from: its own `get_initial_state`, or zeros."""
+    """Return the initial state of `cell`: the result of its `get_initial_state`, or zeros."""
     if hasattr(cell, "get_initial_state"):
         return cell.get_initial_state(batch_size=batch_size)
     dtype = dtype or getattr(cell, "compute_dtype", None)
@@ -37,12 +37,12 @@ def initial_state_of(cell: Any, batch_size: Any, dtype: DType | None = None) -> 
 
 
 def as_list(x: Any) -> list[Any]:
-    """Return `x` as a list: the items of a list or tuple, or `x` alone."""
+    """Return `x` as a list: the items of a list or tuple, otherwise `[x]`."""
     return list(x) if isinstance(x, (list, tuple)) else [x]
 
 
 def has_parts(cell: object) -> bool:
-    """Return whether `cell` steps by `noise`, `project` and `step`, without an own `call`."""
+    """Return whether `cell` uses `noise`, `project` and `step` and does not override `call`."""
     return isinstance(cell, (_Cell, StackedRNNCells)) and type(cell).call in (
         _Cell.call,
         StackedRNNCells.call,
@@ -50,7 +50,7 @@ def has_parts(cell: object) -> bool:
 
 
 class _Cell(Layer):
-    """Base of the three cells: weights with all gates side by side, dropout, and states.
+    """Base of the three cells: weights with all gates side by side, dropout and states.
 
     Args:
         units: Size of the output and of each state.
@@ -58,7 +58,7 @@ class _Cell(Layer):
         others: The other arguments of the cell's constructor, by name.
     """
 
-    # Kept by `keep`.
+    # Set by `keep`.
     activation: Any
     use_bias: bool
     bias_initializer: Any
@@ -66,10 +66,10 @@ class _Cell(Layer):
     gates = 1
     states = 1
     _gate_axis = -1
-    # Whether dropout draws its seed before the initializers do: a seeded run then starts with
-    # Keras's numbers.
+    # Whether dropout draws its seed before the initializers, which gives a seeded run the same
+    # initial weights as in Keras.
     _seed_first = False
-    # Whether each gate has its own draw for the inputs even without recurrent dropout.
+    # Whether each gate draws its own dropout of the inputs even without recurrent dropout.
     _inputs_by_gate = False
     dropout: float
     recurrent_dropout: float
@@ -111,8 +111,7 @@ class _Cell(Layer):
         """Return dropout's random factors for inputs of `shape` (B, ...) and for the state.
 
         Each is `None` (no dropout, or no training), one tensor for all gates, or a list with one
-        tensor per gate. The draws follow Keras: with recurrent dropout, every gate has a draw of
-        its own.
+        tensor per gate. As in Keras, each gate has its own draw with recurrent dropout.
         """
 
         def draw(rate: float, size: Any, count: int) -> list[Any]:
@@ -139,11 +138,11 @@ class _Cell(Layer):
         return None
 
     def recurrent_bias(self) -> Structure:
-        """Return the bias inside the loop when `ops.recurrence` runs the cell."""
+        """Return the bias that `ops.recurrence` adds inside the loop."""
         return None if self.bias is None else self.bias.value
 
     def project(self, inputs: Tensor, noise: tuple[Any, Any], with_bias: bool = True) -> Tensor:
-        """Return the inputs' part of the gates, for one step (B, C) or for all steps (T, B, C)."""
+        """Return the inputs' part of the gates for one step (B, C) or all steps (T, B, C)."""
         x = self._gated(inputs, noise[0], self.kernel.value, rows_product)
         bias = self._input_bias() if with_bias else None
         return x if bias is None else x + bias
@@ -165,7 +164,7 @@ class _Cell(Layer):
     def _gated(
         self, x: Tensor, noise: Any, kernel: Tensor, times: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """Return the product of `x`, with dropout applied, and `kernel`, all gates side by side."""
+        """Apply dropout to `x` and multiply by `kernel`; return all gates side by side."""
         if not isinstance(noise, list):
             return times(x if noise is None else x * noise, kernel)
         blocks = jnp.split(kernel, len(noise), axis=-1)
@@ -179,7 +178,7 @@ class _Cell(Layer):
     def step(
         self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]
     ) -> tuple[Tensor, list[Tensor]]:
-        """Return output and new states from the projected inputs `x` of one step."""
+        """Return the output and the new states for the projected inputs `x` of one step."""
         raise NotImplementedError(f"{type(self).__name__} must implement `step(x, states, noise)`.")
 
     def call(self, inputs: Tensor, states: Any, training: bool = False) -> tuple[Any, Any]:
@@ -188,32 +187,32 @@ class _Cell(Layer):
         return output, new if isinstance(states, (list, tuple)) else new[0]
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Tensor]:
-        """Return the states that a sequence starts from: zeros of shape (batch_size, units)."""
+        """Return the initial states of a sequence: zeros of shape (batch_size, units)."""
         return [
             jnp.zeros(self._state_shape(batch_size), self.compute_dtype) for _ in range(self.states)
         ]
 
 
 class SimpleRNNCell(_Cell):
-    """Computes one step of a plain recurrence.
+    """Computes one step of a fully connected recurrence.
 
     `h = activation(x @ kernel + h @ recurrent_kernel + bias)`; the output is h.
 
     Args:
         units: Size of the output and of the state.
         activation: Name or function. Default: `"tanh"`.
-        use_bias: Whether a bias is added. Default: True.
-        kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
-            Default: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
-        kernel_regularizer, ..., bias_constraint: Penalties and constraints of the weights. Default:
-            `None`.
-        dropout, recurrent_dropout: Fractions of the inputs and of the state h set to zero in
+        use_bias: Whether to add a bias. Default: True.
+        kernel_initializer, recurrent_initializer, bias_initializer: Default: `"glorot_uniform"`,
+            `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, ..., bias_constraint: Regularizers and constraints of the weights.
+            Default: `None`.
+        dropout, recurrent_dropout: Fractions of the inputs and of the state h to set to zero in
             training. Default: 0.
         seed: Integer seed of the dropout. Default: random.
 
     Weights: `kernel` (C, units), `recurrent_kernel` (units, units), `bias` (units,).
 
-    Input: (B, C), and a list of states (B, units). Output: (B, units), and the new states.
+    Input: (B, C), and a list of states (B, units). Output: (B, units), and the list of new states.
 
     Raises:
         ValueError: If `units` is not a positive integer.
@@ -259,26 +258,26 @@ class SimpleRNNCell(_Cell):
 class LSTMCell(_Cell):
     """Computes one step of long short-term memory.
 
-    With gates i, f, g and o side by side in the weights: `c = f * c + i * g`, `h = o *
+    With the gates i, f, g and o, in this order in the weights: `c = f * c + i * g`, `h = o *
     activation(c)`; the output is h.
 
     Args:
         units: Size of the output and of the two states, h and c.
-        activation: Of g and of the new c. Default: `"tanh"`.
-        recurrent_activation: Of i, f and o. Default: `"sigmoid"`.
+        activation: Activation of g and of the new c. Default: `"tanh"`.
+        recurrent_activation: Activation of i, f and o. Default: `"sigmoid"`.
         unit_forget_bias: Whether the bias of f starts at 1 (Jozefowicz et al. 2015). Default: True.
-        use_bias: Whether a bias is added. Default: True.
-        kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
-            Default: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
-        kernel_regularizer, ..., bias_constraint: Penalties and constraints of the weights. Default:
-            `None`.
-        dropout, recurrent_dropout: Fractions of the inputs and of the state h set to zero in
+        use_bias: Whether to add a bias. Default: True.
+        kernel_initializer, recurrent_initializer, bias_initializer: Default: `"glorot_uniform"`,
+            `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, ..., bias_constraint: Regularizers and constraints of the weights.
+            Default: `None`.
+        dropout, recurrent_dropout: Fractions of the inputs and of the state h to set to zero in
             training. Default: 0.
         seed: Integer seed of the dropout. Default: random.
 
     Weights: `kernel` (C, 4 units), `recurrent_kernel` (units, 4 units), `bias` (4 units,).
 
-    Input: (B, C), and a list of states (B, units). Output: (B, units), and the new states.
+    Input: (B, C), and a list of states (B, units). Output: (B, units), and the list of new states.
 
     Raises:
         ValueError: If `units` is not a positive integer.
@@ -344,28 +343,28 @@ class LSTMCell(_Cell):
 class GRUCell(_Cell):
     """Computes one step of a gated recurrent unit.
 
-    With gates z and r and the candidate g side by side in the weights: `h = z * h + (1 - z) * g`;
-    the output is h.
+    With the gates z and r and the candidate g, in this order in the weights: `h = z * h + (1 - z) *
+    g`; the output is h.
 
     Args:
         units: Size of the output and of the state.
-        activation: Of g. Default: `"tanh"`.
-        recurrent_activation: Of z and r. Default: `"sigmoid"`.
-        use_bias: Whether a bias is added. Default: True.
-        kernel_initializer, recurrent_initializer, bias_initializer: Initializers of the weights.
-            Default: `"glorot_uniform"`, `"orthogonal"`, `"zeros"`.
-        kernel_regularizer, ..., bias_constraint: Penalties and constraints of the weights. Default:
-            `None`.
-        dropout, recurrent_dropout: Fractions of the inputs and of the state h set to zero in
+        activation: Activation of g. Default: `"tanh"`.
+        recurrent_activation: Activation of z and r. Default: `"sigmoid"`.
+        use_bias: Whether to add a bias. Default: True.
+        kernel_initializer, recurrent_initializer, bias_initializer: Default: `"glorot_uniform"`,
+            `"orthogonal"`, `"zeros"`.
+        kernel_regularizer, ..., bias_constraint: Regularizers and constraints of the weights.
+            Default: `None`.
+        dropout, recurrent_dropout: Fractions of the inputs and of the state h to set to zero in
             training. Default: 0.
         reset_after: Whether r multiplies the state after its matrix product, not before. Default:
             True.
         seed: Integer seed of the dropout. Default: random.
 
-    Weights: `kernel` (C, 3 units), `recurrent_kernel` (units, 3 units), `bias` (2, 3 units), for
-    inputs and state, or (3 units,) without `reset_after`.
+    Weights: `kernel` (C, 3 units), `recurrent_kernel` (units, 3 units), `bias` (2, 3 units), one
+    row each for inputs and state, or (3 units,) without `reset_after`.
 
-    Input: (B, C), and a list of states (B, units). Output: (B, units), and the new states.
+    Input: (B, C), and a list of states (B, units). Output: (B, units), and the list of new states.
 
     Raises:
         ValueError: If `units` is not a positive integer.
@@ -442,7 +441,7 @@ def _usual_activations(cell: Any) -> bool:
 
 
 def _others(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return a constructor's arguments without those that the base takes by name."""
+    """Return a constructor's arguments except the ones that the base class takes by name."""
     return {
         k: v
         for k, v in arguments.items()
@@ -451,13 +450,13 @@ def _others(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 class StackedRNNCells(Layer):
-    """Stacks cells into one cell: each takes the output of the one below.
+    """Stacks cells into one cell: each cell takes the output of the previous cell.
 
     Args:
-        cells: The cells, lowest first.
+        cells: The cells, first to last.
 
-    Input: (B, C), and a list with the states of each cell. Output: the last cell's, and the new
-    states. As in Keras.
+    Input: (B, C), and a list with the states of each cell. Output: (B, units of the last cell), and
+    the list of new states. As in Keras.
 
     Raises:
         ValueError: If one of `cells` has no `call` or no `state_size`.
@@ -487,7 +486,7 @@ class StackedRNNCells(Layer):
         return output_size_of(self.cells[-1])
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
-        """Return the states that a sequence starts from, one entry per cell."""
+        """Return the initial states of a sequence, one entry per cell."""
         return [initial_state_of(cell, batch_size) for cell in self.cells]
 
     def build(self, input_shape: Shape) -> None:
@@ -498,7 +497,7 @@ class StackedRNNCells(Layer):
             input_shape = (input_shape[0], *(size if isinstance(size, tuple) else (size,)))
 
     def noise(self, shape: Sequence[int], training: Any) -> list[Any]:
-        """Return the dropout's factors for each cell; `None` for cells that draw their own."""
+        """Return the dropout factors for each cell; `None` for cells that draw their own."""
         draws = []
         for cell in self.cells:
             draws.append(cell.noise(shape, training) if has_parts(cell) else None)
@@ -507,12 +506,12 @@ class StackedRNNCells(Layer):
         return draws
 
     def project(self, inputs: Tensor, noise: list[Any]) -> Tensor:
-        """Return the first cell's projection of the inputs, for one step or for all."""
+        """Return the first cell's projection of the inputs for one step or all steps."""
         first = self.cells[0]
         return first.project(inputs, noise[0]) if has_parts(first) else inputs
 
     def step(self, x: Tensor, states: Sequence[Any], noise: list[Any]) -> tuple[Any, list[Any]]:
-        """Return output and new states from the projected inputs `x` of one step."""
+        """Return the output and the new states for the projected inputs `x` of one step."""
         after = []
         for i, (cell, before) in enumerate(zip(self.cells, states, strict=True)):
             if has_parts(cell):
@@ -538,10 +537,10 @@ def output_size_of(cell: Any) -> Any:
 
 
 def check_cell(cell: object, owner: str, argument: str) -> None:
-    """Raise `ValueError` unless `cell` has what a loop over time needs.
+    """Raise `ValueError` unless `cell` has `call` and `state_size`.
 
     Args:
-        cell: What the user passed.
+        cell: The value that the user passed.
         owner, argument: The layer's class and its argument, for the message.
     """
     for needed in ("call", "state_size"):

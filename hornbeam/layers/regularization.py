@@ -1,4 +1,4 @@
-"""Dropout, noise and penalties of activities."""
+"""Layers that regularize: dropout, noise and activity penalties."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Noise(Layer):
 
     def _draw(self, inputs: Tensor) -> Tensor:
         """Return the outputs in training."""
-        raise NotImplementedError  # each layer has its own
+        raise NotImplementedError  # each layer implements it
 
 
 def _rate(layer: str, rate: Any) -> float:
@@ -56,18 +56,19 @@ def _rate(layer: str, rate: Any) -> float:
 class Dropout(_Noise):
     """Sets a random fraction of the inputs to zero in training, and scales up the rest.
 
-    Elements that are kept are multiplied by `1 / (1 - rate)`, so that the expected sum stays.
+    The kept elements are multiplied by `1 / (1 - rate)`, which keeps the expected sum.
 
     Args:
-        rate: Fraction that is dropped, from 0 to 1.
-        noise_shape: Shape of the random draw. Where a size is 1, all positions of the axis share
-            the draw; `None` entries are the input's sizes. Default: the input's shape.
+        rate: Fraction to drop, from 0 to 1.
+        noise_shape: Shape of the random mask. Along an axis of size 1, all positions share the same
+            draw; `None` means the input's size. Default: the input's shape.
         seed: Integer seed. Default: random.
 
-    Input and output: tensors of one shape. Outside training, the output is the input.
+    Input and output: any shape. Outside training, the output is the input.
 
     Raises:
-        ValueError: If `rate` is not a number from 0 to 1.
+        ValueError: If `rate` is not a number from 0 to 1, or in the call, if `noise_shape` does not
+            broadcast to the input's shape.
 
     Source: Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from
     overfitting.
@@ -106,7 +107,7 @@ class Dropout(_Noise):
 
 
 class _SpatialDropout(Dropout):
-    """Dropout of whole feature maps: all positions of a channel share one draw."""
+    """Drops whole feature maps: all positions of a channel share one draw."""
 
     _rank = 1
 
@@ -122,7 +123,7 @@ class _SpatialDropout(Dropout):
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
-        # Keras's constructors take just these, and the dtype as a name.
+        # Keras's constructors take only these, and the dtype as a name.
         own = {k: v for k, v in config.items() if k in ("name", "rate", "seed", "data_format")}
         return {**own, "dtype": self.dtype_policy.name}
 
@@ -130,16 +131,17 @@ class _SpatialDropout(Dropout):
 class SpatialDropout1D(_SpatialDropout):
     """Drops whole channels of sequences in training, and scales the rest by `1 / (1 - rate)`.
 
-    Neighbouring steps are correlated, so dropping single ones has little effect.
+    Neighboring steps are correlated, so dropping single steps has little effect.
 
     Args:
-        rate: Fraction of the channels that is dropped, from 0 to 1.
+        rate: Fraction of the channels to drop, from 0 to 1.
         seed: Integer seed. Default: random.
 
     Input and output: (B, T, C). Outside training, the output is the input.
 
     Raises:
-        ValueError: If `rate` is not a number from 0 to 1.
+        ValueError: If `rate` is not a number from 0 to 1, or the input has the wrong number of
+            axes.
 
     Source: Tompson et al. 2015, Efficient object localization using convolutional networks.
 
@@ -147,7 +149,7 @@ class SpatialDropout1D(_SpatialDropout):
         >>> import hornbeam as hb
         >>> embedded = hb.ops.ones((2, 3, 16))
         >>> dropped = hb.layers.SpatialDropout1D(0.5)(embedded, training=True)
-        >>> bool((dropped[:, 0] == dropped[:, 2]).all())  # dropped at all steps, or none
+        >>> bool((dropped[:, 0] == dropped[:, 2]).all())  # dropped at all steps or at none
         True
     """
 
@@ -156,7 +158,7 @@ class SpatialDropout2D(_SpatialDropout):
     """Drops whole channels of images in training, and scales the rest by `1 / (1 - rate)`.
 
     Args:
-        rate: Fraction of the channels that is dropped, from 0 to 1.
+        rate: Fraction of the channels to drop, from 0 to 1.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
         seed: Integer seed. Default: random.
 
@@ -164,7 +166,8 @@ class SpatialDropout2D(_SpatialDropout):
     output is the input.
 
     Raises:
-        ValueError: If `rate` is not a number from 0 to 1.
+        ValueError: If `rate` is not a number from 0 to 1, `data_format` is unknown, or the input
+            has the wrong number of axes.
 
     Source: Tompson et al. 2015, Efficient object localization using convolutional networks.
 
@@ -190,7 +193,7 @@ class SpatialDropout3D(SpatialDropout2D):
     """Drops whole channels of volumes in training, and scales the rest by `1 / (1 - rate)`.
 
     Args:
-        rate: Fraction of the channels that is dropped, from 0 to 1.
+        rate: Fraction of the channels to drop, from 0 to 1.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
         seed: Integer seed. Default: random.
 
@@ -198,7 +201,8 @@ class SpatialDropout3D(SpatialDropout2D):
     the output is the input.
 
     Raises:
-        ValueError: If `rate` is not a number from 0 to 1.
+        ValueError: If `rate` is not a number from 0 to 1, `data_format` is unknown, or the input
+            has the wrong number of axes.
 
     Source: Tompson et al. 2015, Efficient object localization using convolutional networks.
 
@@ -219,7 +223,7 @@ class GaussianNoise(_Noise):
         stddev: Standard deviation of the noise, not negative.
         seed: Integer seed. Default: random.
 
-    Input and output: tensors of one shape. Outside training, the output is the input. As in Keras.
+    Input and output: any shape. Outside training, the output is the input. As in Keras.
 
     Raises:
         ValueError: If `stddev` is negative or not a number.
@@ -249,13 +253,15 @@ class GaussianNoise(_Noise):
 
 
 class GaussianDropout(_Noise):
-    """Multiplies by normal noise of mean 1 and deviation `sqrt(rate / (1 - rate))` in training.
+    """Multiplies by normal noise of mean 1 in training.
+
+    The standard deviation is `sqrt(rate / (1 - rate))`, the same as for `Dropout(rate)`.
 
     Args:
-        rate: Fraction as for `Dropout`, from 0 to 1, whose noise has the same variance.
+        rate: Fraction as for `Dropout`, from 0 up to but not including 1.
         seed: Integer seed. Default: random.
 
-    Input and output: tensors of one shape. Outside training, the output is the input.
+    Input and output: any shape. Outside training, the output is the input.
 
     Raises:
         ValueError: If `rate` is not a number from 0 to 1.
@@ -283,16 +289,16 @@ class GaussianDropout(_Noise):
 class AlphaDropout(_Noise):
     """Drops a random fraction of the inputs in training and keeps their mean and variance.
 
-    Dropped elements become `a = -1.758`, the limit of `selu` for negative inputs; then all are
-    mapped by `x * s + t` with `s = ((1 - rate) * (1 + rate * a^2))^(-1/2)` and `t = -s * a * rate`.
+    Dropped elements become `a = -1.758`, the limit of `selu` for negative inputs. Then all elements
+    become `s * x + t` with `s = ((1 - rate) * (1 + rate * a^2))^(-1/2)` and `t = -s * a * rate`.
 
     Args:
-        rate: Fraction that is dropped, from 0 to 1.
-        noise_shape: Shape of the random draw. Where a size is 1, all positions of the axis share
-            the draw; `None` entries are the input's sizes. Default: the input's shape.
+        rate: Fraction to drop, from 0 to 1.
+        noise_shape: Shape of the random mask. Along an axis of size 1, all positions share the same
+            draw; `None` means the input's size. Default: the input's shape.
         seed: Integer seed. Default: random.
 
-    Input and output: tensors of one shape. Outside training, the output is the input.
+    Input and output: any shape. Outside training, the output is the input.
 
     Raises:
         ValueError: If `rate` is not a number from 0 to 1.
@@ -329,7 +335,7 @@ class AlphaDropout(_Noise):
         )
         low = (
             -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
-        )  # selu far to the left
+        )  # the limit of selu at minus infinity
         kept = random.uniform(shape, seed=self.seed_generator) >= self.rate
         rate = self.rate
         scale = ((1 - rate) * (1 + rate * low**2)) ** -0.5 if rate < 1 else 0.0
@@ -344,7 +350,10 @@ class ActivityRegularization(Layer):
         l1: Factor of the absolute values, not negative. Default: 0.
         l2: Factor of the squares, not negative. Default: 0.
 
-    Input and output: (B, ...). As in Keras.
+    Input and output: (B, ...), where B is the batch size. As in Keras.
+
+    Raises:
+        ValueError: If `l1` or `l2` is negative or not a number.
 
     Example:
         >>> import hornbeam as hb

@@ -1,4 +1,4 @@
-"""Layers that change the shape of each sample and leave its numbers alone."""
+"""Layers that change the shape of each sample but not its values."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ __all__ = ["Flatten", "Permute", "RepeatVector", "Reshape"]
 
 
 class Flatten(Layer):
-    """Joins all axes but the first into one.
+    """Flattens each sample into a vector.
 
     Args:
-        data_format: `"channels_last"` or `"channels_first"`. With the latter, the channels are
-            moved to the end first, so that both layouts give the same order. Default:
+        data_format: `"channels_last"` or `"channels_first"`. With `"channels_first"`, the layer
+            first moves the channels to the end, so both layouts give the same order. Default:
             `image_data_format()`.
 
     Input: (B, ...). Output: (B, product of the other sizes). As in Keras.
+
+    Raises:
+        ValueError: If `data_format` is unknown, or the input has no axes.
 
     Example:
         >>> import hornbeam as hb
@@ -41,7 +44,7 @@ class Flatten(Layer):
         self.input_spec = InputSpec(min_ndim=1)
 
     def build(self, input_shape: Shapes = None) -> None:
-        """Create nothing; the shape is recorded for files."""
+        """Create no weights. The wrapper around `build` records the input shape for files."""
 
     def call(self, inputs: Tensor) -> Tensor:
         if self.data_format == "channels_first" and inputs.ndim > 2:
@@ -61,7 +64,7 @@ def _size(x: Tensor) -> int:
 
 
 class Reshape(Layer):
-    """Gives each sample another shape.
+    """Reshapes each sample.
 
     Args:
         target_shape: Shape without the batch axis. One size may be -1 or `None`; it is then
@@ -70,8 +73,8 @@ class Reshape(Layer):
     Input: (B, ...). Output: (B, *target_shape). As in Keras.
 
     Raises:
-        ValueError: If a size is not an integer, two are to be inferred, or a sample has another
-            number of elements than `target_shape`.
+        ValueError: If a size is not an integer, more than one size must be inferred, or a sample's
+            number of elements does not fit `target_shape`.
 
     Example:
         >>> import hornbeam as hb
@@ -90,8 +93,8 @@ class Reshape(Layer):
         for n in self.target_shape:
             if n is not None and (not hasattr(n, "__index__") or n < -1):
                 raise ValueError(
-                    "Reshape: the sizes in `target_shape` must be integers, at least 0, or one -1"
-                    f" for what is left over; received {target_shape!r}."
+                    "Reshape: the sizes in `target_shape` must be integers of at least 0, or one -1"
+                    f" to infer a size; received {target_shape!r}."
                 )
         self.built = True
 
@@ -101,7 +104,7 @@ class Reshape(Layer):
         if -1 not in shape and any(map(is_unknown, inputs.shape[1:])):
             return jnp.zeros(
                 (inputs.shape[0], *shape), inputs.dtype
-            )  # a trace for shapes: the size may fit
+            )  # shape inference: the size may fit
         if shape.count(-1) > 1 or (size % fixed if -1 in shape and fixed else size != fixed):
             raise indivisible(
                 f"{self._label()}: a sample of shape {inputs.shape[1:]} has {size} numbers, which"
@@ -116,7 +119,7 @@ class Permute(Layer):
     """Reorders the axes of each sample.
 
     Args:
-        dims: The new order of the axes, counted from 1. The batch axis, 0, stays first.
+        dims: The new order of the axes, counted from 1. Axis 0, the batch, stays first.
 
     Input: (B, ...) with `len(dims) + 1` axes. Output: axis `i` is the input's axis `dims[i - 1]`.
     As in Keras.
@@ -146,7 +149,7 @@ class Permute(Layer):
 
 
 class RepeatVector(Layer):
-    """Repeats each vector `n` times, as the steps of a sequence.
+    """Repeats each vector `n` times to make a sequence.
 
     Args:
         n: Number of repetitions, positive.
@@ -154,7 +157,7 @@ class RepeatVector(Layer):
     Input: (B, C). Output: (B, n, C). As in Keras.
 
     Raises:
-        ValueError: If `n` is not a positive integer.
+        ValueError: If `n` is not a positive integer, or the input does not have 2 axes.
 
     Example:
         >>> import hornbeam as hb

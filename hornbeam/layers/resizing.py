@@ -1,4 +1,4 @@
-"""Layers that widen or cut the spatial axes: padding, cropping, up-sampling."""
+"""Layers that resize the spatial axes: padding, cropping and upsampling."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 def _pairs(layer: str, name: str, value: Any, rank: int) -> tuple[tuple[int, int], ...]:
-    """Return (before, after) per axis, from one number, one per axis, or a pair per axis."""
+    """Return a pair (before, after) per axis from one integer, one per axis, or a pair per axis."""
     items = (
         (value,) * rank
         if isinstance(value, int)
@@ -74,20 +74,21 @@ class _ZeroPadding(_Spatial):
     """Zeros around the spatial axes.
 
     Args:
-        padding: Zeros before and after each axis: one integer, one per axis, or a pair per axis.
-            Default: 1.
+        padding: Number of zeros before and after each spatial axis: one integer, one per axis, or a
+            pair (before, after) per axis. Default: 1.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
 
-    With `"channels_first"`, C follows B in input and output. As in Keras.
+    Input: (B, *sizes, C). Output: (B, *new sizes, C), each new size `before + size + after`. With
+    `"channels_first"`, C follows B in input and output. As in Keras.
 
     Raises:
-        ValueError: If `padding` does not fit the axes, or is negative.
+        ValueError: If `padding` does not fit the axes or is negative, or `data_format` is unknown.
     """
 
     def __init__(self, padding: Any = 1, data_format: str | None = None, **kwargs: Any):
         super().__init__(data_format, **kwargs)
         if self._rank == 2 and isinstance(padding, (list, tuple)) and len(padding) == 4:
-            padding = (padding[:2], padding[2:])  # top, bottom, left, right: a form of Keras 1
+            padding = (padding[:2], padding[2:])  # Keras 1: top, bottom, left, right
         pairs = _pairs(type(self).__name__, "padding", padding, self._rank)
         self.padding: Any = pairs[0] if self._rank == 1 else pairs
 
@@ -104,14 +105,16 @@ class _Cropping(_Spatial):
     """The inner part of the spatial axes.
 
     Args:
-        cropping: Elements to cut before and after each axis: one integer, one per axis, or a pair
-            per axis.
+        cropping: Number of elements to cut at the start and end of each spatial axis: one integer,
+            one per axis, or a pair (before, after) per axis. Default: 1 in 3D, 0 in 2D.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
 
-    With `"channels_first"`, C follows B in input and output. As in Keras.
+    Input: (B, *sizes, C). Output: (B, *new sizes, C), each new size `size - before - after`. With
+    `"channels_first"`, C follows B in input and output. As in Keras.
 
     Raises:
-        ValueError: If `cropping` does not fit the axes, is negative, or leaves nothing.
+        ValueError: If `cropping` does not fit the axes, is negative or leaves no elements, or
+            `data_format` is unknown.
     """
 
     def __init__(
@@ -142,10 +145,12 @@ class _UpSampling(_Spatial):
         size: Number of repetitions: one integer, or one per axis. Default: 2.
         data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
 
-    With `"channels_first"`, C follows B in input and output. As in Keras.
+    Input: (B, *sizes, C). Output: (B, *new sizes, C), each axis `size` times as long. With
+    `"channels_first"`, C follows B in input and output. As in Keras.
 
     Raises:
-        ValueError: If `size` is not positive.
+        ValueError: If `size` is not a positive integer or one per axis, or `data_format` is
+            unknown.
     """
 
     def __init__(
@@ -181,12 +186,13 @@ class Cropping1D(_Cropping):
     """Cuts steps from the start and the end of sequences.
 
     Args:
-        cropping: Steps to cut before and after: one integer, or a pair. Default: (1, 1).
+        cropping: Number of steps to cut: one integer for both ends, or a pair (before, after).
+            Default: (1, 1).
 
     Input: (B, T, C). Output: (B, T - before - after, C). As in Keras.
 
     Raises:
-        ValueError: If `cropping` is negative, not a pair, or leaves nothing.
+        ValueError: If `cropping` is negative, has more than two items, or leaves no steps.
 
     Example:
         >>> import hornbeam as hb
@@ -228,7 +234,7 @@ class UpSampling1D(_UpSampling):
     Input: (B, T, C). Output: (B, size * T, C). As in Keras.
 
     Raises:
-        ValueError: If `size` is not positive.
+        ValueError: If `size` is not a positive integer.
 
     Example:
         >>> import hornbeam as hb
@@ -244,7 +250,7 @@ class UpSampling1D(_UpSampling):
         (self.size,) = self.size
 
 
-# Names of the interpolations, and what `jax.image.resize` calls them.
+# Keras's names of the interpolations, and the names that `jax.image.resize` uses.
 _METHODS = {
     "nearest": "nearest",
     "bilinear": "linear",
@@ -267,7 +273,7 @@ class UpSampling2D(_UpSampling):
     follows B in input and output. As in Keras.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If `size` is not positive, or `data_format` or `interpolation` is unknown.
 
     Example:
         >>> import hornbeam as hb

@@ -1,4 +1,4 @@
-"""Shapes of structures of tensors, their form in configurations, and symbolic tensors from them."""
+"""Shapes of structures of tensors: symbolic tensors from them and their form in configurations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 
 
 def shape_of(x: Structure) -> Shapes:
-    """Return the shape of a tensor, or the shapes of a structure of tensors."""
+    """Return the shape of a tensor or the shapes of a structure of tensors."""
     if isinstance(x, (list, tuple)) and not is_shape(x):
         return [shape_of(item) for item in x]
     if isinstance(x, dict):
@@ -37,7 +37,7 @@ def is_shape(x: object) -> bool:
 
 
 def tensors_of(shape: Shapes, dtype: str) -> Structure:
-    """Return symbolic tensors of a dtype for a shape or a structure of shapes."""
+    """Return symbolic tensors of `dtype` for a shape or a structure of shapes."""
     if is_shape(shape):
         return KerasTensor(shape, dtype)
     if isinstance(shape, dict):
@@ -48,7 +48,7 @@ def tensors_of(shape: Shapes, dtype: str) -> Structure:
 
 
 def shape_to_config(shape: Shapes) -> Shapes:
-    """Return a shape, or a structure of shapes, as lists, which JSON can hold."""
+    """Return a shape or a structure of shapes as lists, for JSON."""
     if is_shape(shape):
         return [None if n is None else int(n) for n in shape]
     if isinstance(shape, dict):
@@ -59,7 +59,7 @@ def shape_to_config(shape: Shapes) -> Shapes:
 
 
 def shape_from_config(shape: Shapes) -> Shapes:
-    """Return a shape, or a structure of shapes, as tuples, from the lists of a file."""
+    """Return a shape or a structure of shapes as tuples, from the lists of a file."""
     if is_shape(shape):
         return tuple(shape)
     if isinstance(shape, dict):
@@ -70,10 +70,10 @@ def shape_from_config(shape: Shapes) -> Shapes:
 
 
 def pop_input_shape(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
-    """Remove the arguments that give the input's shape, in any spelling; return the shape.
+    """Remove all arguments that give the input's shape and return the shape.
 
     Args:
-        kwargs: Arguments of a layer's constructor; it is changed.
+        kwargs: Arguments of a layer's constructor. They are modified.
 
     Returns:
         The shape with the batch axis, or `None` if no argument gives it.
@@ -90,7 +90,7 @@ def pop_input_shape(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
     if batch_shape is not None:
         return tuple(batch_shape)
     if input_shape is None and input_dim is not None:
-        # Keras 1: sequences said input_dim and input_length.
+        # Keras 1: `input_dim` and `input_length` for sequences.
         input_shape = (input_dim,) if length is None else (length, input_dim)
     if input_shape is None:
         return None

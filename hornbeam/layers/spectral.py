@@ -19,7 +19,7 @@ __all__ = ["SpectralNormalization"]
 class SpectralNormalization(Wrapper):
     """Keeps the largest singular value of a layer's kernel at about 1.
 
-    Each call in training estimates the singular value by power iteration, `v = unit(u @ kernel^T)`,
+    Each training call estimates the singular value by power iteration, `v = unit(u @ kernel^T)`,
     `u = unit(v @ kernel)`, and divides the kernel by it.
 
     Args:
@@ -29,10 +29,11 @@ class SpectralNormalization(Wrapper):
 
     Weights: the layer's, and `vector_u` (1, outputs), which is not trained.
 
-    Input and output: as of the layer.
+    Input and output: the layer's.
 
     Raises:
-        ValueError: If `power_iterations` is not positive, or the layer has no kernel.
+        ValueError: If `layer` is not a layer, `power_iterations` is not a positive integer, or the
+            layer has neither `kernel` nor `embeddings`.
 
     Source: Miyato et al. 2018, Spectral normalization for generative adversarial networks.
 

@@ -1,8 +1,8 @@
 """The state of a layer: sublayers, variables, metrics, seed generators, and added losses.
 
-Other modules of Hornbeam read a layer through the functions at the end of this module. They are
-functions and not public methods, because users' subclasses may use any attribute name that Keras
-does not use.
+Other modules of Hornbeam access a layer through the functions at the end of this module. They are
+functions, not public methods, because users' subclasses may use any attribute name that Keras does
+not use.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _MAX_RANK = 64  # NumPy's limit
 
 
 class LayerState(Operation):
-    """The part of `Layer` that keeps state; it finds sublayers and variables in attributes."""
+    """The part of `Layer` that keeps state and finds sublayers and variables in attributes."""
 
-    # Attributes that hold objects which are not parts of the layer.
+    # Attributes whose objects are not parts of the layer.
     _not_children: frozenset[str] = frozenset(
         {"_inbound_nodes", "_captured", "_own_variables", "_seen"}
     )
@@ -73,8 +73,8 @@ class LayerState(Operation):
                 f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`,"
                 f" before setting `{name}`."
             )
-        # Parts keep the order in which they are first seen, so look before the new one is set:
-        # items appended to a list since the last look come first.
+        # Parts keep the order in which they are first seen. Look before setting the new one too, so
+        # that items appended to a list since the last look come first.
         self._look_for_parts()
         object.__setattr__(self, name, value)
         self._look_for_parts()
@@ -117,7 +117,7 @@ class LayerState(Operation):
     def _direct_variables(self) -> list[Variable]:
         """Return the layer's variables without its sublayers' variables.
 
-        The variables that were created trainable come first, then the others, in creation order.
+        Variables that were created as trainable come first, then the others, in creation order.
         """
         own = self._parts(Variable)
         return [v for v in own if v.created_trainable] + [v for v in own if not v.created_trainable]
@@ -141,17 +141,17 @@ class LayerState(Operation):
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        """Variables that optimizers change. A layer whose `trainable` is false has none."""
+        """Variables that optimizers change; none if `trainable` is false."""
         return self.trainable_variables
 
     @property
     def trainable_variables(self) -> list[Variable]:
-        """Variables that optimizers change. A layer whose `trainable` is false has none."""
+        """Variables that optimizers change; none if `trainable` is false."""
         found: dict[Variable, None] = {}
         frozen: set[int] = set()
         for layer in self._flatten_layers():
             if not layer.trainable or id(layer) in frozen:
-                # A frozen layer freezes all layers inside it.
+                # A frozen layer also freezes the layers inside it.
                 frozen.update(id(below) for below in layer._flatten_layers())
         for layer in self._flatten_layers():
             if id(layer) not in frozen:
@@ -172,7 +172,7 @@ class LayerState(Operation):
 
     @property
     def trainable(self) -> bool:
-        """Whether optimizers update this layer's variables. Setting it also sets all sublayers."""
+        """Whether optimizers update the layer's variables. Setting it also sets all sublayers."""
         return self._trainable
 
     @trainable.setter
@@ -212,14 +212,15 @@ class LayerState(Operation):
         """Create a variable of this layer.
 
         Args:
-            shape: Shape, or one integer. Default: `()`, a single number.
+            shape: Shape, or one integer. Default: `()`, a scalar.
             initializer: Name, `Initializer` or function of (shape, dtype). Default:
                 `"glorot_uniform"` for floats, `"zeros"` for others.
-            dtype: Default: the layer's variable dtype.
+            dtype: Dtype. Default: the layer's variable dtype.
             trainable: Whether optimizers change it. Default: True.
             autocast: Whether `call` reads it in the layer's compute dtype. Default: True.
-            regularizer: Name, `Regularizer` or function: a penalty of the value, added to the loss.
-            constraint: Name, `Constraint` or function, applied after each update.
+            regularizer: Name, `Regularizer` or function whose penalty of the value is added to the
+                loss. Default: `None`.
+            constraint: Name, `Constraint` or function to apply after each update. Default: `None`.
             aggregation: How replicas combine their values. Default: `"none"`.
             overwrite_with_gradient: Whether the gradient replaces the value. Default: False.
             name: Name. Default: `"variable"`, numbered.
@@ -233,7 +234,7 @@ class LayerState(Operation):
             >>> Layer().add_weight((784, 64), name="kernel", regularizer="l2").shape
             (784, 64)
         """
-        if isinstance(shape, str):  # Keras 2 has the order add_weight(name, shape, ...)
+        if isinstance(shape, str):  # Keras 2: add_weight(name, shape, ...)
             name, shape, initializer = shape, initializer, kwargs.pop("_initializer", None)
         kwargs.pop("synchronization", None)
         kwargs.pop("layout", None)
@@ -270,7 +271,7 @@ class LayerState(Operation):
         return self.add_weight(shape=shape, initializer=initializer, **kwargs)
 
     def count_params(self) -> int:
-        """Return how many numbers the weights hold.
+        """Return the total number of elements in the weights.
 
         Raises:
             ValueError: If the layer is not built yet.
@@ -290,10 +291,10 @@ class LayerState(Operation):
         """Set the weights from arrays.
 
         Args:
-            weights: Arrays in the order and of the shapes of the attribute `weights`.
+            weights: Arrays with the order and shapes of the attribute `weights`.
 
         Raises:
-            ValueError: If the number of arrays or a shape differs. No weight changes then.
+            ValueError: If the number of arrays or a shape differs. Then no weight changes.
         """
         own = self.weights
         weights = list(weights)
@@ -316,7 +317,7 @@ class LayerState(Operation):
     # --- losses -------------------------------------------------------------------------
 
     def add_loss(self, loss: Structure) -> None:
-        """Add a scalar, computed in `call`, to the loss that training minimizes.
+        """Add a scalar that `call` computes to the loss that training minimizes.
 
         Args:
             loss: A scalar tensor, a function without arguments that returns one, or a list of
@@ -378,15 +379,15 @@ class LayerState(Operation):
     def add_metric(
         self, value: Tensor, aggregation: str | None = None, name: str | None = None
     ) -> None:
-        """Report the mean of a tensor among the model's metrics. A method of Keras 1 and 2.
+        """Report the mean of a tensor as one of the model's metrics, as in Keras 1 and 2.
 
         Args:
-            value: Tensor, computed in `call`.
-            aggregation: `"mean"`, or `None`, which means the same.
+            value: Tensor that `call` computes.
+            aggregation: `"mean"`, or `None` for the same.
             name: Name of the metric. Required.
 
         Raises:
-            ValueError: If there is no name, or another aggregation.
+            ValueError: If `name` is missing or `aggregation` has another value.
         """
         if not name or aggregation not in (None, "mean"):
             raise ValueError(
@@ -409,27 +410,27 @@ class LayerState(Operation):
     # --- files --------------------------------------------------------------------------
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        """Write the layer's own variables, without those of sublayers, into a mapping.
+        """Write the layer's variables, without its sublayers', into a mapping.
 
         Args:
-            store: Mapping from a name to an array; the names are `"0"`, `"1"` and so on.
+            store: Mapping from names, `"0"`, `"1"` and so on, to arrays.
         """
         for index, variable in enumerate(self._saved_variables()):
             store[str(index)] = np.asarray(self._saved_value(variable))
 
     def _saved_variables(self) -> list[Variable]:
-        """Return the layer's own variables that files hold."""
+        """Return the variables that files hold, without the sublayers'."""
         return self._direct_variables()
 
     def _saved_value(self, variable: Variable) -> Any:
-        """Return what files hold of one of them."""
+        """Return the value that files hold for `variable`."""
         return variable.stored
 
     def load_own_variables(self, store: Mapping[str, Any]) -> None:
-        """Read the layer's own variables from a mapping that `save_own_variables` filled.
+        """Read the layer's variables from a mapping that `save_own_variables` filled.
 
         Args:
-            store: Mapping from a name to an array.
+            store: Mapping from names to arrays.
 
         Raises:
             ValueError: If the number of arrays or a shape differs.
@@ -449,7 +450,7 @@ class LayerState(Operation):
 
 
 def _known_shape(label: str, name: str | None, shape: Any) -> tuple[int, ...]:
-    """Return the shape of a new weight, or raise where a size is unknown."""
+    """Return the shape of a new weight; raise if a size is unknown."""
     shape = (
         ()
         if shape is None
@@ -498,7 +499,7 @@ def _walk(layer: Any, found: dict[int, Any], recursive: bool) -> None:
                 _walk(child, found, recursive)
 
 
-# --- for other files of Hornbeam ------------------------------------------------------------
+# --- for other modules of Hornbeam ------------------------------------------------------------
 
 
 def flatten_layers(
@@ -508,8 +509,8 @@ def flatten_layers(
 
     Args:
         layer: The layer.
-        include_self: Whether `layer` is the first. Default: True.
-        recursive: Whether layers inside of sublayers count too. Default: True.
+        include_self: Whether the list starts with `layer`. Default: True.
+        recursive: Whether to include layers inside sublayers. Default: True.
     """
     return layer._flatten_layers(include_self, recursive)
 
@@ -522,23 +523,23 @@ def sublayers(layer: LayerState) -> list[Any]:
 def own_variables(layer: LayerState) -> list[Variable]:
     """Return a layer's variables without its sublayers' variables.
 
-    The variables that were created trainable come first, then the others, in creation order.
+    Variables that were created as trainable come first, then the others, in creation order.
     """
     return layer._direct_variables()
 
 
 def saved_variables(layer: LayerState) -> list[Variable]:
-    """Return a layer's own variables that files hold."""
+    """Return the variables of `layer` that files hold, without its sublayers'."""
     return layer._saved_variables()
 
 
 def refresh_parts(layer: LayerState) -> None:
-    """Look for parts among a layer's attributes now, so that those set past `__setattr__` count."""
+    """Look again for parts in a layer's attributes; finds those set without `__setattr__`."""
     layer._look_for_parts()
 
 
 def label_of(layer: LayerState) -> str:
-    """Return how messages name a layer: `Layer 'encoder/dense' (Dense)`."""
+    """Return the layer's name for messages, such as `Layer 'encoder/dense' (Dense)`."""
     return layer._label()
 
 
@@ -548,5 +549,5 @@ def parameters_of_call(layer: LayerState) -> Mapping[str, inspect.Parameter]:
 
 
 def given_input_shape(layer: LayerState) -> Shape | None:
-    """Return the input shape, with the batch axis, from the layer's constructor, or `None`."""
+    """Return the input shape that the constructor got, with the batch axis, or `None`."""
     return layer._batch_input_shape

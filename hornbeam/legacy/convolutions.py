@@ -1,4 +1,4 @@
-"""Convolutions by their names in Keras 1, which took the kernel size as one number per axis."""
+"""Convolutions by their Keras 1 names, which take the kernel size as one argument per axis."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 
 
 class _OldName(type):
-    """Metaclass of old names. Calling a class makes a layer of today's class, its instance.
+    """Metaclass of old names. Calling such a class makes an instance of the current class.
 
     Subclasses of an old name are ordinary classes.
     """
@@ -41,7 +41,7 @@ class _OldName(type):
 
 
 def _modern_order(cls: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return positional arguments of Keras 1 as today's class `cls` takes them."""
+    """Convert positional arguments of Keras 1 to the order of the current class `cls`."""
     args = join_window(args, cls._rank)
     transposed = issubclass(cls, (Conv2DTranspose, Conv3DTranspose))
     if (
@@ -50,7 +50,7 @@ def _modern_order(cls: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
         and isinstance(args[2], (list, tuple))
         and len(args[2]) == cls._rank + 2
     ):
-        args = (*args[:2], *args[3:])  # without the output's shape, which is computed now
+        args = (*args[:2], *args[3:])  # drops `output_shape`, which is now computed
     return args
 
 
@@ -59,7 +59,7 @@ def _old_name(name: str, today: Any) -> Any:
 
     Args:
         name: The name in Keras 1.
-        today: The class that does the same today.
+        today: The current class.
     """
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -67,11 +67,19 @@ def _old_name(name: str, today: Any) -> Any:
 
     doc = f"""`{today.__name__}` by its name in Keras 1.
 
-    Takes the number of filters, then the kernel size as one number per axis.
+    Takes the number of filters, then the kernel size as one argument per axis. The other arguments
+    of `{today.__name__}` go by their names in Keras 1 or 3.
+
+    Input: (B, *sizes, C). Output: (B, *new sizes, filters). As in Keras 1.
+
+    Raises:
+        ValueError: As for `{today.__name__}`.
 
     Example:
-        >>> {name}(8, {", ".join("3" * today._rank)}).kernel_size
-        {(3,) * today._rank}
+        >>> import hornbeam as hb
+        >>> x = hb.ops.ones({(2, *(16,) * today._rank, 3)})
+        >>> hb.layers.{name}(8, {", ".join("3" * today._rank)})(x).shape
+        {(2, *(18 if "Deconv" in name else 14,) * today._rank, 8)}
     """
     return _OldName(
         name,

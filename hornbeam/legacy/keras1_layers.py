@@ -1,7 +1,7 @@
-"""Layers of Keras 1 that compute what no layer of Keras 3 computes.
+"""Layers of Keras 1 that have no equivalent in Keras 3.
 
-They are made when a file holds one, and new files hold them by these names. Their weights have the
-order that they have in Keras 1's files.
+Loading a Keras 1 file creates them, and new files store them by these names. Their weights have the
+order of Keras 1's files.
 """
 
 from __future__ import annotations
@@ -39,17 +39,19 @@ register = register_keras_serializable("hornbeam")
 
 @register
 class BatchNormalizationOfKeras1(BatchNormalization):
-    """`BatchNormalization` in the modes that only Keras 1 had.
+    """Batch normalization in modes 1 and 2, which only Keras 1 has.
 
     Args:
         mode: 1 normalizes each sample over its last axis:
             `(x - mean) / (sqrt(variance + epsilon) + epsilon)`. 2 uses the statistics of the batch
-            outside of training too, so rows of a batch influence each other.
-        **kwargs: Arguments of `BatchNormalization`. The weights `moving_mean` and `moving_variance`
-            exist, as files hold them, but have no effect.
+            outside training too, so the result for a sample depends on its batch. Default: 1.
+        axis, momentum, epsilon, **kwargs: Arguments of `BatchNormalization`. The weights
+            `moving_mean` and `moving_variance` exist because files hold them, but have no effect.
+
+    Input and output: (B, ..., C), where C is the size of `axis`. As in Keras 1.
 
     Raises:
-        ValueError: If the mode is neither 1 nor 2.
+        ValueError: If `mode` is neither 1 nor 2, or C is unknown.
 
     Example:
         >>> BatchNormalizationOfKeras1(2)(jnp.array([[1.0], [3.0]])).round(2)
@@ -94,16 +96,22 @@ class BatchNormalizationOfKeras1(BatchNormalization):
 
 @register
 class EmbeddingOfKeras1(Embedding):
-    """`Embedding` that drops whole rows of its table, and so all copies of a word, in training.
-
-    Gal 2015.
+    """`Embedding` that drops whole rows of its table in training, so all copies of a word.
 
     Args:
         input_dim, output_dim, embeddings_initializer, embeddings_regularizer,
             embeddings_constraint, mask_zero: As for `Embedding`.
-        dropout: Fraction of the rows that are dropped, from 0 to 1. The others are scaled by
-            `1 / (1 - dropout)`.
-        seed: Integer seed of the draws. Default: a random one.
+        dropout: Fraction of the rows to drop, from 0 to 1. The other rows are multiplied by
+            `1 / (1 - dropout)`. Default: 0.
+        seed: Integer seed of the dropout. Default: random.
+
+    Input: integers of any shape. Output: (*input shape, output_dim).
+
+    Raises:
+        ValueError: If `input_dim` or `output_dim` is not a positive integer, or `dropout` is not a
+            number from 0 to 1.
+
+    Source: Gal 2015, A theoretically grounded application of dropout in recurrent neural networks.
 
     Example:
         >>> EmbeddingOfKeras1(10, 4, dropout=0.5)(jnp.array([[1, 2]])).shape
@@ -139,19 +147,26 @@ class EmbeddingOfKeras1(Embedding):
 
 @register
 class Highway(Layer):
-    """A dense layer with a gate between its output and its input (Srivastava et al. 2015).
+    """A dense layer that mixes its output with its input by a learned gate.
 
-    `t * f(x W + b) + (1 - t) * x` with the gate `t = sigmoid(x W_carry + b_carry)`.
+    `gate * f(x @ kernel + bias) + (1 - gate) * x` with `gate = sigmoid(x @ carry_kernel +
+    carry_bias)`.
 
     Args:
-        activation: The function f. Default: the identity.
-        use_bias: Whether b and b_carry are added.
+        activation: The function f. Default: `None`, linear.
+        use_bias: Whether to add `bias` and `carry_bias`. Default: True.
         kernel_initializer, kernel_regularizer, bias_regularizer, kernel_constraint,
             bias_constraint: As for `Dense`.
-        transform_bias: First value of b_carry.
+        transform_bias: Initial value of `carry_bias`. Default: 1.
 
-    Weights: kernel, carry_kernel (size, size), bias, carry_bias (size,), where size is that of the
-        input's last axis.
+    Input and output: (B, ..., C), where C is the number of features.
+
+    Weights: `kernel` (C, C), `carry_kernel` (C, C), `bias` (C,), `carry_bias` (C,).
+
+    Raises:
+        ValueError: In `build`, if C is unknown.
+
+    Source: Srivastava et al. 2015, Highway networks.
 
     Example:
         >>> Highway()(jnp.ones((2, 3))).shape
@@ -191,19 +206,23 @@ class Highway(Layer):
 
 @register
 class MaxoutDense(Layer):
-    """The maximum of several dense layers, element by element (Goodfellow et al. 2013).
+    """Takes the element-wise maximum of several linear layers: `max_k(x @ kernel[k] + bias[k])`.
 
     Args:
-        units: Size of the output.
-        nb_feature: Number of dense layers.
-        use_bias: Whether a bias is added.
+        units: Size of the output. Keras 1 calls it `output_dim`.
+        nb_feature: Number of linear layers. Default: 4.
+        use_bias: Whether to add a bias. Default: True.
         kernel_initializer, kernel_regularizer, bias_regularizer, kernel_constraint,
             bias_constraint: As for `Dense`.
 
-    Raises:
-        ValueError: If `units` or `nb_feature` is no positive integer.
+    Input: (B, ..., C). Output: (B, ..., units).
 
-    Weights: kernel (nb_feature, input size, units), bias (nb_feature, units).
+    Weights: `kernel` (nb_feature, C, units), `bias` (nb_feature, units).
+
+    Raises:
+        ValueError: If `units` or `nb_feature` is not a positive integer, or C is unknown.
+
+    Source: Goodfellow et al. 2013, Maxout networks.
 
     Example:
         >>> MaxoutDense(4)(jnp.ones((2, 3))).shape
@@ -242,7 +261,7 @@ class MaxoutDense(Layer):
 class _Learned(_Activation):
     """Base of activations with learned weights.
 
-    The weights have the shape of a sample, with size 1 along shared axes.
+    The weights have the shape of a sample, with size 1 along the shared axes.
     """
 
     # Name and initializer of each weight.
@@ -263,13 +282,21 @@ class _Learned(_Activation):
 
 @register
 class ParametricSoftplus(_Learned):
-    """`alpha * log(1 + exp(beta * x))` with learned alpha and beta.
+    """Applies softplus with learned alpha and beta: `alpha * log(1 + exp(beta * x))`.
 
     Args:
-        alpha_init, beta_init: First values of all alphas and all betas.
-        shared_axes: Axes along which the weights are the same. The batch axis is 0.
+        alpha_init, beta_init: Initial values of all alphas and betas. Default: 0.2, 5.
+        shared_axes: Axes along which all positions share the weights. The batch axis is 0. Default:
+            `None`, no axis.
 
-    Weights: alphas, betas.
+    Input and output: (B, ...). The sizes of the axes not in `shared_axes` must be known.
+
+    Weights: `alphas`, `betas`, with the shape of a sample, with size 1 on `shared_axes`.
+
+    Raises:
+        ValueError: In `build`, if one of these sizes is unknown.
+
+    Source: as in Keras 1.
 
     Example:
         >>> ParametricSoftplus(1.0, 1.0)(jnp.full((1, 1), 50.0))
@@ -296,18 +323,27 @@ class ParametricSoftplus(_Learned):
 
 @register
 class SReLU(_Learned):
-    """The S-shaped rectified linear unit (Jin et al. 2015).
+    """Applies the S-shaped rectified linear unit, piecewise linear with three learned pieces.
 
-    It is piecewise linear with three pieces; bends and slopes are learned.
+    Between the two bends the slope is 1. The bends and the slopes outside them are learned.
 
     Args:
-        t_left_init, t_right_init: Initializers of the bends: the left one, and its distance to the
-            right one.
-        a_left_init, a_right_init: Initializers of the slopes outside of the bends; between them it
-            is 1.
-        shared_axes: Axes along which the weights are the same. The batch axis is 0.
+        t_left_init: Initializer of the left bend. Default: `"zeros"`.
+        t_right_init: Initializer of the distance to the right bend. Default: `"glorot_uniform"`.
+        a_left_init, a_right_init: Initializers of the slopes left and right of the bends. Default:
+            `"glorot_uniform"`, `"ones"`.
+        shared_axes: Axes along which all positions share the weights. The batch axis is 0. Default:
+            `None`, no axis.
 
-    Weights: t_left, a_left, t_right, a_right.
+    Input and output: (B, ...). The sizes of the axes not in `shared_axes` must be known.
+
+    Weights: `t_left`, `a_left`, `t_right`, `a_right`, with the shape of a sample, with size 1 on
+    `shared_axes`.
+
+    Raises:
+        ValueError: In `build`, if one of these sizes is unknown.
+
+    Source: Jin et al. 2015, Deep learning with S-shaped rectified linear activation units.
 
     Example:
         >>> SReLU()(jnp.array([[2.0]])).shape
@@ -334,7 +370,7 @@ class SReLU(_Learned):
         left, slope = self.t_left.value, self.a_left.value
         width = jnp.abs(self.t_right.value)
         above = inputs - left
-        # With a negative left slope the line rises again left of the bend, but no higher than the
+        # With a negative left slope, the function rises again left of the bend, but not above the
         # right bend.
         middle = left + jnp.minimum(jnp.where(above > 0, above, slope * above), width)
         return middle + jnp.maximum(above - width, 0) * self.a_right.value

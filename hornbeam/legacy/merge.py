@@ -1,4 +1,4 @@
-"""`Merge` and `merge` of Keras 1. Keras 2 replaced them by a layer for each mode."""
+"""`Merge` and `merge` of Keras 1. Keras 2 replaced them with one layer per mode."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["Merge", "merge"]
 
 
 def _merging(mode: Any, concat_axis: int, dot_axes: Any, arguments: Any, name: str | None) -> Layer:
-    """Return today's layer for a mode of Keras 1.
+    """Return the current layer for a mode of Keras 1.
 
     Raises:
-        ValueError: If the mode is not known.
+        ValueError: If the mode is unknown.
     """
     if callable(mode):
         return Lambda(mode, arguments=arguments or {}, name=name)
@@ -41,30 +41,32 @@ def _merging(mode: Any, concat_axis: int, dot_axes: Any, arguments: Any, name: s
 
 
 def _axes(axes: Any) -> Any:
-    """Return the axes of a product. Keras 1 also took `[[1], [2]]`."""
+    """Return the axes of a dot product. Keras 1 also accepts `[[1], [2]]`."""
     return axes if isinstance(axes, int) else tuple(tree.flatten(axes))
 
 
 class Merge(Layer):
-    """Merges the results of several branches: the first layer of a stack with several inputs.
+    """Merges the outputs of several branches, as the first layer of a `Sequential`.
 
-    Without branches, `Merge(mode=...)` returns one of today's merging layers, which is called with
-    a list of tensors.
+    Without branches, `Merge(mode=...)` returns the current merging layer of that mode, such as
+    `Add`. Call it with a list of tensors.
 
     Args:
-        layers: The branches: models, or layers that know the shape of their input. The stack takes
-            the inputs of all of them.
-        mode: `"sum"`, `"mul"`, `"ave"`, `"max"`, `"concat"`, `"dot"`, `"cos"`, or a function of the
-            list of results.
-        concat_axis: Axis of `"concat"`.
-        dot_axes: Axis or pair of axes of `"dot"` and `"cos"`.
-        output_shape, output_mask, node_indices, tensor_indices: Ignored, because shapes are found
-            by tracing. They are Keras 1's arguments.
-        arguments: More arguments of the function, by name.
-        name: Name.
+        layers: The branches: models, or layers that know their input shape. The model takes the
+            inputs of all branches.
+        mode: `"sum"` (default), `"mul"`, `"ave"`, `"max"`, `"concat"`, `"dot"`, `"cos"`, or a
+            function of the list of outputs.
+        concat_axis: Axis of `"concat"`. Default: -1, the last.
+        dot_axes: Axis or pair of axes of `"dot"` and `"cos"`. Default: -1, the last.
+        output_shape, output_mask, node_indices, tensor_indices: Arguments of Keras 1. No effect,
+            because Hornbeam finds shapes by tracing.
+        arguments: Dict of further arguments of the function. Default: `None`.
+        name: Name. Default: `"merge"`, numbered.
+
+    Input: the inputs of all branches, in order. Output: the merged shape. As in Keras 1.
 
     Raises:
-        ValueError: If the mode is not known, or a branch has no known input.
+        ValueError: If `mode` is unknown, or a branch is not a layer or has no known input shape.
 
     Example:
         >>> from hornbeam import Sequential
@@ -98,12 +100,12 @@ class Merge(Layer):
         self.supports_masking = True
 
     def make_inputs(self) -> list[Any]:
-        """Return symbolic inputs for all branches."""
+        """Return symbolic inputs for all branches, in order."""
         inputs = [x for branch in self._distinct() for x in branch.inputs]
         return [Input(batch_shape=x.shape, dtype=x.dtype) for x in inputs]
 
     def _distinct(self) -> list[Any]:
-        """Return each branch once: a branch that is given twice gets the same inputs."""
+        """Return each branch once: a branch that occurs twice gets the same inputs."""
         return list({id(branch): branch for branch in self.layers}.values())
 
     def call(self, inputs: Structure) -> Structure:
@@ -115,7 +117,7 @@ class Merge(Layer):
         return self.merging([results[id(branch)] for branch in self.layers])
 
     def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
-        return None  # the merging layer already passes on the masks of the results
+        return None  # the merging layer already passes on the masks of the outputs
 
 
 def _merge_arguments(
@@ -130,13 +132,13 @@ def _branch(layer: Any) -> Any:
     """Return a branch as a model with known inputs.
 
     Raises:
-        ValueError: If it is no layer, or if its inputs are not known.
+        ValueError: If it is not a layer, or its inputs are unknown.
     """
     if not isinstance(layer, Layer):
         raise ValueError(f"Merge: `layers` must be models or layers, received {layer!r}.")
     branch: Any = layer if isinstance(layer, models.Model) else models.Sequential([layer])
     try:
-        branch.inputs  # noqa: B018  (the property raises if they are not known)
+        branch.inputs  # noqa: B018  (the property raises if they are unknown)
     except AttributeError:
         raise ValueError(
             f"Merge: the input shape of the branch '{layer.name}' is not known. Pass `input_shape=`"
@@ -148,11 +150,12 @@ def _branch(layer: Any) -> Any:
 def merge(
     inputs: Sequence[Any], mode: str | Callable[..., Any] = "sum", *args: Any, **kwargs: Any
 ) -> Structure:
-    """Return the merge of several tensors: `Merge(mode=mode)(inputs)`.
+    """Merge several tensors: return `Merge(mode=mode)(inputs)`.
 
     Args:
         inputs: List of tensors.
-        mode: As for `Merge`, as are all further arguments.
+        mode: As for `Merge`. Default: `"sum"`.
+        *args, **kwargs: Further arguments of `Merge`.
 
     Example:
         >>> import jax.numpy as jnp

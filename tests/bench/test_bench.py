@@ -1,6 +1,4 @@
-"""The benchmark runs, survives a peer that fails, ends its processes, and compares the same
-models.
-"""
+"""The benchmark runs, survives failing peers, ends its processes and compares equal models."""
 
 import importlib.util
 import json
@@ -26,7 +24,7 @@ from bench.workloads import data, jax_family, keras_family, table  # noqa: E402
 
 BENCH = [sys.executable, "-m", "bench.run"]
 
-# What is large made small; the code is the same.
+# The workloads with small sizes. The code that runs is the same.
 SMALL = {
     "mlp": {"inputs": 12, "hidden": (8, 8)},
     "cnn": {"image": (12, 12, 1), "filters": (4, 6)},
@@ -48,7 +46,7 @@ def small(name):
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """One quick run with a peer that this environment may lack."""
+    """Return one quick run, which includes a peer that this environment may lack."""
     file = tmp_path_factory.mktemp("bench") / "results.json"
     options = ["tiny", "--quick", "--peers", "hornbeam,jax-scan,torch", "--python", sys.executable]
     run = subprocess.run(
@@ -121,7 +119,10 @@ def test_tables_divide_by_hornbeam(results, tmp_path):
 
 
 def test_what_was_not_measured_has_no_table():
-    """As with `--fit-only`; a failure is named, whatever was to be measured."""
+    """Unmeasured workloads, as with `--fit-only`, have no table.
+
+    A failed workload is still named.
+    """
     peers = {"hornbeam": {"fit_ms": [2.0]}, "torch": {"fit_ms": [3.0]}}
     workloads = {
         "tiny": {"title": "MLP", "peers": peers},
@@ -175,9 +176,8 @@ def test_an_interrupt_ends_every_process(tmp_path):
     finally:
         run.kill()
         run.stderr.close()
-    for _ in range(
-        200
-    ):  # one that had just begun ends when it finds that no one speaks to it any more
+    # A worker that has just started ends when it notices that the benchmark is gone.
+    for _ in range(200):
         if not workers():
             break
         time.sleep(0.1)
@@ -187,7 +187,7 @@ def test_an_interrupt_ends_every_process(tmp_path):
 
 
 def test_a_worker_ends_with_what_started_it(tmp_path):
-    """In the midst of a training that would take days."""
+    """The worker is in the middle of a training that would take days."""
     workload = small("tiny")
     data.save(workload, tmp_path)
     setup = {"workload": asdict(workload), "data": str(tmp_path), "cores": 0, "peer": "jax-scan"}
@@ -238,8 +238,7 @@ def test_both_families_build_the_same_model(name):
     theirs, layout = jax.tree.flatten(weights["trained"])
     assert sum(w.size for w in theirs) == sum(np.size(v) for v in ours.model.trainable_variables)
     if workload.family != "transformer" and workload.precision == "float32":
-        # Both go from input to output, though a shortcut may come before or after what it passes
-        # by.
+        # Both lists go from input to output, but a shortcut may come before or after its block.
         left = [v.numpy() for v in ours.model.trainable_variables]
         values = [left.pop([v.size for v in left].index(w.size)).reshape(w.shape) for w in theirs]
         same = floor.call({**weights, "trained": jax.tree.unflatten(layout, values)}, x)
@@ -274,10 +273,10 @@ def test_step_and_scan_by_hand_are_the_same():
 
 
 def test_operations_are_counted_as_published():
-    # He et al. 2015 give 3.8e9 multiply-adds for ResNet-50; today's form with the stride in the 3x3
-    # has 4.09e9.
+    # He et al. 2015 give 3.8e9 multiply-adds for ResNet-50. The current form, with the stride in
+    # the 3x3 convolution, has 4.09e9.
     assert table.WORKLOADS["resnet50"].flops / 128 == pytest.approx(24.5e9, rel=0.01)
-    # Six operations a weight and token for GPT-2's 124e6 weights, plus attention's.
+    # Six operations per weight and token for GPT-2's 124e6 weights, plus attention.
     gpt2 = table.WORKLOADS["gpt2"]
     assert gpt2.flops / (8 * 1024) == pytest.approx(6 * 124e6 + 12 * 12 * 768 * 1024, rel=0.01)
 
@@ -294,7 +293,7 @@ def test_a_worker_times_calls():
 @pytest.mark.slow
 def test_soak_tells_a_leak_from_flat(capsys):
     kept = []
-    assert not soak.soak("leak", lambda _: kept.append(np.ones(2**18)), 50, 20)  # 2 MB a call
+    assert not soak.soak("leak", lambda _: kept.append(np.ones(2**18)), 50, 20)  # 2 MB per call
     assert "NOT flat" in capsys.readouterr().out
     assert soak.main(["--fits", "10", "--predicts", "40", "--allow-mb", "60"]) == 0
     assert "predict: flat" in capsys.readouterr().out

@@ -1,6 +1,4 @@
-"""Callbacks against Keras's: the same decisions from the same results; interruption; the
-display.
-"""
+"""Callbacks make the same decisions as Keras's; also interruptions and the progress display."""
 
 import csv
 import http.server
@@ -32,7 +30,7 @@ def network(k):
     return model
 
 
-# name: recipe `(callbacks, folder) -> callback`
+# Maps each name to a recipe `(callbacks, folder) -> callback`.
 WATCHING = {
     "stop": lambda c: c.EarlyStopping(patience=2),
     "stop_at_once": lambda c: c.EarlyStopping(patience=0),
@@ -62,7 +60,7 @@ WATCHING = {
 
 @pytest.mark.parametrize("name", WATCHING)
 def test_decisions(name):
-    """Driven by given results: when training stops, at which rate, with which weights."""
+    """Fed with given results, callbacks stop, change rates and restore weights as Keras's do."""
     traces = []
     for k in (hb, keras):
         model, callback = network(k), WATCHING[name](k.callbacks)
@@ -125,7 +123,7 @@ def test_what_is_saved(name, tmp_path):
 
 
 def test_checkpoints_in_training(tmp_path, capsys):
-    """The spelling of tutorials; saving by batches; epochs from saving to saving."""
+    """Checkpoints as tutorials write them, by batches, and every few epochs."""
     path = str(tmp_path / "best_model.h5")
     model = network(hb)
     best = hb.callbacks.ModelCheckpoint(
@@ -229,7 +227,7 @@ def test_lambda_and_nan():
 
 
 def test_auto_knows_what_is_better():
-    """Keras can tell only after `compile`; the name says it too."""
+    """`mode="auto"` follows the metric's name. Keras knows the direction only after `compile`."""
     assert hb.callbacks.EarlyStopping(monitor="val_accuracy").monitor_op is np.greater
     assert hb.callbacks.EarlyStopping(monitor="val_loss").monitor_op is np.less
 
@@ -256,7 +254,7 @@ def test_bad_arguments(name):
 
 
 class Interrupt(hb.callbacks.Callback):
-    """Ends the third step with an exception, or as Ctrl-C does."""
+    """Ends the third step with an exception or a Ctrl-C."""
 
     def __init__(self, how):
         super().__init__()
@@ -320,13 +318,13 @@ def test_progress_as_a_callback_of_its_own(capsys):
     model.compile("sgd", "mse")
     model.fit(X, Y, epochs=2, verbose=1, callbacks=[hb.callbacks.ProgbarLogger()])
     shown = capsys.readouterr().out
-    assert shown.count("Epoch 2/2") == 1  # `fit` adds no second one
+    assert shown.count("Epoch 2/2") == 1  # `fit` does not add a second one
     assert "loss" in shown
 
 
 @pytest.mark.parametrize("swap_on_epoch", [False, True])
 def test_averages_are_evaluated(swap_on_epoch, tmp_path):
-    """Weights that other callbacks find, results and the last weights are Keras's."""
+    """The weights that other callbacks see, the results and the final weights equal Keras's."""
     found = []
     for k in (hb, keras):
         seen = []
@@ -426,7 +424,8 @@ def test_results_are_sent():
         results = json.loads(body)
         assert list(results) == ["epoch", "loss", "mae"]
         assert results["loss"] > 0
-    with pytest.warns(UserWarning, match="could not be sent"):  # nobody listens there any more
+    # The server no longer listens.
+    with pytest.warns(UserWarning, match="could not be sent"):
         model.fit(X, Y, verbose=0, callbacks=[hb.callbacks.RemoteMonitor(root)])
     with pytest.raises(ValueError, match="http"):
         hb.callbacks.RemoteMonitor("file:///etc")

@@ -1,4 +1,4 @@
-"""`callbacks.TensorBoard`: what stands in the files it writes."""
+"""The contents of the files that `callbacks.TensorBoard` writes."""
 
 import json
 import struct
@@ -43,7 +43,10 @@ def trained(folder, model=None, x=X, y=Y, epochs=2, **options):
 
 
 def values(folder):
-    """Return (step, value) by tag, from the records of all event files: length, sum, event, sum."""
+    """Return (step, value) pairs by tag from all event files.
+
+    Each record is a length, a checksum, an event and a checksum.
+    """
     found = {}
     for path in sorted(folder.rglob("events.out.tfevents*")):
         data, place = path.read_bytes(), 0
@@ -115,7 +118,7 @@ def test_scalars_of_batches_weights_and_the_graph(tmp_path):
             rtol=1e-4,
         )
     sizes = {name: (image.width, image.height) for name in ("c/kernel", "d/kernel", "d/bias")
-             for image in [train[f"net/{name}/image"][-1][1].image]}  # fmt: skip
+        for image in [train[f"net/{name}/image"][-1][1].image]}  # fmt: skip
     assert sizes == {"c/kernel": (6, 3), "d/kernel": (32, 2), "d/bias": (2, 1)}
     ((step, graph),) = train["keras"]
     assert (step, graph.metadata.plugin_data.plugin_name) == (0, "graph_keras_model")
@@ -123,7 +126,7 @@ def test_scalars_of_batches_weights_and_the_graph(tmp_path):
 
 
 def test_it_only_looks(tmp_path, monkeypatch):
-    """Steps run many at a time, and give the same numbers, whatever is written."""
+    """Writing changes neither the number of steps per dispatch nor the results."""
     from hornbeam.training.hooks import BatchHooks
 
     dispatches = []
@@ -173,7 +176,7 @@ def test_it_only_looks(tmp_path, monkeypatch):
 def test_embeddings(tmp_path):
     model = hb.Sequential([hb.Input((3,), dtype="int32"), hb.layers.Embedding(5, 4, name="words"),
         hb.layers.Flatten(),
-                           hb.layers.Dense(2)])  # fmt: skip
+        hb.layers.Dense(2)])  # fmt: skip
     model.compile("sgd", "mse")
     x = np.random.RandomState(0).randint(5, size=(8, 3))
     trained(tmp_path, model, x, embeddings_freq=1, embeddings_metadata={"words": "words.tsv"})
@@ -188,7 +191,7 @@ def test_embeddings(tmp_path):
 
 @pytest.mark.parametrize("update_freq", ["epoch", "batch"])
 def test_steps_go_on_after_a_restart(tmp_path, update_freq):
-    """In the middle of the second epoch, or at its beginning."""
+    """The step numbers continue after a restart within the second epoch or at its start."""
     for done in (0, 3):
         callback = hb.callbacks.TensorBoard(
             tmp_path / str(done), update_freq=update_freq, write_graph=False

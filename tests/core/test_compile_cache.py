@@ -1,4 +1,4 @@
-"""Compiled programs kept on disk: whole, the user's own, bounded in size."""
+"""The disk cache of compiled programs: complete, private to the user and limited in size."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ def test_kept_read_and_mended(folder):
     entries = sorted(folder.iterdir())
     assert [entry.suffix for entry in entries] == [".xla"] * len(entries) != []
     whole = {entry: entry.read_bytes() for entry in entries}
-    assert compute(3.5) == value  # a new function of the same program: read from disk
+    assert compute(3.5) == value  # a new function with the same program: read from disk
     assert sorted(folder.iterdir()) == entries
     for damage in (
         lambda b: b[: len(b) // 2],
@@ -49,9 +49,8 @@ def test_kept_read_and_mended(folder):
         for entry, content in whole.items():
             entry.write_bytes(damage(content))
         assert compute(3.5) == value
-        assert {
-            entry: entry.read_bytes() for entry in entries
-        }.keys() == whole.keys()  # written anew, whole
+        # The damaged files are written again.
+        assert {entry: entry.read_bytes() for entry in entries}.keys() == whole.keys()
         assert all(len(entry.read_bytes()) > 100 for entry in entries)
 
 

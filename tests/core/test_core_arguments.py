@@ -1,6 +1,4 @@
-"""Constructors of the ground floor refuse values that mean nothing; the same ones as Keras and some
-more.
-"""
+"""Constructors in `hornbeam.core` reject invalid values, including all that Keras rejects."""
 
 import keras
 import numpy as np
@@ -10,7 +8,7 @@ import hornbeam as hb
 
 ONES = np.ones(2, "float32")
 
-# The constructor, its arguments, and whether Keras refuses them too.
+# The constructor, its arguments, and whether Keras rejects them too.
 ROWS = [
     ("Variable", {"initializer": ONES, "aggregation": "nonsense"}, True),
     ("Variable", {"initializer": ONES, "aggregation": 3}, True),

@@ -1,4 +1,4 @@
-"""Hornbeam's code or the user's: the top-level package decides, exactly."""
+"""The top-level package decides whether code is Hornbeam's or the user's."""
 
 import functools
 

@@ -1,6 +1,4 @@
-"""Shapes found by tracing: unknown sizes stay unknown, whatever the sizes of windows, strides and
-slices, as in Keras.
-"""
+"""Shape inference by tracing: unknown sizes stay unknown for all windows, strides and slices."""
 
 import keras
 import numpy as np
@@ -16,8 +14,8 @@ pytestmark = pytest.mark.filterwarnings(
 
 N = None
 
-# What is called, the shapes of its inputs, and sizes for the unknown axes of a concrete call. `k`
-# is the library.
+# The call, the shapes of its inputs, and sizes for the unknown axes in a concrete call. `k` is the
+# library.
 ROWS = {
     "conv": (lambda k: k.layers.Conv1D(2, 5001), [(N, N, 3)], 5100),
     "conv same": (lambda k: k.layers.Conv1D(2, 5001, padding="same"), [(N, N, 3)], 70),
@@ -118,7 +116,7 @@ def test_unknown_sizes_stay_unknown(name):
 
 
 def test_known_sizes():
-    # Keras says `None`, though the sizes are known.
+    # Keras returns `None`, although the sizes are known.
     (x,) = inputs(hb, [(N, N, 3)])
     assert x[:, :5].shape == x[:, -5:].shape == (N, 5, 3)
     a, b = inputs(hb, [(N, N, 3), (N, 5, 3)])
@@ -128,7 +126,7 @@ def test_known_sizes():
 
 
 def test_what_one_function_loses_is_found():
-    # Three steps that each divide by 100: no single one is larger than the first trial sizes.
+    # Three steps that each divide by 100: no single divisor exceeds the first trial sizes.
     def shrink(x):
         for _ in range(3):
             x = hb.ops.average_pool(x, 1, 100, "same")
@@ -192,9 +190,7 @@ def test_is_unknown_inside_a_trace():
 
 
 def splice(library):
-    """Return a small relative of SpliceAI: dilated convolutions, 10,000 positions of context
-    cropped away.
-    """
+    """Return a small version of SpliceAI: dilated convolutions, then a crop of 10,000 positions."""
     layers = library.layers
     x = start = library.Input((N, 4))
     x = layers.Conv1D(3, 1)(x)

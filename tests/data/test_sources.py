@@ -1,4 +1,4 @@
-"""Sources: what each kind of data yields, and what they refuse."""
+"""Data sources: what they yield for each kind of data, and what they reject."""
 
 import numpy as np
 import pytest

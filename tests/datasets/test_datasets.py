@@ -1,4 +1,4 @@
-"""The bundled data sets: exact content, safe loading, kind errors."""
+"""The bundled data sets: exact contents, safe loading and helpful errors."""
 
 import hashlib
 import zipfile
@@ -12,7 +12,7 @@ from hornbeam.errors import FileError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "mnist.npz"
 
-# Of the arrays in the widely used mnist.npz (training images, training labels, test ...).
+# Hashes of the arrays in the widely used mnist.npz (training images, training labels, test ...).
 SHA256 = [
     "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
     "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
@@ -101,7 +101,7 @@ def _header(shape, kind="'|u1'"):
     return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
 
-# What may stand at the place of the images, and what is said of it.
+# Contents that replace the images, and the error that they cause.
 HOSTILE_ARRAYS = {
     "no array": (b"hello", "not an array"),
     "vast": (_header("(10000000000000000,)"), "not a complete"),

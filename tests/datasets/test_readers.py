@@ -1,5 +1,6 @@
-"""Readers of data sets' files: what they read, and hostile files, which they refuse without running
-or allocating.
+"""Readers of data sets' files: they read valid files and reject hostile ones.
+
+Rejecting a file neither runs its code nor allocates the memory that it claims.
 """
 
 import gzip
@@ -21,7 +22,7 @@ from hornbeam.errors import FileError
 
 
 def same(found, expected):
-    """Compare structures of arrays and plain data, types included."""
+    """Compare structures of arrays and plain data, including their types."""
     assert type(found) is type(expected)
     if isinstance(expected, dict):
         assert list(found) == list(expected)
@@ -62,13 +63,13 @@ DATA = {
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("name", DATA)
 def test_pickles_of_data_are_read(name, protocol):
-    again = [DATA[name], DATA[name]]  # the second is a reference
+    again = [DATA[name], DATA[name]]  # the second is a reference to the first
     same(read_pickle(pickle.dumps(again, protocol)), again)
 
 
 def test_pickles_of_python_2_are_read():
-    # As cPickle of Python 2 wrote {'labels': [6], 'data': numpy.array([[1, 2]], 'uint8')} with
-    # protocol 2.
+    # Written by cPickle of Python 2 with protocol 2:
+    # {'labels': [6], 'data': numpy.array([[1, 2]], 'uint8')}.
     content = (
         b"\x80\x02}q\x01(U\x06labelsq\x02]q\x03K\x06aU\x04dataq\x04cnumpy.core.multiarray\n_reconstruct\nq\x05cnumpy\n"
         b"ndarray\nq\x06K\x00\x85U\x01b\x87Rq\x07(K\x01K\x01K\x02\x86cnumpy\ndtype\nq\x08U\x02u1K\x00K\x01\x87Rq\x09"
@@ -93,10 +94,10 @@ class Plain:
 def _array_pickle(
     shape=b"K\x02\x85", dtype=b"U\x02u1", state=b"K\x03U\x01|NNNK\x00K\x00K\x00t", data=b"U\x02ab"
 ):
-    """Return a pickle of an array of two bytes, a part of it exchanged."""
+    """Return a pickle of an array of two bytes, with the given parts replaced."""
     return (
-        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01" + shape
-        + b"cnumpy\ndtype\n" + dtype + b"K\x00K\x01\x87R(" + state + b"b\x89" + data + b"tb."
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01"
+        + shape + b"cnumpy\ndtype\n" + dtype + b"K\x00K\x01\x87R(" + state + b"b\x89" + data + b"tb."
     )  # fmt: skip
 
 
@@ -119,7 +120,9 @@ HOSTILE = {
     "a name as value": (b"]cnumpy\nndarray\na.", "other than data"),
     "a name alone": (b"cnumpy\nndarray\n.", "other than data"),
     "a type in a tuple": (b"]cnumpy\nndarray\n\x85a.", "other than data"),
-    "an array without state": (b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R.", "without values"),
+    "an array without state": (
+        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R.",
+        "without values"),
     "a vast shape": (_array_pickle(shape=b"\x8a\x08" + bytes(7) + b"\x10\x85"), "missing"),
     "a negative shape": (_array_pickle(shape=b"J\xff\xff\xff\xff\x85"), "shape"),
     "a shape of bools": (_array_pickle(shape=b"\x88\x88\x86"), "shape"),
@@ -208,7 +211,7 @@ def test_npz_reads_the_arrays_asked_for(tmp_path):
     np.savez_compressed(tmp_path / "a.npz", **arrays)
     found = readers.read_npz(tmp_path / "a.npz", ["z", "x", "y"])
     same({name: found[name] for name in "xyz"}, arrays)
-    found["x"][0, 0] = 7  # writable
+    found["x"][0, 0] = 7  # the array is writable
 
 
 def test_npz_reads_lists_only_where_they_are_expected(tmp_path):
@@ -344,8 +347,7 @@ def test_a_pickled_batch_has_texts_as_names(tmp_path):
             readers.read_pickle_batch(tmp_path / "batch")
 
 
-# --- where files come from
-# --------------------------------------------------------------------------
+# --- origin of files ------------------------------------------------------------------------------
 
 
 def test_a_data_set_file_is_fetched_checked_and_read(tmp_path, monkeypatch):
@@ -358,7 +360,7 @@ def test_a_data_set_file_is_fetched_checked_and_read(tmp_path, monkeypatch):
     )
     np.testing.assert_array_equal(file.read(), [0, 1, 2])
     (tmp_path / "labels").unlink()
-    np.testing.assert_array_equal(file.read(), [0, 1, 2])  # from the cache
+    np.testing.assert_array_equal(file.read(), [0, 1, 2])  # read from the cache
     assert file.path() == tmp_path / "home" / "datasets" / "labels"
     with pytest.raises(FileError, match=r"12 bytes.*expected 11|11 bytes; expected 12"):
         DatasetFile("labels", file.address, digest, len(content) + 1, readers.read_idx).read()

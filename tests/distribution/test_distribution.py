@@ -1,4 +1,4 @@
-"""Several devices give what one device gives. A process of its own has four CPU devices."""
+"""Several devices give the same results as one. A separate process has four CPU devices."""
 
 import json
 import os

@@ -1,6 +1,4 @@
-"""Exported models: what a loaded program computes, what it is made of, and files that are damaged
-or hostile.
-"""
+"""Exported models: results, contents, and damaged or hostile files."""
 
 from __future__ import annotations
 
@@ -191,8 +189,7 @@ def test_each_exporter_is_found_by_its_name(tmp_path):
     )
 
 
-# --- files that are not as they should be
-# --------------------------------------------------------------
+# --- invalid files --------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
-"""The house has an order: imports point down, imports inside functions too. The table is in
-docs/architecture.md.
+"""Imports follow the layers of the package, including imports inside functions.
+
+The table of layers is in docs/architecture.md.
 """
 
 import ast
@@ -13,9 +14,7 @@ PACKAGE = ROOT / "hornbeam"
 
 
 def rows_of_the_table():
-    """Return the rows of the table under "The house", lowest first: each the paths that share
-    it.
-    """
+    """Return the rows of the table under "The house", lowest first. Each row lists its paths."""
     text = (
         (ROOT / "docs" / "architecture.md").read_text().split("## The house")[1].split("\n## ")[0]
     )
@@ -37,7 +36,7 @@ def modules_of(root):
 
 
 def imports_of(module, path, modules):
-    """Yield (imported module, line) for each import of a file, those inside functions included."""
+    """Yield (imported module, line) for each import of a file, including those inside functions."""
     top = module.split(".")[0]
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     tree = ast.parse(path.read_text())
@@ -76,7 +75,7 @@ def edges(modules):
 
 
 def row_of(path, rows):
-    """Return the number of a file's row: that of the longest path of the table that names it."""
+    """Return the index of the row with the longest path that matches the file."""
     name = path.relative_to(PACKAGE).as_posix()
     named = [
         (len(entry), i)
@@ -117,7 +116,7 @@ def test_imports_point_down(edges, modules):
 
 
 def circles(edges):
-    """Return the sets of modules that import each other in a circle (Tarjan 1972)."""
+    """Return the sets of modules that import each other in a cycle (Tarjan 1972)."""
     index, low, stack, found = {}, {}, [], []
 
     def visit(node):
@@ -152,7 +151,7 @@ def test_no_file_imports_itself_by_way_of_others(edges, modules):
     assert not lines, "these imports close a circle:\n" + "\n".join(lines)
 
 
-# Packages that are heavy or optional. JAX's call of cuDNN is needed on GPUs only.
+# Heavy or optional packages. JAX's interface to cuDNN is needed only on GPUs.
 HEAVY = (
     "h5py matplotlib rich scipy pandas flax optax yaml tensorboardX pydot torch tensorflow keras"
     " PIL hornbeam_cpu".split()
@@ -161,9 +160,7 @@ HEAVY += ["jax.experimental", "jax.experimental.layout"]
 
 
 def test_imports_inside_functions_are_for_weight(modules):
-    """A file imports at its top. Only packages that are heavy or optional are imported where they
-    are used.
-    """
+    """Files import at the top. Only heavy or optional packages are imported inside functions."""
     found = []
     for path in modules.values():
         for function in ast.walk(ast.parse(path.read_text())):
@@ -181,7 +178,7 @@ def test_imports_inside_functions_are_for_weight(modules):
 
 
 def test_these_tests_see_what_they_look_for(tmp_path):
-    """A house of three files with one fault of each kind."""
+    """A package of three files, with one violation of each kind."""
     package = tmp_path / "house"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -195,9 +192,7 @@ def test_these_tests_see_what_they_look_for(tmp_path):
 
 
 def private_reaches(path):
-    """Yield the lines of a file that touch a private attribute which no line of the file
-    defines.
-    """
+    """Yield the lines of a file that access a private attribute which the file does not define."""
     tree = ast.parse(path.read_text())
     defined = set()
     for node in ast.walk(tree):
@@ -223,8 +218,9 @@ def private_reaches(path):
 
 
 def test_few_files_touch_what_is_private_to_others(modules):
-    """A higher room reads a lower one by public names. What is left is for files of one room, and
-    Keras's own names.
+    """Modules use each other's public names.
+
+    The exceptions are modules of one row and Keras's names.
     """
     found = [line for path in modules.values() for line in private_reaches(path)]
     assert len(found) < 30, "\n".join(found)

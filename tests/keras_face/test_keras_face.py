@@ -1,4 +1,4 @@
-"""The drop-in face: names of Keras 1, 2 and 3 and of tensorflow.keras are Hornbeam's."""
+"""The drop-in `keras` module: names of Keras 1 to 3 and tensorflow.keras lead to Hornbeam."""
 
 import importlib
 import os
@@ -27,7 +27,7 @@ def exists(module):
 
 @pytest.fixture
 def face():
-    """Install the face; the real Keras that other tests imported comes back afterwards."""
+    """Install the drop-in module, then restore the real Keras that other tests imported."""
     install_as_keras(force=True)
     yield
     uninstall_as_keras()
@@ -51,7 +51,7 @@ def run_hornbeam(folder, *arguments):
     )
 
 
-# Names and the Hornbeam objects that they must be.
+# Names to import, and the Hornbeam objects that they must be.
 IMPORTS = [
     ("keras.models", "Sequential", "models.Sequential"),
     ("keras.layers", "Dense", "layers.Dense"),
@@ -214,7 +214,7 @@ def test_uninstall_brings_the_real_modules_back(monkeypatch):
         install_as_keras()
     assert sys.meta_path == finders
     install_as_keras(force=True)
-    install_as_keras()  # a second time changes nothing
+    install_as_keras()  # a second call changes nothing
     try:
         assert importlib.import_module("keras").layers.Dense is hb.layers.Dense
     finally:
@@ -380,7 +380,7 @@ def test_an_error_reads_as_under_python(tmp_path):
     ours = run_script(tmp_path, source)
     assert ours.returncode == plain.returncode == 1
     assert "KeyError: 'lost'" in ours.stderr
-    # Python shows the path of its script in full or as given; the rest is the same.
+    # Python shows a script's path in full or as given. Everything else is the same.
     assert ours.stderr.replace(str(tmp_path / "script.py"), "script.py") == plain.stderr.replace(
         str(tmp_path / "script.py"), "script.py"
     )

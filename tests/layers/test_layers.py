@@ -1,4 +1,4 @@
-"""Every layer against Keras's: values, gradients, dtypes, shapes, configurations, files."""
+"""Every layer against Keras: values, gradients, dtypes, shapes, configurations and files."""
 
 import contextlib
 import functools
@@ -15,15 +15,15 @@ import hornbeam as hb
 from hornbeam.core.masks import get_mask, set_mask
 
 pytestmark = [
-    # Keras calls this argument deprecated.
+    # Keras deprecates this argument.
     pytest.mark.filterwarnings("ignore:You passed `rms_scaling"),
-    # Keras's own variables do not know NumPy 2's `copy` argument.
+    # Keras's variables do not support NumPy 2's `copy` argument.
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),
 ]
 
 
 def pair(row):
-    """Return Hornbeam's layer and Keras's of one row."""
+    """Return Hornbeam's layer and Keras's layer for one row."""
     keras.utils.clear_session(free_memory=False)
     return row.make(lambda name: getattr(hb.layers, name)), row.make(
         lambda name: getattr(keras.layers, name)
@@ -31,7 +31,7 @@ def pair(row):
 
 
 def call(row, layer, x, **more):
-    """Call a layer, or its pure form, as the row says."""
+    """Call a layer, or its pure function, as the row says."""
     return layer(*(x if row.spread else [x]), **(row.options or {}), **more)
 
 
@@ -47,7 +47,8 @@ def built_pair(row, x):
     reference.set_weights(weights)
     ours.set_weights(weights)
     for layer in (ours, reference):
-        if hasattr(layer, "finalize_state"):  # what Keras's Normalization computes by is a copy
+        # Keras's Normalization computes with copies of its weights.
+        if hasattr(layer, "finalize_state"):
             layer.finalize_state()
     return ours, reference
 
@@ -61,7 +62,7 @@ def close(a, b, row=None):
 
 
 def pure(row, layer, training):
-    """Return `layer` as a function of trainable values and inputs: outputs and new states."""
+    """Return `layer` as a pure function of trainable values and inputs: outputs and new states."""
 
     def run(trainable, x):
         others = [v.value for v in layer.non_trainable_variables]
@@ -72,8 +73,9 @@ def pure(row, layer, training):
 
 @pytest.mark.parametrize("name", ROWS)
 def test_values_and_gradients(name):
-    """Outputs, states and gradients compiled, in use and in training; outputs and penalties
-    uncompiled.
+    """Compiled: outputs, states and gradients, in inference and training.
+
+    Uncompiled: outputs and penalties.
     """
     row = ROWS[name]
     x = row.inputs()
@@ -87,7 +89,7 @@ def test_values_and_gradients(name):
 
         def loss(trainable, x):
             y, others = run(trainable, x)
-            # A different weight for each number: an error in one does not cancel another's.
+            # Each number has a different weight, so errors do not cancel out.
             total = sum(
                 jnp.sum(z * jnp.cos(jnp.arange(z.size, dtype=z.dtype)).reshape(z.shape))
                 for z in jax.tree.leaves(y)
@@ -96,7 +98,8 @@ def test_values_and_gradients(name):
 
         return jax.grad(loss, argnums=(0,) if row.integers else (0, 1), has_aux=True)(trainable, x)
 
-    @jax.jit  # one program a row: compiling four takes most of the time of this file
+    # One program per row: compiling four programs would dominate the run time of this file.
+    @jax.jit
     def compiled(weights, x):
         modes = [{"training": True}, {"training": False}] if accepts else [{}]
         return [
@@ -143,7 +146,7 @@ def test_configuration(name):
 
 
 def test_files_in_both_directions(tmp_path):
-    """All rows as the branches of one model, which each library writes and the other opens."""
+    """All rows are branches of one model. Each library saves it and the other loads it."""
     models = []
     for library in (hb, keras):
         branches = {".keras": ([], [], []), ".h5": ([], [], [])}
@@ -178,8 +181,9 @@ ADAPTED = {
 
 @pytest.mark.parametrize("name", ADAPTED)
 def test_adapt(name):
-    """Mean and variance of arrays as Keras measures them; of batches, what the whole array
-    gives.
+    """`adapt` measures mean and variance as Keras does.
+
+    Batches give the result of the whole array.
     """
     arguments, shape = ADAPTED[name]
     x = (np.random.RandomState(0).randn(*shape) * 3 + 1).astype("float32")
@@ -283,7 +287,7 @@ MASKED_MERGES = {
 @pytest.mark.parametrize("masked", [(True, True), (True, False), (False, True)])
 @pytest.mark.parametrize("name", MASKED_MERGES)
 def test_masks_of_merges(name, masked):
-    """Values and masks, where steps are masked in one input, in both, in none."""
+    """Values and masks with masked steps in one input, in both, and in none."""
     x = np.array([[1, 2, 0, 0], [3, 0, 4, 0]], "int32")
     results = []
     for library in (hb, keras):
@@ -306,7 +310,7 @@ def test_masks_of_merges(name, masked):
 
 
 def carry(layer, x, mask):
-    """Return `x` carrying a mask, as tensors of the layer's library do."""
+    """Return `x` with a mask attached, as the layer's library attaches it."""
     x = jnp.asarray(x)
     if isinstance(layer, hb.layers.Layer):
         return set_mask(x, jnp.asarray(mask)) or x
@@ -316,7 +320,7 @@ def carry(layer, x, mask):
 
 @pytest.mark.parametrize("masked", [(True, False), (False, True), (True, True)])
 def test_masks_of_joined_branches_leave_weights_in_order(masked):
-    """Masks are ops of the graph, whose depth decides where layers stand."""
+    """Masks are ops of the graph, and their depth decides the order of the layers."""
 
     def model(library):
         layers, words = library.layers, library.Input((5,), dtype="int32")
@@ -336,7 +340,7 @@ def test_masks_of_joined_branches_leave_weights_in_order(masked):
     close(ours(words), reference(words))
 
 
-# Layers that take masks of several inputs: (recipe, how it is called)
+# Layers that take masks of several inputs: (recipe, call).
 ATTENTION = {
     "dot": (lambda L: L("Attention")(), lambda layer, q, v, m: layer([q, v], mask=m)),
     "values_alone": (lambda L: L("Attention")(), lambda layer, q, v,
@@ -390,17 +394,17 @@ def test_masks_of_attention(name):
         library.layers.Embedding(3, 4, mask_zero=True)(np.array([[1, 0], [2, 2]]))
         for library in (hb, keras)
     ]
-    if name.startswith("heads"):  # the query's mask goes on
+    if name.startswith("heads"):  # the query's mask passes on
         kept = [ours(embedded[0], embedded[0]), reference(embedded[1], embedded[1])]
         np.testing.assert_array_equal(get_mask(kept[0]), kept[1]._keras_mask)
-        # By name, where Keras looks at it only in some layers, it means the same.
+        # A mask passed by name means the same. Keras ignores it in some layers.
         np.testing.assert_array_equal(
             ours(q, v, query_mask=masks[0]), ours(carry(ours, q, masks[0]), v)
         )
 
 
-# Layers that Keras 3 has no more: (recipe, one of today's that must agree once the kernels are the
-# same everywhere)
+# Layers that Keras 3 no longer has: (recipe, a current layer that must agree when all positions
+# have the same kernel).
 GONE = {
     "local1d": (lambda L: L.LocallyConnected1D(3, 2, strides=2),
         lambda L: L.Conv1D(3, 2, strides=2), (2, 7, 4)),
@@ -454,8 +458,9 @@ def built(kind, *args, **kwargs):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """A platform with cuDNN in appearance: its kernel is XLA's way here. Returns what was asked of
-    it; `masked`: with a mask.
+    """Simulate a platform with cuDNN, whose kernel is XLA's implementation here.
+
+    Returns the requested calls; `masked` says whether the last one had a mask.
     """
 
     class Asked(list):
@@ -476,9 +481,7 @@ def gpu(monkeypatch):
 
 @pytest.mark.parametrize("name", FUSED)
 def test_fused_attention(name, gpu):
-    """Attention asks for the fused kernel where it can be had, with the arguments that give the
-    plain way's result.
-    """
+    """Attention calls the fused kernel where possible and keeps the plain path's result."""
     x = jnp.asarray(np.random.RandomState(0).randn(2, 6, 2, 16), jnp.bfloat16)
     expected = FUSED[name](x, flash_attention=False)
     assert gpu == []
@@ -511,9 +514,7 @@ def test_fused_attention(name, gpu):
 
 
 def test_fused_attention_is_left_where_it_cannot_be(gpu):
-    """What the kernel does not know is computed plainly, or refused where the kernel was insisted
-    on.
-    """
+    """Unsupported calls use the plain path, or raise an error if the kernel is required."""
     x = jnp.ones((1, 4, 2, 8), jnp.bfloat16)
     rows = {
         "float32": (x.astype("float32"), {}),
@@ -526,9 +527,8 @@ def test_fused_attention_is_left_where_it_cannot_be(gpu):
             RuntimeError, match=f"dot_product_attention: `flash_attention=True`.*{text}"
         ):
             hb.ops.dot_product_attention(q, q, q, flash_attention=True, **options)
-    hb.ops.dot_product_attention(
-        x[:, :3], x, x, mask=jnp.ones((1, 1, 3, 4), bool)
-    )  # an odd number of positions
+    # An odd number of positions.
+    hb.ops.dot_product_attention(x[:, :3], x, x, mask=jnp.ones((1, 1, 3, 4), bool))
     layer = built(hb.layers.MultiHeadAttention, 2, 8)
     layer(x[:, :, 0], x[:, :, 0], return_attention_scores=True)
     built(hb.layers.MultiHeadAttention, 2, 8, dropout=0.2)(x[:, :, 0], x[:, :, 0], training=True)
@@ -538,7 +538,7 @@ def test_fused_attention_is_left_where_it_cannot_be(gpu):
 
 @pytest.mark.parametrize("name", ["MultiHeadAttention", "GroupQueryAttention"])
 def test_insisting_on_fused_attention(name):
-    """Errors where Keras has them: no GPU, dropout, scores. Files do not hold the wish."""
+    """Raises errors where Keras does: no GPU, dropout, scores. Files do not store the setting."""
     arguments = (2, 8) if name == "MultiHeadAttention" else (8, 2, 1)
     x = np.ones((1, 4, 8), "float32")
     for library in (hb, keras):
@@ -554,7 +554,7 @@ def test_insisting_on_fused_attention(name):
 
 @pytest.mark.parametrize("name", GONE)
 def test_locally_connected(name):
-    """With the same kernel at every position these are convolutions."""
+    """With the same kernel at every position, these layers are convolutions."""
     old, new, shape = GONE[name]
     layer, reference = old(hb.layers), new(hb.layers)
     x = np.random.RandomState(0).randn(*shape).astype("float32")
@@ -564,7 +564,7 @@ def test_locally_connected(name):
     if layer.implementation == 1:
         rows = np.moveaxis(kernel, -2, 0) if first else kernel
         layer.kernel.assign(np.broadcast_to(rows.reshape(-1, 3), layer.kernel.shape))
-    else:  # what the convolution makes of each single input, one after the other
+    else:  # the convolution's output for each single input element
         ones = np.eye(int(np.prod(shape[1:])), dtype="float32").reshape(-1, *shape[1:])
         layer.kernel.assign(
             np.asarray(reference(ones)).reshape(layer.kernel.shape) + 7.0 * outside(layer)
@@ -576,7 +576,7 @@ def test_locally_connected(name):
 
 
 def outside(layer):
-    """Return 1 where an input is in no window of an output: what stands there must not count."""
+    """Return 1 where an input is in no window of an output. These weights must not count."""
     probe = type(layer).from_config(layer.get_config())
     probe.build(layer.get_build_config()["input_shape"])
     probe.kernel.assign(np.ones(probe.kernel.shape))
@@ -781,7 +781,8 @@ def test_flax_layer_names_what_it_needs():
     x = np.random.RandomState(0).randn(8, 3).astype("float32")
     assert layer(x).shape == (8, 4)
     assert sorted((w.shape, w.trainable) for w in layer.weights) == [
-        ((3, 4), True), ((4,), False), ((4,), False), ((4,), True), ((4,), True), ((4,), True)]  # fmt: skip
+        ((3, 4), True), ((4,), False), ((4,), False), ((4,), True), ((4,), True),
+        ((4,), True)]  # fmt: skip
     before = [np.asarray(w) for w in layer.non_trainable_weights]
     layer(x, training=True)
     assert all(
@@ -804,7 +805,7 @@ def test_bidirectional_leaves_the_callers_layer_alone():
         layer.set_weights([np.random.RandomState(1).rand(*w.shape) for w in layer.weights])
         if library is hb:
             assert not backward.zero_output_for_mask
-            # Outside of the pair it still repeats its last output at a masked step.
+            # On its own, the layer still repeats its last output at a masked step.
             assert np.asarray(backward(x, mask=mask))[1, -1].any()
         results.append(np.asarray(layer(x, mask=mask)))
     np.testing.assert_allclose(*results, rtol=1e-5, atol=1e-6)
@@ -851,7 +852,7 @@ WRAPPERS = {
 
 @pytest.mark.parametrize("name", WRAPPERS)
 def test_policy_of_a_wrapper(name):
-    """Where the layer inside has another policy, results have the wrapper's compute dtype."""
+    """If the inner layer has another policy, the results have the wrapper's compute dtype."""
     x = np.random.RandomState(0).randn(2, 5, 4).astype("float32")
     results = []
     for library in (hb, keras):
@@ -859,10 +860,10 @@ def test_policy_of_a_wrapper(name):
         parts = layer(x), layer.weights, layer(library.Input((5, 4)))
         results.append([[str(t.dtype) for t in hb.tree.flatten(part)] for part in parts])
     assert results[0][:2] == results[1][:2]
-    assert results[0][2] == results[0][0]  # Keras's own differ for states
+    assert results[0][2] == results[0][0]  # Keras's results differ for states
 
 
-# (recipe, input, what the message says)
+# (recipe, input, pattern of the message)
 BAD = {
     "units": (lambda: hb.layers.Dense(-1), None, "Dense: `units`.*-1"),
     "filters": (lambda: hb.layers.Conv2D(0, 3), None, "Conv2D: `filters`.*0"),

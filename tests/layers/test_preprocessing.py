@@ -1,4 +1,4 @@
-"""Layers that learn from data before training: the base's contract, in memory and in files."""
+"""Layers that learn from data before training: the base class's contract and its files."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from hornbeam.layers.preprocessing.base import PreprocessingLayer
 
 @hb.saving.register_keras_serializable("test_preprocessing")
 class Largest(PreprocessingLayer):
-    """Scales by the largest value, a weight, and keeps the number of batches as text, an asset."""
+    """Scales by the largest value, a weight, and stores the number of batches as text, an asset."""
 
     def build(self, input_shape=None):
         self.built_for = input_shape

@@ -1,8 +1,7 @@
-"""Layers against what the real Keras 2.0 computed: inputs, weights and outputs recorded by the
-keras-js project.
+"""Layers against Keras 2.0: inputs, weights and outputs recorded by the keras-js project.
 
-The recordings do not say how the layers were made. The rows below do: the arguments that reproduce
-each output, found by trying what the shapes allow.
+The recordings do not contain the layers' arguments. The rows below list the arguments that
+reproduce each output, found by trying the values that the shapes allow.
 """
 
 import json
@@ -23,7 +22,7 @@ FIRST = {"data_format": "channels_first"}
 
 
 def branches(merge, count=2, repeat=None):
-    """`count` dense layers of one input, merged; each repeated as `repeat` steps before."""
+    """Return a model with `count` merged dense layers, each first repeated as `repeat` steps."""
     start = hb.Input((6,))
     ends = [L.Dense(2)(start) for _ in range(count)]
     return hb.Model(
@@ -32,7 +31,7 @@ def branches(merge, count=2, repeat=None):
 
 
 def lanes(merge, *stacks, shape=(8, 8, 2), then=()):
-    """Stacks of layers, each with an input of its own, merged, and the layers `then`."""
+    """Return a model of merged stacks, each with its own input, followed by the layers `then`."""
     starts = [hb.Input(shape) for _ in stacks]
     x = merge([_through(stack, start) for stack, start in zip(stacks, starts, strict=True)])
     return hb.Model(starts, _through(then, x))
@@ -53,12 +52,12 @@ def two_convolutions(merge):
 
 
 def conv_chain(*convolutions):
-    """Rows of filters, size, padding, strides, activation."""
+    """Return convolutions from rows of filters, size, padding, strides, activation."""
     return [L.Conv2D(n, k, strides=s, padding=p, activation=a) for n, k, p, s, a in convolutions]
 
 
 def normalized_chain(*rows, epsilon=0.001):
-    """The same, with batch normalization after each."""
+    """Return `conv_chain` with batch normalization after each convolution."""
     return [
         layer for row in rows for layer in (*conv_chain(row), L.BatchNormalization(epsilon=epsilon))
     ]
@@ -72,9 +71,7 @@ def deep_chain(pooling):
 
 
 def recurrent(layer, size, **options):
-    """The nine cases that each recurrent layer was recorded in; stateful ones at their second
-    call.
-    """
+    """Return the nine recorded cases of a recurrent layer; stateful cases are second calls."""
     sequences, back, state = {"return_sequences": True}, {"go_backwards": True}, {"stateful": True}
     logistic = {"activation": "sigmoid"} | ({"recurrent_activation": "sigmoid"} if options else {})
     return [
@@ -96,7 +93,7 @@ GRU_OF_KERAS_2 = {**LSTM_OF_KERAS_2, "reset_after": False}
 
 
 def poolings(layer, rank):
-    """The cases that max and average pooling were recorded in."""
+    """Return the recorded cases of max and average pooling."""
     even, odd = ((2,) * rank, (3,) * rank)
     mixed, mixed_same = {1: (3, 3), 2: ((2, 1), (2, 1)), 3: ((2, 1, 2), (1, 2, 1))}[rank]
     rows = [
@@ -132,7 +129,8 @@ def poolings(layer, rank):
     ]
 
 
-# The file of the recordings: a recipe a case, in the order of their numbers. Lists are stacks.
+# Maps each file of recordings to one recipe per case, in the order of the case numbers. Lists are
+# stacks.
 CASES = {
     "activations": {
         "softmax": [activations.softmax] * 3,
@@ -257,7 +255,8 @@ CASES = {
     ],
     "layers/core/Activation": [
         lambda name=name: [L.Dense(2), L.Activation(name)]
-        for name in ("softmax", "elu", "selu", "softplus", "softsign", "relu", "tanh", "sigmoid", hard_sigmoid_of_keras_2, "linear")
+        for name in ("softmax", "elu", "selu", "softplus", "softsign", "relu", "tanh", "sigmoid",
+            hard_sigmoid_of_keras_2, "linear")
     ],
     "layers/core/Dense": [
         lambda: L.Dense(2),
@@ -406,7 +405,7 @@ CASES = {
     "pipeline/11": [lambda: [conv_relu(4, 3), L.AveragePooling2D(2, 1)]],
     "pipeline/12": [lambda: [conv_relu(4, 3, padding="same"), conv_relu(4, 3),
         L.AveragePooling2D(2, 1, "same")]],
-    # Its first dense layer is silent, so that little of what stands before it shows.
+    # The outputs of its first dense layer are all zero, so the layers before it hardly matter.
     "pipeline/13": [
         lambda: [
             conv_relu(2, 3), conv_relu(2, 3), L.MaxPooling2D(2, padding="same"), L.Flatten(),
@@ -431,13 +430,13 @@ CASES = {
     ],
 }  # fmt: skip
 
-# Inputs and weights were rounded to six decimals after the output was computed, so a sum of many is
-# less exact.
+# Inputs and weights were rounded to six decimals after the output was computed, so long sums are
+# less accurate.
 LOOSE = {"graph/07": 1e-4, "pipeline/01": 1e-4, "pipeline/02": 1e-4}
 
 
 def rows():
-    """Every case: its file, the recording's name, the recipe."""
+    """Return every case: its file, the recording's name and the recipe."""
     for file, recipes in CASES.items():
         families = recipes if isinstance(recipes, dict) else {None: recipes}
         for family, cases in families.items():
@@ -498,5 +497,5 @@ def test_recorded(file, name, recipe):
         model.build(x.shape)
     model.set_weights([array(w) for w in case.get("weights", [])])
     if getattr(model, "stateful", False):
-        model(x)  # what was recorded is the second call
+        model(x)  # the recording is of the second call
     np.testing.assert_allclose(np.asarray(model(x))[0], expected, rtol=tolerance, atol=tolerance)

@@ -1,4 +1,4 @@
-"""Recurrent layers against Keras: values, states, gradients, masks, configurations."""
+"""Recurrent layers against Keras: values, states, gradients, masks and configurations."""
 
 import functools
 
@@ -15,7 +15,7 @@ from hornbeam.layers import bidirectional, recurrent
 from hornbeam.layers.core import Dense, Masking
 from hornbeam.ops import cudnn
 
-# Keras's own variables do not know NumPy 2's `copy` argument.
+# Keras's variables do not support NumPy 2's `copy` argument.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword"
 )
@@ -105,7 +105,7 @@ ROWS = {
     "bi_stateful": lambda L: L("Bidirectional")(L("LSTM")(3, stateful=True)),
     "time_dense": lambda L: L("TimeDistributed")(L("Dense")(3, activation="tanh")),
 }
-# Names, numbers and words that only these rows check.
+# Additional rows that only check configurations.
 CONFIG_ROWS = ROWS | {
     "lstm_arguments": lambda L: L("LSTM")(
         3, kernel_regularizer="l2", activity_regularizer="l1", recurrent_constraint="max_norm",
@@ -130,14 +130,14 @@ def test_values(row):
     assert isinstance(result, tuple) == isinstance(expected, tuple)
     close(result, expected)
     if "stateful" in row:
-        close(layer(x), reference(x))  # they go on from where they were
-        # Keras repeats the initial state where the first steps are masked, but only if not
-        # unrolled; here it is zero.
+        close(layer(x), reference(x))  # both continue from the last states
+        # If the first steps are masked, Keras repeats the initial state unless unrolled; here the
+        # output is zero.
         layer.reset_state(), reference.reset_state()
     close(layer(x, mask=MASK), reference(x, mask=MASK))
 
 
-# Of two directions of different size, Keras claims the forward one's size twice.
+# For two directions of different sizes, Keras reports the forward size twice.
 @pytest.mark.parametrize("row", [row for row in ROWS if row != "bi_backward_layer"])
 def test_symbolic_shapes(row):
     shape = (B, T, C) if "stateful" in row else (None, None, C)
@@ -238,7 +238,8 @@ DRAWS = {
 @pytest.mark.parametrize(
     ("name", "rates"),
     [
-        # Each rate alone runs always for one layer, both together for all.
+        # Without the slow tests: single rates run for one layer, both rates together for all
+        # layers.
         pytest.param(name, rates, marks=() if name == "lstm" or all(rates) else pytest.mark.slow)
         for name in DRAWS
         for rates in ((0.3, 0.0), (0.0, 0.4), (0.3, 0.4))
@@ -248,10 +249,11 @@ def test_seeded_dropout_draws_what_keras_draws(name, rates):
     x = data(B, T, 5, C) if name == "conv" else data(B, T, C)
     options = {"dropout": rates[0], "recurrent_dropout": rates[1], "seed": 5}
     layer, reference = pair(lambda L: DRAWS[name](L, **options))
+    # The layers are not called outside training, because Keras draws random numbers there too.
     for one in (
         layer,
         reference,
-    ):  # not called outside of training: Keras draws there too, for nothing
+    ):
         one.build(x.shape)
         one.set_weights([data(*w.shape, seed=i) for i, w in enumerate(one.weights)])
     for _ in range(2):
@@ -312,7 +314,7 @@ def test_states_are_kept_through_fit():
 
 
 class Counting(hb.layers.Layer):
-    """A cell of a user's: a dense step with dropout and a counter."""
+    """A user's cell: a dense step with dropout and a counter."""
 
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)
@@ -342,9 +344,9 @@ def test_cells_of_the_user(stacked):
     )
     close(hb.tree.flatten(states)[-1], outputs[:, -1])
     dropped = np.asarray(outputs) == 0
-    assert (dropped[:, :1] != dropped).any()  # its own draw at every step
+    assert (dropped[:, :1] != dropped).any()  # every step has its own draw
     jitted = jax.jit(lambda x: layer.stateless_call([v.value for v in layer.trainable_variables],
-                                                    [v.value for v in layer.non_trainable_variables], x)[0][0])  # fmt: skip
+        [v.value for v in layer.non_trainable_variables], x)[0][0])  # fmt: skip
     close(jitted(data(B, T, C)), layer(data(B, T, C))[0])
 
 
@@ -417,7 +419,7 @@ STEPS_LEAVE = {
 @pytest.mark.parametrize("name", STEPS_LEAVE)
 @pytest.mark.parametrize("training", [False, True])
 def test_time_distributed_steps_that_leave_something(name, training):
-    """Seeds, moving averages and losses go on from step to step, alone and in a model."""
+    """Seeds, moving averages and losses carry over from step to step, in a layer and in a model."""
     inner, inner_reference = pair(STEPS_LEAVE[name])
     layer, reference = (
         bidirectional.TimeDistributed(inner),
@@ -429,7 +431,7 @@ def test_time_distributed_steps_that_leave_something(name, training):
         expected = reference(x, training=training)
         close((model if seed else layer)(x, training=training), expected)
         if name == "activity":
-            # Keras loses these: the reference is the layer on all steps, which loses none.
+            # Keras loses these losses, so the reference is the inner layer on all steps.
             inner_reference(x)
             total = sum(float(loss) for loss in (model if seed else layer).losses)
             assert total == pytest.approx(float(inner_reference.losses[0]), rel=1e-5)
@@ -450,7 +452,7 @@ UNFIT_FOR_CUDNN = [
 
 @pytest.mark.parametrize(("name", "arguments", "masked"), UNFIT_FOR_CUDNN)
 def test_insisting_on_cudnn(name, arguments, masked):
-    """`use_cudnn=True` is an error where it is one in Keras on CPU."""
+    """`use_cudnn=True` raises an error where Keras on CPU raises one."""
     for library in (hb, keras):
         layer = getattr(library.layers, name)(3, use_cudnn=True, **arguments)
         with pytest.raises(ValueError, match="use_cudnn"):
@@ -518,9 +520,7 @@ def test_cudnn_gets_what_the_plain_loop_gets(arguments, gpu):
 
 
 def test_derivatives_with_cudnn(gpu):
-    """The first comes from the kernels; batches, tangents and second derivatives are the plain
-    way's.
-    """
+    """First derivatives use the kernels; vmap, tangents and second derivatives the plain path."""
     x, start = data(T, B, C), data(2, B, 3, seed=1)
     weights = [data(*shape, seed=i) / 2 for i, shape in enumerate([(C, 12), (3, 12), (12,)])]
     operands = [jnp.asarray(a) for a in (x, *weights, start)]
@@ -555,10 +555,10 @@ def test_derivatives_with_cudnn(gpu):
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """cuDNN in appearance: JAX's own reference takes the kernels' places.
+    """Simulate cuDNN with JAX's reference implementation in place of the kernels.
 
-    Returns the units of each LSTM that was left to cuDNN; its `backwards` holds those of each
-    gradient that was compiled.
+    Returns the units of each LSTM that ran on cuDNN. Its `backwards` lists the units of each
+    compiled gradient.
     """
     from jax.experimental import rnn
     from jax.interpreters import ad
@@ -603,7 +603,7 @@ def gpu(monkeypatch):
     monkeypatch.setattr(rnn, "lstm_bwd", backward)
     monkeypatch.setattr("hornbeam.ops.routes.compute_capability", lambda: (9, 0))
     monkeypatch.setattr("hornbeam.layers.recurrent.cudnn_lstm", kernel)
-    # Primitives of our own, whose kernels run on CPU.
+    # Define separate primitives whose kernels run on CPU.
     for name in ("_run", "_pull"):
         plain, shapes, by_kernel = (
             getattr(cudnn, f"{name}_{part}") for part in ("plain", "shapes", "kernel")

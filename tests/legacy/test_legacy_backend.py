@@ -1,5 +1,6 @@
-"""The functions of `keras.backend` in Keras 1 and 2 against NumPy; tf_keras 2.21 gave the numbers
-that stand here.
+"""The functions of `keras.backend` in Keras 1 and 2 against NumPy.
+
+The literal numbers come from tf_keras 2.21.
 """
 
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ def kept_first(x):
     return np.transpose(x, (0, 3, 1, 2))
 
 
-# (call, what it gives)
+# (call, expected result)
 ROWS = {
     "axes_as_lists": (lambda: K.mean(X, axis=[0, 2], keepdims=True), X.mean((0, 2), keepdims=True)),
     "any": (lambda: K.any(X > 2, axis=1), (X > 2).any(1)),
@@ -32,8 +33,8 @@ ROWS = {
     "hard_sigmoid": (lambda: K.hard_sigmoid(X), np.clip(0.2 * X + 0.5, 0, 1)),
     "elu": (lambda: K.elu(X, 0.5), np.where(X > 0, X, 0.5 * np.expm1(X))),
     "sqrt": (lambda: K.sqrt(X), np.sqrt(np.maximum(X, 0))),
-    "relu": (lambda: K.relu(X, 0.1, 1.0, 0.2), np.minimum(np.where(X >= 0.2, X, 0.1 * (X - 0.2)),
-        1)),
+    "relu": (lambda: K.relu(X, 0.1, 1.0, 0.2),
+        np.minimum(np.where(X >= 0.2, X, 0.1 * (X - 0.2)), 1)),
     "l2_normalize": (lambda: K.l2_normalize(X, -1), X / np.linalg.norm(X, axis=-1, keepdims=True)),
     "dot": (lambda: K.dot(X, Y[0]), X @ Y[0]),
     "batch_dot": (lambda: K.batch_dot(X, Y), X @ Y),
@@ -78,8 +79,8 @@ ROWS = {
         (lambda p: -0.25 * (1 - p) ** 2 * np.log(p))(np.sum(HOT * V, -1) / V.sum(-1))),
     "binary_focal": (
         lambda: K.binary_focal_crossentropy(HOT, V, True, 0.3),
-        (lambda p: -np.where(HOT == 1, 0.3, 0.7) * (1 - p) ** 2 * np.log(p))(np.where(HOT == 1, V,
-            1 - V))),
+        (lambda p: -np.where(HOT == 1, 0.3, 0.7) * (1 - p) ** 2 * np.log(p))(
+            np.where(HOT == 1, V, 1 - V))),
     "ignored": (
         lambda: K.sparse_categorical_crossentropy(np.array([1, 2]), V, ignore_class=2),
         [-np.log(V[0, 1] / V[0].sum()), 0]),
@@ -98,11 +99,11 @@ ROWS = {
     "rnn_backwards": (
         lambda: K.rnn(lambda x, s: (x, [x + s[1]]), X, [V], go_backwards=True, constants=[V])[2][0],
         X[:, 0] + V),
-    "ctc": (  # one label, two steps: both, the first or the second say it
+    "ctc": (  # one label, two steps: the first, the second or both emit it
         lambda: K.ctc_batch_cost(np.array([[0]]), np.full((1, 2, 2), 0.5, "float32"),
             np.array([[2]]), np.array([[1]])),
         [[-np.log(0.75)]]),
-    "transposed": (  # the larger of the two sizes that strides of 2 allow
+    "transposed": (  # the larger of the two sizes that fit strides of 2
         lambda: K.conv2d_transpose(IMAGE, np.ones((1, 1, 2, 3), "float32"), (2, 8, 10, 2), (2, 2),
             "valid")[:, ::2, ::2, 0],
         IMAGE.sum(-1)),
@@ -128,7 +129,7 @@ def test_variables():
 
 
 def test_graphs():
-    """`function`, with a phase and of inner tensors, and `gradients`."""
+    """`function`, with a learning phase and with inner tensors, and `gradients`."""
     inputs = hb.Input((3,))
     inner = hb.layers.Dense(4, activation="tanh")(inputs)
     model = hb.Model(inputs, hb.layers.Dropout(0.5)(inner))

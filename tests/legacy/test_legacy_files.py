@@ -1,6 +1,4 @@
-"""Files of Keras 1, 2 and 3: real ones where they are at hand, and small ones written here in the
-old forms.
-"""
+"""Files of Keras 1, 2 and 3: real files where available, and small files in the old formats."""
 
 import json
 from pathlib import Path
@@ -19,7 +17,7 @@ needs_shared = pytest.mark.skipif(
 )
 NAMES = sorted(place.name for place in SHARED.iterdir()) if SHARED.is_dir() else []
 LAMBDAS = ("k2_carnd_lambda_elu", "k3_siamese_nested_lambda")
-# What may be said while a file is loaded: a loss, metric or optimizer that is not at hand, once.
+# Warnings that loading may give once: an unavailable loss, metric or optimizer.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*(loaded but not compiled|state of its optimizer):UserWarning"
 )
@@ -33,7 +31,7 @@ class L1(hb.layers.Layer):
 
 
 class NestedDenseModel(hb.Model):
-    """The custom model of one of the collected files: layers in a list of tuples."""
+    """The custom model of one of the collected files, with its layers in a list of tuples."""
 
     def __init__(self, num=3, **kwargs):
         super().__init__(**kwargs)
@@ -51,9 +49,7 @@ CUSTOM = {"L1": L1, "MyLayers>L1": L1, "legacy_nested_container>NestedDenseModel
 
 
 def close(made, real):
-    """Compare with real Keras: no value is off by more than 1e-5 of the largest (or of 1, for small
-    outputs).
-    """
+    """Compare with Keras: errors are at most 1e-5 of the largest value (or of 1, if smaller)."""
     assert np.abs(made - real).max() <= 1e-5 * max(1.0, np.abs(real).max())
 
 
@@ -92,12 +88,11 @@ def test_collected_file_with_code(name, layer):
         load(name)
 
 
-# --- small files in the old forms
-# -----------------------------------------------------------------------------
+# --- small files in the old formats ---------------------------------------------------------------
 
 
 def write_h5(path, layers, config=None, version=None, root="model_weights", **attributes):
-    """Write an `.h5` file: groups of arrays by layer, as all Keras before 3 did."""
+    """Write an `.h5` file with groups of arrays by layer, as Keras 1 and 2 did."""
     with h5py.File(path, "w") as file:
         if config is not None:
             file.attrs["model_config"] = json.dumps(config).encode()
@@ -145,9 +140,7 @@ def first_dense(name, units, activation="linear", **more):
 
 
 def test_first_stack(tmp_path):
-    """Keras 1: a bare list of layers, old words, names with underscores, a running "std" that is a
-    variance.
-    """
+    """Keras 1: a plain list of layers, old names, and a running "std" that is a variance."""
     config = {
         "class_name": "Sequential",
         "config": [
@@ -175,7 +168,8 @@ def test_first_stack(tmp_path):
         "dense_2": {"dense_2_W:0": v, "dense_2_b:0": c},
     }
     training = {"loss": "mse", "metrics": [], "sample_weight_mode": None, "loss_weights": None,
-                "optimizer_config": {"class_name": "SGD", "config": {"lr": 0.1, "momentum": 0.0, "decay": 0.0, "nesterov": False}}}  # fmt: skip
+        "optimizer_config": {"class_name": "SGD",
+            "config": {"lr": 0.1, "momentum": 0.0, "decay": 0.0, "nesterov": False}}}  # fmt: skip
     write_h5(tmp_path / "m.keras", layers, config, "1.2.2", training_config=json.dumps(training))
     model = hb.saving.load_model(tmp_path / "m.keras")
     x = numbers(5, 3, seed=8)
@@ -186,7 +180,7 @@ def test_first_stack(tmp_path):
 
 
 def lstm_of_first(x, gates, u):
-    """Run Keras 1's LSTM: hard sigmoids of the old slope."""
+    """Run Keras 1's LSTM with the old slope of hard_sigmoid."""
     h = c = np.zeros((len(x), u), "float32")
     for t in range(x.shape[1]):
         i, f, o = (
@@ -199,13 +193,14 @@ def lstm_of_first(x, gates, u):
 
 @pytest.mark.parametrize("names", [True, False])
 def test_first_lstm(tmp_path, names):
-    """Keras 1 stored the gates one by one, in the order i, c, f, o."""
+    """Keras 1 stored the gates separately, in the order i, c, f, o."""
     config = layer("LSTM", name="lstm_1", output_dim=3, init="glorot_uniform",
         inner_init="orthogonal", forget_bias_init="one",
-                   activation="tanh", inner_activation="hard_sigmoid", W_regularizer=None,
-                   U_regularizer=None, b_regularizer=None, dropout_W=0.0, dropout_U=0.0,
-                   return_sequences=False, go_backwards=False, stateful=False, unroll=False,
-                   consume_less="cpu", input_dim=2, input_length=None, trainable=True, batch_input_shape=[None, 4, 2], input_dtype="float32")  # fmt: skip
+        activation="tanh", inner_activation="hard_sigmoid", W_regularizer=None,
+        U_regularizer=None, b_regularizer=None, dropout_W=0.0, dropout_U=0.0,
+        return_sequences=False, go_backwards=False, stateful=False, unroll=False,
+        consume_less="cpu", input_dim=2, input_length=None, trainable=True,
+        batch_input_shape=[None, 4, 2], input_dtype="float32")  # fmt: skip
     gates = {
         g: (numbers(2, 3, seed=k), numbers(3, 3, seed=k + 4), numbers(3, seed=k + 8))
         for k, g in enumerate("icfo")
@@ -223,7 +218,8 @@ def test_first_lstm(tmp_path, names):
     model = hb.saving.load_model(tmp_path / "m.h5")
     x = numbers(5, 4, 2, seed=20)
     close(model.predict(x, verbose=0), lstm_of_first(x, gates, 3))
-    model.save(tmp_path / "again.keras")  # the old slope goes into new files by a name of its own
+    # New files store the old slope under a separate name.
+    model.save(tmp_path / "again.keras")
     close(
         hb.saving.load_model(tmp_path / "again.keras").predict(x, verbose=0),
         lstm_of_first(x, gates, 3),
@@ -231,8 +227,9 @@ def test_first_lstm(tmp_path, names):
 
 
 def test_first_merges(tmp_path):
-    """Keras 1: a stack on merged stacks, one of them used twice; weights stand under the inner
-    layers' names.
+    """Keras 1: a stack on merged stacks, one of them used twice.
+
+    The weights are stored under the inner layers' names.
     """
     left = {
         "class_name": "Sequential",
@@ -255,8 +252,9 @@ def test_first_merges(tmp_path):
     for mode, real in expected.items():
         merge = layer("Merge", layers=[left, right], mode=mode, mode_type="raw", concat_axis=-1,
             dot_axes=1, name="merge_1",
-                      output_shape=None, output_shape_type="raw", output_mask=None,
-                      output_mask_type="raw", arguments={}, node_indices=None, tensor_indices=None)  # fmt: skip
+            output_shape=None, output_shape_type="raw", output_mask=None,
+            output_mask_type="raw", arguments={}, node_indices=None,
+            tensor_indices=None)  # fmt: skip
         write_h5(
             tmp_path / "m.h5",
             {**groups, "merge_1": {}},
@@ -277,22 +275,22 @@ def conv_by_hand(x, kernel):
 
 @pytest.mark.parametrize("theano", [False, True])
 def test_theano_order(tmp_path, theano):
-    """Kernels of `dim_ordering="th"` are (out, in, rows, columns); Theano's own files hold them
-    turned round.
+    """Kernels of `dim_ordering="th"` are (out, in, rows, columns); Theano's files flip them.
 
-    Keras 1 does not say who wrote them, but the variables of TensorFlow end in ":0". Its padding
-    does not say the order.
+    Keras 1 does not record which backend wrote a file, but TensorFlow's variables end in ":0". Its
+    padding layers do not record the order.
     """
     config = layer("Convolution2D", name="c", nb_filter=3, nb_row=3, nb_col=2,
         init="glorot_uniform", activation="linear",
-                   border_mode="valid", subsample=[1, 1], dim_ordering="th", W_regularizer=None,
-                   b_regularizer=None, activity_regularizer=None, W_constraint=None,
-                   b_constraint=None, bias=True, trainable=True, batch_input_shape=[None, 2, 6, 5], input_dtype="float32")  # fmt: skip
+        border_mode="valid", subsample=[1, 1], dim_ordering="th", W_regularizer=None,
+        b_regularizer=None, activity_regularizer=None, W_constraint=None,
+        b_constraint=None, bias=True, trainable=True, batch_input_shape=[None, 2, 6, 5],
+        input_dtype="float32")  # fmt: skip
     padding = layer("ZeroPadding2D", name="p", padding=[1, 2], trainable=True)
     kernel, bias = numbers(3, 3, 2, 2).transpose(0, 3, 1, 2).copy(), numbers(3, seed=1)
     end = "" if theano else ":0"
     write_h5(tmp_path / "m.h5", {"c": {f"c_W{end}": kernel, f"c_b{end}": bias}, "p": {}},
-             {"class_name": "Sequential", "config": [config, padding]}, "1.2.2")  # fmt: skip
+        {"class_name": "Sequential", "config": [config, padding]}, "1.2.2")  # fmt: skip
     x = numbers(2, 2, 6, 5, seed=2)
     today = kernel.transpose(2, 3, 1, 0)
     today = today[::-1, ::-1] if theano else today
@@ -302,10 +300,11 @@ def test_theano_order(tmp_path, theano):
 
 
 def test_padding_of_theano(tmp_path):
-    """Theano filled up both sides alike, which no layer of today does: it is said."""
+    """Theano padded both sides equally, which no current layer does; loading reports it."""
     config = layer("Convolution2D", name="c", nb_filter=3, nb_row=3, nb_col=3, border_mode="same",
         subsample=[2, 2],
-                   dim_ordering="tf", bias=False, trainable=True, batch_input_shape=[None, 6, 6, 2])  # fmt: skip
+        dim_ordering="tf", bias=False, trainable=True,
+        batch_input_shape=[None, 6, 6, 2])  # fmt: skip
     write_h5(
         tmp_path / "m.h5",
         {"c": {"c_W": numbers(3, 3, 2, 3)}},
@@ -316,8 +315,7 @@ def test_padding_of_theano(tmp_path):
         hb.saving.load_model(tmp_path / "m.h5")
 
 
-# Layers of Keras 1 that are gone: arguments, arrays, and what real Keras 1.2.2 computes (found by
-# running it).
+# Layers that only Keras 1 has: arguments, arrays, and the results of Keras 1.2.2 (measured).
 def of_a_batch(x, gamma, beta, mean, variance):
     return (x - x.mean(0)) / np.sqrt(x.var(0) + 0.1) * gamma + beta
 
@@ -347,13 +345,13 @@ FIRST_ONLY = {
         "W_regularizer": None}, ("W", "W_carry", "b", "b_carry"), highway),
     "maxout": ("MaxoutDense", {"output_dim": 3, "nb_feature": 2, "init": "glorot_uniform",
         "bias": True}, ("W", "b"),
-               lambda x, w, b: (np.einsum("bi,kio->bko", x, w) + b).max(1)),
+        lambda x, w, b: (np.einsum("bi,kio->bko", x, w) + b).max(1)),
     "softplus": ("ParametricSoftplus", {"alpha_init": 0.2, "beta_init": 5.0}, ("alphas", "betas"),
-                 lambda x, a, b: a * np.log1p(np.exp(b * x))),
+        lambda x, a, b: a * np.log1p(np.exp(b * x))),
     "s_shape": ("SReLU", {"t_left_init": "zero", "a_left_init": "glorot_uniform",
         "t_right_init": "glorot_uniform", "a_right_init": "one"},
-                ("t_left", "a_left", "t_right", "a_right"), s_shape),
-    # shared, which the file does not say
+        ("t_left", "a_left", "t_right", "a_right"), s_shape),
+    # shared axes, which the file does not record
     "slopes": ("PReLU", {"init": "zero"}, ("alphas",), lambda x, a: np.where(x > 0, x, a * x)),
 }  # fmt: skip
 
@@ -390,7 +388,8 @@ def test_layers_of_first_alone(tmp_path, case):
         hb.saving.load_model(tmp_path / "again.keras").predict(x, verbose=0), function(x, *arrays)
     )
     own = type(kind, (hb.layers.Layer,), {"call": lambda self, inputs: inputs})
-    if not hasattr(hb.layers, kind):  # a class of the user's comes first
+    # A user's class takes precedence.
+    if not hasattr(hb.layers, kind):
         plain = {
             "class_name": "Sequential",
             "config": [layer(kind, name="g", trainable=True, batch_input_shape=[None, 3])],
@@ -402,10 +401,11 @@ def test_layers_of_first_alone(tmp_path, case):
 
 
 def test_dropped_words(tmp_path):
-    """Keras 1's Embedding could drop words: all places of one together."""
+    """Keras 1's Embedding could drop words: all occurrences of a word together."""
     config = layer("Embedding", name="e", input_dim=50, output_dim=2, dropout=0.5, init="uniform",
         mask_zero=False,
-                   input_length=40, batch_input_shape=[None, 40], input_dtype="int32", W_regularizer=None, trainable=True)  # fmt: skip
+        input_length=40, batch_input_shape=[None, 40], input_dtype="int32", W_regularizer=None,
+        trainable=True)  # fmt: skip
     table = np.ones((50, 2), "float32")
     write_h5(
         tmp_path / "m.h5",
@@ -422,7 +422,7 @@ def test_dropped_words(tmp_path):
 
 
 def test_numbered_weights(tmp_path):
-    """Before Keras 1 weights files had numbers: `layer_0/param_0`."""
+    """Before Keras 1, weights files had numbered groups: `layer_0/param_0`."""
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file.attrs["nb_layers"] = 2
         for i, arrays in enumerate(([numbers(3, 2), numbers(2)], [])):
@@ -437,7 +437,7 @@ def test_numbered_weights(tmp_path):
 
 @pytest.mark.parametrize("kind", ["CuDNNLSTM", "CuDNNGRU"])
 def test_cudnn_weights(tmp_path, kind):
-    """cuDNN keeps two biases, and each gate's kernel as (units, inputs) in memory."""
+    """cuDNN stores two biases, and each gate's kernel as (units, inputs)."""
     gates, u, n = (4, 3, 2) if kind == "CuDNNLSTM" else (3, 3, 2)
     kernel, recurrent, bias = (
         numbers(n, gates * u),
@@ -446,8 +446,9 @@ def test_cudnn_weights(tmp_path, kind):
     )
     inner = {"name": "r", "units": u, "return_sequences": False, "return_state": False,
         "go_backwards": False,
-             "stateful": False, "trainable": True, "batch_input_shape": [None, 4, n],
-             "dtype": "float32", "kernel_initializer": layer("VarianceScaling", scale=1.0, mode="fan_avg", distribution="uniform", seed=None)}  # fmt: skip
+        "stateful": False, "trainable": True, "batch_input_shape": [None, 4, n],
+        "dtype": "float32", "kernel_initializer": layer("VarianceScaling", scale=1.0,
+            mode="fan_avg", distribution="uniform", seed=None)}  # fmt: skip
     config = {"class_name": "Sequential", "config": {"name": "s", "layers": [layer(kind, **inner)]}}
     arrays = {"r/kernel:0": kernel, "r/recurrent_kernel:0": recurrent, "r/bias:0": bias}
     write_h5(tmp_path / "m.h5", {"r": arrays}, config, "2.2.4", backend="tensorflow")
@@ -482,11 +483,13 @@ def second_dense(name, units, **more):
         "config": {"dtype": "float32"},
         "registered_name": None,
     }
-    return layer("Dense", name=name, trainable=True, dtype="float32", units=units, activation="linear", use_bias=True,
-                 kernel_initializer={"class_name": "GlorotUniform",
-                     "config": {"seed": None, "dtype": "float32"}},
-                 bias_initializer=zeros, kernel_regularizer=None, bias_regularizer=None,
-                 activity_regularizer=None, kernel_constraint=None, bias_constraint=None, **more)  # fmt: skip
+    return layer("Dense", name=name, trainable=True, dtype="float32", units=units,
+        activation="linear", use_bias=True,
+        kernel_initializer={"class_name": "GlorotUniform",
+            "config": {"seed": None, "dtype": "float32"}},
+        bias_initializer=zeros, kernel_regularizer=None, bias_regularizer=None,
+        activity_regularizer=None, kernel_constraint=None, bias_constraint=None,
+        **more)  # fmt: skip
 
 
 def inputs_of(name, *shape):
@@ -511,9 +514,7 @@ def graph_of(layers, inputs, outputs, name="model"):
 
 
 def test_tensorflow_ops_in_graphs():
-    """tf.keras 2.4 and later: functions by name, tensors among their arguments, slices as
-    dictionaries.
-    """
+    """tf.keras 2.4 and later: functions by name, tensors as arguments, slices as dictionaries."""
 
     def op(name, function, call, kind="TFOpLambda"):
         config = {"name": name, "trainable": True, "dtype": "float32", "function": function}
@@ -553,7 +554,7 @@ def test_tensorflow_ops_in_graphs():
 
 
 def test_pieces_of_tensorflow_graphs():
-    """tf.keras 2.0 to 2.3: an op as a node of a TensorFlow graph, with constants beside it."""
+    """tf.keras 2.0 to 2.3: an op as a node of a TensorFlow graph, with its constants."""
     node = {
         "name": "mul",
         "op": "Mul",
@@ -608,12 +609,15 @@ def test_translated_ops_exist():
 
 
 def test_nested_models(tmp_path):
-    """Keras 2 counted the calls of nested models from 1, and wrote frozen weights in another order;
-    names may have slashes.
+    """Nested models of Keras 2.
+
+    Keras 2 counted their calls from 1 and wrote frozen weights in another order. Names may contain
+    slashes.
     """
     norm = layer("BatchNormalization", name="block/bn", trainable=False, dtype="float32", axis=[1],
         momentum=0.99, epsilon=1e-3,
-                 center=True, scale=True, beta_initializer=layer("Zeros"), gamma_initializer=layer("Ones"))  # fmt: skip
+        center=True, scale=True, beta_initializer=layer("Zeros"),
+        gamma_initializer=layer("Ones"))  # fmt: skip
     inner = graph_of(
         [inputs_of("i", 3), {**second_dense("block/d", 3), "name": "block/d",
             "inbound_nodes": [[["i", 0, 0, {}]]]},
@@ -659,7 +663,7 @@ def test_nested_models(tmp_path):
 
 
 def test_lists_of_names_in_pieces(tmp_path):
-    """Long lists of names are cut into numbered attributes; names may be bytes or text."""
+    """Long lists of names are split into numbered attributes. Names may be bytes or text."""
     model = hb.Sequential(
         [hb.Input((3,)), hb.layers.Dense(3, name="first"), hb.layers.Dense(2, name="second")]
     )
@@ -679,7 +683,8 @@ def test_lists_of_names_in_pieces(tmp_path):
 def test_code_names_its_layer(tmp_path):
     config = {"name": "crop", "trainable": True, "function": ["4wEAAAAA\n", None, None],
         "function_type": "lambda",
-              "output_shape": None, "output_shape_type": "raw", "arguments": {}, "batch_input_shape": [None, 3]}  # fmt: skip
+        "output_shape": None, "output_shape_type": "raw", "arguments": {},
+        "batch_input_shape": [None, 3]}  # fmt: skip
     write_h5(
         tmp_path / "m.h5",
         {"crop": {}},
@@ -716,7 +721,7 @@ OLD_OPTIMIZERS = {
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("form", OLD_OPTIMIZERS)
 def test_old_optimizer_state(tmp_path, form, scaled):
-    """With a scaled loss tf.keras 2 wrote the state of the optimizer inside, and not the scale."""
+    """With a scaled loss, tf.keras 2 wrote the inner optimizer's state, but not the scale."""
     count, names, order = OLD_OPTIMIZERS[form]
     config = {
         "class_name": "Sequential",
@@ -724,11 +729,11 @@ def test_old_optimizer_state(tmp_path, form, scaled):
     }
     training = {"loss": {"class_name": "MeanSquaredError",
         "config": {"reduction": "auto", "name": "mse", "fn": "mean_squared_error"}},
-                "metrics": [[{"class_name": "MeanMetricWrapper",
-                    "config": {"name": "accuracy", "dtype": "float32", "fn": "binary_accuracy"}}]],
-                "optimizer_config": {"class_name": "Custom>Adam",
-                    "config": {"name": "Adam", "learning_rate": 0.01, "jit_compile": True,
-                                                                              "is_legacy_optimizer": False}}}  # fmt: skip
+        "metrics": [[{"class_name": "MeanMetricWrapper",
+            "config": {"name": "accuracy", "dtype": "float32", "fn": "binary_accuracy"}}]],
+        "optimizer_config": {"class_name": "Custom>Adam",
+            "config": {"name": "Adam", "learning_rate": 0.01, "jit_compile": True,
+                "is_legacy_optimizer": False}}}  # fmt: skip
     if scaled:
         inner = training["optimizer_config"]
         settings = {
@@ -764,9 +769,7 @@ def test_old_optimizer_state(tmp_path, form, scaled):
 
 
 def test_first_optimizer_state(tmp_path):
-    """Before 2.0.6 the state stood in the order of the weights' names, each gate of a recurrent
-    layer by itself.
-    """
+    """Before 2.0.6, the state was in the order of the weights' names, with each gate separate."""
     lstm = layer(
         "LSTM",
         name="z",
@@ -776,9 +779,10 @@ def test_first_optimizer_state(tmp_path):
         trainable=True,
     )
     config = {"class_name": "Sequential", "config": [lstm, first_dense("d", 2)]}
-    groups = {"z": {f"z_{w}_{g}": numbers(*((2,
-        2) if w in "WU" else (2,))) for g in "icfo" for w in "WUb"},
-              "d": {"d_W": numbers(2, 2), "d_b": numbers(2)}}  # fmt: skip
+    groups = {
+        "z": {f"z_{w}_{g}": numbers(*((2, 2) if w in "WU" else (2,)))
+            for g in "icfo" for w in "WUb"},
+        "d": {"d_W": numbers(2, 2), "d_b": numbers(2)}}  # fmt: skip
     training = {
         "loss": "mse",
         "metrics": [],
@@ -793,7 +797,8 @@ def test_first_optimizer_state(tmp_path):
             b"/iterations",
             *(f"param_{i + 1}".encode() for i in range(len(names))),
         ]
-        state["/iterations"] = np.float32(5)  # so Keras 2.0 named it: it stands at the root
+        # Keras 2.0 used this name, at the root.
+        state["/iterations"] = np.float32(5)
         for i, name in enumerate(names):
             state[f"param_{i + 1}"] = np.full(shapes[name], i, "float32")
     optimizer = hb.saving.load_model(tmp_path / "m.h5").optimizer
@@ -868,8 +873,9 @@ def test_yaml():
     ],
 )
 def test_epsilon_stood_outside_of_the_root(tmp_path, name, settings, old):
-    """Keras 1 to 2.3 and tf.keras before 2.11 divided by sqrt(v) + epsilon; with gradients of 1e-4
-    it is 10 times less.
+    """Keras 1 to 2.3 and tf.keras before 2.11 divided by sqrt(v) + epsilon.
+
+    With gradients of 1e-4, the steps are 10 times smaller.
     """
     model = hb.Sequential([hb.Input((1,)), hb.layers.Dense(1, use_bias=False)])
     model.set_weights([np.zeros((1, 1), "float32")])
@@ -891,8 +897,7 @@ def test_epsilon_stood_outside_of_the_root(tmp_path, name, settings, old):
     np.testing.assert_allclose(model.get_weights()[0], [[-step]], rtol=0.005)
 
 
-# --- random models of Keras 3
-# ---------------------------------------------------------------------------------------
+# --- random models of Keras 3 ---------------------------------------------------------------------
 
 
 def flat(outputs):
@@ -909,8 +914,9 @@ def flat(outputs):
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("seed", range(56))
 def test_random_models_of_keras(tmp_path, seed):
-    """Keras 3.15 itself opens about half of its own such files; all open here, and what we write
-    does too.
+    """Hornbeam loads all files, and Keras loads what Hornbeam writes.
+
+    Keras 3.15 itself loads only about half of its files.
     """
     import keras
     from random_models import random_model, targets
@@ -931,7 +937,7 @@ def test_random_models_of_keras(tmp_path, seed):
     again.fit(x, targets(again, x), verbose=0)
 
 
-# Models of `keras.applications` that have layers or ops which others lack: their smallest input.
+# Models of `keras.applications` with layers or ops that the others lack, and their smallest input.
 APPLICATIONS = {
     "ConvNeXtTiny": 32, "DenseNet121": 32, "EfficientNetB0": 32, "EfficientNetV2B0": 32,
     "InceptionV3": 75, "MobileNet": 32, "MobileNetV2": 32, "MobileNetV3Large": 32,

@@ -1,4 +1,4 @@
-"""Loops over generators and sequences, as in Keras 1 and 2."""
+"""Training loops over generators and sequences, as in Keras 1 and 2."""
 
 import itertools
 
@@ -23,7 +23,7 @@ def network():
 def test_a_sequence_of_keras_2():
     class Old(hb.utils.Sequence):
         def __init__(self, x):
-            self.x = x  # without the base's constructor
+            self.x = x  # does not call the base class's constructor
 
         def __len__(self):
             return 3

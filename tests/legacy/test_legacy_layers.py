@@ -1,4 +1,4 @@
-"""Constructors of Keras 1 and 2: names, order and values of arguments, `Merge`."""
+"""Constructors of Keras 1 and 2: names, order and values of arguments, and `Merge`."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ from compare import plain
 
 import hornbeam as hb
 
-# (old, new): what scripts of Keras 1 and 2 write, and its meaning
+# (old form in scripts of Keras 1 and 2, its meaning)
 OLD = {
     "dense": (
         lambda L: L.Dense(output_dim=3, init="he_normal", W_regularizer="l2", bias=False,
@@ -43,7 +43,7 @@ OLD = {
     ),
     "up_sampling": (lambda L: L.UpSampling1D(length=3), lambda L: L.UpSampling1D(3)),
     "prelu": (lambda L: L.PReLU(init="ones"), lambda L: L.PReLU("ones")),
-    # Keras 1's order of arguments
+    # Keras 1's order of arguments.
     "rows_and_columns": (lambda L: L.Convolution2D(4, 3, 5), lambda L: L.Conv2D(4, (3, 5))),
     "rows_and_columns_beside_an_old_word": (
         lambda L: L.Conv2D(4, 3, 5, border_mode="same"),
@@ -84,7 +84,7 @@ OLD = {
         lambda L: L.ConvLSTM2D(4, 3, 3, "one", "zero", "zero", "relu", border_mode="same"),
         lambda L: L.ConvLSTM2D(4, 3, kernel_initializer="ones", recurrent_initializer="zeros",
             unit_forget_bias=False,
-                               activation="relu", padding="same")),
+            activation="relu", padding="same")),
     "dense_order": (
         lambda L: L.Dense(3, "uniform", "relu", None, "l2"),
         lambda L: L.Dense(3, "relu", kernel_initializer="uniform", kernel_regularizer="l2")),
@@ -100,7 +100,7 @@ OLD = {
         lambda L: L.SimpleRNN(3, "uniform", "one", "relu", None, None, None, 0.1, 0.2),
         lambda L: L.SimpleRNN(3, "relu", kernel_initializer="uniform", recurrent_initializer="ones",
             dropout=0.1,
-                              recurrent_dropout=0.2)),
+            recurrent_dropout=0.2)),
     "embedding_order": (lambda L: L.Embedding(5, 3, "one", 7), lambda L: L.Embedding(5, 3, "ones")),
     "batch_normalization_order": (lambda L: L.BatchNormalization(1e-5, 0, 1),
         lambda L: L.BatchNormalization(1, epsilon=1e-5)),
@@ -211,14 +211,14 @@ def test_a_stack_on_branches(tmp_path):
 OLD_RECURRENT = [
     ("LSTM", {"output_dim": 3, "inner_activation": "hard_sigmoid", "init": "ones",
         "inner_init": "zeros",
-              "dropout_W": 0.1, "dropout_U": 0.2, "forget_bias_init": "one", "input_dim": 4,
-              "input_length": 6},
-     {"units": 3, "recurrent_activation": "hard_sigmoid", "kernel_initializer": "ones",
-      "recurrent_initializer": "zeros", "dropout": 0.1, "recurrent_dropout": 0.2}),
+        "dropout_W": 0.1, "dropout_U": 0.2, "forget_bias_init": "one", "input_dim": 4,
+        "input_length": 6},
+        {"units": 3, "recurrent_activation": "hard_sigmoid", "kernel_initializer": "ones",
+            "recurrent_initializer": "zeros", "dropout": 0.1, "recurrent_dropout": 0.2}),
     ("GRU", {"units": 3, "implementation": 1, "time_major": False, "input_shape": (6, 4)},
         {"units": 3}),
     ("SimpleRNN", {"output_dim": 3, "W_regularizer": "l2", "consume_less": "gpu"},
-     {"units": 3, "kernel_regularizer": "l2"}),
+        {"units": 3, "kernel_regularizer": "l2"}),
 ]  # fmt: skip
 
 

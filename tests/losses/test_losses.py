@@ -1,4 +1,4 @@
-"""Losses against Keras's: one row a loss, the same sweeps over every row."""
+"""Losses against Keras: one row per loss, and the same checks for every row."""
 
 import jax
 import jax.numpy as jnp
@@ -155,8 +155,8 @@ def test_object_is_kerass(cls, name, settings, y_true, y_pred, reduction):
     theirs = getattr(keras.losses, cls)(reduction=reduction, **settings)
     assert ours.name == theirs.name
     close(ours(y_true, y_pred), theirs(y_true, y_pred))
-    # A weighted mean of several values a weight: Keras divides by the weights without their
-    # repetition.
+    # Weighted mean with several values per weight: Keras divides by the sum of the weights without
+    # repeating them.
     odd = reduction == "mean_with_sample_weight" and settings.get("axis") == 1
     if name != "dice" and name != "tversky" and not odd:
         weights = np.arange(1.0, len(y_pred) + 1)

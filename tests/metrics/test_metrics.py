@@ -1,4 +1,4 @@
-"""Metrics against Keras's: one row a metric, the same sweeps over every row."""
+"""Metrics against Keras: one row per metric, and the same checks for every row."""
 
 import jax.numpy as jnp
 import keras
@@ -94,7 +94,7 @@ METRICS = [
     ("OneHotMeanIoU", {"num_classes": 3}, ONE_HOT, P),
 ]
 IDS = [f"{row[0]}-{i}" for i, row in enumerate(METRICS)]
-# Keras asks for int64, which JAX does not have by default.
+# Keras requests int64, which JAX does not enable by default.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Explicitly requested dtype int64", "ignore:You are passing weight as"
 )
@@ -127,7 +127,8 @@ def test_values_and_state_are_kerass(cls, settings, y_true, y_pred):
         ):
             weights = weights[:, 0]
         if weights is not None and (cls in ("F1Score", "FBetaScore") or y_pred.ndim == 1):
-            weights = weights.ravel()  # of shape (B, 1) Keras makes an error, or B * B pairs
+            # With weights of shape (B, 1), Keras raises an error or makes B * B pairs.
+            weights = weights.ravel()
         if weights is not None and cls == "BinaryIoU":
             weights = np.broadcast_to(weights, y_pred.shape).copy()  # Keras flattens all three
         ours.update_state(y_true, y_pred, sample_weight=weights)
@@ -137,7 +138,7 @@ def test_values_and_state_are_kerass(cls, settings, y_true, y_pred):
         (v.path, tuple(v.shape), v.dtype, v.trainable) for v in theirs.variables
     ]
     for a, b in zip(ours.variables, theirs.variables, strict=True):
-        if a.name == "num_samples":  # Keras counts the outputs of a sample as samples
+        if a.name == "num_samples":  # Keras counts each output of a sample as a sample
             continue
         np.testing.assert_allclose(np.asarray(a.value), np.asarray(b.value), rtol=1e-5, atol=1e-5)
     ours.reset_state()
@@ -158,10 +159,11 @@ def test_config_round_trip(cls, settings, y_true, y_pred):
         k: theirs[k] for k in ("module", "class_name")
     }
     missing = {k: v for k, v in theirs["config"].items() if config["config"].get(k) != v}
+    # Keras writes arrays; Hornbeam writes lists.
     assert set(missing) <= {
         "thresholds",
         "label_weights",
-    }  # Keras writes arrays, here they are lists
+    }
     again = metrics.deserialize(config)
     assert again.get_config() == ours.get_config()
     assert getattr(keras.metrics, cls).from_config(config["config"]).name == ours.name
@@ -219,8 +221,9 @@ ROWS_OF_CLASSES = "KLDivergence CategoricalCrossentropy CategoricalHinge Categor
     "cls", [*ROWS_OF_CLASSES, "MeanSquaredError", "BinaryCrossentropy", "Poisson"]
 )
 def test_one_vector(cls):
-    """A vector is one row of classes where a metric compares rows, else a number a sample; with one
-    call both are Keras's.
+    """For metrics that compare rows, a vector is one row; otherwise it has one number per sample.
+
+    For a single call both equal Keras's result.
     """
     import keras
 
@@ -230,7 +233,7 @@ def test_one_vector(cls):
 
 
 def test_half_precision():
-    """Predictions are compared in the metric's own precision: a square of 300 is beyond float16."""
+    """Predictions are compared in the metric's precision: the square of 300 exceeds float16."""
     y_pred = (300 * REAL2).astype("float16")
     close(metrics.MeanSquaredError()(REAL, y_pred), np.mean((REAL - y_pred.astype("float32")) ** 2))
 
@@ -311,7 +314,7 @@ def test_adjusted_r2_counts_samples():
     np.testing.assert_allclose(metric.result(), adjusted, rtol=1e-5)
 
 
-# Functions that a metric makes of a loss or a hit: (name, targets, predictions)
+# Functions that metrics wrap a loss or an accuracy with: (name, targets, predictions).
 FUNCTIONS = [
     ("binary_focal_crossentropy", BITS, P), ("categorical_focal_crossentropy", ONE_HOT, P),
     ("squared_hinge", BITS, P),
@@ -343,7 +346,7 @@ def test_a_function_as_a_metric():
         assert float(metric.result()) == 1.0
 
 
-# Labels of every kind: targets, predictions, the decisions that they mean, as rows of classes.
+# Labels of every kind: targets, predictions, and the true and predicted rows of classes.
 F_PREDICTIONS = np.random.RandomState(5).rand(12, 3).astype("float32")
 F_LABELS = np.random.RandomState(6).randint(0, 3, 12)
 F_BITS = (np.random.RandomState(7).rand(12, 3) > 0.5).astype("int32")
@@ -362,7 +365,7 @@ F_SCORES = {
 
 
 def f_score(truth, decision, beta, weights=1.0):
-    """The F-score of each class, by its definition."""
+    """Return the F-score of each class by its definition."""
     truth, decision = truth.astype("float64"), decision.astype("float64")
     hits = (weights * truth * decision).sum(0)
     return (1 + beta**2) * hits / (beta**2 * (weights * truth).sum(0) + (weights * decision).sum(0))
@@ -387,7 +390,7 @@ def test_f_scores_of_labels_of_every_kind(name):
     weights = np.arange(1.0, 13.0)
     given = weights.reshape(4, 3) if name == "steps" else weights
     score = metrics.F1Score(average="macro", **options)
-    for part in np.split(np.arange(len(y_true)), 2):  # over two batches
+    for part in np.split(np.arange(len(y_true)), 2):  # two batches
         score.update_state(y_true[part], y_pred[part], sample_weight=given[part])
     np.testing.assert_allclose(
         score.result(), f_score(truth, decision, 1.0, weights[:, None]).mean(), rtol=1e-5
@@ -399,7 +402,7 @@ def test_f_scores_of_labels_of_every_kind(name):
 def test_f_scores_in_compile(name, metric):
     y_true, y_pred, truth, decision, options = F_SCORES[name]
     threshold = options.get("threshold")
-    if metric != "object" and threshold:  # a name decides at 0.5
+    if metric != "object" and threshold:  # a metric given by name uses the threshold 0.5
         decision, threshold = y_pred > 0.5, None
     given = (
         metrics.F1Score(average="macro", threshold=threshold, name="object")

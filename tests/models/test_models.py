@@ -1,4 +1,4 @@
-"""Sequential, functional and subclassed models against Keras's."""
+"""Sequential, functional and subclassed models against Keras."""
 
 import json
 
@@ -84,7 +84,7 @@ def nested(k):
     return k.Model(x, k.layers.Dense(2)(inner(inner(x)) + x), name="outer")
 
 
-# name: recipe, inputs
+# name: (recipe, inputs)
 MODELS = {
     "from_input": (from_input, X), "from_shape": (from_shape, X),
     "from_first_call": (from_first_call, X),
@@ -129,8 +129,9 @@ def test_models(name):
         lambda m: m.get_layer(index=1).name,
     ):
         assert what(ours) == what(reference)
-    if name != "from_first_call":  # there Keras fixes the batch size that it saw
-        # Of inputs by name Keras tells a list of shapes; here, as in Keras 2, shapes by name.
+    if name != "from_first_call":  # Keras fixes the batch size of the first call there
+        # For named inputs Keras returns a list of shapes; Hornbeam, like Keras 2, returns shapes by
+        # name.
         assert str(ours.input_shape).count("None") == str(reference.input_shape).count("None")
         assert [x.shape for x in ours.inputs] == [x.shape for x in reference.inputs]
         assert [x.shape for x in ours.outputs] == [x.shape for x in reference.outputs]
@@ -148,7 +149,7 @@ def test_models(name):
 def test_configurations(name):
     ours, reference = make(MODELS[name][0], hb), make(MODELS[name][0], keras)
     one, other = (json.dumps(plain(m.get_config())) for m in (ours, reference))
-    # Keras notes of inner models that they were not compiled.
+    # Keras records that inner models are not compiled.
     assert json.loads(one) == json.loads(other.replace(', "compile_config": {}', ""))
     text = json.loads(ours.to_json())
     assert {k: text[k] for k in ("module", "class_name")} == {
@@ -176,7 +177,7 @@ def test_summaries(name):
             model.train_on_batch(x, np.zeros((4, 2), "float32"))
             model.summary(print_fn=note, line_length=80)
         text = "\n".join(lines)
-        # Columns may be of other widths; what stands in them may not differ.
+        # Column widths may differ, but their contents must not.
         words.append([word for word in text.split() if word.strip("┏┳┓┡╇┩├┼┤└┴┘━─┃│")])
     assert words[0] == words[1]
 
@@ -306,8 +307,9 @@ def unconnected():
 
 
 def test_symbolic_losses():
-    """A variational autoencoder as Keras 2 wrote it: `add_loss` of symbolic tensors, layers that
-    serve the loss alone.
+    """A variational autoencoder in the style of Keras 2: `add_loss` with symbolic tensors.
+
+    Some layers serve only the loss.
     """
     x = np.random.RandomState(0).rand(16, 3).astype("float32")
     inputs = hb.Input((3,))
@@ -315,7 +317,7 @@ def test_symbolic_losses():
     spread = hb.layers.Dense(1, name="spread")(inputs)
     model = hb.Model(inputs, outputs)
     model.add_loss(hb.ops.mean(hb.ops.square(inputs - outputs)))
-    model.add_loss(hb.ops.square(spread))  # the mean counts
+    model.add_loss(hb.ops.square(spread))  # its mean counts
     assert len(model.trainable_variables) == 4
     model.compile("sgd")
     expected = np.mean((x - np.asarray(model(x))) ** 2) + np.mean(

@@ -1,6 +1,4 @@
-"""Models as functions of their variables' values, steps as functions of iterators, and scopes,
-beside Keras's.
-"""
+"""Stateless methods of models, functions of iterators and scopes, compared with Keras."""
 
 import jax
 import jax.numpy as jnp
@@ -73,8 +71,7 @@ def test_stateless_losses():
                 training=True,
                 optimizer_variables=values(one.optimizer.variables),
             )
-            # The number of samples that the mean of the loss has seen is weighed differently, to
-            # the same mean.
+            # The loss's mean weights the number of samples differently, with the same mean.
             results.append([loss[0], loss[1][:2], updates[0], updates[1][:3]])
         close(*results)
         assert float(results[0][2]) == pytest.approx(
@@ -87,8 +84,9 @@ def test_stateless_losses():
 
 
 def test_a_training_step_by_hand():
-    """Keras's guide to training in JAX: gradients of `compute_loss_and_updates`,
-    `optimizer.stateless_apply`.
+    """A training step as in Keras's JAX guide.
+
+    It uses gradients of `compute_loss_and_updates` and `optimizer.stateless_apply`.
     """
     losses = []
     for one in pair():
@@ -110,7 +108,7 @@ def test_a_training_step_by_hand():
 
 def test_functions_of_iterators():
     for kind, batch in (("train", (X, Y)), ("test", (X, Y)), ("predict", (X,))):
-        model, reference = pair()  # Keras's own variables stay behind after a step
+        model, reference = pair()  # Keras does not update its variables in a step
         results = []
         for one in (model, reference):
             assert one is reference or getattr(one, f"{kind}_function") is None
@@ -126,7 +124,7 @@ def test_functions_of_iterators():
             )
             results.append([outputs, new[0]])
         close(*results)
-    # The form of Keras 2: variables are the state.
+    # The form of Keras 2: the variables are the state.
     again = model.make_train_function()
     assert again is model.train_function is not model.make_train_function(force=True)
     before = model.get_weights()

@@ -1,5 +1,6 @@
-"""The kernels of hornbeam-cpu: against NumPy in float64, against plain XLA, under JAX's
-transformations, in threads.
+"""The kernels of hornbeam-cpu against NumPy in float64 and plain XLA.
+
+They also run under JAX's transformations and in several threads.
 """
 
 from __future__ import annotations
@@ -36,9 +37,7 @@ DTYPES = ["float32", pytest.param("bfloat16", marks=needs_bfloat16)]
 
 
 def random_case(seed):
-    """Return a convolution drawn at random, and inputs, kernel and outputs' gradient for it in
-    float64.
-    """
+    """Return a random convolution with inputs, kernel and output gradient in float64."""
     rng = np.random.default_rng(seed)
     rank = int(rng.integers(1, 4))
 
@@ -48,12 +47,11 @@ def random_case(seed):
     groups, batch = int(rng.choice([1, 1, 2, 3])), int(rng.integers(1, 6))
     window, dilation = draw(1, 5), draw(1, 3)
     limits = [(w - 1) * d + 1 for w, d in zip(window, dilation, strict=True)]
-    padding = tuple(
-        (int(rng.integers(0, w)), int(rng.integers(0, w))) for w in window
-    )  # no wider than the window: such go the plain way
+    # The padding is smaller than the window; the plain path handles larger padding.
+    padding = tuple((int(rng.integers(0, w)), int(rng.integers(0, w))) for w in window)
     space = tuple(int(rng.integers(limit, limit + 8)) for limit in limits)
     spec = Spec("forward", space, window, draw(1, 4), padding, dilation, groups)
-    # Odd numbers of channels, and some that fill whole vectors.
+    # Odd numbers of channels, and numbers that fill whole vectors.
     channels, filters = (groups * int(rng.choice([1, 3, 5, 8, 16, 17])) for _ in range(2))
     arrays = (
         rng.standard_normal((batch, *space, channels)),
@@ -64,7 +62,7 @@ def random_case(seed):
 
 
 def taps(spec):
-    """Yield each element of the window with the slices of the padded inputs that it meets."""
+    """Yield each element of the window with the slices of the padded inputs that it multiplies."""
     for tap in itertools.product(*map(range, spec.window)):
         yield (
             tap,
@@ -78,7 +76,7 @@ def taps(spec):
 
 
 def reference(spec, inputs, kernel, gradient):
-    """Compute one kind of a convolution in NumPy, a tap of the window at a time."""
+    """Compute one kind of a convolution in NumPy, one window element at a time."""
     width = [(0, 0), *spec.padding, (0, 0)]
     grouped = (*kernel.shape[:-1], spec.groups, -1)
     weights, padded = kernel.reshape(grouped), np.pad(inputs, width)
@@ -118,7 +116,7 @@ def operands(kind, inputs, kernel, gradient):
 
 
 def close(result, expected, tolerance):
-    """Compare, relative to the largest value."""
+    """Compare errors relative to the largest value."""
     expected = np.asarray(expected, "float64")
     assert result.shape == expected.shape
     error = np.abs(np.asarray(result, "float64") - expected).max() / max(
@@ -158,8 +156,8 @@ def test_random_convolutions(seed, dtype):
     check_case(seed, dtype, plain=seed < 5)
 
 
-# Few large examples are cut into bands of rows, many into pieces of the batch; a large kernel is
-# reordered in parts, and its gradient made of some of the filters in each thread.
+# Few large examples are split into bands of rows, many into parts of the batch. A large kernel is
+# reordered in parts, and each thread computes its gradient for some of the filters.
 LARGE = [
     (1, Spec("forward", (31, 32), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)), 32, 48),
     (1, Spec("forward", (33, 20), (4, 2), (3, 1), ((2, 1), (0, 0)), (2, 1)), 24, 40),
@@ -197,8 +195,8 @@ def depthwise(space, window, padding, channels):
     return Spec("forward", space, window, (1, 1), padding, (1, 1), channels)
 
 
-# Whole vectors and what is left over; images smaller than the window; windows wholly beside the
-# image; many rows.
+# Whole vectors and remainders, images smaller than the window, windows entirely in the padding,
+# many rows.
 DEPTHWISE = [
     (2, depthwise((7, 7), (3, 3), ((1, 1), (1, 1)), 16)),
     (1, depthwise((5, 9), (3, 3), ((0, 0), (0, 0)), 21)),
@@ -213,7 +211,7 @@ DEPTHWISE = [
 
 
 def check_own(batch, spec, channels, filters, ways):
-    """Check a convolution that kernels of our own compute: `ways` for the three kinds."""
+    """Check a convolution that Hornbeam's kernels compute: `ways` lists the route of each kind."""
     for kind, way in zip(KINDS, ways, strict=True):
         assert routes.native_convolution(kind, "float32", spec, batch, (channels, filters)) == way
     rng = np.random.default_rng(0)
@@ -222,7 +220,7 @@ def check_own(batch, spec, channels, filters, ways):
         rng.standard_normal(s)
         for s in ((batch, *spec.space, channels), kernel, (batch, *spec.out_space(), filters))
     ]
-    # oneDNN's gradient by the kernel adds thousands of numbers one after the other.
+    # oneDNN's kernel gradient sums thousands of numbers sequentially.
     check_arrays(spec, arrays, "float32", plain=True, tolerance=5e-6)
     inputs, kernel = (jnp.asarray(a, "float32") for a in arrays[:2])
     bias = jnp.arange(filters, dtype="float32") / filters - 0.5
@@ -241,8 +239,8 @@ def few(space, window, strides, padding):
     return Spec("forward", space, window, strides, padding, (1, 1))
 
 
-# Whole blocks of columns and what is left over; images smaller than the window; strides wider than
-# it; many rows.
+# Whole blocks of columns and remainders, images smaller than the window, strides larger than the
+# window, many rows.
 FEW_CHANNELS = [
     (2, few((12, 13), (3, 3), (1, 1), ((1, 1), (1, 1))), 3, 64),
     (1, few((9, 11), (5, 3), (2, 1), ((2, 2), (0, 0))), 1, 128),
@@ -261,7 +259,7 @@ FEW_CHANNELS = [
 
 @pytest.mark.parametrize(("batch", "spec", "channels", "filters"), FEW_CHANNELS)
 def test_few_channels(batch, spec, channels, filters):
-    # The gradient by the inputs goes the other way: from 64 channels or more to few, or back.
+    # The input gradient runs in reverse: from 64 channels or more to few, or back.
     known = set(spec.strides) == {1} and (channels < filters or filters <= 4 and channels % 64 == 0)
     check_own(
         batch,
@@ -357,7 +355,7 @@ def test_derivatives_to_second_order(kind, spec):
         rtol=2e-2,
         atol=2e-2,
     )
-    # Finite differences are coarse in float32; the derivatives of the plain way are exact.
+    # Finite differences are inaccurate in float32; the derivatives of the plain path are exact.
     ours, plain = (
         jax.jit(jax.hessian(lambda a, b, f=f: jnp.sum(jnp.sin(f(a, b)))))(*given)
         for f in (
@@ -389,7 +387,10 @@ def test_bias_and_activation_in_the_kernel(activation):
     close(ours(*given), plain(*given), 1e-6)
     for transform in (
         lambda f: jax.grad(lambda *a: jnp.sum(jnp.sin(f(*a))), (0, 1, 2)),
-        lambda f: jax.grad(lambda *a: sum(jnp.sum(g**2) for g in jax.grad(lambda *b: jnp.sum(jnp.sin(f(*b))), (0, 1))(*a)), (0, 1, 2)),
+        lambda f: jax.grad(
+            lambda *a: sum(
+                jnp.sum(g**2) for g in jax.grad(lambda *b: jnp.sum(jnp.sin(f(*b))), (0, 1))(*a)),
+            (0, 1, 2)),
         lambda f: lambda *a: jax.jvp(f, a, a),
         lambda f: lambda *a: jax.jvp(lambda b: f(a[0], a[1], b), (a[2],), (a[2],)),
     ):  # fmt: skip
@@ -731,7 +732,7 @@ def predictions(seed):
 
 @pytest.mark.slow
 def test_processes_predict_at_once():
-    # JAX's threads do not survive a fork, so these processes start anew.
+    # JAX's threads do not survive a fork, so these processes are spawned.
     with concurrent.futures.ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as pool:
         for result in pool.map(predictions, [1, 1, 1]):
             assert np.array_equal(result, predictions(1))

@@ -1,5 +1,6 @@
-"""Kernels of hornbeam-cpu for the gradients of dense layers and embeddings and for Adam: against
-float64 and under JAX's transformations.
+"""Kernels of hornbeam-cpu for dense and embedding gradients and for Adam.
+
+They are compared with float64 and run under JAX's transformations.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ def test_derivatives_to_second_order_equal_the_plain_way(leading):
         def of_gradients(x, kernel):
             return sum(jnp.sum(g**2) for g in jax.grad(loss, (0, 1))(x, kernel))
 
-        return f(x, kernel), jax.grad(loss, (0, 1))(x, kernel), jax.grad(of_gradients, (0, 1))(x, kernel), jax.jvp(
+        return f(x, kernel), jax.grad(loss, (0, 1))(x, kernel), jax.grad(of_gradients, (0, 1))(
+            x, kernel
+        ), jax.jvp(
             jax.grad(loss, (0, 1)), (x, kernel), (kernel[0, 0] * x, x.mean() * kernel)
         )  # fmt: skip
 
@@ -108,8 +111,8 @@ def test_vmap_scan_and_checkpoint(axes):
 
     result = jax.vmap(slope, axes)(*given)
     _, scanned = jax.lax.scan(lambda _, i: (None, slope(*(jnp.take(g, i, a) if a is not None else g
-                                                          for g, a in zip(given, axes, strict=True)))),
-                              None, jnp.arange(3))  # fmt: skip
+        for g, a in zip(given, axes, strict=True)))),
+        None, jnp.arange(3))  # fmt: skip
     for i in range(3):
         one = slope(
             *(e[i] if axis is not None else e[0] for e, axis in zip(examples, axes, strict=True))
@@ -164,7 +167,7 @@ def test_adam_equals_the_plain_way(size):
         jax.jit(native._plain_adam, static_argnums=0)(FACTORS, *given),
         strict=True,
     ):
-        # To one ulp of the weights: XLA may add and multiply at once where an instruction set
+        # Up to one ulp of the weights: XLA may fuse multiply and add where an instruction set
         # cannot.
         np.testing.assert_allclose(ours, plain, rtol=1e-6, atol=5e-8)
 
@@ -174,7 +177,7 @@ def test_adam_under_transformations():
     alpha = jnp.float32(0.01)
 
     def meta(step):
-        """A loss after two steps, by the first gradient and the rate."""
+        """Return a loss after two steps, as a function of the first gradient and the rate."""
 
         def loss(g, alpha):
             state = step(FACTORS, g, w, m, v, alpha)
@@ -193,16 +196,14 @@ def test_adam_under_transformations():
     batched = jax.vmap(lambda g: kernel(FACTORS, g, w, m, v, alpha)[0])(gs)
     for i in range(3):
         close(batched[i], native._plain_adam(FACTORS, gs[i], w, m, v, alpha)[0], 1e-6)
-    # What the caller still holds is not overwritten.
+    # A buffer that the caller still holds is not overwritten.
     before = np.array(w)
     kernel(FACTORS, g, w, m, v, alpha)
     np.testing.assert_array_equal(w, before)
 
 
 def table_state(rows, width, count, seed=0):
-    """Return an index with some rows twice and some outside of the table, rows, and a table with
-    its moments.
-    """
+    """Return an index with repeated and invalid rows, gradient rows, and a table with moments."""
     rng = np.random.default_rng(seed)
     index = jnp.asarray(rng.integers(-rows - 2, min(rows, 50) + 2, count), "int32")
     back = jnp.asarray(rng.standard_normal((count, width)), "float32")
@@ -257,8 +258,8 @@ EMBEDDERS = {
     "used twice": (False, lambda e, x: e(x) + e(x[:, ::-1]), {}),
     "tied to the outputs": (False, lambda e, x: hb.ops.matmul(e(x),
         hb.ops.transpose(e.embeddings))[..., :40], {}),
-    "clipped": (False, lambda e, x: e(x), {"optimizer": lambda: hb.optimizers.Adam(0.01,
-        clipnorm=0.1)}),
+    "clipped": (False, lambda e, x: e(x),
+        {"optimizer": lambda: hb.optimizers.Adam(0.01, clipnorm=0.1)}),
     "decayed": (True, lambda e, x: e(x), {"optimizer": lambda: hb.optimizers.AdamW(0.01,
         weight_decay=0.1)}),
     "accumulated": (
@@ -270,7 +271,10 @@ EMBEDDERS = {
 
 @pytest.mark.parametrize(("apart", "call", "options"), EMBEDDERS.values(), ids=EMBEDDERS)
 def test_fit_of_a_table_never_lays_out_its_gradient(apart, call, options, monkeypatch):
-    """Where that is possible; the results are the same to the last bit."""
+    """Where possible, `fit` never forms the dense gradient of a table.
+
+    The results are bit-identical.
+    """
     rng = np.random.default_rng(3)
     x, y = rng.integers(0, 2000, (60, 6)), rng.integers(0, 3, 60)
     seen = []
@@ -299,16 +303,14 @@ def test_fit_of_a_table_never_lays_out_its_gradient(apart, call, options, monkey
     kernel = native._native_adam
     monkeypatch.setattr(native, "_native_adam", watch)
     ours = fitted()
-    assert (2 in seen) == apart  # an index and rows, not a gradient
+    assert (2 in seen) == apart  # an index and rows, not a dense gradient
     monkeypatch.setattr(hb.optimizers.Adam, "takes_row_sums", False)
     for a, b in zip(ours, fitted(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def gradients_of_a_table(use, optimizer, traced=True):
-    """Return the kinds of gradient that the backward pass of `use` gives, and what the optimizer
-    passes to its rule.
-    """
+    """Return the kinds of gradient in the backward pass of `use`, and the update rule's inputs."""
     table, index = hb.Variable(jnp.ones((3000, 40))), jnp.array([5, 0, 5, 2])
     kinds = []
     given = optimizer.update_step

@@ -1,4 +1,4 @@
-"""Families of parts: one look-up for all, and what files may name."""
+"""Families of objects: name look-up, and the names that files may use."""
 
 import doctest
 import importlib
@@ -13,8 +13,8 @@ from hornbeam.callbacks import CALLBACKS
 from hornbeam.core import registry
 from hornbeam.objects import configuration
 
-# Module, its family's name, a name that it knows, a configuration of another family (None: it takes
-# any callable).
+# Module, its family's name, a name that it knows, and a configuration of another family (None if it
+# accepts any callable).
 ROWS = [
     ("activations", "activation", "relu"),
     ("initializers", "initializer", "zeros"),
@@ -35,9 +35,7 @@ def module_of(name):
 
 @pytest.mark.parametrize(("name", "family"), ALL)
 def test_functions_of_a_module(name, family):
-    """The examples of their docstrings run; arguments have Keras's names; they can be pickled by
-    name.
-    """
+    """The docstring examples run, arguments have Keras's names, and functions pickle by name."""
     module, theirs = module_of(name), keras
     for part in name.split("."):
         theirs = getattr(theirs, part)
@@ -97,9 +95,7 @@ def test_keyword_of_keras():
 
 
 def test_files_name_only_announced_families():
-    """A callback, an op's module or a function of Python is no part of a model, and no file makes
-    one.
-    """
+    """Files cannot create callbacks, ops' modules or Python functions: no model contains them."""
     modules = {
         "keras.activations", "keras.constraints", "keras.initializers", "keras.layers",
         "keras.losses", "keras.metrics", "keras.models", "keras.optimizers",
@@ -119,7 +115,7 @@ def test_files_name_only_announced_families():
 
 
 def test_a_name_of_two_families():
-    """Where a file leaves the module out, layers come first, whatever was imported first."""
+    """If a file omits the module, layers take precedence, in any import order."""
     config = {"class_name": "Identity", "config": {}}
     assert isinstance(configuration.deserialize(config), hb.layers.Identity)
     found = configuration.deserialize({**config, "module": "keras.initializers"})
@@ -127,7 +123,7 @@ def test_a_name_of_two_families():
 
 
 def test_a_family_of_ones_own():
-    """Files find the members of a family only if the family is `in_files`."""
+    """Files find the members of a family only if its `in_files` is true."""
     from hornbeam.objects.family import Family
 
     class Clock:
@@ -146,7 +142,7 @@ def test_a_family_of_ones_own():
     config = {"module": "keras.clocks", "class_name": "Clock", "config": {}}
     with pytest.raises(ValueError, match="Unknown class 'Clock'"):
         configuration.deserialize(config)
-    assert isinstance(clocks.deserialize(config), Clock)  # the family itself knows it
+    assert isinstance(clocks.deserialize(config), Clock)  # the family's own `deserialize` finds it
     with pytest.raises(LookupError, match="No family is called 'watch'"):
         registry.family("watch")
     try:

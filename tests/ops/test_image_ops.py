@@ -1,4 +1,4 @@
-"""Ops of images against Keras's."""
+"""Image ops against Keras."""
 
 import jax
 import keras
@@ -34,7 +34,8 @@ ROWS = [
     ("resize", (COLOURS,), {"size": (9, 4), "pad_to_aspect_ratio": True, "fill_value": 0.5}),
     ("resize", ((COLOURS * 255).astype("uint8"),), {"size": (4, 4)}),
     *[("affine_transform", (COLOURS, TURN), {"fill_mode": m, "interpolation": i, "fill_value": 0.3})
-      for m in ("constant", "nearest", "wrap", "mirror", "reflect") for i in ("nearest", "bilinear")],
+        for m in ("constant", "nearest", "wrap", "mirror", "reflect")
+        for i in ("nearest", "bilinear")],
     ("affine_transform", (COLOURS[0], TURN[0]), {}),
     ("affine_transform", (COLOURS.transpose(0, 3, 1, 2), TURN), FIRST),
     ("perspective_transform", (COLOURS, CORNERS, MOVED), {}),
@@ -43,7 +44,7 @@ ROWS = [
     ("perspective_transform", (COLOURS[0], CORNERS[0], MOVED[0]), {}),
     *[("map_coordinates", (COLOURS[0, :, :, 0], PLACES),
         {"order": o, "fill_mode": m, "fill_value": 0.2})
-      for m in ("constant", "nearest", "wrap", "mirror", "reflect") for o in (0, 1)],
+        for m in ("constant", "nearest", "wrap", "mirror", "reflect") for o in (0, 1)],
     ("extract_patches", (COLOURS,), {"size": 2}),
     ("extract_patches", (COLOURS,), {"size": (3, 2), "strides": (1, 2), "padding": "same"}),
     ("extract_patches", (COLOURS.transpose(0, 3, 1, 2),), {"size": 3, "strides": 1, **FIRST}),
@@ -57,28 +58,29 @@ ROWS = [
     ("crop_images", (COLOURS,), {"top_cropping": 1, "left_cropping": 2, "bottom_cropping": 0,
         "right_cropping": 3}),
     ("crop_images", (COLOURS.transpose(0, 3, 1, 2),),
-     {"bottom_cropping": 1, "right_cropping": 2, "target_height": 3, "target_width": 4, **FIRST}),
+        {"bottom_cropping": 1, "right_cropping": 2, "target_height": 3, "target_width": 4,
+            **FIRST}),
     ("ssim", (LARGE, LARGE[::-1].copy()), {}), ("ssim", (LARGE, LARGE**2),
         {"filter_size": 7, "max_val": 2.0, "k1": 0.1}),
     ("scale_and_translate", (COLOURS, (2, 4, 4, 3), np.array([0.7, 0.5], "float32"),
         np.array([0.3, 1.0], "float32")),
-     {"spatial_dims": (1, 2), "method": "linear"}),
+        {"spatial_dims": (1, 2), "method": "linear"}),
 ]  # fmt: skip
 IDS = [f"{row[0]}-{i}" for i, row in enumerate(ROWS)]
 
 
 @pytest.mark.parametrize(("name", "args", "settings"), ROWS, ids=IDS)
 def test_like_keras(name, args, settings):
-    """Values and dtypes as Keras's, compiled as plain."""
+    """Values and dtypes equal Keras's, and compiled results equal uncompiled ones."""
     ours, theirs = (
         getattr(image, name)(*args, **settings),
         getattr(keras.ops.image, name)(*args, **settings),
     )
     assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=2e-5)
-    if name != "scale_and_translate":  # whose shape is no tensor
+    if name != "scale_and_translate":  # its shape argument is not a tensor
         compiled = jax.jit(lambda *x: getattr(image, name)(*x, **settings))(*args)
-        # Compiled code may round a half to the other side.
+        # Compiled code may round a half in the other direction.
         np.testing.assert_allclose(
             compiled, ours, rtol=1e-5, atol=1 if ours.dtype == "uint8" else 2e-5
         )
@@ -86,7 +88,7 @@ def test_like_keras(name, args, settings):
 
 @pytest.mark.parametrize("name", sorted({row[0] for row in ROWS} - {"scale_and_translate"}))
 def test_symbolic(name):
-    """An unknown batch stays unknown; the class under which files hold the op is Keras's."""
+    """An unknown batch size stays unknown, and files store the op under Keras's class."""
     _, args, settings = next(row for row in ROWS if row[0] == name)
     several = name != "map_coordinates"
     found = []
@@ -106,12 +108,12 @@ def test_symbolic(name):
         if library is hb:
             value = getattr(image, name)(*args, **settings)
             assert y.shape == ((None, *value.shape[1:]) if several else value.shape)
-    if name != "extract_patches_3d":  # Keras stores it under the name of the other
+    if name != "extract_patches_3d":  # Keras stores it under the 2D op's name
         assert found[0] == found[1]
 
 
 def test_gaussian_blur():
-    """Against the definition: Keras's blurs along one axis alone, and loses brightness."""
+    """Compared with the definition: Keras blurs along only one axis and loses brightness."""
 
     def bell(size, sigma):
         weights = np.exp(-((np.arange(size) - size // 2) ** 2) / (2 * sigma**2))
@@ -148,7 +150,7 @@ def test_elastic_transform():
     assert bent[0].min() >= COLOURS.min() - 1e-6
 
 
-# (call, what the message says)
+# (call, pattern of the message)
 BAD = [
     (lambda: image.resize(COLOURS, (2, 2), interpolation="area"), "interpolation.*area"),
     (lambda: image.resize(COLOURS, (2, 2, 2)), "size"),

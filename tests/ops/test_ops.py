@@ -1,4 +1,4 @@
-"""Ops against Keras's: values, dtypes, symbolic shapes, saved names."""
+"""Ops against Keras: values, dtypes, symbolic shapes and saved names."""
 
 import jax
 import keras
@@ -8,7 +8,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import ops
 
-# Hundreds of comparisons, each with its own small programs: minutes in all.
+# Hundreds of comparisons with small programs take minutes in total.
 pytestmark = pytest.mark.slow
 
 rng = np.random.default_rng(0)
@@ -236,9 +236,7 @@ SYMBOLIC = [
 
 @pytest.mark.parametrize("row", SYMBOLIC, ids=ident)
 def test_symbolic(row):
-    """Static symbolic shapes are those of arrays; saved class, settings and arguments are
-    Keras's.
-    """
+    """Symbolic shapes equal array shapes; saved class, settings and arguments equal Keras's."""
     name, args, kwargs = row
     first = args[0]
     try:
@@ -260,7 +258,7 @@ def test_symbolic(row):
         type(operation).__name__,
     )
     assert set(config) - {"name"} == set(call.settings)
-    # What Keras wrote, ours reads: the call with Keras's split of arguments gives the same.
+    # Hornbeam reads Keras's files: a call with Keras's split of arguments gives the same result.
     arguments = operation._inbound_nodes[0].arguments
     swap = lambda v: first if isinstance(v, keras.KerasTensor) else v  # noqa: E731
     again = call.call(
@@ -271,7 +269,7 @@ def test_symbolic(row):
 
 
 def test_small_ones():
-    """Ops whose results are no arrays to compare by rows."""
+    """Ops whose results are not arrays that rows can compare."""
     assert ops.is_tensor(ops.ones(2))
     assert not ops.is_tensor([1.0])
     assert isinstance(ops.convert_to_numpy(ops.ones(2)), np.ndarray)
@@ -332,7 +330,7 @@ BAD = [
 
 @pytest.mark.parametrize(("call", "text"), BAD)
 def test_errors_of_symbolic_calls(call, text):
-    """They name the op and its inputs; sizes that are not known read `None`."""
+    """Errors name the op and its inputs, with `None` for unknown sizes."""
     with pytest.raises((ValueError, TypeError), match=f"(?s){text}"):
         call(hb.Input((3,)))
 
@@ -373,7 +371,7 @@ def test_variables_lists_and_numbers():
 
 @pytest.mark.parametrize("axis", [0, -1])
 def test_sparsemax(axis):
-    """The nearest point of the simplex, found by bisection of the threshold."""
+    """Sparsemax is the nearest point of the simplex; the test finds its threshold by bisection."""
     low, high = X.min(axis, keepdims=True) - 1, X.max(axis, keepdims=True)
     for _ in range(60):
         middle = (low + high) / 2

@@ -1,4 +1,4 @@
-"""Pooling against Keras and against NumPy: values, gradients, ties, transformations."""
+"""Pooling against Keras and NumPy: values, gradients, ties and transformations."""
 
 import itertools
 
@@ -14,9 +14,7 @@ rng = np.random.default_rng(0)
 
 
 def draw():
-    """Return a random pooling: name, input and arguments. Every third input is full of equal
-    values.
-    """
+    """Return a random pooling: name, input and arguments. Every third input is full of ties."""
     rank = int(rng.integers(1, 4))
     space = rng.integers(1, (40, 14, 8)[rank - 1], rank)
     window = np.minimum(rng.integers(1, (24, 10, 6)[rank - 1], rank), space)
@@ -41,9 +39,7 @@ DRAWS = [draw() for _ in range(300)]
     "first", [0, *[pytest.param(i, marks=pytest.mark.slow) for i in range(6, 300, 6)]]
 )
 def test_sweep(first):
-    """Values and gradients, of equal maxima too, are Keras's, which come from XLA's windowed
-    reduction.
-    """
+    """Values and gradients, also of ties, equal Keras's, which use XLA's reduce-window."""
     for name, x, arguments in DRAWS[first : first + 6]:
         upstream = rng.normal(size=getattr(ops, name)(x, *arguments).shape).astype("float32")
         results = []
@@ -63,8 +59,9 @@ def test_sweep(first):
 @pytest.mark.parametrize("name", ["max_pool", "average_pool"])
 @pytest.mark.parametrize("window", [2, 3, 11])
 def test_transformations(name, window):
-    """jit, vmap, scan, forward mode and second derivatives agree with the plain call; no scatter in
-    the program.
+    """jit, vmap, scan, forward mode and second derivatives agree with the plain call.
+
+    The program contains no scatter.
     """
     x = jnp.asarray(rng.normal(size=(3, 2, 13, 2)), "float32")
     v = jnp.asarray(rng.normal(size=x.shape), "float32")
@@ -91,7 +88,7 @@ def test_transformations(name, window):
     difference = (jax.grad(loss)(row + step * tangent) - jax.grad(loss)(row - step * tangent)) / (
         2 * step
     )
-    if name == "average_pool":  # the maximum may change hands within the step
+    if name == "average_pool":  # another element may become the maximum within the step
         np.testing.assert_allclose(forward_over_reverse, difference, rtol=1e-2, atol=1e-3)
     program = jax.jit(jax.grad(loss)).lower(row).compile().as_text()
     assert "select-and-scatter" not in program
@@ -99,7 +96,7 @@ def test_transformations(name, window):
 
 
 def test_against_numpy():
-    """Windows of every width along one axis, whichever way they are put together."""
+    """Windows of all widths along one axis, for every way in which the op combines them."""
     x = rng.normal(size=(1, 40, 1))
     for width, stride in itertools.product((1, 5, 6, 7, 8, 13, 31, 40), (1, 3, 50)):
         windows = [x[0, i : i + width, 0] for i in range(0, 40 - width + 1, stride)]

@@ -1,5 +1,6 @@
-"""The op for standard recurrences, both ways: against NumPy in float64, a plain scan, JAX's
-transformations, layers.
+"""The op for standard recurrences on both routes.
+
+It is compared with NumPy in float64, a plain scan, JAX's transformations and the layers.
 """
 
 import functools
@@ -22,7 +23,7 @@ needs_kernels = pytest.mark.skipif(
 
 @pytest.fixture(params=["plain", pytest.param("native", marks=needs_kernels)])
 def route(request):
-    """Run a test both ways, and see that it went that way."""
+    """Run a test on the plain and the native route."""
     before = hb.config.kernels()
     hb.config.set_kernels("plain" if request.param == "plain" else "auto")
     yield request.param
@@ -45,7 +46,7 @@ def single(arrays):
 
 
 def in_numpy(cell, x, kernel, bias, start, mask):
-    """The recurrences as `recur` states them."""
+    """Compute the recurrences in NumPy, as the docstring of `recur` defines them."""
     sigmoid = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
     U, states, outputs = kernel.shape[0], list(start), []
     for t, x_t in enumerate(x):
@@ -74,7 +75,7 @@ def in_numpy(cell, x, kernel, bias, start, mask):
 
 
 def in_scan(cell, x, kernel, bias, start, mask):
-    """The recurrence without primitives, for derivatives."""
+    """Compute the recurrence with a scan and no primitives, for derivatives."""
 
     def body(states, now):
         x_t, keep = now
@@ -129,7 +130,7 @@ def test_values_and_gradients(cell, seed, route):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_float64_directions(cell, route):
-    """Gradients along random directions, from the difference of two losses in float64."""
+    """Gradients along random directions match differences of two losses in float64."""
     arrays, mask = draw(cell, 3, T=5, B=3, U=17)
     gradient = jax.jit(jax.grad(functools.partial(loss, recur, cell, mask), (0, 1, 2, 3)))(
         *single(arrays)
@@ -175,7 +176,7 @@ def test_forward_mode_and_second_order(cell, route):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_batches_of_recurrences(cell, route):
-    """vmap over everything, and over the data alone, forward and backward; scan and remat."""
+    """vmap over all operands and over the data only, forward and backward; scan and remat."""
     (x, kernel, bias, start), mask = draw(cell, 7, T=3, B=2, U=5)
     rng = np.random.default_rng(1)
     x, kernel, start = (rng.standard_normal((3, *a.shape)) for a in (x, kernel, start))
@@ -193,8 +194,9 @@ def test_batches_of_recurrences(cell, route):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradients_of_the_last_states_alone(cell, route):
-    """Nothing comes back to the outputs: `pull` is told so by a gradient of no steps. To second
-    order, and under vmap.
+    """If only the last states have gradients, `pull` gets an empty gradient of the outputs.
+
+    This also holds to second order and under vmap.
     """
     arrays, mask = draw(cell, 9, T=4, B=3, U=5)
     results = []
@@ -235,7 +237,7 @@ def test_empty(cell, route):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_several_threads(cell, route):
-    """Large enough to be shared among XLA's threads, from several of Python's at once."""
+    """Large enough for several XLA threads, from several Python threads at once."""
     arrays, mask = draw(cell, 1, T=20, B=13, U=40)
     gradient = jax.jit(jax.grad(functools.partial(loss, recur, cell, mask), (0, 1, 2, 3)))
     expected, results = gradient(*single(arrays)), {}
@@ -264,7 +266,7 @@ def test_several_threads(cell, route):
 @needs_kernels
 @pytest.mark.parametrize("least", ["avx2", "portable"])
 def test_other_instruction_sets(least, monkeypatch):
-    """What processors without AVX-512 run; a process of its own, since the choice is made once."""
+    """The code for processors without AVX-512, in a new process because the choice is final."""
     import os
     import subprocess
     import sys
@@ -297,7 +299,7 @@ WRONG = [
 
 
 def test_use_cudnn_false_takes_the_plain_loop(monkeypatch):
-    """Whatever kernels there are."""
+    """The plain loop runs even if a kernel is available."""
     monkeypatch.setattr(routes, "why_plain", lambda *_: None)
     assert routes.recurrence("lstm", "float32", (3, 2, 12), (3, 12)).name == "native"
     hb.layers.LSTM(3, use_cudnn=False)(np.ones((2, 7, 5), "float32"))
@@ -309,7 +311,7 @@ def test_use_cudnn_false_takes_the_plain_loop(monkeypatch):
 @needs_kernels
 @pytest.mark.parametrize(("attributes", "shapes", "message"), WRONG)
 def test_wrong_calls_are_errors(attributes, shapes, message):
-    """A kernel that is called with what does not fit says so; it never crashes."""
+    """Kernels reject invalid operands with an error and never crash."""
     right = [(3, 2, 12), (3, 12), (12,), (2, 2, 3)]
     operands = [jnp.zeros(shapes.get(i, shape)) for i, shape in enumerate(right)]
     results = [jax.ShapeDtypeStruct(shape, "float32") for shape in ((3, 2, 3), (2, 2, 3))]

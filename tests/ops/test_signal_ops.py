@@ -1,6 +1,4 @@
-"""Fourier transforms, patches and CTC against Keras's; what Keras gets wrong against the
-definition.
-"""
+"""Fourier transforms, patches and CTC against Keras, or the definition where Keras is wrong."""
 
 import itertools
 
@@ -31,7 +29,8 @@ ROWS = [
     ("extract_sequences", (SIGNAL,), {"sequence_length": 6, "sequence_stride": 4}),
     *[("stft", (SIGNAL,), {"sequence_length": 6, "sequence_stride": 3, "fft_length": 8, "window": w,
         "center": c})
-      for w in ("hann", "hamming", None, np.arange(1.0, 7.0, dtype="float32")) for c in (True, False)],
+        for w in ("hann", "hamming", None, np.arange(1.0, 7.0, dtype="float32"))
+        for c in (True, False)],
     ("istft", (SPECTRUM,), {"sequence_length": 6, "sequence_stride": 3, "fft_length": 8}),
     ("istft", (SPECTRUM,), {"sequence_length": 6, "sequence_stride": 3, "fft_length": 8,
         "length": 20, "window": "hamming"}),
@@ -42,7 +41,7 @@ ROWS = [
         "stride": 2}),
     ("fold", (R.randn(2, 12, 30).astype("float32"),), {"output_size": (6, 7), "kernel_size": 2}),
     ("fold", (R.randn(2, 12, 9).astype("float32"),),
-     {"output_size": 6, "kernel_size": 2, "dilation": 2, "padding": 1, "stride": 2}),
+        {"output_size": 6, "kernel_size": 2, "dilation": 2, "padding": 1, "stride": 2}),
     ("ctc_loss", (LABELS, SCORES, LENGTHS, STEPS), {}),
     ("ctc_decode", (SCORES, STEPS), {}), ("ctc_decode", (SCORES, STEPS), {"merge_repeated": False}),
     ("ctc_decode", (SCORES, STEPS), {"mask_index": 3}),
@@ -64,7 +63,7 @@ def close(ours, theirs):
     ("name", "args", "settings"), ROWS, ids=[f"{row[0]}-{i}" for i, row in enumerate(ROWS)]
 )
 def test_like_keras(name, args, settings):
-    """Values as Keras's, compiled as plain, and shapes and names as Keras stores them."""
+    """Values equal Keras's, also compiled, and shapes and saved names equal Keras's."""
     ours = getattr(ops, name)(*args, **settings)
     close(ours, getattr(keras.ops, name)(*args, **settings))
     close(jax.jit(lambda *x: getattr(ops, name)(*x, **settings))(*args), ours)
@@ -102,7 +101,7 @@ def test_a_signal_comes_back():
         again = np.asarray(ops.istft(parts, 6, 2, 8, length=20, window=window, center=center))
         inner = (
             slice(None) if center else slice(3, 17)
-        )  # without reflection a window of zeros hides the ends
+        )  # without reflection, the window's zeros hide the ends
         np.testing.assert_allclose(again[:, inner], SIGNAL[:, inner], rtol=1e-4, atol=1e-5)
 
 
@@ -157,7 +156,7 @@ def test_gradients():
         np.testing.assert_allclose(slope, measured, rtol=2e-2, atol=2e-3)
 
 
-# (call, what the message says)
+# (call, pattern of the message)
 BAD = [
     (lambda: ops.fft(A), "fft.*pair"), (lambda: ops.fft((A, B[:1])), "the same shape"),
     (lambda: ops.stft(SIGNAL, 6, 3, 4), "fft_length.*4.*6"),

@@ -1,4 +1,4 @@
-"""Optimizers against Keras's: three steps each, slots, configurations; older spellings."""
+"""Optimizers against Keras: three steps each, slots, configurations and older names."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword"
 )
 
-# name: recipe, `k -> optimizer`
+# name: recipe `k -> optimizer`
 ROWS = {
     "sgd": lambda k: k.optimizers.SGD(0.1),
     "sgd_momentum": lambda k: k.optimizers.SGD(0.1, momentum=0.9),
@@ -92,7 +92,7 @@ def variables(k):
     return model.trainable_variables
 
 
-# Called as ordinary code, Keras's LossScaleOptimizer leaks a tracer; its own test is below.
+# In uncompiled code Keras's LossScaleOptimizer leaks a tracer; a separate test is below.
 @pytest.mark.parametrize("name", [name for name in ROWS if name != "scaled"])
 def test_four_steps(name):
     results = []
@@ -113,7 +113,7 @@ def test_four_steps(name):
     for step, (a, b) in enumerate(zip(ours, reference, strict=True)):
         for x, y in zip(a, b, strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6, err_msg=f"step {step}")
-    # Keras names some of these after nothing.
+    # Keras does not name some of these after the variable.
     named = name.partition("_")[0] not in ("adafactor", "nadam")
     assert [s[not named : 2 if not named else 3] for s in our_slots] == [
         s[not named : 2 if not named else 3] for s in slots
@@ -133,7 +133,7 @@ def test_configuration(name):
 
 
 def test_loss_scale_skips_what_overflows():
-    # Without Keras: its optimizer fails in the step in which the scale grows.
+    # Not compared with Keras: its optimizer fails in the step in which the scale grows.
     weights = variables(hb)
     optimizer = hb.optimizers.LossScaleOptimizer(
         hb.optimizers.SGD(1.0), initial_scale=8.0, dynamic_growth_steps=2
@@ -178,8 +178,9 @@ def test_older_spellings():
 
 
 def test_schedule_decay_of_nadam():
-    """Keras 1 and 2: the momentum of step t is `beta_1 (1 - 0.5 * 0.96^(t schedule_decay))`, as in
-    Dozat's paper.
+    """The `schedule_decay` of Nadam in Keras 1 and 2.
+
+    The momentum of step t is `beta_1 (1 - 0.5 * 0.96^(t schedule_decay))`, as in Dozat's paper.
     """
     optimizer = hb.optimizers.Nadam(0.1, beta_1=0.8, beta_2=0.9, epsilon=0.0, schedule_decay=0.004)
     weight, w, m, v, product = hb.Variable(np.float32(1.0)), 1.0, 0.0, 0.0, 1.0
@@ -197,7 +198,7 @@ def test_schedule_decay_of_nadam():
 
 
 def test_jit_compile_of_an_optimizer():
-    hb.optimizers.SGD(jit_compile=True)  # as it always is
+    hb.optimizers.SGD(jit_compile=True)  # the default, no warning
     with pytest.warns(UserWarning, match="SGD: `jit_compile` has no effect.*run_eagerly") as caught:
         hb.optimizers.SGD(jit_compile=False)
     assert (len(caught), caught[0].filename) == (1, __file__)

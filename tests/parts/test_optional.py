@@ -1,5 +1,6 @@
-"""Optional packages: a missing one is an error that names the extra; heavy ones are not imported
-with Hornbeam.
+"""A missing optional package raises an error that names the extra.
+
+`import hornbeam` does not import heavy packages.
 """
 
 import subprocess

@@ -1,6 +1,4 @@
-"""Arguments of all public optimizers, schedules, losses, metrics, initializers, regularizers and
-constraints.
-"""
+"""Arguments of all public optimizers, schedules, losses, metrics and other small objects."""
 
 import inspect
 
@@ -22,7 +20,7 @@ CLASSES = {
     if isinstance(cls, type)
 }
 
-# What constructors require.
+# Arguments that the constructors require.
 REQUIRED = {
     "optimizers.LossScaleOptimizer": {"inner_optimizer": "sgd"},
     "optimizers.OptimizerMap": {"default_optimizer": "sgd"},
@@ -45,8 +43,8 @@ REQUIRED = {
     "metrics.SensitivityAtSpecificity": {"specificity": 0.5},
     "metrics.SpecificityAtSensitivity": {"sensitivity": 0.5},
 }  # fmt: skip
-# Arguments of any kind, and those that are looked up by name, whose errors do not name the
-# argument.
+# Arguments that accept any value, and arguments that are looked up by name, whose errors do not
+# name the argument.
 ANYTHING = {("initializers.Constant", "value")}
 LOOKED_UP = {
     ("optimizers.LossScaleOptimizer", "inner_optimizer"),
@@ -55,7 +53,7 @@ LOOKED_UP = {
 
 
 def arguments(cls):
-    """The names of a constructor's arguments, and of its parents' that it takes as keywords."""
+    """Return the names of a constructor's arguments, including its bases' keyword arguments."""
     names = {}
     for c in cls.__mro__[:-1]:
         if "__init__" in c.__dict__:
@@ -107,7 +105,7 @@ INTEGER = [0.5, "1", True, NAN], [-1, 0, np.int32(2)]
 AXIS = [0.5, "1", {}], [-1, 0, [0, 1], (0,), None]
 NAMED = [1, 0.5, []], ["mine", None]
 
-# Class, argument, refused values, accepted values.
+# Class, argument, rejected values, accepted values.
 BOUNDS = [
     *[(f"optimizers.{cls}", beta, *MOMENTUM) for cls in ("Adam", "AdamW", "Adamax", "Nadam", "Lamb")
       for beta in ("beta_1", "beta_2")],

@@ -1,4 +1,4 @@
-"""Initializers, regularizers, constraints, activations and random draws against Keras's."""
+"""Initializers, regularizers, constraints, activations and random draws against Keras."""
 
 import jax
 import jax.numpy as jnp
@@ -35,8 +35,9 @@ INITIALIZERS = [
     ("VarianceScaling", {"seed": 5, "mode": "fan_out", "scale": 3.0, "distribution": "uniform"},
         (3, 3, 2, 4)),
     *[(name, {"seed": 7}, shape)
-      for name in ("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform", "LecunNormal")
-      for shape in ((3, 4), (5,), (3, 3, 2, 4))],
+        for name in ("GlorotUniform", "GlorotNormal", "HeUniform", "HeNormal", "LecunUniform",
+            "LecunNormal")
+        for shape in ((3, 4), (5,), (3, 3, 2, 4))],
     ("STFT", {}, (8, 1, 5)), ("STFT", {"side": "imag", "window": "hamming", "scaling": "spectrum",
         "periodic": True}, (6, 1, 7)),
     ("STFT", {"window": None}, (8, 1, 5)), ("STFT", {"scaling": None}, (6, 1, 3)),
@@ -71,9 +72,8 @@ def test_initializer_values(name, settings, shape, dtype):
         getattr(initializers, name)(**settings),
         getattr(keras.initializers, name)(**settings),
     )
-    if (
-        name in ("Orthogonal", "STFT") and dtype == "float16"
-    ):  # Keras's fails there, or computes in half precision
+    # Keras's initializer fails there, or computes in half precision.
+    if name in ("Orthogonal", "STFT") and dtype == "float16":
         assert ours(shape, dtype).dtype == dtype
         close(
             ours(shape, dtype).astype("float32"),
@@ -92,7 +92,7 @@ def test_initializer_values(name, settings, shape, dtype):
 def test_config_and_lookup(family, name, settings):
     module, reference = FAMILIES[family], getattr(keras, family)
     ours, theirs = getattr(module, name)(**settings), getattr(reference, name)(**settings)
-    if name != "Identity":  # Keras forgets its gain
+    if name != "Identity":  # Keras does not store the gain
         assert plain(ours.get_config()) == plain(theirs.get_config())
     again = module.deserialize(reference.serialize(theirs))
     assert type(again) is type(ours)
@@ -104,8 +104,8 @@ def test_config_and_lookup(family, name, settings):
 
 NAMES = [
     ("initializers", "zero zeros one ones normal uniform glorot_uniform glorot_normal he_normal he_uniform lecun_normal "
-     "lecun_uniform orthogonal identity truncated_normal random_normal random_uniform variance_scaling GlorotUniform "
-     "HeNormal constant"),
+        "lecun_uniform orthogonal identity truncated_normal random_normal random_uniform variance_scaling GlorotUniform "
+        "HeNormal constant"),
     ("regularizers", "l1 l2 l1_l2 L1 L2 L1L2 l1l2 orthogonal_regularizer"),
     ("constraints", "max_norm maxnorm MaxNorm non_neg nonneg unit_norm unitnorm min_max_norm"),
 ]  # fmt: skip
@@ -171,7 +171,7 @@ SETTINGS = {
 def test_activations(name, settings):
     assert activations.get(name) is getattr(activations, name)
     if name == "sparsemax":
-        return  # Keras's does not sum to 1; test_ops checks ours
+        return  # Keras's result does not sum to 1; test_ops checks Hornbeam's
     x = W[:, :2]
     close(
         getattr(activations, name)(x, **settings),
@@ -225,7 +225,7 @@ def test_draws(name, args, kwargs):
         )
 
 
-# (function, arguments): each library's results, or the kind of its error, must be the other's
+# (function, arguments): both libraries return the same results or raise the same kind of error.
 TREES = [
     ("flatten", ({"b": [1, None], "a": (2,)},)), ("flatten", (None,)),
     ("flatten_with_path", ({"b": [1, 2], "a": 3},)),
@@ -270,7 +270,7 @@ def test_places_of_none():
         assert library.map_structure(lambda x: -x, [None, 1], none_is_leaf=False) == [None, -1]
 
 
-# (recipe, paths): each library's policies for layers at these paths, or the kind of error
+# (recipe, paths): the policies for layers at these paths, or the kind of error, are the same.
 POLICIES = [
     (lambda d: d.DTypePolicyMap("mixed_bfloat16",
         {"a": d.DTypePolicy("float16"), "m/.*": d.DTypePolicy("bfloat16")}),
@@ -296,7 +296,7 @@ def test_policies_by_path(make, paths):
         again = library.deserialize(library.serialize(policies))
         assert again.get_config() == policies.get_config()
     assert results[0] == results[1]
-    # Keras's loses the names of the policies.
+    # Keras loses the names of the policies.
     ours, theirs = (
         library.serialize(make(library)) for library in (dtype_policies, keras.dtype_policies)
     )
@@ -319,7 +319,7 @@ def test_policies_of_layers():
 
 
 def test_a_variable_keeps_its_value_when_the_array_given_changes():
-    """JAX on CPU can share memory with a NumPy array that begins at a round address."""
+    """JAX on CPU can share memory with a NumPy array that starts at an aligned address."""
     memory = np.zeros(4096 + 64, "uint8")
     start = -memory.ctypes.data % 64
     given = memory[start : start + 4096].view("float32")
@@ -416,10 +416,10 @@ def test_products_with_odd_numbers_of_columns_are_widened_on_gpus(monkeypatch):
         return jnp.sum(matmul(*given).astype("float32") ** 2)
 
     def compiled():
-        # A function of its own each time, or the second one would be the first one's program.
+        # A new function each time: jax.jit would reuse the program of the same function.
         return jax.jit(lambda *given: (matmul(*given), jax.grad(loss, (0, 1))(*given)))
 
-    # Whether the product is one of 1,088 columns, and whether one sees that.
+    # Whether the product has 1,088 columns, and whether the result shows them.
     widened = compiled()
     assert "1088" in widened.lower(x, kernel).as_text()
     given = widened(x, kernel)
@@ -433,4 +433,4 @@ def test_products_with_odd_numbers_of_columns_are_widened_on_gpus(monkeypatch):
         a, b = (np.asarray(r, "float32") for r in (result, expected))
         np.testing.assert_allclose(
             a, b, rtol=2**-7, atol=2e-3 * np.abs(b).max()
-        )  # sums in another order
+        )  # the sums have another order

@@ -1,4 +1,4 @@
-"""Weights in fewer bits: functions, layers, models and files, compared with Keras."""
+"""Quantized weights against Keras: functions, layers, models and files."""
 
 import json
 
@@ -14,9 +14,9 @@ from hornbeam import dtype_policies, quantizers
 
 RANDOM = np.random.RandomState(0)
 pytestmark = pytest.mark.filterwarnings(
-    # Keras's variables lack an argument that NumPy 2 wants
+    # Keras's variables do not support an argument that NumPy 2 passes.
     "ignore:__array__ implementation:DeprecationWarning",
-    # Keras warns of each layer that it leaves out.
+    # Keras warns of each layer that it does not quantize.
     "ignore:Layer .* does not have:UserWarning",
     "ignore:Invalid quantization mode:UserWarning",
 )
@@ -31,8 +31,7 @@ def same(ours, theirs, rtol=1e-6, atol=1e-6):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
 
-# --- dtype policies
-# -----------------------------------------------------------------------------------
+# --- dtype policies -------------------------------------------------------------------------------
 
 POLICIES = [
     "int8_from_float32", "int8_from_mixed_bfloat16", "int4_from_float32", "int4/128_from_float32",
@@ -73,7 +72,7 @@ def test_a_policy_is_found_by_its_name_and_its_config(name):
 @pytest.mark.parametrize("name", NO_POLICIES)
 def test_names_that_are_no_policies(name):
     for library in (dtype_policies, keras.dtype_policies):
-        with pytest.raises(ValueError, match="."):  # in words of its own
+        with pytest.raises(ValueError, match="."):  # the wording differs
             library.get(name)
 
 
@@ -92,11 +91,10 @@ def test_policies_that_the_mode_does_not_name():
     assert dtype_policies.deserialize(dtype_policies.serialize(general)) == general
 
 
-# --- functions
-# ----------------------------------------------------------------------------------------
+# --- functions ------------------------------------------------------------------------------------
 
 X = (RANDOM.randn(6, 4) * 3).astype("float32")
-# Keras loses numbers of a group of one sign, see below.
+# Keras loses the numbers of groups with only one sign; see below.
 BOTH_SIGNS = np.abs(X) * np.array([[1], [-1], [1], [1], [-1], [-1]], "float32")
 HISTORY = np.arange(5, dtype="float32")
 FUNCTIONS = {
@@ -172,7 +170,7 @@ def test_gradients_of_fake_quant_equal_keras():
 
 
 def test_groups_of_one_sign_stay_near_their_numbers():
-    """Keras clips their zero point and loses them: hence no comparison."""
+    """Not compared with Keras, which clips the zero point of these groups and loses the numbers."""
     x = np.abs(X) + 1
     whole, scale, zero = (
         np.asarray(a, "float32") for a in quantizers.abs_max_quantize_grouped_with_zero_point(x, 2)
@@ -227,7 +225,7 @@ ERRORS = {
 def test_bad_arguments(match):
     with pytest.raises((ValueError, TypeError, NotImplementedError), match=match):
         ERRORS[match](quantizers)
-    with pytest.raises(Exception, match="."):  # the occasion is Keras's, the wording is ours
+    with pytest.raises(Exception, match="."):  # both raise, with different messages
         ERRORS[match](keras.quantizers)
 
 
@@ -279,8 +277,7 @@ def test_configs_equal_keras_and_come_back(row):
         assert ours.dtype_policy_string() == theirs.dtype_policy_string()
 
 
-# --- layers
-# -------------------------------------------------------------------------------------------
+# --- layers ---------------------------------------------------------------------------------------
 
 LAYERS = {
     "Dense": (lambda L: L.Dense(6, activation="relu"), (4, 10)),
@@ -319,16 +316,17 @@ MODES = {
         activation_quantizer=Q.AbsMaxQuantizer(), block_size=None),
     "float8": lambda Q: Q.Float8QuantizationConfig(),
 }  # fmt: skip
-# Keras takes such a kernel for a matrix as it lies, and mixes its columns up.
+# Keras treats these kernels as matrices in memory order and mixes up their columns.
 MIXED_UP = ("EinsumDense, summed last", "EinsumDense, shared axis")
 ROWS = [
     (layer, mode) for layer in LAYERS for mode in MODES
-    if not (mode == "float8" and LAYERS[layer][1] is None) and not ("int4" in mode and layer in MIXED_UP)
+    if not (mode == "float8" and LAYERS[layer][1] is None) and not (
+        "int4" in mode and layer in MIXED_UP)
 ]  # fmt: skip
 
 
 def pair(row, seed=1):
-    """Make a layer of either library with the same weights, both signs in each column's end."""
+    """Make a layer of both libraries with the same weights; each column ends with both signs."""
     recipe, shape = LAYERS[row]
     made = [recipe(library.layers) for library in (hb, keras)]
     random = np.random.RandomState(seed)
@@ -355,7 +353,7 @@ def same_stored(ours, theirs, **tolerance):
 
 
 def calls(layer, x):
-    """Return the outputs of a layer: lookups, and products backwards where it has them."""
+    """Return the outputs of a layer: lookups, and reverse products if it has them."""
     if x is not None:
         return [layer(x)]
     found = [layer(np.array([[0, 3, 6]]))]
@@ -375,12 +373,12 @@ def tolerance(row, mode):
 
 
 def mostly_slow(names, quick):
-    """Return parameters of which all but those in `quick` run with the slow sweeps alone."""
+    """Return test parameters; those not in `quick` run only with the slow tests."""
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
 
 
-# All modes of one layer and some of the other kinds run always, the whole table with the slow
-# sweeps.
+# All modes of one layer and some modes of the others always run; the slow tests run the whole
+# table.
 QUICK = [
     *[("Dense", mode) for mode in MODES], ("EinsumDense, two summed", "int8"),
     ("EinsumDense, two summed", "int4 in blocks"),
@@ -450,7 +448,8 @@ def test_kernels_that_keras_mixes_up_keep_a_scale_a_column(row, mode):
     ("row", "first"),
     [
         pytest.param(row, first, marks=() if first == quick else pytest.mark.slow)
-        for row, quick in (("Dense", "quantize"), ("EinsumDense", "adapt"), ("Embedding", "adapt"), ("ReversibleEmbedding", "quantize"))
+        for row, quick in (("Dense", "quantize"), ("EinsumDense", "adapt"), ("Embedding", "adapt"),
+            ("ReversibleEmbedding", "quantize"))
         for first in ("quantize", "adapt")
     ],
 )  # fmt: skip
@@ -472,7 +471,7 @@ def test_adaptation_on_top_of_a_quantized_weight(row, mode, first):
         thin.assign(value)
         getattr(ours, f"lora_{part}").assign(value)
     outputs = calls(ours, x)
-    if mode == "float8":  # Keras computes neither outputs nor files of this
+    if mode == "float8":  # Keras supports neither outputs nor files here
         plain_layer, _, _ = pair(row)
         plain_layer.quantize("float8")
         delta = np.asarray(ours.kernel.adapted.difference())
@@ -481,10 +480,10 @@ def test_adaptation_on_top_of_a_quantized_weight(row, mode, first):
             same(outputs[0], plain_layer(x) + linear, 1e-4, 1e-4)
         assert len(stored(ours)) == 8
         return
-    # Backwards Keras leaves out what adaptation adds; forwards it is there.
+    # With `reverse=True`, Keras omits the low-rank term; forward it includes the term.
     same(outputs[0], calls(theirs, x)[0], 1e-4, 1e-4)
     same_stored(ours, theirs)
-    # Files hold the sum, rounded anew: without adaptation it is near.
+    # Files hold the re-rounded sum, so the result without adaptation is close.
     again, _, _ = pair(row)
     again.quantize(config=MODES[mode](quantizers))
     again.load_own_variables(stored(theirs))
@@ -507,7 +506,7 @@ def test_training_adapts_a_quantized_model():
 
 
 def test_float8_training_equals_keras():
-    """The state of scales is replaced by its gradients, step by step."""
+    """The scaling state is replaced by its gradients, step by step."""
     x, y = RANDOM.randn(8, 10).astype("float32"), RANDOM.randn(8, 6).astype("float32")
     kernel = RANDOM.randn(10, 6).astype("float32")
     trained = []
@@ -545,7 +544,7 @@ CONVOLUTIONS = {
 @pytest.mark.parametrize("by", ["lora_rank", "enable_lora"])
 @pytest.mark.parametrize("row", CONVOLUTIONS)
 def test_adapted_convolutions_equal_keras(row, by, tmp_path):
-    """Values, variables, configurations, and files both ways."""
+    """Values, variables, configurations, and files in both directions."""
     recipe, shape = CONVOLUTIONS[row]
     random = np.random.RandomState(4)
     x, made, models, values = random.randn(*shape).astype("float32"), [], [], None
@@ -565,7 +564,7 @@ def test_adapted_convolutions_equal_keras(row, by, tmp_path):
     configs = [plain(json.loads(json.dumps(layer.get_config()))) for layer in made]
     assert [c["lora_rank"] for c in configs] == [2, 2]
     assert [c["lora_alpha"] for c in configs] == [3, 3]
-    # The thin matrices get their gradients, the kernel none.
+    # The low-rank matrices get gradients, the kernel gets none.
     by_hand = recipe(hb.layers)
     by_hand.build((None, *shape[1:]))
     frozen, a, b = ours.kernel.numpy(), ours.lora_a.numpy(), ours.lora_b.numpy()
@@ -609,7 +608,7 @@ def test_convolutions_that_are_not_adapted_and_those_that_refuse():
         assert "lora_rank" not in K.layers.Conv2D(4, 3).get_config()
         for name in ("Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D"):
             assert not hasattr(getattr(K.layers, name), "enable_lora")
-    # A quantized policy leaves their weights as they are.
+    # A quantized policy does not change their weights.
     layer = hb.layers.Conv1D(2, 3, dtype="int8_from_float32", lora_rank=1)
     assert layer(np.ones((1, 4, 2), "float32")).dtype == "float32"
     assert layer.kernel.dtype == "float32"
@@ -617,7 +616,7 @@ def test_convolutions_that_are_not_adapted_and_those_that_refuse():
 
 @pytest.mark.parametrize("mode", mostly_slow(["int8", "int4", "int4 a channel"], ["int8", "int4"]))
 def test_quantized_after_adaptation_and_back_in_files(mode, tmp_path):
-    """Files hold the sum, rounded anew; the library that reads them adapts from there."""
+    """Files hold the re-rounded sum, and the library that reads them continues from it."""
 
     def make(K, **lora):
         L = K.layers
@@ -689,8 +688,9 @@ POLICY_ROWS = [
 )
 @pytest.mark.parametrize("row", ["Dense", "EinsumDense"])
 def test_a_quantized_policy_at_construction(row, policy):
-    """The weights start as their initializer says, where Keras's start at zero; all else is
-    equal.
+    """Everything except the initial weights equals Keras's.
+
+    Hornbeam's weights start at the initializer's values, Keras's at zero.
     """
 
     def make(K):
@@ -707,7 +707,7 @@ def test_a_quantized_policy_at_construction(row, policy):
     theirs.build((None, 3, 10))
     assert y.dtype == ours.compute_dtype
     assert float(np.abs(np.asarray(y, "float32")).max()) > 0
-    if "float8" not in policy:  # whose order differs, in Keras from how it was made too
+    if "float8" not in policy:  # the order differs; in Keras it depends on how the layer was made
         shown = [[(w.name, w.shape, w.dtype) for w in layer.weights] for layer in (ours, theirs)]
         assert shown[0] == shown[1]
     config = json.loads(json.dumps(ours.get_config()))
@@ -782,8 +782,7 @@ def test_errors_of_layers():
     assert fresh.quantization_mode == "int4"
 
 
-# --- models
-# -------------------------------------------------------------------------------------------
+# --- models ---------------------------------------------------------------------------------------
 
 
 def nested(K):
@@ -845,7 +844,7 @@ def test_files_pass_both_ways(mode, tmp_path):
         model.quantize(config=MODES[mode](K.quantizers), filters="dense|einsum|table")
         model.save(tmp_path / f"{K.__name__}.keras")
         model.save_weights(tmp_path / f"{K.__name__}.weights.h5")
-    # A number that rounds to its other neighbour in 8 bits moves those after it.
+    # A number that rounds to the other neighbor in 8 bits changes later numbers.
     loose = {"rtol": 0.1, "atol": 0.1} if mode == "float8" else tolerance("", mode)
     expected = [model(tokens) for model in models]
     same(*expected, **loose)
@@ -887,15 +886,14 @@ def test_predictions_follow_the_quantization_of_a_compiled_model():
     same(after, model(x), 1e-5, 1e-5)
     with jax.disable_jit():
         same(after, model.layers[2](model.layers[1](model.layers[0](x))), 1e-5, 1e-5)
-    model.fit(x, np.zeros((16, 2)), verbose=0)  # trains what is left
+    model.fit(x, np.zeros((16, 2)), verbose=0)  # trains the remaining weights
 
 
-# --- calibration
-# --------------------------------------------------------------------------------------
+# --- calibration ----------------------------------------------------------------------------------
 
 
 def language_model(K):
-    """A table, two blocks of an expansion and a contraction, as language models have them."""
+    """Return a language model: an embedding and two blocks that expand and contract."""
     tokens = K.Input((None,), dtype="int32")
     table = K.layers.Embedding(20, 12, name="table")
     blocks, x = [], table(tokens)
@@ -946,10 +944,9 @@ def test_calibration_keeps_outputs_as_well_as_keras(row, tmp_path):
     assert shown[0] == shown[1]
     if row != "awq":
         agree = np.mean(first.kernel.numpy() == keras.ops.convert_to_numpy(theirs.quantized_kernel))
-        assert agree > 0.6, (
-            agree
-        )  # the ways differ in precision, and what one row rounds to moves the next
-    assert ours.get_layer("head").quantization_mode is None  # in no block, so without data
+        # The algorithms differ in precision, and the rounding of one row affects the next.
+        assert agree > 0.6, agree
+    assert ours.get_layer("head").quantization_mode is None  # in no block, so it is not calibrated
     tokens = np.concatenate(TOKENS)
     ours.save(tmp_path / "ours.keras")
     for K in (hb, keras):
@@ -972,7 +969,7 @@ def test_calibration_of_adapted_blocks_keeps_the_adaptation():
     same(difference, layer.lora_a.numpy() @ layer.lora_b.numpy(), 1e-5, 1e-5)
     same(layer.kernel.adapted.floats(), layer.kernel.adapted.frozen.floats() + difference)
 
-    # Where a layer refuses, it is left as it was, without a recorder.
+    # A layer that rejects calibration stays unchanged and keeps no recorder.
     class Own(hb.layers.Dense):
         pass
 
@@ -991,7 +988,7 @@ def test_calibration_of_adapted_blocks_keeps_the_adaptation():
 
 @pytest.mark.parametrize("mode", ["gptq", "awq"])
 def test_calibration_beats_rounding_to_the_nearest(mode):
-    """On inputs that depend on each other, and some of which are large."""
+    """The inputs are correlated, and some are large."""
     from hornbeam.quantizers import calibration
 
     random = np.random.RandomState(0)

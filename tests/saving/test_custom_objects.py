@@ -1,6 +1,4 @@
-"""Names of a user's own classes and functions, in Hornbeam as in Keras, under `saving` and
-`utils`.
-"""
+"""Names of users' classes and functions under `saving` and `utils`, as in Keras."""
 
 import keras
 import pytest

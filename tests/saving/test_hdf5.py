@@ -1,6 +1,4 @@
-"""The reader of HDF5 files agrees with h5py on every form that it reads, and refuses the others by
-name.
-"""
+"""The HDF5 reader agrees with h5py on every supported feature and names unsupported ones."""
 
 import h5py
 import ml_dtypes
@@ -68,8 +66,9 @@ FILTERS = {
 
 
 def pieces(group, rng, filters):
-    """Arrays in pieces that may grow along no axis, one, and several: each has an index of another
-    kind.
+    """Add chunked arrays that can grow along no axis, one axis and several axes.
+
+    Each has a different kind of chunk index.
     """
     for name, shape, chunks, limits in (
         ("one", (7, 5), (7, 5), (7, 5)),
@@ -88,9 +87,8 @@ def pieces(group, rng, filters):
         if name in ("rows", "both"):
             array.resize((11, *array.shape[1:]))
     noise = rng.integers(0, 256, 3000).astype("u1")
-    group.create_dataset(
-        "noise", data=noise, chunks=(1000,), **filters
-    )  # what does not get smaller is kept as it is
+    # Incompressible data is stored unchanged.
+    group.create_dataset("noise", data=noise, chunks=(1000,), **filters)
     group.create_dataset("runs", data=np.repeat(noise[:20], 500), chunks=(9000,), **filters)
     for name, limits in (("partly", None), ("partly_growing", (None,))):
         partly = group.create_dataset(
@@ -169,7 +167,7 @@ def test_refuses_by_name(tmp_path, make, match):
 
 
 def test_no_type_at_the_end_of_a_name(tmp_path):
-    """A type that is said to stand elsewhere, where there is none; a type that is an array."""
+    """A type that refers to a missing shared type, and a type that is an array."""
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["kind"] = np.dtype("f4")
         file.create_dataset("x", (3,), file["kind"])
@@ -216,7 +214,7 @@ def test_every_cut_is_an_error_or_reads(tmp_path):
     ],
 )
 def test_flipped_bits(tmp_path, form, count):
-    """Nothing but `FileError`, whatever is hit; HDF5's own library crashes on some of these."""
+    """Flipped bits only ever cause `FileError`; HDF5's library crashes on some of these files."""
     path = tmp_path / "x.h5"
     with h5py.File(path, "w", **FORMS.get(form, FORMS["latest"])) as file:
         if form == "in_pieces":
@@ -228,7 +226,7 @@ def test_flipped_bits(tmp_path, form, count):
         for i in range(12):
             file.create_group(f"many/{i}").attrs["i"] = i
     whole, rng, outcomes = path.read_bytes(), np.random.default_rng(0), set()
-    for _ in range(count):  # `fuzz_files.py` does this by the ten thousand
+    for _ in range(count):  # `fuzz_files.py` does this tens of thousands of times
         data = bytearray(whole)
         place = rng.choice(np.flatnonzero(np.frombuffer(whole, "u1")))
         data[place] ^= 1 << rng.integers(8)

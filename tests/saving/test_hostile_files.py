@@ -1,4 +1,4 @@
-"""No file can harm: hostile files loaded under watch, archives of any origin, damaged bytes."""
+"""No file does harm: hostile files loaded in a guarded process, archives, damaged bytes."""
 
 import base64
 import json
@@ -27,14 +27,14 @@ from hostile_files import (
 import hornbeam as hb
 
 ROOT = Path(__file__).resolve().parents[2]
-# What loading may take beyond twice the file's size: the allowance for what files compress, and
-# JAX's own tracing.
+# Memory that loading may use beyond twice the file's size: the allowance for compressed data and
+# JAX's tracing.
 CONSTANT = 160 * 2**20
 SECONDS = 60
 
 
 class Child:
-    """A process that loads files under watch (see `guarded.py`)."""
+    """A process that loads files under supervision (see `guarded.py`)."""
 
     def __init__(self, scratch):
         self.scratch = scratch
@@ -77,7 +77,7 @@ class Child:
 
 @pytest.fixture(scope="module")
 def children(tmp_path_factory):
-    """One child for all tests; where it died or hung, the next test gets another."""
+    """Share one child process among all tests; after a crash or hang, start a new one."""
     if not Path("/proc/self/clear_refs").exists():
         pytest.skip("peak memory of a request is measured through Linux's /proc/self/clear_refs")
     found = [Child(tmp_path_factory.mktemp("guarded"))]
@@ -120,7 +120,7 @@ def test_hostile_file(child, tmp_path, name):
 
 
 def test_damaged_bytes(child, tmp_path):
-    """Cuts and flips of every kind of file; `fuzz_files.py` does this by the ten thousand."""
+    """Truncated files and flipped bits in every kind of file; `fuzz_files.py` runs many more."""
     outcomes = set()
     for name in ("a.keras", "a.h5", "a.weights.h5"):
         save_small(tmp_path / name)
@@ -148,8 +148,7 @@ def test_fuzz(tmp_path):
     assert done.stdout.count("0 problems") == len(fuzz_files.FORMATS)
 
 
-# --- what the user allows
-# -----------------------------------------------------------------------------------
+# --- permissions by the user ----------------------------------------------------------------------
 
 
 def bytecode(function):
@@ -186,7 +185,7 @@ def test_code_runs_if_the_user_says_so(tmp_path, name):
     assert model(hb.ops.ones((1, 3))).tolist() == (plain(hb.ops.ones((1, 3))) * 3 + 1).tolist()
     given = hb.models.load_model(path, custom_objects={"times": lambda x: x * 5})
     assert given(hb.ops.ones((1, 3))).tolist() == (plain(hb.ops.ones((1, 3))) * 5).tolist()
-    with pytest.raises(hb.saving.FileError):  # it held for one call
+    with pytest.raises(hb.saving.FileError):  # the permission held for one call
         hb.models.load_model(path)
 
 
@@ -242,12 +241,12 @@ def _unknown(raw):
 @pytest.mark.parametrize(
     "code",
     [
-        "4wEAAAAAAAAA",  # cut short
+        "4wEAAAAAAAAA",  # truncated
         "!!!!",
         base64.b64encode(marshal.dumps("text")).decode(),
         base64.b64encode(b"c" + bytes(40)).decode(),
         _changed_code(_unknown),
-        _changed_code(lambda raw: raw.__setitem__(0, 9)),  # no RESUME: as of Python 3.10 and before
+        _changed_code(lambda raw: raw.__setitem__(0, 9)),  # no RESUME, as in Python 3.10 and before
         _changed_code(lambda raw: raw.__setitem__(slice(-2, None), b"\x09\x00")),
     ],
 )
@@ -262,7 +261,7 @@ def test_clones_of_lambdas():
 
 
 def test_errors_stay_readable():
-    """However long the names are that a file chooses, the message is not."""
+    """Messages stay short even if a file contains very long names."""
     config = {
         "class_name": "Sequential",
         "config": {"layers": [{"class_name": "No" * 10**6, "config": {}}]},
@@ -298,7 +297,7 @@ def test_a_trusted_file_may_claim_room(tmp_path):
 
 
 def test_averages_and_slots_are_paid_once(tmp_path):
-    """Weights, their averages and two slots: all of them in the file."""
+    """The file contains the weights, their averages and two slots."""
     model = hb.Sequential([hb.Input((2**9,)), hb.layers.Dense(2**14)])
     model.compile(hb.optimizers.Adam(use_ema=True), "mse")
     model.optimizer.build(model.trainable_variables)

@@ -1,4 +1,4 @@
-"""Model files: round trips with ourselves and with Keras in both directions, layouts, refusals."""
+"""Model files: round trips in Hornbeam and to and from Keras, file layouts, and errors."""
 
 import json
 import pickle
@@ -89,7 +89,7 @@ def test_whole_model(models, tmp_path, writer, reader, kind, extension):
     again = load(reader, path)
     same(model, again, kind)
     if reader is keras and extension == ".h5":
-        return  # Keras leaves the optimizer's slots of its own `.h5` files unread, too
+        return  # Keras also ignores the optimizer's slots in its `.h5` files
     own, read = model.optimizer.variables, again.optimizer.variables
     for a, b in zip(own, read, strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
@@ -445,7 +445,7 @@ def test_state_of_another_optimizer(tmp_path, name):
     other = small()
     other.compile(hb.optimizers.SGD(momentum=0.9), "mse")
     if name == "m.h5":
-        other.load_weights(tmp_path / name)  # such files keep the weights apart
+        other.load_weights(tmp_path / name)  # these files store the weights separately
     else:
         with pytest.raises(FileError, match=r"(?s)optimizer.*skip_mismatch"):
             other.load_weights(tmp_path / name)
@@ -454,12 +454,11 @@ def test_state_of_another_optimizer(tmp_path, name):
     np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
 
 
-# --- `.h5` files for tf.keras 2 and Keras 3
-# ---------------------------------------------------------------------------
+# --- `.h5` files for tf.keras 2 and Keras 3 -------------------------------------------------------
 
 
 def _graph_of(shapes, make):
-    """Return a model of inputs of these shapes."""
+    """Return a model with inputs of these shapes."""
     inputs = [hb.Input(shape) for shape in shapes]
     return hb.Model(inputs if len(inputs) > 1 else inputs[0], make(hb.layers, *inputs))
 
@@ -497,7 +496,7 @@ def _states(L, x, y):
     return L.LSTM(3)(y, initial_state=[h, c])
 
 
-# What each reader opens: `both`, or Keras 3 alone where the two want different words.
+# Which libraries load each model: `both`, or only Keras 3 if the two need different names.
 SECOND = {
     "two inputs": ("both", lambda: _graph_of([(4,), (3,)], lambda L, x,
         y: L.Dense(2)(L.Concatenate()([L.Dense(3)(x), y])))),
@@ -548,8 +547,8 @@ SECOND = {
         "both",
         lambda: _graph_of([(3, 4), (3, 4)], lambda L, x, y,
             o=hb.ops: o.softmax(o.reshape(o.transpose(
-            o.concatenate([o.relu(x), o.tanh(y), o.maximum(x, o.exp(y))], axis=1), (0, 2, 1)),
-            (-1, 36)))),
+                o.concatenate([o.relu(x), o.tanh(y), o.maximum(x, o.exp(y))], axis=1), (0, 2, 1)),
+                (-1, 36)))),
     ),
     "division": ("Keras 3", lambda: _graph_of([(4,)], lambda L, x: x / 3.0 + x / x)),
     "slices": ("Keras 3", lambda: _graph_of([(6, 4)], lambda L, x: L.Dense(2)(x[:, 0]))),
@@ -562,7 +561,7 @@ SECOND = {
         x: L.MultiHeadAttention(2, 2)(x, x))),
     "sparse": ("both", lambda: _compiled(optimizer="sgd",
         loss=hb.losses.SparseCategoricalCrossentropy(from_logits=True),
-                                         metrics=[hb.metrics.SparseTopKCategoricalAccuracy(k=2)])),
+        metrics=[hb.metrics.SparseTopKCategoricalAccuracy(k=2)])),
     "schedule": ("both", lambda: _compiled(
         optimizer=hb.optimizers.Adam(hb.optimizers.schedules.CosineDecay(0.1, 10), clipnorm=1.0),
         loss="huber")),
@@ -582,7 +581,7 @@ def _saved_second(name, path):
 
 def _close(outputs, expected, name):
     for a, b in zip(outputs, expected, strict=True):
-        tolerance = 0.05 if name == "mixed" else 1e-5  # bfloat16 rounds at other places
+        tolerance = 0.05 if name == "mixed" else 1e-5  # bfloat16 rounds differently
         np.testing.assert_allclose(
             np.asarray(a, "float32"), np.asarray(b, "float32"), rtol=tolerance, atol=tolerance
         )
@@ -613,7 +612,7 @@ def test_h5_for_tf_keras(tmp_path, name):
     if SECOND[name][0] == "both":
         model = tf_keras.models.load_model(str(tmp_path / "m.h5"))
         _close(hb.tree.flatten(model.predict(x, verbose=0)), expected, name)
-    else:  # the day it reads them, more can be written in its words
+    else:  # if this fails, tf.keras 2 reads the names of Keras 3, and files can use them
         with pytest.raises(TypeError, match="batch_shape"):
             tf_keras.models.load_model(str(tmp_path / "m.h5"))
 
@@ -634,7 +633,7 @@ def test_lambdas_are_saved_as_code_that_loads_where_allowed(tmp_path, ending):
         np.testing.assert_array_equal(
             library.models.load_model(path, safe_mode=False).predict(x, verbose=0), 3 * x + 2
         )
-    # Keras cannot open its own where a lambda has defaults.
+    # Keras cannot load its own files if a lambda has default arguments.
     shifted = hb.Sequential(
         [hb.Input((3,)), hb.layers.Lambda(lambda x, shift=(1.0, 2.0): x + shift[1])]
     )

@@ -1,6 +1,4 @@
-"""Every argument is used, refused, or named in a warning: names and values that mean nothing, and
-words of earlier Keras.
-"""
+"""Arguments are used, rejected or named in a warning, including arguments of older Keras."""
 
 import inspect
 import warnings
@@ -12,7 +10,7 @@ import hornbeam as hb
 
 X, Y = np.ones((8, 4), "float32"), np.ones((8, 2), "float32")
 
-# method: (arguments that it needs, further names that it takes in **kwargs)
+# method: (required arguments, further names accepted in **kwargs)
 METHODS = {
     "compile": (
         {"optimizer": "sgd", "loss": "mse"},
@@ -50,9 +48,7 @@ class Nonsense:
 
 
 def parameters(method):
-    """Return the names that a method takes, from its signature: an argument that is added needs no
-    row.
-    """
+    """Return a method's argument names from its signature, so new arguments need no row."""
     found = inspect.signature(getattr(hb.Model, method)).parameters
     named = [
         n
@@ -156,7 +152,7 @@ def test_what_has_no_effect_is_named_once(name):
     with pytest.warns(match=text) as caught:
         getattr(network(), method)(**{**METHODS[method][0], **arguments})
     assert len(caught) == 1
-    assert caught[0].filename == __file__  # the warning points at the caller's line
+    assert caught[0].filename == __file__  # the warning points to the caller's line
 
 
 def test_words_that_ask_for_nothing_are_accepted():
@@ -176,4 +172,4 @@ def test_words_that_ask_for_nothing_are_accepted():
         len(model.fit(X, Y, batch_size=4, verbose=0, steps_per_epoch=1.5, epochs=2).history["loss"])
         == 2
     )
-    assert int(model.optimizer.iterations.value) == 4  # a fraction of a step is rounded up
+    assert int(model.optimizer.iterations.value) == 4  # a fraction of a step rounds up

@@ -1,5 +1,6 @@
-"""What only a GPU can show: kernels of cuDNN, data that stay on the device, training there. Values
-are those of the plain ways.
+"""Tests that need a GPU: cuDNN kernels, data that stay on the device, and training.
+
+The results are compared with the plain path.
 """
 
 import threading
@@ -34,18 +35,18 @@ def close(actual, expected, tolerance=1e-4):
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * max(1.0, np.abs(b).max()))
 
 
-# --- kernels of cuDNN ---------------------------------------------------------------------------
+# --- cuDNN kernels --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (32, 80, 128, 128), (1, 1, 1, 1), (5, 7, 3, 33)])
 @pytest.mark.parametrize("go_backwards", [False, True])
 def test_lstm(shape, go_backwards):
-    """Values and gradients by the kernel, derivatives of other kinds by the plain way."""
+    """Values and gradients use the kernel, other derivatives the plain path."""
     batch, steps, features, units = shape
     x = random(batch, steps, features)
     layers = [hb.layers.LSTM(units, return_sequences=True, return_state=True,
         go_backwards=go_backwards, use_cudnn=u)
-              for u in ("auto", False)]  # fmt: skip
+        for u in ("auto", False)]  # fmt: skip
     for layer in layers:
         layer.build(x.shape)
         layer.set_weights(
@@ -135,8 +136,7 @@ def test_layer_of_attention(causal):
     close(*results, tolerance=0.03)
 
 
-# --- training
-# --------------------------------------------------------------------------------------
+# --- training -------------------------------------------------------------------------------------
 
 
 def network(policy=None):
@@ -178,8 +178,9 @@ def trained(monkeypatch=None, epochs=3, **settings):
 
 
 def test_training_is_the_same_however_data_and_steps_are_cut(monkeypatch):
-    """Resident or streamed, one step a dispatch or many: the same order of rows, the same
-    results.
+    """The order of rows and the results do not depend on dispatches.
+
+    Data are resident or streamed, with one step or many per dispatch.
     """
     model, history = trained()
     assert history["loss"][-1] < 0.8 * history["loss"][0]
@@ -233,7 +234,7 @@ def test_mixed_precision_and_threads():
 
 
 def test_odd_widths():
-    """The product of a kernel that is widened, and its gradients, equal those in float32."""
+    """The product with a padded kernel and its gradients equal the results in float32."""
     x, kernel = random(300, 64, dtype="bfloat16"), random(64, 60_001, seed=1, dtype="bfloat16")
     assert routes.columns_to_add(x.dtype, *x.shape, kernel.shape[1]) == 31
 

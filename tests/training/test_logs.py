@@ -1,4 +1,4 @@
-"""Logs of callbacks: Python floats in every way of reading them, and on the device until then."""
+"""Callback logs: Python floats for every way of reading, and on the device until read."""
 
 import copy
 import json
@@ -72,7 +72,7 @@ def test_names_are_read_without_a_wait():
 
 
 class Reads(hb.callbacks.Callback):
-    """Reads logs in one way in all hooks."""
+    """Reads logs in one way in all methods."""
 
     def __init__(self, way, **flags):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Whose method runs: found at the time of asking, wherever the user put it."""
+"""Overridden methods are found when they are needed, wherever the user defines them."""
 
 import functools
 
@@ -13,7 +13,7 @@ X, Y = np.ones((8, 4), "float32"), np.ones((8, 2), "float32")
 
 
 class Plain(hb.Model):
-    """Nothing overridden but `call`."""
+    """Overrides only `call`."""
 
     def __init__(self):
         super().__init__()
@@ -47,7 +47,7 @@ def on_an_instance(method):
 
 @pytest.mark.parametrize("place", [in_a_subclass, on_a_parent, patched_afterwards, on_an_instance])
 def test_an_own_step_is_found_and_used(place):
-    @functools.wraps(hb.Model.train_step)  # which makes it look like the standard one
+    @functools.wraps(hb.Model.train_step)  # makes it look like the standard method
     def train_step(self, data):
         return {"mine": 1.0}
 
@@ -55,11 +55,11 @@ def test_an_own_step_is_found_and_used(place):
     assert overrides(model, "train_step")
     assert not overrides(model, "test_step", "predict_step", "compute_loss", "make_train_function")
     model.compile("sgd", "mse")
-    assert model.fit(X, verbose=0).history == {"mine": [1.0]}  # no targets: its step needs none
+    assert model.fit(X, verbose=0).history == {"mine": [1.0]}  # no targets: this step needs none
 
 
 def test_a_patched_base_class(monkeypatch):
-    """As a library does that records every training."""
+    """As a library does that records every training run."""
     monkeypatch.setattr(hb.Model, "train_step", lambda self, data: {"mine": 1.0})
     model = Plain()
     assert overrides(model, "train_step")

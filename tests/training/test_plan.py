@@ -1,5 +1,6 @@
-"""The planned loop: equal results however many steps a dispatch has, few traces, data from arrays
-and from Python.
+"""The planned training loop: results do not depend on the number of steps per dispatch.
+
+Also the number of traces, and data from arrays and from Python.
 """
 
 import functools
@@ -41,7 +42,7 @@ def network(loss="sparse_categorical_crossentropy", **arguments):
 
 
 class EveryStep(hb.callbacks.Callback):
-    """Notes the results of all steps."""
+    """Records the results of all steps."""
 
     def __init__(self):
         super().__init__()
@@ -83,7 +84,7 @@ def trained(way):
     return model, history.history, callbacks
 
 
-# What several tests only look at; seeds and data are a training's own.
+# Shared by tests that only read the result. The seeds and data depend only on the arguments.
 trained_once = functools.cache(trained)
 
 
@@ -122,18 +123,17 @@ def test_nothing_is_traced_twice():
     model = network()
     for _ in range(2):
         model.fit(X, Y, batch_size=16, epochs=2, verbose=0, validation_split=0.2)
-        model.fit(
-            X[:100], Y[:100], batch_size=16, verbose=0
-        )  # other sizes of data, the same programs
+        # Other sizes of data use the same programs.
+        model.fit(X[:100], Y[:100], batch_size=16, verbose=0)
     before = traces(model)
     for rows in (203, 190, 77):
         model.evaluate(X[:rows], Y[:rows], verbose=0)
         model.predict(X[:rows], verbose=0)
     model.fit(X[:162], Y[:162], batch_size=16, verbose=0)
     after = traces(model)
-    assert after.pop("predict") == 1  # whole batches and filled ones are alike
+    assert after.pop("predict") == 1  # full and padded batches have the same shape
     assert before["train"] == after["train"] <= 3
-    assert after["test"] <= before["test"] + 1  # batches of 32 beside those of 16
+    assert after["test"] <= before["test"] + 1  # batches of 32 besides those of 16
 
 
 def test_slabs_that_do_not_hold_all(monkeypatch):
@@ -150,8 +150,10 @@ def test_filled_batches_change_no_result(rows):
     model = network()
     assert rows_are_independent(model, "test")
     kept = [
-        hb.metrics.AUC(name="auc"), hb.metrics.CategoricalAccuracy(), hb.metrics.F1Score(average="macro"), hb.metrics.Recall(),
-        hb.metrics.CosineSimilarity(), hb.metrics.MeanAbsoluteError(), hb.metrics.TopKCategoricalAccuracy(k=2),
+        hb.metrics.AUC(name="auc"), hb.metrics.CategoricalAccuracy(),
+        hb.metrics.F1Score(average="macro"), hb.metrics.Recall(),
+        hb.metrics.CosineSimilarity(), hb.metrics.MeanAbsoluteError(),
+        hb.metrics.TopKCategoricalAccuracy(k=2),
         hb.metrics.OneHotMeanIoU(num_classes=3), hb.metrics.R2Score(), hb.metrics.KLDivergence(),
     ]  # fmt: skip
     one_hot = np.eye(3, dtype="float32")[Y]
@@ -160,7 +162,7 @@ def test_filled_batches_change_no_result(rows):
     filled = model.evaluate(
         X[:rows], one_hot[:rows], sample_weight=weight[:rows], verbose=0, return_dict=True
     )
-    # Batches from a generator are taken as they come.
+    # Batches from a generator are used as they are.
     batches = [(X[i : i + 32], one_hot[i : i + 32], weight[i : i + 32]) for i in range(0, rows, 32)]
     batches = [tuple(a[: rows - 32 * i] for a in batch) for i, batch in enumerate(batches)]
     plain = model.evaluate(iter(batches), verbose=0, return_dict=True)
@@ -176,7 +178,7 @@ def test_filled_batches_change_no_result(rows):
 
 
 def test_rows_that_may_mix_are_left_alone():
-    """A model with code of a user's own is never given rows that were not asked for."""
+    """A model with user code never gets padding rows."""
     x = hb.Input((5,))
     centred = hb.Model(x, hb.layers.Lambda(lambda t: t - hb.ops.mean(t, axis=0))(x))
     by_op = hb.Model(x, x - hb.ops.mean(x, axis=0))
@@ -205,13 +207,11 @@ def test_a_model_outside_of_training_is_called_compiled():
     model.set_weights([w * 0 for w in model.get_weights()])
     np.testing.assert_allclose(model(X[:4]), 1 / 3, rtol=1e-6)
     with_dropout = {float(np.asarray(model(X[:64], training=True)).sum()) for _ in range(2)}
-    assert with_dropout  # runs as ordinary code
+    assert with_dropout  # runs as uncompiled code
 
 
 def test_accumulated_gradients_are_flushed_at_the_end_of_an_epoch():
-    """Steps of 16 whose gradients are gathered two by two are steps of 32, the odd one out
-    included.
-    """
+    """Gradients of 16 rows accumulated over two steps equal steps of 32, with an odd last step."""
 
     def fitted(batch_size, **arguments):
         hb.utils.set_random_seed(1)
@@ -229,7 +229,7 @@ def test_accumulated_gradients_are_flushed_at_the_end_of_an_epoch():
 
 
 class Numbers(hb.utils.PyDataset):
-    """Batches that tell their number and the pass."""
+    """Yields batches that contain their index and the epoch."""
 
     def __init__(self, fail=None, **arguments):
         super().__init__(**arguments)
@@ -252,8 +252,9 @@ class Numbers(hb.utils.PyDataset):
     [{}, {"workers": 3}, {"workers": 2, "use_multiprocessing": True, "max_queue_size": 3}],
 )
 def test_batches_by_number(arguments):
-    """In order and in each pass anew, by threads and by processes; an error of a worker reaches the
-    caller.
+    """Batches arrive in order in each epoch, by threads or processes.
+
+    An error in a worker reaches the caller.
     """
     plain, own = network(), network()
     epochs = 1 if arguments.get("use_multiprocessing") else 2
@@ -268,7 +269,7 @@ def test_batches_by_number(arguments):
     np.testing.assert_allclose(result.history["loss"], history.history["loss"], rtol=1e-6)
     with pytest.raises(KeyError, match="no file for batch 2"):
         own.fit(Numbers(fail=2, **arguments), verbose=0)
-    assert len(own.predict(X[:3], verbose=0)) == 3  # still usable
+    assert len(own.predict(X[:3], verbose=0)) == 3  # the model is still usable
     for worker in [t for t in threading.enumerate() if t.name.startswith("hornbeam-data")]:
         worker.join(60)
         assert not worker.is_alive()
@@ -301,14 +302,13 @@ if __name__ == "__main__":
     [("threads", signal.SIGINT), ("processes", signal.SIGINT), ("processes", signal.SIGKILL)],
 )
 def test_an_interrupt_ends_workers(kind, number, tmp_path):
-    """Ctrl-C while a worker is busy: the program ends at once, and its workers with it, even where
-    it is killed.
-    """
+    """Ctrl-C, or a kill, while a worker is busy ends the program and its workers at once."""
     script = tmp_path / "slow.py"
     script.write_text(INTERRUPTED)
     run = subprocess.Popen(
         [sys.executable, script, kind], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        cwd=Path(hb.__file__).parent.parent, env={**os.environ, "PYTHONPATH": str(Path(hb.__file__).parent.parent)},
+        cwd=Path(hb.__file__).parent.parent,
+        env={**os.environ, "PYTHONPATH": str(Path(hb.__file__).parent.parent)},
     )  # fmt: skip
     try:
         worker = int(run.stdout.readline().split()[1])
@@ -320,7 +320,7 @@ def test_an_interrupt_ends_workers(kind, number, tmp_path):
     assert ("KeyboardInterrupt" in said) == (number == signal.SIGINT)
     assert run.returncode == -number
     if kind == "processes":
-        for _ in range(600):  # gone, or ended and not yet fetched by its parent's parent
+        for _ in range(600):  # the worker is gone, or ended but not yet reaped
             state = Path(f"/proc/{worker}/stat")
             if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z":
                 break
@@ -336,7 +336,7 @@ def _passes(data, epochs):
 
 
 def test_a_pass_can_start_anywhere():
-    """Arrays and batches by number go on from a step without the ones before."""
+    """Arrays and batches by index can start at any step without reading earlier batches."""
     source = ArraySource(X, Y, batch_size=16, shuffle=True)
     whole = list(source.epoch(5, 2))
     for a, b in zip(source.epoch(5, 2, start=9), whole[9:], strict=True):
@@ -378,9 +378,7 @@ def test_threads_predict_while_one_trains():
 
 @pytest.mark.parametrize("slab", [planning.BYTES_PER_SLAB, 1])
 def test_data_that_stay_on_an_accelerator(slab, monkeypatch):
-    """The way taken on GPU and TPU: rows are gathered on the device by number, for slabs and for
-    single batches.
-    """
+    """On GPU and TPU, rows are gathered on the device by index, for slabs and single batches."""
     expected, history, _ = trained_once("planned")
     monkeypatch.setattr(planning, "_fits_on_accelerator", lambda source: True)
     monkeypatch.setattr(planning, "BYTES_PER_SLAB", slab)
@@ -392,7 +390,7 @@ def test_data_that_stay_on_an_accelerator(slab, monkeypatch):
 
 
 def test_large_models_take_single_steps_on_an_accelerator(monkeypatch):
-    """A loop would need room for the weights twice there."""
+    """A compiled loop would need twice the memory for the weights there."""
     steps = Steps(network(), "train")
     monkeypatch.setattr("jax.default_backend", lambda: "gpu")
     assert steps.can_loop((X[:4], Y[:4], None))
@@ -403,7 +401,7 @@ def test_large_models_take_single_steps_on_an_accelerator(monkeypatch):
 
 
 def test_rows_that_lie_on_disk(tmp_path):
-    """A mapped file is read slab by slab, never as a whole; doubles are narrowed on the way."""
+    """A memory-mapped file is read slab by slab, and doubles are cast to float32 on the way."""
     np.save(tmp_path / "x.npy", X.astype("float64"))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     assert isinstance(make_source(mapped).data[0], np.memmap)

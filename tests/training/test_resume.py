@@ -1,4 +1,4 @@
-"""An interrupted training, run again, ends as one that was never interrupted: bit for bit."""
+"""An interrupted training run, started again, ends bit for bit like an uninterrupted one."""
 
 import itertools
 import os
@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 R = np.random.RandomState(0)
 X = R.randn(90, 5).astype("float32")
 Y = R.randint(0, 3, 90)
-STEPS = 6  # an epoch, of 16 rows a step
+STEPS = 6  # steps per epoch, of 16 rows each
 cb = hb.callbacks
 
 
@@ -32,7 +32,7 @@ class Interruption(Exception):
 
 
 class Interrupt(cb.Callback):
-    """Raises after a number of steps."""
+    """Raises an exception after a number of steps."""
 
     def __init__(self, after):
         super().__init__()
@@ -45,7 +45,7 @@ class Interrupt(cb.Callback):
 
 
 class Count(cb.Callback):
-    """A user's callback with state of its own."""
+    """A user's callback with state."""
 
     def __init__(self):
         super().__init__()
@@ -66,12 +66,11 @@ class Count(cb.Callback):
         self.seen.append((batch, logs["loss"]))
 
 
-# --- data
-# --------------------------------------------------------------------------------------------
+# --- data -----------------------------------------------------------------------------------------
 
 
 class Shuffled(hb.utils.PyDataset):
-    """Shuffles itself between epochs, and adds noise, by NumPy's global generator."""
+    """Shuffles its batches between epochs and adds noise, both with NumPy's global generator."""
 
     def __init__(self):
         super().__init__()
@@ -100,7 +99,7 @@ def drawn():
 
 
 class Iterated:
-    """Begins anew, in another order."""
+    """Yields the batches in a new order in each epoch."""
 
     def __iter__(self):
         for start in np.random.permutation(range(0, len(X), 16)):
@@ -112,12 +111,11 @@ def in_turn():
         yield X[i % 80 : i % 80 + 10], Y[i % 80 : i % 80 + 10]
 
 
-# --- models
-# ------------------------------------------------------------------------------------------
+# --- models ---------------------------------------------------------------------------------------
 
 
 class Noise(hb.Layer):
-    """Draws from the global generator."""
+    """Draws from NumPy's global generator."""
 
     def call(self, x, training=False):
         return x + 0.1 * hb.random.normal(hb.ops.shape(x)) if training else x
@@ -137,7 +135,7 @@ def network(optimizer="adam", unbuilt=False, **arguments):
 
 
 class TwoOptimizers(hb.Model):
-    """Makes what it needs in its first step."""
+    """Creates its optimizers' variables in its first step."""
 
     def __init__(self):
         super().__init__()
@@ -196,7 +194,7 @@ def watching(folder):
     ]
 
 
-# Way: model, arguments of `fit`, steps from backup to backup.
+# Maps each way to a model, arguments of `fit`, and the number of steps between backups.
 ARRAYS = {"x": X, "y": Y, "batch_size": 16}
 WAYS = {
     "arrays": (network, lambda: ARRAYS, 4),
@@ -251,7 +249,7 @@ EXTRA = {
 
 
 def train(way, folder, seed=1, interrupt=None, callbacks=(), **arguments):
-    """Train in a way, as a process would that runs the script; return model and history."""
+    """Train in a way as a new process that runs the script would; return model and history."""
     hb.utils.clear_session(free_memory=False)
     hb.utils.set_random_seed(seed)
     make, fit_arguments, frequency = WAYS[way]
@@ -292,7 +290,7 @@ QUICK = ("arrays", "epochs", "data set", "generator", "two optimizers")
 def test_ways_to_train(way, tmp_path):
     expected, history = train(way, tmp_path / "whole")
     assert not (tmp_path / "whole/backup").exists()
-    # Another seed each time: nothing may come from the process but what the script itself makes.
+    # Use a different seed each time: results depend only on what the script itself does.
     for seed, after in ((1, 8), (2, 5)):
         with pytest.raises(Interruption):
             train(way, tmp_path, seed, after)
@@ -327,7 +325,7 @@ def test_callbacks_go_on(tmp_path):
 
 
 def test_what_comes_after_a_training_is_the_same(tmp_path):
-    """Draws of the script after `fit` follow from what the training drew."""
+    """Random draws after `fit` continue from the state that training left."""
     train("arrays", tmp_path / "whole")
     expected = random.random(), np.random.rand(), np.asarray(hb.random.normal((3,)))
     with pytest.raises(Interruption):
@@ -349,7 +347,7 @@ def test_data_sets_are_not_read_again(tmp_path):
 
 
 def test_a_training_that_was_stopped_stays_stopped(tmp_path):
-    """Killed after the last epoch, before the backups are deleted."""
+    """The process is killed after the last epoch, before the backups are deleted."""
 
     class Ends(cb.Callback):
         def on_epoch_end(self, epoch, logs=None):
@@ -387,7 +385,7 @@ def test_a_step_may_stop_the_training(tmp_path):
 
 
 def test_two_trainings_in_one_folder(tmp_path):
-    """The second's backups are not taken for the first's when the script is run again."""
+    """When the script runs again, the second run's backups are not mistaken for the first's."""
 
     def script(interrupt=None):
         resuming._finished.clear()  # a new process
@@ -461,7 +459,7 @@ def test_backups_that_are_kept(tmp_path):
     hb.utils.set_random_seed(0)
     model = network()
     callback = cb.BackupAndRestore(tmp_path, keep=3, delete_checkpoint=False)
-    for epochs in (2, 4, 6):  # each goes on where the one before ended
+    for epochs in (2, 4, 6):  # each run continues where the last ended
         model.fit(X, Y, epochs=epochs, verbose=0, callbacks=[callback])
         assert model.history.epoch == list(range(epochs))
     assert 1 <= len([*tmp_path.iterdir()]) <= 3
@@ -469,7 +467,7 @@ def test_backups_that_are_kept(tmp_path):
 
 @pytest.fixture
 def every_other(monkeypatch):
-    """Backups that take too long after every second epoch; returns what was saved."""
+    """Make the backup after every second epoch too slow; return the epochs that were saved."""
     turns, saved, save = itertools.cycle([False, True]), [], resuming.Backups._save
 
     def note(self, progress, terminated):
@@ -486,9 +484,8 @@ def test_epochs_that_are_left_out(way, tmp_path, every_other):
     expected, history = train(way, tmp_path / "whole", epochs=5)
     assert every_other == [2, 4, 5]
     with pytest.raises(Interruption):
-        train(
-            way, tmp_path, 1, 3 * (STEPS if way == "epochs" else 5) + 2, epochs=5
-        )  # in the fourth epoch; the second was backed up
+        # Interrupted in the fourth epoch; the second epoch was backed up.
+        train(way, tmp_path, 1, 3 * (STEPS if way == "epochs" else 5) + 2, epochs=5)
     count = Count()
     model, own = train(way, tmp_path, 3, callbacks=[count], epochs=5)
     assert_equal(model, own, expected, history)
@@ -505,8 +502,9 @@ def test_sigterm_after_an_epoch_that_was_left_out(tmp_path, every_other):
 
 @pytest.mark.parametrize("validation_data", [None, (X, Y)], ids=["alone", "validated"])
 def test_few_short_epochs_are_all_backed_up(tmp_path, monkeypatch, validation_data):
-    """By a clock on which a backup takes as long as the epoch; what is remembered for SIGTERM takes
-    nothing from backups.
+    """Uses a clock on which a backup takes as long as an epoch.
+
+    The state kept for SIGTERM does not reduce the number of backups.
     """
     saved, save, ticks = [], resuming.Backups._save, itertools.count()
     monkeypatch.setattr(
@@ -519,7 +517,8 @@ def test_few_short_epochs_are_all_backed_up(tmp_path, monkeypatch, validation_da
     )
     callbacks = [cb.BackupAndRestore(tmp_path)]
     network().fit(
-        X, Y, epochs=60, batch_size=90, verbose=0, callbacks=callbacks, validation_data=validation_data,
+        X, Y, epochs=60, batch_size=90, verbose=0, callbacks=callbacks,
+        validation_data=validation_data,
         validation_batch_size=None if validation_data is None else 90,
     )  # fmt: skip
     assert saved[:20] == list(range(1, 21))
@@ -527,8 +526,7 @@ def test_few_short_epochs_are_all_backed_up(tmp_path, monkeypatch, validation_da
     assert saved[-1] == 60
 
 
-# --- what does not fit, and damage
-# ---------------------------------------------------------------------
+# --- mismatches and damage ------------------------------------------------------------------------
 
 
 def test_backups_of_something_else(tmp_path):
@@ -583,7 +581,7 @@ def test_a_state_comes_back(tmp_path):
 
 
 def test_damaged_files(tmp_path):
-    """Whatever is wrong with a checkpoint is one error; a flipped bit anywhere is seen."""
+    """Every kind of damage to a checkpoint raises the same error; any flipped bit is detected."""
     packed = files.Packed()
     packed.tree = packed.pack(STATE, "state")
     path = tmp_path / "a"
@@ -614,12 +612,16 @@ def hostile(header):
 @pytest.mark.parametrize(
     "header",
     [
-        [], {}, {"arrays": [], "state": {"@": "array", "is": 0}}, {"arrays": [["float32", [2**40], 0]], "state": 0},
-        {"arrays": [["object", [1], 0]], "state": 0}, {"arrays": [["float32,int8", [1], 0]], "state": 0},
+        [], {}, {"arrays": [], "state": {"@": "array", "is": 0}},
+        {"arrays": [["float32", [2**40], 0]], "state": 0},
+        {"arrays": [["object", [1], 0]], "state": 0},
+        {"arrays": [["float32,int8", [1], 0]], "state": 0},
         {"arrays": [["finfo", [0], 0]], "state": 0}, {"arrays": [["float32", [-1], 0]], "state": 0},
         {"arrays": [["float32", [0] * 64, 0]], "state": 0}, {"arrays": [[]], "state": 0},
-        {"arrays": [], "state": {"@": "dict", "is": [[[], 1]]}}, {"arrays": [], "state": {"@": "set", "is": [[]]}},
-        {"arrays": [], "state": {"@": "dict", "is": 3}}, {"arrays": [], "state": {"@": "code", "is": []}},
+        {"arrays": [], "state": {"@": "dict", "is": [[[], 1]]}},
+        {"arrays": [], "state": {"@": "set", "is": [[]]}},
+        {"arrays": [], "state": {"@": "dict", "is": 3}},
+        {"arrays": [], "state": {"@": "code", "is": []}},
         {"arrays": [], "state": {"@": "tuple"}},
     ],
 )  # fmt: skip
@@ -630,7 +632,7 @@ def test_hostile_files(tmp_path, header):
 
 
 def test_a_damaged_backup(tmp_path):
-    """The one before is used, with a warning; if none is whole, the error says what to do."""
+    """The previous backup is used with a warning. If none is intact, the error gives the remedy."""
     with pytest.raises(Interruption):
         train("arrays", tmp_path, interrupt=9)
     folder = files.CheckpointFolder(tmp_path / "backup", "training-0", keep=2)
@@ -652,7 +654,7 @@ def test_a_damaged_backup(tmp_path):
 
 
 class FillsTheDisk(cb.Callback):
-    """Lets no file grow from a step on, once there is a backup."""
+    """Prevents files from growing after a given step, once a backup exists."""
 
     def __init__(self, folder):
         super().__init__()
@@ -668,7 +670,7 @@ class FillsTheDisk(cb.Callback):
 
 
 def test_a_full_disk(tmp_path):
-    """A write that fails is told once; training goes on, and the backup before is whole."""
+    """A failed write is reported once; training continues, and the previous backup is intact."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     model = network()
     backup = cb.BackupAndRestore(tmp_path, save_freq=6)
@@ -696,7 +698,7 @@ def test_a_full_disk(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_to(tmp_path):
-    """It is found before training begins."""
+    """The error comes before training begins."""
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="backups cannot be written to the folder"):
         network().fit(X, Y, verbose=0, callbacks=[cb.BackupAndRestore(tmp_path / "file")])
@@ -725,12 +727,11 @@ def test_remains_of_killed_writes_are_removed(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
 
-# --- signals
-# -----------------------------------------------------------------------------------------
+# --- signals --------------------------------------------------------------------------------------
 
 
 class Terminate(cb.Callback):
-    """Sends SIGTERM to this process, within a step of training or of evaluation."""
+    """Sends SIGTERM to this process during a step of training or evaluation."""
 
     def __init__(self, step=None, evaluation=None):
         super().__init__()
@@ -751,7 +752,7 @@ class Terminate(cb.Callback):
     "moment", [{"step": 1}, {"step": 8}, {"step": 12}, {"evaluation": 5}], ids=str
 )
 def test_sigterm(moment, tmp_path):
-    """The step is finished and backed up; nothing is done twice."""
+    """The step finishes and is backed up; no step runs twice."""
     more = {"validation_data": (X, Y), "validation_batch_size": 32}
     expected, history = train("epochs", tmp_path / "whole", validation_split=0, **more)
     before = signal.getsignal(signal.SIGTERM)
@@ -779,7 +780,7 @@ def test_sigterm_where_a_user_handles_it(tmp_path):
 
 
 def test_training_in_another_thread(tmp_path):
-    """Signals belong to the main thread; backups are made in any."""
+    """Only the main thread handles signals, but backups work in any thread."""
     problems = []
 
     def work():
@@ -795,8 +796,7 @@ def test_training_in_another_thread(tmp_path):
     assert len([*(tmp_path / "backup").iterdir()]) == 1
 
 
-# --- kill -9
-# -----------------------------------------------------------------------------------------
+# --- kill -9 --------------------------------------------------------------------------------------
 
 SCRIPT = """
 import json, os, sys, time
@@ -871,7 +871,7 @@ def start(script, way, folder, cache, pause=0.0):
 
 
 def ended(process):
-    """Wait for the end; return what came last, and the exit code."""
+    """Wait for the process to end; return its last output and its exit code."""
     with process:
         return process.stdout.read(), process.wait()
 
@@ -883,9 +883,7 @@ def result_of(folder):
 
 
 def strike(process, draw, backup):
-    """Kill a process: at any time, after some steps, or just when it writes a backup; or ask it to
-    end.
-    """
+    """Kill a process at a random time, after some steps or during a backup, or send SIGTERM."""
     how = draw.choice(["any time", "steps", "steps", "write", "write", "ask"])
     if how == "any time":
         time.sleep(draw.uniform(0, 4))
@@ -905,7 +903,7 @@ def strike(process, draw, backup):
 
 @pytest.mark.slow
 def test_kills_at_random_moments(tmp_path):
-    """HORNBEAM_KILLS sets their number, HORNBEAM_SEED the moments."""
+    """HORNBEAM_KILLS sets the number of kills, HORNBEAM_SEED their times."""
     kills, draw = (
         int(os.environ.get("HORNBEAM_KILLS", 20)),
         random.Random(os.environ.get("HORNBEAM_SEED", "0")),
@@ -930,7 +928,7 @@ def test_kills_at_random_moments(tmp_path):
             start(script, way, running[way], cache, pause=0.02), draw, running[way] / "backup"
         ):
             done += 1
-        else:  # it had ended before
+        else:  # the process had already ended
             np.testing.assert_equal(result_of(running[way]), expected[way])
             running[way] = tmp_path / f"{way}, killed after {done} others"
     for way in ways:
@@ -950,7 +948,7 @@ def _in_early_stopping(**changes):
     ).update(changes)
 
 
-# What somebody may have written into the state of a training; NumPy crashes on the first ones.
+# Invalid states in a checkpoint. NumPy crashes on the first ones.
 HOSTILE_STATES = {
     "position of random numbers": _in_numpy(pos=10**9),
     "negative position": _in_numpy(pos=-(10**9)),
@@ -1030,20 +1028,24 @@ def batches(number=10**15):
         yield np.ones((4, 2)), np.ones((4, 1))
 
 
-# What somebody may have written about how far a generator was read, which is read again up to
-# there.
+# Invalid positions of a generator in a checkpoint. Resuming reads the generator up to the position.
 POSITIONS = {
-    "more than a training reads": (_position(10**12), {"steps_per_epoch": 2}, "done 1000000000000 steps"),
+    "more than a training reads": (
+        _position(10**12), {"steps_per_epoch": 2}, "done 1000000000000 steps"),
     "many parts": (
-        lambda state: state.update(journal=[{"pass": 0, "random": None, "read": 3}] * 5), {"steps_per_epoch": 2}, "done 15 batches"),
+        lambda state: state.update(journal=[{"pass": 0, "random": None, "read": 3}] * 5),
+        {"steps_per_epoch": 2}, "done 15 batches"),
     "a validation that reads more": (
         lambda state: state.update(validated=10**12),
-        {"steps_per_epoch": 2, "validation_data": batches, "validation_steps": 1}, "batches of validation"),
+        {"steps_per_epoch": 2, "validation_data": batches, "validation_steps": 1},
+        "batches of validation"),
     "random state of a mark": (
-        lambda state: state["journal"][-1].update(random={"numpy": {}}), {"steps_per_epoch": 2}, "does not fit"),
+        lambda state: state["journal"][-1].update(random={"numpy": {}}), {"steps_per_epoch": 2},
+        "does not fit"),
     "data that end": (_position(10**12), {"data": lambda: batches(50)}, "ended after 50 batches"),
     "validation data that end": (
-        lambda state: state.update(validated=10**12), {"steps_per_epoch": 2, "validation_data": lambda: batches(9)}, "after 9 batches"),
+        lambda state: state.update(validated=10**12),
+        {"steps_per_epoch": 2, "validation_data": lambda: batches(9)}, "after 9 batches"),
 }  # fmt: skip
 
 
@@ -1058,7 +1060,7 @@ def fit_from(folder, epochs=3, data=batches, validation_data=None, **arguments):
 
 
 def backed_up_in(folder, change):
-    """Train on a generator, then change what the backup says."""
+    """Train on a generator, then modify the backup."""
     fit_from(folder, epochs=1, data=batches, steps_per_epoch=2)
     (file,) = folder.glob("*.checkpoint")
     state = files.read_checkpoint(file)
@@ -1078,9 +1080,7 @@ def test_hostile_positions(tmp_path, kind):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_reading_again_can_be_ended(tmp_path, number, monkeypatch):
-    """Nobody knows how long the training was: what is read again is told, and the user may end
-    it.
-    """
+    """A wrong position can make resuming read for very long: it reports this and can be ended."""
     monkeypatch.setattr("hornbeam.training.journal.TELL", 0.2)
     backed_up_in(tmp_path, _position(10**12))
     (file,) = tmp_path.glob("*.checkpoint")
@@ -1097,7 +1097,7 @@ def test_reading_again_can_be_ended(tmp_path, number, monkeypatch):
 
 
 def test_nothing_is_read_again_for_nothing(tmp_path):
-    """A training that is over, of data that are."""
+    """If training is over, the data are not read again."""
 
     def change(state):
         _position(10**12)(state)

@@ -1,4 +1,4 @@
-"""compile, fit, evaluate and predict against Keras's: the same histories from the same weights."""
+"""compile, fit, evaluate and predict against Keras: equal histories from equal weights."""
 
 import threading
 import warnings
@@ -10,7 +10,7 @@ import pytest
 
 import hornbeam as hb
 
-# Keras's own variables do not know NumPy 2's `copy` argument.
+# Keras's variables do not support NumPy 2's `copy` argument.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword"
 )
@@ -41,7 +41,7 @@ def stack(units, activation=None, shape=(5,), **first):
 
 
 def branches(k):
-    """Two inputs, two outputs."""
+    """Return a model with two inputs and two outputs."""
     a, b = k.Input((5,), name="a"), k.Input((2,), name="b")
     h = k.layers.Concatenate()([k.layers.Dense(3, activation="tanh", name="h")(a), b])
     kind = k.layers.Dense(3, activation="softmax", name="kind")(h)
@@ -49,7 +49,7 @@ def branches(k):
 
 
 def named(k):
-    """Inputs and outputs by name."""
+    """Return a model with named inputs and outputs."""
     a = k.Input((5,), name="a")
     outputs = {
         "yes": k.layers.Dense(1, activation="sigmoid", name="yes")(a),
@@ -80,13 +80,13 @@ CASES = {
     "objects": (
         stack(3), {"loss": lambda k: k.losses.CategoricalCrossentropy(from_logits=True,
             label_smoothing=0.1),
-                   "metrics": lambda k: [k.metrics.F1Score(average="macro"),
-                       k.metrics.CategoricalAccuracy(name="good")],
-                   "optimizer": lambda k: k.optimizers.Adam(0.01)}, {"x": X, "y": ONE_HOT}),
+            "metrics": lambda k: [k.metrics.F1Score(average="macro"),
+                k.metrics.CategoricalAccuracy(name="good")],
+            "optimizer": lambda k: k.optimizers.Adam(0.01)}, {"x": X, "y": ONE_HOT}),
     "functions": (
         stack(2), {"loss": lambda k: k.losses.huber,
             "metrics": lambda k: [k.metrics.mean_squared_error],
-                   "optimizer": lambda k: k.optimizers.RMSprop(0.01)}, {"x": X, "y": NUMBERS}),
+            "optimizer": lambda k: k.optimizers.RMSprop(0.01)}, {"x": X, "y": NUMBERS}),
     "weighted": (
         stack(3, "softmax"), {**SPARSE, "metrics": ["accuracy"], "weighted_metrics": ["accuracy"]},
         {"x": X, "y": CLASSES, "sample_weight": WEIGHT, "validation_data": (X, CLASSES, WEIGHT)}),
@@ -114,7 +114,7 @@ CASES = {
         named, {"loss": {"yes": "binary_crossentropy", "size": "mse"},
             "loss_weights": {"yes": 2.0, "size": 1.0}},
         {"x": {"a": X}, "y": {"yes": YES, "size": NUMBERS},
-         "sample_weight": {"yes": WEIGHT, "size": WEIGHT}}),
+            "sample_weight": {"yes": WEIGHT, "size": WEIGHT}}),
     "steps_per_epoch": (stack(2), {"loss": "mse"},
         {"x": X, "y": NUMBERS, "steps_per_epoch": 2, "initial_epoch": 1}),
     "steps_per_execution": (stack(2), {"loss": "mse", "steps_per_execution": 2},
@@ -142,7 +142,7 @@ def equal(a, b):
 
 
 def by_words(logs):
-    """Return logs with names that do not depend on numbering ("auc_1" is "auc")."""
+    """Return logs with names that do not depend on numbering ("auc_1" becomes "auc")."""
     return {name.rstrip("_0123456789"): value for name, value in logs.items()}
 
 
@@ -160,7 +160,7 @@ def test_histories(name):
             if "sample_weight" in fit_arguments
             else {}
         )
-        # In batches of the validation's size, for which the program is there already.
+        # The validation's batch size, whose program is already compiled.
         evaluated = model.evaluate(x, y, batch_size=4, verbose=0, return_dict=True, **weights)
         results.append([
             {n: np.asarray(v) for n, v in by_words(history.history).items()}, history.epoch,
@@ -197,7 +197,7 @@ def test_batches_by_hand():
 
 
 def test_what_data_may_be():
-    """Arrays of JAX, frames and series of pandas, lists and generators train alike."""
+    """JAX arrays, pandas frames and series, lists and generators give the same training."""
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     frame = pandas.DataFrame(X, columns=list("abcde"))
 
@@ -241,7 +241,7 @@ def test_a_seed_gives_the_same_numbers_bit_for_bit():
 
 
 def test_own_steps():
-    """A train_step of one's own, as ordinary code and in Keras's stateless form."""
+    """A user's train_step, as uncompiled code and in Keras's stateless form."""
 
     class Plain(hb.Model):
         def __init__(self):
@@ -317,7 +317,7 @@ def test_trainable_switched_after_compile():
 
 
 def test_a_new_head_on_a_saved_base(tmp_path):
-    """Transfer learning; and stopping, loading and going on is as never having stopped."""
+    """Transfer learning; also, training in two parts with a saved file equals training at once."""
     base = start(hb, stack(4, "tanh"), {"loss": "mse"})
     base.fit(X, R.randn(N, 4), verbose=0)
     base.save(tmp_path / "base.keras")
@@ -383,9 +383,7 @@ def test_threads_build_trace_and_predict_at_once():
 
 @pytest.mark.parametrize("form", ["plain", "stateless"])
 def test_own_steps_that_go_through_the_metrics(form):
-    """The metrics of `compile` are there from the first step on, by the names that `compile` was
-    given.
-    """
+    """The metrics of `compile` exist from the first step, with the names given to `compile`."""
 
     class Plain(hb.Model):
         def train_step(self, data):
@@ -441,7 +439,7 @@ def test_own_steps_that_go_through_the_metrics(form):
 
 
 SOFTMAX = stack(3, "softmax")
-# (compile arguments, fit arguments, what the message says)
+# (compile arguments, fit arguments, pattern of the message)
 BAD = {
     "unknown_loss": ({"loss": "mean_sqared"}, {}, "mean_squared"),
     "unknown_metric": ({"loss": "mse", "metrics": ["acuracy"]}, {}, "accuracy"),

@@ -1,4 +1,4 @@
-"""`get_file`: names in the cache as in Keras, hashes, several processes, archives of any origin."""
+"""`get_file`: cache names as in Keras, hashes, several processes, and untrusted archives."""
 
 import hashlib
 import http.server
@@ -23,7 +23,7 @@ WORDS = b"hello\n" * 1000
 
 OK = b"HTTP/1.1 200 OK\r\n"
 MOVED = b"HTTP/1.1 302 Found\r\nLocation: "
-# What a server may answer, and what is said of it (`None`: it is taken).
+# Answers of a server, and the error that they cause (`None`: the file is accepted).
 ANSWERS = {
     "cut": (OK + b"Content-Length: 5000000\r\n\r\n" + WORDS, "ended after 6000 of 5000000 bytes"),
     "cut_in_pieces": (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "IncompleteRead"),
@@ -42,7 +42,7 @@ ANSWERS = {
 
 @pytest.fixture
 def served(tmp_path):
-    """A folder, and the URL under which it is served."""
+    """A folder and the URL under which it is served."""
     folder = tmp_path / "served"
     folder.mkdir()
     (folder / "a.txt").write_bytes(WORDS)
@@ -220,7 +220,7 @@ def test_where_an_answer_comes_from(tmp_path, monkeypatch, origin, place, match)
 
 
 def test_a_cache_that_cannot_be_written(served, tmp_path, monkeypatch):
-    """Another folder is used instead; never one that somebody else laid there."""
+    """Another folder is used instead, but never one that another user created."""
     _, url = served
     shared = tmp_path / "shared"
     shared.mkdir()
@@ -317,7 +317,7 @@ def test_headers_that_say_otherwise(tmp_path, name):
 
 
 def test_very_many_members(tmp_path):
-    """Names cost a few bytes where they are compressed, and each some milliseconds on the disk."""
+    """Compressed names take a few bytes each, but creating each file takes milliseconds."""
     import gzip
 
     info = tarfile.TarInfo()
@@ -398,7 +398,7 @@ def test_bombs(tmp_path, kind):
 
 
 def test_a_long_header(tmp_path):
-    """The name of a member, said to have gigabytes."""
+    """A member whose name claims gigabytes."""
     info = tarfile.TarInfo("x")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 2**33
     (tmp_path / "a.tar").write_bytes(info.tobuf() + bytes(20 * 512))
@@ -406,7 +406,7 @@ def test_a_long_header(tmp_path):
 
 
 def test_a_negative_size(tmp_path):
-    """A header that sends the reader back to where it was."""
+    """A header with a negative size sends the reader back to its start."""
     info = tarfile.TarInfo("x")
     first = bytearray(info.tobuf(tarfile.GNU_FORMAT))
     first[124:136] = b"\xff" * 12  # -1 in base 256
@@ -417,7 +417,7 @@ def test_a_negative_size(tmp_path):
 
 
 def refused_as_damaged(folder):
-    # A damaged head is no tar file at all; a damaged member stops the unpacking.
+    # A damaged header means that the file is no tar file; a damaged member stops the extraction.
     with pytest.raises(ValueError, match="archive"):
         get_file(origin=(folder / "a.tar").as_uri(), extract=True, cache_dir=folder / "c")
     assert tree(folder / "c/datasets") == ["a.tar_archive"]

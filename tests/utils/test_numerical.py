@@ -1,4 +1,4 @@
-"""`to_categorical` and `normalize` against Keras's."""
+"""`to_categorical` and `normalize` against Keras."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -62,7 +62,7 @@ def test_normalize_is_kerass(axis, order):
 
 @pytest.mark.parametrize("order", [1, 2, np.inf])
 def test_normalize_along_the_first_axis(order):
-    # Keras takes axis=0 for -1 in one place and fails here, so the transpose is the reference.
+    # Keras treats axis=0 as -1 in one place and fails here, so the transpose is the reference.
     x = np.random.default_rng(0).normal(size=(3, 4, 2))
     np.testing.assert_allclose(normalize(x, 0, order), normalize(x.T, -1, order).T)
 

@@ -1,4 +1,4 @@
-"""Layers that prepare data for a model, on the way in or inside it."""
+"""Layers that prepare data, either before a model or as part of it."""
 
 from hornbeam.layers.preprocessing.normalization import Normalization
 from hornbeam.layers.preprocessing.rescaling import Rescaling

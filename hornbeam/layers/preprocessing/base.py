@@ -1,4 +1,4 @@
-"""The base of layers that learn from data before training."""
+"""The base class of layers that learn from data before training."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ class PreprocessingLayer(Layer):
     `finalize_state`. A subclass implements these three. They run on the host, on NumPy arrays, and
     `call` only reads what `finalize_state` stored.
 
-    Building: `adapt` builds the layer for the shape of the first batch, its batch size unknown.
+    Building: `adapt` builds the layer for the shape of the first batch, with the batch size
+    unknown.
 
-    Saving and loading: numbers that are learned are weights with `trainable=False`, created in
-    `build`, so every file format saves and restores them. Learned texts, such as a vocabulary, go
-    to a file in `save_assets(folder)` and come back in `load_assets(folder)`; `.keras` files hold
-    them. Values that the constructor may be given instead belong into `get_config`. What `call`
-    derives from learned values is computed when it is read, so that it is right after loading.
+    Saving and loading: keep learned numbers as weights with `trainable=False`, created in `build`;
+    every file format saves and restores them. Write learned text, such as a vocabulary, in
+    `save_assets(folder)` and read it in `load_assets(folder)`; `.keras` files hold these assets.
+    Values that the constructor can take instead belong in `get_config`. Compute derived values when
+    they are read, so they are right after loading too.
 
     Example:
         >>> class Shift(PreprocessingLayer):
@@ -47,16 +48,15 @@ class PreprocessingLayer(Layer):
     """
 
     def adapt(self, data: Data) -> None:
-        """Learn from data; the result of an earlier call is replaced.
+        """Learn from data. A later call replaces the result.
 
         Args:
-            data: An array, samples first; or batches: a `PyDataset`, a generator or other iterable,
-                or a data set of another library. Of batches that are tuples, the first member is
-                used.
+            data: An array (samples, ...), or batches: a `PyDataset`, a generator or other iterable,
+                or a data set of another library. If a batch is a tuple, its first item is used.
 
         Raises:
-            ValueError: If there are no samples, or they do not fit the layer. What the layer had
-                learned before stays.
+            ValueError: If there are no samples, or they do not fit the layer. The layer then keeps
+                what it learned before.
         """
         self.reset_state()
         samples = 0
@@ -89,14 +89,14 @@ class PreprocessingLayer(Layer):
         return (None, *shape[1:])
 
     def reset_state(self) -> None:
-        """Forget what `update_state` gathered. What `finalize_state` stored before stays."""
+        """Discard the statistics from `update_state`; keep the results of `finalize_state`."""
         raise NotImplementedError(f"{type(self).__name__} must implement `reset_state(self)`.")
 
     def update_state(self, data: np.ndarray) -> None:
-        """Take one batch into account.
+        """Update the statistics with one batch.
 
         Args:
-            data: The samples, of shape `(batch, ...)`; at least one.
+            data: At least one sample, of shape (batch, ...).
 
         Raises:
             ValueError: If the batch does not fit the layer.
@@ -111,10 +111,10 @@ class PreprocessingLayer(Layer):
 
 
 def batches(data: Data) -> Iterator[np.ndarray]:
-    """Yield samples batch by batch; an array is one batch, and keeps its dtype.
+    """Yield samples batch by batch. An array is one batch and keeps its dtype.
 
     Args:
-        data: What `PreprocessingLayer.adapt` takes.
+        data: The data, as for `PreprocessingLayer.adapt`.
 
     Example:
         >>> [batch.shape for batch in batches([[1.0, 2.0], [3.0, 4.0]])]

@@ -1,4 +1,4 @@
-"""Normalization of features to mean 0 and variance 1."""
+"""A layer that normalizes features to mean 0 and variance 1."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Moments:
     variance: Any = 0.0
 
     def add(self, batch: np.ndarray, axes: tuple[int, ...]) -> None:
-        """Take a batch into account, averaging over `axes`."""
+        """Add a batch, averaged over `axes`."""
         mean, variance = np.mean(batch, axes, "float64"), np.var(batch, axes, "float64")
         part = batch.shape[0] / (self.count + batch.shape[0])
         self.variance = (
@@ -44,30 +44,33 @@ class _Moments:
 
 
 class Normalization(PreprocessingLayer):
-    """Shift and scale features to mean 0 and variance 1: `(x - mean) / sqrt(variance)`.
+    """Shifts and scales features to mean 0 and variance 1: `(x - mean) / sqrt(variance)`.
 
-    Mean and variance are given, or measured by `adapt`; until then they are 0 and 1. They are never
-    trained.
+    Pass the mean and variance, or let `adapt` measure them. Until then they are 0 and 1. Training
+    does not change them.
 
     Args:
-        axis: Axis or axes that have a mean and variance each, counted with the batch axis; `None`
-            for one mean and variance of everything. Default: the last axis.
-        mean, variance: Numbers, or arrays with the sizes of `axis`; both or neither. Default:
-            measured.
-        invert: Whether to undo a normalization: `x * sqrt(variance) + mean`.
+        axis: Axis or axes whose positions each get their own mean and variance; axis 0 is the
+            batch. `None` uses one mean and variance for all values. Default: -1, the last axis.
+        mean, variance: Numbers, or arrays with the sizes of `axis`; pass both or neither. Default:
+            `None`, measured by `adapt`.
+        invert: Whether to undo a normalization: `x * sqrt(variance) + mean`. Default: False.
+
+    Input and output: (B, ...). As in Keras.
 
     Weights: `mean` and `variance` with the sizes of `axis`, and `count`, a number that Keras's
-        files
-    have. None where mean and variance are given.
+    files hold. There are no weights if the constructor gets `mean` and `variance`.
 
     Raises:
-        ValueError: If only one of `mean` and `variance` is given, if they have more axes than
-            `axis` names, or if `axis` is not an axis of the input or its size is unknown.
+        ValueError: If only one of `mean` and `variance` is given, they have more axes than `axis`,
+            or the input does not have `axis` or its size is unknown.
 
     Example:
-        >>> layer = Normalization()
-        >>> layer.adapt(np.array([[1.0, 10.0], [3.0, 30.0]]))
-        >>> layer(np.array([[3.0, 20.0]]))
+        >>> import hornbeam as hb
+        >>> ages_and_incomes = np.array([[20.0, 1000.0], [40.0, 3000.0]])
+        >>> layer = hb.layers.Normalization()
+        >>> layer.adapt(ages_and_incomes)
+        >>> layer(np.array([[40.0, 2000.0]]))
         Array([[1., 0.]], dtype=float32)
     """
 
@@ -114,7 +117,7 @@ class Normalization(PreprocessingLayer):
         return float(value) if np.ndim(value) == 0 else np.asarray(value, "float32").tolist()
 
     def get_config(self) -> dict[str, Any]:
-        # Written out, since the attributes of these names are arrays.
+        # Not derived from the attributes: `mean` and `variance` are arrays there.
         return {
             "name": self.name,
             "trainable": self.trainable,
@@ -158,16 +161,15 @@ class Normalization(PreprocessingLayer):
             )
 
     def adapt(self, data: Data) -> None:
-        """Measure mean and variance; the result of an earlier call is replaced.
+        """Measure mean and variance. A later call replaces the result.
 
         Args:
-            data: An array, samples first; or batches: a `PyDataset`, a generator or other iterable,
-                or a data set of another library. Of batches that are tuples, the first member is
-                used.
+            data: An array (samples, ...), or batches: a `PyDataset`, a generator or other iterable,
+                or a data set of another library. If a batch is a tuple, its first item is used.
 
         Raises:
-            ValueError: If mean and variance were given to the constructor, there are no samples, or
-                their shape does not fit the layer's.
+            ValueError: If the constructor got mean and variance, there are no samples, they are not
+                numbers, or their shape does not fit the layer.
         """
         if self.input_mean is not None:
             raise ValueError(
@@ -205,7 +207,7 @@ class Normalization(PreprocessingLayer):
             self.adapt_variance.assign(self._moments.variance)
 
     def _wide(self, value: ArrayLike) -> Any:
-        """Return an array with the sizes of `axis`, spread over all axes of the input."""
+        """Reshape an array with the sizes of `axis` to broadcast against the input."""
         value = jnp.asarray(value, "float32")
         sizes = iter((1,) * (len(self._kept) - value.ndim) + value.shape)
         return value.reshape([next(sizes) if a in self._kept else 1 for a in range(self._rank)])
@@ -233,7 +235,7 @@ class Normalization(PreprocessingLayer):
 
 
 def _numbers(data: np.ndarray, label: str) -> np.ndarray:
-    """Return an array of Python numbers, or of a narrow float type, in float64."""
+    """Convert an array of Python objects, or of a narrow float type, to float64."""
     try:
         return data.astype("float64")
     except (TypeError, ValueError) as error:

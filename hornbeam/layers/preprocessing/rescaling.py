@@ -1,4 +1,4 @@
-"""Rescaling by a fixed factor and offset."""
+"""A layer that multiplies by a factor and adds an offset."""
 
 from __future__ import annotations
 
@@ -13,15 +13,25 @@ __all__ = ["Rescaling"]
 
 
 class Rescaling(Layer):
-    """Compute `inputs * scale + offset`.
+    """Multiplies the input by a factor and adds an offset: `x * scale + offset`.
 
     Args:
-        scale: The factor: a number, or one per channel.
-        offset: The number that is added, or one per channel. Default: 0.
+        scale: Factor: a number, or an array that broadcasts to the input, such as one per channel.
+        offset: Number to add, or an array that broadcasts to the input. Default: 0.
+
+    Input and output: any shape. As in Keras.
+
+    Raises:
+        ValueError: In the call, if `scale` or `offset` holds no numbers or does not broadcast to
+            the input.
 
     Example:
-        >>> Rescaling(1 / 255)(jnp.array([255.0]))
-        Array([1.], dtype=float32)
+        >>> import hornbeam as hb
+        >>> model = hb.Sequential([
+        ...     hb.Input((28, 28, 1)), hb.layers.Rescaling(1 / 255), hb.layers.Conv2D(8, 3)
+        ... ])
+        >>> hb.layers.Rescaling(1 / 127.5, offset=-1)([0.0, 127.5, 255.0])  # pixels to [-1, 1]
+        Array([-1.,  0.,  1.], dtype=float32)
     """
 
     def __init__(self, scale: ArrayLike, offset: ArrayLike = 0.0, **kwargs: Any):
