@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.checked import Positive, checked
+from hornbeam.core.checks import check_axes
 from hornbeam.core.random import SeedGenerator, draw_key, host_uniform, make_default_seed
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.objects.constructor import constructor_config
@@ -384,10 +385,10 @@ class VarianceScaling(_Random):
 def _fans(shape: tuple[int, ...], input_axes: Axis, output_axes: Axis) -> tuple[float, float]:
     """Return the fan-in and the fan-out of a weight."""
     if input_axes is not None or output_axes is not None:
-        ins = [input_axes] if isinstance(input_axes, int) else list(input_axes or ())
-        outs = [output_axes] if isinstance(output_axes, int) else list(output_axes or ())
-        rank = len(shape)
-        ins, outs = [a % rank for a in ins], [a % rank for a in outs]
+        ins, outs = (
+            check_axes("VarianceScaling", [] if axes is None else axes, len(shape), name)
+            for name, axes in (("input_axes", input_axes), ("output_axes", output_axes))
+        )
         field = math.prod(n for a, n in enumerate(shape) if a not in ins and a not in outs)
         return field * math.prod(shape[a] for a in ins), field * math.prod(shape[a] for a in outs)
     if len(shape) < 2:

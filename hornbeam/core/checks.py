@@ -11,7 +11,7 @@ import numpy as np
 from hornbeam import errors
 from hornbeam.typing import Shape
 
-__all__ = ["check_choice", "check_flag", "check_name", "check_shape"]
+__all__ = ["check_axes", "check_choice", "check_flag", "check_name", "check_shape"]
 
 Value = TypeVar("Value")
 
@@ -74,6 +74,35 @@ def check_flag(owner: str, argument: str, value: object) -> bool:
     ):
         raise ValueError(f"{owner}: `{argument}` must be True or False, received {value!r:.200}.")
     return bool(value)
+
+
+def check_axes(owner: str, axis: Any, rank: int, argument: str = "axis") -> tuple[int, ...]:
+    """Return one axis or several as numbers from 0 to `rank` - 1, in the order given.
+
+    Args:
+        owner: Class or function for the message.
+        axis: An integer, or a sequence of integers; negative ones count from the end.
+        rank: Number of axes of the tensor.
+        argument: Name of the argument for the message.
+
+    Raises:
+        ValueError: If the tensor does not have an axis, or an axis is named twice.
+
+    Example:
+        >>> check_axes("LayerNormalization", [-1, 0], 3)
+        (2, 0)
+    """
+    axes = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
+    for number in axes:
+        if not -rank <= number < rank:
+            raise ValueError(
+                f"{owner}: `{argument}` must be from {-rank} to {rank - 1} for an input with"
+                f" {rank} axes, received {axis!r}."
+            )
+    places = tuple(number % rank for number in axes)
+    if len(set(places)) < len(places):
+        raise ValueError(f"{owner}: `{argument}` names an axis twice, received {axis!r}.")
+    return places
 
 
 def check_shape(owner: str, shape: Any) -> Shape:

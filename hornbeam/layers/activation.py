@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import activations
+from hornbeam.core.checks import check_axes
 from hornbeam.layers.arguments import add_named_weight, keep
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -162,6 +163,7 @@ class Softmax(_Activation):
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
             inputs = jnp.where(mask, inputs, jnp.finfo(inputs.dtype).min / 2)
+        check_axes(self._label(), self.axis, inputs.ndim)
         return activations.softmax(inputs, self.axis)
 
 
@@ -181,7 +183,8 @@ class PReLU(_Activation):
     Input and output: (B, ...). The sizes of the axes not in `shared_axes` must be known.
 
     Raises:
-        ValueError: In `build`, if one of these sizes is unknown.
+        ValueError: In `build`, if one of these sizes is unknown, or the input does not have one of
+            `shared_axes`.
 
     Source: He et al. 2015, Delving deep into rectifiers.
 
@@ -209,6 +212,12 @@ class PReLU(_Activation):
 
     def build(self, input_shape: Shape) -> None:
         shared = self.shared_axes or []
+        rank = len(input_shape)
+        if any(not 1 <= axis < rank for axis in shared):
+            raise ValueError(
+                f"{self._label()}: `shared_axes` must be from 1 to {rank - 1} for an input with"
+                f" {rank} axes, received {shared}."
+            )
         shape = tuple(1 if axis in shared else size for axis, size in enumerate(input_shape))[1:]
         if None in shape:
             raise ValueError(

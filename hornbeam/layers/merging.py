@@ -9,6 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import ops
+from hornbeam.core.checks import check_axes
 from hornbeam.layers.layer import Layer
 from hornbeam.typing import Shape, Structure, Tensor
 
@@ -258,8 +259,9 @@ class Concatenate(_Merge):
                 f" {[tuple(s) for s in shapes]}."
             )
         rank = ranks.pop()
+        (joined,) = check_axes(self._label(), self.axis, rank)
         for axis in range(rank):
-            if axis != self.axis % rank and len({s[axis] for s in shapes} - {None}) > 1:
+            if axis != joined and len({s[axis] for s in shapes} - {None}) > 1:
                 raise ValueError(
                     f"{self._label()}: inputs must have equal sizes on all axes but {self.axis},"
                     f" received {[tuple(s) for s in shapes]}."

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hornbeam.core.checks import check_axes
 from hornbeam.layers.activation import Softmax
 from hornbeam.layers.arguments import keep, positive_integer
 from hornbeam.layers.einsum_dense import EinsumDense
@@ -312,7 +313,9 @@ class MultiHeadAttention(_HeadAttention):
         rank = len(query_shape)
         if self.attention_axes is None:
             self.attention_axes = tuple(range(1, rank - 1))
-        axes = self._attended = tuple(axis % rank for axis in self.attention_axes)
+        axes = self._attended = check_axes(
+            self._label(), self.attention_axes, rank, "attention_axes"
+        )
         inner = tuple(query_shape[1:-1])
         heads = self.num_heads
         space = _LETTERS[: rank - 1]

@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import ops
+from hornbeam.core.checks import check_axes
 from hornbeam.layers.arguments import add_named_weight, keep
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -33,11 +34,6 @@ class _Normalization(Layer):
 def _wide(inputs: Tensor) -> Tensor:
     """Return half-precision inputs in float32, because means and variances need the precision."""
     return inputs.astype("float32") if inputs.dtype in (jnp.float16, jnp.bfloat16) else inputs
-
-
-def _axes(axis: Any, rank: int) -> tuple[int, ...]:
-    """Return one axis or several as a sorted tuple of non-negative integers."""
-    return tuple(sorted(a % rank for a in (axis if isinstance(axis, (list, tuple)) else [axis])))
 
 
 class BatchNormalization(_Normalization):
@@ -97,6 +93,11 @@ class BatchNormalization(_Normalization):
     ):  # fmt: skip
         super().__init__(**kwargs)
         if isinstance(axis, (list, tuple)):
+            if len(axis) != 1:
+                raise ValueError(
+                    "BatchNormalization: `axis` must be one axis, received"
+                    f" {axis!r}. `LayerNormalization` takes several."
+                )
             (axis,) = axis
         if renorm:
             raise ValueError("BatchNormalization: `renorm=True` is not supported; pass False.")
@@ -104,7 +105,8 @@ class BatchNormalization(_Normalization):
         self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
-        size = input_shape[self.axis]
+        (axis,) = check_axes(self._label(), self.axis, len(input_shape))
+        size = input_shape[axis]
         self._scale_and_offset((size,), self.scale, self.center)
         fixed: dict[str, Any] = {"trainable": False, "autocast": False}
         self.moving_mean = add_named_weight(self, "moving_mean", (size,), **fixed)
@@ -200,14 +202,15 @@ class LayerNormalization(_Normalization):
         self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
-        shape = tuple(input_shape[a] for a in _axes(self.axis, len(input_shape)))
+        axes = sorted(check_axes(self._label(), self.axis, len(input_shape)))
+        shape = tuple(input_shape[a] for a in axes)
         self._scale_and_offset(
             shape, self.scale or self.rms_scaling, self.center and not self.rms_scaling
         )
 
     def call(self, inputs: Tensor) -> Tensor:
         x = _wide(inputs)
-        axes = _axes(self.axis, x.ndim)
+        axes = check_axes(self._label(), self.axis, x.ndim)
         shape = tuple(x.shape[i] if i in axes else 1 for i in range(x.ndim))
         mean = jnp.mean(x, axis=axes, keepdims=True)
         variance = jnp.mean(jnp.square(x - mean), axis=axes, keepdims=True)
@@ -277,7 +280,8 @@ class GroupNormalization(_Normalization):
         self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
-        channels = input_shape[self.axis]
+        (axis,) = check_axes(self._label(), self.axis, len(input_shape))
+        channels = input_shape[axis]
         if channels is None:
             raise ValueError(
                 f"{self._label()}: the size of axis {self.axis} must be known, received"
@@ -342,7 +346,8 @@ class RMSNormalization(Layer):
         self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
-        shape = tuple(input_shape[a] for a in _axes(self.axis, len(input_shape)))
+        axes = sorted(check_axes(self._label(), self.axis, len(input_shape)))
+        shape = tuple(input_shape[a] for a in axes)
         self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -381,4 +386,5 @@ class UnitNormalization(Layer):
         self.built = True
 
     def call(self, inputs: Tensor) -> Tensor:
+        check_axes(self._label(), self.axis, inputs.ndim)
         return ops.normalize(inputs, axis=self.axis, order=2, epsilon=1e-12)

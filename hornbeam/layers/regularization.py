@@ -282,6 +282,11 @@ class GaussianDropout(_Noise):
         self.rate = rate
 
     def _draw(self, inputs: Tensor) -> Tensor:
+        if self.rate == 1:
+            raise ValueError(
+                f"{self._label()}: `rate` must be below 1 in training, received 1. The standard"
+                " deviation of the noise would be infinite."
+            )
         stddev = (self.rate / (1.0 - self.rate)) ** 0.5
         return inputs * random.normal(inputs.shape, 1.0, stddev, inputs.dtype, self.seed_generator)
 

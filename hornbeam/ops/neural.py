@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import settings
+from hornbeam.core.checks import check_axes
 from hornbeam.core.convert import convert
 from hornbeam.core.op import op
 from hornbeam.dtypes import standardize_dtype
@@ -441,7 +442,7 @@ def _layer_norm(
     epsilon: float | None = None, rms_scaling: bool = False,
 ) -> Tensor:  # fmt: skip
     x = _floating(convert(x))
-    axes = sorted(a % x.ndim for a in ((axis,) if isinstance(axis, int) else axis))
+    axes = sorted(check_axes("layer_normalization", axis, x.ndim))
     epsilon = settings.epsilon() if epsilon is None else epsilon
     shape = [size if i in axes else 1 for i, size in enumerate(x.shape)]
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
@@ -482,13 +483,12 @@ def _rms_norm(
     x: Tensor, scale: Tensor = None, axis: int | Sequence[int] = -1, epsilon: float | None = None
 ) -> Tensor:
     x = _floating(convert(x))
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = check_axes("rms_normalization", axis, x.ndim)
     epsilon = settings.epsilon() if epsilon is None else epsilon
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     y = wide * jax.lax.rsqrt(jnp.mean(jnp.square(wide), axis=axes, keepdims=True) + epsilon)
     if scale is not None:
-        placed = {a % x.ndim for a in axes}
-        shape = [size if i in placed else 1 for i, size in enumerate(x.shape)]
+        shape = [size if i in axes else 1 for i, size in enumerate(x.shape)]
         y = y * convert(scale).reshape(shape).astype(y.dtype)
     return y.astype(x.dtype)
 

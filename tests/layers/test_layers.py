@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -978,3 +979,37 @@ def test_bad_arguments_are_named(name):
     make, x, text = BAD[name]
     with pytest.raises((ValueError, TypeError), match=f"(?s){text}"):
         make()(x)
+
+
+AXES = {
+    "BatchNormalization": {"axis": 5},
+    "Concatenate": {"axis": 5},
+    "Dot": {"axes": 5},
+    "GroupNormalization": {"axis": 5},
+    "LayerNormalization": {"axis": [-4]},
+    "MultiHeadAttention": {"num_heads": 1, "key_dim": 2, "attention_axes": [5]},
+    "Normalization": {"axis": 5},
+    "PReLU": {"shared_axes": [-1]},
+    "RMSNormalization": {"axis": 5},
+    "Softmax": {"axis": [1, 1]},
+    "UnitNormalization": {"axis": [0, 5]},
+}
+
+
+@pytest.mark.parametrize("name", AXES)
+def test_an_axis_that_the_input_does_not_have_is_named(name):
+    layer = getattr(hb.layers, name)(**AXES[name])
+    x = np.ones((2, 3, 4), "float32")
+    inputs = [x, x] if name == "MultiHeadAttention" else [[x, x]]
+    with pytest.raises(ValueError, match=rf"\({name}\): `\w*ax[ie]s`.* received"):
+        layer(*(inputs if name in ("Concatenate", "Dot", "MultiHeadAttention") else [x]))
+
+
+def test_every_layer_with_axes_has_a_row_above():
+    named = {
+        name
+        for name in hb.layers.__all__
+        if isinstance(made := getattr(hb.layers, name), type)
+        and any("ax" in p.split("_")[-1] for p in inspect.signature(made).parameters)
+    }
+    assert named - {"EinsumDense", "InputSpec"} == set(AXES)  # bias_axes are letters

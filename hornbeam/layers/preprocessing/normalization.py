@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import settings
+from hornbeam.core.checks import check_axes
 from hornbeam.layers.dtype_config import dtype_config
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -130,12 +131,7 @@ class Normalization(PreprocessingLayer):
 
     def build(self, input_shape: Shapes = None) -> None:
         rank = len(input_shape)
-        if any(not -rank <= a < rank for a in self.axis):
-            raise ValueError(
-                f"{self._label()}: `axis` {self.axis} is not among the axes of an input of shape"
-                f" {input_shape}."
-            )
-        kept = sorted(a % rank for a in self.axis)
+        kept = sorted(check_axes(self._label(), self.axis, rank))
         if any(input_shape[a] is None for a in kept):
             raise ValueError(
                 f"{self._label()}: the size of `axis` {self.axis} must be known, received"
