@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 from hornbeam.ops import recurrence, routes
@@ -148,7 +149,7 @@ def test_float64_directions(cell, route):
         )
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", mostly_slow(CELLS, ["lstm", "gru"]))
 def test_forward_mode_and_second_order(cell, route):
     arrays, mask = draw(cell, 5, T=3, B=2, U=4)
     arrays = single(arrays)
@@ -174,7 +175,7 @@ def test_forward_mode_and_second_order(cell, route):
     close(*results, tolerance=1e-4)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", mostly_slow(CELLS, ["lstm", "gru"]))
 def test_batches_of_recurrences(cell, route):
     """vmap over all operands and over the data only, forward and backward; scan and remat."""
     (x, kernel, bias, start), mask = draw(cell, 7, T=3, B=2, U=5)
@@ -192,7 +193,7 @@ def test_batches_of_recurrences(cell, route):
     close(jax.lax.scan(lambda n, x: (n, jax.grad(step)(x)), 0, single([x])[0])[1], stacked[0])
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", mostly_slow(CELLS, ["lstm", "gru"]))
 def test_gradients_of_the_last_states_alone(cell, route):
     """If only the last states have gradients, `pull` gets an empty gradient of the outputs.
 
@@ -264,7 +265,7 @@ def test_several_threads(cell, route):
 
 
 @needs_kernels
-@pytest.mark.parametrize("least", ["avx2", "portable"])
+@pytest.mark.parametrize("least", mostly_slow(["avx2", "portable"], []))
 def test_other_instruction_sets(least, monkeypatch):
     """The code for processors without AVX-512, in a new process because the choice is final."""
     import os

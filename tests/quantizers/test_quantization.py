@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from compare import plain
+from compare import mostly_slow, plain
 
 import hornbeam as hb
 from hornbeam import dtype_policies, quantizers
@@ -372,11 +372,6 @@ def tolerance(row, mode):
     return {"rtol": 5e-3, "atol": 5e-3} if mode == "float8" else {"rtol": 1e-5, "atol": 1e-5}
 
 
-def mostly_slow(names, quick):
-    """Return test parameters; those not in `quick` run only with the slow tests."""
-    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
-
-
 # All modes of one layer and some modes of the others always run; the slow tests run the whole
 # table.
 QUICK = [
@@ -614,7 +609,7 @@ def test_convolutions_that_are_not_adapted_and_those_that_refuse():
     assert layer.kernel.dtype == "float32"
 
 
-@pytest.mark.parametrize("mode", mostly_slow(["int8", "int4", "int4 a channel"], ["int8", "int4"]))
+@pytest.mark.parametrize("mode", mostly_slow(["int8", "int4", "int4 a channel"], ["int4"]))
 def test_quantized_after_adaptation_and_back_in_files(mode, tmp_path):
     """Files hold the re-rounded sum, and the library that reads them continues from it."""
 
@@ -823,7 +818,7 @@ def test_errors_of_models():
     assert model.get_quantization_layer_structure("gptq") is None
 
 
-@pytest.mark.parametrize("mode", mostly_slow(MODES, ["int8", "float8"]))
+@pytest.mark.parametrize("mode", mostly_slow(MODES, ["float8"]))
 def test_files_pass_both_ways(mode, tmp_path):
     def make(K):
         L = K.layers

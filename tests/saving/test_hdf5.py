@@ -209,7 +209,7 @@ def test_every_cut_is_an_error_or_reads(tmp_path):
     [
         ("default", 600),
         ("latest", 600),
-        ("in_pieces", 12),
+        ("in_pieces", 4),
         pytest.param("in_pieces", 40, marks=pytest.mark.slow),
     ],
 )
