@@ -182,7 +182,7 @@ def announce(family: AnnouncedFamily) -> None:
 
 
 def families() -> dict[str, AnnouncedFamily]:
-    """Return the families whose classes files can name, by the module under which Keras saves them."""
+    """Return the families whose classes files can name, by Keras's module."""
     return {module: family for module, family in _families.items() if family.in_files}
 
 

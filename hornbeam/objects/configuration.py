@@ -59,7 +59,7 @@ def _module_of(cls: type) -> str | None:
 
 @functools.lru_cache(maxsize=4)  # families announce themselves while Hornbeam is imported
 def _modules(families: tuple[tuple[str, registry.AnnouncedFamily], ...]) -> dict[Any, str]:
-    """Return the module of each public class of the families; the first family that has it counts."""
+    """Return the module of each public class; the first family that has the class counts."""
     return {
         member: module
         for module, family in reversed(families)

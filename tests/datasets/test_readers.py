@@ -97,7 +97,8 @@ def _array_pickle(
     """Return a pickle of an array of two bytes, with the given parts replaced."""
     return (
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01"
-        + shape + b"cnumpy\ndtype\n" + dtype + b"K\x00K\x01\x87R(" + state + b"b\x89" + data + b"tb."
+        + shape
+        + b"cnumpy\ndtype\n" + dtype + b"K\x00K\x01\x87R(" + state + b"b\x89" + data + b"tb."
     )  # fmt: skip
 
 

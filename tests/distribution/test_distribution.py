@@ -29,7 +29,8 @@ def trained(distribution):
         hb.layers.ReLU(), hb.layers.Flatten(), hb.layers.Dropout(0.3), hb.layers.Dense(3),
     ])
     hb.distribution.set_distribution(distribution)
-    model.compile(hb.optimizers.SGD(0.05, momentum=0.9), hb.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"])
+    loss = hb.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(hb.optimizers.SGD(0.05, momentum=0.9), loss, ["accuracy"])
     history = model.fit(images, labels, epochs=3, batch_size=8, validation_split=0.2, verbose=0)
     placed = [len(w.stored.sharding.device_set) for w in model.weights]
     batches = model.fit(

@@ -214,7 +214,10 @@ def test_mask_of_the_predictions(weights):
     close(ours.result(), theirs.result())
 
 
-ROWS_OF_CLASSES = "KLDivergence CategoricalCrossentropy CategoricalHinge CategoricalAccuracy CosineSimilarity".split()
+ROWS_OF_CLASSES = [
+    "KLDivergence", "CategoricalCrossentropy", "CategoricalHinge", "CategoricalAccuracy",
+    "CosineSimilarity",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -103,9 +103,10 @@ def test_config_and_lookup(family, name, settings):
 
 
 NAMES = [
-    ("initializers", "zero zeros one ones normal uniform glorot_uniform glorot_normal he_normal he_uniform lecun_normal "
-        "lecun_uniform orthogonal identity truncated_normal random_normal random_uniform variance_scaling GlorotUniform "
-        "HeNormal constant"),
+    ("initializers",
+     "zero zeros one ones normal uniform glorot_uniform glorot_normal he_normal he_uniform "
+     "lecun_normal lecun_uniform orthogonal identity truncated_normal random_normal "
+     "random_uniform variance_scaling GlorotUniform HeNormal constant"),
     ("regularizers", "l1 l2 l1_l2 L1 L2 L1L2 l1l2 orthogonal_regularizer"),
     ("constraints", "max_norm maxnorm MaxNorm non_neg nonneg unit_norm unitnorm min_max_norm"),
 ]  # fmt: skip

@@ -105,7 +105,8 @@ FUNCTIONS = {
     "abs_max_quantize zeros": lambda Q: Q.abs_max_quantize(X * 0, axis=1),
     "abs_max_quantize half": lambda Q: Q.abs_max_quantize(X.astype("float16"), axis=0),
     "abs_max_quantize bfloat16": lambda Q: Q.abs_max_quantize(jnp.asarray(X, "bfloat16"), axis=0),
-    "abs_max_quantize_grouped_with_zero_point": lambda Q: Q.abs_max_quantize_grouped_with_zero_point(BOTH_SIGNS, 6),
+    "abs_max_quantize_grouped_with_zero_point":
+        lambda Q: Q.abs_max_quantize_grouped_with_zero_point(BOTH_SIGNS, 6),
     "grouped, rest": lambda Q: Q.abs_max_quantize_grouped_with_zero_point(BOTH_SIGNS[:5], 3),
     "grouped zeros": lambda Q: Q.abs_max_quantize_grouped_with_zero_point(X * 0, 2),
     "quantizer": lambda Q: Q.AbsMaxQuantizer(axis=0)(X),

@@ -293,7 +293,8 @@ class Slow(hb.utils.PyDataset):
 if __name__ == "__main__":
     model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)])
     model.compile("sgd", "mse")
-    model.fit(Slow(workers=2, use_multiprocessing=sys.argv[1] == "processes"), verbose=0, shuffle=False)
+    slow = Slow(workers=2, use_multiprocessing=sys.argv[1] == "processes")
+    model.fit(slow, verbose=0, shuffle=False)
 """
 
 

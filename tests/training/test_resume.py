@@ -836,15 +836,19 @@ def drawn():
         yield x[some], y[some]
 
 
-model = hb.Sequential([hb.Input((20,)), hb.layers.Dense(4096, activation="relu"), hb.layers.Dropout(0.2), hb.layers.Dense(3)])
-model.compile("adam", hb.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+model = hb.Sequential([hb.Input((20,)), hb.layers.Dense(4096, activation="relu")])
+model.add(hb.layers.Dropout(0.2))
+model.add(hb.layers.Dense(3))
+loss = hb.losses.SparseCategoricalCrossentropy(from_logits=True)
+model.compile("adam", loss, metrics=["accuracy"])
 data = {
     "arrays": {"x": x, "y": y, "batch_size": 16, "validation_split": 0.1},
     "data set": {"x": Shuffled(), "validation_data": (x, y)},
     "generator": {"x": drawn(), "steps_per_epoch": 6},
 }
 callbacks = [
-    cb.BackupAndRestore(folder + "/backup", save_freq={"arrays": 4, "data set": 1, "generator": "epoch"}[way]),
+    cb.BackupAndRestore(
+        folder + "/backup", save_freq={"arrays": 4, "data set": 1, "generator": "epoch"}[way]),
     cb.ReduceLROnPlateau("loss", factor=0.7, patience=1),
     cb.EarlyStopping("accuracy", patience=30, restore_best_weights=True),
     cb.CSVLogger(folder + "/log.csv"),
