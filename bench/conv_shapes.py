@@ -148,9 +148,8 @@ def serve(library: str, cores: int, cpu_time: bool, connection: Connection) -> N
 
     Each request makes several calls, because at the first one threads still have to wake up.
     """
-    os.sched_setaffinity(
-        0, sorted(os.sched_getaffinity(0))[:cores]
-    )  # before JAX or PyTorch count the cores
+    # Before JAX or PyTorch count the cores.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     clock = time.process_time if cpu_time else time.perf_counter
     if library == "torch":
         import torch

@@ -178,9 +178,8 @@ class STFT(Initializer):
             )
         self.side, self.window, self.scaling, self.periodic = side, window, scaling, periodic
         if isinstance(window, str):
-            self._weights(
-                4
-            )  # raises the error for an unknown name now instead of in the first call
+            # Raises the error for an unknown name now instead of in the first call.
+            self._weights(4)
 
     def _weights(self, length: int) -> Any:
         if self.window is None:

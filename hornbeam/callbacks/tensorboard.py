@@ -96,9 +96,8 @@ class TensorBoard(Callback):
 
     def steps_until_action(self) -> int | None:
         ends = [step - self._step for step in self._profiled or () if step > self._step]
-        if (
-            self.write_steps_per_second and self.update_freq != "epoch"
-        ):  # the clock is read between two dispatches
+        # The clock is read between two dispatches.
+        if self.write_steps_per_second and self.update_freq != "epoch":
             ends.append(self.update_freq - self._step % self.update_freq)
         return min(ends, default=None)
 

@@ -33,9 +33,8 @@ __all__ = ["indivisible", "infer", "is_unknown", "shape_with_unknowns", "too_sma
 # scaled.
 _TRIALS = (840, 1680, 2520, 5040, 7560, 9240)
 _GROWTH = 12
-_LARGEST_SCALE = (
-    2**18
-)  # sizes stay below 2**31, which is the largest that code can be expected to take
+# Sizes stay below 2**31, which is the largest that code can be expected to take.
+_LARGEST_SCALE = 2**18
 
 
 @dataclasses.dataclass(frozen=True)

@@ -86,9 +86,8 @@ class Overlay:
         if self._outer is not None:
             return self._outer.value_of(variable)
         if self._abstract and variable.__dict__.get("_first_value") is not None:
-            return jnp.zeros(
-                variable._shape, variable._dtype
-            )  # traced, so that nothing is allocated
+            # Traced, so that nothing is allocated.
+            return jnp.zeros(variable._shape, variable._dtype)
         return variable._array()
 
     def assign(self, variable: Variable, value: Tensor) -> None:
@@ -323,9 +322,8 @@ class Variable:
             # share memory with a NumPy array, which the caller may change.
             if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
                 with np.errstate(all="ignore"):
-                    value = value.astype(
-                        self._dtype, copy=False
-                    )  # JAX's cast would compile a program
+                    # JAX's cast would compile a program
+                    value = value.astype(self._dtype, copy=False)
             make = jnp.asarray if isinstance(value, jax.Array) else _copied
             self._value = make(value, self._dtype)
             self._lent, self._first_value = True, None

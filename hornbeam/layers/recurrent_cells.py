@@ -320,9 +320,8 @@ class LSTMCell(_Cell):
             last = self.bias_initializer((2 * n,), dtype=dtype)
             if isinstance(first, jax.core.Tracer):
                 return jnp.concatenate([first, jnp.ones((n,), first.dtype), last])
-            return jax.device_put(
-                np.concatenate([first, np.ones((n,), first.dtype), last])
-            )  # compiles nothing
+            # Compiles nothing.
+            return jax.device_put(np.concatenate([first, np.ones((n,), first.dtype), last]))
 
         return start
 

@@ -338,9 +338,8 @@ class AlphaDropout(_Noise):
             n if given is None else given
             for n, given in zip(inputs.shape, given_shape, strict=True)
         )
-        low = (
-            -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
-        )  # the limit of selu at minus infinity
+        # The limit of selu at minus infinity.
+        low = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
         kept = random.uniform(shape, seed=self.seed_generator) >= self.rate
         rate = self.rate
         scale = ((1 - rate) * (1 + rate * low**2)) ** -0.5 if rate < 1 else 0.0

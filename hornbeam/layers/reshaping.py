@@ -102,9 +102,8 @@ class Reshape(Layer):
         shape = [-1 if n is None else n for n in self.target_shape]
         size, fixed = math.prod(inputs.shape[1:]), math.prod(n for n in shape if n != -1)
         if -1 not in shape and any(map(is_unknown, inputs.shape[1:])):
-            return jnp.zeros(
-                (inputs.shape[0], *shape), inputs.dtype
-            )  # shape inference: the size may fit
+            # Shape inference: the size may fit.
+            return jnp.zeros((inputs.shape[0], *shape), inputs.dtype)
         if shape.count(-1) > 1 or (size % fixed if -1 in shape and fixed else size != fixed):
             raise indivisible(
                 f"{self._label()}: a sample of shape {inputs.shape[1:]} has {size} numbers, which"

@@ -159,9 +159,8 @@ class Metric:
     def reset_states(self) -> None:
         """Set all variables to 0; the name in Keras 2."""
         cls = type(self)
-        if (
-            cls.reset_state is cls.reset_states
-        ):  # a subclass written for Keras 2, which overrides `reset_states`
+        # A subclass written for Keras 2, which overrides `reset_states`.
+        if cls.reset_state is cls.reset_states:
             Metric.reset_state(self)
         else:
             self.reset_state()

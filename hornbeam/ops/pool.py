@@ -126,9 +126,8 @@ def _tiles_jvp(
     if add:
         return _tiles(x, start, window, add), dx.sum(axes)
     y, *others = _tile_slices(x, start, window)
-    place = jnp.zeros(
-        y.shape, "int8" if math.prod(window) < 2**7 else "int32"
-    )  # position of the maximum in its window
+    # Position of the maximum in its window.
+    place = jnp.zeros(y.shape, "int8" if math.prod(window) < 2**7 else "int32")
     for number, other in enumerate(others, 1):
         later = (other > y) | (other != other)
         y, place = jnp.where(later, other, y), jnp.where(later, place.dtype.type(number), place)

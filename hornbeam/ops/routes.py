@@ -50,9 +50,8 @@ class Route(NamedTuple):
 _portable: ContextVar[bool] = ContextVar("hornbeam_portable", default=False)
 _taken: dict[str, Route] = {}
 _INTERFACE = 5  # the version of hornbeam-cpu's kernels that is called here
-_REMEMBERED = (
-    1000  # the latest choices are kept; a limit, so that memory does not grow in a long process
-)
+# The latest choices are kept; a limit, so that memory does not grow in a long process.
+_REMEMBERED = 1000
 
 
 @contextlib.contextmanager

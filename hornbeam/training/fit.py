@@ -114,9 +114,8 @@ class _Training:
         if not progress.done:
             model.reset_metrics()
         self.callbacks.on_epoch_begin(epoch)
-        if (
-            progress.done
-        ):  # `on_epoch_begin` of this epoch ran before the interruption: undo its second run
+        # `on_epoch_begin` of this epoch ran before the interruption: undo its second run
+        if progress.done:
             self.backups.restore()
         done, logs = self.run_steps(progress)
         if done == 0:

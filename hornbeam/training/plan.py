@@ -176,9 +176,8 @@ class _ArrayPlan(Plan):
             self._whole = -(-self._rows // self._size)
         self._slab_steps = 0  # not chosen yet
         self._slab: tuple[int, Any] | None = None  # number of its first step, arrays on the device
-        self._coming: tuple[tuple[int, int], concurrent.futures.Future] | None = (
-            None  # pass and step, what is made
-        )
+        # Pass and step, what is made.
+        self._coming: tuple[tuple[int, int], concurrent.futures.Future] | None = None
         self._following: int | None = None
         self._compiling_rest: concurrent.futures.Future | None = None
         self._data = _Resident(source) if _fits_on_accelerator(source) else source

@@ -177,9 +177,8 @@ class Backups:
                 f" of data with {_listed(told)}; these have {_listed(now)}. Pass the same data to"
                 " go on, or delete the folder to train from the start."
             )
-        going_on = progress.epoch < self._epochs and bool(
-            progress.done or not progress.stopped
-        )  # otherwise nothing is left to do
+        # Otherwise nothing is left to do.
+        going_on = progress.epoch < self._epochs and bool(progress.done or not progress.stopped)
         if going_on:
             self._check_position(start)
         shapes = _shapes(self._state["batch"])
@@ -212,9 +211,8 @@ class Backups:
         state, source = self._state, self._source
         assert state is not None
         self._check_count("steps of a pass over the data", start, source.num_batches)
-        most = (
-            None if self._total is None else (self._epochs + 1) * self._total
-        )  # the last step may have looked ahead
+        # The last step may have looked ahead.
+        most = None if self._total is None else (self._epochs + 1) * self._total
         self._check_count("steps", start, most)
         if isinstance(source, Journal) and not source.can_restart:
             self._check_count("batches", sum(mark["read"] for mark in state["journal"]), most)

@@ -139,9 +139,8 @@ class Steps:
         padded: bool = False,
         user_functions: bool = True,
     ):
-        given = (
-            _user_function(model, kind) if user_functions else None
-        )  # its maker decides whether it is compiled
+        # Its maker decides whether it is compiled.
+        given = _user_function(model, kind) if user_functions else None
         step = given or _step_of(model, kind)
         makes_metrics = kind != "predict" and overrides(model, f"{kind}_step")
         self.kind, self.keep_all, self.padded = kind, keep_all, padded

@@ -99,9 +99,8 @@ def test_a_signal_comes_back():
     for window, center in itertools.product(("hann", None, np.arange(1.0, 7.0)), (True, False)):
         parts = ops.stft(SIGNAL, 6, 2, 8, window=window, center=center)
         again = np.asarray(ops.istft(parts, 6, 2, 8, length=20, window=window, center=center))
-        inner = (
-            slice(None) if center else slice(3, 17)
-        )  # without reflection, the window's zeros hide the ends
+        # Without reflection, the window's zeros hide the ends.
+        inner = slice(None) if center else slice(3, 17)
         np.testing.assert_allclose(again[:, inner], SIGNAL[:, inner], rtol=1e-4, atol=1e-5)
 
 

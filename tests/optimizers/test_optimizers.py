@@ -172,9 +172,8 @@ def test_older_spellings():
         "jit_compile": True,
         "is_legacy_optimizer": False,
     }
-    assert (
-        hb.optimizers.Adam.from_config(config).get_config() == adam.get_config()
-    )  # as TensorFlow 2.11 wrote it
+    # As TensorFlow 2.11 wrote it.
+    assert hb.optimizers.Adam.from_config(config).get_config() == adam.get_config()
 
 
 def test_schedule_decay_of_nadam():

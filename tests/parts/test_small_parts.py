@@ -432,6 +432,5 @@ def test_products_with_odd_numbers_of_columns_are_widened_on_gpus(monkeypatch):
     ):
         assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
         a, b = (np.asarray(r, "float32") for r in (result, expected))
-        np.testing.assert_allclose(
-            a, b, rtol=2**-7, atol=2e-3 * np.abs(b).max()
-        )  # the sums have another order
+        # The sums have another order.
+        np.testing.assert_allclose(a, b, rtol=2**-7, atol=2e-3 * np.abs(b).max())

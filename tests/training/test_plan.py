@@ -395,9 +395,8 @@ def test_large_models_take_single_steps_on_an_accelerator(monkeypatch):
     steps = Steps(network(), "train")
     monkeypatch.setattr("jax.default_backend", lambda: "gpu")
     assert steps.can_loop((X[:4], Y[:4], None))
-    monkeypatch.setattr(
-        "hornbeam.training.step.BYTES_TO_LOOP", 3 * 4 * 75
-    )  # weights and two moments of 75 numbers
+    # Weights and two moments of 75 numbers.
+    monkeypatch.setattr("hornbeam.training.step.BYTES_TO_LOOP", 3 * 4 * 75)
     assert not steps.can_loop((X[:4], Y[:4], None))
 
 

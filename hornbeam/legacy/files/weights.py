@@ -231,9 +231,8 @@ def _as_today(variable: Variable, array: Saved, leaf: Any) -> Saved:
     shared = len(given) == len(shape) and all(
         a in (1, b) for a, b in zip(given, shape, strict=True)
     )
-    if (
-        isinstance(leaf, _Activation) and shared
-    ):  # the file does not say along which axes it is shared
+    # The file does not say along which axes it is shared.
+    if isinstance(leaf, _Activation) and shared:
         return array.changed(shape, lambda value: np.broadcast_to(value, shape))
     return array
 
@@ -377,13 +376,11 @@ def match_optimizer(
     if not optimizer.built:
         return None
     inner = getattr(optimizer, "inner_optimizer", None)
-    if (
-        inner is not None
-    ):  # tf.keras 2 wrote the inner optimizer's state without the scale of the loss
+    # Tf.keras 2 wrote the inner optimizer's state without the scale of the loss.
+    if inner is not None:
         return match_optimizer(inner, arrays, by_weight)
-    if len(arrays) <= 2 and all(
-        array.shape == () for array in arrays
-    ):  # saved before its first step
+    # Saved before its first step.
+    if len(arrays) <= 2 and all(array.shape == () for array in arrays):
         return list(zip(variables[:2], arrays, strict=False))
     return _older_state(optimizer, arrays, by_weight)
 
