@@ -38,9 +38,7 @@ def build_model():
 def train(model, x, y, epochs, file):
     """Train with a learning rate that follows a cosine, and save the best epoch to `file`."""
     model.compile(
-        optimizer=hb.optimizers.Adam(),
-        loss="sparse_categorical_crossentropy",
-        metrics=["accuracy"],
+        optimizer=hb.optimizers.Adam(), loss="sparse_categorical_crossentropy", metrics=["accuracy"]
     )
     callbacks = [
         hb.callbacks.LearningRateScheduler(

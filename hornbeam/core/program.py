@@ -17,12 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam.core.placement import (
-    Placement,
-    current_placement,
-    place_batch,
-    place_variable,
-)
+from hornbeam.core.placement import Placement, current_placement, place_batch, place_variable
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.typing import Structure
 

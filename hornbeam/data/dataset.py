@@ -235,8 +235,6 @@ def _make_batch(place: str, number: int, index: int) -> Any:
     global _received
     if _received[0] != number:
         with open(place, "rb") as file:
-            _received = (
-                number,
-                pickle.load(file),
-            )  # written by the parent, readable by this user only
+            # The parent wrote the file; only this user can read it.
+            _received = (number, pickle.load(file))
     return _received[1][index]

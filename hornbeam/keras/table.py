@@ -155,9 +155,7 @@ ALIASES: dict[str, dict[str, str]] = {
         "tanh": "ops.tanh",
     },
     "tensorflow.random": {"set_seed": "keras.tensorflow.set_seed"},
-    "tensorflow.config": {
-        "list_physical_devices": "keras.tensorflow.list_physical_devices",
-    },
+    "tensorflow.config": {"list_physical_devices": "keras.tensorflow.list_physical_devices"},
 }
 for _dtype in (
     "bfloat16", "bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64",

@@ -45,16 +45,7 @@ from hornbeam.losses.regression import (
     mean_squared_logarithmic_error,
     poisson,
 )
-from hornbeam.losses.structured import (
-    CTC,
-    Circle,
-    Dice,
-    Tversky,
-    circle,
-    ctc,
-    dice,
-    tversky,
-)
+from hornbeam.losses.structured import CTC, Circle, Dice, Tversky, circle, ctc, dice, tversky
 from hornbeam.objects.family import Family
 
 __all__ = [

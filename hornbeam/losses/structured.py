@@ -16,16 +16,7 @@ from hornbeam.losses.targets import as_float, pair
 from hornbeam.ops.ctc import ctc_loss
 from hornbeam.typing import Axis, Policy, Tensor
 
-__all__ = [
-    "CTC",
-    "Circle",
-    "Dice",
-    "Tversky",
-    "circle",
-    "ctc",
-    "dice",
-    "tversky",
-]
+__all__ = ["CTC", "Circle", "Dice", "Tversky", "circle", "ctc", "dice", "tversky"]
 
 
 @op("losses", "DiceLoss")

@@ -66,23 +66,10 @@ from hornbeam.metrics.confusion import (
     TrueNegatives,
     TruePositives,
 )
-from hornbeam.metrics.f_score import (
-    F1Score,
-    FBetaScore,
-)
-from hornbeam.metrics.iou import (
-    BinaryIoU,
-    IoU,
-    MeanIoU,
-    OneHotIoU,
-    OneHotMeanIoU,
-)
+from hornbeam.metrics.f_score import F1Score, FBetaScore
+from hornbeam.metrics.iou import BinaryIoU, IoU, MeanIoU, OneHotIoU, OneHotMeanIoU
 from hornbeam.metrics.metric import Metric
-from hornbeam.metrics.reduction import (
-    Mean,
-    MeanMetricWrapper,
-    Sum,
-)
+from hornbeam.metrics.reduction import Mean, MeanMetricWrapper, Sum
 from hornbeam.metrics.regression import (
     BinaryCrossentropy,
     CategoricalCrossentropy,

@@ -60,9 +60,8 @@ def _set_random_state(state: dict[str, Any]) -> None:
     if state["numpy"]["bit_generator"] == "MT19937" and not (
         type(inner["pos"]) is int and 0 <= inner["pos"] <= 624 and np.shape(inner["key"]) == (624,)
     ):
-        raise ValueError(
-            "NumPy's has another position or length"
-        )  # NumPy itself would read beyond its end
+        # NumPy itself would read beyond its end.
+        raise ValueError("NumPy's has another position or length")
     version, numbers, gauss = state["python"]
     random.setstate((version, tuple(numbers.tolist()), gauss))
     np.random.set_state(state["numpy"])

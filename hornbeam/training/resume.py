@@ -97,10 +97,8 @@ class Backups:
         self._state: dict[str, Any] | None = None  # of the training that continues
         self._remembered: Any = None
         self._since = 0  # steps since the last backup
-        self._begun, self._spent = (
-            time.perf_counter(),
-            0.0,
-        )  # when the training began; seconds that backups took since
+        self._begun = time.perf_counter()  # when the training began
+        self._spent = 0.0  # seconds that backups took since
         self._warned = False
         self._found: tuple[Any, list[Variable]] = (None, [])
         self.active = settings is not None

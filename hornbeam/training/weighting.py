@@ -26,12 +26,7 @@ class ClassWeighted(Source):
         model: The model, for the names of its outputs.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        class_weight: ClassWeights,
-        model: Trainable,
-    ):
+    def __init__(self, source: Source, class_weight: ClassWeights, model: Trainable):
         self._source = source
         self.num_batches = source.num_batches
         graph: Any = model
@@ -106,11 +101,7 @@ class ClassWeighted(Source):
         return out
 
 
-def class_weighted(
-    source: Source,
-    class_weight: ClassWeights,
-    model: Trainable,
-) -> Source:
+def class_weighted(source: Source, class_weight: ClassWeights, model: Trainable) -> Source:
     """Return a source whose rows are weighted by class; arrays are weighted once, before
     training.
     """

@@ -250,10 +250,7 @@ def test_seeded_dropout_draws_what_keras_draws(name, rates):
     options = {"dropout": rates[0], "recurrent_dropout": rates[1], "seed": 5}
     layer, reference = pair(lambda L: DRAWS[name](L, **options))
     # The layers are not called outside training, because Keras draws random numbers there too.
-    for one in (
-        layer,
-        reference,
-    ):
+    for one in (layer, reference):
         one.build(x.shape)
         one.set_weights([data(*w.shape, seed=i) for i, w in enumerate(one.weights)])
     for _ in range(2):

@@ -160,10 +160,7 @@ def test_config_round_trip(cls, settings, y_true, y_pred):
     }
     missing = {k: v for k, v in theirs["config"].items() if config["config"].get(k) != v}
     # Keras writes arrays; Hornbeam writes lists.
-    assert set(missing) <= {
-        "thresholds",
-        "label_weights",
-    }
+    assert set(missing) <= {"thresholds", "label_weights"}
     again = metrics.deserialize(config)
     assert again.get_config() == ours.get_config()
     assert getattr(keras.metrics, cls).from_config(config["config"]).name == ours.name
