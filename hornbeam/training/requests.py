@@ -70,11 +70,7 @@ class FitRequest:
                 "`nb_epoch` is Keras 1's word for `epochs`.", DeprecationWarning, stacklevel=4
             )
             self.epochs = self.older.pop("nb_epoch")
-        if self.older.pop("show_accuracy", False):
-            warnings.warn(
-                'fit: `show_accuracy` has no effect. Pass `metrics=["accuracy"]` to `compile`.',
-                stacklevel=4,
-            )
+        _drop_show_accuracy("fit", self.older)
         apply_reader_settings("fit", self.x, self.older, stacklevel=5)
         self._check_numbers()
         self._check_validation()
@@ -155,12 +151,7 @@ class EvaluateRequest:
     older: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.older.pop("show_accuracy", False):
-            warnings.warn(
-                'evaluate: `show_accuracy` has no effect. Pass `metrics=["accuracy"]` to'
-                " `compile`.",
-                stacklevel=4,
-            )
+        _drop_show_accuracy("evaluate", self.older)
         apply_reader_settings("evaluate", self.x, self.older, stacklevel=5)
         check_batch_size("evaluate", "batch_size", self.batch_size)
         check_flag("evaluate", "return_dict", self.return_dict)
@@ -220,6 +211,14 @@ def apply_reader_settings(
         warnings.warn(
             f"{method}: {_no_effect(unused)} on these data. Only a `PyDataset` is read by workers.",
             stacklevel=stacklevel,
+        )
+
+
+def _drop_show_accuracy(method: str, older: dict[str, Any]) -> None:
+    if older.pop("show_accuracy", False):
+        warnings.warn(
+            f'{method}: `show_accuracy` has no effect. Pass `metrics=["accuracy"]` to `compile`.',
+            stacklevel=5,
         )
 
 
