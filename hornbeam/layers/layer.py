@@ -34,7 +34,7 @@ from hornbeam.layers.call_arguments import (
     named_arguments,
     settle_training,
 )
-from hornbeam.layers.call_scope import enter_call, inside_call, leave_call
+from hornbeam.layers.call_scope import enter_call, inside_call, late_maker, leave_call
 from hornbeam.layers.constructors import translated
 from hornbeam.layers.dtype_config import dtype_config
 from hornbeam.layers.explain import explained
@@ -124,6 +124,7 @@ class Layer(Quantization):
         self._losses: list[Any] = []
         Operation.__init__(self, name=name)
         self._given_name = name is not None
+        self._late_maker = late_maker()
         self.built = False
         self.autocast = autocast
         self.supports_masking = "compute_mask" in _defined_below_base(type(self))
@@ -254,13 +255,14 @@ class Layer(Quantization):
         symbolic = any_symbolic(args, kwargs)
         if not symbolic and not inside_call() and current_overlay() is None:
             self._clear_losses()
-        tokens = enter_call(training)
+        tokens = enter_call(self, training)
         try:
             outputs = self._checked_call(args, kwargs, symbolic)
             if not symbolic:
                 self._penalize_activity(outputs)
             if self.supports_masking:
                 self._pass_masks_on(masks, args, kwargs, outputs)
+            self.__dict__["_was_called"] = True
             return outputs
         except Exception as error:
             raise explained(error, self._label(), self.path, args, kwargs) from error.__cause__
