@@ -8,6 +8,7 @@ arguments, and output shapes come from tracing `call`. `call_arguments.py`, `cal
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
 from collections.abc import Callable, Sequence
@@ -210,10 +211,20 @@ class Layer(Quantization):
         if not config or self.built:
             return
         shapes = config.get("shapes_dict") or config
-        if "input_shape" in shapes and len(shapes) == 1:
-            self.build(shape_from_config(shapes["input_shape"]))
+        shapes = {name: shape_from_config(shape) for name, shape in shapes.items()}
+        tensors = {name: tensors_of(shape, self.compute_dtype) for name, shape in shapes.items()}
+        self.build(**shapes)
+        if len(tensors) == 1:
+            self._build_below(*tensors.values())
         else:
-            self.build(**{name: shape_from_config(shape) for name, shape in shapes.items()})
+            self._build_below(**{n.removesuffix("_shape"): x for n, x in tensors.items()})
+
+    def _build_below(self, *args: Any, **kwargs: Any) -> None:
+        """Build the layers that `build` made but did not build, by tracing a call."""
+        if all(layer.built for layer in self._flatten_layers(include_self=False)):
+            return
+        with contextlib.suppress(Exception):  # `call` may need more; then the file does not fit
+            self.compute_output_spec(*args, **kwargs)
 
     # --- calling --------------------------------------------------------------------------
 

@@ -81,7 +81,10 @@ def save_h5(
     with written_aside(filepath) as path, h5py_library().File(path, "w") as file:
         file.attrs["keras_version"] = KERAS_VERSION
         file.attrs["backend"] = "jax"
-        file.attrs["model_config"] = json.dumps(older_files().keras2_model(_plain_classes(full)))
+        config = older_files().keras2_model(_plain_classes(full))
+        if "layers" not in full["config"] and "build_config" in full:
+            config["build_config"] = full["build_config"]  # a model of the user's `call`
+        file.attrs["model_config"] = json.dumps(config)
         _write_layers(file.create_group("model_weights"), model)
         if compiled and include_optimizer:
             optimizer = compiled.pop("optimizer", None)

@@ -132,4 +132,5 @@ def test_a_child_may_be_built_in_a_later_call_of_its_parent():
 
     model = Late()
     model(X)
-    assert model(X, training=True).shape == (8, 3) and len(model.weights) == 2
+    assert model(X, training=True).shape == (8, 3)
+    assert len(model.weights) == 2
