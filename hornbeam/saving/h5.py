@@ -280,7 +280,7 @@ def load_h5_weights(
         if _has_names(root, "layer_names") or "nb_layers" in root.attrs:
             _read_layers(root, model, what, skip_mismatch, by_name, _era(file))
         else:
-            read_weights(file, model, what, skip_mismatch, by_name)
+            read_weights(file, model, what, skip_mismatch, by_name, keep_compiled=True)
 
 
 def _version(file: Any) -> str | None:
