@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from hornbeam import errors
 from hornbeam.core.placement import Placement, current_placement, place_batch, place_variable
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.typing import Structure
@@ -38,6 +39,10 @@ def calls_return_when_done() -> bool:
         jax.config, "jax_cpu_enable_async_dispatch", True
     )
 
+
+# Traces for one call. A function that makes variables once needs at most four: for the weights, the
+# optimizer's slots and the metrics.
+_MOST_TRACES = 12
 
 # New values of variables are stored under this lock. The count is advanced before and after, so a
 # reader without the lock knows by an equal, even count that the values belong to the same step.
@@ -236,12 +241,19 @@ class Program:
         return self._until_all_is_carried(look)
 
     def _until_all_is_carried(self, use: Callable[[_Carried], Any]) -> Any:
-        while True:
+        for _ in range(_MOST_TRACES):
             carried = self._carried
             try:
                 return use(carried)
             except _Strays as strays:
                 self._carry_also(carried, strays)
+                new = strays.read or strays.assigned
+        raise ValueError(
+            "The compiled function makes new variables each time it is traced, the last ones are "
+            f"{errors.listed(v.path for v in new[:4])}. Make the layer, the metric or the variable"
+            " once, in `__init__` or `build`, keep it in an attribute, and only use it in `call` or"
+            " in the step."
+        )
 
     def _carry_also(self, carried: _Carried, strays: _Strays) -> None:
         with self._lock:

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from hornbeam.core import naming
+from hornbeam.layers.call_scope import running_scope
 from hornbeam.layers.shapes import shape_to_config
 
 __all__ = ["build_arguments", "wrap_build"]
@@ -31,7 +32,7 @@ def wrap_build(build: Callable[..., None]) -> Callable[..., None]:
         scope = naming.current_path()
         inside = scope == self.name or scope.endswith(f"/{self.name}")
         try:
-            with nullcontext() if inside else naming.name_scope(self.name):
+            with running_scope(self), nullcontext() if inside else naming.name_scope(self.name):
                 self._path = naming.current_path()
                 build(self, *args, **kwargs)
         finally:

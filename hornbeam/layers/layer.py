@@ -8,6 +8,7 @@ arguments, and output shapes come from tracing `call`. `call_arguments.py`, `cal
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ from hornbeam.layers.call_arguments import (
     named_arguments,
     settle_training,
 )
-from hornbeam.layers.call_scope import enter_call, inside_call, leave_call
+from hornbeam.layers.call_scope import enter_call, inside_call, late_maker, leave_call
 from hornbeam.layers.constructors import translated
 from hornbeam.layers.dtype_config import dtype_config
 from hornbeam.layers.explain import explained
@@ -124,6 +125,7 @@ class Layer(Quantization):
         self._losses: list[Any] = []
         Operation.__init__(self, name=name)
         self._given_name = name is not None
+        self._late_maker = late_maker()
         self.built = False
         self.autocast = autocast
         self.supports_masking = "compute_mask" in _defined_below_base(type(self))
@@ -209,10 +211,20 @@ class Layer(Quantization):
         if not config or self.built:
             return
         shapes = config.get("shapes_dict") or config
-        if "input_shape" in shapes and len(shapes) == 1:
-            self.build(shape_from_config(shapes["input_shape"]))
+        shapes = {name: shape_from_config(shape) for name, shape in shapes.items()}
+        tensors = {name: tensors_of(shape, self.compute_dtype) for name, shape in shapes.items()}
+        self.build(**shapes)
+        if len(tensors) == 1:
+            self._build_below(*tensors.values())
         else:
-            self.build(**{name: shape_from_config(shape) for name, shape in shapes.items()})
+            self._build_below(**{n.removesuffix("_shape"): x for n, x in tensors.items()})
+
+    def _build_below(self, *args: Any, **kwargs: Any) -> None:
+        """Build the layers that `build` made but did not build, by tracing a call."""
+        if all(layer.built for layer in self._flatten_layers(include_self=False)):
+            return
+        with contextlib.suppress(Exception):  # `call` may need more; then the file does not fit
+            self.compute_output_spec(*args, **kwargs)
 
     # --- calling --------------------------------------------------------------------------
 
@@ -254,13 +266,14 @@ class Layer(Quantization):
         symbolic = any_symbolic(args, kwargs)
         if not symbolic and not inside_call() and current_overlay() is None:
             self._clear_losses()
-        tokens = enter_call(training)
+        tokens = enter_call(self, training)
         try:
             outputs = self._checked_call(args, kwargs, symbolic)
             if not symbolic:
                 self._penalize_activity(outputs)
             if self.supports_masking:
                 self._pass_masks_on(masks, args, kwargs, outputs)
+            self.__dict__["_was_called"] = True
             return outputs
         except Exception as error:
             raise explained(error, self._label(), self.path, args, kwargs) from error.__cause__

@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from hornbeam import random, regularizers
-from hornbeam.core.random import SeedGenerator
+from hornbeam.core.random import SeedGenerator, global_seed_generator
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.settings import standardize_data_format
@@ -33,7 +33,9 @@ class _Noise(Layer):
         super().__init__(**kwargs)
         self.seed = seed
         if active:
-            self.seed_generator = SeedGenerator(seed)
+            # A layer made anew in each call of another would draw the same numbers each time.
+            is_late = self._late_maker is not None
+            self.seed_generator = global_seed_generator() if is_late else SeedGenerator(seed)
         self._active = active
         self.supports_masking = True
         self.built = True

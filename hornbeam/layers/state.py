@@ -22,6 +22,7 @@ from hornbeam.core.random import SeedGenerator
 from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Variable, autocast_scope, current_overlay
 from hornbeam.dtypes import is_float
+from hornbeam.layers.call_scope import late_maker
 from hornbeam.metrics.metric import Metric
 from hornbeam.metrics.reduction import Mean
 from hornbeam.typing import ArrayLike, DType, Identifier, Shape, Structure, Tensor
@@ -47,6 +48,7 @@ class LayerState(Operation):
     _own_variables: list[Variable]
     _losses: list[Any]
     _trainable: bool
+    _late_maker: str | None
     _path: str | None
     _batch_input_shape: Shape | None
     _call_signature: ClassVar[inspect.Signature]
@@ -243,6 +245,7 @@ class LayerState(Operation):
             raise TypeError(
                 f"{self._label()}: add_weight got unexpected arguments {errors.listed(kwargs)}."
             )
+        self._check_not_late(name)
         dtype = dtype or self.variable_dtype
         shape = _known_shape(self._label(), name, shape)
         if initializer is None:
@@ -263,6 +266,22 @@ class LayerState(Operation):
         self._own_variables.append(variable)
         self._look_for_parts()
         return variable
+
+    def _check_not_late(self, name: str | None) -> None:
+        """Raise if this weight would be a new one in each call."""
+        weight = f"the weight '{name}'" if name else "a weight"
+        if self.__dict__.get("_late_maker") is not None:
+            raise ValueError(
+                f"{self._label()} is made in `call` of {self._late_maker}, so it would have new"
+                f" weights in each call, and training would lose them ({weight} is new now). Make"
+                " the layer in `__init__` or `build`, keep it in an attribute, and only call it in"
+                " `call`."
+            )
+        if late_maker() == self._label():
+            raise ValueError(
+                f"{self._label()}: `call` makes {weight} after the first call, so there would be a"
+                " new one in each call. Make it in `__init__` or `build`."
+            )
 
     def add_variable(
         self, shape: Shape | Sequence[int] | int | None, initializer: Identifier, **kwargs: Any

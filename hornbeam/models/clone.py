@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +13,12 @@ from hornbeam.core.op import OpCall
 from hornbeam.layers.core import Lambda
 from hornbeam.layers.layer import Layer
 from hornbeam.models.functional import Functional
+from hornbeam.models.graph_subclass import (
+    make_from_graph,
+    own_arguments,
+    takes_graph,
+    user_class,
+)
 from hornbeam.models.model import Model
 from hornbeam.models.sequential import Sequential
 from hornbeam.objects.guard import checked_model, one_error
@@ -66,13 +74,17 @@ def clone_model(
             return Functional(input_tensors, clone(input_tensors), name=model.name)
         return clone
     if isinstance(model, Functional):
+        customized = not (input_tensors is clone_function is call_function is None)
+        if not takes_graph(model) and not customized:
+            with contextlib.suppress(ValueError, TypeError):  # else a copy of the graph alone
+                return user_class(model).from_config(model.get_config())
         return _copied_graph(model, input_tensors, copy, call_function)
     if clone_function is not None or input_tensors is not None:
         raise ValueError(
             "clone_model: `clone_function` and `input_tensors` need a functional or sequential "
             f"model, received the subclassed model {type(model).__name__}."
         )
-    return type(model).from_config(model.get_config())
+    return user_class(model).from_config(model.get_config())
 
 
 def _copied(layer: Any) -> Any:
@@ -122,7 +134,14 @@ def _copied_graph(
     inputs, outputs = tree.map_structure(
         lambda v: known[id(v)], (model._inputs_struct, model._outputs_struct)
     )
-    return Functional(inputs, outputs, name=model.name)
+    if not takes_graph(model):  # the class would make a graph of its own
+        return Functional(inputs, outputs, name=model.name)
+    try:
+        own = own_arguments(model)
+    except ValueError as error:
+        warnings.warn(f"clone_model: the copy is a plain Functional. {error}", stacklevel=3)
+        return Functional(inputs, outputs, name=model.name)
+    return make_from_graph(user_class(model), inputs, outputs, {"name": model.name, **own})
 
 
 def _is_input(layer: Layer) -> bool:

@@ -23,6 +23,7 @@ from hornbeam.layers.shapes import shape_to_config
 from hornbeam.layers.state import refresh_parts
 from hornbeam.models.functional_config import functional_config, functional_from_config
 from hornbeam.models.graph import Graph
+from hornbeam.models.graph_subclass import own_arguments, takes_graph
 from hornbeam.models.model import Model, graph_models
 from hornbeam.typing import CustomObjects, Shapes, Structure
 
@@ -49,6 +50,7 @@ class Functional(Model):
     """
 
     _graph: Graph
+    _given_graph: tuple[Structure, Structure]
     _inputs_struct: Structure
     _outputs_struct: Structure
     _graph_losses: Sequence[KerasTensor] = ()
@@ -59,7 +61,7 @@ class Functional(Model):
         "_graph_with_losses",
         "_inputs_struct",
         "_outputs_struct",
-        "_graph_given",
+        "_given_graph",
     }
 
     def __init__(
@@ -71,7 +73,7 @@ class Functional(Model):
     ):
         inputs = kwargs.pop("input", inputs)
         outputs = kwargs.pop("output", outputs)
-        object.__setattr__(self, "_graph_given", True)
+        object.__setattr__(self, "_given_graph", (inputs, outputs))
         Model.__init__(self, name=name, **kwargs)
         _set_graph(self, inputs, outputs)
 
@@ -257,9 +259,11 @@ class Functional(Model):
 
     def get_config(self) -> dict[str, Any]:
         """Return the graph as it is stored in Keras's files."""
-        if type(self).__init__ is not Functional.__init__ and type(self) is not Functional:
+        if type(self).__init__ is Functional.__init__:
+            return functional_config(self)
+        if not takes_graph(self):
             return super().get_config()
-        return functional_config(self)
+        return {**functional_config(self), **own_arguments(self)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: CustomObjects = None) -> Self:
@@ -267,7 +271,7 @@ class Functional(Model):
         if "input_layers" not in config:
             return super().from_config(config, custom_objects)
         with custom_object_scope(custom_objects or {}):
-            return functional_from_config(cls, config)
+            return functional_from_config(getattr(cls, "_of", cls), config)
 
 
 class Function(Operation):
@@ -384,7 +388,7 @@ def _free_name(x: KerasTensor) -> str:
 
 
 def _from_config(cls: type, config: dict[str, Any]) -> Any:
-    return functional_from_config(cls if issubclass(cls, Functional) else Functional, config)
+    return functional_from_config(Functional if cls is Model else cls, config)
 
 
 graph_models.cls, graph_models.become, graph_models.from_config = (

@@ -12,6 +12,7 @@ from hornbeam.core.graph import Operation, nodes_of
 from hornbeam.core.op import OpCall
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.models.graph import Graph
+from hornbeam.models.graph_subclass import make_from_graph
 from hornbeam.models.model import Model
 from hornbeam.objects.configuration import deserialize, serialize, serialize_op
 from hornbeam.saving.eras import older_files
@@ -100,7 +101,7 @@ def functional_from_config(cls: type[Made], config: dict[str, Any]) -> Made:
     """Make a functional model from the result of `functional_config`, or from Keras 2's form.
 
     Args:
-        cls: `Functional` or a subclass.
+        cls: `Functional` or a user's class.
         config: The configuration.
 
     Raises:
@@ -115,14 +116,12 @@ def functional_from_config(cls: type[Made], config: dict[str, Any]) -> Made:
     )
     # Keras 2 wrote a list around a single tensor.
     single = [isinstance(x, list) and len(x) == 1 for x in (inputs, outputs)]
-    model = cls(
-        inputs=inputs[0] if single[0] else inputs,
-        outputs=outputs[0] if single[1] else outputs,
-        name=config.get("name"),
+    return make_from_graph(
+        cls,
+        inputs[0] if single[0] else inputs,
+        outputs[0] if single[1] else outputs,
+        {key: value for key, value in config.items() if key != "dtype"},
     )
-    if config.get("trainable") is False:
-        model._trainable = False
-    return model
 
 
 _Call = tuple[str, int]  # layer name, index of the call

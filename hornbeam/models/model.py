@@ -95,7 +95,7 @@ class Model(ModelFiles, ModelState, Trainable):
         return super().__new__(cls, *args, **kwargs)
 
     def __init__(self, *args: Any, **kwargs: Any):
-        if _is_functional_call(args, kwargs) and not hasattr(self, "_graph_given"):
+        if _is_functional_call(args, kwargs) and not hasattr(self, "_given_graph"):
             # A subclass that calls super().__init__(inputs, outputs) is a functional model.
             graph_models.become(self, *args, **kwargs)
             return

@@ -9,7 +9,9 @@ from typing import Any
 from hornbeam.core.provenance import is_library_code
 from hornbeam.objects.configuration import deserialize, serialize
 
-__all__ = ["captured_arguments", "constructor_config", "from_constructor_config"]
+__all__ = [
+    "captured_arguments", "constructor_arguments", "constructor_config", "from_constructor_config",
+]  # fmt: skip
 
 
 def constructor_config(obj: object, base: type, skip: Any = ()) -> dict[str, Any]:
@@ -90,6 +92,16 @@ def from_constructor_config(cls: type, config: Mapping[str, Any]) -> Any:
     Raises:
         TypeError: If the constructor does not take an argument of the config.
     """
+    try:
+        return cls(**constructor_arguments(config))
+    except TypeError as error:
+        raise TypeError(
+            f"{cls.__name__}.from_config: {error} The config is {dict(config)!r:.300}."
+        ) from error
+
+
+def constructor_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the result of `constructor_config` with objects in place of their configurations."""
     values = {}
     for key, value in config.items():
         nested = isinstance(value, Mapping) and "class_name" in value and "config" in value
@@ -97,9 +109,4 @@ def from_constructor_config(cls: type, config: Mapping[str, Any]) -> Any:
             isinstance(v, Mapping) and "class_name" in v for v in value
         )
         values[key] = deserialize(value) if (nested or lists) else value
-    try:
-        return cls(**values)
-    except TypeError as error:
-        raise TypeError(
-            f"{cls.__name__}.from_config: {error} The config is {dict(config)!r:.300}."
-        ) from error
+    return values

@@ -122,7 +122,8 @@ def load_archive_weights(
 ) -> None:
     """Load only the weights of a `.keras` file into a model."""
     with _opened(filepath) as folder, folder.weights() as file:
-        read_weights(file, model, file_label(filepath), skip_mismatch, by_name)
+        what = file_label(filepath)
+        read_weights(file, model, what, skip_mismatch, by_name, keep_compiled=True)
 
 
 def _has_arrays(file: Group) -> bool:

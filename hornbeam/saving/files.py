@@ -196,13 +196,13 @@ def load_weights(
 ) -> None:
     """Load weights into a built model from `.weights.h5`, `.h5`, `.keras` or `.safetensors`.
 
-    The optimizer's state is loaded too, if the file has it and the model is compiled.
+    The optimizer's state is loaded too, if the file has it and the model is compiled. The optimizer
+    keeps the learning rate that it has. A state that does not fit is named in a warning.
 
     Args:
         model: The model.
         filepath: Path of the file.
-        skip_mismatch: Whether weights and optimizer states that do not fit are skipped with a
-            warning.
+        skip_mismatch: Whether weights that do not fit are skipped with a warning.
         **kwargs: `by_name`: whether layers are matched by name instead of position.
 
     Raises:

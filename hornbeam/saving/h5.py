@@ -81,7 +81,10 @@ def save_h5(
     with written_aside(filepath) as path, h5py_library().File(path, "w") as file:
         file.attrs["keras_version"] = KERAS_VERSION
         file.attrs["backend"] = "jax"
-        file.attrs["model_config"] = json.dumps(older_files().keras2_model(_plain_classes(full)))
+        config = older_files().keras2_model(_plain_classes(full))
+        if "layers" not in full["config"] and "build_config" in full:
+            config["build_config"] = full["build_config"]  # a model of the user's `call`
+        file.attrs["model_config"] = json.dumps(config)
         _write_layers(file.create_group("model_weights"), model)
         if compiled and include_optimizer:
             optimizer = compiled.pop("optimizer", None)
@@ -277,7 +280,7 @@ def load_h5_weights(
         if _has_names(root, "layer_names") or "nb_layers" in root.attrs:
             _read_layers(root, model, what, skip_mismatch, by_name, _era(file))
         else:
-            read_weights(file, model, what, skip_mismatch, by_name)
+            read_weights(file, model, what, skip_mismatch, by_name, keep_compiled=True)
 
 
 def _version(file: Any) -> str | None:

@@ -273,7 +273,12 @@ def write_weights(root: h5py.Group, model: Model, include_optimizer: bool = True
 
 
 def read_weights(
-    root: Group, model: Model, what: str, skip_mismatch: bool = False, by_name: bool = False
+    root: Group,
+    model: Model,
+    what: str,
+    skip_mismatch: bool = False,
+    by_name: bool = False,
+    keep_compiled: bool = False,
 ) -> None:
     """Read the weights of `model` below `root`, in the layout of `write_weights` and Keras.
 
@@ -285,6 +290,8 @@ def read_weights(
         what: Name of the file for messages.
         skip_mismatch: Whether weights that do not fit are skipped with a warning.
         by_name: Whether the model's layers are matched by name instead of position.
+        keep_compiled: Whether the optimizer is the user's choice: it keeps its learning rate, and a
+            state that does not fit it is named in a warning.
 
     Raises:
         ValueError: If the weights do not fit; the message lists all differences.
@@ -292,6 +299,7 @@ def read_weights(
     differences = Differences(what, skip_mismatch)
     pairs = _by_name(root, model) if by_name else [(root, model)]
     jobs: list[Callable[[], None]] = []
+    unfit: list[str] = []
     known: set[str] = set()
     for start, top in pairs:
         listed = _listed(top)
@@ -302,7 +310,11 @@ def read_weights(
             if group is not None:
                 known.add(group.name)
             if isinstance(part, Optimizer):
-                _plan_optimizer(part, group, model, jobs, what, skip_mismatch)
+                job = _plan_optimizer(part, group, model, what, keep_compiled)
+                if isinstance(job, str):
+                    unfit.append(job)
+                else:
+                    jobs.append(job)
             elif group is None:
                 if _own(part):
                     differences.add(f"{_label(part, path)}: the file has no weights for it.")
@@ -318,7 +330,11 @@ def read_weights(
         differences.report()
     for job in jobs:
         job()
-    differences.report()
+    if differences.lines:
+        differences.lines.extend(unfit)
+        differences.report()
+    elif unfit:
+        warnings.warn(f"{what}: the weights were loaded, but {unfit[0]}", stacklevel=5)
 
 
 def _some(shapes: list[Any]) -> str:
@@ -437,10 +453,11 @@ def _plan(part: Any, group: Any, path: str, differences: Differences) -> bool:
 
 
 def _plan_optimizer(
-    optimizer: Any, group: Any, model: Any, jobs: list[Callable[[], None]], what: str, skip: bool
-) -> None:
+    optimizer: Any, group: Any, model: Any, what: str, keep_compiled: bool
+) -> Callable[[], None] | str:
+    """Return what loads the state of an optimizer, or else why it is not loaded."""
     if group is None:
-        return
+        return lambda: None
     if (
         not optimizer.built
         and len(group) > len(optimizer._variables)
@@ -454,11 +471,19 @@ def _plan_optimizer(
             arrays.append(Saved(str(index), array.shape, functools.partial(read_array, array)))
     pairs = older_files().match_optimizer(optimizer, arrays, by_weight=True)
     if pairs is not None:
-        jobs.append(functools.partial(_assign_all, pairs))
-    elif optimizer is model.optimizer:  # the optimizer of a nested model is not used for training
-        if not skip:
-            raise ValueError(optimizer_mismatch(what, optimizer, len(group)))
-        warnings.warn(optimizer_mismatch(what, optimizer, len(group)), stacklevel=5)
+        kept = optimizer.__dict__.get("_learning_rate") if keep_compiled else None
+        return functools.partial(_assign_all, [pair for pair in pairs if pair[0] is not kept])
+    if optimizer is not model.optimizer:  # the optimizer of a nested model is not used for training
+        return lambda: None
+    if not keep_compiled:
+        raise ValueError(optimizer_mismatch(what, optimizer, len(group)))
+    return (
+        f"the saved state of the optimizer ({len(group)} variables) does not fit '{optimizer.name}'"
+        f" ({type(optimizer).__name__}, {len(optimizer.variables)} variables) with"
+        f" {len(model.trainable_variables)} weights to train; its state is as it was. To continue"
+        " that training, compile with the same optimizer and the same frozen layers before"
+        " `load_weights`."
+    )
 
 
 def _assign_all(pairs: list[tuple[Any, Saved]]) -> None:
@@ -471,8 +496,8 @@ def optimizer_mismatch(what: str, optimizer: Optimizer, count: int) -> str:
     return (
         f"{what}: the saved state of the optimizer does not fit '{optimizer.name}'"
         f" ({type(optimizer).__name__}), which has {len(optimizer.variables)} variables, the file"
-        f" {count}, or their shapes differ. Compile with the optimizer that was saved, or skip its"
-        " state with `load_model(path, compile=False)` or `load_weights(path, skip_mismatch=True)`."
+        f" {count}, or their shapes differ. Skip its state with"
+        " `load_model(path, compile=False)`."
     )
 
 

@@ -18,6 +18,7 @@ from hornbeam.losses import Loss
 from hornbeam.metrics import Metric
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.optimizers.optimizer import Optimizer
+from hornbeam.training.outputs import along, has_levels, path_names
 from hornbeam.training.padding import count_rows, weigh_rows
 from hornbeam.training.requests import check_flag
 from hornbeam.typing import Identifier, Structure, Tensor
@@ -156,6 +157,8 @@ class Compiled:
         self._metrics: list[list[_MetricOfOutput]] | None = None
         self._log_names: dict[Metric, str] = {}
         self._names: list[str] = []
+        self._levels: Any = None  # the outputs, if they are nested more deeply than a list or dict
+        self._note_levels(getattr(model, "output", None) if _output_names(model) else None)
         self._check_names(model)
 
     def _check_names(self, model: Any) -> None:
@@ -190,10 +193,18 @@ class Compiled:
 
     # --- matching to outputs -------------------------------------------------------------
 
+    def _note_levels(self, outputs: Any) -> None:
+        if has_levels(outputs):
+            self._levels = tree.map_structure(lambda _: 0, outputs)
+
     def spread(self, given: Any, names: list[str], kind: str) -> list[Any]:
         """Return one entry per output from an argument of `compile`."""
         several = kind in ("metrics", "weighted_metrics")
         count = len(names)
+        if self._levels is not None and isinstance(given, (Mapping, list, tuple)):
+            entries = along(given, self._levels)
+            if entries is not None:
+                return [_as_list(e) for e in entries] if several else entries
         if given is None:
             return [[] for _ in names] if several else [None] * count
         if isinstance(given, Mapping):
@@ -204,13 +215,6 @@ class Compiled:
                     f" the model's outputs are {errors.listed(names)}."
                 )
             entries = [given.get(name) for name in names]
-            if kind == "loss" and len(given) < count:
-                missing = [name for name in names if name not in given]
-                raise ValueError(
-                    f"compile: `loss` has no entry for the output{'s' if len(missing) > 1 else ''} "
-                    f"{errors.listed(missing)}. Give one, or None for an output without a loss: "
-                    f"{{..., '{missing[0]}': None}}."
-                )
             return [_as_list(e) for e in entries] if several else entries
         if several:
             if not isinstance(given, (list, tuple)):
@@ -237,11 +241,12 @@ class Compiled:
         return [given] * count
 
     def _names_for(self, model: Any, y_pred: Any) -> list[str]:
+        self._note_levels(y_pred)
         count = len(tree.flatten(y_pred))
         names = _output_names(model)
         if names and len(names) == count:
             return names
-        if isinstance(y_pred, Mapping):
+        if isinstance(y_pred, Mapping) and len(y_pred) == count:
             return sorted(y_pred)
         return [f"output_{i + 1}" if count > 1 else "output" for i in range(count)]
 
@@ -254,9 +259,10 @@ class Compiled:
         self._loss_weights = [1.0 if w is None else w for w in weights]
         made = [None if e is None else as_loss(e) for e in entries]
         if sum(loss is not None for loss in made) > 1:
+            shown = names if self._levels is None else path_names(self._levels, names)
             self._output_trackers = [
                 metrics.Mean(name=f"{n}_loss") if e is not None else None
-                for n, e in zip(names, made, strict=True)
+                for n, e in zip(shown, made, strict=True)
             ]
         self._losses = made
 
@@ -297,6 +303,10 @@ class Compiled:
         """Return one array per output, from a tensor, list or dict of targets or weights."""
         if y_true is None:
             return [None] * len(names)
+        if self._levels is not None and isinstance(y_true, (Mapping, list, tuple)):
+            entries = along(y_true, self._levels)
+            if entries is not None:
+                return entries
         if isinstance(y_true, Mapping):
             unknown = [key for key in y_true if key not in names]
             if unknown:

@@ -447,11 +447,47 @@ def test_state_of_another_optimizer(tmp_path, name):
     if name == "m.h5":
         other.load_weights(tmp_path / name)  # these files store the weights separately
     else:
-        with pytest.raises(FileError, match=r"(?s)optimizer.*skip_mismatch"):
+        with pytest.warns(UserWarning, match=r"the saved state of the optimizer.*SGD.*2 weights"):
             other.load_weights(tmp_path / name)
-        with pytest.warns(UserWarning, match="optimizer"):
-            other.load_weights(tmp_path / name, skip_mismatch=True)
     np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
+
+
+def _small_with(optimizer, frozen=False):
+    model = small()
+    model.layers[-1].trainable = not frozen
+    model.compile(optimizer, "mse")
+    return model
+
+
+COMPILED_OTHERWISE = {  # the model, and the number of the warnings about it
+    "rate": (lambda: _small_with(hb.optimizers.Adam(1e-5)), 0),
+    "class": (lambda: _small_with(hb.optimizers.AdamW(1e-5)), 0),
+    "slots": (lambda: _small_with(hb.optimizers.SGD(1e-5, momentum=0.9)), 1),
+    "schedule": (
+        lambda: _small_with(hb.optimizers.Adam(hb.optimizers.schedules.CosineDecay(1e-5, 90000))),
+        1,
+    ),
+    "frozen": (lambda: _small_with(hb.optimizers.Adam(1e-5), frozen=True), 1),
+    "not compiled": (small, 0),
+}
+
+
+@pytest.mark.parametrize("ending", [".weights.h5", ".keras"])
+@pytest.mark.parametrize("name", COMPILED_OTHERWISE)
+def test_load_weights_keeps_what_was_small_with(tmp_path, name, ending, recwarn):
+    model = _small_with(hb.optimizers.Adam(0.01))
+    model.fit(np.ones((2, 3)), np.ones((2, 2)), verbose=0)
+    path = tmp_path / f"m{ending}"
+    (model.save if ending == ".keras" else model.save_weights)(path)
+    make, warned = COMPILED_OTHERWISE[name]
+    other = make()
+    other.load_weights(path)
+    assert len(recwarn) == warned
+    np.testing.assert_array_equal(other.get_weights()[0], model.get_weights()[0])
+    if other.compiled:
+        np.testing.assert_allclose(float(other.optimizer.learning_rate), 1e-5)
+        assert int(other.optimizer.iterations.value) == 1 - warned
+        other.fit(np.ones((2, 3)), np.ones((2, 2)), verbose=0)
 
 
 # --- `.h5` files for tf.keras 2 and Keras 3 -------------------------------------------------------
