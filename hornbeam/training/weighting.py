@@ -37,14 +37,13 @@ class ClassWeighted(Source):
         self._source, self._model = source, model
         self.num_batches = source.num_batches
         self._classes: list[int | None] | None = None  # known when targets are seen
-        by_name = isinstance(class_weight, Mapping) and any(
-            isinstance(table, Mapping) for table in class_weight.values()
-        )
+        tables: Mapping[Any, Any] = class_weight if isinstance(class_weight, Mapping) else {}
+        by_name = any(isinstance(table, Mapping) for table in tables.values())
         graph: Any = model
         try:
             names = list(graph.output_names)
         except AttributeError:  # a subclass, whose outputs are known only after a step
-            names = [str(name) for name in class_weight] if by_name else ["output"]
+            names = [str(name) for name in tables] if by_name else ["output"]
         self._names = names
         if isinstance(class_weight, Mapping) and not by_name:
             if len(names) > 1:
