@@ -58,7 +58,7 @@ class Trainable(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what copies and pickles hold: all but compiled steps, which are made again."""
-        made_again = {
+        made_again: dict[str, Any] = {
             "_programs": {}, "_held_metrics": None,
             "train_function": None, "test_function": None, "predict_function": None,
         }  # fmt: skip
