@@ -86,7 +86,11 @@ class CallbackList(Callback):
 
 
 def _forward(name: str) -> Callable[..., None]:
+    counted = "epoch" in name or "batch" in name
+
     def call(self: CallbackList, *args: Any) -> None:
+        if len(args) == counted:  # callbacks always get logs, as in Keras
+            args = (*args, {})
         for c in self.callbacks:
             getattr(c, name)(*args)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hornbeam.callbacks.callback import Callback
+from hornbeam.core.results import Results
 from hornbeam.typing import Logs
 
 __all__ = ["History"]
@@ -15,7 +16,7 @@ class History(Callback):
 
     Attributes:
         epoch: Numbers of the epochs.
-        history: Lists of values by name.
+        history: Lists of values by name. `acc` finds `accuracy` too.
 
     Example:
         >>> h = History(); h.on_epoch_end(0, {"loss": 1.0}); h.history
@@ -25,17 +26,17 @@ class History(Callback):
     def __init__(self) -> None:
         super().__init__()
         self.epoch: list[int] = []
-        self.history: dict[str, list[Any]] = {}
+        self.history: dict[str, list[Any]] = Results()
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        self.epoch, self.history = [], {}
+        self.epoch, self.history = [], Results()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "history": self.history}
+        return {"epoch": self.epoch, "history": dict(self.history)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epoch = list(state["epoch"])
-        self.history = {name: list(values) for name, values in state["history"].items()}
+        self.history = Results({name: list(values) for name, values in state["history"].items()})
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         self.epoch.append(epoch)

@@ -8,6 +8,7 @@ from typing import Any
 
 from hornbeam import errors
 from hornbeam.callbacks.monitor import MonitorCallback
+from hornbeam.core.results import Results
 from hornbeam.typing import FilePath, Logs
 
 __all__ = ["ModelCheckpoint"]
@@ -80,6 +81,10 @@ class ModelCheckpoint(MonitorCallback):
     observes_only = True
     _STATE = ("best", "_batches")
 
+    @property
+    def watches(self) -> bool:
+        return self.save_best_only
+
     def steps_until_action(self) -> int | None:
         return (
             None if self.save_freq == "epoch" else self.save_freq - self._batches % self.save_freq
@@ -99,10 +104,12 @@ class ModelCheckpoint(MonitorCallback):
             self._save(epoch, None, logs)
 
     def _save(self, epoch: int, batch: int | None, logs: Any) -> None:
-        logs = logs or {}
-        fields = {**logs, "epoch": epoch + 1, **({} if batch is None else {"batch": batch + 1})}
+        logs = Results(logs or {})
+        fields = Results(
+            {**logs, "epoch": epoch + 1, **({} if batch is None else {"batch": batch + 1})}
+        )
         try:
-            path = self.filepath.format(**fields)
+            path = self.filepath.format_map(fields)
         except KeyError as error:
             raise KeyError(
                 f"ModelCheckpoint: `filepath` {self.filepath!r} has the unknown field {error};"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from hornbeam.callbacks.callback import Callback, check_number
+from hornbeam.core.results import Results
 from hornbeam.typing import Logs
 
 __all__ = ["MonitorCallback"]
@@ -35,7 +37,7 @@ class MonitorCallback(Callback):
             )
         self.monitor, self.mode = monitor, mode
         self.min_delta = abs(min_delta)
-        self._warned = False
+        self._warned = self._expected = False
         if mode == "auto":
             words = (
                 "acc",
@@ -54,6 +56,11 @@ class MonitorCallback(Callback):
                 else "min"
             )
         self._sign = 1 if mode == "max" else -1
+
+    @property
+    def watches(self) -> bool:
+        """Whether the value is used at all."""
+        return True
 
     _STATE: tuple[str, ...] = ()
     """Names of the attributes that a resumed training needs."""
@@ -81,12 +88,30 @@ class MonitorCallback(Callback):
 
     def value(self, logs: Logs) -> Any:
         """Return the watched value; `None`, with a warning the first time, if the logs lack it."""
-        found = (logs or {}).get(self.monitor)
-        if found is None and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"{type(self).__name__}: the logs have no value {self.monitor!r} to watch;"
-                f" available are {', '.join(map(repr, logs or {}))}.",
-                stacklevel=4,
-            )
+        found = Results(logs or {}).get(self.monitor)
+        if found is None and not self._expected:
+            self._warn(list(logs or {}))
         return found
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Warn unless the watched value is among `names`, the results that an epoch can have.
+
+        Then `value` does not warn of an epoch that lacks it, because it is not validated.
+        """
+        names = Results(dict.fromkeys(names))
+        self._expected = self.monitor in names
+        if not self._expected:
+            self._warn(list(names))
+
+    def _warn(self, names: list[str]) -> None:
+        if self._warned:
+            return
+        self._warned = True
+        remedy = ""
+        if self.monitor.startswith("val_") and not any(n.startswith("val_") for n in names):
+            remedy = " Pass `validation_data` or `validation_split` to `fit`."
+        warnings.warn(
+            f"{type(self).__name__}: the logs have no value {self.monitor!r} to watch; available"
+            f" are {', '.join(map(repr, names))}.{remedy}",
+            stacklevel=5,
+        )

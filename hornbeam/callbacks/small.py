@@ -67,6 +67,8 @@ class CSVLogger(Callback):
         logs = logs or {}
         if self.keys is None:
             self.keys = sorted(logs)
+        elif added := sorted(set(logs) - set(self.keys)):
+            self._widen(added)
         # Opened for each line, so that a killed process loses none.
         with open(self.filename, "a", newline="") as file:
             writer = csv.DictWriter(
@@ -76,6 +78,17 @@ class CSVLogger(Callback):
                 writer.writeheader()
                 self._header = False
             writer.writerow({"epoch": epoch, **{k: _cell(logs.get(k, "NA")) for k in self.keys}})
+
+    def _widen(self, added: list[str]) -> None:
+        """Add columns for results that only later epochs have, such as those of validation."""
+        assert self.keys is not None
+        self.keys = [*self.keys, *added]
+        with open(self.filename, newline="") as file:
+            rows = list(csv.DictReader(file, delimiter=self.sep))
+        with open(self.filename, "w", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", *self.keys], "NA", delimiter=self.sep)
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 def _cell(value: Any) -> Any:

@@ -29,6 +29,9 @@ class OpInfo:
         self.function, self.public = function, public
         self.module, self.class_name = module, class_name
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _op_by_name, (self.class_name,)  # a copy of a graph shares its ops
+
     @functools.cached_property
     def signature(self) -> inspect.Signature:
         """The signature of `function`. It is read when it is needed: an import reads none."""
@@ -39,6 +42,10 @@ class OpInfo:
         """The names of the arguments annotated `Tensor`."""
         parameters = self.signature.parameters.items()
         return [name for name, p in parameters if "Tensor" in str(p.annotation)]
+
+
+def _op_by_name(class_name: str) -> OpInfo:
+    return OPS[class_name]
 
 
 OPS: dict[str, OpInfo] = {}

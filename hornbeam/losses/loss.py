@@ -14,6 +14,7 @@ from hornbeam.core.masks import get_mask
 from hornbeam.core.naming import auto_name, to_snake_case
 from hornbeam.core.tensor import any_symbolic
 from hornbeam.dtype_policies import DTypePolicy, get_policy
+from hornbeam.losses.targets import averages_numbers, one_number_a_row
 from hornbeam.objects.configuration import serialize
 from hornbeam.objects.constructor import constructor_config, from_constructor_config
 from hornbeam.typing import Policy, Structure, Tensor
@@ -154,6 +155,8 @@ class Loss:
         y_true, y_pred = tree.map_structure(
             self._to_dtype, (number_lists(y_true), number_lists(y_pred))
         )
+        if sample_weight is not None and self._averages_numbers():
+            y_true, y_pred = one_number_a_row(y_true, y_pred, sample_weight)
         values = self.call(y_true, y_pred)
         own = get_mask(values)
         if mask is None or own is None:
@@ -161,6 +164,10 @@ class Loss:
         else:
             mask = jnp.logical_and(*squeeze_or_expand(convert(own), convert(mask)))
         return _reduce(jnp.asarray(values, self.dtype), sample_weight, mask, self.reduction)
+
+    def _averages_numbers(self) -> bool:
+        """Return whether a value is the mean over the numbers of a row."""
+        return False
 
     def _to_dtype(self, x: Any) -> Any:
         return None if x is None else convert(x, dtype=self.dtype)
@@ -202,12 +209,17 @@ def squeeze_or_expand(values: Tensor, weights: Tensor) -> tuple[Any, Any]:
 def expand_weights(values: Tensor, weights: Tensor) -> Tensor:
     """Add axes of size 1 to weights that lack the last axes of the values.
 
+    A last axis of size 1 that the values lack is removed.
+
     Example:
-        >>> expand_weights(jnp.ones((2, 3)), jnp.ones(2)).shape
-        (2, 1)
+        >>> [expand_weights(jnp.ones((2, 3)), jnp.ones(s)).shape for s in ((2,), (2, 3, 1))]
+        [(2, 1), (2, 3)]
     """
+    if weights.ndim == values.ndim + 1 and weights.shape[-1] == 1:
+        return weights[..., 0]
     missing = values.ndim - weights.ndim
-    if weights.ndim and missing > 0 and weights.shape == values.shape[: weights.ndim]:
+    sizes = zip(weights.shape, values.shape, strict=False)
+    if weights.ndim and missing > 0 and all(w in (v, 1) for w, v in sizes):
         return jnp.reshape(weights, weights.shape + (1,) * missing)
     return weights
 
@@ -276,6 +288,9 @@ class LossFunctionWrapper(Loss):
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return self.fn(y_true, y_pred, **self._fn_kwargs)
 
+    def _averages_numbers(self) -> bool:
+        return averages_numbers(self.fn, self._fn_kwargs)
+
     def get_config(self) -> dict[str, Any]:
         extra = {key: serialize(value) for key, value in self._fn_kwargs.items()}
         return {**super().get_config(), **extra}
@@ -312,9 +327,14 @@ class FunctionLoss(Loss):
             setattr(self, option, arguments[option])
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        return type(self).fn(
-            y_true, y_pred, **{name: getattr(self, name) for name in self._options}
-        )
+        return type(self).fn(y_true, y_pred, **self._arguments())
+
+    def _arguments(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._options}
+
+    def _averages_numbers(self) -> bool:
+        own = type(self).call is not FunctionLoss.call
+        return not own and averages_numbers(type(self).fn, self._arguments())
 
 
 def loss_class(

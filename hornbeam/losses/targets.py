@@ -6,15 +6,72 @@ their ranks are matched.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 
 from hornbeam import settings
 from hornbeam.core.convert import convert
+from hornbeam.core.provenance import is_library_code
 from hornbeam.typing import Axis, Tensor
 
-__all__ = ["as_float", "clip", "labels_for", "match_ranks", "mean", "one_hot_pair", "pair"]
+__all__ = [
+    "as_float",
+    "averages_numbers",
+    "clip",
+    "labels_for",
+    "match_ranks",
+    "mean",
+    "one_hot_pair",
+    "one_number_a_row",
+    "pair",
+]
+
+_MEANS_OF_NUMBERS = frozenset(
+    (
+        "accuracy", "binary_accuracy", "binary_crossentropy", "binary_focal_crossentropy", "hinge",
+        "huber", "log_cosh", "mean_absolute_error", "mean_absolute_percentage_error",
+        "mean_squared_error", "mean_squared_logarithmic_error", "poisson", "squared_hinge",
+    )
+)  # fmt: skip
+
+
+def averages_numbers(function: Callable[..., Any], settings: Mapping[str, Any]) -> bool:
+    """Return whether Hornbeam's `function` takes the mean over the numbers of a row, so that each
+    number may be a row of its own.
+
+    Args:
+        function: Function of targets, predictions and `settings`.
+        settings: Its other arguments.
+    """
+    name = getattr(function, "__name__", "")
+    return (
+        name in _MEANS_OF_NUMBERS
+        and is_library_code(function)
+        and settings.get("axis", -1) in (-1, None)
+    )
+
+
+def one_number_a_row(y_true: Tensor, y_pred: Tensor, weights: Tensor) -> tuple[Any, Any]:
+    """Return targets and predictions for a function that takes the mean over the last axis.
+
+    If `weights` holds a weight for each number, each number becomes a row of its own.
+
+    Example:
+        >>> y = jnp.ones((2, 3))
+        >>> [one_number_a_row(y, y, jnp.ones(shape))[0].shape for shape in ((2,), (2, 3))]
+        [(2, 3), (2, 3, 1)]
+    """
+    y_true, y_pred = match_ranks(convert(y_true), convert(y_pred))
+    shape = convert(weights).shape
+    if len(shape) == y_pred.ndim + 1 and shape[-1] == 1:
+        shape = shape[:-1]
+    if y_true.ndim != y_pred.ndim or not shape or len(shape) != y_pred.ndim:
+        return y_true, y_pred
+    if shape[-1] == 1 or shape[-1] != max(y_true.shape[-1], y_pred.shape[-1]):
+        return y_true, y_pred
+    return y_true[..., None], y_pred[..., None]
 
 
 def match_ranks(a: Tensor, b: Tensor) -> tuple[Any, Any]:

@@ -12,7 +12,7 @@ from hornbeam import errors, settings
 from hornbeam.checked import Count, Fraction, NonNegative, Range, checked
 from hornbeam.core.convert import convert
 from hornbeam.core.loading import pay_for
-from hornbeam.losses.loss import squeeze_or_expand
+from hornbeam.losses.loss import expand_weights
 from hornbeam.losses.targets import match_ranks
 from hornbeam.metrics.metric import Metric, divide_no_nan
 from hornbeam.typing import Policy, Structure, Tensor
@@ -85,7 +85,7 @@ def confusion_counts(
         y_pred = jnp.where(chosen, y_pred, _NEVER)
     weights = jnp.ones((), y_pred.dtype)
     if sample_weight is not None:
-        _, weights = squeeze_or_expand(y_pred, convert(sample_weight).astype(y_pred.dtype))
+        weights = expand_weights(y_pred, convert(sample_weight).astype(y_pred.dtype))
     weights = jnp.broadcast_to(weights, y_pred.shape)
     if label_weights is not None:
         weights = weights * convert(label_weights).astype(y_pred.dtype)

@@ -10,7 +10,8 @@ import jax.numpy as jnp
 from hornbeam.checked import Count, checked
 from hornbeam.core.convert import convert
 from hornbeam.core.loading import pay_for
-from hornbeam.losses.loss import squeeze_or_expand
+from hornbeam.dtypes import is_float
+from hornbeam.losses.loss import expand_weights
 from hornbeam.metrics.metric import Metric, divide_no_nan
 from hornbeam.typing import Policy, Structure, Tensor
 
@@ -21,14 +22,15 @@ class IoU(Metric):
     """Mean over chosen classes of the intersection over union: `TP / (TP + FP + FN)`.
 
     The letters stand for true positives, false positives and false negatives of a class. Classes
-    that neither targets nor predictions contain do not count. Jaccard 1912, "The distribution of
+    that neither targets nor predictions contain do not count; nor do pairs with a number that is no
+    class, such as -1. Jaccard 1912, "The distribution of
     the flora in the alpine zone".
 
     Args:
         num_classes: Number of classes, at least 1.
         target_class_ids: Numbers of the classes that count.
         name: Name. Default: the class's name in snake case, numbered.
-        dtype: Dtype or dtype policy of the confusion matrix. Default: int32.
+        dtype: Dtype or dtype policy. The confusion matrix has it if it is a float, else float32.
         ignore_class: Class number in targets that means "not labelled".
         sparse_y_true: Whether targets are class numbers, and not one score per class.
         sparse_y_pred: Whether predictions are class numbers, and not one score per class.
@@ -64,8 +66,13 @@ class IoU(Metric):
         self.num_classes, self.target_class_ids = num_classes, ids
         self.ignore_class, self.axis = ignore_class, axis
         self.sparse_y_true, self.sparse_y_pred = sparse_y_true, sparse_y_pred
+        # Weights may be fractions, so the sums are floats.
+        self._float = self.dtype if is_float(self.dtype) else "float32"
         self.total_confusion_matrix = self.add_variable(
-            shape=(num_classes, num_classes), initializer="zeros", name="total_confusion_matrix"
+            shape=(num_classes, num_classes),
+            initializer="zeros",
+            dtype=self._float,
+            name="total_confusion_matrix",
         )
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None) -> None:
@@ -74,16 +81,19 @@ class IoU(Metric):
             y_true = jnp.argmax(y_true, axis=self.axis)
         if not self.sparse_y_pred:
             y_pred = jnp.argmax(y_pred, axis=self.axis)
-        weights = jnp.ones((), self.dtype)
+        weights = None
         if sample_weight is not None:
-            _, weights = squeeze_or_expand(y_true, convert(sample_weight).astype(self.dtype))
-        weights = jnp.broadcast_to(weights, y_true.shape).reshape(-1)
+            weights = expand_weights(y_true, convert(sample_weight).astype(self._float))
+            weights = jnp.broadcast_to(weights, y_true.shape).reshape(-1)
         y_true, y_pred = (jnp.reshape(y, (-1,)).astype("int32") for y in (y_true, y_pred))
+        counts = (y_true >= 0) & (y_pred >= 0)
         if self.ignore_class is not None:
-            weights = jnp.where(y_true == self.ignore_class, 0, weights)
-            y_true = jnp.where(y_true == self.ignore_class, 0, y_true)
-        matrix = jnp.zeros((self.num_classes, self.num_classes), self.dtype)
-        self.total_confusion_matrix.assign_add(matrix.at[y_true, y_pred].add(weights))
+            counts &= y_true != self.ignore_class
+        # Numbers of classes that do not exist are outside the matrix, where nothing is added.
+        y_true = jnp.where(counts, y_true, self.num_classes)
+        matrix = jnp.zeros((self.num_classes,) * 2, "int32" if weights is None else self._float)
+        matrix = matrix.at[y_true, y_pred].add(1 if weights is None else weights, mode="drop")
+        self.total_confusion_matrix.assign_add(matrix.astype(self._float))
 
     def result(self) -> Structure:
         matrix = self.total_confusion_matrix.value.astype("float32")
@@ -146,7 +156,7 @@ class BinaryIoU(IoU):
         target_class_ids: Numbers of the classes that count, out of 0 and 1.
         threshold: A score of at least this means class 1.
         name: Name. Default: the class's name in snake case, numbered.
-        dtype: Dtype or dtype policy of the confusion matrix. Default: int32.
+        dtype: Dtype or dtype policy. The confusion matrix has it if it is a float, else float32.
 
     Raises:
         ValueError: If an argument is out of range.

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from hornbeam import losses
 from hornbeam.checked import Fraction, Range, checked
 from hornbeam.core.convert import convert
-from hornbeam.losses.loss import squeeze_or_expand
+from hornbeam.core.masks import set_mask
+from hornbeam.losses.loss import expand_weights
 from hornbeam.losses.targets import as_float, match_ranks
 from hornbeam.metrics.metric import Metric, divide_no_nan
 from hornbeam.metrics.reduction import FunctionMean, Mean, mean_class, wide
@@ -315,6 +316,18 @@ class CategoricalCrossentropy(FunctionMean):
         self.keep(locals())
 
 
+def _crossentropy_of_labelled(
+    y_true: Tensor, y_pred: Tensor, from_logits: bool, ignore_class: int | None, axis: int
+) -> Tensor:
+    """Return the crossentropy, with a mask of the samples that have a label."""
+    values = losses.sparse_categorical_crossentropy(
+        y_true, y_pred, from_logits=from_logits, ignore_class=ignore_class, axis=axis
+    )
+    if ignore_class is not None:
+        set_mask(values, jnp.reshape(convert(y_true), values.shape) != ignore_class)
+    return values
+
+
 class SparseCategoricalCrossentropy(FunctionMean):
     """Mean crossentropy of class numbers: `-log(p)`, with `p` the probability of the true class.
 
@@ -322,7 +335,7 @@ class SparseCategoricalCrossentropy(FunctionMean):
         name: Name.
         dtype: Dtype or dtype policy of the sums. Default: `floatx()`.
         from_logits: Whether predictions are scores, to which to apply a softmax.
-        ignore_class: Class number whose samples count as 0.
+        ignore_class: Class number of samples that do not count.
         axis: Axis of the classes.
 
     Raises:
@@ -333,7 +346,7 @@ class SparseCategoricalCrossentropy(FunctionMean):
         0.6931
     """
 
-    fn = staticmethod(losses.sparse_categorical_crossentropy)
+    fn = staticmethod(_crossentropy_of_labelled)
 
     @checked
     def __init__(
@@ -427,7 +440,7 @@ class R2Score(Metric):
             self._built = True
         weights = jnp.ones((), self.dtype)
         if sample_weight is not None:
-            _, weights = squeeze_or_expand(y_true, convert(sample_weight).astype(self.dtype))
+            weights = expand_weights(y_true, convert(sample_weight).astype(self.dtype))
         weights = jnp.broadcast_to(weights, y_true.shape)
         axes = tuple(range(y_true.ndim - 1))
         self.sum.assign_add(jnp.sum(y_true * weights, axis=axes))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam import errors
 from hornbeam.core.variable import Overlay, Variable
+from hornbeam.training.step import loss_of
 from hornbeam.typing import Structure
 
 __all__ = ["ModelState"]
@@ -83,9 +84,7 @@ class ModelState(_Base):
         """
         given = (trainable_variables, non_trainable_variables, metrics_variables)
         with self._with_values("stateless_compute_loss", *given) as values:
-            loss = self.compute_loss(
-                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training
-            )
+            loss = loss_of(self, x, y, y_pred, sample_weight, training)
             return loss, values()
 
     def compute_loss_and_updates(
@@ -127,9 +126,7 @@ class ModelState(_Base):
         given = (trainable_variables, non_trainable_variables, metrics_variables)
         with self._with_values("compute_loss_and_updates", *given, optimizer_variables) as values:
             y_pred = self(x, training=training)
-            loss = self.compute_loss(
-                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training
-            )
+            loss = loss_of(self, x, y, y_pred, sample_weight, training)
             scaled = loss
             if training and optimizer_variables is not None:
                 scaled = self.optimizer.scale_loss(loss)

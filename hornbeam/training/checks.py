@@ -15,7 +15,7 @@ from hornbeam.training.overrides import overrides
 if TYPE_CHECKING:
     from hornbeam.training.trainable import Trainable
 
-__all__ = ["check_before_training"]
+__all__ = ["check_before_training", "loss_name"]
 
 
 def check_before_training(model: Trainable, source: Source) -> None:
@@ -53,7 +53,7 @@ def check_before_training(model: Trainable, source: Source) -> None:
     compiled.build_ahead(model, y)
 
 
-def _loss_name(loss: Any) -> str:
+def loss_name(loss: Any) -> str:
     """Return the name of one of Hornbeam's losses in lower case; empty for a user's."""
     if not isinstance(loss, str):
         if not is_library_code(loss):
@@ -63,7 +63,7 @@ def _loss_name(loss: Any) -> str:
 
 
 def _check_values(name: str, shape: Any, loss: Any, target: np.ndarray) -> None:
-    kind = _loss_name(loss)
+    kind = loss_name(loss)
     if not kind or not target.size:
         return
     where = f"The targets of output '{name}'" if name != "output" else "The targets `y`"

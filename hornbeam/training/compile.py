@@ -15,6 +15,7 @@ import numpy as np
 from hornbeam import errors, losses, metrics, optimizers, tree
 from hornbeam.core.convert import convert
 from hornbeam.losses import Loss
+from hornbeam.losses.targets import averages_numbers
 from hornbeam.metrics import Metric
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.optimizers.optimizer import Optimizer
@@ -489,6 +490,9 @@ class _FunctionLoss(Loss):
 
     def call(self, y_true: Any, y_pred: Structure) -> Any:
         return self._function(y_true, y_pred)
+
+    def _averages_numbers(self) -> bool:
+        return averages_numbers(self._function, {})
 
 
 def _check_target(loss: Loss, target: Any, output: Any, name: str) -> None:

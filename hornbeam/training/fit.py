@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from hornbeam import errors, settings
 from hornbeam.callbacks import CallbackList, History
+from hornbeam.callbacks.monitor import MonitorCallback
+from hornbeam.core.provenance import is_library_code
+from hornbeam.core.results import Results
 from hornbeam.data.sources import ArraySource, Source, make_source
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.evaluate import Evaluation
 from hornbeam.training.hooks import BatchHooks, callback_list
 from hornbeam.training.interrupts import Interrupts
 from hornbeam.training.logs import Logs
+from hornbeam.training.overrides import overrides
 from hornbeam.training.plan import InFlight, Plan, make_plan
 from hornbeam.training.requests import FitRequest, limited, warn_of_batch_size
 from hornbeam.training.resume import Backups, Progress
@@ -108,6 +112,19 @@ class _Training:
                 break
         return logs
 
+    def _check_monitors(self, logs: dict[str, Any]) -> None:
+        """Warn of watched values that no epoch will have, as far as that is known now."""
+        callbacks, names = self.callbacks.callbacks, list(logs)
+        adding = any(not is_library_code(c.on_epoch_end) for c in callbacks)  # may add names
+        if adding or (self.evaluation is not None and overrides(self.model, "test_step")):
+            return
+        if self.evaluation is not None:
+            names += [f"val_{name}" for name in names]
+        names.append("learning_rate")
+        for callback in callbacks:
+            if isinstance(callback, MonitorCallback) and callback.watches:
+                callback.expect(names)
+
     def run_epoch(self, progress: Progress) -> dict[str, Any]:
         """Run an epoch, or its rest, with validation and events; return its results."""
         epoch, model, budget = progress.epoch, self.model, self.request.steps_per_epoch
@@ -131,7 +148,9 @@ class _Training:
             )
         self._flush_gradients()
         self.source.on_epoch_end()
-        epoch_logs = dict(logs)
+        epoch_logs = Results(logs)
+        if epoch == self.request.initial_epoch:
+            self._check_monitors(epoch_logs)
         if self.evaluation is not None and self.request.validates_after(epoch):
             results = self.evaluation.run(self.interrupts)
             epoch_logs.update({f"val_{name}": value for name, value in results.items()})

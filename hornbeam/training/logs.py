@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.core.results import Results
 
 if TYPE_CHECKING:
     from _collections_abc import dict_items, dict_values
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Logs"]
 
 
-class Logs(dict[str, Any]):
+class Logs(Results):
     """A dict of results whose first reading of a value fetches all values from the device.
 
     Whatever way they are read, numbers are Python floats and results with axes are NumPy arrays.
@@ -75,7 +76,7 @@ class Logs(dict[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a value, or `default` where the name is missing."""
-        return dict.get(self.read(), name, default)
+        return Results.get(self.read(), name, default)
 
     def pop(self, name: str, *default: Any) -> Any:
         """Remove a name; return its value, or the default where the name is missing."""

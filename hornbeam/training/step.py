@@ -25,7 +25,7 @@ from hornbeam.ops import rows
 from hornbeam.ops.routes import convolutions_are_loop_safe
 from hornbeam.training.overrides import overrides
 from hornbeam.training.padding import count_rows, mark_rows, rows_are_independent, rows_counted
-from hornbeam.typing import Data, Structure
+from hornbeam.typing import Data, Structure, Tensor
 
 if TYPE_CHECKING:
     from hornbeam.training.trainable import Trainable
@@ -41,6 +41,20 @@ this.
 """
 
 
+def loss_of(
+    model: Trainable, x: Structure, y: Structure, y_pred: Structure, sample_weight: Structure,
+    training: bool = True,
+) -> Tensor:  # fmt: skip
+    """Return `model.compute_loss`; one that a class overrides may name its arguments freely."""
+    given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+    parameters = inspect.signature(model.compute_loss).parameters
+    free = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    last = {"training": training} if free or "training" in parameters else {}
+    if free or set(given) <= set(parameters):
+        return model.compute_loss(**given, **last)
+    return model.compute_loss(*given.values(), **last)
+
+
 def train_step(model: Trainable, data: Data) -> dict[str, Any]:
     """One step of training on a batch; returns results by name."""
     x, y, sample_weight = unpack(data)
@@ -49,7 +63,7 @@ def train_step(model: Trainable, data: Data) -> dict[str, Any]:
 
     def loss_of_batch() -> tuple[Any, Any]:
         y_pred = model(x, training=True)
-        loss = model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight)
+        loss = loss_of(model, x, y, y_pred, sample_weight)
         scaled = loss if optimizer is None else optimizer.scale_loss(loss)
         return scaled, (loss, y_pred)
 
@@ -74,9 +88,7 @@ def test_step(model: Trainable, data: Data) -> dict[str, Any]:
     compiled: Any = model._compiled
     if y is not None or compiled.arguments["loss"] is None:
         try:
-            loss = model.compute_loss(
-                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False
-            )
+            loss = loss_of(model, x, y, y_pred, sample_weight, training=False)
         except ValueError:
             if compiled.arguments["loss"] is not None:
                 raise

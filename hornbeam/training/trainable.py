@@ -56,6 +56,14 @@ class Trainable(Layer):
         self.history: Any = None
         self.train_function = self.test_function = self.predict_function = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copies and pickles hold: all but compiled steps, which are made again."""
+        made_again: dict[str, Any] = {
+            "_programs": {}, "_held_metrics": None,
+            "train_function": None, "test_function": None, "predict_function": None,
+        }  # fmt: skip
+        return {key: made_again.get(key, value) for key, value in self.__dict__.items()}
+
     # --- compiling ------------------------------------------------------------------------------
 
     def compile(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hornbeam import errors, tree
+from hornbeam.core.tensor import KerasTensor
 from hornbeam.data.sources import ArraySource, Source
+from hornbeam.training.checks import loss_name
 from hornbeam.typing import ClassWeights, Structure
 
 if TYPE_CHECKING:
@@ -27,17 +29,18 @@ class ClassWeighted(Source):
     """
 
     def __init__(self, source: Source, class_weight: ClassWeights, model: Trainable):
-        self._source = source
+        self._source, self._model = source, model
         self.num_batches = source.num_batches
+        self._classes: list[int | None] | None = None  # known when targets are seen
+        tables: Mapping[Any, Any] = class_weight if isinstance(class_weight, Mapping) else {}
+        by_name = any(isinstance(table, Mapping) for table in tables.values())
         graph: Any = model
         try:
             names = list(graph.output_names)
-        except AttributeError:
-            names = ["output"]
+        except AttributeError:  # a subclass, whose outputs are known only after a step
+            names = [str(name) for name in tables] if by_name else ["output"]
         self._names = names
-        if isinstance(class_weight, Mapping) and not any(
-            isinstance(v, Mapping) for v in class_weight.values()
-        ):
+        if isinstance(class_weight, Mapping) and not by_name:
             if len(names) > 1:
                 raise ValueError(
                     f"fit: the model has {len(names)} outputs, so `class_weight` must say which one"
@@ -63,7 +66,7 @@ class ClassWeighted(Source):
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
         """Return the batches of an epoch, from batch number `start` on."""
         batches = self._source.epoch(seed, epoch, start)
-        return ((x, y, self.weigh(y, weight)) for x, y, weight in batches)
+        return ((x, y, self.weigh(x, y, weight)) for x, y, weight in batches)
 
     def close(self) -> None:
         self._source.close()
@@ -76,26 +79,25 @@ class ClassWeighted(Source):
     def on_epoch_end(self) -> None:
         self._source.on_epoch_end()
 
-    def weigh(self, y: Structure, given: Structure) -> Structure:
-        """Return the weights of rows with targets `y`, times those given."""
-        if len(self._names) == 1:
-            only = weights_of_rows(tree.flatten(y)[0], self._by_output[0])
-            if given is None:
-                return only
-            base = np.asarray(tree.flatten(given)[0])
-            return base * _like(only, base)
-        targets = [y[name] for name in self._names] if isinstance(y, Mapping) else list(y)
+    def weigh(self, x: Structure, y: Structure, given: Structure) -> Structure:
+        """Return the weights of rows with inputs `x` and targets `y`, times those given."""
+        if self._classes is None:
+            self._classes = _axes_of_classes(self._model, x, y, self._names)
+        if len(self._names) == 1 and not isinstance(y, Mapping):
+            factor = weights_of_rows(tree.flatten(y)[0], self._by_output[0], self._classes[0])
+            return factor if given is None else _product(tree.flatten(given)[0], factor)
+        targets = _by_name(y, self._names)
+        if not any(name in targets for name in self._names):
+            raise errors.unknown_name("output in `class_weight`:", self._names[0], list(targets))
         given_by_name = _by_name(given, self._names)
         out: dict[str, Any] = {}
-        for name, target, table in zip(self._names, targets, self._by_output, strict=True):
-            weight = given_by_name.get(name)
+        for name, table, axis in zip(self._names, self._by_output, self._classes, strict=True):
+            target, weight = targets.get(name), given_by_name.get(name)
+            if target is None:
+                continue
             if table is not None:
-                factor = weights_of_rows(target, table)
-                weight = (
-                    factor
-                    if weight is None
-                    else np.asarray(weight) * _like(factor, np.asarray(weight))
-                )
+                factor = weights_of_rows(target, table, axis)
+                weight = factor if weight is None else _product(weight, factor)
             # Every output gets a weight, so that batches have one structure.
             out[name] = np.ones(len(target), "float32") if weight is None else weight
         return out
@@ -109,7 +111,7 @@ def class_weighted(source: Source, class_weight: ClassWeights, model: Trainable)
     if not isinstance(source, ArraySource):
         return weighted
     x, y, weight = source.data
-    return ArraySource(x, y, weighted.weigh(y, weight), source.batch_size, source.shuffle)
+    return ArraySource(x, y, weighted.weigh(x, y, weight), source.batch_size, source.shuffle)
 
 
 def _check_table(table: Any) -> None:
@@ -143,27 +145,73 @@ def _by_name(given: Any, names: list[str]) -> dict[str, Any]:
     return dict.fromkeys(names, given)
 
 
-def _like(factor: np.ndarray, base: np.ndarray) -> np.ndarray:
-    return factor.reshape(factor.shape + (1,) * (base.ndim - factor.ndim))
+def _product(given: Any, factor: np.ndarray) -> np.ndarray:
+    """Return the product of weights; those of fewer axes apply to whole rows of the others."""
+    given = np.asarray(given)
+    rank = max(given.ndim, factor.ndim)
+    given, factor = (w.reshape(w.shape + (1,) * (rank - w.ndim)) for w in (given, factor))
+    return given * factor
 
 
-def weights_of_rows(y: Structure, class_weight: Mapping[Any, float]) -> np.ndarray:
-    """Return float32 weights of shape (B,) (or y's leading axes) for class numbers or one-hot rows.
+def _axes_of_classes(model: Any, x: Structure, y: Structure, names: list[str]) -> list[int | None]:
+    """Return for each output the axis of the classes in its targets; `None` for class numbers."""
+    losses = _by_name(model.require_compiled("fit").arguments["loss"], names)
+    targets = _by_name(y, names)
+    ranks: list[int] | None = None
+    axes: list[int | None] = []
+    for i, name in enumerate(names):
+        target, loss = targets.get(name), losses.get(name)
+        kind = loss_name(loss) if loss is not None else ""
+        axis = getattr(loss, "axis", -1)
+        if target is None or np.ndim(target) < 2 or "sparse" in kind:
+            axes.append(None)
+        elif "categorical" in kind or np.ndim(target) == 2 and np.shape(target)[-1] == 1:
+            axes.append(axis)
+        else:
+            if ranks is None:
+                ranks = _ranks_of_outputs(model, x)
+            number_each = len(ranks) == len(names) and np.ndim(target) < ranks[i]
+            axes.append(None if number_each else axis)
+    return axes
 
-    Classes that are not listed weigh 1.
+
+def _ranks_of_outputs(model: Any, x: Structure) -> list[int]:
+    """Return the ranks of the model's outputs; empty if they are not known before a step."""
+    outputs = getattr(model, "outputs", None) if model.built else None
+    if outputs:
+        return [len(output.shape) for output in outputs]
+    try:
+        spec = model.compute_output_spec(
+            tree.map_structure(lambda a: KerasTensor(np.shape(a), np.asarray(a).dtype.name), x)
+        )
+    except Exception:  # the step raises it, with an explanation
+        return []
+    return [len(output.shape) for output in tree.flatten(spec)]
+
+
+def weights_of_rows(
+    y: Structure, class_weight: Mapping[Any, float], axis: int | None = -1
+) -> np.ndarray:
+    """Return the float32 weight of each class number or one-hot row. Classes that are not listed
+    weigh 1.
+
+    Args:
+        y: Class numbers, or rows with one number per class.
+        class_weight: `{class: weight}`.
+        axis: Axis of the classes in rows; `None`: `y` holds class numbers. A last axis of size 1
+            holds class numbers too.
 
     Example:
         >>> weights_of_rows(np.array([0, 1, 1]), {1: 2.0})
         array([1., 2., 2.], dtype=float32)
     """
     y = np.asarray(y)
-    if y.ndim > 1 and y.shape[-1] > 1:
-        labels = y.argmax(-1)
+    if axis is not None and y.ndim > 1 and y.shape[axis] > 1:
+        labels = y.argmax(axis)
     else:
-        labels = y.reshape(y.shape[:-1]) if y.ndim > 1 else y
+        labels = y[..., 0] if y.ndim > 1 and y.shape[-1] == 1 else y
         labels = np.rint(labels).astype("int64")
-    keys = {int(k): float(v) for k, v in class_weight.items()}
     out = np.ones(labels.shape, "float32")
-    for label, weight in keys.items():
-        out[labels == label] = weight
+    for label, weight in class_weight.items():
+        out[labels == int(label)] = float(weight)
     return out

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import urllib.parse
+import warnings
 
 import keras
 import numpy as np
@@ -429,3 +430,82 @@ def test_results_are_sent():
         model.fit(X, Y, verbose=0, callbacks=[hb.callbacks.RemoteMonitor(root)])
     with pytest.raises(ValueError, match="http"):
         hb.callbacks.RemoteMonitor("file:///etc")
+
+
+def test_accuracy_answers_to_its_older_name(tmp_path):
+    """`acc` finds `accuracy`, and the other way round, and no name is listed twice."""
+    for given, other in (("accuracy", "acc"), ("acc", "accuracy")):
+        seen = []
+        model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1, activation="sigmoid")])
+        model.compile("sgd", "binary_crossentropy", metrics=[given])
+        best = hb.callbacks.ModelCheckpoint(
+            str(tmp_path / (f"{{val_{other}:.2f}}.keras")), f"val_{other}", save_best_only=True
+        )
+        stop = hb.callbacks.EarlyStopping(f"val_{other}", patience=1)
+        look = hb.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs, other=other, seen=seen: seen.append(
+                (logs.get(other), logs[f"val_{other}"])
+            )
+        )
+        bits = (Y > 0).astype("float32")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            result = model.fit(
+                X, bits, validation_data=(X, bits), verbose=0, callbacks=[best, stop, look]
+            ).history
+        assert sorted(result) == [given, "loss", f"val_{given}", "val_loss"]
+        assert (result[other][0], result[f"val_{other}"][0]) == seen[0]
+        assert f"val_{other}" in result
+        assert "val_ac" not in result
+        assert (tmp_path / f"{seen[0][1]:.2f}.keras").exists()
+        with pytest.raises(KeyError):
+            result["mae"]
+
+
+def test_a_watched_value_of_some_epochs(tmp_path):
+    """A value that only some epochs have is no mistake; the log file gets its column."""
+    path = tmp_path / "log.csv"
+    callbacks = [hb.callbacks.EarlyStopping("val_loss"), hb.callbacks.CSVLogger(path)]
+    arguments = {"epochs": 4, "validation_data": (X, Y), "validation_freq": 2, "verbose": 0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        history = network(hb).fit(X, Y, callbacks=callbacks, **arguments).history
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    assert lines[0] == ["epoch", "loss", "mae", "val_loss", "val_mae"]
+    assert lines[1][3:] == lines[3][3:] == ["NA", "NA"]
+    assert [float(line[3]) for line in (lines[2], lines[4])] == pytest.approx(history["val_loss"])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [hb.callbacks.EarlyStopping, lambda m: hb.callbacks.ModelCheckpoint("a.keras", m, 0, True)],
+)
+def test_a_missing_value_is_named_before_the_epoch_ends(make):
+    model = network(hb)
+    with pytest.warns(UserWarning, match="'val_mae'.*'loss', 'mae'.*validation_data") as caught:
+        model.fit(X, Y, epochs=3, verbose=0, callbacks=[make("val_mae")])
+    assert len(caught) == 1
+
+
+def test_callbacks_always_get_logs():
+    seen = []
+
+    class Strict(hb.callbacks.Callback):
+        def on_train_begin(self, logs):
+            seen.append(logs)
+
+        def on_epoch_begin(self, epoch, logs):
+            seen.append(logs)
+
+        def on_test_begin(self, logs):
+            seen.append(logs)
+
+        def on_predict_end(self, logs):
+            seen.append(logs)
+
+    hooks = hb.callbacks.LambdaCallback(on_train_begin=seen.append, on_train_end=lambda logs: None)
+    model = network(hb)
+    model.fit(X, Y, verbose=0, callbacks=[Strict(), hooks])
+    model.evaluate(X, Y, verbose=0, callbacks=[Strict()])
+    model.predict(X, verbose=0, callbacks=[Strict()])
+    assert seen == [{}] * 5

@@ -1,0 +1,203 @@
+"""Losses and metrics with weights of every shape, equal to a computation by hand."""
+
+import numpy as np
+import pytest
+from compare import mostly_slow
+
+from hornbeam import losses, metrics
+from hornbeam.core.convert import convert
+from hornbeam.core.masks import set_mask
+
+RANDOM = np.random.default_rng(3)
+
+
+def sigmoid_entropy(t, p):
+    return -t * np.log(p) - (1 - t) * np.log(1 - p)
+
+
+# Values of each number, whose mean over the last axis is the loss.
+PER_NUMBER = {
+    "MeanSquaredError": lambda t, p: (t - p) ** 2,
+    "MeanAbsoluteError": lambda t, p: abs(t - p),
+    "MeanAbsolutePercentageError": lambda t, p: 100 * abs(t - p) / np.maximum(abs(t), 1e-7),
+    "MeanSquaredLogarithmicError": lambda t, p: (np.log1p(t) - np.log1p(p)) ** 2,
+    "LogCosh": lambda t, p: np.log(np.cosh(t - p)),
+    "Huber": lambda t, p: 0.5 * (t - p) ** 2,
+    "Poisson": lambda t, p: p - t * np.log(p + 1e-7),
+    "Hinge": lambda t, p: np.maximum(1 - (2 * t - 1) * p, 0),
+    "SquaredHinge": lambda t, p: np.maximum(1 - (2 * t - 1) * p, 0) ** 2,
+    "BinaryCrossentropy": sigmoid_entropy,
+    "BinaryFocalCrossentropy": lambda t, p: (
+        (1 - np.where(t == 1, p, 1 - p)) ** 2 * sigmoid_entropy(t, p)
+    ),
+    "Accuracy": lambda t, p: t == p,
+    "BinaryAccuracy": lambda t, p: t == (p > 0.5),
+    "RootMeanSquaredError": lambda t, p: (t - p) ** 2,
+}
+# Values of each row of classes.
+PER_ROW = {
+    "CategoricalCrossentropy": lambda t, p: -np.log(p[t == 1]).reshape(t.shape[:-1]),
+    "CategoricalAccuracy": lambda t, p: t.argmax(-1) == p.argmax(-1),
+    "TopKCategoricalAccuracy": lambda t, p: (p > p[t == 1].reshape(*t.shape[:-1], 1)).sum(-1) < 2,
+    "KLDivergence": lambda t, p: -np.log(p[t == 1]).reshape(t.shape[:-1]),
+    "CategoricalHinge": lambda t, p: np.maximum(
+        1 + np.where(t == 1, -1, p).max(-1) - (t * p).sum(-1), 0
+    ),
+    "CosineSimilarity": lambda t, p: (t * p).sum(-1) / np.sqrt((p**2).sum(-1)),
+}
+RANKS = [(4,), (4, 1), (4, 3), (4, 2, 3), (4, 2, 1), (4, 5, 2, 3)]
+SETTINGS = {"TopKCategoricalAccuracy": {"k": 2}, "SparseTopKCategoricalAccuracy": {"k": 2}}
+
+
+def known(module, name):
+    return hasattr(module, name)
+
+
+def weights_of_shapes(shape):
+    """Return weights for rows, and for each longer beginning of `shape`."""
+    shapes = [shape[:n] for n in range(1, len(shape) + 1)]
+    shapes += [(*s, 1) for s in shapes if s[-1] != 1]
+    return [RANDOM.random(s).astype("float32") for s in dict.fromkeys(shapes)]
+
+
+def spread(weights, shape):
+    """Return weights for each number of `shape`, as a reader would expect."""
+    if weights.ndim > len(shape):
+        weights = weights[..., 0]
+    weights = weights.reshape(weights.shape + (1,) * (len(shape) - weights.ndim))
+    return np.broadcast_to(weights, shape)
+
+
+def numbers(name, shape):
+    t = RANDOM.integers(0, 2, shape).astype("float32")
+    p = RANDOM.uniform(0.1, 0.9, shape).astype("float32")
+    return t, np.where(p < 0.4, t, 1 - t) if name == "Accuracy" else p
+
+
+def check(name, values, t, p, weights):
+    """Compare the loss and the metric `name` with the weighted means of `values`."""
+    weights_by_hand = None if weights is None else spread(weights, values.shape)
+    total = np.mean(values if weights is None else weights_by_hand * values)
+    if known(losses, name) and name != "CosineSimilarity":
+        ours = getattr(losses, name)()(t, p, sample_weight=weights)
+        np.testing.assert_allclose(ours, total, rtol=1e-4, err_msg=name)
+        by_hand = np.average(values, weights=weights_by_hand)
+        loss = getattr(losses, name)(reduction="mean_with_sample_weight")
+        np.testing.assert_allclose(
+            loss(t, p, sample_weight=weights), by_hand, rtol=1e-4, err_msg=name
+        )
+    name = {"LogCosh": "LogCoshError"}.get(name, name)
+    if known(metrics, name):
+        ours = getattr(metrics, name)(**SETTINGS.get(name, {}))(t, p, sample_weight=weights)
+        by_hand = np.average(values, weights=weights_by_hand)
+        by_hand = np.sqrt(by_hand) if name == "RootMeanSquaredError" else by_hand
+        np.testing.assert_allclose(ours, by_hand, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("shape", RANKS)
+@pytest.mark.parametrize("name", mostly_slow(PER_NUMBER, ("MeanSquaredError", "BinaryAccuracy")))
+def test_a_weight_for_each_number(name, shape):
+    t, p = numbers(name, shape)
+    values = PER_NUMBER[name](t.astype("float64"), p.astype("float64")).astype("float64")
+    for weights in (None, *weights_of_shapes(shape)):
+        check(name, values, t, p, weights)
+        if shape[-1] == 1:  # targets without the last axis
+            check(name, values, t[..., 0], p, weights)
+
+
+@pytest.mark.parametrize("shape", [s for s in RANKS if s[-1] == 3])
+@pytest.mark.parametrize("name", mostly_slow(PER_ROW, ("CategoricalCrossentropy",)))
+def test_a_weight_for_each_row_of_classes(name, shape):
+    p = RANDOM.uniform(0.1, 0.9, shape)
+    p = (p / p.sum(-1, keepdims=True)).astype("float32")
+    labels = RANDOM.integers(0, 3, shape[:-1])
+    t = np.eye(3, dtype="float32")[labels]
+    values = PER_ROW[name](t, p.astype("float64")).astype("float64")
+    for weights in (None, *weights_of_shapes(shape[:-1])):
+        check(name, values, t, p, weights)
+        if name in ("CategoricalCrossentropy", "CategoricalAccuracy", "TopKCategoricalAccuracy"):
+            for y in (labels, labels[..., None]):
+                check("Sparse" + name, values, y, p, weights)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 3), (4, 3, 2)])
+def test_an_ignored_class_does_not_count(shape):
+    labels = RANDOM.integers(0, 3, shape)
+    labels.flat[:2] = 0, 1  # at least one that counts
+    p = RANDOM.uniform(0.1, 0.9, (*shape, 3))
+    p = (p / p.sum(-1, keepdims=True)).astype("float32")
+    chosen = np.take_along_axis(p, labels[..., None], -1)[..., 0]
+    for ignored in (1, 2):
+        counts = labels != ignored
+        for weights in (None, *weights_of_shapes(shape)):
+            factor = counts * (1.0 if weights is None else spread(weights, shape))
+            total = np.sum(factor * -np.log(chosen))
+            loss = losses.SparseCategoricalCrossentropy(ignore_class=ignored)
+            ours = loss(labels, p, sample_weight=weights)
+            np.testing.assert_allclose(ours, total / counts.sum(), rtol=1e-4)
+            metric = metrics.SparseCategoricalCrossentropy(ignore_class=ignored)
+            ours = metric(labels, p, sample_weight=weights)
+            np.testing.assert_allclose(ours, total / factor.sum(), rtol=1e-4)
+            iou = metrics.MeanIoU(3, ignore_class=ignored, sparse_y_pred=False)
+            ours = iou(labels, p, sample_weight=weights)
+            np.testing.assert_allclose(ours, iou_by_hand(labels, p.argmax(-1), factor), rtol=1e-4)
+
+
+def iou_by_hand(t, p, weights):
+    scores = []
+    for number in range(3):
+        both = np.sum(weights * ((t == number) & (p == number)))
+        either = np.sum(weights * ((t == number) | (p == number)))
+        scores += [both / either] if either else []
+    return np.mean(scores)
+
+
+@pytest.mark.parametrize("t", [[-1, 0, 1, 2], [0, 0, 1, 2], [3, 0, 1, 2]])
+@pytest.mark.parametrize("p", [[2, 0, 1, 1], [-1, 0, 1, 1], [5, 0, 1, 1]])
+def test_numbers_that_are_no_class_do_not_count(t, p):
+    t, p = np.array(t), np.array(p)
+    counts = np.array([t[0] in (0, 1, 2) and p[0] in (0, 1, 2), 1, 1, 1])
+    weights = np.array([0.5, 0.25, 0.75, 1.5])
+    for given in (None, weights):
+        factor = counts * (1 if given is None else weights)
+        ours = metrics.MeanIoU(3)(t, p, sample_weight=given)
+        np.testing.assert_allclose(ours, iou_by_hand(t, p, factor), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["MeanSquaredError", "BinaryCrossentropy", "BinaryAccuracy"])
+def test_a_mask_and_weights(name):
+    """A mask of steps and weights of rows, steps or numbers multiply."""
+    shape = (4, 5, 2)
+    t, p = numbers(name, shape)
+    values = PER_NUMBER[name](t.astype("float64"), p.astype("float64")).astype("float64")
+    mask = np.arange(5) < np.array([5, 3, 1, 2])[:, None]
+    by_step = np.broadcast_to(mask[..., None], shape)
+    for weights in (None, *weights_of_shapes(shape)):
+        factor = by_step * (1.0 if weights is None else spread(weights, shape))
+        total = np.sum(values * factor)
+        for module, count in ((losses, by_step.sum()), (metrics, factor.sum())):
+            if known(module, name):
+                scores = convert(p)
+                set_mask(scores, mask)
+                ours = getattr(module, name)()(t, scores, sample_weight=weights)
+                np.testing.assert_allclose(ours, total / count, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", RANKS)
+def test_counts_of_outcomes(shape):
+    t, p = numbers("", shape)
+    for weights in (None, *weights_of_shapes(shape)):
+        factor = np.ones(shape) if weights is None else spread(weights, shape)
+        hits = np.sum(factor * t * (p > 0.5))
+        for targets in (t, t[..., 0]) if shape[-1] == 1 else (t,):
+            for name, by_hand in (
+                ("TruePositives", hits),
+                ("FalseNegatives", np.sum(factor * t * (p <= 0.5))),
+                ("Precision", hits / max(np.sum(factor * (p > 0.5)), 1e-9)),
+                ("Recall", hits / max(np.sum(factor * t), 1e-9)),
+            ):
+                ours = getattr(metrics, name)()(targets, p, sample_weight=weights)
+                np.testing.assert_allclose(ours, by_hand, rtol=1e-4, atol=1e-6)
+            ours = metrics.BinaryIoU()(targets, p, sample_weight=weights)
+            by_hand = iou_by_hand(t, p > 0.5, factor)
+            np.testing.assert_allclose(ours, by_hand, rtol=1e-4)
