@@ -32,8 +32,14 @@ class Step:
     """
 
     def __init__(self, function: Callable[..., Any], *shapes: Any):
-        with Overlay() as overlay:
-            self.outputs = jax.eval_shape(function, *shapes)
+        overlay = Overlay()
+
+        def traced(*args: Any) -> Any:
+            nonlocal overlay
+            with Overlay() as overlay:
+                return function(*args)
+
+        self.outputs = jax.eval_shape(traced, *shapes)
         self.assigned = list(overlay.assigned)
         self.losses = [layer for layer, _ in overlay.losses]
 

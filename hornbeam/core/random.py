@@ -70,9 +70,22 @@ class SeedGenerator:
             )  # fmt: skip
 
     def next(self, ordered: bool = True) -> jax.Array:
-        """Return a raw key, uint32 of shape (2,), and advance the state."""
+        """Return a raw key, uint32 of shape (2,), and advance the state.
+
+        Raises:
+            ValueError: If called inside a function that the user transforms with `jax.jit`.
+        """
         state = self.state.value
-        self.state.assign(state + jnp.array([0, 1], "uint32"))
+        try:
+            self.state.assign(state + jnp.array([0, 1], "uint32"))
+        except ValueError as error:
+            raise ValueError(
+                f"The random generator '{self.name}' cannot advance inside a function that you"
+                " transform with JAX (jax.jit, jax.lax.scan, ...): every run would draw the same"
+                " numbers. Pass `seed=` a key that is an argument of the function, or call"
+                " `stateless_call` of the layer or model there. For loops and conditions inside a"
+                " layer use `ops.scan`, `ops.cond` and their like."
+            ) from error
         return state
 
     def get_config(self) -> dict[str, Any]:

@@ -83,8 +83,11 @@ class RematScope:
 
             @functools.wraps(function)
             def decided(*args: Any, **kwargs: Any) -> Any:
-                with Overlay():
-                    outputs = jax.eval_shape(lambda: function(*args, **kwargs))
+                def traced() -> Any:
+                    with Overlay():
+                        return function(*args, **kwargs)
+
+                outputs = jax.eval_shape(traced)
                 large = sum(x.size for x in jax.tree.leaves(outputs)) > self.output_size_threshold
                 return (checkpointed(function) if large else function)(*args, **kwargs)
 

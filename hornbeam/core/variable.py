@@ -22,6 +22,7 @@ import numpy as np
 from hornbeam.core import naming, registry
 from hornbeam.core.checks import check_choice, check_flag, check_name, check_shape
 from hornbeam.core.loading import current_loading
+from hornbeam.core.traces import current_trace, without_inner_traces
 from hornbeam.dtypes import is_float, standardize_dtype
 from hornbeam.typing import DType, Tensor
 
@@ -49,6 +50,7 @@ class Overlay:
         assigned: The variables assigned inside, in the order of their first assignment.
         strays: The variables read or assigned inside that the overlay does not map.
         losses: Pairs of a layer and a loss that it added.
+        trace: The innermost trace of JAX where the block began.
 
     Example:
         >>> counter = Variable(0.0, name="counter")
@@ -69,10 +71,12 @@ class Overlay:
         self.strays: dict[Variable, None] = {}
         self.losses: list[tuple[Any, Any]] = []
         self._outer: Overlay | None = None
+        self.trace: Any = None
 
     def __enter__(self) -> Overlay:
         self._outer = _overlay.get()
         self._token = _overlay.set(self)
+        self.trace = current_trace()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -301,7 +305,7 @@ class Variable:
         """Replace the value by another of the same shape, which is cast to the variable's dtype.
 
         Raises:
-            ValueError: If `value` has another shape.
+            ValueError: If `value` has another shape, or exists only while JAX traces a function.
         """
         if isinstance(value, Variable):
             value = value.value
@@ -314,6 +318,9 @@ class Variable:
                 f" {self._shape}."
             )
         overlay = _overlay.get()
+        outer = None if overlay is None else overlay.trace
+        if current_trace() is not outer:
+            value = self._lasting(value, outer)
         if overlay is not None:
             overlay.assign(self, jnp.asarray(value, dtype=self._dtype))
         else:
@@ -327,6 +334,22 @@ class Variable:
             make = jnp.asarray if isinstance(value, jax.Array) else _copied
             self._value = make(value, self._dtype)
             self._lent, self._first_value = True, None
+
+    def _lasting(self, value: Any, outer: Any) -> Any:
+        """Return `value` as it can be kept when the transformed function has returned."""
+        lasting = without_inner_traces(value, outer)
+        if lasting is None:
+            raise ValueError(
+                f"Variable '{self.path}' cannot be assigned inside a function that you transform"
+                " with JAX (jax.jit, jax.vmap, jax.lax.scan, ...): the value exists only while"
+                " JAX traces the function. Call `stateless_call` of the layer or model there (or"
+                " the stateless methods of the metric or optimizer) and return the new values. For"
+                " loops and conditions inside a layer use `ops.scan`, `ops.cond` and their like."
+            )
+        if isinstance(lasting, jax.core.Tracer):
+            return lasting
+        with jax.core.eval_context():
+            return jnp.asarray(lasting, self._dtype)
 
     def assign_add(self, value: Tensor) -> None:
         """Add `value`."""

@@ -1,4 +1,8 @@
-"""Conditions, loops and maps that compile."""
+"""Conditions, loops and maps that compile.
+
+Their functions may assign variables, draw random numbers and add losses, as layers do. `Effects`
+carries these effects out.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import jax.numpy as jnp
 
 from hornbeam import tree
 from hornbeam.core.convert import convert
+from hornbeam.core.effects import Effects
 from hornbeam.core.op import op
 from hornbeam.core.tensor import KerasTensor, any_symbolic
 from hornbeam.core.variable import Variable
@@ -46,7 +51,20 @@ def cond(pred: Tensor, true_fn: Tensor, false_fn: Tensor) -> Tensor:
     pred = pred.value if isinstance(pred, Variable) else pred
     if _known(pred):
         return true_fn() if bool(pred) else false_fn()
-    return jax.lax.cond(pred, true_fn, false_fn)
+    return _one_of(
+        lambda branches, *operands: jax.lax.cond(pred, *branches, *operands), [true_fn, false_fn]
+    )
+
+
+def _one_of(choose: Callable[..., Any], branches: Sequence[Any], *operands: Any) -> Any:
+    """Return `choose(branches, *operands)` with the effects of the chosen branch."""
+    effects = Effects()
+    tracked = [effects.track(branch, *operands) for branch in branches]
+    if not effects:
+        return choose(branches, *operands)
+    result, state = choose(tracked, effects.start(), *operands)
+    effects.finish(state)
+    return result
 
 
 @op("core")
@@ -62,7 +80,12 @@ def switch(index: Tensor, branches: Tensor, *operands: Tensor) -> Tensor:
         >>> switch(1, [lambda x: x, lambda x: 2 * x], jnp.array(3))
         Array(6, dtype=int32, weak_type=True)
     """
-    return jax.lax.switch(convert(index), branches, *_converted(list(operands)))
+    index = convert(index)
+    return _one_of(
+        lambda branches, *operands: jax.lax.switch(index, branches, *operands),
+        branches,
+        *_converted(list(operands)),
+    )
 
 
 def while_loop(
@@ -95,22 +118,46 @@ def _while_loop(
     loop_vars: Tensor, cond: Any, body: Any, maximum_iterations: int | None = None
 ) -> Tensor:
     several = isinstance(loop_vars, (tuple, list))
-    state = tuple(_converted(list(loop_vars))) if several else (_converted(loop_vars),)
+    start = tuple(_converted(list(loop_vars))) if several else (_converted(loop_vars),)
 
-    def going(carry: Any) -> Any:
-        count, state = carry
-        again = cond(*state)
+    def going(count: Any, *values: Any) -> Any:
+        again = cond(*values)
         if maximum_iterations is not None:
             again = jnp.logical_and(again, count < maximum_iterations)
         return again
 
-    def step(carry: Any) -> Any:
-        count, state = carry
-        new = body(*state)
-        return count + 1, tuple(new) if isinstance(new, (tuple, list)) else (new,)
+    def step(*values: Any) -> Any:
+        new = body(*values)
+        return tuple(new) if isinstance(new, (tuple, list)) else (new,)
 
-    _, final = jax.lax.while_loop(going, step, (jnp.int32(0), state))
+    final = _run_while(going, step, start)
     return final if several else final[0]
+
+
+def _run_while(going: Callable[..., Any], step: Callable[..., Any], start: tuple) -> tuple:
+    """Apply `values = step(*values)` while `going(count, *values)`; return the last values."""
+    effects = Effects()
+    tracked_going = effects.track(going, 0, *start)
+    # JAX's condition returns only a boolean. If ours has effects, the body computes it.
+    early = bool(effects)
+    tracked_step = effects.track(step, *start)
+
+    def body(carry: Any) -> Any:
+        _, count, values, state = carry
+        values, state = tracked_step(state, *values)
+        again, count = True, count + 1
+        if early:
+            again, state = tracked_going(state, count, *values)
+        return again, count, values, state
+
+    again, state = tracked_going(effects.start(), 0, *start) if early else (True, effects.start())
+    *_, final, state = jax.lax.while_loop(
+        lambda carry: carry[0] if early else going(carry[1], *carry[2]),
+        body,
+        (again, jnp.int32(0), start, state),
+    )
+    effects.finish(state)
+    return final
 
 
 def fori_loop(
@@ -133,7 +180,16 @@ def fori_loop(
 
 @op("core", "ForiLoop")
 def _fori_loop(init_val: Tensor, lower: Any, upper: Any, body_fun: Any) -> Tensor:
-    return jax.lax.fori_loop(lower, upper, body_fun, _converted(init_val))
+    first = _converted(init_val)
+    effects = Effects()
+    tracked = effects.track(body_fun, jnp.asarray(lower), first)
+    if not effects:
+        return jax.lax.fori_loop(lower, upper, body_fun, first)
+    final, state = jax.lax.fori_loop(
+        lower, upper, lambda i, carry: tracked(carry[1], i, carry[0]), (first, effects.start())
+    )
+    effects.finish(state)
+    return final
 
 
 @op("core")
@@ -160,7 +216,24 @@ def scan(
         (Array(3, dtype=int32), Array([1, 3], dtype=int32))
     """
     xs = None if xs is None else _converted(xs)
-    return jax.lax.scan(f, _converted(init), xs, length, reverse, unroll)
+    first = _converted(init)
+    effects = Effects()
+    tracked = effects.track(f, first, _first_slice(xs))
+    if not effects:
+        return jax.lax.scan(f, first, xs, length, reverse, unroll)
+
+    def step(carry: Any, x: Any) -> Any:
+        (values, y), state = tracked(carry[1], carry[0], x)
+        return (values, state), y
+
+    (last, state), ys = jax.lax.scan(step, (first, effects.start()), xs, length, reverse, unroll)
+    effects.finish(state)
+    return last, ys
+
+
+def _first_slice(xs: Any) -> Any:
+    """Return the shapes of one slice of each array along its first axis."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), xs)
 
 
 @op("core")
@@ -188,7 +261,7 @@ def map(f: Tensor, xs: Tensor) -> Tensor:
         >>> map(lambda x: 2 * x, jnp.array([1, 2]))
         Array([2, 4], dtype=int32)
     """
-    return jax.lax.map(f, _converted(xs))
+    return scan(lambda carry, x: (carry, f(x)), None, xs)[1]
 
 
 def vectorized_map(function: Callable[[Any], Any], elements: Structure) -> Structure:
@@ -251,16 +324,19 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
         Array(5., dtype=float32, weak_type=True)
     """
 
-    @jax.custom_gradient
-    def wrapped(*args: Any) -> Any:
-        result, grad = f(*args)
-
-        def backward(upstream: Any) -> Any:
-            return grad(upstream)
-
-        return result, backward
-
     def call(*args: Any) -> Any:
-        return wrapped(*[x.value if isinstance(x, Variable) else x for x in args])
+        values = [x.value if isinstance(x, Variable) else x for x in args]
+        effects = Effects()
+        tracked = effects.track(f, *values)
+        start = jax.lax.stop_gradient(effects.start())
+
+        @jax.custom_gradient
+        def wrapped(*args: Any) -> Any:
+            (result, grad), state = tracked(start, *args)
+            return (result, state), lambda upstream: grad(upstream[0])
+
+        result, state = wrapped(*values)
+        effects.finish(state)
+        return result
 
     return call
