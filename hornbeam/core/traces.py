@@ -44,12 +44,19 @@ def without_inner_traces(value: Any, outer: Any) -> Any:
         >>> jax.make_jaxpr(lambda x: without_inner_traces(x, None) or x + 1)(1.0).out_avals
         [ShapedArray(float32[], weak_type=True)]
     """
-    while isinstance(value, jax.core.Tracer) and value._trace in _traces_inside(outer):
+    while isinstance(value, jax.core.Tracer):
+        trace = _trace_of(value)
+        if trace not in _traces_inside(outer):
+            break
         primal = jax.lax.stop_gradient(value)
-        if primal is value or getattr(primal, "_trace", None) is value._trace:
+        if primal is value or _trace_of(primal) is trace:
             return None
         value = primal
     return value
+
+
+def _trace_of(value: Any) -> Any:
+    return getattr(value, "_trace", None)
 
 
 def _traces_inside(outer: Any) -> Iterator[Any]:

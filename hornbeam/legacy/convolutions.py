@@ -65,6 +65,7 @@ def _old_name(name: str, today: Any) -> Any:
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         today.__init__(self, *_modern_order(today, args), **kwargs)
 
+    rank = today._rank
     doc = f"""`{today.__name__}` by its name in Keras 1.
 
     Takes the number of filters, then the kernel size as one argument per axis. The other arguments
@@ -77,9 +78,9 @@ def _old_name(name: str, today: Any) -> Any:
 
     Example:
         >>> import hornbeam as hb
-        >>> x = hb.ops.ones({(2, *(16,) * today._rank, 3)})
-        >>> hb.layers.{name}(8, {", ".join("3" * today._rank)})(x).shape
-        {(2, *(18 if "Deconv" in name else 14,) * today._rank, 8)}
+        >>> x = hb.ops.ones({(2, *(16,) * rank, 3)})
+        >>> hb.layers.{name}(8, {", ".join("3" * rank)})(x).shape
+        {(2, *(18 if "Deconv" in name else 14,) * rank, 8)}
     """
     return _OldName(
         name,

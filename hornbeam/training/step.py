@@ -372,7 +372,8 @@ def steps_for(
     see `Steps`.
     """
     name = (kind, keep_all, padded, user_functions, model.run_eagerly, current_placement())
-    known = model._programs.get(name)
+    programs = model._programs
+    known = programs.get(name)
     if known is not None and known[0] == structure_version.number:
         return known[2]
     # Adaptation and quantization give a layer other variables.
@@ -385,5 +386,5 @@ def steps_for(
         if known is not None and known[1] == switches
         else Steps(model, kind, keep_all, padded, user_functions)
     )
-    model._programs[name] = (now, switches, steps)
+    programs[name] = (now, switches, steps)
     return steps
