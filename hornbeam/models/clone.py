@@ -69,7 +69,9 @@ def clone_model(
         return _copied(layer)
 
     if isinstance(model, Sequential):
-        clone = Sequential([copy(layer) for layer in model._stack], name=model.name)
+        clone = Sequential([copy(layer) for layer in model._given_stack()], name=model.name)
+        if model._sizes_may_change and model.built:
+            clone.build(model.input_shape)
         if input_tensors is not None:
             return Functional(input_tensors, clone(input_tensors), name=model.name)
         return clone

@@ -486,7 +486,7 @@ BAD = {
         {"x": X, "y": ONE_HOT * 2 - 1},
         "0 to 1",
     ),
-    "loss_for_one_of_two": ({"loss": {}}, {}, "no entry for the output 'dense"),
+    "loss_for_one_of_two": ({"loss": {}}, {}, "no entry for the outputs 'dense"),
     "unknown_output": ({"loss": {"nothing": "mse"}}, {}, "nothing"),
     "epochs": ({"loss": "mse"}, {"x": X, "y": ONE_HOT, "epochs": 1.5}, "epochs"),
     "class_weight": (SPARSE, {"x": X, "y": CLASSES, "class_weight": [1, 2]}, "class_weight"),
