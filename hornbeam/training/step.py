@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,7 @@ def train_step(model: Trainable, data: Data) -> dict[str, Any]:
 
     if not variables:  # nothing to train, as in a model of frozen layers: metrics only
         _, (loss, y_pred) = loss_of_batch()
+        _warn_of_frozen(model)
     else:
         differentiate = (
             rows.value_and_grad if optimizer is not None and optimizer.takes_row_sums else None
@@ -65,6 +67,20 @@ def train_step(model: Trainable, data: Data) -> dict[str, Any]:
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
     _track(model, loss, x)
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+
+def _warn_of_frozen(model: Trainable) -> None:
+    """Warn once per model that has weights and trains none of them."""
+    if model._warned_of_frozen or not model.weights or model.trainable_variables:
+        return
+    model._warned_of_frozen = True
+    warnings.warn(
+        f"Model '{model.name}': none of its {len(model.weights)} weights is trainable, so this step"
+        " trains nothing. `trainable` counts when a step runs, not when `compile` ran as in Keras 1"
+        f" and 2. Set `trainable = True` before you train '{model.name}', and False again before"
+        " you train a model in which it shall stay as it is.",
+        stacklevel=3,
+    )
 
 
 def test_step(model: Trainable, data: Data) -> dict[str, Any]:
