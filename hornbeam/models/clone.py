@@ -70,8 +70,9 @@ def clone_model(
 
     if isinstance(model, Sequential):
         clone = Sequential([copy(layer) for layer in model._given_stack()], name=model.name)
-        if model._sizes_may_change and model.built:
-            clone.build(model.input_shape)
+        shape = getattr(model, "input_shape", None)  # of a batch, where there is no `Input`
+        if shape is not None and not clone.built:
+            clone.build(shape)
         if input_tensors is not None:
             return Functional(input_tensors, clone(input_tensors), name=model.name)
         return clone

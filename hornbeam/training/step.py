@@ -19,7 +19,7 @@ from hornbeam.core.convert import convert
 from hornbeam.core.placement import current_placement
 from hornbeam.core.program import Program
 from hornbeam.core.structure import structure_version
-from hornbeam.core.variable import Variable, value_and_grad
+from hornbeam.core.variable import Overlay, Variable, value_and_grad
 from hornbeam.data.sources import unpack
 from hornbeam.layers.state import flatten_layers, own_variables
 from hornbeam.ops import rows
@@ -45,8 +45,12 @@ this.
 def train_step(model: Trainable, data: Data) -> dict[str, Any]:
     """One step of training on a batch; returns results by name."""
     x, y, sample_weight = unpack(data)
-    variables = model.trainable_variables
     optimizer = model.optimizer
+    is_first = optimizer is None or not optimizer.built
+    if is_first and not all(layer.built for layer in flatten_layers(model, include_self=False)):
+        with Overlay():  # builds the model, so that this step trains all its weights
+            model(x, training=True)
+    variables = model.trainable_variables
 
     def loss_of_batch() -> tuple[Any, Any]:
         y_pred = model(x, training=True)

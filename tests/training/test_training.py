@@ -324,7 +324,9 @@ def test_a_frozen_model_that_is_trained_gets_a_warning():
     maker = hb.Sequential([hb.Input((2,)), hb.layers.Dense(3)], name="maker")
     both = hb.Sequential([maker, head])
     both.compile("sgd", "mse")
-    with pytest.warns(UserWarning, match="Model 'judge': none of its 2 weights.*`trainable = True`"):
+    with pytest.warns(
+        UserWarning, match="Model 'judge': none of its 2 weights.*`trainable = True`"
+    ):
         head.train_on_batch(np.ones((4, 3)), np.ones((4, 1)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
