@@ -26,7 +26,10 @@ from hornbeam.core.traces import current_trace, without_inner_traces
 from hornbeam.dtypes import is_float, standardize_dtype
 from hornbeam.typing import DType, Tensor
 
-__all__ = ["Overlay", "Variable", "autocast_scope", "current_overlay", "value_and_grad"]
+__all__ = [
+    "Overlay", "Variable", "autocast_scope", "current_overlay", "outside_overlays",
+    "value_and_grad",
+]  # fmt: skip
 
 _overlay: ContextVar[Overlay | None] = ContextVar("hornbeam_overlay", default=None)
 _first_values = threading.RLock()
@@ -115,6 +118,20 @@ def autocast_scope(dtype: str | None) -> Iterator[None]:
         yield
     finally:
         _autocast.reset(token)
+
+
+@contextmanager
+def outside_overlays() -> Iterator[None]:
+    """Read and assign variables' own values inside the block, whatever overlay or trace is open.
+
+    What is made inside outlives a trace, such as the slots of an optimizer.
+    """
+    token = _overlay.set(None)
+    try:
+        with jax.core.eval_context(), autocast_scope(None):
+            yield
+    finally:
+        _overlay.reset(token)
 
 
 class Variable:

@@ -69,7 +69,10 @@ def clone_model(
         return _copied(layer)
 
     if isinstance(model, Sequential):
-        clone = Sequential([copy(layer) for layer in model._stack], name=model.name)
+        clone = Sequential([copy(layer) for layer in model._given_stack()], name=model.name)
+        shape = getattr(model, "input_shape", None)  # of a batch, where there is no `Input`
+        if shape is not None and not clone.built:
+            clone.build(shape)
         if input_tensors is not None:
             return Functional(input_tensors, clone(input_tensors), name=model.name)
         return clone

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-from hornbeam import errors
+from hornbeam import errors, tree
 from hornbeam.core import naming
 from hornbeam.core.graph import nodes_of
+from hornbeam.core.masks import set_mask
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtype_policies import get_policy
@@ -46,6 +47,8 @@ class Sequential(Model):
 
     _stack: list[Layer]
     _functional: Functional | None
+    # Whether a batch or `build` gave the input's shape: then other sizes may follow.
+    _sizes_may_change: bool = False
     _not_children = Model._not_children | {"_functional", "_stack"}
 
     def __init__(
@@ -176,6 +179,7 @@ class Sequential(Model):
                 return
             start = InputLayer(batch_shape=shape_from_config(input_shape), dtype=self.compute_dtype)
             self._stack.insert(0, start)
+            self._sizes_may_change = True
             x = nodes_of(start)[0].outputs
         y = x
         for layer in self.layers:
@@ -200,8 +204,10 @@ class Sequential(Model):
         self, inputs: Structure, training: bool | None = None, mask: Structure = None
     ) -> Structure:
         """Run the stack."""
-        if self._functional is not None:
+        if self._functional is not None and not self._has_other_sizes(inputs):
             return self._functional.call(inputs, training=training, mask=mask)
+        if mask is not None and self._functional is not None:
+            set_mask(inputs, mask)
         for layer in self.layers:
             inputs = layer(inputs)
         return inputs
@@ -230,9 +236,21 @@ class Sequential(Model):
         return outputs.argmax(axis=-1) if outputs.shape[-1] > 1 else (outputs > 0.5).astype("int32")
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Structure:
-        if self._functional is not None:
+        first = args[0] if args else kwargs.get("inputs")
+        if self._functional is not None and not self._has_other_sizes(first):
             return self._functional.compute_output_spec(*args, **kwargs)
         return super().compute_output_spec(*args, **kwargs)
+
+    def _given_stack(self) -> list[Layer]:
+        """Return the stack as the user gave it, without an input layer that a batch added."""
+        return self._stack[1:] if self._sizes_may_change else self._stack
+
+    def _has_other_sizes(self, x: Any) -> bool:
+        """Return whether `x` has other sizes than the batch that built the model."""
+        if not self._sizes_may_change or self._functional is None or tree.is_nested(x):
+            return False
+        shape, built = tuple(x.shape)[1:], self._functional.inputs[0].shape[1:]
+        return len(shape) == len(built) and shape != built
 
     def _graph_model(self) -> Functional:
         if self._functional is None:
@@ -274,7 +292,7 @@ class Sequential(Model):
             "name": self.name,
             "trainable": self._trainable,
             "dtype": serialize(self.dtype_policy),
-            "layers": [serialize(layer) for layer in self._stack],
+            "layers": [serialize(layer) for layer in self._given_stack()],
         }
         if self._functional is not None and len(self._functional.inputs) == 1:
             config["build_input_shape"] = list(self._functional.inputs[0].shape)

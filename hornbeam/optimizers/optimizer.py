@@ -21,7 +21,7 @@ from hornbeam import errors
 from hornbeam.checked import Fraction, NonNegative, Positive, Range, check, checked, unexpected
 from hornbeam.core import naming
 from hornbeam.core.program import Program
-from hornbeam.core.variable import Overlay, Variable
+from hornbeam.core.variable import Overlay, Variable, outside_overlays
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.objects.constructor import constructor_config
 from hornbeam.ops.rows import RowSum, dense
@@ -186,11 +186,13 @@ class Optimizer:
             groups = [("gradient_accumulator",), *groups]
         if self.use_ema:
             groups = [("average",), *groups]
-        for slots in groups:
-            for variable in new:
-                for slot in slots:
-                    if slot in _OF_BASE or slot in self._slots_of(variable):
-                        self._slot.setdefault(slot, {})[variable] = self._make_slot(slot, variable)
+        with outside_overlays():  # the first step may build it while it is traced
+            for slots in groups:
+                for variable in new:
+                    for slot in slots:
+                        if slot in _OF_BASE or slot in self._slots_of(variable):
+                            made = self._make_slot(slot, variable)
+                            self._slot.setdefault(slot, {})[variable] = made
 
     def _slot_groups(self) -> list[tuple[str, ...]]:
         """Return the names of the slots in groups.

@@ -215,6 +215,11 @@ class Compiled:
                     f"compile: `{kind}` names outputs {errors.listed(unknown)} that do not exist;"
                     f" the model's outputs are {errors.listed(names)}."
                 )
+            if kind == "loss" and not given:
+                raise ValueError(
+                    f"compile: `loss` is an empty dict, with no entry for the outputs"
+                    f" {errors.listed(names)}. Give at least one."
+                )
             entries = [given.get(name) for name in names]
             return [_as_list(e) for e in entries] if several else entries
         if several:

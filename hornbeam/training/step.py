@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from hornbeam.core.convert import convert
 from hornbeam.core.placement import current_placement
 from hornbeam.core.program import Program
 from hornbeam.core.structure import structure_version
-from hornbeam.core.variable import Variable, value_and_grad
+from hornbeam.core.variable import Overlay, Variable, value_and_grad
 from hornbeam.data.sources import unpack
 from hornbeam.layers.state import flatten_layers, own_variables
 from hornbeam.ops import rows
@@ -58,8 +59,12 @@ def loss_of(
 def train_step(model: Trainable, data: Data) -> dict[str, Any]:
     """One step of training on a batch; returns results by name."""
     x, y, sample_weight = unpack(data)
-    variables = model.trainable_variables
     optimizer = model.optimizer
+    is_first = optimizer is None or not optimizer.built
+    if is_first and not all(layer.built for layer in flatten_layers(model, include_self=False)):
+        with Overlay():  # builds the model, so that this step trains all its weights
+            model(x, training=True)
+    variables = model.trainable_variables
 
     def loss_of_batch() -> tuple[Any, Any]:
         y_pred = model(x, training=True)
@@ -69,6 +74,7 @@ def train_step(model: Trainable, data: Data) -> dict[str, Any]:
 
     if not variables:  # nothing to train, as in a model of frozen layers: metrics only
         _, (loss, y_pred) = loss_of_batch()
+        _warn_of_frozen(model)
     else:
         differentiate = (
             rows.value_and_grad if optimizer is not None and optimizer.takes_row_sums else None
@@ -79,6 +85,20 @@ def train_step(model: Trainable, data: Data) -> dict[str, Any]:
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
     _track(model, loss, x)
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+
+def _warn_of_frozen(model: Trainable) -> None:
+    """Warn once per model that has weights and trains none of them."""
+    if model._warned_of_frozen or not model.weights or model.trainable_variables:
+        return
+    model._warned_of_frozen = True
+    warnings.warn(
+        f"Model '{model.name}': none of its {len(model.weights)} weights is trainable, so this step"
+        " trains nothing. `trainable` counts when a step runs, not when `compile` ran as in Keras 1"
+        f" and 2. Set `trainable = True` before you train '{model.name}', and False again before"
+        " you train a model in which it shall stay as it is.",
+        stacklevel=3,
+    )
 
 
 def test_step(model: Trainable, data: Data) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class Trainable(Layer):
         self._compiled: Compiled | None = None
         self._programs: dict[Any, Any] = {}
         self._held_metrics: tuple[int, list[Any]] | None = None
+        self._warned_of_frozen = False
         self.stop_training = False
         self.history: Any = None
         self.train_function = self.test_function = self.predict_function = None

@@ -316,6 +316,27 @@ def test_trainable_switched_after_compile():
     equal(*results)
 
 
+def test_a_frozen_model_that_is_trained_gets_a_warning():
+    """Keras 1 and 2 kept what was trainable in `compile`; GANs were written so."""
+    head = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1)], name="judge")
+    head.compile("sgd", "mse")
+    head.trainable = False
+    maker = hb.Sequential([hb.Input((2,)), hb.layers.Dense(3)], name="maker")
+    both = hb.Sequential([maker, head])
+    both.compile("sgd", "mse")
+    with pytest.warns(
+        UserWarning, match="Model 'judge': none of its 2 weights.*`trainable = True`"
+    ):
+        head.train_on_batch(np.ones((4, 3)), np.ones((4, 1)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        head.train_on_batch(np.ones((5, 3)), np.ones((5, 1)))
+        both.train_on_batch(np.ones((4, 2)), np.ones((4, 1)))
+        unbuilt = hb.Sequential([hb.layers.Dense(1)])
+        unbuilt.compile("sgd", "mse")
+        unbuilt.train_on_batch(np.ones((4, 3)), np.ones((4, 1)))
+
+
 def test_a_new_head_on_a_saved_base(tmp_path):
     """Transfer learning; also, training in two parts with a saved file equals training at once."""
     base = start(hb, stack(4, "tanh"), {"loss": "mse"})
@@ -486,7 +507,7 @@ BAD = {
         {"x": X, "y": ONE_HOT * 2 - 1},
         "0 to 1",
     ),
-    "loss_for_one_of_two": ({"loss": {}}, {}, "no entry for the output 'dense"),
+    "loss_for_one_of_two": ({"loss": {}}, {}, "no entry for the outputs 'dense"),
     "unknown_output": ({"loss": {"nothing": "mse"}}, {}, "nothing"),
     "epochs": ({"loss": "mse"}, {"x": X, "y": ONE_HOT, "epochs": 1.5}, "epochs"),
     "class_weight": (SPARSE, {"x": X, "y": CLASSES, "class_weight": [1, 2]}, "class_weight"),
