@@ -23,7 +23,7 @@ class _Activation(Layer):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.built = True
+        self.built = not self._has_own_build()
 
 
 class ReLU(_Activation):

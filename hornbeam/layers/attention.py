@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from hornbeam import ops, random
 from hornbeam.core.random import SeedGenerator
+from hornbeam.core.tracing import is_unknown, shape_with_unknowns
 from hornbeam.layers.arguments import choice, keep
 from hornbeam.layers.layer import Layer
 from hornbeam.typing import Shape, Structure, Tensor
@@ -62,9 +63,7 @@ class _Attention(Layer):
                 f"{self._label()} takes a list of 2 or 3 tensors: [query, value] or [query, value,"
                 " key]."
             )
-        if masks is not None and (
-            not isinstance(masks, (list, tuple)) or not 2 <= len(masks) <= len(inputs)
-        ):
+        if masks is not None and (not isinstance(masks, (list, tuple)) or len(masks) not in (2, 3)):
             raise ValueError(
                 f"{self._label()}: `mask` must be a list [query_mask, value_mask] (each may be"
                 f" None), received {masks!r}."
@@ -75,7 +74,7 @@ class _Attention(Layer):
         raise NotImplementedError  # each of the two layers implements it
 
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
-        """Return the scores (B, T, S) of queries (B, T, C) against keys (B, S, C)."""
+        """Return the scores (..., T, S) of queries (..., T, C) against keys (..., S, C)."""
         raise NotImplementedError  # each of the two layers implements it
 
     def call(
@@ -86,7 +85,7 @@ class _Attention(Layer):
         self._check(inputs, mask)
         query, value = inputs[0], inputs[1]
         scores = self._scores(query, inputs[2] if len(inputs) > 2 else value)  # (B, Tq, Tv)
-        allowed = None if mask is None or mask[1] is None else jnp.asarray(mask[1], bool)[:, None]
+        allowed = self._allowed(None if mask is None else mask[1], scores)
         if use_causal_mask:
             causal = jnp.tril(jnp.ones(scores.shape[-2:], bool))
             allowed = causal if allowed is None else jnp.logical_and(allowed, causal)
@@ -95,13 +94,36 @@ class _Attention(Layer):
             weights = random.dropout(weights, self.dropout, seed=self.seed_generator)
         result = jnp.matmul(weights, value)
         if mask is not None and mask[0] is not None:
-            result = result * jnp.asarray(mask[0], result.dtype)[..., None]
+            shown = jnp.asarray(mask[0], result.dtype)
+            self._check_mask("query", shown, result.shape[:-1])
+            result = result * shown[..., None]
         return (result, weights) if return_attention_scores else result
 
-    def compute_mask(
-        self, inputs: Sequence[Tensor], previous_mask: Structure = None
-    ) -> Tensor | None:
-        query = previous_mask[0] if isinstance(previous_mask, (list, tuple)) else None
+    def _allowed(self, mask: Tensor | None, scores: Tensor) -> Tensor | None:
+        """Return the mask of the values, (B, S), or of pairs, (B, T, S), for the scores."""
+        if mask is None:
+            return None
+        allowed = jnp.asarray(mask, bool)
+        if 1 < allowed.ndim < scores.ndim:  # one for all queries
+            allowed = allowed[..., None, :]
+        self._check_mask("value", allowed, scores.shape)
+        return allowed
+
+    def _check_mask(self, name: str, mask: Tensor, full: tuple[int, ...]) -> None:
+        """Raise unless `mask` broadcasts to `full`."""
+        own = mask.shape
+        if len(own) > len(full) or any(
+            size not in (1, whole) and not is_unknown(size) and not is_unknown(whole)
+            for size, whole in zip(own[::-1], full[::-1], strict=False)
+        ):
+            raise ValueError(
+                f"{self._label()}: the mask of the {name}, of shape {shape_with_unknowns(own)},"
+                f" must broadcast to shape {shape_with_unknowns(full)}. Pass one boolean per step:"
+                " (batch, steps)."
+            )
+
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Structure = None) -> Tensor | None:
+        query = mask[0] if isinstance(mask, (list, tuple)) else None
         return None if query is None else ops.convert_to_tensor(query)
 
 
@@ -114,7 +136,7 @@ class Attention(_Attention):
     `return_attention_scores=True` (returns the weights too) and `training`.
 
     Input: query (B, T, C), value (B, S, D), key (B, S, C): B the batch size, T and S steps, C and D
-    channels. Output: (B, T, D), or a pair with the weights (B, T, S).
+    channels. Output: (B, T, D), or a pair with the weights (B, T, S). B may be several axes, or none.
 
     Args:
         use_scale: Whether to multiply the scores by a learned factor. Default: False.
@@ -160,8 +182,8 @@ class Attention(_Attention):
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         scale = 1.0 if self.scale is None else self.scale.value
         if self.concat_score_weight is None:
-            return jnp.matmul(query, jnp.swapaxes(key, 1, 2)) * scale
-        both = jnp.tanh(scale * (query[:, :, None] + key[:, None]))
+            return jnp.matmul(query, jnp.swapaxes(key, -1, -2)) * scale
+        both = jnp.tanh(scale * (query[..., :, None, :] + key[..., None, :, :]))
         return self.concat_score_weight.value * jnp.sum(both, axis=-1)
 
 
@@ -174,7 +196,7 @@ class AdditiveAttention(_Attention):
     `return_attention_scores=True` (returns the weights too) and `training`.
 
     Input: query (B, T, C), value (B, S, D), key (B, S, C): B the batch size, T and S steps, C and D
-    channels. Output: (B, T, D), or a pair with the weights (B, T, S).
+    channels. Output: (B, T, D), or a pair with the weights (B, T, S). B may be several axes, or none.
 
     Args:
         use_scale: Whether to multiply each channel by a learned factor. Default: True.
@@ -212,4 +234,4 @@ class AdditiveAttention(_Attention):
 
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         scale = 1.0 if self.scale is None else self.scale.value
-        return jnp.sum(scale * jnp.tanh(query[:, :, None] + key[:, None]), axis=-1)
+        return jnp.sum(scale * jnp.tanh(query[..., :, None, :] + key[..., None, :, :]), axis=-1)

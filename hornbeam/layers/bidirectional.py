@@ -12,8 +12,10 @@ import jax.numpy as jnp
 from hornbeam import errors, tree
 from hornbeam.core.loops import Step, scan
 from hornbeam.core.registry import custom_object_scope
+from hornbeam.core.tracing import shape_with_unknowns
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.mask_passing import step_mask
 from hornbeam.layers.recurrent import sequence_shape_only, split_states
 from hornbeam.layers.state import parameters_of_call
 from hornbeam.objects.configuration import serialize
@@ -111,6 +113,12 @@ class TimeDistributed(Wrapper):
     ) -> Tensor:
         B, T = inputs.shape[:2]
         masks = None
+        if mask is not None and jnp.shape(mask)[:2] != (B, T):
+            raise ValueError(
+                f"{self._label()}: `mask` must start with the batch and the steps of the input,"
+                f" {shape_with_unknowns((B, T))}, received shape"
+                f" {shape_with_unknowns(jnp.shape(mask))}. Pass one boolean per step."
+            )
         if mask is not None and mask.ndim > 2 and "mask" in parameters_of_call(self.layer):
             masks = mask
         steps = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (inputs, masks))
@@ -262,6 +270,8 @@ class Bidirectional(Layer):
                 )
             half = len(states) // 2
             starts = [{"initial_state": states[:half]}, {"initial_state": states[half:]}]
+        if mask is not None:
+            mask = step_mask(self.forward_layer, mask, sequences.shape[:2])
         layers = self.forward_layer, self.backward_layer
         results = [
             layer(sequences, mask=mask, training=training, **start)
@@ -279,8 +289,8 @@ class Bidirectional(Layer):
         merged = (y, y_back) if self.merge_mode is None else (_MERGES[self.merge_mode](y, y_back),)
         return (*merged, *states) if len(merged) + len(states) > 1 else merged[0]
 
-    def compute_mask(self, inputs: Tensor, previous_mask: Structure = None) -> Structure:
-        mask = previous_mask if self.return_sequences else None
+    def compute_mask(self, inputs: Tensor, mask: Structure = None) -> Structure:
+        mask = mask if self.return_sequences else None
         return [mask, mask] if self.merge_mode is None else mask
 
     def get_config(self) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class Activation(Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
         self.activation = activations.get(activation)
-        self.built = True
+        self.built = not self._has_own_build()
 
     def call(self, inputs: Structure) -> Structure:
         return self.activation(inputs)
@@ -199,7 +199,7 @@ class Embedding(Adaptable):
     def call(self, inputs: Structure) -> Structure:
         return lookup(self.embeddings, inputs.astype("int32")).astype(self.compute_dtype)
 
-    def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
+    def compute_mask(self, inputs: Structure, mask: Structure = None) -> Structure:
         """Return the mask `inputs != 0` with `mask_zero`, otherwise `None`."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
@@ -285,13 +285,9 @@ class ReversibleEmbedding(Embedding):
         cap = self.logit_soft_cap
         return scores if cap is None else cap * jnp.tanh(scores / cap)
 
-    def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
+    def compute_mask(self, inputs: Structure, mask: Structure = None) -> Structure:
         """Return the mask of `Embedding` for integers, the input's mask for vectors."""
-        return (
-            previous_mask
-            if jnp.issubdtype(inputs.dtype, jnp.floating)
-            else super().compute_mask(inputs)
-        )
+        return mask if jnp.issubdtype(inputs.dtype, jnp.floating) else super().compute_mask(inputs)
 
     def _weight_layouts(self) -> tuple[Layout, ...]:
         if self.tie_weights:
@@ -331,9 +327,9 @@ class Masking(Layer):
         super().__init__(**kwargs)
         self.mask_value = mask_value
         self.supports_masking = True
-        self.built = True
+        self.built = not self._has_own_build()
 
-    def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
+    def compute_mask(self, inputs: Structure, mask: Structure = None) -> Structure:
         return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 
     def call(self, inputs: Structure) -> Structure:
@@ -357,7 +353,7 @@ class Identity(Layer):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.built = True
+        self.built = not self._has_own_build()
 
     def call(self, inputs: Structure) -> Structure:
         return inputs
@@ -410,7 +406,7 @@ class Lambda(Layer):
         self.function, self.arguments = function, dict(arguments or {})
         self.output_shape, self.mask = output_shape, mask
         self.supports_masking = mask is not None
-        self.built = True
+        self.built = not self._has_own_build()
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:

@@ -120,7 +120,7 @@ class Layer(Quantization):
         name: str | None = None,
         **kwargs: Any,
     ):
-        object.__setattr__(self, "_seen", {})
+        self.__dict__.setdefault("_seen", {})
         self._own_variables: list[Variable] = []
         self._losses: list[Any] = []
         Operation.__init__(self, name=name)
@@ -168,7 +168,23 @@ class Layer(Quantization):
         """Dtype that floating-point inputs are cast to."""
         return self.compute_dtype
 
+    @property
+    def dtype_policy(self) -> Any:
+        """The `DTypePolicy`. Set it by a policy or its name before the layer is built."""
+        return self._dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, policy: Policy) -> None:
+        self._dtype_policy = get_policy(policy)
+
     # --- building ------------------------------------------------------------------------
+
+    def _has_own_build(self) -> bool:
+        """Return whether a class below the base defines `build`.
+
+        A layer without weights is built from the start, unless a subclass of it has weights.
+        """
+        return "build" in _defined_below_base(type(self))
 
     def build(self, input_shape: Shapes = None) -> None:
         """Create the variables. Subclasses override it; the base class creates none.
@@ -252,7 +268,7 @@ class Layer(Quantization):
         Raises:
             ValueError, TypeError: If `call` fails. The message names the layer and its inputs.
         """
-        if "_seen" not in self.__dict__:
+        if "_own_variables" not in self.__dict__:
             raise RuntimeError(
                 f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`."
             )

@@ -6,16 +6,19 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import jax.numpy as jnp
+
 from hornbeam import tree
 from hornbeam.core.masks import any_mask, get_mask, set_mask
+from hornbeam.core.tracing import shape_with_unknowns
 from hornbeam.layers.call_arguments import has_tensor, named_arguments, positional_names
 from hornbeam.layers.state import label_of
-from hornbeam.typing import Structure
+from hornbeam.typing import Structure, Tensor
 
 if TYPE_CHECKING:
     from hornbeam.layers.layer import Layer
 
-__all__ = ["attach_masks", "fill_masks", "output_masks"]
+__all__ = ["attach_masks", "fill_masks", "output_masks", "step_mask"]
 
 _warned: set[str] = set()
 
@@ -77,8 +80,10 @@ def output_masks(
         args, kwargs: Arguments of the call.
     """
     parameters = inspect.signature(layer.compute_mask).parameters
-    masks = [n for n in parameters if n.endswith("_mask")]
-    if masks in ([], ["previous_mask"]):
+    masks = [n for n in parameters if n.endswith("_mask") and n != "previous_mask"]
+    own = inspect.signature(layer.call).parameters
+    # `previous_mask`, or `input_mask` of Keras 1, is one mask for all inputs.
+    if not masks or (len(parameters) <= 2 and not any(n in own for n in masks)):
         return layer.compute_mask(args[0] if len(args) == 1 else args, previous)
     # A layer with several inputs takes the mask of each input by name.
     named = named_arguments(signature, layer, args, kwargs)
@@ -94,3 +99,28 @@ def attach_masks(outputs: Structure, masks: Structure) -> None:
     for x, mask in zip(tree.flatten(outputs), tree.flatten(masks), strict=False):
         if mask is not None and x is not None and get_mask(x) is None:
             set_mask(x, mask)
+
+
+def step_mask(layer: Layer, mask: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Return the mask of the steps of a sequence as booleans of `shape`, the sequence's first axes.
+
+    Args:
+        layer: The layer, for the message.
+        mask: Of `shape`, with a further axis of size 1, or with 1 instead of the batch size.
+        shape: (B, T), or (T, B) for time-major layers.
+
+    Raises:
+        ValueError: If the mask has another shape.
+    """
+    keep = jnp.asarray(mask, bool)
+    if keep.ndim == 3 and keep.shape[2] == 1:
+        keep = keep[..., 0]
+    batch = 1 if getattr(layer, "time_major", False) else 0
+    one_for_all = tuple(1 if axis == batch else size for axis, size in enumerate(shape))
+    if keep.shape not in (tuple(shape), one_for_all):
+        raise ValueError(
+            f"{label_of(layer)}: `mask` must have the first two axes of the sequences,"
+            f" {shape_with_unknowns(shape)}, received shape {shape_with_unknowns(jnp.shape(mask))}."
+            " Pass one boolean per step: true for the steps that count."
+        )
+    return jnp.broadcast_to(keep, shape)

@@ -8,9 +8,10 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from hornbeam import ops
+from hornbeam import errors, ops
 from hornbeam.core.checks import check_axes
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.state import label_of
 from hornbeam.typing import Shape, Structure, Tensor
 
 __all__ = [
@@ -60,13 +61,24 @@ class _Merge(Layer):
         """Return the result for inputs of one rank."""
         raise NotImplementedError  # each layer implements it
 
-    def compute_mask(
-        self, inputs: Sequence[Tensor], previous_mask: Structure = None
-    ) -> Tensor | None:
-        masks = [m for m in previous_mask or [] if m is not None]
-        if len(masks) < len(previous_mask or []) or not masks:
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Structure = None) -> Tensor | None:
+        _check_masks(self, inputs, mask)
+        masks = [m for m in mask or [] if m is not None]
+        if len(masks) < len(mask or []) or not masks:
             return None
         return functools.reduce(ops.logical_or, masks)
+
+
+def _check_masks(layer: Layer, inputs: Any, masks: Any) -> None:
+    """Raise `ValueError` unless `masks` is `None` or a list with one mask per input."""
+    if masks is None:
+        return
+    if not isinstance(masks, (list, tuple)) or len(masks) != len(inputs):
+        count = len(masks) if isinstance(masks, (list, tuple)) else errors.describe(masks)
+        raise ValueError(
+            f"{label_of(layer)}: the masks must be a list with one mask, or None, for each of the"
+            f" {len(inputs)} inputs, received {count}."
+        )
 
 
 class _MaskedMerge(_Merge):
@@ -270,24 +282,23 @@ class Concatenate(_Merge):
     def _merge(self, inputs: list[Tensor]) -> Tensor:
         return jnp.concatenate(inputs, self.axis)
 
-    def compute_mask(
-        self, inputs: Sequence[Tensor], previous_mask: Structure = None
-    ) -> Tensor | None:
-        if not previous_mask or all(m is None for m in previous_mask):
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Structure = None) -> Tensor | None:
+        if not mask or all(m is None for m in mask):
             return None
         # The same ops as in Keras, because they decide the order of layers and weights in a graph.
+        _check_masks(self, inputs, mask)
         rank = len(inputs[0].shape)
-        kept = min(len(m.shape) for m in previous_mask if m is not None)
+        kept = min(len(m.shape) for m in mask if m is not None)
         filled = []
-        for x, mask in zip(inputs, previous_mask, strict=True):
-            if mask is None:
+        for x, own in zip(inputs, mask, strict=True):
+            if own is None:
                 filled.append(ops.ones_like(x, dtype="bool"))
                 continue
-            while len(mask.shape) < rank:
-                mask = ops.expand_dims(mask, -1)
-            filled.append(ops.logical_or(mask, ops.zeros_like(x, dtype="bool")))
+            while len(own.shape) < rank:
+                own = ops.expand_dims(own, -1)
+            filled.append(ops.logical_or(own, ops.zeros_like(x, dtype="bool")))
         joined = ops.concatenate(filled, axis=self.axis)
-        for _ in range(rank - kept):
+        for _ in range(max(rank - kept, 1)):
             joined = ops.any(joined, axis=-1)
         return joined
 
@@ -359,9 +370,7 @@ class Dot(_Merge):
         out = jnp.einsum(f"{''.join(left)},{''.join(right)}->z{''.join(kept)}", a, b)
         return out[:, None] if out.ndim == 1 else out
 
-    def compute_mask(
-        self, inputs: Sequence[Tensor], previous_mask: Structure = None
-    ) -> Tensor | None:
+    def compute_mask(self, inputs: Sequence[Tensor], mask: Structure = None) -> Tensor | None:
         return None
 
 

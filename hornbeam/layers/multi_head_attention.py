@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam.core.checks import check_axes
+from hornbeam.core.tracing import is_unknown, shape_with_unknowns
 from hornbeam.layers.activation import Softmax
 from hornbeam.layers.arguments import keep, positive_integer
 from hornbeam.layers.einsum_dense import EinsumDense
@@ -50,6 +52,7 @@ class _HeadAttention(Layer):
     _dropout_layer: Dropout
     _gate_dense: EinsumDense
     _attended: tuple[int, ...] = (1,)
+    _heads: int
     # Attributes of the query, key, value and output projections. Keras's files use these names.
     _projections = ("_query_dense", "_key_dense", "_value_dense", "_output_dense")
 
@@ -112,30 +115,66 @@ class _HeadAttention(Layer):
             )
 
     def _allowed(
-        self, positions: tuple[int, int], query_mask: Tensor | None, value_mask: Tensor | None,
-        key_mask: Tensor | None, attention_mask: Tensor | None, use_causal_mask: bool,
-    ) -> Any:  # fmt: skip
-        """Return which values (S) each query (T) may see, (B, T, S), or `None` for all.
+        self, query: Tensor, value: Tensor, masks: dict[str, Tensor | None], use_causal_mask: bool
+    ) -> Any:
+        """Return which values each query may see, a mask that broadcasts to the scores, or `None`.
 
         A query that may see no value gets the mean of all values; its mask makes the next layer
         ignore it.
         """
-        parts = [jnp.asarray(m, bool)[:, None, :] for m in (value_mask, key_mask) if m is not None]
-        if query_mask is not None:
-            parts.append(jnp.asarray(query_mask, bool)[:, :, None])
-        distance = jnp.arange(positions[0])[:, None] - jnp.arange(positions[1])
+        T, S = ([x.shape[axis] for axis in self._attended] for x in (query, value))
+        rank = query.ndim + len(self._attended)
+        parts = []
+        for name, mask in masks.items():
+            if mask is None:
+                continue
+            mask = jnp.asarray(mask, bool)
+            if name == "attention_mask":
+                parts.append(self._pair_mask(mask, query, value))
+            else:
+                parts.append(self._position_mask(name, mask, query, value))
+        distance = jnp.arange(math.prod(T))[:, None] - jnp.arange(math.prod(S))
+        distance = distance.reshape((1,) * (rank - len(T) - len(S)) + (*T, *S))
         if use_causal_mask:
-            parts.append((distance >= 0)[None])
+            parts.append(distance >= 0)
         if self.sliding_window is not None:
-            parts.append((jnp.abs(distance) < self.sliding_window)[None])
-        if attention_mask is not None:
-            parts.append(jnp.asarray(attention_mask, bool))
-        if not parts:
-            return None
-        allowed = parts[0]
-        for part in parts[1:]:
-            allowed = jnp.logical_and(allowed, part)
-        return allowed
+            parts.append(jnp.abs(distance) < self.sliding_window)
+        return functools.reduce(jnp.logical_and, parts) if parts else None
+
+    def _position_mask(self, name: str, mask: Tensor, query: Tensor, value: Tensor) -> Tensor:
+        """Return a mask of the query's or value's positions with the axes of the scores."""
+        of_query = name == "query_mask"
+        positions = (query if of_query else value).shape[:-1]
+        if mask.ndim == 1:
+            mask = mask[None]
+        if not _broadcasts(mask.shape, positions[: mask.ndim]):
+            raise ValueError(
+                f"{self._label()}: `{name}` must have shape {shape_with_unknowns(positions)},"
+                f" received {shape_with_unknowns(mask.shape)}."
+            )
+        mask = mask.reshape(mask.shape + (1,) * (len(positions) - mask.ndim))
+        free = [axis for axis in range(1, len(positions)) if axis not in self._attended]
+        mask = jnp.transpose(mask, (0, *free, *self._attended))
+        before, own = mask.shape[: 1 + len(free)], mask.shape[1 + len(free) :]
+        ones = (1,) * len(own)
+        return mask.reshape(before + (1,) + (own + ones if of_query else ones + own))
+
+    def _pair_mask(self, mask: Tensor, query: Tensor, value: Tensor) -> Tensor:
+        """Return the mask of pairs of a query and a value with the axes of the scores."""
+        T, S = (tuple(x.shape[axis] for axis in self._attended) for x in (query, value))
+        free = [size for axis, size in enumerate(query.shape[:-1]) if axis not in self._attended]
+        scores = (*free, self._heads, *T, *S)
+        start = mask.ndim - len(T + S)
+        ones = (1,) * (len(scores) - mask.ndim)
+        placed = mask.shape[: max(start, 0)] + ones + mask.shape[max(start, 0) :]
+        if start < 0 or not _broadcasts(placed, scores):
+            raise ValueError(
+                f"{self._label()}: `attention_mask` must broadcast to the scores, of shape"
+                f" {shape_with_unknowns(scores)} (batch, heads, queries, values; the axis of heads"
+                f" may be left out), received {shape_with_unknowns(mask.shape)}. Pass a mask of"
+                " the values, (batch, values), as `value_mask`."
+            )
+        return mask.reshape(placed)
 
     def call(
         self, query: Tensor, value: Tensor, key: Tensor | None = None,
@@ -147,14 +186,15 @@ class _HeadAttention(Layer):
         into_query, into_key, into_value, into_output = (
             getattr(self, name) for name in self._projections
         )
-        positions = (query.shape[1], value.shape[1])
-        allowed = self._allowed(
-            positions, query_mask, value_mask, key_mask, attention_mask, use_causal_mask
-        )
+        masks = {
+            "query_mask": query_mask, "value_mask": value_mask, "key_mask": key_mask,
+            "attention_mask": attention_mask,
+        }  # fmt: skip
+        allowed = self._allowed(query, value, masks, use_causal_mask)
         q = into_query(query)
         q = q / math.sqrt(q.shape[-1])
         k, v = into_key(value if key is None else key), into_value(value)
-        others = (query_mask, value_mask, key_mask, attention_mask, self.sliding_window)
+        others = (*masks.values(), self.sliding_window)
         only_causal = use_causal_mask and all(other is None for other in others)
         result, weights = self._attend(
             q, k, v, allowed, only_causal, training, return_attention_scores
@@ -178,8 +218,7 @@ class _HeadAttention(Layer):
 
         Args:
             q, k, v: Projected tensors; `q` is already scaled.
-            allowed: Mask (B, attended axes of the queries, attended axes of the values), or
-                `None`.
+            allowed: Mask with the axes of the scores, or `None`.
             only_causal: Whether `allowed` is only the causal mask, which the fused kernel builds
                 itself.
             training: Whether to apply dropout.
@@ -187,7 +226,7 @@ class _HeadAttention(Layer):
         """
         masked = allowed is not None and not only_causal
         if self._is_fused(q, k, v, masked, wants_scores):
-            mask = None if allowed is None or only_causal else allowed[:, None]
+            mask = None if only_causal else allowed
             flash = self.flash_attention
             result = dot_product_attention(
                 q, k, v, mask=mask, scale=1.0, is_causal=only_causal, flash_attention=flash
@@ -197,9 +236,6 @@ class _HeadAttention(Layer):
         if group > 1:
             k, v = jnp.repeat(k, group, axis=-2), jnp.repeat(v, group, axis=-2)
         scores = jnp.einsum(self._score_equation, q, k)  # (B, other axes, heads, T, S)
-        if allowed is not None:  # a mask has neither the other axes nor the heads
-            free = scores.ndim - allowed.ndim
-            allowed = allowed.reshape(allowed.shape[:1] + (1,) * free + allowed.shape[1:])
         weights = self._softmax(scores, mask=allowed)
         dropped = self._dropout_layer(weights, training=training)
         return jnp.einsum(self._sum_equation, dropped, v), weights
@@ -245,8 +281,8 @@ class MultiHeadAttention(_HeadAttention):
     """Attends with several heads, each with its own projections of query, key and value.
 
     `head = softmax(q @ k^T / sqrt(key_dim)) @ v`; the output is a projection of all heads. Call it
-    as `layer(query, value, key=value)`. The call also takes `attention_mask` (B, T, S; true where a
-    query may see a value), `use_causal_mask`, and `return_attention_scores` to return the weights.
+    as `layer(query, value, key=value)`. The call also takes `attention_mask` (true where a query may
+    see a value: (T, S), (B, T, S) or (B, heads, T, S)), `use_causal_mask`, and `return_attention_scores` to return the weights.
 
     Args:
         num_heads: Number of heads.
@@ -317,7 +353,7 @@ class MultiHeadAttention(_HeadAttention):
             self._label(), self.attention_axes, rank, "attention_axes"
         )
         inner = tuple(query_shape[1:-1])
-        heads = self.num_heads
+        heads = self._heads = self.num_heads
         space = _LETTERS[: rank - 1]
         into = f"{space}x,xyz->{space}yz"
         self.query_dense = self._project(into, (*inner, heads, self.key_dim), "yz", "query")
@@ -347,6 +383,14 @@ class MultiHeadAttention(_HeadAttention):
             f"{space}yz,yz{last}->{space}{last}", (*inner, *shape), last, "attention_output"
         )
         self.output_dense.build((*query_shape[:-1], heads, self.value_dim))
+
+
+def _broadcasts(shape: Sequence[int], full: Sequence[int]) -> bool:
+    """Return whether `shape` has the rank of `full` and broadcasts to it."""
+    return len(shape) == len(full) and all(
+        size in (1, whole) or is_unknown(size) or is_unknown(whole)
+        for size, whole in zip(shape, full, strict=True)
+    )
 
 
 def _equations(rank: int, axes: tuple[int, ...]) -> tuple[str, str]:
@@ -435,6 +479,7 @@ class GroupedQueryAttention(_HeadAttention):
             raise ValueError(
                 f"{self._label()}: query must have shape (B, T, C), received {tuple(query_shape)}."
             )
+        self._heads = self.num_query_heads
         heads, shared, size = self.num_query_heads, self.num_key_value_heads, self.head_dim
         into = "bqm,mnh->bqnh"
         self._query_dense = self._project(into, (None, heads, size), "nh", "query")

@@ -383,7 +383,7 @@ class UnitNormalization(Layer):
             )
         self.axis = axis
         self.supports_masking = True
-        self.built = True
+        self.built = not self._has_own_build()
 
     def call(self, inputs: Tensor) -> Tensor:
         check_axes(self._label(), self.axis, inputs.ndim)

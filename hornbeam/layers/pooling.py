@@ -56,7 +56,7 @@ class _Pooling(Layer):
         self.padding = choice(label, "padding", padding, ("valid", "same"))
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=rank + 2)
-        self.built = True
+        self.built = not self._has_own_build()
 
     def call(self, inputs: Structure) -> Structure:
         return type(self)._op(inputs, self.pool_size, self.strides, self.padding, self.data_format)
@@ -95,7 +95,7 @@ class _AdaptivePooling(Layer):
         self.output_size = sizes(type(self).__name__, "output_size", output_size, self._rank)
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self._rank + 2)
-        self.built = True
+        self.built = not self._has_own_build()
 
     def call(self, inputs: Structure) -> Structure:
         return type(self)._op(inputs, self.output_size, self.data_format)
@@ -134,7 +134,7 @@ class _GlobalPooling(Layer):
         super().__init__(**kwargs)
         keep(self, {"keepdims": keepdims, "data_format": standardize_data_format(data_format)})
         self.input_spec = InputSpec(ndim=self._rank + 2)
-        self.built = True
+        self.built = not self._has_own_build()
 
     def _axes(self) -> tuple[int, ...]:
         start = 1 if self.data_format == "channels_last" else 2
@@ -245,7 +245,7 @@ class GlobalAveragePooling1D(_GlobalAveragePooling):
         total = jnp.sum(inputs * weights, axis=axis, keepdims=self.keepdims)
         return total / jnp.sum(weights, axis=axis, keepdims=self.keepdims)
 
-    def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
+    def compute_mask(self, inputs: Structure, mask: Structure = None) -> Structure:
         return None
 
 

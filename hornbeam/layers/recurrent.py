@@ -15,6 +15,7 @@ from hornbeam.core.naming import to_snake_case
 from hornbeam.core.variable import Variable
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.mask_passing import step_mask
 from hornbeam.layers.recurrent_cells import (
     GRUCell,
     LSTMCell,
@@ -164,7 +165,7 @@ class RNN(Layer):
     ) -> Structure:
         x = sequences if self.time_major else jnp.swapaxes(sequences, 0, 1)  # (T, B, C)
         if mask is not None:
-            mask = jnp.asarray(mask, bool)
+            mask = step_mask(self, mask, sequences.shape[:2])
             mask = mask if self.time_major else jnp.swapaxes(mask, 0, 1)
         last, outputs, states = self._loop(
             x, self._start(initial_state, x.shape[1]), mask, training
@@ -301,8 +302,8 @@ class RNN(Layer):
         )
         return after[0], outputs if self.return_sequences else None, list(after)
 
-    def compute_mask(self, inputs: Tensor, previous_mask: Structure = None) -> Structure:
-        mask = as_list(previous_mask)[0] if self.return_sequences else None
+    def compute_mask(self, inputs: Tensor, mask: Structure = None) -> Structure:
+        mask = as_list(mask)[0] if self.return_sequences else None
         return [mask, *[None] * len(as_list(self.state_size))] if self.return_state else mask
 
     def get_config(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class _Noise(Layer):
             self.seed_generator = global_seed_generator() if is_late else SeedGenerator(seed)
         self._active = active
         self.supports_masking = True
-        self.built = True
+        self.built = not self._has_own_build()
 
     def call(self, inputs: Tensor, training: bool | None = False) -> Tensor:
         return self._draw(inputs) if training and self._active else inputs
@@ -374,7 +374,7 @@ class ActivityRegularization(Layer):
         self.activity_regularizer = regularizers.L1L2(l1=l1, l2=l2)
         self.l1, self.l2 = l1, l2
         self.supports_masking = True
-        self.built = True
+        self.built = not self._has_own_build()
 
     def call(self, inputs: Tensor) -> Tensor:
         return inputs

@@ -96,7 +96,7 @@ class Reshape(Layer):
                     "Reshape: the sizes in `target_shape` must be integers of at least 0, or one -1"
                     f" to infer a size; received {target_shape!r}."
                 )
-        self.built = True
+        self.built = not self._has_own_build()
 
     def call(self, inputs: Tensor) -> Tensor:
         shape = [-1 if n is None else n for n in self.target_shape]
@@ -141,7 +141,7 @@ class Permute(Layer):
                 f"Permute: `dims` must be an order of 1..{len(self.dims)}, received {dims}."
             )
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
-        self.built = True
+        self.built = not self._has_own_build()
 
     def call(self, inputs: Tensor) -> Tensor:
         return jnp.transpose(inputs, (0, *self.dims))
@@ -172,7 +172,7 @@ class RepeatVector(Layer):
         super().__init__(**kwargs)
         self.n = positive_integer("RepeatVector", "n", n)
         self.input_spec = InputSpec(ndim=2)
-        self.built = True
+        self.built = not self._has_own_build()
 
     def call(self, inputs: Tensor) -> Tensor:
         return jnp.repeat(inputs[:, None], self.n, axis=1)

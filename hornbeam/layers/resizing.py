@@ -57,7 +57,7 @@ class _Spatial(Layer):
         super().__init__(**kwargs)
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self._rank + 2)
-        self.built = True
+        self.built = not self._has_own_build()
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

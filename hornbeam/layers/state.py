@@ -70,11 +70,6 @@ class LayerState(Operation):
         if name.startswith("__") or name in type(self)._not_children or not _may_hold_parts(value):
             object.__setattr__(self, name, value)
             return
-        if "_seen" not in self.__dict__:
-            raise RuntimeError(
-                f"{type(self).__name__}: call `super().__init__()` at the start of `__init__`,"
-                f" before setting `{name}`."
-            )
         # Parts keep the order in which they are first seen. Look before setting the new one too, so
         # that items appended to a list since the last look come first.
         self._look_for_parts()
@@ -92,7 +87,8 @@ class LayerState(Operation):
                 _collect_parts(value, present)
         for variable in self.__dict__.get("_own_variables", ()):
             present.setdefault(id(variable), variable)
-        seen = self._seen
+        # Missing if an attribute is set before `super().__init__()`.
+        seen = self.__dict__.setdefault("_seen", {})
         if seen.keys() != present.keys():
             for key, part in present.items():
                 seen.setdefault(key, part)
@@ -143,8 +139,18 @@ class LayerState(Operation):
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        """Variables that optimizers change; none if `trainable` is false."""
+        """Variables that optimizers change; none if `trainable` is false.
+
+        Layers of Keras 1 and 2 set it: the given variables are then the layer's trainable weights.
+        """
         return self.trainable_variables
+
+    @trainable_weights.setter
+    def trainable_weights(self, variables: Sequence[Variable]) -> None:
+        given = self._own(variables, "trainable_weights")
+        for variable in self._direct_variables():
+            variable.trainable = variable.created_trainable = variable in given
+        structure_version.advance()
 
     @property
     def trainable_variables(self) -> list[Variable]:
@@ -162,9 +168,28 @@ class LayerState(Operation):
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
-        """Weights that optimizers do not change."""
+        """Weights that optimizers do not change. Layers of Keras 1 and 2 set it."""
         trainable = set(self.trainable_variables)
         return [v for v in self.weights if v not in trainable]
+
+    @non_trainable_weights.setter
+    def non_trainable_weights(self, variables: Sequence[Variable]) -> None:
+        for variable in self._own(variables, "non_trainable_weights"):
+            variable.trainable = variable.created_trainable = False
+        structure_version.advance()
+
+    def _own(self, variables: Any, argument: str) -> set[Variable]:
+        """Make the variables weights of this layer."""
+        if not isinstance(variables, (list, tuple)) or not all(
+            isinstance(v, Variable) for v in variables
+        ):
+            raise ValueError(
+                f"{self._label()}: `{argument}` must be a list of variables, received"
+                f" {errors.describe(variables)}. Make a variable by `add_weight`."
+            )
+        known = set(self.weights)
+        self._own_variables += [v for v in variables if v not in known]
+        return set(variables)
 
     @property
     def non_trainable_variables(self) -> list[Variable]:

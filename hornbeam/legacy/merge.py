@@ -116,7 +116,7 @@ class Merge(Layer):
             results[id(branch)] = branch(own if len(own) > 1 else own[0])
         return self.merging([results[id(branch)] for branch in self.layers])
 
-    def compute_mask(self, inputs: Structure, previous_mask: Structure = None) -> Structure:
+    def compute_mask(self, inputs: Structure, mask: Structure = None) -> Structure:
         return None  # the merging layer already passes on the masks of the outputs
 
 
