@@ -136,7 +136,8 @@ class Attention(_Attention):
     `return_attention_scores=True` (returns the weights too) and `training`.
 
     Input: query (B, T, C), value (B, S, D), key (B, S, C): B the batch size, T and S steps, C and D
-    channels. Output: (B, T, D), or a pair with the weights (B, T, S). B may be several axes, or none.
+    channels. Output: (B, T, D), or a pair with the weights (B, T, S). B may be several axes, or
+        none.
 
     Args:
         use_scale: Whether to multiply the scores by a learned factor. Default: False.
@@ -196,7 +197,8 @@ class AdditiveAttention(_Attention):
     `return_attention_scores=True` (returns the weights too) and `training`.
 
     Input: query (B, T, C), value (B, S, D), key (B, S, C): B the batch size, T and S steps, C and D
-    channels. Output: (B, T, D), or a pair with the weights (B, T, S). B may be several axes, or none.
+    channels. Output: (B, T, D), or a pair with the weights (B, T, S). B may be several axes, or
+        none.
 
     Args:
         use_scale: Whether to multiply each channel by a learned factor. Default: True.

@@ -281,8 +281,9 @@ class MultiHeadAttention(_HeadAttention):
     """Attends with several heads, each with its own projections of query, key and value.
 
     `head = softmax(q @ k^T / sqrt(key_dim)) @ v`; the output is a projection of all heads. Call it
-    as `layer(query, value, key=value)`. The call also takes `attention_mask` (true where a query may
-    see a value: (T, S), (B, T, S) or (B, heads, T, S)), `use_causal_mask`, and `return_attention_scores` to return the weights.
+    as `layer(query, value, key=value)`. The call also takes `attention_mask` (true where a query
+    may see a value: (T, S), (B, T, S) or (B, heads, T, S)), `use_causal_mask`, and
+    `return_attention_scores` to return the weights.
 
     Args:
         num_heads: Number of heads.

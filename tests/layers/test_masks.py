@@ -60,7 +60,8 @@ def test_recurrent_masks(name, shape):
 @pytest.mark.parametrize("name", RECURRENT)
 def test_wrong_recurrent_masks(name, shape):
     layer = RECURRENT[name](hb.layers)
-    text = rf"`mask` must have the first two axes of the sequences, \(4, 6\), received shape .{shape[0]},"
+    axes = r"`mask` must have the first two axes of the sequences, \(4, 6\)"
+    text = rf"{axes}, received shape .{shape[0]},"
     with pytest.raises(ValueError, match=text):
         layer(sequence(name), mask=mask_of(*shape))
 
@@ -106,7 +107,7 @@ def test_masks_of_values(name, shape, argument):
 @pytest.mark.parametrize(
     ("argument", "shape", "text"),
     [
-        ("attention_mask", (2,), r"broadcast to the scores, of shape \(2, 2, 3, 5\).*received \(2,\)"),
+        ("attention_mask", (2,), r"the scores, of shape \(2, 2, 3, 5\).*received \(2,\)"),
         ("attention_mask", (2, 5), r"received \(2, 5\).*`value_mask`"),
         ("attention_mask", (2, 3, 5, 1), r"received \(2, 3, 5, 1\)"),
         ("value_mask", (2, 4), r"`value_mask` must have shape \(2, 5\), received \(2, 4\)"),
