@@ -137,7 +137,7 @@ class Attention(_Attention):
 
     Input: query (B, T, C), value (B, S, D), key (B, S, C): B the batch size, T and S steps, C and D
     channels. Output: (B, T, D), or a pair with the weights (B, T, S). B may be several axes, or
-        none.
+    none.
 
     Args:
         use_scale: Whether to multiply the scores by a learned factor. Default: False.
@@ -198,7 +198,7 @@ class AdditiveAttention(_Attention):
 
     Input: query (B, T, C), value (B, S, D), key (B, S, C): B the batch size, T and S steps, C and D
     channels. Output: (B, T, D), or a pair with the weights (B, T, S). B may be several axes, or
-        none.
+    none.
 
     Args:
         use_scale: Whether to multiply each channel by a learned factor. Default: True.

@@ -61,6 +61,7 @@ def results(tmp_path_factory):
     return json.loads(file.read_text()), run
 
 
+@pytest.mark.slow
 def test_every_peer_has_its_numbers(results):
     found, _ = results
     assert set(found) >= {"format", "date", "commit", "machine", "options", "imports", "workloads"}
@@ -88,6 +89,7 @@ def test_every_peer_has_its_numbers(results):
 @pytest.mark.skipif(
     importlib.util.find_spec("torch") is not None, reason="needs an environment without torch"
 )
+@pytest.mark.slow
 def test_a_peer_that_fails_is_named(results):
     found, run = results
     reason = found["workloads"]["tiny"]["peers"]["torch"]["failed"]
@@ -95,6 +97,7 @@ def test_a_peer_that_fails_is_named(results):
     assert f"PyTorch, failed: {reason}. (MLP 20-64-64-10, b32)" in run.stdout
 
 
+@pytest.mark.slow
 def test_tables_divide_by_hornbeam(results, tmp_path):
     found, run = results
     peers = found["workloads"]["tiny"]["peers"]

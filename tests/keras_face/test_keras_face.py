@@ -348,7 +348,7 @@ KERAS_3 = """
     [
         (KERAS_1, ["Epoch 2/2", "Test score: 2 True"]),
         (KERAS_1_LAYERS, ["(16, 2) (16,)", "(3, 2)"]),
-        (KERAS_2, ["GPUs:", "(3, 1) hornbeam"]),
+        pytest.param(KERAS_2, ["GPUs:", "(3, 1) hornbeam"], marks=pytest.mark.slow),
         (KERAS_3, ["['loss', 'mean_absolute_error'] True"]),
     ],
     ids=["keras_1", "keras_1_layers", "keras_2", "keras_3"],

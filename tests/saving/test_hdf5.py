@@ -4,6 +4,7 @@ import h5py
 import ml_dtypes
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 from hornbeam.saving import FileError
 from hornbeam.saving.hdf5 import Dataset, Group, open_hdf5
@@ -105,7 +106,7 @@ def pieces(group, rng, filters):
         ] = rng.random((10, 11))
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", mostly_slow(FORMS, ["default", "latest"]))
 def test_agrees_with_h5py(tmp_path, form):
     path = tmp_path / "x.h5"
     with h5py.File(path, "w", **FORMS[form]) as file:

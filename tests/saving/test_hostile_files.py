@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from compare import mostly_slow
 from hostile_files import (
     CODE,
     LAYER2,
@@ -104,7 +105,11 @@ def check_harmless(child, path, answer):
     assert answer["peak"] <= 2 * size_of(path) + CONSTANT
 
 
-@pytest.mark.parametrize("name", ROWS)
+# Files that keep the reader busy up to a limit: one of them always runs.
+BUSY = [name for name in ROWS if name.startswith("much_to_do") and "layers]" not in name]
+
+
+@pytest.mark.parametrize("name", mostly_slow(ROWS, set(ROWS) - set(BUSY)))
 def test_hostile_file(child, tmp_path, name):
     build, kind, expect = ROWS[name]
     path = build(tmp_path)

@@ -300,7 +300,11 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize(
     ("kind", "number"),
-    [("threads", signal.SIGINT), ("processes", signal.SIGINT), ("processes", signal.SIGKILL)],
+    [
+        pytest.param("threads", signal.SIGINT, marks=pytest.mark.slow),
+        ("processes", signal.SIGINT),
+        pytest.param("processes", signal.SIGKILL, marks=pytest.mark.slow),
+    ],
 )
 def test_an_interrupt_ends_workers(kind, number, tmp_path):
     """Ctrl-C, or a kill, while a worker is busy ends the program and its workers at once."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 from hornbeam.saving import checkpoint as files
@@ -280,7 +281,7 @@ def assert_equal(model, history, expected, expected_history):
         np.testing.assert_array_equal(a, b)
 
 
-QUICK = ("arrays", "epochs", "data set", "generator", "two optimizers")
+QUICK = ("arrays", "data set", "two optimizers")
 
 
 @pytest.mark.parametrize(
@@ -748,9 +749,10 @@ class Terminate(cb.Callback):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
-@pytest.mark.parametrize(
-    "moment", [{"step": 1}, {"step": 8}, {"step": 12}, {"evaluation": 5}], ids=str
-)
+MOMENTS = [{"step": 8}, {"step": 1}, {"step": 12}, {"evaluation": 5}]
+
+
+@pytest.mark.parametrize("moment", mostly_slow(MOMENTS, MOMENTS[:1]), ids=str)
 def test_sigterm(moment, tmp_path):
     """The step finishes and is backed up; no step runs twice."""
     more = {"validation_data": (X, Y), "validation_batch_size": 32}

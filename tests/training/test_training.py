@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 
@@ -146,7 +147,7 @@ def by_words(logs):
     return {name.rstrip("_0123456789"): value for name, value in logs.items()}
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", mostly_slow(CASES, list(CASES)[::2]))
 def test_histories(name):
     recipe, compile_arguments, fit_arguments = CASES[name]
     results = []
