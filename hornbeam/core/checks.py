@@ -97,11 +97,11 @@ def check_axes(owner: str, axis: Any, rank: int, argument: str = "axis") -> tupl
         if not -rank <= number < rank:
             raise ValueError(
                 f"{owner}: `{argument}` must be from {-rank} to {rank - 1} for an input with"
-                f" {rank} axes, received {axis!r}."
+                f" {rank} axes, received {axis!r:.200}."
             )
     places = tuple(number % rank for number in axes)
     if len(set(places)) < len(places):
-        raise ValueError(f"{owner}: `{argument}` names an axis twice, received {axis!r}.")
+        raise ValueError(f"{owner}: `{argument}` names an axis twice, received {axis!r:.200}.")
     return places
 
 

@@ -210,7 +210,7 @@ def test_every_cut_is_an_error_or_reads(tmp_path):
     [
         ("default", 600),
         ("latest", 600),
-        ("in_pieces", 4),
+        ("in_pieces", 12),
         pytest.param("in_pieces", 40, marks=pytest.mark.slow),
     ],
 )
