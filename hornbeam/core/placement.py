@@ -53,7 +53,8 @@ def place_variable(placement: Placement, variable: Variable) -> None:
     sharding = placement.variable_sharding(variable)
     value = variable.stored
     if not isinstance(value, jax.Array) or value.sharding != sharding:
-        variable.take_over(jax.device_put(value, sharding))
+        # A copy: a caller may hold the old array, and the new one may be donated.
+        variable.take_over(jax.device_put(value, sharding, may_alias=False))
 
 
 def place_batch(placement: Placement, batch: Structure, axis: int) -> Structure:

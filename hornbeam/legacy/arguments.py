@@ -183,8 +183,7 @@ def _words_of(
     return frozenset(names), known, order
 
 
-# --- order
-# ---------------------------------------------------------------------------------------------
+# --- order ----------------------------------------------------------------------------------------
 
 
 def _is_old(value: Any, kind: type) -> bool:
@@ -223,8 +222,7 @@ def _by_name(layer: Any, args: tuple[Any, ...], order: str) -> dict[str, Any]:
     return {name: value for name, value in zip(names, args, strict=False) if value is not None}
 
 
-# --- windows
-# -------------------------------------------------------------------------------------------
+# --- windows --------------------------------------------------------------------------------------
 
 
 def join_window(args: tuple[Any, ...], rank: int) -> tuple[Any, ...]:
@@ -262,8 +260,7 @@ def _named_window(
     return args, kwargs
 
 
-# --- arguments without effect
-# ------------------------------------------------------------------------------------
+# --- arguments without effect ---------------------------------------------------------------------
 
 
 def _check_mode(layer: str, mode: Any) -> None:

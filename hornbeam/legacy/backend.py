@@ -41,8 +41,7 @@ from hornbeam.legacy.backend_graphs import (
 )
 from hornbeam.typing import DType, Tensor
 
-# --- functions of one line
-# -------------------------------------------------------------------------------------------
+# --- functions of one line ------------------------------------------------------------------------
 
 
 def _axis_list(axis: Any) -> Any:
@@ -305,8 +304,7 @@ def _pool(mode: str) -> Callable[..., Any]:
     return ops.max_pool if mode == "max" else ops.average_pool
 
 
-# --- functions of some more lines
-# ------------------------------------------------------------------------------------
+# --- functions of some more lines -----------------------------------------------------------------
 
 
 def int_shape(x: object) -> tuple[int | None, ...] | None:

@@ -24,8 +24,7 @@ __all__ = [
     "learning_phase_scope", "rnn", "set_learning_phase", "switch",
 ]  # fmt: skip
 
-# --- training or not
-# -----------------------------------------------------------------------------------------
+# --- training or not ------------------------------------------------------------------------------
 
 _phase: list[int] = [0]
 
@@ -81,8 +80,7 @@ def switch(condition: Any, then_expression: Any, else_expression: Any) -> Struct
     return ops.where(condition, *both)
 
 
-# --- graphs
-# --------------------------------------------------------------------------------------------------
+# --- graphs ---------------------------------------------------------------------------------------
 
 
 def function(

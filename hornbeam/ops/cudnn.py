@@ -107,8 +107,7 @@ def _pull_kernel(dhs: Any, dlast: Any, *rest: Any) -> list[Any]:
     return [jnp.swapaxes(dx, 0, 1), *back, jnp.concatenate([dh, dc])]
 
 
-# --- reference implementations, and shapes
-# -----------------------------------------------------------------------
+# --- reference implementations, and shapes --------------------------------------------------------
 
 
 def _lstm(x: Any, kernel: Any, recurrent_kernel: Any, bias: Any, start: Any) -> tuple[Any, Any]:
@@ -149,8 +148,7 @@ def _push_shapes(*given: Any) -> list[Any]:
     return [given[2 * _OPERANDS].shape, given[2 * _OPERANDS - 1].shape]
 
 
-# --- the primitives
-# -----------------------------------------------------------------------------------
+# --- the primitives -------------------------------------------------------------------------------
 
 
 def _run_jvp(primals: Any, tangents: Any, *, keep: bool) -> Any:

@@ -409,8 +409,7 @@ def _shapes_of(batch: Any) -> list[Any]:
     return [np.shape(a) for a in tree.flatten(batch)]
 
 
-# --- data that stay on an accelerator
-# ---------------------------------------------------------------
+# --- data that stay on an accelerator -------------------------------------------------------------
 
 
 def _fits_on_accelerator(source: ArraySource) -> bool:
@@ -444,8 +443,7 @@ class _Resident:
         return self._take(self._data, (places if order is None else order[places]).astype("int32"))
 
 
-# --- work in the background, and in flight
-# -----------------------------------------------------------
+# --- work in the background, and in flight --------------------------------------------------------
 
 _compiler: concurrent.futures.ThreadPoolExecutor | None = None
 _gatherer: concurrent.futures.ThreadPoolExecutor | None = None

@@ -377,8 +377,7 @@ def set_state(owner: str, groups: list[list[Variable]], state: Sequence[Sequence
             variable.assign(value)
 
 
-# --- the steps that a model keeps
-# -------------------------------------------------------------------
+# --- the steps that a model keeps -----------------------------------------------------------------
 
 
 def steps_for(

@@ -227,8 +227,7 @@ def _input(config: Config) -> Config:
     return {**kept, "batch_shape": shape, "dtype": dtype}
 
 
-# --- changes of single layers
-# ---------------------------------------------------------------------------
+# --- changes of single layers ---------------------------------------------------------------------
 
 
 def _convolution(name: str, config: Config, first: bool, label: str) -> tuple[str, Config]:

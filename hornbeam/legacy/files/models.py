@@ -550,8 +550,7 @@ def _renumbered(config: Mapping[str, Any], modern: bool) -> tuple[Numbers, Numbe
     return inside, outside
 
 
-# --- Keras 1: stacks that start with a Merge
-# ---------------------------------------------------------
+# --- Keras 1: stacks that start with a Merge ------------------------------------------------------
 
 
 def _merged_stack(inner: dict[str, Any], layers: list[Any], first: bool) -> Any:

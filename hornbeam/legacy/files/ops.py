@@ -266,8 +266,7 @@ _GRAPH_OPS = {
 }  # fmt: skip
 
 
-# --- the functions
-# -----------------------------------------------------------------------------------------
+# --- the functions --------------------------------------------------------------------------------
 
 Builder = Callable[[_Writer, dict[str, Any]], Any]
 _SIGNATURES: dict[str, tuple[tuple[str, ...], Builder]] = {}

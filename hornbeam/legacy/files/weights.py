@@ -237,8 +237,7 @@ def _as_today(variable: Variable, array: Saved, leaf: Any) -> Saved:
     return array
 
 
-# --- recurrent layers
-# ---------------------------------------------------------------------------------
+# --- recurrent layers -----------------------------------------------------------------------------
 
 # Gates of cells in the order within today's arrays, and in Keras 1's order of arrays: W, U and b of
 # one gate each.
@@ -295,8 +294,7 @@ def _from_cudnn(leaf: Any, arrays: list[Saved], gates: int) -> list[Saved]:
     ]
 
 
-# --- convolutions
-# ------------------------------------------------------------------------------------------
+# --- convolutions ---------------------------------------------------------------------------------
 
 
 def _kernel(variable: Variable, array: Saved, leaf: Any, owner: Any, era: Era) -> Saved:
@@ -349,8 +347,7 @@ def _permuted(array: Saved, axes: tuple[int, ...]) -> Saved:
     )
 
 
-# --- the optimizer's state
-# -------------------------------------------------------------------------------
+# --- the optimizer's state ------------------------------------------------------------------------
 
 
 def match_optimizer(
