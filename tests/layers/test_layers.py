@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from compare import mostly_slow, plain
+from compare import close, mostly_slow, plain
 from layer_rows import ROWS, Row
 
 import hornbeam as hb
@@ -52,14 +52,6 @@ def built_pair(row, x):
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
     return ours, reference
-
-
-def close(a, b, row=None):
-    a, b = [[np.asarray(x, "float32") for x in hb.tree.flatten(tensors)] for tensors in (a, b)]
-    assert [x.shape for x in a] == [x.shape for x in b]
-    wide = 10 if row is not None and row.why_loose else 1
-    for x, y in zip(a, b, strict=True):
-        np.testing.assert_allclose(x, y, rtol=1e-5 * wide, atol=2e-6 * wide)
 
 
 def pure(row, layer, training):
@@ -108,9 +100,10 @@ def test_values_and_gradients(name):
             for layer, w in zip(layers, weights, strict=True)
         ]
 
-    close(*compiled([[v.value for v in layer.trainable_variables] for layer in layers], x), row)
+    wide = 10 if row.why_loose else 1
+    close(*compiled([[v.value for v in layer.trainable_variables] for layer in layers], x), wide)
     x = jax.tree.map(jnp.asarray, x)
-    close(call(row, ours, x), call(row, reference, x), row)  # uncompiled
+    close(call(row, ours, x), call(row, reference, x), wide)  # uncompiled
     close(ours.losses, reference.losses)
 
 
