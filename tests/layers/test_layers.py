@@ -107,7 +107,7 @@ def test_values_and_gradients(name):
     close(ours.losses, reference.losses)
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", mostly_slow(ROWS, list(ROWS)[::3]))
 def test_symbolic_shapes_and_dtypes(name):
     row = ROWS[name]
     shapes = row.shape if isinstance(row.shape, list) else [row.shape]
@@ -382,11 +382,8 @@ def test_masks_of_attention(name):
         use(layer, q, v, masks)
     ours.set_weights([random.rand(*w.shape) for w in ours.weights])
     reference.set_weights(ours.get_weights())
-    close(
-        use(ours, q, v, masks),
-        use(reference, q, v, masks),
-        Row(make, None, why_loose="sums in another order"),
-    )
+    # The sums are in another order.
+    close(use(ours, q, v, masks), use(reference, q, v, masks), 10)
     embedded = [
         library.layers.Embedding(3, 4, mask_zero=True)(np.array([[1, 0], [2, 2]]))
         for library in (hb, keras)

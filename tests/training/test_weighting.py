@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 
@@ -73,7 +74,7 @@ def model_and_data(form, steps, subclass, random):
 
 
 @pytest.mark.parametrize("subclass", [False, True])
-@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("steps", mostly_slow(STEPS, [(3,)]))
 @pytest.mark.parametrize("form", FORMS)
 def test_the_loss_is_computed_by_hand(form, steps, subclass):
     random = np.random.default_rng(0)
