@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import jax.numpy as jnp
+from jax.dtypes import canonicalize_dtype
 
 from hornbeam import errors, tree
 from hornbeam.core.convert import convert
@@ -19,6 +20,7 @@ from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtypes import is_float
 from hornbeam.layers.input_layer import Input
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.preprocessing.text import as_host_array
 from hornbeam.layers.shapes import shape_to_config
 from hornbeam.layers.state import refresh_parts
 from hornbeam.models.functional_config import functional_config, functional_from_config
@@ -229,7 +231,9 @@ class Functional(Model):
             if getattr(operation, "optional", False):
                 return None
             raise ValueError(f"{self._label()}: input '{name}' must be a tensor, received None.")
-        x = convert(x)
+        # Text stays on the host, where the layers that take it run.
+        text = expected.dtype == "string" and not isinstance(x, KerasTensor)
+        x = as_host_array(x, self._label()) if text else convert(x)
         shape, want = tuple(x.shape), expected.shape
         if len(shape) == len(want) - 1 and want[-1] in (1, None) and not isinstance(x, KerasTensor):
             x = x[..., None]
@@ -250,11 +254,12 @@ class Functional(Model):
                 f"{self._label()}: input '{name}' must have shape {want}, received shape"
                 f" {shape}.{hint}"
             )
-        if not isinstance(x, KerasTensor) and x.dtype.name != expected.dtype:
+        dtype = expected.dtype if text else canonicalize_dtype(expected.dtype).name
+        if not text and not isinstance(x, KerasTensor) and x.dtype.name != dtype:
             if is_float(x.dtype) and is_float(expected.dtype) and self.autocast:
                 # Layers cast according to their policies; float64 is already converted.
                 return x
-            x = x.astype(expected.dtype)
+            x = x.astype(dtype)
         return x
 
     def get_config(self) -> dict[str, Any]:

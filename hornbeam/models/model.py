@@ -20,6 +20,7 @@ from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import current_overlay
 from hornbeam.layers.call_scope import inside_call
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.preprocessing.text import is_text
 from hornbeam.layers.shapes import shape_to_config, tensors_of
 from hornbeam.models.files import ModelFiles
 from hornbeam.models.quantize import quantize_model
@@ -117,8 +118,15 @@ class Model(ModelFiles, ModelState, Trainable):
                 return call_compiled(self, args[0])
         return super().__call__(*args, **kwargs)
 
+    def _convert_inputs(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        if args and any(is_text(x) for x in tree.flatten(args[0])):
+            return args, kwargs  # text stays on the host, where the layers that take it run
+        return super()._convert_inputs(args, kwargs)
+
     def _calls_compiled(self, x: Any) -> bool:
         if not self.built or self.run_eagerly or isinstance(x, jax.core.Tracer):
+            return False
+        if is_text(x):
             return False
         if current_overlay() is not None or inside_call() or "call" in self.__dict__:
             return False
