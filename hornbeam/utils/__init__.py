@@ -11,7 +11,7 @@ from hornbeam.core.registry import (
     get_registered_object,
     register_keras_serializable,
 )
-from hornbeam.data.dataset import PyDataset
+from hornbeam.data.py_dataset import PyDataset
 from hornbeam.objects.configuration import deserialize as deserialize_keras_object
 from hornbeam.objects.configuration import serialize as serialize_keras_object
 from hornbeam.utils import legacy
