@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,16 @@ class Dataset:
     def from_tensors(cls, tensors: Any, name: str | None = None) -> Dataset:
         """Return a data set of one element."""
         return cls(stages.Elements([map_leaves(np.asarray, tensors)]))
+
+    @classmethod
+    def from_elements(cls, elements: Sequence[Any]) -> Dataset:
+        """Return the elements of a list.
+
+        Example:
+            >>> list(Dataset.from_elements(["a", "b"]))
+            ['a', 'b']
+        """
+        return cls(stages.Elements(list(elements)))
 
     @classmethod
     def from_generator(

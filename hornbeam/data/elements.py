@@ -197,7 +197,8 @@ def pad(batch: Sequence[Any], shapes: Any, values: Any, name: str = "padded_batc
         empty: Any = "" if dtype.kind in "US" else 0
         result = np.full((len(arrays), *shape), empty if fill is None else fill, dtype)
         for row, array in enumerate(arrays):
-            result[(row, *(slice(n) for n in array.shape))] = array
+            place: Any = (row, *(slice(n) for n in array.shape))
+            result[place] = array
         return result
 
     return map_leaves(one, *batch)

@@ -16,13 +16,21 @@ from hornbeam.objects.configuration import deserialize as deserialize_keras_obje
 from hornbeam.objects.configuration import serialize as serialize_keras_object
 from hornbeam.utils import legacy
 from hornbeam.utils.download import get_file
+from hornbeam.utils.images import array_to_img, img_to_array, load_img, save_img
 from hornbeam.utils.numerical import normalize, to_categorical
+from hornbeam.utils.sequences import pad_sequences
+from hornbeam.utils.training_data import (
+    pack_x_y_sample_weight,
+    split_dataset,
+    unpack_x_y_sample_weight,
+)
 
 __all__ = [
     "CustomObjectScope",
     "Progbar",
     "PyDataset",
     "Sequence",
+    "array_to_img",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -30,12 +38,19 @@ __all__ = [
     "get_file",
     "get_registered_name",
     "get_registered_object",
+    "img_to_array",
     "legacy",
+    "load_img",
     "normalize",
+    "pack_x_y_sample_weight",
+    "pad_sequences",
     "register_keras_serializable",
+    "save_img",
     "serialize_keras_object",
     "set_random_seed",
+    "split_dataset",
     "to_categorical",
+    "unpack_x_y_sample_weight",
 ]
 
 Sequence = PyDataset

@@ -1,0 +1,5 @@
+"""The names of `keras.preprocessing`."""
+
+from hornbeam.preprocessing import image, sequence
+
+__all__ = ["image", "sequence"]
