@@ -39,6 +39,10 @@ class Dataset:
         (3, [4, 4, 2])
     """
 
+    # The functions that read folders set them.
+    class_names: list[str] | None = None
+    file_paths: list[str] | None = None
+
     def __init__(self, stage: Stage):
         self._stage = stage
         self._seed: int | None = None

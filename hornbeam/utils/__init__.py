@@ -16,9 +16,15 @@ from hornbeam.objects.configuration import deserialize as deserialize_keras_obje
 from hornbeam.objects.configuration import serialize as serialize_keras_object
 from hornbeam.utils import legacy
 from hornbeam.utils.download import get_file
+from hornbeam.utils.from_directory import (
+    audio_dataset_from_directory,
+    image_dataset_from_directory,
+    text_dataset_from_directory,
+)
 from hornbeam.utils.images import array_to_img, img_to_array, load_img, save_img
 from hornbeam.utils.numerical import normalize, to_categorical
 from hornbeam.utils.sequences import pad_sequences
+from hornbeam.utils.timeseries import timeseries_dataset_from_array
 from hornbeam.utils.training_data import (
     pack_x_y_sample_weight,
     split_dataset,
@@ -31,6 +37,7 @@ __all__ = [
     "PyDataset",
     "Sequence",
     "array_to_img",
+    "audio_dataset_from_directory",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
@@ -38,6 +45,7 @@ __all__ = [
     "get_file",
     "get_registered_name",
     "get_registered_object",
+    "image_dataset_from_directory",
     "img_to_array",
     "legacy",
     "load_img",
@@ -49,6 +57,8 @@ __all__ = [
     "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
