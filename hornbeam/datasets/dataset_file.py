@@ -73,8 +73,12 @@ class DatasetFile(Generic[T]):
             return Path(str(resources.files("hornbeam.datasets"))) / self.name
         # An absolute path replaces the folder.
         places = [folder / (path or self.name) for folder in (cache_folder(), _keras_folder())]
-        if path is None or os.fspath(path) == self.name:
-            places += [_keras_folder() / name for name in self.keras_names]
+        if path is None or not Path(path).is_absolute():
+            # A script may give the file another name; it need not be downloaded for that.
+            names = (self.name, *self.keras_names)
+            places += [
+                folder / name for folder in (cache_folder(), _keras_folder()) for name in names
+            ]
         return next((place for place in places if place.exists()), None)
 
     def read(self, path: FilePath | None = None) -> T:
