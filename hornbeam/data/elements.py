@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,6 +104,10 @@ def _check_structure(batch: Sequence[Any], name: str, first: int) -> None:
             return {key: kind(value) for key, value in element.items()}
         return None
 
+    if type(batch[0]) is tuple and not any(isinstance(p, (tuple, Mapping)) for p in batch[0]):
+        length = len(batch[0])
+        if all(type(element) is tuple and len(element) == length for element in batch):
+            return  # the usual case, quickly
     expected = kind(batch[0])
     for number, element in enumerate(batch[1:], 1):
         if kind(element) != expected:
@@ -133,13 +136,15 @@ def stack(batch: Sequence[Any], first: int = 0) -> Any:
         _check_structure(batch, "batch", first)
 
     def one(*parts: Any) -> np.ndarray:
+        if all(isinstance(part, (np.generic, int, float)) for part in parts):
+            return np.asarray(parts)
         arrays = [np.asarray(part) for part in parts]
+        shape = arrays[0].shape
         for number, array in enumerate(arrays):
-            if array.shape != arrays[0].shape:
+            if array.shape != shape:
                 raise ValueError(
                     f"Dataset.batch: element {first + number} has shape {array.shape}, and element"
-                    f" {first} shape {arrays[0].shape}. Use `padded_batch`, or make them equal by"
-                    " `map`."
+                    f" {first} shape {shape}. Use `padded_batch`, or make them equal by `map`."
                 )
         return np.stack(arrays)
 
@@ -235,11 +240,6 @@ def concatenated(batches: Sequence[Any]) -> Any:
     return map_leaves(lambda *parts: np.concatenate([np.asarray(p) for p in parts]), *batches)
 
 
-@contextmanager
-def add_place(stage: str, number: int) -> Iterator[None]:
+def add_place(error: Exception, stage: str, number: int) -> None:
     """Note in an error of the user's function in which stage and element it was raised."""
-    try:
-        yield
-    except Exception as error:
-        error.add_note(f"This was raised in Dataset.{stage}, for element {number}.")
-        raise
+    error.add_note(f"This was raised in Dataset.{stage}, for element {number}.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 from hornbeam.data.elements import add_place, concatenated, leaves, map_leaves, pad, rows_of, stack
 from hornbeam.data.threads import ahead, in_threads
 
+_BLOCK_BYTES = 2**20
 Size = int | float | None
 """Number of elements: an integer, `math.inf`, or `None` if it is not known."""
 
@@ -114,18 +115,31 @@ class Slices(Stage):
 
 
 def _each_row(rows: Rows, start: int) -> Iterator[Any]:
-    for row in rows.order[start:]:
-        yield _row(rows.arrays, row)
+    """Yield rows as views of blocks that are gathered at once; the user may change them."""
+    row_bytes = sum(getattr(a[:1], "nbytes", 8) for a in leaves(rows.arrays))
+    count = max(1, min(256, _BLOCK_BYTES // max(row_bytes, 1)))
+    for first in range(start, len(rows.order), count):
+        yield from each_row(rows.gather(first, first + count))
 
 
-def _row(arrays: Any, row: int) -> Any:
-    """Return a row of arrays; a copy, because the user's functions may change it."""
+def each_row(block: Any) -> Iterator[Any]:
+    """Return the rows of an element as elements.
 
-    def one(a: Any) -> Any:
-        found = a[row]
-        return found.copy() if isinstance(found, np.ndarray) else found
+    Example:
+        >>> list(each_row((np.array([1, 2]), np.array([3, 4]))))
+        [(np.int64(1), np.int64(3)), (np.int64(2), np.int64(4))]
+    """
+    if type(block) is tuple and not any(isinstance(part, (tuple, Mapping)) for part in block):
+        return zip(*block, strict=True)
+    if not isinstance(block, (tuple, Mapping)):
+        return iter(block)
+    return _nested_rows(block)
 
-    return map_leaves(one, arrays)
+
+def _nested_rows(block: Any) -> Iterator[Any]:
+    for parts in zip(*leaves(block), strict=True):
+        remaining = iter(parts)
+        yield map_leaves(lambda _, found=remaining: next(found), block)
 
 
 class Elements(Stage):
@@ -185,8 +199,11 @@ class Map(After):
 
     def _one(self, numbered: tuple[int, Any]) -> Any:
         number, element = numbered
-        with add_place("map", number):
+        try:
             return call(self._function, element)
+        except Exception as error:
+            add_place(error, "map", number)
+            raise
 
 
 def call(function: Callable[..., Any], element: Any) -> Any:
@@ -223,8 +240,11 @@ class Filter(After):
 
     def _kept(self, turn: Turn) -> Iterator[Any]:
         for number, element in enumerate(self.before.run(turn)):
-            with add_place("filter", number):
+            try:
                 keep = bool(call(self._predicate, element))
+            except Exception as error:
+                add_place(error, "filter", number)
+                raise
             if keep:
                 yield element
 
@@ -422,8 +442,8 @@ class Unbatch(After):
 
     def _each(self, turn: Turn) -> Iterator[Any]:
         for batch in self.before.run(turn):
-            for row in range(rows_of(batch)):
-                yield _row(batch, row)
+            rows_of(batch)
+            yield from each_row(map_leaves(np.array, batch))
 
 
 class Rebatch(After):

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from hornbeam.datasets.dataset_file import KERAS_ADDRESS, DatasetFile
-from hornbeam.datasets.housing import Arrays, read_rows, split
+from hornbeam.datasets.tables import Arrays, read_rows, split
 from hornbeam.typing import FilePath
 
 __all__ = ["load_data"]

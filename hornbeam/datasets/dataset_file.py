@@ -109,18 +109,29 @@ class DatasetFile(Generic[T]):
         except FileError as error:
             raise FileError(f"{error} Delete '{place}' to download it again.") from error
 
-    def _download(self, place: Path) -> T:
+    def _addresses(self) -> list[str]:
+        """Return where to ask for the file: at the mirror, with and without its folder, if set."""
         mirror = os.environ.get("HORNBEAM_MIRROR")
-        address = f"{mirror.rstrip('/')}/{self.name}" if mirror else str(self.address)
-        try:
-            download(address, place, self.file_hash)
-        except (OSError, ValueError) as error:
-            kind = FileError if isinstance(error, ValueError) else OSError
-            raise kind(
-                f"The data set's file '{self.name}' is not on this computer, and {address} did not"
-                f" give it: {error} Download it elsewhere and put it in the folder"
-                f" '{place.parent}', or set HORNBEAM_MIRROR to the URL of a folder that has it."
-            ) from error
+        if not mirror:
+            return [str(self.address)]
+        names = dict.fromkeys([self.name, self.name.rpartition("/")[2]])
+        return [f"{mirror.rstrip('/')}/{name}" for name in names]
+
+    def _download(self, place: Path) -> T:
+        *others, last = self._addresses()
+        for address in (*others, last):
+            try:
+                download(address, place, self.file_hash)
+                break
+            except (OSError, ValueError) as error:
+                if address != last and getattr(error.__cause__, "code", None) == 404:
+                    continue
+                kind = FileError if isinstance(error, ValueError) else OSError
+                raise kind(
+                    f"The data set's file '{self.name}' is not on this computer, and {address} did"
+                    f" not give it: {error} Download it elsewhere and put it in the folder"
+                    f" '{place.parent}', or set HORNBEAM_MIRROR to the URL of a folder that has it."
+                ) from error
         try:
             return self.reader(place)
         except FileError as error:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.datasets.dataset_file import KERAS_ADDRESS, DatasetFile
-from hornbeam.datasets.housing import split
+from hornbeam.datasets.tables import split
 from hornbeam.datasets.words import (
     keep_short,
     limit_words,

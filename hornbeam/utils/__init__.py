@@ -1,6 +1,6 @@
 """Tools that Keras offers under `keras.utils`."""
 
-from hornbeam.backend import clear_session
+from hornbeam.backend import clear_session, is_keras_tensor, standardize_dtype
 from hornbeam.callbacks.progbar import Progbar
 from hornbeam.core.random import set_random_seed
 from hornbeam.core.registry import (
@@ -14,6 +14,11 @@ from hornbeam.core.registry import (
 from hornbeam.data.py_dataset import PyDataset
 from hornbeam.objects.configuration import deserialize as deserialize_keras_object
 from hornbeam.objects.configuration import serialize as serialize_keras_object
+from hornbeam.settings import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 from hornbeam.utils import legacy
 from hornbeam.utils.download import get_file
 from hornbeam.utils.from_directory import (
@@ -41,12 +46,16 @@ __all__ = [
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
     "get_custom_objects",
     "get_file",
     "get_registered_name",
     "get_registered_object",
     "image_dataset_from_directory",
     "img_to_array",
+    "is_interactive_logging_enabled",
+    "is_keras_tensor",
     "legacy",
     "load_img",
     "normalize",
@@ -57,6 +66,7 @@ __all__ = [
     "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
+    "standardize_dtype",
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical",

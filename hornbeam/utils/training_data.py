@@ -117,6 +117,8 @@ def _samples(dataset: Any) -> tuple[Any, Any]:
         return arrays_of(tuple(dataset) if is_list else dataset, "split_dataset"), None
     if hasattr(dataset, "__iter__"):
         return None, list(dataset)
+    if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__"):
+        return None, [dataset[number] for number in range(len(dataset))]
     raise TypeError(
         f"split_dataset: `dataset` must be arrays or a data set, received {type(dataset).__name__}."
     )

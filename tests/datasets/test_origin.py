@@ -51,6 +51,22 @@ def test_a_file_by_its_path(tmp_path):
     assert boston_housing.load_data(tmp_path / "own.npz", test_split=0.5)[0][0].shape == (5, 13)
 
 
+def test_a_script_may_give_a_cached_file_another_name(homes):
+    npz(homes[1] / "boston_housing.npz")
+    assert boston_housing.load_data("houses.npz")[0][0].shape == (8, 13)
+    npz(homes[0] / "houses.npz", rows=20)
+    assert boston_housing.load_data("houses.npz")[0][0].shape == (16, 13)
+
+
+@pytest.mark.parametrize("layout", ["fashion-mnist/", ""])
+def test_a_mirror_may_have_folders(mirror, monkeypatch, layout):
+    content = bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1])
+    mirror.files[f"{layout}labels"] = content
+    file = DatasetFile("fashion-mnist/labels", "https://x.invalid/labels", readers.read_idx)
+    np.testing.assert_array_equal(file.read(), [7, 2, 1])
+    assert file.find().parts[-3:] == ("datasets", "fashion-mnist", "labels")
+
+
 @pytest.mark.parametrize("fault", [None, "slow"])
 def test_a_file_is_downloaded_once(mirror, homes, tmp_path, fault, capsys):
     mirror.files["boston_housing.npz"] = npz(tmp_path / "a.npz", rows=1000)
