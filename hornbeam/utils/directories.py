@@ -125,12 +125,15 @@ def _per_class(
 
 
 def _walk(folder: str, endings: tuple[str, ...], follow_links: bool) -> list[str]:
-    found = []
-    for place, _, names in sorted(os.walk(folder, followlinks=follow_links)):
-        found += [
-            os.path.join(place, name) for name in sorted(names) if name.lower().endswith(endings)
-        ]
-    return found
+    found, seen = [], set()
+    for place, folders, names in os.walk(folder, followlinks=follow_links):
+        real = os.path.realpath(place)
+        if real in seen:  # a link to a folder that was searched, such as one around it
+            folders.clear()
+            continue
+        seen.add(real)
+        found.append((place, sorted(name for name in names if name.lower().endswith(endings))))
+    return [os.path.join(place, name) for place, names in sorted(found) for name in names]
 
 
 def _with_labels(function: str, root: str, paths: list[str], labels: Any) -> LabelledFiles:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import wave
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -291,21 +292,18 @@ def _read_sound(path: str, rate: int | None, length: int | None) -> np.ndarray:
         with wave.open(path, "rb") as file:
             channels, width = file.getnchannels(), file.getsampwidth()
             own_rate, count = file.getframerate(), file.getnframes()
-            data = file.readframes(count)  # the rest of the file, if it claims more
+            size = count * channels * width
+            data = file.readframes(count) if size <= os.path.getsize(path) else b""
     except (wave.Error, EOFError) as error:
         raise FileError(
             f"audio_dataset_from_directory: '{path}' is not a complete WAV file of PCM:"
             f" {error or 'it ends too early'}."
         ) from None
-    if (
-        width not in _SAMPLES
-        or not channels
-        or not own_rate
-        or len(data) != count * channels * width
-    ):
+    if width not in _SAMPLES or not channels or not own_rate or len(data) != size:
         raise FileError(
-            f"audio_dataset_from_directory: '{path}' is damaged: it has {len(data)} bytes of"
-            f" samples; expected {count} samples of {channels} channels and {width} bytes."
+            f"audio_dataset_from_directory: '{path}' is damaged: it does not hold the {count}"
+            f" samples of {channels} channels and {width} bytes that it claims, at {own_rate} per"
+            " second."
         )
     x = _SAMPLES[width](data).reshape(count, channels)
     if rate is not None and rate != own_rate:

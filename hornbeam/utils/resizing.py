@@ -1,17 +1,17 @@
 """Images of another size, computed with NumPy, as TensorFlow's `image.resize` computes them.
 
-Each axis is resized by a product with a matrix of weights, so images of many sizes need no
-compilation.
+A pixel of the result is a weighted sum of the few pixels within the reach of a filter, along one
+axis after the other. So images of many sizes need no compilation.
 """
 
 from __future__ import annotations
 
 import functools
+import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 __all__ = ["INTERPOLATIONS", "resize", "smart_resize_box"]
@@ -37,30 +37,52 @@ def _gaussian(x: np.ndarray) -> np.ndarray:
     return np.where(np.abs(x) < 1.5, np.exp(-2 * x**2), 0)  # sigma is a third of the radius
 
 
-_KERNELS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "bilinear": _triangle,
-    "bicubic": functools.partial(_cubic, b=0.0, c=0.5),
-    "mitchellcubic": functools.partial(_cubic, b=1 / 3, c=1 / 3),
-    "lanczos3": functools.partial(_lanczos, radius=3),
-    "lanczos5": functools.partial(_lanczos, radius=5),
-    "gaussian": _gaussian,
+_KERNELS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
+    "bilinear": (_triangle, 1),
+    "bicubic": (functools.partial(_cubic, b=0.0, c=0.5), 2),
+    "mitchellcubic": (functools.partial(_cubic, b=1 / 3, c=1 / 3), 2),
+    "lanczos3": (functools.partial(_lanczos, radius=3), 3),
+    "lanczos5": (functools.partial(_lanczos, radius=5), 5),
+    "gaussian": (_gaussian, 1.5),
 }
+"""Filters and how many pixels they reach."""
 INTERPOLATIONS = ("bilinear", "nearest", "area", *list(_KERNELS)[1:])
 
 
 @functools.lru_cache(maxsize=256)
-def _weights(before: int, after: int, interpolation: str) -> np.ndarray:
-    """Return the matrix (after, before) that resizes an axis."""
+def _weights(before: int, after: int, interpolation: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return which pixels each pixel of a resized axis depends on, and their weights.
+
+    Returns:
+        Two arrays (pixels of a sum, after), so memory grows with the sizes and not their product.
+    """
     scale = before / after
+    place = np.arange(after)
     if interpolation == "area":
-        first = np.arange(after)[:, None] * scale
-        pixel = np.arange(before)
-        shared = np.minimum(first + scale, pixel + 1) - np.maximum(first, pixel)
+        start = place * scale
+        pixels = np.floor(start).astype(int) + np.arange(math.ceil(scale) + 1)[:, None]
+        shared = np.minimum(start + scale, pixels + 1) - np.maximum(start, pixels)
         found = np.maximum(shared, 0)
     else:
-        centers = (np.arange(after)[:, None] + 0.5) * scale - 0.5
-        found = _KERNELS[interpolation](centers - np.arange(before))
-    return (found / found.sum(axis=1, keepdims=True)).astype("float32")
+        kernel, reach = _KERNELS[interpolation]
+        center = (place + 0.5) * scale - 0.5
+        pixels = np.floor(center - reach).astype(int) + np.arange(int(2 * reach) + 2)[:, None]
+        found = kernel(center - pixels)
+    found = np.where((pixels >= 0) & (pixels < before), found, 0)
+    used = found.any(axis=1)
+    weights = (found / found.sum(axis=0)).astype("float32")
+    return np.clip(pixels, 0, before - 1)[used], weights[used]
+
+
+def _resize_axis(x: Any, axis: int, after: int, interpolation: str) -> Any:
+    pixels, weights = _weights(x.shape[axis], after, interpolation)
+    shape = [1] * x.ndim
+    shape[axis] = after
+    terms = (
+        x.take(places, axis=axis) * part.reshape(shape)
+        for places, part in zip(pixels, weights, strict=True)
+    )
+    return functools.reduce(operator.add, terms)
 
 
 def resize(x: Any, size: tuple[int, int], interpolation: str = "bilinear") -> Any:
@@ -83,12 +105,11 @@ def resize(x: Any, size: tuple[int, int], interpolation: str = "bilinear") -> An
         rows = np.floor((np.arange(size[0]) + 0.5) * (height / size[0])).astype(int)
         columns = np.floor((np.arange(size[1]) + 0.5) * (width / size[1])).astype(int)
         return x[..., rows[:, None], columns, :]
-    library: Any = jnp if isinstance(x, jax.Array) else np
     x = x.astype("float32")
-    if size[0] != height:
-        x = library.einsum("oh,...hwc->...owc", _weights(height, size[0], interpolation), x)
-    if size[1] != width:
-        x = library.einsum("ow,...hwc->...hoc", _weights(width, size[1], interpolation), x)
+    axes = [(x.ndim - 3, size[0]), (x.ndim - 2, size[1])]
+    for axis, after in sorted(axes, key=lambda pair: pair[1] / x.shape[pair[0]]):  # smaller first
+        if after != x.shape[axis]:
+            x = _resize_axis(x, axis, after, interpolation)
     return x
 
 

@@ -68,6 +68,19 @@ def test_classes_and_order(root, capsys):
     assert chosen.class_names == ["c2", "a"]
 
 
+def test_links_between_folders(root, tmp_path):
+    (tmp_path / "a").mkdir()
+    save_img(tmp_path / "a" / "0.png", pixels("a/0.png"))
+    (tmp_path / "a" / "around").symlink_to(tmp_path)
+    (tmp_path / "a" / "other").symlink_to(root / "b")
+    assert names_of(images(tmp_path), tmp_path) == ["a/0.png"]
+    followed = names_of(images(tmp_path, follow_links=True), tmp_path)
+    assert [name for name in followed if "around" not in name] == [
+        "a/0.png", "a/other/0.png", "a/other/3.png", "a/other/6.png", "a/other/9.png",
+    ]  # fmt: skip
+    assert len(followed) <= 6
+
+
 # The order of Keras for `seed=5`, and how it is split.
 SHUFFLED = [
     "a/sub/z.png", "a/12.png", "b/3.png", "a/3.png", "c10/0.png", "c2/6.png", "c10/3.png",

@@ -191,6 +191,18 @@ def test_filters(name):
     np.testing.assert_allclose(found[1, 1], FILTERS[name], atol=0.2 if name == "bicubic" else 2e-3)
 
 
+def test_very_long_images_need_little_memory():
+    import tracemalloc
+
+    x = np.zeros((1, 200_000, 1), "uint8")
+    tracemalloc.start()
+    for name in ("bilinear", "area", "lanczos5"):
+        assert resize(x, (256, 256), name).shape == (256, 256, 1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30 * 2**20
+
+
 def test_smart_resize():
     for size in SIZES:
         for interpolation in ("bilinear", "nearest"):
