@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-__all__ = ["h5py_library", "import_module"]
+__all__ = ["h5py_library", "import_module", "scipy_signal"]
 
 
 def import_module(name: str, *, extra: str, needed_for: str) -> ModuleType:
@@ -58,3 +58,15 @@ def h5py_library() -> ModuleType:
         'h5py'
     """
     return importlib.import_module("h5py")
+
+
+def scipy_signal() -> ModuleType:
+    """Import `scipy.signal`, which resamples sounds.
+
+    SciPy is always installed, because JAX needs it, but this part is slow to import.
+
+    Example:
+        >>> scipy_signal().__name__
+        'scipy.signal'
+    """
+    return importlib.import_module("scipy.signal")

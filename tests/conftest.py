@@ -13,9 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 
 # The real Keras, on the same engine, is the reference. Its folder is in the checkout, so files in
-# the user's ~/.keras cannot change a result.
+# the user's caches cannot change a result.
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ["KERAS_HOME"] = str(CACHE / "keras")
+os.environ["HORNBEAM_HOME"] = str(CACHE / "hornbeam")
 os.environ["MPLBACKEND"] = "Agg"
 # Processes that tests start import Hornbeam from bytecode, wherever the checkout may be written to.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

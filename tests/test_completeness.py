@@ -38,7 +38,7 @@ FAMILIES = {
     "ops": ("test_ops.py", "test_signal_ops.py", "test_image_ops.py"),
     "ops.image": ("test_image_ops.py",),
     "saving": ("test_saving.py", "test_custom_objects.py", "test_hostile_files.py"),
-    "data": ("test_sources.py",),
+    "data": ("test_sources.py", "test_dataset.py"),
     "datasets": ("test_datasets.py",),
     "distribution": ("test_distribution.py",),
 }

@@ -1,5 +1,16 @@
-"""Data for a model: arrays, tables, generators and data loaders behind one interface."""
+"""Data for a model: `Dataset`, and all kinds of training data behind one interface, `Source`."""
 
-from hornbeam.data.sources import ArraySource, IterableSource, Source, make_source
+from hornbeam.data.dataset import AUTOTUNE, Dataset
+from hornbeam.data.py_dataset import PyDataset
+from hornbeam.data.sources import ArraySource, DatasetSource, IterableSource, Source, make_source
 
-__all__ = ["ArraySource", "IterableSource", "Source", "make_source"]
+__all__ = [
+    "AUTOTUNE",
+    "ArraySource",
+    "Dataset",
+    "DatasetSource",
+    "IterableSource",
+    "PyDataset",
+    "Source",
+    "make_source",
+]

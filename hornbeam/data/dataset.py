@@ -1,240 +1,501 @@
-"""`PyDataset`: batches by number, prepared ahead by threads or processes."""
+"""`Dataset`: elements from arrays, generators or files, transformed one stage after another."""
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
-import contextlib
-import itertools
-import multiprocessing
-import multiprocessing.connection
+import math
 import os
-import pickle
-import signal
-import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-__all__ = ["PyDataset", "Reader"]
+import numpy as np
+
+from hornbeam.data import stages
+from hornbeam.data.elements import arrays_of, map_leaves
+from hornbeam.data.stages import Stage, Turn
+
+__all__ = ["AUTOTUNE", "Dataset"]
+
+AUTOTUNE = -1
+"""The value of `num_parallel_calls` and `buffer_size` that leaves the number to the data set."""
+
+INFINITE_CARDINALITY, UNKNOWN_CARDINALITY = -1, -2
 
 
-class PyDataset:
-    """A data set whose batches are made by Python code, each by its number.
+class Dataset:
+    """Elements that can be iterated again and again, transformed by stages.
 
-    Subclasses implement `__getitem__(index)`, which returns `(x, y)` or `(x, y, sample_weight)`,
-    and `__len__`, the number of batches (or the property `num_batches`; `None` means endless).
-    Keras 2 calls this class `Sequence`.
+    An element is an array, or a tuple or dictionary of arrays. The names and meanings are those of
+    `tf.data.Dataset`; the elements are NumPy's. Nothing is computed before the elements are read.
 
-    Args:
-        workers: Number of threads or processes that prepare batches ahead. With 1 and no processes,
-            each batch is made when it is needed, while the device computes.
-        use_multiprocessing: Whether the workers are processes, for a `__getitem__` that holds
-            Python's lock. The data set must then be picklable, and the script's main part must be
-            under `if __name__ == "__main__":`.
-        max_queue_size: The most batches that are prepared ahead.
-
-    Raises:
-        ValueError: If `workers` or `max_queue_size` is not a positive integer.
-
-    Example:
-        >>> import numpy as np
-        >>> class Squares(PyDataset):
-        ...     def __len__(self):
-        ...         return 3
-        ...     def __getitem__(self, index):
-        ...         return np.full((2, 1), index), np.full((2, 1), index ** 2)
-        >>> Squares(workers=2).num_batches
-        3
-    """
-
-    # A subclass written for Keras 2's `Sequence` may not call this class's constructor.
-    workers = 1
-    use_multiprocessing = False
-    max_queue_size = 10
-
-    def __init__(
-        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
-    ):
-        for name, value in (("workers", workers), ("max_queue_size", max_queue_size)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < (name != "workers"):
-                raise ValueError(
-                    f"{type(self).__name__}: `{name}` must be a positive integer, received"
-                    f" {value!r}."
-                )
-        self.workers, self.use_multiprocessing = workers, bool(use_multiprocessing)
-        self.max_queue_size = max_queue_size
-
-    def __getitem__(self, index: int) -> Any:
-        """Return batch number `index`."""
-        raise NotImplementedError(
-            f"{type(self).__name__} must implement `__getitem__(self, index)`."
-        )
-
-    @property
-    def num_batches(self) -> int | None:
-        """Number of batches in an epoch; `None` if there is no end."""
-        if not hasattr(self, "__len__"):
-            raise NotImplementedError(
-                f"{type(self).__name__} must implement `__len__(self)`, the number of batches, or"
-                " `num_batches`."
-            )
-        return len(self)
-
-    def on_epoch_begin(self) -> None:
-        """Called before the first batch of an epoch is made."""
-
-    def on_epoch_end(self) -> None:
-        """Called after an epoch; the place to shuffle."""
-
-
-class Reader:
-    """Yields the batches of a `PyDataset` in order, prepared ahead by its workers.
-
-    Args:
-        dataset: The data set.
+    The order of the elements is a pure function of a seed and the number of the pass: the seed of
+    `shuffle`, else that of `fit`, else a random one. `fit` can therefore resume inside a pass.
+    Batches of rows of arrays are gathered at once and cost little; a `map` before `batch` costs a
+    call for each element, so put `map` after `batch` where the function allows it.
 
     Example:
-        >>> class Numbers(PyDataset):
-        ...     def __len__(self):
-        ...         return 3
-        ...     def __getitem__(self, index):
-        ...         return index
-        >>> reader = Reader(Numbers(workers=2))
-        >>> list(reader.batches(start=1)); reader.close()
-        [1, 2]
+        >>> x, y = np.arange(10.0), np.arange(10) % 2
+        >>> data = Dataset.from_tensor_slices((x, y)).shuffle(10, seed=1).batch(4)
+        >>> len(data), [len(x) for x, y in data]
+        (3, [4, 4, 2])
     """
 
-    def __init__(self, dataset: PyDataset):
-        self._dataset = dataset
-        self._pool: Any = None
-        self._sent: str | None = None  # the file of the pickled data set
-        self._number = 0
+    # The functions that read folders set them.
+    class_names: list[str] | None = None
+    file_paths: list[str] | None = None
 
-    def batches(self, start: int = 0) -> Iterator[Any]:
-        """Return the batches of an epoch from number `start` on.
+    def __init__(self, stage: Stage):
+        self._stage = stage
+        self._seed: int | None = None
+        self._passes = 0
 
-        An error in a worker is raised when its batch is read.
+    # --- sources --------------------------------------------------------------------------------
+
+    @classmethod
+    def from_tensor_slices(cls, tensors: Any, name: str | None = None) -> Dataset:
+        """Return the rows of arrays, or of a tuple or dictionary of arrays.
+
+        Raises:
+            ValueError: If the numbers of rows differ, or rows have several shapes.
+
+        Example:
+            >>> list(Dataset.from_tensor_slices({"a": [1, 2]}))
+            [{'a': np.int64(1)}, {'a': np.int64(2)}]
         """
-        self._dataset.on_epoch_begin()
-        return self._batches(start)
+        return cls(stages.Slices(arrays_of(tensors, "from_tensor_slices")))
 
-    def _batches(self, start: int) -> Iterator[Any]:
-        data, count = self._dataset, self._dataset.num_batches
-        indices = iter(range(start, count)) if count is not None else itertools.count(start)
-        if data.workers <= 1 and not data.use_multiprocessing:
-            yield from (data[i] for i in indices)
-            return
-        submit = self._processes() if data.use_multiprocessing else self._threads()
-        ready: collections.deque[Any] = collections.deque()
-        try:
-            for index in itertools.islice(indices, max(data.max_queue_size, data.workers)):
-                ready.append(submit(index))
-            while ready:
-                batch = self._result(ready.popleft())
-                for index in itertools.islice(indices, 1):
-                    ready.append(submit(index))
-                yield batch
-        finally:
-            for future in ready:
-                future.cancel()
+    @classmethod
+    def from_tensors(cls, tensors: Any, name: str | None = None) -> Dataset:
+        """Return a data set of one element."""
+        return cls(stages.Elements([map_leaves(np.asarray, tensors)]))
 
-    def close(self) -> None:
-        """End the workers."""
-        if self._pool is not None:
-            processes = list((getattr(self._pool, "_processes", None) or {}).values())
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
-            for process in processes:  # they may be making a batch that is no longer needed
-                process.terminate()
-        if self._sent is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(self._sent)
-            self._sent = None
+    @classmethod
+    def from_elements(cls, elements: Sequence[Any]) -> Dataset:
+        """Return the elements of a list.
 
-    def _threads(self) -> Any:
-        if self._pool is None:
-            self._pool = concurrent.futures.ThreadPoolExecutor(
-                self._dataset.workers, "hornbeam-data"
+        Example:
+            >>> list(Dataset.from_elements(["a", "b"]))
+            ['a', 'b']
+        """
+        return cls(stages.Elements(list(elements)))
+
+    @classmethod
+    def from_generator(
+        cls, generator: Callable[..., Iterable[Any]], output_types: Any = None,
+        output_shapes: Any = None, args: tuple[Any, ...] | None = None,
+        output_signature: Any = None, name: str | None = None,
+    ) -> Dataset:  # fmt: skip
+        """Return the elements that a function yields; each pass calls it again.
+
+        Args:
+            generator: Function that returns an iterable.
+            output_types: Dtype of each array, in the structure of an element.
+            output_shapes: Ignored; each array has the shape that is yielded.
+            args: Arguments of the function.
+            output_signature: Objects with a `dtype`, in the structure of an element.
+            name: Ignored.
+
+        Raises:
+            TypeError: If `generator` cannot be called.
+
+        Example:
+            >>> list(Dataset.from_generator(lambda: range(3)))
+            [0, 1, 2]
+        """
+        if not callable(generator):
+            raise TypeError(
+                "Dataset.from_generator: `generator` must be a function that returns an iterable,"
+                f" received {generator!r:.80}. A generator can be read only once; pass the function"
+                " that makes it."
             )
-        pool, data = self._pool, self._dataset
-        return lambda index: pool.submit(data.__getitem__, index)
+        data = cls(stages.Elements(lambda: generator(*(args or ()))))
+        if output_signature is not None:
+            output_types = map_leaves(lambda spec: spec.dtype, output_signature)
+        if output_types is None:
+            return data
 
-    def _processes(self) -> Any:
-        data = self._dataset
-        if self._pool is None:
-            # Never forked: a copy of a process with JAX's threads can deadlock.
-            self._pool = concurrent.futures.ProcessPoolExecutor(
-                max(data.workers, 1),
-                multiprocessing.get_context("spawn"),
-                initializer=_live_with_parent,
+        def cast(value: Any, dtype: Any) -> Any:
+            return np.asarray(value, getattr(dtype, "as_numpy_dtype", dtype))
+
+        return data._then(stages.Convert, lambda element: map_leaves(cast, element, output_types))
+
+    @classmethod
+    def range(cls, *args: int, name: str | None = None, output_type: Any = "int64") -> Dataset:
+        """Return the numbers of `range(*args)`."""
+        return cls(stages.Slices(np.arange(*args, dtype=output_type)))
+
+    @classmethod
+    def zip(cls, *datasets: Any, name: str | None = None) -> Dataset:
+        """Return tuples (or dictionaries) of the elements of several data sets.
+
+        The result is as long as the shortest of them.
+
+        Args:
+            *datasets: Data sets, or one tuple or dictionary of data sets.
+            name: Ignored.
+
+        Example:
+            >>> list(Dataset.zip(Dataset.range(3), Dataset.range(5, 7)))
+            [(np.int64(0), np.int64(5)), (np.int64(1), np.int64(6))]
+        """
+        parts = datasets[0] if len(datasets) == 1 else datasets
+
+        def one(data: Any) -> Stage:
+            if not isinstance(data, Dataset):
+                raise TypeError(f"Dataset.zip: expected data sets, received {data!r:.80}.")
+            return data._stage
+
+        return cls(stages.Zip(map_leaves(one, parts)))
+
+    # --- iteration ------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the elements; each pass has a new order if the data are shuffled."""
+        if self._seed is None:
+            self._seed = int(np.random.randint(2**31))
+        number, self._passes = self._passes, self._passes + 1
+        return self.elements(self._seed, number)
+
+    def elements(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
+        """Return the elements of a pass, from one on.
+
+        Args:
+            seed: Seed of the shuffles that have none of their own.
+            epoch: Number of the pass.
+            start: Number of the first element.
+
+        Example:
+            >>> data = Dataset.range(6).shuffle(6)
+            >>> whole = list(data.elements(seed=1, epoch=2))
+            >>> whole[4:] == list(data.elements(seed=1, epoch=2, start=4))
+            True
+        """
+        return self._stage.run(Turn(seed, epoch), start)
+
+    def __len__(self) -> int:
+        """Return the number of elements.
+
+        Raises:
+            TypeError: If it is infinite or unknown.
+        """
+        size = self._stage.size
+        if size is None or math.isinf(size):
+            kind = "unknown" if size is None else "infinite"
+            raise TypeError(
+                f"The length of the Dataset is {kind}. `cardinality()` returns -1 or -2."
             )
-        changes = any(
-            getattr(type(data), hook) is not getattr(PyDataset, hook) for hook in EPOCH_HOOKS
-        )
-        if self._sent is None or changes:
-            self._send()
-        pool, place, number = self._pool, self._sent, self._number
-        return lambda index: pool.submit(_make_batch, place, number, index)
+        return int(size)
 
-    def _send(self) -> None:
-        """Write the current state of the data set to the file that the processes read."""
-        try:
-            text = pickle.dumps(self._dataset)
-        except Exception as error:
+    def cardinality(self) -> int:
+        """Return the number of elements, -1 if it is infinite, or -2 if it is unknown."""
+        size = self._stage.size
+        if size is None:
+            return UNKNOWN_CARDINALITY
+        return INFINITE_CARDINALITY if math.isinf(size) else int(size)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Dataset of {self.cardinality()} elements>".replace(
+            "-1", "infinitely many"
+        ).replace("-2", "an unknown number of")
+
+    def as_numpy(self) -> Dataset:
+        """Return the same elements with NumPy arrays, whatever `map` returned."""
+        return self._then(stages.Convert, lambda element: map_leaves(np.asarray, element))
+
+    def as_numpy_iterator(self) -> Iterator[Any]:
+        """Return an iterator over the elements as NumPy arrays."""
+        return iter(self.as_numpy())
+
+    def get_single_element(self) -> Any:
+        """Return the only element.
+
+        Raises:
+            ValueError: If there are none or several.
+        """
+        found = list(self.take(2))
+        if len(found) != 1:
+            raise ValueError("Dataset.get_single_element: there is not exactly one element.")
+        return found[0]
+
+    def reduce(self, initial_state: Any, reduce_func: Callable[[Any, Any], Any]) -> Any:
+        """Return the last state of a function of a state and each element.
+
+        Example:
+            >>> int(Dataset.range(4).reduce(0, lambda state, n: state + n))
+            6
+        """
+        state = initial_state
+        for element in self:
+            state = reduce_func(state, element)
+        return state
+
+    def apply(self, transformation_func: Callable[[Dataset], Dataset]) -> Dataset:
+        """Return a function of this data set."""
+        return transformation_func(self)
+
+    # --- stages ---------------------------------------------------------------------------------
+
+    def _then(self, stage: type[Stage], *args: Any) -> Dataset:
+        return Dataset(stage(self._stage, *args))  # type: ignore[call-arg]
+
+    def map(
+        self, map_func: Callable[..., Any], num_parallel_calls: int | None = None,
+        deterministic: bool | None = None, name: str | None = None, **_: Any,
+    ) -> Dataset:  # fmt: skip
+        """Return a function of each element; of a tuple, its parts are the arguments.
+
+        Args:
+            map_func: The function.
+            num_parallel_calls: Number of threads, or `AUTOTUNE`. Default: no threads.
+            deterministic, name: Ignored; the order is always kept.
+
+        Example:
+            >>> list(Dataset.range(3).map(lambda n: n * 2))
+            [np.int64(0), np.int64(2), np.int64(4)]
+        """
+        if not callable(map_func):
+            raise TypeError(f"Dataset.map: `map_func` must be callable, received {map_func!r}.")
+        threads = _count("map", "num_parallel_calls", num_parallel_calls, none=1)
+        return self._then(stages.Map, map_func, threads)
+
+    def filter(self, predicate: Callable[..., Any], name: str | None = None) -> Dataset:
+        """Return the elements for which a function is true.
+
+        Example:
+            >>> list(Dataset.range(4).filter(lambda n: n % 2 == 0))
+            [np.int64(0), np.int64(2)]
+        """
+        return self._then(stages.Filter, predicate)
+
+    def batch(
+        self, batch_size: int, drop_remainder: bool = False, num_parallel_calls: int | None = None,
+        deterministic: bool | None = None, name: str | None = None,
+    ) -> Dataset:  # fmt: skip
+        """Return batches of elements, stacked on a new first axis.
+
+        Args:
+            batch_size: Number of elements per batch.
+            drop_remainder: Whether a smaller last batch is left out.
+            num_parallel_calls, deterministic, name: Ignored.
+
+        Raises:
+            ValueError: When the batch is read, if its elements have several shapes.
+        """
+        size = _count("batch", "batch_size", batch_size)
+        return self._then(stages.Batch, size, bool(drop_remainder))
+
+    def padded_batch(
+        self, batch_size: int, padded_shapes: Any = None, padding_values: Any = None,
+        drop_remainder: bool = False, name: str | None = None,
+    ) -> Dataset:  # fmt: skip
+        """Return batches of elements, which are padded at their ends to one shape.
+
+        Args:
+            batch_size: Number of elements per batch.
+            padded_shapes: Shapes in the structure of an element; `None` in a shape means the
+                largest size in the batch. Default: all sizes.
+            padding_values: Value in the structure of an element, or one for all. Default: 0, or
+                empty texts.
+            drop_remainder: Whether a smaller last batch is left out.
+            name: Ignored.
+
+        Example:
+            >>> data = Dataset.from_generator(lambda: [[1], [2, 3]])
+            >>> data.padded_batch(2).get_single_element()
+            array([[1, 0],
+                   [2, 3]])
+        """
+        size = _count("padded_batch", "batch_size", batch_size)
+        padding = (padded_shapes, padding_values)
+        return self._then(stages.Batch, size, bool(drop_remainder), padding)
+
+    def unbatch(self, name: str | None = None) -> Dataset:
+        """Return the rows of each element."""
+        return self._then(stages.Unbatch)
+
+    def rebatch(
+        self, batch_size: int, drop_remainder: bool = False, name: str | None = None
+    ) -> Dataset:
+        """Return the same rows in batches of another size.
+
+        Example:
+            >>> [len(x) for x in Dataset.range(5).batch(2).rebatch(3)]
+            [3, 2]
+        """
+        size = _count("rebatch", "batch_size", batch_size)
+        return self._then(stages.Rebatch, size, bool(drop_remainder))
+
+    def shuffle(
+        self, buffer_size: int | None = None, seed: int | None = None,
+        reshuffle_each_iteration: bool | None = True, name: str | None = None,
+    ) -> Dataset:  # fmt: skip
+        """Return the elements in random order.
+
+        Rows of arrays are shuffled completely. Other elements are drawn from a window.
+
+        Args:
+            buffer_size: Number of elements of the window, which are held in memory; needed for
+                other elements than rows of arrays.
+            seed: Seed of the order. Default: that of the pass.
+            reshuffle_each_iteration: Whether each pass has another order.
+            name: Ignored.
+
+        Example:
+            >>> sorted(Dataset.range(4).shuffle(4))
+            [np.int64(0), np.int64(1), np.int64(2), np.int64(3)]
+        """
+        window = None
+        if buffer_size is not None:
+            window = _count("shuffle", "buffer_size", buffer_size)
+        seed = None if seed is None else int(seed) % 2**64
+        return self._then(stages.Shuffle, window, seed, reshuffle_each_iteration is not False)
+
+    def cache(self, filename: str | os.PathLike[str] = "", name: str | None = None) -> Dataset:
+        """Return the elements of the first complete pass, which are kept in memory.
+
+        Raises:
+            ValueError: If a file is given.
+        """
+        if filename:
             raise ValueError(
-                f"{type(self._dataset).__name__}: `use_multiprocessing` needs a data set that can"
-                f" be pickled, and this one cannot: {error}. Define its class at the top of a"
-                " module, open files in `__getitem__`, or use threads"
-                " (`use_multiprocessing=False`)."
-            ) from error
-        if self._sent is None:
-            handle, self._sent = tempfile.mkstemp(prefix="hornbeam-data-")
-            os.close(handle)
-        with open(f"{self._sent}.new", "wb") as file:
-            file.write(text)
-        os.replace(f"{self._sent}.new", self._sent)
-        self._number += 1
+                "Dataset.cache: elements are kept in memory only. Call `cache()` without a file, or"
+                " store arrays with `np.save` and open them with `np.load(..., mmap_mode='r')`."
+            )
+        return self._then(stages.Cache)
 
-    def _result(self, future: Any) -> Any:
-        try:
-            return future.result()
-        except concurrent.futures.BrokenExecutor as error:
-            raise RuntimeError(
-                f"{type(self._dataset).__name__}: a worker process ended unexpectedly. If this is a"
-                ' script, its main part must be under `if __name__ == "__main__":`, since each'
-                " worker imports the script."
-            ) from error
+    def repeat(self, count: int | None = None, name: str | None = None) -> Dataset:
+        """Return the elements several times; without end if `count` is `None` or -1."""
+        if count is None or count == -1:
+            return self._then(stages.Repeat, None)
+        return self._then(stages.Repeat, _count("repeat", "count", count, least=0))
+
+    def take(self, count: int, name: str | None = None) -> Dataset:
+        """Return the first elements; all if `count` is -1."""
+        if count == -1:
+            return self
+        return self._then(stages.Slice, 0, _count("take", "count", count, least=0))
+
+    def skip(self, count: int, name: str | None = None) -> Dataset:
+        """Return the elements after the first; none if `count` is -1."""
+        if count == -1:
+            return self.take(0)
+        return self._then(stages.Slice, _count("skip", "count", count, least=0))
+
+    def shard(self, num_shards: int, index: int, name: str | None = None) -> Dataset:
+        """Return each `num_shards`-th element, from number `index` on."""
+        count = _count("shard", "num_shards", num_shards)
+        first = _count("shard", "index", index, least=0)
+        if first >= count:
+            raise ValueError(
+                f"Dataset.shard: `index` must be less than `num_shards`={count}, received {first}."
+            )
+        return self._then(stages.Slice, first, None, count)
+
+    def concatenate(self, dataset: Dataset, name: str | None = None) -> Dataset:
+        """Return the elements of this data set, then those of another."""
+        return self._then(stages.Concatenate, dataset._stage)
+
+    def enumerate(self, start: int = 0, name: str | None = None) -> Dataset:
+        """Return pairs of a number and an element."""
+        return self._then(stages.Enumerate, start)
+
+    def prefetch(self, buffer_size: int = AUTOTUNE, name: str | None = None) -> Dataset:
+        """Return the same elements, read ahead by a thread.
+
+        Args:
+            buffer_size: The most elements that wait, or `AUTOTUNE`. With 0, nothing is read ahead.
+            name: Ignored.
+        """
+        if buffer_size == 0:
+            return self
+        count = (
+            2 if buffer_size in (None, AUTOTUNE) else _count("prefetch", "buffer_size", buffer_size)
+        )
+        return self._then(stages.Prefetch, count)
+
+    def interleave(
+        self, map_func: Callable[..., Dataset], cycle_length: int | None = None,
+        block_length: int = 1, num_parallel_calls: int | None = None,
+        deterministic: bool | None = None, name: str | None = None,
+    ) -> Dataset:  # fmt: skip
+        """Return the elements of the data sets that a function makes, a few of each in turn.
+
+        Args:
+            map_func: Function from an element to a data set.
+            cycle_length: The most data sets that are read at the same time. Default: 4.
+            block_length: Number of elements of one data set that follow each other.
+            num_parallel_calls, deterministic, name: Ignored.
+
+        Example:
+            >>> data = Dataset.range(2).interleave(lambda n: Dataset.from_tensors(n).repeat(2))
+            >>> [int(n) for n in data]
+            [0, 1, 0, 1]
+        """
+        cycle = (
+            4
+            if cycle_length in (None, AUTOTUNE)
+            else _count("interleave", "cycle_length", cycle_length)
+        )
+        block = _count("interleave", "block_length", block_length)
+        return self._then(stages.Interleave, _opener("interleave", map_func), cycle, block)
+
+    def flat_map(self, map_func: Callable[..., Dataset], name: str | None = None) -> Dataset:
+        """Return the elements of the data sets that a function makes, one after another."""
+        return self._then(stages.Interleave, _opener("flat_map", map_func), 1, 1)
+
+    def window(
+        self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False,
+        name: str | None = None,
+    ) -> Dataset:  # fmt: skip
+        """Return windows of consecutive elements, each a data set.
+
+        If the elements are tuples or dictionaries, a window is a tuple or dictionary of data sets.
+
+        Args:
+            size: Number of elements of a window.
+            shift: Number of elements between the starts of two windows. Default: `size`.
+            stride: Distance of the elements of a window.
+            drop_remainder: Whether smaller windows at the end are left out.
+            name: Ignored.
+
+        Example:
+            >>> [[int(n) for n in window] for window in Dataset.range(5).window(3, shift=2)]
+            [[0, 1, 2], [2, 3, 4], [4]]
+        """
+        sizes = (
+            _count("window", "size", size),
+            _count("window", "shift", size if shift is None else shift),
+            _count("window", "stride", stride),
+        )
+        windows = self._then(stages.Window, *sizes, bool(drop_remainder))
+        return windows._then(stages.Convert, _window)
 
 
-EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
-# In a worker process: the data set, and the number of the version that was sent.
-_received: tuple[int, Any] = (-1, None)
+def _window(elements: list[Any]) -> Any:
+    return map_leaves(lambda *parts: Dataset(stages.Elements(parts)), *elements)
 
 
-def _live_with_parent() -> None:
-    """Exit this worker when its parent is gone; leave Ctrl-C to the parent.
+def _opener(name: str, map_func: Callable[..., Dataset]) -> Callable[[Any, Turn], Iterator[Any]]:
+    def open_run(element: Any, turn: Turn) -> Iterator[Any]:
+        data = stages.call(map_func, element)
+        if not isinstance(data, Dataset):
+            raise TypeError(
+                f"Dataset.{name}: `map_func` must return a Dataset, received {data!r:.80}."
+            )
+        return data._stage.run(turn)
 
-    Without the parent, the worker would wait for work forever.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    if parent is None:
-        return
-    sentinel = parent.sentinel
-
-    def watch() -> None:
-        multiprocessing.connection.wait([sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, name="hornbeam-parent", daemon=True).start()
+    return open_run
 
 
-def _make_batch(place: str, number: int, index: int) -> Any:
-    global _received
-    if _received[0] != number:
-        with open(place, "rb") as file:
-            # The parent wrote the file; only this user can read it.
-            _received = (number, pickle.load(file))
-    return _received[1][index]
+def _count(method: str, name: str, value: Any, least: int = 1, none: int | None = None) -> int:
+    """Return a checked number; `AUTOTUNE` means the number of processors."""
+    if value is None and none is not None:
+        return none
+    if value == AUTOTUNE and name == "num_parallel_calls":
+        return os.cpu_count() or 1
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        kind = "a positive integer" if least else "an integer of at least 0"
+        raise ValueError(f"Dataset.{method}: `{name}` must be {kind}, received {value!r}.")
+    return int(value)

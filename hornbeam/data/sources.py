@@ -15,11 +15,13 @@ import jax
 import numpy as np
 
 from hornbeam import tree
-from hornbeam.data.dataset import EPOCH_HOOKS, PyDataset, Reader
+from hornbeam.data.dataset import Dataset
+from hornbeam.data.py_dataset import EPOCH_HOOKS, PyDataset, Reader
 from hornbeam.typing import Data, Structure
 
 __all__ = [
     "ArraySource",
+    "DatasetSource",
     "IterableSource",
     "Source",
     "as_arrays",
@@ -242,6 +244,33 @@ class IterableSource(Source):
             self._reader = None
 
 
+class DatasetSource(IterableSource):
+    """Batches of a `Dataset`, whose passes can begin at any batch.
+
+    Args:
+        data: The data set; its elements are batches.
+
+    Example:
+        >>> source = DatasetSource(Dataset.range(5).batch(2))
+        >>> [x.tolist() for x, _, _ in source.epoch(seed=0, epoch=0, start=1)]
+        [[2, 3], [4]]
+    """
+
+    def __init__(self, data: Dataset):
+        super().__init__(data)
+        count = data.cardinality()
+        self.num_batches = None if count < 0 else count
+
+    def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Return the batches of an epoch, from batch number `start` on."""
+        return (unpack(_to_host(batch)) for batch in self._data.elements(seed, epoch, start))
+
+    @property
+    def can_seek(self) -> bool:
+        """Whether an epoch can start at any batch; always."""
+        return True
+
+
 def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Return an empty array aligned to 64 bytes, which JAX on CPU can use without a copy."""
     size, step = math.prod(shape) * np.dtype(dtype).itemsize, 64
@@ -308,7 +337,7 @@ def make_source(
                     f"`{name}` must not be passed when `x` is a generator or data set: it yields "
                     "`(x, y)` or `(x, y, sample_weight)` itself."
                 )
-        return IterableSource(x)
+        return DatasetSource(x) if isinstance(x, Dataset) else IterableSource(x)
     return ArraySource(x, y, sample_weight, 32 if batch_size is None else batch_size, shuffle)
 
 

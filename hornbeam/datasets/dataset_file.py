@@ -1,8 +1,8 @@
-"""The description of a data set's file: its address, checksum, size and reader."""
+"""The description of a data set's file: its address, checksum and reader, and where it is kept."""
 
 from __future__ import annotations
 
-import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -10,11 +10,31 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from hornbeam.errors import FileError
-from hornbeam.utils.download import get_file
+from hornbeam.typing import FilePath
+from hornbeam.utils.transfer import download, has_hash
 
-__all__ = ["DatasetFile"]
+__all__ = ["DatasetFile", "cache_folder"]
 
 T = TypeVar("T")
+KERAS_ADDRESS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
+
+
+def cache_folder() -> Path:
+    """Return the folder of downloaded data sets: `datasets` in `HORNBEAM_HOME`.
+
+    `HORNBEAM_HOME` is an environment variable; its default is `~/.hornbeam`.
+
+    Example:
+        >>> cache_folder().name
+        'datasets'
+    """
+    home = os.environ.get("HORNBEAM_HOME") or "~/.hornbeam"
+    return Path(home).expanduser() / "datasets"
+
+
+def _keras_folder() -> Path:
+    """Return the folder in which Keras keeps data sets."""
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
 
 
 @dataclass(frozen=True)
@@ -24,10 +44,12 @@ class DatasetFile(Generic[T]):
     Args:
         name: Name of the file in the cache, or in `hornbeam/datasets` if it is bundled.
         address: URL of the file, or `None` for a file that is bundled with Hornbeam.
-        sha256: SHA-256 of the file, in hexadecimal digits.
-        size: Size of the file in bytes.
         reader: Function from `hornbeam.datasets.readers` that takes the path and returns the
             content.
+        file_hash: SHA-256 or MD5 of the file, in hexadecimal digits; `None` if none is published.
+            Then the reader must find any damage.
+        keras_names: Other names under which a version of Keras keeps the file or the folder of its
+            members.
 
     Example:
         >>> from hornbeam.datasets.mnist import FILE
@@ -37,40 +59,84 @@ class DatasetFile(Generic[T]):
 
     name: str
     address: str | None
-    sha256: str
-    size: int
     reader: Callable[[Path], T]
+    file_hash: str | None = None
+    keras_names: tuple[str, ...] = ()
 
-    def path(self) -> Path:
-        """Return the path of the file; download it if it is not in the cache yet."""
-        if self.address is None:
+    def find(self, path: FilePath | None = None) -> Path | None:
+        """Return where the file is on this computer, or `None`.
+
+        Args:
+            path: Another name for the file in the caches, or an absolute path. Default: `name`.
+        """
+        if self.address is None and path is None:
             return Path(str(resources.files("hornbeam.datasets"))) / self.name
-        return Path(
-            get_file(self.name, self.address, file_hash=self.sha256, hash_algorithm="sha256")
-        )
+        # An absolute path replaces the folder.
+        places = [folder / (path or self.name) for folder in (cache_folder(), _keras_folder())]
+        if path is None or not Path(path).is_absolute():
+            # A script may give the file another name; it need not be downloaded for that.
+            names = (self.name, *self.keras_names)
+            places += [
+                folder / name for folder in (cache_folder(), _keras_folder()) for name in names
+            ]
+        return next((place for place in places if place.exists()), None)
 
-    def read(self) -> T:
-        """Return the content of the file.
+    def read(self, path: FilePath | None = None) -> T:
+        """Return the content of the file; download it if it is not on this computer yet.
+
+        A bundled or downloaded file must have the checksum. A file that the user or Keras put into
+        a cache is read as it is.
+
+        Args:
+            path: As in `find`.
 
         Raises:
-            FileError: If the size or the hash of the file is wrong, or it cannot be read.
-            OSError: If the file is missing or cannot be downloaded.
+            FileError: If the checksum of the file is wrong, or it cannot be read.
+            OSError: If the file cannot be downloaded.
         """
-        path = self.path()
-        remedy = (
-            "Install Hornbeam again."
-            if self.address is None
-            else "Delete the file to download it again."
-        )
-        size = path.stat().st_size
-        if size != self.size:
+        place = self.find(path)
+        if place is None:
+            return self._download(cache_folder() / (path or self.name))
+        if self.address is None and path is None:
+            if self.file_hash is not None and not has_hash(place, self.file_hash):
+                raise FileError(
+                    f"'{place}' is damaged: its checksum is wrong; expected {self.file_hash}."
+                    " Install Hornbeam again."
+                )
+            return self.reader(place)
+        try:
+            return self.reader(place)
+        except FileError as error:
+            raise FileError(f"{error} Delete '{place}' to download it again.") from error
+
+    def _addresses(self) -> list[str]:
+        """Return where to ask for the file: at the mirror, with and without its folder, if set."""
+        mirror = os.environ.get("HORNBEAM_MIRROR")
+        if not mirror:
+            return [str(self.address)]
+        names = dict.fromkeys([self.name, self.name.rpartition("/")[2]])
+        return [f"{mirror.rstrip('/')}/{name}" for name in names]
+
+    def _download(self, place: Path) -> T:
+        *others, last = self._addresses()
+        for address in (*others, last):
+            try:
+                download(address, place, self.file_hash)
+                break
+            except (OSError, ValueError) as error:
+                if address != last and getattr(error.__cause__, "code", None) == 404:
+                    continue
+                kind = FileError if isinstance(error, ValueError) else OSError
+                raise kind(
+                    f"The data set's file '{self.name}' is not on this computer, and {address} did"
+                    f" not give it: {error} Download it elsewhere and put it in the folder"
+                    f" '{place.parent}', or set HORNBEAM_MIRROR to the URL of a folder that has it."
+                ) from error
+        try:
+            return self.reader(place)
+        except FileError as error:
+            place.unlink(missing_ok=True)
             raise FileError(
-                f"'{path}' is damaged: it has {size} bytes; expected {self.size}. {remedy}"
-            )
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != self.sha256:
-            raise FileError(
-                f"'{path}' is damaged: its SHA-256 is {found}; expected {self.sha256}. {remedy}"
-            )
-        return self.reader(path)
+                f"{address} gave a file that is not the data set's: {error} Try again, or put the"
+                f" right file in the folder '{place.parent}'."
+            ) from error

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -29,8 +28,7 @@ _SHAPES = {
 FILE = DatasetFile(
     name="mnist.xz",
     address=None,
-    sha256="7013d268b7119b110fa5fc01de8a24e5ed59193093754ba11318b22260c7ba48",
-    size=9092512,
+    file_hash="7013d268b7119b110fa5fc01de8a24e5ed59193093754ba11318b22260c7ba48",
     reader=functools.partial(read_packed, shapes=_SHAPES),
 )
 
@@ -42,8 +40,9 @@ def load_data(path: str | os.PathLike[str] = "mnist.npz") -> Arrays:
 
     Args:
         path: An `.npz` file with the arrays `x_train`, `y_train`, `x_test` and `y_test`, absolute
-            or in the folder `datasets` of `KERAS_HOME` (default `~/.keras`). If there is no such
-            file, the bundled copy is used; nothing is downloaded.
+            or in the folder `datasets` of `HORNBEAM_HOME` (default `~/.hornbeam`) or `KERAS_HOME`
+            (default `~/.keras`). If there is no such file, the bundled copy is used; nothing is
+            downloaded.
 
     Returns:
         Images of shape `(60000, 28, 28)` and `(10000, 28, 28)`, uint8 from 0 to 255, and
@@ -58,9 +57,8 @@ def load_data(path: str | os.PathLike[str] = "mnist.npz") -> Arrays:
         >>> x_train.shape, y_test.shape
         ((60000, 28, 28), (10000,))
     """
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    file = Path(home) / "datasets" / path  # an absolute `path` replaces the folder
-    if not file.is_file():
+    file = FILE.find(path)
+    if file is None:
         arrays = FILE.read()
     else:
         try:

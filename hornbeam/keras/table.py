@@ -154,6 +154,8 @@ ALIASES: dict[str, dict[str, str]] = {
         "swish": "ops.silu",
         "tanh": "ops.tanh",
     },
+    "tensorflow.data": {"AUTOTUNE": "data.AUTOTUNE", "Dataset": "data.Dataset"},
+    "tensorflow.data.experimental": {"AUTOTUNE": "data.AUTOTUNE"},
     "tensorflow.random": {"set_seed": "keras.tensorflow.set_seed"},
     "tensorflow.config": {"list_physical_devices": "keras.tensorflow.list_physical_devices"},
 }

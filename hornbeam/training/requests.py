@@ -12,7 +12,7 @@ import numpy as np
 
 from hornbeam import errors, settings
 from hornbeam.callbacks.callback import Callback
-from hornbeam.data.dataset import PyDataset
+from hornbeam.data.py_dataset import PyDataset
 from hornbeam.data.sources import ArraySource, Source
 from hornbeam.typing import ClassWeights, Data, FilePath, Structure
 

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import os
 import re
 import tempfile
-import urllib.error
 import urllib.parse
-import urllib.request
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hornbeam import settings
-from hornbeam.callbacks.progbar import Progbar
-from hornbeam.saving.disk import written_aside
 from hornbeam.typing import FilePath
 from hornbeam.utils.extraction import archive_kind, extract_archive
+from hornbeam.utils.transfer import SCHEMES, download, has_hash
 
 __all__ = ["get_file"]
 
-_PIECE = 2**20
 _SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.bz", ".tar.xz")
 
 
@@ -43,8 +36,9 @@ def get_file(
     """Return the path of a file from a URL; it is downloaded if it is not in the cache.
 
     The file is written under another name and renamed when it is complete and its hash matches.
-    Several processes may therefore ask for it at once, and none sees a part of it. Archives are
-    unpacked the same way. Only files and folders are unpacked, and all stay inside one folder (see
+    Several processes may therefore ask for it at once, and none sees a part of it. If the
+    connection ends early, the part is kept, and the next call requests only the rest. Archives are
+    unpacked aside, too. Only files and folders are unpacked, and all stay inside one folder (see
     `Raises`).
 
     Args:
@@ -95,7 +89,7 @@ def get_file(
     else:
         archive, members = target, None
     fresh = force_download or not archive.is_file()
-    if not fresh and file_hash is not None and not _fits(archive, file_hash, hash_algorithm):
+    if not fresh and file_hash is not None and not has_hash(archive, file_hash, hash_algorithm):
         warnings.warn(
             f"get_file: '{archive}' does not have the given hash; it is downloaded again.",
             stacklevel=2,
@@ -181,79 +175,9 @@ def _cache_folder(cache_dir: Any) -> Path:
     return other
 
 
-def _fits(path: Path, file_hash: str, algorithm: str) -> bool:
-    if algorithm == "auto":
-        algorithm = "sha256" if len(file_hash) == 64 else "md5"
-    found = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
-        while piece := file.read(_PIECE):
-            found.update(piece)
-    return found.hexdigest() == file_hash.lower()
-
-
 def _fetch(origin: str, target: Path, file_hash: str | None, algorithm: str) -> None:
-    """Download `origin` to `target`, completely or not at all."""
-    scheme = urllib.parse.urlsplit(origin).scheme
-    if scheme not in ("https", "http", "ftp", "file"):
+    if urllib.parse.urlsplit(origin).scheme not in SCHEMES:
         raise ValueError(
             f"get_file: `origin` must be a URL of https, http, ftp or file, received {origin!r}."
         )
-    show = settings.is_interactive_logging_enabled() and scheme != "file"
-    if show:
-        print(f"Downloading data from {origin}")
-    try:
-        with urllib.request.urlopen(origin, timeout=60) as answer:
-            _check_end(origin, answer, file_hash)
-            with written_aside(target) as aside:
-                _receive(origin, answer, aside, show)
-                if file_hash is not None and not _fits(aside, file_hash, algorithm):
-                    raise ValueError(
-                        f"get_file: the file from {origin} does not have the hash {file_hash}: it"
-                        " may be incomplete, or not the one expected. Check `file_hash`, or try"
-                        " again."
-                    )
-    except urllib.error.HTTPError as error:
-        raise OSError(f"URL fetch failure on {origin}: {error.code} -- {error.reason}") from error
-    except urllib.error.URLError as error:
-        raise OSError(f"URL fetch failure on {origin}: {error.reason}") from error
-    except http.client.HTTPException as error:  # the answer is malformed or incomplete
-        raise OSError(
-            f"URL fetch failure on {origin}: {type(error).__name__}: {error!s:.200}"
-        ) from error
-
-
-def _check_end(origin: str, answer: Any, file_hash: str | None) -> None:
-    """Refuse a redirection away from http and https; warn if it leaves encryption."""
-    begun, ended = (
-        urllib.parse.urlsplit(url).scheme
-        for url in (origin, getattr(answer, "url", None) or origin)
-    )
-    if begun in ("https", "http") and ended not in ("https", "http"):
-        raise OSError(
-            f"get_file: {origin} redirects to {answer.url}, which is not an http or https URL. Pass"
-            " a URL that serves the file itself."
-        )
-    if (begun, ended) == ("https", "http") and file_hash is None:
-        warnings.warn(
-            f"get_file: {origin} redirects to {answer.url}, an unencrypted address, whose answer"
-            " others can change. Pass `file_hash`.",
-            stacklevel=4,
-        )
-
-
-def _receive(origin: str, answer: Any, target: Path, show: bool) -> None:
-    """Write the body of an answer to a file.
-
-    Raises:
-        OSError: If it is shorter than its declared length.
-    """
-    length = answer.headers.get("Content-Length")
-    total = int(length) if length and re.fullmatch("[0-9]{1,40}", length) else None
-    bar, done = Progbar(total, verbose=int(show), unit_name="byte"), 0
-    with target.open("wb") as file:
-        while piece := answer.read(_PIECE):
-            file.write(piece)
-            done += len(piece)
-            bar.update(done)
-    if total and done != total:
-        raise OSError(f"get_file: {origin} ended after {done} of {total} bytes. Try again.")
+    download(origin, target, file_hash, algorithm)

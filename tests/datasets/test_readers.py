@@ -4,7 +4,6 @@ Rejecting a file neither runs its code nor allocates the memory that it claims.
 """
 
 import gzip
-import io
 import lzma
 import os
 import pickle
@@ -16,7 +15,6 @@ import numpy as np
 import pytest
 
 from hornbeam.datasets import readers
-from hornbeam.datasets.dataset_file import DatasetFile
 from hornbeam.datasets.pickles import PickleError, read_pickle
 from hornbeam.errors import FileError
 
@@ -346,36 +344,3 @@ def test_a_pickled_batch_has_texts_as_names(tmp_path):
         (tmp_path / "batch").write_bytes(content)
         with pytest.raises(FileError, match=f"batch'.*{text}"):
             readers.read_pickle_batch(tmp_path / "batch")
-
-
-# --- origin of files ------------------------------------------------------------------------------
-
-
-def test_a_data_set_file_is_fetched_checked_and_read(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
-    content = _idx(np.arange(3, dtype="u1"), 8)
-    (tmp_path / "labels").write_bytes(content)
-    digest = __import__("hashlib").sha256(content).hexdigest()
-    file = DatasetFile(
-        "labels", (tmp_path / "labels").as_uri(), digest, len(content), readers.read_idx
-    )
-    np.testing.assert_array_equal(file.read(), [0, 1, 2])
-    (tmp_path / "labels").unlink()
-    np.testing.assert_array_equal(file.read(), [0, 1, 2])  # read from the cache
-    assert file.path() == tmp_path / "home" / "datasets" / "labels"
-    with pytest.raises(FileError, match=r"12 bytes.*expected 11|11 bytes; expected 12"):
-        DatasetFile("labels", file.address, digest, len(content) + 1, readers.read_idx).read()
-
-
-def test_another_file_at_the_address_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
-    (tmp_path / "labels").write_bytes(b"other")
-    file = DatasetFile(
-        "labels",
-        (tmp_path / "labels").as_uri(),
-        "0" * 64,
-        5,
-        lambda path: io.BytesIO(path.read_bytes()),
-    )
-    with pytest.raises(ValueError, match="hash"):
-        file.read()

@@ -1,0 +1,240 @@
+"""`PyDataset`: batches by number, prepared ahead by threads or processes."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import contextlib
+import itertools
+import multiprocessing
+import multiprocessing.connection
+import os
+import pickle
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["PyDataset", "Reader"]
+
+
+class PyDataset:
+    """A data set whose batches are made by Python code, each by its number.
+
+    Subclasses implement `__getitem__(index)`, which returns `(x, y)` or `(x, y, sample_weight)`,
+    and `__len__`, the number of batches (or the property `num_batches`; `None` means endless).
+    Keras 2 calls this class `Sequence`.
+
+    Args:
+        workers: Number of threads or processes that prepare batches ahead. With 1 and no processes,
+            each batch is made when it is needed, while the device computes.
+        use_multiprocessing: Whether the workers are processes, for a `__getitem__` that holds
+            Python's lock. The data set must then be picklable, and the script's main part must be
+            under `if __name__ == "__main__":`.
+        max_queue_size: The most batches that are prepared ahead.
+
+    Raises:
+        ValueError: If `workers` or `max_queue_size` is not a positive integer.
+
+    Example:
+        >>> import numpy as np
+        >>> class Squares(PyDataset):
+        ...     def __len__(self):
+        ...         return 3
+        ...     def __getitem__(self, index):
+        ...         return np.full((2, 1), index), np.full((2, 1), index ** 2)
+        >>> Squares(workers=2).num_batches
+        3
+    """
+
+    # A subclass written for Keras 2's `Sequence` may not call this class's constructor.
+    workers = 1
+    use_multiprocessing = False
+    max_queue_size = 10
+
+    def __init__(
+        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
+    ):
+        for name, value in (("workers", workers), ("max_queue_size", max_queue_size)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < (name != "workers"):
+                raise ValueError(
+                    f"{type(self).__name__}: `{name}` must be a positive integer, received"
+                    f" {value!r}."
+                )
+        self.workers, self.use_multiprocessing = workers, bool(use_multiprocessing)
+        self.max_queue_size = max_queue_size
+
+    def __getitem__(self, index: int) -> Any:
+        """Return batch number `index`."""
+        raise NotImplementedError(
+            f"{type(self).__name__} must implement `__getitem__(self, index)`."
+        )
+
+    @property
+    def num_batches(self) -> int | None:
+        """Number of batches in an epoch; `None` if there is no end."""
+        if not hasattr(self, "__len__"):
+            raise NotImplementedError(
+                f"{type(self).__name__} must implement `__len__(self)`, the number of batches, or"
+                " `num_batches`."
+            )
+        return len(self)
+
+    def on_epoch_begin(self) -> None:
+        """Called before the first batch of an epoch is made."""
+
+    def on_epoch_end(self) -> None:
+        """Called after an epoch; the place to shuffle."""
+
+
+class Reader:
+    """Yields the batches of a `PyDataset` in order, prepared ahead by its workers.
+
+    Args:
+        dataset: The data set.
+
+    Example:
+        >>> class Numbers(PyDataset):
+        ...     def __len__(self):
+        ...         return 3
+        ...     def __getitem__(self, index):
+        ...         return index
+        >>> reader = Reader(Numbers(workers=2))
+        >>> list(reader.batches(start=1)); reader.close()
+        [1, 2]
+    """
+
+    def __init__(self, dataset: PyDataset):
+        self._dataset = dataset
+        self._pool: Any = None
+        self._sent: str | None = None  # the file of the pickled data set
+        self._number = 0
+
+    def batches(self, start: int = 0) -> Iterator[Any]:
+        """Return the batches of an epoch from number `start` on.
+
+        An error in a worker is raised when its batch is read.
+        """
+        self._dataset.on_epoch_begin()
+        return self._batches(start)
+
+    def _batches(self, start: int) -> Iterator[Any]:
+        data, count = self._dataset, self._dataset.num_batches
+        indices = iter(range(start, count)) if count is not None else itertools.count(start)
+        if data.workers <= 1 and not data.use_multiprocessing:
+            yield from (data[i] for i in indices)
+            return
+        submit = self._processes() if data.use_multiprocessing else self._threads()
+        ready: collections.deque[Any] = collections.deque()
+        try:
+            for index in itertools.islice(indices, max(data.max_queue_size, data.workers)):
+                ready.append(submit(index))
+            while ready:
+                batch = self._result(ready.popleft())
+                for index in itertools.islice(indices, 1):
+                    ready.append(submit(index))
+                yield batch
+        finally:
+            for future in ready:
+                future.cancel()
+
+    def close(self) -> None:
+        """End the workers."""
+        if self._pool is not None:
+            processes = list((getattr(self._pool, "_processes", None) or {}).values())
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+            for process in processes:  # they may be making a batch that is no longer needed
+                process.terminate()
+        if self._sent is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._sent)
+            self._sent = None
+
+    def _threads(self) -> Any:
+        if self._pool is None:
+            self._pool = concurrent.futures.ThreadPoolExecutor(
+                self._dataset.workers, "hornbeam-data"
+            )
+        pool, data = self._pool, self._dataset
+        return lambda index: pool.submit(data.__getitem__, index)
+
+    def _processes(self) -> Any:
+        data = self._dataset
+        if self._pool is None:
+            # Never forked: a copy of a process with JAX's threads can deadlock.
+            self._pool = concurrent.futures.ProcessPoolExecutor(
+                max(data.workers, 1),
+                multiprocessing.get_context("spawn"),
+                initializer=_live_with_parent,
+            )
+        changes = any(
+            getattr(type(data), hook) is not getattr(PyDataset, hook) for hook in EPOCH_HOOKS
+        )
+        if self._sent is None or changes:
+            self._send()
+        pool, place, number = self._pool, self._sent, self._number
+        return lambda index: pool.submit(_make_batch, place, number, index)
+
+    def _send(self) -> None:
+        """Write the current state of the data set to the file that the processes read."""
+        try:
+            text = pickle.dumps(self._dataset)
+        except Exception as error:
+            raise ValueError(
+                f"{type(self._dataset).__name__}: `use_multiprocessing` needs a data set that can"
+                f" be pickled, and this one cannot: {error}. Define its class at the top of a"
+                " module, open files in `__getitem__`, or use threads"
+                " (`use_multiprocessing=False`)."
+            ) from error
+        if self._sent is None:
+            handle, self._sent = tempfile.mkstemp(prefix="hornbeam-data-")
+            os.close(handle)
+        with open(f"{self._sent}.new", "wb") as file:
+            file.write(text)
+        os.replace(f"{self._sent}.new", self._sent)
+        self._number += 1
+
+    def _result(self, future: Any) -> Any:
+        try:
+            return future.result()
+        except concurrent.futures.BrokenExecutor as error:
+            raise RuntimeError(
+                f"{type(self._dataset).__name__}: a worker process ended unexpectedly. If this is a"
+                ' script, its main part must be under `if __name__ == "__main__":`, since each'
+                " worker imports the script."
+            ) from error
+
+
+EPOCH_HOOKS = ("on_epoch_begin", "on_epoch_end")
+# In a worker process: the data set, and the number of the version that was sent.
+_received: tuple[int, Any] = (-1, None)
+
+
+def _live_with_parent() -> None:
+    """Exit this worker when its parent is gone; leave Ctrl-C to the parent.
+
+    Without the parent, the worker would wait for work forever.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+
+    def watch() -> None:
+        multiprocessing.connection.wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="hornbeam-parent", daemon=True).start()
+
+
+def _make_batch(place: str, number: int, index: int) -> Any:
+    global _received
+    if _received[0] != number:
+        with open(place, "rb") as file:
+            # The parent wrote the file; only this user can read it.
+            _received = (number, pickle.load(file))
+    return _received[1][index]

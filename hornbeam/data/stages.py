@@ -1,0 +1,595 @@
+"""The stages of a `Dataset`: each yields elements, most from the elements of the stage before.
+
+A pass over a stage is a pure function of a `Turn`, so it can be repeated, or begun at any element.
+A stage whose elements are rows of arrays in some order has `rows`; then a batch is one gather
+instead of a row at a time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hornbeam.data.elements import add_place, concatenated, leaves, map_leaves, pad, rows_of, stack
+from hornbeam.data.threads import ahead, in_threads
+
+_BLOCK_BYTES = 2**20
+Size = int | float | None
+"""Number of elements: an integer, `math.inf`, or `None` if it is not known."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One pass over the data.
+
+    Args:
+        seed: Seed of the stages that have none of their own.
+        epoch: Number of the pass.
+        branch: Place in the pipeline, such as the number of the repetition.
+
+    Example:
+        >>> Turn(seed=7, epoch=2).at(1).branch
+        (1,)
+    """
+
+    seed: int
+    epoch: int
+    branch: tuple[int, ...] = ()
+
+    def at(self, number: int) -> Turn:
+        """Return the turn of one of several branches or repetitions."""
+        return Turn(self.seed, self.epoch, (*self.branch, number))
+
+    def first(self) -> Turn:
+        """Return the same turn in the first epoch."""
+        return Turn(self.seed, 0)
+
+    def generator(self, seed: int | None, depth: int) -> np.random.Generator:
+        """Return the random generator of a stage."""
+        key = (self.seed, depth) if seed is None else (seed,)
+        return np.random.default_rng([*key, self.epoch, *self.branch])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of arrays.
+
+    Args:
+        arrays: A structure of arrays.
+        order: The row numbers, in order.
+    """
+
+    arrays: Any
+    order: np.ndarray
+
+    def gather(self, start: int, stop: int) -> Any:
+        """Return some of the rows as arrays."""
+        order = self.order[start:stop]
+        if len(order) and order[-1] - order[0] == len(order) - 1 and (np.diff(order) == 1).all():
+            return map_leaves(lambda a: np.array(a[order[0] : order[-1] + 1]), self.arrays)
+        return map_leaves(lambda a: a[order], self.arrays)
+
+
+class Stage:
+    """The base of all stages.
+
+    Attributes:
+        size: Number of elements in a pass.
+        depth: Number of stages before this one.
+    """
+
+    size: Size = None
+    depth = 0
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        """Yield the elements of a pass, from number `start` on."""
+        raise NotImplementedError
+
+    def rows(self, turn: Turn) -> Rows | None:
+        """Return the elements of a pass as rows of arrays; `None` if they are not."""
+        return None
+
+    def blocks(self, turn: Turn, start: int) -> Iterator[Rows] | None:
+        """Return the rows from number `start` on in blocks, for passes that have no end."""
+        rows = self.rows(turn)
+        return None if rows is None else iter([Rows(rows.arrays, rows.order[start:])])
+
+
+class Slices(Stage):
+    """The rows of arrays."""
+
+    def __init__(self, arrays: Any):
+        self.arrays, self._order = arrays, np.arange(rows_of(arrays))
+        self.size = len(self._order)
+
+    def rows(self, turn: Turn) -> Rows:
+        return Rows(self.arrays, self._order)
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        return _each_row(self.rows(turn), start)
+
+
+def _each_row(rows: Rows, start: int) -> Iterator[Any]:
+    """Yield rows as views of blocks that are gathered at once; the user may change them."""
+    row_bytes = sum(getattr(a[:1], "nbytes", 8) for a in leaves(rows.arrays))
+    count = max(1, min(256, _BLOCK_BYTES // max(row_bytes, 1)))
+    for first in range(start, len(rows.order), count):
+        yield from each_row(rows.gather(first, first + count))
+
+
+def each_row(block: Any) -> Iterator[Any]:
+    """Return the rows of an element as elements.
+
+    Example:
+        >>> list(each_row((np.array([1, 2]), np.array([3, 4]))))
+        [(np.int64(1), np.int64(3)), (np.int64(2), np.int64(4))]
+    """
+    if type(block) is tuple and not any(isinstance(part, (tuple, Mapping)) for part in block):
+        return zip(*block, strict=True)
+    if not isinstance(block, (tuple, Mapping)):
+        return iter(block)
+    return _nested_rows(block)
+
+
+def _nested_rows(block: Any) -> Iterator[Any]:
+    for parts in zip(*leaves(block), strict=True):
+        remaining = iter(parts)
+        yield map_leaves(lambda _, found=remaining: next(found), block)
+
+
+class Elements(Stage):
+    """Elements of a sequence, or of the iterable that a function returns in each pass."""
+
+    def __init__(self, make: Sequence[Any] | Callable[[], Any]):
+        self._make = make
+        self.size = None if callable(make) else len(make)
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        made = self._make() if callable(self._make) else self._make
+        if isinstance(made, (list, tuple, range)):
+            return iter(made[start:])
+        return itertools.islice(iter(made), start, None)
+
+
+class After(Stage):
+    """The base of stages that follow another one."""
+
+    def __init__(self, before: Stage):
+        self.before, self.depth, self.size = before, before.depth + 1, before.size
+
+
+class Zip(Stage):
+    """Tuples of the elements of several stages, as long as the shortest; or a dict of them."""
+
+    def __init__(self, parts: Any):
+        self.parts = parts
+        stages = leaves(parts)
+        self.depth = 1 + max(stage.depth for stage in stages)
+        sizes = [stage.size for stage in stages]
+        known = [size for size in sizes if size is not None]
+        self.size = None if len(known) < len(sizes) else min(known)
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        runs = iter([stage.run(turn.at(i), start) for i, stage in enumerate(leaves(self.parts))])
+        streams = map_leaves(lambda stage: next(runs), self.parts)
+        try:
+            while True:
+                yield map_leaves(next, streams)
+        except StopIteration:
+            return
+
+
+class Map(After):
+    """A function of each element, computed by threads if there are several."""
+
+    def __init__(self, before: Stage, function: Callable[..., Any], threads: int):
+        super().__init__(before)
+        self._function, self._threads = function, threads
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        elements = self.before.run(turn, start)
+        if self._threads > 1:
+            return in_threads(self._one, enumerate(elements, start), self._threads)
+        return map(self._one, enumerate(elements, start))
+
+    def _one(self, numbered: tuple[int, Any]) -> Any:
+        number, element = numbered
+        try:
+            return call(self._function, element)
+        except Exception as error:
+            add_place(error, "map", number)
+            raise
+
+
+def call(function: Callable[..., Any], element: Any) -> Any:
+    """Return a function of an element; a tuple becomes several arguments.
+
+    Example:
+        >>> call(max, (1, 2))
+        2
+    """
+    return function(*element) if isinstance(element, tuple) else function(element)
+
+
+class Convert(After):
+    """A function of each element; unlike `Map`, it takes a tuple as it is."""
+
+    def __init__(self, before: Stage, function: Callable[[Any], Any]):
+        super().__init__(before)
+        self._function = function
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        return map(self._function, self.before.run(turn, start))
+
+
+class Filter(After):
+    """The elements for which a function is true."""
+
+    def __init__(self, before: Stage, predicate: Callable[..., Any]):
+        super().__init__(before)
+        self._predicate = predicate
+        self.size = None
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        return itertools.islice(self._kept(turn), start, None)
+
+    def _kept(self, turn: Turn) -> Iterator[Any]:
+        for number, element in enumerate(self.before.run(turn)):
+            try:
+                keep = bool(call(self._predicate, element))
+            except Exception as error:
+                add_place(error, "filter", number)
+                raise
+            if keep:
+                yield element
+
+
+class Slice(After):
+    """The elements from number `first` to `stop` - 1, each `step`-th; for `take` and `skip`."""
+
+    def __init__(self, before: Stage, first: int = 0, stop: int | None = None, step: int = 1):
+        super().__init__(before)
+        self._first, self._stop, self._step = first, stop, step
+        if before.size is not None:
+            end = before.size if stop is None else min(before.size, stop)
+            left = max(end - first, 0)
+            self.size = left if math.isinf(left) else math.ceil(left / step)
+        elif stop == 0:
+            self.size = 0
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        if self.size == 0:
+            return iter(())
+        first = self._first + start * self._step
+        count = None if self._stop is None else max(self._stop - first, 0)
+        return itertools.islice(self.before.run(turn, first), 0, count, self._step)
+
+    def rows(self, turn: Turn) -> Rows | None:
+        rows = self.before.rows(turn)
+        if rows is None:
+            return None
+        return Rows(rows.arrays, rows.order[self._first : self._stop : self._step])
+
+
+class Concatenate(After):
+    """The elements of one stage, then those of another."""
+
+    def __init__(self, before: Stage, after: Stage):
+        super().__init__(before)
+        self._after, self.depth = after, 1 + max(before.depth, after.depth)
+        known = before.size is not None and after.size is not None
+        self.size = before.size + after.size if known else None  # type: ignore[operator]
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        size = self.before.size
+        if size is None:
+            both = itertools.chain(self.before.run(turn.at(0)), self._after.run(turn.at(1)))
+            return itertools.islice(both, start, None)
+        if start >= size:
+            return self._after.run(turn.at(1), int(start - size))
+        return itertools.chain(self.before.run(turn.at(0), start), self._after.run(turn.at(1)))
+
+
+class Repeat(After):
+    """The elements again and again; a shuffle before has another order each time."""
+
+    def __init__(self, before: Stage, count: int | None):
+        super().__init__(before)
+        self._count = count
+        if count == 0 or before.size == 0:
+            self.size = 0
+        elif count is None:
+            self.size = math.inf
+        else:
+            self.size = None if before.size is None else before.size * count
+
+    def _passes(self, turn: Turn, start: int) -> Iterator[tuple[Turn, int]]:
+        """Yield the repetitions from element number `start` on, and where each begins."""
+        size, first = self.before.size, 0
+        if size and not math.isinf(size):
+            first, start = divmod(start, int(size))
+        numbers = itertools.count(first) if self._count is None else range(first, self._count)
+        for number in numbers:
+            yield turn.at(number), start if number == first else 0
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        for again, first in self._passes(turn, start):
+            empty = True
+            for element in self.before.run(again, 0 if self.before.size is None else first):
+                empty = False
+                if start and self.before.size is None:
+                    start -= 1
+                    continue
+                yield element
+            if empty and not first:
+                return  # an endless repetition of nothing
+
+    def rows(self, turn: Turn) -> Rows | None:
+        if not self._count or self.before.size is None:
+            return None
+        parts = [self.before.rows(turn.at(number)) for number in range(self._count)]
+        if parts[0] is None:
+            return None
+        return Rows(parts[0].arrays, np.concatenate([part.order for part in parts if part]))
+
+    def blocks(self, turn: Turn, start: int) -> Iterator[Rows] | None:
+        if not self.before.size or self.before.rows(turn.at(0)) is None:
+            return None
+        passes = self._passes(turn, start)
+        found = ((self.before.rows(again), first) for again, first in passes)
+        return (Rows(rows.arrays, rows.order[first:]) for rows, first in found if rows)
+
+
+class Shuffle(After):
+    """The elements in random order: rows of arrays all together, others within a window."""
+
+    def __init__(self, before: Stage, window: int | None, seed: int | None, again: bool):
+        super().__init__(before)
+        self._window, self._seed, self._again = window, seed, again
+
+    def _generator(self, turn: Turn) -> np.random.Generator:
+        return (turn if self._again else turn.first()).generator(self._seed, self.depth)
+
+    def rows(self, turn: Turn) -> Rows | None:
+        rows = self.before.rows(turn)
+        if rows is None:
+            return None
+        return Rows(rows.arrays, self._generator(turn).permutation(rows.order))
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        rows = self.rows(turn)
+        if rows is not None:
+            return _each_row(rows, start)
+        if self._window is None:
+            raise ValueError(
+                "Dataset.shuffle: `buffer_size` is needed, because the elements are no rows of"
+                " arrays. Pass the number of elements to hold in memory."
+            )
+        return itertools.islice(self._windowed(turn, self._window), start, None)
+
+    def _windowed(self, turn: Turn, window: int) -> Iterator[Any]:
+        random = self._generator(turn)
+        held: list[Any] = []
+        for element in self.before.run(turn):
+            if len(held) < window:
+                held.append(element)
+                continue
+            place = int(random.integers(window))
+            yield held[place]
+            held[place] = element
+        yield from (held[place] for place in random.permutation(len(held)))
+
+
+class Batch(After):
+    """Several elements stacked: the first axis is new, or padded to one shape."""
+
+    def __init__(self, before: Stage, batch_size: int, drop_remainder: bool, padding: Any = None):
+        super().__init__(before)
+        self._batch_size, self._drop, self._padding = batch_size, drop_remainder, padding
+        if before.size is not None and not math.isinf(before.size):
+            whole, rest = divmod(int(before.size), batch_size)
+            self.size = whole + (rest > 0 and not drop_remainder)
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        blocks = self.before.blocks(turn, start * self._batch_size)
+        if blocks is None or self._padding is not None:
+            return self._stacked(turn, start)
+        return self._gathered(blocks)
+
+    def _gathered(self, blocks: Iterator[Rows]) -> Iterator[Any]:
+        size, rest = self._batch_size, None
+        for rows in blocks:
+            first = 0
+            if rest is not None:  # a batch that began in the block before
+                first = size - rows_of(rest)
+                rest = concatenated([rest, rows.gather(0, first)])
+                if rows_of(rest) < size:
+                    continue
+                yield rest
+            whole = first + (len(rows.order) - first) // size * size
+            for start in range(first, whole, size):
+                yield rows.gather(start, start + size)
+            rest = rows.gather(whole, whole + size) if whole < len(rows.order) else None
+        if rest is not None and not self._drop:
+            yield rest
+
+    def _stacked(self, turn: Turn, start: int) -> Iterator[Any]:
+        elements = self.before.run(turn, start * self._batch_size)
+        for number in itertools.count(start):
+            batch = list(itertools.islice(elements, self._batch_size))
+            if not batch or (self._drop and len(batch) < self._batch_size):
+                return
+            if self._padding is None:
+                yield stack(batch, number * self._batch_size)
+            else:
+                yield pad(batch, *self._padding)
+
+
+class Unbatch(After):
+    """The rows of each element."""
+
+    def __init__(self, before: Stage):
+        super().__init__(before)
+        self.size = None
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        return itertools.islice(self._each(turn), start, None)
+
+    def _each(self, turn: Turn) -> Iterator[Any]:
+        for batch in self.before.run(turn):
+            rows_of(batch)
+            yield from each_row(map_leaves(np.array, batch))
+
+
+class Rebatch(After):
+    """The same rows in batches of another size."""
+
+    def __init__(self, before: Stage, batch_size: int, drop_remainder: bool):
+        super().__init__(before)
+        self._batch_size, self._drop, self.size = batch_size, drop_remainder, None
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        return itertools.islice(self._each(turn), start, None)
+
+    def _each(self, turn: Turn) -> Iterator[Any]:
+        held: list[Any] = []
+        count = 0
+        for batch in self.before.run(turn):
+            held.append(batch)
+            count += rows_of(batch)
+            if count < self._batch_size:
+                continue
+            whole = concatenated(held)
+            end = count - count % self._batch_size
+            for first in range(0, end, self._batch_size):
+                last = first + self._batch_size
+                yield map_leaves(lambda a, i=first, j=last: a[i:j], whole)
+            held = [map_leaves(lambda a, i=end: a[i:], whole)] if end < count else []
+            count -= end
+        if count and not self._drop:
+            yield concatenated(held)
+
+
+class Enumerate(After):
+    """Pairs of a number and an element."""
+
+    def __init__(self, before: Stage, first: int):
+        super().__init__(before)
+        self._first = first
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        return enumerate(self.before.run(turn, start), self._first + start)
+
+
+class Cache(After):
+    """The elements of the first complete pass, kept in memory."""
+
+    def __init__(self, before: Stage):
+        super().__init__(before)
+        self._kept: list[Any] | None = None
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        if self._kept is not None:
+            return iter(self._kept[start:])
+        return itertools.islice(self._fill(turn), start, None)
+
+    def _fill(self, turn: Turn) -> Iterator[Any]:
+        kept = []
+        for element in self.before.run(turn.first()):
+            kept.append(element)
+            yield element
+        self._kept = kept
+
+    def rows(self, turn: Turn) -> Rows | None:
+        return self.before.rows(turn.first())
+
+
+class Prefetch(After):
+    """The same elements, read ahead by a thread."""
+
+    def __init__(self, before: Stage, count: int):
+        super().__init__(before)
+        self._count = count
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        return ahead(lambda: self.before.run(turn, start), self._count)
+
+
+class Interleave(After):
+    """The elements of several data sets, a few of each in turn.
+
+    Args:
+        open_run: Function of an element and a turn that returns an iterator over a data set.
+        cycle_length: The most data sets that are read at the same time.
+        block_length: Number of elements of one data set that follow each other.
+    """
+
+    def __init__(
+        self, before: Stage, open_run: Callable[[Any, Turn], Iterator[Any]], cycle_length: int,
+        block_length: int,
+    ):  # fmt: skip
+        super().__init__(before)
+        self._open, self.size = open_run, None
+        self._cycle_length, self._block_length = cycle_length, block_length
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        return itertools.islice(self._each(turn), start, None)
+
+    def _each(self, turn: Turn) -> Iterator[Any]:
+        inputs = enumerate(self.before.run(turn))
+        running: list[Iterator[Any] | None] = [None] * self._cycle_length
+        done = False
+        while not done or any(run is not None for run in running):
+            for place in range(self._cycle_length):
+                if running[place] is None and not done:
+                    found = next(inputs, None)
+                    done = found is None
+                    if found is not None:
+                        running[place] = self._open(found[1], turn.at(found[0]))
+                run = running[place]
+                if run is None:
+                    continue
+                count = 0
+                for element in itertools.islice(run, self._block_length):
+                    count += 1
+                    yield element
+                if count < self._block_length:
+                    running[place] = None
+
+
+class Window(After):
+    """Windows of consecutive elements, as lists.
+
+    Args:
+        size: Number of elements of a window.
+        shift: Number of elements from the start of a window to the start of the next.
+        stride: Distance of the elements of a window.
+        drop_remainder: Whether windows with fewer elements at the end are left out.
+    """
+
+    def __init__(self, before: Stage, size: int, shift: int, stride: int, drop_remainder: bool):
+        super().__init__(before)
+        self._length, self._shift, self._stride = size, shift, stride
+        self._drop, self.size = drop_remainder, None
+        if before.size is not None and not math.isinf(before.size):
+            span = (size - 1) * stride + 1 if drop_remainder else 1
+            self.size = max((int(before.size) - span) // shift + 1, 0)
+
+    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
+        elements = self.before.run(turn, start * self._shift)
+        held: list[Any] = []
+        while True:
+            span = (self._length - 1) * self._stride + 1
+            held += itertools.islice(elements, max(span - len(held), 0))
+            if not held or (self._drop and len(held) < span):
+                return
+            yield held[: span : self._stride]
+            skipped = self._shift - len(held)
+            held = held[self._shift :]
+            if skipped > 0:
+                next(itertools.islice(elements, skipped - 1, None), None)

@@ -1,0 +1,82 @@
+"""Iterators whose items are prepared by other threads."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+__all__ = ["ahead", "in_threads"]
+
+
+def in_threads(function: Callable[[Any], Any], items: Iterable[Any], threads: int) -> Iterator[Any]:
+    """Yield a function of each item in order, computed by several threads.
+
+    An error is raised when its item is reached.
+
+    Example:
+        >>> list(in_threads(abs, [-1, 2, -3], threads=2))
+        [1, 2, 3]
+    """
+    pool = concurrent.futures.ThreadPoolExecutor(threads, "hornbeam-data")
+    waiting: collections.deque[Any] = collections.deque()
+    remaining = iter(items)
+    try:
+        for item in itertools.islice(remaining, 2 * threads):
+            waiting.append(pool.submit(function, item))
+        while waiting:
+            result = waiting.popleft().result()
+            for item in itertools.islice(remaining, 1):
+                waiting.append(pool.submit(function, item))
+            yield result
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def ahead(items: Callable[[], Iterator[Any]], count: int) -> Iterator[Any]:
+    """Yield items that a thread reads ahead, at most `count` at a time.
+
+    Args:
+        items: Returns the iterator; the thread calls it.
+        count: The most items that wait.
+
+    Example:
+        >>> list(ahead(lambda: iter([1, 2, 3]), count=2))
+        [1, 2, 3]
+    """
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(count)
+    stopped = threading.Event()
+
+    def put(kind: str, value: Any) -> bool:
+        while not stopped.is_set():
+            try:
+                ready.put((kind, value), timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def read() -> None:
+        try:
+            for item in items():
+                if not put("item", item):
+                    return
+            put("end", None)
+        except BaseException as error:
+            put("error", error)
+
+    threading.Thread(target=read, name="hornbeam-prefetch", daemon=True).start()
+    try:
+        while True:
+            kind, value = ready.get()
+            if kind == "end":
+                return
+            if kind == "error":
+                raise value
+            yield value
+    finally:
+        stopped.set()

@@ -1,0 +1,126 @@
+"""Images of another size, computed with NumPy, as TensorFlow's `image.resize` computes them.
+
+A pixel of the result is a weighted sum of the few pixels within the reach of a filter, along one
+axis after the other. So images of many sizes need no compilation.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["INTERPOLATIONS", "resize", "smart_resize_box"]
+
+
+def _triangle(x: np.ndarray) -> np.ndarray:
+    return np.maximum(1 - np.abs(x), 0)
+
+
+def _cubic(x: np.ndarray, b: float, c: float) -> np.ndarray:
+    """Mitchell and Netravali, "Reconstruction filters in computer graphics", 1988."""
+    x = np.abs(x)
+    near = (12 - 9 * b - 6 * c) * x**3 + (-18 + 12 * b + 6 * c) * x**2 + 6 - 2 * b
+    far = (-b - 6 * c) * x**3 + (6 * b + 30 * c) * x**2 + (-12 * b - 48 * c) * x + 8 * b + 24 * c
+    return np.where(x < 1, near, np.where(x < 2, far, 0)) / 6
+
+
+def _lanczos(x: np.ndarray, radius: int) -> np.ndarray:
+    return np.where(np.abs(x) < radius, np.sinc(x) * np.sinc(x / radius), 0)
+
+
+def _gaussian(x: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(x) < 1.5, np.exp(-2 * x**2), 0)  # sigma is a third of the radius
+
+
+_KERNELS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {
+    "bilinear": (_triangle, 1),
+    "bicubic": (functools.partial(_cubic, b=0.0, c=0.5), 2),
+    "mitchellcubic": (functools.partial(_cubic, b=1 / 3, c=1 / 3), 2),
+    "lanczos3": (functools.partial(_lanczos, radius=3), 3),
+    "lanczos5": (functools.partial(_lanczos, radius=5), 5),
+    "gaussian": (_gaussian, 1.5),
+}
+"""Filters and how many pixels they reach."""
+INTERPOLATIONS = ("bilinear", "nearest", "area", *list(_KERNELS)[1:])
+
+
+@functools.lru_cache(maxsize=256)
+def _weights(before: int, after: int, interpolation: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return which pixels each pixel of a resized axis depends on, and their weights.
+
+    Returns:
+        Two arrays (pixels of a sum, after), so memory grows with the sizes and not their product.
+    """
+    scale = before / after
+    place = np.arange(after)
+    if interpolation == "area":
+        start = place * scale
+        pixels = np.floor(start).astype(int) + np.arange(math.ceil(scale) + 1)[:, None]
+        shared = np.minimum(start + scale, pixels + 1) - np.maximum(start, pixels)
+        found = np.maximum(shared, 0)
+    else:
+        kernel, reach = _KERNELS[interpolation]
+        center = (place + 0.5) * scale - 0.5
+        pixels = np.floor(center - reach).astype(int) + np.arange(int(2 * reach) + 2)[:, None]
+        found = kernel(center - pixels)
+    found = np.where((pixels >= 0) & (pixels < before), found, 0)
+    used = found.any(axis=1)
+    weights = (found / found.sum(axis=0)).astype("float32")
+    return np.clip(pixels, 0, before - 1)[used], weights[used]
+
+
+def _resize_axis(x: Any, axis: int, after: int, interpolation: str) -> Any:
+    pixels, weights = _weights(x.shape[axis], after, interpolation)
+    shape = [1] * x.ndim
+    shape[axis] = after
+    terms = (
+        x.take(places, axis=axis) * part.reshape(shape)
+        for places, part in zip(pixels, weights, strict=True)
+    )
+    return functools.reduce(operator.add, terms)
+
+
+def resize(x: Any, size: tuple[int, int], interpolation: str = "bilinear") -> Any:
+    """Return images of another size.
+
+    Args:
+        x: An array `(..., height, width, channels)` of NumPy or JAX.
+        size: Height and width.
+        interpolation: A name of `INTERPOLATIONS`.
+
+    Returns:
+        An array `(..., *size, channels)`, float32; of the dtype of `x` with `"nearest"`.
+
+    Example:
+        >>> resize(np.array([[[0.0], [1.0]]]), (1, 4)).ravel()
+        array([0.  , 0.25, 0.75, 1.  ], dtype=float32)
+    """
+    height, width = x.shape[-3:-1]
+    if interpolation == "nearest":
+        rows = np.floor((np.arange(size[0]) + 0.5) * (height / size[0])).astype(int)
+        columns = np.floor((np.arange(size[1]) + 0.5) * (width / size[1])).astype(int)
+        return x[..., rows[:, None], columns, :]
+    x = x.astype("float32")
+    axes = [(x.ndim - 3, size[0]), (x.ndim - 2, size[1])]
+    for axis, after in sorted(axes, key=lambda pair: pair[1] / x.shape[pair[0]]):  # smaller first
+        if after != x.shape[axis]:
+            x = _resize_axis(x, axis, after, interpolation)
+    return x
+
+
+def smart_resize_box(height: int, width: int, size: tuple[int, int]) -> tuple[slice, slice]:
+    """Return the rows and columns of the largest part in the middle with the ratio of a size.
+
+    Example:
+        >>> smart_resize_box(10, 10, (1, 2))
+        (slice(2, 7, None), slice(0, 10, None))
+    """
+    rows = min(height, int(width * size[0] / size[1]))
+    columns = min(width, int(height * size[1] / size[0]))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return slice(top, top + rows), slice(left, left + columns)
