@@ -200,8 +200,9 @@ class Optimizer(OptimizerState):
                 f"{type(self).__name__}: no variable has a gradient; the loss does not depend on "
                 f"{errors.listed([v.path for v in variables[:4]])}."
             )
-        with outside_overlays():  # what an own `build` makes outlives the trace of a step
-            self.build(variables)
+        if not self.built or not set(variables) <= set(self._trainable):
+            with outside_overlays():  # what an own `build` makes outlives the trace of a step
+                self.build(variables)
         unknown = [v.path for v in variables if v not in set(self._trainable)]
         if unknown:
             raise ValueError(

@@ -387,11 +387,10 @@ def test_own_optimizer_of_keras_2_in_fit():
 
         def build(self, var_list):
             super().build(var_list)
-            if not hasattr(self, "sums"):
-                self.sums = [
-                    self.add_variable_from_reference(model_variable=v, variable_name="sum")
-                    for v in var_list
-                ]
+            self.sums = [
+                self.add_variable_from_reference(model_variable=v, variable_name="sum")
+                for v in var_list
+            ]
 
         def update_step(self, gradient, variable):
             self.sums[self._index_dict[self._var_key(variable)]].assign_add(gradient)
