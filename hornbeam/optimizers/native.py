@@ -108,7 +108,8 @@ def _adam_on_cpu(
         input_output_aliases={count: 0, count + 1: 1, count + 2: 2},
     )  # fmt: skip
     names = ("new_1", "new_2", "epsilon")
-    return call(*g, w, m, v, alpha, **dict(zip(names, map(np.float32, factors), strict=True)))
+    options = dict(zip(names, map(np.float32, factors), strict=True))
+    return list(call(*g, w, m, v, alpha, **options))
 
 
 _adam_p = define(
