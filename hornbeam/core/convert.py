@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import errors
+from hornbeam.core.forks import check_not_forked
 from hornbeam.core.op_table import OPS
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
@@ -40,6 +41,7 @@ def convert(x: Tensor, dtype: DType | None = None) -> Tensor:
         >>> convert([[1.0, 2.0]]).dtype.name
         'float32'
     """
+    check_not_forked()
     if isinstance(x, Variable):
         x = x.value
     if isinstance(x, (jax.Array, KerasTensor)):

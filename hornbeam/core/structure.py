@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-__all__ = ["StructureVersion", "structure_version"]
+__all__ = ["StructureVersion", "rules_version", "structure_version"]
 
 
 class StructureVersion:
@@ -33,3 +33,6 @@ class StructureVersion:
 
 
 structure_version = StructureVersion()
+
+rules_version = StructureVersion()
+"""The version of the rules of all optimizers, such as a schedule set in place of a number."""

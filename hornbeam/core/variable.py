@@ -21,6 +21,7 @@ import numpy as np
 
 from hornbeam.core import naming, registry
 from hornbeam.core.checks import check_choice, check_flag, check_name, check_shape
+from hornbeam.core.forks import check_not_forked
 from hornbeam.core.loading import current_loading
 from hornbeam.core.traces import current_trace, without_inner_traces
 from hornbeam.dtypes import is_float, standardize_dtype
@@ -174,6 +175,7 @@ class Variable:
         name: str | None = None,
         layout: Any = None,
     ):
+        check_not_forked()
         self.name = check_name("Variable", name) or naming.auto_name("variable")
         if layout is not None:
             raise ValueError(

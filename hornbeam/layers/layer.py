@@ -220,16 +220,18 @@ class Layer(Quantization):
     def get_build_config(self) -> dict[str, Any] | None:
         """Return the shapes that `build` received, in JSON types, or `None`."""
         shapes = self._build_shapes
-        return {"shapes_dict": shapes} if shapes and len(shapes) > 1 else shapes
+        return shapes if shapes is None or len(shapes) == 1 else {"shapes_dict": shapes}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build the layer from the result of `get_build_config`, unless it is already built."""
         if not config or self.built:
             return
-        shapes = config.get("shapes_dict") or config
+        shapes = config.get("shapes_dict", config)  # empty: `build()` needed no shape
         shapes = {name: shape_from_config(shape) for name, shape in shapes.items()}
         tensors = {name: tensors_of(shape, self.compute_dtype) for name, shape in shapes.items()}
         self.build(**shapes)
+        if not tensors:
+            return
         if len(tensors) == 1:
             self._build_below(*tensors.values())
         else:
