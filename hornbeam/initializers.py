@@ -237,7 +237,9 @@ class _Random(Initializer):
     """Base of random initializers. Equal integer seeds give equal values."""
 
     @checked
-    def __init__(self, seed: Seed = None):
+    def __init__(self, seed: Seed | dict[str, Any] = None):
+        if isinstance(seed, dict):
+            seed = SEED_GENERATORS.deserialize(seed)
         self._draw = (
             make_default_seed()
             if seed is None
@@ -503,6 +505,11 @@ class _Initializers(Family):
         return super().get(identifier, **arguments)
 
 
+SEED_GENERATORS = Family(  # a configuration may hold one
+    "seed generator", SeedGenerator, "keras.random",
+    {"__all__": ["SeedGenerator"], "__name__": __name__, "SeedGenerator": SeedGenerator},
+    takes_functions=False,
+)  # fmt: skip
 INITIALIZERS = _Initializers(
     "initializer", Initializer, "keras.initializers", globals(),
     spellings={

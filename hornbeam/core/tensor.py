@@ -38,6 +38,9 @@ class KerasTensor:
     # Ask NumPy and JAX to leave `array + symbolic` to the operators below.
     __array_priority__ = 1000
 
+    # The symbolic mask; see `hornbeam.core.masks`.
+    _keras_mask: Any = None
+
     def __init__(
         self,
         shape: Sequence[int | None],

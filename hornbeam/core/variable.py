@@ -21,8 +21,9 @@ import numpy as np
 
 from hornbeam.core import naming, registry
 from hornbeam.core.checks import check_choice, check_flag, check_name, check_shape
+from hornbeam.core.initial import initial_value
 from hornbeam.core.loading import current_loading
-from hornbeam.core.traces import current_trace, without_inner_traces
+from hornbeam.core.traces import accept_as_argument, current_trace, without_inner_traces
 from hornbeam.dtypes import is_float, standardize_dtype
 from hornbeam.typing import DType, Tensor
 
@@ -139,7 +140,7 @@ class Variable:
 
     Args:
         initializer: The value, a function of `(shape, dtype)` that returns it, or the name of an
-            initializer.
+            initializer. As in Keras 1, the function may take `(shape, name)`.
         shape: Shape. Required if `initializer` is a function or a name.
         dtype: Dtype. Default: the dtype of the value; for a function or a name, `floatx()`.
         trainable: Whether optimizers change it.
@@ -248,7 +249,7 @@ class Variable:
             if initializer is None:
                 return  # another thread was faster
             self._pay()
-            value = initializer(self._shape, dtype=self._dtype)
+            value = initial_value(initializer, self._shape, self._dtype, self.name)
             # A user's function may keep the array that it returns.
             fresh = type(initializer).__module__ == "hornbeam.initializers"
             value = jnp.asarray(value, dtype=self._dtype) if fresh else _copied(value, self._dtype)
@@ -501,6 +502,7 @@ def _add_operators() -> None:
 
 
 _add_operators()
+accept_as_argument(Variable)
 
 
 def value_and_grad(

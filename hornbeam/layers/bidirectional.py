@@ -100,6 +100,8 @@ class TimeDistributed(Wrapper):
         (None, 10, 26, 26, 8)
     """
 
+    _takes_sequences = True
+
     def __init__(self, layer: Layer, **kwargs: Any):
         super().__init__(layer, **kwargs)
         self.supports_masking = True
@@ -172,6 +174,8 @@ class Bidirectional(Layer):
         >>> model.layers[1].output.shape
         (None, 32)
     """
+
+    _takes_sequences = True
 
     def __init__(
         self, layer: Layer, merge_mode: str | None = "concat",

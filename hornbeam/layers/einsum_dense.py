@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hornbeam import activations
 from hornbeam.adaptation.equation import Equation
 from hornbeam.adaptation.products import einsum
 from hornbeam.adaptation.weights import Layout
@@ -149,7 +150,7 @@ class EinsumDense(Adaptable):
 
     def call(self, inputs: Structure, training: bool | None = None) -> Structure:
         x = einsum(self.equation, inputs, self.kernel, training)
-        return self.activation(x if self.bias is None else x + self.bias.value)
+        return activations.get(self.activation)(x if self.bias is None else x + self.bias.value)
 
     def _weight_layouts(self) -> tuple[Layout, ...]:
         return (Layout("kernel", Equation(self.equation), zero_name="zero_point"),)

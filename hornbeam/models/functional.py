@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
+import warnings
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from hornbeam.core.masks import set_mask
 from hornbeam.core.op import OpCall
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.tensor import KerasTensor
+from hornbeam.core.tracing import shape_with_unknowns
 from hornbeam.dtypes import is_float
 from hornbeam.layers.input_layer import Input
 from hornbeam.layers.layer import Layer
@@ -25,7 +27,7 @@ from hornbeam.models.functional_config import functional_config, functional_from
 from hornbeam.models.graph import Graph
 from hornbeam.models.graph_subclass import own_arguments, takes_graph
 from hornbeam.models.model import Model, graph_models
-from hornbeam.typing import CustomObjects, Shapes, Structure
+from hornbeam.typing import CustomObjects, Shape, Shapes, Structure
 
 __all__ = ["Function", "Functional"]
 
@@ -236,7 +238,9 @@ class Functional(Model):
         elif len(shape) == len(want) + 1 and shape[-1] == 1 and not isinstance(x, KerasTensor):
             x = x[..., 0]
         shape = tuple(x.shape)
-        if len(shape) != len(want) or any(
+        if len(shape) == len(want) + 1 and _ends_like(shape, want):
+            self._warn_of_rank(name, want, shape)  # each layer checks whether it allows it
+        elif len(shape) != len(want) or any(
             w is not None and s is not None and w != s for s, w in zip(shape, want, strict=True)
         ):
             hint = ""
@@ -256,6 +260,17 @@ class Functional(Model):
                 return x
             x = x.astype(expected.dtype)
         return x
+
+    def _warn_of_rank(self, name: str, want: Shape, shape: Sequence[Any]) -> None:
+        """Say once that an input has one axis more than the model was made for."""
+        if not self.__dict__.get("_warned_of_rank"):
+            self.__dict__["_warned_of_rank"] = True
+            warnings.warn(
+                f"{self._label()}: input '{name}' was made with shape {want} and now has shape"
+                f" {shape_with_unknowns(shape)}, one axis more. The layers run as they do for the"
+                " larger input. If this is a mistake, remove the axis.",
+                stacklevel=2,
+            )
 
     def get_config(self) -> dict[str, Any]:
         """Return the graph as it is stored in Keras's files."""
@@ -293,6 +308,26 @@ class Function(Operation):
         super().__init__(name=name)
         self._inputs_struct, self._outputs_struct = inputs, outputs
         self._graph = Graph(tree.flatten(inputs), tree.flatten(outputs))
+
+    @property
+    def operations(self) -> list[Operation]:
+        """Layers and ops of the graph, from the inputs to the outputs."""
+        return list(self._graph.operations)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Layers of the graph, from the inputs to the outputs."""
+        return [x for x in self._graph.operations if isinstance(x, Layer)]
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """Symbolic inputs, flat."""
+        return self._graph.inputs
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """Symbolic outputs, flat."""
+        return self._graph.outputs
 
     def call(self, inputs: Structure) -> Structure:
         """Run the graph."""
@@ -361,6 +396,14 @@ def _number_ops(operations: list[Operation]) -> None:
             )
             taken.add(operation.name)
         met.add(operation.name)
+
+
+def _ends_like(shape: Sequence[Any], want: Sequence[Any]) -> bool:
+    """Return whether the last axes have the sizes that an input has after its batch axis."""
+    if len(want) < 2:
+        return False
+    pairs = zip(shape[1 - len(want) :], want[1:], strict=True)
+    return all(w is None or s is None or w == s for s, w in pairs)
 
 
 def _is_input(x: KerasTensor) -> bool:

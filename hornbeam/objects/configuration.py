@@ -119,7 +119,7 @@ def serialize(obj: object) -> Any:
 
     Example:
         >>> serialize((1, 2)), serialize(None)
-        ([1, 2], None)
+        ((1, 2), None)
     """
     if obj is None or isinstance(obj, (bool, int, float, str)):
         return obj
@@ -132,7 +132,8 @@ def serialize(obj: object) -> Any:
             "config": {"value": array.tolist(), "dtype": array.dtype.name},
         }
     if isinstance(obj, (list, tuple)):
-        return [serialize(item) for item in obj]
+        items = [serialize(item) for item in obj]
+        return tuple(items) if isinstance(obj, tuple) else items
     if obj is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(obj, slice):
@@ -159,10 +160,14 @@ def serialize(obj: object) -> Any:
     module = _module_of(cls)
     if cls.__name__ == "Functional" and module:
         module = "keras.src.models.functional"
+    try:
+        inner = serialize(obj.get_config())
+    except ValueError as error:
+        raise ValueError(f"The config of {cls.__name__} cannot be saved. {error}") from None
     config: dict[str, Any] = {
         "module": module or cls.__module__,
         "class_name": getattr(cls, "_saved_as", cls.__name__),
-        "config": obj.get_config(),
+        "config": inner,
         "registered_name": None if module else get_registered_name(cls),
     }
     if module == "keras.models":

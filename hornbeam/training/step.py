@@ -21,7 +21,7 @@ from hornbeam.core.program import Program
 from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Overlay, Variable, value_and_grad
 from hornbeam.data.sources import unpack
-from hornbeam.layers.state import flatten_layers, own_variables
+from hornbeam.layers.state import flatten_layers, switches_of
 from hornbeam.ops import rows
 from hornbeam.ops.routes import convolutions_are_loop_safe
 from hornbeam.training.overrides import overrides
@@ -395,11 +395,8 @@ def steps_for(
     known = programs.get(name)
     if known is not None and known[0] == structure_version.number:
         return known[2]
-    # Adaptation and quantization give a layer other variables.
     now = structure_version.number
-    switches = tuple(
-        (layer.trainable, len(own_variables(layer))) for layer in flatten_layers(model)
-    )
+    switches = switches_of(model)
     steps = (
         known[2]
         if known is not None and known[1] == switches
