@@ -237,9 +237,7 @@ class _Random(Initializer):
     """Base of random initializers. Equal integer seeds give equal values."""
 
     @checked
-    def __init__(self, seed: Seed | dict[str, Any] = None):
-        if isinstance(seed, dict):
-            seed = SEED_GENERATORS.deserialize(seed)
+    def __init__(self, seed: Seed = None):
         self._draw = (
             make_default_seed()
             if seed is None
@@ -248,6 +246,13 @@ class _Random(Initializer):
             else int(seed)
         )
         self.seed = seed
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        seed = config.get("seed")
+        if isinstance(seed, dict):
+            config = {**config, "seed": SEED_GENERATORS.deserialize(seed)}
+        return super().from_config(config)
 
     def _key(self) -> Any:
         return draw_key(self._draw)

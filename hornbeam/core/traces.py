@@ -6,13 +6,16 @@ once the function has returned, so a variable must not keep it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 
-__all__ = ["accept_as_argument", "current_trace", "without_inner_traces"]
+__all__ = [
+    "accept_as_argument", "current_trace", "refuse_as_argument", "without_inner_traces",
+]  # fmt: skip
 
 try:
     _trace_context = importlib.import_module("jax._src.core").trace_ctx
@@ -37,11 +40,23 @@ def accept_as_argument(cls: type) -> None:
         return
 
     def place(xs: Any, *settings: Any) -> Any:
-        return handlers[jax.Array if not xs else type(xs[0].value)]([x.value for x in xs], *settings)
+        return handlers[jax.Array if not xs else type(xs[0].value)](
+            [x.value for x in xs], *settings
+        )
 
     abstract[cls] = lambda x: jax.typeof(x.value)
     concrete[cls] = lambda x: x.value
     handlers[cls] = place
+
+
+def refuse_as_argument(cls: type, refuse: Callable[[Any], Any]) -> None:
+    """Make JAX's functions call `refuse`, which raises, for instances of a class.
+
+    A class with `__jax_array__` would be refused too, but then `array + instance` would never
+    reach the class's own `__radd__`.
+    """
+    with contextlib.suppress(ImportError, AttributeError):
+        importlib.import_module("jax._src.core").pytype_aval_mappings[cls] = refuse
 
 
 def current_trace() -> Any:

@@ -429,7 +429,10 @@ class Lambda(Layer):
             FileError: If the function is bytecode that the user neither replaced nor allowed.
         """
         guard = guarded_configuration("The configuration", safe_mode=False)
-        with custom_object_scope(custom_objects), nullcontext() if safe_mode is not False else guard:
+        with (
+            custom_object_scope(custom_objects),
+            nullcontext() if safe_mode is not False else guard,
+        ):
             return super().from_config(cls._checked_config(config))
 
     @staticmethod

@@ -442,16 +442,20 @@ class LayerState(Operation):
         Raises:
             ValueError: If `name` is missing or `aggregation` has another value.
         """
+        self._added_metric(aggregation, name).update_state(value)
+
+    def _added_metric(self, aggregation: str | None, name: str | None) -> Mean:
+        """Return the metric of a name that `add_metric` updates."""
         if not name or aggregation not in (None, "mean"):
             raise ValueError(
                 f"{self._label()}: add_metric takes a `name`, and `aggregation` 'mean' or None,"
                 f" received {name!r} and {aggregation!r}."
             )
-        added = self.__dict__.setdefault("added_metrics", {})
+        added: dict[str, Mean] = self.__dict__.setdefault("added_metrics", {})
         if name not in added:
             added[name] = Mean(name=name)
             self._look_for_parts()
-        added[name].update_state(value)
+        return added[name]
 
     def _penalize_activity(self, outputs: Any) -> None:
         if self.activity_regularizer is None:

@@ -75,8 +75,10 @@ def _output_padding(
     kernel = given("kernel_size", args[1] if len(args) > 1 else 1)
     kernel = (kernel,) * rank if isinstance(kernel, int) else tuple(kernel)
     layout = given("dim_ordering data_format", None)
-    channels_last = settings.image_data_format() == "channels_last" if layout is None else (
-        layout in ("tf", "channels_last")
+    channels_last = (
+        settings.image_data_format() == "channels_last"
+        if layout is None
+        else (layout in ("tf", "channels_last"))
     )
     sizes = shape[1:-1] if channels_last else shape[2:]
     if max(strides) == 1 or None in sizes:

@@ -66,9 +66,7 @@ def clone_model(
     if not isinstance(model, Model):
         raise ValueError(f"clone_model: expected a Model, received {model!r}.")
 
-    clone = _copied_model(
-        model, input_tensors, clone_function, call_function, recursive
-    )
+    clone = _copied_model(model, input_tensors, clone_function, call_function, recursive)
     clone._trainable = model.trainable
     if model.compiled:
         _compile_as(clone, model)

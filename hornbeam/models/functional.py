@@ -5,7 +5,8 @@ from __future__ import annotations
 import collections
 import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 import jax.numpy as jnp
@@ -27,7 +28,7 @@ from hornbeam.models.functional_config import functional_config, functional_from
 from hornbeam.models.graph import Graph
 from hornbeam.models.graph_subclass import own_arguments, takes_graph
 from hornbeam.models.model import Model, graph_models
-from hornbeam.typing import CustomObjects, Shape, Shapes, Structure
+from hornbeam.typing import CustomObjects, Shape, Shapes, Structure, Tensor
 
 __all__ = ["Function", "Functional"]
 
@@ -56,10 +57,12 @@ class Functional(Model):
     _inputs_struct: Structure
     _outputs_struct: Structure
     _graph_losses: Sequence[KerasTensor] = ()
+    _graph_metrics: Mapping[str, KerasTensor] = MappingProxyType({})
     _graph_with_losses: Graph | None = None
     _not_children = Model._not_children | {
         "_graph",
         "_graph_losses",
+        "_graph_metrics",
         "_graph_with_losses",
         "_inputs_struct",
         "_outputs_struct",
@@ -154,17 +157,55 @@ class Functional(Model):
         super().add_loss([x for x in flat if not isinstance(x, KerasTensor)])
         losses = [*self._graph_losses, *(x for x in flat if isinstance(x, KerasTensor))]
         if losses:
-            try:
-                graph = Graph(self.inputs, [*self.outputs, *losses])
-            except ValueError as error:
-                raise ValueError(
-                    f"{self._label()}: add_loss needs a loss computed from the model's inputs."
-                    f" {error}"
-                ) from None
-            object.__setattr__(self, "_graph_losses", losses)
-            object.__setattr__(self, "_graph_with_losses", graph)
-            self.__dict__.pop("_runs_library_code", None)
-            self._look_for_parts()
+            self._extend_graph("add_loss", losses, self._graph_metrics)
+
+    def add_metric(
+        self, value: Tensor, aggregation: str | None = None, name: str | None = None
+    ) -> None:
+        """Report the mean of a tensor as a metric, as in Keras 1 and 2.
+
+        Args:
+            value: A value, or a symbolic tensor of the graph, which every call computes.
+            aggregation: `"mean"`, or `None` for the same.
+            name: Name of the metric. Required.
+
+        Raises:
+            ValueError: If `name` is missing, `aggregation` has another value, or a symbolic tensor
+                is not computed from the model's inputs.
+        """
+        metric = self._added_metric(aggregation, name)
+        if isinstance(value, KerasTensor):
+            named = {**self._graph_metrics, metric.name: value}
+            self._extend_graph("add_metric", self._graph_losses, named)
+        else:
+            metric.update_state(value)
+
+    def _extend_graph(
+        self, method: str, losses: Sequence[KerasTensor], metrics: Mapping[str, KerasTensor]
+    ) -> None:
+        """Make every call compute these symbolic losses and metrics."""
+        try:
+            graph = Graph(self.inputs, [*self.outputs, *losses, *metrics.values()])
+        except ValueError as error:
+            raise ValueError(
+                f"{self._label()}: {method} needs a tensor computed from the model's inputs. {error}"
+            ) from None
+        object.__setattr__(self, "_graph_losses", losses)
+        object.__setattr__(self, "_graph_metrics", metrics)
+        object.__setattr__(self, "_graph_with_losses", graph)
+        self.__dict__.pop("_runs_library_code", None)
+        self._look_for_parts()
+
+    def values_of(self, tensors: Structure, inputs: Structure) -> Structure:
+        """Return the values of symbolic tensors for a batch of inputs.
+
+        Args:
+            tensors: Symbolic tensors that are computed from the model's inputs.
+            inputs: The batch.
+        """
+        flat = tree.flatten(tensors)
+        values = Graph(self.inputs, flat).run(self._standardize(inputs))
+        return tree.pack_sequence_as(tensors, values)
 
     @property
     def graph_losses(self) -> list[KerasTensor]:
@@ -183,7 +224,10 @@ class Functional(Model):
         if self._graph_with_losses is not None:
             results = self._graph_with_losses.run(values)
             count = len(self.outputs)
-            super().add_loss([jnp.mean(x) for x in results[count:]])
+            last = count + len(self._graph_losses)
+            super().add_loss([jnp.mean(x) for x in results[count:last]])
+            for name, value in zip(self._graph_metrics, results[last:], strict=True):
+                self.added_metrics[name].update_state(value)
             return tree.pack_sequence_as(self._outputs_struct, results[:count])
         return tree.pack_sequence_as(self._outputs_struct, self._graph.run(values))
 

@@ -274,6 +274,10 @@ class Sequential(Model):
             )
         return self._functional
 
+    def values_of(self, tensors: Structure, inputs: Structure) -> Structure:
+        """Return the values of symbolic tensors for a batch of inputs."""
+        return self._graph_model().values_of(tensors, inputs)
+
     @property
     def input(self) -> Structure:
         """Symbolic input of the stack."""

@@ -161,7 +161,8 @@ def serialize(obj: object) -> Any:
     if cls.__name__ == "Functional" and module:
         module = "keras.src.models.functional"
     try:
-        inner = serialize(obj.get_config())
+        config_of = serialize if module else _with_functions
+        inner = config_of(obj.get_config())
     except ValueError as error:
         raise ValueError(f"The config of {cls.__name__} cannot be saved. {error}") from None
     config: dict[str, Any] = {
@@ -185,24 +186,38 @@ def serialize(obj: object) -> Any:
     return config
 
 
+def _with_functions(config: Any) -> Any:
+    """Return the config of a user's object, ready for JSON, with functions as dicts.
+
+    Hornbeam's own objects look a function up by its name. A user's `from_config` deserializes what
+    `get_config` gave.
+    """
+    if isinstance(config, dict):
+        return {key: _with_functions(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        items = [_with_functions(value) for value in config]
+        return tuple(items) if isinstance(config, tuple) else items
+    name = serialize(config)
+    if inspect.isfunction(config) and isinstance(name, str):
+        return _named_function(name)
+    return name
+
+
+def _named_function(name: str) -> dict[str, Any]:
+    return {
+        "module": "builtins", "class_name": "function", "config": name,
+        "registered_name": "function",
+    }  # fmt: skip
+
+
 def _serialize_function(function: Any) -> Any:
     name = getattr(function, "__name__", type(function).__name__)
     if name == "<lambda>":
         return stored_form(function, serialize)
     registered = get_registered_name(function)
     if registered != name:
-        return {
-            "module": "builtins", "class_name": "function", "config": registered,
-            "registered_name": "function",
-        }  # fmt: skip
-    if is_library_code(function):
-        return name
-    return {
-        "module": "builtins",
-        "class_name": "function",
-        "config": name,
-        "registered_name": "function",
-    }
+        return _named_function(registered)
+    return name if is_library_code(function) else _named_function(name)
 
 
 def serialize_op(operation: OpCall) -> dict[str, Any]:
