@@ -487,7 +487,7 @@ def _is_small_on_host(value: jax.Array) -> bool:
 
 def _add_operators() -> None:
     """Give `Variable` the arithmetic of its value."""
-    binary = "add sub mul truediv floordiv mod pow matmul and or xor".split()
+    binary = "add sub mul truediv floordiv mod pow matmul".split()
     names = [f"__{prefix}{name}__" for name in binary for prefix in ("", "r")]
     for name in [*names, *(f"__{word}__" for word in "lt le gt ge".split())]:
 
@@ -499,6 +499,14 @@ def _add_operators() -> None:
         setattr(Variable, name, method)
     for name in ("__neg__", "__pos__", "__abs__", "__invert__"):
         setattr(Variable, name, lambda self, name=name: getattr(self.value, name)())
+    # Logical, as for symbolic tensors, so that a graph and a variable give the same.
+    for word in ("and", "or", "xor"):
+        logical = getattr(jnp, f"logical_{word}")
+        for name in (f"__{word}__", f"__r{word}__"):
+            setattr(Variable, name, lambda self, x, logical=logical: logical(self.value, x))
+    Variable.__round__ = (  # type: ignore[attr-defined]
+        lambda self, digits=0: jnp.round(self.value, digits or 0)
+    )
 
 
 _add_operators()
