@@ -90,10 +90,12 @@ class SeedGenerator:
         return state
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self._initial_seed}
+        """Return the seed and the name, ready for JSON."""
+        return {"seed": self._initial_seed, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
+        """Make a generator from the result of `get_config`."""
         return cls(**config)
 
 

@@ -8,7 +8,7 @@ __all__ = ["StructureVersion", "rules_version", "structure_version"]
 
 
 class StructureVersion:
-    """A count of the changes to the parts and the `trainable` switches of all layers.
+    """A count of the changes to the parts, settings and `trainable` switches of all layers.
 
     A cache of what follows from the structure keeps the version that it was made with. While the
     version is the same, the cache is valid. To read it takes no lock, since it is read with every

@@ -24,7 +24,7 @@ from hornbeam.core.loading import count_work
 from hornbeam.core.provenance import is_library_code
 from hornbeam.core.remat import current_scope
 from hornbeam.core.tensor import any_symbolic
-from hornbeam.core.tracing import infer
+from hornbeam.core.tracing import infer, shape_with_unknowns
 from hornbeam.core.variable import Overlay, Variable, autocast_scope, current_overlay
 from hornbeam.dtype_policies import get_policy
 from hornbeam.dtypes import is_float
@@ -97,6 +97,11 @@ class Layer(Quantization):
         {"_inbound_nodes", "_captured", "_own_variables", "_seen"}
     )
 
+    # Whether the input is a sequence of vectors, and the number of axes that a kernel or window
+    # has in layers with one.
+    _takes_sequences = False
+    _rank: int | None = None
+
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
@@ -104,11 +109,6 @@ class Layer(Quantization):
         if "__init__" in cls.__dict__ and is_library_code(cls):
             cls.__init__ = translated(cls.__init__)  # type: ignore[method-assign]
         cls._call_signature = inspect.signature(cls.call)
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        layer = super().__new__(cls)
-        object.__setattr__(layer, "_captured", (args, kwargs))
-        return layer
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class Layer(Quantization):
             dtype if dtype is not None else kwargs.pop("input_dtype", None)
         )
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self._batch_input_shape = pop_input_shape(kwargs)
+        self._batch_input_shape = pop_input_shape(kwargs, self._takes_sequences or self._rank == 1)
         self._initial_weights = kwargs.pop("weights", None)
         if kwargs:
             parameters = inspect.signature(type(self).__init__).parameters
@@ -291,12 +291,20 @@ class Layer(Quantization):
                 self._penalize_activity(outputs)
             if self.supports_masking:
                 self._pass_masks_on(masks, args, kwargs, outputs)
-            self.__dict__["_was_called"] = True
+            if "_called_shapes" not in self.__dict__:
+                self._note_output_shapes(outputs)
             return outputs
         except Exception as error:
             raise explained(error, self._label(), self.path, args, kwargs) from error.__cause__
         finally:
             leave_call(tokens)
+
+    def _note_output_shapes(self, outputs: Any) -> None:
+        """Keep the shapes of the first call's outputs, for `summary`."""
+        shapes = [x.shape for x in tree.flatten(outputs) if hasattr(x, "shape")]
+        self.__dict__["_called_shapes"] = [
+            (None, *shape_with_unknowns(shape)[1:]) if shape else () for shape in shapes
+        ]
 
     def _checked_call(self, args: tuple, kwargs: dict[str, Any], symbolic: bool) -> Any:
         """Check the inputs, build the layer, and run or record `call`."""

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from hornbeam import errors, tree
+from hornbeam.core.masks import get_mask
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.structure import structure_version
 from hornbeam.core.tensor import KerasTensor
@@ -132,7 +133,10 @@ class Model(ModelFiles, ModelState, Trainable):
             return False
         known = self.__dict__.get("_runs_library_code")
         if known is None or known[0] != structure_version.number:
-            known = self._runs_library_code = (structure_version.number, runs_library_code(self))
+            # The compiled step would lose the masks of outputs.
+            masked = any(get_mask(x) is not None for x in getattr(self, "outputs", None) or ())
+            compiles = not masked and runs_library_code(self)
+            known = self._runs_library_code = (structure_version.number, compiles)
         return bool(known[1])
 
     # --- structure -----------------------------------------------------------------------

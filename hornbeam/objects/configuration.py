@@ -119,7 +119,7 @@ def serialize(obj: object) -> Any:
 
     Example:
         >>> serialize((1, 2)), serialize(None)
-        ([1, 2], None)
+        ((1, 2), None)
     """
     if obj is None or isinstance(obj, (bool, int, float, str)):
         return obj
@@ -132,7 +132,8 @@ def serialize(obj: object) -> Any:
             "config": {"value": array.tolist(), "dtype": array.dtype.name},
         }
     if isinstance(obj, (list, tuple)):
-        return [serialize(item) for item in obj]
+        items = [serialize(item) for item in obj]
+        return tuple(items) if isinstance(obj, tuple) else items
     if obj is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(obj, slice):
@@ -159,10 +160,15 @@ def serialize(obj: object) -> Any:
     module = _module_of(cls)
     if cls.__name__ == "Functional" and module:
         module = "keras.src.models.functional"
+    try:
+        config_of = serialize if module else _with_functions
+        inner = config_of(obj.get_config())
+    except ValueError as error:
+        raise ValueError(f"The config of {cls.__name__} cannot be saved. {error}") from None
     config: dict[str, Any] = {
         "module": module or cls.__module__,
         "class_name": getattr(cls, "_saved_as", cls.__name__),
-        "config": obj.get_config(),
+        "config": inner,
         "registered_name": None if module else get_registered_name(cls),
     }
     if module == "keras.models":
@@ -180,24 +186,38 @@ def serialize(obj: object) -> Any:
     return config
 
 
+def _with_functions(config: Any) -> Any:
+    """Return the config of a user's object, ready for JSON, with functions as dicts.
+
+    Hornbeam's own objects look a function up by its name. A user's `from_config` deserializes what
+    `get_config` gave.
+    """
+    if isinstance(config, dict):
+        return {key: _with_functions(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        items = [_with_functions(value) for value in config]
+        return tuple(items) if isinstance(config, tuple) else items
+    name = serialize(config)
+    if inspect.isfunction(config) and isinstance(name, str):
+        return _named_function(name)
+    return name
+
+
+def _named_function(name: str) -> dict[str, Any]:
+    return {
+        "module": "builtins", "class_name": "function", "config": name,
+        "registered_name": "function",
+    }  # fmt: skip
+
+
 def _serialize_function(function: Any) -> Any:
     name = getattr(function, "__name__", type(function).__name__)
     if name == "<lambda>":
         return stored_form(function, serialize)
     registered = get_registered_name(function)
     if registered != name:
-        return {
-            "module": "builtins", "class_name": "function", "config": registered,
-            "registered_name": "function",
-        }  # fmt: skip
-    if is_library_code(function):
-        return name
-    return {
-        "module": "builtins",
-        "class_name": "function",
-        "config": name,
-        "registered_name": "function",
-    }
+        return _named_function(registered)
+    return name if is_library_code(function) else _named_function(name)
 
 
 def serialize_op(operation: OpCall) -> dict[str, Any]:

@@ -197,14 +197,14 @@ def resize(
 
 @op("image")
 def scale_and_translate(
-    images: Tensor, output_shape: Sequence[int], scale: Tensor, translation: Tensor,
+    images: Tensor, output_shape: Sequence[int | None], scale: Tensor, translation: Tensor,
     spatial_dims: Sequence[int], method: str, antialias: bool = True,
 ) -> Tensor:  # fmt: skip
     """Scale and translate a tensor along some axes.
 
     Args:
         images: Tensor.
-        output_shape: Shape of the result.
+        output_shape: Shape of the result. A size of `None` is the tensor's.
         scale: Factors along `spatial_dims`, a vector.
         translation: Distances along them in pixels of the result, a vector.
         spatial_dims: The axes.
@@ -219,8 +219,10 @@ def scale_and_translate(
         (4, 4)
     """
     x = _floating(convert(images))
+    sizes = zip(output_shape, x.shape, strict=True)
+    shape = tuple(old if new is None else new for new, old in sizes)
     return jax.image.scale_and_translate(
-        x, tuple(output_shape), tuple(spatial_dims), convert(scale), convert(translation),
+        x, shape, tuple(spatial_dims), convert(scale), convert(translation),
         METHODS.get(method, method),
         antialias=antialias,
     )  # fmt: skip

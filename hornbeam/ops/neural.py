@@ -358,10 +358,14 @@ def normalize(x: Tensor, axis: Axis = -1, order: int = 2, epsilon: float | None 
     x = _floating(convert(x))
     axis = tuple(axis) if isinstance(axis, list) else axis
     epsilon = settings.epsilon() if epsilon is None else epsilon
+    wide = x.astype(jnp.promote_types(x.dtype, "float32"))  # squares overflow in float16
     if order == 2:
-        squares = jnp.sum(jnp.square(x), axis=axis, keepdims=True)
-        return x * jax.lax.rsqrt(jnp.maximum(squares, epsilon**2))
-    return x / jnp.maximum(jnp.linalg.norm(x, ord=order, axis=axis, keepdims=True), epsilon)
+        squares = jnp.sum(jnp.square(wide), axis=axis, keepdims=True)
+        normalized = wide * jax.lax.rsqrt(jnp.maximum(squares, epsilon**2))
+    else:
+        norms = jnp.linalg.norm(wide, ord=order, axis=axis, keepdims=True)
+        normalized = wide / jnp.maximum(norms, epsilon)
+    return normalized.astype(x.dtype)
 
 
 def batch_normalization(

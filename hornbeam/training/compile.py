@@ -19,6 +19,7 @@ from hornbeam.losses.targets import averages_numbers
 from hornbeam.metrics import Metric
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.optimizers.optimizer import Optimizer
+from hornbeam.training.graph_losses import values_in_batch
 from hornbeam.training.outputs import along, has_levels, path_names
 from hornbeam.training.padding import count_rows, weigh_rows
 from hornbeam.training.requests import check_flag
@@ -494,7 +495,7 @@ class _FunctionLoss(Loss):
         self._function = function
 
     def call(self, y_true: Any, y_pred: Structure) -> Any:
-        return self._function(y_true, y_pred)
+        return values_in_batch(self._function(y_true, y_pred), self.name)
 
     def _averages_numbers(self) -> bool:
         return averages_numbers(self._function, {})

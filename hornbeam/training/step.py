@@ -21,9 +21,10 @@ from hornbeam.core.program import Program
 from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Overlay, Variable, value_and_grad
 from hornbeam.data.sources import unpack
-from hornbeam.layers.state import flatten_layers, own_variables
+from hornbeam.layers.state import flatten_layers, switches_of
 from hornbeam.ops import rows
 from hornbeam.ops.routes import convolutions_are_loop_safe
+from hornbeam.training.graph_losses import values_for_losses
 from hornbeam.training.overrides import overrides
 from hornbeam.training.padding import count_rows, mark_rows, rows_are_independent, rows_counted
 from hornbeam.typing import Data, Structure, Tensor
@@ -51,9 +52,10 @@ def loss_of(
     parameters = inspect.signature(model.compute_loss).parameters
     free = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     last = {"training": training} if free or "training" in parameters else {}
-    if free or set(given) <= set(parameters):
-        return model.compute_loss(**given, **last)
-    return model.compute_loss(*given.values(), **last)
+    with values_for_losses(model, x):
+        if free or set(given) <= set(parameters):
+            return model.compute_loss(**given, **last)
+        return model.compute_loss(*given.values(), **last)
 
 
 def train_step(model: Trainable, data: Data) -> dict[str, Any]:
@@ -395,11 +397,8 @@ def steps_for(
     known = programs.get(name)
     if known is not None and known[0] == structure_version.number:
         return known[2]
-    # Adaptation and quantization give a layer other variables.
     now = structure_version.number
-    switches = tuple(
-        (layer.trainable, len(own_variables(layer))) for layer in flatten_layers(model)
-    )
+    switches = switches_of(model)
     steps = (
         known[2]
         if known is not None and known[1] == switches
