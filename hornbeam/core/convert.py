@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam import errors
 from hornbeam.core.op_table import OPS
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
 from hornbeam.dtypes import standardize_dtype
@@ -52,6 +53,8 @@ def convert(x: Tensor, dtype: DType | None = None) -> Tensor:
         )
     if isinstance(x, jax.ShapeDtypeStruct):
         return KerasTensor(x.shape, x.dtype)
+    if hasattr(x, "_keras_history"):
+        refuse_real_keras("A layer or an op", x)
     if dtype is None and isinstance(x, float):
         dtype = standardize_dtype(None)
     array = x

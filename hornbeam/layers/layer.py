@@ -21,7 +21,7 @@ from hornbeam import errors, regularizers, tree
 from hornbeam.core import naming
 from hornbeam.core.graph import Operation
 from hornbeam.core.loading import count_work
-from hornbeam.core.provenance import is_library_code
+from hornbeam.core.provenance import is_library_code, refuse_call_by_real_keras
 from hornbeam.core.remat import current_scope
 from hornbeam.core.tensor import any_symbolic
 from hornbeam.core.tracing import infer
@@ -281,6 +281,7 @@ class Layer(Quantization):
         masks = fill_masks(self, signature, args, kwargs)
         symbolic = any_symbolic(args, kwargs)
         if not symbolic and not inside_call() and current_overlay() is None:
+            refuse_call_by_real_keras(self._label())
             self._clear_losses()
         tokens = enter_call(self, training)
         try:

@@ -18,6 +18,7 @@ import numpy as np
 from hornbeam import constraints, errors, initializers, regularizers, tree
 from hornbeam.core import naming
 from hornbeam.core.graph import Operation
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.random import SeedGenerator
 from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Variable, autocast_scope, current_overlay
@@ -67,6 +68,7 @@ class LayerState(Operation):
     # --- children and state ------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
+        refuse_real_keras(type(self).__name__, value)
         if name.startswith("__") or name in type(self)._not_children or not _may_hold_parts(value):
             object.__setattr__(self, name, value)
             return
@@ -533,6 +535,8 @@ def _collect_parts(value: Any, found: dict[int, Any], depth: int = 0) -> None:
         elif isinstance(value, (list, tuple, set)):
             for item in value:
                 _collect_parts(item, found, depth + 1)
+        else:
+            refuse_real_keras("A layer's attribute", value)
 
 
 def _walk(layer: Any, found: dict[int, Any], recursive: bool) -> None:

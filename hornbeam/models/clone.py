@@ -10,6 +10,7 @@ from typing import Any
 from hornbeam import errors, saving, tree
 from hornbeam.core.graph import nodes_of
 from hornbeam.core.op import OpCall
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.layers.core import Lambda
 from hornbeam.layers.layer import Layer
 from hornbeam.models.functional import Functional
@@ -59,6 +60,7 @@ def clone_model(
     if kwargs:
         raise ValueError(f"clone_model: unexpected arguments {errors.listed(kwargs)}.")
     if not isinstance(model, Model):
+        refuse_real_keras("clone_model", model)
         raise ValueError(f"clone_model: expected a Model, received {model!r}.")
 
     def copy(layer: Any) -> Any:

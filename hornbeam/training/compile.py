@@ -14,6 +14,7 @@ import numpy as np
 
 from hornbeam import errors, losses, metrics, optimizers, tree
 from hornbeam.core.convert import convert
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.losses import Loss
 from hornbeam.losses.targets import averages_numbers
 from hornbeam.metrics import Metric
@@ -176,6 +177,7 @@ class Compiled:
                 raise ValueError(f"compile: `loss_weights` must hold numbers, received {weight!r}.")
         for kind in ("metrics", "weighted_metrics"):
             for entry in tree.flatten(_plain(self.arguments[kind])):
+                refuse_real_keras(f"compile: `{kind}`", entry)
                 if isinstance(entry, str) and entry not in _BY_SHAPE:
                     _metric_by_name(entry)
                 elif (
