@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
-import difflib
 import functools
 import inspect
 import numbers
@@ -151,19 +150,7 @@ def unexpected(cls: type, names: Iterable[str]) -> TypeError:
         >>> str(unexpected(Average, ["momentun"]))
         "Average: unexpected argument 'momentun'. Did you mean 'momentum'?"
     """
-    names, known = sorted(names), _argument_names(cls)
-    near = list(
-        dict.fromkeys(hit for name in names for hit in difflib.get_close_matches(name, known, n=1))
-    )
-    hint = (
-        f"Did you mean {errors.listed(near)}?"
-        if near
-        else f"It takes {errors.listed(known) or 'none'}."
-    )
-    return TypeError(
-        f"{cls.__name__}: unexpected argument{'s' * (len(names) > 1)} {errors.listed(names)}."
-        f" {hint}"
-    )
+    return errors.unexpected(cls.__name__, names, argument_names(cls))
 
 
 def _unfit(
@@ -178,7 +165,7 @@ def _unfit(
     )
 
 
-def _argument_names(cls: type) -> list[str]:
+def argument_names(cls: type) -> list[str]:
     """Return the argument names of a constructor, including those passed on to its parents."""
     names: list[str] = []
     for c in cls.__mro__[:-1]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from hornbeam import tree
 
-__all__ = ["FileError", "describe", "listed", "reworded", "unknown_name", "warn"]
+__all__ = ["FileError", "describe", "listed", "reworded", "unexpected", "unknown_name", "warn"]
 
 LONGEST = 4_000
 """Maximum number of characters of a `FileError`'s message."""
@@ -73,6 +73,28 @@ def reworded(error: Exception, change: Callable[[str], str]) -> Exception:
     if type(error) in (ValueError, TypeError) and len(error.args) <= 1:
         error.args = (change(str(error)),)
     return error
+
+
+def unexpected(owner: str, names: Iterable[str], known: Iterable[str]) -> TypeError:
+    """Return the error for unknown arguments, with the most similar known ones.
+
+    Args:
+        owner: The function or class, for the message.
+        names: The unknown arguments.
+        known: The arguments that it takes.
+
+    Example:
+        >>> str(unexpected("fit", ["epoch"], ["epochs", "verbose"]))
+        "fit: unexpected argument 'epoch'. Did you mean 'epochs'?"
+    """
+    names, known = sorted(names), list(dict.fromkeys(known))
+    near = [hit for name in names for hit in difflib.get_close_matches(name, known, n=1)]
+    hint = f"Did you mean {listed(dict.fromkeys(near))}?"
+    if not near:
+        hint = f"It takes {listed(known) or 'none'}."
+    return TypeError(
+        f"{owner}: unexpected argument{'s' * (len(names) > 1)} {listed(names)}. {hint}"
+    )
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:

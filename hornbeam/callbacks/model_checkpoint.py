@@ -8,6 +8,7 @@ from typing import Any
 
 from hornbeam import errors
 from hornbeam.callbacks.monitor import MonitorCallback
+from hornbeam.checked import unexpected
 from hornbeam.core.results import Results
 from hornbeam.typing import FilePath, Logs
 
@@ -52,7 +53,7 @@ class ModelCheckpoint(MonitorCallback):
                 stacklevel=2,
             )
         if unknown := sorted(set(kwargs) - set(dropped)):
-            raise TypeError(f"ModelCheckpoint: unexpected arguments {unknown}.")
+            raise unexpected(ModelCheckpoint, unknown)
         if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq < 1):
             raise ValueError(
                 "ModelCheckpoint: `save_freq` must be 'epoch' or a number of batches, received"

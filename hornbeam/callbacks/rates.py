@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam.callbacks.callback import Callback
 from hornbeam.callbacks.monitor import MonitorCallback
+from hornbeam.checked import unexpected
 from hornbeam.typing import Logs
 
 __all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]
@@ -85,7 +86,7 @@ class ReduceLROnPlateau(MonitorCallback):
     ):  # fmt: skip
         min_delta = kwargs.pop("epsilon", min_delta)  # Keras 1's name
         if kwargs:
-            raise TypeError(f"ReduceLROnPlateau: unexpected arguments {sorted(kwargs)}.")
+            raise unexpected(ReduceLROnPlateau, kwargs)
         super().__init__(monitor, mode, min_delta)
         if factor >= 1.0:
             raise ValueError(f"ReduceLROnPlateau: `factor` must be below 1, received {factor}.")

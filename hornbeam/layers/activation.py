@@ -162,9 +162,19 @@ class Softmax(_Activation):
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is not None:
+            self._check_mask(mask, inputs)
             inputs = jnp.where(mask, inputs, jnp.finfo(inputs.dtype).min / 2)
         check_axes(self._label(), self.axis, inputs.ndim)
         return activations.softmax(inputs, self.axis)
+
+    def _check_mask(self, mask: Tensor, inputs: Tensor) -> None:
+        try:
+            jnp.broadcast_shapes(jnp.shape(mask), inputs.shape)
+        except ValueError:
+            raise ValueError(
+                f"{self._label()}: `mask` of shape {jnp.shape(mask)} does not fit inputs of shape"
+                f" {inputs.shape}. Add axes of size 1 where it lacks axes of the inputs."
+            ) from None
 
 
 class PReLU(_Activation):

@@ -18,6 +18,7 @@ from typing import Any, Self
 import jax
 
 from hornbeam import errors, regularizers, tree
+from hornbeam.checked import argument_names
 from hornbeam.core import naming
 from hornbeam.core.graph import Operation
 from hornbeam.core.loading import count_work
@@ -141,13 +142,8 @@ class Layer(Quantization):
         self._batch_input_shape = pop_input_shape(kwargs)
         self._initial_weights = kwargs.pop("weights", None)
         if kwargs:
-            parameters = inspect.signature(type(self).__init__).parameters
-            known = [n for n, p in parameters.items() if n != "self" and p.kind not in (2, 4)]
-            raise TypeError(
-                f"{type(self).__name__} '{self.name}': unexpected argument"
-                f"{'s' if len(kwargs) > 1 else ''} {errors.listed(kwargs)}. It takes: "
-                f"{', '.join([*known, *_BASE_ARGUMENTS])}."
-            )
+            owner = f"{type(self).__name__} '{self.name}'"
+            raise errors.unexpected(owner, kwargs, argument_names(type(self)))
 
     # --- dtypes -------------------------------------------------------------------------
 

@@ -269,9 +269,8 @@ class LayerState(Operation):
         kwargs.pop("layout", None)
         kwargs.pop("experimental_autocast", None)
         if kwargs:
-            raise TypeError(
-                f"{self._label()}: add_weight got unexpected arguments {errors.listed(kwargs)}."
-            )
+            known = inspect.signature(self.add_weight).parameters
+            raise errors.unexpected(f"{self._label()}: add_weight", kwargs, [*known][:-1])
         self._check_not_late(name)
         dtype = dtype or self.variable_dtype
         shape = _known_shape(self._label(), name, shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from hornbeam import errors
 from hornbeam.errors import FileError
 from hornbeam.objects.guard import checked_model, guarded_file, one_error
 from hornbeam.saving.archive import load_archive, load_archive_weights, save_archive
@@ -67,7 +68,8 @@ def save_model(
                 " not write. Leave it out."
             )
     if kwargs:
-        raise TypeError(f"save_model: unexpected arguments {sorted(kwargs)}.")
+        known = ("filepath", "overwrite", "zipped", "include_optimizer", "save_format")
+        raise errors.unexpected("save_model", kwargs, known)
     path = os.fspath(filepath)
     name = str(path).lower()
     kind = {"h5": "h5", "hdf5": "h5", "keras": "keras"}.get(str(save_format).lower())
@@ -176,7 +178,8 @@ def save_weights(model: Model, filepath: FilePath, overwrite: bool = True, **kwa
     _check_flags("save_weights", overwrite=overwrite)
     _refuse_options("save_weights", kwargs)
     if kwargs:
-        raise TypeError(f"save_weights: unexpected arguments {sorted(kwargs)}.")
+        known = ("filepath", "overwrite", "save_format")
+        raise errors.unexpected("save_weights", kwargs, known)
     path = os.fspath(filepath)
     if str(path).endswith(".weights.h5"):
         save_h5_weights(model, path, overwrite)
@@ -214,7 +217,8 @@ def load_weights(
     _check_flags("load_weights", skip_mismatch=skip_mismatch, by_name=by_name)
     _refuse_options("load_weights", kwargs)
     if kwargs:
-        raise TypeError(f"load_weights: unexpected arguments {sorted(kwargs)}.")
+        known = ("filepath", "skip_mismatch", "by_name")
+        raise errors.unexpected("load_weights", kwargs, known)
     path = os.fspath(filepath)
     kind = kind_of(path)
     if kind == "unknown" and not looks_like_safetensors(path):

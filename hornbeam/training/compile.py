@@ -41,12 +41,9 @@ __all__ = ["Compiled", "compile_from_config", "compile_model"]
 def compile_model(model: Trainable, **arguments: Any) -> None:
     """Set `model.optimizer` and the model's `Compiled`; see `Model.compile`."""
     _take_older(arguments)
-    unknown = set(arguments) - _ARGUMENTS
+    unknown = set(arguments).difference(_ARGUMENTS)
     if unknown:
-        raise TypeError(
-            f"compile: unexpected arguments {errors.listed(sorted(unknown))}; it takes "
-            f"{errors.listed(sorted(_ARGUMENTS))}."
-        )
+        raise errors.unexpected("compile", unknown, _ARGUMENTS)
     steps = arguments["steps_per_execution"]
     if steps != "auto" and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise ValueError(
@@ -73,10 +70,10 @@ def compile_model(model: Trainable, **arguments: Any) -> None:
     model.stop_training = False
 
 
-_ARGUMENTS = {
+_ARGUMENTS = (
     "optimizer", "loss", "metrics", "loss_weights", "weighted_metrics", "run_eagerly",
     "steps_per_execution", "jit_compile", "auto_scale_loss",
-}  # fmt: skip
+)  # fmt: skip
 
 
 def _take_older(arguments: dict[str, Any]) -> None:
