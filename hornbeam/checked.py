@@ -31,6 +31,7 @@ __all__ = [
     "Range",
     "check",
     "checked",
+    "named",
     "unexpected",
 ]
 
@@ -124,6 +125,30 @@ def checked(init: _Init) -> _Init:
         for name, hint in hints.items():
             if name in given:
                 check(type(self).__name__, name, given[name], hint)
+        init(self, *args, **kwargs)
+
+    return typing.cast(_Init, wrapper)
+
+
+def named(init: _Init) -> _Init:
+    """Make a constructor's error for an unknown argument suggest the most similar known one.
+
+    Example:
+        >>> class Average:
+        ...     @named
+        ...     def __init__(self, momentum=0.9): ...
+        >>> Average(momentun=0.5)
+        Traceback (most recent call last):
+        TypeError: Average: unexpected argument 'momentun'. Did you mean 'momentum'?
+    """
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            signature.bind(self, *args, **kwargs)
+        except TypeError as error:
+            raise _unfit(type(self), signature, kwargs, error) from None
         init(self, *args, **kwargs)
 
     return typing.cast(_Init, wrapper)

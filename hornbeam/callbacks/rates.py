@@ -47,11 +47,12 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         rate = self.schedule(epoch, _rate(self.model)) if self._takes_rate else self.schedule(epoch)
-        if not isinstance(rate, (float, int, np.floating)) and np.ndim(rate) != 0:
+        try:
+            self.model.optimizer.learning_rate = float(rate)
+        except (TypeError, ValueError):
             raise ValueError(
                 f"LearningRateScheduler: `schedule` must return a number, received {rate!r}."
-            )
-        self.model.optimizer.learning_rate = float(rate)
+            ) from None
         if self.verbose > 0:
             print(f"\nEpoch {epoch + 1}: learning rate set to {float(rate):g}.")
 
