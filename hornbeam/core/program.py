@@ -230,18 +230,25 @@ class Program:
 
     def primitives(self, *args: Any) -> set[str]:
         """Return the names of the JAX primitives that the function runs for these shapes."""
+        found: set[str] = set()
+        _collect_primitives(self.traced(*args), found)
+        return found
+
+    def traced(self, *args: Any) -> Any:
+        """Return the function for these shapes as a jaxpr, JAX's list of operations.
+
+        Its inputs are the values of the variables, then `args`.
+        """
         shapes = jax.tree.map(_shape, args)
 
-        def look(carried: _Carried) -> set[str]:
+        def trace(carried: _Carried) -> Any:
             values = (
                 [_shape(v.stored) for v in carried.assigned],
                 [_shape(v.stored) for v in carried.read],
             )
-            found: set[str] = set()
-            _collect_primitives(carried.step.trace(*values, shapes).jaxpr.jaxpr, found)
-            return found
+            return carried.step.trace(*values, shapes).jaxpr.jaxpr
 
-        return self._until_all_is_carried(look)
+        return self._until_all_is_carried(trace)
 
     def _until_all_is_carried(self, use: Callable[[_Carried], Any]) -> Any:
         check_not_forked()

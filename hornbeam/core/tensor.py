@@ -10,6 +10,7 @@ import numpy as np
 from hornbeam.core import naming
 from hornbeam.core.checks import check_flag, check_shape
 from hornbeam.core.op_table import OPS
+from hornbeam.core.provenance import refuse_call_by_real_keras
 from hornbeam.core.traces import refuse_as_argument
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.typing import Axis, DType, Shape, Tensor
@@ -126,6 +127,7 @@ class KerasTensor:
 
     def _refuse(self, user: str, error: type[Exception] = TypeError) -> NoReturn:
         """Raise the error for `user`, a function that needs values."""
+        refuse_call_by_real_keras(repr(self))
         raise error(
             f"{self!r} is symbolic: it has no values yet, so {user} cannot use it. Use a function"
             " of `hornbeam.ops`, or put the computation into the `call` of a Layer."

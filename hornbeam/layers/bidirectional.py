@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from hornbeam import errors, tree
 from hornbeam.core.loops import Step, scan
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.tracing import shape_with_unknowns
 from hornbeam.layers.input_spec import InputSpec
@@ -39,6 +40,7 @@ def _check_layer(owner: str, layer: Any) -> None:
             if isinstance(layer, type) and issubclass(layer, Layer)
             else ""
         )
+        refuse_real_keras(f"{owner}: `layer`", layer)
         raise ValueError(
             f"{owner}: `layer` must be a layer, received {errors.describe(layer)}.{hint}"
         )

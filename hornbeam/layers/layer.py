@@ -18,10 +18,11 @@ from typing import Any, Self
 import jax
 
 from hornbeam import errors, regularizers, tree
+from hornbeam.checked import argument_names
 from hornbeam.core import naming
 from hornbeam.core.graph import Operation
 from hornbeam.core.loading import count_work
-from hornbeam.core.provenance import is_library_code
+from hornbeam.core.provenance import is_library_code, refuse_call_by_real_keras
 from hornbeam.core.remat import current_scope
 from hornbeam.core.tensor import any_symbolic
 from hornbeam.core.tracing import infer, shape_with_unknowns
@@ -141,13 +142,8 @@ class Layer(Quantization):
         self._batch_input_shape = pop_input_shape(kwargs, self._takes_sequences or self._rank == 1)
         self._initial_weights = kwargs.pop("weights", None)
         if kwargs:
-            parameters = inspect.signature(type(self).__init__).parameters
-            known = [n for n, p in parameters.items() if n != "self" and p.kind not in (2, 4)]
-            raise TypeError(
-                f"{type(self).__name__} '{self.name}': unexpected argument"
-                f"{'s' if len(kwargs) > 1 else ''} {errors.listed(kwargs)}. It takes: "
-                f"{', '.join([*known, *_BASE_ARGUMENTS])}."
-            )
+            owner = f"{type(self).__name__} '{self.name}'"
+            raise errors.unexpected(owner, kwargs, argument_names(type(self)))
 
     # --- dtypes -------------------------------------------------------------------------
 
@@ -283,6 +279,7 @@ class Layer(Quantization):
         masks = fill_masks(self, signature, args, kwargs)
         symbolic = any_symbolic(args, kwargs)
         if not symbolic and not inside_call() and current_overlay() is None:
+            refuse_call_by_real_keras(self._label())
             self._clear_losses()
         tokens = enter_call(self, training)
         try:

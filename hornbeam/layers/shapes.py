@@ -92,6 +92,11 @@ def pop_input_shape(
     input_dim = kwargs.pop("input_dim", None)
     length = kwargs.pop("input_length", None)
     if batch_shape is not None:
+        if batch_size is not None and batch_size != batch_shape[0]:
+            raise ValueError(
+                f"`batch_size` {batch_size!r} contradicts the first element of the batch's shape"
+                f" {tuple(batch_shape)}. Pass one of them."
+            )
         return tuple(batch_shape)
     if input_shape is None and input_dim is not None:
         # Keras 1: `input_dim` and `input_length` for sequences.

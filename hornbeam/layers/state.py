@@ -19,7 +19,7 @@ import numpy as np
 from hornbeam import constraints, errors, initializers, regularizers, tree
 from hornbeam.core import naming
 from hornbeam.core.graph import Operation
-from hornbeam.core.provenance import is_library_code
+from hornbeam.core.provenance import is_library_code, refuse_real_keras
 from hornbeam.core.random import SeedGenerator
 from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Variable, autocast_scope, current_overlay
@@ -72,6 +72,7 @@ class LayerState(Operation):
     # --- children and state ------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
+        refuse_real_keras(type(self).__name__, value)
         is_setting = self.__dict__.get("built") and name in _settings(type(self))
         if name.startswith("__") or name in type(self)._not_children or not _may_hold_parts(value):
             object.__setattr__(self, name, value)
@@ -276,9 +277,8 @@ class LayerState(Operation):
         kwargs.pop("layout", None)
         kwargs.pop("experimental_autocast", None)
         if kwargs:
-            raise TypeError(
-                f"{self._label()}: add_weight got unexpected arguments {errors.listed(kwargs)}."
-            )
+            known = inspect.signature(self.add_weight).parameters
+            raise errors.unexpected(f"{self._label()}: add_weight", kwargs, [*known][:-1])
         self._check_not_late(name)
         dtype = dtype or self.variable_dtype
         shape = _known_shape(self._label(), name, shape)
@@ -557,6 +557,8 @@ def _collect_parts(value: Any, found: dict[int, Any], depth: int = 0) -> None:
         elif isinstance(value, (list, tuple, set)):
             for item in value:
                 _collect_parts(item, found, depth + 1)
+        else:
+            refuse_real_keras("A layer's attribute", value)
 
 
 def _walk(layer: Any, found: dict[int, Any], recursive: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from hornbeam import errors, saving, tree
 from hornbeam.core.graph import Operation, nodes_of
 from hornbeam.core.op import OpCall
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.layers.core import Lambda
 from hornbeam.layers.layer import Layer
 from hornbeam.metrics.metric import Metric
@@ -64,6 +65,7 @@ def clone_model(
     if kwargs:
         raise ValueError(f"clone_model: unexpected arguments {errors.listed(kwargs)}.")
     if not isinstance(model, Model):
+        refuse_real_keras("clone_model", model)
         raise ValueError(f"clone_model: expected a Model, received {model!r}.")
 
     clone = _copied_model(model, input_tensors, clone_function, call_function, recursive)

@@ -15,6 +15,7 @@ import numpy as np
 
 from hornbeam import errors, tree
 from hornbeam.core.masks import get_mask
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.structure import structure_version
 from hornbeam.core.tensor import KerasTensor
@@ -102,6 +103,8 @@ class Model(ModelFiles, ModelState, Trainable):
             graph_models.become(self, *args, **kwargs)
             return
         if args:
+            for tensor in tree.flatten(args):
+                refuse_real_keras(type(self).__name__, tensor)
             raise TypeError(
                 f"{type(self).__name__}: expected `inputs` and `outputs`, or keyword arguments, "
                 f"received {errors.describe(args)}."

@@ -9,6 +9,7 @@ from hornbeam import errors, tree
 from hornbeam.core import naming
 from hornbeam.core.graph import nodes_of
 from hornbeam.core.masks import set_mask
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtype_policies import get_policy
@@ -104,6 +105,7 @@ class Sequential(Model):
                     f"{self._label()}: expected a layer or `Input(shape)`, received {layer!r}."
                 )
             layer = origin
+        refuse_real_keras(self._label(), layer)
         if not isinstance(layer, Layer):
             if callable(layer) and not isinstance(layer, type):
                 layer = Lambda(layer)

@@ -80,10 +80,10 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
     ):
         return None  # a user's class, possibly with the name of a Hornbeam class
     if name == "Policy" or name in dtype_policies.__all__:
-        return DTypePolicy
+        return _unregistered(DTypePolicy, name, registered)
     families = _families()
     if name in ("Functional", "Model", "Sequential"):
-        return families[_MODELS].find_class(name)
+        return _unregistered(families[_MODELS].find_class(name), name, registered)
     if module and str(module).split(".")[0] not in _OWN_MODULES:
         return None  # a class of another library, with the name of a Hornbeam class
     public = (
@@ -100,8 +100,19 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
     for family in [*order, *families.values()]:
         found = family.find_class(name)
         if found is not None:
-            return found
+            return _unregistered(found, name, registered)
     return None
+
+
+def _unregistered(found: Any, name: str, registered: object) -> Any:
+    """Return Hornbeam's class `found`; raise if the configuration names a registered class."""
+    if registered in (None, "", name):
+        return found
+    raise ValueError(
+        f"The configuration of {name} has `registered_name={registered!r}`, but {name} is"
+        " Hornbeam's own class. Remove `registered_name`, or register your class under it with"
+        " `@hornbeam.saving.register_keras_serializable()` before loading."
+    )
 
 
 # --- to JSON -------------------------------------------------------------------------------------
@@ -294,7 +305,8 @@ def _object_of(config: Any) -> Any:
         and isinstance(inner, Mapping)
         and not {"trainable", "dtype"} & set(inner)
     )
-    if str(module).startswith("keras.src.ops") or (name in OPS and registered == name) or bare_op:
+    named_op = name in OPS and registered == name and module not in _families()
+    if str(module).startswith("keras.src.ops") or named_op or bare_op:
         return deserialize_op(dict(config))
     cls: Any = _find_class(module, str(name), registered)
     if cls is None:

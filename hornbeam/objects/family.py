@@ -10,6 +10,7 @@ from typing import Any
 from hornbeam import errors
 from hornbeam.core import registry
 from hornbeam.core.naming import to_snake_case
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.objects import configuration
 from hornbeam.typing import CustomObjects
 
@@ -112,6 +113,7 @@ class Family:
             return self._make(self._named(identifier), **arguments)
         if isinstance(identifier, type) and issubclass(identifier, self.base):
             return self._make(identifier, **arguments)
+        refuse_real_keras(f"`{self.name}`", identifier)
         if self._takes_functions and callable(identifier):
             return identifier
         wanted = "name, object or function" if self._takes_functions else "name or object"

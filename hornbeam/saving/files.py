@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from hornbeam import errors
 from hornbeam.checked import Positive, check
 from hornbeam.errors import FileError
 from hornbeam.layers.layer import Layer
@@ -73,7 +74,8 @@ def save_model(
                 " not write. Leave it out."
             )
     if kwargs:
-        raise TypeError(f"save_model: unexpected arguments {sorted(kwargs)}.")
+        known = ("filepath", "overwrite", "zipped", "include_optimizer", "save_format")
+        raise errors.unexpected("save_model", kwargs, known)
     if is_stream(filepath):
         kind = "h5" if str(save_format).lower() in ("h5", "hdf5") else "keras"
         if hasattr(filepath, "create_group"):  # an open HDF5 file
@@ -203,7 +205,8 @@ def save_weights(
     _check_flags("save_weights", overwrite=overwrite)
     _refuse_options("save_weights", kwargs)
     if kwargs:
-        raise TypeError(f"save_weights: unexpected arguments {sorted(kwargs)}.")
+        known = ("filepath", "overwrite", "save_format")
+        raise errors.unexpected("save_weights", kwargs, known)
     if is_stream(filepath):
         with written_path(filepath, ".h5" if save_format else ".weights.h5") as path:
             save_weights(model, path, overwrite, max_shard_size, objects_to_skip=objects)
@@ -255,7 +258,8 @@ def load_weights(
     _check_flags("load_weights", skip_mismatch=skip_mismatch, by_name=by_name)
     _refuse_options("load_weights", kwargs)
     if kwargs:
-        raise TypeError(f"load_weights: unexpected arguments {sorted(kwargs)}.")
+        known = ("filepath", "skip_mismatch", "by_name")
+        raise errors.unexpected("load_weights", kwargs, known)
     if is_stream(filepath):
         with read_path(filepath) as path:
             load_weights(model, path, skip_mismatch, by_name=by_name, objects_to_skip=objects)

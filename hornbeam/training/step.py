@@ -24,6 +24,7 @@ from hornbeam.data.sources import unpack
 from hornbeam.layers.state import flatten_layers, switches_of
 from hornbeam.ops import rows
 from hornbeam.ops.routes import convolutions_are_loop_safe
+from hornbeam.training.advice import at_first_step, label_gradients
 from hornbeam.training.graph_losses import values_for_losses
 from hornbeam.training.overrides import overrides
 from hornbeam.training.padding import count_rows, mark_rows, rows_are_independent, rows_counted
@@ -84,7 +85,7 @@ def train_step(model: Trainable, data: Data) -> dict[str, Any]:
         (_, (loss, y_pred)), gradients = value_and_grad(
             loss_of_batch, variables, True, differentiate
         )
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        optimizer.apply_gradients(zip(label_gradients(gradients), variables, strict=True))
     _track(model, loss, x)
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
@@ -108,11 +109,11 @@ def test_step(model: Trainable, data: Data) -> dict[str, Any]:
     x, y, sample_weight = unpack(data)
     y_pred = mark_rows(model(x, training=False))
     compiled: Any = model._compiled
-    if y is not None or compiled.arguments["loss"] is None:
+    if y is not None or compiled.loss is None:
         try:
             loss = loss_of(model, x, y, y_pred, sample_weight, training=False)
         except ValueError:
-            if compiled.arguments["loss"] is not None:
+            if compiled.loss is not None:
                 raise
         else:
             _track(model, loss, x)
@@ -198,6 +199,7 @@ class Steps:
                 return tuple(results.values())
             return results
 
+        self._model, self._advised = model, kind != "train"
         self._step = one_step
         eager = model.run_eagerly or given is not None
         self._program = None if eager else _compiled(model, kind, one_step, keep_all)
@@ -228,12 +230,17 @@ class Steps:
 
     def once(self, *args: Any) -> Structure:
         """Run one batch; `args` are the batch and, if `padded`, the vector of rows that count."""
-        return self._named((self._program or self._step)(*args))
+        results = self._named((self._program or self._step)(*args))
+        self._advise(args)
+        return results
 
     def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Structure:
         """Run `count` batches that lie along the first axis of `slabs`, from `start` on."""
         assert self._program is not None
-        return self._named(self._program.loop(slabs, start, count))
+        results = self._named(self._program.loop(slabs, start, count))
+        if not self._advised:
+            self._advise(jax.tree.map(lambda a: a[0], slabs))
+        return results
 
     def prepare(self, *args: Any, steps: int | None = None) -> None:
         """Compile for arguments of these shapes: the single step, or the loop over slabs of `steps`
@@ -263,6 +270,13 @@ class Steps:
                 "conv" in name and "convert" not in name for name in names
             )
         return self._loop_safe[key]
+
+    def _advise(self, args: tuple[Any, ...]) -> None:
+        """Warn once of mistakes that a first step of training shows."""
+        if not self._advised:
+            self._advised = True
+            jaxpr = None if self._program is None else self._program.traced(*args)
+            at_first_step(self._model, args[0], jaxpr)
 
     def _named(self, results: Any) -> Any:
         if self._names is None or self.kind == "predict":

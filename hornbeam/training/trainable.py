@@ -201,7 +201,9 @@ class Trainable(Layer):
 
         Override it for a loss that needs more than targets and outputs.
         """
-        return self.require_compiled("compute_loss").total_loss(self, y, y_pred, sample_weight)
+        return self.require_compiled("compute_loss").total_loss(
+            self, y, y_pred, sample_weight, training
+        )
 
     @standard
     def compute_metrics(

@@ -865,8 +865,31 @@ BAD = {
     "padding": (lambda: hb.layers.Conv2D(1, 1, padding="full"), None, "Conv2D: `padding`.*full"),
     "activation": (lambda: hb.layers.Dense(1, activation="rlu"), None, "rlu.*relu"),
     "initializer": (lambda: hb.layers.Dense(1, kernel_initializer="he_norml"), None, "he_normal"),
-    "argument": (lambda: hb.layers.Dense(1, units_=3), None, "units_.*kernel_initializer"),
+    "argument": (lambda: hb.layers.Dense(1, units_=3), None, "units_.*'units'"),
+    "near_argument": (lambda: hb.layers.LSTM(1, return_sequence=True), None, "'return_sequences'"),
     "rate": (lambda: hb.layers.Dropout(1.5), None, "rate.*1.5"),
+    "noise_sizes": (lambda: hb.layers.Dropout(0.5, (0, -1)), None, r"noise_shape.*\(0, -1\)"),
+    "noise_rank": (
+        lambda: hb.layers.Dropout(0.5, (None, 1, 1)),
+        np.ones((2, 3)),
+        r"noise_shape.*\(2, 3\)",
+    ),
+    "alpha_noise": (
+        lambda: hb.layers.AlphaDropout(0.5, (2, 4)),
+        np.ones((2, 3)),
+        r"noise_shape.*\(2, 3\)",
+    ),
+    "softmax_mask": (
+        lambda: lambda x: hb.layers.Softmax(name="s")(x, mask=np.ones((2, 3), bool)),
+        np.ones((2, 3, 4)),
+        r"'s'.*`mask` of shape \(2, 3\)",
+    ),
+    "batch_size": (lambda: hb.Input(batch_size=2, batch_shape=(2, 3)), None, "batch_size.*beside"),
+    "two_batch_sizes": (
+        lambda: hb.layers.Dense(1, batch_size=2, batch_input_shape=(None, 3)),
+        None,
+        "batch_size.*contradicts",
+    ),
     "groups": (lambda: hb.layers.Conv2D(4, 1, groups=3), None, "groups"),
     "rank": (lambda: hb.layers.Conv2D(1, 1, name="c"), np.ones((2, 3, 3)), "'c' .*4"),
     "reshape": (lambda: hb.layers.Reshape((7,), name="r"), np.ones((2, 6)), "'r'.*6 numbers.*7"),
@@ -970,8 +993,9 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_arguments_are_named(name):
     make, x, text = BAD[name]
+    training = {"training": True} if "noise" in name else {}
     with pytest.raises((ValueError, TypeError), match=f"(?s){text}"):
-        make()(x)
+        make()(x, **training)
 
 
 AXES = {
