@@ -185,8 +185,8 @@ def resize(
             max(wide, int(high * new_wide / new_high)),
         )
         top, left = (whole[0] - high) // 2, (whole[1] - wide) // 2
-        pads = ((0, 0), (top, whole[0] - high - top), (left, whole[1] - wide - left), (0, 0))
-        x = jnp.pad(x, pads, constant_values=fill_value)
+        # Both sides equally, as Keras does; a remaining row or column is not added.
+        x = jnp.pad(x, ((0, 0), (top, top), (left, left), (0, 0)), constant_values=fill_value)
     shape = (x.shape[0], new_high, new_wide, x.shape[3])
     y = jax.image.resize(_floating(x), shape, METHODS[interpolation], antialias=antialias)
     if jnp.issubdtype(x.dtype, jnp.integer):
