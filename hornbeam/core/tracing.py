@@ -137,13 +137,18 @@ def infer(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Structure:
         What the function returns, with a `KerasTensor` in place of each array.
 
     Raises:
-        ValueError: If the rank of a result depends on an unknown size.
+        ValueError: If the rank of a result depends on an unknown size, or an argument is text.
 
     Example:
         >>> infer(lambda x: x[:, 5000:], KerasTensor((None, None, 4))).shape
         (None, None, 4)
     """
     symbolic = [x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)]
+    if any(x.dtype == "string" for x in symbolic):
+        raise ValueError(
+            "The input is text, but only layers for text take it, such as `TextVectorization` and"
+            " `StringLookup`."
+        )
 
     weights: set[Shape] = set()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -26,11 +27,12 @@ from hornbeam.layers.layer import Layer
 from hornbeam.layers.preprocessing.text import as_host_array
 from hornbeam.layers.shapes import shape_to_config
 from hornbeam.layers.state import refresh_parts
+from hornbeam.models.front import Front
 from hornbeam.models.functional_config import functional_config, functional_from_config
 from hornbeam.models.graph import Graph
 from hornbeam.models.graph_subclass import own_arguments, takes_graph
 from hornbeam.models.model import Model, graph_models
-from hornbeam.typing import CustomObjects, Shape, Shapes, Structure, Tensor
+from hornbeam.typing import CustomObjects, Data, Shape, Shapes, Structure, Tensor
 
 __all__ = ["Function", "Functional"]
 
@@ -69,6 +71,7 @@ class Functional(Model):
         "_inputs_struct",
         "_outputs_struct",
         "_given_graph",
+        "_text_front",
     }
 
     def __init__(
@@ -219,20 +222,43 @@ class Functional(Model):
         self, inputs: Structure, training: bool | None = None, mask: Structure = None
     ) -> Structure:
         """Run the graph."""
-        values = self._standardize(inputs)
-        if mask is not None:
-            for x, m in zip(values, tree.flatten(mask), strict=False):
-                if m is not None and x is not None:
-                    set_mask(x, m)
+        front = self._front()
+        if front is not None and front.fits(inputs):
+            run = functools.partial(front.rest, inputs=inputs)
+        else:
+            values = self._standardize(inputs)
+            run = functools.partial(Graph.run, values=values)
+            if mask is not None:
+                for x, m in zip(values, tree.flatten(mask), strict=False):
+                    if m is not None and x is not None:
+                        set_mask(x, m)
         if self._graph_with_losses is not None:
-            results = self._graph_with_losses.run(values)
+            results = run(self._graph_with_losses)
             count = len(self.outputs)
             last = count + len(self._graph_losses)
             super().add_loss([jnp.mean(x) for x in results[count:last]])
             for name, value in zip(self._graph_metrics, results[last:], strict=True):
                 self.added_metrics[name].update_state(value)
             return tree.pack_sequence_as(self._outputs_struct, results[:count])
-        return tree.pack_sequence_as(self._outputs_struct, self._graph.run(values))
+        return tree.pack_sequence_as(self._outputs_struct, run(self._graph))
+
+    def _front(self) -> Front | None:
+        """Return the layers that take text, or `None` if no input is text."""
+        if not any(x.dtype == "string" for x in self._graph.inputs):
+            return None
+        known = self.__dict__.get("_text_front")
+        if known is None or known[0] is not self._graph:
+            known = self._graph, Front(self._graph, self._label())
+            object.__setattr__(self, "_text_front", known)
+        return known[1]
+
+    def _run_front(self, front: Front, inputs: Structure) -> Structure:
+        return inputs if front.fits(inputs) else front.run(self._standardize(inputs))
+
+    def host_layers(self, x: Data = None) -> Callable[[Structure], Structure] | None:
+        """Return a function that runs the layers that take text, or `None` if there are none."""
+        front = self._front()
+        return None if front is None else functools.partial(self._run_front, front)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Structure:
         given = tree.flatten(args[0] if args else kwargs.get("inputs"))
@@ -258,6 +284,8 @@ class Functional(Model):
                 )
             values = [v for k in keys for v in tree.flatten(inputs[k])]
         else:
+            if expected[0].dtype == "string" and len(expected) == 1 and isinstance(inputs, list):
+                inputs = as_host_array(inputs, self._label())  # a list of texts is one input
             values = tree.flatten(inputs)
             if isinstance(self._inputs_struct, dict) and isinstance(inputs, (list, tuple)):
                 # A list for a model with dict inputs follows the insertion order of the dict.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
+import numpy as np
+
 from hornbeam import errors, tree
 from hornbeam.core import naming
 from hornbeam.core.graph import nodes_of
@@ -16,6 +18,7 @@ from hornbeam.dtype_policies import get_policy
 from hornbeam.layers.core import Lambda
 from hornbeam.layers.input_layer import InputLayer
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.preprocessing.text import is_text
 from hornbeam.layers.shapes import is_shape, shape_from_config, shape_of
 from hornbeam.layers.state import given_input_shape
 from hornbeam.models.functional import Functional
@@ -185,7 +188,9 @@ class Sequential(Model):
             if not is_shape(input_shape):  # several inputs: run layer by layer
                 self.built = True
                 return
-            start = InputLayer(batch_shape=shape_from_config(input_shape), dtype=self.compute_dtype)
+            text = getattr(self._stack[0], "needs_text", False)
+            dtype = "string" if text else self.compute_dtype
+            start = InputLayer(batch_shape=shape_from_config(input_shape), dtype=dtype)
             self._stack.insert(0, start)
             self._sizes_may_change = True
             x = nodes_of(start)[0].outputs
@@ -210,7 +215,11 @@ class Sequential(Model):
 
     def _ensure_built(self, args: tuple, kwargs: dict[str, Any]) -> None:
         if not self.built and self._stack:
-            shape = shape_of(args[0] if args else next(iter(kwargs.values())))
+            first = args[0] if args else next(iter(kwargs.values()))
+            shape = shape_of(first)
+            if is_text(first) and not isinstance(self._stack[0], InputLayer):
+                self._stack.insert(0, InputLayer(batch_shape=(None, *shape[1:]), dtype="string"))
+                self._sizes_may_change = True
             if is_shape(shape):
                 shape = (None, *shape[1:]) if shape else shape
             with naming.outside_of(self.name):
@@ -275,6 +284,14 @@ class Sequential(Model):
                 " data."
             )
         return self._functional
+
+    def host_layers(self, x: Data = None) -> Callable[[Structure], Structure] | None:
+        """Return a function that runs the layers that take text, or `None` if there are none."""
+        if not self.built and isinstance(x, (list, np.ndarray)):
+            text = np.asarray(x)
+            if is_text(text):
+                self._ensure_built((text,), {})
+        return None if self._functional is None else self._functional.host_layers(x)
 
     def values_of(self, tensors: Structure, inputs: Structure) -> Structure:
         """Return the values of symbolic tensors for a batch of inputs."""

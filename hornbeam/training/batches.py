@@ -8,6 +8,7 @@ from hornbeam import tree
 from hornbeam.data.sources import ArraySource, Source
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.evaluate import without_names
+from hornbeam.training.host import arrays_on_host
 from hornbeam.training.interrupts import Interrupts
 from hornbeam.training.logs import Logs
 from hornbeam.training.requests import check_flag
@@ -33,6 +34,7 @@ def on_batch(
     """Run one batch through a step of training or evaluation; see `Model.train_on_batch`."""
     model.require_compiled(f"{kind}_on_batch")
     check_flag(f"{kind}_on_batch", "return_dict", return_dict)
+    x = arrays_on_host(model, x)
     rows = next((len(a) for a in tree.flatten(x) if hasattr(a, "__len__")), 0)
     source: Source = ArraySource(x, y, sample_weight, batch_size=max(rows, 1))
     check_before_training(model, source)

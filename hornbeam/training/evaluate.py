@@ -12,6 +12,7 @@ from hornbeam.callbacks import CallbackList
 from hornbeam.data.sources import ArraySource, Source, make_source
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.hooks import BatchHooks, callback_list
+from hornbeam.training.host import arrays_on_host, source_on_host
 from hornbeam.training.interrupts import Interrupts
 from hornbeam.training.journal import drop
 from hornbeam.training.logs import Logs
@@ -31,8 +32,10 @@ def evaluate(model: Trainable, request: EvaluateRequest) -> Any:
     """Evaluate a model; see `Model.evaluate`."""
     model.require_compiled("evaluate")
     source = make_source(
-        request.x, request.y, request.sample_weight, request.batch_size, steps=request.steps
-    )
+        arrays_on_host(model, request.x), request.y, request.sample_weight, request.batch_size,
+        steps=request.steps,
+    )  # fmt: skip
+    source = source_on_host(model, source)
     warn_of_batch_size("evaluate", source, request.batch_size)
     check_before_training(model, source)
     callbacks = callback_list("evaluate", request, model, 1, request.steps or source.num_batches)

@@ -19,6 +19,7 @@ from hornbeam.data.sources import ArraySource, Source, make_source
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.evaluate import Evaluation
 from hornbeam.training.hooks import BatchHooks, callback_list
+from hornbeam.training.host import arrays_on_host, source_on_host
 from hornbeam.training.interrupts import Interrupts
 from hornbeam.training.logs import Logs
 from hornbeam.training.overrides import overrides
@@ -38,17 +39,18 @@ def fit(model: Trainable, request: FitRequest) -> History:
     """Train a model; see `Model.fit`."""
     compiled = model.require_compiled("fit")
     source = make_source(
-        request.x, request.y, request.sample_weight, request.batch_size, request.shuffle,
-        request.steps_per_epoch,
+        arrays_on_host(model, request.x), request.y, request.sample_weight, request.batch_size,
+        request.shuffle, request.steps_per_epoch,
     )  # fmt: skip
     warn_of_batch_size("fit", source, request.batch_size)
-    source, validation = _split(source, request)
+    source, validation = _split(model, source, request)
     check_before_training(model, source)
     total = request.steps_per_epoch or _limited_batches(source)
     callbacks = callback_list("fit", request, model, request.epochs, total, add_history=True)
     model.history = next((c for c in callbacks.callbacks if isinstance(c, History)), None)
     backups = Backups(model, callbacks, request.resume)
     watched = source = backups.watch(source)
+    source = source_on_host(model, source)
     if request.class_weight is not None:
         source = class_weighted(source, request.class_weight, model)
     fixed = compiled.steps_per_execution if compiled.steps_per_execution > 1 else None
@@ -243,12 +245,12 @@ def _limited_batches(source: Source) -> int | None:
     )
 
 
-def _split(source: Source, request: FitRequest) -> tuple[Source, Source | None]:
+def _split(model: Trainable, source: Source, request: FitRequest) -> tuple[Source, Source | None]:
     """Return the sources of training and of validation."""
     batch_size = request.validation_batch_size or request.batch_size
     if request.validation_data is not None:
         return source, _validation_source(
-            request.validation_data, batch_size, request.validation_steps
+            model, request.validation_data, batch_size, request.validation_steps
         )
     if not request.validation_split:
         return source, None
@@ -263,9 +265,12 @@ def _split(source: Source, request: FitRequest) -> tuple[Source, Source | None]:
     return source, validation
 
 
-def _validation_source(data: Any, batch_size: int | None, steps: int | None) -> Source:
+def _validation_source(
+    model: Trainable, data: Any, batch_size: int | None, steps: int | None
+) -> Source:
     if isinstance(data, (list, tuple)) and len(data) in (2, 3):
         x, y, sample_weight = (*data, None)[:3]
+        x = arrays_on_host(model, x)
         return make_source(x, y, sample_weight, batch_size, steps=steps)
     is_iterable = any(hasattr(data, name) for name in ("__iter__", "__next__", "__getitem__"))
     if not is_iterable or hasattr(data, "shape") or isinstance(data, (list, tuple, str, bytes)):
@@ -273,4 +278,4 @@ def _validation_source(data: Any, batch_size: int | None, steps: int | None) -> 
             "fit: `validation_data` must be `(x, y)`, `(x, y, sample_weight)` or an iterable of"
             f" batches, received {errors.describe(data)}. Add the targets."
         )
-    return make_source(data, batch_size=batch_size)
+    return source_on_host(model, make_source(data, batch_size=batch_size))

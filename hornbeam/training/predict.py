@@ -13,6 +13,7 @@ from hornbeam import settings, tree
 from hornbeam.callbacks.callback import Callback
 from hornbeam.data.sources import ArraySource, as_arrays, make_source
 from hornbeam.training.hooks import BatchHooks, callback_list
+from hornbeam.training.host import arrays_on_host, source_on_host
 from hornbeam.training.padding import padded_size, rows_are_independent
 from hornbeam.training.plan import Dispatch, InFlight, make_plan
 from hornbeam.training.requests import PredictRequest, limited, warn_of_batch_size
@@ -34,6 +35,7 @@ def predict(
     callbacks: Callback | Sequence[Callback | str] | None,
 ) -> Structure:
     """Predict; see `Model.predict`."""
+    x = arrays_on_host(model, x)
     if (
         callbacks is None
         and steps is None
@@ -75,6 +77,7 @@ def _predict_rows(model: Any, x: Any) -> Any:
 def _predict_batches(model: Any, request: PredictRequest) -> Any:
     """Run the steps of prediction over the data; return the rows of the outputs."""
     source = make_source(request.x, batch_size=request.batch_size, steps=request.steps)
+    source = source_on_host(model, source)
     warn_of_batch_size("predict", source, request.batch_size, stacklevel=5)
     if isinstance(source, ArraySource):
         for a in tree.flatten(source.data[0]):
@@ -146,7 +149,9 @@ class _Outputs:
 
 def predict_on_batch(model: Trainable, x: Structure) -> Structure:
     """Return outputs for one batch; see `Model.predict_on_batch`."""
-    outputs = steps_for(model, "predict", keep_all=True).once((as_arrays(x, "x"), None, None))
+    outputs = steps_for(model, "predict", keep_all=True).once(
+        (as_arrays(arrays_on_host(model, x), "x"), None, None)
+    )
     return tree.map_structure(np.asarray, outputs)
 
 

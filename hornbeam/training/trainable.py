@@ -276,6 +276,16 @@ class Trainable(Layer):
         """
         return make_function(self, "predict", force)
 
+    def host_layers(self, x: Data = None) -> Callable[[Structure], Structure] | None:
+        """Return a function that runs the layers for the host, such as those that take text.
+
+        `None`, if the model has no such layers.
+
+        Args:
+            x: The inputs, from which a model may be built. Default: `None`, unknown.
+        """
+        return None
+
     def fit(
         self,
         x: Data = None,

@@ -444,6 +444,7 @@ class StringLookup(IndexLookup):
         oov_method: str = "floormod", **kwargs: Any,
     ):  # fmt: skip
         self.encoding = encoding
+        self.needs_text = not invert
         super().__init__(
             max_tokens, num_oov_indices, mask_token, oov_token, vocabulary, idf_weights, invert,
             output_mode, sparse, pad_to_max_tokens, oov_method, salt, name=name, **kwargs,

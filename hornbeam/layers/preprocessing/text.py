@@ -67,7 +67,12 @@ class TextLayer(PreprocessingLayer):
 
     A subclass implements `call` and `compute_output_spec`. Numbers in a compiled function arrive in
     `call` as JAX tracers; text cannot be there.
+
+    Attributes:
+        needs_text: Whether the input is text, never numbers.
     """
+
+    needs_text = False
 
     def _convert_inputs(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         return (

@@ -72,6 +72,8 @@ class TextVectorization(TextLayer):
         Array([[1, 6, 3, 0]], dtype=int32)
     """
 
+    needs_text = True
+
     def __init__(
         self, max_tokens: int | None = None,
         standardize: str | Callable[..., Any] | None = "lower_and_strip_punctuation",

@@ -222,22 +222,51 @@ def test_tf_idf_of_texts():
     assert np.count_nonzero(row) == 2
 
 
-def test_a_model_that_takes_texts(tmp_path):
+GOOD, BAD = "good fun film", "bad dull film"
+
+
+def model_of_texts(form):
     layer = L.TextVectorization(output_sequence_length=4)
-    layer.adapt(TEXTS)
-    texts = hb.Input((1,), dtype="string")
-    y = L.Dense(1)(L.GlobalAveragePooling1D()(L.Embedding(20, 3)(layer(texts))))
-    model = hb.Model(texts, y)
-    x = np.array(TEXTS)[:, None]
-    expected = L.Dense(1)
-    indices = np.asarray(layer(x))
-    inner = hb.Sequential(model.layers[2:])
-    expected = np.asarray(inner(indices))
-    np.testing.assert_allclose(model(x), expected, rtol=1e-6)
+    layer.adapt([GOOD, BAD, "good great", "bad awful"])
+    stack = [layer, L.Embedding(20, 3), L.GlobalAveragePooling1D(), L.Dense(1)]
+    if form == "functional":
+        texts, length = hb.Input((1,), dtype="string", name="t"), hb.Input((1,), name="n")
+        y = stack[2](stack[1](layer(texts)))
+        return hb.Model([texts, length], stack[3](L.Concatenate()([y, length])))
+    return hb.Sequential([hb.Input((1,), dtype="string"), *stack] if form == "stack" else stack)
+
+
+@pytest.mark.parametrize("form", ["functional", "stack", "stack without an input"])
+def test_a_model_that_takes_texts(form, tmp_path):
+    """The layers for text run on the host, the others in the compiled step."""
+    texts, y = np.array([GOOD, BAD, "good great", "bad awful"]), np.array([[1.0], [0], [1], [0]])
+    x = [texts, np.ones((4, 1), "float32")] if form == "functional" else texts
+    model = model_of_texts(form)
+    model.compile(hb.optimizers.Adam(0.1), "mse")
+    losses = model.fit(x, y, epochs=20, verbose=0, validation_data=(x, y)).history
+    assert losses["loss"][-1] < 0.2 * losses["loss"][0]
+    outputs = model.predict(x, verbose=0)
+    np.testing.assert_allclose(model(x), outputs, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.predict_on_batch(x), outputs, rtol=1e-5, atol=1e-6)
+    loss = model.evaluate(x, y, verbose=0)
+    np.testing.assert_allclose(loss, losses["val_loss"][-1], rtol=1e-4)
+    np.testing.assert_allclose(loss, model.test_on_batch(x, y), rtol=1e-4)
+    if form != "functional":
+        model.fit(iter([(texts[:2], y[:2])]), verbose=0)
+        data = hb.data.Dataset.from_tensor_slices((texts, y)).batch(3)
+        assert np.isfinite(model.evaluate(data, verbose=0))
+        assert model.predict([GOOD, BAD], verbose=0).shape == (2, 1)
     model.save(tmp_path / "model.keras")
-    np.testing.assert_allclose(
-        hb.saving.load_model(tmp_path / "model.keras")(x), expected, rtol=1e-6
-    )
+    loaded = hb.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), model.predict(x, verbose=0), rtol=1e-5)
+
+
+def test_text_that_no_layer_takes():
+    with pytest.raises(ValueError, match="'dense'.*only layers for text take it, such as"):
+        L.Dense(2)(hb.Input((1,), dtype="string"))
+    numbers = hb.Input((1,), dtype="int64")
+    words = hb.Model(numbers, L.StringLookup(vocabulary=["a"], invert=True)(numbers))
+    assert words(np.array([[1], [0]])).tolist() == [["a"], ["[UNK]"]]
 
 
 # --- numbers ------------------------------------------------------------------------------------
