@@ -171,6 +171,13 @@ class Dataset:
         """
         return self._stage.run(Turn(seed, epoch), start)
 
+    def row_batches(self) -> stages.Batch | None:
+        """Return the stage that makes batches, if the elements are batches of rows of arrays."""
+        stage = self._stage
+        while isinstance(stage, stages.Prefetch):
+            stage = stage.before
+        return stage if isinstance(stage, stages.Batch) else None
+
     def __len__(self) -> int:
         """Return the number of elements.
 

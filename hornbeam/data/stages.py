@@ -390,19 +390,30 @@ class Batch(After):
 
     def __init__(self, before: Stage, batch_size: int, drop_remainder: bool, padding: Any = None):
         super().__init__(before)
-        self._batch_size, self._drop, self._padding = batch_size, drop_remainder, padding
+        self.batch_size, self._drop, self._padding = batch_size, drop_remainder, padding
         if before.size is not None and not math.isinf(before.size):
             whole, rest = divmod(int(before.size), batch_size)
             self.size = whole + (rest > 0 and not drop_remainder)
 
     def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
-        blocks = self.before.blocks(turn, start * self._batch_size)
+        blocks = self.before.blocks(turn, start * self.batch_size)
         if blocks is None or self._padding is not None:
             return self._stacked(turn, start)
         return self._gathered(blocks)
 
+    def all_rows(self) -> Any:
+        """Return the arrays whose rows the batches hold, each once; `None` if they hold others."""
+        rows = None if self._padding is not None else self.before.rows(Turn(0, 0))
+        if rows is None:
+            return None
+        count = rows_of(rows.arrays)
+        is_partial = self._drop and count % self.batch_size
+        if is_partial or not np.array_equal(np.sort(rows.order), np.arange(count)):
+            return None
+        return rows.arrays
+
     def _gathered(self, blocks: Iterator[Rows]) -> Iterator[Any]:
-        size, rest = self._batch_size, None
+        size, rest = self.batch_size, None
         for rows in blocks:
             first = 0
             if rest is not None:  # a batch that began in the block before
@@ -419,13 +430,13 @@ class Batch(After):
             yield rest
 
     def _stacked(self, turn: Turn, start: int) -> Iterator[Any]:
-        elements = self.before.run(turn, start * self._batch_size)
+        elements = self.before.run(turn, start * self.batch_size)
         for number in itertools.count(start):
-            batch = list(itertools.islice(elements, self._batch_size))
-            if not batch or (self._drop and len(batch) < self._batch_size):
+            batch = list(itertools.islice(elements, self.batch_size))
+            if not batch or (self._drop and len(batch) < self.batch_size):
                 return
             if self._padding is None:
-                yield stack(batch, number * self._batch_size)
+                yield stack(batch, number * self.batch_size)
             else:
                 yield pad(batch, *self._padding)
 
