@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.data import stages
+from hornbeam.data import nested, stages
 from hornbeam.data.elements import arrays_of, map_leaves
 from hornbeam.data.stages import Stage, Turn
 
@@ -446,11 +446,11 @@ class Dataset:
             else _count("interleave", "cycle_length", cycle_length)
         )
         block = _count("interleave", "block_length", block_length)
-        return self._then(stages.Interleave, _opener("interleave", map_func), cycle, block)
+        return self._then(nested.Interleave, _opener("interleave", map_func), cycle, block)
 
     def flat_map(self, map_func: Callable[..., Dataset], name: str | None = None) -> Dataset:
         """Return the elements of the data sets that a function makes, one after another."""
-        return self._then(stages.Interleave, _opener("flat_map", map_func), 1, 1)
+        return self._then(nested.Interleave, _opener("flat_map", map_func), 1, 1)
 
     def window(
         self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False,
@@ -476,7 +476,7 @@ class Dataset:
             _count("window", "shift", size if shift is None else shift),
             _count("window", "stride", stride),
         )
-        windows = self._then(stages.Window, *sizes, bool(drop_remainder))
+        windows = self._then(nested.Window, *sizes, bool(drop_remainder))
         return windows._then(stages.Convert, _window)
 
 
