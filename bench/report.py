@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,18 @@ def write_readme(results: dict[str, Any], readme: Path) -> None:
             parts.append(_comparison(results, title, unit, numbers, statistics.median))
     parts += [_imports(results), _utilisation(results), _remarks(results)]
     table = "\n\n".join(part for part in parts if part)
-    readme.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", "utf-8")
+    lines = "\n".join(_wrapped(line) for line in table.split("\n"))
+    readme.write_text(f"{before}{BEGIN}\n\n{lines}\n\n{END}{after}", "utf-8")
+
+
+def _wrapped(line: str) -> str:
+    """Return a line of prose as lines of at most 100 columns; rows of tables stay whole."""
+    if line.startswith("|"):
+        return line
+    indent = "  " if line.startswith("- ") else ""
+    return textwrap.fill(
+        line, 100, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def _heading(results: dict[str, Any]) -> str:

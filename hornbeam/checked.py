@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import collections.abc
 import dataclasses
-import difflib
 import functools
 import inspect
 import numbers
@@ -32,6 +31,7 @@ __all__ = [
     "Range",
     "check",
     "checked",
+    "named",
     "unexpected",
 ]
 
@@ -130,6 +130,30 @@ def checked(init: _Init) -> _Init:
     return typing.cast(_Init, wrapper)
 
 
+def named(init: _Init) -> _Init:
+    """Make a constructor's error for an unknown argument suggest the most similar known one.
+
+    Example:
+        >>> class Average:
+        ...     @named
+        ...     def __init__(self, momentum=0.9): ...
+        >>> Average(momentun=0.5)
+        Traceback (most recent call last):
+        TypeError: Average: unexpected argument 'momentun'. Did you mean 'momentum'?
+    """
+    signature = inspect.signature(init)
+
+    @functools.wraps(init)
+    def wrapper(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            signature.bind(self, *args, **kwargs)
+        except TypeError as error:
+            raise _unfit(type(self), signature, kwargs, error) from None
+        init(self, *args, **kwargs)
+
+    return typing.cast(_Init, wrapper)
+
+
 def check(owner: str, name: str, value: Any, hint: Any) -> None:
     """Raise `ValueError` if an argument does not satisfy an annotation.
 
@@ -151,19 +175,7 @@ def unexpected(cls: type, names: Iterable[str]) -> TypeError:
         >>> str(unexpected(Average, ["momentun"]))
         "Average: unexpected argument 'momentun'. Did you mean 'momentum'?"
     """
-    names, known = sorted(names), _argument_names(cls)
-    near = list(
-        dict.fromkeys(hit for name in names for hit in difflib.get_close_matches(name, known, n=1))
-    )
-    hint = (
-        f"Did you mean {errors.listed(near)}?"
-        if near
-        else f"It takes {errors.listed(known) or 'none'}."
-    )
-    return TypeError(
-        f"{cls.__name__}: unexpected argument{'s' * (len(names) > 1)} {errors.listed(names)}."
-        f" {hint}"
-    )
+    return errors.unexpected(cls.__name__, names, argument_names(cls))
 
 
 def _unfit(
@@ -178,7 +190,7 @@ def _unfit(
     )
 
 
-def _argument_names(cls: type) -> list[str]:
+def argument_names(cls: type) -> list[str]:
     """Return the argument names of a constructor, including those passed on to its parents."""
     names: list[str] = []
     for c in cls.__mro__[:-1]:

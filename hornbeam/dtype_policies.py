@@ -449,7 +449,8 @@ def get_policy(identifier: Policy) -> DTypePolicy:
             return quantized_policy(mode, source)
         return DTypePolicy(identifier)
     if hasattr(identifier, "compute_dtype"):
-        return identifier
+        # A policy of the package Keras itself lacks methods of ours, but its name says it all.
+        return identifier if hasattr(identifier, "for_path") else DTypePolicy(identifier.name)
     return DTypePolicy(standardize_dtype(identifier))
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Callable, Iterable
 
 from hornbeam import tree
 
-__all__ = ["FileError", "describe", "listed", "reworded", "unknown_name"]
+__all__ = ["FileError", "describe", "listed", "reworded", "unexpected", "unknown_name", "warn"]
 
 LONGEST = 4_000
 """Maximum number of characters of a `FileError`'s message."""
@@ -73,6 +75,28 @@ def reworded(error: Exception, change: Callable[[str], str]) -> Exception:
     return error
 
 
+def unexpected(owner: str, names: Iterable[str], known: Iterable[str]) -> TypeError:
+    """Return the error for unknown arguments, with the most similar known ones.
+
+    Args:
+        owner: The function or class, for the message.
+        names: The unknown arguments.
+        known: The arguments that it takes.
+
+    Example:
+        >>> str(unexpected("fit", ["epoch"], ["epochs", "verbose"]))
+        "fit: unexpected argument 'epoch'. Did you mean 'epochs'?"
+    """
+    names, known = sorted(names), list(dict.fromkeys(known))
+    near = [hit for name in names for hit in difflib.get_close_matches(name, known, n=1)]
+    hint = f"Did you mean {listed(dict.fromkeys(near))}?"
+    if not near:
+        hint = f"It takes {listed(known) or 'none'}."
+    return TypeError(
+        f"{owner}: unexpected argument{'s' * (len(names) > 1)} {listed(names)}. {hint}"
+    )
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """Return the error for an unknown name, with the most similar known names.
 
@@ -84,3 +108,26 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:
     near = difflib.get_close_matches(str(name), known, n=2)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     return ValueError(f"Unknown {kind} {name!r}.{hint} Known: {listed(known)}.")
+
+
+# The frames of these packages are not the user's.
+_NOT_USER = ("hornbeam", "jax", "threading", "concurrent", "contextlib")
+
+
+def warn(text: str) -> None:
+    """Warn; the warning shows the line of the user's code that called Hornbeam.
+
+    Example:
+        >>> import warnings
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warn("the rate is large")
+        >>> str(caught[0].message)
+        'the rate is large'
+    """
+    frame, level = sys._getframe(1), 2
+    while (
+        frame.f_back is not None
+        and str(frame.f_globals.get("__name__")).partition(".")[0] in _NOT_USER
+    ):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, stacklevel=level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any, Self, TypeAlias
@@ -247,6 +248,13 @@ class _Random(Initializer):
         )
         self.seed = seed
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        seed = config.get("seed")
+        if isinstance(seed, dict):
+            config = {**config, "seed": SEED_GENERATORS.deserialize(seed)}
+        return super().from_config(config)
+
     def _key(self) -> Any:
         return draw_key(self._draw)
 
@@ -333,8 +341,8 @@ class VarianceScaling(_Random):
         mode: `"fan_in"`, `"fan_out"` or `"fan_avg"`.
         distribution: `"truncated_normal"`, `"untruncated_normal"` or `"uniform"`.
         seed: Integer or `SeedGenerator`. Default: an integer drawn now.
-        input_axes: Axes of the inputs. Default: the second to last.
-        output_axes: Axes of the outputs. Default: the last.
+        input_axes, output_axes: Axes of the inputs and of the outputs, if both are given.
+            Default: the last two axes; the others are the axes of a window.
 
     Raises:
         ValueError: If an argument has another value.
@@ -381,15 +389,30 @@ class VarianceScaling(_Random):
         return jax.random.truncated_normal(self._key(), -2.0, 2.0, shape, dtype) * stddev
 
 
+def with_axes(initializer: Any, inputs: Sequence[int], outputs: Sequence[int]) -> Any:
+    """Return a copy of an initializer whose fans are those of these axes.
+
+    Args:
+        initializer: Any initializer. One without fans, or with axes that the user gave, is
+            returned as it is.
+        inputs: Axes of the weight over which a product sums.
+        outputs: Axes that its result keeps.
+    """
+    if not isinstance(initializer, VarianceScaling) or initializer.input_axes is not None:
+        return initializer
+    copied = copy.copy(initializer)
+    copied.input_axes, copied.output_axes = tuple(inputs), tuple(outputs)
+    return copied
+
+
 def _fans(shape: tuple[int, ...], input_axes: Axis, output_axes: Axis) -> tuple[float, float]:
     """Return the fan-in and the fan-out of a weight."""
-    if input_axes is not None or output_axes is not None:
+    if input_axes is not None and output_axes is not None:
         ins, outs = (
-            check_axes("VarianceScaling", [] if axes is None else axes, len(shape), name)
+            check_axes("VarianceScaling", axes, len(shape), name)
             for name, axes in (("input_axes", input_axes), ("output_axes", output_axes))
         )
-        field = math.prod(n for a, n in enumerate(shape) if a not in ins and a not in outs)
-        return field * math.prod(shape[a] for a in ins), field * math.prod(shape[a] for a in outs)
+        return math.prod(shape[a] for a in ins), math.prod(shape[a] for a in outs)
     if len(shape) < 2:
         size = shape[0] if shape else 1
         return size, size
@@ -414,8 +437,8 @@ def _scaling(
 
     Args:
         seed: Integer or `SeedGenerator`. Default: an integer drawn now.
-        input_axes: Axes of the inputs. Default: the second to last.
-        output_axes: Axes of the outputs. Default: the last.
+        input_axes, output_axes: Axes of the inputs and of the outputs, if both are given.
+            Default: the last two axes; the others are the axes of a window.
 
     Raises:
         ValueError: If an argument has the wrong type.
@@ -503,6 +526,11 @@ class _Initializers(Family):
         return super().get(identifier, **arguments)
 
 
+SEED_GENERATORS = Family(  # a configuration may hold one
+    "seed generator", SeedGenerator, "keras.random",
+    {"__all__": ["SeedGenerator"], "__name__": __name__, "SeedGenerator": SeedGenerator},
+    takes_functions=False,
+)  # fmt: skip
 INITIALIZERS = _Initializers(
     "initializer", Initializer, "keras.initializers", globals(),
     spellings={

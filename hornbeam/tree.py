@@ -1,4 +1,4 @@
-"""Nested structures: lists, tuples and dictionaries of leaves.
+"""Nested structures: lists, tuples, deques and dictionaries of leaves.
 
 A thin wrapper of `jax.tree_util` with Keras's conventions: `None` is a leaf, and dictionaries are
 traversed in the order of their sorted keys.
@@ -6,6 +6,8 @@ traversed in the order of their sorted keys.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +18,15 @@ __all__ = [
     "is_nested", "lists_to_tuples", "map_shape_structure", "map_structure", "map_structure_up_to",
     "pack_sequence_as", "traverse",
 ]  # fmt: skip
+
+
+# JAX takes a deque for a leaf. Another library may have told it of deques already.
+with contextlib.suppress(ValueError):
+    tree_util.register_pytree_with_keys(
+        collections.deque,
+        lambda x: ([(tree_util.SequenceKey(i), item) for i, item in enumerate(x)], x.maxlen),
+        lambda maxlen, items: collections.deque(items, maxlen),
+    )
 
 
 class MAP_TO_NONE:
@@ -32,13 +43,13 @@ def _is_none(x: Any) -> bool:
 
 
 def is_nested(structure: object) -> bool:
-    """Return whether `structure` is a list, tuple or dict.
+    """Return whether `structure` is a list, tuple, deque or dict.
 
     Example:
         >>> is_nested([1]), is_nested(1)
         (True, False)
     """
-    return isinstance(structure, (list, tuple, dict))
+    return isinstance(structure, (list, tuple, collections.deque, dict))
 
 
 def flatten(structure: Any) -> list[Any]:

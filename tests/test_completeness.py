@@ -22,6 +22,8 @@ FAMILIES = {
         "test_recurrent.py",
         "test_models.py",
         "test_legacy_layers.py",
+        "test_image_layers.py",
+        "test_audio_layers.py",
     ),
     "losses": ("test_losses.py",),
     "metrics": ("test_metrics.py",),

@@ -80,11 +80,15 @@ def add_low_rank(
     variable = getattr(layer, name)
     frozen = variable.adapted or AdaptedWeight(variable)
     *inputs, outputs = frozen.shape
+    # The regularizer of the weight, which is frozen now, penalizes what is trained in its place.
+    penalty = getattr(layer, f"{name}_regularizer", None)
     layer.lora_a = layer.add_weight(
-        name=f"lora_{name}_a", shape=(*inputs, rank), initializer=a_initializer
-    )
+        name=f"lora_{name}_a", shape=(*inputs, rank), initializer=a_initializer,
+        regularizer=penalty,
+    )  # fmt: skip
     layer.lora_b = layer.add_weight(
-        name=f"lora_{name}_b", shape=(rank, outputs), initializer=b_initializer
-    )
+        name=f"lora_{name}_b", shape=(rank, outputs), initializer=b_initializer,
+        regularizer=penalty,
+    )  # fmt: skip
     variable.trainable = False
     variable.adapted = LowRank(frozen, layer)

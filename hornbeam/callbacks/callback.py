@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from hornbeam.checked import named
+from hornbeam.core.provenance import is_library_code
 from hornbeam.objects.configuration import serialize
 from hornbeam.objects.constructor import captured_arguments, from_constructor_config
 from hornbeam.typing import Logs
@@ -40,6 +42,11 @@ class Callback:
     observes_only = False
     samples_only = False
     _captured: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__ and is_library_code(cls):
+            cls.__init__ = named(cls.__dict__["__init__"])  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         callback = super().__new__(cls)

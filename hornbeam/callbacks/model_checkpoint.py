@@ -8,6 +8,7 @@ from typing import Any
 
 from hornbeam import errors
 from hornbeam.callbacks.monitor import MonitorCallback
+from hornbeam.checked import unexpected
 from hornbeam.core.results import Results
 from hornbeam.typing import FilePath, Logs
 
@@ -52,7 +53,7 @@ class ModelCheckpoint(MonitorCallback):
                 stacklevel=2,
             )
         if unknown := sorted(set(kwargs) - set(dropped)):
-            raise TypeError(f"ModelCheckpoint: unexpected arguments {unknown}.")
+            raise unexpected(ModelCheckpoint, unknown)
         if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq < 1):
             raise ValueError(
                 "ModelCheckpoint: `save_freq` must be 'epoch' or a number of batches, received"
@@ -76,6 +77,8 @@ class ModelCheckpoint(MonitorCallback):
             )
         self._epoch = self._batches = 0
         self.samples_only = save_freq == "epoch"
+
+    _without_value = " The model is saved each time instead."
 
     # Between two saves it only counts steps.
     observes_only = True
@@ -118,18 +121,21 @@ class ModelCheckpoint(MonitorCallback):
         if self.save_best_only:
             value = self.value(logs)
             if value is None:
-                return
-            if not self.is_better(value, self.best):
+                if self._expected and batch is None:  # this epoch is not validated
+                    return
+                self._tell(f"Epoch {epoch + 1}: saving to {path}")
+            elif self.is_better(value, self.best):
+                before = "inf" if self.best is None else f"{self.best:.5f}"
+                self._tell(
+                    f"Epoch {epoch + 1}: {self.monitor} improved from {before} to {value:.5f},"
+                    f" saving to {path}"
+                )
+                self.best = value
+            else:
                 self._tell(
                     f"Epoch {epoch + 1}: {self.monitor} did not improve from {self.best:.5f}"
                 )
                 return
-            before = "inf" if self.best is None else f"{self.best:.5f}"
-            self._tell(
-                f"Epoch {epoch + 1}: {self.monitor} improved from {before} to {value:.5f}, saving"
-                f" to {path}"
-            )
-            self.best = value
         else:
             self._tell(f"Epoch {epoch + 1}: saving to {path}")
         folder = os.path.dirname(path)
@@ -142,4 +148,4 @@ class ModelCheckpoint(MonitorCallback):
 
     def _tell(self, text: str) -> None:
         if self.verbose > 0:
-            print(text)
+            print(f"\n{text}")  # the progress bar's line is not ended yet

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from hornbeam.callbacks.callback import Callback, check_number
+from hornbeam.core.provenance import is_library_code
 from hornbeam.core.results import Results
 from hornbeam.typing import Logs
 
-__all__ = ["MonitorCallback"]
+__all__ = ["MonitorCallback", "expect_names"]
 
 
 class MonitorCallback(Callback):
@@ -61,6 +62,9 @@ class MonitorCallback(Callback):
     def watches(self) -> bool:
         """Whether the value is used at all."""
         return True
+
+    _without_value = ""
+    """What happens if there is no such value, for the warning."""
 
     _STATE: tuple[str, ...] = ()
     """Names of the attributes that a resumed training needs."""
@@ -112,6 +116,27 @@ class MonitorCallback(Callback):
             remedy = " Pass `validation_data` or `validation_split` to `fit`."
         warnings.warn(
             f"{type(self).__name__}: the logs have no value {self.monitor!r} to watch; available"
-            f" are {', '.join(map(repr, names))}.{remedy}",
+            f" are {', '.join(map(repr, names))}.{self._without_value}{remedy}",
             stacklevel=5,
         )
+
+
+def expect_names(callbacks: Iterable[Any], names: Iterable[str]) -> None:
+    """Tell the callbacks that watch a value the names of all results; they warn if theirs is not
+    among them.
+
+    Args:
+        callbacks: The callbacks of a training.
+        names: Results of steps and validation. Unknown callbacks may add more: then nothing is
+            told.
+
+    Example:
+        >>> watching = MonitorCallback("loss")
+        >>> expect_names([watching], ["loss", "val_loss"])
+    """
+    callbacks = list(callbacks)
+    if any(not is_library_code(callback.on_epoch_end) for callback in callbacks):
+        return
+    for callback in callbacks:
+        if isinstance(callback, MonitorCallback) and callback.watches:
+            callback.expect([*names, "learning_rate"])

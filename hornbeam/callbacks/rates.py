@@ -10,6 +10,7 @@ import numpy as np
 
 from hornbeam.callbacks.callback import Callback
 from hornbeam.callbacks.monitor import MonitorCallback
+from hornbeam.checked import unexpected
 from hornbeam.typing import Logs
 
 __all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]
@@ -46,11 +47,12 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         rate = self.schedule(epoch, _rate(self.model)) if self._takes_rate else self.schedule(epoch)
-        if not isinstance(rate, (float, int, np.floating)) and np.ndim(rate) != 0:
+        try:
+            self.model.optimizer.learning_rate = float(rate)
+        except (TypeError, ValueError):
             raise ValueError(
                 f"LearningRateScheduler: `schedule` must return a number, received {rate!r}."
-            )
-        self.model.optimizer.learning_rate = float(rate)
+            ) from None
         if self.verbose > 0:
             print(f"\nEpoch {epoch + 1}: learning rate set to {float(rate):g}.")
 
@@ -85,7 +87,7 @@ class ReduceLROnPlateau(MonitorCallback):
     ):  # fmt: skip
         min_delta = kwargs.pop("epsilon", min_delta)  # Keras 1's name
         if kwargs:
-            raise TypeError(f"ReduceLROnPlateau: unexpected arguments {sorted(kwargs)}.")
+            raise unexpected(ReduceLROnPlateau, kwargs)
         super().__init__(monitor, mode, min_delta)
         if factor >= 1.0:
             raise ValueError(f"ReduceLROnPlateau: `factor` must be below 1, received {factor}.")

@@ -38,6 +38,9 @@ class CSVLogger(Callback):
             self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
         )
         self._header = not going_on
+        if going_on and self.keys is None:
+            with open(self.filename, newline="") as file:
+                self.keys = next(csv.reader(file, delimiter=self.sep), ["epoch"])[1:]
         if not self.append and not self.params.get("resumed"):
             with open(self.filename, "w", newline=""):
                 pass

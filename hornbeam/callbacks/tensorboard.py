@@ -10,8 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from hornbeam import optional
+from hornbeam import errors, optional
 from hornbeam.callbacks.callback import Callback, check_number
+from hornbeam.checked import unexpected
 from hornbeam.layers.core import Embedding
 from hornbeam.layers.state import flatten_layers
 from hornbeam.typing import FilePath, Logs
@@ -44,6 +45,8 @@ class TensorBoard(Callback):
             0 for none.
         embeddings_metadata: Path of a file with one line per row of the table, or a dict of such
             paths by layer name.
+        **kwargs: `batch_size`, `write_grads`, `embeddings_layer_names` and `embeddings_data` of
+            Keras 1 and 2. They have no effect; a warning names those that had one there.
 
     Raises:
         ImportError: If tensorboardX is not installed.
@@ -67,8 +70,10 @@ class TensorBoard(Callback):
         profile_batch: int | str | Sequence[int] = 0,
         embeddings_freq: int = 0,
         embeddings_metadata: FilePath | Mapping[str, FilePath] | None = None,
+        **kwargs: Any,
     ):
         super().__init__()
+        _drop_older(kwargs)
         _tensorboardx()  # now, so that it is not missed in the middle of a training
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq = _frequency("histogram_freq", histogram_freq)
@@ -307,3 +312,14 @@ def _as_image(value: np.ndarray) -> np.ndarray:
         value = value.T if value.shape[0] > value.shape[1] else value
     span = value.max() - value.min()
     return (255 * (value - value.min()) / (span if span > 0 else 1)).astype("uint8")
+
+
+def _drop_older(kwargs: dict[str, Any]) -> None:
+    """Remove the arguments of Keras 1 and 2, with one warning where one had an effect there."""
+    kwargs.pop("batch_size", None)  # of the histograms of activations
+    older = ("write_grads", "embeddings_layer_names", "embeddings_data")
+    given = [name for name in older if kwargs.pop(name, None)]
+    if given:
+        errors.warn(f"TensorBoard: {errors.listed(given)} of Keras 1 and 2 has no effect.")
+    if kwargs:
+        raise unexpected(TensorBoard, kwargs)

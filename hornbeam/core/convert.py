@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import errors
+from hornbeam.core.forks import check_not_forked
 from hornbeam.core.op_table import OPS
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
 from hornbeam.dtypes import standardize_dtype
@@ -40,6 +42,7 @@ def convert(x: Tensor, dtype: DType | None = None) -> Tensor:
         >>> convert([[1.0, 2.0]]).dtype.name
         'float32'
     """
+    check_not_forked()
     if isinstance(x, Variable):
         x = x.value
     if isinstance(x, (jax.Array, KerasTensor)):
@@ -52,6 +55,8 @@ def convert(x: Tensor, dtype: DType | None = None) -> Tensor:
         )
     if isinstance(x, jax.ShapeDtypeStruct):
         return KerasTensor(x.shape, x.dtype)
+    if hasattr(x, "_keras_history"):
+        refuse_real_keras("A layer or an op", x)
     if dtype is None and isinstance(x, float):
         dtype = standardize_dtype(None)
     array = x

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
-from typing import Any
+from typing import Any, Self
 
 from hornbeam import errors, tree
 from hornbeam.core import naming
@@ -67,6 +68,11 @@ class Operation:
         ValueError: If `name` is not such a string.
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        operation = super().__new__(cls)
+        object.__setattr__(operation, "_captured", (args, kwargs))
+        return operation
+
     def __init__(self, name: str | None = None):
         if name is not None and (not isinstance(name, str) or not name or "/" in name):
             raise ValueError(
@@ -109,16 +115,52 @@ class Operation:
             return self.symbolic_call(*args, **kwargs)
         return self.call(*args, **kwargs)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the name and the arguments with which the operation was made.
+
+        Raises:
+            NotImplementedError: If an argument cannot be written to a file.
+        """
+        args, kwargs = self.__dict__.get("_captured", ((), {}))
+        bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs)
+        config = {"name": self.name}
+        for name, value in list(bound.arguments.items())[1:]:
+            is_dict = bound.signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD
+            config.update(value if is_dict else {name: value})
+        config["name"] = self.name
+        for name, value in config.items():
+            if not _is_plain(value):
+                raise NotImplementedError(
+                    f"{type(self).__name__} '{self.name}': its argument `{name}`,"
+                    f" {errors.describe(value)}, is no plain value, so it has no configuration."
+                    " Implement `get_config()`, which returns the constructor's arguments."
+                )
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Make an operation from the result of `get_config`."""
+        return cls(**config)
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the shape of the result for the shapes of the inputs.
+
+        Args:
+            *args, **kwargs: Shapes, tuples with `None` for unknown sizes, or structures of them.
+        """
+
+        def tensors(shapes: Any) -> Any:
+            return tree.map_shape_structure(KerasTensor, shapes)
+
+        named = {name: tensors(shapes) for name, shapes in kwargs.items()}
+        outputs = self.compute_output_spec(*map(tensors, args), **named)
+        return tree.map_structure(lambda x: x.shape, outputs)
+
     def _node_property(self, side: str) -> Any:
         if not self._inbound_nodes:
             raise AttributeError(
                 f"{type(self).__name__} '{self.name}' has no `{side}`: it was never called with "
                 "a symbolic tensor (`hornbeam.Input`)."
-            )
-        if len(self._inbound_nodes) > 1:
-            raise AttributeError(
-                f"{type(self).__name__} '{self.name}' was called "
-                f"{len(self._inbound_nodes)} times, so `{side}` is ambiguous."
             )
         node = self._inbound_nodes[0]
         if side == "output":
@@ -127,13 +169,22 @@ class Operation:
 
     @property
     def input(self) -> Structure:
-        """The symbolic input of the only call."""
+        """The symbolic input of the first call with symbolic tensors."""
         return self._node_property("input")
 
     @property
     def output(self) -> Structure:
-        """The symbolic output of the only call."""
+        """The symbolic output of the first call with symbolic tensors."""
         return self._node_property("output")
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether JSON can hold `value`."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(value[key]) for key in value)
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def describe_inputs(args: tuple, kwargs: dict[str, Any]) -> str:

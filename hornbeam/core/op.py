@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from hornbeam import errors, tree
+from hornbeam.core.forks import check_not_forked
 from hornbeam.core.graph import Operation, describe_inputs
 from hornbeam.core.op_table import OPS, OpInfo
 from hornbeam.core.tensor import KerasTensor, any_symbolic
@@ -119,6 +120,7 @@ def op(module: str, class_name: str | None = None) -> Callable[[Function], Funct
 
         @functools.wraps(function)
         def public(*args: Any, **kwargs: Any) -> Any:
+            check_not_forked()
             if not any_symbolic(args, kwargs):
                 return function(*args, **kwargs)
             try:

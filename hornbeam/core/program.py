@@ -18,7 +18,9 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import errors
+from hornbeam.core.forks import check_not_forked
 from hornbeam.core.placement import Placement, current_placement, place_batch, place_variable
+from hornbeam.core.structure import rules_version
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.typing import Structure
 
@@ -158,6 +160,7 @@ class Program:
         self.placement: Placement | None = current_placement()
         self._lock = threading.RLock()
         self.trace_count = 0
+        self._rules = rules_version.number
         assigned = list(dict.fromkeys(assigned))
         known = set(assigned)
         self._carried = _Carried(
@@ -227,20 +230,30 @@ class Program:
 
     def primitives(self, *args: Any) -> set[str]:
         """Return the names of the JAX primitives that the function runs for these shapes."""
+        found: set[str] = set()
+        _collect_primitives(self.traced(*args), found)
+        return found
+
+    def traced(self, *args: Any) -> Any:
+        """Return the function for these shapes as a jaxpr, JAX's list of operations.
+
+        Its inputs are the values of the variables, then `args`.
+        """
         shapes = jax.tree.map(_shape, args)
 
-        def look(carried: _Carried) -> set[str]:
+        def trace(carried: _Carried) -> Any:
             values = (
                 [_shape(v.stored) for v in carried.assigned],
                 [_shape(v.stored) for v in carried.read],
             )
-            found: set[str] = set()
-            _collect_primitives(carried.step.trace(*values, shapes).jaxpr.jaxpr, found)
-            return found
+            return carried.step.trace(*values, shapes).jaxpr.jaxpr
 
-        return self._until_all_is_carried(look)
+        return self._until_all_is_carried(trace)
 
     def _until_all_is_carried(self, use: Callable[[_Carried], Any]) -> Any:
+        check_not_forked()
+        if self._rules != rules_version.number:
+            self._forget_traces()
         for _ in range(_MOST_TRACES):
             carried = self._carried
             try:
@@ -254,6 +267,13 @@ class Program:
             " once, in `__init__` or `build`, keep it in an attribute, and only use it in `call` or"
             " in the step."
         )
+
+    def _forget_traces(self) -> None:
+        """Trace anew, because the rule of an optimizer changed."""
+        with self._lock:
+            self._rules = rules_version.number
+            old = self._carried
+            self._carried = _Carried(self, old.assigned, old.read, self._donate)
 
     def _carry_also(self, carried: _Carried, strays: _Strays) -> None:
         with self._lock:

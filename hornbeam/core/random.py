@@ -16,6 +16,7 @@ import jax
 import jax.extend.random
 import jax.numpy as jnp
 import numpy as np
+from jax.export import is_symbolic_dim
 
 from hornbeam.core import naming
 from hornbeam.core.checks import check_name
@@ -89,10 +90,12 @@ class SeedGenerator:
         return state
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self._initial_seed}
+        """Return the seed and the name, ready for JSON."""
+        return {"seed": self._initial_seed, "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
+        """Make a generator from the result of `get_config`."""
         return cls(**config)
 
 
@@ -183,7 +186,7 @@ def draw_key(seed: Any) -> jax.Array:
 def _random_bits(key: Any, width: int, shape: tuple[int, ...]) -> Any:
     """Return unsigned integers of `width` bits from Threefry-2x32 (Salmon et al. 2011)."""
     size = math.prod(shape)
-    if size >= 2**32:
+    if not is_symbolic_dim(size) and size >= 2**32:
         return _JAX_THREEFRY.random_bits(key, width, shape)
     left, right = _threefry(key[0], key[1], jax.lax.iota("uint32", size), _LAX)
     if width == 64:

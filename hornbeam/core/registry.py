@@ -123,7 +123,7 @@ class custom_object_scope:
     """Make classes and functions known by name inside a block.
 
     Args:
-        custom_objects: Mapping of names to classes or functions.
+        custom_objects: Mapping of names to classes or functions. `None`: none.
 
     Raises:
         TypeError: If it is not a mapping.
@@ -134,7 +134,8 @@ class custom_object_scope:
         6
     """
 
-    def __init__(self, custom_objects: Mapping[str, Any]):
+    def __init__(self, custom_objects: Mapping[str, Any] | None = None):
+        custom_objects = {} if custom_objects is None else custom_objects
         if not isinstance(custom_objects, Mapping):
             raise TypeError(f"custom_object_scope: expected a dict, received {custom_objects!r}.")
         self._objects = dict(custom_objects)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 
-__all__ = ["StructureVersion", "structure_version"]
+__all__ = ["StructureVersion", "rules_version", "structure_version"]
 
 
 class StructureVersion:
-    """A count of the changes to the parts and the `trainable` switches of all layers.
+    """A count of the changes to the parts, settings and `trainable` switches of all layers.
 
     A cache of what follows from the structure keeps the version that it was made with. While the
     version is the same, the cache is valid. To read it takes no lock, since it is read with every
@@ -33,3 +33,6 @@ class StructureVersion:
 
 
 structure_version = StructureVersion()
+
+rules_version = StructureVersion()
+"""The version of the rules of all optimizers, such as a schedule set in place of a number."""

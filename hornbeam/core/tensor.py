@@ -10,6 +10,8 @@ import numpy as np
 from hornbeam.core import naming
 from hornbeam.core.checks import check_flag, check_shape
 from hornbeam.core.op_table import OPS
+from hornbeam.core.provenance import refuse_call_by_real_keras
+from hornbeam.core.traces import refuse_as_argument
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.typing import Axis, DType, Shape, Tensor
 
@@ -37,6 +39,9 @@ class KerasTensor:
 
     # Ask NumPy and JAX to leave `array + symbolic` to the operators below.
     __array_priority__ = 1000
+
+    # The symbolic mask; see `hornbeam.core.masks`.
+    _keras_mask: Any = None
 
     def __init__(
         self,
@@ -112,9 +117,6 @@ class KerasTensor:
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self._refuse("a NumPy function")
 
-    def __jax_array__(self) -> NoReturn:
-        self._refuse("a JAX function")
-
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Tensor:
         if method == "__call__" and not kwargs and ufunc.__name__ in _UFUNCS:  # `array + symbolic`
             return _run(_UFUNCS[ufunc.__name__], *inputs)
@@ -123,12 +125,16 @@ class KerasTensor:
     def __getitem__(self, key: Any) -> Tensor:
         return _run("GetItem", self, key)
 
-    def _refuse(self, user: str) -> NoReturn:
+    def _refuse(self, user: str, error: type[Exception] = TypeError) -> NoReturn:
         """Raise the error for `user`, a function that needs values."""
-        raise TypeError(
+        refuse_call_by_real_keras(repr(self))
+        raise error(
             f"{self!r} is symbolic: it has no values yet, so {user} cannot use it. Use a function"
             " of `hornbeam.ops`, or put the computation into the `call` of a Layer."
         )
+
+
+refuse_as_argument(KerasTensor, lambda x: x._refuse("a JAX function", ValueError))
 
 
 def any_symbolic(*structures: Any) -> bool:

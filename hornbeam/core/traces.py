@@ -1,4 +1,4 @@
-"""Values of JAX's traces: which of them outlive a function that JAX transforms.
+"""How values enter JAX's transformed functions, and which values outlive them.
 
 `jax.jit`, `jax.grad`, `jax.vmap` and loops call a function with tracers. A tracer is of no use
 once the function has returned, so a variable must not keep it.
@@ -6,18 +6,57 @@ once the function has returned, so a variable must not keep it.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 
-__all__ = ["current_trace", "without_inner_traces"]
+__all__ = [
+    "accept_as_argument", "current_trace", "refuse_as_argument", "without_inner_traces",
+]  # fmt: skip
 
 try:
     _trace_context = importlib.import_module("jax._src.core").trace_ctx
 except (ImportError, AttributeError):  # another version of JAX: values are not checked
     _trace_context = None
+
+
+def accept_as_argument(cls: type) -> None:
+    """Make JAX's functions and transformed functions take instances of a class as arrays.
+
+    JAX itself calls `__jax_array__` only in a few functions. Its tables are private, so another
+    version of JAX may not have them; then the instances must be converted by `.value`.
+
+    Args:
+        cls: A class whose attribute `value` is an array.
+    """
+    try:
+        core, dtypes = (importlib.import_module(f"jax._src.{name}") for name in ("core", "dtypes"))
+        abstract, concrete = core.pytype_aval_mappings, dtypes.canonicalize_value_handlers
+        handlers = importlib.import_module("jax._src.interpreters.pxla").shard_arg_handlers
+    except (ImportError, AttributeError):
+        return
+
+    def place(xs: Any, *settings: Any) -> Any:
+        return handlers[jax.Array if not xs else type(xs[0].value)](
+            [x.value for x in xs], *settings
+        )
+
+    abstract[cls] = lambda x: jax.typeof(x.value)
+    concrete[cls] = lambda x: x.value
+    handlers[cls] = place
+
+
+def refuse_as_argument(cls: type, refuse: Callable[[Any], Any]) -> None:
+    """Make JAX's functions call `refuse`, which raises, for instances of a class.
+
+    A class with `__jax_array__` would be refused too, but then `array + instance` would never
+    reach the class's own `__radd__`.
+    """
+    with contextlib.suppress(ImportError, AttributeError):
+        importlib.import_module("jax._src.core").pytype_aval_mappings[cls] = refuse
 
 
 def current_trace() -> Any:

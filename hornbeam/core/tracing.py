@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -45,11 +45,14 @@ class _Trial:
         first: The size of unknown first axes, mostly the batch size.
         others: The size of all other unknown axes.
         known: Sizes that inputs have besides.
+        aligned: Sizes of unknown axes by their position from the end, such as -2. They replace
+            `first` and `others`, and count as known.
     """
 
     first: int
     others: int
     known: frozenset[int] = frozenset()
+    aligned: Mapping[int, int] = dataclasses.field(default_factory=dict)
 
     @property
     def unknown(self) -> set[int]:
@@ -59,7 +62,9 @@ class _Trial:
     def fill(self, shape: Sequence[int | None]) -> list[int]:
         """Return `shape` with trial sizes for unknown ones."""
         return [
-            (self.others if axis else self.first) if size is None else size
+            self.aligned.get(axis - len(shape), self.others if axis else self.first)
+            if size is None
+            else size
             for axis, size in enumerate(shape)
         ]
 
@@ -140,24 +145,37 @@ def infer(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Structure:
     """
     symbolic = [x for x in tree.flatten((args, kwargs)) if isinstance(x, KerasTensor)]
 
+    weights: set[Shape] = set()
+
     def trace(trial: _Trial | None) -> _Trace:
-        return _Trace(function, args, kwargs, trial)
+        return _Trace(function, args, kwargs, trial, weights)
 
     if all(size is not None for x in symbolic for size in x.shape):
         return tree.map_structure(_as_symbolic, trace(None).result)
-    pair = _traced_with_large_trials(trace, symbolic)
+    leaves = tree.flatten((args, kwargs))
+    arrays = [x.shape for x in leaves if _is_array(x) or isinstance(x, Variable)]
+    pair = _traced_with_large_trials(trace, symbolic, arrays, weights)
     return tree.map_structure(_merged, pair[0].result, pair[1].result)
 
 
 class _Trace:
     """A function, traced with trial sizes.
 
+    Args:
+        function: The function.
+        args, kwargs: Its arguments; symbolic tensors may be nested in them.
+        trial: The trial sizes.
+        weights: A set to which the shapes of variables are added that the function reads.
+
     Attributes:
         result: What the function returns, with a `jax.ShapeDtypeStruct` in place of each array.
         jaxpr: Its operations.
     """
 
-    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any, trial: _Trial | None):
+    def __init__(
+        self, function: Callable[..., Any], args: Any, kwargs: Any, trial: _Trial | None,
+        weights: set[Shape],
+    ):  # fmt: skip
         leaves = tree.flatten((args, kwargs))
         where = [i for i, x in enumerate(leaves) if isinstance(x, KerasTensor)]
         fill: Callable[[Any], Any] = list if trial is None else trial.fill
@@ -173,8 +191,11 @@ class _Trace:
                     set_mask(value, jnp.ones(fill(mask.shape), bool))
                 filled[i] = value
             a, k = tree.pack_sequence_as((args, kwargs), filled)
-            with Overlay(abstract=True):
-                result = function(*a, **k)
+            with Overlay(abstract=True) as overlay:
+                try:
+                    result = function(*a, **k)
+                finally:
+                    weights.update(variable.shape for variable in overlay.strays)
             # Arrays are traced; anything else in the result is kept as it is.
             flat = [x.value if isinstance(x, Variable) else x for x in tree.flatten(result)]
             returned = result, [None if _is_array(x) else x for x in flat]
@@ -197,9 +218,17 @@ class _Trace:
 
 
 def _traced_with_large_trials(
-    trace: Callable[[_Trial], _Trace], symbolic: list[KerasTensor]
-) -> list[_Trace]:
-    """Return traces with two trial sizes that are large enough."""
+    trace: Callable[[_Trial], _Trace], symbolic: list[KerasTensor], arrays: list[Shape],
+    weights: set[Shape],
+) -> list[_Trace]:  # fmt: skip
+    """Return traces with two trial sizes that are large enough.
+
+    Args:
+        trace: Traces the function.
+        symbolic: Its symbolic arguments.
+        arrays: The shapes of its other arrays.
+        weights: The shapes of variables that it reads, which traces add.
+    """
     known = frozenset(size for x in symbolic for size in x.shape if size is not None)
     pair: list[_Trace] = []
     failures: list[Exception] = []
@@ -215,7 +244,8 @@ def _traced_with_large_trials(
             if not _loses_a_size(pair[0].jaxpr.jaxpr, pair[1].jaxpr.jaxpr):
                 return pair
             scale *= _GROWTH
-    return pair or _traced_with_known_sizes(trace, symbolic, known, failures[0])
+    shapes = [*(x.shape for x in symbolic), *arrays]
+    return pair or _traced_with_known_sizes(trace, shapes, weights, known, failures[0])
 
 
 def _scale_after(scale: int, failures: list[Exception]) -> int | None:
@@ -232,18 +262,23 @@ def _scale_after(scale: int, failures: list[Exception]) -> int | None:
 
 def _traced_with_known_sizes(
     trace: Callable[[_Trial], _Trace],
-    symbolic: list[KerasTensor],
+    shapes: list[Shape],
+    weights: set[Shape],
     known: frozenset[int],
     failure: Exception,
 ) -> list[_Trace]:
-    """Return traces with an unknown size equal to a size of another input.
+    """Return traces with an unknown size equal to a size of another input or of a weight.
 
-    Additions and concatenations require equal sizes.
+    Additions, products and concatenations require equal sizes.
     """
     small, large = [size for size in _TRIALS if size not in known][:2]
-    first = _sizes_to_match(x.shape[:1] for x in symbolic)
-    others = _sizes_to_match(x.shape[1:] for x in symbolic)
+    sizes_known = _sizes_to_match(shapes)
+    first = sizes_known if any(shape[:1] == (None,) for shape in shapes) else []
+    others = sizes_known if any(None in shape[1:] for shape in shapes) else []
+    aligned = _aligned_sizes([*shapes, *weights])
+    inner = {axis: size for axis, size in aligned.items() if axis > -max(map(len, shapes))}
     for pair in [
+        *([_Trial(a, a, known, sizes) for a in (small, large)] for sizes in (inner, aligned)),
         *([_Trial(small, size, known), _Trial(large, size, known)] for size in others),
         *([_Trial(size, small, known), _Trial(size, large, known)] for size in first),
         *([_Trial(a, b, known)] * 2 for a in first for b in others),
@@ -256,9 +291,21 @@ def _traced_with_known_sizes(
 
 
 def _sizes_to_match(shapes: Iterable[Shape]) -> list[int]:
-    """Return the known sizes in `shapes`, at most 4; none if all sizes are known."""
-    sizes = {size for shape in shapes for size in shape}
-    return sorted(size for size in sizes if size is not None)[:4] if None in sizes else []
+    """Return the known sizes above 1 in `shapes`, at most 6."""
+    sizes = {size for shape in shapes for size in shape if size is not None and size > 1}
+    return sorted(sizes)[:6]
+
+
+def _aligned_sizes(shapes: list[Shape]) -> dict[int, int]:
+    """Return the only known size above 1 at each position, counted from the end.
+
+    Broadcasting aligns shapes at their ends.
+    """
+    found: dict[int, set[int]] = {}
+    for shape in shapes:
+        for axis, size in enumerate(shape, start=-len(shape)):
+            found.setdefault(axis, set()).update({size} - {None, 1})
+    return {axis: sizes.pop() for axis, sizes in found.items() if len(sizes) == 1}
 
 
 def _loses_a_size(first: Any, second: Any) -> bool:

@@ -21,8 +21,10 @@ import numpy as np
 
 from hornbeam.core import naming, registry
 from hornbeam.core.checks import check_choice, check_flag, check_name, check_shape
+from hornbeam.core.forks import check_not_forked
+from hornbeam.core.initial import initial_value
 from hornbeam.core.loading import current_loading
-from hornbeam.core.traces import current_trace, without_inner_traces
+from hornbeam.core.traces import accept_as_argument, current_trace, without_inner_traces
 from hornbeam.dtypes import is_float, standardize_dtype
 from hornbeam.typing import DType, Tensor
 
@@ -139,7 +141,7 @@ class Variable:
 
     Args:
         initializer: The value, a function of `(shape, dtype)` that returns it, or the name of an
-            initializer.
+            initializer. As in Keras 1, the function may take `(shape, name)`.
         shape: Shape. Required if `initializer` is a function or a name.
         dtype: Dtype. Default: the dtype of the value; for a function or a name, `floatx()`.
         trainable: Whether optimizers change it.
@@ -174,6 +176,7 @@ class Variable:
         name: str | None = None,
         layout: Any = None,
     ):
+        check_not_forked()
         self.name = check_name("Variable", name) or naming.auto_name("variable")
         if layout is not None:
             raise ValueError(
@@ -248,7 +251,7 @@ class Variable:
             if initializer is None:
                 return  # another thread was faster
             self._pay()
-            value = initializer(self._shape, dtype=self._dtype)
+            value = initial_value(initializer, self._shape, self._dtype, self.name)
             # A user's function may keep the array that it returns.
             fresh = type(initializer).__module__ == "hornbeam.initializers"
             value = jnp.asarray(value, dtype=self._dtype) if fresh else _copied(value, self._dtype)
@@ -486,7 +489,7 @@ def _is_small_on_host(value: jax.Array) -> bool:
 
 def _add_operators() -> None:
     """Give `Variable` the arithmetic of its value."""
-    binary = "add sub mul truediv floordiv mod pow matmul and or xor".split()
+    binary = "add sub mul truediv floordiv mod pow matmul".split()
     names = [f"__{prefix}{name}__" for name in binary for prefix in ("", "r")]
     for name in [*names, *(f"__{word}__" for word in "lt le gt ge".split())]:
 
@@ -498,9 +501,18 @@ def _add_operators() -> None:
         setattr(Variable, name, method)
     for name in ("__neg__", "__pos__", "__abs__", "__invert__"):
         setattr(Variable, name, lambda self, name=name: getattr(self.value, name)())
+    # Logical, as for symbolic tensors, so that a graph and a variable give the same.
+    for word in ("and", "or", "xor"):
+        logical = getattr(jnp, f"logical_{word}")
+        for name in (f"__{word}__", f"__r{word}__"):
+            setattr(Variable, name, lambda self, x, logical=logical: logical(self.value, x))
+    Variable.__round__ = (  # type: ignore[attr-defined]
+        lambda self, digits=0: jnp.round(self.value, digits or 0)
+    )
 
 
 _add_operators()
+accept_as_argument(Variable)
 
 
 def value_and_grad(

@@ -369,7 +369,7 @@ def unpack(batch: Structure) -> Batch:
 
 def make_source(
     x: Data, y: Structure = None, sample_weight: Structure = None, batch_size: int | None = None,
-    shuffle: bool | str = False,
+    shuffle: bool | str = False, steps: int | None = None,
 ) -> Source:  # fmt: skip
     """Return the source for the data that a user passed.
 
@@ -377,8 +377,10 @@ def make_source(
         x: Arrays, or lists or dicts of arrays; a pandas table; a `PyDataset`, generator or other
             iterable of batches; or a source, which is returned as it is.
         y, sample_weight: Arrays like `x`; `None` if `x` yields batches.
-        batch_size: Number of rows per batch of arrays. Default: 32.
+        batch_size: Number of rows per batch of arrays. Default: as many as make `steps` batches of
+            all rows, or 32 if `steps` is not given.
         shuffle: As in `ArraySource`.
+        steps: Number of batches of a pass.
 
     Raises:
         ValueError: If `x` is missing, or `y` or `sample_weight` is given although `x` yields
@@ -400,7 +402,11 @@ def make_source(
                     "`(x, y)` or `(x, y, sample_weight)` itself."
                 )
         return _dataset_source(x) if isinstance(x, Dataset) else IterableSource(x)
-    return ArraySource(x, y, sample_weight, 32 if batch_size is None else batch_size, shuffle)
+    source = ArraySource(x, y, sample_weight, 32 if batch_size is None else batch_size, shuffle)
+    if batch_size is None and steps is not None:
+        size = max(1, math.ceil(source.num_rows / steps))
+        return ArraySource(x, y, sample_weight, size, shuffle)
+    return source
 
 
 def is_iterable_of_batches(x: Data) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing.spawn
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 from hornbeam.keras.modules import face_module, is_face_name, why_missing
 
@@ -53,10 +55,26 @@ class FaceFinder(MetaPathFinder, Loader):
 
 _finder = FaceFinder()
 _set_aside: dict[str, ModuleType] = {}
+_spawning: Any = multiprocessing.spawn
+_describe_process: Callable[[str], dict[str, Any]] = _spawning.get_preparation_data
+
+
+class _Install:
+    """Installs the stand-ins in the process that unpickles it."""
+
+    def __reduce__(self) -> tuple[Callable[[], None], tuple[()]]:
+        return install_as_keras, ()
+
+
+def _describe_process_with_face(name: str) -> dict[str, Any]:
+    """Return what a spawned worker reads before it imports the main script."""
+    return {**_describe_process(name), "hornbeam": _Install()}
 
 
 def install_as_keras(force: bool = False) -> None:
-    """Make `import keras` and `import tensorflow.keras` import Hornbeam in this process.
+    """Make `import keras` and `import tensorflow.keras` import Hornbeam.
+
+    This holds in this process, and in those that it starts by `multiprocessing`.
 
     Args:
         force: Whether to continue if the real Keras or TensorFlow was imported before. Objects that
@@ -84,6 +102,7 @@ def install_as_keras(force: bool = False) -> None:
     for name in real:
         _set_aside[name] = sys.modules.pop(name)
     sys.meta_path.insert(0, _finder)
+    _spawning.get_preparation_data = _describe_process_with_face
 
 
 def uninstall_as_keras() -> None:
@@ -95,6 +114,7 @@ def uninstall_as_keras() -> None:
     if _finder not in sys.meta_path:
         return
     sys.meta_path.remove(_finder)
+    _spawning.get_preparation_data = _describe_process
     for name in [name for name in sys.modules if _is_below_root(name)]:
         del sys.modules[name]
     sys.modules.update(_set_aside)

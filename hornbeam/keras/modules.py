@@ -58,8 +58,12 @@ class FaceModule(ModuleType):
         if alias is not None:
             return _resolve(alias)
         for module in self._modules():
-            if hasattr(module, name):
-                return getattr(module, name)
+            found = getattr(module, name, None)
+            if found is None and not hasattr(module, name):
+                continue
+            # A file of Hornbeam, such as `hornbeam.optimizers.adam`, is no attribute of Keras's.
+            if not isinstance(found, ModuleType) or name in getattr(module, "__all__", ()):
+                return found
         raise AttributeError(
             f"module {self.__name__!r} has no attribute {name!r}. {why_missing(inner)}"
         )
@@ -92,13 +96,17 @@ def _children(name: str) -> set[str]:
     candidates = {f"{root}.{module}" for root in KERAS_ROOTS for module in KERAS_MODULES if module}
     candidates |= {*KERAS_ROOTS, *_PLAIN_PARENTS, *ALIASES}
     starts = [other for other in candidates if other.startswith(f"{name}.")]
-    return {other[len(name) + 1 :] for other in starts if "." not in other[len(name) + 1 :]}
+    return {
+        other[len(name) + 1 :]
+        for other in starts
+        if "." not in other[len(name) + 1 :] and is_face_name(other)
+    }
 
 
 @functools.cache
 def _places(name: str) -> tuple[str, ...] | None:
     """Return the Hornbeam modules behind a stand-in, or `None` if there is no such stand-in."""
-    if name in _PLAIN_PARENTS or name in ALIASES:
+    if name in _PLAIN_PARENTS or (name in ALIASES and name not in KERAS_ROOTS):
         return ()
     for root in KERAS_ROOTS:
         if name == root or name.startswith(f"{root}."):

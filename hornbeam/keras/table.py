@@ -15,7 +15,7 @@ KERAS_VERSION = "3.15.1+hornbeam"
 TENSORFLOW_VERSION = "2.21.0+hornbeam"
 
 # All roots have the same modules.
-KERAS_ROOTS = ("keras", "tensorflow.keras", "tensorflow.python.keras")
+KERAS_ROOTS = ("keras.src", "keras", "tensorflow.keras", "tensorflow.python.keras")
 
 _CURRENT = [
     "activations", "backend", "callbacks", "config", "constraints", "datasets",
@@ -69,12 +69,35 @@ KERAS_MODULES |= {
     "engine.sequential": ("models",),
     "engine.topology": ("layers", "models"),
     "engine.training": ("models",),
+    "optimizers": ("legacy.optimizers", "optimizers"),
+    "optimizers.experimental": ("optimizers",),
     "initializations": ("initializers",),
     "objectives": ("losses",),
 }
 
+# Modules of TensorFlow 2's optimizers.
+KERAS_MODULES |= {
+    name: ("optimizers", "optimizers.schedules")
+    for package in ("optimizer_v2", "optimizers.optimizer_v2")
+    for name in (
+        package,
+        *(
+            f"{package}.{module}"
+            for module in (
+                "adadelta", "adagrad", "adam", "adamax", "ftrl", "gradient_descent",
+                "learning_rate_schedule", "nadam", "optimizer_v2", "rmsprop",
+            )
+        ),
+    )
+}  # fmt: skip
+KERAS_MODULES |= {
+    f"optimizers.{name}_v2": ("optimizers",)
+    for name in ("adadelta", "adagrad", "adam", "adamax", "gradient_descent", "nadam", "rmsprop")
+}
+
 # Additional names of a module: module -> name -> path below `hornbeam`.
 ALIASES: dict[str, dict[str, str]] = {
+    **{root: {"version": "keras.tensorflow.version"} for root in KERAS_ROOTS},
     "tensorflow": {
         "Variable": "Variable",
         "abs": "ops.abs",

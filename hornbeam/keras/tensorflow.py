@@ -1,4 +1,4 @@
-"""Names of the `tensorflow` stand-in that are neither `keras` nor aliases of Hornbeam's ops."""
+"""Names of the stand-ins `keras` and `tensorflow` that are no names of Hornbeam."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import NamedTuple
 import jax
 
 from hornbeam.core import random as core_random
+from hornbeam.keras.table import KERAS_VERSION
 
-__all__ = ["PhysicalDevice", "list_physical_devices", "set_seed"]
+__all__ = ["PhysicalDevice", "list_physical_devices", "set_seed", "version"]
 
 # These names replace TensorFlow's dtype objects. Hornbeam takes dtypes by name, as Keras does.
 bfloat16, float16, float32, float64 = "bfloat16", "float16", "float32", "float64"
@@ -47,6 +48,16 @@ def list_physical_devices(device_type: str | None = None) -> list[PhysicalDevice
         for number in range(platforms.count(kind))
     ]
     return [device for device in devices if device_type in (None, device.device_type)]
+
+
+def version() -> str:
+    """Return the version of Keras that the stand-in `keras` follows.
+
+    Example:
+        >>> version().startswith("3.")
+        True
+    """
+    return KERAS_VERSION
 
 
 def set_seed(seed: int) -> None:

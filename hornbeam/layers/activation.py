@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from hornbeam import activations
 from hornbeam.core.checks import check_axes
+from hornbeam.core.tracing import shape_with_unknowns
 from hornbeam.layers.arguments import add_named_weight, keep
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
@@ -142,7 +143,7 @@ class Softmax(_Activation):
         axis: Axis, or list of axes, along which the outputs sum to 1. Default: -1, the last.
 
     Input and output: any shape. The call takes an optional boolean `mask` of the input's shape;
-    entries where it is false get probability 0. As in Keras.
+    entries where it is false get probability 0, even if no entry is true. As in Keras.
 
     Raises:
         ValueError: In the call, if the input does not have `axis`, or if the shape of `mask` does
@@ -161,10 +162,19 @@ class Softmax(_Activation):
         self.axis = axis
 
     def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
-        if mask is not None:
-            inputs = jnp.where(mask, inputs, jnp.finfo(inputs.dtype).min / 2)
         check_axes(self._label(), self.axis, inputs.ndim)
-        return activations.softmax(inputs, self.axis)
+        if mask is None:
+            return activations.softmax(inputs, self.axis)
+        shape = jnp.shape(mask)
+        aligned = zip(reversed(shape), reversed(inputs.shape), strict=False)
+        if len(shape) > inputs.ndim or any(m not in (1, n) for m, n in aligned):
+            raise ValueError(
+                f"{self._label()}: `mask` must have a shape that broadcasts to the input's"
+                f" {shape_with_unknowns(inputs.shape)}, received {shape_with_unknowns(shape)}."
+            )
+        masked = jnp.where(mask, inputs, jnp.finfo(inputs.dtype).min / 2)
+        # Where no entry counts, all probabilities are 0.
+        return activations.softmax(masked, self.axis) * jnp.asarray(mask, masked.dtype)
 
 
 class PReLU(_Activation):

@@ -63,6 +63,14 @@ class _Attention(Layer):
                 f"{self._label()} takes a list of 2 or 3 tensors: [query, value] or [query, value,"
                 " key]."
             )
+        for name, x in zip(("query", "value", "key"), inputs, strict=False):
+            shape = getattr(x, "shape", x)  # `build` gets shapes
+            if len(shape) < 2:
+                raise ValueError(
+                    f"{self._label()}: the {name} must have the axes (..., steps, channels),"
+                    f" received shape {shape_with_unknowns(shape)}. Add the missing axes, such as"
+                    " by `x[None]`."
+                )
         if masks is not None and (not isinstance(masks, (list, tuple)) or len(masks) not in (2, 3)):
             raise ValueError(
                 f"{self._label()}: `mask` must be a list [query_mask, value_mask] (each may be"

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from hornbeam import errors, tree
 from hornbeam.core.loops import Step, scan
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.tracing import shape_with_unknowns
 from hornbeam.layers.input_spec import InputSpec
@@ -39,6 +40,7 @@ def _check_layer(owner: str, layer: Any) -> None:
             if isinstance(layer, type) and issubclass(layer, Layer)
             else ""
         )
+        refuse_real_keras(f"{owner}: `layer`", layer)
         raise ValueError(
             f"{owner}: `layer` must be a layer, received {errors.describe(layer)}.{hint}"
         )
@@ -83,8 +85,7 @@ class TimeDistributed(Wrapper):
     variables or adds losses, it gets the steps one after the other, as batches of B samples.
 
     Args:
-        layer: The layer. If its `call` takes a mask, it gets a mask (B, T, S, ...) step by step. A
-            mask (B, T) passes to the next layer only.
+        layer: The layer. If its `call` takes a mask, it gets the mask (B, T, ...) step by step.
 
     Input: (B, T, ...). Output: (B, T, *the layer's output shape without the batch axis).
     As in Keras.
@@ -99,6 +100,8 @@ class TimeDistributed(Wrapper):
         >>> hb.Model(frames, x).output_shape
         (None, 10, 26, 26, 8)
     """
+
+    _takes_sequences = True
 
     def __init__(self, layer: Layer, **kwargs: Any):
         super().__init__(layer, **kwargs)
@@ -119,7 +122,7 @@ class TimeDistributed(Wrapper):
                 f" {shape_with_unknowns((B, T))}, received shape"
                 f" {shape_with_unknowns(jnp.shape(mask))}. Pass one boolean per step."
             )
-        if mask is not None and mask.ndim > 2 and "mask" in parameters_of_call(self.layer):
+        if mask is not None and "mask" in parameters_of_call(self.layer):
             masks = mask
         steps = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (inputs, masks))
         step = Step(
@@ -172,6 +175,8 @@ class Bidirectional(Layer):
         >>> model.layers[1].output.shape
         (None, 32)
     """
+
+    _takes_sequences = True
 
     def __init__(
         self, layer: Layer, merge_mode: str | None = "concat",

@@ -40,7 +40,7 @@ def wrap_build(build: Callable[..., None]) -> Callable[..., None]:
         self.built = True
         names = list(inspect.signature(build).parameters)[1:]
         shapes = dict(zip(names, args, strict=False)) | kwargs
-        self._build_shapes = {n: shape_to_config(s) for n, s in shapes.items()} or None
+        self._build_shapes = {n: shape_to_config(s) for n, s in shapes.items()}
 
     wrapped._wrapped = True  # type: ignore[attr-defined]  # prevents wrapping twice
     return wrapped

@@ -52,7 +52,7 @@ def late_maker() -> str | None:
     state = layer.__dict__
     if state.get("_late_maker") is not None:
         return str(state["_late_maker"])
-    is_late = "_was_called" in state and not state.get("_building")
+    is_late = "_called_shapes" in state and not state.get("_building")
     return str(layer._label()) if is_late else None
 
 

@@ -122,7 +122,7 @@ class _Convolution(Layer):
         bias = None if self.bias is None else self.bias.value
         if self.activation is activations.relu:  # fused with the convolution
             return self._convolve(inputs, bias, "relu")
-        return self.activation(self._convolve(inputs, bias, "linear"))
+        return activations.get(self.activation)(self._convolve(inputs, bias, "linear"))
 
 
 class _Conv(_Convolution, Adaptable):

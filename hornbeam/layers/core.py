@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from hornbeam.adaptation.equation import Equation
 from hornbeam.adaptation.products import einsum, lookup, matmul
 from hornbeam.adaptation.weights import Layout
 from hornbeam.core.loading import code_allowed
-from hornbeam.core.registry import get_registered_object
+from hornbeam.core.registry import custom_object_scope, get_registered_object
 from hornbeam.core.variable import Variable
 from hornbeam.errors import FileError
 from hornbeam.layers.adaptable import ALL_MODES, Adaptable
@@ -23,7 +23,8 @@ from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
 from hornbeam.objects.bytecode import function_from
 from hornbeam.objects.configuration import deserialize
-from hornbeam.typing import ArrayLike, DType, Identifier, Shapes, Structure
+from hornbeam.objects.guard import guarded_configuration
+from hornbeam.typing import ArrayLike, CustomObjects, DType, Identifier, Shapes, Structure
 
 if TYPE_CHECKING:
     from hornbeam.quantizers.configs import QuantizationConfig
@@ -98,7 +99,7 @@ class Dense(Adaptable):
 
     def call(self, inputs: Structure, training: bool | None = None) -> Structure:
         x = matmul(inputs, self.kernel, training)
-        return self.activation(x if self.bias is None else x + self.bias.value)
+        return activations.get(self.activation)(x if self.bias is None else x + self.bias.value)
 
     def _weight_layouts(self) -> tuple[Layout, ...]:
         return (Layout("kernel", Equation("...x,xy->...y")),)
@@ -133,7 +134,7 @@ class Activation(Layer):
         self.built = not self._has_own_build()
 
     def call(self, inputs: Structure) -> Structure:
-        return self.activation(inputs)
+        return activations.get(self.activation)(inputs)
 
 
 class Embedding(Adaptable):
@@ -409,14 +410,34 @@ class Lambda(Layer):
         self.built = not self._has_own_build()
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: CustomObjects = None,
+        safe_mode: bool | None = None,
+    ) -> Self:  # fmt: skip
         """Make the layer from the result of `get_config`.
 
-        `custom_objects` can replace a function that is stored as bytecode, by the layer's name.
+        Args:
+            config: The configuration.
+            custom_objects: Functions by name. They can replace a function that is stored as
+                bytecode, by the layer's name.
+            safe_mode: Whether to refuse functions stored as bytecode. With `False`, they may run:
+                use it only if you trust the config like a program. Default: refuse them, unless
+                `load_model(safe_mode=False)` or
+                `hornbeam.config.enable_unsafe_deserialization()` allows them.
 
         Raises:
             FileError: If the function is bytecode that the user neither replaced nor allowed.
         """
+        guard = guarded_configuration("The configuration", safe_mode=False)
+        with (
+            custom_object_scope(custom_objects),
+            nullcontext() if safe_mode is not False else guard,
+        ):
+            return super().from_config(cls._checked_config(config))
+
+    @staticmethod
+    def _checked_config(config: dict[str, Any]) -> dict[str, Any]:
+        """Return a config without entries of Keras 2, and with a given function for bytecode."""
         of_keras_2 = ("function_type", "module", "output_shape_type", "output_shape_module")
         config = {key: value for key, value in config.items() if key not in of_keras_2}
         stored, name = config.get("function"), str(config.get("name"))
@@ -433,7 +454,7 @@ class Lambda(Layer):
                     f" name: `custom_objects={{{name!r}: function}}`; or, if you trust the file as"
                     " you trust a program, load it with `safe_mode=False`."
                 )
-        return super().from_config(config)
+        return config
 
     def call(
         self, inputs: Structure, mask: Structure = None, training: bool | None = None

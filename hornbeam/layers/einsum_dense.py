@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hornbeam import activations, initializers
 from hornbeam.adaptation.equation import Equation
 from hornbeam.adaptation.products import einsum
 from hornbeam.adaptation.weights import Layout
@@ -112,7 +113,12 @@ class EinsumDense(Adaptable):
                 raise ValueError(
                     f"{self._label()}: the size of axis {letter!r} of the kernel must be known."
                 )
-        self.kernel = add_named_weight(self, "kernel", tuple(sizes[letter] for letter in kernel))
+        kept = [axis for axis, letter in enumerate(kernel) if letter in outputs]
+        summed = [axis for axis, letter in enumerate(kernel) if letter not in outputs]
+        self.kernel = add_named_weight(
+            self, "kernel", tuple(sizes[letter] for letter in kernel),
+            initializer=initializers.with_axes(self.kernel_initializer, summed, kept),
+        )  # fmt: skip
         self.bias = None
         if self.bias_axes:
             first = min(outputs.index(letter) for letter in self.bias_axes)
@@ -149,7 +155,7 @@ class EinsumDense(Adaptable):
 
     def call(self, inputs: Structure, training: bool | None = None) -> Structure:
         x = einsum(self.equation, inputs, self.kernel, training)
-        return self.activation(x if self.bias is None else x + self.bias.value)
+        return activations.get(self.activation)(x if self.bias is None else x + self.bias.value)
 
     def _weight_layouts(self) -> tuple[Layout, ...]:
         return (Layout("kernel", Equation(self.equation), zero_name="zero_point"),)

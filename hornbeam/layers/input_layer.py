@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hornbeam.core.checks import check_shape
 from hornbeam.core.graph import Node, nodes_of
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtypes import standardize_dtype
@@ -61,11 +62,17 @@ class InputLayer(Layer):
                 f"InputLayer '{self.name}': pass `shape` (without the batch axis) or `batch_shape`,"
                 " one of them."
             )
-        if batch_shape is None:
-            if isinstance(shape, int):
-                raise ValueError(f"Input: `shape` must be a tuple; write `Input(({shape},))`.")
+        if batch_size is not None and batch_shape is not None:
+            raise ValueError(
+                f"InputLayer '{self.name}': pass `batch_size` beside `shape` only; `batch_shape`"
+                f" {tuple(batch_shape)} has the batch size as its first element."
+            )
+        if isinstance(shape, int):
+            raise ValueError(f"Input: `shape` must be a tuple; write `Input(({shape},))`.")
+        if shape is not None:
+            check_shape("Input", shape)
             batch_shape = (batch_size, *shape)
-        self.batch_shape = tuple(batch_shape)
+        self.batch_shape = check_shape("Input", batch_shape)
         self._dtype = standardize_dtype(dtype)
         self.sparse, self.ragged, self.optional = bool(sparse), bool(ragged), optional
         self.built = True

@@ -76,7 +76,7 @@ class JaxLayer(Layer):
         self._init_names = (
             ()
             if init_fn is None
-            else _names(name, "init_fn", init_fn, _INIT_ARGUMENTS, ("rng", "inputs"))
+            else _names(name, "init_fn", init_fn, _INIT_ARGUMENTS, ("inputs",))
         )
         self._given = (params, state)
         if "rng" in self._call_names or "rng" in self._init_names:
@@ -91,6 +91,8 @@ class JaxLayer(Layer):
         self._params_tree, self._state_tree = jax.tree.structure(params), jax.tree.structure(state)
         self._param_variables = [self._variable(x, True) for x in jax.tree.leaves(params)]
         self._state_variables = [self._variable(x, False) for x in jax.tree.leaves(state)]
+        self.params = jax.tree.unflatten(self._params_tree, self._param_variables)
+        self.state = jax.tree.unflatten(self._state_tree, self._state_variables)
 
     def _variable(self, value: Any, trainable: bool) -> Variable:
         value = jnp.asarray(value)

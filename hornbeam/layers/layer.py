@@ -18,13 +18,14 @@ from typing import Any, Self
 import jax
 
 from hornbeam import errors, regularizers, tree
+from hornbeam.checked import argument_names
 from hornbeam.core import naming
 from hornbeam.core.graph import Operation
 from hornbeam.core.loading import count_work
-from hornbeam.core.provenance import is_library_code
+from hornbeam.core.provenance import is_library_code, refuse_call_by_real_keras
 from hornbeam.core.remat import current_scope
 from hornbeam.core.tensor import any_symbolic
-from hornbeam.core.tracing import infer
+from hornbeam.core.tracing import infer, shape_with_unknowns
 from hornbeam.core.variable import Overlay, Variable, autocast_scope, current_overlay
 from hornbeam.dtype_policies import get_policy
 from hornbeam.dtypes import is_float
@@ -97,6 +98,11 @@ class Layer(Quantization):
         {"_inbound_nodes", "_captured", "_own_variables", "_seen"}
     )
 
+    # Whether the input is a sequence of vectors, and the number of axes that a kernel or window
+    # has in layers with one.
+    _takes_sequences = False
+    _rank: int | None = None
+
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
         if "build" in cls.__dict__:
@@ -104,11 +110,6 @@ class Layer(Quantization):
         if "__init__" in cls.__dict__ and is_library_code(cls):
             cls.__init__ = translated(cls.__init__)  # type: ignore[method-assign]
         cls._call_signature = inspect.signature(cls.call)
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        layer = super().__new__(cls)
-        object.__setattr__(layer, "_captured", (args, kwargs))
-        return layer
 
     def __init__(
         self,
@@ -138,16 +139,11 @@ class Layer(Quantization):
             dtype if dtype is not None else kwargs.pop("input_dtype", None)
         )
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self._batch_input_shape = pop_input_shape(kwargs)
+        self._batch_input_shape = pop_input_shape(kwargs, self._takes_sequences or self._rank == 1)
         self._initial_weights = kwargs.pop("weights", None)
         if kwargs:
-            parameters = inspect.signature(type(self).__init__).parameters
-            known = [n for n, p in parameters.items() if n != "self" and p.kind not in (2, 4)]
-            raise TypeError(
-                f"{type(self).__name__} '{self.name}': unexpected argument"
-                f"{'s' if len(kwargs) > 1 else ''} {errors.listed(kwargs)}. It takes: "
-                f"{', '.join([*known, *_BASE_ARGUMENTS])}."
-            )
+            owner = f"{type(self).__name__} '{self.name}'"
+            raise errors.unexpected(owner, kwargs, argument_names(type(self)))
 
     # --- dtypes -------------------------------------------------------------------------
 
@@ -220,16 +216,18 @@ class Layer(Quantization):
     def get_build_config(self) -> dict[str, Any] | None:
         """Return the shapes that `build` received, in JSON types, or `None`."""
         shapes = self._build_shapes
-        return {"shapes_dict": shapes} if shapes and len(shapes) > 1 else shapes
+        return shapes if shapes is None or len(shapes) == 1 else {"shapes_dict": shapes}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build the layer from the result of `get_build_config`, unless it is already built."""
         if not config or self.built:
             return
-        shapes = config.get("shapes_dict") or config
+        shapes = config.get("shapes_dict", config)  # empty: `build()` needed no shape
         shapes = {name: shape_from_config(shape) for name, shape in shapes.items()}
         tensors = {name: tensors_of(shape, self.compute_dtype) for name, shape in shapes.items()}
         self.build(**shapes)
+        if not tensors:
+            return
         if len(tensors) == 1:
             self._build_below(*tensors.values())
         else:
@@ -281,6 +279,7 @@ class Layer(Quantization):
         masks = fill_masks(self, signature, args, kwargs)
         symbolic = any_symbolic(args, kwargs)
         if not symbolic and not inside_call() and current_overlay() is None:
+            refuse_call_by_real_keras(self._label())
             self._clear_losses()
         tokens = enter_call(self, training)
         try:
@@ -289,12 +288,20 @@ class Layer(Quantization):
                 self._penalize_activity(outputs)
             if self.supports_masking:
                 self._pass_masks_on(masks, args, kwargs, outputs)
-            self.__dict__["_was_called"] = True
+            if "_called_shapes" not in self.__dict__:
+                self._note_output_shapes(outputs)
             return outputs
         except Exception as error:
             raise explained(error, self._label(), self.path, args, kwargs) from error.__cause__
         finally:
             leave_call(tokens)
+
+    def _note_output_shapes(self, outputs: Any) -> None:
+        """Keep the shapes of the first call's outputs, for `summary`."""
+        shapes = [x.shape for x in tree.flatten(outputs) if hasattr(x, "shape")]
+        self.__dict__["_called_shapes"] = [
+            (None, *shape_with_unknowns(shape)[1:]) if shape else () for shape in shapes
+        ]
 
     def _checked_call(self, args: tuple, kwargs: dict[str, Any], symbolic: bool) -> Any:
         """Check the inputs, build the layer, and run or record `call`."""

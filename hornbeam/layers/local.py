@@ -10,6 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from hornbeam import activations
 from hornbeam.core.loading import pay_for
 from hornbeam.core.tracing import too_small
 from hornbeam.layers.arguments import (
@@ -136,7 +137,7 @@ class _LocallyConnected(Layer):
         x = self._from_windows(inputs) if self.implementation == 1 else self._from_all(inputs)
         if self.bias is not None:
             x = x + self.bias.value
-        return self.activation(x)
+        return activations.get(self.activation)(x)
 
     def _from_windows(self, x: Tensor) -> Tensor:
         """Return the products of the windows with the kernels of implementation 1."""

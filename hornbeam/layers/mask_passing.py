@@ -6,10 +6,11 @@ import inspect
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 
 from hornbeam import tree
-from hornbeam.core.masks import any_mask, get_mask, set_mask
+from hornbeam.core.masks import get_mask, set_mask
 from hornbeam.core.tracing import shape_with_unknowns
 from hornbeam.layers.call_arguments import has_tensor, named_arguments, positional_names
 from hornbeam.layers.state import label_of
@@ -37,14 +38,15 @@ def fill_masks(
         signature: Signature of its `call`.
         args, kwargs: Arguments of the call. `kwargs` is modified.
     """
-    if not any_mask():
-        return None
     parameters = signature.parameters
     names = positional_names(signature, args)
     given = dict(zip(names, args, strict=False)) | kwargs
     previous = None
     for position, (name, value) in enumerate(given.items()):
-        mask = tree.map_structure(get_mask, value) if has_tensor(value) else None
+        if isinstance(value, jax.Array):
+            mask = get_mask(value)
+        else:
+            mask = tree.map_structure(get_mask, value) if has_tensor(value) else None
         if mask is None or all(m is None for m in tree.flatten(mask)):
             continue
         if position == 0:

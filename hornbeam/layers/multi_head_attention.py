@@ -269,13 +269,6 @@ class _HeadAttention(Layer):
             name: value for name, value in super().get_config().items() if name != "flash_attention"
         }
 
-    def compute_mask(
-        self, query: Tensor, value: Tensor, key: Tensor | None = None,
-        query_mask: Tensor | None = None, value_mask: Tensor | None = None,
-        key_mask: Tensor | None = None,
-    ) -> Tensor:  # fmt: skip
-        return query_mask
-
 
 class MultiHeadAttention(_HeadAttention):
     """Attends with several heads, each with its own projections of query, key and value.

@@ -90,6 +90,8 @@ class RNN(Layer):
     _not_children = Layer._not_children | {"states"}
     use_cudnn: bool | str = "auto"
 
+    _takes_sequences = True
+
     def __init__(
         self, cell: Layer | Sequence[Layer], return_sequences: bool = False,
         return_state: bool = False, go_backwards: bool = False, stateful: bool = False,

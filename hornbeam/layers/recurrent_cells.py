@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import activations, errors, tree
+from hornbeam.core.initial import initial_value
 from hornbeam.core.random import SeedGenerator
 from hornbeam.layers.arguments import add_named_weight, keep, positive_integer
 from hornbeam.layers.layer import Layer
@@ -251,7 +252,7 @@ class SimpleRNNCell(_Cell):
     def step(
         self, x: Tensor, states: Sequence[Tensor], noise: tuple[Any, Any]
     ) -> tuple[Tensor, list[Tensor]]:
-        h = self.activation(x + self._recur(states[0], noise[1]))
+        h = activations.get(self.activation)(x + self._recur(states[0], noise[1]))
         return h, [h]
 
 
@@ -316,8 +317,8 @@ class LSTMCell(_Cell):
         n = self.units
 
         def start(shape: Any, dtype: Any = None) -> Any:
-            first = self.bias_initializer((n,), dtype=dtype)
-            last = self.bias_initializer((2 * n,), dtype=dtype)
+            first = initial_value(self.bias_initializer, (n,), dtype)
+            last = initial_value(self.bias_initializer, (2 * n,), dtype)
             if isinstance(first, jax.core.Tracer):
                 return jnp.concatenate([first, jnp.ones((n,), first.dtype), last])
             # Compiles nothing.
@@ -333,9 +334,9 @@ class LSTMCell(_Cell):
     ) -> tuple[Tensor, list[Tensor]]:
         h, c = states
         i, f, g, o = jnp.split(x + self._recur(h, noise[1]), 4, axis=self._gate_axis)
-        gate = self.recurrent_activation
-        c = gate(f) * c + gate(i) * self.activation(g)
-        h = gate(o) * self.activation(c)
+        gate = activations.get(self.recurrent_activation)
+        c = gate(f) * c + gate(i) * activations.get(self.activation)(g)
+        h = gate(o) * activations.get(self.activation)(c)
         return h, [h, c]
 
 
@@ -423,14 +424,14 @@ class GRUCell(_Cell):
         inner = self._recur(h, noise[1], 3 if self.reset_after else 2)
         if self.reset_after and self.bias is not None:
             inner = inner + self.bias.value[1]
-        z = self.recurrent_activation(xz + inner[:, :n])
-        r = self.recurrent_activation(xr + inner[:, n : 2 * n])
+        z = activations.get(self.recurrent_activation)(xz + inner[:, :n])
+        r = activations.get(self.recurrent_activation)(xr + inner[:, n : 2 * n])
         if self.reset_after:
             inner_g = r * inner[:, 2 * n :]
         else:
             seen = h if noise[1] is None else h * noise[1][2]
             inner_g = (r * seen) @ self.recurrent_kernel.value[:, 2 * n :]
-        h = z * h + (1 - z) * self.activation(xg + inner_g)
+        h = z * h + (1 - z) * activations.get(self.activation)(xg + inner_g)
         return h, [h]
 
 

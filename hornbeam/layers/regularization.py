@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from hornbeam import random, regularizers
 from hornbeam.core.random import SeedGenerator, global_seed_generator
@@ -55,6 +56,41 @@ def _rate(layer: str, rate: Any) -> float:
     return rate
 
 
+def _noise_shape(layer: str, shape: Any) -> tuple[int | None, ...] | None:
+    """Return `shape` as a tuple of positive sizes and `None`; else raise, naming the layer."""
+    if shape is None:
+        return None
+    if not isinstance(shape, (list, tuple)) or not all(
+        size is None
+        or (isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size > 0)
+        for size in shape
+    ):
+        raise ValueError(
+            f"{layer}: `noise_shape` must be a tuple of positive integers and None, received"
+            f" {shape!r}."
+        )
+    return tuple(shape)
+
+
+def _fitted(label: str, noise_shape: tuple[int | None, ...] | None, inputs: Any) -> Any:
+    """Return the shape of the mask for `inputs`; raise if it does not broadcast to theirs."""
+    if noise_shape is None:
+        return inputs.shape
+    missing = inputs.ndim - len(noise_shape)
+    shape: Any = tuple(
+        inputs.shape[max(missing, 0) + axis] if size is None and missing >= 0 else size
+        for axis, size in enumerate(noise_shape)
+    )
+    if missing < 0 or any(
+        a not in (1, b) for a, b in zip(shape, inputs.shape[missing:], strict=True)
+    ):
+        raise ValueError(
+            f"{label}: `noise_shape` {noise_shape} does not fit inputs of shape {inputs.shape};"
+            " each size must be 1, None or the input's."
+        )
+    return shape
+
+
 class Dropout(_Noise):
     """Sets a random fraction of the inputs to zero in training, and scales up the rest.
 
@@ -69,8 +105,9 @@ class Dropout(_Noise):
     Input and output: any shape. Outside training, the output is the input.
 
     Raises:
-        ValueError: If `rate` is not a number from 0 to 1, or in the call, if `noise_shape` does not
-            broadcast to the input's shape.
+        ValueError: If `rate` is not a number from 0 to 1, if `noise_shape` holds other sizes than
+            positive integers and `None`, or in the call, if it does not broadcast to the input's
+            shape.
 
     Source: Srivastava et al. 2014, Dropout: a simple way to prevent neural networks from
     overfitting.
@@ -96,10 +133,11 @@ class Dropout(_Noise):
         rate = _rate(type(self).__name__, rate)
         super().__init__(seed, rate > 0, **kwargs)
         self.rate = rate
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.noise_shape = _noise_shape(type(self).__name__, noise_shape)
 
     def _draw(self, inputs: Tensor) -> Tensor:
-        return random.dropout(inputs, self.rate, self.noise_shape, self.seed_generator)
+        shape = _fitted(self._label(), self.noise_shape, inputs)
+        return random.dropout(inputs, self.rate, shape, self.seed_generator)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -308,7 +346,9 @@ class AlphaDropout(_Noise):
     Input and output: any shape. Outside training, the output is the input.
 
     Raises:
-        ValueError: If `rate` is not a number from 0 to 1.
+        ValueError: If `rate` is not a number from 0 to 1, if `noise_shape` holds other sizes than
+            positive integers and `None`, or in the call, if it does not broadcast to the input's
+            shape.
 
     Source: Klambauer et al. 2017, Self-normalizing neural networks.
 
@@ -332,14 +372,10 @@ class AlphaDropout(_Noise):
         rate = _rate("AlphaDropout", rate)
         super().__init__(seed, rate > 0, **kwargs)
         self.rate = rate
-        self.noise_shape = None if noise_shape is None else tuple(noise_shape)
+        self.noise_shape = _noise_shape(type(self).__name__, noise_shape)
 
     def _draw(self, inputs: Tensor) -> Tensor:
-        given_shape = inputs.shape if self.noise_shape is None else self.noise_shape
-        shape = tuple(
-            n if given is None else given
-            for n, given in zip(inputs.shape, given_shape, strict=True)
-        )
+        shape = _fitted(self._label(), self.noise_shape, inputs)
         # The limit of selu at minus infinity.
         low = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717
         kept = random.uniform(shape, seed=self.seed_generator) >= self.rate

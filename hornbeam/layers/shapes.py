@@ -69,11 +69,15 @@ def shape_from_config(shape: Shapes) -> Shapes:
     return shape
 
 
-def pop_input_shape(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
+def pop_input_shape(
+    kwargs: dict[str, Any], is_sequence: bool = False
+) -> tuple[int | None, ...] | None:
     """Remove all arguments that give the input's shape and return the shape.
 
     Args:
         kwargs: Arguments of a layer's constructor. They are modified.
+        is_sequence: Whether the input is a sequence of vectors, so that `input_dim` without
+            `input_length` means any length. Default: False.
 
     Returns:
         The shape with the batch axis, or `None` if no argument gives it.
@@ -88,10 +92,16 @@ def pop_input_shape(kwargs: dict[str, Any]) -> tuple[int | None, ...] | None:
     input_dim = kwargs.pop("input_dim", None)
     length = kwargs.pop("input_length", None)
     if batch_shape is not None:
+        if batch_size is not None and batch_size != batch_shape[0]:
+            raise ValueError(
+                f"`batch_size` {batch_size!r} contradicts the first element of the batch's shape"
+                f" {tuple(batch_shape)}. Pass one of them."
+            )
         return tuple(batch_shape)
     if input_shape is None and input_dim is not None:
         # Keras 1: `input_dim` and `input_length` for sequences.
-        input_shape = (input_dim,) if length is None else (length, input_dim)
+        is_sequence = is_sequence or length is not None
+        input_shape = (length, input_dim) if is_sequence else (input_dim,)
     if input_shape is None:
         return None
     if isinstance(input_shape, (int, np.integer)):

@@ -7,6 +7,7 @@ not use.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextlib import nullcontext
@@ -18,6 +19,7 @@ import numpy as np
 from hornbeam import constraints, errors, initializers, regularizers, tree
 from hornbeam.core import naming
 from hornbeam.core.graph import Operation
+from hornbeam.core.provenance import is_library_code, refuse_real_keras
 from hornbeam.core.random import SeedGenerator
 from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Variable, autocast_scope, current_overlay
@@ -28,8 +30,9 @@ from hornbeam.metrics.reduction import Mean
 from hornbeam.typing import ArrayLike, DType, Identifier, Shape, Structure, Tensor
 
 __all__ = [
-    "LayerState", "flatten_layers", "given_input_shape", "label_of", "own_variables",
-    "parameters_of_call", "refresh_parts", "saved_variables", "sublayers",
+    "LayerState", "flatten_layers", "given_input_shape", "label_of", "output_shapes_of_call",
+    "own_variables", "parameters_of_call", "refresh_parts", "saved_variables", "sublayers",
+    "switches_of",
 ]  # fmt: skip
 
 _MAX_RANK = 64  # NumPy's limit
@@ -53,6 +56,8 @@ class LayerState(Operation):
     _batch_input_shape: Shape | None
     _call_signature: ClassVar[inspect.Signature]
     built: bool
+    # How often an argument of the constructor was set after the layer was built.
+    _changes: int = 0
     variable_dtype: str
     activity_regularizer: Any
 
@@ -67,14 +72,19 @@ class LayerState(Operation):
     # --- children and state ------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
+        refuse_real_keras(type(self).__name__, value)
+        is_setting = self.__dict__.get("built") and name in _settings(type(self))
         if name.startswith("__") or name in type(self)._not_children or not _may_hold_parts(value):
             object.__setattr__(self, name, value)
-            return
-        # Parts keep the order in which they are first seen. Look before setting the new one too, so
-        # that items appended to a list since the last look come first.
-        self._look_for_parts()
-        object.__setattr__(self, name, value)
-        self._look_for_parts()
+        else:
+            # Parts keep the order in which they are first seen. Look before setting the new one
+            # too, so that items appended to a list since the last look come first.
+            self._look_for_parts()
+            object.__setattr__(self, name, value)
+            self._look_for_parts()
+        if is_setting:  # a compiled step took the old value for a constant
+            self.__dict__["_changes"] = self._changes + 1
+            structure_version.advance()
 
     def _look_for_parts(self) -> dict[int, Any]:
         """Return the parts in the attributes in the order of their first assignment.
@@ -267,9 +277,8 @@ class LayerState(Operation):
         kwargs.pop("layout", None)
         kwargs.pop("experimental_autocast", None)
         if kwargs:
-            raise TypeError(
-                f"{self._label()}: add_weight got unexpected arguments {errors.listed(kwargs)}."
-            )
+            known = inspect.signature(self.add_weight).parameters
+            raise errors.unexpected(f"{self._label()}: add_weight", kwargs, [*known][:-1])
         self._check_not_late(name)
         dtype = dtype or self.variable_dtype
         shape = _known_shape(self._label(), name, shape)
@@ -433,16 +442,20 @@ class LayerState(Operation):
         Raises:
             ValueError: If `name` is missing or `aggregation` has another value.
         """
+        self._added_metric(aggregation, name).update_state(value)
+
+    def _added_metric(self, aggregation: str | None, name: str | None) -> Mean:
+        """Return the metric of a name that `add_metric` updates."""
         if not name or aggregation not in (None, "mean"):
             raise ValueError(
                 f"{self._label()}: add_metric takes a `name`, and `aggregation` 'mean' or None,"
                 f" received {name!r} and {aggregation!r}."
             )
-        added = self.__dict__.setdefault("added_metrics", {})
+        added: dict[str, Mean] = self.__dict__.setdefault("added_metrics", {})
         if name not in added:
             added[name] = Mean(name=name)
             self._look_for_parts()
-        added[name].update_state(value)
+        return added[name]
 
     def _penalize_activity(self, outputs: Any) -> None:
         if self.activity_regularizer is None:
@@ -515,6 +528,17 @@ def _known_shape(label: str, name: str | None, shape: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in shape)
 
 
+@functools.lru_cache(maxsize=1024)
+def _settings(cls: type) -> frozenset[str]:
+    """Return the constructor's arguments of a class of Hornbeam that the base class does not keep.
+
+    A user's layer may set its attributes in every call.
+    """
+    if not is_library_code(cls):
+        return frozenset()
+    return frozenset(inspect.signature(cls.__init__).parameters) - {"trainable", "name", "dtype"}
+
+
 def _may_hold_parts(value: Any) -> bool:
     return isinstance(
         value, (Variable, Operation, SeedGenerator, list, tuple, dict, set)
@@ -533,6 +557,8 @@ def _collect_parts(value: Any, found: dict[int, Any], depth: int = 0) -> None:
         elif isinstance(value, (list, tuple, set)):
             for item in value:
                 _collect_parts(item, found, depth + 1)
+        else:
+            refuse_real_keras("A layer's attribute", value)
 
 
 def _walk(layer: Any, found: dict[int, Any], recursive: bool) -> None:
@@ -562,6 +588,20 @@ def flatten_layers(
 def sublayers(layer: LayerState) -> list[Any]:
     """Return the direct sublayers of `layer`, in the order of their first assignment."""
     return layer._layers
+
+
+def output_shapes_of_call(layer: LayerState) -> list[Shape]:
+    """Return the output shapes of the first call, with unknown batch size; empty before a call."""
+    return layer.__dict__.get("_called_shapes", [])
+
+
+def switches_of(layer: LayerState) -> tuple[tuple[bool, int, int], ...]:
+    """Return what a compiled step takes for constant in a layer and the layers inside it.
+
+    Adaptation and quantization give a layer other variables.
+    """
+    layers = layer._flatten_layers()
+    return tuple((x.trainable, len(x._direct_variables()), x._changes) for x in layers)
 
 
 def own_variables(layer: LayerState) -> list[Variable]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hornbeam import settings
 from hornbeam.layers.conv import (
     Conv1D,
     Conv2D,
@@ -31,7 +32,8 @@ class _OldName(type):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if "_today" in cls.__dict__:
-            return cls._today(*_modern_order(cls._today, args), **kwargs)
+            args, kwargs = _modern_arguments(cls._today, args, kwargs)
+            return cls._today(*args, **kwargs)
         return super().__call__(*args, **kwargs)
 
     def __instancecheck__(cls, x: Any) -> bool:
@@ -40,18 +42,52 @@ class _OldName(type):
         )
 
 
-def _modern_order(cls: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Convert positional arguments of Keras 1 to the order of the current class `cls`."""
+def _modern_arguments(
+    cls: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Convert arguments of Keras 1 to the order and the names of the current class `cls`."""
     args = join_window(args, cls._rank)
-    transposed = issubclass(cls, (Conv2DTranspose, Conv3DTranspose))
-    if (
-        transposed
-        and len(args) > 2
-        and isinstance(args[2], (list, tuple))
-        and len(args[2]) == cls._rank + 2
-    ):
-        args = (*args[:2], *args[3:])  # drops `output_shape`, which is now computed
-    return args
+    if issubclass(cls, (Conv2DTranspose, Conv3DTranspose)):
+        kwargs = dict(kwargs)
+        shape = kwargs.pop("output_shape", None)
+        is_third = len(args) > 2 and isinstance(args[2], (list, tuple))
+        if is_third and len(args[2]) == cls._rank + 2:
+            args, shape = (*args[:2], *args[3:]), args[2]
+        padding = None if shape is None else _output_padding(cls._rank, shape, args, kwargs)
+        if padding is not None:
+            kwargs.setdefault("output_padding", padding)
+    return args, kwargs
+
+
+def _output_padding(
+    rank: int, shape: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[int, ...] | None:
+    """Return the output padding with which a transposed convolution has the shape `output_shape`.
+
+    With strides above 1, several sizes are possible; Keras 1 took the one of `output_shape`.
+    """
+
+    def given(names: str, default: Any) -> Any:
+        return next((kwargs[name] for name in names.split() if name in kwargs), default)
+
+    strides = given("subsample strides", args[6] if len(args) > 6 else 1)
+    strides = (strides,) * rank if isinstance(strides, int) else tuple(strides)
+    kernel = given("kernel_size", args[1] if len(args) > 1 else 1)
+    kernel = (kernel,) * rank if isinstance(kernel, int) else tuple(kernel)
+    layout = given("dim_ordering data_format", None)
+    channels_last = (
+        settings.image_data_format() == "channels_last"
+        if layout is None
+        else (layout in ("tf", "channels_last"))
+    )
+    sizes = shape[1:-1] if channels_last else shape[2:]
+    if max(strides) == 1 or None in sizes:
+        return None
+    is_same = given("border_mode padding", args[5] if len(args) > 5 else "valid") == "same"
+    return tuple(
+        (size - k + (2 * (k // 2) if is_same else 0)) % stride
+        for size, k, stride in zip(sizes, kernel, strides, strict=True)
+    )
 
 
 def _old_name(name: str, today: Any) -> Any:
@@ -63,7 +99,8 @@ def _old_name(name: str, today: Any) -> Any:
     """
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        today.__init__(self, *_modern_order(today, args), **kwargs)
+        args, kwargs = _modern_arguments(today, args, kwargs)
+        today.__init__(self, *args, **kwargs)
 
     rank = today._rank
     doc = f"""`{today.__name__}` by its name in Keras 1.

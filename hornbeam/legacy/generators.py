@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hornbeam import tree
@@ -60,7 +61,7 @@ def fit_generator(
         validation, validation_steps = _steps(
             validation, validation_steps, old.pop("nb_val_samples", None)
         )
-    apply_reader_settings("fit_generator", generator, old)
+    apply_reader_settings("fit_generator", generator, old, known=_arguments(fit_generator))
     return self.fit(
         generator, steps_per_epoch=steps, epochs=epochs, verbose=verbose, callbacks=callbacks,
         validation_data=validation, validation_steps=validation_steps,
@@ -92,7 +93,9 @@ def evaluate_generator(
         TypeError: If an argument is not known.
     """
     generator, steps = _steps(generator, steps, old.pop("val_samples", None))
-    apply_reader_settings("evaluate_generator", generator, old)
+    apply_reader_settings(
+        "evaluate_generator", generator, old, known=_arguments(evaluate_generator)
+    )
     return self.evaluate(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
 
@@ -119,7 +122,7 @@ def predict_generator(
         TypeError: If an argument is not known.
     """
     generator, steps = _steps(generator, steps, old.pop("val_samples", None))
-    apply_reader_settings("predict_generator", generator, old)
+    apply_reader_settings("predict_generator", generator, old, known=_arguments(predict_generator))
     return self.predict(generator, steps=steps, callbacks=callbacks, verbose=verbose)
 
 
@@ -135,3 +138,7 @@ def _steps(generator: Any, steps: int | None, samples: int | None) -> tuple[Any,
         generator = itertools.chain([first], generator)
     rows = len(tree.flatten(unpack(first)[0])[0])
     return generator, math.ceil(samples / rows)
+
+
+def _arguments(function: Callable[..., Any]) -> list[str]:
+    return [name for name in inspect.signature(function).parameters if name not in ("self", "old")]

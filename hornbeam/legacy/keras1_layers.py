@@ -201,7 +201,7 @@ class Highway(Layer):
         if self.use_bias:
             gate, value = gate + self.carry_bias.value, value + self.bias.value
         gate = activations.sigmoid(gate)
-        return gate * self.activation(value) + (1 - gate) * inputs
+        return gate * activations.get(self.activation)(value) + (1 - gate) * inputs
 
 
 @register

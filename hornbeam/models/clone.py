@@ -8,10 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from hornbeam import errors, saving, tree
-from hornbeam.core.graph import nodes_of
+from hornbeam.core.graph import Operation, nodes_of
 from hornbeam.core.op import OpCall
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.layers.core import Lambda
 from hornbeam.layers.layer import Layer
+from hornbeam.metrics.metric import Metric
 from hornbeam.models.functional import Functional
 from hornbeam.models.graph_subclass import (
     make_from_graph,
@@ -21,7 +23,9 @@ from hornbeam.models.graph_subclass import (
 )
 from hornbeam.models.model import Model
 from hornbeam.models.sequential import Sequential
+from hornbeam.objects.configuration import serialize
 from hornbeam.objects.guard import checked_model, one_error
+from hornbeam.optimizers.optimizer import Optimizer
 from hornbeam.saving.disk import parse_json
 from hornbeam.saving.eras import older_files
 from hornbeam.typing import CustomObjects, Structure
@@ -38,6 +42,8 @@ def clone_model(
     **kwargs: Any,
 ) -> Model:
     """Return a model with the same architecture and newly initialized weights.
+
+    The copy of a compiled model is compiled, with a new optimizer and new metrics.
 
     Args:
         model: A functional or sequential model, or a subclassed one with `get_config`.
@@ -59,7 +65,20 @@ def clone_model(
     if kwargs:
         raise ValueError(f"clone_model: unexpected arguments {errors.listed(kwargs)}.")
     if not isinstance(model, Model):
+        refuse_real_keras("clone_model", model)
         raise ValueError(f"clone_model: expected a Model, received {model!r}.")
+
+    clone = _copied_model(model, input_tensors, clone_function, call_function, recursive)
+    clone._trainable = model.trainable
+    if model.compiled:
+        _compile_as(clone, model)
+    return clone
+
+
+def _copied_model(
+    model: Model, input_tensors: Any, clone_function: Any, call_function: Any, recursive: bool
+) -> Model:
+    """Return the clone, not compiled."""
 
     def copy(layer: Any) -> Any:
         if recursive and isinstance(layer, (Functional, Sequential)):
@@ -90,12 +109,28 @@ def clone_model(
     return user_class(model).from_config(model.get_config())
 
 
+def _compile_as(clone: Model, model: Model) -> None:
+    """Compile a clone like its model, with a new optimizer and new metrics."""
+
+    def copy(part: Any) -> Any:
+        if isinstance(part, (Metric, Optimizer)):
+            return type(part).from_config(part.get_config())
+        return part
+
+    arguments = model.require_compiled("clone_model").arguments
+    arguments = {**arguments, "optimizer": model.optimizer}
+    clone.compile(**{name: tree.map_structure(copy, value) for name, value in arguments.items()})
+
+
 def _copied(layer: Any) -> Any:
     """Return a new layer or op of the same configuration."""
     if isinstance(layer, OpCall):
         return OpCall(layer.info, layer.settings, layer.name)
     if not isinstance(layer, Lambda):
-        return type(layer).from_config(layer.get_config())
+        config = layer.get_config()
+        if any(isinstance(x, Operation) for x in tree.flatten(config)):
+            config = serialize(config)  # so that the copy has layers of its own
+        return type(layer).from_config(config)
     # The function is available, so it need not go through a configuration.
     return type(layer)(
         layer.function,

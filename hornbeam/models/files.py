@@ -31,9 +31,15 @@ class ModelFiles:
             cast("Model", self), filepath, overwrite=overwrite, zipped=zipped, **kwargs
         )
 
-    def save_weights(self, filepath: FilePath, overwrite: bool = True, **kwargs: Any) -> None:
-        """Save the weights only, to a path ending in `.weights.h5` (or `.h5`, Keras 2's layout)."""
-        saving.save_weights(cast("Model", self), filepath, overwrite=overwrite, **kwargs)
+    def save_weights(
+        self,
+        filepath: FilePath,
+        overwrite: bool = True,
+        max_shard_size: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Save the weights only; arguments as for `hornbeam.saving.save_weights`."""
+        saving.save_weights(cast("Model", self), filepath, overwrite, max_shard_size, **kwargs)
 
     def load_weights(self, filepath: FilePath, skip_mismatch: bool = False, **kwargs: Any) -> None:
         """Load weights from `.weights.h5`, `.h5` or `.keras`.

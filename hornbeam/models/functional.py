@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Self
 
 import jax.numpy as jnp
+from jax.dtypes import canonicalize_dtype
 
 from hornbeam import errors, tree
 from hornbeam.core.convert import convert
@@ -16,16 +19,18 @@ from hornbeam.core.masks import set_mask
 from hornbeam.core.op import OpCall
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.tensor import KerasTensor
+from hornbeam.core.tracing import shape_with_unknowns
 from hornbeam.dtypes import is_float
 from hornbeam.layers.input_layer import Input
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.preprocessing.text import as_host_array
 from hornbeam.layers.shapes import shape_to_config
 from hornbeam.layers.state import refresh_parts
 from hornbeam.models.functional_config import functional_config, functional_from_config
 from hornbeam.models.graph import Graph
 from hornbeam.models.graph_subclass import own_arguments, takes_graph
 from hornbeam.models.model import Model, graph_models
-from hornbeam.typing import CustomObjects, Shapes, Structure
+from hornbeam.typing import CustomObjects, Shape, Shapes, Structure, Tensor
 
 __all__ = ["Function", "Functional"]
 
@@ -54,10 +59,12 @@ class Functional(Model):
     _inputs_struct: Structure
     _outputs_struct: Structure
     _graph_losses: Sequence[KerasTensor] = ()
+    _graph_metrics: Mapping[str, KerasTensor] = MappingProxyType({})
     _graph_with_losses: Graph | None = None
     _not_children = Model._not_children | {
         "_graph",
         "_graph_losses",
+        "_graph_metrics",
         "_graph_with_losses",
         "_inputs_struct",
         "_outputs_struct",
@@ -152,17 +159,56 @@ class Functional(Model):
         super().add_loss([x for x in flat if not isinstance(x, KerasTensor)])
         losses = [*self._graph_losses, *(x for x in flat if isinstance(x, KerasTensor))]
         if losses:
-            try:
-                graph = Graph(self.inputs, [*self.outputs, *losses])
-            except ValueError as error:
-                raise ValueError(
-                    f"{self._label()}: add_loss needs a loss computed from the model's inputs."
-                    f" {error}"
-                ) from None
-            object.__setattr__(self, "_graph_losses", losses)
-            object.__setattr__(self, "_graph_with_losses", graph)
-            self.__dict__.pop("_runs_library_code", None)
-            self._look_for_parts()
+            self._extend_graph("add_loss", losses, self._graph_metrics)
+
+    def add_metric(
+        self, value: Tensor, aggregation: str | None = None, name: str | None = None
+    ) -> None:
+        """Report the mean of a tensor as a metric, as in Keras 1 and 2.
+
+        Args:
+            value: A value, or a symbolic tensor of the graph, which every call computes.
+            aggregation: `"mean"`, or `None` for the same.
+            name: Name of the metric. Required.
+
+        Raises:
+            ValueError: If `name` is missing, `aggregation` has another value, or a symbolic tensor
+                is not computed from the model's inputs.
+        """
+        metric = self._added_metric(aggregation, name)
+        if isinstance(value, KerasTensor):
+            named = {**self._graph_metrics, metric.name: value}
+            self._extend_graph("add_metric", self._graph_losses, named)
+        else:
+            metric.update_state(value)
+
+    def _extend_graph(
+        self, method: str, losses: Sequence[KerasTensor], metrics: Mapping[str, KerasTensor]
+    ) -> None:
+        """Make every call compute these symbolic losses and metrics."""
+        try:
+            graph = Graph(self.inputs, [*self.outputs, *losses, *metrics.values()])
+        except ValueError as error:
+            raise ValueError(
+                f"{self._label()}: {method} needs a tensor computed from the model's inputs."
+                f" {error}"
+            ) from None
+        object.__setattr__(self, "_graph_losses", losses)
+        object.__setattr__(self, "_graph_metrics", metrics)
+        object.__setattr__(self, "_graph_with_losses", graph)
+        self.__dict__.pop("_runs_library_code", None)
+        self._look_for_parts()
+
+    def values_of(self, tensors: Structure, inputs: Structure) -> Structure:
+        """Return the values of symbolic tensors for a batch of inputs.
+
+        Args:
+            tensors: Symbolic tensors that are computed from the model's inputs.
+            inputs: The batch.
+        """
+        flat = tree.flatten(tensors)
+        values = Graph(self.inputs, flat).run(self._standardize(inputs))
+        return tree.pack_sequence_as(tensors, values)
 
     @property
     def graph_losses(self) -> list[KerasTensor]:
@@ -181,7 +227,10 @@ class Functional(Model):
         if self._graph_with_losses is not None:
             results = self._graph_with_losses.run(values)
             count = len(self.outputs)
-            super().add_loss([jnp.mean(x) for x in results[count:]])
+            last = count + len(self._graph_losses)
+            super().add_loss([jnp.mean(x) for x in results[count:last]])
+            for name, value in zip(self._graph_metrics, results[last:], strict=True):
+                self.added_metrics[name].update_state(value)
             return tree.pack_sequence_as(self._outputs_struct, results[:count])
         return tree.pack_sequence_as(self._outputs_struct, self._graph.run(values))
 
@@ -229,14 +278,18 @@ class Functional(Model):
             if getattr(operation, "optional", False):
                 return None
             raise ValueError(f"{self._label()}: input '{name}' must be a tensor, received None.")
-        x = convert(x)
+        # Text stays on the host, where the layers that take it run.
+        text = expected.dtype == "string" and not isinstance(x, KerasTensor)
+        x = as_host_array(x, self._label()) if text else convert(x)
         shape, want = tuple(x.shape), expected.shape
         if len(shape) == len(want) - 1 and want[-1] in (1, None) and not isinstance(x, KerasTensor):
             x = x[..., None]
         elif len(shape) == len(want) + 1 and shape[-1] == 1 and not isinstance(x, KerasTensor):
             x = x[..., 0]
         shape = tuple(x.shape)
-        if len(shape) != len(want) or any(
+        if len(shape) == len(want) + 1 and _ends_like(shape, want):
+            self._warn_of_rank(name, want, shape)  # each layer checks whether it allows it
+        elif len(shape) != len(want) or any(
             w is not None and s is not None and w != s for s, w in zip(shape, want, strict=True)
         ):
             hint = ""
@@ -250,12 +303,24 @@ class Functional(Model):
                 f"{self._label()}: input '{name}' must have shape {want}, received shape"
                 f" {shape}.{hint}"
             )
-        if not isinstance(x, KerasTensor) and x.dtype.name != expected.dtype:
+        dtype = expected.dtype if text else canonicalize_dtype(expected.dtype).name
+        if not text and not isinstance(x, KerasTensor) and x.dtype.name != dtype:
             if is_float(x.dtype) and is_float(expected.dtype) and self.autocast:
                 # Layers cast according to their policies; float64 is already converted.
                 return x
-            x = x.astype(expected.dtype)
+            x = x.astype(dtype)
         return x
+
+    def _warn_of_rank(self, name: str, want: Shape, shape: Sequence[Any]) -> None:
+        """Say once that an input has one axis more than the model was made for."""
+        if not self.__dict__.get("_warned_of_rank"):
+            self.__dict__["_warned_of_rank"] = True
+            warnings.warn(
+                f"{self._label()}: input '{name}' was made with shape {want} and now has shape"
+                f" {shape_with_unknowns(shape)}, one axis more. The layers run as they do for the"
+                " larger input. If this is a mistake, remove the axis.",
+                stacklevel=2,
+            )
 
     def get_config(self) -> dict[str, Any]:
         """Return the graph as it is stored in Keras's files."""
@@ -293,6 +358,26 @@ class Function(Operation):
         super().__init__(name=name)
         self._inputs_struct, self._outputs_struct = inputs, outputs
         self._graph = Graph(tree.flatten(inputs), tree.flatten(outputs))
+
+    @property
+    def operations(self) -> list[Operation]:
+        """Layers and ops of the graph, from the inputs to the outputs."""
+        return list(self._graph.operations)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """Layers of the graph, from the inputs to the outputs."""
+        return [x for x in self._graph.operations if isinstance(x, Layer)]
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """Symbolic inputs, flat."""
+        return self._graph.inputs
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """Symbolic outputs, flat."""
+        return self._graph.outputs
 
     def call(self, inputs: Structure) -> Structure:
         """Run the graph."""
@@ -361,6 +446,14 @@ def _number_ops(operations: list[Operation]) -> None:
             )
             taken.add(operation.name)
         met.add(operation.name)
+
+
+def _ends_like(shape: Sequence[Any], want: Sequence[Any]) -> bool:
+    """Return whether the last axes have the sizes that an input has after its batch axis."""
+    if len(want) < 2:
+        return False
+    pairs = zip(shape[1 - len(want) :], want[1:], strict=True)
+    return all(w is None or s is None or w == s for s, w in pairs)
 
 
 def _is_input(x: KerasTensor) -> bool:

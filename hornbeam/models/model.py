@@ -14,12 +14,15 @@ import jax
 import numpy as np
 
 from hornbeam import errors, tree
+from hornbeam.core.masks import get_mask
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.structure import structure_version
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import current_overlay
 from hornbeam.layers.call_scope import inside_call
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.preprocessing.text import is_text
 from hornbeam.layers.shapes import shape_to_config, tensors_of
 from hornbeam.models.files import ModelFiles
 from hornbeam.models.quantize import quantize_model
@@ -100,6 +103,8 @@ class Model(ModelFiles, ModelState, Trainable):
             graph_models.become(self, *args, **kwargs)
             return
         if args:
+            for tensor in tree.flatten(args):
+                refuse_real_keras(type(self).__name__, tensor)
             raise TypeError(
                 f"{type(self).__name__}: expected `inputs` and `outputs`, or keyword arguments, "
                 f"received {errors.describe(args)}."
@@ -117,14 +122,24 @@ class Model(ModelFiles, ModelState, Trainable):
                 return call_compiled(self, args[0])
         return super().__call__(*args, **kwargs)
 
+    def _convert_inputs(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        if args and any(is_text(x) for x in tree.flatten(args[0])):
+            return args, kwargs  # text stays on the host, where the layers that take it run
+        return super()._convert_inputs(args, kwargs)
+
     def _calls_compiled(self, x: Any) -> bool:
         if not self.built or self.run_eagerly or isinstance(x, jax.core.Tracer):
+            return False
+        if is_text(x):
             return False
         if current_overlay() is not None or inside_call() or "call" in self.__dict__:
             return False
         known = self.__dict__.get("_runs_library_code")
         if known is None or known[0] != structure_version.number:
-            known = self._runs_library_code = (structure_version.number, runs_library_code(self))
+            # The compiled step would lose the masks of outputs.
+            masked = any(get_mask(x) is not None for x in getattr(self, "outputs", None) or ())
+            compiles = not masked and runs_library_code(self)
+            known = self._runs_library_code = (structure_version.number, compiles)
         return bool(known[1])
 
     # --- structure -----------------------------------------------------------------------

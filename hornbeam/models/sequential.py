@@ -9,6 +9,7 @@ from hornbeam import errors, tree
 from hornbeam.core import naming
 from hornbeam.core.graph import nodes_of
 from hornbeam.core.masks import set_mask
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtype_policies import get_policy
@@ -49,7 +50,9 @@ class Sequential(Model):
     _functional: Functional | None
     # Whether a batch or `build` gave the input's shape: then other sizes may follow.
     _sizes_may_change: bool = False
-    _not_children = Model._not_children | {"_functional", "_stack"}
+    # The symbolic input, and the symbolic output of each layer that was called so far.
+    _tensors: list[Structure]
+    _not_children = Model._not_children | {"_functional", "_stack", "_tensors"}
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Sequential(Model):
         **kwargs: Any,
     ):
         object.__setattr__(self, "_stack", [])
+        object.__setattr__(self, "_tensors", [])
         object.__setattr__(self, "_functional", None)
         super().__init__(trainable=trainable, name=name, **kwargs)
         for layer in layers or ():
@@ -85,6 +89,7 @@ class Sequential(Model):
         if not self.layers:
             raise ValueError(f"{self._label()}: `pop` needs a layer, but the stack is empty.")
         layer = self._stack.pop()
+        del self._tensors[len(self.layers) + 1 :]
         self.built = False
         object.__setattr__(self, "_functional", None)
         self._programs = {}
@@ -100,6 +105,7 @@ class Sequential(Model):
                     f"{self._label()}: expected a layer or `Input(shape)`, received {layer!r}."
                 )
             layer = origin
+        refuse_real_keras(self._label(), layer)
         if not isinstance(layer, Layer):
             if callable(layer) and not isinstance(layer, type):
                 layer = Lambda(layer)
@@ -163,7 +169,9 @@ class Sequential(Model):
         """
         if not self._stack:
             raise ValueError(f"{self._label()}: it has no layers. `add` one before you build it.")
-        if isinstance(self._stack[0], InputLayer):
+        if self._tensors:
+            x = self._tensors[0]
+        elif isinstance(self._stack[0], InputLayer):
             x = nodes_of(self._stack[0])[0].outputs
         elif hasattr(self._stack[0], "make_inputs"):
             # `Merge`, Keras 1's form of a model with several inputs
@@ -181,16 +189,24 @@ class Sequential(Model):
             self._stack.insert(0, start)
             self._sizes_may_change = True
             x = nodes_of(start)[0].outputs
-        y = x
-        for layer in self.layers:
-            try:
-                y = layer(y)
-            except NotImplementedError:
-                self.built = True  # a layer that cannot be traced: run layer by layer
-                return
+        try:
+            y = self._call_layers(x)
+        except NotImplementedError:
+            self.built = True  # a layer that cannot be traced: run layer by layer
+            return
         # Not tracked as a sublayer: the functional model holds the same layers.
         object.__setattr__(self, "_functional", Functional(inputs=x, outputs=y, name=self.name))
         self.built = True
+
+    def _call_layers(self, x: Structure) -> Structure:
+        """Return the symbolic output of the stack for its input `x`.
+
+        Calls only layers that were added since the last time, so each layer keeps one call.
+        """
+        self._tensors[:] = self._tensors or [x]
+        for layer in self.layers[len(self._tensors) - 1 :]:
+            self._tensors.append(layer(self._tensors[-1]))
+        return self._tensors[-1]
 
     def _ensure_built(self, args: tuple, kwargs: dict[str, Any]) -> None:
         if not self.built and self._stack:
@@ -259,6 +275,10 @@ class Sequential(Model):
                 " data."
             )
         return self._functional
+
+    def values_of(self, tensors: Structure, inputs: Structure) -> Structure:
+        """Return the values of symbolic tensors for a batch of inputs."""
+        return self._graph_model().values_of(tensors, inputs)
 
     @property
     def input(self) -> Structure:

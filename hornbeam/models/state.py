@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hornbeam import errors
+from hornbeam import errors, tree
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.training.step import loss_of
 from hornbeam.typing import Structure
@@ -25,35 +25,72 @@ class ModelState(_Base):
     """Methods of `Model` that take or return the values of its variables."""
 
     def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
-        """Return the values of all variables as a nested dict, by group and path.
+        """Return the values of all variables as nested dicts, by group and the parts of the path.
 
         Args:
             value_format: `"backend_tensor"` or `"numpy_array"`.
+
+        Raises:
+            ValueError: If `value_format` is another, or two variables have the same path.
+
+        Example:
+            >>> import hornbeam as hb
+            >>> model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(1, name="d")], name="m")
+            >>> sorted(model.get_state_tree()["trainable_variables"]["m"]["d"])
+            ['bias', 'kernel']
         """
-        groups = {
+        if value_format not in ("backend_tensor", "numpy_array"):
+            raise ValueError(
+                f"{self._label()}: get_state_tree: `value_format` must be 'backend_tensor' or"
+                f" 'numpy_array', received {value_format!r}."
+            )
+
+        def value(variable: Variable) -> Any:
+            return variable.numpy() if value_format == "numpy_array" else variable.value
+
+        return {kind: self._nested(group, value) for kind, group in self._groups().items()}
+
+    def _groups(self) -> dict[str, list[Variable]]:
+        """Return the variables by the names of the groups of a state tree."""
+        return {
             "trainable_variables": self.trainable_variables,
             "non_trainable_variables": self.non_trainable_variables,
             "optimizer_variables": self.optimizer.variables if self.optimizer else [],
             "metrics_variables": self.metrics_variables,
         }
 
-        def value(variable: Variable) -> Any:
-            return variable.numpy() if value_format == "numpy_array" else variable.value
-
-        return {kind: {v.path: value(v) for v in group} for kind, group in groups.items()}
+    def _nested(self, variables: Sequence[Variable], value: Any) -> dict[str, Any]:
+        """Return the values of variables as dicts, nested by the parts of the variables' paths."""
+        nested: dict[str, Any] = {}
+        for variable in variables:
+            *outer, last = variable.path.split("/")
+            place: Any = nested
+            for part in outer:
+                place = place.setdefault(part, {}) if isinstance(place, dict) else None
+            if not isinstance(place, dict) or last in place:
+                raise ValueError(
+                    f"{self._label()}: get_state_tree: two variables have the path"
+                    f" '{variable.path}'. Give the layers unique names."
+                )
+            place[last] = value(variable)
+        return nested
 
     def set_state_tree(self, state_tree: dict[str, Any]) -> None:
         """Set variables from the result of `get_state_tree`.
 
+        Args:
+            state_tree: Nested dicts, or one dict by path (`"model/dense/kernel"`) per group.
+
         Raises:
-            ValueError: If the model has no variable with one of the paths.
+            ValueError: If a group is unknown, or the model has no variable with one of the paths.
         """
+        groups = self._groups()
         for kind, values in state_tree.items():
-            group = (
-                self.optimizer.variables if kind == "optimizer_variables" else getattr(self, kind)
-            )
-            by_path = {v.path: v for v in group}
-            for path, value in values.items():
+            if kind not in groups:
+                raise errors.unknown_name("group of variables", kind, groups)
+            by_path = {v.path: v for v in groups[kind]}
+            for keys, value in tree.flatten_with_path(values):
+                path = "/".join(keys)
                 if path not in by_path:
                     raise errors.unknown_name(kind, path, by_path)
                 by_path[path].assign(value)

@@ -15,6 +15,7 @@ from hornbeam.core.graph import nodes_of
 from hornbeam.core.op import OpCall
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.layers.layer import Layer
+from hornbeam.layers.state import output_shapes_of_call
 from hornbeam.training.requests import check_flag
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ def print_summary(
     console.print(f'Model: "{model.name}"', markup=False)
     console.print(table)
     trainable, others = model.trainable_weights, model.non_trainable_weights
-    optimizer = list(model.optimizer.variables) if getattr(model, "optimizer", None) else []
+    # Before the first step, an optimizer has no variables for the weights.
+    has_slots = getattr(getattr(model, "optimizer", None), "built", False)
+    optimizer = list(model.optimizer.variables) if has_slots else []
     for label, variables in (
         ("Total", [*trainable, *others, *optimizer]),
         ("Trainable", trainable),
@@ -167,6 +170,8 @@ def _output_shape(layer: Layer) -> str:
         shapes = [str(x.shape) for x in tree.flatten(node.outputs)]
     if not shapes and getattr(layer, "_functional", None) is not None:
         shapes = [str(x.shape) for x in layer._functional.outputs]  # type: ignore[attr-defined]
+    if not shapes:
+        shapes = [str(shape) for shape in output_shapes_of_call(layer)]
     return ", ".join(shapes) or "?"
 
 

@@ -80,10 +80,10 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
     ):
         return None  # a user's class, possibly with the name of a Hornbeam class
     if name == "Policy" or name in dtype_policies.__all__:
-        return DTypePolicy
+        return _unregistered(DTypePolicy, name, registered)
     families = _families()
     if name in ("Functional", "Model", "Sequential"):
-        return families[_MODELS].find_class(name)
+        return _unregistered(families[_MODELS].find_class(name), name, registered)
     if module and str(module).split(".")[0] not in _OWN_MODULES:
         return None  # a class of another library, with the name of a Hornbeam class
     public = (
@@ -100,8 +100,19 @@ def _find_class(module: str | None, name: str, registered: str | None) -> Any:
     for family in [*order, *families.values()]:
         found = family.find_class(name)
         if found is not None:
-            return found
+            return _unregistered(found, name, registered)
     return None
+
+
+def _unregistered(found: Any, name: str, registered: object) -> Any:
+    """Return Hornbeam's class `found`; raise if the configuration names a registered class."""
+    if registered in (None, "", name):
+        return found
+    raise ValueError(
+        f"The configuration of {name} has `registered_name={registered!r}`, but {name} is"
+        " Hornbeam's own class. Remove `registered_name`, or register your class under it with"
+        " `@hornbeam.saving.register_keras_serializable()` before loading."
+    )
 
 
 # --- to JSON -------------------------------------------------------------------------------------
@@ -119,7 +130,7 @@ def serialize(obj: object) -> Any:
 
     Example:
         >>> serialize((1, 2)), serialize(None)
-        ([1, 2], None)
+        ((1, 2), None)
     """
     if obj is None or isinstance(obj, (bool, int, float, str)):
         return obj
@@ -132,7 +143,8 @@ def serialize(obj: object) -> Any:
             "config": {"value": array.tolist(), "dtype": array.dtype.name},
         }
     if isinstance(obj, (list, tuple)):
-        return [serialize(item) for item in obj]
+        items = [serialize(item) for item in obj]
+        return tuple(items) if isinstance(obj, tuple) else items
     if obj is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
     if isinstance(obj, slice):
@@ -159,10 +171,15 @@ def serialize(obj: object) -> Any:
     module = _module_of(cls)
     if cls.__name__ == "Functional" and module:
         module = "keras.src.models.functional"
+    try:
+        config_of = serialize if module else _with_functions
+        inner = config_of(obj.get_config())
+    except ValueError as error:
+        raise ValueError(f"The config of {cls.__name__} cannot be saved. {error}") from None
     config: dict[str, Any] = {
         "module": module or cls.__module__,
         "class_name": getattr(cls, "_saved_as", cls.__name__),
-        "config": obj.get_config(),
+        "config": inner,
         "registered_name": None if module else get_registered_name(cls),
     }
     if module == "keras.models":
@@ -180,24 +197,38 @@ def serialize(obj: object) -> Any:
     return config
 
 
+def _with_functions(config: Any) -> Any:
+    """Return the config of a user's object, ready for JSON, with functions as dicts.
+
+    Hornbeam's own objects look a function up by its name. A user's `from_config` deserializes what
+    `get_config` gave.
+    """
+    if isinstance(config, dict):
+        return {key: _with_functions(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        items = [_with_functions(value) for value in config]
+        return tuple(items) if isinstance(config, tuple) else items
+    name = serialize(config)
+    if inspect.isfunction(config) and isinstance(name, str):
+        return _named_function(name)
+    return name
+
+
+def _named_function(name: str) -> dict[str, Any]:
+    return {
+        "module": "builtins", "class_name": "function", "config": name,
+        "registered_name": "function",
+    }  # fmt: skip
+
+
 def _serialize_function(function: Any) -> Any:
     name = getattr(function, "__name__", type(function).__name__)
     if name == "<lambda>":
         return stored_form(function, serialize)
     registered = get_registered_name(function)
     if registered != name:
-        return {
-            "module": "builtins", "class_name": "function", "config": registered,
-            "registered_name": "function",
-        }  # fmt: skip
-    if is_library_code(function):
-        return name
-    return {
-        "module": "builtins",
-        "class_name": "function",
-        "config": name,
-        "registered_name": "function",
-    }
+        return _named_function(registered)
+    return name if is_library_code(function) else _named_function(name)
 
 
 def serialize_op(operation: OpCall) -> dict[str, Any]:
@@ -274,7 +305,8 @@ def _object_of(config: Any) -> Any:
         and isinstance(inner, Mapping)
         and not {"trainable", "dtype"} & set(inner)
     )
-    if str(module).startswith("keras.src.ops") or (name in OPS and registered == name) or bare_op:
+    named_op = name in OPS and registered == name and module not in _families()
+    if str(module).startswith("keras.src.ops") or named_op or bare_op:
         return deserialize_op(dict(config))
     cls: Any = _find_class(module, str(name), registered)
     if cls is None:

@@ -105,7 +105,7 @@ def constructor_arguments(config: Mapping[str, Any]) -> dict[str, Any]:
     values = {}
     for key, value in config.items():
         nested = isinstance(value, Mapping) and "class_name" in value and "config" in value
-        lists = isinstance(value, list) and any(
+        lists = isinstance(value, (list, tuple)) and any(
             isinstance(v, Mapping) and "class_name" in v for v in value
         )
         values[key] = deserialize(value) if (nested or lists) else value

@@ -10,6 +10,7 @@ from typing import Any
 from hornbeam import errors
 from hornbeam.core import registry
 from hornbeam.core.naming import to_snake_case
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.objects import configuration
 from hornbeam.typing import CustomObjects
 
@@ -112,6 +113,7 @@ class Family:
             return self._make(self._named(identifier), **arguments)
         if isinstance(identifier, type) and issubclass(identifier, self.base):
             return self._make(identifier, **arguments)
+        refuse_real_keras(f"`{self.name}`", identifier)
         if self._takes_functions and callable(identifier):
             return identifier
         wanted = "name, object or function" if self._takes_functions else "name or object"
@@ -137,7 +139,10 @@ class Family:
             with registry.custom_object_scope(custom_objects or {}):
                 return self.get(config)
         known = {} if self.in_files else self.members
-        part = configuration.deserialize(config, {**known, **(custom_objects or {})})
+        custom = {**known, **(custom_objects or {})}
+        part = config if config is None else self._in_full(config)
+        if isinstance(part, Mapping):
+            part = configuration.deserialize(part, custom)
         if (
             part is None
             or isinstance(part, self.base)
@@ -197,12 +202,37 @@ class Family:
         )
 
     def _named(self, name: str) -> Any:
-        found = registry.get_registered_object(name)
-        for spelling in (name, name.lower(), to_snake_case(name)):
-            found = self.names.get(spelling) if found is None else found
+        found = self._find(name)
         if found is None:
             raise errors.unknown_name(self.name, name, self.names)
         return found
+
+    def _find(self, name: str) -> Any:
+        found = registry.get_registered_object(name)
+        for spelling in (name, name.lower(), to_snake_case(name)):
+            found = self.names.get(spelling) if found is None else found
+        return found
+
+    def _in_full(self, config: Any) -> Any:
+        """Return the part, or the full configuration, for one that a person wrote.
+
+        It may name the part as `get` does, or in lower case, and lack `config`.
+        """
+        name = config.get("class_name") if isinstance(config, Mapping) else None
+        if not isinstance(name, str) or config.get("registered_name") not in (None, name):
+            return config
+        config = {"config": {}, **config}
+        if self.find_class(name) is not None or registry.get_registered_object(name) is not None:
+            return config
+        lower = {key.lower(): part for key, part in self.members.items()}
+        found = self._find(name) or lower.get(name.lower())
+        if isinstance(found, type):
+            return {**config, "class_name": found.__name__, "registered_name": None}
+        if inspect.isfunction(found) and not config["config"]:
+            return self._make(found)
+        if inspect.isfunction(found) and self._make is not _instance:  # a function that makes it
+            return found(**config["config"])
+        return config
 
     @property
     def _article(self) -> str:

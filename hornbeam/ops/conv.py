@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.export import is_symbolic_dim
 
 from hornbeam.core.convert import convert
 from hornbeam.core.op import op
@@ -96,13 +97,16 @@ def conv_with_bias(
         tuple(inputs.shape[layout[0].index(a)] for a in layout[1][:-2]),
         kernel.shape[:-2],
     )
-    pads = _pads(padding, space, window, steps, dilation)
+    pads: Any = padding  # sizes that `jax.export` leaves open: JAX finds the padding of "same"
+    if not isinstance(padding, str) or not any(map(is_symbolic_dim, space)):
+        pads = _pads(padding, space, window, steps, dilation)
     spec = Spec(
         "forward", space, window, steps, pads, dilation, channels // kernel.shape[-2], activation
     )
     if not _native(spec, inputs, kernel):
         x = jax.lax.conv_general_dilated(
-            inputs, kernel, steps, pads, rhs_dilation=dilation, dimension_numbers=layout,
+            inputs, kernel, steps, pads.upper() if isinstance(pads, str) else pads,
+            rhs_dilation=dilation, dimension_numbers=layout,
             feature_group_count=spec.groups,
         )  # fmt: skip
         if bias is not None:
@@ -128,6 +132,8 @@ def _pads(
 
 def _native(spec: Spec, *operands: Any) -> bool:
     """Return whether the native kernel computes this convolution, and record the route."""
+    if any(map(is_symbolic_dim, spec.space)):
+        return False
     empty = 0 in (*spec.space, *spec.out_space()) or any(x.size == 0 for x in operands)
     sizes = (spec.space, spec.window)
     return (
@@ -237,8 +243,9 @@ def conv_transpose(
     ]
     dtype = jnp.result_type(inputs, kernel)
     inputs, kernel, layout = inputs.astype(dtype), kernel.astype(dtype), _layout(rank, data_format)
-    spec = _transposed_spec(inputs, kernel, steps, pads, dilation, layout)
-    if _native(spec, inputs, kernel):
+    known = not any(map(is_symbolic_dim, inputs.shape))
+    spec = _transposed_spec(inputs, kernel, steps, pads, dilation, layout) if known else None
+    if spec is not None and _native(spec, inputs, kernel):
         return _channels_last(lambda x: convolve(x, kernel, spec), inputs, layout)
     return jax.lax.conv_transpose(
         inputs,

@@ -185,8 +185,8 @@ def resize(
             max(wide, int(high * new_wide / new_high)),
         )
         top, left = (whole[0] - high) // 2, (whole[1] - wide) // 2
-        pads = ((0, 0), (top, whole[0] - high - top), (left, whole[1] - wide - left), (0, 0))
-        x = jnp.pad(x, pads, constant_values=fill_value)
+        # Both sides equally, as Keras does; a remaining row or column is not added.
+        x = jnp.pad(x, ((0, 0), (top, top), (left, left), (0, 0)), constant_values=fill_value)
     shape = (x.shape[0], new_high, new_wide, x.shape[3])
     y = jax.image.resize(_floating(x), shape, METHODS[interpolation], antialias=antialias)
     if jnp.issubdtype(x.dtype, jnp.integer):
@@ -197,14 +197,14 @@ def resize(
 
 @op("image")
 def scale_and_translate(
-    images: Tensor, output_shape: Sequence[int], scale: Tensor, translation: Tensor,
+    images: Tensor, output_shape: Sequence[int | None], scale: Tensor, translation: Tensor,
     spatial_dims: Sequence[int], method: str, antialias: bool = True,
 ) -> Tensor:  # fmt: skip
     """Scale and translate a tensor along some axes.
 
     Args:
         images: Tensor.
-        output_shape: Shape of the result.
+        output_shape: Shape of the result. A size of `None` is the tensor's.
         scale: Factors along `spatial_dims`, a vector.
         translation: Distances along them in pixels of the result, a vector.
         spatial_dims: The axes.
@@ -219,8 +219,10 @@ def scale_and_translate(
         (4, 4)
     """
     x = _floating(convert(images))
+    sizes = zip(output_shape, x.shape, strict=True)
+    shape = tuple(old if new is None else new for new, old in sizes)
     return jax.image.scale_and_translate(
-        x, tuple(output_shape), tuple(spatial_dims), convert(scale), convert(translation),
+        x, shape, tuple(spatial_dims), convert(scale), convert(translation),
         METHODS.get(method, method),
         antialias=antialias,
     )  # fmt: skip

@@ -251,14 +251,17 @@ def argsort(x: Tensor, axis: int | None = -1) -> Tensor:
 
 
 @op("numpy")
-def argpartition(x: Tensor, kth: int, axis: int = -1) -> Tensor:
+def argpartition(x: Tensor, kth: int, axis: int | None = -1) -> Tensor:
     """Return indices that move element `kth` to its sorted position, smaller ones before it.
+
+    If `axis` is `None`, the tensor is flattened first.
 
     Example:
         >>> int(argpartition(jnp.array([3, 1, 2]), 0)[0])
         1
     """
-    return jnp.argpartition(convert(x), kth, axis)
+    x = convert(x)
+    return jnp.argpartition(jnp.ravel(x) if axis is None else x, kth, -1 if axis is None else axis)
 
 
 @op("math")

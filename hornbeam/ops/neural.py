@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from hornbeam import settings
 from hornbeam.core.checks import check_axes
 from hornbeam.core.convert import convert
+from hornbeam.core.makers import made_by
 from hornbeam.core.op import op
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.ops import routes
@@ -40,7 +41,10 @@ def _activation(name: str, function: Callable[[Any], Any], doc: str, result: flo
 relu = _activation("relu", jax.nn.relu, "Return `max(x, 0)`.", 0.0)
 relu6 = _activation("relu6", jax.nn.relu6, "Return `min(max(x, 0), 6)`.", 0.0)
 sigmoid = _activation(
-    "sigmoid", lambda x: jax.nn.sigmoid(_floating(x)), "Return `1 / (1 + exp(-x))`.", 0.5
+    "sigmoid",
+    lambda x: made_by("sigmoid", jax.nn.sigmoid(_floating(x))),
+    "Return `1 / (1 + exp(-x))`.",
+    0.5,
 )
 sparse_sigmoid = _activation(
     "sparse_sigmoid",
@@ -205,7 +209,7 @@ def softmax(x: Tensor, axis: Axis = -1) -> Tensor:
         >>> softmax(jnp.zeros(2))
         Array([0.5, 0.5], dtype=float32)
     """
-    return _along_axes(jax.nn.softmax, x, axis)
+    return made_by("softmax", _along_axes(jax.nn.softmax, x, axis))
 
 
 @op("nn")
@@ -358,10 +362,14 @@ def normalize(x: Tensor, axis: Axis = -1, order: int = 2, epsilon: float | None 
     x = _floating(convert(x))
     axis = tuple(axis) if isinstance(axis, list) else axis
     epsilon = settings.epsilon() if epsilon is None else epsilon
+    wide = x.astype(jnp.promote_types(x.dtype, "float32"))  # squares overflow in float16
     if order == 2:
-        squares = jnp.sum(jnp.square(x), axis=axis, keepdims=True)
-        return x * jax.lax.rsqrt(jnp.maximum(squares, epsilon**2))
-    return x / jnp.maximum(jnp.linalg.norm(x, ord=order, axis=axis, keepdims=True), epsilon)
+        squares = jnp.sum(jnp.square(wide), axis=axis, keepdims=True)
+        normalized = wide * jax.lax.rsqrt(jnp.maximum(squares, epsilon**2))
+    else:
+        norms = jnp.linalg.norm(wide, ord=order, axis=axis, keepdims=True)
+        normalized = wide / jnp.maximum(norms, epsilon)
+    return normalized.astype(x.dtype)
 
 
 def batch_normalization(

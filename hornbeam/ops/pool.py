@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.export import is_symbolic_dim
 
 from hornbeam.core.convert import convert
 from hornbeam.core.loading import PART, pay_for
@@ -161,11 +162,26 @@ def _pool(
     steps = window if strides is None else each(strides, rank)
     same = padding.lower() == "same"
     inner = inputs.shape[start : start + rank]
+    if any(map(is_symbolic_dim, inner)):
+        return _of_any_size(inputs, start, window, steps, padding, fill, combine)
     if not same and any(n < w for n, w in zip(inner, window, strict=True)):
         raise too_small(
             f"the window {window} is larger than the input {inputs.shape}. Use padding='same'."
         )
     return _combined(inputs, start, window, steps, fill if same else None, combine)
+
+
+def _of_any_size(
+    x: Any, start: int, window: tuple[int, ...], strides: tuple[int, ...], padding: str, fill: Any,
+    combine: Any,
+) -> Any:  # fmt: skip
+    """Combine windows by XLA, for spatial sizes that `jax.export` leaves open."""
+    sizes, steps = [1] * x.ndim, [1] * x.ndim
+    sizes[start : start + len(window)], steps[start : start + len(window)] = window, strides
+    reduce = jax.lax.add if combine is jnp.add else jax.lax.max
+    return jax.lax.reduce_window(
+        x, jnp.asarray(fill, x.dtype), reduce, sizes, steps, padding.upper()
+    )
 
 
 # Compiled as one program even outside of compiled code, where each slice would be a separate call.

@@ -68,9 +68,25 @@ def define(
     primitive.def_abstract_eval(abstract)
     mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=many))
     for platform, kernel in (kernels or {}).items():
-        mlir.register_lowering(
-            primitive, mlir.lower_fun(kernel, multiple_results=many), platform=platform
-        )
+        mlir.register_lowering(primitive, _unless_exported(plain, kernel, many), platform=platform)
     batching.primitive_batchers[primitive] = batch
     ad.primitive_jvps[primitive] = jvp
     return primitive
+
+
+def _unless_exported(
+    plain: Callable[..., Any], kernel: Callable[..., Any], many: bool
+) -> Callable[..., Any]:
+    """Return a rule that lowers to the kernel, but to the plain version for `jax.export`.
+
+    An exported program leaves the process, and its sizes may be symbols.
+    """
+    to_plain = mlir.lower_fun(plain, multiple_results=many)
+    to_kernel = mlir.lower_fun(kernel, multiple_results=many)
+
+    def rule(context: Any, *operands: Any, **given: Any) -> Any:
+        parameters = context.module_context.lowering_parameters
+        exported = getattr(parameters, "for_export", False)
+        return (to_plain if exported else to_kernel)(context, *operands, **given)
+
+    return rule

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.export import is_symbolic_dim
 
 from hornbeam import settings
 from hornbeam.typing import DType
@@ -102,10 +103,17 @@ def kernels() -> Any:
     return hornbeam_cpu
 
 
-def why_plain(dtype: DType) -> str | None:
-    """Return why no op may use a native kernel for this dtype, or `None` if one may."""
+def why_plain(dtype: DType, sizes: Sequence[Any] = ()) -> str | None:
+    """Return why no op may use a native kernel, or `None` if one may.
+
+    Args:
+        dtype: Dtype of the numbers.
+        sizes: The sizes by which the op would choose; `jax.export` traces with symbols as sizes.
+    """
     if _portable.get():
         return "the program is portable"
+    if any(is_symbolic_dim(size) for size in sizes):
+        return "the program is for any size"
     if settings.kernels() == "plain":
         return "hornbeam.config.set_kernels('plain')"
     if jax.default_backend() != "cpu":
@@ -139,7 +147,7 @@ def convolution(
         >>> convolution("forward", "float64", ((8, 8), (3, 3)), ((1, 1), (1, 1))).name
         'plain'
     """
-    reason = why_plain(dtype)
+    reason = why_plain(dtype, [*sizes[0], *(n for pair in padding for n in pair)])
     if reason is None and len(padding) not in (1, 2, 3):
         reason = f"{len(padding)} spatial axes"
     if reason is None and any(n < 0 for pair in padding for n in pair):
@@ -232,7 +240,7 @@ def product(dtype: DType, rows: int, columns: int, results: int) -> Route:
         >>> product("float64", 128, 512, 512).name
         'plain'
     """
-    reason = why_plain(dtype)
+    reason = why_plain(dtype, [rows, columns, results])
     if reason is None and np.dtype(dtype) != np.float32:
         reason = f"no native product for {np.dtype(dtype).name}"
     if reason is None and rows < 8:
@@ -256,7 +264,7 @@ def rows(dtype: DType, shape: Sequence[int]) -> Route:
         >>> rows("float64", (20000, 128)).name
         'plain'
     """
-    reason = why_plain(dtype)
+    reason = why_plain(dtype, shape)
     if reason is None and np.dtype(dtype) != np.float32:
         reason = f"no native sum of rows for {np.dtype(dtype).name}"
     if reason is None and np.prod(shape) < 2**16:
@@ -277,7 +285,7 @@ def update(part: str, dtype: DType, size: int) -> Route:
         >>> update("adam", "float64", 1_000_000).name
         'plain'
     """
-    reason = why_plain(dtype)
+    reason = why_plain(dtype, [size])
     if reason is None and np.dtype(dtype) != np.float32:
         reason = f"no native optimizer for {np.dtype(dtype).name}"
     if reason is None and size < 2**16:
@@ -335,6 +343,8 @@ def columns_to_add(dtype: DType, rows: int, columns: int, results: int) -> int:
         0
     """
     if why_no_cudnn() is not None:
+        return 0
+    if any(map(is_symbolic_dim, (rows, columns, results))):
         return 0
     if (
         np.dtype(dtype).itemsize != 2
@@ -423,7 +433,7 @@ def recurrence(
         >>> recurrence("lstm", "float64", (5, 2, 12), (3, 12)).name
         'plain'
     """
-    reason = why_plain(dtype) if fused else "use_cudnn=False"
+    reason = why_plain(dtype, shape) if fused else "use_cudnn=False"
     if reason is None and np.dtype(dtype) != np.float32:
         reason = f"no native recurrence for {np.dtype(dtype).name}"
     route = (

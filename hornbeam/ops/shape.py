@@ -8,11 +8,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hornbeam.core.convert import convert
 from hornbeam.core.loading import PART, pay_for
 from hornbeam.core.op import op
-from hornbeam.core.tracing import indivisible
+from hornbeam.core.tracing import indivisible, is_unknown
 from hornbeam.ops.lift import named
 from hornbeam.typing import Axis, Tensor
 
@@ -35,7 +36,10 @@ def reshape(x: Tensor, newshape: int | Sequence[int | None]) -> Tensor:
     if isinstance(newshape, int):
         newshape = (newshape,)
     # A size that is not known, as `shape(x)` of a symbolic tensor gives it, is worked out.
-    x, shape = convert(x), [-1 if size is None else size for size in newshape]
+    x = convert(x)
+    if sum(size in (None, -1) for size in newshape) > 1:  # a size of `x` that is not known
+        newshape = [_size_at(x, axis) if n is None else n for axis, n in enumerate(newshape)]
+    shape = [-1 if size is None else size for size in newshape]
     known = math.prod(size for size in shape if size != -1)
     if shape.count(-1) == 1 and known > 1 and x.size % known:
         raise indivisible(
@@ -44,6 +48,11 @@ def reshape(x: Tensor, newshape: int | Sequence[int | None]) -> Tensor:
             known,
         )
     return jnp.reshape(x, shape)
+
+
+def _size_at(x: Any, axis: int) -> int:
+    """Return the size of `x` at an axis, which may be negative; -1 if there is none."""
+    return x.shape[axis] if -x.ndim <= axis < x.ndim else -1
 
 
 @op("numpy")
@@ -102,14 +111,20 @@ def squeeze(x: Tensor, axis: Axis = None) -> Tensor:
 
 
 @op("numpy")
-def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
-    """Broadcast a tensor to a shape.
+def broadcast_to(x: Tensor, shape: Sequence[int | None]) -> Tensor:
+    """Broadcast a tensor to a shape. A size of `None` is the size of `x` at this axis.
 
     Example:
         >>> broadcast_to(jnp.zeros(2), (3, 2)).shape
         (3, 2)
     """
-    return jnp.broadcast_to(convert(x), shape)
+    x = convert(x)
+    sizes = [shape] if isinstance(shape, int) else shape
+    aligned = [
+        _size_at(x, axis) if size is None else size
+        for axis, size in enumerate(sizes, start=-len(sizes))
+    ]
+    return jnp.broadcast_to(x, aligned)
 
 
 @op("numpy")
@@ -133,7 +148,12 @@ def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
         >>> repeat(jnp.array([1, 2]), 2)
         Array([1, 1, 2, 2], dtype=int32)
     """
-    return jnp.repeat(convert(x), repeats, axis)
+    x, counts = convert(x), repeats
+    if isinstance(repeats, (list, tuple)):
+        counts = np.asarray(repeats)
+        if axis is not None and len(counts) > 1 and is_unknown(x.shape[axis]):
+            x = jnp.take(x, jnp.arange(len(counts)), axis)  # one slice per number
+    return jnp.repeat(x, counts, axis)
 
 
 @op("numpy")

@@ -27,7 +27,8 @@ class Adafactor(Optimizer):
         epsilon_1: Added to squared gradients.
         epsilon_2: Smallest root mean square of a weight array in the rule.
         clip_threshold: Largest root mean square of a step, above 0.
-        relative_step: Whether the learning rate is at most `1 / sqrt(t)`.
+        relative_step: Kept in configurations. The rate is at most `1 / sqrt(t)` in any case, as in
+            Keras and in the paper.
         **kwargs: Arguments of `Optimizer`.
 
     Raises:
@@ -62,8 +63,7 @@ class Adafactor(Optimizer):
 
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
         rows, columns, v = slots
-        if self.relative_step:
-            rate = jnp.minimum(rate, 1 / jnp.sqrt(t))
+        rate = jnp.minimum(rate, 1 / jnp.sqrt(t))
         keep = 1 - t**self.beta_2_decay
         squares = jnp.square(g) + self.epsilon_1
         if g.ndim > 1:

@@ -106,7 +106,10 @@ class LossScaleOptimizer(Optimizer):
         )
         self.build(variables)
         scale = self.dynamic_scale.value
-        grads = [None if g is None else g / scale.astype(g.dtype) for g in grads]
+        grads = [
+            g if g is None or v.overwrite_with_gradient else g / scale.astype(g.dtype)
+            for g, v in zip(grads, variables, strict=True)
+        ]
         finite = jnp.all(jnp.stack([jnp.all(jnp.isfinite(g)) for g in grads if g is not None]))
         touched = [*variables, *self.inner_optimizer.variables]
         touched = list(dict.fromkeys(touched))

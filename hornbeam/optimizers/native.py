@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.ops import routes
+from hornbeam.ops.primitive import define
 from hornbeam.ops.rows import RowSum, dense, sum_rows
 from hornbeam.typing import DType, Tensor
 
@@ -30,19 +30,22 @@ def after(rate: Tensor, gradients: Sequence[Any], dtype: DType, size: int) -> Te
         size: Number of its elements.
     """
     if routes.update("order", dtype, size).name == "native":
-        return _after(rate, *(g.rows if isinstance(g, RowSum) else g for g in gradients))
+        arrays = [g.rows if isinstance(g, RowSum) else g for g in gradients]
+        return _after_p.bind(jnp.asarray(rate), *arrays)
     return rate
 
 
-@jax.custom_jvp
-def _after(rate: Any, *gradients: Any) -> Any:
+def _after_on_cpu(rate: Any, *gradients: Any) -> Any:
     result = jax.ShapeDtypeStruct(rate.shape, rate.dtype)
-    return jax.ffi.ffi_call("hornbeam_after", result, vmap_method="sequential")(rate, *gradients)
+    return jax.ffi.ffi_call("hornbeam_after", result)(rate, *gradients)
 
 
-@_after.defjvp
-def _after_jvp(primals: Any, tangents: Any) -> Any:
-    return _after(*primals), tangents[0]
+_after_p = define(
+    "hornbeam_after",
+    lambda rate, *gradients: rate,
+    lambda rate, *gradients: rate.shape,
+    {"cpu": _after_on_cpu},
+)
 
 
 def moments(g: Tensor, m: Tensor, v: Tensor, factors: tuple[float, ...]) -> tuple[Any, Any]:
@@ -73,6 +76,13 @@ def adam(
     return _native_adam(factors, parts, w, m, v, alpha)
 
 
+def _native_adam(
+    factors: tuple[float, ...], g: tuple[Any, ...], w: Any, m: Any, v: Any, alpha: Any
+) -> tuple[Any, ...]:
+    """Call the kernel for an array `(gradient,)`, or the one for a row sum `(index, rows)`."""
+    return tuple(_adam_p.bind(w, m, v, alpha, *g, factors=tuple(factors)))
+
+
 def _plain_adam(
     factors: tuple[float, ...], g: Any, w: Any, m: Any, v: Any, alpha: Any
 ) -> tuple[Any, ...]:
@@ -80,29 +90,33 @@ def _plain_adam(
     return w - alpha * m / (jnp.sqrt(v) + factors[2]), m, v
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _native_adam(
-    factors: tuple[float, ...], g: tuple[Any, ...], w: Any, m: Any, v: Any, alpha: Any
-) -> tuple[Any, ...]:
-    """Call the kernel for an array `(gradient,)`, or the one for a row sum `(index, rows)`."""
+def _adam_by_jax(
+    w: Any, m: Any, v: Any, alpha: Any, *g: Any, factors: tuple[float, ...]
+) -> list[Any]:
+    """Compute a step from an array `(gradient,)`, or from a row sum `(index, rows)`."""
+    whole = g[0] if len(g) == 1 else sum_rows(g[1], g[0], w.shape[0])
+    return list(_plain_adam(factors, whole, w, m, v, alpha))
+
+
+def _adam_on_cpu(
+    w: Any, m: Any, v: Any, alpha: Any, *g: Any, factors: tuple[float, ...]
+) -> list[Any]:
     result, count = jax.ShapeDtypeStruct(w.shape, w.dtype), len(g)
     call = jax.ffi.ffi_call(
         "hornbeam_adam" if count == 1 else "hornbeam_adam_rows", [result] * 3,
-        vmap_method="sequential",
-        # In place: the results may overwrite weights and moments.
         # In place, if JAX may overwrite weights and moments.
         input_output_aliases={count: 0, count + 1: 1, count + 2: 2},
     )  # fmt: skip
     names = ("new_1", "new_2", "epsilon")
-    return tuple(
-        call(*g, w, m, v, alpha, **dict(zip(names, map(np.float32, factors), strict=True)))
-    )
+    options = dict(zip(names, map(np.float32, factors), strict=True))
+    return list(call(*g, w, m, v, alpha, **options))
 
 
-@_native_adam.defjvp
-def _native_adam_jvp(factors: tuple[float, ...], primals: Any, tangents: Any) -> Any:
-    def plain(g: tuple[Any, ...], *others: Any) -> tuple[Any, ...]:
-        whole = g[0] if len(g) == 1 else sum_rows(g[1], g[0], others[0].shape[0])
-        return _plain_adam(factors, whole, *others)
-
-    return jax.jvp(plain, primals, tangents)
+_adam_p = define(
+    "hornbeam_adam",
+    _adam_by_jax,
+    lambda w, *others, factors: [w.shape] * 3,
+    {"cpu": _adam_on_cpu},
+    ["factors"],
+    many=True,
+)

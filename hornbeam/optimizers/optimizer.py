@@ -10,7 +10,7 @@ import inspect
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Self, TypeAlias
 
 import jax
@@ -27,18 +27,16 @@ from hornbeam.objects.constructor import constructor_config
 from hornbeam.ops.rows import RowSum, dense
 from hornbeam.optimizers import native
 from hornbeam.optimizers.schedules import InverseTimeDecay, LearningRateSchedule
-from hornbeam.typing import CustomObjects, DType, Identifier, Tensor
+from hornbeam.optimizers.state import OptimizerState
+from hornbeam.typing import CustomObjects, Tensor
 
 __all__ = ["LearningRate", "Optimizer"]
 
 LearningRate: TypeAlias = float | LearningRateSchedule | Callable[[], Any]
 """A learning rate: a number, a schedule, or a function of no arguments."""
 
-# Slots that any optimizer may have.
-_OF_BASE = ("average", "gradient_accumulator")
 
-
-class Optimizer:
+class Optimizer(OptimizerState):
     """Base of optimizers.
 
     Args:
@@ -111,28 +109,9 @@ class Optimizer:
                     np.int32(0), dtype="int32", trainable=False, autocast=False, name="iteration"
                 )
             )
-            if callable(learning_rate):
-                self._learning_rate: Any = learning_rate
-            else:
-                rate = float(
-                    learning_rate.value if isinstance(learning_rate, Variable) else learning_rate
-                )
-                self._learning_rate = self._track(
-                    Variable(
-                        rate, dtype="float32", trainable=False, autocast=False, name="learning_rate"
-                    )
-                )
-
-    def _track(self, variable: Variable) -> Variable:
-        self._variables.append(variable)
-        return variable
+        self._set_rate(learning_rate)
 
     # --- state ----------------------------------------------------------------------------
-
-    @property
-    def variables(self) -> list[Variable]:
-        """Step counter, learning rate (unless a schedule or function), then all slots."""
-        return list(self._variables)
 
     @property
     def iterations(self) -> Variable | jax.Array:
@@ -149,18 +128,25 @@ class Optimizer:
         return self._current_rate()
 
     @learning_rate.setter
-    def learning_rate(self, value: float | Tensor) -> None:
-        if not isinstance(self._learning_rate, Variable):
+    def learning_rate(self, value: LearningRate | Tensor) -> None:
+        if callable(value):
+            self._set_rate(value)
+            self._flush = None
+        elif isinstance(self._learning_rate, Variable):
+            self._learning_rate.assign(value)
+        else:
             raise TypeError(
                 f"{type(self).__name__}: its learning rate follows"
-                f" {type(self._learning_rate).__name__} and cannot be set. Create the optimizer"
-                " with a number to set the rate later."
+                f" {getattr(self._learning_rate, '__name__', type(self._learning_rate).__name__)}"
+                " and cannot be set to a number. Set another schedule, or create the optimizer with"
+                " a number to set the rate later."
             )
-        if callable(value):
-            raise TypeError(f"{type(self).__name__}: create a new optimizer to use a schedule.")
-        self._learning_rate.assign(value)
 
     lr = learning_rate
+
+    def _get_current_learning_rate(self) -> Any:
+        """Return the learning rate of this step; Keras's name, for own optimizers."""
+        return self._current_rate()
 
     def _current_rate(self) -> Any:
         rate = self._learning_rate
@@ -169,99 +155,6 @@ class Optimizer:
         if isinstance(rate, LearningRateSchedule):
             return rate(self._iterations.value)
         return jnp.asarray(rate(), "float32")
-
-    def build(self, variables: Iterable[Variable]) -> None:
-        """Create the slots of `variables`; a second call adds those of new variables."""
-        variables = list(variables)
-        if self.built and variables == self._trainable:
-            return
-        if self.built:
-            new = [v for v in variables if v not in set(self._trainable)]
-            self._trainable.extend(new)
-        else:
-            self._trainable = new = variables
-            self.built = True
-        groups = self._slot_groups()
-        if self.gradient_accumulation_steps:
-            groups = [("gradient_accumulator",), *groups]
-        if self.use_ema:
-            groups = [("average",), *groups]
-        with outside_overlays():  # the first step may build it while it is traced
-            for slots in groups:
-                for variable in new:
-                    for slot in slots:
-                        if slot in _OF_BASE or slot in self._slots_of(variable):
-                            made = self._make_slot(slot, variable)
-                            self._slot.setdefault(slot, {})[variable] = made
-
-    def _slot_groups(self) -> list[tuple[str, ...]]:
-        """Return the names of the slots in groups.
-
-        `variables` lists one group after another, and in each group all weights.
-        """
-        return []
-
-    def _slots_of(self, variable: Variable) -> tuple[str, ...]:
-        """Return the names of the slots of one variable."""
-        return tuple(slot for slots in self._slot_groups() for slot in slots)
-
-    def _slot_start(self, slot: str, variable: Variable) -> Any:
-        """Return the initializer of a slot, or a variable whose value it copies."""
-        return "zeros"
-
-    def _make_slot(self, slot: str, variable: Variable) -> Variable:
-        if slot in _OF_BASE:
-            start: Any = variable if slot == "average" else "zeros"
-        else:
-            start = self._slot_start(slot, variable)
-        return self.add_variable_from_reference(variable, slot, start)
-
-    def add_variable(
-        self, shape: Sequence[int] | None, initializer: Identifier | Variable = "zeros",
-        dtype: DType | None = None, aggregation: str = "none", layout: Any = None,
-        name: str | None = None,
-    ) -> Variable:  # fmt: skip
-        """Create a state variable of the optimizer; arguments as for `Variable`."""
-        with naming.name_scope(self.name):
-            return self._track(
-                Variable(
-                    initializer, shape=shape, dtype=dtype, trainable=False, autocast=False,
-                    aggregation=aggregation, layout=layout, name=name,
-                )
-            )  # fmt: skip
-
-    def add_variable_from_reference(
-        self,
-        reference_variable: Variable,
-        name: str | None = None,
-        initializer: Identifier | Variable = "zeros",
-    ) -> Variable:
-        """Create a state variable with the shape and dtype of another one."""
-        name = f"{reference_variable.path.replace('/', '_')}_{name or 'variable'}"
-        return self.add_variable(
-            None if isinstance(initializer, Variable) else reference_variable.shape,
-            initializer,
-            reference_variable.stored_dtype,
-            name=name,
-        )
-
-    def add_optimizer_variables(
-        self,
-        trainable_variables: Sequence[Variable],
-        name: str | Sequence[str],
-        initializer: str | Sequence[str] = "zeros",
-    ) -> list[Variable] | tuple[list[Variable], ...]:
-        """Create one state variable per trainable one, or several where `name` is a list."""
-        names = [name] if isinstance(name, str) else list(name)
-        starts = [initializer] * len(names) if isinstance(initializer, str) else list(initializer)
-        rows = [
-            [self.add_variable_from_reference(v, n, s) for v in trainable_variables]
-            for n, s in zip(names, starts, strict=True)
-        ]
-        return rows[0] if isinstance(name, str) else tuple(rows)
-
-    def _value(self, slot: str, variable: Variable) -> Any:
-        return self._slot[slot][variable].value
 
     # --- updates ----------------------------------------------------------------------------
 
@@ -307,7 +200,9 @@ class Optimizer:
                 f"{type(self).__name__}: no variable has a gradient; the loss does not depend on "
                 f"{errors.listed([v.path for v in variables[:4]])}."
             )
-        self.build(variables)
+        if not self.built or not set(variables) <= set(self._trainable):
+            with outside_overlays():  # what an own `build` makes outlives the trace of a step
+                self.build(variables)
         unknown = [v.path for v in variables if v not in set(self._trainable)]
         if unknown:
             raise ValueError(
@@ -324,22 +219,29 @@ class Optimizer:
             (g if as_given and isinstance(g, RowSum) else dense(g), v)
             for g, v in zip(grads, variables, strict=True) if g is not None
         ]  # fmt: skip
-        for g, v in pairs:
-            if v.overwrite_with_gradient:
-                v.assign(dense(g))
-        pairs = [(g, v) for g, v in pairs if not v.overwrite_with_gradient]
-        if self.loss_scale_factor is not None:
-            pairs = [(dense(g) / self.loss_scale_factor, v) for g, v in pairs]
+        pairs = [(self._unscaled(g, v), v) for g, v in pairs]
         if not self.gradient_accumulation_steps:
-            self._update(pairs)
+            self._change(pairs)
         else:
             self._accumulate(pairs)
         self._iterations.assign_add(1)
 
+    def _unscaled(self, gradient: Any, variable: Variable) -> Any:
+        if self.loss_scale_factor is None or variable.overwrite_with_gradient:
+            return gradient
+        return dense(gradient) / self.loss_scale_factor
+
+    def _change(self, pairs: list[tuple[Any, Variable]]) -> None:
+        """Update variables; some take their gradient as their new value."""
+        for g, v in pairs:
+            if v.overwrite_with_gradient:
+                v.assign(dense(g))
+        self._update([(g, v) for g, v in pairs if not v.overwrite_with_gradient])
+
     def _accumulate(self, pairs: list[tuple[Any, Variable]]) -> None:
         steps = self.gradient_accumulation_steps
         due = (self._iterations.value + 1) % steps == 0
-        sums = [self._value("gradient_accumulator", v) + g for g, v in pairs]
+        sums = [self._sum(g, v) for g, v in pairs]
         own = [v for v in self.variables if v is not self._iterations]
         touched = [v for _, v in pairs] + [
             v for v in own if not v.name.endswith("gradient_accumulator")
@@ -348,7 +250,9 @@ class Optimizer:
 
         def update(values: list[Any]) -> list[Any]:
             with Overlay(touched, values) as overlay:
-                self._update([(s / steps, v) for s, (_, v) in zip(sums, pairs, strict=True)])
+                self._change(
+                    [(_mean(s, steps, v), v) for s, (_, v) in zip(sums, pairs, strict=True)]
+                )
                 return [overlay.value_of(v) for v in touched]
 
         after = jax.lax.cond(due, update, lambda values: values, before)
@@ -356,6 +260,12 @@ class Optimizer:
             v.assign(value)
         for s, (_, v) in zip(sums, pairs, strict=True):
             self._slot["gradient_accumulator"][v].assign(jnp.where(due, jnp.zeros_like(s), s))
+
+    def _sum(self, gradient: Any, variable: Variable) -> Any:
+        """Return the sum of gradients since the last update, or the last one if it overwrites."""
+        if variable.overwrite_with_gradient:
+            return dense(gradient).astype(variable.stored_dtype)
+        return self._value("gradient_accumulator", variable) + gradient
 
     def flush_gradients(self) -> None:
         """Apply the mean of the gradients accumulated so far, if there are any.
@@ -375,7 +285,7 @@ class Optimizer:
         steps = self.gradient_accumulation_steps
         sums = [(self._slot["gradient_accumulator"][v], v) for v in self._trainable]
         done = self._iterations.value % steps
-        self._update([(s.value / done.astype(s.stored_dtype), v) for s, v in sums])
+        self._change([(_mean(s.value, done.astype(s.stored_dtype), v), v) for s, v in sums])
         for s, _ in sums:
             s.assign(jnp.zeros_like(s.value))
         self._iterations.assign_add(steps - done)
@@ -391,8 +301,9 @@ class Optimizer:
             decay = self._decay_of(v)
             if decay is not None and self._decays(v):
                 v.assign_sub(v.value * (decay * rate).astype(v.stored_dtype))
+        update_step = _with_rate(self.update_step)
         for g, v in zip(grads, variables, strict=True):
-            self.update_step(g if isinstance(g, RowSum) else g.astype(v.stored_dtype), v, rate)
+            update_step(g if isinstance(g, RowSum) else g.astype(v.stored_dtype), v, rate)
         for v in variables:
             if v.constraint is not None:
                 v.assign(v.constraint(v.value))
@@ -467,7 +378,7 @@ class Optimizer:
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Set weights to their averages, with `use_ema`. `fit` calls it at the end of training."""
         if self.use_ema:
-            for v in var_list:
+            for v in var_list:  # a weight that takes its gradient as value has no average
                 if v in self._slot.get("average", {}):
                     v.assign(self._value("average", v))
 
@@ -485,18 +396,6 @@ class Optimizer:
             self.apply(grads)
             values = [overlay.value_of(v) for v in everything]
         return values[: len(self._trainable)], values[len(self._trainable) :]
-
-    def assign(self, variable: Variable, value: Tensor) -> None:
-        """Set a variable."""
-        variable.assign(value)
-
-    def assign_add(self, variable: Variable, value: Tensor) -> None:
-        """Add to a variable."""
-        variable.assign_add(value)
-
-    def assign_sub(self, variable: Variable, value: Tensor) -> None:
-        """Subtract from a variable."""
-        variable.assign_sub(value)
 
     # --- configuration and files ---------------------------------------------------------------
 
@@ -526,41 +425,6 @@ class Optimizer:
         if isinstance(config.get("learning_rate"), dict):
             config["learning_rate"] = deserialize(config["learning_rate"], custom_objects)
         return cls(**config)
-
-    def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set `variables` from arrays.
-
-        Raises:
-            ValueError: If their number differs.
-        """
-        if len(weights) != len(self.variables):
-            raise ValueError(
-                f"{type(self).__name__}: expected {len(self.variables)} arrays, received"
-                f" {len(weights)}."
-            )
-        for variable, value in zip(self.variables, weights, strict=True):
-            variable.assign(value)
-
-    def get_weights(self) -> list[np.ndarray]:
-        """Return copies of `variables` as NumPy arrays."""
-        return [v.numpy() for v in self.variables]
-
-    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        """Write `variables` into `store`, under their numbers."""
-        for index, variable in enumerate(self.variables):
-            store[str(index)] = variable.numpy()
-
-    def load_own_variables(self, store: Mapping[str, Any]) -> None:
-        """Read `variables` from `store`; if their number differs, warn and change nothing."""
-        if len(store.keys()) != len(self.variables):
-            warnings.warn(
-                f"The file has {len(store.keys())} variables of the optimizer '{self.name}',"
-                f" {len(self.variables)} were expected; its state starts anew.",
-                stacklevel=2,
-            )
-            return
-        for index, variable in enumerate(self.variables):
-            variable.assign(np.asarray(store[str(index)]))
 
 
 def _with_older_arguments(
@@ -594,6 +458,20 @@ def _with_older_arguments(
     if kwargs:
         raise unexpected(cls, kwargs)
     return learning_rate
+
+
+def _mean(total: Any, steps: Any, variable: Variable) -> Any:
+    return total if variable.overwrite_with_gradient else total / steps
+
+
+def _with_rate(update_step: Callable[..., None]) -> Callable[..., None]:
+    """Return an own `update_step` with the argument `learning_rate`, which it lacks in Keras 2."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(update_step).parameters.values()
+    named = [p for p in parameters if p.kind in positional]
+    if len(named) == 2 and len(named) == len(parameters):
+        return lambda gradient, variable, learning_rate: update_step(gradient, variable)
+    return update_step
 
 
 def _norm(grads: list[Any]) -> Any:

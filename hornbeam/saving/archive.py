@@ -12,7 +12,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -118,12 +118,13 @@ def load_archive(
 
 
 def load_archive_weights(
-    model: Model, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False
-) -> None:
+    model: Model, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False,
+    skipped: Collection[int] = (),
+) -> None:  # fmt: skip
     """Load only the weights of a `.keras` file into a model."""
     with _opened(filepath) as folder, folder.weights() as file:
         what = file_label(filepath)
-        read_weights(file, model, what, skip_mismatch, by_name, keep_compiled=True)
+        read_weights(file, model, what, skip_mismatch, by_name, True, skipped)
 
 
 def _has_arrays(file: Group) -> bool:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from hornbeam import errors
+from hornbeam.checked import Positive, check
 from hornbeam.errors import FileError
+from hornbeam.layers.layer import Layer
 from hornbeam.objects.guard import checked_model, guarded_file, one_error
+from hornbeam.optimizers import Optimizer
 from hornbeam.saving.archive import load_archive, load_archive_weights, save_archive
 from hornbeam.saving.disk import kind_of
 from hornbeam.saving.h5 import (
@@ -16,8 +20,10 @@ from hornbeam.saving.h5 import (
     save_h5_weights,
     save_layered_weights,
 )
-from hornbeam.saving.layout import check_built
+from hornbeam.saving.layout import check_built, parts_of
 from hornbeam.saving.safetensors import load_safetensors, looks_like_safetensors, save_safetensors
+from hornbeam.saving.shards import index_of, load_shards, save_shards
+from hornbeam.saving.streams import is_stream, read_path, written_path
 from hornbeam.typing import CustomObjects, FilePath
 
 if TYPE_CHECKING:
@@ -37,7 +43,8 @@ def save_model(
 
     Args:
         model: Any model.
-        filepath: A path that ends in `.keras`, `.h5` or `.hdf5`.
+        filepath: A path that ends in `.keras`, `.h5` or `.hdf5`, or a file that is open in binary
+            mode, which gets a `.keras` file unless `save_format` is `"h5"`.
         overwrite: Whether an existing file may be replaced.
         zipped: Whether `.keras` is one zip file (the default) or a folder.
         **kwargs: `include_optimizer` (default: true): whether the training state is saved.
@@ -67,7 +74,15 @@ def save_model(
                 " not write. Leave it out."
             )
     if kwargs:
-        raise TypeError(f"save_model: unexpected arguments {sorted(kwargs)}.")
+        known = ("filepath", "overwrite", "zipped", "include_optimizer", "save_format")
+        raise errors.unexpected("save_model", kwargs, known)
+    if is_stream(filepath):
+        kind = "h5" if str(save_format).lower() in ("h5", "hdf5") else "keras"
+        if hasattr(filepath, "create_group"):  # an open HDF5 file
+            kind = "h5"
+        with written_path(filepath, f".{kind}") as place:
+            save_model(model, place, overwrite, zipped, include_optimizer=include_optimizer)
+        return
     path = os.fspath(filepath)
     name = str(path).lower()
     kind = {"h5": "h5", "hdf5": "h5", "keras": "keras"}.get(str(save_format).lower())
@@ -104,7 +119,7 @@ def load_model(
     """Return the model in a `.keras` or `.h5` file.
 
     Args:
-        filepath: Path of the file.
+        filepath: Path of the file, or a file that is open in binary mode, such as `io.BytesIO`.
         custom_objects: Custom classes and functions by name, in addition to registered ones.
         compile: Whether the model is compiled as it was when it was saved.
         safe_mode: If false, the file is trusted like a program: functions that Keras stored as
@@ -122,6 +137,9 @@ def load_model(
         >>> load_model(path).output_shape
         (None, 2)
     """
+    if is_stream(filepath):
+        with read_path(filepath) as path:
+            return load_model(path, custom_objects, compile, safe_mode)
     path = os.fspath(filepath)
     kind = kind_of(path)
     if kind == "folder" and os.path.exists(os.path.join(path, "saved_model.pb")):
@@ -158,28 +176,51 @@ def _hint(path: FilePath) -> str:
     return ""
 
 
-def save_weights(model: Model, filepath: FilePath, overwrite: bool = True, **kwargs: Any) -> None:
+def save_weights(
+    model: Model,
+    filepath: FilePath,
+    overwrite: bool = True,
+    max_shard_size: float | None = None,
+    **kwargs: Any,
+) -> None:
     """Save the weights of a model.
 
     Args:
         model: A built model.
         filepath: A path that ends in `.weights.h5` or `.safetensors`. Other `.h5` files get Keras
-            2's layout.
+            2's layout. A file that is open in binary mode gets the layout of `.weights.h5`.
         overwrite: Whether an existing file may be replaced.
-        **kwargs: `save_format`, from Keras 2: `"h5"` for Keras 2's layout.
+        max_shard_size: Size in GiB of the arrays in one file. The weights then go to several files
+            `NAME_00000.weights.h5`, which the file `NAME.weights.json` lists.
+        **kwargs: `save_format`, from Keras 2: `"h5"` for Keras 2's layout. `objects_to_skip`: a
+            list of layers that are left out, in `.weights.h5`.
 
     Raises:
         ValueError: If the extension is none of these, or the model is not built.
     """
     save_format = kwargs.pop("save_format", None)
+    objects = _objects("save_weights", kwargs)
+    skipped = parts_of(objects)
     _check_format("save_weights", save_format, ("h5", "hdf5"))
     _check_flags("save_weights", overwrite=overwrite)
     _refuse_options("save_weights", kwargs)
     if kwargs:
-        raise TypeError(f"save_weights: unexpected arguments {sorted(kwargs)}.")
+        known = ("filepath", "overwrite", "save_format")
+        raise errors.unexpected("save_weights", kwargs, known)
+    if is_stream(filepath):
+        with written_path(filepath, ".h5" if save_format else ".weights.h5") as path:
+            save_weights(model, path, overwrite, max_shard_size, objects_to_skip=objects)
+        return
     path = os.fspath(filepath)
-    if str(path).endswith(".weights.h5"):
-        save_h5_weights(model, path, overwrite)
+    if max_shard_size is not None or str(path).endswith(".weights.json"):
+        _save_shards(model, path, overwrite, max_shard_size, skipped)
+    elif skipped and not str(path).endswith(".weights.h5"):
+        raise ValueError(
+            "save_weights: `objects_to_skip` needs a `filepath` that ends in '.weights.h5',"
+            f" received {str(filepath)!r}."
+        )
+    elif str(path).endswith(".weights.h5"):
+        save_h5_weights(model, path, overwrite, skipped)
     elif str(path).endswith((".h5", ".hdf5")) or save_format is not None:
         save_layered_weights(model, path, overwrite)
     elif str(path).endswith(".safetensors"):
@@ -201,9 +242,11 @@ def load_weights(
 
     Args:
         model: The model.
-        filepath: Path of the file.
+        filepath: Path of the file, of the `.weights.json` of several files, or a file that is open
+            in binary mode.
         skip_mismatch: Whether weights that do not fit are skipped with a warning.
         **kwargs: `by_name`: whether layers are matched by name instead of position.
+            `objects_to_skip`: a list of layers that keep their weights.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -211,18 +254,61 @@ def load_weights(
             nothing is changed), or the file is damaged.
     """
     by_name = kwargs.pop("by_name", False)
+    objects = _objects("load_weights", kwargs)
     _check_flags("load_weights", skip_mismatch=skip_mismatch, by_name=by_name)
     _refuse_options("load_weights", kwargs)
     if kwargs:
-        raise TypeError(f"load_weights: unexpected arguments {sorted(kwargs)}.")
-    path = os.fspath(filepath)
+        known = ("filepath", "skip_mismatch", "by_name")
+        raise errors.unexpected("load_weights", kwargs, known)
+    if is_stream(filepath):
+        with read_path(filepath) as path:
+            load_weights(model, path, skip_mismatch, by_name=by_name, objects_to_skip=objects)
+        return
+    path, skipped = os.fspath(filepath), parts_of(objects)
+    if str(path).endswith(".weights.h5") and not os.path.exists(path):
+        path = str(index_of(path)) if index_of(path).exists() else path
     kind = kind_of(path)
+    if kind == "unknown" and str(path).endswith(".weights.json"):
+        check_built(model, "load_weights")
+        with one_error(f"'{os.path.basename(path)}'"):
+            load_shards(model, path, skip_mismatch, by_name, skipped)
+        return
     if kind == "unknown" and not looks_like_safetensors(path):
         raise FileError(f"'{path}' is neither an `.h5` nor a `.keras` nor a `.safetensors` file.")
     check_built(model, "load_weights")
-    load = {"h5": load_h5_weights, "unknown": load_safetensors}.get(kind, load_archive_weights)
     with one_error(f"'{os.path.basename(path)}'"):
-        load(model, path, skip_mismatch, by_name)
+        if kind == "unknown":
+            if skipped:
+                raise ValueError("load_weights: `objects_to_skip` needs a '.weights.h5' file.")
+            load_safetensors(model, path, skip_mismatch, by_name)
+        else:
+            load = load_h5_weights if kind == "h5" else load_archive_weights
+            load(model, path, skip_mismatch, by_name, skipped)
+
+
+def _objects(function: str, kwargs: dict[str, Any]) -> list[Any]:
+    """Return the parts in `objects_to_skip`."""
+    objects = list(kwargs.pop("objects_to_skip", None) or ())
+    for part in objects:
+        if not isinstance(part, (Layer, Optimizer)):
+            raise ValueError(
+                f"{function}: `objects_to_skip` must hold layers or optimizers, received {part!r}."
+                " Pass the objects, such as `model.get_layer(name)`."
+            )
+    return objects
+
+
+def _save_shards(
+    model: Model, path: FilePath, overwrite: bool, gigabytes: float | None, skipped: frozenset[int]
+) -> None:
+    if gigabytes is None or not str(path).endswith((".weights.json", ".weights.h5")):
+        raise ValueError(
+            "save_weights: expected a `filepath` that ends in '.weights.json' together with"
+            f" `max_shard_size`, received {str(path)!r} and {gigabytes!r}."
+        )
+    check("save_weights", "max_shard_size", gigabytes, Positive)
+    check_built(model, "save_weights")
+    save_shards(model, path, overwrite, gigabytes, skipped)
 
 
 def _check_flags(function: str, **flags: Any) -> None:

@@ -7,6 +7,7 @@ import functools
 import json
 import re
 import warnings
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,12 +110,14 @@ def save_layered_weights(model: Model, filepath: FilePath, overwrite: bool = Tru
         _write_layers(file, model)
 
 
-def save_h5_weights(model: Model, filepath: FilePath, overwrite: bool = True) -> None:
+def save_h5_weights(
+    model: Model, filepath: FilePath, overwrite: bool = True, skipped: Collection[int] = ()
+) -> None:
     """Write only the weights, in Keras 3's layout (`.weights.h5`)."""
     check_built(model, "save_weights")
     check_overwrite(filepath, overwrite)
     with written_aside(filepath) as path, h5py_library().File(path, "w") as file:
-        write_weights(file, model)
+        write_weights(file, model, skipped=skipped)
 
 
 def _plain_classes(entry: Any, inside: str = "") -> Any:
@@ -258,8 +261,9 @@ def load_h5(
 
 
 def load_h5_weights(
-    model: Model, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False
-) -> None:
+    model: Model, filepath: FilePath, skip_mismatch: bool = False, by_name: bool = False,
+    skipped: Collection[int] = (),
+) -> None:  # fmt: skip
     """Read weights into `model` from an `.h5` or `.weights.h5` file.
 
     The content of the file decides which of the two layouts is read.
@@ -269,6 +273,7 @@ def load_h5_weights(
         filepath: Path of the file.
         skip_mismatch: Whether weights that do not fit are skipped with a warning.
         by_name: Whether layers are matched by name; layers that the file lacks keep their weights.
+        skipped: Ids of parts that keep their weights; only in Keras 3's layout.
 
     Raises:
         ValueError: If the weights do not fit; the message lists all differences, and nothing is
@@ -278,9 +283,15 @@ def load_h5_weights(
     with open_hdf5(filepath) as file:
         root = member(file, "model_weights") or file
         if _has_names(root, "layer_names") or "nb_layers" in root.attrs:
+            if skipped:
+                raise ValueError(
+                    f"load_weights: `objects_to_skip` needs a file of weights in Keras 3's layout;"
+                    f" {what} has the layout of Keras 1 and 2. Use `by_name=True` with another name"
+                    " for the layer."
+                )
             _read_layers(root, model, what, skip_mismatch, by_name, _era(file))
         else:
-            read_weights(file, model, what, skip_mismatch, by_name, keep_compiled=True)
+            read_weights(file, model, what, skip_mismatch, by_name, True, skipped)
 
 
 def _version(file: Any) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import functools
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Differences",
     "optimizer_mismatch",
+    "parts_of",
     "read_array",
     "read_weights",
     "walk",
@@ -259,10 +260,19 @@ class _Store(Mapping):
 # --- writing and reading --------------------------------------------------------------------------
 
 
-def write_weights(root: h5py.Group, model: Model, include_optimizer: bool = True) -> None:
-    """Write all weights of `model`, and optionally its optimizer's state, below `root`."""
+def write_weights(
+    root: h5py.Group, model: Model, include_optimizer: bool = True, skipped: Collection[int] = ()
+) -> None:
+    """Write the weights of `model` below `root`.
+
+    Args:
+        root: The group in the file.
+        model: The model.
+        include_optimizer: Whether the optimizer's state is written too.
+        skipped: Ids of parts that are left out, as `parts_of` returns them.
+    """
     for path, part in walk(model):
-        if not include_optimizer and isinstance(part, Optimizer):
+        if id(part) in skipped or (not include_optimizer and isinstance(part, Optimizer)):
             continue
         group = root.require_group(f"{path}/vars" if path else "vars")
         group.attrs["name"] = str(part.name)
@@ -279,6 +289,7 @@ def read_weights(
     skip_mismatch: bool = False,
     by_name: bool = False,
     keep_compiled: bool = False,
+    skipped: Collection[int] = (),
 ) -> None:
     """Read the weights of `model` below `root`, in the layout of `write_weights` and Keras.
 
@@ -292,6 +303,7 @@ def read_weights(
         by_name: Whether the model's layers are matched by name instead of position.
         keep_compiled: Whether the optimizer is the user's choice: it keeps its learning rate, and a
             state that does not fit it is named in a warning.
+        skipped: Ids of parts that keep their weights, as `parts_of` returns them.
 
     Raises:
         ValueError: If the weights do not fit; the message lists all differences.
@@ -309,6 +321,8 @@ def read_weights(
                 group = member(start, f"{listed[id(part)]}/vars")
             if group is not None:
                 known.add(group.name)
+            if id(part) in skipped:
+                continue
             if isinstance(part, Optimizer):
                 job = _plan_optimizer(part, group, model, what, keep_compiled)
                 if isinstance(job, str):
@@ -335,6 +349,11 @@ def read_weights(
         differences.report()
     elif unfit:
         warnings.warn(f"{what}: the weights were loaded, but {unfit[0]}", stacklevel=5)
+
+
+def parts_of(objects: Sequence[Any]) -> frozenset[int]:
+    """Return the ids of some parts and of all parts below them."""
+    return frozenset(id(part) for top in objects for _, part in walk(top))
 
 
 def _some(shapes: list[Any]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from hornbeam import tree
 from hornbeam.core.provenance import is_library_code
 from hornbeam.data.sources import ArraySource, Source
+from hornbeam.training.advice import about_numbers
 from hornbeam.training.overrides import overrides
 
 if TYPE_CHECKING:
@@ -25,10 +26,11 @@ def check_before_training(model: Trainable, source: Source) -> None:
     outside [0, 1] for binary crossentropy.
     """
     compiled = model.require_compiled("fit")
-    given = compiled.arguments["loss"]
+    given = compiled.loss
     if not isinstance(source, ArraySource):
         return
-    _, y, _ = source.data
+    x, y, _ = source.data
+    about_numbers(model, x)
     # The user's step may take targets to mean anything.
     plain_steps = not overrides(model, "train_step", "compute_loss")
     if y is None:

@@ -13,12 +13,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from hornbeam import errors, losses, metrics, optimizers, tree
-from hornbeam.core.convert import convert
+from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.losses import Loss
 from hornbeam.losses.targets import averages_numbers
 from hornbeam.metrics import Metric
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.optimizers.optimizer import Optimizer
+from hornbeam.training.advice import about_no_loss, about_output
+from hornbeam.training.graph_losses import values_in_batch
+from hornbeam.training.metric_choice import (
+    NAMES_BY_SHAPE,
+    NEEDS_ONE_HOT,
+    as_metric,
+    metric_by_name,
+    one_hot_if_sparse,
+)
 from hornbeam.training.outputs import along, has_levels, path_names
 from hornbeam.training.padding import count_rows, weigh_rows
 from hornbeam.training.requests import check_flag
@@ -33,12 +42,9 @@ __all__ = ["Compiled", "compile_from_config", "compile_model"]
 def compile_model(model: Trainable, **arguments: Any) -> None:
     """Set `model.optimizer` and the model's `Compiled`; see `Model.compile`."""
     _take_older(arguments)
-    unknown = set(arguments) - _ARGUMENTS
+    unknown = set(arguments).difference(_ARGUMENTS)
     if unknown:
-        raise TypeError(
-            f"compile: unexpected arguments {errors.listed(sorted(unknown))}; it takes "
-            f"{errors.listed(sorted(_ARGUMENTS))}."
-        )
+        raise errors.unexpected("compile", unknown, _ARGUMENTS)
     steps = arguments["steps_per_execution"]
     if steps != "auto" and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
         raise ValueError(
@@ -65,10 +71,10 @@ def compile_model(model: Trainable, **arguments: Any) -> None:
     model.stop_training = False
 
 
-_ARGUMENTS = {
+_ARGUMENTS = (
     "optimizer", "loss", "metrics", "loss_weights", "weighted_metrics", "run_eagerly",
     "steps_per_execution", "jit_compile", "auto_scale_loss",
-}  # fmt: skip
+)  # fmt: skip
 
 
 def _take_older(arguments: dict[str, Any]) -> None:
@@ -139,19 +145,24 @@ class Compiled:
 
     Attributes:
         arguments: The arguments of `compile`.
+        loss: The argument `loss`; `None` for an empty list or dict.
         run_eagerly: Whether steps run uncompiled.
         steps_per_execution: Steps per dispatch, as the user chose.
         loss_tracker: Mean of the total loss.
+        said: What was warned of since then.
     """
 
     def __init__(self, model: Trainable, arguments: dict[str, Any]):
         self.arguments = arguments
+        given = arguments["loss"]
+        self.loss = None if isinstance(given, (dict, list, tuple)) and not given else given
         self.run_eagerly = bool(arguments["run_eagerly"])
         # With 1 the plan chooses the number by the time that a step takes, and no callback notices.
         self.steps_per_execution = (
             1 if arguments["steps_per_execution"] == "auto" else arguments["steps_per_execution"]
         )
         self.loss_tracker = metrics.Mean(name="loss")
+        self.said: set[str] = set()
         self._losses: list[Loss | None] | None = None
         self._loss_weights: list[Any] = []
         self._output_trackers: list[Any] = []
@@ -164,7 +175,7 @@ class Compiled:
 
     def _check_names(self, model: Any) -> None:
         """Look up every name, so that a misspelling is an error before any data are read."""
-        for entry in tree.flatten(_plain(self.arguments["loss"])):
+        for entry in tree.flatten(_plain(self.loss)):
             if isinstance(entry, str):
                 losses.get(entry)
             elif entry is not None and not callable(entry):
@@ -176,8 +187,9 @@ class Compiled:
                 raise ValueError(f"compile: `loss_weights` must hold numbers, received {weight!r}.")
         for kind in ("metrics", "weighted_metrics"):
             for entry in tree.flatten(_plain(self.arguments[kind])):
-                if isinstance(entry, str) and entry not in _BY_SHAPE:
-                    _metric_by_name(entry)
+                refuse_real_keras(f"compile: `{kind}`", entry)
+                if isinstance(entry, str) and entry not in NAMES_BY_SHAPE:
+                    metric_by_name(entry)
                 elif (
                     entry is not None
                     and not isinstance(entry, (str, Metric))
@@ -189,7 +201,8 @@ class Compiled:
                     )
         names = _output_names(model)
         if names:
-            for kind in ("loss", "metrics", "weighted_metrics", "loss_weights"):
+            self.spread(self.loss, names, "loss")
+            for kind in ("metrics", "weighted_metrics", "loss_weights"):
                 self.spread(self.arguments[kind], names, kind)
 
     # --- matching to outputs -------------------------------------------------------------
@@ -214,11 +227,6 @@ class Compiled:
                 raise ValueError(
                     f"compile: `{kind}` names outputs {errors.listed(unknown)} that do not exist;"
                     f" the model's outputs are {errors.listed(names)}."
-                )
-            if kind == "loss" and not given:
-                raise ValueError(
-                    f"compile: `loss` is an empty dict, with no entry for the outputs"
-                    f" {errors.listed(names)}. Give at least one."
                 )
             entries = [given.get(name) for name in names]
             return [_as_list(e) for e in entries] if several else entries
@@ -260,7 +268,7 @@ class Compiled:
         if self._losses is not None:
             return
         self._names = names = self._names_for(model, y_pred)
-        entries = self.spread(self.arguments["loss"], names, "loss")
+        entries = self.spread(self.loss, names, "loss")
         weights = self.spread(self.arguments["loss_weights"], names, "loss_weights")
         self._loss_weights = [1.0 if w is None else w for w in weights]
         made = [None if e is None else as_loss(e) for e in entries]
@@ -276,7 +284,7 @@ class Compiled:
         if self._metrics is not None:
             return
         names = self._names_for(model, y_pred)
-        loss_entries = self.spread(self.arguments["loss"], names, "loss")
+        loss_entries = self.spread(self.loss, names, "loss")
         rows: list[list[_MetricOfOutput]] = [[] for _ in names]
         targets = self.by_output(y_true, names)
         outputs = tree.flatten(y_pred)
@@ -285,7 +293,7 @@ class Compiled:
                 for entry in entries:
                     if entry is None:
                         continue
-                    metric = _as_metric(entry, targets[i], outputs[i], loss_entries[i])
+                    metric = as_metric(entry, targets[i], outputs[i], loss_entries[i])
                     # A name given as a string is the name in logs, as in Keras: "mae" stays "mae".
                     given = entry if isinstance(entry, str) else metric.name
                     name = given if len(names) == 1 else f"{names[i]}_{given}"
@@ -296,10 +304,15 @@ class Compiled:
                     if isinstance(entry, str):
                         metric.name = name  # the user's steps may make logs by `metric.name`
                         map_target = (
-                            _one_hot_if_sparse if type(metric).__name__ in _NEEDS_ONE_HOT else None
+                            one_hot_if_sparse if type(metric).__name__ in NEEDS_ONE_HOT else None
                         )
                     rows[i].append(_MetricOfOutput(metric, weighted, map_target))
         self._metrics = rows
+
+    @property
+    def every_output_has_loss(self) -> bool:
+        """Whether each output has a loss, as far as the outputs were seen."""
+        return all(loss is not None for loss in self._losses or [])
 
     def log_name(self, metric: Metric) -> str:
         """Return the name of a metric in logs."""
@@ -352,7 +365,7 @@ class Compiled:
 
         y_pred = tree.map_structure(lambda x: one_row(x.shape, "float32"), model.output)
         targets = tree.map_structure(lambda a: None if a is None else one_row(a.shape, a.dtype), y)
-        if self.arguments["loss"] is not None:
+        if self.loss is not None:
             self._build_losses(model, targets, y_pred)
         if self.arguments["metrics"] is not None or self.arguments["weighted_metrics"] is not None:
             self._build_metrics(model, targets, y_pred)
@@ -360,16 +373,21 @@ class Compiled:
     # --- use in a step -----------------------------------------------------------------------
 
     def total_loss(
-        self, model: Trainable, y: Structure, y_pred: Structure, sample_weight: Structure
+        self,
+        model: Trainable,
+        y: Structure,
+        y_pred: Structure,
+        sample_weight: Structure,
+        training: bool = True,
     ) -> Tensor:
-        """Return the weighted sum of the outputs' losses and of `model.losses`."""
-        if y_pred is None and self.arguments["loss"] is not None:
+        """Return the weighted sum of the outputs' losses and of `model.losses`; 0 without any."""
+        if y_pred is None and self.loss is not None:
             raise ValueError(
                 f"Model '{model.name}': `call` returned None. End it with `return` and the outputs."
             )
         extra = model.losses
         terms = []
-        if self.arguments["loss"] is not None:
+        if self.loss is not None:
             self._build_losses(model, y, y_pred)
             assert self._losses is not None
             targets = self.by_output(y, self._names)
@@ -385,6 +403,7 @@ class Compiled:
                         f" {loss.name!r} but no target. Pass `y` (or set its loss to None)."
                     )
                 _check_target(loss, target, output, self._names[i])
+                about_output(model, self._names[i], loss, target, output)
                 value = loss(target, output, sample_weight=weights[i])
                 if self._output_trackers and self._output_trackers[i] is not None:
                     self._output_trackers[i].update_state(
@@ -393,10 +412,9 @@ class Compiled:
                 terms.append(value * self._loss_weights[i])
         terms.extend(jnp.asarray(value) for value in extra)
         if not terms:
-            raise ValueError(
-                f"Model '{model.name}' has nothing to minimise: pass `loss=` to `compile`, or call "
-                "`add_loss` in a layer."
-            )
+            if training:
+                about_no_loss(model)
+            return jnp.zeros(())
         total = terms[0]
         for term in terms[1:]:
             total = total + term.astype(total.dtype)
@@ -494,7 +512,7 @@ class _FunctionLoss(Loss):
         self._function = function
 
     def call(self, y_true: Any, y_pred: Structure) -> Any:
-        return self._function(y_true, y_pred)
+        return values_in_batch(self._function(y_true, y_pred), self.name)
 
     def _averages_numbers(self) -> bool:
         return averages_numbers(self._function, {})
@@ -523,111 +541,3 @@ def _check_target(loss: Loss, target: Any, output: Any, name: str) -> None:
             " rows; 'sparse_categorical_crossentropy' expects class numbers. Use"
             " loss='categorical_crossentropy', or pass `y.argmax(-1)`."
         )
-
-
-# Names whose meaning depends on the shapes of targets and outputs.
-_BY_SHAPE = ("accuracy", "acc", "crossentropy", "ce")
-_NEEDS_ONE_HOT = (
-    "Precision", "Recall", "AUC", "F1Score", "FBetaScore", "TruePositives", "TrueNegatives",
-    "FalsePositives", "FalseNegatives",
-)  # fmt: skip
-_SHORT = {"auc": "AUC"}
-_F_SCORES: dict[str, type] = {
-    **dict.fromkeys(("f1", "f1_score", "f1score"), metrics.F1Score),
-    **dict.fromkeys(("fbeta_score", "fbetascore"), metrics.FBetaScore),
-}
-
-
-def _metric_by_name(name: str) -> Any:
-    try:
-        return metrics.get(name)
-    except ValueError:
-        found = getattr(metrics, _SHORT.get(name.lower(), ""), None)
-        if found is not None:
-            return found()
-        function = _loss_function(name)
-        if function is not None:
-            return function
-        known = [n for n in metrics.__all__ if n.islower()] + [
-            "accuracy",
-            "auc",
-            "f1_score",
-            "precision",
-            "recall",
-        ]
-        raise errors.unknown_name("metric", name, known) from None
-
-
-def _loss_function(name: str) -> Any:
-    try:
-        found = losses.get(name)
-    except ValueError:
-        return None
-    return found
-
-
-def _as_metric(entry: Any, target: Any, output: Any, loss: Any) -> Any:
-    """Return the `Metric` that an entry of `metrics=` means for these shapes."""
-    if isinstance(entry, Metric):
-        return entry
-    if isinstance(entry, type) and issubclass(entry, Metric):
-        return entry()
-    if isinstance(entry, str):
-        lower = entry.lower()
-        if lower in _BY_SHAPE:
-            function = _by_shape(lower, target, output, loss)
-            return metrics.MeanMetricWrapper(function, name=entry)
-        metric = _f_score(lower, output, loss) or _metric_by_name(entry)
-        if isinstance(metric, type):
-            metric = metric()
-        if isinstance(metric, Metric):
-            metric.name = (
-                entry if lower in ("precision", "recall", "auc", "f1_score", "f1") else metric.name
-            )
-            return metric
-        return metrics.MeanMetricWrapper(metric, name=entry)
-    if isinstance(entry, Loss):
-        return metrics.MeanMetricWrapper(entry.call, name=entry.name)
-    name = getattr(entry, "__name__", None) or type(entry).__name__
-    if isinstance(entry, dict):
-        return metrics.get(entry)
-    return metrics.MeanMetricWrapper(entry, name=name.strip("<>"))
-
-
-def _f_score(name: str, output: Any, loss: Any) -> Any:
-    """Return the F-score of a name, macro-averaged to one number; `None` if the name means another
-    metric.
-    """
-    cls = _F_SCORES.get(name)
-    if cls is None:
-        return None
-    independent = jnp.shape(output)[-1] == 1 or _is_binary(loss)
-    return cls(average="macro", threshold=0.5 if independent else None, name=name)
-
-
-def _is_binary(loss: Any) -> bool:
-    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
-    return "binary" in str(name).lower()
-
-
-def _one_hot_if_sparse(target: Any, output: Any) -> Any:
-    """Return class numbers as one-hot rows if the outputs are one score per class."""
-    t, o = jnp.shape(target), jnp.shape(output)
-    if o[-1] > 1 and (len(t) == len(o) - 1 or (len(t) == len(o) and t[-1] == 1)):
-        labels = jnp.reshape(convert(target), o[:-1])
-        return jax.nn.one_hot(labels.astype("int32"), o[-1])
-    return jnp.reshape(convert(target), o) if len(t) != len(o) else target
-
-
-def _by_shape(name: str, target: Any, output: Any, loss: Any) -> Any:
-    t, o = jnp.shape(target), jnp.shape(output)
-    exact = name in ("accuracy", "acc")
-    if (o and o[-1] == 1) or _is_binary(loss):
-        kind = "binary"
-    elif len(t) < len(o) or (t and t[-1] == 1 and o[-1] > 1):
-        kind = "sparse_categorical"
-    else:
-        kind = "categorical"
-    return getattr(
-        metrics if exact else losses, f"{kind}_{'accuracy' if exact else 'crossentropy'}"
-    )

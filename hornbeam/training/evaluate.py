@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from hornbeam import settings
+from hornbeam import errors, settings
 from hornbeam.callbacks import CallbackList
 from hornbeam.data.sources import ArraySource, Source, make_source
 from hornbeam.training.checks import check_before_training
@@ -30,7 +30,9 @@ __all__ = ["Evaluation", "evaluate", "without_names"]
 def evaluate(model: Trainable, request: EvaluateRequest) -> Any:
     """Evaluate a model; see `Model.evaluate`."""
     model.require_compiled("evaluate")
-    source = make_source(request.x, request.y, request.sample_weight, request.batch_size)
+    source = make_source(
+        request.x, request.y, request.sample_weight, request.batch_size, steps=request.steps
+    )
     warn_of_batch_size("evaluate", source, request.batch_size)
     check_before_training(model, source)
     callbacks = callback_list("evaluate", request, model, 1, request.steps or source.num_batches)
@@ -67,6 +69,7 @@ class Evaluation:
         self._fixed = fixed if fixed > 1 else None
         self._hooks = BatchHooks(callbacks, "test", self._fixed)
         self.consumed = 0
+        self._told = False
         self._plan: Plan | None = None
         self._compiling: concurrent.futures.Future[None] | None = None
 
@@ -127,10 +130,24 @@ class Evaluation:
             if interrupts.terminated:
                 raise Terminated
         in_flight.wait()
+        self._check_number(done)
         if not self._source.can_restart:
             self.consumed += done
-        if done == 0:
-            raise ValueError("evaluate: the data yielded no batch.")
         found = dict(logs)
         self._callbacks.on_test_end(found)
         return found
+
+    def _check_number(self, done: int) -> None:
+        """Raise if the data yielded nothing, warn if fewer batches than asked for."""
+        if done == 0 and not self.consumed:
+            raise ValueError("evaluate: the data yielded no batch.")
+        if (done == 0 or (self._number or 0) > done) and not self._told:
+            self._told = True
+            asked = "" if self._number is None else f" of {self._number}"
+            remedy = (
+                ""
+                if self._source.can_restart
+                else " A generator that is exhausted cannot start again: yield as many batches as"
+                " all evaluations need, or pass data that can be iterated anew."
+            )
+            errors.warn(f"The data of the evaluation ended after {done}{asked} steps.{remedy}")

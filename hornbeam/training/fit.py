@@ -8,14 +8,12 @@ finished step.
 from __future__ import annotations
 
 import contextlib
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import errors, settings
 from hornbeam.callbacks import CallbackList, History
-from hornbeam.callbacks.monitor import MonitorCallback
-from hornbeam.core.provenance import is_library_code
+from hornbeam.callbacks.monitor import expect_names
 from hornbeam.core.results import Results
 from hornbeam.data.sources import ArraySource, Source, make_source
 from hornbeam.training.checks import check_before_training
@@ -40,8 +38,9 @@ def fit(model: Trainable, request: FitRequest) -> History:
     """Train a model; see `Model.fit`."""
     compiled = model.require_compiled("fit")
     source = make_source(
-        request.x, request.y, request.sample_weight, request.batch_size, request.shuffle
-    )
+        request.x, request.y, request.sample_weight, request.batch_size, request.shuffle,
+        request.steps_per_epoch,
+    )  # fmt: skip
     warn_of_batch_size("fit", source, request.batch_size)
     source, validation = _split(source, request)
     check_before_training(model, source)
@@ -96,6 +95,7 @@ class _Training:
     interrupts: Interrupts
     backups: Backups
     evaluation: Evaluation | None
+    _told_of_short_epoch: bool = False
 
     def run_epochs(self, progress: Progress) -> dict[str, Any]:
         """Run the remaining epochs; return the results of the last one."""
@@ -107,26 +107,15 @@ class _Training:
                 progress = Progress(epoch)
                 if self.request.steps_per_epoch is None:
                     self.plan.begin(epoch)
-            logs = self.run_epoch(progress)
+            logs = self.run_epoch(progress) or logs
             if self.model.stop_training:
                 break
         return logs
 
-    def _check_monitors(self, logs: dict[str, Any]) -> None:
-        """Warn of watched values that no epoch will have, as far as that is known now."""
-        callbacks, names = self.callbacks.callbacks, list(logs)
-        adding = any(not is_library_code(c.on_epoch_end) for c in callbacks)  # may add names
-        if adding or (self.evaluation is not None and overrides(self.model, "test_step")):
-            return
-        if self.evaluation is not None:
-            names += [f"val_{name}" for name in names]
-        names.append("learning_rate")
-        for callback in callbacks:
-            if isinstance(callback, MonitorCallback) and callback.watches:
-                callback.expect(names)
-
     def run_epoch(self, progress: Progress) -> dict[str, Any]:
-        """Run an epoch, or its rest, with validation and events; return its results."""
+        """Run an epoch, or its rest, with validation and events; return its results, none if the
+        data are exhausted.
+        """
         epoch, model, budget = progress.epoch, self.model, self.request.steps_per_epoch
         if not progress.done:
             model.reset_metrics()
@@ -136,12 +125,7 @@ class _Training:
             self.backups.restore()
         done, logs = self.run_steps(progress)
         if done == 0:
-            raise ValueError(
-                f"fit: the data yielded no batch in epoch {epoch + 1}. A generator must yield at"
-                " least one; an exhausted one cannot start again (pass `steps_per_epoch`, or a"
-                " data set that can be iterated anew)."
-            )
-        ended_early = budget is not None and done < budget and not model.stop_training
+            return self._without_batch(epoch)
         if self.evaluation is not None and self.interrupts.on_terminate:
             self.backups.remember(
                 Progress(epoch, done, self.plan.position, logs, model.stop_training)
@@ -150,23 +134,53 @@ class _Training:
         self.source.on_epoch_end()
         epoch_logs = Results(logs)
         if epoch == self.request.initial_epoch:
-            self._check_monitors(epoch_logs)
+            self._expect_names(epoch_logs)
         if self.evaluation is not None and self.request.validates_after(epoch):
             results = self.evaluation.run(self.interrupts)
             epoch_logs.update({f"val_{name}": value for name, value in results.items()})
         self.callbacks.on_epoch_end(epoch, epoch_logs)
-        if ended_early:
-            warnings.warn(
-                f"fit: the data ended after {done} of {budget} steps in epoch {epoch + 1}; "
-                "training stops. Yield at least steps_per_epoch * epochs batches.",
-                stacklevel=5,
-            )
-            model.stop_training = True
+        if budget is not None and done < budget and not model.stop_training:
+            self._end_early(epoch, done, budget)
         position = (epoch + 1, 0) if budget is None else self.plan.position
         is_last = epoch + 1 == self.request.epochs or model.stop_training
         after = Progress(epoch + 1, 0, position, epoch_logs, model.stop_training)
         self.backups.after_epoch(after, self.interrupts.terminated, is_last)
         return epoch_logs
+
+    def _without_batch(self, epoch: int) -> dict[str, Any]:
+        """End the training where the data yield nothing; raise in the first epoch."""
+        text = f"fit: the data yielded no batch in epoch {epoch + 1}"
+        remedy = (
+            " A generator that is exhausted cannot start again: yield at least"
+            " steps_per_epoch * epochs batches, or pass data that can be iterated anew."
+        )
+        if epoch == self.request.initial_epoch:
+            raise ValueError(f"{text}.{remedy}")
+        errors.warn(f"{text}; training stops.{remedy}")
+        self.model.stop_training = True
+        return {}
+
+    def _end_early(self, epoch: int, done: int, budget: int) -> None:
+        """Warn of an epoch that is shorter than `steps_per_epoch`."""
+        text = f"fit: the data ended after {done} of {budget} steps in epoch {epoch + 1}"
+        if not self.source.can_restart:
+            errors.warn(f"{text}; training stops. Yield at least steps_per_epoch * epochs batches.")
+            self.model.stop_training = True
+        elif not self._told_of_short_epoch:
+            self._told_of_short_epoch = True
+            errors.warn(
+                f"{text}. The next epoch starts a new pass over them. Leave out `steps_per_epoch`"
+                " to make each epoch one pass."
+            )
+
+    def _expect_names(self, logs: dict[str, Any]) -> None:
+        """Tell callbacks which results later epochs will have, as far as that is known."""
+        names = list(logs)
+        if self.evaluation is not None:
+            if overrides(self.model, "test_step"):
+                return
+            names += [f"val_{name}" for name in names]
+        expect_names(self.callbacks.callbacks, names)
 
     def run_steps(self, start: Progress) -> tuple[int, dict[str, Any]]:
         """Run the steps of an epoch from `start` on; return how many steps of it are done, and the
@@ -181,7 +195,9 @@ class _Training:
         self.plan.expect(
             start.epoch + 1 if asked is None and start.epoch + 1 < self.request.epochs else None
         )
-        for dispatch in self.plan.take(left, self._most_steps, over_passes=asked is not None):
+        # With a given number of steps, a pass may last for several epochs.
+        renew = asked is not None and done == 0
+        for dispatch in self.plan.take(left, self._most_steps, renew):
             self.hooks.begin(done)
             with self.interrupts.held():
                 results = dispatch.run()
@@ -231,7 +247,9 @@ def _split(source: Source, request: FitRequest) -> tuple[Source, Source | None]:
     """Return the sources of training and of validation."""
     batch_size = request.validation_batch_size or request.batch_size
     if request.validation_data is not None:
-        return source, _validation_source(request.validation_data, batch_size)
+        return source, _validation_source(
+            request.validation_data, batch_size, request.validation_steps
+        )
     if not request.validation_split:
         return source, None
     if not isinstance(source, ArraySource):
@@ -245,11 +263,10 @@ def _split(source: Source, request: FitRequest) -> tuple[Source, Source | None]:
     return source, validation
 
 
-def _validation_source(data: Any, batch_size: int | None) -> Source:
+def _validation_source(data: Any, batch_size: int | None, steps: int | None) -> Source:
     if isinstance(data, (list, tuple)) and len(data) in (2, 3):
-        if len(data) == 2:
-            return make_source(data[0], data[1], batch_size=batch_size)
-        return ArraySource(data[0], data[1], data[2], batch_size or 32)
+        x, y, sample_weight = (*data, None)[:3]
+        return make_source(x, y, sample_weight, batch_size, steps=steps)
     is_iterable = any(hasattr(data, name) for name in ("__iter__", "__next__", "__getitem__"))
     if not is_iterable or hasattr(data, "shape") or isinstance(data, (list, tuple, str, bytes)):
         raise ValueError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from hornbeam.callbacks import Callback, CallbackList
@@ -79,6 +81,12 @@ class BatchHooks:
         self._observing = [
             c for c in wanting if getattr(c, "observes_only", False) and not _samples(c)
         ]
+        self._by_name = {
+            (c, name)
+            for c in callbacks.callbacks
+            for name in names[:2]
+            if _takes_logs_by_name(getattr(c, name, None))
+        }
         self._sampling = [c for c in wanting if _samples(c)]
         self.acts = bool(self._acting)
         self.every_step = bool(self._observing) and not self._acting and fixed is None
@@ -96,7 +104,7 @@ class BatchHooks:
     def begin(self, step: int) -> None:
         """Call the hooks before step `step` of the epoch."""
         if self._acting or self._fixed is not None:
-            self._call("begin", self._callbacks.callbacks, step, None)
+            self._call("begin", self._callbacks.callbacks, step, {})
 
     def end(self, step: int, dispatch: Dispatch, results: Structure) -> dict[str, Any]:
         """Call the hooks after a dispatch whose first step is `step`; return the results of its
@@ -114,7 +122,7 @@ class BatchHooks:
             return logs
         for number, values in enumerate(dispatch.by_step(results), step):
             logs = Logs(self._named(values)).read()
-            self._call("begin", self._observing, number, None)
+            self._call("begin", self._observing, number, {})
             self._call("end", self._observing, number, dict(logs))
         self._call("end", self._sampling, last, logs)
         return logs
@@ -123,8 +131,23 @@ class BatchHooks:
         return {"outputs": results} if self._kind == "predict" else results
 
     def _call(self, what: str, callbacks: list[Any], step: int, logs: Any) -> None:
+        name = f"on_{self._kind}_batch_{what}"
         for callback in callbacks:
-            getattr(callback, f"on_{self._kind}_batch_{what}")(step, logs)
+            hook = getattr(callback, name)
+            if (callback, name) in self._by_name:
+                hook(step, logs=logs)
+            else:
+                hook(step, logs)
+
+
+def _takes_logs_by_name(hook: Callable[..., Any] | None) -> bool:
+    """Return whether a hook takes its logs by the name `logs` only."""
+    try:
+        parameters = list(inspect.signature(hook).parameters.values())  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(places) < 2 and not any(p.kind is p.VAR_POSITIONAL for p in parameters)
 
 
 def _samples(callback: Any) -> bool:

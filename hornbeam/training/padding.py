@@ -127,7 +127,7 @@ def runs_library_code(model: Trainable) -> bool:
     """Return whether a call of `model` runs only Hornbeam code and has no side effects."""
     for layer in flatten_layers(model):
         if not (is_library_code(type(layer)) and is_library_code(layer.call)) or getattr(
-            layer, "graph_losses", None
+            layer, "_graph_with_losses", None
         ):
             return False
         if type(layer).__name__ in _RUN_USER_CODE:

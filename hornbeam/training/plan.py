@@ -114,26 +114,26 @@ class Plan:
         self,
         budget: int | None,
         most: Callable[[], int | None] = lambda: None,
-        over_passes: bool = False,
+        renew: bool = False,
     ) -> Iterator[Dispatch]:
         """Yield dispatches to the end of the pass, or to the end of a budget of steps.
 
         Args:
             budget: Maximum number of steps in all; `None` for no bound.
             most: Returns, before each dispatch, its maximum number of steps.
-            over_passes: Whether further passes follow until the budget is used up.
+            renew: Whether a new pass begins if no step of the pass under way is left.
         """
-        left, empty = budget, False
+        left = budget
         while left is None or left > 0:
             bounds = [n for n in (left, most()) if n is not None]
             dispatch = self.next(min(bounds) if bounds else None)
             if dispatch is None:
-                if not over_passes or empty or not self._source.can_restart:
+                if not renew or not self._source.can_restart:
                     return
-                empty = True
+                renew = False
                 self.begin(self.position[0] + 1)
                 continue
-            empty = False
+            renew = False
             self.position = (self.position[0], self.position[1] + dispatch.steps)
             yield dispatch
             if left is not None:

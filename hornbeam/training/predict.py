@@ -74,7 +74,7 @@ def _predict_rows(model: Any, x: Any) -> Any:
 
 def _predict_batches(model: Any, request: PredictRequest) -> Any:
     """Run the steps of prediction over the data; return the rows of the outputs."""
-    source = make_source(request.x, batch_size=request.batch_size)
+    source = make_source(request.x, batch_size=request.batch_size, steps=request.steps)
     warn_of_batch_size("predict", source, request.batch_size, stacklevel=5)
     if isinstance(source, ArraySource):
         for a in tree.flatten(source.data[0]):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,7 +72,7 @@ class FitRequest:
             )
             self.epochs = self.older.pop("nb_epoch")
         _drop_show_accuracy("fit", self.older)
-        apply_reader_settings("fit", self.x, self.older, stacklevel=5)
+        apply_reader_settings("fit", self.x, self.older, 5, _arguments(self))
         self._check_numbers()
         self._check_validation()
         if self.shuffle not in (True, False, None, "batch"):
@@ -152,7 +153,7 @@ class EvaluateRequest:
 
     def __post_init__(self) -> None:
         _drop_show_accuracy("evaluate", self.older)
-        apply_reader_settings("evaluate", self.x, self.older, stacklevel=5)
+        apply_reader_settings("evaluate", self.x, self.older, 5, _arguments(self))
         check_batch_size("evaluate", "batch_size", self.batch_size)
         check_flag("evaluate", "return_dict", self.return_dict)
         verbosity("evaluate", self.verbose)
@@ -183,7 +184,11 @@ class PredictRequest:
 
 
 def apply_reader_settings(
-    method: str, data: Data, settings: Mapping[str, Any], stacklevel: int = 3
+    method: str,
+    data: Data,
+    settings: Mapping[str, Any],
+    stacklevel: int = 3,
+    known: Iterable[str] = (),
 ) -> None:
     """Hand the settings of workers to the `PyDataset` that holds them today; warn where the data is
     something else.
@@ -193,6 +198,7 @@ def apply_reader_settings(
         data: The data of the loop.
         settings: `max_queue_size`, `workers`, `use_multiprocessing`, or Keras 1's words for them.
         stacklevel: As for `warnings.warn`, counted from here.
+        known: The other arguments of the method, which the error for an unknown one names.
 
     Raises:
         TypeError: If another name is among the settings.
@@ -200,7 +206,7 @@ def apply_reader_settings(
     settings = {_READER_WORDS.get(name, name): value for name, value in settings.items()}
     unknown = sorted(set(settings) - set(_READER_DEFAULTS))
     if unknown:
-        raise TypeError(f"{method}: unexpected arguments {errors.listed(unknown)}.")
+        raise errors.unexpected(method, unknown, [*known, *_READER_DEFAULTS])
     if isinstance(data, PyDataset):
         for name, value in settings.items():
             if value is not None:
@@ -212,6 +218,10 @@ def apply_reader_settings(
             f"{method}: {_no_effect(unused)} on these data. Only a `PyDataset` is read by workers.",
             stacklevel=stacklevel,
         )
+
+
+def _arguments(request: Any) -> list[str]:
+    return [f.name for f in dataclasses.fields(request) if f.name != "older"]
 
 
 def _drop_show_accuracy(method: str, older: dict[str, Any]) -> None:

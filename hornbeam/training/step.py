@@ -21,9 +21,11 @@ from hornbeam.core.program import Program
 from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Overlay, Variable, value_and_grad
 from hornbeam.data.sources import unpack
-from hornbeam.layers.state import flatten_layers, own_variables
+from hornbeam.layers.state import flatten_layers, switches_of
 from hornbeam.ops import rows
 from hornbeam.ops.routes import convolutions_are_loop_safe
+from hornbeam.training.advice import at_first_step, label_gradients
+from hornbeam.training.graph_losses import values_for_losses
 from hornbeam.training.overrides import overrides
 from hornbeam.training.padding import count_rows, mark_rows, rows_are_independent, rows_counted
 from hornbeam.typing import Data, Structure, Tensor
@@ -51,9 +53,10 @@ def loss_of(
     parameters = inspect.signature(model.compute_loss).parameters
     free = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
     last = {"training": training} if free or "training" in parameters else {}
-    if free or set(given) <= set(parameters):
-        return model.compute_loss(**given, **last)
-    return model.compute_loss(*given.values(), **last)
+    with values_for_losses(model, x):
+        if free or set(given) <= set(parameters):
+            return model.compute_loss(**given, **last)
+        return model.compute_loss(*given.values(), **last)
 
 
 def train_step(model: Trainable, data: Data) -> dict[str, Any]:
@@ -82,7 +85,7 @@ def train_step(model: Trainable, data: Data) -> dict[str, Any]:
         (_, (loss, y_pred)), gradients = value_and_grad(
             loss_of_batch, variables, True, differentiate
         )
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        optimizer.apply_gradients(zip(label_gradients(gradients), variables, strict=True))
     _track(model, loss, x)
     return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
@@ -106,11 +109,11 @@ def test_step(model: Trainable, data: Data) -> dict[str, Any]:
     x, y, sample_weight = unpack(data)
     y_pred = mark_rows(model(x, training=False))
     compiled: Any = model._compiled
-    if y is not None or compiled.arguments["loss"] is None:
+    if y is not None or compiled.loss is None:
         try:
             loss = loss_of(model, x, y, y_pred, sample_weight, training=False)
         except ValueError:
-            if compiled.arguments["loss"] is not None:
+            if compiled.loss is not None:
                 raise
         else:
             _track(model, loss, x)
@@ -196,6 +199,7 @@ class Steps:
                 return tuple(results.values())
             return results
 
+        self._model, self._advised = model, kind != "train"
         self._step = one_step
         eager = model.run_eagerly or given is not None
         self._program = None if eager else _compiled(model, kind, one_step, keep_all)
@@ -226,12 +230,17 @@ class Steps:
 
     def once(self, *args: Any) -> Structure:
         """Run one batch; `args` are the batch and, if `padded`, the vector of rows that count."""
-        return self._named((self._program or self._step)(*args))
+        results = self._named((self._program or self._step)(*args))
+        self._advise(args)
+        return results
 
     def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Structure:
         """Run `count` batches that lie along the first axis of `slabs`, from `start` on."""
         assert self._program is not None
-        return self._named(self._program.loop(slabs, start, count))
+        results = self._named(self._program.loop(slabs, start, count))
+        if not self._advised:
+            self._advise(jax.tree.map(lambda a: a[0], slabs))
+        return results
 
     def prepare(self, *args: Any, steps: int | None = None) -> None:
         """Compile for arguments of these shapes: the single step, or the loop over slabs of `steps`
@@ -261,6 +270,13 @@ class Steps:
                 "conv" in name and "convert" not in name for name in names
             )
         return self._loop_safe[key]
+
+    def _advise(self, args: tuple[Any, ...]) -> None:
+        """Warn once of mistakes that a first step of training shows."""
+        if not self._advised:
+            self._advised = True
+            jaxpr = None if self._program is None else self._program.traced(*args)
+            at_first_step(self._model, args[0], jaxpr)
 
     def _named(self, results: Any) -> Any:
         if self._names is None or self.kind == "predict":
@@ -395,11 +411,8 @@ def steps_for(
     known = programs.get(name)
     if known is not None and known[0] == structure_version.number:
         return known[2]
-    # Adaptation and quantization give a layer other variables.
     now = structure_version.number
-    switches = tuple(
-        (layer.trainable, len(own_variables(layer))) for layer in flatten_layers(model)
-    )
+    switches = switches_of(model)
     steps = (
         known[2]
         if known is not None and known[1] == switches

@@ -55,6 +55,7 @@ class Trainable(Layer):
         self._warned_of_frozen = False
         self.stop_training = False
         self.history: Any = None
+        self._eager_until_compiled = False
         self.train_function = self.test_function = self.predict_function = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -147,12 +148,15 @@ class Trainable(Layer):
 
     @property
     def run_eagerly(self) -> bool:
-        """Whether steps run uncompiled; it can be set."""
-        return bool(self._compiled and self._compiled.run_eagerly)
+        """Whether steps run uncompiled; it can be set. `compile` sets it again."""
+        return self._compiled.run_eagerly if self._compiled else self._eager_until_compiled
 
     @run_eagerly.setter
     def run_eagerly(self, value: bool) -> None:
-        self.require_compiled("run_eagerly").run_eagerly = bool(value)
+        if self._compiled is None:
+            self._eager_until_compiled = bool(value)
+        else:
+            self._compiled.run_eagerly = bool(value)
 
     @property
     def jit_compile(self) -> bool:
@@ -197,7 +201,9 @@ class Trainable(Layer):
 
         Override it for a loss that needs more than targets and outputs.
         """
-        return self.require_compiled("compute_loss").total_loss(self, y, y_pred, sample_weight)
+        return self.require_compiled("compute_loss").total_loss(
+            self, y, y_pred, sample_weight, training
+        )
 
     @standard
     def compute_metrics(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from hornbeam import errors, tree
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.data.sources import ArraySource, Source
+from hornbeam.training.advice import about_classes
 from hornbeam.training.checks import loss_name
 from hornbeam.typing import ClassWeights, Structure
 
@@ -84,7 +85,9 @@ class ClassWeighted(Source):
         if self._classes is None:
             self._classes = _axes_of_classes(self._model, x, y, self._names)
         if len(self._names) == 1 and not isinstance(y, Mapping):
-            factor = weights_of_rows(tree.flatten(y)[0], self._by_output[0], self._classes[0])
+            factor = weights_of_rows(
+                tree.flatten(y)[0], self._by_output[0], self._classes[0], self._tell_unlisted
+            )
             return factor if given is None else _product(tree.flatten(given)[0], factor)
         targets = _by_name(y, self._names)
         if not any(name in targets for name in self._names):
@@ -96,11 +99,14 @@ class ClassWeighted(Source):
             if target is None:
                 continue
             if table is not None:
-                factor = weights_of_rows(target, table, axis)
+                factor = weights_of_rows(target, table, axis, self._tell_unlisted)
                 weight = factor if weight is None else _product(weight, factor)
             # Every output gets a weight, so that batches have one structure.
             out[name] = np.ones(len(target), "float32") if weight is None else weight
         return out
+
+    def _tell_unlisted(self, classes: list[int]) -> None:
+        about_classes(self._model, classes)
 
 
 def class_weighted(source: Source, class_weight: ClassWeights, model: Trainable) -> Source:
@@ -155,7 +161,7 @@ def _product(given: Any, factor: np.ndarray) -> np.ndarray:
 
 def _axes_of_classes(model: Any, x: Structure, y: Structure, names: list[str]) -> list[int | None]:
     """Return for each output the axis of the classes in its targets; `None` for class numbers."""
-    losses = _by_name(model.require_compiled("fit").arguments["loss"], names)
+    losses = _by_name(model.require_compiled("fit").loss, names)
     targets = _by_name(y, names)
     ranks: list[int] | None = None
     axes: list[int | None] = []
@@ -190,7 +196,10 @@ def _ranks_of_outputs(model: Any, x: Structure) -> list[int]:
 
 
 def weights_of_rows(
-    y: Structure, class_weight: Mapping[Any, float], axis: int | None = -1
+    y: Structure,
+    class_weight: Mapping[Any, float],
+    axis: int | None = -1,
+    tell: Callable[[list[int]], None] = lambda _: None,
 ) -> np.ndarray:
     """Return the float32 weight of each class number or one-hot row. Classes that are not listed
     weigh 1.
@@ -200,6 +209,7 @@ def weights_of_rows(
         class_weight: `{class: weight}`.
         axis: Axis of the classes in rows; `None`: `y` holds class numbers. A last axis of size 1
             holds class numbers too.
+        tell: Called with the classes in `y` that are not listed, if there are any.
 
     Example:
         >>> weights_of_rows(np.array([0, 1, 1]), {1: 2.0})
@@ -211,7 +221,11 @@ def weights_of_rows(
     else:
         labels = y[..., 0] if y.ndim > 1 and y.shape[-1] == 1 else y
         labels = np.rint(labels).astype("int64")
-    out = np.ones(labels.shape, "float32")
+    out = np.full(labels.shape, np.nan, "float32")
     for label, weight in class_weight.items():
         out[labels == int(label)] = float(weight)
+    unlisted = np.isnan(out)
+    if unlisted.any():
+        tell([int(label) for label in np.unique(labels[unlisted]) if label >= 0])
+        out[unlisted] = 1.0
     return out

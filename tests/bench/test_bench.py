@@ -116,6 +116,7 @@ def test_tables_divide_by_hornbeam(results, tmp_path):
     assert text.endswith("\nbelow\n")
     assert "old" not in text
     assert text.count("3.00 ms") == 1
+    assert max(len(line) for line in text.split("\n") if not line.startswith("|")) <= 100
     readme.write_text("no marks")
     with pytest.raises(SystemExit, match="lacks the marks"):
         report.write_readme(found, readme)

@@ -244,13 +244,16 @@ BAD = {
     "factor": (lambda c: c.ReduceLROnPlateau(factor=2.0), "factor"),
     "path": (lambda c: c.ModelCheckpoint("model.txt"), "filepath"),
     "frequency": (lambda c: c.ModelCheckpoint("model.keras", save_freq=0), "save_freq"),
+    "early": (lambda c: c.EarlyStopping(patienc=1), "'patience'"),
+    "log": (lambda c: c.CSVLogger("log", sep=","), "'separator'"),
+    "reduce": (lambda c: c.ReduceLROnPlateau(patienc=1), "'patience'"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_arguments(name):
     make, text = BAD[name]
-    with pytest.raises(ValueError, match=text):
+    with pytest.raises((ValueError, TypeError), match=text):
         make(hb.callbacks)
 
 
@@ -474,17 +477,25 @@ def test_a_watched_value_of_some_epochs(tmp_path):
     assert lines[0] == ["epoch", "loss", "mae", "val_loss", "val_mae"]
     assert lines[1][3:] == lines[3][3:] == ["NA", "NA"]
     assert [float(line[3]) for line in (lines[2], lines[4])] == pytest.approx(history["val_loss"])
+    callbacks = [hb.callbacks.CSVLogger(path, append=True)]
+    network(hb).fit(X, Y, callbacks=callbacks, **arguments)
+    again = [line.split(",") for line in path.read_text().splitlines()]
+    assert again[:5] == lines
+    assert again[5][3:] == ["NA", "NA"]
 
 
 @pytest.mark.parametrize(
     "make",
     [hb.callbacks.EarlyStopping, lambda m: hb.callbacks.ModelCheckpoint("a.keras", m, 0, True)],
 )
-def test_a_missing_value_is_named_before_the_epoch_ends(make):
+def test_a_missing_value_is_named_before_the_epoch_ends(make, tmp_path, monkeypatch):
+    """A checkpoint without its value saves each epoch, as in Keras: nothing is lost."""
+    monkeypatch.chdir(tmp_path)
     model = network(hb)
     with pytest.warns(UserWarning, match="'val_mae'.*'loss', 'mae'.*validation_data") as caught:
         model.fit(X, Y, epochs=3, verbose=0, callbacks=[make("val_mae")])
     assert len(caught) == 1
+    assert (tmp_path / "a.keras").exists() == (make is not hb.callbacks.EarlyStopping)
 
 
 def test_callbacks_always_get_logs():
@@ -502,6 +513,12 @@ def test_callbacks_always_get_logs():
 
         def on_predict_end(self, logs):
             seen.append(logs)
+
+        def on_train_batch_begin(self, batch, logs):
+            assert logs == {}
+
+        def on_train_batch_end(self, batch, **kwargs):  # Keras passes these by name
+            assert sorted(kwargs["logs"]) == ["loss", "mae"]
 
     hooks = hb.callbacks.LambdaCallback(on_train_begin=seen.append, on_train_end=lambda logs: None)
     model = network(hb)

@@ -53,3 +53,41 @@ def test_library(x):
 @pytest.mark.parametrize("x", USER)
 def test_user(x):
     assert not is_library_code(x)
+
+
+# Keras's classes are made when the test runs: importing Keras takes seconds.
+def real():
+    import keras
+
+    return keras
+
+
+class Holds(hb.Model):
+    def __init__(self, part):
+        super().__init__()
+        self.part = part
+
+
+REFUSED = {
+    "in a Sequential": lambda k: hb.Sequential([k.layers.Dense(1)]),
+    "a model in a Sequential": lambda k: hb.Sequential([k.Sequential([k.layers.Dense(1)])]),
+    "in an attribute": lambda k: Holds(k.layers.Dense(1)),
+    "in a list": lambda k: Holds([k.layers.Dense(1)]),
+    "in a wrapper": lambda k: hb.layers.TimeDistributed(k.layers.Dense(1)),
+    "cell": lambda k: hb.layers.RNN(k.layers.LSTMCell(1)),
+    "tensor": lambda k: hb.layers.Dense(1)(k.Input((3,))),
+    "tensor in an op": lambda k: hb.ops.relu(k.Input((3,))),
+    "tensors of a model": lambda k: hb.Model(k.Input((3,)), k.Input((3,))),
+    "optimizer": lambda k: hb.Sequential().compile(k.optimizers.SGD()),
+    "metric": lambda k: hb.Sequential().compile("sgd", "mse", [k.metrics.MeanSquaredError()]),
+    "variable": lambda k: Holds(k.Variable(1.0)),
+    "ours in a layer": lambda k: k.layers.Dense(1)(hb.Input((3,))),
+    "ours in an op": lambda k: k.ops.relu(hb.Input((3,))),
+    "ours in a call": lambda k: k.layers.Lambda(hb.layers.Dense(1))(np.ones((2, 3))),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_parts_of_keras_itself_are_refused(name):
+    with pytest.raises(TypeError, match="do not mix"):
+        REFUSED[name](real())

@@ -125,6 +125,65 @@ def test_known_sizes():
     assert (a + b).shape == (5, 5)
 
 
+# The call, the shape of its input, the shape that is found, and a shape of a concrete input.
+KNOWN = {
+    "array": (lambda k: lambda x: x + np.ones((2, 3), "f"), (N, 3), (2, 3), (2, 3)),
+    "array of steps": (
+        lambda k: lambda x: x * np.ones((1, 5, 3), "f"), (N, N, 3), (N, 5, 3), (2, 5, 3)
+    ),
+    "array from the left": (
+        lambda k: lambda x: k.ops.add(np.ones((5, 1)), x), (N, N), (5, N), (5, 2)
+    ),
+    "two sizes": (
+        lambda k: lambda x: x + np.ones((1, 4, 5, 3), "f"),
+        (N, N, N, 3), (N, 4, 5, 3), (2, 4, 5, 3),
+    ),
+    "product": (lambda k: lambda x: k.ops.matmul(x, np.ones((4, 5), "f")), (N, N), (N, 5), (2, 4)),
+    "batched product": (
+        lambda k: lambda x: k.ops.matmul(x, np.ones((2, 4, 5), "f")),
+        (N, 3, 4), (2, 3, 5), (2, 3, 4),
+    ),
+    "repeat": (lambda k: lambda x: k.ops.repeat(x, [1, 2], axis=0), (N, 3), (3, 3), (2, 3)),
+    "reshape batch": (
+        lambda k: lambda x: k.ops.reshape(x, (x.shape[0], -1)), (N, 2, 3), (N, 6), (4, 2, 3)
+    ),
+    "reshape steps": (
+        lambda k: lambda x: k.ops.reshape(x, (*x.shape[:2], 3, 2)),
+        (N, N, 6), (N, N, 3, 2), (4, 5, 6),
+    ),
+    "broadcast_to": (
+        lambda k: lambda x: k.ops.broadcast_to(x, (5, *x.shape)), (N, 3), (5, N, 3), (2, 3)
+    ),
+    "argpartition": (
+        lambda k: lambda x: k.ops.argpartition(x, 1, axis=None), (N, 3), (N,), (2, 3)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_sizes_of_arguments(name):
+    make, shape, expected, concrete = KNOWN[name]
+    (x,) = inputs(hb, [shape])
+    y = make(hb)(x)
+    assert y.shape == expected
+    if name != "array from the left":  # Keras lets NumPy convert the symbolic tensor
+        theirs = make(keras)(*inputs(keras, [shape])).shape
+        assert all(n in (None, m) for n, m in zip(theirs, expected, strict=True))
+    given = hb.Model(x, y)(np.ones(concrete, "float32")).shape
+    assert all(n in (None, m) for n, m in zip(expected, given, strict=True))
+
+
+def test_known_sizes_of_weights():
+    class Positions(hb.layers.Layer):
+        def build(self, shape):
+            self.table = self.add_weight((1, 5, 3))
+
+        def call(self, x):
+            return x + self.table
+
+    assert Positions()(hb.Input((N, 3))).shape == (N, 5, 3)
+
+
 def test_what_one_function_loses_is_found():
     # Three steps that each divide by 100: no single divisor exceeds the first trial sizes.
     def shrink(x):

@@ -104,6 +104,56 @@ def test_without_portable_the_same_programs_would_call_kernels(name):
     assert "hornbeam" in jax.jit(lambda x: model(x)).lower(inputs).as_text()
 
 
+def of_any_size():
+    """Return a model of many kinds of layers, whose batch and length are open."""
+    inputs = hb.Input((None, 4))
+    x = L.Conv1D(8, 3, padding="same", strides=2, activation="relu")(inputs)
+    x = L.MaxPooling1D(2, padding="same")(L.DepthwiseConv1D(2, padding="same")(x))
+    x = L.AveragePooling1D(2, 1, padding="same")(L.Conv1DTranspose(8, 3, 2)(x))
+    x = L.Dense(8, "gelu")(L.LayerNormalization()(x) + L.MultiHeadAttention(2, 4)(x, x))
+    x = L.Bidirectional(L.GRU(3, return_sequences=True))(L.LSTM(3, return_sequences=True)(x))
+    return hb.Model(inputs, L.Dense(3)(L.AveragePooling1D(2)(x)))
+
+
+def test_jax_export_leaves_sizes_open_and_calls_no_kernel():
+    model, scope = of_any_size(), jax_export.SymbolicScope()
+    for sizes in ((3, 9), jax_export.symbolic_shape("b, n", scope=scope)):
+        exported = jax_export.export(jax.jit(lambda x: model(x)))(
+            jax.ShapeDtypeStruct((*sizes, 4), "float32")
+        )
+        assert "custom_call @hornbeam" not in exported.mlir_module()
+        inputs = np.random.default_rng(0).normal(size=(3, 9, 4)).astype("float32")
+        np.testing.assert_allclose(exported.call(inputs), model(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_jax_export_of_a_training_step_leaves_the_batch_open():
+    model = hb.Sequential(
+        [hb.Input((16,)), L.Dense(5000, "relu"), L.Dropout(0.5, seed=1), L.Dense(3)]
+    )
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    groups = (model.trainable_variables, model.non_trainable_variables, model.optimizer.variables)
+    state = tuple([v.value for v in group] for group in groups)
+
+    def step(state, x):
+        def loss(weights):
+            outputs, _ = model.stateless_call(weights, state[1], x, training=True)
+            return jax.numpy.mean(outputs**2)
+
+        gradients = jax.grad(loss)(state[0])
+        return model.optimizer.stateless_apply(state[2], gradients, state[0])[0]
+
+    (batch,) = jax_export.symbolic_shape("b")
+    shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), state)
+    exported = jax_export.export(jax.jit(step))(
+        shapes, jax.ShapeDtypeStruct((batch, 16), "float32")
+    )
+    assert "custom_call @hornbeam" not in exported.mlir_module()
+    inputs = np.random.default_rng(0).normal(size=(4, 16)).astype("float32")
+    for ours, plain in zip(exported.call(state, inputs), step(state, inputs), strict=True):
+        np.testing.assert_allclose(ours, plain, atol=3e-3)
+
+
 def test_a_program_for_several_platforms_runs_here(tmp_path):
     model = attention()
     export.export_stablehlo(model, tmp_path / "m", platforms=("cpu", "cuda", "tpu"))

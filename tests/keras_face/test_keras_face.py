@@ -80,6 +80,11 @@ IMPORTS = [
     ("keras.engine.training", "Model", "models.Model"),
     ("keras.objectives", "mean_squared_error", "losses.mean_squared_error"),
     ("keras.optimizers", "Adam", "optimizers.Adam"),
+    ("keras.optimizers", "rmsprop", "optimizers.RMSprop"),
+    ("keras.optimizers.adam_v2", "Adam", "optimizers.Adam"),
+    ("keras.optimizer_v2.gradient_descent", "SGD", "optimizers.SGD"),
+    ("tensorflow.keras.optimizers.experimental", "AdamW", "optimizers.AdamW"),
+    ("keras.src.layers", "Dense", "layers.Dense"),
     ("keras.callbacks", "ModelCheckpoint", "callbacks.ModelCheckpoint"),
     ("keras.regularizers", "L2", "regularizers.L2"),
     ("keras.initializers", "GlorotUniform", "initializers.GlorotUniform"),
@@ -122,11 +127,15 @@ def test_the_forms_of_import():
     assert keras.__version__.startswith("3.")
     assert tf.__version__.startswith("2.")
     assert keras.__version__.endswith("+hornbeam")
+    assert keras.version() == keras.__version__
+    assert float(keras.optimizers.adam(lr=0.5).lr) == 0.5
 
 
 @pytest.mark.usefixtures("face")
 def test_star_import():
     scope = {}
+    for root in (*KERAS_ROOTS, "tensorflow", "keras.optimizers", "tensorflow.keras.datasets"):
+        exec(f"from {root} import *", {})
     exec("from keras.layers import *", scope)
     assert scope["Dense"] is hb.layers.Dense
     assert not [name for name in scope if name.startswith("_") and name != "__builtins__"]
@@ -373,6 +382,55 @@ def test_a_script_sees_what_python_would_show_it(tmp_path):
     assert result.returncode == 7
     assert "__main__ ['script.py', '--epochs', '3', '-v'] 42 True" in result.stdout
     assert "script.py True" in result.stdout
+
+
+def test_spawned_workers_import_hornbeam(tmp_path):
+    source = """
+        import multiprocessing
+        import keras
+
+        def version(_):
+            import keras
+            return keras.__version__
+
+        if __name__ == "__main__":
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                print(pool.map(version, [0]))
+    """
+    result = run_script(tmp_path, source)
+    assert result.returncode == 0, result.stderr[-4000:]
+    assert "+hornbeam" in result.stdout
+
+
+def test_a_process_forked_after_a_model_was_used_says_so(tmp_path):
+    source = """
+        import os
+        import sys
+        import numpy as np
+        import keras
+
+        x = np.ones((2, 3), "float32")
+        children = [os.fork()]  # before: it works
+        if children[0] == 0:
+            keras.ops.add(x, x)
+            os._exit(0)
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+        model.predict(x, verbose=0)
+        model.save("model.keras")
+        uses = (
+            lambda: model.predict(x, verbose=0), lambda: model(x), lambda: keras.ops.add(x, x),
+            lambda: keras.saving.load_model("model.keras"), lambda: keras.random.normal((2,)),
+        )
+        for use in uses:
+            children.append(os.fork())
+            if children[-1] == 0:
+                use()
+                sys.exit(0)
+        print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+    """
+    result = run_script(tmp_path, source)
+    assert "[0, 1, 1, 1, 1, 1]" in result.stdout, result.stderr[-4000:]
+    assert result.stderr.count("Start workers by `multiprocessing.get_context('spawn')`") >= 5
 
 
 def test_an_error_reads_as_under_python(tmp_path):

@@ -477,7 +477,13 @@ def array(recorded, dtype="float32"):
 
 
 @needs_recordings
-@pytest.mark.parametrize(("file", "name", "recipe"), ROWS, ids=[name for _, name, _ in ROWS])
+@pytest.mark.parametrize(
+    ("file", "name", "recipe"),
+    [
+        pytest.param(*row, id=row[1], marks=pytest.mark.slow if number % 3 else ())
+        for number, row in enumerate(ROWS)
+    ],
+)
 def test_recorded(file, name, recipe):
     case = json.loads((RECORDINGS / f"{file}.json").read_text())[name]
     expected = array(case["expected"])

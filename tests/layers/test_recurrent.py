@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from compare import plain
+from compare import close, plain
 
 import hornbeam as hb
 from hornbeam.core.variable import Variable, value_and_grad
@@ -39,13 +39,6 @@ def pair(make):
 
 def flat(outputs):
     return [np.asarray(x) for x in hb.tree.flatten(outputs)]
-
-
-def close(a, b):
-    a, b = flat(a), flat(b)
-    assert [x.shape for x in a] == [x.shape for x in b]
-    for x, y in zip(a, b, strict=True):
-        np.testing.assert_allclose(x, y, rtol=1e-5, atol=2e-6)
 
 
 def with_equal_weights(make, x):

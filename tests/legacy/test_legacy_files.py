@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 from hornbeam.errors import FileError
@@ -64,7 +65,9 @@ def load(name):
 
 
 @needs_shared
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in LAMBDAS])
+@pytest.mark.parametrize(
+    "name", mostly_slow([name for name in NAMES if name not in LAMBDAS], NAMES[::2])
+)
 def test_collected_file(name):
     place = SHARED / name
     model, meta = load(name), json.loads((place / "meta.json").read_text())

@@ -63,5 +63,5 @@ def test_loops_over_generators_of_keras_1_and_2():
     assert history.history == expected.history
     assert model.evaluate_generator(batches(), 4) == plain.evaluate(batches(), steps=4, verbose=0)
     assert model.predict_generator((x for x, _ in batches()), steps=2, workers=1).shape == (16, 3)
-    with pytest.raises(TypeError, match="unexpected arguments 'stepz'"):
+    with pytest.raises(TypeError, match="unexpected argument 'stepz'. It takes 'generator'"):
         model.fit_generator(batches(), stepz=3)

@@ -98,7 +98,13 @@ IDS = [f"{row[0]}-{i}" for i, row in enumerate(METRICS)]
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Explicitly requested dtype int64", "ignore:You are passing weight as"
 )
-every_metric = pytest.mark.parametrize(("cls", "settings", "y_true", "y_pred"), METRICS, ids=IDS)
+every_metric = pytest.mark.parametrize(
+    ("cls", "settings", "y_true", "y_pred"),
+    [
+        pytest.param(*row, id=name, marks=pytest.mark.slow if number % 2 else ())
+        for number, (row, name) in enumerate(zip(METRICS, IDS, strict=True))
+    ],
+)
 
 
 def close(ours, theirs):

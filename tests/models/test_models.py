@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 import pytest
-from compare import plain
+from compare import close, plain
 
 import hornbeam as hb
 
@@ -101,11 +101,6 @@ def make(recipe, k):
     random = np.random.RandomState(1)
     model.set_weights([random.rand(*w.shape) for w in model.weights])
     return model
-
-
-def close(a, b):
-    for x, y in zip(hb.tree.flatten(a), hb.tree.flatten(b), strict=True):
-        np.testing.assert_allclose(x, y, rtol=1e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", MODELS)

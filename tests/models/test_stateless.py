@@ -253,3 +253,39 @@ def test_legacy_serialization():
         is hb.activations.relu
     )
     assert saving.deserialize_keras_object(None) is None
+
+
+def test_state_trees():
+    """Nested as in Keras; flat ones, which older versions gave, are taken too."""
+
+    def kinds(tree):
+        return {k: kinds(v) if isinstance(v, dict) else v.shape for k, v in tree.items()}
+
+    def built(library):
+        inner = library.Sequential([library.layers.Dense(1, name="dense")], name="inner")
+        last = [library.layers.Dropout(0.5, seed=1), library.layers.BatchNormalization(name="bn")]
+        model = library.Sequential([library.Input((3,)), inner, *last], name="outer")
+        model.compile(library.optimizers.Adam(name="adam"), "mse", metrics=["mae"])
+        model.fit(X, Y[:, :1], verbose=0)
+        return model
+
+    ours, theirs = built(hb), built(keras)
+    tree = ours.get_state_tree("numpy_array")
+    expected = kinds(theirs.get_state_tree("numpy_array"))
+    for found in (one := kinds(tree)), expected:  # the numbers of automatic names may differ
+        found["non_trainable_variables"] = len(found["non_trainable_variables"])
+    assert one == expected
+    for given in (tree, {"trainable_variables": {"outer/inner/dense/bias": np.ones(1)}}):
+        ours.set_state_tree(given)
+    assert ours.get_state_tree()["trainable_variables"]["outer"]["inner"]["dense"]["bias"] == 1
+    with pytest.raises(ValueError, match="Unknown trainable_variables 'x/y'"):
+        ours.set_state_tree({"trainable_variables": {"x": {"y": 1.0}}})
+    with pytest.raises(ValueError, match="group of variables 'weights'"):
+        ours.set_state_tree({"weights": {}})
+    with pytest.raises(ValueError, match="`value_format` must be"):
+        ours.get_state_tree("list")
+    same = hb.Sequential([hb.layers.Dense(1, name="d"), hb.layers.Dense(1, name="e")])
+    same.build((None, 3))
+    same.layers[1].kernel.path = same.layers[0].kernel.path
+    with pytest.raises(ValueError, match="two variables have the path"):
+        same.get_state_tree()

@@ -99,7 +99,7 @@ def test_files_name_only_announced_families():
     modules = {
         "keras.activations", "keras.constraints", "keras.initializers", "keras.layers",
         "keras.losses", "keras.metrics", "keras.models", "keras.optimizers",
-        "keras.optimizers.schedules", "keras.quantizers", "keras.regularizers",
+        "keras.optimizers.schedules", "keras.quantizers", "keras.random", "keras.regularizers",
         "keras.src.applications.convnext",
     }  # fmt: skip
     assert set(registry.families()) == modules

@@ -57,6 +57,7 @@ ROWS = {
     "adafactor": lambda k: k.optimizers.Adafactor(0.5),
     "adafactor_options": lambda k: k.optimizers.Adafactor(0.1, -0.7, 1e-6, 0.01, clip_threshold=0.5,
         relative_step=False),
+    "adafactor_large_rate": lambda k: k.optimizers.Adafactor(0.8, relative_step=False),
     "muon": lambda k: k.optimizers.Muon(0.1),
     "muon_options": lambda k: k.optimizers.Muon(
         0.1, adam_weight_decay=None, weight_decay=0.1, exclude_layers=["second"], momentum=0.8,
@@ -309,6 +310,186 @@ def test_own_schedule_and_optimizer():
     np.testing.assert_allclose(weights[0].numpy(), before - 1.5, rtol=1e-5)
     config = hb.optimizers.serialize(hb.optimizers.Adam(0.1))
     assert hb.optimizers.deserialize(config).get_config() == config["config"]
+
+
+def own_optimizers(k):
+    """Return optimizers written as in Keras's guides, one also as in Keras 2."""
+
+    class Momentum(k.optimizers.Optimizer):
+        def __init__(self, learning_rate=0.1, momentum=0.9, name="own", **kwargs):
+            super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+            self.momentum, self.calls = momentum, k.Variable(0.0, name="calls")
+
+        def build(self, variables):
+            if self.built:
+                return
+            super().build(variables)
+            self.momentums = [
+                self.add_variable_from_reference(reference_variable=v, name="momentum")
+                for v in variables
+            ]
+
+        def update_step(self, gradient, variable, learning_rate):
+            rate = k.ops.cast(learning_rate, variable.dtype)
+            m = self.momentums[self._get_variable_index(variable)]
+            self.assign(m, self.momentum * m - rate * gradient)
+            self.assign_add(variable, m)
+            self.assign_add(self.calls, 1.0)
+
+        def get_config(self):
+            return {**super().get_config(), "momentum": self.momentum}
+
+    class Pairs(k.optimizers.Optimizer):
+        def build(self, variables):
+            super().build(variables)
+            self.m, self.v = self.add_optimizer_variables(variables, ["m", "v"], ["zeros", "ones"])
+
+        def update_step(self, gradient, variable, learning_rate):
+            i = self._trainable_variables_indices[self._var_key(variable)]
+            self.m[i].assign(0.5 * self.m[i] + gradient)
+            self.v[i].assign(self.v[i] + k.ops.square(gradient))
+            variable.assign_sub(self._get_current_learning_rate() * self.m[i] / self.v[i])
+
+    class Slots(k.optimizers.Adam):
+        def update_step(self, gradient, variable, learning_rate):
+            i = self._get_variable_index(variable)
+            self._momentums[i].assign(0.5 * self._momentums[i] + gradient)
+            self._velocities[i].assign(self._velocities[i] + k.ops.square(gradient))
+            variable.assign_sub(learning_rate * self._momentums[i] / (1 + self._velocities[i]))
+
+    return [
+        Momentum(0.2), Momentum(0.2, use_ema=True, gradient_accumulation_steps=2), Pairs(0.1),
+        Slots(0.1), Momentum(k.optimizers.schedules.InverseTimeDecay(0.2, 2, 0.5)),
+    ]  # fmt: skip
+
+
+def test_own_optimizers_of_the_guides():
+    results = []
+    for k in (keras, hb):
+        results.append([])
+        for optimizer in own_optimizers(k):
+            weights = variables(k)
+            for step in range(4):
+                optimizer.apply([np.full(w.shape, 0.1 * step, "float32") for w in weights], weights)
+            inner = getattr(optimizer, "inner_optimizer", optimizer)
+            results[-1].append(([v.name for v in inner.variables], weights + inner.variables))
+    for (names, values), (theirs, expected) in zip(*reversed(results), strict=True):
+        assert names == theirs
+        for mine, other in zip(values, expected, strict=True):
+            np.testing.assert_allclose(mine.numpy(), other.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_own_optimizer_of_keras_2_in_fit():
+    class Own(hb.optimizers.Optimizer):
+        def __init__(self, learning_rate=0.1, name="own", **kwargs):
+            super().__init__(name=name, **kwargs)
+            self._learning_rate = self._build_learning_rate(learning_rate)
+
+        def build(self, var_list):
+            super().build(var_list)
+            self.sums = [
+                self.add_variable_from_reference(model_variable=v, variable_name="sum")
+                for v in var_list
+            ]
+
+        def update_step(self, gradient, variable):
+            self.sums[self._index_dict[self._var_key(variable)]].assign_add(gradient)
+            variable.assign_sub(self.learning_rate * gradient)
+
+    model = hb.Sequential([hb.layers.Dense(1, kernel_initializer="ones", use_bias=False)])
+    model.compile(Own(0.1), "mse")  # built by its first, compiled step
+    x = np.ones((2, 1), "float32")
+    model.fit(x, 0 * x, epochs=2, verbose=0)
+    np.testing.assert_allclose(model.layers[0].kernel.numpy(), [[0.64]], rtol=1e-6)
+    np.testing.assert_allclose(model.optimizer.sums[0].numpy(), [[3.6]], rtol=1e-6)
+    assert [v.name for v in model.optimizer.variables] == [
+        "iteration", "learning_rate", f"{model.name}_dense_kernel_sum".replace("/", "_"),
+    ] or len(model.optimizer.variables) == 3  # fmt: skip
+    with pytest.raises(AttributeError, match="super"):
+        type("Bare", (Own,), {"__init__": lambda self: None})().variables  # noqa: B018
+
+
+def test_a_schedule_replaces_a_rate():
+    class Change(hb.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                self.model.optimizer.learning_rate = halves
+
+        def on_epoch_end(self, epoch, logs=None):
+            kernels.append(float(self.model.layers[0].kernel.numpy()[0, 0]))
+
+    kernels, halves = [], hb.optimizers.schedules.PiecewiseConstantDecay([1], [0.75, 0.25])
+    model = hb.Sequential(
+        [hb.Input((1,)), hb.layers.Dense(1, kernel_initializer="ones", use_bias=False)]
+    )
+    model.compile(hb.optimizers.SGD(0.25), "mse")
+    x = np.ones((2, 1), "float32")
+    model.fit(x, 0 * x, epochs=3, verbose=0, callbacks=[Change()])
+    assert kernels == [0.5, -0.25, -0.125]
+    assert [v.name for v in model.optimizer.variables] == ["iteration"]
+    config = model.optimizer.get_config()
+    assert float(type(model.optimizer).from_config(config).learning_rate) == 0.75
+    scaled = hb.optimizers.LossScaleOptimizer(hb.optimizers.SGD(0.1))
+    scaled.learning_rate = lambda: 0.5
+    assert float(scaled.learning_rate) == 0.5
+    with pytest.raises(TypeError, match="follows PiecewiseConstantDecay.*Set another schedule"):
+        model.optimizer.learning_rate = 0.1
+
+
+@pytest.mark.parametrize(
+    "options", [{"gradient_accumulation_steps": 2}, {"use_ema": True}, {"loss_scale_factor": 4.0},
+                {"clipnorm": 0.1}, {"weight_decay": 0.1}], ids=str,
+)  # fmt: skip
+def test_weights_that_take_their_gradient_as_value(options):
+    results = []
+    for k in (keras, hb):
+        weights = [k.Variable(np.ones(3, "float32")), k.Variable(np.ones(2, "float32"))]
+        weights[0].overwrite_with_gradient = True
+        optimizer = k.optimizers.SGD(0.1, momentum=0.5, **options)
+        results.append([])
+        for step in (1.0, 2.0, 3.0):
+            optimizer.apply([np.full(w.shape, 0.1 * step, "float32") for w in weights], weights)
+            results[-1] += [w.numpy() for w in weights]
+        optimizer.finalize_variable_values(weights)
+        results[-1] += [*(w.numpy() for w in weights), len(optimizer.variables)]
+    for mine, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+
+
+def test_overwriting_weights_beside_loss_scales_and_epoch_ends():
+    weight = hb.Variable(np.ones(2, "float32"))
+    weight.overwrite_with_gradient = True
+    scaled = hb.optimizers.LossScaleOptimizer(hb.optimizers.SGD(0.1))
+    scaled.apply([np.full(2, 0.5, "float32")], [weight])
+    assert weight.numpy().tolist() == [0.5, 0.5]
+    accumulating = hb.optimizers.SGD(0.1, gradient_accumulation_steps=4)
+    for value in (0.1, 0.2):
+        accumulating.apply([np.full(2, value, "float32")], [weight])
+    accumulating.flush_gradients()
+    np.testing.assert_allclose(weight.numpy(), 0.2, rtol=1e-6)
+
+
+CONFIGURATIONS = {
+    "name": ("optimizers", {"class_name": "adam", "config": {"learning_rate": 0.5}}, "Adam"),
+    "case": ("optimizers", {"class_name": "RMSPROP", "config": {}}, "RMSprop"),
+    "bare": ("optimizers", {"class_name": "sgd"}, "SGD"),
+    "metric": ("metrics", {"class_name": "mse", "config": {}}, "MeanSquaredError"),
+    "metric_case": ("metrics", {"class_name": "auc", "config": {}}, "AUC"),
+    "loss": ("losses", {"class_name": "mean_squared_error", "config": {}}, "function"),
+    "regularizer": ("regularizers", {"class_name": "l1_l2", "config": {"l1": 0.5}}, "L1L2"),
+    "quantizer": ("quantizers", {"class_name": "abs_max_quantizer", "config": {"axis": 0}},
+        "AbsMaxQuantizer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_configurations_that_a_person_wrote(name):
+    family, config, made = CONFIGURATIONS[name]
+    for function in ("get", "deserialize"):
+        part = getattr(getattr(hb, family), function)(dict(config))
+        assert type(part).__name__ == made
+    if name == "name":
+        assert float(part.learning_rate) == 0.5
 
 
 def test_optax_is_accepted():

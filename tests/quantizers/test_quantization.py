@@ -610,7 +610,7 @@ def test_convolutions_that_are_not_adapted_and_those_that_refuse():
     assert layer.kernel.dtype == "float32"
 
 
-@pytest.mark.parametrize("mode", mostly_slow(["int8", "int4", "int4 a channel"], ["int4"]))
+@pytest.mark.parametrize("mode", mostly_slow(["int8", "int4", "int4 a channel"], []))
 def test_quantized_after_adaptation_and_back_in_files(mode, tmp_path):
     """Files hold the re-rounded sum, and the library that reads them continues from it."""
 
@@ -919,7 +919,7 @@ CALIBRATIONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("row", mostly_slow(CALIBRATIONS, ["awq"]))
+@pytest.mark.parametrize("row", mostly_slow(CALIBRATIONS, []))
 def test_calibration_keeps_outputs_as_well_as_keras(row, tmp_path):
     models = []
     for K in (hb, keras):

@@ -37,6 +37,23 @@ def test_a_registered_class_is_known_by_its_name(place):
     assert place.deserialize_keras_object(stored).units == 3
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "config"),
+    [
+        ("keras.layers", "Dense", {"units": 1}), ("keras.optimizers", "SGD", {}),
+        ("keras.metrics", "Mean", {}), ("keras", "Sequential", {"name": "s", "layers": []}),
+        ("keras", "DTypePolicy", {"name": "float32"}),
+    ],
+)  # fmt: skip
+def test_own_classes_have_no_registered_name(place, module, name, config):
+    stored = {"module": module, "class_name": name, "config": config}
+    for registered in (None, name):
+        made = place.deserialize_keras_object({**stored, "registered_name": registered})
+        assert type(made).__name__ == name
+    with pytest.raises(ValueError, match=f"registered_name='other>{name}'"):
+        place.deserialize_keras_object({**stored, "registered_name": f"other>{name}"})
+
+
 def test_what_is_not_registered_has_its_own_name(place):
     def own():
         pass
@@ -90,7 +107,7 @@ def test_save_model_is_a_model_s_save(tmp_path):
         hb.saving.save_model(model, tmp_path / "model.txt")
     with pytest.raises(ValueError, match="`zipped` applies to '.keras' only"):
         hb.saving.save_model(model, tmp_path / "model.h5", zipped=True)
-    with pytest.raises(TypeError, match="unexpected arguments"):
+    with pytest.raises(TypeError, match="unexpected argument 'other'"):
         hb.saving.save_model(model, tmp_path / "model.keras", other=1)
 
 

@@ -8,6 +8,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 from hornbeam.errors import FileError
@@ -623,7 +624,7 @@ def _close(outputs, expected, name):
         )
 
 
-@pytest.mark.parametrize("name", SECOND)
+@pytest.mark.parametrize("name", mostly_slow(SECOND, list(SECOND)[::3]))
 def test_h5_in_the_words_of_both(tmp_path, name):
     path = str(tmp_path / "m.h5")
     model, x, expected = _saved_second(name, path)

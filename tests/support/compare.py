@@ -6,7 +6,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-__all__ = ["mostly_slow", "plain"]
+from hornbeam import tree
+
+__all__ = ["close", "mostly_slow", "plain"]
+
+
+def close(a: Any, b: Any, wide: float = 1) -> None:
+    """Compare two structures of arrays in single precision.
+
+    A small sum of large terms has the rounding error of the terms, and XLA's optimization levels
+    add them in different orders. So the largest number of an array decides, where it is above 1.
+
+    Args:
+        a: Structure of arrays.
+        b: Structure of arrays: the expected numbers.
+        wide: Factor of the usual tolerance.
+    """
+    a, b = [[np.asarray(x, "float32") for x in tree.flatten(arrays)] for arrays in (a, b)]
+    assert [x.shape for x in a] == [x.shape for x in b]
+    for x, y in zip(a, b, strict=True):
+        largest = np.max(np.abs(y), initial=1, where=np.isfinite(y))
+        np.testing.assert_allclose(x, y, rtol=1e-5 * wide, atol=2e-6 * wide * largest)
 
 
 def plain(config: Any) -> Any:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 from hornbeam.training.logs import Logs
@@ -100,7 +101,7 @@ class Reads(hb.callbacks.Callback):
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 2])
-@pytest.mark.parametrize("way", ["dict", "stars", "pop", "json"])
+@pytest.mark.parametrize("way", mostly_slow(["dict", "stars", "pop", "json"], ["dict"]))
 @pytest.mark.parametrize("flags", [{}, {"observes_only": True}, {"samples_only": True}], ids=str)
 def test_hooks_get_floats(steps_per_execution, way, flags):
     model = hb.Sequential([hb.Input((4,)), hb.layers.Dense(2)])

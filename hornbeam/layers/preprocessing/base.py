@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -48,12 +49,13 @@ class PreprocessingLayer(Layer):
         Array([[2.]], dtype=float32)
     """
 
-    def adapt(self, data: Data) -> None:
+    def adapt(self, data: Data, steps: int | None = None) -> None:
         """Learn from data. A later call replaces the result.
 
         Args:
             data: An array (samples, ...), or batches: a `PyDataset`, a generator or other iterable,
                 or a data set of another library. If a batch is a tuple, its first item is used.
+            steps: Number of batches to read. Default: all.
 
         Raises:
             ValueError: If there are no samples, or they do not fit the layer. The layer then keeps
@@ -62,7 +64,7 @@ class PreprocessingLayer(Layer):
         self.reset_state()
         samples = 0
         try:
-            for batch in batches(data):
+            for batch in itertools.islice(batches(data), steps):
                 if batch.ndim == 0:
                     raise ValueError(
                         f"{self._label()}: `data` must have a batch axis, received the single value"

@@ -38,7 +38,7 @@ class Rescaling(Layer):
         super().__init__(**kwargs)
         self.scale, self.offset = scale, offset
         self.supports_masking = True
-        self.built = True
+        self.built = not self._has_own_build()
 
     def call(self, inputs: Tensor) -> Tensor:
         x = inputs.astype(self.compute_dtype)

@@ -1,0 +1,198 @@
+"""A layer that sorts numbers into bins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from hornbeam.core.tensor import KerasTensor
+from hornbeam.dtype_policies import DTypePolicy
+from hornbeam.layers.preprocessing.base import PreprocessingLayer
+from hornbeam.layers.preprocessing.encoding import check_mode, encode, encoded_shape
+from hornbeam.typing import ArrayLike, Data, DType, Shapes, Tensor
+
+__all__ = ["Discretization"]
+
+
+class _Quantiles:
+    """A sample of numbers with weights, from which quantiles are read.
+
+    All numbers are kept until there are too many; then neighbours are merged.
+    """
+
+    def __init__(self, epsilon: float):
+        self._limit = max(10_000, math.ceil(10 / epsilon))
+        self._values, self._weights = np.zeros(0), np.zeros(0)
+
+    def add(self, values: np.ndarray) -> None:
+        values = np.concatenate([self._values, values])
+        weights = np.concatenate([self._weights, np.ones(len(values) - len(self._weights))])
+        order = np.argsort(values, kind="stable")
+        self._values, self._weights = values[order], weights[order]
+        if len(values) > 2 * self._limit:
+            total = self._weights.sum()
+            shares = np.arange(1, self._limit + 1) / self._limit
+            self._values = self.read(shares)
+            self._weights = np.full(self._limit, total / self._limit)
+
+    def read(self, shares: np.ndarray) -> np.ndarray:
+        """Return the number below which each share of the numbers lies."""
+        below = np.cumsum(self._weights)
+        return np.interp(shares * below[-1], below, self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+class Discretization(PreprocessingLayer):
+    """Sorts numbers into bins.
+
+    Pass the boundaries of the bins, or their number and let `adapt` choose the boundaries so that
+    the bins get about equally many numbers.
+
+    Args:
+        bin_boundaries: Boundaries in ascending order. `[0, 1]` makes three bins: below 0, from 0 to
+            below 1, and from 1.
+        num_bins: Number of bins, for `adapt`. Pass this or `bin_boundaries`.
+        epsilon: Error of the quantiles that `adapt` may make, as a share of the numbers. Up to
+            20,000 numbers are read without an error. Default: 0.01.
+        output_mode: `"int"` (the bin), `"one_hot"`, `"multi_hot"` or `"count"`, as in
+            `CategoryEncoding`. Default: `"int"`.
+        sparse: Whether to return a JAX `BCOO` array, if `output_mode` is not `"int"`. Default:
+            False.
+
+    Input: numbers of any shape.
+
+    Output: int32 bins in the shape of the input, or vectors of length `num_bins`. As in Keras.
+
+    Raises:
+        ValueError: If not exactly one of `bin_boundaries` and `num_bins` is given, an argument is
+            wrong, or the layer has no boundaries yet.
+
+    Example:
+        >>> import hornbeam as hb
+        >>> hb.layers.Discretization(bin_boundaries=[0.0, 1.0, 2.0])([[-1.5, 1.0, 3.4, 0.5]])
+        Array([[0, 2, 3, 1]], dtype=int32)
+    """
+
+    def __init__(
+        self, bin_boundaries: Sequence[float] | None = None, num_bins: int | None = None,
+        epsilon: float = 0.01, output_mode: str = "int", sparse: bool = False,
+        dtype: DType | DTypePolicy | None = None, name: str | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(dtype=dtype, name=name, **kwargs)
+        if (bin_boundaries is None) == (num_bins is None):
+            raise ValueError(
+                "Discretization: pass either `bin_boundaries` or `num_bins`, received"
+                f" {bin_boundaries!r} and {num_bins!r}."
+            )
+        if num_bins is not None and num_bins < 1:
+            raise ValueError(
+                f"Discretization: `num_bins` must be at least 1, received {num_bins!r}."
+            )
+        if not epsilon > 0:
+            raise ValueError(f"Discretization: `epsilon` must be above 0, received {epsilon!r}.")
+        check_mode("Discretization", output_mode, ("int", "one_hot", "multi_hot", "count"))
+        if sparse and output_mode == "int":
+            raise ValueError(
+                "Discretization: `sparse=True` needs an `output_mode` other than 'int'."
+            )
+        self.num_bins, self.epsilon = num_bins, epsilon
+        self.output_mode, self.sparse, self.built = output_mode, sparse, True
+        self.bin_boundaries: list[float] | None = None
+        if bin_boundaries is not None:
+            self._set(bin_boundaries)
+        self.reset_state()
+
+    def _set(self, boundaries: ArrayLike) -> None:
+        boundaries = np.ravel(np.asarray(boundaries, "float64")).tolist()
+        if sorted(boundaries) != boundaries:
+            raise ValueError(
+                "Discretization: `bin_boundaries` must be in ascending order, received"
+                f" {boundaries!r:.200}."
+            )
+        self.bin_boundaries = boundaries
+
+    def adapt(self, data: Data, steps: int | None = None) -> None:
+        """Choose the boundaries. A later call replaces them.
+
+        Args:
+            data: An array of numbers, or batches of them, as for `PreprocessingLayer.adapt`.
+            steps: Number of batches to read. Default: all.
+
+        Raises:
+            ValueError: If the constructor got the boundaries, or there are no numbers.
+        """
+        if self.num_bins is None:
+            raise ValueError(
+                f"{self._label()}: has its boundaries from its constructor; there is nothing to"
+                " adapt. Pass `num_bins` instead."
+            )
+        super().adapt(data, steps)
+
+    def reset_state(self) -> None:
+        self._quantiles = _Quantiles(self.epsilon)
+
+    def update_state(self, data: np.ndarray) -> None:
+        data = np.asarray(data)
+        if data.dtype.kind not in "biuf":
+            raise ValueError(
+                f"{self._label()}: `data` must hold numbers, received dtype {data.dtype}."
+            )
+        self._quantiles.add(data.astype("float64").reshape(-1))
+
+    def finalize_state(self) -> None:
+        if self.num_bins is not None and len(self._quantiles):
+            shares = np.arange(1, self.num_bins) / self.num_bins
+            self._set(self._quantiles.read(shares).astype("float32"))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        bounds = self._boundaries()
+        x = jnp.asarray(inputs)
+        bins = jnp.searchsorted(jnp.asarray(bounds, "float32"), x.astype("float32"), side="right")
+        if self.output_mode == "int":
+            return bins.astype("int32")
+        return encode(
+            bins, len(bounds) + 1, self.output_mode, self.compute_dtype, None, self.sparse
+        )
+
+    def _boundaries(self) -> list[float]:
+        if self.bin_boundaries is None:
+            raise ValueError(
+                f"{self._label()}: has no boundaries yet. Call `adapt`, or pass `bin_boundaries` to"
+                " the constructor."
+            )
+        return self.bin_boundaries
+
+    def compute_output_shape(self, input_shape: Shapes) -> Shapes:
+        bins = self.num_bins if self.bin_boundaries is None else len(self.bin_boundaries) + 1
+        return encoded_shape(tuple(input_shape), bins, self.output_mode)
+
+    def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:
+        dtype = "int32" if self.output_mode == "int" else self.compute_dtype
+        return KerasTensor(self.compute_output_shape(inputs.shape), dtype=dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "bin_boundaries": self.bin_boundaries,
+            "num_bins": self.num_bins,
+            "epsilon": self.epsilon,
+            "output_mode": self.output_mode,
+            "sparse": self.sparse,
+            "name": self.name,
+            "dtype": self.dtype,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Discretization:
+        # Once adapted, the layer has both.
+        boundaries = config.get("bin_boundaries")
+        if boundaries is None or config.get("num_bins") is None:
+            return cls(**config)
+        layer = cls(**{**config, "bin_boundaries": None})
+        layer._set(boundaries)
+        return layer

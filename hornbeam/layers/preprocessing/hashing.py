@@ -1,0 +1,231 @@
+"""Layers that turn text and integers into a fixed number of categories by hashing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hornbeam.core.tensor import KerasTensor
+from hornbeam.dtype_policies import DTypePolicy
+from hornbeam.dtypes import standardize_dtype
+from hornbeam.layers.preprocessing.encoding import check_mode, encode, encoded_shape
+from hornbeam.layers.preprocessing.fingerprints import fingerprints, join_fingerprints
+from hornbeam.layers.preprocessing.text import TextLayer, as_host_array
+from hornbeam.typing import DType, Shape, Shapes, Tensor
+
+__all__ = ["HashedCrossing", "Hashing"]
+
+
+class _HashingLayer(TextLayer):
+    """What both layers share: bins, the output's form and its dtype."""
+
+    def __init__(
+        self, modes: tuple[str, ...], num_bins: int, output_mode: str, sparse: bool,
+        dtype: DType | DTypePolicy | None, **kwargs: Any,
+    ):  # fmt: skip
+        owner = type(self).__name__
+        check_mode(owner, output_mode, modes)
+        if (
+            isinstance(num_bins, bool)
+            or not isinstance(num_bins, (int, np.integer))
+            or num_bins < 1
+        ):
+            raise ValueError(
+                f"{owner}: `num_bins` must be a positive integer, received {num_bins!r}."
+            )
+        if sparse and output_mode == "int":
+            raise ValueError(
+                f"{owner}: `sparse=True` needs an `output_mode` other than 'int', because indices"
+                " are dense."
+            )
+        if dtype is None:
+            dtype = "int64" if output_mode == "int" else None
+        elif output_mode == "int" and isinstance(dtype, str) and dtype not in ("int32", "int64"):
+            raise ValueError(
+                f"{owner}: `dtype` must be 'int32' or 'int64' for `output_mode='int'`, received"
+                f" {dtype!r}."
+            )
+        super().__init__(dtype=dtype, **kwargs)
+        self.num_bins, self.output_mode, self.sparse = int(num_bins), output_mode, sparse
+        self.built = True
+
+    def _form(self, bins: np.ndarray) -> Tensor:
+        """Return bins in the form of `output_mode`."""
+        if self.output_mode == "int":
+            return jnp.asarray(bins, jax.dtypes.canonicalize_dtype(self.compute_dtype))
+        return encode(bins, self.num_bins, self.output_mode, self.compute_dtype, None, self.sparse)
+
+    def _output(self, shape: Shape) -> KerasTensor:
+        dtype = standardize_dtype(self.compute_dtype)
+        return KerasTensor(encoded_shape(shape, self.num_bins, self.output_mode), dtype)
+
+
+class Hashing(_HashingLayer):
+    """Assigns each text or integer to one of `num_bins` bins by its hash.
+
+    It needs no vocabulary. Two values may get the same bin. The bins equal those of Keras: FarmHash
+    Fingerprint64 without a salt, SipHash-2-4 with one; integers are hashed as decimal text.
+
+    Args:
+        num_bins: Number of bins, including the one of `mask_value`.
+        mask_value: Text or integer that gets bin 0; all others get bins from 1. Default: `None`,
+            no such value.
+        salt: An integer, or two: the key of the hash. Another salt gives other collisions. Default:
+            `None`, no salt.
+        output_mode: `"int"` (the bin), `"one_hot"`, `"multi_hot"` or `"count"`, as in
+            `CategoryEncoding`. Default: `"int"`.
+        sparse: Whether to return a JAX `BCOO` array, if `output_mode` is not `"int"`. Default:
+            False.
+
+    Input: text or integers of any shape. It runs on the host.
+
+    Output: bins in the shape of the input, or vectors of length `num_bins`. As in Keras.
+
+    Raises:
+        ValueError: If an argument is wrong.
+
+    Example:
+        >>> import hornbeam as hb
+        >>> hb.layers.Hashing(num_bins=3)(["A", "B", "C", "D", "E"])
+        Array([1, 0, 1, 1, 2], dtype=int32)
+    """
+
+    def __init__(
+        self, num_bins: int, mask_value: str | int | None = None,
+        salt: int | Sequence[int] | None = None, output_mode: str = "int", sparse: bool = False,
+        dtype: DType | DTypePolicy | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        modes = ("int", "one_hot", "multi_hot", "count")
+        super().__init__(modes, num_bins, output_mode, sparse, dtype, **kwargs)
+        self.mask_value, self.salt = mask_value, _salt(salt)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        values = as_host_array(inputs, self._label())
+        if values.dtype.kind == "f":
+            values = values.astype("int64")
+        key = None if self.salt is None else (self.salt[0], self.salt[1])
+        hashes = fingerprints(values, key)
+        if self.mask_value is None:
+            bins = hashes % np.uint64(self.num_bins)
+        else:
+            bins = hashes % np.uint64(max(self.num_bins - 1, 1)) + np.uint64(1)
+            bins[_equal(values, self.mask_value)] = 0
+        return self._form(bins.astype("int64"))
+
+    def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:
+        return self._output(inputs.shape)
+
+    def compute_output_shape(self, input_shape: Shapes) -> Shapes:
+        return encoded_shape(tuple(input_shape), self.num_bins, self.output_mode)
+
+
+def _salt(salt: Any) -> list[int] | None:
+    """Return the key of the hash as two integers."""
+    if salt is None:
+        return None
+    parts = list(salt) if isinstance(salt, (list, tuple)) else [salt, salt]
+    if len(parts) != 2 or any(
+        isinstance(p, bool) or not isinstance(p, (int, np.integer)) for p in parts
+    ):
+        raise ValueError(f"Hashing: `salt` must be an integer or two integers, received {salt!r}.")
+    return [int(p) for p in parts]
+
+
+def _equal(values: np.ndarray, value: str | int) -> np.ndarray:
+    """Return where `values` equal one text or integer."""
+    if values.dtype.kind in "SO" and isinstance(value, str):
+        other = value.encode()
+        return np.array([v in (value, other) for v in values.reshape(-1).tolist()], bool).reshape(
+            values.shape
+        )
+    return (
+        values == value
+        if isinstance(value, str) == (values.dtype.kind == "U")
+        else (np.zeros(values.shape, bool))
+    )
+
+
+class HashedCrossing(_HashingLayer):
+    """Crosses features: each combination of their values gets a bin by its hash.
+
+    Args:
+        num_bins: Number of bins.
+        output_mode: `"int"` (the bin) or `"one_hot"`. Default: `"int"`.
+        sparse: Whether to return a JAX `BCOO` array, for `"one_hot"`. Default: False.
+
+    Input: a list or tuple of at least two features, each text or integers of shape (B,), (B, 1) or
+    (). It runs on the host.
+
+    Output: bins in the shape of the inputs, or (B, num_bins). As in Keras.
+
+    Raises:
+        ValueError: If an argument is wrong, or the inputs are fewer than two, have other shapes or
+            hold numbers that are not integers.
+
+    Example:
+        >>> import hornbeam as hb
+        >>> city, month = np.array(["Oslo", "Lima", "Oslo"]), np.array([1, 1, 7])
+        >>> hb.layers.HashedCrossing(num_bins=100)((city, month)).shape
+        (3,)
+    """
+
+    def __init__(
+        self, num_bins: int, output_mode: str = "int", sparse: bool = False,
+        name: str | None = None, dtype: DType | DTypePolicy | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(
+            ("int", "one_hot"), num_bins, output_mode, sparse, dtype, name=name, **kwargs
+        )
+
+    def _host_inputs(self, x: Any) -> Any:
+        if not isinstance(x, (list, tuple)):
+            raise ValueError(
+                f"{self._label()}: the input must be a list or tuple of features, received"
+                f" {type(x).__name__}."
+            )
+        return type(x)(super(_HashingLayer, self)._host_inputs(part) for part in x)
+
+    def call(self, inputs: Sequence[Tensor]) -> Tensor:
+        features = [as_host_array(x, self._label()) for x in inputs]
+        self._check([x.shape for x in features])
+        for x in features:
+            if x.dtype.kind not in "iubUSOT":
+                raise ValueError(
+                    f"{self._label()}: each feature must hold text or integers, received dtype"
+                    f" {x.dtype}."
+                )
+        joined = np.full(features[0].shape, 0xDECAFCAFFE, "uint64")
+        for x in features:
+            numbers = x.dtype.kind in "iub"
+            joined = join_fingerprints(
+                joined, x.astype("int64").astype("uint64") if numbers else fingerprints(x)
+            )
+        return self._form((joined % np.uint64(self.num_bins)).astype("int64"))
+
+    def _check(self, shapes: Sequence[Shape]) -> None:
+        """Raise an error if the features do not fit together."""
+        if len(shapes) < 2:
+            raise ValueError(
+                f"{self._label()}: at least two features are needed, received {len(shapes)}."
+            )
+        fits = all(len(s) < 2 or (len(s) == 2 and s[1] in (1, None)) for s in shapes)
+        if (
+            not fits
+            or len({len(s) for s in shapes}) > 1
+            or len({s[:1] for s in shapes} - {(None,)}) > 1
+        ):
+            raise ValueError(
+                f"{self._label()}: all features must have one shape, (), (batch,) or (batch, 1);"
+                f" received {list(shapes)}."
+            )
+
+    def compute_output_spec(self, inputs: Sequence[KerasTensor]) -> KerasTensor:
+        self._check([x.shape for x in inputs])
+        return self._output(inputs[0].shape)
+
+    def compute_output_shape(self, input_shape: Shapes) -> Shapes:
+        return encoded_shape(tuple(input_shape[0]), self.num_bins, self.output_mode)

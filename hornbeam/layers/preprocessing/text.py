@@ -1,0 +1,82 @@
+"""The base of layers that take text, which they process on the host with NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from hornbeam.core.tensor import KerasTensor
+from hornbeam.core.variable import Variable
+from hornbeam.layers.preprocessing.base import PreprocessingLayer
+
+__all__ = ["TextLayer", "as_host_array", "is_text"]
+
+
+def is_text(x: Any) -> bool:
+    """Return whether an array or a symbolic tensor holds text."""
+    if isinstance(x, KerasTensor):
+        return x.dtype == "string"
+    return isinstance(x, np.ndarray) and x.dtype.kind in "USOT"
+
+
+def as_host_array(x: Any, label: str) -> np.ndarray:
+    """Return texts or numbers as a NumPy array.
+
+    Args:
+        x: A text, nested lists of texts, an array of text or numbers, a pandas object, or a tensor
+            of another library that has the method `numpy`.
+        label: The layer, for the error.
+
+    Raises:
+        ValueError: If there is something other than text among texts, or `x` is a tracer.
+    """
+    if isinstance(x, jax.core.Tracer):
+        raise ValueError(
+            f"{label}: runs on the host, so it cannot be part of a compiled function. Call it on"
+            " the data, before the model."
+        )
+    if isinstance(x, Variable):
+        x = x.value
+    if not isinstance(x, np.ndarray):
+        if hasattr(x, "to_numpy"):
+            x = x.to_numpy()
+        elif hasattr(x, "numpy"):
+            x = x.numpy()
+        try:
+            x = np.asarray(x)
+        except ValueError:
+            raise ValueError(
+                f"{label}: the lists of the input have different lengths. Join each to one text, or"
+                " pad them to one length."
+            ) from None
+    if x.dtype.kind != "O":
+        return x
+    for position, item in enumerate(x.reshape(-1).tolist()):
+        if not isinstance(item, (str, bytes)):
+            raise ValueError(
+                f"{label}: the input must hold text, received {item!r:.80} at position {position}"
+                f" ({type(item).__name__}). Fill missing values, for example with an empty text."
+            )
+    return x
+
+
+class TextLayer(PreprocessingLayer):
+    """Base of layers that take text. `call` runs on the host and gets NumPy arrays.
+
+    A subclass implements `call` and `compute_output_spec`. Numbers in a compiled function arrive in
+    `call` as JAX tracers; text cannot be there.
+    """
+
+    def _convert_inputs(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        return (
+            tuple(self._host_inputs(a) for a in args),
+            {k: self._host_inputs(v) if k == "inputs" else v for k, v in kwargs.items()},
+        )
+
+    def _host_inputs(self, x: Any) -> Any:
+        """Return one input: symbolic tensors and tracers as they are, all else as NumPy arrays."""
+        if isinstance(x, (KerasTensor, jax.core.Tracer)):
+            return x
+        return as_host_array(x, self._label())
