@@ -2,7 +2,14 @@
 
 from hornbeam.data.dataset import AUTOTUNE, Dataset
 from hornbeam.data.py_dataset import PyDataset
-from hornbeam.data.sources import ArraySource, DatasetSource, IterableSource, Source, make_source
+from hornbeam.data.sources import (
+    ArraySource,
+    DatasetSource,
+    IterableSource,
+    RowsSource,
+    Source,
+    make_source,
+)
 
 __all__ = [
     "AUTOTUNE",
@@ -11,6 +18,7 @@ __all__ = [
     "DatasetSource",
     "IterableSource",
     "PyDataset",
+    "RowsSource",
     "Source",
     "make_source",
 ]

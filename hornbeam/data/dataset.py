@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam.data import stages
+from hornbeam.data import nested, stages
 from hornbeam.data.elements import arrays_of, map_leaves
 from hornbeam.data.stages import Stage, Turn
 
@@ -170,6 +170,13 @@ class Dataset:
             True
         """
         return self._stage.run(Turn(seed, epoch), start)
+
+    def row_batches(self) -> stages.Batch | None:
+        """Return the stage that makes batches, if the elements are batches of rows of arrays."""
+        stage = self._stage
+        while isinstance(stage, stages.Prefetch):
+            stage = stage.before
+        return stage if isinstance(stage, stages.Batch) else None
 
     def __len__(self) -> int:
         """Return the number of elements.
@@ -439,11 +446,11 @@ class Dataset:
             else _count("interleave", "cycle_length", cycle_length)
         )
         block = _count("interleave", "block_length", block_length)
-        return self._then(stages.Interleave, _opener("interleave", map_func), cycle, block)
+        return self._then(nested.Interleave, _opener("interleave", map_func), cycle, block)
 
     def flat_map(self, map_func: Callable[..., Dataset], name: str | None = None) -> Dataset:
         """Return the elements of the data sets that a function makes, one after another."""
-        return self._then(stages.Interleave, _opener("flat_map", map_func), 1, 1)
+        return self._then(nested.Interleave, _opener("flat_map", map_func), 1, 1)
 
     def window(
         self, size: int, shift: int | None = None, stride: int = 1, drop_remainder: bool = False,
@@ -469,7 +476,7 @@ class Dataset:
             _count("window", "shift", size if shift is None else shift),
             _count("window", "stride", stride),
         )
-        windows = self._then(stages.Window, *sizes, bool(drop_remainder))
+        windows = self._then(nested.Window, *sizes, bool(drop_remainder))
         return windows._then(stages.Convert, _window)
 
 

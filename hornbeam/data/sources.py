@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from hornbeam import tree
+from hornbeam.data import stages
 from hornbeam.data.dataset import Dataset
 from hornbeam.data.py_dataset import EPOCH_HOOKS, PyDataset, Reader
 from hornbeam.typing import Data, Structure
@@ -23,6 +24,7 @@ __all__ = [
     "ArraySource",
     "DatasetSource",
     "IterableSource",
+    "RowsSource",
     "Source",
     "as_arrays",
     "is_iterable_of_batches",
@@ -40,6 +42,7 @@ class Source:
     """
 
     num_batches: int | None = None
+    own_batches = True  # whether the data determine the size of batches
 
     @property
     def can_restart(self) -> bool:
@@ -75,6 +78,8 @@ class ArraySource(Source):
         >>> [x.tolist() for x, _, _ in source.epoch(seed=0, epoch=0)]
         [[0, 1], [2, 3], [4]]
     """
+
+    own_batches = False
 
     def __init__(
         self, x: Structure, y: Structure = None, sample_weight: Structure = None,
@@ -150,6 +155,11 @@ class ArraySource(Source):
     def bytes_per_row(self) -> int:
         """Bytes of one row of all arrays together."""
         return sum(a.nbytes for a in tree.flatten(self.data) if a is not None) // self.num_rows
+
+    def with_weights(self, sample_weight: Structure) -> ArraySource:
+        """Return a source of the same batches with other weights."""
+        x, y, _ = self.data
+        return ArraySource(x, y, sample_weight, self.batch_size, self.shuffle)
 
     def split(self, fraction: float) -> tuple[ArraySource, ArraySource]:
         """Return two sources: the first rows, and the last `fraction` of the rows."""
@@ -242,6 +252,58 @@ class IterableSource(Source):
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+
+
+class RowsSource(ArraySource):
+    """Batches of a `Dataset` that hold each row of arrays once.
+
+    Such batches are gathered many at a time, as those of arrays are.
+
+    Args:
+        arrays: `x`, `(x, y)` or `(x, y, sample_weight)`.
+        batches: The stage that makes the batches.
+
+    Example:
+        >>> data = Dataset.range(5).batch(2)
+        >>> [x.tolist() for x, _, _ in make_source(data).epoch(seed=0, epoch=0)]
+        [[0, 1], [2, 3], [4]]
+    """
+
+    own_batches = True
+
+    def __init__(self, arrays: Structure, batches: stages.Batch):
+        super().__init__(*unpack(arrays), batch_size=batches.batch_size)
+        self._batches = batches
+
+    def order(self, seed: int, epoch: int) -> np.ndarray | None:
+        """Return the row numbers in the order of an epoch; `None` stands for 0, 1, 2, ..."""
+        rows = self._batches.before.rows(stages.Turn(seed, epoch))
+        assert rows is not None  # as when the source was made
+        in_order = np.array_equal(rows.order, np.arange(self.num_rows))
+        return None if in_order else rows.order
+
+    def with_weights(self, sample_weight: Structure) -> ArraySource:
+        """Return a source of the same batches with other weights."""
+        x, y, _ = self.data
+        return RowsSource((x, y, sample_weight), self._batches)
+
+    def split(self, fraction: float) -> tuple[ArraySource, ArraySource]:
+        """Refuse: a `Dataset` is split by `utils.split_dataset`, or by `take` and `skip`."""
+        raise ValueError(
+            "fit: `validation_split` needs arrays; pass `validation_data`. `utils.split_dataset`"
+            " makes two data sets of one."
+        )
+
+
+def _dataset_source(data: Dataset) -> Source:
+    """Return the source of a `Dataset`: of rows, if its batches hold each row of arrays once."""
+    batches = data.row_batches()
+    arrays = None if batches is None else batches.all_rows()
+    if batches is not None and arrays is not None:
+        parts = tree.flatten(arrays)
+        if all(isinstance(a, np.ndarray) and a.dtype.kind in "biuf" for a in parts):
+            return RowsSource(arrays, batches)
+    return DatasetSource(data)
 
 
 class DatasetSource(IterableSource):
@@ -339,7 +401,7 @@ def make_source(
                     f"`{name}` must not be passed when `x` is a generator or data set: it yields "
                     "`(x, y)` or `(x, y, sample_weight)` itself."
                 )
-        return DatasetSource(x) if isinstance(x, Dataset) else IterableSource(x)
+        return _dataset_source(x) if isinstance(x, Dataset) else IterableSource(x)
     source = ArraySource(x, y, sample_weight, 32 if batch_size is None else batch_size, shuffle)
     if batch_size is None and steps is not None:
         size = max(1, math.ceil(source.num_rows / steps))

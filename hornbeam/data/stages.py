@@ -390,19 +390,30 @@ class Batch(After):
 
     def __init__(self, before: Stage, batch_size: int, drop_remainder: bool, padding: Any = None):
         super().__init__(before)
-        self._batch_size, self._drop, self._padding = batch_size, drop_remainder, padding
+        self.batch_size, self._drop, self._padding = batch_size, drop_remainder, padding
         if before.size is not None and not math.isinf(before.size):
             whole, rest = divmod(int(before.size), batch_size)
             self.size = whole + (rest > 0 and not drop_remainder)
 
     def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
-        blocks = self.before.blocks(turn, start * self._batch_size)
+        blocks = self.before.blocks(turn, start * self.batch_size)
         if blocks is None or self._padding is not None:
             return self._stacked(turn, start)
         return self._gathered(blocks)
 
+    def all_rows(self) -> Any:
+        """Return the arrays whose rows the batches hold, each once; `None` if they hold others."""
+        rows = None if self._padding is not None else self.before.rows(Turn(0, 0))
+        if rows is None:
+            return None
+        count = rows_of(rows.arrays)
+        is_partial = self._drop and count % self.batch_size
+        if is_partial or not np.array_equal(np.sort(rows.order), np.arange(count)):
+            return None
+        return rows.arrays
+
     def _gathered(self, blocks: Iterator[Rows]) -> Iterator[Any]:
-        size, rest = self._batch_size, None
+        size, rest = self.batch_size, None
         for rows in blocks:
             first = 0
             if rest is not None:  # a batch that began in the block before
@@ -419,13 +430,13 @@ class Batch(After):
             yield rest
 
     def _stacked(self, turn: Turn, start: int) -> Iterator[Any]:
-        elements = self.before.run(turn, start * self._batch_size)
+        elements = self.before.run(turn, start * self.batch_size)
         for number in itertools.count(start):
-            batch = list(itertools.islice(elements, self._batch_size))
-            if not batch or (self._drop and len(batch) < self._batch_size):
+            batch = list(itertools.islice(elements, self.batch_size))
+            if not batch or (self._drop and len(batch) < self.batch_size):
                 return
             if self._padding is None:
-                yield stack(batch, number * self._batch_size)
+                yield stack(batch, number * self.batch_size)
             else:
                 yield pad(batch, *self._padding)
 
@@ -518,78 +529,3 @@ class Prefetch(After):
 
     def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
         return ahead(lambda: self.before.run(turn, start), self._count)
-
-
-class Interleave(After):
-    """The elements of several data sets, a few of each in turn.
-
-    Args:
-        open_run: Function of an element and a turn that returns an iterator over a data set.
-        cycle_length: The most data sets that are read at the same time.
-        block_length: Number of elements of one data set that follow each other.
-    """
-
-    def __init__(
-        self, before: Stage, open_run: Callable[[Any, Turn], Iterator[Any]], cycle_length: int,
-        block_length: int,
-    ):  # fmt: skip
-        super().__init__(before)
-        self._open, self.size = open_run, None
-        self._cycle_length, self._block_length = cycle_length, block_length
-
-    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
-        return itertools.islice(self._each(turn), start, None)
-
-    def _each(self, turn: Turn) -> Iterator[Any]:
-        inputs = enumerate(self.before.run(turn))
-        running: list[Iterator[Any] | None] = [None] * self._cycle_length
-        done = False
-        while not done or any(run is not None for run in running):
-            for place in range(self._cycle_length):
-                if running[place] is None and not done:
-                    found = next(inputs, None)
-                    done = found is None
-                    if found is not None:
-                        running[place] = self._open(found[1], turn.at(found[0]))
-                run = running[place]
-                if run is None:
-                    continue
-                count = 0
-                for element in itertools.islice(run, self._block_length):
-                    count += 1
-                    yield element
-                if count < self._block_length:
-                    running[place] = None
-
-
-class Window(After):
-    """Windows of consecutive elements, as lists.
-
-    Args:
-        size: Number of elements of a window.
-        shift: Number of elements from the start of a window to the start of the next.
-        stride: Distance of the elements of a window.
-        drop_remainder: Whether windows with fewer elements at the end are left out.
-    """
-
-    def __init__(self, before: Stage, size: int, shift: int, stride: int, drop_remainder: bool):
-        super().__init__(before)
-        self._length, self._shift, self._stride = size, shift, stride
-        self._drop, self.size = drop_remainder, None
-        if before.size is not None and not math.isinf(before.size):
-            span = (size - 1) * stride + 1 if drop_remainder else 1
-            self.size = max((int(before.size) - span) // shift + 1, 0)
-
-    def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
-        elements = self.before.run(turn, start * self._shift)
-        held: list[Any] = []
-        while True:
-            span = (self._length - 1) * self._stride + 1
-            held += itertools.islice(elements, max(span - len(held), 0))
-            if not held or (self._drop and len(held) < span):
-                return
-            yield held[: span : self._stride]
-            skipped = self._shift - len(held)
-            held = held[self._shift :]
-            if skipped > 0:
-                next(itertools.islice(elements, skipped - 1, None), None)

@@ -14,7 +14,7 @@ import numpy as np
 from hornbeam import errors, settings
 from hornbeam.callbacks.callback import Callback
 from hornbeam.data.py_dataset import PyDataset
-from hornbeam.data.sources import ArraySource, Source
+from hornbeam.data.sources import Source
 from hornbeam.typing import ClassWeights, Data, FilePath, Structure
 
 __all__ = [
@@ -250,7 +250,7 @@ def warn_of_batch_size(
     method: str, source: Source, batch_size: int | None, stacklevel: int = 4
 ) -> None:
     """Warn if a batch size is given beside data that yield batches of their own size."""
-    if batch_size is not None and not isinstance(source, ArraySource):
+    if batch_size is not None and source.own_batches:
         warnings.warn(
             f"{method}: {_no_effect(['batch_size'])} on these data, which yield batches of their"
             " own size.",

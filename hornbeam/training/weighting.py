@@ -117,7 +117,7 @@ def class_weighted(source: Source, class_weight: ClassWeights, model: Trainable)
     if not isinstance(source, ArraySource):
         return weighted
     x, y, weight = source.data
-    return ArraySource(x, y, weighted.weigh(x, y, weight), source.batch_size, source.shuffle)
+    return source.with_weights(weighted.weigh(x, y, weight))
 
 
 def _check_table(table: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import hornbeam as hb
-from hornbeam.data import AUTOTUNE, Dataset, DatasetSource, make_source
+from hornbeam.data import AUTOTUNE, Dataset, DatasetSource, RowsSource, make_source
 
 D, r = Dataset, Dataset.range
 
@@ -462,7 +462,8 @@ def test_models_take_data_sets():
     assert seen[:6] == [0, 8, 16, 24, 32, 0]
 
 
-def test_training_resumes_inside_a_pass(tmp_path):
+@pytest.mark.parametrize("mapped", [False, True])
+def test_training_resumes_inside_a_pass(tmp_path, mapped):
     class Stop(hb.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             if self.params.get("stop") and self.model.optimizer.iterations == 7:
@@ -472,6 +473,7 @@ def test_training_resumes_inside_a_pass(tmp_path):
         model, x, y = model_and_data()
         hb.utils.set_random_seed(5)
         data = D.from_tensor_slices((x, y)).shuffle(40).batch(8)
+        data = data.map(lambda x, y: (x, y)) if mapped else data
         callback = Stop()
         callback.params = {"stop": stop}
         callback.set_params = lambda params: None
@@ -489,10 +491,57 @@ def test_training_resumes_inside_a_pass(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_sources_of_data_sets():
-    source = make_source(r(5).batch(2))
-    assert isinstance(source, DatasetSource)
-    assert (source.num_batches, source.can_seek, source.can_restart) == (3, True, True)
+SOURCES = {
+    "in order": (lambda rows: rows.batch(4), RowsSource),
+    "shuffled": (lambda rows: rows.shuffle(3).batch(4).prefetch(2), RowsSource),
+    "seeded": (lambda rows: rows.shuffle(3, seed=1).batch(4), RowsSource),
+    "whole batches": (lambda rows: rows.batch(5, drop_remainder=True), RowsSource),
+    "kept": (lambda rows: rows.shuffle(3).cache().batch(4), RowsSource),
+    "without the rest": (lambda rows: rows.batch(4, drop_remainder=True), DatasetSource),
+    "some rows": (lambda rows: rows.skip(2).batch(4), DatasetSource),
+    "repeated": (lambda rows: rows.repeat(2).batch(4), DatasetSource),
+    "mapped": (lambda rows: rows.map(lambda *e: e).batch(4), DatasetSource),
+    "mapped batches": (lambda rows: rows.batch(4).map(lambda *e: e), DatasetSource),
+    "padded": (lambda rows: rows.padded_batch(4), DatasetSource),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_sources_of_data_sets(name):
+    make, kind = SOURCES[name]
+    x = np.arange(20, dtype="float32").reshape(10, 2)
+    data = make(D.from_tensor_slices((x, x[:, 0], np.arange(10, dtype="int32"))))
+    source = make_source(data)
+    assert type(source) is kind
+    assert (source.num_batches, source.can_restart, source.own_batches) == (len(data), True, True)
+    for epoch, start in ((0, 0), (1, 1)):
+        ours = list(source.epoch(5, epoch, start))
+        jax.tree.map(np.testing.assert_array_equal, ours, list(data.elements(5, epoch, start)))
+
+
+def test_sources_of_other_data_sets():
     assert make_source(r(5).repeat().batch(2)).num_batches is None
+    assert type(make_source(D.from_tensor_slices(np.array(["a", "b"])).batch(2))) is DatasetSource
+    assert type(make_source(r(5))) is DatasetSource
     with pytest.raises(ValueError, match="`y` must not be passed"):
         make_source(r(5).batch(2), np.zeros(5))
+    with pytest.raises(ValueError, match="`utils.split_dataset`"):
+        make_source(r(5).batch(2)).split(0.5)
+    layer = hb.layers.Normalization(axis=None)
+    layer.adapt(r(2**40, 2**40 + 4).batch(2))  # numbers that 32 bits would not hold
+    np.testing.assert_allclose(layer.mean, 2**40, rtol=1e-6)
+
+
+def test_class_weights_follow_the_order():
+    model, x, _ = model_and_data()
+    y = (np.arange(40) % 2).astype("int32")
+    rows = D.from_tensor_slices((x, y)).shuffle(40, seed=2)
+    values = []
+    for data in (rows.batch(8), rows.map(lambda *e: e).batch(8)):
+        model, *_ = model_and_data()
+        with pytest.warns(UserWarning, match="no effect"):
+            history = model.fit(
+                data, class_weight={0: 1.0, 1: 3.0}, verbose=0, batch_size=3, epochs=2
+            )
+        values.append(history.history["loss"])
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-5)

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hornbeam.data.sources import Source, is_iterable_of_batches, make_source
+from hornbeam.data.dataset import Dataset
+from hornbeam.data.sources import DatasetSource, Source, is_iterable_of_batches, make_source
 from hornbeam.layers.layer import Layer
 from hornbeam.typing import Data, Shape
 
@@ -125,7 +126,8 @@ def batches(data: Data) -> Iterator[np.ndarray]:
     if not isinstance(data, Source) and not is_iterable_of_batches(data):
         yield np.asarray(data.to_numpy() if hasattr(data, "to_numpy") else data)
         return
-    source = make_source(data)
+    # A `Dataset` is read as it is, without narrowing 64-bit numbers.
+    source = DatasetSource(data) if isinstance(data, Dataset) else make_source(data)
     try:
         for x, _, _ in source.epoch(seed=0, epoch=0):
             yield np.asarray(x)
