@@ -39,7 +39,12 @@ FAMILIES = {
     "tree": ("test_small_parts.py",),
     "ops": ("test_ops.py", "test_signal_ops.py", "test_image_ops.py"),
     "ops.image": ("test_image_ops.py",),
-    "saving": ("test_saving.py", "test_custom_objects.py", "test_hostile_files.py"),
+    "saving": (
+        "test_saving.py",
+        "test_custom_objects.py",
+        "test_hostile_files.py",
+        "test_parts_of_files.py",
+    ),
     "data": ("test_sources.py", "test_dataset.py"),
     "datasets": ("test_datasets.py",),
     "distribution": ("test_distribution.py",),

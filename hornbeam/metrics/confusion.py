@@ -498,8 +498,9 @@ class AUC(_Counted):
 
     Args:
         num_thresholds: Number of thresholds, evenly spaced from 0 to 1; at least 2.
-        curve: `"ROC"` (true positive rate over false positive rate) or `"PR"` (precision over
-            recall).
+        curve: `"ROC"` (true positive rate over false positive rate), `"PR"` (precision over recall)
+            or `"PRGAIN"` (precision gain over recall gain; Flach and Kull 2015,
+            "Precision-recall-gain curves").
         summation_method: `"interpolation"` (mean heights; for PR as in Davis and Goadrich 2006,
             "The relationship between precision-recall and ROC curves"), `"minoring"` (lower
             heights) or `"majoring"` (upper heights).
@@ -536,7 +537,7 @@ class AUC(_Counted):
     ):
         super().__init__(name=name, dtype=dtype)
         for argument, value, known in (
-            ("curve", curve, ("ROC", "PR")),
+            ("curve", curve, ("ROC", "PR", "PRGAIN")),
             ("summation_method", summation_method, ("interpolation", "minoring", "majoring")),
         ):
             if value.lower() not in [k.lower() for k in known]:
@@ -584,9 +585,12 @@ class AUC(_Counted):
         if self.curve == "PR" and self.summation_method == "interpolation":
             areas = _interpolated_pr_area(tp, fp, fn)
         else:
-            x, y = (divide_no_nan(fp, fp + tn), recall) if self.curve == "ROC" else (
-                recall, divide_no_nan(tp, tp + fp)
-            )  # fmt: skip
+            ends: dict[str, Callable[[], tuple[Any, Any]]] = {
+                "ROC": lambda: (divide_no_nan(fp, fp + tn), recall),
+                "PR": lambda: (recall, divide_no_nan(tp, tp + fp)),
+                "PRGAIN": lambda: _gains(tp, fp, tn, fn),
+            }
+            x, y = ends[self.curve]()
             pairs: dict[str, Callable[[Any, Any], Any]] = {
                 "interpolation": lambda a, b: (a + b) / 2, "minoring": jnp.minimum,
                 "majoring": jnp.maximum,
@@ -615,6 +619,13 @@ class AUC(_Counted):
         if self._given_thresholds:
             config["thresholds"] = self._thresholds[1:-1]
         return config
+
+
+def _gains(tp: Any, fp: Any, tn: Any, fn: Any) -> tuple[Any, Any]:
+    """Return the gains of recall, at least 0, and of precision over calling all positive."""
+    odds = divide_no_nan(tp + fn, fp + tn)
+    of_recall = jnp.where(tp == 0, 0.0, jnp.maximum(1 - odds * divide_no_nan(fn, tp), 0.0))
+    return of_recall, 1 - odds * divide_no_nan(fp, tp)
 
 
 def _interpolated_pr_area(tp: Any, fp: Any, fn: Any) -> Any:

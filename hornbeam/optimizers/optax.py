@@ -104,6 +104,8 @@ class OptaxOptimizer(Optimizer):
         state = jax.tree.unflatten(self._structure, [v.value for v in self._state])
         updates, state = self.transformation.update(grads, state, weights)
         for variable, weight, update in zip(self._trainable, weights, updates, strict=True):
+            if variable.overwrite_with_gradient:
+                continue
             value = (weight + update).astype(weight.dtype)
             variable.assign(value if variable.constraint is None else variable.constraint(value))
         for variable, value in zip(self._state, jax.tree.leaves(state), strict=True):

@@ -15,11 +15,13 @@ from hornbeam.core.registry import (
 from hornbeam.errors import FileError
 from hornbeam.objects.configuration import deserialize as deserialize_keras_object
 from hornbeam.objects.configuration import serialize as serialize_keras_object
+from hornbeam.saving.editor import KerasFileEditor
 from hornbeam.saving.files import load_model, load_weights, save_model, save_weights
 
 __all__ = [
     "CustomObjectScope",
     "FileError",
+    "KerasFileEditor",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",

@@ -32,7 +32,7 @@ from hornbeam.typing import CustomObjects, FilePath
 if TYPE_CHECKING:
     from hornbeam.models.model import Model
 
-__all__ = ["KERAS_VERSION", "load_archive", "load_archive_weights", "save_archive"]
+__all__ = ["KERAS_VERSION", "load_archive", "load_archive_weights", "opened_parts", "save_archive"]
 
 KERAS_VERSION = "3.15.1"
 """The version of Keras whose file layout is written."""
@@ -125,6 +125,19 @@ def load_archive_weights(
     with _opened(filepath) as folder, folder.weights() as file:
         what = file_label(filepath)
         read_weights(file, model, what, skip_mismatch, by_name, True, skipped)
+
+
+@contextmanager
+def opened_parts(filepath: FilePath) -> Iterator[tuple[Any, Any, Group]]:
+    """Yield the metadata, the configuration and the weights of a `.keras` file."""
+    with _opened(filepath) as folder, folder.weights() as file:
+        what = file_label(filepath)
+        metadata = (
+            parse_json(folder.read(_METADATA), f"{what}: {_METADATA}")
+            if folder.has(_METADATA)
+            else None
+        )
+        yield metadata, parse_json(folder.read(_CONFIG), f"{what}: {_CONFIG}"), file
 
 
 def _has_arrays(file: Group) -> bool:

@@ -77,10 +77,9 @@ def save_model(
         known = ("filepath", "overwrite", "zipped", "include_optimizer", "save_format")
         raise errors.unexpected("save_model", kwargs, known)
     if is_stream(filepath):
-        kind = "h5" if str(save_format).lower() in ("h5", "hdf5") else "keras"
-        if hasattr(filepath, "create_group"):  # an open HDF5 file
-            kind = "h5"
-        with written_path(filepath, f".{kind}") as place:
+        # An open HDF5 file can hold only the older format.
+        older = save_format not in (None, "keras") or hasattr(filepath, "create_group")
+        with written_path(filepath, ".h5" if older else ".keras") as place:
             save_model(model, place, overwrite, zipped, include_optimizer=include_optimizer)
         return
     path = os.fspath(filepath)

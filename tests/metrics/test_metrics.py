@@ -42,6 +42,8 @@ METRICS = [
     ("FalseNegatives", {}, COLUMN_BITS[:, 0], COLUMN),
     ("AUC", {}, BITS, P),
     ("AUC", {"curve": "PR"}, BITS, P),
+    ("AUC", {"curve": "PRGAIN"}, BITS, P),
+    ("AUC", {"curve": "prgain", "summation_method": "majoring"}, BITS, P),
     ("AUC", {"curve": "PR", "summation_method": "minoring", "num_thresholds": 20}, BITS, P),
     ("AUC", {"summation_method": "majoring", "thresholds": [0.1, 0.5, 0.7]}, BITS, P),
     ("AUC", {"multi_label": True}, BITS, P),
