@@ -188,7 +188,8 @@ class Functional(Model):
             graph = Graph(self.inputs, [*self.outputs, *losses, *metrics.values()])
         except ValueError as error:
             raise ValueError(
-                f"{self._label()}: {method} needs a tensor computed from the model's inputs. {error}"
+                f"{self._label()}: {method} needs a tensor computed from the model's inputs."
+                f" {error}"
             ) from None
         object.__setattr__(self, "_graph_losses", losses)
         object.__setattr__(self, "_graph_metrics", metrics)
