@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam.core.variable import Overlay, Variable, autocast_scope
+from hornbeam.typing import Structure
 
 __all__ = ["Effects", "State"]
 
@@ -26,6 +27,9 @@ class Effects:
 
     Usage: `track` every function, start from the state `start()`, hand it from call to call of the
     tracked functions, and give the last one to `finish`.
+
+    Attributes:
+        results: The result of each tracked function, with `jax.ShapeDtypeStruct`s for arrays.
 
     Example:
         >>> counter = Variable(0, dtype="int32")
@@ -41,6 +45,12 @@ class Effects:
         self._read = False
         self._owners: list[Any] = []
         self._losses: list[jax.ShapeDtypeStruct] = []
+        self.results: list[Structure] = []
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether the functions have no effects; they may read variables."""
+        return not self._assigned and not self._owners
 
     def __bool__(self) -> bool:
         """Return whether there are any effects, or variables that are read.
@@ -63,7 +73,8 @@ class Effects:
         def losses_of(*args: Any) -> list[Any]:
             nonlocal overlay
             with Overlay() as overlay:
-                function(*args)
+                result = function(*args)
+            self.results.append(jax.tree.map(_described, result))
             return [jnp.asarray(loss) for _, loss in overlay.losses]
 
         losses = jax.eval_shape(losses_of, *args)
@@ -98,3 +109,7 @@ class Effects:
             variable.assign(value)
         for owner, loss in zip(self._owners, sums, strict=True):
             owner.add_loss(loss)
+
+
+def _described(x: Any) -> Any:
+    return jax.ShapeDtypeStruct(x.shape, x.dtype) if isinstance(x, jax.Array) else x

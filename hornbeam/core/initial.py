@@ -24,8 +24,9 @@ def initial_value(
         name: Its name.
 
     Example:
-        >>> initial_value(lambda shape, name=None: [0.0] * shape[0], (2,), "float32")
-        [0.0, 0.0]
+        >>> from hornbeam import initializers
+        >>> initial_value(initializers.Ones(), (2,), "float32").tolist()
+        [1.0, 1.0]
     """
     if is_library_code(initializer):
         return initializer(shape, dtype=dtype)

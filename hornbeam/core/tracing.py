@@ -309,7 +309,8 @@ def _aligned_sizes(shapes: list[Shape]) -> dict[int, int]:
     found: dict[int, set[int]] = {}
     for shape in shapes:
         for axis, size in enumerate(shape, start=-len(shape)):
-            found.setdefault(axis, set()).update({size} - {None, 1})
+            if size is not None and size > 1:
+                found.setdefault(axis, set()).add(size)
     return {axis: sizes.pop() for axis, sizes in found.items() if len(sizes) == 1}
 
 

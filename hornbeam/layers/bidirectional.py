@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import errors, tree
-from hornbeam.core.loops import Step, scan
+from hornbeam.core.effects import Effects
 from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.registry import custom_object_scope
 from hornbeam.core.tracing import shape_with_unknowns
@@ -125,15 +125,22 @@ class TimeDistributed(Wrapper):
         if mask is not None and "mask" in parameters_of_call(self.layer):
             masks = mask
         steps = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), (inputs, masks))
-        step = Step(
+        effects = Effects()
+        tracked = effects.track(
             self._step, *jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), steps)
         )
-        if step.is_pure or T == 0:
+        if effects.is_pure or T == 0:
             outputs = self._step(*jax.tree.map(_join, (inputs, masks)))
             return self._in_compute_dtype(
                 tree.map_structure(lambda x: x.reshape(B, T, *x.shape[1:]), outputs)
             )
-        _, outputs = scan(step, lambda _, now: (None, self._step(*now)), None, steps)
+
+        def body(state: Any, now: Any) -> Any:
+            outputs, state = tracked(state, *now)
+            return state, outputs
+
+        state, outputs = jax.lax.scan(body, effects.start(), steps)
+        effects.finish(state)
         return self._in_compute_dtype(tree.map_structure(lambda x: jnp.moveaxis(x, 0, 1), outputs))
 
     def _step(self, x: Tensor, mask: Tensor | None) -> Any:

@@ -62,6 +62,7 @@ class EinsumDense(Adaptable):
     equation: str
     activation: Callable[..., Any]
     bias_axes: str | None
+    kernel_initializer: Any
     kernel: Variable
     bias: Variable | None
 

@@ -98,10 +98,8 @@ class Layer(Quantization):
         {"_inbound_nodes", "_captured", "_own_variables", "_seen"}
     )
 
-    # Whether the input is a sequence of vectors, and the number of axes that a kernel or window
-    # has in layers with one.
+    # Whether the input is a sequence of vectors.
     _takes_sequences = False
-    _rank: int | None = None
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -139,7 +137,9 @@ class Layer(Quantization):
             dtype if dtype is not None else kwargs.pop("input_dtype", None)
         )
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self._batch_input_shape = pop_input_shape(kwargs, self._takes_sequences or self._rank == 1)
+        # Layers with kernels or windows have the number of their axes in `_rank`.
+        is_sequence = self._takes_sequences or getattr(type(self), "_rank", None) == 1
+        self._batch_input_shape = pop_input_shape(kwargs, is_sequence)
         self._initial_weights = kwargs.pop("weights", None)
         if kwargs:
             owner = f"{type(self).__name__} '{self.name}'"

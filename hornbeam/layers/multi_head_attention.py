@@ -14,6 +14,7 @@ from hornbeam.core.checks import check_axes
 from hornbeam.core.tracing import is_unknown, shape_with_unknowns
 from hornbeam.layers.activation import Softmax
 from hornbeam.layers.arguments import keep, positive_integer
+from hornbeam.layers.attention import where_allowed
 from hornbeam.layers.einsum_dense import EinsumDense
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.regularization import Dropout
@@ -236,7 +237,8 @@ class _HeadAttention(Layer):
         if group > 1:
             k, v = jnp.repeat(k, group, axis=-2), jnp.repeat(v, group, axis=-2)
         scores = jnp.einsum(self._score_equation, q, k)  # (B, other axes, heads, T, S)
-        weights = self._softmax(scores, mask=allowed)
+        # Where a query may see nothing, it sees all, as in the fused kernels.
+        weights = self._softmax(where_allowed(scores, allowed))
         dropped = self._dropout_layer(weights, training=training)
         return jnp.einsum(self._sum_equation, dropped, v), weights
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
-from hornbeam import ops
+from hornbeam import errors, ops
 from hornbeam.core.checks import check_axes
+from hornbeam.core.variable import Variable
 from hornbeam.layers.arguments import add_named_weight, keep
 from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.typing import Identifier, Shape, Tensor
+from hornbeam.typing import DType, Identifier, Shape, Tensor
 
 __all__ = [
     "BatchNormalization",
@@ -54,17 +56,23 @@ class BatchNormalization(_Normalization):
             constraints of `beta` and `gamma`. Default: `None`.
         synchronized: No effect: one program runs all replicas, so the statistics always cover the
             whole batch.
-        renorm, renorm_clipping, renorm_momentum: Not supported; `renorm` must be False.
+        renorm: Whether to correct the batch's statistics in training towards moving ones, so that
+            small batches train as inference will compute: `y = gamma * (r * (x - mean) / stddev +
+            d) + beta`. Default: False.
+        renorm_clipping: Bounds of the corrections: a dict of `"rmin"` and `"rmax"` for r and
+            `"dmax"` for the absolute value of d. Default: no bounds.
+        renorm_momentum: Like `momentum`, for the statistics of the correction. Default: 0.99.
 
-    Weights: `gamma`, `beta`, `moving_mean` and `moving_variance`, (C,) each.
+    Weights: `gamma`, `beta`, `moving_mean` and `moving_variance`; with `renorm` also
+    `moving_stddev`, `renorm_mean` and `renorm_stddev`; (C,) each.
 
     Input and output: (B, ..., C), where C is the size of `axis`. Masked steps do not count in the
     mean and variance.
 
     Raises:
-        ValueError: If `renorm` is true, `axis` lists several axes, or C is unknown.
+        ValueError: If `axis` lists several axes, `renorm_clipping` has other keys, or C is unknown.
 
-    Source: Ioffe and Szegedy 2015, Batch normalization.
+    Source: Ioffe and Szegedy 2015, Batch normalization; Ioffe 2017, Batch renormalization.
 
     Example:
         >>> import hornbeam as hb
@@ -80,6 +88,11 @@ class BatchNormalization(_Normalization):
     epsilon: float
     center: bool
     scale: bool
+    renorm: bool
+    renorm_clipping: Mapping[str, float] | None
+    renorm_momentum: float
+    moving_mean_initializer: Any
+    moving_variance_initializer: Any
 
     def __init__(
         self, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, center: bool = True,
@@ -99,9 +112,14 @@ class BatchNormalization(_Normalization):
                     f" {axis!r}. `LayerNormalization` takes several."
                 )
             (axis,) = axis
-        if renorm:
-            raise ValueError("BatchNormalization: `renorm=True` is not supported; pass False.")
-        keep(self, locals())
+        unknown = set(renorm_clipping or {}) - {"rmin", "rmax", "dmax"}
+        if unknown:
+            raise ValueError(
+                "BatchNormalization: `renorm_clipping` may have the keys 'rmin', 'rmax' and 'dmax',"
+                f" received {errors.listed(sorted(unknown))}."
+            )
+        renorm_clipping = dict(renorm_clipping or {}) if renorm else renorm_clipping
+        keep(self, {name: value for name, value in locals().items() if name != "unknown"})
         self.supports_masking = True
 
     def build(self, input_shape: Shape) -> None:
@@ -111,6 +129,17 @@ class BatchNormalization(_Normalization):
         fixed: dict[str, Any] = {"trainable": False, "autocast": False}
         self.moving_mean = add_named_weight(self, "moving_mean", (size,), **fixed)
         self.moving_variance = add_named_weight(self, "moving_variance", (size,), **fixed)
+        if self.renorm:
+            names = ("moving_stddev", "renorm_mean", "renorm_stddev")
+            self.moving_stddev, self.renorm_mean, self.renorm_stddev = (
+                self.add_weight(
+                    name=name, shape=(size,), **fixed,
+                    initializer=self.moving_mean_initializer
+                    if name == "renorm_mean"
+                    else self._first_stddev,
+                )
+                for name in names
+            )  # fmt: skip
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: size})
 
     def call(
@@ -122,18 +151,46 @@ class BatchNormalization(_Normalization):
         shape = tuple(x.shape[i] if i == axis else 1 for i in range(x.ndim))
         if training and self.trainable:
             mean, variance = _moments(x, others, mask)
-            keep = self.momentum
-            self.moving_mean.assign(self.moving_mean.value * keep + mean * (1 - keep))
-            self.moving_variance.assign(self.moving_variance.value * keep + variance * (1 - keep))
+            self._move(self.moving_mean, mean, self.momentum)
+            if self.renorm:
+                factor, offset = self._renormalization(mean, variance)
+            else:
+                self._move(self.moving_variance, variance, self.momentum)
+                factor, offset = 1.0 / jnp.sqrt(variance + self.epsilon), 0.0
         else:
-            mean, variance = self.moving_mean.value, self.moving_variance.value
-        factor = 1.0 / jnp.sqrt(variance + self.epsilon)
+            mean, offset = self.moving_mean.value, 0.0
+            factor = 1.0 / jnp.sqrt(self.moving_variance.value + self.epsilon)
+        offset = offset - mean * factor
         if self.gamma is not None:
-            factor = factor * self.gamma.value.astype(x.dtype)
-        offset = -mean * factor
+            gamma = self.gamma.value.astype(x.dtype)
+            factor, offset = factor * gamma, offset * gamma
         if self.beta is not None:
             offset = offset + self.beta.value.astype(x.dtype)
         return (x * factor.reshape(shape) + offset.reshape(shape)).astype(self.compute_dtype)
+
+    @staticmethod
+    def _move(moving: Variable, new: Tensor, momentum: float) -> None:
+        """Move a moving statistic towards a batch's."""
+        moving.assign(moving.value * momentum + new * (1 - momentum))
+
+    def _first_stddev(self, shape: Shape, dtype: DType) -> Tensor:
+        return jnp.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
+
+    def _renormalization(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the factor of `x - mean` and the term to add, and update the statistics."""
+        stddev = jnp.sqrt(variance + self.epsilon)
+        bounds = self.renorm_clipping or {}
+        r = stddev / self.renorm_stddev.value
+        r = jnp.clip(r, bounds.get("rmin"), bounds.get("rmax"))
+        d = (mean - self.renorm_mean.value) / self.renorm_stddev.value
+        if "dmax" in bounds:
+            d = jnp.clip(d, -bounds["dmax"], bounds["dmax"])
+        r, d = jax.lax.stop_gradient((r, d))
+        self._move(self.renorm_mean, mean, self.renorm_momentum)
+        self._move(self.renorm_stddev, stddev, self.renorm_momentum)
+        self._move(self.moving_stddev, stddev, self.momentum)
+        self.moving_variance.assign(jnp.square(self.moving_stddev.value) - self.epsilon)
+        return r / stddev, d
 
 
 def _moments(x: Tensor, axes: tuple[int, ...], mask: Tensor | None) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from hornbeam import tree
-from hornbeam.core.loops import Step, scan
+from hornbeam.core.effects import Effects
 from hornbeam.core.naming import to_snake_case
 from hornbeam.core.variable import Variable
 from hornbeam.layers.input_spec import InputSpec
@@ -234,22 +234,24 @@ class RNN(Layer):
             return output, tree.pack_sequence_as(before, new)
 
         # Tracing one step finds the output's shape and the variables that the loop carries.
-        first = Step(cell_step, jax.ShapeDtypeStruct(x.shape[1:], x.dtype), states)
+        effects = Effects()
+        tracked = effects.track(cell_step, jax.ShapeDtypeStruct(x.shape[1:], x.dtype), states)
 
         def body(carry: Any, now: Any) -> Any:
-            before, last = carry
+            (before, last), state = carry
             x_t, keep = now
-            output, after = cell_step(x_t, before)
+            (output, after), state = tracked(state, x_t, before)
             if keep is not None:
                 other = jnp.zeros_like(output) if self.zero_output_for_mask else last
                 output = _where(keep, output, other)
                 after = tree.map_structure(lambda a, b: _where(keep, a, b), after, before)
-            return (after, output), output if self.return_sequences else None
+            return ((after, output), state), output if self.return_sequences else None
 
-        start = (states, jnp.zeros(first.outputs[0].shape, first.outputs[0].dtype))
-        (states, last), outputs = scan(
-            first, body, start, (x, mask), unroll=x.shape[0] if self.unroll else 1
-        )
+        first = effects.results[0][0]
+        start = ((states, jnp.zeros(first.shape, first.dtype)), effects.start())
+        unroll = x.shape[0] if self.unroll else 1
+        ((states, last), state), outputs = jax.lax.scan(body, start, (x, mask), unroll=unroll)
+        effects.finish(state)
         return last, outputs, states
 
     def _is_standard(self, x: Tensor, states: Any, noise: Any) -> bool:

@@ -72,8 +72,9 @@ class LayerState(Operation):
     # --- children and state ------------------------------------------------------------
 
     def __setattr__(self, name: str, value: Any) -> None:
-        refuse_real_keras(type(self).__name__, value)
-        is_setting = self.__dict__.get("built") and name in _settings(type(self))
+        cls: Any = type(self)
+        refuse_real_keras(cls.__name__, value)
+        is_setting = self.__dict__.get("built") and name in _settings(cls)
         if name.startswith("__") or name in type(self)._not_children or not _may_hold_parts(value):
             object.__setattr__(self, name, value)
         else:
@@ -536,7 +537,7 @@ def _settings(cls: type) -> frozenset[str]:
     """
     if not is_library_code(cls):
         return frozenset()
-    return frozenset(inspect.signature(cls.__init__).parameters) - {"trainable", "name", "dtype"}
+    return frozenset(inspect.signature(cls).parameters) - {"trainable", "name", "dtype"}
 
 
 def _may_hold_parts(value: Any) -> bool:

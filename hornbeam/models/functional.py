@@ -238,7 +238,7 @@ class Functional(Model):
             last = count + len(self._graph_losses)
             super().add_loss([jnp.mean(x) for x in results[count:last]])
             for name, value in zip(self._graph_metrics, results[last:], strict=True):
-                self.added_metrics[name].update_state(value)
+                self.__dict__["added_metrics"][name].update_state(value)
             return tree.pack_sequence_as(self._outputs_struct, results[:count])
         return tree.pack_sequence_as(self._outputs_struct, run(self._graph))
 

@@ -77,7 +77,7 @@ def save_h5(
         FileExistsError: If the file exists and `overwrite` is false.
     """
     check_overwrite(filepath, overwrite)
-    full = configuration.serialize(model)
+    full = json.loads(json.dumps(configuration.serialize(model)))  # lists for tuples
     compiled = full.pop("compile_config", None)
     with written_aside(filepath) as path, h5py_library().File(path, "w") as file:
         file.attrs["keras_version"] = KERAS_VERSION

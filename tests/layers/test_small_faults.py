@@ -162,3 +162,29 @@ def test_small_errors_of_attention():
             layer([np.ones(3, "float32")] * 2)
     x, mask = np.ones((1, 2, 3), "float32"), np.array([[True, False]])
     assert hb.layers.MultiHeadAttention(1, 2).compute_mask([x, x], mask) is mask
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"renorm_clipping": {"rmin": 0.5, "rmax": 1.5, "dmax": 0.3}, "renorm_momentum": 0.8}],
+)
+def test_batch_renormalization(options, tmp_path):
+    x = np.random.RandomState(0).rand(8, 4).astype("float32") * 3 + 5
+    made = []
+    for library in (hb, keras):
+        layer = library.layers.BatchNormalization(renorm=True, momentum=0.9, **options)
+        outputs = [np.asarray(layer(x * (i + 1), training=True)) for i in range(3)]
+        made.append([*outputs, np.asarray(layer(x)), *layer.get_weights()])
+        names = [w.name for w in layer.weights]
+        assert names[2:] == [
+            "moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev",
+        ]  # fmt: skip
+        assert layer.get_config()["renorm_clipping"] == options.get("renorm_clipping", {})
+    for ours, theirs in zip(*made, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5 * np.abs(theirs).max())
+    model = keras.Sequential([keras.Input((4,)), layer])
+    model.save(tmp_path / "model.keras")
+    loaded = hb.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), made[1][3], atol=1e-4)
+    with pytest.raises(ValueError, match="may have the keys"):
+        hb.layers.BatchNormalization(renorm=True, renorm_clipping={"max": 1.0})

@@ -73,8 +73,8 @@ OLD = {
         lambda L: L.SeparableConvolution2D(4, 3, 3, depth_multiplier=2),
         lambda L: L.SeparableConv2D(4, 3, depth_multiplier=2)),
     "output_shape": (
-        lambda L: L.Deconvolution2D(4, 3, 3, (None, 4, 14, 14), subsample=(2, 2)),
-        lambda L: L.Conv2DTranspose(4, 3, 2)),
+        lambda L: L.Deconvolution2D(4, 3, 3, (None, 14, 15, 4), subsample=(2, 2)),
+        lambda L: L.Conv2DTranspose(4, 3, 2, output_padding=(1, 0))),
     "output_shape_by_name": (
         lambda L: L.Deconvolution3D(4, 3, 3, 3, output_shape=(None, 4, 5, 5, 5)),
         lambda L: L.Conv3DTranspose(4, 3)),

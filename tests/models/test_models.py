@@ -322,7 +322,9 @@ def test_symbolic_losses():
     history = model.fit(x, epochs=3, batch_size=16, verbose=0).history["loss"]
     np.testing.assert_allclose(history[0], expected, rtol=1e-5)
     assert history[2] < history[0]
-    with pytest.raises(ValueError, match="add_loss needs a loss computed from the model's inputs"):
+    with pytest.raises(
+        ValueError, match="add_loss needs a tensor computed from the model's inputs"
+    ):
         model.add_loss(hb.ops.mean(hb.Input((2,))))
 
 

@@ -73,7 +73,7 @@ _DROPPED: dict[str, tuple[Any, ...]] = {
     "ragged": (False, None),
     "renorm": (False, None),
     "renorm_clipping": (None, {}),
-    "renorm_momentum": (),
+    "renorm_momentum": (0.99,),
     "robust_masking": (),
     "softmax_robust_masking": (),
     "sparse": (False, None),
