@@ -8,9 +8,9 @@ import jax
 
 from hornbeam.core.graph import describe_inputs
 
-__all__ = ["explained"]
+__all__ = ["UNTRACEABLE", "explained", "untraceable"]
 
-_UNTRACEABLE = (
+UNTRACEABLE = (
     jax.errors.TracerBoolConversionError, jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
 )  # fmt: skip
@@ -32,23 +32,23 @@ def explained(
     """
     if getattr(error, "_explained", False) or not isinstance(error, (ValueError, TypeError)):
         return error
-    if isinstance(error, _UNTRACEABLE):
-        error = TypeError(_untraceable(error)).with_traceback(error.__traceback__)
+    if isinstance(error, UNTRACEABLE):
+        error = TypeError(untraceable(error)).with_traceback(error.__traceback__)
     text = str(error)
     where = f"{label} was called with {describe_inputs(args, kwargs)}."
     if type(error) in (ValueError, TypeError) and len(error.args) <= 1:
         if f"'{path}'" not in text:
             text = f"{label}: {text}"
-        error.args = (f"{text}\n  {where}",)
+        error.args = (f"{text} {where if label not in text else where.replace(label, 'It', 1)}",)
     else:
         error.add_note(where)
     error._explained = True  # type: ignore[union-attr]  # read by the layers around this one
     return error
 
 
-def _untraceable(error: Exception) -> str:
+def untraceable(error: Exception, where: str = "`call`") -> str:
     """Return a message that says which Python code tracing cannot run, and the alternative."""
-    start = "while `call` is compiled, or its shapes are found, tensors have no values; "
+    start = f"while {where} is compiled, or its shapes are found, tensors have no values; "
     if isinstance(error, jax.errors.TracerBoolConversionError):
         return (
             start + "a Python condition (`if`, `while`, `and`, `not`) cannot use one. Use"
