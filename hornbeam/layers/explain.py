@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
+import numpy as np
 
 from hornbeam.core.graph import describe_inputs
 
-__all__ = ["UNTRACEABLE", "explained", "untraceable"]
+__all__ = ["UNTRACEABLE", "explained", "memory_for", "untraceable"]
 
 UNTRACEABLE = (
     jax.errors.TracerBoolConversionError, jax.errors.TracerArrayConversionError,
@@ -60,3 +64,18 @@ def untraceable(error: Exception, where: str = "`call`") -> str:
         start
         + "a NumPy function cannot use one. Use the function of the same name in `hornbeam.ops`."
     )
+
+
+@contextmanager
+def memory_for(label: str, name: str | None, shape: tuple[int, ...], dtype: Any) -> Iterator[None]:
+    """Name the layer and the weight in an error about memory."""
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        size = math.prod(shape) * np.dtype(jax.dtypes.canonicalize_dtype(dtype)).itemsize
+        raise MemoryError(
+            f"{label}: not enough memory for the weight '{name or 'variable'}' of shape {shape},"
+            f" {size} bytes ({size / 2**30:.3g} GiB). Make the layer or its input smaller."
+        ) from None

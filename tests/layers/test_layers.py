@@ -1015,6 +1015,16 @@ def test_bad_arguments_are_named(name):
         make()(x, **training)
 
 
+def test_a_weight_without_memory_is_named(capsys):
+    model = hb.Sequential([hb.layers.Dense(3), hb.layers.Dense(10**15, name="huge")])
+    with pytest.raises(
+        MemoryError, match=r"huge' .*'kernel' of shape \(3, 10{15}\), 120*\d* bytes"
+    ):
+        model.build((None, 4))
+    model.summary()
+    assert "huge (Dense)" in capsys.readouterr().out
+
+
 AXES = {
     "BatchNormalization": {"axis": 5},
     "Concatenate": {"axis": 5},
