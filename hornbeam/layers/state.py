@@ -281,14 +281,9 @@ class LayerState(Operation):
             initializer = initializers.get(initializer)
             with memory_for(self._label(), name, shape, dtype):
                 variable = Variable(
-                    initializer,
-                    shape=shape,
-                    dtype=dtype,
-                    trainable=trainable,
-                    autocast=autocast,
-                    aggregation=aggregation,
-                    name=name,
-                )
+                    initializer, shape=shape, dtype=dtype, trainable=trainable, autocast=autocast,
+                    aggregation=aggregation, name=name,
+                )  # fmt: skip
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,13 @@ import numpy as np
 
 from hornbeam import errors, losses, metrics, optimizers, tree
 from hornbeam.core.provenance import refuse_real_keras
-from hornbeam.layers.explain import UNTRACEABLE, untraceable
 from hornbeam.losses import Loss
 from hornbeam.losses.targets import averages_numbers
 from hornbeam.metrics import Metric
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.optimizers.optimizer import Optimizer
 from hornbeam.training.advice import about_no_loss, about_output
+from hornbeam.training.compile_checks import check_function, check_loss_name, explained, not_a_loss
 from hornbeam.training.metric_choice import (
     NAMES_BY_SHAPE,
     NEEDS_ONE_HOT,
@@ -178,16 +177,16 @@ class Compiled:
         """Look up every name, so that a misspelling is an error before any data are read."""
         for entry in tree.flatten(_plain(self.loss)):
             if isinstance(entry, str):
-                _check_loss_name(entry)
+                check_loss_name(entry)
             elif isinstance(entry, Metric):
-                raise ValueError(_not_a_loss(type(entry).__name__))
+                raise ValueError(not_a_loss(type(entry).__name__))
             elif entry is not None and not callable(entry):
                 raise ValueError(
                     f"compile: `loss` must be a name, a function or a Loss, received {entry!r}."
                 )
             elif entry is not None:
                 # A loss needs a gradient, which eager values do not give either.
-                _check_function("loss", entry, False)
+                check_function("loss", entry, False)
         for weight in tree.flatten(_plain(self.arguments["loss_weights"])):
             if not (weight is None or isinstance(weight, (int, float)) or hasattr(weight, "shape")):
                 raise ValueError(f"compile: `loss_weights` must hold numbers, received {weight!r}.")
@@ -197,7 +196,7 @@ class Compiled:
                 if isinstance(entry, str) and entry not in NAMES_BY_SHAPE:
                     metric_by_name(entry)
                 elif callable(entry) and not isinstance(entry, Metric):
-                    _check_function(kind, entry, self.run_eagerly)
+                    check_function(kind, entry, self.run_eagerly)
                 elif entry is not None and not isinstance(entry, (str, Metric)):
                     raise ValueError(
                         f"compile: `{kind}` must hold names, functions or Metrics, received"
@@ -408,7 +407,7 @@ class Compiled:
                     )
                 _check_target(loss, target, output, self._names[i])
                 about_output(model, self._names[i], loss, target, output)
-                with _explained(f"the loss '{loss.name}'"):
+                with explained(f"the loss '{loss.name}'"):
                     value = loss(target, output, sample_weight=weights[i])
                 if self._output_trackers and self._output_trackers[i] is not None:
                     self._output_trackers[i].update_state(
@@ -444,7 +443,7 @@ class Compiled:
                     continue
                 given = entry.map_target(target, output) if entry.map_target else target
                 weights_of_rows = weigh_rows(weight if entry.weighted else None)
-                with _explained(f"the metric '{entry.metric.name}'"):
+                with explained(f"the metric '{entry.metric.name}'"):
                     entry.metric.update_state(given, output, sample_weight=weights_of_rows)
 
     def all_metrics(self) -> list[Metric]:
@@ -476,60 +475,6 @@ class Compiled:
         }
         config["jit_compile"] = self.arguments["jit_compile"] is not False
         return config
-
-
-@contextlib.contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Explain errors of user code that cannot be traced."""
-    try:
-        yield
-    except UNTRACEABLE as error:
-        raise TypeError(
-            f"compile: {untraceable(error, what)} Or pass `run_eagerly=True` to `compile`."
-        ) from None
-
-
-def _check_loss_name(name: str) -> None:
-    """Raise for an unknown loss; say so if it is a metric."""
-    try:
-        losses.get(name)
-    except ValueError as error:
-        try:
-            is_metric = name in NAMES_BY_SHAPE or metric_by_name(name) is not None
-        except ValueError:
-            raise error from None
-        if is_metric:
-            raise ValueError(_not_a_loss(name)) from None
-
-
-def _not_a_loss(name: str) -> str:
-    return (
-        f"compile: `loss` is {name!r}, which is a metric and has no useful gradient. Pass"
-        f" `metrics=[{name!r}]`, and as loss 'binary_crossentropy' for one sigmoid unit,"
-        " 'sparse_categorical_crossentropy' for class numbers, or 'mse' for numbers."
-    )
-
-
-# Functions of these packages need values, which a compiled step does not have.
-_OF_VALUES = ("numpy", "pandas", "scipy", "sklearn")
-
-
-def _check_function(kind: str, function: Any, run_eagerly: bool) -> None:
-    """Raise for a function of NumPy or scikit-learn in compiled steps."""
-    name = getattr(function, "__name__", type(function).__name__)
-    package = str(getattr(function, "__module__", None) or type(function).__module__)
-    package = package.partition(".")[0]
-    if package in _OF_VALUES and not run_eagerly:
-        remedy = (
-            "Use a name such as 'mse', or a function written with `hornbeam.ops`"
-            if kind == "loss"
-            else "Use a metric of `hornbeam.metrics`, compute it from `model.predict` after the"
-            " training, or pass `run_eagerly=True`"
-        )
-        raise ValueError(
-            f"compile: `{kind}` holds the function {name} of {package}, which needs values, but"
-            f" steps are compiled and tensors have no values there. {remedy}."
-        )
 
 
 def _as_list(entry: Any) -> list[Any]:
