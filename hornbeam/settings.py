@@ -172,7 +172,7 @@ def standardize_data_format(data_format: str | None) -> str:
     value = {"tf": "channels_last", "th": "channels_first"}.get(value, value)
     if value not in _DATA_FORMATS:
         raise ValueError(
-            f"data_format must be one of {_DATA_FORMATS} or None, received {data_format!r}."
+            f"`data_format` must be one of {_DATA_FORMATS} or None, received {data_format!r}."
         )
     return value
 
@@ -206,7 +206,7 @@ def is_interactive_logging_enabled() -> bool:
 
 
 def enable_traceback_filtering() -> None:
-    """Hide JAX's internal frames in tracebacks (the default).
+    """Leave frames of Hornbeam and JAX out of tracebacks, except the last (the default).
 
     Example:
         >>> enable_traceback_filtering()
@@ -215,7 +215,7 @@ def enable_traceback_filtering() -> None:
 
 
 def disable_traceback_filtering() -> None:
-    """Show JAX's internal frames in tracebacks.
+    """Show all frames of Hornbeam and JAX in tracebacks.
 
     Example:
         >>> disable_traceback_filtering(); enable_traceback_filtering()
@@ -229,7 +229,7 @@ def _set_traceback_filtering(value: bool) -> None:
 
 
 def is_traceback_filtering_enabled() -> bool:
-    """Return whether JAX's internal frames are hidden in tracebacks.
+    """Return whether frames of Hornbeam and JAX are left out of tracebacks.
 
     Example:
         >>> is_traceback_filtering_enabled()

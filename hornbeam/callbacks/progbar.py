@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ class Progbar:
         self._drawn = 0.0
         self._length = 0
         self._seen = 0
+        self._first: tuple[float, int] | None = None  # when the first step was done, and its number
 
     def due(self) -> bool:
         """Return whether `interval` has passed since the last drawing."""
@@ -50,6 +52,7 @@ class Progbar:
     ) -> None:
         """Show step `current` and `values`; `finalize` ends the line (by default at the target)."""
         self._seen = current
+        self.note(current)
         if finalize is None:
             finalize = self.target is not None and current >= self.target
         if (
@@ -58,32 +61,71 @@ class Progbar:
             or (not finalize and not self.due())
         ):
             return
-        self._drawn = time.perf_counter()
-        elapsed = self._drawn - self._start
-        shown = "".join(f" - {name}: {_number(value)}" for name, value in values or ())
+        self._drawn = now = time.perf_counter()
+        elapsed = now - self._start
+        shown = [f"{name}: {_number(value)}" for name, value in values or ()]
         total = self.target if self.target is not None else "?"
         count = f"{current}/{total}".rjust(2 * len(str(total)) + 1)
-        bar = ""
-        if self.verbose == 1 and self.target:
-            full = min(self.width, int(self.width * current / self.target))
-            bar = " " + "━" * full + " " * (self.width - full)
-        pace = f"{_time(elapsed / max(current, 1))}/{self.unit_name}"
-        left = ""
-        if not finalize and self.target:
-            left = f" {_clock(elapsed / max(current, 1) * (self.target - current))}"
-        line = f"{count}{bar}{left or f' {_clock(elapsed)}'} {pace}{shown}"
-        if self.verbose == 1:
-            # Blank out what a longer line left behind.
-            padding = " " * max(0, self._length - len(line))
-            sys.stdout.write(f"\r{line}{padding}" + ("\n" if finalize else ""))
-            self._length = 0 if finalize else len(line)
+        pace = elapsed / max(current, 1) if finalize else self._pace(now, current)
+        speed = f"{_time(pace)}/{self.unit_name}"
+        if self.verbose == 2:
+            sys.stdout.write(" - ".join([count, _clock(elapsed), speed, *shown]) + "\n")
         else:
-            sys.stdout.write(f"{line}\n")
+            clock = _clock(elapsed)
+            if not finalize and self.target:
+                clock = _clock(pace * (self.target - current)) if self._paced(current) else ""
+            clock = f" {clock}" if clock else ""
+            self._draw([f"{count}{self._bar(current)}{clock} {speed}", *shown], finalize)
         sys.stdout.flush()
+
+    def note(self, current: int) -> None:
+        """Note that step `current` is done. The time until the first note, in which programs are
+        compiled, does not count for the time left.
+        """
+        if self._first is None:
+            self._first = (time.perf_counter(), current)
+
+    def _paced(self, current: int) -> bool:
+        return self._first is not None and current > self._first[1]
+
+    def _pace(self, now: float, current: int) -> float:
+        """Return the time of a step."""
+        if self._first is None or current <= self._first[1]:
+            return (now - self._start) / max(current, 1)
+        return (now - self._first[0]) / (current - self._first[1])
+
+    def _bar(self, current: int) -> str:
+        if not self.target:
+            return ""
+        full = min(self.width, int(self.width * current / self.target))
+        return " " + "━" * full + " " * (self.width - full)
+
+    def _draw(self, parts: list[str], finalize: bool) -> None:
+        """Draw over the line; in a terminal, no line is wider than it."""
+        lines = [" - ".join(parts)]
+        if sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            lines = _filled(parts, width) if finalize else [lines[0][:width]]
+        # Blank out what a longer line left behind.
+        padding = " " * max(0, self._length - len(lines[0]))
+        sys.stdout.write(f"\r{lines[0]}{padding}" + "".join(f"\n{line}" for line in lines[1:]))
+        sys.stdout.write("\n" if finalize else "")
+        self._length = 0 if finalize else len(lines[0])
 
     def add(self, n: int, values: Sequence[tuple[str, Any]] | None = None) -> None:
         """Go on by `n` steps."""
         self.update(self._seen + n, values)
+
+
+def _filled(parts: list[str], width: int) -> list[str]:
+    """Join parts to lines that are not wider than `width`, if no part is."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1]) + 3 + len(part) <= width:
+            lines[-1] += f" - {part}"
+        else:
+            lines.append(f"    {part}")
+    return lines
 
 
 def _number(value: Any) -> str:

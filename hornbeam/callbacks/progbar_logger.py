@@ -36,6 +36,7 @@ class ProgbarLogger(Callback):
     def _advance(self, batch: int, logs: Any) -> None:
         assert self._bar is not None
         self._done = batch + 1
+        self._bar.note(self._done)
         # The last step is drawn at the epoch's end, with the validation's results.
         if self._bar.due():
             self._bar.update(self._done, list((logs or {}).items()), finalize=False)

@@ -16,6 +16,7 @@ from hornbeam.core.forks import check_not_forked
 from hornbeam.core.graph import Operation, describe_inputs
 from hornbeam.core.op_table import OPS, OpInfo
 from hornbeam.core.tensor import KerasTensor, any_symbolic
+from hornbeam.core.tracebacks import shortened
 from hornbeam.core.variable import Variable
 from hornbeam.typing import Structure
 
@@ -51,7 +52,8 @@ class OpCall(Operation):
                 f"hornbeam.ops.{self.info.public.__name__} was called with"
                 f" {describe_inputs(args, kwargs)}."
             )
-            raise errors.reworded(error, lambda text: f"{text}\n  {called}") from error.__cause__
+            told = errors.reworded(error, lambda text: f"{text} {called}")
+            raise shortened(told) from error.__cause__
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Structure:
         try:
@@ -122,7 +124,10 @@ def op(module: str, class_name: str | None = None) -> Callable[[Function], Funct
         def public(*args: Any, **kwargs: Any) -> Any:
             check_not_forked()
             if not any_symbolic(args, kwargs):
-                return function(*args, **kwargs)
+                try:
+                    return function(*args, **kwargs)
+                except Exception as error:
+                    raise shortened(error) from error.__cause__
             try:
                 bound = info.signature.bind(*args, **kwargs)
             except TypeError as error:

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from hornbeam import tree
+from hornbeam import errors, tree
 from hornbeam.data import stages
 from hornbeam.data.dataset import Dataset
 from hornbeam.data.py_dataset import EPOCH_HOOKS, PyDataset, Reader
@@ -474,11 +474,7 @@ def as_arrays(structure: Structure, name: str) -> Structure:
             try:
                 array = array.astype("float32")
             except (TypeError, ValueError):
-                raise ValueError(
-                    f"`{name}` has dtype object (first value"
-                    f" {array.flat[0] if array.size else None!r}); expected numbers in arrays of"
-                    " one shape. Stack rows with `np.array(...)`, and encode strings as numbers."
-                ) from None
+                raise ValueError(_no_numbers(name, array, getattr(a, "columns", None))) from None
         if array.dtype.kind in "USM":
             raise ValueError(
                 f"`{name}` has dtype {array.dtype}; expected numbers. Encode text first, for"
@@ -494,6 +490,33 @@ def as_arrays(structure: Structure, name: str) -> Structure:
         return array
 
     return tree.map_structure(one, structure)
+
+
+def _no_numbers(name: str, array: np.ndarray, labels: Any) -> str:
+    """Return the error for an array of objects: which columns hold what is no number."""
+    by_column = array.reshape(len(array), -1).T if array.ndim > 1 else [array]
+    guilty = []
+    for number, column in enumerate(by_column):
+        bad = next(((row, value) for row, value in enumerate(column) if _is_no_number(value)), None)
+        if bad is not None:
+            label = repr(labels[number]) if labels is not None else number
+            where = f"column {label} (row {bad[0]}: " if array.ndim > 1 else f"row {bad[0]} ("
+            guilty.append(f"{where}{errors.describe(bad[1])})")
+    shown = ", ".join(guilty[:6]) + (", ..." if len(guilty) > 6 else "")
+    return (
+        f"`{name}` has dtype object; expected numbers in arrays of one shape. What is no number:"
+        f" {shown or 'unknown'}. Encode text as numbers, for example with"
+        " `np.unique(column, return_inverse=True)[1]`; fill or drop missing values; stack arrays"
+        " with `np.array(...)`."
+    )
+
+
+def _is_no_number(value: Any) -> bool:
+    try:
+        np.asarray(value).astype("float32").reshape(())
+    except (TypeError, ValueError):
+        return True
+    return isinstance(value, (np.datetime64, np.timedelta64))
 
 
 def _is_numbers(x: Any) -> bool:

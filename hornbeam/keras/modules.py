@@ -16,6 +16,7 @@ from hornbeam.keras.table import (
     KERAS_VERSION,
     TENSORFLOW_VERSION,
 )
+from hornbeam.keras.ways import way_round
 
 __all__ = ["FaceModule", "face_module", "is_face_name", "why_missing"]
 
@@ -165,6 +166,18 @@ def why_missing(name: str) -> str:
         )
     else:
         reason = f"Hornbeam stands in for Keras here and has no counterpart of {name!r}."
-    known = dir(face_module(parent)) if is_face_name(parent) else []
-    near = difflib.get_close_matches(last, known, n=2)
-    return reason + (f" Did you mean {' or '.join(map(repr, near))}?" if near else "")
+    module = face_module(parent) if is_face_name(parent) else None
+    close = difflib.get_close_matches(last, dir(module) if module else [], n=4)
+    near = [hit for hit in close if hit != last and _has(module, hit)][:2]
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    way = way_round(name)
+    return reason + (f" {way}" if way and not hint else hint)
+
+
+def _has(module: Any, name: str) -> bool:
+    """Return whether a stand-in has a name; its list also holds modules of names that it lacks."""
+    return (
+        is_face_name(f"{module.__name__}.{name}")
+        or name in ALIASES.get(module.__name__, {})
+        or any(hasattr(part, name) for part in module._modules())
+    )

@@ -222,6 +222,9 @@ class Bidirectional(Layer):
         self.stateful = getattr(layer, "stateful", False)
         self.supports_masking = True
         self.input_spec = InputSpec(ndim=3)
+        self.input_spec.remedy = (
+            " If a recurrent layer makes the input, give that layer `return_sequences=True`."
+        )
 
     def _check_pair(self) -> None:
         """Raise `ValueError` unless the layers differ only in direction."""

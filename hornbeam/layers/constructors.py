@@ -7,8 +7,12 @@ of Keras 1 and 2 here. Nothing in `hornbeam.layers` imports it.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
+
+from hornbeam import errors
+from hornbeam.core.tracebacks import shortened
 
 __all__ = ["Constructor", "Translation", "announce_translation", "translated"]
 
@@ -42,8 +46,29 @@ def translated(init: Constructor) -> Constructor:
 
     @functools.wraps(init)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
+        given = dict(kwargs)
         for translate in _translations:
             args, kwargs = translate(self, init, args, kwargs)
-        init(self, *args, **kwargs)
+        try:
+            init(self, *args, **kwargs)
+        except Exception as error:
+            if isinstance(error, ValueError):
+                taken = inspect.signature(init).bind_partial(self, *args, **kwargs).arguments
+                taken |= taken.pop("kwargs", {})
+                layer = type(self).__name__
+                errors.reworded(error, lambda text: _as_written(text, layer, given, taken))
+            raise shortened(error) from error.__cause__
 
     return wrapped
+
+
+def _as_written(text: str, layer: str, given: dict[str, Any], taken: dict[str, Any]) -> str:
+    """Return the text of an error with the names of arguments that the caller wrote."""
+    if text.startswith("`data_format`"):
+        text = f"{layer}: {text}"
+    older = [name for name in given if name not in taken]
+    for new in [name for name in taken if name not in given]:
+        for old in older:
+            if given[old] is taken[new]:
+                text = text.replace(f"`{new}`", f"`{old}`")
+    return text

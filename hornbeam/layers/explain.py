@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
+import numpy as np
 
 from hornbeam.core.graph import describe_inputs
 
-__all__ = ["explained"]
+__all__ = ["UNTRACEABLE", "explained", "memory_for", "untraceable"]
 
-_UNTRACEABLE = (
+UNTRACEABLE = (
     jax.errors.TracerBoolConversionError, jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
 )  # fmt: skip
@@ -32,23 +36,23 @@ def explained(
     """
     if getattr(error, "_explained", False) or not isinstance(error, (ValueError, TypeError)):
         return error
-    if isinstance(error, _UNTRACEABLE):
-        error = TypeError(_untraceable(error)).with_traceback(error.__traceback__)
+    if isinstance(error, UNTRACEABLE):
+        error = TypeError(untraceable(error)).with_traceback(error.__traceback__)
     text = str(error)
     where = f"{label} was called with {describe_inputs(args, kwargs)}."
     if type(error) in (ValueError, TypeError) and len(error.args) <= 1:
         if f"'{path}'" not in text:
             text = f"{label}: {text}"
-        error.args = (f"{text}\n  {where}",)
+        error.args = (f"{text} {where if label not in text else where.replace(label, 'It', 1)}",)
     else:
         error.add_note(where)
     error._explained = True  # type: ignore[union-attr]  # read by the layers around this one
     return error
 
 
-def _untraceable(error: Exception) -> str:
+def untraceable(error: Exception, where: str = "`call`") -> str:
     """Return a message that says which Python code tracing cannot run, and the alternative."""
-    start = "while `call` is compiled, or its shapes are found, tensors have no values; "
+    start = f"while {where} is compiled, or its shapes are found, tensors have no values; "
     if isinstance(error, jax.errors.TracerBoolConversionError):
         return (
             start + "a Python condition (`if`, `while`, `and`, `not`) cannot use one. Use"
@@ -60,3 +64,18 @@ def _untraceable(error: Exception) -> str:
         start
         + "a NumPy function cannot use one. Use the function of the same name in `hornbeam.ops`."
     )
+
+
+@contextmanager
+def memory_for(label: str, name: str | None, shape: tuple[int, ...], dtype: Any) -> Iterator[None]:
+    """Name the layer and the weight in an error about memory."""
+    try:
+        yield
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        if not isinstance(error, MemoryError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        size = math.prod(shape) * np.dtype(jax.dtypes.canonicalize_dtype(dtype)).itemsize
+        raise MemoryError(
+            f"{label}: not enough memory for the weight '{name or 'variable'}' of shape {shape},"
+            f" {size} bytes ({size / 2**30:.3g} GiB). Make the layer or its input smaller."
+        ) from None

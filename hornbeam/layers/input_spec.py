@@ -64,6 +64,7 @@ class InputSpec:
         self.axes = {int(k): v for k, v in (axes or {}).items()}
         self.allow_last_axis_squeeze = allow_last_axis_squeeze
         self.name, self.optional = name, optional
+        self.remedy = ""  # last sentence of the error if an axis is missing
 
     def __repr__(self) -> str:
         parts = ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes")
@@ -102,7 +103,10 @@ def check_input_spec(spec: Any, inputs: Structure, label: str) -> None:
         problem = _problem(one, tuple(x.shape), str(x.dtype))
         if problem:
             which = f"input {index}" if len(specs) > 1 else "the input"
-            raise ValueError(f"{label}: {which} {problem}, received shape {tuple(x.shape)}.")
+            remedy = one.remedy if one.ndim == len(x.shape) + 1 else ""
+            raise ValueError(
+                f"{label}: {which} {problem}, received shape {tuple(x.shape)}.{remedy}"
+            )
 
 
 def _problem(spec: InputSpec, shape: tuple[int | None, ...], dtype: str) -> str | None:

@@ -25,6 +25,7 @@ from hornbeam.core.loading import count_work
 from hornbeam.core.provenance import is_library_code, refuse_call_by_real_keras
 from hornbeam.core.remat import current_scope
 from hornbeam.core.tensor import any_symbolic
+from hornbeam.core.tracebacks import shortened
 from hornbeam.core.tracing import infer, shape_with_unknowns
 from hornbeam.core.variable import Overlay, Variable, autocast_scope, current_overlay
 from hornbeam.dtype_policies import get_policy
@@ -292,7 +293,8 @@ class Layer(Quantization):
                 self._note_output_shapes(outputs)
             return outputs
         except Exception as error:
-            raise explained(error, self._label(), self.path, args, kwargs) from error.__cause__
+            told = explained(error, self._label(), self.path, args, kwargs)
+            raise shortened(told) from error.__cause__
         finally:
             leave_call(tokens)
 

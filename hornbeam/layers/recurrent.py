@@ -115,6 +115,9 @@ class RNN(Layer):
         )
         self.time_major = time_major
         self.input_spec = InputSpec(ndim=3)
+        self.input_spec.remedy = (
+            " If a recurrent layer makes the input, give that layer `return_sequences=True`."
+        )
         self.supports_masking = True
         self.states: list[Any] | None = None
 

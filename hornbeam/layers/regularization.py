@@ -49,10 +49,10 @@ class _Noise(Layer):
         raise NotImplementedError  # each layer implements it
 
 
-def _rate(layer: str, rate: Any) -> float:
-    """Return `rate` if it is a number from 0 to 1; else raise, naming the layer."""
+def _rate(layer: str, rate: Any, argument: str = "rate") -> float:
+    """Return `rate` if it is a number from 0 to 1; else raise, naming the layer's argument."""
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
-        raise ValueError(f"{layer}: `rate` must be a number from 0 to 1, received {rate!r}.")
+        raise ValueError(f"{layer}: `{argument}` must be a number from 0 to 1, received {rate!r}.")
     return rate
 
 

@@ -25,6 +25,7 @@ from hornbeam.core.structure import structure_version
 from hornbeam.core.variable import Variable, autocast_scope, current_overlay
 from hornbeam.dtypes import is_float
 from hornbeam.layers.call_scope import late_maker
+from hornbeam.layers.explain import memory_for
 from hornbeam.metrics.metric import Metric
 from hornbeam.metrics.reduction import Mean
 from hornbeam.typing import ArrayLike, DType, Identifier, Shape, Structure, Tensor
@@ -286,15 +287,12 @@ class LayerState(Operation):
         if initializer is None:
             initializer = "glorot_uniform" if is_float(dtype) else "zeros"
         with naming.name_scope(self.name) if naming.current_path() == "" else nullcontext():
-            variable = Variable(
-                initializers.get(initializer),
-                shape=shape,
-                dtype=dtype,
-                trainable=trainable,
-                autocast=autocast,
-                aggregation=aggregation,
-                name=name,
-            )
+            initializer = initializers.get(initializer)
+            with memory_for(self._label(), name, shape, dtype):
+                variable = Variable(
+                    initializer, shape=shape, dtype=dtype, trainable=trainable, autocast=autocast,
+                    aggregation=aggregation, name=name,
+                )  # fmt: skip
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
         variable.overwrite_with_gradient = overwrite_with_gradient

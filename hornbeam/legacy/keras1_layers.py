@@ -132,7 +132,7 @@ class EmbeddingOfKeras1(Embedding):
             mask_zero,
             **kwargs,
         )
-        self.dropout, self.seed = _rate("EmbeddingOfKeras1", dropout), seed
+        self.dropout, self.seed = _rate("EmbeddingOfKeras1", dropout, "dropout"), seed
         self.seed_generator = SeedGenerator(seed)
 
     def call(self, inputs: Tensor, training: bool | None = False) -> Tensor:
@@ -240,7 +240,7 @@ class MaxoutDense(Layer):
         bias_constraint: Identifier = None, **kwargs: Any,
     ):  # fmt: skip
         super().__init__(**kwargs)
-        units = positive_integer("MaxoutDense", "output_dim", units)
+        units = positive_integer("MaxoutDense", "units", units)
         nb_feature = positive_integer("MaxoutDense", "nb_feature", nb_feature)
         keep(self, locals())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -78,7 +79,40 @@ def written_aside(path: FilePath, folder: bool = False) -> Iterator[Path]:
         ...     _ = aside.write_text("done")
         >>> place.read_text()
         'done'
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written to; the message names `path`.
     """
+    try:
+        with _aside(path, folder) as aside:
+            yield aside
+    except OSError as error:
+        told = _cannot_write(path, error)
+        if told is error:
+            raise
+        raise told from None
+
+
+# What the system says if a file cannot be written; other errors come from the block itself.
+_OF_DISKS = (
+    errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ENOENT,
+    errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS,
+)  # fmt: skip
+
+
+def _cannot_write(path: FilePath, error: OSError) -> OSError:
+    """Return the error with the user's path instead of the temporary one."""
+    said = re.search(r"errno = (\d+)", str(error))  # of the HDF5 library
+    number = error.errno or (int(said.group(1)) if said else None)
+    if number not in _OF_DISKS or not os.fspath(error.filename or path).startswith(
+        str(Path(path).parent)
+    ):
+        return error
+    return OSError(number, f"'{path}' cannot be written: {os.strerror(number)}")
+
+
+@contextmanager
+def _aside(path: FilePath, folder: bool) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     place = tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)

@@ -114,9 +114,17 @@ def about_output(model: Trainable, name: str, loss: Loss, target: Any, output: A
             f"shapes {name}",
             f"Model '{model.name}': output '{name}' has shape {tuple(jnp.shape(output))}, and its"
             f" targets have shape {tuple(jnp.shape(target))}. '{loss.name}' compares each number of"
-            " the one with several of the other. Give the last layer as many units as a row of"
-            " targets has numbers, or reshape the targets.",
+            f" the one with several of the other. {_remedy(loss, t, o)}",
         )
+
+
+def _remedy(loss: Loss, target: tuple[int, ...], output: tuple[int, ...]) -> str:
+    if str(loss.name).startswith("binary") and target[-1:] == (1,):
+        return (
+            f"For {output[-1]} classes use 'sparse_categorical_crossentropy' with softmax; for one"
+            " yes or no, `Dense(1, activation='sigmoid')`."
+        )
+    return "Give the last layer as many units as a row of targets has numbers, or reshape them."
 
 
 def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> bool:

@@ -20,6 +20,7 @@ from hornbeam.metrics import Metric
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.optimizers.optimizer import Optimizer
 from hornbeam.training.advice import about_no_loss, about_output
+from hornbeam.training.compile_checks import check_function, check_loss_name, explained, not_a_loss
 from hornbeam.training.graph_losses import values_in_batch
 from hornbeam.training.metric_choice import (
     NAMES_BY_SHAPE,
@@ -177,11 +178,16 @@ class Compiled:
         """Look up every name, so that a misspelling is an error before any data are read."""
         for entry in tree.flatten(_plain(self.loss)):
             if isinstance(entry, str):
-                losses.get(entry)
+                check_loss_name(entry)
+            elif isinstance(entry, Metric):
+                raise ValueError(not_a_loss(type(entry).__name__))
             elif entry is not None and not callable(entry):
                 raise ValueError(
                     f"compile: `loss` must be a name, a function or a Loss, received {entry!r}."
                 )
+            elif entry is not None:
+                # A loss needs a gradient, which eager values do not give either.
+                check_function("loss", entry, False)
         for weight in tree.flatten(_plain(self.arguments["loss_weights"])):
             if not (weight is None or isinstance(weight, (int, float)) or hasattr(weight, "shape")):
                 raise ValueError(f"compile: `loss_weights` must hold numbers, received {weight!r}.")
@@ -190,11 +196,9 @@ class Compiled:
                 refuse_real_keras(f"compile: `{kind}`", entry)
                 if isinstance(entry, str) and entry not in NAMES_BY_SHAPE:
                     metric_by_name(entry)
-                elif (
-                    entry is not None
-                    and not isinstance(entry, (str, Metric))
-                    and not callable(entry)
-                ):
+                elif callable(entry) and not isinstance(entry, Metric):
+                    check_function(kind, entry, self.run_eagerly)
+                elif entry is not None and not isinstance(entry, (str, Metric)):
                     raise ValueError(
                         f"compile: `{kind}` must hold names, functions or Metrics, received"
                         f" {entry!r}."
@@ -404,7 +408,8 @@ class Compiled:
                     )
                 _check_target(loss, target, output, self._names[i])
                 about_output(model, self._names[i], loss, target, output)
-                value = loss(target, output, sample_weight=weights[i])
+                with explained(f"the loss '{loss.name}'"):
+                    value = loss(target, output, sample_weight=weights[i])
                 if self._output_trackers and self._output_trackers[i] is not None:
                     self._output_trackers[i].update_state(
                         jax.lax.stop_gradient(value), sample_weight=count_rows(output)
@@ -439,7 +444,8 @@ class Compiled:
                     continue
                 given = entry.map_target(target, output) if entry.map_target else target
                 weights_of_rows = weigh_rows(weight if entry.weighted else None)
-                entry.metric.update_state(given, output, sample_weight=weights_of_rows)
+                with explained(f"the metric '{entry.metric.name}'"):
+                    entry.metric.update_state(given, output, sample_weight=weights_of_rows)
 
     def all_metrics(self) -> list[Metric]:
         """Loss tracker, trackers of outputs, metrics."""
@@ -535,6 +541,13 @@ def _check_target(loss: Loss, target: Any, output: Any, name: str) -> None:
                 f"Output '{name}' has {o[-1]} classes (shape {o}), its targets have {t[-1]} (shape"
                 f" {t}). Make the last layer's units equal to the number of classes."
             )
+    elif "binary" in kind and "crossentropy" in kind and o and o[-1] > 1 and len(t) == len(o) - 1:
+        raise ValueError(
+            f"Output '{name}' has shape {o} and its targets have shape {t}: one label each for"
+            f" {o[-1]} numbers; 'binary_crossentropy' expects equal shapes. Use"
+            " `Dense(1, activation='sigmoid')`, or keep the units and use"
+            " loss='sparse_categorical_crossentropy' with `activation='softmax'`."
+        )
     elif "sparse" in kind and len(t) == len(o) and t[-1] == o[-1] and o[-1] > 1 and len(o) == 2:
         raise ValueError(
             f"Output '{name}' has shape {o} and its targets have shape {t}, which look like one-hot"

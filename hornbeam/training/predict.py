@@ -11,6 +11,7 @@ import numpy as np
 
 from hornbeam import settings, tree
 from hornbeam.callbacks.callback import Callback
+from hornbeam.core.tracebacks import ShortTraceback
 from hornbeam.data.sources import ArraySource, as_arrays, make_source
 from hornbeam.training.hooks import BatchHooks, callback_list
 from hornbeam.training.host import arrays_on_host, source_on_host
@@ -157,4 +158,5 @@ def predict_on_batch(model: Trainable, x: Structure) -> Structure:
 
 def call_compiled(model: Trainable, inputs: Structure) -> Structure:
     """Return `model(inputs)` outside of training, computed by the compiled step of prediction."""
-    return steps_for(model, "predict", keep_all=True).once((inputs, None, None))
+    with ShortTraceback():
+        return steps_for(model, "predict", keep_all=True).once((inputs, None, None))

@@ -8,6 +8,7 @@ from typing import Any
 from hornbeam.callbacks.callback import Callback
 from hornbeam.callbacks.history import History
 from hornbeam.core.structure import structure_version
+from hornbeam.core.tracebacks import ShortTraceback
 from hornbeam.layers.layer import Layer
 from hornbeam.losses.loss import Loss
 from hornbeam.optimizers.optimizer import Optimizer
@@ -104,19 +105,20 @@ class Trainable(Layer):
             ValueError: If a name is unknown, a value cannot be meant, or a structure does not fit
                 the outputs.
         """
-        compile_model(
-            self,
-            optimizer=optimizer,
-            loss=loss,
-            metrics=metrics,
-            loss_weights=loss_weights,
-            weighted_metrics=weighted_metrics,
-            run_eagerly=run_eagerly,
-            steps_per_execution=steps_per_execution,
-            jit_compile=jit_compile,
-            auto_scale_loss=auto_scale_loss,
-            **kwargs,
-        )
+        with ShortTraceback():
+            compile_model(
+                self,
+                optimizer=optimizer,
+                loss=loss,
+                metrics=metrics,
+                loss_weights=loss_weights,
+                weighted_metrics=weighted_metrics,
+                run_eagerly=run_eagerly,
+                steps_per_execution=steps_per_execution,
+                jit_compile=jit_compile,
+                auto_scale_loss=auto_scale_loss,
+                **kwargs,
+            )
 
     @property
     def compiled(self) -> bool:
@@ -342,12 +344,13 @@ class Trainable(Layer):
         Raises:
             ValueError: If data, targets and model do not fit, before any step is done.
         """
-        request = FitRequest(
-            x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data,
-            shuffle, class_weight, sample_weight, initial_epoch, steps_per_epoch, validation_steps,
-            validation_batch_size, validation_freq, resume, kwargs,
-        )  # fmt: skip
-        return fit(self, request)
+        with ShortTraceback():
+            request = FitRequest(
+                x, y, batch_size, epochs, verbose, callbacks, validation_split, validation_data,
+                shuffle, class_weight, sample_weight, initial_epoch, steps_per_epoch,
+                validation_steps, validation_batch_size, validation_freq, resume, kwargs,
+            )  # fmt: skip
+            return fit(self, request)
 
     def evaluate(
         self,
@@ -369,10 +372,11 @@ class Trainable(Layer):
             steps: Steps to run. Default: until the data end.
             return_dict: Whether the results are a dict by name.
         """
-        request = EvaluateRequest(
-            x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, kwargs
-        )
-        return evaluate(self, request)
+        with ShortTraceback():
+            request = EvaluateRequest(
+                x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, kwargs
+            )
+            return evaluate(self, request)
 
     def predict(
         self,
@@ -388,7 +392,8 @@ class Trainable(Layer):
             x, batch_size, verbose, callbacks: As for `fit`.
             steps: Steps to run. Default: until the data end.
         """
-        return predict(self, x, batch_size, verbose, steps, callbacks)
+        with ShortTraceback():
+            return predict(self, x, batch_size, verbose, steps, callbacks)
 
     def train_on_batch(
         self,
@@ -399,7 +404,8 @@ class Trainable(Layer):
         return_dict: bool = False,
     ) -> Any:
         """Do one step of training on one batch; return results as `evaluate` does."""
-        return on_batch(self, "train", x, y, sample_weight, class_weight, return_dict)
+        with ShortTraceback():
+            return on_batch(self, "train", x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(
         self,
@@ -409,7 +415,8 @@ class Trainable(Layer):
         return_dict: bool = False,
     ) -> Any:
         """Evaluate one batch; returns results as `evaluate` does."""
-        return on_batch(self, "test", x, y, sample_weight, None, return_dict)
+        with ShortTraceback():
+            return on_batch(self, "test", x, y, sample_weight, None, return_dict)
 
     def predict_on_batch(self, x: Data) -> Structure:
         """Return the outputs for one batch as NumPy arrays."""

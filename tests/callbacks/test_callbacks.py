@@ -2,8 +2,10 @@
 
 import csv
 import http.server
+import io
 import json
 import os
+import re
 import signal
 import threading
 import urllib.parse
@@ -293,9 +295,37 @@ def test_a_line_an_epoch_without_a_terminal(capsys):
     assert [line for line in lines if line.startswith("Epoch")] == ["Epoch 1/2", "Epoch 2/2"]
     results = [line for line in lines if "val_loss:" in line]
     assert len(results) == 2
-    assert all("3/3" in line and "loss: " in line and "\r" not in line for line in results)
+    form = r"3/3 - \d+s - \d+[mu]?s/step - loss: [\d.]+ - mae: .*val_loss: [\d.]+ - val_mae: [\d.]+"
+    assert all(re.fullmatch(form, line) for line in results)  # Keras's form
     network(hb).fit(X, Y, verbose=0)
     assert capsys.readouterr().out == ""
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_no_line_is_wider_than_the_terminal(monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setenv("COLUMNS", "80")
+    model = network(hb)
+    model.compile("sgd", "mse", metrics=["mae", "mse", "mape", "msle", "logcosh"])
+    model.fit(X, Y**2, epochs=2, batch_size=4, verbose=1, validation_data=(X, Y**2))
+    lines = [part for line in screen.getvalue().split("\n") for part in line.split("\r")]
+    assert max(map(len, lines)) < 80
+    assert sum("val_mape: " in line for line in lines) == 2  # all results are there
+
+
+def test_the_time_left_does_not_count_compilation(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr("hornbeam.callbacks.progbar.time.perf_counter", lambda: now[0])
+    bar = hb.utils.Progbar(10)
+    for step, now[0] in ((1, 100.0), (2, 101.0)):  # 100 seconds to compile
+        bar.update(step)
+    shown = capsys.readouterr().out.split("\r")
+    assert shown[-1].split(" - ")[0].split()[-2:] == ["8s", "1s/step"]
 
 
 def test_a_list_of_callbacks():

@@ -12,6 +12,7 @@ import pytest
 import hornbeam as hb
 from hornbeam import cli
 from hornbeam.keras import install_as_keras, uninstall_as_keras
+from hornbeam.keras.modules import why_missing
 from hornbeam.keras.table import ALIASES, KERAS_MODULES, KERAS_ROOTS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -173,6 +174,22 @@ def test_every_row_is_importable_or_absent_from_hornbeam(root):
 def test_every_alias_resolves(module):
     for name in ALIASES[module]:
         assert getattr(importlib.import_module(module), name) is not None
+
+
+ABSENT = {
+    "tensorflow.keras.wrappers": "class with `fit`",
+    "tensorflow.data": "a generator",
+    "keras.applications.vgg99": "load_model",
+    "keras.datasets.cifar99": "numpy.load",
+}
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_what_is_absent_comes_with_the_way_round(name):
+    """No name is suggested that is absent too, such as that of the module itself."""
+    text = why_missing(name)
+    assert ABSENT[name] in text
+    assert "Did you mean" not in text
 
 
 @pytest.mark.usefixtures("face")

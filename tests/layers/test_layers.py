@@ -867,6 +867,13 @@ BAD = {
     "initializer": (lambda: hb.layers.Dense(1, kernel_initializer="he_norml"), None, "he_normal"),
     "argument": (lambda: hb.layers.Dense(1, units_=3), None, "units_.*'units'"),
     "near_argument": (lambda: hb.layers.LSTM(1, return_sequence=True), None, "'return_sequences'"),
+    "return_sequences": (
+        lambda: hb.Sequential([hb.layers.GRU(2), hb.layers.LSTM(2)]),
+        np.ones((2, 3, 4)),
+        "return_sequences=True",
+    ),
+    "data_format": (lambda: hb.layers.Flatten("channel_last"), None, "Flatten: `data_format`"),
+    "older_name": (lambda: hb.layers.Dropout(p=1.5), None, "Dropout: `p`.*1.5"),
     "rate": (lambda: hb.layers.Dropout(1.5), None, "rate.*1.5"),
     "noise_sizes": (lambda: hb.layers.Dropout(0.5, (0, -1)), None, r"noise_shape.*\(0, -1\)"),
     "noise_rank": (
@@ -986,7 +993,7 @@ BAD = {
         None,
         "power_iterations",
     ),
-    "window": (lambda: hb.layers.MaxPooling2D(9, name="p"), np.ones((1, 4, 4, 1)), "9.*'p'"),
+    "window": (lambda: hb.layers.MaxPooling2D(9, name="p"), np.ones((1, 4, 4, 1)), "'p'.*9"),
 }
 
 
@@ -996,6 +1003,16 @@ def test_bad_arguments_are_named(name):
     training = {"training": True} if "noise" in name else {}
     with pytest.raises((ValueError, TypeError), match=f"(?s){text}"):
         make()(x, **training)
+
+
+def test_a_weight_without_memory_is_named(capsys):
+    model = hb.Sequential([hb.layers.Dense(3), hb.layers.Dense(10**15, name="huge")])
+    with pytest.raises(
+        MemoryError, match=r"huge' .*'kernel' of shape \(3, 10{15}\), 120*\d* bytes"
+    ):
+        model.build((None, 4))
+    model.summary()
+    assert "huge (Dense)" in capsys.readouterr().out
 
 
 AXES = {

@@ -1,5 +1,6 @@
 """Model files: round trips in Hornbeam and to and from Keras, file layouts, and errors."""
 
+import errno
 import json
 import pickle
 import zipfile
@@ -320,6 +321,24 @@ def test_paths(tmp_path):
         hb.saving.load_model(tmp_path / "w.h5")
     with pytest.raises(ValueError, match="not built"):
         hb.Sequential([hb.layers.Dense(2)]).load_weights(tmp_path / "w.h5")
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5", "m.weights.h5", "m.safetensors"])
+def test_a_file_that_cannot_be_written_is_named(tmp_path, monkeypatch, name):
+    model = hb.Sequential([hb.Input((3,)), hb.layers.Dense(2)])
+    save = model.save if name in ("m.keras", "m.h5") else model.save_weights
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=rf"/file/{name}' cannot be written: "):
+        save(tmp_path / "file" / name)
+
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device", str(source))
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match=rf"/{name}' cannot be written: No space left") as caught:
+        save(tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_models_that_take_parts_of_tensors(tmp_path):

@@ -466,6 +466,27 @@ BAD = {
     "unknown_loss": ({"loss": "mean_sqared"}, {}, "mean_squared"),
     "unknown_metric": ({"loss": "mse", "metrics": ["acuracy"]}, {}, "accuracy"),
     "unknown_optimizer": ({"optimizer": "adaam", "loss": "mse"}, {}, "adam"),
+    "accuracy_as_loss": ({"loss": "accuracy"}, {}, "is a metric.*metrics=\\['accuracy'\\]"),
+    "metric_as_loss": ({"loss": hb.metrics.AUC()}, {}, "'AUC', which is a metric"),
+    "numpy_loss": ({"loss": np.subtract}, {}, "subtract of numpy, which needs values"),
+    "numpy_metric": ({"loss": "mse", "metrics": [np.mean]}, {}, "mean of numpy.*run_eagerly"),
+    "numpy_in_a_loss": (
+        {"loss": lambda y_true, y_pred: np.log(y_pred)},
+        {"x": X, "y": ONE_HOT},
+        "the loss 'lambda'.*NumPy function.*hornbeam.ops",
+    ),
+    "binary_with_several_units": (
+        {"loss": "binary_crossentropy"},
+        {"x": X, "y": CLASSES % 2},
+        "one label each.*sigmoid.*sparse_categorical_crossentropy",
+    ),
+    "objects": (
+        {"loss": "mse"},
+        {"x": np.array([[1.0, 2, 3, 4, 5]] * 9 + [[1.0, 2, "?", 4, None]], object), "y": ONE_HOT},
+        r"column 2 \(row 9: '\?'\)",
+    ),
+    "misspelt_fit": ({"loss": "mse"}, {"x": X, "y": ONE_HOT, "epoch": 3}, "mean 'epochs'"),
+    "misspelt_compile": ({"loss": "mse", "metric": ["mae"]}, {}, "mean 'metrics'"),
     "class_out_of_range": (SPARSE, {"x": X, "y": CLASSES + 1}, "numbered from 0"),
     "class_negative": (SPARSE, {"x": X, "y": CLASSES - 1}, "from -1"),
     "one_hot_for_sparse": (SPARSE, {"x": X, "y": ONE_HOT}, "argmax|one-hot"),
@@ -530,7 +551,7 @@ def test_bad_input_is_refused_before_a_step(name):
         model.compile(**{"optimizer": "sgd", **compile_arguments})
         model.fit(**{"verbose": 0, **fit_arguments})
 
-    with pytest.raises(ValueError, match=text) as caught:
+    with pytest.raises((ValueError, TypeError), match=text) as caught:
         use()
     equal(model.get_weights(), before)
     assert len(str(caught.value)) > 30
