@@ -65,6 +65,18 @@ ROWS = {
     "random_sharpness": ("RandomSharpness", {"factor": 1.0}, ""),
     "random_posterization": ("RandomPosterization", {"factor": (2, 6)}, ""),
     "solarization": ("Solarization", {"addition_factor": 0.4, "threshold_factor": 0.9}, ""),
+    "random_gaussian_blur": (
+        "RandomGaussianBlur",
+        {"factor": (1, 1), "kernel_size": (3, 5), "sigma": (0.7, 0.7)},
+        "",
+    ),
+    "random_erasing": ("RandomErasing", {"fill_value": 3.0}, "the draws have another order"),
+    "random_perspective": ("RandomPerspective", {"factor": 0.8, "scale": 0.3}, ""),
+    "random_elastic_transform": ("RandomElasticTransform", {}, "the draws have another order"),
+    "mix_up": ("MixUp", {"alpha": 0.4}, ""),
+    "cut_mix": ("CutMix", {}, "the draws have another order"),
+    "rand_augment": ("RandAugment", {"factor": 0.3}, "the draws have another order"),
+    "aug_mix": ("AugMix", {"all_ops": False}, "the draws have another order"),
     "auto_contrast": ("AutoContrast", {}, ""),
     "equalization": ("Equalization", {}, "each image has a histogram of its own"),
 }
@@ -242,6 +254,66 @@ def test_boxes_need_a_format_and_wait_for_training():
     result = hb.layers.RandomFlip(bounding_box_format="xyxy")(data, training=False)
     close(result["bounding_boxes"]["boxes"], BOXES)
     assert result["other"] == "kept"
+
+
+def test_labels_and_masks_are_mixed_as_the_images():
+    labels, masks = np.eye(3, dtype="float32"), IMAGES[..., :1]
+    data = {"images": IMAGES, "labels": labels, "segmentation_masks": masks}
+    ours, theirs = (library.layers.MixUp(0.4, seed=7) for library in (hb, keras))
+    expected = theirs({"images": IMAGES, "labels": labels}, training=True)
+    result = ours(data, training=True)
+    close(result["images"], expected["images"])
+    close(result["labels"], expected["labels"])
+    assert result["segmentation_masks"].shape == (3, 6, 9, 2)
+
+    layer, theirs = hb.layers.CutMix(seed=7), keras.layers.CutMix(seed=7)
+    drawn = layer.get_random_transformation(data)
+    close(layer.transform_images(IMAGES, drawn), theirs.transform_images(IMAGES, drawn))
+    close(layer.transform_labels(labels, drawn), theirs.transform_labels(labels, drawn))
+    part = np.mean(numbers(drawn["batch_masks"]), axis=(1, 2)).ravel()
+    np.testing.assert_allclose(1 - part, drawn["mix_weight"].ravel(), atol=0.3)
+    for layer in (hb.layers.MixUp(), hb.layers.CutMix()):
+        with pytest.raises(ValueError, match=r"class numbers cannot be mixed.*to_categorical"):
+            layer({"images": IMAGES, "labels": np.arange(3)}, training=True)
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_the_number_of_boxes_is_fixed(number):
+    data = {
+        "images": IMAGES[:2],
+        "bounding_boxes": {"boxes": BOXES, "labels": np.int32([[1, 2], [3, 4]])},
+    }
+    results = [
+        library.layers.MaxNumBoundingBoxes(number, bounding_box_format="xyxy")(data)
+        for library in (hb, keras)
+    ]
+    close(results[0]["bounding_boxes"], results[1]["bounding_boxes"])
+
+
+def test_distributions_of_boxes_are_those_of_keras():
+    x = np.zeros((400, 20, 20, 1), "float32")
+    for name, arguments in (
+        ("RandomErasing", {"factor": (0.7, 0.7), "scale": (0.1, 0.9)}),
+        ("CutMix", {"factor": (1, 1)}),
+    ):
+        ours, theirs = (getattr(lib.layers, name)(seed=1, **arguments) for lib in (hb, keras))
+        drawn, expected = ours.get_random_transformation(x), theirs.get_random_transformation(x)
+        for key, axes in (("batch_masks", (1, 2, 3)), ("batch_masks", (1, 3))):
+            means = [np.mean(numbers(t[key]), axis=axes) for t in (drawn, expected)]
+            np.testing.assert_allclose(np.mean(means[0]), np.mean(means[1]), atol=0.06)
+            np.testing.assert_allclose(np.std(means[0]), np.std(means[1]), atol=0.06)
+        for key in set(drawn) & {"apply_erasing", "mix_weight"}:
+            np.testing.assert_allclose(np.mean(drawn[key]), np.mean(expected[key]), atol=0.1)
+
+
+def test_an_elastic_transform_is_that_of_keras():
+    x = np.broadcast_to(IMAGES[:1], (64, 6, 9, 3))
+    ours, theirs = (
+        library.layers.RandomElasticTransform((1, 1), (0.9, 0.9), seed=1) for library in (hb, keras)
+    )
+    moved, expected = numbers(ours(x, training=True)), numbers(theirs(x, training=True))
+    np.testing.assert_allclose(moved.mean(0), expected.mean(0), atol=8)
+    np.testing.assert_allclose(moved.std(0).mean(), expected.std(0).mean(), rtol=0.2)
 
 
 # --- where Keras is wrong ------------------------------------------------------------------------
