@@ -75,8 +75,8 @@ ROWS = {
     "random_elastic_transform": ("RandomElasticTransform", {}, "the draws have another order"),
     "mix_up": ("MixUp", {"alpha": 0.4}, ""),
     "cut_mix": ("CutMix", {}, "the draws have another order"),
-    "rand_augment": ("RandAugment", {"factor": 0.3}, "the draws have another order"),
-    "aug_mix": ("AugMix", {"all_ops": False}, "the draws have another order"),
+    "rand_augment": ("RandAugment", {"factor": 0.3, "num_ops": 1}, "the draws have another order"),
+    "aug_mix": ("AugMix", {"all_ops": False, "num_chains": 1, "chain_depth": 1}, "the draws have another order"),
     "auto_contrast": ("AutoContrast", {}, ""),
     "equalization": ("Equalization", {}, "each image has a histogram of its own"),
 }
