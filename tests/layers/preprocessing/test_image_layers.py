@@ -10,6 +10,9 @@ from compare import close, mostly_slow, plain
 import hornbeam as hb
 from hornbeam.layers.preprocessing.image.boxes import BOX_FORMATS, from_corners, to_corners
 
+# Keras asks JAX for integers of 64 bits.
+pytestmark = pytest.mark.filterwarnings("ignore:.*Explicitly requested dtype int64")
+
 IMAGES = np.random.RandomState(0).randint(0, 256, (3, 6, 9, 3)).astype("float32")
 
 # A name, the arguments, and why the values of Keras differ, if they do.
@@ -65,6 +68,22 @@ ROWS = {
     "random_sharpness": ("RandomSharpness", {"factor": 1.0}, ""),
     "random_posterization": ("RandomPosterization", {"factor": (2, 6)}, ""),
     "solarization": ("Solarization", {"addition_factor": 0.4, "threshold_factor": 0.9}, ""),
+    "random_gaussian_blur": (
+        "RandomGaussianBlur",
+        {"factor": (1, 1), "kernel_size": (3, 5), "sigma": (0.7, 0.7)},
+        "",
+    ),
+    "random_erasing": ("RandomErasing", {"fill_value": 3.0}, "the draws have another order"),
+    "random_perspective": ("RandomPerspective", {"factor": 0.8, "scale": 0.3}, ""),
+    "random_elastic_transform": ("RandomElasticTransform", {}, "the draws have another order"),
+    "mix_up": ("MixUp", {"alpha": 0.4}, ""),
+    "cut_mix": ("CutMix", {}, "the draws have another order"),
+    "rand_augment": ("RandAugment", {"factor": 0.3, "num_ops": 1}, "the draws have another order"),
+    "aug_mix": (
+        "AugMix",
+        {"all_ops": False, "num_chains": 1, "chain_depth": 1},
+        "the draws have another order",
+    ),
     "auto_contrast": ("AutoContrast", {}, ""),
     "equalization": ("Equalization", {}, "each image has a histogram of its own"),
 }
@@ -242,6 +261,65 @@ def test_boxes_need_a_format_and_wait_for_training():
     result = hb.layers.RandomFlip(bounding_box_format="xyxy")(data, training=False)
     close(result["bounding_boxes"]["boxes"], BOXES)
     assert result["other"] == "kept"
+
+
+def test_labels_and_masks_are_mixed_as_the_images():
+    labels, masks = np.eye(3, dtype="float32"), IMAGES[..., :1]
+    data = {"images": IMAGES, "labels": labels, "segmentation_masks": masks}
+    ours, theirs = (library.layers.MixUp(0.4, seed=7) for library in (hb, keras))
+    expected = theirs({"images": IMAGES, "labels": labels}, training=True)
+    result = ours(data, training=True)
+    close(result["images"], expected["images"])
+    close(result["labels"], expected["labels"])
+    assert result["segmentation_masks"].shape == (3, 6, 9, 2)
+
+    layer, theirs = hb.layers.CutMix(seed=7), keras.layers.CutMix(seed=7)
+    drawn = layer.get_random_transformation(data)
+    close(layer.transform_images(IMAGES, drawn), theirs.transform_images(IMAGES, drawn))
+    close(layer.transform_labels(labels, drawn), theirs.transform_labels(labels, drawn))
+    part = np.mean(numbers(drawn["batch_masks"]), axis=(1, 2)).ravel()
+    np.testing.assert_allclose(1 - part, drawn["mix_weight"].ravel(), atol=0.3)
+    for layer in (hb.layers.MixUp(), hb.layers.CutMix()):
+        with pytest.raises(ValueError, match=r"class numbers cannot be mixed.*to_categorical"):
+            layer({"images": IMAGES, "labels": np.arange(3)}, training=True)
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_the_number_of_boxes_is_fixed(number):
+    data = {
+        "images": IMAGES[:2],
+        "bounding_boxes": {"boxes": BOXES, "labels": np.int32([[1, 2], [3, 4]])},
+    }
+    results = [
+        library.layers.MaxNumBoundingBoxes(number, bounding_box_format="xyxy")(data)
+        for library in (hb, keras)
+    ]
+    close(results[0]["bounding_boxes"], results[1]["bounding_boxes"])
+
+
+def test_distributions_of_boxes_are_those_of_keras():
+    x = np.zeros((400, 20, 20, 1), "float32")
+    for name, arguments in (
+        ("RandomErasing", {"factor": (0.7, 0.7), "scale": (0.1, 0.9)}),
+        ("CutMix", {"factor": (1, 1)}),
+    ):
+        ours, theirs = (getattr(lib.layers, name)(seed=1, **arguments) for lib in (hb, keras))
+        drawn, expected = ours.get_random_transformation(x), theirs.get_random_transformation(x)
+        for key, axes in (("batch_masks", (1, 2, 3)), ("batch_masks", (1, 3))):
+            means = [np.mean(numbers(t[key]), axis=axes) for t in (drawn, expected)]
+            np.testing.assert_allclose(np.mean(means[0]), np.mean(means[1]), atol=0.06)
+            np.testing.assert_allclose(np.std(means[0]), np.std(means[1]), atol=0.06)
+        for key in set(drawn) & {"apply_erasing", "mix_weight"}:
+            np.testing.assert_allclose(np.mean(drawn[key]), np.mean(expected[key]), atol=0.1)
+
+
+def test_an_elastic_transform_moves_pixels_in_both_directions():
+    rows, columns = np.meshgrid(np.arange(20.0), np.arange(20.0), indexing="ij")
+    places = np.broadcast_to(np.stack([rows, columns], axis=-1), (16, 20, 20, 2))
+    layer = hb.layers.RandomElasticTransform((1, 1), (0.5, 0.5), seed=1)
+    moves = (numbers(layer(places, training=True)) - places)[:, 3:17, 3:17]
+    assert np.all(np.std(moves, axis=(0, 1, 2)) > 0.1)
+    assert np.max(np.abs(moves)) <= 0.1 * 20 * 0.5
 
 
 # --- where Keras is wrong ------------------------------------------------------------------------

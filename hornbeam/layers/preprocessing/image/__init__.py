@@ -13,6 +13,12 @@ from hornbeam.layers.preprocessing.image.color import (
     RandomSharpness,
     Solarization,
 )
+from hornbeam.layers.preprocessing.image.distortion import (
+    RandomElasticTransform,
+    RandomErasing,
+    RandomGaussianBlur,
+    RandomPerspective,
+)
 from hornbeam.layers.preprocessing.image.geometry import (
     RandomFlip,
     RandomRotation,
@@ -21,12 +27,15 @@ from hornbeam.layers.preprocessing.image.geometry import (
     RandomZoom,
 )
 from hornbeam.layers.preprocessing.image.histogram import AutoContrast, Equalization
+from hornbeam.layers.preprocessing.image.mixing import CutMix, MaxNumBoundingBoxes, MixUp
+from hornbeam.layers.preprocessing.image.policies import AugMix, RandAugment
 from hornbeam.layers.preprocessing.image.sizes import CenterCrop, RandomCrop, Resizing
 
 __all__ = [
-    "AutoContrast", "CenterCrop", "Equalization", "RandomBrightness", "RandomColorDegeneration",
-    "RandomColorJitter", "RandomContrast", "RandomCrop", "RandomFlip", "RandomGrayscale",
-    "RandomHue", "RandomInvert", "RandomPosterization", "RandomRotation", "RandomSaturation",
-    "RandomSharpness", "RandomShear", "RandomTranslation", "RandomZoom", "Resizing",
-    "Solarization",
+    "AugMix", "AutoContrast", "CenterCrop", "CutMix", "Equalization", "MaxNumBoundingBoxes",
+    "MixUp", "RandAugment", "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter",
+    "RandomContrast", "RandomCrop", "RandomElasticTransform", "RandomErasing", "RandomFlip",
+    "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective",
+    "RandomPosterization", "RandomRotation", "RandomSaturation", "RandomSharpness",
+    "RandomShear", "RandomTranslation", "RandomZoom", "Resizing", "Solarization",
 ]  # fmt: skip
