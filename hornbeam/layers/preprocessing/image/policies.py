@@ -56,7 +56,7 @@ class _Policy(BaseImagePreprocessingLayer):
         limits, moving = self.factor, {"interpolation": interpolation}
         values = {"value_range": self.value_range}
         bits = max(int(8 * limits[1]), 1)
-        made = {
+        made: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
             "random_shear": (RandomShear, (limits, limits), moving),
             "random_translation": (RandomTranslation, (limits, limits), moving),
             "random_rotation": (RandomRotation, (limits,), moving),
