@@ -24,6 +24,7 @@ FAMILIES = {
         "test_legacy_layers.py",
         "test_image_layers.py",
         "test_audio_layers.py",
+        "test_text_and_categories.py",
     ),
     "losses": ("test_losses.py",),
     "metrics": ("test_metrics.py",),

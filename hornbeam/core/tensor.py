@@ -117,6 +117,15 @@ class KerasTensor:
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self._refuse("a NumPy function")
 
+    @property
+    def __jax_array__(self) -> NoReturn:
+        """Seem absent, so that `array + symbolic` reaches `__radd__`.
+
+        Keras's layers and ops look for it in each tensor; they get the reason for the failure.
+        """
+        refuse_call_by_real_keras(repr(self))
+        raise AttributeError("__jax_array__")
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Tensor:
         if method == "__call__" and not kwargs and ufunc.__name__ in _UFUNCS:  # `array + symbolic`
             return _run(_UFUNCS[ufunc.__name__], *inputs)

@@ -889,7 +889,7 @@ BAD = {
     "softmax_mask": (
         lambda: lambda x: hb.layers.Softmax(name="s")(x, mask=np.ones((2, 3), bool)),
         np.ones((2, 3, 4)),
-        r"'s'.*`mask` of shape \(2, 3\)",
+        r"'s'.*`mask` must have a shape that broadcasts to .*\(2, 3, 4\), received \(2, 3\)",
     ),
     "batch_size": (lambda: hb.Input(batch_size=2, batch_shape=(2, 3)), None, "batch_size.*beside"),
     "two_batch_sizes": (

@@ -7,7 +7,8 @@ import pytest
 import hornbeam as hb
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword"
+    "ignore:__array__ implementation doesn't accept a copy keyword",
+    "ignore:.*no gradient reaches",
 )
 
 X = np.random.RandomState(0).rand(2, 4).astype("float32")

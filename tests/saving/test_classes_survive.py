@@ -8,7 +8,8 @@ import hornbeam as hb
 
 # Keras's variables do not support NumPy 2's `copy` argument.
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation doesn't accept a copy keyword"
+    "ignore:__array__ implementation doesn't accept a copy keyword",
+    "ignore:.*no gradient reaches",
 )
 
 X, Y = np.random.RandomState(0).rand(4, 4).astype("float32"), np.ones((4, 1), "float32")

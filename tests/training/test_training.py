@@ -541,6 +541,7 @@ BAD = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:.*one axis more")
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_refused_before_a_step(name):
     compile_arguments, fit_arguments, text = BAD[name]
