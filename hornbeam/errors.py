@@ -120,6 +120,7 @@ def warn(text: str) -> None:
     Example:
         >>> import warnings
         >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
         ...     warn("the rate is large")
         >>> str(caught[0].message)
         'the rate is large'

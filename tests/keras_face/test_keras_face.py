@@ -180,7 +180,7 @@ ABSENT = {
     "tensorflow.keras.wrappers": "class with `fit`",
     "tensorflow.data": "a generator",
     "keras.applications.vgg99": "load_model",
-    "keras.datasets.cifar99": "numpy.load",
+    "keras.datasets.kitten": "numpy.load",
 }
 
 

@@ -28,7 +28,7 @@ def fingerprints(values: np.ndarray, salt: tuple[int, int] | None = None) -> np.
         salt: Two integers, the key of SipHash. `None` selects Fingerprint64.
 
     Example:
-        >>> fingerprints(np.array(["a", "b"])) % np.uint64(3)
+        >>> fingerprints(np.array(["A", "B"])) % np.uint64(3)
         array([1, 0], dtype=uint64)
     """
     flat = values.reshape(-1)

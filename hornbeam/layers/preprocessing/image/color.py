@@ -160,7 +160,7 @@ class RandomSaturation(_Color):
     Example:
         >>> import hornbeam as hb
         >>> gray = hb.layers.RandomSaturation((0.0, 0.0))
-        >>> gray([[[200.0, 100.0, 100.0]]], training=True).tolist()
+        >>> gray([[[200.0, 100.0, 100.0]]], training=True).round(2).tolist()
         [[[200.0, 200.0, 200.0]]]
     """
 
