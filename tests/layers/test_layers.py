@@ -64,7 +64,7 @@ def pure(row, layer, training):
     return run
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", mostly_slow(ROWS, list(ROWS)[::2]))
 def test_values_and_gradients(name):
     """Compiled: outputs, states and gradients, in inference and training.
 
@@ -844,7 +844,7 @@ WRAPPERS = {
 }
 
 
-@pytest.mark.parametrize("name", WRAPPERS)
+@pytest.mark.parametrize("name", mostly_slow(WRAPPERS, list(WRAPPERS)[::3]))
 def test_policy_of_a_wrapper(name):
     """If the inner layer has another policy, the results have the wrapper's compute dtype."""
     x = np.random.RandomState(0).randn(2, 5, 4).astype("float32")

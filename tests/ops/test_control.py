@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 from hornbeam import ops
@@ -93,7 +94,7 @@ class Around(hb.layers.Layer):
         return self.way(self.inner, x)
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("compiled", mostly_slow([False, True], [True]))
 @pytest.mark.parametrize("way", WAYS)
 def test_effects_are_those_of_plain_python(way, compiled):
     results = []

@@ -60,7 +60,11 @@ def close(ours, theirs):
 
 
 @pytest.mark.parametrize(
-    ("name", "args", "settings"), ROWS, ids=[f"{row[0]}-{i}" for i, row in enumerate(ROWS)]
+    ("name", "args", "settings"),
+    [
+        pytest.param(*row, id=f"{row[0]}-{i}", marks=pytest.mark.slow if i % 2 else ())
+        for i, row in enumerate(ROWS)
+    ],
 )
 def test_like_keras(name, args, settings):
     """Values equal Keras's, also compiled, and shapes and saved names equal Keras's."""

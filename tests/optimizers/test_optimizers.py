@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import optax
 import pytest
-from compare import plain
+from compare import mostly_slow, plain
 
 import hornbeam as hb
 
@@ -94,7 +94,9 @@ def variables(k):
 
 
 # In uncompiled code Keras's LossScaleOptimizer leaks a tracer; a separate test is below.
-@pytest.mark.parametrize("name", [name for name in ROWS if name != "scaled"])
+@pytest.mark.parametrize(
+    "name", mostly_slow([name for name in ROWS if name != "scaled"], list(ROWS)[::2])
+)
 def test_four_steps(name):
     results = []
     for k in (hb, keras):
