@@ -127,9 +127,10 @@ class DatasetFile(Generic[T]):
                 if address != last and getattr(error.__cause__, "code", None) == 404:
                     continue
                 kind = FileError if isinstance(error, ValueError) else OSError
+                reason = str(error).rstrip(".")
                 raise kind(
                     f"The data set's file '{self.name}' is not on this computer, and {address} did"
-                    f" not give it: {error} Download it elsewhere and put it in the folder"
+                    f" not give it: {reason}. Download it elsewhere and put it in the folder"
                     f" '{place.parent}', or set HORNBEAM_MIRROR to the URL of a folder that has it."
                 ) from error
         try:
