@@ -1,0 +1,390 @@
+"""The base of layers that map texts or integers to the indices of a vocabulary, and back."""
+
+from __future__ import annotations
+
+import collections
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hornbeam.core.loading import refuse_from_files
+from hornbeam.core.tensor import KerasTensor
+from hornbeam.layers.dtype_config import dtype_config
+from hornbeam.layers.preprocessing.encoding import check_mode, encode, encoded_shape
+from hornbeam.layers.preprocessing.text import TextLayer
+from hornbeam.typing import ArrayLike, Data, Shapes, Tensor
+
+__all__ = ["IndexLookup", "Token"]
+
+MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
+Token = Any  # a `str` or an `int`
+Counts = collections.Counter[Token]
+
+
+class IndexLookup(TextLayer):
+    """Base of `StringLookup` and `IntegerLookup`: a vocabulary and its indices.
+
+    The indices are, in this order: the one of `mask_token`, if there is one and the mode is
+    `"int"`; `num_oov_indices` of tokens out of the vocabulary; the vocabulary. The constructor's
+    arguments are described in the subclasses.
+    """
+
+    # Subclasses set the kind of the tokens, for messages.
+    kind = "tokens"
+
+    def __init__(
+        self, max_tokens: int | None, num_oov_indices: int, mask_token: Token, oov_token: Token,
+        vocabulary: Any, idf_weights: ArrayLike | None, invert: bool, output_mode: str,
+        sparse: bool, pad_to_max_tokens: bool, oov_method: str, salt: Any, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        owner = type(self).__name__
+        if max_tokens is not None and max_tokens <= 1:
+            raise ValueError(f"{owner}: `max_tokens` must be above 1, received {max_tokens!r}.")
+        if pad_to_max_tokens and max_tokens is None:
+            raise ValueError(f"{owner}: `pad_to_max_tokens=True` needs `max_tokens`.")
+        if num_oov_indices < 0:
+            raise ValueError(
+                f"{owner}: `num_oov_indices` must be at least 0, received {num_oov_indices!r}."
+            )
+        if output_mode == "binary":  # Keras 2's first name of it
+            output_mode = "multi_hot"
+        check_mode(owner, output_mode, MODES)
+        if invert and output_mode != "int":
+            raise ValueError(
+                f"{owner}: `invert=True` needs `output_mode='int'`, received {output_mode!r}."
+            )
+        if sparse and output_mode == "int":
+            raise ValueError(f"{owner}: `sparse=True` needs an `output_mode` other than 'int'.")
+        if oov_method not in ("floormod", "farmhash"):
+            raise ValueError(
+                f"{owner}: `oov_method` must be 'floormod' or 'farmhash', received {oov_method!r}."
+            )
+        if idf_weights is not None and output_mode != "tf_idf":
+            raise ValueError(f"{owner}: `idf_weights` need `output_mode='tf_idf'`.")
+        self.max_tokens, self.num_oov_indices = max_tokens, num_oov_indices
+        self.mask_token, self.oov_token, self.invert = mask_token, oov_token, invert
+        self.output_mode, self.sparse, self.pad_to_max_tokens = (
+            output_mode,
+            sparse,
+            pad_to_max_tokens,
+        )
+        self.oov_method, self.salt = oov_method, salt
+        self.built = True
+        self._tokens: list[Token] = []
+        self._known: Any = None
+        self._idf: np.ndarray | None = None
+        self._given: Any = None
+        self.reset_state()
+        if vocabulary is not None:
+            self.set_vocabulary(vocabulary, idf_weights)
+
+    # --- the vocabulary -----------------------------------------------------------------------
+
+    def _special(self) -> list[Token]:
+        """Return the tokens before the vocabulary."""
+        mask = [] if self.mask_token is None or self.output_mode != "int" else [self.mask_token]
+        return mask + [self.oov_token] * self.num_oov_indices
+
+    def get_vocabulary(self, include_special_tokens: bool = True) -> list[Token]:
+        """Return the vocabulary; position `i` holds the token of index `i`.
+
+        Args:
+            include_special_tokens: Whether the tokens for masks and unknown tokens are included.
+        """
+        return (self._special() if include_special_tokens else []) + list(self._tokens)
+
+    def vocabulary_size(self) -> int:
+        """Return the number of indices, including those of special tokens."""
+        return len(self._special()) + len(self._tokens)
+
+    def set_vocabulary(self, vocabulary: Any, idf_weights: ArrayLike | None = None) -> None:
+        """Set the vocabulary.
+
+        Args:
+            vocabulary: A list, tuple or array of tokens, or the path of a text file with one token
+                per line. It may begin with the special tokens.
+            idf_weights: For `"tf_idf"`: one weight per token of `vocabulary`.
+
+        Raises:
+            ValueError: If the vocabulary is empty, larger than `max_tokens`, holds a token twice or
+                a special token in a wrong place, or its weights are missing or do not fit.
+        """
+        tokens = self._read(vocabulary)
+        if not tokens:
+            raise ValueError(f"{self._label()}: the vocabulary must not be empty.")
+        if (self.output_mode == "tf_idf") != (idf_weights is not None):
+            raise ValueError(
+                f"{self._label()}: a vocabulary needs `idf_weights` if `output_mode` is 'tf_idf',"
+                " and only then."
+            )
+        weights = None if idf_weights is None else np.asarray(idf_weights, "float32")
+        if weights is not None and weights.shape != (len(tokens),):
+            raise ValueError(
+                f"{self._label()}: `idf_weights` must have one number per token of the vocabulary,"
+                f" ({len(tokens)},); received shape {weights.shape}."
+            )
+        given = vocabulary if isinstance(vocabulary, (str, os.PathLike)) else list(tokens)
+        special = self._special()
+        if special and tokens[: len(special)] == special:
+            tokens = tokens[len(special) :]
+            weights = None if weights is None else weights[len(special) :]
+        self._check_tokens(tokens)
+        self._store(tokens, weights)
+        self._given = (given, None if idf_weights is None else np.ravel(idf_weights).tolist())
+
+    def _read(self, vocabulary: Any) -> list[Token]:
+        """Return the tokens of a list, an array or a file."""
+        if isinstance(vocabulary, (str, os.PathLike)):
+            refuse_from_files(f"{type(self).__name__}: `vocabulary`", vocabulary)
+            lines = Path(vocabulary).read_text(self._encoding()).splitlines()
+            return [self._token(line) for line in lines]
+        if hasattr(vocabulary, "numpy"):
+            vocabulary = vocabulary.numpy()
+        return [self._token(t) for t in np.asarray(vocabulary).reshape(-1).tolist()]
+
+    def _check_tokens(self, tokens: Sequence[Token]) -> None:
+        repeated = [t for t, n in collections.Counter(tokens).items() if n > 1]
+        if repeated:
+            raise ValueError(
+                f"{self._label()}: the vocabulary holds {repeated[:10]!r} more than once. Remove"
+                " the repeated tokens."
+            )
+        reserved = [t for t in (self.mask_token, self.oov_token) if t is not None and t in tokens]
+        if reserved:
+            raise ValueError(
+                f"{self._label()}: the vocabulary holds the special token {reserved[0]!r}. Remove"
+                f" it, or begin the vocabulary with all special tokens, {self._special()!r}."
+            )
+        size = len(self._special()) + len(tokens)
+        if self.max_tokens is not None and size > self.max_tokens:
+            raise ValueError(
+                f"{self._label()}: the vocabulary has {size} tokens with the special ones, more"
+                f" than `max_tokens`, {self.max_tokens}."
+            )
+
+    def _store(self, tokens: Sequence[Token], weights: np.ndarray | None) -> None:
+        self._tokens, self._known = list(tokens), None
+        if weights is not None:
+            unknown = np.full(len(self._special()), weights.mean(), "float32")
+            weights = np.concatenate([unknown, weights])
+        self._idf = weights
+
+    @property
+    def idf_weights(self) -> np.ndarray | None:
+        """The inverse document frequency of each index, for `"tf_idf"`."""
+        return self._idf
+
+    # --- learning -----------------------------------------------------------------------------
+
+    def adapt(self, data: Data, steps: int | None = None) -> None:
+        """Learn the vocabulary: the most frequent tokens first. A later call replaces it.
+
+        Tokens that occur equally often are in descending order, as in Keras.
+
+        Args:
+            data: An array of tokens, or batches of them, as for `PreprocessingLayer.adapt`. For
+                `"tf_idf"`, a row is a document.
+            steps: Number of batches to read. Default: all.
+
+        Raises:
+            ValueError: If the constructor or `set_vocabulary` set the vocabulary, or there are no
+                tokens.
+        """
+        self.check_adaptable(self._label())
+        super().adapt(data, steps)
+
+    def check_adaptable(self, label: str) -> None:
+        """Raise an error that names `label` if the vocabulary was set by the user."""
+        if self._given is not None:
+            raise ValueError(
+                f"{label}: has its vocabulary from its constructor or from `set_vocabulary`; there"
+                " is nothing to adapt."
+            )
+
+    def reset_state(self) -> None:
+        self._counts: Counts = collections.Counter()
+        self._documents: Counts = collections.Counter()
+        self._rows = 0
+
+    def update_state(self, data: np.ndarray) -> None:
+        rows = self._values(data)
+        rows = rows.reshape(rows.shape[0], -1)
+        self._counts.update(self._list(rows))
+        if self.output_mode == "tf_idf":
+            for row in rows:
+                self._documents.update(set(self._list(row)))
+            self._rows += len(rows)
+
+    def learn(self, counts: Counts, documents: Counts, rows: int) -> None:
+        """Set the vocabulary from counts.
+
+        Args:
+            counts: How often each token occurs.
+            documents: In how many documents each token occurs, for `"tf_idf"`.
+            rows: Number of documents.
+        """
+        self._counts, self._documents, self._rows = counts, documents, rows
+        self.finalize_state()
+        self.reset_state()
+
+    def finalize_state(self) -> None:
+        if not self._counts:
+            return
+        for token in (self.mask_token, self.oov_token):
+            self._counts.pop(token, None)
+        found = sorted(self._counts.items(), key=lambda item: item[::-1], reverse=True)
+        if self.max_tokens is not None:
+            found = found[: self.max_tokens - len(self._special())]
+        tokens = [token for token, _ in found]
+        weights = None
+        if self.output_mode == "tf_idf":
+            weights = np.array(
+                [math.log(1 + self._rows / (1 + self._documents[t])) for t in tokens], "float32"
+            )
+        self._store(tokens, weights)
+
+    # --- the call -----------------------------------------------------------------------------
+
+    def check_vocabulary(self, label: str) -> None:
+        """Raise an error that names `label` if there is no vocabulary yet."""
+        if not self._tokens:
+            raise ValueError(
+                f"{label}: has no vocabulary yet. Call `adapt`, or pass `vocabulary` to the"
+                " constructor."
+            )
+
+    def call(self, inputs: Tensor) -> Any:
+        self.check_vocabulary(self._label())
+        if self.invert:
+            return self._tokens_of(inputs)
+        return self.form(self.indices(inputs))
+
+    def form(self, indices: Any) -> Tensor:
+        """Return indices in the form of `output_mode`."""
+        if self.output_mode == "int":
+            return jnp.asarray(indices, jax.dtypes.canonicalize_dtype("int64"))
+        idf = self._idf
+        if idf is not None:
+            idf = np.pad(idf, (0, self._depth() - len(idf)))
+        return encode(
+            indices, self._depth(), self.output_mode, self.compute_dtype, idf, self.sparse
+        )
+
+    def _depth(self) -> int:
+        """Return the length of encoded vectors."""
+        return (self.max_tokens or 0) if self.pad_to_max_tokens else self.vocabulary_size()
+
+    def indices(self, values: Any) -> Any:
+        """Return the index of each token. Where the mode drops the mask token, its index is -1."""
+        raise NotImplementedError
+
+    def _tokens_of(self, indices: Any) -> Any:
+        raise NotImplementedError
+
+    def _values(self, x: Any) -> Any:
+        """Return an input as an array of tokens."""
+        raise NotImplementedError
+
+    def _list(self, values: np.ndarray) -> list[Token]:
+        """Return an array of tokens as a list of tokens."""
+        raise NotImplementedError
+
+    def _token(self, x: Any) -> Token:
+        raise NotImplementedError
+
+    def _encoding(self) -> str:
+        return "utf-8"
+
+    def _unknown(self, hashes: Any, values: Any) -> Any:
+        """Return the indices of unknown tokens.
+
+        Args:
+            hashes: A number for each unknown token; its remainder chooses among the indices.
+            values: The unknown tokens, for the error.
+        """
+        if self.num_oov_indices == 0:
+            raise ValueError(
+                f"{self._label()}: the vocabulary lacks {self._list(values)[:5]!r}. Set"
+                " `num_oov_indices` to 1 or more to allow unknown tokens."
+            )
+        first = len(self._special()) - self.num_oov_indices
+        return first + hashes % hashes.dtype.type(self.num_oov_indices)
+
+    def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:
+        return KerasTensor(self.compute_output_shape(inputs.shape), dtype=self._output_dtype())
+
+    def _output_dtype(self) -> str:
+        return "int64" if self.output_mode == "int" else self.compute_dtype
+
+    def compute_output_shape(self, input_shape: Shapes) -> Shapes:
+        return encoded_shape(tuple(input_shape), self._depth(), self.output_mode)
+
+    # --- files --------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        vocabulary, weights = self._given or (None, None)
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": dtype_config(self),
+            "invert": self.invert,
+            "max_tokens": self.max_tokens,
+            "num_oov_indices": self.num_oov_indices,
+            "oov_token": self.oov_token,
+            "mask_token": self.mask_token,
+            "output_mode": self.output_mode,
+            "sparse": self.sparse,
+            "pad_to_max_tokens": self.pad_to_max_tokens,
+            "oov_method": self.oov_method,
+            "salt": self.salt,
+            "idf_weights": weights,
+            "vocabulary": vocabulary if vocabulary is None or isinstance(vocabulary, list)
+            else os.fspath(vocabulary),
+            "vocabulary_size": self.vocabulary_size(),
+        }  # fmt: skip
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> IndexLookup:
+        return cls(**{k: v for k, v in config.items() if k != "vocabulary_size"})
+
+    def save_assets(self, dir_path: str) -> None:
+        if self._given is not None:
+            return
+        tokens = [str(t) for t in self.get_vocabulary()]
+        broken = [t for t in tokens if "\n" in t or "\r" in t]
+        if broken:
+            raise ValueError(
+                f"{self._label()}: a file holds one token per line, so the token {broken[0]!r}"
+                " cannot be saved. Pass the vocabulary to the constructor instead."
+            )
+        Path(dir_path, "vocabulary.txt").write_bytes("\n".join(tokens).encode())
+
+    def load_assets(self, dir_path: str) -> None:
+        if self._given is not None:
+            return
+        text = Path(dir_path, "vocabulary.txt").read_bytes().decode()
+        tokens = [self._token(line) for line in text.split("\n")]
+        special = self._special()
+        if tokens[: len(special)] != special:
+            raise ValueError(
+                f"{self._label()}: the file's vocabulary must begin with the special tokens"
+                f" {special!r}; it begins with {tokens[: len(special)]!r}."
+            )
+        tokens = tokens[len(special) :]
+        self._check_tokens(tokens)
+        self._tokens, self._known = tokens, None
+
+    def save_own_variables(self, store: Any) -> None:
+        if self._given is None and self._idf is not None:
+            store["idf_weights"] = self._idf
+
+    def load_own_variables(self, store: Any) -> None:
+        if self.output_mode == "tf_idf" and self._given is None and "idf_weights" in store:
+            self._idf = np.asarray(store["idf_weights"], "float32")
