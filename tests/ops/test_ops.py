@@ -329,7 +329,10 @@ BAD = [
     (lambda x: ops.where(x), "where: the size.*`x1` and `x2`"),
     (lambda x: ops.unique(x), "unique: the size.*`size`"),
     (lambda x: x + hb.Input((4,)), r"\(None, 3\), \(None, 4\).*ops.add was called with 0: float32"),
-    (lambda x: ops.matmul(x, hb.Input((4,))), r"got \(3,\) and \(None,\).*ops.matmul"),
+    (
+        lambda x: ops.matmul(x, hb.Input(batch_shape=(4, 2))),
+        r"got \(3,\) and \(4,\).*ops.matmul",
+    ),
 ]
 
 

@@ -284,6 +284,9 @@ def assert_equal(model, history, expected, expected_history):
 QUICK = ("arrays", "data set", "two optimizers")
 
 
+@pytest.mark.filterwarnings(
+    "ignore:fit. the data ended after", "ignore:fit. `class_weight` does not list"
+)
 @pytest.mark.parametrize(
     "way",
     [w if w in QUICK else pytest.param(w, marks=pytest.mark.slow) for w in WAYS if w != "asked"],
