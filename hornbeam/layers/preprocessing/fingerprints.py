@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["fingerprints", "join_fingerprints"]
+__all__ = ["fingerprints", "hash_key", "join_fingerprints"]
 
 # Arithmetic on uint64 arrays wraps around, as the algorithms require.
 U = np.uint64
@@ -37,6 +37,18 @@ def fingerprints(values: np.ndarray, salt: tuple[int, int] | None = None) -> np.
     for where, rows in groups:
         found[where] = _fingerprint(rows) if salt is None else _siphash(rows, salt)
     return found.reshape(values.shape)
+
+
+def hash_key(owner: str, salt: Any) -> tuple[int, int] | None:
+    """Return the key of the hash for a layer's `salt`: `None`, an integer or two integers."""
+    if salt is None:
+        return None
+    parts = list(salt) if isinstance(salt, (list, tuple)) else [salt, salt]
+    if len(parts) != 2 or any(
+        isinstance(p, bool) or not isinstance(p, (int, np.integer)) for p in parts
+    ):
+        raise ValueError(f"{owner}: `salt` must be an integer or two integers, received {salt!r}.")
+    return int(parts[0]), int(parts[1])
 
 
 def join_fingerprints(first: np.ndarray, second: np.ndarray) -> np.ndarray:

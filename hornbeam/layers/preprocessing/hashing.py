@@ -13,7 +13,11 @@ from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtype_policies import DTypePolicy
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.layers.preprocessing.encoding import check_mode, encode, encoded_shape
-from hornbeam.layers.preprocessing.fingerprints import fingerprints, join_fingerprints
+from hornbeam.layers.preprocessing.fingerprints import (
+    fingerprints,
+    hash_key,
+    join_fingerprints,
+)
 from hornbeam.layers.preprocessing.text import TextLayer, as_host_array
 from hornbeam.typing import DType, Shape, Shapes, Tensor
 
@@ -101,14 +105,14 @@ class Hashing(_HashingLayer):
     ):  # fmt: skip
         modes = ("int", "one_hot", "multi_hot", "count")
         super().__init__(modes, num_bins, output_mode, sparse, dtype, **kwargs)
-        self.mask_value, self.salt = mask_value, _salt(salt)
+        self.mask_value, self._key = mask_value, hash_key("Hashing", salt)
+        self.salt = None if self._key is None else list(self._key)
 
     def call(self, inputs: Tensor) -> Tensor:
         values = as_host_array(inputs, self._label())
         if values.dtype.kind == "f":
             values = values.astype("int64")
-        key = None if self.salt is None else (self.salt[0], self.salt[1])
-        hashes = fingerprints(values, key)
+        hashes = fingerprints(values, self._key)
         if self.mask_value is None:
             bins = hashes % np.uint64(self.num_bins)
         else:
@@ -121,18 +125,6 @@ class Hashing(_HashingLayer):
 
     def compute_output_shape(self, input_shape: Shapes) -> Shapes:
         return encoded_shape(tuple(input_shape), self.num_bins, self.output_mode)
-
-
-def _salt(salt: Any) -> list[int] | None:
-    """Return the key of the hash as two integers."""
-    if salt is None:
-        return None
-    parts = list(salt) if isinstance(salt, (list, tuple)) else [salt, salt]
-    if len(parts) != 2 or any(
-        isinstance(p, bool) or not isinstance(p, (int, np.integer)) for p in parts
-    ):
-        raise ValueError(f"Hashing: `salt` must be an integer or two integers, received {salt!r}.")
-    return [int(p) for p in parts]
 
 
 def _equal(values: np.ndarray, value: str | int) -> np.ndarray:

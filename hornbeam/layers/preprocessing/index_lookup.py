@@ -17,6 +17,7 @@ from hornbeam.core.loading import refuse_from_files
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.layers.dtype_config import dtype_config
 from hornbeam.layers.preprocessing.encoding import check_mode, encode, encoded_shape
+from hornbeam.layers.preprocessing.fingerprints import hash_key
 from hornbeam.layers.preprocessing.text import TextLayer
 from hornbeam.typing import ArrayLike, Data, Shapes, Tensor
 
@@ -34,9 +35,6 @@ class IndexLookup(TextLayer):
     `"int"`; `num_oov_indices` of tokens out of the vocabulary; the vocabulary. The constructor's
     arguments are described in the subclasses.
     """
-
-    # Subclasses set the kind of the tokens, for messages.
-    kind = "tokens"
 
     def __init__(
         self, max_tokens: int | None, num_oov_indices: int, mask_token: Token, oov_token: Token,
@@ -75,7 +73,7 @@ class IndexLookup(TextLayer):
             sparse,
             pad_to_max_tokens,
         )
-        self.oov_method, self.salt = oov_method, salt
+        self.oov_method, self.salt, self._key = oov_method, salt, hash_key(owner, salt)
         self.built = True
         self._tokens: list[Token] = []
         self._known: Any = None

@@ -39,6 +39,8 @@ class StringLookup(IndexLookup):
         encoding: Encoding of bytes and files. Default: `"utf-8"`.
         salt: An integer or two: the key of the hash that chooses among `num_oov_indices`. Default:
             `None`, no key.
+        oov_method: In Keras's files. Texts are always hashed; the remainder of an integer, which it
+            may name, is for `IntegerLookup`.
 
     Input: texts of any shape; with `invert`, integers. It runs on the host.
 
@@ -58,8 +60,6 @@ class StringLookup(IndexLookup):
         >>> layer([["dog", "cow"]])
         Array([[2, 0]], dtype=int32)
     """
-
-    kind = "texts"
 
     def __init__(
         self, max_tokens: int | None = None, num_oov_indices: int = 1,
@@ -122,10 +122,10 @@ class StringLookup(IndexLookup):
         unknown = np.flatnonzero(found == -2)
         if len(unknown):
             tokens = np.array([texts[i] for i in unknown], object)
-            key = self.salt
-            key = None if key is None else tuple(key) if np.ndim(key) else (key, key)
             hashes = (
-                fingerprints(tokens, key) if self.num_oov_indices > 1 else np.zeros(1, "uint64")
+                fingerprints(tokens, self._key)
+                if self.num_oov_indices > 1
+                else np.zeros(1, "uint64")
             )
             found[unknown] = self._unknown(hashes, tokens)
         return found.reshape(values.shape)
@@ -180,8 +180,6 @@ class IntegerLookup(IndexLookup):
         >>> layer([[36, 7]])
         Array([[2, 0]], dtype=int32)
     """
-
-    kind = "integers"
 
     def __init__(
         self, max_tokens: int | None = None, num_oov_indices: int = 1,
@@ -252,10 +250,7 @@ class IntegerLookup(IndexLookup):
     def _hashes(self, values: np.ndarray) -> np.ndarray:
         if self.oov_method == "floormod":
             return values
-        key = self.salt
-        return fingerprints(
-            values, None if key is None else (key, key) if np.ndim(key) == 0 else tuple(key)
-        )
+        return fingerprints(values, self._key)
 
     def _unknown_in_program(self, values: jax.Array) -> Any:
         """Return the indices of unknown integers inside a compiled function."""

@@ -334,6 +334,7 @@ def test_weighted_counts():
     [
         (lambda: L.Hashing(0), "`num_bins` must be a positive integer, received 0"),
         (lambda: L.Hashing(3, salt=[1, 2, 3]), "`salt` must be an integer or two"),
+        (lambda: L.StringLookup(salt="x"), "StringLookup: `salt` must be an integer or two"),
         (lambda: L.HashedCrossing(3)(np.array(["a"])), "list or tuple of features"),
         (lambda: L.HashedCrossing(3)((np.array(["a"]), np.array([1.5]))), "text or integers"),
         (lambda: L.HashedCrossing(3)((np.zeros((2, 2), int),) * 2), r"\(batch, 1\)"),
