@@ -163,12 +163,26 @@ def _place(
         with written_aside(target) as aside:
             os.replace(part, aside)
         for old in target.parent.glob(f".{_escaped(target.name)}.*.part"):
-            with contextlib.suppress(OSError):
-                old.unlink()  # parts of earlier versions of the file
+            _remove_part(old)
     finally:
-        if part.is_file() and not part.stat().st_size:
+        # The path may hold the part of another process by now.
+        with contextlib.suppress(OSError):
+            if not part.stat().st_size and _is(held, part):
+                part.unlink()
+        held.close()
+
+
+def _remove_part(part: Path) -> None:
+    """Remove the part of an earlier version of a file, unless another process writes to it."""
+    held = _lock(part)
+    if held is not None:
+        with contextlib.suppress(OSError):
             part.unlink()
         held.close()
+
+
+def _is(file: BinaryIO, path: Path) -> bool:
+    return os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
 def _escaped(name: str) -> str:
@@ -186,7 +200,7 @@ def _lock(part: Path) -> BinaryIO | None:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(file.fileno()), part.stat()):
+        if _is(file, part):
             return file
     except OSError:
         pass  # locked by another process, or renamed by it a moment ago
