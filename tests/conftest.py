@@ -1,8 +1,11 @@
 """Settings of the test run; they must be made before JAX or Keras is imported."""
 
+import functools
+import gc
 import os
 import signal
 import sys
+import threading
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,6 +45,10 @@ GENERATORS = {}
 
 
 def pytest_collection_finish(session):
+    """Note the generators, and keep garbage collections short: what is imported by now stays."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     for module in {getattr(item, "module", None) for item in session.items} - {None}:
         for value in vars(module).values():
             if isinstance(value, np.random.Generator):
@@ -68,6 +75,7 @@ def fresh_state():
     """
     import hornbeam as hb
 
+    shared_context()
     hb.utils.clear_session(free_memory=False)
     if "keras" in sys.modules:
         sys.modules["keras"].utils.clear_session(free_memory=False)
@@ -86,6 +94,28 @@ def fresh_state():
     give_memory_back()
 
 
+@functools.cache
+def shared_context():
+    """Let the programs of this process share one MLIR context; return the function that keeps it.
+
+    JAX makes a context for each program that it compiles, which takes a fifth of the time of tests
+    that compile many small programs. A program that is compiled while another one is lowered, or in
+    another thread, still gets a context of its own. So does all where JAX has no such function.
+    """
+    from jax._src.interpreters import mlir
+
+    make = getattr(mlir, "make_ir_context", None)
+    keep = functools.cache(make or object)
+
+    def choose():
+        alone = threading.current_thread() is threading.main_thread()
+        return keep() if alone and mlir.ir.Context.current is None else make()
+
+    if make:
+        mlir.make_ir_context = choose
+    return keep
+
+
 MEMORY = {"may grow to": 2.2 * 2**30}
 
 
@@ -98,6 +128,7 @@ def give_memory_back():
     import hornbeam as hb
 
     jax.clear_caches()
+    shared_context().cache_clear()
     hb.utils.clear_session()
     MEMORY["may grow to"] = max(MEMORY["may grow to"], resident() + 2**29)
 

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from compare import mostly_slow
 
 import hornbeam as hb
 
@@ -42,7 +43,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("make", [sequential, functional, Called])
+@pytest.mark.parametrize("make", mostly_slow([sequential, functional, Called], [functional]))
 def test_a_copy_trains_on_like_the_original(make, way):
     model = make()
     model.compile("adam", "mse", metrics=["mae", hb.metrics.RootMeanSquaredError()])
