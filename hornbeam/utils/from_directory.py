@@ -16,14 +16,13 @@ from hornbeam.errors import FileError
 from hornbeam.optional import import_module, scipy_signal
 from hornbeam.typing import FilePath
 from hornbeam.utils.directories import check_choice, find_files, finished, labelled, parts_of
-from hornbeam.utils.images import in_color_mode, open_image
+from hornbeam.utils.pixels import CHANNELS, read_pixels
 from hornbeam.utils.resizing import INTERPOLATIONS, resize, smart_resize_box
 
 __all__ = [
     "audio_dataset_from_directory", "image_dataset_from_directory", "text_dataset_from_directory",
 ]  # fmt: skip
 
-_CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
 _LABEL_MODES = ("int", "categorical", "binary", None)
 
 
@@ -44,7 +43,7 @@ def image_dataset_from_directory(
 
     Args:
         directory: The folder. Files ending in .bmp, .gif, .jpeg, .jpg and .png are read; of a .gif,
-            the first image.
+            the first image. JPEG files are decoded as TensorFlow decodes them, to the bit.
         labels: `"inferred"`, one integer per file (in the order of the sorted paths), or `None`.
         label_mode: `"int"`, `"categorical"` (one-hot rows), `"binary"` (0.0 or 1.0) or `None`.
         class_names: The folders to use, in the order of their class numbers. Default: all, sorted.
@@ -82,7 +81,7 @@ def image_dataset_from_directory(
     """
     name = "image_dataset_from_directory"
     check_choice(name, "label_mode", label_mode, _LABEL_MODES)
-    check_choice(name, "color_mode", color_mode, tuple(_CHANNELS))
+    check_choice(name, "color_mode", color_mode, tuple(CHANNELS))
     check_choice(name, "interpolation", interpolation, INTERPOLATIONS)
     check_choice(name, "data_format", data_format, ("channels_last", "channels_first", None))
     check_choice(name, "format", format, ("tf", "grain"))
@@ -131,14 +130,7 @@ def _read_image(
     first: bool,
 ) -> np.ndarray:  # fmt: skip
     """Return an image file as an array."""
-    image = open_image(path, "image_dataset_from_directory")
-    if image.mode.startswith("I"):  # 16 bits: the upper 8 are kept
-        pillow = import_module("PIL.Image", extra="image", needed_for="an image")
-        image = pillow.fromarray((np.asarray(image) >> 8).astype("uint8"))
-    if color_mode == "grayscale":
-        image = image.convert("L")
-    x = np.asarray(in_color_mode(image, color_mode))
-    x = x[..., None] if x.ndim == 2 else x
+    x = read_pixels(path, color_mode, "image_dataset_from_directory")
     if ratio == "crop":
         rows, columns = smart_resize_box(x.shape[0], x.shape[1], size)
         x = x[rows, columns]

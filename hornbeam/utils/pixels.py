@@ -1,0 +1,84 @@
+"""Image files as arrays of pixels, decoded as TensorFlow decodes them."""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from hornbeam.optional import import_module
+from hornbeam.utils.images import in_color_mode, open_image
+
+__all__ = ["CHANNELS", "read_pixels"]
+
+CHANNELS = {"rgb": 3, "rgba": 4, "grayscale": 1}
+"""Number of channels by color mode."""
+
+
+def read_pixels(path: str, color_mode: str, function: str) -> np.ndarray:
+    """Return an image file as an array (height, width, channels) of uint8.
+
+    JPEG files are decoded by simplejpeg, to the same bits as by TensorFlow and in a third of
+    Pillow's time. Files that simplejpeg refuses, and all files where it is not installed, are
+    decoded by Pillow, whose pixels may differ by a few levels.
+
+    Args:
+        path: The file. A mark of rotation in it has no effect, as in TensorFlow.
+        color_mode: A name of `CHANNELS`.
+        function: Name of the caller, for errors.
+
+    Raises:
+        FileError: If the file is no complete image.
+        OSError: If there is no such file.
+    """
+    x = _read_jpeg(path, color_mode) if color_mode != "rgba" else None
+    if x is not None:
+        return x
+    image = open_image(path, function)
+    if image.mode.startswith("I"):  # 16 bits: the upper 8 are kept
+        image = _pillow().fromarray((np.asarray(image) >> 8).astype("uint8"))
+    if color_mode == "grayscale":
+        image = image.convert("L")
+    x = np.asarray(in_color_mode(image, color_mode))
+    return x[..., None] if x.ndim == 2 else x
+
+
+def _pillow() -> Any:
+    return import_module("PIL.Image", extra="image", needed_for="an image")
+
+
+@functools.cache
+def _simplejpeg() -> ModuleType | None:
+    """Return the module if it is installed: its wheels do not exist for all systems."""
+    try:
+        return import_module("simplejpeg", extra="image", needed_for="a JPEG file")
+    except ImportError:
+        return None
+
+
+def _read_jpeg(path: str, color_mode: str) -> np.ndarray | None:
+    """Return a JPEG file's pixels; `None` if another decoder must read it, or say what is wrong."""
+    library = _simplejpeg()
+    if library is None:
+        return None
+    with open(path, "rb") as file:
+        if file.read(3) != b"\xff\xd8\xff":
+            return None
+        file.seek(0)
+        data = file.read()
+    try:
+        height, width, stored, _ = library.decode_jpeg_header(data)
+        if height * width > (_pillow().MAX_IMAGE_PIXELS or np.inf):
+            return None
+        inks = stored in ("CMYK", "YCCK")
+        if inks and color_mode != "rgb":
+            return None
+        colors = "CMYK" if inks else "RGB" if color_mode == "rgb" else "GRAY"
+        x = library.decode_jpeg(data, colorspace=colors, fastdct=True)
+    except ValueError:  # incomplete, or of an unusual kind
+        return None
+    if not inks:
+        return x
+    return (x[..., :3].astype("uint16") * x[..., 3:] // 255).astype("uint8")
