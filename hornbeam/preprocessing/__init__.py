@@ -1,6 +1,6 @@
 """The names of `keras.preprocessing`."""
 
-from hornbeam.preprocessing import image, sequence
+from hornbeam.preprocessing import image, sequence, text
 from hornbeam.utils.from_directory import image_dataset_from_directory, text_dataset_from_directory
 from hornbeam.utils.timeseries import timeseries_dataset_from_array
 
@@ -8,6 +8,7 @@ __all__ = [
     "image",
     "image_dataset_from_directory",
     "sequence",
+    "text",
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
 ]
