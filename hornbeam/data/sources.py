@@ -43,6 +43,7 @@ class Source:
 
     num_batches: int | None = None
     own_batches = True  # whether the data determine the size of batches
+    repeats = False  # whether an epoch of more steps than batches begins another pass
 
     @property
     def can_restart(self) -> bool:
@@ -195,7 +196,10 @@ class IterableSource(Source):
 
     def __init__(self, data: Data):
         self._data = data
-        self._once: Iterator[Any] | None = data if hasattr(data, "__next__") else None
+        # Iterators of `keras.preprocessing.image` are data sets and endless iterators.
+        self.repeats = isinstance(data, PyDataset) and hasattr(data, "__next__")
+        only_once = hasattr(data, "__next__") and not self.repeats
+        self._once: Iterator[Any] | None = data if only_once else None
         self._indexed = not hasattr(data, "__iter__") and hasattr(data, "__getitem__")
         self._reader: Reader | None = None
         try:

@@ -54,7 +54,7 @@ class HostSource(Source):
 
     def __init__(self, source: Source, layers: Callable[[Structure], Structure]):
         self._source, self._layers = source, layers
-        self.num_batches = source.num_batches
+        self.num_batches, self.repeats = source.num_batches, source.repeats
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Any]:
         """Return the batches of an epoch, from batch number `start` on."""

@@ -121,7 +121,8 @@ class Plan:
         Args:
             budget: Maximum number of steps in all; `None` for no bound.
             most: Returns, before each dispatch, its maximum number of steps.
-            renew: Whether a new pass begins if no step of the pass under way is left.
+            renew: Whether a new pass begins if no step of the pass under way is left. Data that
+                repeat begin another one whenever they end within a budget.
         """
         left = budget
         while left is None or left > 0:
@@ -130,10 +131,12 @@ class Plan:
             if dispatch is None:
                 if not renew or not self._source.can_restart:
                     return
+                if left != budget:
+                    self._source.on_epoch_end()
                 renew = False
                 self.begin(self.position[0] + 1)
                 continue
-            renew = False
+            renew = self._source.repeats and budget is not None
             self.position = (self.position[0], self.position[1] + dispatch.steps)
             yield dispatch
             if left is not None:

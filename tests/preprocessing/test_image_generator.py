@@ -291,6 +291,25 @@ def test_changed_images_train_a_model_and_are_saved(folder, tmp_path):
     assert all(path.name.startswith("p_") and path.suffix == ".jpeg" for path in saved)
 
 
+def test_an_epoch_may_have_any_number_of_steps():
+    def fresh():
+        model = hb.Sequential([hb.Input((6, 7, 3)), hb.layers.Flatten(), hb.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        return model
+
+    batches = Generator(rescale=1e-3).flow(X, np.arange(10), batch_size=4, seed=1)
+    for steps, count in ((None, 6), (2, 4), (3, 6), (7, 14)):
+        model = fresh()
+        history = model.fit(batches, steps_per_epoch=steps, epochs=2, verbose=0)
+        assert len(history.epoch) == 2
+        assert int(model.optimizer.iterations) == count
+    older = {"samples_per_epoch": 20, "nb_epoch": 2, "validation_data": batches}
+    history = model.fit_generator(batches, nb_val_samples=10, verbose=0, **older)
+    assert len(history.history["val_loss"]) == 2
+    assert int(model.optimizer.iterations) == 14 + 10
+    assert model.predict(batches, steps=5, verbose=0).shape[0] == 18
+
+
 def flow(*arguments, **named):
     return lambda: Generator(validation_split=0.3).flow(*arguments, **named)
 
