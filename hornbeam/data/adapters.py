@@ -118,6 +118,10 @@ def _in_chunks(array: Any, chunk: int | None, name: str, take: Any = None) -> An
 
 
 def _h5py(dataset: Any) -> Any:
+    if not dataset:
+        raise ValueError(
+            "The file of an h5py dataset is closed. Keep it open while its rows are read."
+        )
     chunk = dataset.chunks[0] if dataset.chunks else None
     text = dataset.asstr() if dataset.dtype.kind == "O" else None
     return _in_chunks(dataset, chunk, f"dataset {dataset.name!r} of {dataset.file.filename}", text)
@@ -150,9 +154,8 @@ def _hugging_face_column(data: Any, name: str) -> LazyArray:
         source = data.select_columns([name]).with_format("arrow" if in_arrow else "numpy")
 
     def take(numbers: np.ndarray) -> np.ndarray:
-        found = source[numbers.tolist()][name]
-        found = plain(found)
-        where = f"column {name!r} of the data set"
+        found = plain(source[numbers.tolist()][name])
+        where = f"Column {name!r} of the data set"
         if not isinstance(found, np.ndarray):
             found = objects(found)
         kept_text = type(feature).__name__ == "Value" and feature.dtype in (
@@ -249,23 +252,26 @@ def numbers_of(x: Any, name: str) -> Any:
     if adapter is None:
         return x
     if adapter.kind == "array":
-        array = adapter.read(x)
         label = getattr(x, "name", None)
-        where = f"column {label!r} of `{name}`" if isinstance(label, str) and label else f"`{name}`"
-        return array if isinstance(array, LazyArray) else as_numbers(array, where)
+        where = f"Column {label!r} of `{name}`" if isinstance(label, str) and label else f"`{name}`"
+        return _numbers(adapter.read(x), where)
     if adapter.kind == "stream":
         raise ValueError(
-            f"`{name}` is a {type(x).__name__}, which has no rows by number. Pass it alone, as"
+            f"`{name}` is a {type(x).__name__}, whose rows have no numbers. Pass it alone, as"
             " `Dataset.from_table(data, target=...).batch(...)`."
         )
+    columns = columns_of(x)
     if adapter.side_by_side:
-        return as_matrix(columns_of(x), name)
-    return {
-        label: column if isinstance(column, LazyArray) else as_numbers(
-            column, f"column {label!r} of `{name}`"
-        )
-        for label, column in columns_of(x)
-    }  # fmt: skip
+        return as_matrix(columns, name)
+    return {label: _numbers(a, f"Column {label!r} of `{name}`") for label, a in columns}
+
+
+def _numbers(array: Any, where: str) -> Any:
+    """Return an array of numbers; of a lazy array, the first row decides."""
+    if not isinstance(array, LazyArray):
+        return as_numbers(array, where)
+    as_numbers(np.asarray(array[:1]), where)
+    return array
 
 
 def rows_of_stream(x: Any) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from hornbeam import errors
 __all__ = ["as_matrix", "as_numbers", "clear", "fault_of", "objects", "of_objects"]
 
 _TEXT = (
-    "text. Encode it as numbers with a `StringLookup` or `FeatureSpace`, or"
+    "text{}. Encode it as numbers with a `StringLookup` or `FeatureSpace`, or"
     " `np.unique(column, return_inverse=True)[1]`"
 )
 _TIME = (
@@ -102,13 +102,13 @@ def fault_of(column: np.ndarray) -> str:
     """
     kind = column.dtype.kind
     if kind in "UST":
-        return _TEXT
+        return _TEXT.format(f" (row 0: {column[0]!r:.40})" if len(column) else "")
     if kind in "mM":
         return _TIME
     present = [value for value in column if not _is_missing(value)]
-    for value in present:
+    for row, value in enumerate(column):
         if isinstance(value, (str, bytes)):
-            return _TEXT
+            return _TEXT.format(f" (row {row}: {value!r:.40})")
         if isinstance(value, (datetime.date, datetime.time, datetime.timedelta, np.datetime64)):
             return _TIME
     first = present[0]
@@ -135,7 +135,7 @@ def as_numbers(column: np.ndarray, where: str) -> np.ndarray:
         ValueError: If it holds text, dates, or missing integers.
 
     Example:
-        >>> as_numbers(np.array([1, 2]), "column 'a' of `x`").tolist()
+        >>> as_numbers(np.array([1, 2]), "Column 'a' of `x`").tolist()
         [1, 2]
     """
     if column.dtype.kind in _NUMBER_KINDS and column.dtype.names is None:
@@ -168,18 +168,18 @@ def as_matrix(
     found, faults = [], []
     for label, column in pairs:
         try:
-            array = as_numbers(column, f"column {label!r} of `{name}`")
+            array = as_numbers(column, f"Column {label!r} of `{name}`")
         except ValueError as error:
             faults.append(str(error))
             continue
         if array.ndim > 1 and len(pairs) > 1:
             faults.append(
-                f"column {label!r} of `{name}` holds arrays of shape {array.shape[1:]}. Pass such"
+                f"Column {label!r} of `{name}` holds arrays of shape {array.shape[1:]}. Pass such"
                 " columns as a dict, for a model with an input for each."
             )
         found.append(array)
     if faults:
-        shown = " ".join(fault[0].upper() + fault[1:] for fault in faults[:6])
+        shown = " ".join(faults[:6])
         raise ValueError(f"{shown} And {len(faults) - 6} more." if len(faults) > 6 else shown)
     if len(found) == 1 and found[0].ndim > 1:
         return found[0]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam import errors
 from hornbeam.data import adapters, nested, stages
 from hornbeam.data.elements import arrays_of, map_leaves
 from hornbeam.data.files import chosen, files_of, names_of
@@ -151,7 +152,7 @@ class Dataset:
         if not isinstance(table, Mapping) and not adapters.is_table(table):
             raise TypeError(
                 "Dataset.from_table: expected a table, such as a frame of pandas or a dictionary of"
-                f" arrays, received {table!r:.80}. Arrays go to `from_tensor_slices`."
+                f" arrays, received {errors.describe(table)}. Arrays go to `from_tensor_slices`."
             )
         found = dict(table) if isinstance(table, Mapping) else dict(adapters.columns_of(table))
         return cls.from_tensor_slices(chosen(found, columns, target, "table"))

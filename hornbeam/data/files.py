@@ -29,7 +29,7 @@ def files_of(
     """
     given = [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
     found: list[str] = []
-    for path in map(os.fspath, given):
+    for path in [os.fspath(path) for path in given]:
         if not os.path.exists(path):
             raise FileNotFoundError(f"Dataset.{method}: there is no file {path!r}.")
         if not os.path.isdir(path):

@@ -487,6 +487,12 @@ def as_arrays(structure: Structure, name: str) -> Structure:
                 return a  # arrays on disk are narrowed batch by batch
             a = a[:1] if isinstance(a, LazyArray) else a
         array = a.to_numpy() if hasattr(a, "to_numpy") else _array(a, name)
+        if array.dtype.names is not None:
+            raise ValueError(
+                f"`{name}` is an array with the fields {errors.listed(array.dtype.names)}; expected"
+                " numbers. Pass a dict of the fields, such as"
+                f" {{{array.dtype.names[0]!r}: array[{array.dtype.names[0]!r}]}}."
+            )
         if array.dtype == object:
             try:
                 array = array.astype("float32")

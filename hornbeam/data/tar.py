@@ -35,7 +35,7 @@ def samples_of(paths: list[str], wanted: Collection[str] | None = None) -> Itera
 
     Args:
         paths: The tar files.
-        wanted: The extensions to read. Default: all.
+        wanted: The extensions to read; others are `None`. Default: all.
 
     Raises:
         ValueError: If a tar file is damaged, or a file in it cannot be decoded.
@@ -49,19 +49,21 @@ def samples_of(paths: list[str], wanted: Collection[str] | None = None) -> Itera
                     raise ValueError(
                         f"Dataset.from_tar: sample {key!r} of {path!r} holds .{extension} twice."
                     )
-                sample[extension] = _decode(content, extension, f"{key}.{extension} of {path!r}")
+                where = f"{key}.{extension} of {path!r}"
+                sample[extension] = None if content is None else _decode(content, extension, where)
             yield sample
 
 
-def _files(path: str, wanted: Collection[str] | None) -> Iterator[tuple[str, bytes]]:
-    """Yield the names and contents of the files in a tar file, in their order."""
+def _files(path: str, wanted: Collection[str] | None) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the names and contents of the files in a tar file; `None` for those not wanted."""
     try:
         with tarfile.open(path, "r|*") as archive:
             for member in archive:
                 extension = _split(member.name)[1]
-                if not member.isfile() or not extension:
+                if not member.isfile() or not extension or _is_hidden(member.name):
                     continue
                 if wanted is not None and extension not in wanted:
+                    yield member.name, None
                     continue
                 if member.size > _MOST_BYTES or member.issparse():
                     raise ValueError(
@@ -84,6 +86,10 @@ def _split(name: str) -> tuple[str, str]:
     folder, base = os.path.split(name)
     stem, _, extension = base.partition(".")
     return (f"{folder}/{stem}" if folder else stem), extension.lower()
+
+
+def _is_hidden(name: str) -> bool:
+    return os.path.basename(name).startswith(".")
 
 
 def _decode(content: bytes, extension: str, where: str) -> Any:
@@ -125,8 +131,8 @@ def _npy(content: bytes) -> np.ndarray:
         raise ValueError("it holds Python objects, whose pickles may run any code")
     if math.prod(shape) * dtype.itemsize != len(content) - file.tell() or min((*shape, 0)) < 0:
         raise ValueError("its size is not that of its shape")
-    order = "F" if header["fortran_order"] else "C"
-    return np.frombuffer(content, dtype, offset=file.tell()).reshape(shape, order=order)
+    flat = np.frombuffer(content, dtype, offset=file.tell())
+    return flat.reshape(shape[::-1]).T if header["fortran_order"] else flat.reshape(shape)
 
 
 def _npz(content: bytes) -> dict[str, np.ndarray]:
