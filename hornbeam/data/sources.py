@@ -416,6 +416,7 @@ def make_source(
     rows = ArraySource(x, y, sample_weight, 32 if batch_size is None else batch_size, shuffle)
     if batch_size is None and steps is not None:
         size = max(1, math.ceil(rows.num_rows / steps))
+        x, y, sample_weight = rows.data
         return ArraySource(x, y, sample_weight, size, shuffle)
     return rows
 

@@ -441,3 +441,29 @@ def test_an_error_of_a_file_says_where(tmp_path):
     uneven = lazy.Blocks([0, 2], lambda block: np.zeros((2, 1 + block)), "column 'a'")
     with pytest.raises(ValueError, match=r"column 'a': the rows from 2 on have shape \(2,\)"):
         uneven(np.arange(3))
+
+
+def test_single_batches_and_other_functions(model, tmp_path):
+    model, weights = model
+    sparse_rows = library("scipy.sparse").csr_array(X)
+    with library("h5py").File(tmp_path / "a.h5", "w") as file:
+        file["x"] = X
+        for x in (X.tolist(), sparse_rows, file["x"]):
+            model.set_weights(weights)
+            np.testing.assert_allclose(model.test_on_batch(x, Y), model.test_on_batch(X, Y))
+            np.testing.assert_allclose(model.predict_on_batch(x), model.predict_on_batch(X))
+            expected = model.train_on_batch(X, Y)
+            model.set_weights(weights)
+            np.testing.assert_allclose(model.train_on_batch(x, Y), expected)
+            np.testing.assert_allclose(np.asarray(model(x)), np.asarray(model(X)))
+            first, second = hb.utils.split_dataset(x, 0.4)
+            np.testing.assert_allclose([*first, *second], X)
+    arrow = library("pyarrow")
+    assert hb.utils.pad_sequences(arrow.array([[1], [2, 3]])).tolist() == [[0, 1], [2, 3]]
+    assert hb.utils.to_categorical(arrow.array([1, 0])).tolist() == [[0, 1], [1, 0]]
+
+
+def test_grain_without_an_end_has_no_number_of_batches():
+    data = library("grain").MapDataset.source(X).batch(4)
+    assert make_source(data).num_batches == 3
+    assert make_source(data.repeat()).num_batches is None
