@@ -92,6 +92,11 @@ def _arrow_table(table: Any) -> list[tuple[str, Any]]:
     return list(zip(table.schema.names, table.columns, strict=True))
 
 
+def _torch(tensor: Any) -> np.ndarray:
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+
+
 # --- arrays that are read batch by batch --------------------------------------------------------
 
 
@@ -179,6 +184,7 @@ ADAPTERS = (
     Adapter("polars", ("Series",), "array", _polars_column),
     Adapter("pyarrow", ("Table", "RecordBatch"), "table", _arrow_table, side_by_side=True),
     Adapter("pyarrow", ("Array", "ChunkedArray"), "array", _arrow_column),
+    Adapter("torch", ("Tensor",), "array", _torch),
     Adapter("scipy", ("_spbase", "spmatrix", "sparray"), "array", _sparse),
     Adapter("h5py", ("Dataset",), "array", _h5py),
     Adapter("zarr", ("Array",), "array", _zarr),

@@ -560,8 +560,6 @@ def _to_host(batch: Any) -> Any:
             return a
         if adapter_of(a) is not None:
             return tree.map_structure(np.asarray, numbers_of(a, "a batch"))
-        if hasattr(a, "detach"):  # a torch tensor
-            return a.detach().cpu().numpy()
         return np.asarray(a) if hasattr(a, "__array__") or isinstance(a, (int, float)) else a
 
     return (

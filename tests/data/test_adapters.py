@@ -467,3 +467,27 @@ def test_grain_without_an_end_has_no_number_of_batches():
     data = library("grain").MapDataset.source(X).batch(4)
     assert make_source(data).num_batches == 3
     assert make_source(data.repeat()).num_batches is None
+
+
+def test_tensors_of_torch_leave_their_graph_and_device():
+    """A class with the methods of torch's tensors that are used stands for them."""
+
+    class Tensor:
+        dtype = "torch.bfloat16"
+
+        def __init__(self, steps=()):
+            self.steps = steps
+
+        def __getattr__(self, name):
+            if name not in ("detach", "cpu", "float"):
+                raise AttributeError(name)
+            return lambda: Tensor((*self.steps, name))
+
+        def numpy(self):
+            assert self.steps == ("detach", "cpu", "float")
+            return X
+
+    Tensor.__module__ = "torch"
+    np.testing.assert_array_equal(make_source(Tensor()).data[0], X)
+    (batch,) = make_source(iter([(Tensor(), Tensor())])).epoch(seed=0, epoch=0)
+    np.testing.assert_array_equal(batch[0], X)
