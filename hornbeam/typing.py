@@ -58,8 +58,8 @@ Shapes: TypeAlias = Annotated[Any, "Shapes"]
 """A shape, or nested lists, tuples and dicts of shapes."""
 
 Data: TypeAlias = Annotated[Any, "Data"]
-"""What feeds a model: arrays or a structure of them, a table of pandas, a data set, or an iterable
-or generator of batches.
+"""What feeds a model: arrays or a structure of them, tables and arrays of other libraries, a data
+set, or an iterable or generator of batches.
 """
 
 Identifier: TypeAlias = Annotated[str | Mapping[str, Any] | Callable[..., Any] | None, "Identifier"]

@@ -14,6 +14,7 @@ from hornbeam.core.op_table import OPS
 from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
+from hornbeam.data.adapters import numbers_of
 from hornbeam.dtypes import standardize_dtype
 from hornbeam.typing import DType, Tensor
 
@@ -29,7 +30,7 @@ def convert(x: Tensor, dtype: DType | None = None) -> Tensor:
     JAX's 64-bit mode is on.
 
     Args:
-        x: Array, variable, number, nested list, pandas object or symbolic tensor.
+        x: Array, variable, number, nested list, table or symbolic tensor.
         dtype: Dtype. Default: the dtype of the data.
 
     Returns:
@@ -61,7 +62,8 @@ def convert(x: Tensor, dtype: DType | None = None) -> Tensor:
         dtype = standardize_dtype(None)
     array = x
     if not isinstance(x, np.ndarray) and not _any_array(x):
-        array = np.asarray(x.to_numpy() if hasattr(x, "to_numpy") else x)
+        array = numbers_of(x, "x")
+        array = np.asarray(array.to_numpy() if hasattr(array, "to_numpy") else array)
         if dtype is None and array.dtype == np.float64 and not hasattr(x, "dtype"):
             dtype = standardize_dtype(None)
     if isinstance(array, np.ndarray):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from hornbeam.data import nested, stages
+from hornbeam import errors
+from hornbeam.data import adapters, nested, stages
 from hornbeam.data.elements import arrays_of, map_leaves
+from hornbeam.data.files import chosen, files_of, names_of
+from hornbeam.data.parquet import parquet_columns
 from hornbeam.data.stages import Stage, Turn
+from hornbeam.data.tar import samples_of
+from hornbeam.typing import FilePath
 
 __all__ = ["AUTOTUNE", "Dataset"]
 
@@ -117,6 +122,93 @@ class Dataset:
             return np.asarray(value, getattr(dtype, "as_numpy_dtype", dtype))
 
         return data._then(stages.Convert, lambda element: map_leaves(cast, element, output_types))
+
+    @classmethod
+    def from_table(
+        cls, table: Any, columns: Sequence[str] | str | None = None,
+        target: Sequence[str] | str | None = None,
+    ) -> Dataset:  # fmt: skip
+        """Return the rows of a table, as dictionaries with the names of the columns.
+
+        Args:
+            table: A frame of pandas or Polars, a table of PyArrow, a data set of Hugging Face, a
+                group of zarr, or a dictionary of arrays.
+            columns: Names of the columns; the elements of a single name are its values. Default:
+                all but the targets.
+            target: Name of the column of the targets, or several names. The elements are then pairs
+                of inputs and targets.
+
+        Raises:
+            ValueError: If the table has no column of that name.
+
+        Example:
+            >>> data = Dataset.from_table({"a": [1, 2], "b": [3, 4]}, target="b")
+            >>> list(data.batch(2))
+            [({'a': array([1, 2])}, array([3, 4]))]
+        """
+        if adapters.is_stream(table):
+            rows = cls(stages.Elements(lambda: adapters.rows_of_stream(table)))
+            return rows._then(stages.Convert, lambda row: chosen(row, columns, target, "table"))
+        if not isinstance(table, Mapping) and not adapters.is_table(table):
+            raise TypeError(
+                "Dataset.from_table: expected a table, such as a frame of pandas or a dictionary of"
+                f" arrays, received {errors.describe(table)}. Arrays go to `from_tensor_slices`."
+            )
+        found = dict(table) if isinstance(table, Mapping) else dict(adapters.columns_of(table))
+        return cls.from_tensor_slices(chosen(found, columns, target, "table"))
+
+    @classmethod
+    def from_parquet(
+        cls, paths: FilePath | Sequence[FilePath], columns: Sequence[str] | str | None = None,
+        target: Sequence[str] | str | None = None, batch_size: int | None = None,
+    ) -> Dataset:  # fmt: skip
+        """Return the rows of Parquet files, of which row groups are read when they are needed.
+
+        `shuffle` changes the order of the row groups, and of the rows within several of them. Needs
+        PyArrow.
+
+        Args:
+            paths: A file, a folder, or several files.
+            columns, target: As in `from_table`; other columns are not read.
+            batch_size: Number of rows per batch. Default: the elements are rows.
+
+        Raises:
+            ValueError: If a file cannot be read, lacks a column, or differs from the first.
+        """
+        found = parquet_columns(
+            paths, lambda names: chosen({n: n for n in names}, columns, target, "Parquet files")
+        )
+        data = cls(stages.Slices(found))
+        return data if batch_size is None else data.batch(batch_size)
+
+    @classmethod
+    def from_tar(
+        cls, paths: FilePath | Sequence[FilePath], columns: Sequence[str] | str | None = None,
+        target: Sequence[str] | str | None = None,
+    ) -> Dataset:  # fmt: skip
+        """Return the samples of tar files in the form of WebDataset.
+
+        Consecutive files `key.extension` of one key are a sample: a dictionary with the extensions,
+        and the key as `"__key__"`. Texts, numbers (.cls), .json, .npy, .npz and images are decoded;
+        others stay bytes. Pickles are refused, because they may run any code.
+
+        Args:
+            paths: A tar file, a folder of tar files, or several files; .tar.gz too.
+            columns: Names of extensions; the elements of a single name are its values. Default:
+                all but the target.
+            target: Extension of the targets. The elements are then pairs of inputs and targets.
+
+        Raises:
+            ValueError: When the elements are read, if a file is damaged or a sample lacks an
+                extension.
+        """
+        shards = files_of(paths, "from_tar", (".tar", ".tar.gz", ".tgz"))
+        wanted = None if columns is None else {*names_of(columns), *names_of(target)}
+        samples = cls(stages.Elements(lambda: samples_of(shards, wanted)))
+        return samples._then(
+            stages.Convert,
+            lambda sample: chosen(sample, columns, target, f"sample {sample['__key__']!r}"),
+        )
 
     @classmethod
     def range(cls, *args: int, name: str | None = None, output_type: Any = "int64") -> Dataset:

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.data.adapters import columns_of, is_table, plain
+from hornbeam.data.lazy import LazyArray
+
 __all__ = [
     "add_place", "arrays_of", "concatenated", "leaves", "map_leaves", "pad", "rows_of", "stack",
 ]  # fmt: skip
@@ -44,7 +47,7 @@ def arrays_of(data: Any, name: str) -> Any:
     """Return data with arrays, of which each has rows.
 
     Args:
-        data: Arrays, nested lists, tables of pandas, or tuples and dictionaries of them.
+        data: Arrays, nested lists, tables, or tuples and dictionaries of them.
         name: Name of the function, for errors.
 
     Raises:
@@ -56,7 +59,8 @@ def arrays_of(data: Any, name: str) -> Any:
     """
 
     def one(a: Any) -> Any:
-        if isinstance(a, np.ndarray) and a.ndim:
+        a = plain(a)
+        if isinstance(a, (np.ndarray, LazyArray)) and a.ndim:
             return a
         try:
             array = a.to_numpy() if hasattr(a, "to_numpy") else np.asarray(a)
@@ -69,7 +73,9 @@ def arrays_of(data: Any, name: str) -> Any:
             raise ValueError(f"Dataset.{name}: expected arrays with rows, received {a!r:.60}.")
         return array
 
-    if hasattr(data, "columns") and hasattr(data, "to_numpy"):
+    if is_table(data):
+        data = dict(columns_of(data))
+    elif hasattr(data, "columns") and hasattr(data, "to_numpy"):
         data = {column: data[column] for column in data.columns}
     arrays = map_leaves(one, data)
     rows_of(arrays, name)

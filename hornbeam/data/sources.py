@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,8 +16,11 @@ import jax
 import numpy as np
 
 from hornbeam import errors, tree
-from hornbeam.data import stages
+from hornbeam.data import lazy, stages
+from hornbeam.data.adapters import adapter_of, numbers_of
+from hornbeam.data.columns import fault_of
 from hornbeam.data.dataset import Dataset
+from hornbeam.data.lazy import LazyArray
 from hornbeam.data.py_dataset import EPOCH_HOOKS, PyDataset, Reader
 from hornbeam.typing import Data, Structure
 
@@ -111,7 +115,7 @@ class ArraySource(Source):
             return np.concatenate(
                 [np.arange(b * size, min((b + 1) * size, self.num_rows)) for b in batches]
             )
-        return random.permutation(self.num_rows)
+        return lazy.shuffled(np.arange(self.num_rows), tree.flatten(self.data), random)
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from batch number `start` on."""
@@ -138,11 +142,11 @@ class ArraySource(Source):
         def one(a: Any) -> Any:
             if a is None:
                 return None
-            a = np.asarray(a)
+            a = a if isinstance(a, LazyArray) else np.asarray(a)
             if here == count and order is None:
                 return a[rows].reshape(steps, batch_size, *a.shape[1:])
             out = _aligned((count, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype))
-            if order is None or a.dtype != out.dtype:
+            if order is None or a.dtype != out.dtype or isinstance(a, LazyArray):
                 out[:here] = a[rows]
             else:
                 np.take(a, rows, axis=0, out=out[:here], mode="clip")
@@ -171,8 +175,8 @@ class ArraySource(Source):
                 f" and {self.num_rows - at} for validation; both need at least one."
             )
         cut = [
-            tree.map_structure(lambda a, p=part: None if a is None else a[p], self.data)
-            for part in (slice(0, at), slice(at, None))
+            tree.map_structure(lambda a, p=ends: None if a is None else lazy.part(a, *p), self.data)
+            for ends in ((0, at), (at, self.num_rows))
         ]
         (x, y, weight), last = cut
         first = ArraySource(x, y, weight, self.batch_size, self.shuffle)
@@ -208,6 +212,8 @@ class IterableSource(Source):
             else:
                 self.num_batches = None if self._once is not None else len(data)
         except TypeError:
+            self.num_batches = None
+        if self.num_batches == sys.maxsize:  # Grain's endless repetition
             self.num_batches = None
 
     def epoch(self, seed: int, epoch: int, start: int = 0) -> Iterator[Batch]:
@@ -305,7 +311,7 @@ def _dataset_source(data: Dataset) -> Source:
     arrays = None if batches is None else batches.all_rows()
     if batches is not None and arrays is not None:
         parts = tree.flatten(arrays)
-        if all(isinstance(a, np.ndarray) and a.dtype.kind in "biuf" for a in parts):
+        if all(isinstance(a, (np.ndarray, LazyArray)) and a.dtype.kind in "biuf" for a in parts):
             return RowsSource(arrays, batches)
     return DatasetSource(data)
 
@@ -378,8 +384,9 @@ def make_source(
     """Return the source for the data that a user passed.
 
     Args:
-        x: Arrays, or lists or dicts of arrays; a pandas table; a `PyDataset`, generator or other
-            iterable of batches; or a source, which is returned as it is.
+        x: Arrays, or lists or dicts of arrays; a table or array of another library
+            (`hornbeam.data.adapters`); a `PyDataset`, generator or other iterable of batches; or a
+            source, which is returned as it is.
         y, sample_weight: Arrays like `x`; `None` if `x` yields batches.
         batch_size: Number of rows per batch of arrays. Default: as many as make `steps` batches of
             all rows, or 32 if `steps` is not given.
@@ -405,12 +412,17 @@ def make_source(
                     f"`{name}` must not be passed when `x` is a generator or data set: it yields "
                     "`(x, y)` or `(x, y, sample_weight)` itself."
                 )
+        if adapter_of(x) is not None:  # rows without numbers
+            source = DatasetSource(Dataset.from_table(x).batch(batch_size or 32))
+            source.own_batches = False
+            return source
         return _dataset_source(x) if isinstance(x, Dataset) else IterableSource(x)
-    source = ArraySource(x, y, sample_weight, 32 if batch_size is None else batch_size, shuffle)
+    rows = ArraySource(x, y, sample_weight, 32 if batch_size is None else batch_size, shuffle)
     if batch_size is None and steps is not None:
-        size = max(1, math.ceil(source.num_rows / steps))
+        size = max(1, math.ceil(rows.num_rows / steps))
+        x, y, sample_weight = rows.data
         return ArraySource(x, y, sample_weight, size, shuffle)
-    return source
+    return rows
 
 
 def is_iterable_of_batches(x: Data) -> bool:
@@ -422,6 +434,9 @@ def is_iterable_of_batches(x: Data) -> bool:
     """
     if isinstance(x, (list, tuple, Mapping, np.ndarray, jax.Array, str, bytes)) or _is_table(x):
         return False
+    adapter = adapter_of(x)
+    if adapter is not None:
+        return adapter.kind == "stream"
     if hasattr(x, "shape") and hasattr(x, "dtype"):
         return False
     return hasattr(x, "__next__") or hasattr(x, "__iter__") or hasattr(x, "__getitem__")
@@ -467,22 +482,30 @@ def as_arrays(structure: Structure, name: str) -> Structure:
         structure = _array(structure, name)
     if isinstance(structure, Mapping):
         structure = dict(structure)
+    structure = tree.map_structure(lambda a: numbers_of(a, name), structure)
 
     def one(a: Any) -> Any:
         if a is None:
             return None
-        if isinstance(a, (jax.Array, np.memmap)) and a.ndim and a.dtype.kind in "biufcV":
-            return a  # arrays on disk are narrowed batch by batch
+        if isinstance(a, jax.Array) or lazy.is_on_disk(a):
+            if a.ndim and a.dtype.kind in "biufcV":
+                return a  # arrays on disk are narrowed batch by batch
+            a = a[:1] if isinstance(a, LazyArray) else a
         array = a.to_numpy() if hasattr(a, "to_numpy") else _array(a, name)
+        if array.dtype.names is not None:
+            raise ValueError(
+                f"`{name}` is an array with the fields {errors.listed(array.dtype.names)}; expected"
+                " numbers. Pass a dict of the fields, such as"
+                f" {{{array.dtype.names[0]!r}: array[{array.dtype.names[0]!r}]}}."
+            )
         if array.dtype == object:
             try:
                 array = array.astype("float32")
             except (TypeError, ValueError):
                 raise ValueError(_no_numbers(name, array, getattr(a, "columns", None))) from None
-        if array.dtype.kind in "USM":
+        if array.dtype.kind in "USTmM":
             raise ValueError(
-                f"`{name}` has dtype {array.dtype}; expected numbers. Encode text first, for"
-                " example with `np.unique(labels, return_inverse=True)`."
+                f"`{name}` has dtype {array.dtype}; expected numbers. It holds {fault_of(array)}."
             )
         narrow = {"float64": "float32", "int64": "int32", "uint64": "uint32"}.get(array.dtype.name)
         if narrow:
@@ -539,8 +562,8 @@ def _to_host(batch: Any) -> Any:
     def one(a: Any) -> Any:
         if a is None or isinstance(a, (np.ndarray, jax.Array)):
             return a
-        if hasattr(a, "detach"):  # a torch tensor
-            return a.detach().cpu().numpy()
+        if adapter_of(a) is not None:
+            return tree.map_structure(np.asarray, numbers_of(a, "a batch"))
         return np.asarray(a) if hasattr(a, "__array__") or isinstance(a, (int, float)) else a
 
     return (

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from hornbeam.data.elements import add_place, concatenated, leaves, map_leaves, pad, rows_of, stack
+from hornbeam.data.lazy import shuffled
 from hornbeam.data.threads import ahead, in_threads
 
 _BLOCK_BYTES = 2**20
@@ -359,7 +360,7 @@ class Shuffle(After):
         rows = self.before.rows(turn)
         if rows is None:
             return None
-        return Rows(rows.arrays, self._generator(turn).permutation(rows.order))
+        return Rows(rows.arrays, shuffled(rows.order, leaves(rows.arrays), self._generator(turn)))
 
     def run(self, turn: Turn, start: int = 0) -> Iterator[Any]:
         rows = self.rows(turn)

@@ -25,13 +25,21 @@ def in_threads(function: Callable[[Any], Any], items: Iterable[Any], threads: in
     pool = concurrent.futures.ThreadPoolExecutor(threads, "hornbeam-data")
     waiting: collections.deque[Any] = collections.deque()
     remaining = iter(items)
+
+    def submit(count: int) -> None:
+        try:
+            for item in itertools.islice(remaining, count):
+                waiting.append(pool.submit(function, item))
+        except Exception as error:  # the results before it come first
+            failed: concurrent.futures.Future[Any] = concurrent.futures.Future()
+            failed.set_exception(error)
+            waiting.append(failed)
+
     try:
-        for item in itertools.islice(remaining, 2 * threads):
-            waiting.append(pool.submit(function, item))
+        submit(2 * threads)
         while waiting:
             result = waiting.popleft().result()
-            for item in itertools.islice(remaining, 1):
-                waiting.append(pool.submit(function, item))
+            submit(1)
             yield result
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hornbeam import tree
-from hornbeam.data.sources import ArraySource, Source
+from hornbeam.data.sources import ArraySource, Source, as_arrays
 from hornbeam.training.checks import check_before_training
 from hornbeam.training.evaluate import without_names
 from hornbeam.training.host import arrays_on_host
@@ -34,8 +34,8 @@ def on_batch(
     """Run one batch through a step of training or evaluation; see `Model.train_on_batch`."""
     model.require_compiled(f"{kind}_on_batch")
     check_flag(f"{kind}_on_batch", "return_dict", return_dict)
-    x = arrays_on_host(model, x)
-    rows = next((len(a) for a in tree.flatten(x) if hasattr(a, "__len__")), 0)
+    x = as_arrays(arrays_on_host(model, x), "x")
+    rows = next((len(a) for a in tree.flatten(x) if a is not None), 0)
     source: Source = ArraySource(x, y, sample_weight, batch_size=max(rows, 1))
     check_before_training(model, source)
     if class_weight is not None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.core.provenance import is_library_code
+from hornbeam.data.lazy import LazyArray
 from hornbeam.data.sources import ArraySource, Source
 from hornbeam.training.advice import about_numbers
 from hornbeam.training.overrides import overrides
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from hornbeam.training.trainable import Trainable
 
 __all__ = ["check_before_training", "loss_name"]
+
+_ROWS_OF_FILES = 4096  # of targets that are read batch by batch, so many are checked
 
 
 def check_before_training(model: Trainable, source: Source) -> None:
@@ -51,6 +54,8 @@ def check_before_training(model: Trainable, source: Source) -> None:
     for name, shape, loss, target in zip(names, shapes, losses, targets, strict=False):
         if target is None or loss is None or isinstance(loss, Mapping):
             continue
+        if isinstance(target, LazyArray):
+            target = target[:_ROWS_OF_FILES]
         _check_values(name, shape, loss, np.asarray(target))
     compiled.build_ahead(model, y)
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from hornbeam import tree
 from hornbeam.core.program import calls_return_when_done
+from hornbeam.data.lazy import is_on_disk
 from hornbeam.data.sources import ArraySource, Source
 from hornbeam.training.padding import padded_size
 from hornbeam.training.step import Steps
@@ -419,8 +420,9 @@ def _fits_on_accelerator(source: ArraySource) -> bool:
     device = jax.local_devices()[0]
     if device.platform == "cpu":  # where the host's memory is the device's
         return False
-    if any(a is not None and a.dtype.kind in "OSU" for a in tree.flatten(source.data)):
-        return False  # text stays on the host
+    arrays = [a for a in tree.flatten(source.data) if a is not None]
+    if any(a.dtype.kind in "OSU" or is_on_disk(a) for a in arrays):
+        return False  # text stays on the host, files are read batch by batch
     limit = (device.memory_stats() or {}).get("bytes_limit", 0)
     return source.bytes_per_row * source.num_rows <= SHARE_OF_DEVICE_MEMORY * limit
 

@@ -12,6 +12,7 @@ import numpy as np
 from hornbeam import settings, tree
 from hornbeam.callbacks.callback import Callback
 from hornbeam.core.tracebacks import ShortTraceback
+from hornbeam.data.lazy import loaded
 from hornbeam.data.sources import ArraySource, as_arrays, make_source
 from hornbeam.training.hooks import BatchHooks, callback_list
 from hornbeam.training.host import arrays_on_host, source_on_host
@@ -150,9 +151,8 @@ class _Outputs:
 
 def predict_on_batch(model: Trainable, x: Structure) -> Structure:
     """Return outputs for one batch; see `Model.predict_on_batch`."""
-    outputs = steps_for(model, "predict", keep_all=True).once(
-        (as_arrays(arrays_on_host(model, x), "x"), None, None)
-    )
+    batch = tree.map_structure(loaded, as_arrays(arrays_on_host(model, x), "x"))
+    outputs = steps_for(model, "predict", keep_all=True).once((batch, None, None))
     return tree.map_structure(np.asarray, outputs)
 
 

@@ -312,7 +312,7 @@ class Trainable(Layer):
         """Train for a number of epochs.
 
         Args:
-            x: Inputs: array, list or dict of arrays, pandas frame, generator, or iterable of
+            x: Inputs: array, list or dict of arrays, table, generator, or iterable of
                 batches `(x, y)` or `(x, y, sample_weight)`.
             y: Targets, like `x`; none where `x` yields them.
             batch_size: Rows per step, default 32. Data that yield batches have their own.

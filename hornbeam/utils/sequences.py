@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hornbeam.data.adapters import plain
+
 __all__ = ["pad_sequences"]
 
 
@@ -49,7 +51,7 @@ def pad_sequences(
             f"pad_sequences: `maxlen` must be an integer of at least 0, received {maxlen!r}."
         )
     try:
-        rows = list(sequences)
+        rows = list(plain(sequences))
         lengths = [len(row) for row in rows]
     except TypeError:
         raise ValueError(

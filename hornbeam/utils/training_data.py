@@ -9,8 +9,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from hornbeam.data.adapters import is_array, is_table
 from hornbeam.data.dataset import Dataset
 from hornbeam.data.elements import arrays_of
+from hornbeam.data.lazy import part
 from hornbeam.data.py_dataset import PyDataset
 
 __all__ = ["pack_x_y_sample_weight", "split_dataset", "unpack_x_y_sample_weight"]
@@ -97,6 +99,9 @@ def split_dataset(
 
 def _rows_at(rows: Any, numbers: Sequence[int]) -> Dataset:
     index = np.asarray(numbers, int)
+    if len(index) and (np.diff(index) == 1).all():  # arrays in files are not read
+        first, end = int(index[0]), int(index[-1]) + 1
+        return Dataset.from_tensor_slices(jax.tree.map(lambda a: part(a, first, end), rows))
     return Dataset.from_tensor_slices(jax.tree.map(lambda a: a[index], rows))
 
 
@@ -112,6 +117,8 @@ def _samples(dataset: Any) -> tuple[Any, Any]:
         if dataset.num_batches is None:
             raise ValueError("split_dataset: `dataset` has no end.")
         return None, [dataset[number] for number in range(dataset.num_batches)]
+    if is_array(dataset) or is_table(dataset):
+        return arrays_of(dataset, "split_dataset"), None
     if isinstance(dataset, (tuple, list, dict)) or hasattr(dataset, "__array__"):
         is_list = isinstance(dataset, list) and all(hasattr(part, "shape") for part in dataset)
         return arrays_of(tuple(dataset) if is_list else dataset, "split_dataset"), None

@@ -7,12 +7,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from hornbeam import errors
+from hornbeam.data.adapters import plain
 from hornbeam.data.dataset import Dataset
+from hornbeam.data.lazy import is_on_disk
 from hornbeam.data.sources import DatasetSource, Source, is_iterable_of_batches, make_source
 from hornbeam.layers.layer import Layer
 from hornbeam.typing import Data, Shape
 
 __all__ = ["PreprocessingLayer", "batches"]
+
+_BYTES_OF_FILES = 2**24  # so much of an array in a file is read at once
 
 
 class PreprocessingLayer(Layer):
@@ -53,8 +58,9 @@ class PreprocessingLayer(Layer):
         """Learn from data. A later call replaces the result.
 
         Args:
-            data: An array (samples, ...), or batches: a `PyDataset`, a generator or other iterable,
-                or a data set of another library. If a batch is a tuple, its first item is used.
+            data: An array (samples, ...), a column of a table, or batches: a `PyDataset`, a
+                generator or other iterable, or a data set of another library. If a batch is a
+                tuple, its first item is used.
             steps: Number of batches to read. Default: all.
 
         Raises:
@@ -114,7 +120,7 @@ class PreprocessingLayer(Layer):
 
 
 def batches(data: Data) -> Iterator[np.ndarray]:
-    """Yield samples batch by batch. An array is one batch and keeps its dtype.
+    """Yield samples batch by batch. An array in memory is one batch and keeps its dtype.
 
     Args:
         data: The data, as for `PreprocessingLayer.adapt`.
@@ -124,7 +130,18 @@ def batches(data: Data) -> Iterator[np.ndarray]:
         [(2, 2)]
     """
     if not isinstance(data, Source) and not is_iterable_of_batches(data):
-        yield np.asarray(data.to_numpy() if hasattr(data, "to_numpy") else data)
+        array = plain(data)
+        if isinstance(array, dict):
+            raise ValueError(
+                f"`data` is a table with the columns {errors.listed(array)}; a layer learns from"
+                " one array. Pass a column."
+            )
+        if not is_on_disk(array):
+            yield np.asarray(array.to_numpy() if hasattr(array, "to_numpy") else array)
+            return
+        rows = max(1, _BYTES_OF_FILES // max(array.nbytes // max(len(array), 1), 1))
+        for start in range(0, len(array), rows):
+            yield np.asarray(array[start : start + rows])
         return
     # A `Dataset` is read as it is, without narrowing 64-bit numbers.
     source = DatasetSource(data) if isinstance(data, Dataset) else make_source(data)

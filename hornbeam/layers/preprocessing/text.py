@@ -9,6 +9,7 @@ import numpy as np
 
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
+from hornbeam.data.adapters import plain
 from hornbeam.layers.preprocessing.base import PreprocessingLayer
 
 __all__ = ["TextLayer", "as_host_array", "is_text"]
@@ -25,8 +26,8 @@ def as_host_array(x: Any, label: str) -> np.ndarray:
     """Return texts or numbers as a NumPy array.
 
     Args:
-        x: A text, nested lists of texts, an array of text or numbers, a pandas object, or a tensor
-            of another library that has the method `numpy`.
+        x: A text, nested lists of texts, an array of text or numbers, a column of a table, or a
+            tensor of another library that has the method `numpy`.
         label: The layer, for the error.
 
     Raises:
@@ -40,6 +41,7 @@ def as_host_array(x: Any, label: str) -> np.ndarray:
     if isinstance(x, Variable):
         x = x.value
     if not isinstance(x, np.ndarray):
+        x = plain(x)
         if hasattr(x, "to_numpy"):
             x = x.to_numpy()
         elif hasattr(x, "numpy"):

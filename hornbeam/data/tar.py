@@ -1,0 +1,156 @@
+"""Samples of tar files in the form of WebDataset, read one after another.
+
+The files may come from anywhere: nothing is unpacked to the disk, sizes are limited, and no pickle
+is read.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import itertools
+import json
+import math
+import os
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+import numpy as np
+
+from hornbeam.optional import import_module
+
+__all__ = ["samples_of"]
+
+_MOST_BYTES = 2**30  # of one file in a tar file
+_DAMAGE = (tarfile.TarError, EOFError, OSError, zlib.error)
+_PICKLES = ("pyd", "pickle", "pkl", "pth", "pt", "joblib")
+
+
+def samples_of(paths: list[str], wanted: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the samples of tar files: dictionaries of decoded files by extension.
+
+    Args:
+        paths: The tar files.
+        wanted: The extensions to read; others are `None`. Default: all.
+
+    Raises:
+        ValueError: If a tar file is damaged, or a file in it cannot be decoded.
+    """
+    for path in paths:
+        named = ((*_split(name), content) for name, content in _files(path, wanted))
+        for key, files in itertools.groupby(named, lambda file: file[0]):
+            sample: dict[str, Any] = {"__key__": key}
+            for _, extension, content in files:
+                if extension in sample:
+                    raise ValueError(
+                        f"Dataset.from_tar: sample {key!r} of {path!r} holds .{extension} twice."
+                    )
+                where = f"{key}.{extension} of {path!r}"
+                sample[extension] = None if content is None else _decode(content, extension, where)
+            yield sample
+
+
+def _files(path: str, wanted: Collection[str] | None) -> Iterator[tuple[str, bytes | None]]:
+    """Yield the names and contents of the files in a tar file; `None` for those not wanted."""
+    try:
+        with tarfile.open(path, "r|*") as archive:
+            for member in archive:
+                extension = _split(member.name)[1]
+                if not member.isfile() or not extension or _is_hidden(member.name):
+                    continue
+                if wanted is not None and extension not in wanted:
+                    yield member.name, None
+                    continue
+                if member.size > _MOST_BYTES or member.issparse():
+                    raise ValueError(
+                        f"Dataset.from_tar: {member.name!r} of {path!r} would take {member.size}"
+                        f" bytes; the most is {_MOST_BYTES}."
+                    )
+                file = archive.extractfile(member)
+                content = b"" if file is None else file.read()
+                if len(content) != member.size:
+                    raise EOFError(f"{member.name!r} ends early")
+                yield member.name, content
+    except _DAMAGE as error:
+        raise ValueError(
+            f"Dataset.from_tar: {path!r} is damaged or no tar file: {error}"
+        ) from error
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return the key of a file, with its folder, and its extension, from the first point on."""
+    folder, base = os.path.split(name)
+    stem, _, extension = base.partition(".")
+    return (f"{folder}/{stem}" if folder else stem), extension.lower()
+
+
+def _is_hidden(name: str) -> bool:
+    return os.path.basename(name).startswith(".")
+
+
+def _decode(content: bytes, extension: str, where: str) -> Any:
+    last = extension.rpartition(".")[2]
+    if last in _PICKLES:
+        raise ValueError(
+            f"Dataset.from_tar: {where} is a pickle, which may run any code, so it is not read."
+            " Store arrays as .npy, or name the extensions to read in `columns`."
+        )
+    decode = _DECODERS.get(last)
+    if decode is None:
+        return content
+    try:
+        return decode(content)
+    except ImportError:
+        raise
+    except Exception as error:  # decoders of images raise many kinds of errors
+        raise ValueError(f"Dataset.from_tar: {where} cannot be decoded: {error}") from error
+
+
+def _image(content: bytes) -> np.ndarray:
+    pillow = import_module("PIL.Image", extra="image", needed_for="An image in a tar file")
+    with pillow.open(io.BytesIO(content)) as image:
+        return np.asarray(image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGB"))
+
+
+def _npy(content: bytes) -> np.ndarray:
+    """Return an array of a .npy file: no pickle, and no more memory than the file has bytes."""
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    length = struct.unpack("<H", file.read(2))[0] if version == (1, 0) else (
+        struct.unpack("<I", file.read(4))[0]
+    )  # fmt: skip
+    if length > 10_000:
+        raise ValueError("its header is too long")
+    header = ast.literal_eval(file.read(length).decode("latin1"))
+    dtype, shape = np.lib.format.descr_to_dtype(header["descr"]), tuple(header["shape"])
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, whose pickles may run any code")
+    if math.prod(shape) * dtype.itemsize != len(content) - file.tell() or min((*shape, 0)) < 0:
+        raise ValueError("its size is not that of its shape")
+    flat = np.frombuffer(content, dtype, offset=file.tell())
+    return flat.reshape(shape[::-1]).T if header["fortran_order"] else flat.reshape(shape)
+
+
+def _npz(content: bytes) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > _MOST_BYTES:
+            raise ValueError(f"it would unpack to more than {_MOST_BYTES} bytes")
+        return {name.removesuffix(".npy"): _npy(archive.read(name)) for name in archive.namelist()}
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8")
+
+
+_DECODERS: dict[str, Callable[[bytes], Any]] = {
+    **dict.fromkeys(("txt", "text", "transcript"), _text),
+    **dict.fromkeys(("cls", "cls2", "count", "index", "inx", "id"), lambda c: np.int64(int(c))),
+    **dict.fromkeys(("json", "jsn"), lambda content: json.loads(content)),
+    **dict.fromkeys(("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm"), _image),
+    "npy": _npy,
+    "npz": _npz,
+}
