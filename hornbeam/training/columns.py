@@ -55,6 +55,7 @@ def named_columns(frame: Any, names: Iterable[str], owner: str) -> dict[str, Any
         >>> named_columns({"a": [1], "b": [2]}, ["b"], "Model 'm'")
         {'b': [2]}
     """
+    names = list(names)
     labels = list(frame) if isinstance(frame, Mapping) else list(frame.columns)
     known = {str(label): label for label in labels}
     missing = [name for name in names if name not in known]

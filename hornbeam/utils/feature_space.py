@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hornbeam import errors, ops, saving, tree
+from hornbeam import errors, ops, saving
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtypes import is_float
 from hornbeam.layers import (
@@ -29,7 +29,6 @@ from hornbeam.utils.feature_proposals import propose, table
 from hornbeam.utils.features import Cross, Feature, FeatureMakers, TFDConcat, check_mode
 
 __all__ = ["FeatureSpace"]
-
 
 _ROWS = 4096  # rows that `adapt` reads before it updates what it learns
 
@@ -331,8 +330,10 @@ class FeatureSpace(FeatureMakers, Layer):
         else:
             columns, single = self._columns(data, self.features, fill=True)
             values = list(columns.values())
-        results = tree.pack_sequence_as(encoded, self._graph.run(values))
-        return tree.map_structure(lambda x: x[0], results) if single else results
+        outputs = self._graph.run(values)
+        if single:
+            outputs = [x[0] for x in outputs]
+        return dict(zip(encoded, outputs, strict=True)) if self._is_dict else outputs[0]
 
     def get_inputs(self) -> dict[str, KerasTensor]:
         """Return the symbolic inputs by the names of the columns: the inputs of a model.
@@ -351,6 +352,10 @@ class FeatureSpace(FeatureMakers, Layer):
         """
         return self._encoded()
 
+    @property
+    def _is_dict(self) -> bool:
+        return self.output_mode == "dict"
+
     def _encoded(self) -> Any:
         """Return the encoding of the inputs; make it in the first call."""
         if self._graph is None:
@@ -358,7 +363,8 @@ class FeatureSpace(FeatureMakers, Layer):
                 raise ValueError(f"{self._label()}: call `adapt` before you use it.")
             found = self._encode(self.inputs)
             self.encoded_features = found
-            self._graph = Graph(list(self.inputs.values()), tree.flatten(found))
+            outputs = list(found.values()) if self._is_dict else [found]
+            self._graph = Graph(list(self.inputs.values()), outputs)
         return self.encoded_features
 
     def _encode(self, inputs: Mapping[str, KerasTensor]) -> Any:
@@ -386,7 +392,7 @@ class FeatureSpace(FeatureMakers, Layer):
             part = Feature("int32", self.crossers[name], cross.output_mode)
             encoded[name] = self._form(name, x, part, encoders)
         self.one_hot_encoders = encoders
-        return encoded if self.output_mode == "dict" else self._joined(encoded)
+        return encoded if self._is_dict else self._joined(encoded)
 
     def _form(self, name: str, x: Any, feature: Feature, encoders: dict[str, Any]) -> Any:
         """Return a preprocessed column in the form of the feature's `output_mode`."""
@@ -475,6 +481,9 @@ class _Features(dict[str, Feature]):
         super().__init__()
         self._space = space
 
+    def __reduce__(self) -> Any:  # copies and pickles: items are set when the space is not ready
+        return _features, (self._space, dict(self))
+
     def __setitem__(self, name: str, feature: Any) -> None:
         before = dict(self)
         super().__setitem__(name, self._space._as_feature(name, feature))
@@ -492,6 +501,13 @@ class _Features(dict[str, Feature]):
             self.clear()
             super().update(before)
             raise
+
+
+def _features(space: FeatureSpace, items: Mapping[str, Feature]) -> _Features:
+    """Return the features of a space from a copy."""
+    features = _Features(space)
+    dict.update(features, items)
+    return features
 
 
 def _number_of_categories(layer: Any) -> int | None:
