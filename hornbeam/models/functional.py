@@ -27,11 +27,12 @@ from hornbeam.layers.layer import Layer
 from hornbeam.layers.preprocessing.text import as_host_array
 from hornbeam.layers.shapes import shape_to_config
 from hornbeam.layers.state import refresh_parts
-from hornbeam.models.front import Front
+from hornbeam.models.front import Front, needs_front
 from hornbeam.models.functional_config import functional_config, functional_from_config
 from hornbeam.models.graph import Graph
 from hornbeam.models.graph_subclass import own_arguments, takes_graph
 from hornbeam.models.model import Model, graph_models
+from hornbeam.training.columns import column, is_frame, named_columns
 from hornbeam.typing import CustomObjects, Data, Shape, Shapes, Structure, Tensor
 
 __all__ = ["Function", "Functional"]
@@ -243,12 +244,11 @@ class Functional(Model):
         return tree.pack_sequence_as(self._outputs_struct, run(self._graph))
 
     def _front(self) -> Front | None:
-        """Return the layers that take text, or `None` if no input is text."""
-        if not any(x.dtype == "string" for x in self._graph.inputs):
-            return None
+        """Return the layers that run on the host, such as those for text; `None` if none do."""
         known = self.__dict__.get("_text_front")
         if known is None or known[0] is not self._graph:
-            known = self._graph, Front(self._graph, self._label())
+            graph = self._graph
+            known = graph, Front(graph, self._label()) if needs_front(graph) else None
             object.__setattr__(self, "_text_front", known)
         return known[1]
 
@@ -256,9 +256,30 @@ class Functional(Model):
         return inputs if front.fits(inputs) else front.run(self._standardize(inputs))
 
     def host_layers(self, x: Data = None) -> Callable[[Structure], Structure] | None:
-        """Return a function that runs the layers that take text, or `None` if there are none."""
+        """Return a function that runs the layers for the host, or `None` if there are none."""
         front = self._front()
         return None if front is None else functools.partial(self._run_front, front)
+
+    def _convert_inputs(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        if args:
+            args = (self.chosen_columns(args[0]), *args[1:])
+        return super()._convert_inputs(args, kwargs)
+
+    def chosen_columns(self, x: Data) -> Data:
+        """Return the columns of a data frame that are the model's inputs, by name."""
+        struct = self._inputs_struct
+        if not is_frame(x) or not (isinstance(struct, dict) or len(self.inputs) > 1):
+            return x
+        by_name = (
+            struct
+            if isinstance(struct, dict)
+            else dict(zip(self.input_names, self.inputs, strict=True))
+        )
+        columns = named_columns(x, map(str, by_name), self._label())
+        return {
+            name: column(columns[str(name)], tensor.dtype, f"{self._label()}: column '{name}'")[0]
+            for name, tensor in by_name.items()
+        }
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Structure:
         given = tree.flatten(args[0] if args else kwargs.get("inputs"))

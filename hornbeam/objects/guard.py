@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -76,13 +76,18 @@ def guarded_configuration(what: str, safe_mode: bool = True) -> Iterator[None]:
         raise FileError(f"{what} is nested too deeply.") from error
 
 
-def checked_model(found: Any, what: str) -> Any:
+def checked_model(found: Any, what: str, families: Sequence[str] = ("model",)) -> Any:
     """Return `found`, the object that a file describes, if it is a model.
 
+    Args:
+        found: The object.
+        what: Name of the file for the message.
+        families: Families to which the object may belong.
+
     Raises:
-        FileError: If it is not a model.
+        FileError: If it belongs to none of them.
     """
-    if not isinstance(found, registry.family("model").base):
+    if not any(isinstance(found, registry.family(name).base) for name in families):
         raise FileError(f"{what} must describe a model, but describes {errors.describe(found)}.")
     return found
 

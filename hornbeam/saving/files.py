@@ -150,7 +150,7 @@ def load_model(
     load = load_h5 if kind == "h5" else load_archive
     with guarded_file(path, safe_mode):
         model = load(path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
-        return checked_model(model, f"'{os.path.basename(path)}'")
+        return checked_model(model, f"'{os.path.basename(path)}'", ("model", "feature space"))
 
 
 def _hint(path: FilePath) -> str:

@@ -63,12 +63,20 @@ def about_numbers(model: Trainable, x: Structure) -> None:
             name = "`x`" + "".join(f"[{key!r}]" for key in path)
             first = int(bad.argmax())
             kind = "NaN" if np.isnan(rows[first]).any() else "infinite numbers"
+            if kind == "NaN" and _replaces_nan(model):
+                continue
             _say(
                 model,
                 f"numbers {name}",
                 f"{name} holds {kind} in {int(bad.sum())} of {len(rows)} rows (first: row {first}),"
                 " so the loss and all weights can become NaN. Drop or fill those rows.",
             )
+
+
+def _replaces_nan(model: Any) -> bool:
+    """Return whether a graph has an op for NaN, as that of a `FeatureSpace` has."""
+    ops = (getattr(operation, "info", None) for operation in getattr(model, "operations", ()))
+    return any(op is not None and op.class_name in ("NanToNum", "Isnan") for op in ops)
 
 
 def about_classes(model: Trainable, classes: list[int]) -> None:

@@ -21,12 +21,15 @@ __all__ = ["HostSource", "arrays_on_host", "source_on_host"]
 def arrays_on_host(model: Trainable, x: Data) -> Data:
     """Return arrays as the compiled steps of a model take them.
 
+    Of a data frame, a model with several named inputs gets the columns of these names.
+
     Args:
         model: The model.
         x: What the user passed. Sources and iterables of batches are returned as they are.
     """
     if x is None or isinstance(x, Source):
         return x
+    x = model.chosen_columns(x)
     layers = model.host_layers(x)
     if layers is None or is_iterable_of_batches(x):
         return x

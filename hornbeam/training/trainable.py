@@ -288,6 +288,14 @@ class Trainable(Layer):
         """
         return None
 
+    def chosen_columns(self, x: Data) -> Data:
+        """Return the columns of a data frame that are inputs of the model, by name.
+
+        Other data, and data frames for a model without several named inputs, are returned as they
+        are.
+        """
+        return x
+
     def fit(
         self,
         x: Data = None,

@@ -21,6 +21,7 @@ from hornbeam.settings import (
 )
 from hornbeam.utils import legacy
 from hornbeam.utils.download import get_file
+from hornbeam.utils.feature_space import FeatureSpace
 from hornbeam.utils.from_directory import (
     audio_dataset_from_directory,
     image_dataset_from_directory,
@@ -38,6 +39,7 @@ from hornbeam.utils.training_data import (
 
 __all__ = [
     "CustomObjectScope",
+    "FeatureSpace",
     "Progbar",
     "PyDataset",
     "Sequence",

@@ -54,6 +54,11 @@ class PreprocessingLayer(Layer):
         Array([[2.]], dtype=float32)
     """
 
+    @property
+    def can_adapt(self) -> bool:
+        """Whether `adapt` has something to learn that the constructor did not get."""
+        return True
+
     def adapt(self, data: Data, steps: int | None = None) -> None:
         """Learn from data. A later call replaces the result.
 

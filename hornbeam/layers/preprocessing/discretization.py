@@ -117,6 +117,11 @@ class Discretization(PreprocessingLayer):
             )
         self.bin_boundaries = boundaries
 
+    @property
+    def can_adapt(self) -> bool:
+        """Whether the constructor got no boundaries."""
+        return self.num_bins is not None
+
     def adapt(self, data: Data, steps: int | None = None) -> None:
         """Choose the boundaries. A later call replaces them.
 

@@ -57,6 +57,16 @@ class _HashingLayer(TextLayer):
         self.num_bins, self.output_mode, self.sparse = int(num_bins), output_mode, sparse
         self.built = True
 
+    @property
+    def needs_host(self) -> bool:
+        """Whether numbers are processed on the host too; always."""
+        return True
+
+    @property
+    def can_adapt(self) -> bool:
+        """Whether there is something to learn; never."""
+        return False
+
     def _form(self, bins: np.ndarray) -> Tensor:
         """Return bins in the form of `output_mode`."""
         if self.output_mode == "int":

@@ -181,6 +181,11 @@ class IndexLookup(TextLayer):
 
     # --- learning -----------------------------------------------------------------------------
 
+    @property
+    def can_adapt(self) -> bool:
+        """Whether neither the constructor nor `set_vocabulary` got the vocabulary."""
+        return self._given is None
+
     def adapt(self, data: Data, steps: int | None = None) -> None:
         """Learn the vocabulary: the most frequent tokens first. A later call replaces it.
 

@@ -247,6 +247,11 @@ class IntegerLookup(IndexLookup):
             found[unknown] = self._unknown(self._hashes(some), some)
         return found
 
+    @property
+    def needs_host(self) -> bool:
+        """Whether numbers are hashed, which happens on the host only."""
+        return self.oov_method != "floormod"
+
     def _hashes(self, values: np.ndarray) -> np.ndarray:
         if self.oov_method == "floormod":
             return values

@@ -156,6 +156,11 @@ class Normalization(PreprocessingLayer):
                 ndim=rank, axes={a: n for a, n in zip(kept, sizes, strict=True) if a}
             )
 
+    @property
+    def can_adapt(self) -> bool:
+        """Whether the constructor got no `mean` and `variance`."""
+        return self.input_mean is None
+
     def adapt(self, data: Data) -> None:
         """Measure mean and variance. A later call replaces the result.
 

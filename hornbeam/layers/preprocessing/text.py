@@ -76,6 +76,11 @@ class TextLayer(PreprocessingLayer):
 
     needs_text = False
 
+    @property
+    def needs_host(self) -> bool:
+        """Whether numbers are processed on the host too, never in compiled functions."""
+        return False
+
     def _convert_inputs(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         return (
             tuple(self._host_inputs(a) for a in args),

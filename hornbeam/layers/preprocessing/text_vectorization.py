@@ -151,6 +151,11 @@ class TextVectorization(TextLayer):
         """
         self._lookup_layer.set_vocabulary(vocabulary, idf_weights)
 
+    @property
+    def can_adapt(self) -> bool:
+        """Whether neither the constructor nor `set_vocabulary` got the vocabulary."""
+        return self._lookup_layer.can_adapt
+
     def adapt(self, data: Data, batch_size: int | None = None, steps: int | None = None) -> None:
         """Learn the vocabulary: the most frequent tokens first. A later call replaces it.
 

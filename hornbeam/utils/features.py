@@ -1,0 +1,320 @@
+"""The parts of a `FeatureSpace`: features, crosses, and its own two layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hornbeam import errors
+from hornbeam.core.naming import auto_name
+from hornbeam.layers import (
+    Concatenate,
+    Discretization,
+    Hashing,
+    Identity,
+    IntegerLookup,
+    Layer,
+    Normalization,
+    Rescaling,
+    StringLookup,
+)
+from hornbeam.objects import configuration
+from hornbeam.objects.family import Family
+
+__all__ = ["Cross", "Feature", "FeatureMakers", "TFDConcat", "TFDIdentity", "check_mode"]
+
+_MODES = ("int", "one_hot", "float")
+
+
+def check_mode(owner: str, mode: Any, modes: Sequence[str]) -> str:
+    """Return an `output_mode`, or raise an error if it is not one of `modes`."""
+    if mode not in modes:
+        raise ValueError(
+            f"{owner}: `output_mode` must be one of {errors.listed(modes)}, received {mode!r}."
+        )
+    return mode
+
+
+class TFDIdentity(Identity):
+    """The preprocessor of `FeatureSpace.float`; Keras's files name it so.
+
+    Example:
+        >>> TFDIdentity(name="same").name
+        'same'
+    """
+
+
+class TFDConcat(Concatenate):
+    """Concatenates the encoded features of a `FeatureSpace`; Keras's files name it so.
+
+    Args:
+        axis: Axis to concatenate along.
+
+    Example:
+        >>> TFDConcat(axis=-1).axis
+        -1
+    """
+
+
+class Feature:
+    """A column and its encoding. The methods of `FeatureSpace` make features.
+
+    Args:
+        dtype: Dtype of the column: `"float32"`, `"int32"` or `"string"`.
+        preprocessor: Layer or function that encodes the column, of shape (B, 1).
+        output_mode: `"one_hot"` if the preprocessor returns integers to be encoded; `"int"` or
+            `"float"` if its result is used as it is.
+
+    Raises:
+        ValueError: If `output_mode` has another value, or `preprocessor` cannot be called.
+
+    Example:
+        >>> from hornbeam.layers import Rescaling
+        >>> Feature("float32", Rescaling(0.5), "float").kind
+        'float_rescaled'
+    """
+
+    def __init__(self, dtype: str, preprocessor: Layer | Callable[[Any], Any], output_mode: str):
+        self.output_mode = check_mode("FeatureSpace.feature", output_mode, _MODES)
+        if isinstance(preprocessor, Mapping):
+            preprocessor = configuration.deserialize(preprocessor)
+        if not callable(preprocessor):
+            raise ValueError(
+                "FeatureSpace.feature: `preprocessor` must be a layer or a function, received"
+                f" {errors.describe(preprocessor)}."
+            )
+        self.dtype: str = dtype
+        self.preprocessor: Any = preprocessor
+
+    @property
+    def kind(self) -> str:
+        """Name of the method of `FeatureSpace` that makes such a feature."""
+        if type(self.preprocessor) is Hashing:
+            return "string_hashed" if self.dtype == "string" else "integer_hashed"
+        return _KINDS.get(type(self.preprocessor), "feature")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments, ready for JSON."""
+        return {
+            "dtype": self.dtype,
+            "preprocessor": configuration.serialize(self.preprocessor),
+            "output_mode": self.output_mode,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Feature:
+        """Make a feature from the result of `get_config`."""
+        return cls(**config)
+
+
+_KINDS: dict[type, str] = {
+    TFDIdentity: "float",
+    Rescaling: "float_rescaled",
+    Normalization: "float_normalized",
+    Discretization: "float_discretized",
+    IntegerLookup: "integer_categorical",
+    StringLookup: "string_categorical",
+}
+
+
+class Cross:
+    """A cross of features: each combination of their values gets a bin by its hash.
+
+    Args:
+        feature_names: Names of at least two features that are texts, integers or bins.
+        crossing_dim: Number of bins.
+        output_mode: `"one_hot"` or `"int"`. Default: `"one_hot"`.
+
+    Raises:
+        ValueError: If an argument is wrong.
+
+    Example:
+        >>> Cross(("city", "month"), crossing_dim=32).name
+        'city_X_month'
+    """
+
+    def __init__(
+        self, feature_names: Sequence[str], crossing_dim: int, output_mode: str = "one_hot"
+    ):
+        self.output_mode = check_mode("FeatureSpace.cross", output_mode, ("int", "one_hot"))
+        if isinstance(feature_names, str) or len(feature_names) < 2:
+            raise ValueError(
+                "FeatureSpace.cross: `feature_names` must be at least two names, received"
+                f" {feature_names!r}."
+            )
+        if isinstance(crossing_dim, bool) or not isinstance(crossing_dim, int) or crossing_dim < 1:
+            raise ValueError(
+                "FeatureSpace.cross: `crossing_dim` must be a positive integer, received"
+                f" {crossing_dim!r}."
+            )
+        self.feature_names, self.crossing_dim = tuple(feature_names), crossing_dim
+
+    @property
+    def name(self) -> str:
+        """Names of the features, joined by `_X_`."""
+        return "_X_".join(self.feature_names)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {
+            "feature_names": self.feature_names,
+            "crossing_dim": self.crossing_dim,
+            "output_mode": self.output_mode,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Cross:
+        """Make a cross from the result of `get_config`."""
+        return cls(**config)
+
+
+class FeatureMakers:
+    """The methods of `FeatureSpace` that make features and crosses."""
+
+    @classmethod
+    def cross(
+        cls, feature_names: Sequence[str], crossing_dim: int, output_mode: str = "one_hot"
+    ) -> Cross:
+        """Return a cross of features: each combination of their values gets a bin by its hash.
+
+        Args:
+            feature_names: Names of at least two features that are texts, integers or bins.
+            crossing_dim: Number of bins.
+            output_mode: `"one_hot"` or `"int"`. Default: `"one_hot"`.
+        """
+        return Cross(feature_names, crossing_dim, output_mode)
+
+    @classmethod
+    def feature(cls, dtype: str, preprocessor: Any, output_mode: str) -> Feature:
+        """Return a feature with a preprocessing layer, or a function, of yours.
+
+        Args:
+            dtype: Dtype of the column: `"float32"`, `"int32"` or `"string"`.
+            preprocessor: Layer or function that encodes the column, of shape (B, 1). `adapt` adapts
+                a layer that has `adapt` and something to learn.
+            output_mode: `"one_hot"` if the preprocessor returns integers to be encoded; `"int"` or
+                `"float"` if its result is used as it is.
+        """
+        return Feature(dtype, preprocessor, output_mode)
+
+    @classmethod
+    def float(cls, name: str | None = None) -> Feature:
+        """Return a feature of numbers that are used as they are.
+
+        Args:
+            name: Name of the preprocessor, without its ending. Default: `"float"`, numbered.
+        """
+        return Feature("float32", TFDIdentity(name=_layer_name(name, "float")), "float")
+
+    @classmethod
+    def float_rescaled(
+        cls, scale: Any = 1.0, offset: Any = 0.0, name: str | None = None
+    ) -> Feature:
+        """Return a feature of numbers that become `x * scale + offset`.
+
+        Args:
+            scale, offset: Numbers. Default: 1 and 0.
+            name: Name of the preprocessor, without its ending.
+        """
+        layer = Rescaling(scale, offset, name=_layer_name(name, "float_rescaled"))
+        return Feature("float32", layer, "float")
+
+    @classmethod
+    def float_normalized(cls, name: str | None = None) -> Feature:
+        """Return a feature of numbers that are normalized to mean 0 and variance 1.
+
+        Args:
+            name: Name of the preprocessor, without its ending.
+        """
+        layer = Normalization(axis=-1, name=_layer_name(name, "float_normalized"))
+        return Feature("float32", layer, "float")
+
+    @classmethod
+    def float_discretized(
+        cls, num_bins: int | None, bin_boundaries: Sequence[Any] | None = None,
+        output_mode: str = "one_hot", name: str | None = None,
+    ) -> Feature:  # fmt: skip
+        """Return a feature of numbers that are sorted into bins.
+
+        Args:
+            num_bins: Number of bins; `adapt` chooses the boundaries.
+            bin_boundaries: The boundaries in ascending order; then `num_bins` may be `None`.
+            output_mode: `"one_hot"` or `"int"`. Default: `"one_hot"`.
+            name: Name of the preprocessor, without its ending.
+        """
+        if bin_boundaries is not None and num_bins == len(bin_boundaries) + 1:
+            num_bins = None
+        layer = Discretization(
+            bin_boundaries, num_bins, name=_layer_name(name, "float_discretized")
+        )
+        return Feature("float32", layer, output_mode)
+
+    @classmethod
+    def integer_categorical(
+        cls, max_tokens: int | None = None, num_oov_indices: int = 1,
+        output_mode: str = "one_hot", name: str | None = None,
+    ) -> Feature:  # fmt: skip
+        """Return a feature of integers that are categories, which `adapt` learns.
+
+        Args:
+            max_tokens: Largest number of categories, unknown ones included. Default: no limit.
+            num_oov_indices: Number of categories for unknown integers. Default: 1.
+            output_mode: `"one_hot"` or `"int"`. Default: `"one_hot"`.
+            name: Name of the preprocessor, without its ending.
+        """
+        layer = IntegerLookup(
+            max_tokens, num_oov_indices, name=_layer_name(name, "integer_categorical")
+        )
+        return Feature("int32", layer, output_mode)
+
+    @classmethod
+    def string_categorical(
+        cls, max_tokens: int | None = None, num_oov_indices: int = 1,
+        output_mode: str = "one_hot", name: str | None = None,
+    ) -> Feature:  # fmt: skip
+        """Return a feature of texts that are categories, which `adapt` learns.
+
+        Args:
+            max_tokens, num_oov_indices, output_mode, name: As for `integer_categorical`.
+        """
+        layer = StringLookup(
+            max_tokens, num_oov_indices, name=_layer_name(name, "string_categorical")
+        )
+        return Feature("string", layer, output_mode)
+
+    @classmethod
+    def string_hashed(
+        cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None
+    ) -> Feature:
+        """Return a feature of texts that are assigned to bins by their hashes.
+
+        Args:
+            num_bins: Number of bins.
+            output_mode: `"one_hot"` or `"int"`. Default: `"one_hot"`.
+            name: Name of the preprocessor, without its ending.
+        """
+        layer = Hashing(num_bins, name=_layer_name(name, "string_hashed"))
+        return Feature("string", layer, output_mode)
+
+    @classmethod
+    def integer_hashed(
+        cls, num_bins: int, output_mode: str = "one_hot", name: str | None = None
+    ) -> Feature:
+        """Return a feature of integers that are assigned to bins by their hashes.
+
+        Args:
+            num_bins, output_mode, name: As for `string_hashed`.
+        """
+        layer = Hashing(num_bins, name=_layer_name(name, "integer_hashed"))
+        return Feature("int32", layer, output_mode)
+
+
+def _layer_name(name: str | None, kind: str) -> str:
+    """Return the name of a preprocessor as Keras gives it."""
+    return f"{name.replace('/', '_') if name else auto_name(kind)}_preprocessor"
+
+
+FEATURES = Family(
+    "part of a feature space", (Feature, Cross, Layer),
+    "keras.src.layers.preprocessing.feature_space", globals(), takes_functions=False,
+)  # fmt: skip
