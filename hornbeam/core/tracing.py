@@ -47,24 +47,29 @@ class _Trial:
         known: Sizes that inputs have besides.
         aligned: Sizes of unknown axes by their position from the end, such as -2. They replace
             `first` and `others`, and count as known.
+        tensor: The number of a tensor whose unknown sizes are `of_tensor` instead of `first` and
+            `others`.
+        of_tensor: Sizes of its first and its other unknown axes.
     """
 
     first: int
     others: int
     known: frozenset[int] = frozenset()
     aligned: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    tensor: int | None = None
+    of_tensor: tuple[int, int] = (0, 0)
 
     @property
     def unknown(self) -> set[int]:
         """The sizes that say that a size is unknown."""
         return {self.first, self.others} - self.known
 
-    def fill(self, shape: Sequence[int | None]) -> list[int]:
-        """Return `shape` with trial sizes for unknown ones."""
+    def fill(self, shape: Sequence[int | None], tensor: int | None = None) -> list[int]:
+        """Return the shape of a tensor, given by its number, with trial sizes for unknown ones."""
+        its_own = tensor is not None and tensor == self.tensor
+        first, others = self.of_tensor if its_own else (self.first, self.others)
         return [
-            self.aligned.get(axis - len(shape), self.others if axis else self.first)
-            if size is None
-            else size
+            self.aligned.get(axis - len(shape), others if axis else first) if size is None else size
             for axis, size in enumerate(shape)
         ]
 
@@ -183,17 +188,23 @@ class _Trace:
     ):  # fmt: skip
         leaves = tree.flatten((args, kwargs))
         where = [i for i, x in enumerate(leaves) if isinstance(x, KerasTensor)]
-        fill: Callable[[Any], Any] = list if trial is None else trial.fill
-        structs = [jax.ShapeDtypeStruct(fill(leaves[i].shape), leaves[i].dtype) for i in where]
+
+        def fill(shape: Any, tensor: int) -> list[int]:
+            return list(shape) if trial is None else trial.fill(shape, tensor)
+
+        structs = [
+            jax.ShapeDtypeStruct(fill(leaves[i].shape, n), leaves[i].dtype)
+            for n, i in enumerate(where)
+        ]
         masks = [get_mask(leaves[i]) for i in where]
         returned: Any = None
 
         def traced(*values: Any) -> list[Any]:
             nonlocal returned
             filled = list(leaves)
-            for i, value, mask in zip(where, values, masks, strict=True):
+            for n, (i, value, mask) in enumerate(zip(where, values, masks, strict=True)):
                 if isinstance(mask, KerasTensor):
-                    set_mask(value, jnp.ones(fill(mask.shape), bool))
+                    set_mask(value, jnp.ones(fill(mask.shape, n), bool))
                 filled[i] = value
             a, k = tree.pack_sequence_as((args, kwargs), filled)
             with Overlay(abstract=True) as overlay:
@@ -284,6 +295,7 @@ def _traced_with_known_sizes(
     inner = {axis: size for axis, size in aligned.items() if axis > -max(map(len, shapes))}
     for pair in [
         *([_Trial(a, a, known, sizes) for a in (small, large)] for sizes in (inner, aligned)),
+        *_pairs_of_one_tensor(shapes, first, others, small, large, known),
         *([_Trial(small, size, known), _Trial(large, size, known)] for size in others),
         *([_Trial(size, small, known), _Trial(size, large, known)] for size in first),
         *([_Trial(a, b, known)] * 2 for a in first for b in others),
@@ -293,6 +305,23 @@ def _traced_with_known_sizes(
         except Exception:  # the first failure says what the user did
             continue
     raise failure from failure.__cause__
+
+
+def _pairs_of_one_tensor(
+    shapes: list[Shape], first: list[int], others: list[int], small: int, large: int,
+    known: frozenset[int],
+) -> Iterator[list[_Trial]]:  # fmt: skip
+    """Yield pairs of trials in which unknown sizes of one of several tensors are known ones.
+
+    A product of shapes (None, 3) and (None, 4) requires 3 in place of the second `None` only.
+    """
+    several = list(enumerate(shapes)) if len(shapes) > 1 else []
+    for tensor, shape in several:
+        for size in others if None in shape[1:] else []:
+            yield [_Trial(n, n, known, {}, tensor, (n, size)) for n in (small, large)]
+    for tensor, shape in several:
+        for size in first if shape[:1] == (None,) else []:
+            yield [_Trial(n, n, known, {}, tensor, (size, n)) for n in (small, large)]
 
 
 def _sizes_to_match(shapes: Iterable[Shape]) -> list[int]:

@@ -124,6 +124,9 @@ def broadcast_to(x: Tensor, shape: Sequence[int | None]) -> Tensor:
         _size_at(x, axis) if size is None else size
         for axis, size in enumerate(sizes, start=-len(sizes))
     ]
+    for axis, size in enumerate(aligned, start=-len(aligned)):
+        if -axis <= x.ndim and is_unknown(x.shape[axis]) and size not in (1, x.shape[axis]):
+            x = jax.lax.slice_in_dim(x, 0, 1, axis=axis % x.ndim)  # the size must be 1 or `size`
     return jnp.broadcast_to(x, aligned)
 
 

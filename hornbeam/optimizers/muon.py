@@ -37,7 +37,7 @@ class Muon(Optimizer):
         ns_steps: Number of Newton-Schulz iterations, at least 1.
         nesterov: Whether to use Nesterov's form of momentum.
         rms_rate: Root mean square of Muon's steps (Liu et al. 2025), with which learning rates of
-            AdamW fit. `None` keeps the original scale.
+            AdamW fit. With `None`, the step is the orthogonal matrix itself.
         **kwargs: Arguments of `Optimizer`.
 
     Raises:
@@ -108,11 +108,7 @@ class Muon(Optimizer):
     def _rule(self, g: Any, w: Any, rate: Any, t: Any, *slots: Any) -> tuple[Any, ...]:
         m = self.momentum * slots[0] + g
         step = self._orthogonal(g + self.momentum * m if self.nesterov else m)
-        height, width = w.shape
-        if self.rms_rate is None:
-            scale = max(1.0, width / height) ** 0.5  # number of outputs over number of inputs
-        else:
-            scale = self.rms_rate * max(height, width) ** 0.5
+        scale = 1.0 if self.rms_rate is None else self.rms_rate * max(w.shape) ** 0.5
         return w - rate * scale * step, m
 
     def _orthogonal(self, x: Any) -> Any:

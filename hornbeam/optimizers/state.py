@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import warnings
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
@@ -10,8 +12,9 @@ import numpy as np
 
 from hornbeam import errors, tree
 from hornbeam.core import naming
+from hornbeam.core.provenance import is_library_code
 from hornbeam.core.structure import rules_version
-from hornbeam.core.variable import Variable, outside_overlays
+from hornbeam.core.variable import Variable, current_overlay, outside_overlays
 from hornbeam.typing import DType, Identifier, Tensor
 
 __all__ = ["OptimizerState"]
@@ -53,11 +56,41 @@ class OptimizerState:
     _slot: dict[str, dict[Variable, Variable]]
 
     def __setattr__(self, name: str, value: Any) -> None:
+        cls: Any = type(self)
+        old = self.__dict__.get(name)
         object.__setattr__(self, name, value)
+        if self.__dict__.get("built") and name in _settings(cls):
+            self._change_setting(name, old)
         if name not in _TRACKED and "_variables" in self.__dict__:
             for part in tree.flatten(value) if isinstance(value, (list, tuple, dict)) else [value]:
                 if isinstance(part, Variable) and not _is_among(part, self._variables):
                     self._track(part)
+
+    def _change_setting(self, name: str, old: Any) -> None:
+        """Make compiled steps use a setting's new value, or refuse it and keep the old one."""
+        new = getattr(self, name)
+        if new is old and not isinstance(new, set) or current_overlay() is not None:
+            return
+        missing = [
+            slot
+            for slots in self._groups()
+            for slot in slots
+            if any(
+                self._has_slot(v, slot) and v not in self._slot.get(slot, {})
+                for v in self._trainable
+            )
+        ]
+        if missing or name == "gradient_accumulation_steps":
+            object.__setattr__(self, name, old)
+            reason = (
+                f"it needs the slots {errors.listed(missing)}" if missing else "it counts steps"
+            )
+            raise ValueError(
+                f"{type(self).__name__}: `{name}` cannot change from {old!r} to {new!r} once the"
+                f" optimizer is built, because {reason}."
+                " Create a new optimizer and compile the model with it."
+            )
+        rules_version.advance()  # compiled steps contain the old value
 
     def __getattr__(self, name: str) -> Any:
         if hasattr(type(self), name):  # a property that raised an error, which has the reason
@@ -108,11 +141,7 @@ class OptimizerState:
         else:
             self._trainable = new = variables
             self.built = True
-        groups = self._slot_groups()
-        if self.gradient_accumulation_steps:
-            groups = [("gradient_accumulator",), *groups]
-        if self.use_ema:
-            groups = [("average",), *groups]
+        groups = self._groups()
         with outside_overlays():  # the first step may build it while it is traced
             for slots in groups:
                 for variable in new:
@@ -120,6 +149,13 @@ class OptimizerState:
                         if self._has_slot(variable, slot):
                             made = self._make_slot(slot, variable)
                             self._slot.setdefault(slot, {})[variable] = made
+
+    def _groups(self) -> list[tuple[str, ...]]:
+        """Return the names of all slots in groups; see `_slot_groups`."""
+        groups = self._slot_groups()
+        if self.gradient_accumulation_steps:
+            groups = [("gradient_accumulator",), *groups]
+        return [("average",), *groups] if self.use_ema else groups
 
     def _has_slot(self, variable: Variable, slot: str) -> bool:
         if variable.overwrite_with_gradient:
@@ -297,3 +333,13 @@ class OptimizerState:
 
 def _is_among(variable: Variable, variables: Sequence[Variable]) -> bool:
     return any(variable is other for other in variables)
+
+
+@functools.lru_cache(maxsize=256)
+def _settings(cls: type) -> frozenset[str]:
+    """Return the attributes that the updates of Hornbeam's classes read as constants."""
+    found = {"_no_decay"}
+    for c in cls.__mro__:
+        if is_library_code(c) and "__init__" in c.__dict__:
+            found |= set(inspect.signature(c.__dict__["__init__"]).parameters)
+    return frozenset(found - {"self", "args", "kwargs", "name", "learning_rate"})

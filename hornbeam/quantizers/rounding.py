@@ -371,6 +371,14 @@ class AbsMaxQuantizer(Quantizer):
     def __call__(self, x: Any, axis: Any = None, to_numpy: bool = False) -> tuple[Any, Any]:
         """Return integers and their scale; `axis` overrides the quantizer's `axis`."""
         axis = (self.axis or -1) if axis is None else axis
+        rank = len(np.shape(x) if not hasattr(x, "shape") else x.shape)
+        for a in axis if isinstance(axis, (list, tuple)) else (axis,):
+            if not -rank <= a < rank:
+                raise ValueError(
+                    f"AbsMaxQuantizer: `axis` must lie between {-rank} and {rank - 1} for a tensor"
+                    f" of {rank} dimensions, received {axis!r}. Set the axis in the constructor or"
+                    " in the call."
+                )
         return abs_max_quantize(
             x, axis, self.value_range, self.output_dtype, self.epsilon, to_numpy
         )

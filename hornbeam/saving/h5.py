@@ -391,7 +391,10 @@ def _read_layers(
     pairs = _by_name(model, saved) if by_name else _pair(model, saved, differences)
     jobs: list[tuple[Variable, Saved]] = []
     for layer, arrays in pairs:
+        known = len(differences.lines)
         jobs.extend(_match(layer, arrays, era, differences))
+        if arrays and len(differences.lines) == known:
+            differences.loaded.append(layer.name)
     top = member(root, _TOP)
     if top is not None and not by_name:
         variables, arrays = _top_variables(model), _arrays(top, what)

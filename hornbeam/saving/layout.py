@@ -65,6 +65,7 @@ class Differences:
     def __init__(self, what: str, skip: bool = False):
         self.what, self.skip = what, skip
         self.lines: list[str] = []
+        self.loaded: list[str] = []  # names of layers or weights that fit
 
     def add(self, line: str) -> None:
         """Add one difference."""
@@ -87,8 +88,11 @@ class Differences:
         rest = len(self.lines) - 20
         more = f"\n  and {rest} more" if rest > 0 else ""
         if self.skip:
+            loaded = ", ".join(f"'{name}'" for name in self.loaded[:20]) or "nothing"
             warnings.warn(
-                f"{self.what}: skipped weights that do not fit:\n{shown}{more}", stacklevel=4
+                f"{self.what}: skipped weights that do not fit:\n{shown}{more}\nLoaded:"
+                f" {loaded}{' and more' if len(self.loaded) > 20 else ''}. The rest is unchanged.",
+                stacklevel=4,
             )
             return
         raise ValueError(
@@ -333,6 +337,8 @@ def read_weights(
                 if _own(part):
                     differences.add(f"{_label(part, path)}: the file has no weights for it.")
             elif _plan(part, group, path, differences):
+                if _own(part):
+                    differences.loaded.append(part.name)
                 jobs.append(functools.partial(part.load_own_variables, _Store(group)))
     if not by_name:
         for place, shapes in _extra(root, model, known):

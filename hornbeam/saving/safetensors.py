@@ -134,6 +134,7 @@ def load_safetensors(
                     f"'{name}' has shape {variable.shape}; in the file it has {saved[name][1]}."
                 )
             else:
+                differences.loaded.append(name)
                 jobs.append((variable, *saved[name]))
         if not by_name:
             for name in saved.keys() - named.keys():

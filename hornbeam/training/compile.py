@@ -390,31 +390,7 @@ class Compiled:
                 f"Model '{model.name}': `call` returned None. End it with `return` and the outputs."
             )
         extra = model.losses
-        terms = []
-        if self.loss is not None:
-            self._build_losses(model, y, y_pred)
-            assert self._losses is not None
-            targets = self.by_output(y, self._names)
-            weights = self.by_output(sample_weight, self._names, "sample_weight")
-            for i, (loss, target, output) in enumerate(
-                zip(self._losses, targets, tree.flatten(y_pred), strict=True)
-            ):
-                if loss is None:
-                    continue
-                if target is None:
-                    raise ValueError(
-                        f"Model '{model.name}': output '{self._names[i]}' has the loss"
-                        f" {loss.name!r} but no target. Pass `y` (or set its loss to None)."
-                    )
-                _check_target(loss, target, output, self._names[i])
-                about_output(model, self._names[i], loss, target, output)
-                with explained(f"the loss '{loss.name}'"):
-                    value = loss(target, output, sample_weight=weights[i])
-                if self._output_trackers and self._output_trackers[i] is not None:
-                    self._output_trackers[i].update_state(
-                        jax.lax.stop_gradient(value), sample_weight=count_rows(output)
-                    )
-                terms.append(value * self._loss_weights[i])
+        terms = self.losses_of_outputs(model, y, y_pred, sample_weight)
         terms.extend(jnp.asarray(value) for value in extra)
         if not terms:
             if training:
@@ -424,6 +400,38 @@ class Compiled:
         for term in terms[1:]:
             total = total + term.astype(total.dtype)
         return total
+
+    def losses_of_outputs(
+        self, model: Trainable, y: Structure, y_pred: Structure, sample_weight: Structure
+    ) -> list[Any]:
+        """Return the weighted loss of each output that has one."""
+        if self.loss is None:
+            return []
+        terms = []
+        self._build_losses(model, y, y_pred)
+        assert self._losses is not None
+        targets = self.by_output(y, self._names)
+        weights = self.by_output(sample_weight, self._names, "sample_weight")
+        for i, (loss, target, output) in enumerate(
+            zip(self._losses, targets, tree.flatten(y_pred), strict=True)
+        ):
+            if loss is None:
+                continue
+            if target is None:
+                raise ValueError(
+                    f"Model '{model.name}': output '{self._names[i]}' has the loss"
+                    f" {loss.name!r} but no target. Pass `y` (or set its loss to None)."
+                )
+            _check_target(loss, target, output, self._names[i])
+            about_output(model, self._names[i], loss, target, output)
+            with explained(f"the loss '{loss.name}'"):
+                value = loss(target, output, sample_weight=weights[i])
+            if self._output_trackers and self._output_trackers[i] is not None:
+                self._output_trackers[i].update_state(
+                    jax.lax.stop_gradient(value), sample_weight=count_rows(output)
+                )
+            terms.append(value * self._loss_weights[i])
+        return terms
 
     def update_metrics(
         self, model: Trainable, y: Structure, y_pred: Structure, sample_weight: Structure

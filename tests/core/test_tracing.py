@@ -89,6 +89,25 @@ ROWS = {
     "add a known batch": (lambda k: lambda a, b: a + b, [(N, 3), (5, 3)], 5),
     "broadcast": (lambda k: lambda a, b: a * b, [(N, 1, N), (N, N, 1)], 5),
     "product": (lambda k: lambda a, b: k.ops.matmul(a, b), [(N, N, 4), (N, 4, N)], 5),
+    # Two unknown sizes that differ: the second is 3.
+    "product of two batches": (lambda k: k.ops.matmul, [(N, 3), (N, 4)], None),
+    "dot of two batches": (lambda k: k.ops.dot, [(N, 3), (N, 4)], None),
+    "einsum of two batches": (
+        lambda k: lambda a, b: k.ops.einsum("ab,bc->ac", a, b),
+        [(N, 3), (N, 4)],
+        None,
+    ),
+    "einsum of steps": (
+        lambda k: lambda a, b: k.ops.einsum("...b,bc->...c", a, b),
+        [(N, N, 3), (N, 4)],
+        None,
+    ),
+    "tensordot of two batches": (
+        lambda k: lambda a, b: k.ops.tensordot(a, b, 1),
+        [(N, 3), (N, 4)],
+        None,
+    ),
+    "broadcast to": (lambda k: lambda x: k.ops.broadcast_to(x, (4, 3)), [(N, 1)], None),
 }
 
 

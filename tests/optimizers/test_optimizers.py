@@ -7,6 +7,7 @@ import pytest
 from compare import mostly_slow, plain
 
 import hornbeam as hb
+from hornbeam.core.program import Program
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword"
@@ -62,6 +63,9 @@ ROWS = {
     "muon_options": lambda k: k.optimizers.Muon(
         0.1, adam_weight_decay=None, weight_decay=0.1, exclude_layers=["second"], momentum=0.8,
         ns_steps=3, nesterov=False, rms_rate=None, adam_lr_ratio=0.5),
+    "muon_other_options": lambda k: k.optimizers.Muon(
+        0.1, adam_beta_1=0.8, adam_beta_2=0.9, epsilon=1e-3, weight_decay=None, rms_rate=None,
+        adam_weight_decay=0.1, muon_a=3.0, muon_b=-4.0, muon_c=1.8),
     "schedule_free": lambda k: k.optimizers.ScheduleFreeAdamW(0.1),
     "schedule_free_options": lambda k: k.optimizers.ScheduleFreeAdamW(0.1, beta_1=0.8,
         warmup_steps=3, weight_decay=0.1),
@@ -436,6 +440,56 @@ def test_a_schedule_replaces_a_rate():
     assert float(scaled.learning_rate) == 0.5
     with pytest.raises(TypeError, match="follows PiecewiseConstantDecay.*Set another schedule"):
         model.optimizer.learning_rate = 0.1
+
+
+CHANGES = {
+    "clipnorm": (lambda: hb.optimizers.SGD(1.0), {"clipnorm": 0.5}, 0.5),
+    "global_clipnorm": (lambda: hb.optimizers.SGD(1.0), {"global_clipnorm": 0.5}, 0.5),
+    "clipvalue": (lambda: hb.optimizers.SGD(1.0), {"clipvalue": 0.5}, 0.5),
+    "no clipvalue": (lambda: hb.optimizers.SGD(1.0, clipvalue=0.5), {"clipvalue": None}, 1.0),
+    "weight_decay": (lambda: hb.optimizers.SGD(1.0), {"weight_decay": 0.5}, 6.5),
+    "momentum": (lambda: hb.optimizers.SGD(1.0, 0.5), {"momentum": 0.25}, 1.25),
+    "nesterov": (lambda: hb.optimizers.SGD(1.0, 0.5), {"nesterov": True}, 1.75),
+    "epsilon": (lambda: hb.optimizers.Adam(1.0), {"epsilon": 1.0}, 0.0428085),
+    "use_ema": (
+        lambda: hb.optimizers.SGD(
+            1.0, use_ema=True, ema_momentum=0.0, ema_overwrite_frequency=1
+        ), {"ema_momentum": 1.0}, 0.0),
+    "inner": (
+        lambda: hb.optimizers.LossScaleOptimizer(hb.optimizers.SGD(1.0), 1.0),
+        {"clipnorm": 0.5}, 0.5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_setting_takes_effect_in_compiled_steps(name):
+    make, change, step = CHANGES[name]
+    optimizer, weight = make(), hb.Variable(np.full(1, 12.0, "float32"))
+    apply = Program(lambda: optimizer.apply([np.ones(1, "float32")], [weight]))
+    apply()
+    before = float(weight.numpy()[0])
+    for key, value in change.items():
+        setattr(getattr(optimizer, "inner_optimizer", optimizer), key, value)
+    apply()
+    np.testing.assert_allclose(before - float(weight.numpy()[0]), step, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "value"), [
+        (lambda: hb.optimizers.SGD(), "momentum", 0.9),
+        (lambda: hb.optimizers.Adam(), "amsgrad", True),
+        (lambda: hb.optimizers.Adam(), "use_ema", True),
+        (lambda: hb.optimizers.Muon(), "exclude_layers", ["weight"]),
+        (lambda: hb.optimizers.SGD(gradient_accumulation_steps=2),
+            "gradient_accumulation_steps", 3)],
+)  # fmt: skip
+def test_a_setting_that_needs_other_variables_cannot_change(make, name, value):
+    optimizer = make()
+    old = getattr(optimizer, name)
+    optimizer.build([hb.Variable(np.ones((2, 2), "float32"), name="weight")])
+    with pytest.raises(ValueError, match=f"`{name}` cannot change .* new optimizer"):
+        setattr(optimizer, name, value)
+    assert getattr(optimizer, name) == old
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,8 @@ def test_bad_arguments_that_keras_takes():
         quantizers.AbsMaxQuantizer(axis="rows")
     with pytest.raises(ValueError, match="value_range"):
         quantizers.AbsMaxQuantizer(value_range=(5, 5))
+    with pytest.raises(ValueError, match="`axis` must lie between -2 and 1"):
+        quantizers.AbsMaxQuantizer(axis=5)(np.ones((2, 3), "float32"))
     with pytest.raises(ValueError, match="quantization_layer_structure"):
         quantizers.GPTQConfig(["a"], None, quantization_layer_structure=3)
 

@@ -200,6 +200,24 @@ def test_differences_are_listed_and_nothing_changes(tmp_path):
             np.testing.assert_array_equal(a, b)
 
 
+def test_a_warning_lists_what_was_loaded(tmp_path):
+    def network(units):
+        names = [hb.layers.Dense(3, name="same"), hb.layers.Dense(units, name="head")]
+        return hb.Sequential([hb.Input((3,)), *names])
+
+    for name, loaded in (
+        ("w.weights.h5", "'same'"),
+        ("w.h5", "'same'"),
+        ("w.safetensors", "'layers.dense.kernel', 'layers.dense.bias'"),
+    ):
+        source, model = network(4), network(2)
+        source.save_weights(tmp_path / name)
+        for by_name in (True, False):
+            with pytest.warns(UserWarning, match=f"Loaded: {loaded}. The rest is unchanged"):
+                model.load_weights(tmp_path / name, skip_mismatch=True, by_name=by_name)
+        np.testing.assert_array_equal(model.get_weights()[0], source.get_weights()[0])
+
+
 def test_by_name(tmp_path):
     source = small(name="x")
     for name in ("w.weights.h5", "w.h5"):
