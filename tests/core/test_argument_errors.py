@@ -37,6 +37,44 @@ def test_objects_of_another_kind():
             call()
 
 
+PARTS = {
+    "LSTM": lambda: hb.layers.LSTM("a"),
+    "GRU": lambda: hb.layers.GRU(-1),
+    "SimpleRNN": lambda: hb.layers.SimpleRNN(0),
+    "ConvLSTM2D": lambda: hb.layers.ConvLSTM2D(2, 3, data_format="x"),
+    "RNN": lambda: hb.layers.RNN([hb.layers.LSTMCell(2), 3]),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_arguments_of_parts_inside(name):
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        PARTS[name]()
+
+
+def test_an_error_inside_nested_models_has_the_whole_path():
+    class Wrong(hb.layers.Layer):
+        def call(self, x):
+            raise ValueError("no")
+
+    class Wrapper(hb.Model):
+        def __init__(self, part, **kwargs):
+            super().__init__(**kwargs)
+            self.part = part
+
+        def call(self, x):
+            return self.part(x)
+
+    inner = hb.Sequential([hb.Input((4,)), hb.layers.Dense(2)], name="inner")
+    cases = (Wrapper(Wrapper(Wrong(name="bad"), name="mid"), name="top"), "'top/mid/bad'"), (
+        Wrapper(Wrapper(inner, name="mid"), name="top"), "'top/mid/inner'"
+    )  # fmt: skip
+    for model, path in cases:
+        for call in (model, model.predict):
+            with pytest.raises(ValueError, match=path):
+                call(np.ones((2, 3)))
+
+
 def test_the_workers_of_keras_2_in_predict():
     assert MODEL.predict(X, verbose=0, workers=1).shape == (2, 1)
     with pytest.warns(UserWarning, match="'workers' has no effect"):
