@@ -137,9 +137,9 @@ def named(init: _Init) -> _Init:
         >>> class Average:
         ...     @named
         ...     def __init__(self, momentum=0.9): ...
-        >>> Average(momentun=0.5)
+        >>> Average(momentu=1)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        TypeError: Average: unexpected argument 'momentun'. Did you mean 'momentum'?
+        hornbeam.errors.ArgumentError: Average: unexpected argument 'momentu'. Did you mean ...
     """
     signature = inspect.signature(init)
 

@@ -23,7 +23,7 @@ class DTypePolicy:
 
     Args:
         name: A dtype name for both, or `"mixed_bfloat16"` or `"mixed_float16"` (float32 variables,
-            16-bit computations). Default: `floatx()`.
+            16-bit computations). Default: the name of `hornbeam.config.dtype_policy()`.
 
     Raises:
         ValueError: If the name is unknown.
@@ -35,7 +35,8 @@ class DTypePolicy:
     """
 
     def __init__(self, name: str | None = None):
-        name = settings.floatx() if name is None else name
+        # A layer's own policy is not quantized, as long as it does not ask for it.
+        name = dtype_policy().name.rpartition("_from_")[2] if name is None else name
         if not isinstance(name, str):
             raise TypeError(f"DTypePolicy: expected `name` to be a string, received {name!r}.")
         self._name = name

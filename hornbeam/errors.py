@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 from hornbeam import tree
 
-__all__ = ["FileError", "describe", "listed", "reworded", "unexpected", "unknown_name", "warn"]
+__all__ = [
+    "ArgumentError", "FileError", "describe", "known_arguments", "listed", "reworded", "unexpected",
+    "unknown_name", "warn",
+]  # fmt: skip
+
+Callee = TypeVar("Callee", bound=Callable[..., Any])
 
 LONGEST = 4_000
 """Maximum number of characters of a `FileError`'s message."""
@@ -34,6 +42,22 @@ class FileError(ValueError):
         super().__init__(
             text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}"
         )
+
+
+class ArgumentError(TypeError, ValueError):
+    """An argument is unknown, or an object of another kind is expected.
+
+    Code for Keras catches `ValueError` for some of these faults and `TypeError` for others. This
+    error is both.
+
+    Example:
+        >>> import hornbeam as hb
+        >>> try:
+        ...     hb.layers.Dense(3, unit=3)
+        ... except ValueError as error:
+        ...     print(isinstance(error, TypeError))
+        True
+    """
 
 
 def describe(value: object) -> str:
@@ -64,18 +88,18 @@ def listed(names: Iterable[str]) -> str:
 
 
 def reworded(error: Exception, change: Callable[[str], str]) -> Exception:
-    """Return `error` with its text changed, if it is a plain `ValueError` or `TypeError`.
+    """Return `error` with its text changed, if it is a `ValueError` or `TypeError`.
 
     Example:
         >>> reworded(ValueError("no"), str.upper)
         ValueError('NO')
     """
-    if type(error) in (ValueError, TypeError) and len(error.args) <= 1:
+    if type(error) in (ValueError, TypeError, ArgumentError) and len(error.args) <= 1:
         error.args = (change(str(error)),)
     return error
 
 
-def unexpected(owner: str, names: Iterable[str], known: Iterable[str]) -> TypeError:
+def unexpected(owner: str, names: Iterable[str], known: Iterable[str]) -> ArgumentError:
     """Return the error for unknown arguments, with the most similar known ones.
 
     Args:
@@ -92,9 +116,31 @@ def unexpected(owner: str, names: Iterable[str], known: Iterable[str]) -> TypeEr
     hint = f"Did you mean {listed(dict.fromkeys(near))}?"
     if not near:
         hint = f"It takes {listed(known) or 'none'}."
-    return TypeError(
+    return ArgumentError(
         f"{owner}: unexpected argument{'s' * (len(names) > 1)} {listed(names)}. {hint}"
     )
+
+
+def known_arguments(function: Callee) -> Callee:
+    """Make a function's error for an unknown argument suggest the most similar known one.
+
+    Example:
+        >>> @known_arguments
+        ... def train(epochs=1): ...
+        >>> train(epoch=2)
+        Traceback (most recent call last):
+        hornbeam.errors.ArgumentError: train: unexpected argument 'epoch'. Did you mean 'epochs'?
+    """
+    names = [name for name in inspect.signature(function).parameters if name != "self"]
+    known = frozenset(names)
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        if not known.issuperset(kwargs):
+            raise unexpected(function.__name__, set(kwargs) - known, names)
+        return function(*args, **kwargs)
+
+    return cast(Callee, wrapper)
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> ValueError:

@@ -18,6 +18,21 @@ __all__ = [
 ]  # fmt: skip
 
 
+_KINDS = {
+    "integer": jnp.integer,
+    "floating-point": jnp.floating,
+    "floating-point or complex": jnp.inexact,
+}
+
+
+def _drawn_dtype(function: str, dtype: DType | None, kind: str = "floating-point") -> str:
+    """Return the name of a dtype, which must be of the kind that a function draws."""
+    name = standardize_dtype(dtype)
+    if not jnp.issubdtype(name, _KINDS[kind]):
+        raise ValueError(f"{function}: `dtype` must be {kind}, received {name!r}.")
+    return name
+
+
 def normal(
     shape: Sequence[int],
     mean: float = 0.0,
@@ -38,7 +53,8 @@ def normal(
         >>> normal((2,), seed=1).shape
         (2,)
     """
-    return jax.random.normal(draw_key(seed), tuple(shape), standardize_dtype(dtype)) * stddev + mean
+    dtype = _drawn_dtype("normal", dtype, "floating-point or complex")
+    return jax.random.normal(draw_key(seed), tuple(shape), dtype) * stddev + mean
 
 
 def truncated_normal(
@@ -56,9 +72,8 @@ def truncated_normal(
         >>> truncated_normal((2,), seed=1).shape
         (2,)
     """
-    draw = jax.random.truncated_normal(
-        draw_key(seed), -2.0, 2.0, tuple(shape), standardize_dtype(dtype)
-    )
+    dtype = _drawn_dtype("truncated_normal", dtype)
+    draw = jax.random.truncated_normal(draw_key(seed), -2.0, 2.0, tuple(shape), dtype)
     return draw * stddev + mean
 
 
@@ -77,9 +92,8 @@ def uniform(
         >>> uniform((2,), seed=1).shape
         (2,)
     """
-    return jax.random.uniform(
-        draw_key(seed), tuple(shape), standardize_dtype(dtype), minval, maxval
-    )
+    dtype = _drawn_dtype("uniform", dtype)
+    return jax.random.uniform(draw_key(seed), tuple(shape), dtype, minval, maxval)
 
 
 def randint(
@@ -97,9 +111,8 @@ def randint(
         >>> randint((2,), 0, 5, seed=1).shape
         (2,)
     """
-    return jax.random.randint(
-        draw_key(seed), tuple(shape), minval, maxval, standardize_dtype(dtype)
-    )
+    dtype = _drawn_dtype("randint", dtype, "integer")
+    return jax.random.randint(draw_key(seed), tuple(shape), minval, maxval, dtype)
 
 
 def categorical(
@@ -182,7 +195,7 @@ def gamma(
         >>> gamma((2,), 2.0, seed=1).shape
         (2,)
     """
-    dtype = standardize_dtype(dtype)
+    dtype = _drawn_dtype("gamma", dtype)
     return jax.random.gamma(draw_key(seed), convert(alpha).astype(dtype), tuple(shape), dtype)
 
 
@@ -201,7 +214,7 @@ def beta(
         >>> beta((2,), 2.0, 3.0, seed=1).shape
         (2,)
     """
-    dtype = standardize_dtype(dtype)
+    dtype = _drawn_dtype("beta", dtype)
     first, second = convert(alpha).astype(dtype), convert(beta).astype(dtype)
     return jax.random.beta(draw_key(seed), first, second, tuple(shape), dtype)
 

@@ -16,7 +16,7 @@ from jax import tree_util
 __all__ = [
     "MAP_TO_NONE", "assert_same_paths", "assert_same_structure", "flatten", "flatten_with_path",
     "is_nested", "lists_to_tuples", "map_shape_structure", "map_structure", "map_structure_up_to",
-    "pack_sequence_as", "traverse",
+    "only", "pack_sequence_as", "traverse",
 ]  # fmt: skip
 
 
@@ -161,6 +161,17 @@ def lists_to_tuples(structure: Any) -> Any:
         (1, {'a': (2,)})
     """
     return traverse(lambda x: tuple(x) if isinstance(x, list) else None, structure, top_down=False)
+
+
+def only(structure: Any) -> Any:
+    """Return the member of a list or tuple of one, any other structure as it is.
+
+    Example:
+        >>> only([1]), only([1, 2]), only({"a": 1})
+        (1, [1, 2], {'a': 1})
+    """
+    is_single = type(structure) in (list, tuple) and len(structure) == 1
+    return structure[0] if is_single else structure
 
 
 def pack_sequence_as(structure: Any, flat_sequence: Sequence[Any]) -> Any:

@@ -68,8 +68,8 @@ def add_low_rank(
 ) -> None:
     """Freeze a weight W and add the trainable term `(lora_alpha / lora_rank) * A @ B`.
 
-    The layer gets the variables `lora_a` of shape (*W.shape[:-1], rank) and `lora_b` of shape
-    (rank, W.shape[-1]).
+    The layer gets the variables `lora_NAME_a` of shape (*W.shape[:-1], rank) and `lora_NAME_b` of
+    shape (rank, W.shape[-1]).
 
     Args:
         layer: The layer, built, with the numbers `lora_alpha` and `lora_rank`.
@@ -82,13 +82,14 @@ def add_low_rank(
     *inputs, outputs = frozen.shape
     # The regularizer of the weight, which is frozen now, penalizes what is trained in its place.
     penalty = getattr(layer, f"{name}_regularizer", None)
-    layer.lora_a = layer.add_weight(
-        name=f"lora_{name}_a", shape=(*inputs, rank), initializer=a_initializer,
-        regularizer=penalty,
-    )  # fmt: skip
-    layer.lora_b = layer.add_weight(
-        name=f"lora_{name}_b", shape=(rank, outputs), initializer=b_initializer,
-        regularizer=penalty,
-    )  # fmt: skip
+    factors = {
+        f"lora_{name}_a": ((*inputs, rank), a_initializer),
+        f"lora_{name}_b": ((rank, outputs), b_initializer),
+    }
+    for factor, (shape, initializer) in factors.items():
+        weight = layer.add_weight(
+            name=factor, shape=shape, initializer=initializer, regularizer=penalty
+        )
+        setattr(layer, factor, weight)
     variable.trainable = False
     variable.adapted = LowRank(frozen, layer)

@@ -16,8 +16,13 @@ from hornbeam.typing import Logs
 __all__ = ["LearningRateScheduler", "ReduceLROnPlateau"]
 
 
-def _rate(model: Any) -> float:
-    return float(np.asarray(model.optimizer.learning_rate))
+def _rate(optimizer: Any) -> float:
+    return float(np.asarray(optimizer.learning_rate))
+
+
+def _parts(optimizer: Any) -> list[Any]:
+    """Return the optimizers that have a learning rate: the parts of a `MultiOptimizer`."""
+    return list(getattr(optimizer, "optimizers", [optimizer]))
 
 
 class LearningRateScheduler(Callback):
@@ -46,7 +51,11 @@ class LearningRateScheduler(Callback):
             self._takes_rate = True
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        rate = self.schedule(epoch, _rate(self.model)) if self._takes_rate else self.schedule(epoch)
+        rate = (
+            self.schedule(epoch, _rate(self.model.optimizer))
+            if self._takes_rate
+            else self.schedule(epoch)
+        )
         try:
             self.model.optimizer.learning_rate = float(rate)
         except (TypeError, ValueError):
@@ -58,11 +67,13 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if logs is not None:
-            logs["learning_rate"] = _rate(self.model)
+            logs["learning_rate"] = _rate(self.model.optimizer)
 
 
 class ReduceLROnPlateau(MonitorCallback):
     """Lowers the learning rate when a value no longer improves.
+
+    With a `MultiOptimizer`, it lowers the rates of all its optimizers.
 
     Args:
         monitor: Name of the value in the logs.
@@ -110,9 +121,10 @@ class ReduceLROnPlateau(MonitorCallback):
         self._reset()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        rate = _rate(self.model)
-        if logs is not None:
-            logs["learning_rate"] = rate
+        optimizers = _parts(self.model.optimizer)
+        rates = [_rate(optimizer) for optimizer in optimizers]
+        if logs is not None and len(rates) == 1:
+            logs["learning_rate"] = rates[0]
         value = self.value(logs)
         if value is None:
             return
@@ -123,9 +135,14 @@ class ReduceLROnPlateau(MonitorCallback):
             self.best, self.wait = value, 0
         elif self.cooldown_counter == 0:
             self.wait += 1
-            if self.wait >= self.patience and rate > np.float32(self.min_lr):
-                new = max(rate * self.factor, self.min_lr)
-                self.model.optimizer.learning_rate = new
-                if self.verbose > 0:
-                    print(f"\nEpoch {epoch + 1}: learning rate reduced to {new:g}.")
+            if self.wait >= self.patience and max(rates) > np.float32(self.min_lr):
+                self._reduce(epoch, optimizers, rates)
                 self.cooldown_counter, self.wait = self.cooldown, 0
+
+    def _reduce(self, epoch: int, optimizers: list[Any], rates: list[float]) -> None:
+        news = [max(rate * self.factor, min(rate, self.min_lr)) for rate in rates]
+        for optimizer, new in zip(optimizers, news, strict=True):
+            optimizer.learning_rate = new
+        if self.verbose > 0:
+            text = ", ".join(f"{new:g}" for new in news)
+            print(f"\nEpoch {epoch + 1}: learning rate reduced to {text}.")

@@ -11,7 +11,7 @@ import functools
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -179,7 +179,8 @@ class Program:
 
     def __call__(self, *args: Any) -> Any:
         """Run the function once."""
-        return self._run(lambda carried: carried.once, self.place(args))
+        with self._memory_explained(args):
+            return self._run(lambda carried: carried.once, self.place(args))
 
     def loop(self, slabs: tuple[Any, ...], start: int, count: int) -> Structure:
         """Run the function `count` times in one compiled loop.
@@ -193,7 +194,35 @@ class Program:
             The result of the last step. With `keep_all`, the results of all steps along a first
             axis of the length of the slabs, of which the first `count` are filled.
         """
-        return self._run(lambda carried: carried.loop, self.place(slabs, 1), start, count)
+        one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), slabs)
+        with self._memory_explained(one):
+            return self._run(lambda carried: carried.loop, self.place(slabs, 1), start, count)
+
+    @contextlib.contextmanager
+    def _memory_explained(self, args: tuple[Any, ...]) -> Iterator[None]:
+        """Name the largest arrays of a step in an error about memory."""
+        try:
+            yield
+        except jax.errors.JaxRuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            found: set[Any] = set()
+            _collect_arrays(self.traced(*args), found)
+            largest = sorted(found, key=lambda a: a.size * a.dtype.itemsize, reverse=True)[:3]
+            texts = [
+                f"{a.dtype} of shape {a.shape}, {a.size * a.dtype.itemsize} bytes" for a in largest
+            ]
+            lost = [v.path for v in self._carried.assigned if _is_lost(v.stored)]
+            remedy = "Make the batch, the inputs or the layers smaller."
+            if lost:
+                remedy += (
+                    f" The step has used up the values of {len(lost)} variables, such as"
+                    f" '{lost[0]}': compile the model again, or load its weights."
+                )
+            raise MemoryError(
+                f"Not enough memory for a step ({str(error).splitlines()[0]}) Its largest arrays:"
+                f" {'; '.join(texts)}. {remedy}"
+            ) from None
 
     def place(self, batch: Structure, axis: int = 0) -> Structure:
         """Return a batch, or a slab of batches, with its arrays where the program wants them.
@@ -312,7 +341,9 @@ def _run_and_assign(program: Program, carried: _Carried, compiled: Any, args: An
             read = [v.stored for v in carried.read]
             try:
                 result, updates = compiled(values, read, *args)
-            except RuntimeError:
+            except RuntimeError as error:
+                if _is_out_of_memory(error):
+                    raise
                 _wait_for_new_values([*values, *read], attempt)
                 continue
             _take_over(carried.assigned, updates)
@@ -330,7 +361,9 @@ def _run_reading(program: Program, carried: _Carried, compiled: Any, args: Any) 
             continue
         try:
             return compiled([], values, *args)[0]
-        except (RuntimeError, ValueError):
+        except (RuntimeError, ValueError) as error:
+            if _is_out_of_memory(error):
+                raise
             _wait_for_new_values(values, attempt)
 
 
@@ -345,9 +378,7 @@ def _take_over(variables: list[Variable], values: list[Any]) -> None:
 
 def _wait_for_new_values(values: list[Any], attempt: int) -> None:
     """Wait if a call failed because another thread donated its buffers; else raise the error."""
-    if attempt > 1000 or not any(
-        isinstance(value, jax.Array) and value.is_deleted() for value in values
-    ):
+    if attempt > 1000 or not any(_is_lost(value) for value in values):
         raise
     time.sleep(1e-4 * min(attempt, 100))
 
@@ -358,11 +389,35 @@ def _shape(a: Any) -> Any:
     return jax.ShapeDtypeStruct(jnp.shape(a), jax.dtypes.canonicalize_dtype(jnp.result_type(a)))
 
 
+def _is_lost(value: Any) -> bool:
+    """Return whether a value was donated, so that only its successor exists, if any."""
+    return isinstance(value, jax.Array) and value.is_deleted()
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
+
+
+def _inner_jaxprs(equation: Any) -> Iterator[Any]:
+    for value in equation.params.values():
+        for item in value if isinstance(value, (tuple, list)) else (value,):
+            inner = getattr(item, "jaxpr", item)
+            if hasattr(inner, "eqns"):
+                yield inner
+
+
+def _collect_arrays(jaxpr: Any, found: set[Any]) -> None:
+    """Add shape and dtype of each result in a jaxpr."""
+    for equation in jaxpr.eqns:
+        for aval in (v.aval for v in equation.outvars):
+            if not jax.dtypes.issubdtype(aval.dtype, jax.dtypes.extended):  # keys of generators
+                found.add(jax.ShapeDtypeStruct(aval.shape, aval.dtype))
+        for inner in _inner_jaxprs(equation):
+            _collect_arrays(inner, found)
+
+
 def _collect_primitives(jaxpr: Any, found: set[str]) -> None:
     for equation in jaxpr.eqns:
         found.add(equation.primitive.name)
-        for value in equation.params.values():
-            for item in value if isinstance(value, (tuple, list)) else (value,):
-                inner = getattr(item, "jaxpr", item)
-                if hasattr(inner, "eqns"):
-                    _collect_primitives(inner, found)
+        for inner in _inner_jaxprs(equation):
+            _collect_primitives(inner, found)

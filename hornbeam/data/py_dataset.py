@@ -32,10 +32,10 @@ class PyDataset:
         use_multiprocessing: Whether the workers are processes, for a `__getitem__` that holds
             Python's lock. The data set must then be picklable, and the script's main part must be
             under `if __name__ == "__main__":`.
-        max_queue_size: The most batches that are prepared ahead.
+        max_queue_size: The most batches that are prepared ahead; at least one for each worker.
 
     Raises:
-        ValueError: If `workers` or `max_queue_size` is not a positive integer.
+        ValueError: If `workers` or `max_queue_size` is not a non-negative integer.
 
     Example:
         >>> import numpy as np
@@ -57,9 +57,9 @@ class PyDataset:
         self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
     ):
         for name, value in (("workers", workers), ("max_queue_size", max_queue_size)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < (name != "workers"):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 raise ValueError(
-                    f"{type(self).__name__}: `{name}` must be a positive integer, received"
+                    f"{type(self).__name__}: `{name}` must be a non-negative integer, received"
                     f" {value!r}."
                 )
         self.workers, self.use_multiprocessing = workers, bool(use_multiprocessing)

@@ -29,9 +29,19 @@ class Adaptable(Layer):
     _adapted_name = "kernel"
     lora_rank: int | None
     lora_alpha: float | None
-    lora_a: Variable
-    lora_b: Variable
     lora_enabled = False
+
+    @property
+    def lora_a(self) -> Variable:
+        """The first factor of the low-rank term, the attribute `lora_NAME_a`."""
+        factor: Variable = getattr(self, f"lora_{self._adapted_name}_a")
+        return factor
+
+    @property
+    def lora_b(self) -> Variable:
+        """The second factor of the low-rank term, the attribute `lora_NAME_b`."""
+        factor: Variable = getattr(self, f"lora_{self._adapted_name}_b")
+        return factor
 
     def enable_lora(
         self, rank: int, lora_alpha: float | None = None, a_initializer: Identifier = "he_uniform",

@@ -25,7 +25,7 @@ def explained(
 ) -> Exception:
     """Return the error with the layer and its inputs named in the message.
 
-    The innermost layer adds its name; the layers around it do not change the error. Only
+    The innermost layer adds its name; layers around it that its path lacks complete the path. Only
     `ValueError` and `TypeError` are changed.
 
     Args:
@@ -34,8 +34,11 @@ def explained(
         path: The layer's path.
         args, kwargs: Arguments of the call.
     """
-    if getattr(error, "_explained", False) or not isinstance(error, (ValueError, TypeError)):
+    if not isinstance(error, (ValueError, TypeError)):
         return error
+    inner = getattr(error, "_explained", "")
+    if inner:
+        return _inside(error, inner, path)
     if isinstance(error, UNTRACEABLE):
         error = TypeError(untraceable(error)).with_traceback(error.__traceback__)
     text = str(error)
@@ -46,7 +49,18 @@ def explained(
         error.args = (f"{text} {where if label not in text else where.replace(label, 'It', 1)}",)
     else:
         error.add_note(where)
-    error._explained = True  # type: ignore[union-attr]  # read by the layers around this one
+    error._explained = path  # type: ignore[union-attr]  # read by the layers around this one
+    return error
+
+
+def _inside(error: Exception, inner: str, path: str) -> Exception:
+    """Complete the path of the layer in an error, which was called inside the layer at `path`."""
+    # In its first call, a layer may not know its own path yet, only its name.
+    if path.rpartition("/")[2] in inner.split("/") or len(error.args) != 1:
+        return error
+    whole = f"{path}/{inner}"
+    error.args = (str(error).replace(f"'{inner}'", f"'{whole}'"),)
+    error._explained = whole  # type: ignore[attr-defined]
     return error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hornbeam import errors
 from hornbeam.core.checks import check_shape
 from hornbeam.core.graph import Node, nodes_of
 from hornbeam.core.tensor import KerasTensor
@@ -102,6 +103,7 @@ class InputLayer(Layer):
         )
 
 
+@errors.known_arguments
 def Input(
     shape: Sequence[int | None] | None = None,
     batch_size: int | None = None,

@@ -167,12 +167,20 @@ class Layer(Quantization):
 
     @property
     def dtype_policy(self) -> Any:
-        """The `DTypePolicy`. Set it by a policy or its name before the layer is built."""
+        """The `DTypePolicy`. Set it by a policy or its name before the layer is built.
+
+        A quantized policy can be set later too; it quantizes the weights, as `quantize` does.
+        """
         return self._dtype_policy
 
     @dtype_policy.setter
     def dtype_policy(self, policy: Policy) -> None:
-        self._dtype_policy = get_policy(policy)
+        policy = get_policy(policy)
+        own = policy.for_path(self.path) if self.built else policy
+        if self.built and own.quantization_mode in self._quantization_modes:
+            if self.quantization_mode is None:
+                self._hold(own, self.quantization_config)
+        self._dtype_policy = policy
 
     # --- building ------------------------------------------------------------------------
 

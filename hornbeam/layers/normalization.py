@@ -260,6 +260,7 @@ class LayerNormalization(_Normalization):
 
     def build(self, input_shape: Shape) -> None:
         axes = sorted(check_axes(self._label(), self.axis, len(input_shape)))
+        self.axis = [self.axis] if isinstance(self.axis, int) else list(self.axis)  # as in Keras
         shape = tuple(input_shape[a] for a in axes)
         self._scale_and_offset(
             shape, self.scale or self.rms_scaling, self.center and not self.rms_scaling
@@ -404,6 +405,7 @@ class RMSNormalization(Layer):
 
     def build(self, input_shape: Shape) -> None:
         axes = sorted(check_axes(self._label(), self.axis, len(input_shape)))
+        self.axis = [self.axis] if isinstance(self.axis, int) else list(self.axis)  # as in Keras
         shape = tuple(input_shape[a] for a in axes)
         self.scale = self.add_weight(name="scale", shape=shape, initializer="ones")
 

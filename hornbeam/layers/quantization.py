@@ -91,7 +91,7 @@ class Quantization(LayerState):
             )
         policy = quantized_policy(config.policy_mode, policy.name)
         self._hold(policy, config)
-        self.dtype_policy, self.quantization_config = policy, config
+        self._dtype_policy, self.quantization_config = policy, config
 
     def quantized_build(self, input_shape: Shapes, mode: str | QuantizationConfig) -> None:
         """Build the layer for an input shape with quantized weights.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from hornbeam import tree
+from hornbeam import errors, tree
 from hornbeam.core.effects import Effects
 from hornbeam.core.naming import to_snake_case
 from hornbeam.core.variable import Variable
@@ -100,7 +101,8 @@ class RNN(Layer):
         time_major = kwargs.pop("time_major", False)
         super().__init__(**kwargs)
         if isinstance(cell, (list, tuple)):
-            cell = StackedRNNCells(cell)
+            with named_by_owner(type(self), StackedRNNCells):
+                cell = StackedRNNCells(cell)
         check_cell(cell, type(self).__name__, "cell")
         self.cell: Any = cell
         self.return_sequences, self.return_state, self.go_backwards = (
@@ -359,17 +361,15 @@ class _Recurrent(RNN):
             raise ValueError(
                 f"{name}: `use_cudnn` must be 'auto', True or False, received {use_cudnn!r}."
             )
-        of_cell = inspect.signature(cell_class.__init__).parameters  # type: ignore[misc]
+        taken = inspect.signature(cell_class.__init__).parameters  # type: ignore[misc]
         shared = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
-        cell = cell_class(
-            **{
-                name: value
-                for name, value in arguments.items()
-                if name in of_cell and name not in ("self", "kwargs")
-            },
-            **shared,
-            name=to_snake_case(cell_class.__name__),
-        )
+        of_cell = {
+            name: value
+            for name, value in arguments.items()
+            if name in taken and name not in ("self", "kwargs")
+        }
+        with named_by_owner(type(self), cell_class):
+            cell = cell_class(**of_cell, **shared, name=to_snake_case(cell_class.__name__))
         loop = {name: arguments[name] for name in _LOOP if name in arguments}
         super().__init__(
             cell, activity_regularizer=arguments["activity_regularizer"], **loop, **kwargs
@@ -397,6 +397,16 @@ class _Recurrent(RNN):
         config["activity_regularizer"] = serialize(self.activity_regularizer)
         config.pop("use_cudnn", None)
         return config
+
+
+@contextmanager
+def named_by_owner(owner: type, inner: type) -> Iterator[None]:
+    """Name the layer that the user made in errors about the arguments of a layer inside it."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        start, own = f"{inner.__name__}:", f"{owner.__name__}:"
+        raise errors.reworded(error, lambda text: text.replace(start, own, 1)) from None
 
 
 def of_cell(name: str) -> property:

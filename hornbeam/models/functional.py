@@ -240,8 +240,12 @@ class Functional(Model):
             super().add_loss([jnp.mean(x) for x in results[count:last]])
             for name, value in zip(self._graph_metrics, results[last:], strict=True):
                 self.__dict__["added_metrics"][name].update_state(value)
-            return tree.pack_sequence_as(self._outputs_struct, results[:count])
-        return tree.pack_sequence_as(self._outputs_struct, run(self._graph))
+            return self._packed(results[:count])
+        return self._packed(run(self._graph))
+
+    def _packed(self, results: list[Any]) -> Structure:
+        """Return the results as the outputs were given; a list of one is its member."""
+        return tree.only(tree.pack_sequence_as(self._outputs_struct, results))
 
     def _front(self) -> Front | None:
         """Return the layers that run on the host, such as those for text; `None` if none do."""
@@ -287,7 +291,8 @@ class Functional(Model):
             str(x.dtype) for x in given
         ] == [x.dtype for x in self.inputs]:
             return tree.map_structure(lambda x: KerasTensor(x.shape, x.dtype), self._outputs_struct)
-        return super().compute_output_spec(*args, **kwargs)
+        specs = super().compute_output_spec(*args, **kwargs)
+        return tree.pack_sequence_as(self._outputs_struct, tree.flatten(specs))
 
     def _standardize(self, inputs: Any) -> list[Any]:
         """Return a list with a checked and cast value for each input of the graph."""

@@ -114,14 +114,27 @@ def functional_from_config(cls: type[Made], config: dict[str, Any]) -> Made:
         builder.tensors(config["input_layers"]),
         builder.tensors(config["output_layers"]),
     )
-    # Keras 2 wrote a list around a single tensor.
-    single = [isinstance(x, list) and len(x) == 1 for x in (inputs, outputs)]
+    if _wraps_single_tensors(config):
+        inputs, outputs = tree.only(inputs), tree.only(outputs)
     return make_from_graph(
         cls,
-        inputs[0] if single[0] else inputs,
-        outputs[0] if single[1] else outputs,
+        inputs,
+        outputs,
         {key: value for key, value in config.items() if key != "dtype"},
     )
+
+
+def _wraps_single_tensors(config: dict[str, Any]) -> bool:
+    """Return whether a list of one in a graph's ends may mean the tensor alone.
+
+    Keras 2 and the first versions of Keras 3 wrote such a list for every single tensor. Versions
+    with `ragged` in the configuration of an input layer write it only where the model was given it.
+    """
+    ends = [config["input_layers"], config["output_layers"]]
+    if any(isinstance(end, list) and end and isinstance(end[0], str) for end in ends):
+        return False
+    marks = {"ragged", "batch_shape"}
+    return not any(marks <= set(entry.get("config") or ()) for entry in config["layers"])
 
 
 _Call = tuple[str, int]  # layer name, index of the call

@@ -105,7 +105,7 @@ class Model(ModelFiles, ModelState, Trainable):
         if args:
             for tensor in tree.flatten(args):
                 refuse_real_keras(type(self).__name__, tensor)
-            raise TypeError(
+            raise errors.ArgumentError(
                 f"{type(self).__name__}: expected `inputs` and `outputs`, or keyword arguments, "
                 f"received {errors.describe(args)}."
             )
@@ -153,6 +153,7 @@ class Model(ModelFiles, ModelState, Trainable):
     def layers(self, _: object) -> None:
         raise AttributeError("`Model.layers` is reserved; use another name for your own list.")
 
+    @errors.known_arguments
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return a layer by name or by index.
 
@@ -206,6 +207,7 @@ class Model(ModelFiles, ModelState, Trainable):
             return
         super()._ensure_built(args, kwargs)
 
+    @errors.known_arguments
     def summary(
         self,
         line_length: int | None = None,
@@ -313,7 +315,7 @@ class Model(ModelFiles, ModelState, Trainable):
 
 
 def _shapes(tensors: Any) -> Any:
-    return tree.map_structure(lambda x: x.shape, tensors)
+    return tree.map_structure(lambda x: x.shape, tree.only(tensors))
 
 
 def _positional(function: Callable[..., Any]) -> list[str]:

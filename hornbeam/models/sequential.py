@@ -105,7 +105,7 @@ class Sequential(Model):
         if isinstance(layer, KerasTensor):
             origin = layer.history[0].operation if layer.history else None
             if not isinstance(origin, InputLayer):
-                raise TypeError(
+                raise errors.ArgumentError(
                     f"{self._label()}: expected a layer or `Input(shape)`, received {layer!r}."
                 )
             layer = origin
@@ -115,7 +115,7 @@ class Sequential(Model):
                 layer = Lambda(layer)
             else:
                 hint = f" Write `{layer.__name__}(...)`." if isinstance(layer, type) else ""
-                raise TypeError(
+                raise errors.ArgumentError(
                     f"{self._label()}: expected a layer, received {errors.describe(layer)}.{hint}"
                 )
         if isinstance(layer, InputLayer) and self._stack:
@@ -211,7 +211,7 @@ class Sequential(Model):
         """
         self._tensors[:] = self._tensors or [x]
         for layer in self.layers[len(self._tensors) - 1 :]:
-            self._tensors.append(layer(self._tensors[-1]))
+            self._tensors.append(layer(tree.only(self._tensors[-1])))
         return self._tensors[-1]
 
     def _ensure_built(self, args: tuple, kwargs: dict[str, Any]) -> None:

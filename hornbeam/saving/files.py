@@ -109,6 +109,7 @@ def save_model(
         save_h5(model, path, overwrite, include_optimizer)
 
 
+@errors.known_arguments
 def load_model(
     filepath: FilePath,
     custom_objects: CustomObjects = None,

@@ -171,7 +171,9 @@ class Compiled:
         self._log_names: dict[Metric, str] = {}
         self._names: list[str] = []
         self._levels: Any = None  # the outputs, if they are nested more deeply than a list or dict
-        self._note_levels(getattr(model, "output", None) if _output_names(model) else None)
+        self._note_levels(
+            tree.only(getattr(model, "output", None)) if _output_names(model) else None
+        )
         self._check_names(model)
 
     def _check_names(self, model: Any) -> None:
@@ -367,7 +369,7 @@ class Compiled:
         def one_row(shape: Any, dtype: Any) -> np.ndarray:
             return np.broadcast_to(np.zeros((), dtype), (1, *shape[1:]))
 
-        y_pred = tree.map_structure(lambda x: one_row(x.shape, "float32"), model.output)
+        y_pred = tree.map_structure(lambda x: one_row(x.shape, "float32"), tree.only(model.output))
         targets = tree.map_structure(lambda a: None if a is None else one_row(a.shape, a.dtype), y)
         if self.loss is not None:
             self._build_losses(model, targets, y_pred)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hornbeam import errors
 from hornbeam.callbacks.callback import Callback
 from hornbeam.callbacks.history import History
 from hornbeam.core.structure import structure_version
@@ -19,7 +20,7 @@ from hornbeam.training.fit import fit
 from hornbeam.training.iterators import make_function
 from hornbeam.training.overrides import standard
 from hornbeam.training.predict import predict, predict_on_batch
-from hornbeam.training.requests import EvaluateRequest, FitRequest
+from hornbeam.training.requests import EvaluateRequest, FitRequest, apply_reader_settings
 from hornbeam.training.step import metrics_result, predict_step, test_step, train_step
 from hornbeam.typing import ClassWeights, Data, FilePath, Identifier, Structure, Tensor
 
@@ -393,16 +394,21 @@ class Trainable(Layer):
         verbose: int | str = "auto",
         steps: int | None = None,
         callbacks: Callback | Sequence[Callback | str] | None = None,
+        **kwargs: Any,
     ) -> Structure:
         """Return the outputs for `x` as NumPy arrays, in the structure of the outputs.
 
         Args:
-            x, batch_size, verbose, callbacks: As for `fit`.
+            x, batch_size, verbose, callbacks, **kwargs: As for `fit`.
             steps: Steps to run. Default: until the data end.
         """
         with ShortTraceback():
+            if kwargs:
+                known = ("x", "batch_size", "verbose", "steps", "callbacks")
+                apply_reader_settings("predict", x, kwargs, known=known)
             return predict(self, x, batch_size, verbose, steps, callbacks)
 
+    @errors.known_arguments
     def train_on_batch(
         self,
         x: Structure,
@@ -415,6 +421,7 @@ class Trainable(Layer):
         with ShortTraceback():
             return on_batch(self, "train", x, y, sample_weight, class_weight, return_dict)
 
+    @errors.known_arguments
     def test_on_batch(
         self,
         x: Structure,
@@ -426,6 +433,7 @@ class Trainable(Layer):
         with ShortTraceback():
             return on_batch(self, "test", x, y, sample_weight, None, return_dict)
 
+    @errors.known_arguments
     def predict_on_batch(self, x: Data) -> Structure:
         """Return the outputs for one batch as NumPy arrays."""
         return predict_on_batch(self, x)

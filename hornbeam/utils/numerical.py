@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 
-from hornbeam import settings
+from hornbeam import ops, settings
+from hornbeam.core.tensor import KerasTensor
+from hornbeam.core.variable import Variable
 from hornbeam.errors import describe
 from hornbeam.typing import ArrayLike
 
@@ -67,7 +71,7 @@ def _one_hot_traced(x: jax.Array, num_classes: int) -> jax.Array:
     return jax.nn.one_hot(labels, num_classes, dtype=settings.floatx())
 
 
-def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> np.ndarray:
+def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> ArrayLike:
     """Scale `x` to norm 1 along an axis; vectors of zeros stay zero.
 
     Args:
@@ -76,7 +80,8 @@ def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> np.ndarray:
         order: Order of the norm as in `numpy.linalg.norm`, at least 1: 1, 2, `np.inf`, ...
 
     Returns:
-        A float array of the shape of `x` (of shape `(1, n)` for a vector, as in Keras).
+        A float array of the shape of `x` (of shape `(1, n)` for a vector, as in Keras): a tensor if
+        `x` is a tensor, symbolic or not, else a NumPy array.
 
     Raises:
         ValueError: If `axis` is not an axis of `x`, or `order` is not a number of at least 1.
@@ -85,8 +90,9 @@ def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> np.ndarray:
         >>> normalize([[3.0, 4.0]])
         array([[0.6, 0.8]])
     """
-    array = np.asarray(x)
-    rank = array.ndim
+    is_tensor = isinstance(x, (jax.Array, KerasTensor, Variable))
+    array: Any = x if is_tensor else np.asarray(x)
+    rank = len(array.shape)
     if not isinstance(axis, (int, np.integer)) or not -rank <= axis < rank:
         raise ValueError(
             f"normalize: axis must be a whole number from {-rank} to {rank - 1} for x of shape "
@@ -97,5 +103,9 @@ def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> np.ndarray:
     )
     if not is_number or not order >= 1:
         raise ValueError(f"normalize: order must be a number >= 1, received order={order!r}.")
+    if is_tensor:
+        norms = ops.norm(array, order, axis, keepdims=True)
+        rows = array / ops.where(norms == 0, ops.ones_like(norms), norms)
+        return rows if rank > 1 else rows[None]
     norms = np.linalg.norm(array, order, axis, keepdims=True)
     return np.atleast_2d(array / np.where(norms == 0, 1, norms))

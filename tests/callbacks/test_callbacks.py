@@ -556,3 +556,19 @@ def test_callbacks_always_get_logs():
     model.evaluate(X, Y, verbose=0, callbacks=[Strict()])
     model.predict(X, verbose=0, callbacks=[Strict()])
     assert seen == [{}] * 5
+
+
+def test_a_plateau_with_several_optimizers(capsys):
+    slow, fast = hb.optimizers.SGD(0.001), hb.optimizers.SGD(0.1)
+    both = hb.optimizers.MultiOptimizer(hb.optimizers.OptimizerMap(slow, {".*kernel": fast}))
+    model = hb.Sequential([hb.Input((1,)), hb.layers.Dense(1)])
+    model.compile(both, "mse")
+    x = np.ones((2, 1))
+    plateau = hb.callbacks.ReduceLROnPlateau(
+        "loss", factor=0.1, patience=1, min_delta=1e9, min_lr=0.002, verbose=1
+    )
+    history = model.fit(x, x, epochs=3, verbose=0, callbacks=[plateau]).history
+    np.testing.assert_allclose(fast.learning_rate, 0.002, rtol=1e-6)
+    np.testing.assert_allclose(slow.learning_rate, 0.001, rtol=1e-6)  # was below `min_lr`
+    assert set(history) == {"loss"}
+    assert "reduced to" in capsys.readouterr().out

@@ -252,3 +252,49 @@ def test_run_eagerly_before_compile(library):
     assert model.run_eagerly
     model.compile("sgd", "mse")
     assert not model.run_eagerly
+
+
+def structure(outputs):
+    if isinstance(outputs, (list, tuple)):
+        return [structure(x) for x in outputs]
+    return {k: structure(x) for k, x in outputs.items()} if isinstance(outputs, dict) else "tensor"
+
+
+ENDS = {
+    "a list": (lambda x: [x], lambda y: [y]),
+    "a list in a list": (lambda x: [[x]], lambda y: [[y]]),
+    "a list around the outputs": (lambda x: x, lambda y: [y]),
+    "a dict in a list": (lambda x: {"a": [x]}, lambda y: [{"y": y}]),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_lists_of_one(name):
+    found = {}
+    around_inputs, around_outputs = ENDS[name]
+    inputs = around_inputs(X)
+    for library in (hb, keras):
+        x = library.Input((4,), name="a")
+        y = library.layers.Dense(1, name="d")(x)
+        model = library.Model(around_inputs(x), around_outputs(y))
+        read = library.models.model_from_json(model.to_json())
+        config, again = model.get_config(), read.get_config()
+        found[library] = (
+            [config[ends] for ends in ("input_layers", "output_layers")],
+            [again[ends] for ends in ("input_layers", "output_layers")],
+            [structure(made) for made in (model(inputs), read(inputs), model.output)],
+        )
+    assert found[hb] == found[keras]
+
+
+@LIBRARIES
+def test_a_list_of_one_is_trained_as_its_member(library):
+    x = library.Input((4,))
+    model = library.Model([x], [library.layers.Dense(1, name="d")(x)])
+    assert (model.input_shape, model.output_shape) == ((None, 4), (None, 1))
+    model.compile("sgd", ["mse"], metrics=["mae"])
+    history = model.fit([X], [np.ones((2, 1))], verbose=0).history
+    assert set(history) == {"loss", "mae"}
+    assert model.predict(X, verbose=0).shape == model.predict_on_batch(X).shape == (2, 1)
+    if library is hb:  # Keras refuses the list here
+        assert hb.Sequential([hb.Input((4,)), model, hb.layers.Dense(3)])(X).shape == (2, 3)

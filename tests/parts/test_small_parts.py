@@ -434,3 +434,30 @@ def test_products_with_odd_numbers_of_columns_are_widened_on_gpus(monkeypatch):
         a, b = (np.asarray(r, "float32") for r in (result, expected))
         # The sums have another order.
         np.testing.assert_allclose(a, b, rtol=2**-7, atol=2e-3 * np.abs(b).max())
+
+
+@pytest.mark.parametrize(
+    ("draw", "dtype"),
+    [
+        (lambda d: random.normal((2,), dtype=d), "int32"),
+        (lambda d: random.truncated_normal((2,), dtype=d), "complex64"),
+        (lambda d: random.uniform((2,), dtype=d), "int64"),
+        (lambda d: random.gamma((2,), 1.0, dtype=d), "uint8"),
+        (lambda d: random.beta((2,), 1.0, 1.0, dtype=d), "bool"),
+        (lambda d: random.randint((2,), 0, 3, dtype=d), "float64"),
+        (lambda d: random.randint((2,), 0, 3, dtype=d), "bool"),
+    ],
+)
+def test_dtypes_that_cannot_be_drawn(draw, dtype):
+    with pytest.raises(ValueError, match="`dtype` must be (integer|floating-point)"):
+        draw(dtype)
+
+
+def test_a_policy_without_a_name_is_the_default_one():
+    try:
+        for name in ("mixed_bfloat16", "int8_from_mixed_bfloat16"):
+            hb.config.set_dtype_policy(name)
+            assert hb.DTypePolicy().name == "mixed_bfloat16"
+    finally:
+        hb.config.set_dtype_policy(None)
+    assert hb.DTypePolicy().name == "float32"

@@ -1036,3 +1036,25 @@ def test_data_to_calibrate_with():
     for dataset, match in ((None, "dataset"), ([], "empty"), (["a"], "tokenizer")):
         with pytest.raises(ValueError, match=match):
             samples(dataset)
+
+
+@pytest.mark.parametrize("policy", ["int8_from_float32", "int4_from_float32"])
+def test_a_quantized_policy_for_a_built_layer(policy):
+    layer, other = hb.layers.Dense(2), hb.layers.Dense(2, dtype=policy)
+    for dense in (layer, other):
+        dense.build((None, 4))
+    before = layer(np.ones((1, 4), "float32"))
+    layer.dtype_policy = policy
+    assert sorted((v.name, v.shape) for v in layer.variables) == sorted(
+        (v.name, v.shape) for v in other.variables
+    )
+    np.testing.assert_allclose(layer(np.ones((1, 4), "float32")), before, atol=0.3)
+
+
+def test_low_rank_factors_have_the_name_of_their_weight():
+    for layer, name in ((hb.layers.Dense(3), "kernel"), (hb.layers.Embedding(4, 3), "embeddings")):
+        layer.build((None, 4))
+        layer.enable_lora(2)
+        factors = [getattr(layer, f"lora_{name}_{factor}") for factor in "ab"]
+        assert factors == [layer.lora_a, layer.lora_b]
+        assert sum(v is factors[0] for v in layer.variables) == 1

@@ -1,9 +1,11 @@
 """`to_categorical` and `normalize` against Keras."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import hornbeam as hb
 from hornbeam.utils.numerical import normalize, to_categorical
 
 LABELS = [
@@ -71,6 +73,16 @@ def test_normalize_of_vectors_lists_and_zeros():
     np.testing.assert_allclose(normalize([[3, 4]]), [[0.6, 0.8]])
     assert normalize(np.array([3.0, 4.0])).shape == (1, 2)
     np.testing.assert_array_equal(normalize(np.zeros((2, 2))), np.zeros((2, 2)))
+
+
+def test_normalize_of_tensors():
+    rows = normalize(jnp.array([[3.0, 4.0], [0.0, 0.0]]))
+    assert isinstance(rows, jax.Array)
+    np.testing.assert_allclose(rows, [[0.6, 0.8], [0.0, 0.0]], rtol=1e-6)
+    assert normalize(jnp.ones(2), order=1).tolist() == [[0.5, 0.5]]
+    x = hb.Input((2,))
+    y = hb.Model(x, normalize(x, order=1))(np.array([[1.0, 3.0]]))
+    np.testing.assert_allclose(y, [[0.25, 0.75]], rtol=1e-6)
 
 
 @pytest.mark.parametrize(("axis", "order"), [(2, 2), (None, 2), (0, 0), (0, "fro"), (0, None)])
