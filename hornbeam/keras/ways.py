@@ -30,7 +30,7 @@ _WAYS = {
         " `keras.models.load_model`."
     ),
     r"datasets.*": "Load the arrays from a file, for example with `numpy.load`.",
-    r"wrappers.*": "Write a class with `fit` and `predict` around the model.",
+    r"wrappers.*": "Use `keras.wrappers.SKLearnClassifier` or `SKLearnRegressor`.",
     r"estimator.*": "Train with `model.fit`.",
     r"data(\..*)?": "Pass arrays, a generator or a `keras.utils.PyDataset` to `fit`.",
     r"GradientTape": "Override `train_step`, and differentiate with `hornbeam.value_and_grad`.",

@@ -19,7 +19,7 @@ from hornbeam.settings import (
     enable_interactive_logging,
     is_interactive_logging_enabled,
 )
-from hornbeam.utils import legacy
+from hornbeam.utils import bounding_boxes, legacy
 from hornbeam.utils.download import get_file
 from hornbeam.utils.from_directory import (
     audio_dataset_from_directory,
@@ -43,6 +43,7 @@ __all__ = [
     "Sequence",
     "array_to_img",
     "audio_dataset_from_directory",
+    "bounding_boxes",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
