@@ -16,7 +16,6 @@ _WAYS = {
         "Change the arrays in a `keras.utils.PyDataset`, or write a Layer with `keras.random` and"
         " `keras.ops.image`."
     ),
-    r"layers\.(Mel|STFT)Spectrogram": "Write a Layer whose `call` uses `keras.ops.stft`.",
     r"layers\.DenseFeatures": "Encode the columns as numbers, and join them by `Concatenate`.",
     r"(legacy\.)?preprocessing\.image.*|utils\.image_dataset_from_directory": _IMAGES,
     r"(legacy\.)?preprocessing\.text.*|utils\.text_dataset_from_directory": (
