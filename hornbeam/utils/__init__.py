@@ -20,6 +20,7 @@ from hornbeam.settings import (
     is_interactive_logging_enabled,
 )
 from hornbeam.utils import bounding_boxes, legacy
+from hornbeam.utils.config import Config
 from hornbeam.utils.download import get_file
 from hornbeam.utils.from_directory import (
     audio_dataset_from_directory,
@@ -37,6 +38,7 @@ from hornbeam.utils.training_data import (
 )
 
 __all__ = [
+    "Config",
     "CustomObjectScope",
     "Progbar",
     "PyDataset",
