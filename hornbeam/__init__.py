@@ -34,6 +34,7 @@ with _collector_paused():
         saving,
         tree,
         utils,
+        wrappers,
     )
 
     # Not public before it has networks, but files may name its layers.
@@ -116,6 +117,7 @@ __all__ = [
     "utils",
     "value_and_grad",
     "version",
+    "wrappers",
 ]
 
 

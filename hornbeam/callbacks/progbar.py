@@ -22,7 +22,11 @@ class Progbar:
         verbose: 0 silent, 1 a bar, 2 one line at the end.
         interval: Least seconds between two drawings.
         stateful_metrics: Kept for Keras's signature: values are shown as they are given.
+        stateless_metrics: Likewise. Only one of both lists may be given.
         unit_name: Word for a step.
+
+    Raises:
+        ValueError: If both lists are given.
 
     Example:
         >>> Progbar(2, verbose=0).update(1)
@@ -30,8 +34,14 @@ class Progbar:
 
     def __init__(
         self, target: int | None, width: int = 20, verbose: int = 1, interval: float = 0.1,
-        stateful_metrics: Sequence[str] | None = None, unit_name: str = "step",
+        stateful_metrics: Sequence[str] | None = None,
+        stateless_metrics: Sequence[str] | None = None, unit_name: str = "step",
     ):  # fmt: skip
+        if stateful_metrics is not None and stateless_metrics is not None:
+            raise ValueError(
+                "Progbar: expected one of `stateful_metrics` or `stateless_metrics`, received both."
+                " Leave one out."
+            )
         self.target, self.width, self.verbose, self.interval = target, width, verbose, interval
         self.unit_name = unit_name
         self._start = time.perf_counter()

@@ -26,7 +26,7 @@ _CURRENT = [
     "ops.image", "ops.linalg", "ops.nn", "ops.numpy", "optimizers", "optimizers.legacy",
     "optimizers.schedules", "preprocessing", "preprocessing.image", "preprocessing.sequence",
     "preprocessing.text", "quantizers", "random", "regularizers", "saving", "tree", "utils",
-    "utils.legacy", "visualization", "wrappers",
+    "utils.bounding_boxes", "utils.legacy", "visualization", "wrappers",
     "applications", "applications.convnext", "applications.densenet",
     "applications.efficientnet", "applications.efficientnet_v2", "applications.imagenet_utils",
     "applications.inception_resnet_v2", "applications.inception_v3", "applications.mobilenet",

@@ -16,7 +16,6 @@ _WAYS = {
         "Change the arrays in a `keras.utils.PyDataset`, or write a Layer with `keras.random` and"
         " `keras.ops.image`."
     ),
-    r"layers\.(Mel|STFT)Spectrogram": "Write a Layer whose `call` uses `keras.ops.stft`.",
     r"layers\.DenseFeatures": "Encode the columns as numbers, and join them by `Concatenate`.",
     r"(legacy\.)?preprocessing\.image.*|utils\.image_dataset_from_directory": _IMAGES,
     r"(legacy\.)?preprocessing\.text.*|utils\.text_dataset_from_directory": (
@@ -30,7 +29,7 @@ _WAYS = {
         " `keras.models.load_model`."
     ),
     r"datasets.*": "Load the arrays from a file, for example with `numpy.load`.",
-    r"wrappers.*": "Write a class with `fit` and `predict` around the model.",
+    r"wrappers.*": "Use `keras.wrappers.SKLearnClassifier` or `SKLearnRegressor`.",
     r"estimator.*": "Train with `model.fit`.",
     r"data(\..*)?": "Pass arrays, a generator or a `keras.utils.PyDataset` to `fit`.",
     r"GradientTape": "Override `train_step`, and differentiate with `hornbeam.value_and_grad`.",

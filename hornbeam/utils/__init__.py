@@ -19,7 +19,8 @@ from hornbeam.settings import (
     enable_interactive_logging,
     is_interactive_logging_enabled,
 )
-from hornbeam.utils import legacy
+from hornbeam.utils import bounding_boxes, legacy
+from hornbeam.utils.config import Config
 from hornbeam.utils.download import get_file
 from hornbeam.utils.feature_space import FeatureSpace
 from hornbeam.utils.from_directory import (
@@ -38,6 +39,7 @@ from hornbeam.utils.training_data import (
 )
 
 __all__ = [
+    "Config",
     "CustomObjectScope",
     "FeatureSpace",
     "Progbar",
@@ -45,6 +47,7 @@ __all__ = [
     "Sequence",
     "array_to_img",
     "audio_dataset_from_directory",
+    "bounding_boxes",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",

@@ -177,7 +177,7 @@ def test_every_alias_resolves(module):
 
 
 ABSENT = {
-    "tensorflow.keras.wrappers": "class with `fit`",
+    "tensorflow.keras.wrappers.scikit_learn": "SKLearnClassifier",
     "tensorflow.data": "a generator",
     "keras.applications.vgg99": "load_model",
     "keras.datasets.kitten": "numpy.load",

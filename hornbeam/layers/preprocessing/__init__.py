@@ -1,6 +1,6 @@
 """Layers that prepare data, either before a model or as part of it."""
 
-from hornbeam.layers.preprocessing.audio import MelSpectrogram
+from hornbeam.layers.preprocessing.audio import MelSpectrogram, STFTSpectrogram
 from hornbeam.layers.preprocessing.discretization import Discretization
 from hornbeam.layers.preprocessing.encoding import CategoryEncoding
 from hornbeam.layers.preprocessing.hashing import HashedCrossing, Hashing
@@ -8,6 +8,7 @@ from hornbeam.layers.preprocessing.image import (
     AugMix,
     AutoContrast,
     CenterCrop,
+    ContrastLimitedAdaptiveHistogramEqualization,
     CutMix,
     Equalization,
     MaxNumBoundingBoxes,
@@ -47,6 +48,7 @@ __all__ = [
     "AutoContrast",
     "CategoryEncoding",
     "CenterCrop",
+    "ContrastLimitedAdaptiveHistogramEqualization",
     "CutMix",
     "Discretization",
     "Equalization",
@@ -81,6 +83,7 @@ __all__ = [
     "RandomZoom",
     "Rescaling",
     "Resizing",
+    "STFTSpectrogram",
     "Solarization",
     "StringLookup",
     "TextVectorization",

@@ -9,11 +9,14 @@ import numpy as np
 
 from hornbeam.core.checks import check_choice
 from hornbeam.core.loading import pay_for
+from hornbeam.layers.input_spec import InputSpec
 from hornbeam.layers.layer import Layer
-from hornbeam.ops.fourier import stft
-from hornbeam.typing import Tensor
+from hornbeam.ops.fourier import extract_sequences, stft
+from hornbeam.optional import scipy_signal
+from hornbeam.settings import standardize_data_format
+from hornbeam.typing import Shape, Tensor
 
-__all__ = ["MelSpectrogram"]
+__all__ = ["MelSpectrogram", "STFTSpectrogram"]
 
 
 class MelSpectrogram(Layer):
@@ -109,3 +112,148 @@ class MelSpectrogram(Layer):
 
 def _mel(frequency: Any) -> Any:
     return 1127 * np.log(1 + np.asarray(frequency) / 700)
+
+
+_MODES = ("log", "magnitude", "psd", "real", "imag", "angle", "stft")
+
+
+class STFTSpectrogram(Layer):
+    """Turns sound into a spectrogram by the short-time Fourier transform, with weights.
+
+    The weights are the sines and cosines of the transform, times the window. With
+    `trainable=True` they are only the start, and training changes them.
+
+    Args:
+        mode: `"log"` or `"magnitude"`, which are at least sqrt(1e-7), `"psd"`, the power of both
+            the positive and the negative frequency, `"real"`, `"imag"`, `"angle"`, or `"stft"`,
+            the real and then the imaginary parts. Default: `"log"`.
+        frame_length: Length of a window. Default: 256.
+        frame_step: Distance between the starts of windows, at most `frame_length`. Default: half
+            of `frame_length`.
+        fft_length: Length of the transforms, at least `frame_length`. An odd length counts as the
+            even one below. Default: the next power of two.
+        window: Name of a window of `scipy.signal`, weights (frame_length,), or `None` for equal
+            weights without scaling. Default: `"hann"`.
+        periodic: Whether the window is periodic, not symmetric. Default: False.
+        scaling: `"density"`, `"spectrum"`, or `None`. Default: `"density"`.
+        padding: `"valid"` or `"same"`. Default: `"valid"`.
+        expand_dims: Whether the frequencies are an axis of their own. Default: False.
+        data_format: `"channels_last"` or `"channels_first"`. Default: `image_data_format()`.
+
+    Input: (B, T, C). Output: (B, windows, C * frequencies), or (B, windows, frequencies, C) with
+    `expand_dims`. With `"channels_first"`, C and C * frequencies are second. As in Keras; integers
+    work too.
+
+    Raises:
+        ValueError: If an argument is out of range.
+
+    Source: Cheuk et al. 2020, nnAudio.
+
+    Example:
+        >>> import hornbeam as hb
+        >>> hb.layers.STFTSpectrogram(frame_length=8)(np.ones((1, 40, 1))).shape
+        (1, 9, 5)
+    """
+
+    def __init__(
+        self, mode: str = "log", frame_length: int = 256, frame_step: int | None = None,
+        fft_length: int | None = None, window: Any = "hann", periodic: bool = False,
+        scaling: str | None = "density", padding: str = "valid", expand_dims: bool = False,
+        data_format: str | None = None, **kwargs: Any,
+    ):  # fmt: skip
+        super().__init__(**kwargs)
+        owner = "STFTSpectrogram"
+        check_choice(owner, "mode", mode, _MODES)
+        check_choice(owner, "scaling", scaling, ("density", "spectrum", None))
+        check_choice(owner, "padding", padding, ("valid", "same"))
+        _check_length("frame_length", frame_length, 1, None)
+        if frame_step is not None:
+            _check_length("frame_step", frame_step, 1, frame_length)
+        if fft_length is not None:
+            _check_length("fft_length", fft_length, frame_length, None)
+        self.mode, self.frame_length, self.frame_step = mode, frame_length, frame_step
+        self.fft_length, self.periodic, self.scaling = fft_length, periodic, scaling
+        self.window = window.tolist() if isinstance(window, np.ndarray) else window
+        self.padding, self.expand_dims = padding, expand_dims
+        self.data_format = standardize_data_format(data_format)
+        self.input_spec = InputSpec(ndim=3)
+        self._step = frame_step or max(frame_length // 2, 1)
+        self._last = (fft_length or 1 << (frame_length - 1).bit_length()) // 2
+        pay_for(f"{owner}: `fft_length`", 48 * frame_length * (self._last + 1))
+        self._weights_of_window()  # reports a window that is none
+
+    def build(self, input_shape: Shape) -> None:
+        times, places = np.arange(self.frame_length)[:, None], np.arange(self._last + 1)
+        angles = np.pi * times * places / max(self._last, 1)
+        parts = {"real": np.cos(angles), "imag": -np.sin(angles)}
+        for name, waves in parts.items():
+            if self.mode not in parts or self.mode == name:
+                start = (self._weights_of_window()[:, None] * waves)[:, None, :]
+                kernel = self.add_weight(
+                    start.shape, lambda shape, dtype, start=start: start.astype(dtype),
+                    name=f"{name}_kernel",
+                )  # fmt: skip
+                setattr(self, f"{name}_kernel", kernel)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        x = inputs.astype(self.compute_dtype)
+        first = self.data_format == "channels_first"
+        x = x if first else jnp.swapaxes(x, 1, 2)
+        if self.padding == "same":
+            missing = self.frame_length - 1 - (x.shape[-1] - 1) % self._step
+            x = jnp.pad(x, ((0, 0), (0, 0), (missing // 2, (missing + 1) // 2)))
+        frames = extract_sequences(x, self.frame_length, self._step)
+        y = self._measured(frames)  # (B, C, windows, frequencies)
+        if self.expand_dims:
+            return y if first else jnp.moveaxis(y, 1, -1)
+        y = jnp.swapaxes(y, 2, 3)
+        y = y.reshape(y.shape[0], -1, y.shape[3])
+        return y if first else jnp.swapaxes(y, 1, 2)
+
+    def _measured(self, frames: Tensor) -> Tensor:
+        """Return what `mode` names, for frames (..., frame_length)."""
+        parts = [
+            frames @ jnp.asarray(getattr(self, f"{name}_kernel"), frames.dtype)[:, 0]
+            for name in ("real", "imag")
+            if hasattr(self, f"{name}_kernel")
+        ]
+        if self.mode in ("real", "imag"):
+            return parts[0]
+        if self.mode == "stft":
+            return jnp.concatenate(parts, axis=-1)
+        if self.mode == "angle":
+            return jnp.arctan2(parts[1], parts[0])
+        power = jnp.square(parts[0]) + jnp.square(parts[1])
+        if self.mode == "psd":
+            return power.at[..., 1:-1].multiply(2)
+        magnitude = jnp.sqrt(jnp.maximum(power, 1e-7))
+        return jnp.log(magnitude) if self.mode == "log" else magnitude
+
+    def _weights_of_window(self) -> np.ndarray:
+        """Return the window (frame_length,), scaled."""
+        window = self.window
+        if window is None:
+            return np.ones(self.frame_length)
+        if isinstance(window, str) or (len(window) and isinstance(window[0], str)):
+            name = window if isinstance(window, str) else tuple(window)
+            weights = scipy_signal().get_window(name, self.frame_length, self.periodic)
+        else:
+            weights = np.asarray(window, "float64")
+        if weights.shape != (self.frame_length,):
+            raise ValueError(
+                f"STFTSpectrogram: `window` must have shape ({self.frame_length},), which is"
+                f" `frame_length`, received {weights.shape}."
+            )
+        if self.scaling == "density":
+            return weights / np.sqrt(np.sum(np.square(weights)))
+        return weights / np.sum(weights) if self.scaling == "spectrum" else weights
+
+
+def _check_length(name: str, value: Any, least: int, most: int | None) -> None:
+    fine = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    if not fine or (most is not None and value > most):
+        raise ValueError(
+            f"STFTSpectrogram: `{name}` must be an integer from {least}"
+            + ("" if most is None else f" to {most}, the length of a window")
+            + f", received {value!r}."
+        )

@@ -86,8 +86,24 @@ ROWS = {
     ),
     "auto_contrast": ("AutoContrast", {}, ""),
     "equalization": ("Equalization", {}, "each image has a histogram of its own"),
+    "limited_equalization": (
+        "ContrastLimitedAdaptiveHistogramEqualization",
+        {"tile_grid_size": (2, 4), "clip_limit": 20.0},
+        "",
+    ),
+    "unlimited_equalization": (
+        "ContrastLimitedAdaptiveHistogramEqualization",
+        {"tile_grid_size": (4, 3), "clip_limit": 0, "value_range": (-100, 300)},
+        "",
+    ),
 }
-NO_SEED = ("Resizing", "CenterCrop", "AutoContrast", "Equalization")
+NO_SEED = (
+    "Resizing",
+    "CenterCrop",
+    "AutoContrast",
+    "Equalization",
+    "ContrastLimitedAdaptiveHistogramEqualization",
+)
 QUICK = ("resizing", "center_crop", "random_flip", "random_zoom", "random_contrast")
 ALL = mostly_slow(ROWS, QUICK)
 
@@ -377,6 +393,12 @@ def test_equalization_of_an_image_does_not_depend_on_the_batch():
         ("RandomPosterization", {"factor": 9}, "`factor`"),
         ("Solarization", {"addition_factor": (-0.5, 0.2)}, "`addition_factor`"),
         ("Equalization", {"bins": 0}, "`bins`"),
+        (
+            "ContrastLimitedAdaptiveHistogramEqualization",
+            {"tile_grid_size": (0, 1)},
+            "`tile_grid_size` must be two positive integers",
+        ),
+        ("ContrastLimitedAdaptiveHistogramEqualization", {"clip_limit": "a"}, "`clip_limit`"),
         ("RandomColorJitter", {"brightness_factor": 3}, "`factor`"),
     ],
 )

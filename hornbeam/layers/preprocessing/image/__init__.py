@@ -26,13 +26,18 @@ from hornbeam.layers.preprocessing.image.geometry import (
     RandomTranslation,
     RandomZoom,
 )
-from hornbeam.layers.preprocessing.image.histogram import AutoContrast, Equalization
+from hornbeam.layers.preprocessing.image.histogram import (
+    AutoContrast,
+    ContrastLimitedAdaptiveHistogramEqualization,
+    Equalization,
+)
 from hornbeam.layers.preprocessing.image.mixing import CutMix, MaxNumBoundingBoxes, MixUp
 from hornbeam.layers.preprocessing.image.policies import AugMix, RandAugment
 from hornbeam.layers.preprocessing.image.sizes import CenterCrop, RandomCrop, Resizing
 
 __all__ = [
-    "AugMix", "AutoContrast", "CenterCrop", "CutMix", "Equalization", "MaxNumBoundingBoxes",
+    "AugMix", "AutoContrast", "CenterCrop",
+    "ContrastLimitedAdaptiveHistogramEqualization", "CutMix", "Equalization", "MaxNumBoundingBoxes",
     "MixUp", "RandAugment", "RandomBrightness", "RandomColorDegeneration", "RandomColorJitter",
     "RandomContrast", "RandomCrop", "RandomElasticTransform", "RandomErasing", "RandomFlip",
     "RandomGaussianBlur", "RandomGrayscale", "RandomHue", "RandomInvert", "RandomPerspective",
