@@ -114,11 +114,15 @@ class StringLookup(IndexLookup):
 
     def _count(self, values: np.ndarray) -> None:
         counted = count_tokens(values.reshape(-1), WHOLE, self.encoding)
-        if counted is None:
+        try:
+            tokens = None if counted is None else [token.decode() for token in counted[0]]
+        except UnicodeDecodeError:
+            tokens = None  # the error is about the first such text
+        if counted is None or tokens is None:
             super()._count(values)
             return
-        for token, count, _ in zip(*counted, strict=True):
-            self._counts[token.decode()] += count
+        for token, count in zip(tokens, counted[1], strict=True):
+            self._counts[token] += count
 
     def table(self) -> TextTable:
         """Return the index of each text of the vocabulary, and of the mask token."""

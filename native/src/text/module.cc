@@ -201,32 +201,95 @@ bool FillPlan(PyObject* source, Plan& plan) {
   return true;
 }
 
-// Numbers of tokens: those of text `i` are in the vector of the thread that read the text.
+// Tokens whose places in a table are on their way from memory. Most of the time is spent waiting for
+// that, so the tokens of a text are first collected.
+class Pending {
+ public:
+  template <typename Value>
+  void Add(const Table<Value>& table, std::string_view text) {
+    const Token token(text);
+    const uint64_t hash = table.Hash(token);
+    table.Prefetch(hash);
+    items_.push_back({text, token, hash});
+  }
+
+  // Calls work(text, token, hash) for each token, and forgets them.
+  template <typename Work>
+  void Flush(const Work& work) {
+    for (const Item& item : items_) work(item.text, item.token, item.hash);
+    items_.clear();
+  }
+
+  int64_t size() const { return items_.size(); }
+
+ private:
+  struct Item {
+    std::string_view text;
+    Token token;
+    uint64_t hash;
+  };
+  std::vector<Item> items_;
+};
+
+// Numbers of tokens. Those of text `i` are in the vector of the thread that read the text, or in row
+// `i` of `fixed` if each row has `length` numbers.
 struct Sequences {
   struct Row {
     int64_t thread, begin, size;
   };
-  std::vector<Row> rows;
-  std::vector<std::vector<int32_t>> numbers;
+  int64_t length;
+  int32_t unknown, padding;
+  int32_t* fixed = nullptr;
+  std::vector<Row> rows = {};
+  std::vector<std::vector<int32_t>> numbers = {};
 
-  Sequences(int64_t count, int64_t threads) : rows(count), numbers(threads) {}
+  void Put(int64_t i, int64_t thread, int64_t begin) {
+    std::vector<int32_t>& from = numbers[thread];
+    if (fixed) {
+      std::fill(std::copy(from.begin(), from.end(), fixed + i * length), fixed + (i + 1) * length, padding);
+      from.clear();
+    } else {
+      rows[i] = {thread, begin, int64_t(from.size()) - begin};
+    }
+  }
 };
 
-bool FillSequences(const Texts& texts, const Plan& plan, const Vocabulary& table, int64_t length, int32_t unknown,
-                   Sequences& to) {
-  std::vector<Tokenizer> tokenizers(to.numbers.size(), Tokenizer(plan));
-  const int64_t limit = length > 0 ? length : std::numeric_limits<int64_t>::max();
-  return ForTexts(texts, to.numbers.size(), [&](std::string_view text, int64_t i, int64_t thread) {
+bool FillSequences(const Texts& texts, const Plan& plan, const Vocabulary& table, Sequences& to) {
+  const int64_t threads = ThreadsFor(texts.bytes());
+  std::vector<Tokenizer> tokenizers(threads, Tokenizer(plan));
+  std::vector<Pending> all_pending(threads);
+  to.numbers.resize(threads);
+  if (!to.fixed) to.rows.resize(texts.size());
+  const int64_t limit = to.fixed ? to.length : std::numeric_limits<int64_t>::max();
+  return ForTexts(texts, threads, [&](std::string_view text, int64_t i, int64_t thread) {
     std::vector<int32_t>& numbers = to.numbers[thread];
+    Pending& pending = all_pending[thread];
     const int64_t begin = numbers.size();
+    const auto find = [&](std::string_view token, const Token& parts, uint64_t hash) {
+      const int32_t* found = table.Find(token, parts, hash);
+      numbers.push_back(found ? *found : to.unknown);
+    };
     const bool valid = tokenizers[thread].Run(text, [&](std::string_view token) {
-      const int32_t* found = table.Find(token);
-      numbers.push_back(found ? *found : unknown);
-      return int64_t(numbers.size()) - begin < limit;
+      pending.Add(table, token);
+      if (!plan.sizes.empty()) pending.Flush(find);  // the next one takes the memory of this one
+      return int64_t(numbers.size()) - begin + pending.size() < limit;
     });
-    to.rows[i] = {thread, begin, int64_t(numbers.size()) - begin};
+    pending.Flush(find);
+    to.Put(i, thread, begin);
     return valid;
   });
+}
+
+bool WithoutLockFill(const Texts& texts, const Plan& plan, const Vocabulary& table, Sequences& to) {
+  WithoutLock without;
+  return FillSequences(texts, plan, table, to);
+}
+
+// Returns a bytearray for int32 numbers; throws if there is no memory.
+PyObject* NewArray(int64_t rows, int64_t columns) {
+  int64_t bytes;
+  if (__builtin_mul_overflow(rows * int64_t(sizeof(int32_t)), columns, &bytes)) throw std::bad_alloc();
+  return PyByteArray_FromStringAndSize(nullptr, bytes);
 }
 
 // sequences(table, texts, plan, length, unknown, padding): the numbers of the tokens of each text,
@@ -242,24 +305,21 @@ PyObject* MakeSequences(PyObject* arguments) {
   if (!table || !FillPlan(plan_object, plan)) return nullptr;
   Texts texts;
   if (!texts.Fill(source, Surrogates::kRefuse)) return NotMine();
-  const int64_t threads = ThreadsFor(texts.bytes());
-  Sequences found(texts.size(), threads);
-  bool valid;
-  {
-    WithoutLock without;
-    valid = FillSequences(texts, plan, *table, length, unknown, found);
+  Sequences found{length, unknown, padding};
+  if (length > 0) {
+    Reference result(NewArray(texts.size(), length));
+    found.fixed = reinterpret_cast<int32_t*>(PyByteArray_AS_STRING(result.get()));
+    if (!WithoutLockFill(texts, plan, *table, found)) return NotMine();
+    return Py_BuildValue("NL", result.release(), length);
   }
-  if (!valid) return NotMine();
-  int64_t columns = std::max<int64_t>(length, 0);
-  if (length <= 0)
-    for (const Sequences::Row& row : found.rows) columns = std::max(columns, row.size);
-  int64_t bytes;
-  if (__builtin_mul_overflow(texts.size() * int64_t(sizeof(int32_t)), columns, &bytes)) return PyErr_NoMemory();
-  Reference result(PyByteArray_FromStringAndSize(nullptr, bytes));
+  if (!WithoutLockFill(texts, plan, *table, found)) return NotMine();
+  int64_t columns = 0;
+  for (const Sequences::Row& row : found.rows) columns = std::max(columns, row.size);
+  Reference result(NewArray(texts.size(), columns));
   auto* to = reinterpret_cast<int32_t*>(PyByteArray_AS_STRING(result.get()));
   {
     WithoutLock without;
-    ForRanges(texts.size(), ThreadsFor(bytes), [&](int64_t first, int64_t last, int64_t) {
+    ForRanges(texts.size(), ThreadsFor(texts.bytes()), [&](int64_t first, int64_t last, int64_t) {
       for (int64_t i = first; i < last; ++i) {
         const Sequences::Row& row = found.rows[i];
         const int32_t* from = found.numbers[row.thread].data() + row.begin;
@@ -286,17 +346,24 @@ PyObject* Count(PyObject* arguments) {
   const int64_t threads = ThreadsFor(texts.bytes());
   std::vector<Tokenizer> tokenizers(threads, Tokenizer(plan));
   std::vector<Table<Counts>> tables(threads);
+  std::vector<Pending> all_pending(threads);
   bool valid;
   {
     WithoutLock without;
     valid = ForTexts(texts, threads, [&](std::string_view text, int64_t i, int64_t thread) {
-      return tokenizers[thread].Run(text, [&](std::string_view token) {
-        Counts& counts = tables[thread].Get(token);
+      const auto count = [&](std::string_view token, const Token& parts, uint64_t hash) {
+        Counts& counts = tables[thread].Get(token, parts, hash);
         ++counts.total;
         counts.texts += counts.last != i;
         counts.last = i;
+      };
+      const bool valid = tokenizers[thread].Run(text, [&](std::string_view token) {
+        all_pending[thread].Add(tables[thread], token);
+        if (!plan.sizes.empty()) all_pending[thread].Flush(count);
         return true;
       });
+      all_pending[thread].Flush(count);
+      return valid;
     });
     for (int64_t k = 1; k < threads; ++k)
       tables[k].ForAll([&](std::string_view token, const Counts& part) {

@@ -112,12 +112,16 @@ class Table {
 
   // Returns the value of a text, a new one if the table lacks the text.
   Value& Get(std::string_view text) {
-    Token token(text);
-    uint64_t place = Place(text, token, token.Hash(key_));
+    const Token token(text);
+    return Get(text, token, token.Hash(key_));
+  }
+
+  Value& Get(std::string_view text, Token token, uint64_t hash) {
+    uint64_t place = Place(text, token, hash);
     if (!places_[place].used) {
       if ((size_ + 1) * 2 > places_.size()) {
         Grow();
-        place = Place(text, token, token.Hash(key_));
+        place = Place(text, token, hash);
       }
       if (!token.is_short()) {
         token.second = bytes_.size();

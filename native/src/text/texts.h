@@ -101,32 +101,41 @@ class Texts {
   std::string_view Get(int64_t i, std::string& memory, bool& valid) const {
     if (!buffer_.obj) return views_[i];
     const char* item = static_cast<const char*>(buffer_.buf) + i * item_size_;
-    // As in NumPy, zeros at the end are no part of the text.
-    int64_t length = wide_ ? item_size_ / 4 : item_size_;
-    if (!wide_) {
-      while (length && item[length - 1] == 0) --length;
-      return {item, size_t(length)};
-    }
-    const auto at = [&](int64_t k) {
+    if (!wide_) return {item, Length(item, item_size_)};
+    const size_t count = item_size_ / 4;
+    if (memory.size() < count) memory.resize(count);
+    const auto at = [&](size_t k) {
       uint32_t c;
       std::memcpy(&c, item + 4 * k, 4);
       return c;
     };
-    while (length && at(length - 1) == 0) --length;
-    memory.resize(length);
     uint32_t all = 0;
-    for (int64_t k = 0; k < length; ++k) {
+    char* to = memory.data();
+    for (size_t k = 0; k < count; ++k) {
       all |= at(k);
-      memory[k] = char(at(k));
+      to[k] = char(at(k));
     }
-    if (all < 0x80) return memory;
+    if (all < 0x80) return {to, Length(to, count)};
+    size_t length = count;
+    while (length && at(length - 1) == 0) --length;
     memory.clear();
-    for (int64_t k = 0; k < length; ++k)
+    for (size_t k = 0; k < length; ++k)
       if (!AppendUtf8(at(k), surrogates_, memory)) valid = false;
     return memory;
   }
 
  private:
+  // As in NumPy, zeros at the end are no part of a text.
+  static size_t Length(const char* text, size_t length) {
+    uint64_t word;
+    for (; length >= 8; length -= 8) {
+      std::memcpy(&word, text + length - 8, 8);
+      if (word) return length - __builtin_clzll(word) / 8;
+    }
+    while (length && text[length - 1] == 0) --length;
+    return length;
+  }
+
   bool FillFromList(PyObject* list) {
     // Other threads may change the list, but not while this one holds Python's lock. Encoding a
     // `str` runs no Python code.
