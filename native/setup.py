@@ -1,4 +1,7 @@
-"""Build of the kernels: all files `src/*.cc` become one library; oneDNN's library is copied."""
+"""Build of the kernels: all files `src/*.cc` become one library; oneDNN's library is copied.
+
+The files `src/text/*.cc` become a Python module, which needs neither oneDNN nor jaxlib.
+"""
 
 import glob
 import importlib.metadata
@@ -30,6 +33,9 @@ class Build(build_ext):
         self.force = True
 
     def build_extension(self, extension):
+        if extension.name != "hornbeam_cpu.kernels":
+            super().build_extension(extension)
+            return
         header = onednn("onednn-devel-cpu-gomp", "include/dnnl.hpp")
         library = onednn("onednn-cpu-gomp", "libdnnl.so.3")
         extension.extra_compile_args += [
@@ -52,7 +58,15 @@ setup(
             language="c++",
             extra_compile_args=["-std=c++17", "-O3", "-g0", "-fopenmp", "-fno-math-errno", "-Wall"],
             extra_link_args=["-fopenmp", "-Wl,-rpath,$ORIGIN"],
-        )
+        ),
+        Extension(
+            "hornbeam_cpu.text",
+            sources=sorted(glob.glob("src/text/*.cc")),
+            depends=sorted(glob.glob("src/text/*.h")),
+            language="c++",
+            extra_compile_args=["-std=c++17", "-O3", "-g0", "-pthread", "-Wall"],
+            extra_link_args=["-pthread"],
+        ),
     ],
     cmdclass={"build_ext": Build},
 )

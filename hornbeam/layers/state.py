@@ -95,7 +95,7 @@ class LayerState(Operation):
         """
         present: dict[int, Any] = {}
         for name, value in self.__dict__.items():
-            if name not in type(self)._not_children:
+            if type(value) not in _PLAIN and name not in type(self)._not_children:
                 _collect_parts(value, present)
         for variable in self.__dict__.get("_own_variables", ()):
             present.setdefault(id(variable), variable)
@@ -536,6 +536,10 @@ def _settings(cls: type) -> frozenset[str]:
     if not is_library_code(cls):
         return frozenset()
     return frozenset(inspect.signature(cls).parameters) - {"trainable", "name", "dtype"}
+
+
+# Most attributes; each call of a layer looks at all of them.
+_PLAIN = frozenset({type(None), bool, int, float, str})
 
 
 def _may_hold_parts(value: Any) -> bool:

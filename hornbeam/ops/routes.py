@@ -103,6 +103,16 @@ def kernels() -> Any:
     return hornbeam_cpu
 
 
+def text_kernels() -> Any:
+    """Return the module of `hornbeam_cpu` for texts, or `None` if it is not to be used.
+
+    Texts are processed on the host, whatever the device is.
+    """
+    if settings.kernels() == "plain":
+        return None
+    return getattr(kernels(), "text", None)
+
+
 def why_plain(dtype: DType, sizes: Sequence[Any] = ()) -> str | None:
     """Return why no op may use a native kernel, or `None` if one may.
 

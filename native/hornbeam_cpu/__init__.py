@@ -1,6 +1,7 @@
 """Kernels for Hornbeam on CPU.
 
-Importing the package registers them with JAX. Hornbeam imports it if it is installed.
+Importing the package registers them with JAX. Hornbeam imports it if it is installed. The module
+`text` has the functions for texts, which Hornbeam calls directly.
 """
 
 import ctypes
@@ -12,7 +13,9 @@ import pathlib
 import jax
 import numpy as np
 
-__all__ = ["INTERFACE", "TARGETS", "dtypes"]
+from hornbeam_cpu import text
+
+__all__ = ["INTERFACE", "TARGETS", "dtypes", "text"]
 
 # Increased when operands, results or attributes of a kernel change. Hornbeam uses the kernels only
 # if it knows this version.

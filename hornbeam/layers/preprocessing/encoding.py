@@ -13,7 +13,7 @@ from hornbeam.core.tensor import KerasTensor
 from hornbeam.layers.layer import Layer
 from hornbeam.typing import Shape, Tensor
 
-__all__ = ["CategoryEncoding", "check_mode", "encode", "encoded_shape"]
+__all__ = ["CategoryEncoding", "as_tensor", "check_mode", "encode", "encoded_shape"]
 
 
 def check_mode(owner: str, mode: Any, modes: tuple[str, ...]) -> str:
@@ -21,6 +21,18 @@ def check_mode(owner: str, mode: Any, modes: tuple[str, ...]) -> str:
     if mode not in modes:
         raise ValueError(f"{owner}: `output_mode` must be one of {modes}, received {mode!r}.")
     return mode
+
+
+def as_tensor(numbers: Any, dtype: str) -> jax.Array:
+    """Return numbers in the dtype that JAX has for `dtype`.
+
+    NumPy converts its own arrays: JAX would compile and run a program for it.
+
+    Args:
+        numbers: An array or a tracer.
+        dtype: Name of a dtype, such as `"int64"`.
+    """
+    return jnp.asarray(numbers.astype(jax.dtypes.canonicalize_dtype(dtype), copy=False))
 
 
 def encode(

@@ -2,7 +2,8 @@
 
 Without a salt this is FarmHash Fingerprint64 by Geoff Pike (Google, 2014). With a salt it is
 SipHash-2-4 by Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012. Integers are hashed
-as decimal text. Texts of one length are hashed together, one NumPy operation for all of them.
+as decimal text. Texts of one length are hashed together, one NumPy operation for all of them,
+if hornbeam-cpu does not hash them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
+from hornbeam.layers.preprocessing.native_text import native_hashes
 
 __all__ = ["fingerprints", "hash_key", "join_fingerprints"]
 
@@ -31,6 +34,9 @@ def fingerprints(values: np.ndarray, salt: tuple[int, int] | None = None) -> np.
         >>> fingerprints(np.array(["A", "B"])) % np.uint64(3)
         array([1, 0], dtype=uint64)
     """
+    native = native_hashes(values, salt)
+    if native is not None:
+        return native
     flat = values.reshape(-1)
     found = np.empty(flat.shape, "uint64")
     groups = _digits(flat) if flat.dtype.kind in "iub" else _texts(flat)
@@ -61,7 +67,7 @@ def join_fingerprints(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def _texts(flat: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the positions of the texts of each length, and their bytes, one row per text."""
-    texts = [t if isinstance(t, bytes) else str(t).encode() for t in flat.tolist()]
+    texts = [t if isinstance(t, bytes) else t.encode() for t in flat.tolist()]
     lengths = np.array([len(t) for t in texts], "int64")
     for length in np.unique(lengths):
         where = np.flatnonzero(lengths == length)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.dtype_policies import DTypePolicy
 from hornbeam.dtypes import standardize_dtype
-from hornbeam.layers.preprocessing.encoding import check_mode, encode, encoded_shape
+from hornbeam.layers.preprocessing.encoding import (
+    as_tensor,
+    check_mode,
+    encode,
+    encoded_shape,
+)
 from hornbeam.layers.preprocessing.fingerprints import (
     fingerprints,
     hash_key,
@@ -70,8 +73,15 @@ class _HashingLayer(TextLayer):
     def _form(self, bins: np.ndarray) -> Tensor:
         """Return bins in the form of `output_mode`."""
         if self.output_mode == "int":
-            return jnp.asarray(bins, jax.dtypes.canonicalize_dtype(self.compute_dtype))
-        return encode(bins, self.num_bins, self.output_mode, self.compute_dtype, None, self.sparse)
+            return as_tensor(bins, self.compute_dtype)
+        return encode(
+            bins.astype("int64"),
+            self.num_bins,
+            self.output_mode,
+            self.compute_dtype,
+            None,
+            self.sparse,
+        )
 
     def _output(self, shape: Shape) -> KerasTensor:
         dtype = standardize_dtype(self.compute_dtype)
@@ -119,7 +129,7 @@ class Hashing(_HashingLayer):
         self.salt = None if self._key is None else list(self._key)
 
     def call(self, inputs: Tensor) -> Tensor:
-        values = as_host_array(inputs, self._label())
+        values = self._texts(inputs)
         if values.dtype.kind == "f":
             values = values.astype("int64")
         hashes = fingerprints(values, self._key)
@@ -128,7 +138,7 @@ class Hashing(_HashingLayer):
         else:
             bins = hashes % np.uint64(max(self.num_bins - 1, 1)) + np.uint64(1)
             bins[_equal(values, self.mask_value)] = 0
-        return self._form(bins.astype("int64"))
+        return self._form(bins)
 
     def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:
         return self._output(inputs.shape)
@@ -139,16 +149,13 @@ class Hashing(_HashingLayer):
 
 def _equal(values: np.ndarray, value: str | int) -> np.ndarray:
     """Return where `values` equal one text or integer."""
-    if values.dtype.kind in "SO" and isinstance(value, str):
-        other = value.encode()
-        return np.array([v in (value, other) for v in values.reshape(-1).tolist()], bool).reshape(
-            values.shape
-        )
-    return (
-        values == value
-        if isinstance(value, str) == (values.dtype.kind == "U")
-        else (np.zeros(values.shape, bool))
-    )
+    kind = values.dtype.kind
+    if isinstance(value, str) and kind in "SO":
+        found = values == value.encode()
+        return found if kind == "S" else found | (values == value)
+    if isinstance(value, str) == (kind in "UT"):
+        return values == value
+    return np.zeros(values.shape, bool)
 
 
 class HashedCrossing(_HashingLayer):
@@ -206,7 +213,7 @@ class HashedCrossing(_HashingLayer):
             joined = join_fingerprints(
                 joined, x.astype("int64").astype("uint64") if numbers else fingerprints(x)
             )
-        return self._form((joined % np.uint64(self.num_bins)).astype("int64"))
+        return self._form(joined % np.uint64(self.num_bins))
 
     def _check(self, shapes: Sequence[Shape]) -> None:
         """Raise an error if the features do not fit together."""

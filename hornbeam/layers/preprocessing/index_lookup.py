@@ -9,14 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from hornbeam.core.loading import refuse_from_files
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.layers.dtype_config import dtype_config
-from hornbeam.layers.preprocessing.encoding import check_mode, encode, encoded_shape
+from hornbeam.layers.preprocessing.encoding import (
+    as_tensor,
+    check_mode,
+    encode,
+    encoded_shape,
+)
 from hornbeam.layers.preprocessing.fingerprints import hash_key
 from hornbeam.layers.preprocessing.text import TextLayer
 from hornbeam.typing import ArrayLike, Data, Shapes, Tensor
@@ -35,6 +38,11 @@ class IndexLookup(TextLayer):
     `"int"`; `num_oov_indices` of tokens out of the vocabulary; the vocabulary. The constructor's
     arguments are described in the subclasses.
     """
+
+    # A vocabulary is large and holds no layers.
+    _not_children = TextLayer._not_children | {
+        "_tokens", "_known", "_given", "_counts", "_documents",
+    }  # fmt: skip
 
     def __init__(
         self, max_tokens: int | None, num_oov_indices: int, mask_token: Token, oov_token: Token,
@@ -101,6 +109,10 @@ class IndexLookup(TextLayer):
     def vocabulary_size(self) -> int:
         """Return the number of indices, including those of special tokens."""
         return len(self._special()) + len(self._tokens)
+
+    def unknown_index(self) -> int:
+        """Return the last index of tokens out of the vocabulary."""
+        return len(self._special()) - 1
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: ArrayLike | None = None) -> None:
         """Set the vocabulary.
@@ -219,11 +231,14 @@ class IndexLookup(TextLayer):
     def update_state(self, data: np.ndarray) -> None:
         rows = self._values(data)
         rows = rows.reshape(rows.shape[0], -1)
-        self._counts.update(self._list(rows))
+        self._count(rows)
         if self.output_mode == "tf_idf":
             for row in rows:
                 self._documents.update(set(self._list(row)))
             self._rows += len(rows)
+
+    def _count(self, values: np.ndarray) -> None:
+        self._counts.update(self._list(values))
 
     def learn(self, counts: Counts, documents: Counts, rows: int) -> None:
         """Set the vocabulary from counts.
@@ -242,10 +257,10 @@ class IndexLookup(TextLayer):
             return
         for token in (self.mask_token, self.oov_token):
             self._counts.pop(token, None)
-        found = sorted(self._counts.items(), key=lambda item: item[::-1], reverse=True)
+        tokens = sorted(self._counts, reverse=True)
+        tokens.sort(key=self._counts.__getitem__, reverse=True)
         if self.max_tokens is not None:
-            found = found[: self.max_tokens - len(self._special())]
-        tokens = [token for token, _ in found]
+            tokens = tokens[: self.max_tokens - len(self._special())]
         weights = None
         if self.output_mode == "tf_idf":
             weights = np.array(
@@ -272,7 +287,7 @@ class IndexLookup(TextLayer):
     def form(self, indices: Any) -> Tensor:
         """Return indices in the form of `output_mode`."""
         if self.output_mode == "int":
-            return jnp.asarray(indices, jax.dtypes.canonicalize_dtype("int64"))
+            return as_tensor(indices, "int64")
         idf = self._idf
         if idf is not None:
             idf = np.pad(idf, (0, self._depth() - len(idf)))

@@ -11,7 +11,12 @@ import numpy as np
 
 from hornbeam.layers.preprocessing.fingerprints import fingerprints
 from hornbeam.layers.preprocessing.index_lookup import IndexLookup
-from hornbeam.layers.preprocessing.text import as_host_array
+from hornbeam.layers.preprocessing.native_text import (
+    WHOLE,
+    TextTable,
+    count_tokens,
+    is_utf8,
+)
 from hornbeam.typing import ArrayLike, Tensor
 
 __all__ = ["IntegerLookup", "StringLookup"]
@@ -93,7 +98,7 @@ class StringLookup(IndexLookup):
         return x
 
     def _values(self, x: Any) -> np.ndarray:
-        values = as_host_array(x, self._label())
+        values = self._texts(x)
         if values.dtype.kind not in "USOT":
             raise ValueError(
                 f"{self._label()}: the input must hold text, received dtype {values.dtype}. Use"
@@ -107,28 +112,45 @@ class StringLookup(IndexLookup):
             for t in values.reshape(-1).tolist()
         ]
 
-    def table(self) -> dict[str, int]:
+    def _count(self, values: np.ndarray) -> None:
+        counted = count_tokens(values.reshape(-1), WHOLE, self.encoding)
+        try:
+            tokens = None if counted is None else [token.decode() for token in counted[0]]
+        except UnicodeDecodeError:
+            tokens = None  # the error is about the first such text
+        if counted is None or tokens is None:
+            super()._count(values)
+            return
+        for token, count in zip(tokens, counted[1], strict=True):
+            self._counts[token] += count
+
+    def table(self) -> TextTable:
         """Return the index of each text of the vocabulary, and of the mask token."""
         if self._known is None:
-            self._known = {t: i for i, t in enumerate(self._tokens, len(self._special()))}
+            known = {t: i for i, t in enumerate(self._tokens, len(self._special()))}
             if self.mask_token is not None:
-                self._known[self.mask_token] = 0 if self.output_mode == "int" else -1
+                known[self.mask_token] = 0 if self.output_mode == "int" else -1
+            self._known = TextTable(known)
         return self._known
 
     def indices(self, values: Any) -> np.ndarray:
         values = self._values(values)
-        known, texts = self.table(), self._list(values)
-        found = np.array([known.get(t, -2) for t in texts], "int64")
-        unknown = np.flatnonzero(found == -2)
-        if len(unknown):
-            tokens = np.array([texts[i] for i in unknown], object)
-            hashes = (
-                fingerprints(tokens, self._key)
-                if self.num_oov_indices > 1
-                else np.zeros(1, "uint64")
-            )
-            found[unknown] = self._unknown(hashes, tokens)
+        found = self.table().find(values, self.encoding)
+        unknown = found == -2
+        if unknown.any():
+            if self.num_oov_indices == 1:
+                found[unknown] = self.unknown_index()
+            else:
+                tokens = self._as_utf8(values.reshape(-1)[unknown])
+                hashes = fingerprints(tokens, self._key) if self.num_oov_indices else None
+                found[unknown] = self._unknown(hashes, tokens)
         return found.reshape(values.shape)
+
+    def _as_utf8(self, values: np.ndarray) -> np.ndarray:
+        """Return texts without bytes of another encoding, because the hash is that of UTF-8."""
+        if values.dtype.kind not in "SO" or is_utf8(self.encoding):
+            return values
+        return np.array(self._list(values), object)
 
     def _tokens_of(self, indices: Any) -> np.ndarray:
         indices = np.asarray(indices)
@@ -214,7 +236,7 @@ class IntegerLookup(IndexLookup):
             ) from None
 
     def _values(self, x: Any) -> Any:
-        values = x if isinstance(x, jax.core.Tracer) else as_host_array(x, self._label())
+        values = x if isinstance(x, jax.core.Tracer) else self._texts(x)
         if values.dtype.kind not in "iubf":
             raise ValueError(
                 f"{self._label()}: the input must hold integers, received dtype {values.dtype}. Use"

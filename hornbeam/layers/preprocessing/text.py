@@ -11,6 +11,7 @@ from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.variable import Variable
 from hornbeam.data.adapters import plain
 from hornbeam.layers.preprocessing.base import PreprocessingLayer
+from hornbeam.typing import Data
 
 __all__ = ["TextLayer", "as_host_array", "is_text"]
 
@@ -47,21 +48,40 @@ def as_host_array(x: Any, label: str) -> np.ndarray:
         elif hasattr(x, "numpy"):
             x = x.numpy()
         try:
-            x = np.asarray(x)
+            # An array of texts of fixed length would take the memory of the longest for each, and
+            # cut zeros at the end.
+            x = np.array(x, object) if holds_texts(x) else np.asarray(x)
         except ValueError:
-            raise ValueError(
-                f"{label}: the lists of the input have different lengths. Join each to one text, or"
-                " pad them to one length."
-            ) from None
-    if x.dtype.kind != "O":
-        return x
-    for position, item in enumerate(x.reshape(-1).tolist()):
+            raise ValueError(_UNEVEN.format(label)) from None
+    if x.dtype.kind in "OT":
+        _check_items(x.reshape(-1).tolist(), label)
+    return x
+
+
+_UNEVEN = (
+    "{}: the lists of the input have different lengths. Join each to one text, or pad them to one"
+    " length."
+)
+
+
+def holds_texts(x: Any) -> bool:
+    """Return whether `x` is a text, or lists whose first item is one."""
+    while isinstance(x, (list, tuple)) and x:
+        x = x[0]
+    return isinstance(x, (str, bytes))
+
+
+def _check_items(items: list[Any], label: str) -> None:
+    if {*map(type, items)} <= {str, bytes, np.str_, np.bytes_}:
+        return
+    for position, item in enumerate(items):
+        if isinstance(item, (list, tuple)):
+            raise ValueError(_UNEVEN.format(label))
         if not isinstance(item, (str, bytes)):
             raise ValueError(
                 f"{label}: the input must hold text, received {item!r:.80} at position {position}"
                 f" ({type(item).__name__}). Fill missing values, for example with an empty text."
             )
-    return x
 
 
 class TextLayer(PreprocessingLayer):
@@ -80,6 +100,17 @@ class TextLayer(PreprocessingLayer):
     def needs_host(self) -> bool:
         """Whether numbers are processed on the host too, never in compiled functions."""
         return False
+
+    def adapt(self, data: Data, steps: int | None = None) -> None:
+        if holds_texts(data):
+            data = as_host_array(data, self._label())
+        super().adapt(data, steps)
+
+    def _texts(self, inputs: Any) -> np.ndarray:
+        """Return the inputs of `call` as NumPy arrays. `__call__` has done so before."""
+        if isinstance(inputs, np.ndarray):
+            return inputs
+        return as_host_array(inputs, self._label())
 
     def _convert_inputs(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         return (

@@ -13,6 +13,7 @@ from hornbeam.core.tensor import KerasTensor
 from hornbeam.errors import reworded
 from hornbeam.layers.dtype_config import dtype_config
 from hornbeam.layers.preprocessing.lookup import StringLookup
+from hornbeam.layers.preprocessing.native_text import Plan, count_tokens
 from hornbeam.layers.preprocessing.text import TextLayer, as_host_array
 from hornbeam.objects.configuration import deserialize, serialize
 from hornbeam.typing import ArrayLike, Data, Shape, Shapes, Tensor
@@ -73,6 +74,7 @@ class TextVectorization(TextLayer):
     """
 
     needs_text = True
+    _not_children = TextLayer._not_children | {"_counts", "_documents"}
 
     def __init__(
         self, max_tokens: int | None = None,
@@ -114,7 +116,6 @@ class TextVectorization(TextLayer):
         self.output_sequence_length = output_sequence_length
         self.encoding = encoding
         self.built = True
-        self._bytes: Any = None
         try:
             self._lookup_layer = StringLookup(
                 max_tokens=max_tokens, mask_token="", vocabulary=vocabulary,
@@ -177,26 +178,43 @@ class TextVectorization(TextLayer):
         self._rows = 0
 
     def update_state(self, data: np.ndarray) -> None:
-        for tokens in self._tokens(as_host_array(data, self._label())):
+        texts = self._standardized(as_host_array(data, self._label()))
+        self._rows += len(texts)
+        plan = self._plan()
+        counted = None if plan is None else count_tokens(texts, plan, self.encoding)
+        if counted is not None:
+            tokens, totals, documents = counted
+            _add(self._counts, tokens, totals)
+            if self.output_mode == "tf_idf":
+                _add(self._documents, tokens, documents)
+            return
+        for tokens in self._tokens(texts):
             self._counts.update(tokens)
-            self._rows += 1
             if self.output_mode == "tf_idf":
                 self._documents.update(set(tokens))
 
     def finalize_state(self) -> None:
-        counts, documents = (
-            collections.Counter({self._decoded(t): n for t, n in counter.items()})
-            for counter in (self._counts, self._documents)
-        )
+        counts, documents = (self._decoded(c) for c in (self._counts, self._documents))
         self._lookup_layer.learn(counts, documents, self._rows)
 
-    def _decoded(self, token: Any) -> str:
-        return token.decode(self.encoding, "replace") if isinstance(token, bytes) else token
+    def _decoded(self, counts: collections.Counter[Any]) -> collections.Counter[str]:
+        found: collections.Counter[str] = collections.Counter()
+        for token, count in counts.items():
+            found[_text(token, self.encoding)] += count
+        return found
 
     # --- from texts to tokens -------------------------------------------------------------------
 
-    def _tokens(self, texts: np.ndarray) -> list[list[Any]]:
-        """Return the tokens of each text: `str`, or `bytes` where that is faster."""
+    def _plan(self) -> Plan | None:
+        """Return how texts become tokens, or `None` if a function splits them."""
+        if callable(self.split):
+            return None
+        name = "" if self.standardize is None or callable(self.standardize) else self.standardize
+        split = 0 if self.split is None else _SPLIT.index(self.split) + 1
+        return "lower" in name, "strip" in name, split, self._sizes or ()
+
+    def _standardized(self, texts: np.ndarray) -> np.ndarray:
+        """Return texts of shape (N,), standardized if a function does that."""
         if texts.dtype.kind not in "USOT":
             raise ValueError(
                 f"{self._label()}: the input must hold text, received dtype {texts.dtype}."
@@ -207,9 +225,15 @@ class TextVectorization(TextLayer):
                 f" {texts.shape}. Join the columns to one text, or call the layer for each."
             )
         flat: Any = texts.reshape(-1)
-        if callable(self.standardize):
-            flat = as_host_array(self.standardize(flat), self._label()).reshape(-1)
-        rows = [t if isinstance(t, bytes) else str(t).encode(self.encoding) for t in flat.tolist()]
+        if not callable(self.standardize):
+            return flat
+        if len({*map(type, flat.tolist())}) == 1:
+            flat = np.array(flat.tolist())  # for functions of `np.char`
+        return as_host_array(self.standardize(flat), self._label()).reshape(-1)
+
+    def _tokens(self, texts: np.ndarray) -> list[list[Any]]:
+        """Return the tokens of each text: `str`, or `bytes` where that is faster."""
+        rows = [t if isinstance(t, bytes) else t.encode(self.encoding) for t in texts.tolist()]
         name = "" if self.standardize is None or callable(self.standardize) else self.standardize
         if "lower" in name:
             rows = [row.lower() for row in rows]  # of bytes: the letters A to Z only
@@ -243,33 +267,33 @@ class TextVectorization(TextLayer):
 
     def call(self, inputs: Tensor) -> Any:
         self._lookup_layer.check_vocabulary(self._label())
-        texts = as_host_array(inputs, self._label())
-        tokens = self._tokens(texts)
-        length = self.output_sequence_length or max((len(row) for row in tokens), default=0)
-        if self.output_mode != "int":
-            length = max(length, 1)
-        known = self._known_tokens(tokens)
-        unknown = self.get_vocabulary().index(self._lookup_layer.oov_token)
-        padding = 0 if self.output_mode == "int" else -1
-        indices: np.ndarray = np.full((len(tokens), length), padding, "int64")
-        for row, found in zip(indices, tokens, strict=True):
-            part = [known.get(t, unknown) for t in found[:length]]
-            row[: len(part)] = part
+        texts = self._texts(inputs)
+        indices = self._indices(self._standardized(texts))
         if self.split is None and self._sizes is None:
             indices = indices.reshape(texts.shape if texts.ndim else ())
         elif not texts.ndim:
             indices = indices[0]
         return self._lookup_layer.form(indices)
 
-    def _known_tokens(self, tokens: list[list[Any]]) -> dict[Any, int]:
-        """Return the index of each token, with keys of the type of the tokens."""
-        table = self._lookup_layer.table()
+    def _indices(self, texts: np.ndarray) -> np.ndarray:
+        """Return the index of each token of texts (N,), (N, T)."""
+        table, unknown = self._lookup_layer.table(), self._lookup_layer.unknown_index()
+        integer = self.output_mode == "int"
+        length, padding = self.output_sequence_length or 0, 0 if integer else -1
+        plan = self._plan()
+        if plan is not None:
+            found = table.sequences(texts, plan, self.encoding, length, unknown, padding)
+            if found is not None and (integer or found.shape[1]):
+                return found
+        tokens = self._tokens(texts)
+        length = length or max((len(row) for row in tokens), default=0)
         first = next((row[0] for row in tokens if row), "")
-        if not isinstance(first, bytes):
-            return table
-        if self._bytes is None or self._bytes[0] is not table:
-            self._bytes = table, {t.encode(self.encoding): i for t, i in table.items()}
-        return self._bytes[1]
+        known = table.encoded(self.encoding) if isinstance(first, bytes) else table.numbers
+        indices = np.full((len(tokens), length if integer else max(length, 1)), padding, "int64")
+        for row, found_tokens in zip(indices, tokens, strict=True):
+            part = [known.get(t, unknown) for t in found_tokens[:length]]
+            row[: len(part)] = part
+        return indices
 
     def compute_output_spec(self, inputs: KerasTensor) -> KerasTensor:
         integer = self.output_mode == "int"
@@ -330,6 +354,18 @@ class TextVectorization(TextLayer):
 
     def load_own_variables(self, store: Any) -> None:
         self._lookup_layer.load_own_variables(store)
+
+
+def _text(token: Any, encoding: str) -> str:
+    return token.decode(encoding, "replace") if isinstance(token, bytes) else token
+
+
+def _add(counts: collections.Counter[Any], tokens: list[bytes], numbers: list[int]) -> None:
+    if not counts:
+        counts.update(dict(zip(tokens, numbers, strict=True)))
+        return
+    for token, number in zip(tokens, numbers, strict=True):
+        counts[token] += number
 
 
 def _sizes(ngrams: Any) -> tuple[int, ...] | None:

@@ -73,6 +73,21 @@ CROSSED = {
 }
 
 
+def test_texts_keep_zeros_at_their_end_in_lists():
+    # The values are those of Keras on TensorFlow.
+    assert L.Hashing(1000)(["a\0", "a", "b"]).tolist() == [180, 939, 822]
+    assert L.StringLookup(vocabulary=["a"])(["a\0", "a"]).tolist() == [0, 1]
+
+
+def test_arrays_of_string_dtype():
+    texts = np.array(["a", "b"], np.dtypes.StringDType())
+    assert L.Hashing(7, mask_value="a")(texts).tolist()[0] == 0
+    missing = np.array(["a", None], np.dtypes.StringDType(na_object=None))
+    for given in (missing, ["a", 1], [["a"], ["b", "c"]]):
+        with pytest.raises(ValueError, match="must hold text|different lengths"):
+            L.Hashing(7)(given)
+
+
 @pytest.mark.parametrize("names", CROSSED)
 def test_hashed_crossing(names):
     layer = L.HashedCrossing(num_bins=1000)

@@ -1,0 +1,168 @@
+"""Work on many texts at once: by hornbeam-cpu if it is installed, else in Python.
+
+Texts that hornbeam-cpu does not take, such as ones that UTF-8 cannot represent, are left to Python,
+which also raises the right error.
+"""
+
+from __future__ import annotations
+
+import codecs
+import functools
+from typing import Any
+
+import numpy as np
+
+from hornbeam.ops.routes import text_kernels
+
+__all__ = ["WHOLE", "Plan", "TextTable", "count_tokens", "is_utf8", "native_hashes"]
+
+# How texts become tokens: whether letters are lowered, whether punctuation is removed, how to split
+# (0: not at all, 1: at whitespace, 2: into characters), and the sizes of n-grams.
+Plan = tuple[bool, bool, int, tuple[int, ...]]
+WHOLE: Plan = (False, False, 0, ())  # each text is one token
+
+
+@functools.cache
+def is_utf8(encoding: str) -> bool:
+    """Return whether a name stands for UTF-8, the only encoding of hornbeam-cpu.
+
+    Args:
+        encoding: The name.
+
+    Example:
+        >>> is_utf8("UTF8"), is_utf8("latin-1")
+        (True, False)
+    """
+    try:
+        return codecs.lookup(encoding).name == "utf-8"
+    except LookupError:
+        return False
+
+
+class TextTable:
+    """The number of each text of a vocabulary.
+
+    Args:
+        numbers: The number of each text.
+
+    Example:
+        >>> table = TextTable({"cat": 2, "dog": 3})
+        >>> table.find(np.array(["dog", "cow"]), "utf-8").tolist()
+        [3, -2]
+    """
+
+    def __init__(self, numbers: dict[str, int]):
+        self.numbers = numbers
+        self._encoded: tuple[str, dict[bytes, int]] | None = None
+        self._native: Any = None
+
+    def __reduce__(self) -> tuple:
+        return TextTable, (self.numbers,)
+
+    def encoded(self, encoding: str) -> dict[bytes, int]:
+        """Return the number of each text in bytes.
+
+        Args:
+            encoding: Encoding of the bytes.
+        """
+        if self._encoded is None or self._encoded[0] != encoding:
+            self._encoded = (encoding, {t.encode(encoding): i for t, i in self.numbers.items()})
+        return self._encoded[1]
+
+    def find(self, texts: np.ndarray, encoding: str) -> np.ndarray:
+        """Return the number of each text, -2 if it has none; integers of shape (N,).
+
+        Args:
+            texts: Texts of any shape.
+            encoding: Encoding of bytes.
+
+        Raises:
+            UnicodeDecodeError: If bytes are no text in this encoding.
+        """
+        native = self._table(encoding)
+        if native is not None:
+            found = np.empty(texts.size, "int32")
+            if text_kernels().find(native, _source(texts), found) and found.min(initial=0) > -3:
+                return found
+        items = texts.reshape(-1).tolist()
+        get = self.numbers.get
+        return np.array(
+            [get(t.decode(encoding) if isinstance(t, bytes) else t, -2) for t in items], "int64"
+        )
+
+    def sequences(
+        self, texts: np.ndarray, plan: Plan, encoding: str, length: int, unknown: int, padding: int
+    ) -> np.ndarray | None:
+        """Return the numbers of the tokens of each text, (N, T), or `None`: not by hornbeam-cpu.
+
+        Args:
+            texts: Texts of shape (N,).
+            plan: How texts become tokens.
+            encoding: Encoding of bytes.
+            length: T. 0 means the most tokens of a text.
+            unknown: Number of tokens that are not in the table.
+            padding: Number behind the last token.
+        """
+        native = self._table(encoding)
+        if native is None:
+            return None
+        found = text_kernels().sequences(native, _source(texts), plan, length, unknown, padding)
+        return found and np.frombuffer(found[0], "int32").reshape(texts.size, found[1])
+
+    def _table(self, encoding: str) -> Any:
+        """Return hornbeam-cpu's table, or `None` if it is not to be used."""
+        kernels = text_kernels()
+        if kernels is None or not is_utf8(encoding):
+            return None
+        if self._native is None:
+            numbers = np.fromiter(self.numbers.values(), "int32", len(self.numbers))
+            self._native = kernels.table(list(self.numbers), numbers) or False
+        return self._native or None
+
+
+def count_tokens(
+    texts: np.ndarray, plan: Plan, encoding: str
+) -> tuple[list[bytes], list[int], list[int]] | None:
+    """Return the tokens of texts, how often each occurs, and in how many texts.
+
+    The result is `None` if hornbeam-cpu cannot do it.
+
+    Args:
+        texts: Texts of shape (N,).
+        plan: How texts become tokens.
+        encoding: Encoding of bytes.
+    """
+    kernels = text_kernels()
+    if kernels is None or not is_utf8(encoding):
+        return None
+    return kernels.count(_source(texts), plan)
+
+
+def native_hashes(values: np.ndarray, key: tuple[int, int] | None) -> np.ndarray | None:
+    """Return the hash of each text or integer, uint64 in the shape of `values`.
+
+    The result is `None` if hornbeam-cpu cannot do it.
+
+    Args:
+        values: Texts or integers.
+        key: Two integers, the key of SipHash. `None` selects Fingerprint64.
+    """
+    kernels = text_kernels()
+    if kernels is None:
+        return None
+    found = np.empty(values.size, "uint64")
+    key = key and (key[0] % 2**64, key[1] % 2**64)
+    if values.dtype.kind not in "iub":
+        return found.reshape(values.shape) if kernels.hashes(_source(values), key, found) else None
+    signed = values.dtype.kind == "i"
+    integers = np.ascontiguousarray(values, "int64" if signed else "uint64").reshape(-1)
+    kernels.integer_hashes(integers, signed, key, found)
+    return found.reshape(values.shape)
+
+
+def _source(texts: np.ndarray) -> Any:
+    """Return texts in a form that hornbeam-cpu reads: a list, or the memory of an array."""
+    if texts.dtype.kind not in "US" or not texts.dtype.itemsize:
+        return texts.reshape(-1).tolist()
+    flat = np.ascontiguousarray(texts, texts.dtype.newbyteorder("=")).reshape(-1)
+    return flat.view("uint8"), flat.dtype.kind, flat.dtype.itemsize

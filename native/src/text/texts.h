@@ -1,0 +1,182 @@
+// Texts that come from Python, as bytes in UTF-8.
+#pragma once
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hornbeam {
+
+// What to do with half of a surrogate pair, which UTF-8 cannot represent.
+enum class Surrogates { kRefuse, kKeep };
+
+// Appends a code point. Returns false if there is no such character.
+inline bool AppendUtf8(uint32_t c, Surrogates surrogates, std::string& to) {
+  if (c < 0x80) {
+    to += char(c);
+  } else if (c < 0x800) {
+    to += {char(0xC0 | c >> 6), char(0x80 | (c & 63))};
+  } else if (c < 0x10000) {
+    if (c >= 0xD800 && c < 0xE000 && surrogates == Surrogates::kRefuse) return false;
+    to += {char(0xE0 | c >> 12), char(0x80 | (c >> 6 & 63)), char(0x80 | (c & 63))};
+  } else if (c < 0x110000) {
+    to += {char(0xF0 | c >> 18), char(0x80 | (c >> 12 & 63)), char(0x80 | (c >> 6 & 63)), char(0x80 | (c & 63))};
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// Returns the number of bytes of the character at the start of `text`, which is not empty; 0 if the
+// bytes are no valid UTF-8.
+inline size_t CharacterSize(std::string_view text) {
+  const auto at = [&](size_t i) { return uint8_t(text[i]); };
+  const uint8_t first = at(0);
+  if (first < 0x80) return 1;
+  const size_t size = first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+  if (size == 0 || text.size() < size) return 0;
+  for (size_t i = 1; i < size; ++i)
+    if ((at(i) & 0xC0) != 0x80) return 0;
+  // Longer than needed, half of a surrogate pair, or above the last character.
+  if ((first == 0xE0 && at(1) < 0xA0) || (first == 0xED && at(1) >= 0xA0)) return 0;
+  if ((first == 0xF0 && at(1) < 0x90) || (first == 0xF4 && at(1) >= 0x90)) return 0;
+  return size;
+}
+
+inline bool IsUtf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t size = CharacterSize(text);
+    if (size == 0) return false;
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
+// A list of `str` and `bytes`, or the memory of an array of NumPy's dtype `S` or `U`.
+//
+// Fill it with Python's lock. After that it can be read without the lock: it owns a reference to
+// each text, or to the array.
+class Texts {
+ public:
+  Texts() = default;
+  Texts(const Texts&) = delete;
+  Texts& operator=(const Texts&) = delete;
+  ~Texts() {
+    if (buffer_.obj) PyBuffer_Release(&buffer_);
+    for (PyObject* object : held_) Py_DECREF(object);
+  }
+
+  // `source` is a list, or a tuple of an array's bytes, "S" or "U", and the bytes of an item.
+  // Returns false if it is something else, or holds something else; a Python error may be set.
+  bool Fill(PyObject* source, Surrogates surrogates) {
+    surrogates_ = surrogates;
+    if (PyList_Check(source)) return FillFromList(source);
+    const char* kind = nullptr;
+    PyObject* array = nullptr;
+    if (!PyArg_ParseTuple(source, "Osn", &array, &kind, &item_size_)) return false;
+    if (PyObject_GetBuffer(array, &buffer_, PyBUF_SIMPLE) != 0) return false;
+    wide_ = kind[0] == 'U';
+    if (item_size_ <= 0 || buffer_.len % item_size_ || (wide_ && item_size_ % 4)) return false;
+    has_bytes_ = !wide_;
+    size_ = buffer_.len / item_size_;
+    bytes_ = buffer_.len;
+    return true;
+  }
+
+  int64_t size() const { return size_; }
+
+  // The memory that the texts take, about.
+  int64_t bytes() const { return bytes_; }
+
+  // Whether a text may be no valid UTF-8: `bytes` are what the user says they are.
+  bool may_be_invalid() const { return has_bytes_; }
+
+  // Returns a text. It may be in `memory`, and is valid until the next call with that.
+  // Sets `valid` to false if the text cannot be represented in UTF-8.
+  std::string_view Get(int64_t i, std::string& memory, bool& valid) const {
+    if (!buffer_.obj) return views_[i];
+    const char* item = static_cast<const char*>(buffer_.buf) + i * item_size_;
+    if (!wide_) return {item, Length(item, item_size_)};
+    const size_t count = item_size_ / 4;
+    if (memory.size() < count) memory.resize(count);
+    const auto at = [&](size_t k) {
+      uint32_t c;
+      std::memcpy(&c, item + 4 * k, 4);
+      return c;
+    };
+    uint32_t all = 0;
+    char* to = memory.data();
+    for (size_t k = 0; k < count; ++k) {
+      all |= at(k);
+      to[k] = char(at(k));
+    }
+    if (all < 0x80) return {to, Length(to, count)};
+    size_t length = count;
+    while (length && at(length - 1) == 0) --length;
+    memory.clear();
+    for (size_t k = 0; k < length; ++k)
+      if (!AppendUtf8(at(k), surrogates_, memory)) valid = false;
+    return memory;
+  }
+
+ private:
+  // As in NumPy, zeros at the end are no part of a text.
+  static size_t Length(const char* text, size_t length) {
+    uint64_t word;
+    for (; length >= 8; length -= 8) {
+      std::memcpy(&word, text + length - 8, 8);
+      if (word) return length - __builtin_clzll(word) / 8;
+    }
+    while (length && text[length - 1] == 0) --length;
+    return length;
+  }
+
+  bool FillFromList(PyObject* list) {
+    // Other threads may change the list, but not while this one holds Python's lock. Encoding a
+    // `str` runs no Python code.
+    size_ = PyList_GET_SIZE(list);
+    views_.reserve(size_);
+    held_.reserve(size_);
+    for (int64_t i = 0; i < size_; ++i) {
+      PyObject* item = PyList_GET_ITEM(list, i);
+      if (PyUnicode_Check(item) && PyUnicode_IS_COMPACT_ASCII(item)) {
+        Hold(item, static_cast<const char*>(PyUnicode_DATA(item)), PyUnicode_GET_LENGTH(item));
+      } else if (PyUnicode_Check(item)) {
+        const char* errors = surrogates_ == Surrogates::kKeep ? "surrogatepass" : "strict";
+        PyObject* encoded = PyUnicode_AsEncodedString(item, "utf-8", errors);
+        if (!encoded) return false;
+        Hold(encoded, PyBytes_AS_STRING(encoded), PyBytes_GET_SIZE(encoded));
+        Py_DECREF(encoded);
+      } else if (PyBytes_Check(item)) {
+        has_bytes_ = true;
+        Hold(item, PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item));
+      } else {
+        return false;
+      }
+    }
+    bytes_ += 16 * size_;
+    return true;
+  }
+
+  void Hold(PyObject* object, const char* text, size_t size) {
+    Py_INCREF(object);
+    held_.push_back(object);
+    views_.emplace_back(text, size);
+    bytes_ += size;
+  }
+
+  Surrogates surrogates_ = Surrogates::kRefuse;
+  int64_t size_ = 0, bytes_ = 0;
+  std::vector<std::string_view> views_;
+  std::vector<PyObject*> held_;
+  Py_buffer buffer_ = {};
+  Py_ssize_t item_size_ = 0;
+  bool wide_ = false, has_bytes_ = false;
+};
+
+}  // namespace hornbeam
