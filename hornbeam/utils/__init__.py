@@ -28,6 +28,7 @@ from hornbeam.utils.from_directory import (
     image_dataset_from_directory,
     text_dataset_from_directory,
 )
+from hornbeam.utils.graphs import get_source_inputs
 from hornbeam.utils.images import array_to_img, img_to_array, load_img, save_img
 from hornbeam.utils.numerical import normalize, to_categorical
 from hornbeam.utils.sequences import pad_sequences
@@ -57,6 +58,7 @@ __all__ = [
     "get_file",
     "get_registered_name",
     "get_registered_object",
+    "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
     "is_interactive_logging_enabled",

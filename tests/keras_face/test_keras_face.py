@@ -178,7 +178,7 @@ def test_every_alias_resolves(module):
 
 ABSENT = {
     "tensorflow.keras.wrappers.scikit_learn": "SKLearnClassifier",
-    "tensorflow.data": "a generator",
+    "tensorflow.data": "hornbeam.data.Dataset",
     "keras.applications.vgg99": "load_model",
     "keras.datasets.kitten": "numpy.load",
 }

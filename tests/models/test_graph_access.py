@@ -298,3 +298,13 @@ def test_a_list_of_one_is_trained_as_its_member(library):
     assert model.predict(X, verbose=0).shape == model.predict_on_batch(X).shape == (2, 1)
     if library is hb:  # Keras refuses the list here
         assert hb.Sequential([hb.Input((4,)), model, hb.layers.Dense(3)])(X).shape == (2, 3)
+
+
+@LIBRARIES
+def test_inputs_of_a_tensor(library):
+    a, b = (library.Input((3,), name=name) for name in "ab")
+    inner = library.Model(a, library.layers.Dense(3)(a))
+    joined = library.layers.Add()([b, inner(a)])
+    for tensor, names in ((a, "a"), (inner(b), "b"), (joined, "ba"), (joined + a, "ba")):
+        assert [x.name for x in library.utils.get_source_inputs(tensor)] == list(names)
+    assert library.utils.get_source_inputs(3) == 3
