@@ -1,0 +1,44 @@
+"""`get_source_inputs`: the beginnings of a graph of layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hornbeam import tree
+from hornbeam.core.tensor import KerasTensor
+
+__all__ = ["get_source_inputs"]
+
+
+def get_source_inputs(tensor: Any) -> Any:
+    """Return the input tensors that a symbolic tensor is computed from.
+
+    Args:
+        tensor: A symbolic tensor, or several in any structure. Other things are returned as they
+            are, as in Keras.
+
+    Returns:
+        A list of symbolic tensors, each once, in the order in which the graph uses them.
+
+    Example:
+        >>> import hornbeam as hb
+        >>> a, b = hb.Input((2,), name="a"), hb.Input((2,), name="b")
+        >>> [x.name for x in get_source_inputs(hb.layers.Add()([b, hb.layers.ReLU()(a)]))]
+        ['b', 'a']
+    """
+    waiting = [x for x in tree.flatten(tensor) if isinstance(x, KerasTensor)]
+    if not waiting:
+        return tensor
+    found: dict[int, KerasTensor] = {}
+    seen: set[int] = set()
+    waiting.reverse()
+    while waiting:
+        x = waiting.pop()
+        if id(x) in seen:
+            continue
+        seen.add(id(x))
+        inputs = x.history[0].inputs if x.history is not None else []
+        if not inputs:
+            found[id(x)] = x
+        waiting += reversed(inputs)
+    return list(found.values())
