@@ -30,6 +30,7 @@ class Effects:
 
     Attributes:
         results: The result of each tracked function, with `jax.ShapeDtypeStruct`s for arrays.
+        read: The variables that the functions read and do not assign.
 
     Example:
         >>> counter = Variable(0, dtype="int32")
@@ -42,10 +43,15 @@ class Effects:
 
     def __init__(self) -> None:
         self._assigned: dict[Variable, None] = {}
-        self._read = False
+        self.read: dict[Variable, None] = {}
         self._owners: list[Any] = []
         self._losses: list[jax.ShapeDtypeStruct] = []
         self.results: list[Structure] = []
+
+    @property
+    def assigned(self) -> list[Variable]:
+        """The variables that the functions assign."""
+        return list(self._assigned)
 
     @property
     def is_pure(self) -> bool:
@@ -58,7 +64,7 @@ class Effects:
         JAX keeps the trace of a function object, with the values of the variables that it read. A
         tracked function is a new object, so it reads new values.
         """
-        return bool(self._assigned or self._owners or self._read)
+        return bool(self._assigned or self._owners or self.read)
 
     def track(self, function: Callable[..., Any], *args: Any) -> Callable[..., Any]:
         """Return `function` with a `State` as first argument and a pair of result and new state.
@@ -80,7 +86,8 @@ class Effects:
         losses = jax.eval_shape(losses_of, *args)
         first = len(self._losses)
         self._assigned.update(overlay.assigned)
-        self._read = self._read or bool(overlay.strays)
+        self.read |= {v: None for v in overlay.strays}
+        self.read = {v: None for v in self.read if v not in self._assigned}
         self._owners += [owner for owner, _ in overlay.losses]
         self._losses += losses
 

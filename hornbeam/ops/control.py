@@ -12,12 +12,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from hornbeam import tree
+from hornbeam import errors, tree
 from hornbeam.core.convert import convert
 from hornbeam.core.effects import Effects
 from hornbeam.core.op import op
 from hornbeam.core.tensor import KerasTensor, any_symbolic
-from hornbeam.core.variable import Variable
+from hornbeam.core.variable import Overlay, Variable, autocast_scope
 from hornbeam.typing import Structure, Tensor
 
 __all__ = [
@@ -267,6 +267,12 @@ def map(f: Tensor, xs: Tensor) -> Tensor:
 def vectorized_map(function: Callable[[Any], Any], elements: Structure) -> Structure:
     """Apply `function` to all slices along the first axis at once, and stack the results.
 
+    Losses that the function adds are summed over the slices. It may assign variables, once for all
+    slices, values that do not depend on the slice.
+
+    Raises:
+        ValueError: If an assigned value depends on the slice.
+
     Example:
         >>> vectorized_map(lambda x: 2 * x, jnp.array([1, 2]))
         Array([2, 4], dtype=int32)
@@ -276,7 +282,24 @@ def vectorized_map(function: Callable[[Any], Any], elements: Structure) -> Struc
 
 @op("core", "VectorizedMap")
 def _vectorized_map(elements: Tensor, function: Any) -> Tensor:
-    return jax.vmap(function)(_converted(elements))
+    elements = _converted(elements)
+    effects = Effects()
+    tracked = effects.track(function, _first_slice(elements))
+    if effects.is_pure:
+        return jax.vmap(function)(elements)
+    run = jax.vmap(tracked, in_axes=(None, 0), out_axes=(0, (None, 0)))
+    try:
+        result, (values, losses) = run(effects.start(), elements)
+    except ValueError as error:
+        if "out_axes" not in str(error):
+            raise
+        names = errors.listed(v.path for v in effects.assigned)
+        raise ValueError(
+            f"vectorized_map: the function assigns values that depend on the slice to {names}, but"
+            " all slices are computed at once. Use `ops.map` or `ops.scan`."
+        ) from None
+    effects.finish((values, [jnp.sum(loss, axis=0) for loss in losses]))
+    return result
 
 
 def vectorize(
@@ -314,7 +337,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
 
     Args:
         f: Function of tensors that returns its result and a function `grad(upstream)`, which
-            returns the gradient with respect to each argument.
+            returns the gradient with respect to each argument. Variables that `f` reads are
+            constants for the gradient, unless they are arguments.
 
     Example:
         >>> @custom_gradient
@@ -329,11 +353,19 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
         effects = Effects()
         tracked = effects.track(f, *values)
         start = jax.lax.stop_gradient(effects.start())
+        with autocast_scope(None):
+            constants = [jax.lax.stop_gradient(v.value) for v in effects.read]
 
         @jax.custom_gradient
         def wrapped(*args: Any) -> Any:
-            (result, grad), state = tracked(start, *args)
-            return (result, state), lambda upstream: grad(upstream[0])
+            with Overlay(effects.read, constants):
+                (result, grad), state = tracked(start, *args)
+
+            def gradient(upstream: Any) -> Any:
+                with Overlay(effects.read, constants):
+                    return grad(upstream[0])
+
+            return (result, state), gradient
 
         result, state = wrapped(*values)
         effects.finish(state)

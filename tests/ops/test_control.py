@@ -184,3 +184,43 @@ def test_grad_leaves_values_in_variables():
     norm.build((None, 4))
     jax.grad(lambda x: ops.sum(norm(x, training=True)))(X)
     np.testing.assert_allclose(norm.moving_mean, X.mean(0) / 2)
+
+
+class Sided(hb.layers.Layer):
+    """A layer that is a constant for the gradient, by a function with a gradient of its own."""
+
+    def build(self, shape):
+        self.scale = self.add_weight(shape=shape[-1:], initializer="ones", name="scale")
+
+    def call(self, x):
+        return ops.custom_gradient(lambda z: (z * self.scale, lambda up: 2 * up * self.scale))(x)
+
+
+@pytest.mark.filterwarnings("ignore:.*no gradient reaches")
+@pytest.mark.parametrize("eagerly", [False, True])
+def test_a_gradient_of_its_own_may_use_weights(eagerly):
+    dense = hb.layers.Dense(4, kernel_initializer="ones", use_bias=False)
+    model = hb.Sequential([hb.Input((4,)), dense, Sided()])
+    model.compile(hb.optimizers.SGD(0.1), "mse", run_eagerly=eagerly)
+    model.fit(np.ones((2, 4)), np.zeros((2, 4)), verbose=0)
+    np.testing.assert_allclose(dense.kernel, np.full((4, 4), 1 - 0.1 * 2 * 2), rtol=1e-6)
+    np.testing.assert_array_equal(model.layers[1].scale, np.ones(4))
+
+
+def test_effects_of_all_slices_at_once():
+    variable, layer = hb.Variable(1.0, name="count"), hb.layers.Layer()
+
+    def count(row):
+        variable.assign_add(2.0)
+        return row * 2
+
+    def note(row):
+        layer.add_loss(ops.sum(row))
+        return row + hb.random.uniform(()) * 0
+
+    np.testing.assert_array_equal(ops.vectorized_map(count, X), X * 2)
+    assert float(variable) == 3
+    np.testing.assert_array_equal(ops.vectorized_map(note, X), X)
+    np.testing.assert_allclose(layer.losses[0], X.sum(), rtol=1e-5)
+    with pytest.raises(ValueError, match="depend on the slice to 'count'.*Use `ops.map`"):
+        ops.vectorized_map(lambda row: variable.assign(row[0]), X)
