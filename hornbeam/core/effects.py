@@ -86,7 +86,7 @@ class Effects:
         losses = jax.eval_shape(losses_of, *args)
         first = len(self._losses)
         self._assigned.update(overlay.assigned)
-        self.read |= {v: None for v in overlay.strays}
+        self.read |= dict.fromkeys(overlay.strays)
         self.read = {v: None for v in self.read if v not in self._assigned}
         self._owners += [owner for owner, _ in overlay.losses]
         self._losses += losses
