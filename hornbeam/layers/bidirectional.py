@@ -13,8 +13,9 @@ from hornbeam import errors, tree
 from hornbeam.core.effects import Effects
 from hornbeam.core.provenance import refuse_real_keras
 from hornbeam.core.registry import custom_object_scope
+from hornbeam.core.tensor import KerasTensor
 from hornbeam.core.tracing import shape_with_unknowns
-from hornbeam.layers.input_spec import InputSpec
+from hornbeam.layers.input_spec import InputSpec, check_input_spec
 from hornbeam.layers.layer import Layer
 from hornbeam.layers.mask_passing import step_mask
 from hornbeam.layers.recurrent import sequence_shape_only, split_states
@@ -109,7 +110,13 @@ class TimeDistributed(Wrapper):
         self.input_spec = InputSpec(min_ndim=3)
 
     def build(self, input_shape: Shape) -> None:
-        super().build((input_shape[0], *input_shape[2:]))
+        step = (input_shape[0], *input_shape[2:])
+        if self.layer.input_spec is not None:
+            check_input_spec(
+                self.layer.input_spec, KerasTensor(step),
+                f"{self._label()} calls {self.layer._label()} at each step",
+            )  # fmt: skip
+        super().build(step)
 
     def call(
         self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None

@@ -46,6 +46,7 @@ def explained(
     if type(error) in (ValueError, TypeError) and len(error.args) <= 1:
         if f"'{path}'" not in text:
             text = f"{label}: {text}"
+        text = text if text.endswith((".", "!", "?")) else f"{text}."
         error.args = (f"{text} {where if label not in text else where.replace(label, 'It', 1)}",)
     else:
         error.add_note(where)

@@ -82,8 +82,8 @@ class _Cell(Layer):
         if self._seed_first:
             self.seed_generator = SeedGenerator(seed)
         keep(self, others)
-        self.dropout = min(1.0, max(0.0, self.dropout))
-        self.recurrent_dropout = min(1.0, max(0.0, self.recurrent_dropout))
+        for name in ("dropout", "recurrent_dropout"):
+            setattr(self, name, _clipped_rate(type(self).__name__, name, getattr(self, name)))
         if not self._seed_first:
             self.seed_generator = SeedGenerator(seed)
         self.state_size: Any = self.units if self.states == 1 else [self.units] * self.states
@@ -433,6 +433,13 @@ class GRUCell(_Cell):
             inner_g = (r * seen) @ self.recurrent_kernel.value[:, 2 * n :]
         h = z * h + (1 - z) * activations.get(self.activation)(xg + inner_g)
         return h, [h]
+
+
+def _clipped_rate(layer: str, argument: str, rate: Any) -> float:
+    """Return a rate of dropout, cut to the range from 0 to 1, as in Keras."""
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)):
+        raise ValueError(f"{layer}: `{argument}` must be a number from 0 to 1, received {rate!r}.")
+    return min(1.0, max(0.0, rate))
 
 
 def _usual_activations(cell: Any) -> bool:

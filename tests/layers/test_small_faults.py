@@ -188,3 +188,26 @@ def test_batch_renormalization(options, tmp_path):
     np.testing.assert_allclose(loaded.predict(x, verbose=0), made[1][3], atol=1e-4)
     with pytest.raises(ValueError, match="may have the keys"):
         hb.layers.BatchNormalization(renorm=True, renorm_clipping={"max": 1.0})
+
+
+MESSAGES = {
+    r"'steps' \(TimeDistributed\) calls Layer 'conv2d.*must have 4 dimensions.*\(2, 8\)": lambda: (
+        hb.layers.TimeDistributed(hb.layers.Conv2D(2, 3), name="steps")(np.ones((2, 5, 8)))
+    ),
+    "^LSTM: `dropout` must be a number from 0 to 1, received 'x'": lambda: hb.layers.LSTM(
+        2, dropout="x"
+    ),
+    "^GRU: `recurrent_dropout` must be a number": lambda: hb.layers.GRU(2, recurrent_dropout="x"),
+}
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_messages_name_the_layer_and_the_argument(message):
+    with pytest.raises(ValueError, match=message):
+        MESSAGES[message]()
+
+
+def test_rates_of_recurrent_dropout_are_cut_as_in_keras():
+    for library in (hb, keras):
+        cell = library.layers.LSTMCell(2, dropout=3, recurrent_dropout=-1)
+        assert (cell.dropout, cell.recurrent_dropout) == (1, 0)
