@@ -16,7 +16,7 @@ from jax import tree_util
 __all__ = [
     "MAP_TO_NONE", "assert_same_paths", "assert_same_structure", "flatten", "flatten_with_path",
     "is_nested", "lists_to_tuples", "map_shape_structure", "map_structure", "map_structure_up_to",
-    "only", "pack_sequence_as", "traverse",
+    "pack_sequence_as", "traverse",
 ]  # fmt: skip
 
 

@@ -73,6 +73,7 @@ KERAS_MODULES |= {
     "optimizers.experimental": ("optimizers",),
     "initializations": ("initializers",),
     "objectives": ("losses",),
+    "wrappers.scikit_learn": ("legacy.scikit_learn",),
 }
 
 # Modules of TensorFlow 2's optimizers.
