@@ -114,7 +114,7 @@ class TimeDistributed(Wrapper):
         if self.layer.input_spec is not None:
             check_input_spec(
                 self.layer.input_spec, KerasTensor(step),
-                f"{self._label()} calls {self.layer._label()} at each step",
+                f"{self._label()} calls '{self.layer.name}' at each step",
             )  # fmt: skip
         super().build(step)
 

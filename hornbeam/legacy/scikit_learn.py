@@ -11,7 +11,6 @@ import numpy as np
 
 from hornbeam.models import Model
 from hornbeam.optional import import_module
-from hornbeam.utils.numerical import to_categorical
 
 import_module("sklearn.base", extra="sklearn", needed_for="keras.wrappers.scikit_learn")
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin  # noqa: E402
@@ -55,13 +54,16 @@ class BaseWrapper(BaseEstimator):
         Args:
             params: The arguments.
         """
-        functions = [Model.fit, Model.predict, Model.evaluate, self._maker()]
+        functions: list[Callable[..., Any]] = [
+            Model.fit,
+            Model.predict,
+            Model.evaluate,
+            self._maker(),
+        ]
         known = {"nb_epoch"}
         for function in functions:
             parameters = inspect.signature(function).parameters
-            if function is functions[-1] and any(
-                p.kind == p.VAR_KEYWORD for p in parameters.values()
-            ):
+            if function is maker and any(p.kind == p.VAR_KEYWORD for p in parameters.values()):
                 return
             known |= set(parameters)
         for name in params:
@@ -119,7 +121,7 @@ class BaseWrapper(BaseEstimator):
         loss = getattr(self.model.loss, "__name__", self.model.loss)
         y = np.asarray(y)
         if loss == "categorical_crossentropy" and y.ndim != 2:
-            y = to_categorical(y)
+            y = _one_hot(np.asarray(y))
         arguments = copy.deepcopy(self.filter_sk_params(Model.fit, kwargs))
         if "nb_epoch" in self.sk_params:
             arguments.setdefault("epochs", self.sk_params["nb_epoch"])
@@ -128,9 +130,13 @@ class BaseWrapper(BaseEstimator):
     def _evaluate(self, x: Any, y: Any, kwargs: dict[str, Any]) -> dict[str, float]:
         loss = getattr(self.model.loss, "__name__", self.model.loss)
         if loss == "categorical_crossentropy" and np.ndim(y) != 2:
-            y = to_categorical(y)
+            y = _one_hot(np.asarray(y))
         arguments = self.filter_sk_params(Model.evaluate, kwargs)
         return self.model.evaluate(x, y, **{**arguments, "return_dict": True})
+
+
+def _one_hot(y: np.ndarray) -> np.ndarray:
+    return np.eye(int(y.max()) + 1, dtype="float32")[y.reshape(-1).astype(int)]
 
 
 class KerasClassifier(ClassifierMixin, BaseWrapper):

@@ -177,7 +177,7 @@ def test_every_alias_resolves(module):
 
 
 ABSENT = {
-    "tensorflow.keras.wrappers.scikit": "SKLearnClassifier",
+    "tensorflow.keras.wrappers.torch": "SKLearnClassifier",
     "tensorflow.data": "hornbeam.data.Dataset",
     "keras.applications.vgg99": "load_model",
     "keras.datasets.kitten": "numpy.load",
@@ -194,8 +194,8 @@ def test_what_is_absent_comes_with_the_way_round(name):
 
 @pytest.mark.usefixtures("face")
 def test_what_is_missing_is_an_ordinary_kind_error():
-    with pytest.raises(ImportError, match=r"keras\.wrappers\.scikit|keras\.wrappers"):
-        importlib.import_module("keras.wrappers.scikit")
+    with pytest.raises(ImportError, match=r"keras\.wrappers\.torch|keras\.wrappers"):
+        importlib.import_module("keras.wrappers.torch")
     with pytest.raises(ImportError, match=r"no counterpart of 'keras\.layers\.Dens'.*'Dense'"):
         exec("from keras.layers import Dens")
     with pytest.raises(ImportError, match=r"Hornbeam.*Did you mean 'to_categorical'"):

@@ -191,7 +191,7 @@ def test_batch_renormalization(options, tmp_path):
 
 
 MESSAGES = {
-    r"'steps' \(TimeDistributed\) calls Layer 'conv2d.*must have 4 dimensions.*\(2, 8\)": lambda: (
+    r"'steps' \(TimeDistributed\) calls 'conv2d.*must have 4 dimensions.*\(2, 8\)": lambda: (
         hb.layers.TimeDistributed(hb.layers.Conv2D(2, 3), name="steps")(np.ones((2, 5, 8)))
     ),
     "^LSTM: `dropout` must be a number from 0 to 1, received 'x'": lambda: hb.layers.LSTM(
