@@ -54,12 +54,8 @@ class BaseWrapper(BaseEstimator):
         Args:
             params: The arguments.
         """
-        functions: list[Callable[..., Any]] = [
-            Model.fit,
-            Model.predict,
-            Model.evaluate,
-            self._maker(),
-        ]
+        maker = self._maker()
+        functions: list[Callable[..., Any]] = [Model.fit, Model.predict, Model.evaluate, maker]
         known = {"nb_epoch"}
         for function in functions:
             parameters = inspect.signature(function).parameters
