@@ -21,6 +21,7 @@ from hornbeam import errors
 from hornbeam.core.forks import check_not_forked
 from hornbeam.core.placement import Placement, current_placement, place_batch, place_variable
 from hornbeam.core.structure import rules_version
+from hornbeam.core.traces import inner_jaxprs
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.typing import Structure
 
@@ -398,26 +399,18 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)
 
 
-def _inner_jaxprs(equation: Any) -> Iterator[Any]:
-    for value in equation.params.values():
-        for item in value if isinstance(value, (tuple, list)) else (value,):
-            inner = getattr(item, "jaxpr", item)
-            if hasattr(inner, "eqns"):
-                yield inner
-
-
 def _collect_arrays(jaxpr: Any, found: set[Any]) -> None:
     """Add shape and dtype of each result in a jaxpr."""
     for equation in jaxpr.eqns:
         for aval in (v.aval for v in equation.outvars):
             if not jax.dtypes.issubdtype(aval.dtype, jax.dtypes.extended):  # keys of generators
                 found.add(jax.ShapeDtypeStruct(aval.shape, aval.dtype))
-        for inner in _inner_jaxprs(equation):
+        for inner in inner_jaxprs(equation):
             _collect_arrays(inner, found)
 
 
 def _collect_primitives(jaxpr: Any, found: set[str]) -> None:
     for equation in jaxpr.eqns:
         found.add(equation.primitive.name)
-        for inner in _inner_jaxprs(equation):
+        for inner in inner_jaxprs(equation):
             _collect_primitives(inner, found)

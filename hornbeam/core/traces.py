@@ -14,13 +14,23 @@ from typing import Any
 import jax
 
 __all__ = [
-    "accept_as_argument", "current_trace", "refuse_as_argument", "without_inner_traces",
+    "accept_as_argument", "current_trace", "inner_jaxprs", "refuse_as_argument",
+    "without_inner_traces",
 ]  # fmt: skip
 
 try:
     _trace_context = importlib.import_module("jax._src.core").trace_ctx
 except (ImportError, AttributeError):  # another version of JAX: values are not checked
     _trace_context = None
+
+
+def inner_jaxprs(equation: Any) -> Iterator[Any]:
+    """Yield the jaxprs inside an equation, such as those of a condition's branches."""
+    for value in equation.params.values():
+        for item in value if isinstance(value, (tuple, list)) else (value,):
+            inner = getattr(item, "jaxpr", item)
+            if hasattr(inner, "eqns"):
+                yield inner
 
 
 def accept_as_argument(cls: type) -> None:

@@ -24,6 +24,7 @@ import numpy as np
 from hornbeam import errors, tree
 from hornbeam.core.masks import get_mask, set_mask
 from hornbeam.core.tensor import KerasTensor
+from hornbeam.core.traces import inner_jaxprs
 from hornbeam.core.variable import Overlay, Variable
 from hornbeam.typing import Shape, Structure
 
@@ -348,7 +349,7 @@ def _loses_a_size(first: Any, second: Any) -> bool:
     if len(first.eqns) != len(second.eqns):
         return False
     for a, b in zip(first.eqns, second.eqns, strict=True):
-        inner = zip(_inner_jaxprs(a), _inner_jaxprs(b), strict=False)
+        inner = zip(inner_jaxprs(a), inner_jaxprs(b), strict=False)
         if a.primitive is b.primitive and (
             _step_loses_a_size(a, b) or any(_loses_a_size(*pair) for pair in inner)
         ):
@@ -384,14 +385,6 @@ def _step_loses_a_size(a: Any, b: Any) -> bool:
             ):
                 return True
     return False
-
-
-def _inner_jaxprs(equation: Any) -> Iterator[Any]:
-    for value in equation.params.values():
-        for item in value if isinstance(value, (tuple, list)) else (value,):
-            inner = getattr(item, "jaxpr", item)
-            if hasattr(inner, "eqns"):
-                yield inner
 
 
 def _merged(a: Any, b: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from hornbeam import errors
 
-__all__ = ["as_matrix", "as_numbers", "clear", "fault_of", "objects", "of_objects"]
+__all__ = ["as_matrix", "as_numbers", "clear", "fault_of", "is_missing", "objects", "of_objects"]
 
 _TEXT = (
     "text{}. Encode it as numbers with a `StringLookup` or `FeatureSpace`, or"
@@ -37,12 +37,18 @@ def objects(values: Sequence[Any]) -> np.ndarray:
     return array
 
 
-def _is_missing(value: Any) -> bool:
-    return (
-        value is None
-        or (isinstance(value, float) and value != value)
-        or type(value).__name__ in ("NAType", "NaTType")
-    )
+def is_missing(value: Any) -> bool:
+    """Return whether a value stands for a missing one: `None`, NaN, `pandas.NA` or `NaT`.
+
+    Example:
+        >>> is_missing(float("nan")), is_missing("")
+        (True, False)
+    """
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        return bool(np.isnat(value))
+    return isinstance(value, (float, np.floating)) and bool(value != value)
 
 
 def of_objects(column: np.ndarray) -> np.ndarray | None:
@@ -54,7 +60,7 @@ def of_objects(column: np.ndarray) -> np.ndarray | None:
         >>> of_objects(objects([decimal.Decimal("1.5"), None])).tolist()
         [1.5, nan]
     """
-    present = [value for value in column if not _is_missing(value)]
+    present = [value for value in column if not is_missing(value)]
     if not present:
         return np.full(len(column), np.nan)
     whole = len(present) == len(column)
@@ -65,7 +71,7 @@ def of_objects(column: np.ndarray) -> np.ndarray | None:
     if all(isinstance(value, (numbers.Number, decimal.Decimal)) for value in present):
         if any(isinstance(v, numbers.Complex) and not isinstance(v, numbers.Real) for v in present):
             return np.array(present) if whole else None
-        return np.array([np.nan if _is_missing(value) else float(value) for value in column])
+        return np.array([np.nan if is_missing(value) else float(value) for value in column])
     return None
 
 
@@ -76,7 +82,7 @@ def clear(column: np.ndarray) -> np.ndarray:
         >>> clear(objects([True, False])).dtype, clear(objects(["a", None])).dtype
         (dtype('bool'), dtype('O'))
     """
-    if column.dtype != object or column.ndim != 1 or all(map(_is_missing, column)):
+    if column.dtype != object or column.ndim != 1 or all(map(is_missing, column)):
         return column
     found = of_objects(column)
     return column if found is None else found
@@ -105,7 +111,7 @@ def fault_of(column: np.ndarray) -> str:
         return _TEXT.format(f" (row 0: {column[0]!r:.40})" if len(column) else "")
     if kind in "mM":
         return _TIME
-    present = [value for value in column if not _is_missing(value)]
+    present = [value for value in column if not is_missing(value)]
     for row, value in enumerate(column):
         if isinstance(value, (str, bytes)):
             return _TEXT.format(f" (row {row}: {value!r:.40})")

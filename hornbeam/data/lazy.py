@@ -192,7 +192,7 @@ def shuffled(order: np.ndarray, arrays: Sequence[Any], random: np.random.Generat
     lazy = [a for a in arrays if isinstance(a, LazyArray) and a.starts is not None]
     if not lazy or not len(order):
         return random.permutation(order)
-    coarse = min(lazy, key=lambda a: len(a.starts))  # type: ignore[arg-type]
+    coarse = min(lazy, key=lambda a: len(a.starts))  # type: ignore[arg-type]  # none is None
     blocks, number = np.unique(coarse.blocks_of(order), return_inverse=True)
     most = max(a.nbytes for a in lazy)
     window = max(1, _WINDOW_BYTES * len(blocks) // max(most, 1))

@@ -61,7 +61,7 @@ def _inside(error: Exception, inner: str, path: str) -> Exception:
         return error
     whole = f"{path}/{inner}"
     error.args = (str(error).replace(f"'{inner}'", f"'{whole}'"),)
-    error._explained = whole  # type: ignore[attr-defined]
+    error._explained = whole  # type: ignore[attr-defined]  # read as above
     return error
 
 

@@ -361,6 +361,7 @@ class _Recurrent(RNN):
             raise ValueError(
                 f"{name}: `use_cudnn` must be 'auto', True or False, received {use_cudnn!r}."
             )
+        # mypy refuses the constructor of a class that it does not know.
         taken = inspect.signature(cell_class.__init__).parameters  # type: ignore[misc]
         shared = {name: kwargs[name] for name in ("dtype", "trainable") if name in kwargs}
         of_cell = {

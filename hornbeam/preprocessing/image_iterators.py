@@ -15,6 +15,7 @@ from hornbeam import settings
 from hornbeam.data import PyDataset
 from hornbeam.typing import FilePath
 from hornbeam.utils.images import array_to_img, img_to_array, load_img
+from hornbeam.utils.pixels import CHANNELS
 
 __all__ = ["DataFrameIterator", "DirectoryIterator", "Iterator", "NumpyArrayIterator"]
 
@@ -118,7 +119,7 @@ class Iterator(PyDataset):
 
 
 def _check_color_mode(function: str, color_mode: str) -> None:
-    if color_mode not in ("rgb", "rgba", "grayscale"):
+    if color_mode not in CHANNELS:
         raise ValueError(
             f"{function}: `color_mode` must be 'rgb', 'rgba' or 'grayscale', received"
             f" {color_mode!r}."
@@ -272,7 +273,7 @@ class FilesIterator(Iterator):
         self.target_size = (target_size[0], target_size[1])
         self.color_mode, self.class_mode = color_mode, class_mode
         self.data_format = data_format or settings.image_data_format()
-        channels = {"rgb": 3, "rgba": 4, "grayscale": 1}[color_mode]
+        channels = CHANNELS[color_mode]
         last = self.data_format == "channels_last"
         self.image_shape = (*target_size, channels) if last else (channels, *target_size)
         self.save_to_dir, self.save_prefix, self.save_format = save_to_dir, save_prefix, save_format

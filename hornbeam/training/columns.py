@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from hornbeam import errors
+from hornbeam.data.columns import is_missing
 
-__all__ = ["column", "is_frame", "is_missing", "named_columns"]
+__all__ = ["column", "is_frame", "named_columns"]
 
 _MISSING_NUMBER = -1
 _DAY = np.timedelta64(1, "D")
@@ -24,20 +25,6 @@ def is_frame(x: Any) -> bool:
         False
     """
     return hasattr(x, "to_numpy") and hasattr(x, "columns") and not isinstance(x, Mapping)
-
-
-def is_missing(value: Any) -> bool:
-    """Return whether a value stands for a missing one: `None`, NaN, `pandas.NA` or `NaT`.
-
-    Example:
-        >>> is_missing(float("nan")), is_missing("")
-        (True, False)
-    """
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    if isinstance(value, (np.datetime64, np.timedelta64)):
-        return bool(np.isnat(value))
-    return isinstance(value, (float, np.floating)) and bool(value != value)
 
 
 def named_columns(frame: Any, names: Iterable[str], owner: str) -> dict[str, Any]:

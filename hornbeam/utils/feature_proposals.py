@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hornbeam.training.columns import is_frame, is_missing, named_columns
+from hornbeam.data.columns import is_missing
+from hornbeam.training.columns import is_frame, named_columns
 
 if TYPE_CHECKING:
     from hornbeam.utils.feature_space import FeatureSpace
