@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-__all__ = ["h5py_library", "import_module", "scipy_signal"]
+__all__ = ["h5py_library", "import_module", "jax_sparse", "scipy_signal"]
 
 
 def import_module(name: str, *, extra: str, needed_for: str) -> ModuleType:
@@ -58,6 +58,18 @@ def h5py_library() -> ModuleType:
         'h5py'
     """
     return importlib.import_module("h5py")
+
+
+def jax_sparse() -> ModuleType:
+    """Import `jax.experimental.sparse`, which holds sparse arrays.
+
+    It is part of JAX, but imports much of SciPy, which would double Hornbeam's import time.
+
+    Example:
+        >>> jax_sparse().BCOO.__name__
+        'BCOO'
+    """
+    return importlib.import_module("jax.experimental.sparse")
 
 
 def scipy_signal() -> ModuleType:

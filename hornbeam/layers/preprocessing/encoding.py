@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import sparse as jax_sparse
 
 from hornbeam.core.tensor import KerasTensor
 from hornbeam.layers.layer import Layer
+from hornbeam.optional import jax_sparse
 from hornbeam.typing import Shape, Tensor
 
 __all__ = ["CategoryEncoding", "as_tensor", "check_mode", "encode", "encoded_shape"]
@@ -70,7 +70,7 @@ def encode(
             if mode == "tf_idf":
                 found = found * jnp.asarray(weights, dtype)
         found = found.reshape(*indices.shape[:-1], size)
-    return jax_sparse.BCOO.fromdense(found, nse=max(indices.size, 1)) if sparse else found
+    return jax_sparse().BCOO.fromdense(found, nse=max(indices.size, 1)) if sparse else found
 
 
 def encoded_shape(shape: Shape, size: int | None, mode: str) -> Shape:
