@@ -252,7 +252,7 @@ COLUMNS = [
     ([None, "c"], r"Column 'n' of `x` holds text \(row 1: 'c'\)"),
     ([datetime.date(2020, 1, 1)] * 2, "Column 'n' of `x` holds dates or times"),
     ([datetime.datetime(2020, 1, 1)] * 2, "Column 'n' of `x` holds dates or times"),
-    ([[1, 2], [3]], "Column 'n' of `x` holds lists of several lengths.*Pad them"),
+    ([[1, 2], [3]], "Column 'n' of `x` holds lists of different lengths.*Pad them"),
     ([True, None], "Column 'n' of `x` holds truth values with missing values. Fill them"),
 ]
 
@@ -349,7 +349,7 @@ def test_rows_of_a_table_by_name():
     assert list(targets) == ["y", "a"]
     with pytest.raises(ValueError, match="Unknown column of the table: 'z'.*Known: 'a', 'b', 'c'"):
         Dataset.from_table(frame, target="z")
-    with pytest.raises(TypeError, match="expected a table.*from_tensor_slices"):
+    with pytest.raises(TypeError, match="must be a table.*from_tensor_slices"):
         Dataset.from_table(X)
 
 
@@ -440,7 +440,7 @@ def test_an_error_of_a_file_says_where(tmp_path):
 
     with pytest.raises(OSError, match="no") as caught:
         lazy.Blocks([0, 2], read, "dataset 'x'")(np.arange(3))
-    assert caught.value.__notes__ == ["This was raised while dataset 'x' was read, from row 2 on."]
+    assert caught.value.__notes__ == ["This was raised while reading dataset 'x', from row 2 on."]
     uneven = lazy.Blocks([0, 2], lambda block: np.zeros((2, 1 + block)), "column 'a'")
     with pytest.raises(ValueError, match=r"column 'a': the rows from 2 on have shape \(2,\)"):
         uneven(np.arange(3))
