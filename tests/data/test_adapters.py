@@ -366,7 +366,9 @@ def test_a_data_set_of_hugging_face_has_inputs_by_name():
     np.testing.assert_allclose(make_source(changed).data[0]["p"][2:4], X[2:4] + 1, rtol=1e-6)
     with pytest.raises(ValueError, match="Column 's' of `x` holds text"):
         make_source(data)
-    with pytest.raises(ValueError, match="table with the columns 'p', 'q'.*Pass one of the columns"):
+    with pytest.raises(
+        ValueError, match="table with the columns 'p', 'q'.*Pass one of the columns"
+    ):
         hb.layers.Normalization().adapt(numbers_only)
 
 

@@ -247,7 +247,7 @@ def small():
 
 GOOD = {"f": [1.0], "s": ["a"], "i": [1]}
 WRONG = {
-    "a missing column": ({"f": [1.0], "i": [1]}, "lack the column 's'. They have 'f', 'i'"),
+    "a missing column": ({"f": [1.0], "i": [1]}, "lack the column 's'. The columns are 'f', 'i'"),
     "text for a number": ({**GOOD, "f": ["1"]}, r"column 'f' \(float\): expected numbers.*'1'"),
     "a number for text": ({**GOOD, "s": [1]}, r"column 's' \(string_categorical\): expected text"),
     "a number among texts": ({**GOOD, "s": ["a", 1]}, r"column 's'.*expected text.*row 1"),
@@ -513,11 +513,11 @@ def test_a_model_of_raw_columns(tmp_path):
     gaps.loc[0, ["age", "city"]] = None
     model.fit(gaps, y, batch_size=8, verbose=0, validation_split=0.3)
     assert np.isfinite(model.predict(gaps, verbose=0)).all()
-    with pytest.raises(ValueError, match=r"Model '\w+'.*lack the columns 'kids', 'age'. They have"):
+    with pytest.raises(ValueError, match=r"Model '\w+'.*lack the columns 'kids', 'age'. The col"):
         model.predict(frame[["city", "code"]], verbose=0)
     with pytest.raises(ValueError, match="column 'age': expected numbers, received 'x'"):
         model.predict(frame.assign(age="x"), verbose=0)
-    with pytest.raises(ValueError, match="column 'code': holds integers from 1099511627776"):
+    with pytest.raises(ValueError, match="column 'code': expected integers.*from 1099511627776"):
         model.predict(frame.assign(code=2**40), verbose=0)
 
 
