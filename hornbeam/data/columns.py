@@ -129,7 +129,7 @@ def fault_of(column: np.ndarray) -> str:
     if all(isinstance(value, numbers.Integral) for value in present):
         return _MISSING.format("integers")
     bad = next((v for v in present if not isinstance(v, numbers.Number)), first)
-    return f"objects such as {errors.describe(bad)}. Compute numbers from them"
+    return f"objects, for example {errors.describe(bad)}. Compute numbers from them"
 
 
 def as_numbers(column: np.ndarray, where: str) -> np.ndarray:

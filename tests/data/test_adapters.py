@@ -424,7 +424,7 @@ def test_files_are_never_whole_in_memory(monkeypatch, tmp_path, model):
         model[0].evaluate(x, np.ones(640), verbose=0)
         model[0].predict(x, verbose=0)
         hb.layers.Normalization().adapt(x)
-    with pytest.raises(ValueError, match="h5py dataset is closed. Keep it open"):
+    with pytest.raises(ValueError, match="h5py dataset is closed. Keep the file open"):
         make_source(x)
     np.save(tmp_path / "x.npy", np.ones((64, 3)))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")

@@ -112,7 +112,7 @@ def test_files_are_read_both_ways(tmp_path):
         models[name].save(tmp_path / f"{name}.keras")
     again = hb.saving.load_model(tmp_path / "ours.keras")
     assert again.evaluate(X, Y, verbose=0) == models["ours"].evaluate(X, Y, verbose=0)
-    with pytest.warns(UserWarning, match="holds no loss"):
+    with pytest.warns(UserWarning, match="the file has no loss"):
         ours = hb.saving.load_model(tmp_path / "theirs.keras")
     close(ours.get_weights(), models["theirs"].get_weights())
     close(ours.distillation_loss_weights, [0.5, 2.0])

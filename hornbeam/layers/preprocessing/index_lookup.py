@@ -112,7 +112,7 @@ class IndexLookup(TextLayer):
         return (self._special() if include_special_tokens else []) + list(self._tokens)
 
     def vocabulary_size(self) -> int:
-        """Return the number of indices, including those of special tokens."""
+        """Return the number of indices, including the indices of special tokens."""
         return len(self._special()) + len(self._tokens)
 
     def unknown_index(self) -> int:

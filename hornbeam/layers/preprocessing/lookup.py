@@ -116,7 +116,7 @@ class StringLookup(IndexLookup):
         try:
             tokens = None if counted is None else [token.decode() for token in counted[0]]
         except UnicodeDecodeError:
-            tokens = None  # count in Python, which raises an error about the first such text
+            tokens = None  # the count in Python raises an error about the text
         if counted is None or tokens is None:
             super()._count(values)
             return

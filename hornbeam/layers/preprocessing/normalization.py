@@ -112,8 +112,8 @@ class Normalization(PreprocessingLayer):
             return None
         if np.ndim(value) > len(self.axis):
             raise ValueError(
-                f"Normalization: `{name}` must have at most {len(self.axis)} axes, the number in"
-                f" `axis`={self.axis}, received shape {np.shape(value)}."
+                f"Normalization: the rank of `{name}` must be at most {len(self.axis)}, the number"
+                f" of axes in `axis`={self.axis}, received shape {np.shape(value)}."
             )
         return float(value) if np.ndim(value) == 0 else np.asarray(value, "float32").tolist()
 

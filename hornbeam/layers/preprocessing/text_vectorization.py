@@ -141,7 +141,7 @@ class TextVectorization(TextLayer):
         return self._lookup_layer.get_vocabulary(include_special_tokens)
 
     def vocabulary_size(self) -> int:
-        """Return the number of indices, including those of special tokens."""
+        """Return the number of indices, including the indices of special tokens."""
         return self._lookup_layer.vocabulary_size()
 
     def set_vocabulary(self, vocabulary: Any, idf_weights: ArrayLike | None = None) -> None:
