@@ -378,7 +378,7 @@ def test_padded_batches():
         (lambda: D.from_tensor_slices(5), "from_tensor_slices: expected arrays with rows"),
         (lambda: D.from_tensor_slices([[1], [1, 2]]), "rows of different shapes"),
         (lambda: list(D.from_generator(lambda: [[1], [1, 2]]).batch(2)),
-            r"element 1 has shape \(2,\), and element 0 shape \(1,\). Use `padded_batch`"),
+            r"element 1 has shape \(2,\), and element 0 has shape \(1,\). Use `padded"),
         (lambda: list(D.from_generator(lambda: [(1, 2), (1,)]).batch(2)), "different structure"),
         (lambda: r(3).batch(0), "Dataset.batch: `batch_size` must be a positive integer"),
         (lambda: r(3).batch(2.5), "received 2.5"),
